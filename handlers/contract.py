@@ -1,0 +1,291 @@
+"""The wire contract: what a client may ask, what a worker answers, and how both look as JSON.
+
+Only the standard library is imported here, because the bot, the load test, the gateway and the worker all share this
+module and the first two run where torch is not installed.
+
+    request  ->  JSON object in TorchServe's `data` field        (`CommentaryRequest`)
+    answer   ->  {"result": {...}}  or  {"error": {...}}          (`CommentaryResponse` or `ContractError`)
+
+TorchServe fails a whole batch when a handler raises, and turns most faults into INTERNAL, so errors travel in band,
+one per row, and the gateway translates them to gRPC status codes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Final
+
+INPUT_FIELD: Final = "data"
+"""The key of TorchServe's input map that holds the request."""
+
+ARCHIVE_TAG: Final = "archive"
+"""Registry tag of a model version: the run's artifact path of its archive."""
+ARCHIVE_SHA256_TAG: Final = "archive_sha256"
+"""Registry tag of a model version: the SHA-256 of its archive, in hexadecimal."""
+ARCHIVE_CONFIG: Final = "config.json"
+"""Member of an archive: the bundle's configuration (model name, lineage, sizes, desired topic)."""
+
+MAX_SAMPLES: Final = 64
+MAX_TOKENS: Final = 128
+MAX_BEST_OF: Final = 16
+MAX_ROWS: Final = 256
+"""Bound on num_samples * best_of, the rows that one request may add to a decode."""
+MAX_GENRES: Final = 64
+MAX_TEXT_LENGTH: Final = 200
+"""Characters in a genre, an artist, a title, a unit or a request id."""
+MAX_SEED: Final = 2**63 - 1
+
+
+class ErrorCode(StrEnum):
+    """Names of the gRPC status codes that a worker may answer with."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    INTERNAL = "INTERNAL"
+
+
+class ContractError(Exception):
+    """A request that cannot be answered.
+
+    Attributes:
+        code: which side is at fault.
+        field: the request's field at fault, empty when there is no single one.
+        message: what is wrong with the value and what would be right.
+    """
+
+    def __init__(self, code: ErrorCode, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.code = code
+        self.field = field
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentaryRequest:
+    """One request for samples. Checked when made, wherever it is made.
+
+    Raises:
+        ContractError: INVALID_ARGUMENT, naming the first field whose type or range is wrong.
+    """
+
+    genres: tuple[str, ...]
+    """The song's genres; may be empty. Unknown ones are answered and listed."""
+    artist: str | None = None
+    """Put where the model writes `<artist>`."""
+    title: str | None = None
+    """Put where the model writes `<title>`."""
+    num_samples: int = 5
+    temperature: float = 0.8
+    """Divides the logits; 0 takes the most likely token at each step."""
+    top_k: int = 0
+    """Keep only the k most likely tokens; 0 keeps all."""
+    top_p: float = 0.92
+    """Keep the most likely tokens that together reach this probability; 1 keeps all."""
+    min_p: float = 0.0
+    """Drop tokens less likely than this share of the most likely one; 0 drops none."""
+    max_tokens: int = 48
+    seed: int | None = None
+    """Same seed, same weights, same text. The worker draws one when it is absent, and reports it."""
+    best_of: int = 1
+    """Candidates decoded for each sample, of which the best is returned."""
+    unit: str | None = None
+    """Key of sticky assignment in a split."""
+    request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_genres(self.genres)
+        for name in ("artist", "title", "unit", "request_id"):
+            _check_text(name, getattr(self, name))
+        _check_int("num_samples", self.num_samples, 1, MAX_SAMPLES)
+        _check_float("temperature", self.temperature, 0.0, 5.0)
+        _check_int("top_k", self.top_k, 0, 1_000_000)
+        _check_float("top_p", self.top_p, 1e-6, 1.0)
+        _check_float("min_p", self.min_p, 0.0, 1.0)
+        _check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS)
+        if self.seed is not None:
+            _check_int("seed", self.seed, 0, MAX_SEED)
+        _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
+        if self.num_samples * self.best_of > MAX_ROWS:
+            raise _invalid(
+                "best_of", f"num_samples * best_of must be at most {MAX_ROWS}, got {self.num_samples * self.best_of}"
+            )
+
+    def to_json(self) -> bytes:
+        """Encode for TorchServe's `data` field; fields left at None are omitted."""
+        document = {key: value for key, value in asdict(self).items() if value is not None}
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, payload: bytes | bytearray | str) -> CommentaryRequest:
+        """Decode and check a request.
+
+        Raises:
+            ContractError: INVALID_ARGUMENT for anything but a JSON object of known, well-typed fields.
+        """
+        return cls.from_mapping(_loads(payload))
+
+    @classmethod
+    def from_mapping(cls, document: object) -> CommentaryRequest:
+        """Check a decoded JSON document; see `from_json`."""
+        if not isinstance(document, Mapping):
+            raise _invalid("", f"the request must be a JSON object, got {type(document).__name__}")
+        known = {field.name for field in fields(cls)}
+        for key in document:
+            if key not in known:
+                raise _invalid(str(key), f"unknown field; known fields are {', '.join(sorted(known))}")
+        if "genres" not in document:
+            raise _invalid("genres", "is required (it may be an empty list)")
+        values: dict[str, Any] = {key: value for key, value in document.items() if value is not None}
+        genres = document["genres"]
+        if not isinstance(genres, list | tuple):
+            raise _invalid("genres", f"must be a list of strings, got {type(genres).__name__}")
+        values["genres"] = tuple(genres)
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One generated sentence."""
+
+    text: str
+    token_count: int
+    """Tokens decoded, the end of the sentence included when it was reached."""
+    log_prob: float
+    """Sum of the tokens' log-probabilities under the model at temperature 1, in nats."""
+    topics: tuple[float, ...]
+    """Share of each topic of the model's topic model."""
+    seed: int
+    """A request for one sample with this seed gives this text again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which version answered."""
+
+    name: str
+    version: str
+    archive_sha256: str = ""
+    """Filled in by the gateway: an archive cannot hold its own hash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Where the time went, in milliseconds."""
+
+    queue_ms: float = 0.0
+    """Time outside the decode as the gateway saw it: transport, batching delay, waiting."""
+    decode_ms: float = 0.0
+    """Time of the decode that the request's rows were part of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentaryResponse:
+    """The answer to one `CommentaryRequest`."""
+
+    samples: tuple[Sample, ...]
+    model: ModelIdentity
+    genres_used: tuple[str, ...]
+    """The model's own genre labels that the request's genres were mapped to."""
+    genres_unknown: tuple[str, ...]
+    """The request's genres that the model has no label for, not even a coarser one."""
+    timings: Timings = Timings()
+    request_id: str | None = None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The JSON document of the response."""
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any]) -> CommentaryResponse:
+        """Rebuild a response from its JSON document; the inverse of `to_mapping`."""
+        return cls(
+            samples=tuple(
+                Sample(**{**sample, "topics": tuple(sample["topics"])}) for sample in document["samples"]
+            ),
+            model=ModelIdentity(**document["model"]),
+            genres_used=tuple(document["genres_used"]),
+            genres_unknown=tuple(document["genres_unknown"]),
+            timings=Timings(**document["timings"]),
+            request_id=document.get("request_id"),
+        )
+
+
+def encode_answer(answer: CommentaryResponse | ContractError) -> str:
+    """One row's answer as the worker sends it."""
+    if isinstance(answer, ContractError):
+        document: dict[str, Any] = {
+            "error": {"code": answer.code.value, "field": answer.field, "message": answer.message}
+        }
+    else:
+        document = {"result": answer.to_mapping()}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_answer(payload: bytes | str) -> CommentaryResponse:
+    """Read one row's answer.
+
+    Raises:
+        ContractError: the error that the worker put in band, or INTERNAL if the payload is not an answer at all.
+    """
+    try:
+        document = json.loads(payload)
+        if "error" in document:
+            error = document["error"]
+            failure = ContractError(ErrorCode(error["code"]), str(error["field"]), str(error["message"]))
+        else:
+            return CommentaryResponse.from_mapping(document["result"])
+    except (ValueError, KeyError, TypeError) as cause:
+        failure = ContractError(ErrorCode.INTERNAL, "", f"the worker's answer could not be read: {cause!r}")
+        raise failure from cause
+    raise failure
+
+
+def _loads(payload: bytes | bytearray | str) -> object:
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError) as cause:
+        raise _invalid("", f"the request is not valid JSON: {cause}") from cause
+
+
+def _invalid(field: str, message: str) -> ContractError:
+    return ContractError(ErrorCode.INVALID_ARGUMENT, field, message)
+
+
+def _check_genres(genres: tuple[str, ...]) -> None:
+    if not isinstance(genres, tuple):
+        raise _invalid("genres", f"must be a list of strings, got {type(genres).__name__}")
+    if len(genres) > MAX_GENRES:
+        raise _invalid("genres", f"must hold at most {MAX_GENRES} genres, got {len(genres)}")
+    for genre in genres:
+        if genre is None:
+            raise _invalid("genres", "must hold strings, got NoneType")
+        _check_text("genres", genre)
+
+
+def _check_text(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise _invalid(name, f"must be a string, got {type(value).__name__}")
+    if len(value) > MAX_TEXT_LENGTH:
+        raise _invalid(name, f"must have at most {MAX_TEXT_LENGTH} characters, got {len(value)}")
+    if any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in value):
+        raise _invalid(name, "must not hold control characters or lone surrogates")
+
+
+def _check_int(name: str, value: object, low: int, high: int) -> None:
+    # bool is an int to Python, but true is not a count to anybody.
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _invalid(name, f"must be an integer, got {type(value).__name__}")
+    if not low <= value <= high:
+        raise _invalid(name, f"must be between {low} and {high}, got {value}")
+
+
+def _check_float(name: str, value: object, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _invalid(name, f"must be a number, got {type(value).__name__}")
+    if not math.isfinite(value) or not low <= value <= high:
+        raise _invalid(name, f"must be between {low:g} and {high:g}, got {value:g}")

@@ -1,0 +1,74 @@
+"""The genres a model knows, and how a genre it does not know is brought down to one it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+def normalise_genre(genre: str) -> str:
+    """One spelling for a genre: case folded, single spaces.
+
+    >>> normalise_genre("  Dream   Pop ")
+    'dream pop'
+    """
+    return " ".join(genre.casefold().split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenreTable:
+    """Genre labels in the order of the model's genre embedding.
+
+    Index 0 of the embedding is "no genre"; label i has index i + 1.
+    """
+
+    labels: tuple[str, ...]
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = {normalise_genre(label): number for number, label in enumerate(self.labels, start=1)}
+        if len(index) != len(self.labels):
+            raise ValueError("genre labels must be distinct once case and spaces are normalised")
+        object.__setattr__(self, "_index", index)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def back_off(self, genre: str) -> str | None:
+        """The label for a genre: itself, else the longest part of its name that is a label, later words first.
+
+        >>> GenreTable(labels=("indie pop", "pop")).back_off("Canadian Indie Pop")
+        'indie pop'
+        """
+        for candidate in _parts(normalise_genre(genre)):
+            if candidate in self._index:
+                return self.labels[self._index[candidate] - 1]
+        return None
+
+    def resolve(self, genres: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Split genres into the labels they map to (distinct, in order) and those that map to none."""
+        used: dict[str, None] = {}
+        unknown: dict[str, None] = {}
+        for genre in genres:
+            label = self.back_off(genre)
+            if label is None:
+                unknown[genre] = None
+            else:
+                used[label] = None
+        return tuple(used), tuple(unknown)
+
+    def indices(self, labels: Iterable[str]) -> list[int]:
+        """Embedding indices of labels.
+
+        Raises:
+            KeyError: for a genre that is not a label; `resolve` it first.
+        """
+        return [self._index[normalise_genre(label)] for label in labels]
+
+
+def _parts(genre: str) -> Iterator[str]:
+    """Contiguous runs of words, longest first; among equals the later one, since English puts the head last."""
+    words = genre.split()
+    for length in range(len(words), 0, -1):
+        for start in range(len(words) - length, -1, -1):
+            yield " ".join(words[start : start + length])

@@ -1,0 +1,1 @@
+"""Generated stubs of the gateway's typed service, `deephypebot.v1.Commentary`; `make protos` writes them."""
