@@ -202,9 +202,7 @@ class CommentaryResponse:
     def from_mapping(cls, document: Mapping[str, Any]) -> CommentaryResponse:
         """Rebuild a response from its JSON document; the inverse of `to_mapping`."""
         return cls(
-            samples=tuple(
-                Sample(**{**sample, "topics": tuple(sample["topics"])}) for sample in document["samples"]
-            ),
+            samples=tuple(Sample(**{**sample, "topics": tuple(sample["topics"])}) for sample in document["samples"]),
             model=ModelIdentity(**document["model"]),
             genres_used=tuple(document["genres_used"]),
             genres_unknown=tuple(document["genres_unknown"]),
