@@ -1,1 +1,1 @@
-"""loadtest"""
+"""Load tests of the gateway with locust: users, shapes and reports."""

@@ -1,1 +1,1 @@
-"""training"""
+"""From posts to registered model versions: corpus, topics, CVAE, LC-GAN, tracking and archives."""
