@@ -1,0 +1,122 @@
+"""Requests in, answers out: what the TorchServe handler and the registered MLflow model both call."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from handlers.bundle import Bundle
+from handlers.contract import (
+    CommentaryRequest,
+    CommentaryResponse,
+    ModelIdentity,
+    Sample,
+    Timings,
+)
+from handlers.engine import Decoded, Engine, Row
+from handlers.sampler import derive_seed
+from handlers.vocabulary import fill_placeholders
+
+# Seeds that the worker draws stay exact in programs that keep numbers as doubles.
+_DRAWN_SEED_BITS: Final = 53
+
+
+class Commentator:
+    """Answers batches of requests with one decode."""
+
+    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+        self.bundle = bundle
+        self._engine = Engine(bundle, device=device)
+        self._identity = ModelIdentity(name=bundle.config.model, version=bundle.config.version)
+
+    @classmethod
+    def load(cls, directory: Path, *, device: torch.device | str = "cpu") -> Commentator:
+        """Make one from a bundle's folder.
+
+        Raises:
+            BundleError: the folder is no bundle.
+        """
+        return cls(Bundle.load(directory), device=device)
+
+    def answer(self, requests: Sequence[CommentaryRequest]) -> list[CommentaryResponse]:
+        """Answer requests in their order; all their samples are rows of one decode."""
+        started = time.perf_counter()
+        resolved = [self.bundle.genres.resolve(request.genres) for request in requests]
+        rows = [
+            row
+            for request, (used, _) in zip(requests, resolved, strict=True)
+            for row in self._rows(request, tuple(self.bundle.genres.indices(used)))
+        ]
+        decoded = self._engine.decode(rows)
+        texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
+        shares = self.bundle.topics.shares(texts).tolist()
+        decode_ms = (time.perf_counter() - started) * 1000
+        answers = []
+        first = 0
+        for request, (used, unknown) in zip(requests, resolved, strict=True):
+            last = first + request.num_samples * request.best_of
+            best = self._best(request, decoded[first:last], shares[first:last])
+            answers.append(
+                CommentaryResponse(
+                    samples=tuple(
+                        _sample(request, rows[first + i], decoded[first + i], texts[first + i], shares[first + i])
+                        for i in best
+                    ),
+                    model=self._identity,
+                    genres_used=used,
+                    genres_unknown=unknown,
+                    timings=Timings(decode_ms=decode_ms),
+                    request_id=request.request_id,
+                )
+            )
+            first = last
+        return answers
+
+    def _rows(self, request: CommentaryRequest, genres: tuple[int, ...]) -> list[Row]:
+        seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)
+        return [
+            Row(
+                genres=genres,
+                seed=derive_seed(derive_seed(seed, sample), candidate),
+                temperature=request.temperature,
+                top_k=request.top_k,
+                top_p=request.top_p,
+                min_p=request.min_p,
+                max_tokens=request.max_tokens,
+            )
+            for sample in range(request.num_samples)
+            for candidate in range(request.best_of)
+        ]
+
+    def _best(
+        self, request: CommentaryRequest, decoded: Sequence[Decoded], shares: Sequence[Sequence[float]]
+    ) -> list[int]:
+        """Index of the best candidate of each sample.
+
+        The score is the mean log-probability per token plus the log of the desired topic's share: the first alone
+        prefers bland sentences, the second alone ungrammatical ones. A sentence that was cut off comes last.
+        """
+        desired = self.bundle.topics.desired
+
+        def score(index: int) -> tuple[bool, float]:
+            row = decoded[index]
+            return row.finished, row.log_prob / row.token_count + math.log(max(shares[index][desired], 1e-9))
+
+        size = request.best_of
+        return [max(range(sample * size, (sample + 1) * size), key=score) for sample in range(request.num_samples)]
+
+
+def _sample(request: CommentaryRequest, row: Row, decoded: Decoded, text: str, shares: Sequence[float]) -> Sample:
+    return Sample(
+        text=fill_placeholders(text, artist=request.artist, title=request.title),
+        token_count=decoded.token_count,
+        log_prob=decoded.log_prob,
+        topics=tuple(shares),
+        seed=row.seed,
+    )

@@ -1,0 +1,114 @@
+"""Random numbers and the choice of tokens, row by row.
+
+Every random number of a row comes from a counter-based generator (Philox) keyed by the row's seed alone, so a row draws
+the same numbers in any batch, in any place of it, on any worker.
+
+Shapes: B rows, V tokens, N numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_MASK_64: Final = 2**64 - 1
+_MASK_63: Final = 2**63 - 1
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+
+
+def derive_seed(seed: int, index: int) -> int:
+    """Seed of row `index` of a request; row 0 has the request's own seed, so each sample can be asked for alone.
+
+    SplitMix64 (Steele, Lea and Flood 2014) of the index-th point after `seed`.
+    """
+    if index == 0:
+        return seed
+    x = (seed + index * _GOLDEN) & _MASK_64
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK_64
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK_64
+    return (x ^ (x >> 31)) & _MASK_63
+
+
+def row_uniforms(seeds: Sequence[int], count: int) -> Tensor:
+    """Numbers in (0, 1) for each row, a function of the row's seed alone.
+
+    Args:
+        seeds: one per row, 0 to 2^63 - 1.
+        count: numbers per row, N.
+
+    Returns:
+        float64 [B, N].
+    """
+    raw = np.empty((len(seeds), count), dtype=np.uint64)
+    for row, seed in enumerate(seeds):
+        # Philox's raw output is part of NumPy's compatibility promise; its floating-point methods are not.
+        raw[row] = np.random.Philox(key=seed).random_raw(count)
+    # The upper 53 bits, moved off zero by half a step: neither 0 nor 1 can occur.
+    return torch.from_numpy(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
+
+
+def standard_normals(uniforms: Tensor) -> Tensor:
+    """N(0, 1) numbers by the inverse of the distribution function, one for each uniform number."""
+    normals: Tensor = torch.special.ndtri(uniforms)
+    return normals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingSettings:
+    """How each row's next token is chosen; every tensor is [B]. See `handlers.contract.CommentaryRequest`."""
+
+    temperature: Tensor
+    top_k: Tensor
+    top_p: Tensor
+    min_p: Tensor
+
+    def __getitem__(self, rows: Tensor) -> SamplingSettings:
+        """The settings of some rows, given by index."""
+        return SamplingSettings(
+            temperature=self.temperature[rows],
+            top_k=self.top_k[rows],
+            top_p=self.top_p[rows],
+            min_p=self.min_p[rows],
+        )
+
+
+def choose_tokens(logits_BV: Tensor, uniforms_B: Tensor, settings: SamplingSettings) -> Tensor:
+    """Draw one token per row from the filtered distribution, by inverting its distribution function.
+
+    Filters act in this order, each on what the one before it left: temperature, top-k, min-p, top-p.
+    A row at temperature 0 takes its most likely token.
+
+    Args:
+        logits_BV: unnormalised log-probabilities; -inf forbids a token.
+        uniforms_B: one number in (0, 1) per row.
+        settings: per-row settings.
+
+    Returns:
+        int64 [B], token ids.
+    """
+    greedy_B = settings.temperature <= 0
+    scaled_BV = logits_BV / settings.temperature.clamp_min(1e-6).unsqueeze(1)
+    # Only as many as the widest row needs are sorted: the whole vocabulary when any row does without top-k.
+    vocabulary_size = logits_BV.shape[1]
+    width = int(torch.where(settings.top_k > 0, settings.top_k, vocabulary_size).clamp_max(vocabulary_size).amax())
+    top_BK, ids_BK = torch.topk(scaled_BV, width, dim=1)
+    rank_K = torch.arange(width, device=logits_BV.device)
+    beyond_k_BK = (settings.top_k > 0).unsqueeze(1) & (rank_K >= settings.top_k.unsqueeze(1))
+    probability_BK = torch.softmax(top_BK.masked_fill(beyond_k_BK, -torch.inf), dim=1)
+    too_small_BK = probability_BK < settings.min_p.unsqueeze(1) * probability_BK[:, :1]
+    probability_BK = probability_BK.masked_fill(too_small_BK, 0.0)
+    cumulative_BK = probability_BK.cumsum(dim=1, dtype=torch.float64)
+    before_BK = cumulative_BK - probability_BK
+    # A token stays while those before it have not reached top_p: the first one always stays.
+    outside_BK = before_BK >= settings.top_p.unsqueeze(1) * cumulative_BK[:, -1:]
+    probability_BK = probability_BK.masked_fill(outside_BK, 0.0)
+    cumulative_BK = probability_BK.cumsum(dim=1, dtype=torch.float64)
+    threshold_B1 = uniforms_B.unsqueeze(1) * cumulative_BK[:, -1:]
+    place_B1 = (cumulative_BK < threshold_B1).sum(dim=1, keepdim=True).clamp_max(width - 1)
+    place_B1 = place_B1.masked_fill(greedy_B.unsqueeze(1), 0)
+    return ids_BK.gather(1, place_B1).squeeze(1)

@@ -1,0 +1,115 @@
+"""Words to ids and back, losing nothing.
+
+A token keeps the space before it (" warm", ",", "'s"), as byte-pair vocabularies do, so a sentence is the plain
+concatenation of its tokens and no rule about where spaces go is needed when text is put together again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+PAD: Final = "<pad>"
+BOS: Final = "<bos>"
+EOS: Final = "<eos>"
+UNK: Final = "<unk>"
+SPECIALS: Final = (PAD, BOS, EOS, UNK)
+PAD_ID: Final = 0
+BOS_ID: Final = 1
+EOS_ID: Final = 2
+UNK_ID: Final = 3
+
+ARTIST: Final = "<artist>"
+TITLE: Final = "<title>"
+PLACEHOLDERS: Final = (ARTIST, TITLE)
+
+_TOKEN: Final = re.compile(
+    r"""
+    \ ?(?:
+        <(?:artist|title)>                    # placeholders stay whole
+      | [^\W\d_]+(?:['’\-][^\W\d_]+)*         # words, with what is inside them: don't, lo-fi
+      | \d+(?:[.,:]\d+)*                      # numbers: 1999, 3.5, 10,000
+      | ['’](?:s|d|m|t|re|ve|ll)\b            # what follows a placeholder: <artist>'s
+      | \S                                    # any other sign by itself
+    )
+    """,
+    re.VERBOSE,
+)
+
+
+def tokenize(text: str) -> list[str]:
+    """Split a sentence into tokens whose concatenation is the sentence, given single spaces and none at the ends.
+
+    >>> tokenize("<artist>'s lo-fi hiss, again.")
+    ['<artist>', "'s", ' lo-fi', ' hiss', ',', ' again', '.']
+    """
+    return _TOKEN.findall(text)
+
+
+def fill_placeholders(text: str, *, artist: str | None, title: str | None) -> str:
+    """Put a song's names where the model wrote placeholders; a name that is not known leaves its placeholder."""
+    for placeholder, value in ((ARTIST, artist), (TITLE, title)):
+        if value:
+            text = text.replace(placeholder, value)
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """The tokens a model reads and writes; ids are positions, special tokens first."""
+
+    tokens: tuple[str, ...]
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.tokens[: len(SPECIALS)] != SPECIALS:
+            raise ValueError(f"a vocabulary starts with {SPECIALS}, got {self.tokens[: len(SPECIALS)]}")
+        ids = {token: number for number, token in enumerate(self.tokens)}
+        if len(ids) != len(self.tokens):
+            raise ValueError("a vocabulary's tokens must be distinct")
+        object.__setattr__(self, "_ids", ids)
+
+    @classmethod
+    def build(cls, sentences: Iterable[str], *, min_count: int, max_size: int) -> Vocabulary:
+        """Keep the most frequent tokens of some sentences; placeholders are always kept, with and without a space."""
+        counts: Counter[str] = Counter()
+        for sentence in sentences:
+            counts.update(tokenize(sentence))
+        always = [space + placeholder for placeholder in PLACEHOLDERS for space in ("", " ")]
+        room = max_size - len(SPECIALS) - len(always)
+        # Ties are broken by the token itself: the same corpus gives the same vocabulary in any order.
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        frequent = [token for token, count in ranked if count >= min_count and token not in always][: max(room, 0)]
+        return cls(tokens=(*SPECIALS, *always, *frequent))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def encode(self, sentence: str) -> list[int]:
+        """Token ids of a sentence, without the marks for its start and end; unknown tokens become UNK_ID."""
+        return [self._ids.get(token, UNK_ID) for token in tokenize(sentence)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The sentence of some ids; start, end and padding are skipped."""
+        return "".join(self.tokens[number] for number in ids if number not in (PAD_ID, BOS_ID, EOS_ID)).strip()
+
+    def placeholder_ids(self) -> tuple[tuple[int, ...], ...]:
+        """For each placeholder the ids of its tokens (with and without a space before it)."""
+        return tuple(
+            tuple(self._ids[form] for form in (placeholder, " " + placeholder) if form in self._ids)
+            for placeholder in PLACEHOLDERS
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the tokens as a JSON list."""
+        path.write_text(json.dumps(self.tokens, ensure_ascii=False, indent=0), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Read what `save` wrote."""
+        return cls(tokens=tuple(json.loads(path.read_text(encoding="utf-8"))))
