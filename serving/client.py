@@ -1,0 +1,313 @@
+"""The client of the gateway: typed, with deadlines, bounded retries and one error tree.
+
+It needs grpcio, protobuf and the wire contract, so the bot and the load test install without torch. It is thread-safe,
+and works under gevent when `grpc.experimental.gevent.init_gevent()` ran before the first client was made.
+
+    CommentaryError
+    ├── RequestError              the request is at fault: sending it again changes nothing
+    │   ├── InvalidRequestError   a field's value; `.field` names it
+    │   └── UnknownModelError     no such model or version is live
+    └── ServiceError              the service is at fault: the same request may succeed later
+        ├── UnavailableError      nothing listens, or nothing can answer now
+        ├── OverloadedError       too much is waiting
+        ├── DeadlineError         the answer did not come in time
+        └── InternalServiceError  a fault in the service
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import grpc
+
+from handlers.contract import CommentaryRequest, CommentaryResponse
+from serving import wire
+from serving.v1 import commentary_pb2, commentary_pb2_grpc
+from serving.wire import LiveModel, LiveVersion
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "DEFAULT_TARGET",
+    "CommentaryClient",
+    "CommentaryError",
+    "DeadlineError",
+    "InternalServiceError",
+    "InvalidRequestError",
+    "LiveModel",
+    "LiveVersion",
+    "OverloadedError",
+    "RequestError",
+    "RetryPolicy",
+    "ServiceError",
+    "UnavailableError",
+    "UnknownModelError",
+]
+
+DEFAULT_TARGET: Final = "127.0.0.1:50051"
+DEFAULT_MODEL: Final = "lcgan"
+
+_Answer = TypeVar("_Answer")
+
+_CHANNEL_OPTIONS: Final = (
+    # gRPC waits up to two minutes between connection attempts and fails every call meanwhile: a server that was
+    # restarted would stay "down" for its clients long after it is back.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Proxies of the environment are meant for the web; they answer a gRPC call with an HTML page.
+    ("grpc.enable_http_proxy", 0),
+)
+# grpc.health.v1 without its package: a check of the whole server is the empty message, and SERVING is field 1 = 1.
+_HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
+_HEALTH_SERVING: Final = b"\x08\x01"
+
+
+class CommentaryError(Exception):
+    """Base of everything that the client raises for a call that failed.
+
+    Attributes:
+        code: name of the gRPC status code.
+        message: what the service, or the connection to it, said.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class RequestError(CommentaryError):
+    """The request is at fault."""
+
+
+class InvalidRequestError(RequestError):
+    """A value of the request is wrong.
+
+    Attributes:
+        field: name of the request's field, empty when there is no single one.
+    """
+
+    def __init__(self, code: str, message: str, *, field: str = "") -> None:
+        super().__init__(code, message)
+        self.field = field
+
+
+class UnknownModelError(RequestError):
+    """No such model or version is live."""
+
+
+class ServiceError(CommentaryError):
+    """The service is at fault."""
+
+
+class UnavailableError(ServiceError):
+    """Nothing listens at the target, or nothing behind it can answer now."""
+
+
+class OverloadedError(ServiceError):
+    """Too much is waiting already."""
+
+
+class DeadlineError(ServiceError):
+    """The answer did not come within the call's time."""
+
+
+class InternalServiceError(ServiceError):
+    """A fault in the service, or an answer that is none of its own."""
+
+
+_ERRORS: Final[dict[grpc.StatusCode, type[CommentaryError]]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidRequestError,
+    grpc.StatusCode.NOT_FOUND: UnknownModelError,
+    grpc.StatusCode.ALREADY_EXISTS: RequestError,
+    grpc.StatusCode.FAILED_PRECONDITION: RequestError,
+    grpc.StatusCode.PERMISSION_DENIED: RequestError,
+    grpc.StatusCode.UNAUTHENTICATED: RequestError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.CANCELLED: UnavailableError,  # the server gave the call up, as it does when it stops
+    grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
+    grpc.StatusCode.ABORTED: InternalServiceError,
+    grpc.StatusCode.DATA_LOSS: InternalServiceError,
+    grpc.StatusCode.INTERNAL: InternalServiceError,
+    grpc.StatusCode.UNIMPLEMENTED: InternalServiceError,
+    grpc.StatusCode.UNKNOWN: InternalServiceError,
+}
+_RETRIED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a call that found the service unavailable or overloaded is sent again.
+
+    The pause before attempt n+1 is drawn uniformly from 0 to min(max_backoff_s, initial_backoff_s * 2^(n-1)), and is
+    never shorter than what the service asked for. No attempt starts after the call's deadline.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    max_attempts: int = 3
+    """Attempts in all; 1 never retries."""
+    initial_backoff_s: float = 0.1
+    max_backoff_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ValueError(f"max_attempts must be at least 1, got {self.max_attempts}")
+        if not 0 <= self.initial_backoff_s <= self.max_backoff_s:
+            raise ValueError(
+                "backoffs must satisfy 0 <= initial_backoff_s <= max_backoff_s, "
+                f"got {self.initial_backoff_s:g} and {self.max_backoff_s:g}"
+            )
+
+    def draw_pause_s(self, attempt: int) -> float:
+        """Seconds to wait after the given attempt (the first is 1)."""
+        return random.uniform(0, min(self.max_backoff_s, self.initial_backoff_s * 2 ** (attempt - 1)))
+
+
+DEFAULT_RETRY: Final = RetryPolicy()
+
+
+class CommentaryClient:
+    """A connection to one gateway; made at once, connected by the first call, and again by itself when it breaks.
+
+    Args:
+        target: address of the gateway, `host:port`.
+        model: the model asked when a call names none.
+        timeout_s: seconds that a call may take, retries included, when it names none.
+        retry: when and how often a failed call is sent again.
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        model: str = DEFAULT_MODEL,
+        timeout_s: float = 10.0,
+        retry: RetryPolicy = DEFAULT_RETRY,
+    ) -> None:
+        self._target = target
+        self._model = model
+        self._timeout_s = _check_timeout(timeout_s)
+        self._retry = retry
+        self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._stub = commentary_pb2_grpc.CommentaryStub(self._channel)
+        self._health = self._channel.unary_unary(
+            _HEALTH_CHECK, request_serializer=_unchanged, response_deserializer=_unchanged
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls in flight fail with `UnavailableError`."""
+        self._channel.close()
+
+    def generate(
+        self,
+        request: CommentaryRequest,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        timeout_s: float | None = None,
+    ) -> CommentaryResponse:
+        """Ask for samples.
+
+        Args:
+            request: what to write about.
+            model: a registered model; the client's own when None.
+            version: pins a live version; the champion answers when None.
+            timeout_s: seconds that the call may take, retries included.
+
+        Raises:
+            CommentaryError: see the tree in this module's docstring.
+        """
+        try:
+            message = wire.request_to_message(request, model=model or self._model, version=version)
+        except (TypeError, ValueError) as cause:
+            raise InvalidRequestError("INVALID_ARGUMENT", f"model and version must be valid text: {cause}") from cause
+        return wire.response_from_message(
+            self._call(lambda timeout: self._stub.Generate(message, timeout=timeout), timeout_s)
+        )
+
+    def describe(self, model: str = "", *, timeout_s: float | None = None) -> tuple[LiveModel, ...]:
+        """What is live: one entry per model, or the named model alone.
+
+        Raises:
+            CommentaryError: see the tree in this module's docstring.
+        """
+        message = commentary_pb2.DescribeRequest(model=model)
+        return wire.live_models_from_message(
+            self._call(lambda timeout: self._stub.Describe(message, timeout=timeout), timeout_s)
+        )
+
+    def is_serving(self, *, timeout_s: float = 2.0) -> bool:
+        """Whether the gateway says that it can answer; False when nobody says anything."""
+        try:
+            return bool(self._health(b"", timeout=_check_timeout(timeout_s)) == _HEALTH_SERVING)
+        except grpc.RpcError:
+            return False
+
+    def _call(self, send: Callable[[float], _Answer], timeout_s: float | None) -> _Answer:
+        """Send until it succeeds, fails for good, or the time is up. Every error leaves as a `CommentaryError`."""
+        deadline = time.monotonic() + (self._timeout_s if timeout_s is None else _check_timeout(timeout_s))
+        attempt = 1
+        while True:
+            try:
+                return send(max(deadline - time.monotonic(), 0.001))
+            except grpc.RpcError as failure:
+                pause_s = max(self._retry.draw_pause_s(attempt), _asked_pause_s(failure))
+                out_of_time = time.monotonic() + pause_s >= deadline
+                if failure.code() not in _RETRIED or attempt >= self._retry.max_attempts or out_of_time:
+                    raise _translate(failure, self._target) from failure
+            except ValueError as cause:
+                # grpc's way to say that close() was called first.
+                raise UnavailableError("UNAVAILABLE", f"the client for {self._target} is closed") from cause
+            time.sleep(pause_s)
+            attempt += 1
+
+
+def _translate(failure: grpc.RpcError, target: str) -> CommentaryError:
+    code: grpc.StatusCode = failure.code()
+    message = failure.details() or "no details"
+    kind = _ERRORS.get(code, InternalServiceError)
+    if issubclass(kind, InvalidRequestError):
+        return kind(code.name, message, field=_trailing(failure, wire.ERROR_FIELD_METADATA))
+    if issubclass(kind, UnavailableError):
+        message = f"{message} (asked the gateway at {target})"
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        message = f"{message} (is the server at {target} a deephypebot gateway?)"
+    return kind(code.name, message)
+
+
+def _asked_pause_s(failure: grpc.RpcError) -> float:
+    asked = _trailing(failure, wire.RETRY_PUSHBACK_METADATA)
+    return int(asked) / 1000 if asked.isascii() and asked.isdigit() else 0.0
+
+
+def _trailing(failure: grpc.RpcError, key: str) -> str:
+    for metadatum in failure.trailing_metadata() or ():
+        if metadatum.key == key:
+            return str(metadatum.value)
+    return ""
+
+
+def _check_timeout(timeout_s: float) -> float:
+    if not timeout_s > 0:
+        raise ValueError(f"timeout_s must be more than 0 seconds, got {timeout_s:g}")
+    return timeout_s
+
+
+def _unchanged(message: bytes) -> bytes:
+    return message

@@ -1,0 +1,148 @@
+"""Between the contract's dataclasses and the gateway's protobuf messages, in both directions.
+
+The protobuf messages carry no checks: ranges and defaults live in `handlers.contract` alone, so a request is checked
+when its dataclass is made, on whichever side that happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from handlers import contract
+from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
+from serving.v1 import commentary_pb2
+
+ERROR_FIELD_METADATA: Final = "error-field"
+"""Trailing metadata that names the request's field at fault."""
+RETRY_PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
+"""Trailing metadata that asks for a pause before the next attempt; stock gRPC clients with a retry policy obey it."""
+
+REQUEST_FIELDS: Final = tuple(field.name for field in fields(CommentaryRequest))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveVersion:
+    """One version that answers requests at the moment."""
+
+    version: str
+    archive_sha256: str
+    aliases: tuple[str, ...]
+    in_flight: int
+    topics: tuple[str, ...]
+    """Names of the topics, in the order of `Sample.topics`."""
+    desired_topic: str
+    num_genres: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveModel:
+    """One model and its live versions."""
+
+    name: str
+    champion: str
+    """The version that answers requests without a pin; empty while none does."""
+    versions: tuple[LiveVersion, ...]
+
+
+def request_to_message(
+    request: CommentaryRequest, *, model: str, version: str | None
+) -> commentary_pb2.GenerateRequest:
+    """Encode a request for the gateway.
+
+    Raises:
+        ValueError, TypeError: `model` or `version` is not a string that UTF-8 can hold.
+    """
+    values = {name: value for name in REQUEST_FIELDS if (value := getattr(request, name)) is not None}
+    return commentary_pb2.GenerateRequest(model=model, version=version, **values)
+
+
+def request_from_message(message: commentary_pb2.GenerateRequest) -> CommentaryRequest:
+    """Decode and check a request; fields the client left out get the contract's defaults.
+
+    Raises:
+        ContractError: INVALID_ARGUMENT, naming the first field whose value is out of range.
+    """
+    present = {descriptor.name: value for descriptor, value in message.ListFields()}
+    document = {name: present[name] for name in REQUEST_FIELDS if name in present}
+    return CommentaryRequest.from_mapping({**document, "genres": list(message.genres)})
+
+
+def response_to_message(response: CommentaryResponse) -> commentary_pb2.GenerateResponse:
+    """Encode a response for the client."""
+    return commentary_pb2.GenerateResponse(
+        samples=[commentary_pb2.Sample(**asdict(sample)) for sample in response.samples],
+        model=commentary_pb2.ModelVersion(**asdict(response.model)),
+        genres_used=response.genres_used,
+        genres_unknown=response.genres_unknown,
+        timings=commentary_pb2.Timings(**asdict(response.timings)),
+        request_id=response.request_id,
+    )
+
+
+def response_from_message(message: commentary_pb2.GenerateResponse) -> CommentaryResponse:
+    """Decode a response; the inverse of `response_to_message`."""
+    return CommentaryResponse(
+        samples=tuple(
+            Sample(
+                text=sample.text,
+                token_count=sample.token_count,
+                log_prob=sample.log_prob,
+                topics=tuple(sample.topics),
+                seed=sample.seed,
+            )
+            for sample in message.samples
+        ),
+        model=ModelIdentity(
+            name=message.model.name, version=message.model.version, archive_sha256=message.model.archive_sha256
+        ),
+        genres_used=tuple(message.genres_used),
+        genres_unknown=tuple(message.genres_unknown),
+        timings=Timings(queue_ms=message.timings.queue_ms, decode_ms=message.timings.decode_ms),
+        request_id=message.request_id if message.HasField("request_id") else None,
+    )
+
+
+def live_models_to_message(models: tuple[LiveModel, ...]) -> commentary_pb2.DescribeResponse:
+    """Encode what is live, together with the contract's limits."""
+    return commentary_pb2.DescribeResponse(
+        models=[
+            commentary_pb2.LiveModel(
+                name=model.name,
+                champion=model.champion,
+                versions=[commentary_pb2.LiveVersion(**asdict(version)) for version in model.versions],
+            )
+            for model in models
+        ],
+        limits=commentary_pb2.Limits(
+            max_samples=contract.MAX_SAMPLES,
+            max_tokens=contract.MAX_TOKENS,
+            max_best_of=contract.MAX_BEST_OF,
+            max_rows=contract.MAX_ROWS,
+            max_genres=contract.MAX_GENRES,
+            max_text_length=contract.MAX_TEXT_LENGTH,
+        ),
+    )
+
+
+def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[LiveModel, ...]:
+    """Decode what is live; the inverse of `live_models_to_message`."""
+    return tuple(
+        LiveModel(
+            name=model.name,
+            champion=model.champion,
+            versions=tuple(
+                LiveVersion(
+                    version=version.version,
+                    archive_sha256=version.archive_sha256,
+                    aliases=tuple(version.aliases),
+                    in_flight=version.in_flight,
+                    topics=tuple(version.topics),
+                    desired_topic=version.desired_topic,
+                    num_genres=version.num_genres,
+                )
+                for version in model.versions
+            ),
+        )
+        for model in message.models
+    )
