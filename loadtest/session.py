@@ -1,0 +1,96 @@
+"""Prepares each of a run's processes, and ends the run with what locust's own output leaves out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any, NoReturn
+
+from grpc.experimental.gevent import init_gevent
+from locust.runners import WorkerRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
+from rich.console import Console
+
+from loadtest.arguments import plan_from
+from loadtest.checks import FailedCallError
+from loadtest.shapes import shape_for
+from loadtest.tally import Tally
+from loadtest.users import PinnedUser
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(environment: Any, runner: Any, **_: Any) -> None:
+    """Listen to locust's `init`, which every process fires before it starts a user."""
+    # Here and not at import: with --processes the workers are forked after the import, and gRPC's threads do not
+    # survive a fork. No channel exists yet.
+    init_gevent()
+    is_worker = isinstance(runner, WorkerRunner)
+    _choose_users(environment, is_worker=is_worker)
+    tally = Tally(environment)
+    tally.connect()
+    if not is_worker:
+        _choose_shape(environment, runner)
+        _report_at_the_end(environment, tally)
+    _explain_first_of_each_kind(environment)
+
+
+def _choose_users(environment: Any, *, is_worker: bool) -> None:
+    """Drop `PinnedUser` when there is no version to pin: locust's default is all classes of the locustfile."""
+    options = environment.parsed_options
+    if options.pinned_version:
+        return
+    if PinnedUser.__name__ in (options.user_classes or ()):
+        _refuse("PinnedUser needs a version: add --pinned-version VERSION", is_worker=is_worker)
+    environment.user_classes = [kind for kind in environment.user_classes if kind is not PinnedUser]
+
+
+def _choose_shape(environment: Any, runner: Any) -> None:
+    try:
+        plan = plan_from(environment.parsed_options)
+    except ValueError as fault:
+        _refuse(str(fault), is_worker=False)
+    if plan is None:
+        return
+    environment.shape_class = shape_for(plan)
+    environment.shape_class.runner = runner
+    logger.info("%s sets the users; --users and --spawn-rate are ignored", type(environment.shape_class).__name__)
+
+
+def _refuse(message: str, *, is_worker: bool) -> NoReturn:
+    """End the process. An exception would end it as well, with a traceback; forked workers leave the word to it."""
+    sys.exit(1 if is_worker else f"error: {message}")
+
+
+def _report_at_the_end(environment: Any, tally: Tally) -> None:
+    prefix: str | None = environment.parsed_options.csv_prefix
+
+    def finish_csv(**_: Any) -> None:
+        # Locust writes its CSV files once a second and not at the end: stop, and let it write once more.
+        environment.runner.quit()
+        time.sleep(CSV_STATS_INTERVAL_SEC + 0.2)
+
+    def show(**_: Any) -> None:
+        samples_per_s, tokens_per_s = tally.per_second()
+        Console(highlight=False).print(
+            f"{tally.samples} samples, {tally.tokens} tokens: "
+            f"{samples_per_s:.1f} samples/s, {tokens_per_s:.1f} tokens/s"
+        )
+        if prefix:
+            tally.write(prefix)
+
+    if prefix:
+        environment.events.quitting.add_listener(finish_csv)
+    environment.events.quit.add_listener(show)
+
+
+def _explain_first_of_each_kind(environment: Any) -> None:
+    seen: set[str] = set()
+
+    def explain(name: str, exception: BaseException | None = None, **_: Any) -> None:
+        if isinstance(exception, FailedCallError) and exception.kind not in seen:
+            seen.add(exception.kind)
+            logger.warning("first %s of this process, in %s: %s", exception.kind, name, exception.message)
+
+    environment.events.request.add_listener(explain)

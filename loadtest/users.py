@@ -1,0 +1,114 @@
+"""The users that locust starts. Each keeps asking for samples and checks what it gets.
+
+A call that fails is recorded under the name of its gRPC status code, an answer that is not what was asked for under
+WRONG_ANSWER. Calls are never sent again: a load test is there to see the errors.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from typing import Any, Final
+
+from locust import User, task
+from locust.user.wait_time import constant, constant_throughput
+
+from handlers.contract import CommentaryRequest, CommentaryResponse
+from loadtest.arguments import read_genres
+from loadtest.checks import WRONG_ANSWER, FailedCallError, find_fault
+from serving.client import DEFAULT_TARGET, CommentaryClient, CommentaryError, RetryPolicy
+
+REQUEST_TYPE: Final = "grpc"
+_TURNED_AWAY: Final = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
+_TURNED_AWAY_PAUSE_S: Final = 0.1
+
+
+class CommentaryUser(User):
+    """Asks one model, again and again; not used itself."""
+
+    abstract = True
+    host = DEFAULT_TARGET
+    model = ""
+    version: str | None = None
+    """The version asked for; None for the champion."""
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        options = environment.parsed_options
+        self._samples: int = options.samples
+        self._genres = read_genres(options.genres_file)
+        # Each user is one unit of a sticky split, as a curator would be.
+        self._unit = f"loadtest-{uuid.uuid4().hex}"
+        self._wait = constant_throughput(options.user_rate) if options.user_rate else constant(0)
+        self._client = CommentaryClient(
+            environment.host or self.host, timeout_s=options.deadline, retry=RetryPolicy(max_attempts=1)
+        )
+
+    def wait_time(self) -> float:
+        """Seconds until the next request."""
+        return self._wait(self)
+
+    def on_stop(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    @task
+    def generate(self) -> None:
+        """One request, checked and recorded."""
+        request = CommentaryRequest(
+            genres=random.choice(self._genres),
+            artist="The Loopbacks",
+            title="Ten Thousand Requests",
+            num_samples=self._samples,
+            unit=self._unit,
+            request_id=uuid.uuid4().hex,
+        )
+        started, clock = time.time(), time.perf_counter()
+        response, failure = self._ask(request)
+        self.environment.events.request.fire(
+            request_type=REQUEST_TYPE,
+            name=f"Generate {self.model}" + (f" v{self.version}" if self.version else ""),
+            start_time=started,
+            response_time=(time.perf_counter() - clock) * 1000,
+            response_length=sum(len(sample.text.encode()) for sample in response.samples) if response else 0,
+            response=response,
+            exception=failure,
+            context=self.context(),
+        )
+        if failure and failure.kind in _TURNED_AWAY:
+            # Who is told to try again later does not ask a thousand times a second.
+            time.sleep(_TURNED_AWAY_PAUSE_S)
+
+    def _ask(self, request: CommentaryRequest) -> tuple[CommentaryResponse | None, FailedCallError | None]:
+        try:
+            response = self._client.generate(request, model=self.model, version=self.version)
+        except CommentaryError as error:
+            return None, FailedCallError(error.code, error.message)
+        fault = find_fault(request, response, model=self.model, version=self.version)
+        return response, FailedCallError(WRONG_ANSWER, fault) if fault else None
+
+
+class LcganUser(CommentaryUser):
+    """Asks the champion of `lcgan`."""
+
+    abstract = False
+    model = "lcgan"
+
+
+class CvaeUser(CommentaryUser):
+    """Asks the champion of `cvae`."""
+
+    abstract = False
+    model = "cvae"
+
+
+class PinnedUser(CommentaryUser):
+    """Asks the version that `--pinned-version` names, of the model that `--pinned-model` names."""
+
+    abstract = False
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.model = environment.parsed_options.pinned_model
+        self.version = environment.parsed_options.pinned_version

@@ -1,0 +1,171 @@
+"""The real locust against a loopback server that counts what it did."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest.errors import LocustError
+from loadtest.plans import StepPlan
+from loadtest.runner import Load, run_headless
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.integration
+
+Serve = Callable[..., Any]
+Living = Callable[[Path], list[int]]
+
+
+def test_a_run_counts_what_the_server_answered_and_leaves_its_files(
+    serve: Serve, living: Living, tmp_path: Path
+) -> None:
+    server = serve("ok")
+    told: list[float] = []
+    report = run_headless(
+        Load(target=server.target, users=4, seconds=2, samples=3), tmp_path / "run", on_progress=told.append
+    )
+    heard = server.stop()
+    assert report.requests == heard["calls"]["ok"] > 50
+    assert (report.failures, report.errors) == (0, {})
+    assert report.samples == 3 * report.requests
+    assert report.tokens == 7 * report.samples
+    assert 0 <= report.p50_ms <= report.p95_ms <= report.p99_ms <= report.max_ms < 5000
+    assert report.samples_per_s == pytest.approx(3 * report.requests_per_s, rel=0.01)
+    assert set(heard["models"]) == {"lcgan", "cvae"}
+    assert {figures.name for figures in report.models} == {"Generate lcgan", "Generate cvae"}
+    assert "<html" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert told == sorted(told)
+    assert told[-1] > 1.5
+    assert living(tmp_path) == []
+
+
+def test_every_kind_of_failure_is_counted_under_its_name(serve: Serve, tmp_path: Path) -> None:
+    server = serve("ok", "invalid", "unavailable", "slow", "short", "empty", "other-model", "other-id", "internal")
+    report = run_headless(Load(target=server.target, users=4, seconds=3, deadline_s=0.5), tmp_path)
+    calls = server.stop()["calls"]
+    assert report.errors == {
+        "WRONG_ANSWER": calls["short"] + calls["empty"] + calls["other-model"] + calls["other-id"],
+        "DEADLINE_EXCEEDED": calls["slow"],
+        "INVALID_ARGUMENT": calls["invalid"],
+        "UNAVAILABLE": calls["unavailable"],
+        "INTERNAL": calls["internal"],
+    }
+    assert report.failures == sum(report.errors.values()) == report.requests - calls["ok"]
+    assert report.samples == 5 * calls["ok"]
+    log = (tmp_path / "locust.log").read_text(encoding="utf-8")
+    assert log.count("first WRONG_ANSWER") == 1
+
+
+def test_forked_processes_ask_over_connections_of_their_own(serve: Serve, living: Living, tmp_path: Path) -> None:
+    server = serve("ok")
+    report = run_headless(Load(target=server.target, users=4, seconds=2, processes=2), tmp_path)
+    heard = server.stop()
+    assert report.requests == heard["calls"]["ok"] > 50
+    assert report.failures == 0
+    assert report.samples == 5 * report.requests
+    assert heard["peers"] == 2
+    assert (tmp_path / "report.html").stat().st_size > 0
+    assert living(tmp_path) == []
+
+
+def test_the_pinned_user_asks_for_its_version_and_finds_another_out(serve: Serve, tmp_path: Path) -> None:
+    server = serve("ok", "other-version")
+    load = Load(
+        target=server.target,
+        users=1,
+        seconds=1,
+        user_classes=("PinnedUser",),
+        pinned_model="cvae",
+        pinned_version="7",
+        user_rate=20,
+    )
+    report = run_headless(load, tmp_path)
+    heard = server.stop()
+    assert set(heard["models"]) == {"cvae 7"}
+    assert report.errors == {"WRONG_ANSWER": heard["calls"]["other-version"]}
+    assert 5 < report.requests <= 25
+
+
+def test_a_step_run_climbs_its_steps(serve: Serve, tmp_path: Path) -> None:
+    server = serve("ok")
+    plan = StepPlan(users=2, seconds=2, steps=2)
+    report = run_headless(Load(target=server.target, plan=plan, user_classes=("LcganUser",), user_rate=10), tmp_path)
+    assert [level.users for level in report.levels] == [2, 4]
+    assert set(server.stop()["models"]) == {"lcgan"}
+
+
+def test_nobody_listening_is_a_report_full_of_errors(tmp_path: Path) -> None:
+    report = run_headless(Load(target="127.0.0.1:1", users=2, seconds=1), tmp_path)
+    assert report.requests == report.failures == report.errors["UNAVAILABLE"] > 0
+    assert report.samples_per_s == 0
+
+
+def test_a_run_that_locust_refuses_says_why(tmp_path: Path) -> None:
+    with pytest.raises(LocustError, match="cannot read genres from"):
+        run_headless(Load(genres_file=tmp_path / "none.txt"), tmp_path / "run")
+
+
+def test_an_exception_on_the_way_leaves_no_process(serve: Serve, living: Living, tmp_path: Path) -> None:
+    def give_up(elapsed: float) -> None:
+        if elapsed > 2:
+            raise KeyboardInterrupt
+
+    server = serve("ok")
+    with pytest.raises(KeyboardInterrupt):
+        run_headless(Load(target=server.target, seconds=60, processes=2), tmp_path, on_progress=give_up)
+    assert living(tmp_path) == []
+
+
+def locust(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "--headless", "--only-summary"]
+    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_locust_itself_runs_the_spike_from_the_repository_root(serve: Serve, tmp_path: Path) -> None:
+    server = serve("ok")
+    sizes = ("--calm-users", "1", "--spike-users", "3", "--calm-time", "1", "--spike-time", "1", "--user-rate", "20")
+    done = locust("--host", server.target, "--shape", "spike", *sizes, "--csv", str(tmp_path / "x"), "CvaeUser")
+    assert done.returncode == 0, done.stderr
+    assert "samples/s" in done.stdout
+    assert "updating to 3 users" in done.stderr
+    assert set(server.stop()["models"]) == {"cvae"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["PinnedUser"], "--pinned-version"),
+        (["--samples", "65"], "between 1 and 64"),
+        (["--shape", "spike", "--spike-users", "1"], "spike_users must be more than calm_users"),
+    ],
+)
+def test_a_wrong_command_line_ends_at_once_without_a_traceback(arguments: list[str], words: str) -> None:
+    done = locust(*arguments)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_terminated_locust_still_writes_what_it_counted(serve: Serve, tmp_path: Path) -> None:
+    server = serve("ok")
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest/locustfile.py"), "--headless", "-u", "2"]
+    with (tmp_path / "log").open("w") as log:
+        child = subprocess.Popen(
+            [*command, "--host", server.target, "--csv", str(tmp_path / "x")], stdout=log, stderr=log, cwd=tmp_path
+        )
+        timer = threading.Timer(4, lambda: os.kill(child.pid, signal.SIGTERM))
+        timer.start()
+        try:
+            child.wait(timeout=30)
+        finally:
+            timer.cancel()
+            child.kill()
+            child.wait()
+    assert "samples/s" in (tmp_path / "log").read_text()
+    assert (tmp_path / "x_samples.csv").exists()
