@@ -1,0 +1,392 @@
+"""A corpus: clean sentences with their song's genres and a split by song, in a folder.
+
+    sentences.parquet   text, artist, title, genres, post_id, split
+    genres.json         the genre table's labels, most frequent first
+    funnel.json         what was read, dropped and kept
+
+The same posts and settings give the same bytes. A corpus is built beside its place and moved there when it is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from handlers.genres import GenreTable
+from training.cleaning import paragraphs, show_placeholders
+from training.errors import CorpusError, NoUsableSentenceError
+from training.funnel import Funnel, Input
+from training.genre_labels import choose_labels
+from training.posts import Catalog, Post, read_catalog, read_posts
+from training.sentences import SentenceLimits, masker, reject, split
+
+SENTENCES_FILE: Final = "sentences.parquet"
+GENRES_FILE: Final = "genres.json"
+FUNNEL_FILE: Final = "funnel.json"
+SPLITS: Final = ("train", "valid", "test")
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes of post files read so far, and with how many there are."""
+
+_BATCH: Final = 8192
+_SCHEMA: Final = pa.schema(
+    {
+        "text": pa.string(),
+        "artist": pa.string(),
+        "title": pa.string(),
+        "genres": pa.list_(pa.string()),
+        "post_id": pa.string(),
+        "split": pa.string(),
+    }
+)
+_LIST_LINE: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+\S+.*\s[–—-]\s", re.MULTILINE)
+_ROUND_UP: Final = re.compile(
+    r"\b(?:round-?up|top \d+|\d+ (?:best|songs|tracks|albums)|(?:ten|five|twenty) (?:best )?songs|"
+    r"of the (?:week|month)|new music (?:friday|monday)|playlist)\b",
+    re.IGNORECASE,
+)
+_LISTED_SONGS: Final = 4
+"""List lines of the form "artist - title" that make a post a round-up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusSettings:
+    """What a build depends on besides its posts."""
+
+    limits: SentenceLimits = field(default_factory=SentenceLimits)
+    min_posts_per_genre: int = 50
+    max_genres: int = 300
+    valid_share: float = 0.05
+    """Share of songs in the validation split."""
+    test_share: float = 0.05
+    max_repeats: int = 5
+    """A sentence found in more posts than this is boilerplate, and all its copies go; up to this, the first stays."""
+
+    def __post_init__(self) -> None:
+        if self.min_posts_per_genre < 1 or self.max_genres < 1 or self.max_repeats < 1:
+            raise ValueError("min_posts_per_genre, max_genres and max_repeats must be at least 1")
+        if not (0 <= self.valid_share < 1 and 0 <= self.test_share < 1 and self.valid_share + self.test_share < 1):
+            raise ValueError(f"shares must leave songs to train on, got {self.valid_share} and {self.test_share}")
+
+
+DEFAULT_SETTINGS: Final = CorpusSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """A corpus in memory; entry i of each list belongs to sentence i."""
+
+    texts: list[str]
+    genres: list[tuple[str, ...]]
+    """Labels of `genre_table`; empty for a post without genres."""
+    splits: list[str]
+    post_ids: list[str]
+    genre_table: GenreTable
+    funnel: Funnel
+    content_hash: str
+    """SHA-256 of the sentences and labels: two corpora with the same one are the same."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def indices(self, split: str) -> list[int]:
+        """Positions of a split's sentences.
+
+        Raises:
+            ValueError: for anything but train, valid and test.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"no split named {split!r}; splits are {', '.join(SPLITS)}")
+        return [number for number, name in enumerate(self.splits) if name == split]
+
+    def part(self, split: str) -> Corpus:
+        """The sentences of one split, as a corpus of their own."""
+        chosen = self.indices(split)
+        return Corpus(
+            texts=[self.texts[number] for number in chosen],
+            genres=[self.genres[number] for number in chosen],
+            splits=[split] * len(chosen),
+            post_ids=[self.post_ids[number] for number in chosen],
+            genre_table=self.genre_table,
+            funnel=self.funnel,
+            content_hash=self.content_hash,
+        )
+
+
+def build_corpus(
+    post_files: Sequence[Path],
+    out: Path,
+    *,
+    settings: CorpusSettings = DEFAULT_SETTINGS,
+    catalog: Path | None = None,
+    progress: Progress | None = None,
+) -> Funnel:
+    """Build a corpus from files of posts.
+
+    Posts and sentences stream; what grows with the input is one hash per distinct post and sentence.
+
+    Args:
+        post_files: see `training.posts.read_posts`; their order decides which of two equal sentences is the first.
+        out: folder of the corpus; a corpus that is there already is replaced once the new one is whole.
+        settings: of the build.
+        catalog: table of artist and genres, for posts without genres.
+        progress: see `Progress`.
+
+    Raises:
+        PostsError: if a file cannot be used.
+        CorpusError: if `out` holds something else, or cannot be written.
+        NoUsableSentenceError: if nothing is left.
+    """
+    if not post_files:
+        raise CorpusError("no file of posts was given")
+    known = read_catalog(catalog) if catalog else {}
+    with _replacing(out) as folder:
+        cleaned = folder / "cleaned.parquet"
+        build = _Build(settings=settings, catalog=known)
+        with pq.ParquetWriter(cleaned, _SCHEMA) as writer:
+            for rows in _batches(build.sentences(_posts(post_files, known, progress))):
+                writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+        inputs = tuple(_input(path) for path in post_files)
+        funnel = build.finish(cleaned, folder, inputs=inputs)
+        cleaned.unlink()
+    return funnel
+
+
+def load_corpus(directory: Path) -> Corpus:
+    """Read a corpus into memory.
+
+    Raises:
+        CorpusError: if the folder is none, or one of its files is damaged.
+    """
+    for name in (SENTENCES_FILE, GENRES_FILE, FUNNEL_FILE):
+        if not (directory / name).is_file():
+            raise CorpusError(f"{directory} is no corpus: it has no {name}; make one with `deephypebot corpus build`")
+    try:
+        table = pq.read_table(directory / SENTENCES_FILE, columns=["text", "genres", "split", "post_id"])
+        labels = json.loads((directory / GENRES_FILE).read_text(encoding="utf-8"))
+        funnel = Funnel.from_json((directory / FUNNEL_FILE).read_text(encoding="utf-8"))
+        genre_table = GenreTable(labels=tuple(labels))
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as cause:
+        raise CorpusError(f"{directory} is a damaged corpus ({cause}); build it again") from cause
+    return Corpus(
+        texts=table["text"].to_pylist(),
+        genres=[tuple(genres) for genres in table["genres"].to_pylist()],
+        splits=table["split"].to_pylist(),
+        post_ids=table["post_id"].to_pylist(),
+        genre_table=genre_table,
+        funnel=funnel,
+        content_hash=_content_hash(directory),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Build:
+    """State of a build: counts and hashes of what was seen."""
+
+    settings: CorpusSettings
+    catalog: Catalog
+    counts: Counter[str] = field(default_factory=Counter)
+    combinations: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    seen_posts: set[bytes] = field(default_factory=set)
+    copies: Counter[bytes] = field(default_factory=Counter)
+
+    def sentences(self, posts: Iterator[Post | None]) -> Iterator[dict[str, Any]]:
+        """First pass: rows of the corpus with the posts' own genres."""
+        for post in posts:
+            self.counts["rows read"] += 1
+            reason = self._reject_post(post)
+            if reason or post is None:
+                self.counts[reason or "unreadable"] += 1
+                continue
+            self.counts["posts kept"] += 1
+            self.combinations[post.genres] += 1
+            yield from self._sentences(post)
+
+    def _reject_post(self, post: Post | None) -> str | None:
+        if post is None:
+            return "unreadable"
+        if not post.text:
+            return "without text"
+        if is_round_up(post):
+            return "round-up"
+        fingerprint = _fingerprint(post.text)
+        if fingerprint in self.seen_posts:
+            return "same text as an earlier post"
+        self.seen_posts.add(fingerprint)
+        return None
+
+    def _sentences(self, post: Post) -> Iterator[dict[str, Any]]:
+        mask = masker(post.artist, post.title)
+        fields = {"artist": post.artist, "title": post.title, "genres": post.genres, "post_id": post.id}
+        fields["split"] = choose_split(song_key(post), self.settings)
+        for paragraph in paragraphs(post.text):
+            for sentence in split(mask(paragraph)):
+                self.counts["sentences found"] += 1
+                reason = reject(sentence, self.settings.limits)
+                if reason is None:
+                    text = show_placeholders(sentence)
+                    fingerprint = _fingerprint(text)
+                    self.copies[fingerprint] += 1
+                    reason = "same as an earlier sentence" if self.copies[fingerprint] > 1 else None
+                if reason is None:
+                    yield {"text": text, **fields}
+                else:
+                    self.counts[reason] += 1
+
+    def finish(self, cleaned: Path, folder: Path, *, inputs: tuple[Input, ...]) -> Funnel:
+        """Second pass: map genres to labels, drop what too many posts repeat, write the corpus."""
+        table = choose_labels(
+            self.combinations, min_posts=self.settings.min_posts_per_genre, max_labels=self.settings.max_genres
+        )
+        labels_of = {genres: table.resolve(genres)[0] for genres in self.combinations}
+        splits = dict.fromkeys(SPLITS, 0)
+        with (
+            pq.ParquetFile(cleaned) as source,
+            pq.ParquetWriter(folder / SENTENCES_FILE, _SCHEMA, compression="zstd") as writer,
+        ):
+            for batch in source.iter_batches(batch_size=_BATCH):
+                rows = [row for row in batch.to_pylist() if not self._is_repeated(row["text"])]
+                for row in rows:
+                    row["genres"] = labels_of[tuple(row["genres"])]
+                    splits[row["split"]] += 1
+                writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+        self.counts["sentences kept"] = sum(splits.values())
+        bare = sum(count for genres, count in self.combinations.items() if not labels_of[genres])
+        funnel = Funnel.from_counts(
+            self.counts,
+            inputs=inputs,
+            settings=asdict(self.settings),
+            splits=splits,
+            genres={"labels": len(table), "posts without genre": bare},
+        )
+        if not funnel["sentences kept"]:
+            names = ", ".join(entry.name for entry in inputs)
+            raise NoUsableSentenceError(
+                f"no usable sentence is left of {funnel['rows read']:,} rows in {names}; dropped: {funnel.dropped()}"
+            )
+        (folder / GENRES_FILE).write_text(
+            json.dumps(table.labels, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
+        )
+        (folder / FUNNEL_FILE).write_text(funnel.to_json(), encoding="utf-8")
+        return funnel
+
+    def _is_repeated(self, text: str) -> bool:
+        if self.copies[_fingerprint(text)] <= self.settings.max_repeats:
+            return False
+        self.counts["repeated in many posts"] += 1
+        return True
+
+
+def is_round_up(post: Post) -> bool:
+    """Whether a post is a list of songs: its lines say so, or its title does and it names no artist."""
+    if len(_LIST_LINE.findall(post.text)) >= _LISTED_SONGS:
+        return True
+    return post.artist is None and post.title is not None and _ROUND_UP.search(post.title) is not None
+
+
+def song_key(post: Post) -> str:
+    """What two posts about the same song share: artist and title without case, marks, guests and editions.
+
+    A post without a title goes by its artist, one without either by its id.
+    """
+    if not post.artist and not post.title:
+        return f"post\x1f{post.id}"
+    return f"{_bare(post.artist or '')}\x1f{_bare(post.title or '')}"
+
+
+def choose_split(key: str, settings: CorpusSettings) -> str:
+    """The split of a song: a hash of its key decides, so posts that are added move no other song."""
+    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
+    if place < settings.valid_share:
+        return "valid"
+    return "test" if place < settings.valid_share + settings.test_share else "train"
+
+
+def _bare(name: str) -> str:
+    name = re.sub(r"[(\[].*?[)\]]|\b(?:ft|feat|featuring)\b.*$", " ", name.casefold())
+    decomposed = unicodedata.normalize("NFKD", name)
+    return " ".join(re.findall(r"[^\W_]+", "".join(c for c in decomposed if not unicodedata.combining(c))))
+
+
+def _fingerprint(text: str) -> bytes:
+    """Hash of a text's letters and digits: punctuation and case make no new sentence."""
+    return hashlib.blake2b(re.sub(r"[\W_]+", " ", text.casefold()).strip().encode(), digest_size=10).digest()
+
+
+def _posts(files: Sequence[Path], catalog: Catalog, progress: Progress | None) -> Iterator[Post | None]:
+    total = sum(path.stat().st_size for path in files if path.is_file())
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(done, total)
+
+    for path in files:
+        yield from read_posts(path, catalog=catalog, advance=advance)
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _input(path: Path) -> Input:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Input(name=path.name, num_bytes=path.stat().st_size, sha256=digest)
+
+
+def _content_hash(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for name in (SENTENCES_FILE, GENRES_FILE):
+        digest.update((directory / name).read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """A new folder beside `out` that takes its place at the end; on any error, Ctrl-C included, it goes."""
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / FUNNEL_FILE).is_file())):
+        raise CorpusError(f"{out} exists and is no corpus; choose another folder or remove it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as cause:
+        raise CorpusError(f"{out} cannot be written: {cause.strerror or cause}") from cause
+    try:
+        yield folder
+        folder.chmod(0o755)  # mkdtemp's 0700 is for secrets
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
+            out.replace(old / out.name)
+            folder.replace(out)
+            shutil.rmtree(old)
+        else:
+            folder.replace(out)
+    except OSError as cause:
+        hint = "; free some space or choose another disk with --out" if cause.errno == errno.ENOSPC else ""
+        raise CorpusError(f"{out} cannot be written: {cause.strerror or cause}{hint}") from cause
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,55 @@
+"""`deephypebot corpus`: from posts to a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+app_corpus = typer.Typer(no_args_is_help=True, help="Make training corpora from posts.")
+
+
+@app_corpus.callback()
+def _corpus() -> None:
+    """Make training corpora from posts."""
+
+
+@app_corpus.command()
+def build(
+    posts: Annotated[list[Path], typer.Argument(help="Files of posts: .jsonl, .json, .csv (.gz each) or .parquet.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the corpus; a corpus that is there is replaced.")],
+    catalog: Annotated[Path | None, typer.Option(help="Table of artist and genres, for posts without genres.")] = None,
+    min_posts_per_genre: Annotated[int, typer.Option(min=1, help="Rarer genres back off to coarser ones.")] = 50,
+    max_genres: Annotated[int, typer.Option(min=1, help="The most frequent genres become labels.")] = 300,
+    min_words: Annotated[int, typer.Option(min=1, help="Shorter sentences are dropped.")] = 4,
+    max_words: Annotated[int, typer.Option(min=1, help="Longer sentences are dropped.")] = 40,
+) -> None:
+    """Clean posts, split them into sentences and write a corpus with its funnel."""
+    from training.corpus import CorpusSettings, build_corpus
+    from training.sentences import SentenceLimits
+
+    if max_words < min_words:
+        raise typer.BadParameter(f"must be at least --min-words ({min_words})", param_hint="--max-words")
+    settings = CorpusSettings(
+        limits=SentenceLimits(min_words=min_words, max_words=max_words),
+        min_posts_per_genre=min_posts_per_genre,
+        max_genres=max_genres,
+    )
+    console = Console()
+    columns = (TextColumn("cleaning posts"), BarColumn(), DownloadColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("posts", total=None)
+        funnel = build_corpus(
+            posts,
+            out,
+            settings=settings,
+            catalog=catalog,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    console.print(funnel.table())
+    counts = ", ".join(f"{count:,} {split}" for split, count in funnel.splits.items())
+    console.print(f"{out}: {counts} sentences, {funnel.genres['labels']} genres")

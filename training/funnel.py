@@ -1,0 +1,110 @@
+"""The funnel of a corpus: what went in, what each step dropped and why, what is left."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+from rich.table import Table
+
+from training.sentences import REASONS
+
+Unit = Literal["rows", "posts", "sentences"]
+Effect = Literal["in", "dropped", "kept"]
+
+STEPS: Final[tuple[tuple[str, Unit, Effect], ...]] = (
+    ("rows read", "rows", "in"),
+    ("unreadable", "rows", "dropped"),
+    ("without text", "posts", "dropped"),
+    ("round-up", "posts", "dropped"),
+    ("same text as an earlier post", "posts", "dropped"),
+    ("posts kept", "posts", "kept"),
+    ("sentences found", "sentences", "in"),
+    *((reason, "sentences", "dropped") for reason in REASONS),
+    ("same as an earlier sentence", "sentences", "dropped"),
+    ("repeated in many posts", "sentences", "dropped"),
+    ("sentences kept", "sentences", "kept"),
+)
+"""Name, unit and effect of every step, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One line of the funnel."""
+
+    name: str
+    unit: Unit
+    effect: Effect
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A file that went in."""
+
+    name: str
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """Counts of one build, with what they depend on."""
+
+    steps: tuple[Step, ...]
+    inputs: tuple[Input, ...]
+    settings: Mapping[str, Any]
+    splits: Mapping[str, int]
+    """Sentences in train, valid and test."""
+    genres: Mapping[str, int]
+    """`labels` in the table, `posts without genre` once genres are mapped to it."""
+
+    def __getitem__(self, name: str) -> int:
+        """The count of the step of that name."""
+        for step in self.steps:
+            if step.name == name:
+                return step.count
+        raise KeyError(name)
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, int], **fields: Any) -> Funnel:
+        """Make a funnel of all `STEPS` from counts by name; a step that never happened counts 0."""
+        steps = tuple(
+            Step(name=name, unit=unit, effect=effect, count=counts.get(name, 0)) for name, unit, effect in STEPS
+        )
+        return cls(steps=steps, **fields)
+
+    def to_json(self) -> str:
+        """The document of `funnel.json`."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Funnel:
+        """Read what `to_json` wrote."""
+        document = json.loads(text)
+        document["steps"] = tuple(Step(**step) for step in document["steps"])
+        document["inputs"] = tuple(Input(**entry) for entry in document["inputs"])
+        return cls(**document)
+
+    def table(self) -> Table:
+        """The funnel for a terminal."""
+        table = Table(title="Corpus funnel")
+        table.add_column("step")
+        table.add_column("rows", justify="right")
+        table.add_column("posts", justify="right")
+        table.add_column("sentences", justify="right")
+        for step in self.steps:
+            if step.effect == "dropped" and not step.count:
+                continue
+            name = f"  - {step.name}" if step.effect == "dropped" else step.name
+            cells = [f"{step.count:,}" if step.unit == unit else "" for unit in ("rows", "posts", "sentences")]
+            table.add_row(name, *cells, style=None if step.effect == "dropped" else "bold")
+        return table
+
+    def dropped(self) -> str:
+        """The steps that dropped something, most first, in one line."""
+        losses = Counter({f"{step.name} ({step.unit})": step.count for step in self.steps if step.effect == "dropped"})
+        return ", ".join(f"{name}: {count:,}" for name, count in losses.most_common() if count) or "nothing"

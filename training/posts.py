@@ -1,0 +1,161 @@
+"""Posts: texts about one song or album each, read from files of several formats and schemas."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from handlers.genres import normalise_genre
+from training.errors import PostsError
+from training.rows import Advance, Row, read_rows
+
+TEXT_COLUMNS: Final = ("masked_content", "text", "content")
+"""Where a post's text may be, best first: the original masked names with placeholders in `masked_content`."""
+_LOOK_AHEAD: Final = 100
+"""Rows without a text column after which a file is taken to have none."""
+
+Catalog = Mapping[str, tuple[str, ...]]
+"""Genres by `artist_key`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A text about one song or album."""
+
+    id: str
+    artist: str | None
+    title: str | None
+    genres: tuple[str, ...]
+    text: str
+    """As it was scraped; empty if the row has none."""
+
+
+def read_posts(path: Path, *, catalog: Catalog | None = None, advance: Advance | None = None) -> Iterator[Post | None]:
+    """Yield a file's posts in order; None stands for a row that cannot be read.
+
+    A row needs one of the `TEXT_COLUMNS`. It may have `id` (else `url`, else a hash of its text), `artist`, `title`,
+    `genres` (else `spotify_genres`). In the original's schema `song_title` is the song's title and `title` the web
+    page's; a page scraped without a song (`content` and `url`, no `song_title`) is read as a post about no known song.
+
+    Args:
+        path: of the file; see `training.rows`.
+        catalog: where a post without genres takes its artist's.
+        advance: told about progress in bytes of the file.
+
+    Raises:
+        PostsError: if the file cannot be read, is empty, or has no text column.
+    """
+    waiting: list[Post | None] = []
+    found_text = False
+    columns: dict[str, None] = {}
+    for row in read_rows(path, advance=advance):
+        post = None if row is None else _post(row, catalog or {})
+        if found_text:
+            yield post
+            continue
+        waiting.append(post)
+        if row is not None:
+            columns.update(dict.fromkeys(str(column) for column in row))
+            found_text = any(column in row for column in TEXT_COLUMNS)
+        if found_text:
+            yield from waiting
+        elif len(waiting) >= _LOOK_AHEAD and columns:
+            break
+    if not found_text:
+        raise _no_text(path, columns, num_rows=len(waiting))
+
+
+def read_catalog(path: Path) -> Catalog:
+    """Read a table of `artist` and `genres`.
+
+    Raises:
+        PostsError: if the file cannot be read, is empty, or lacks one of the two columns in every row.
+    """
+    genres: dict[str, tuple[str, ...]] = {}
+    columns: dict[str, None] = {}
+    for row in read_rows(path):
+        if row is None:
+            continue
+        columns.update(dict.fromkeys(str(column) for column in row))
+        artist = _text(row.get("artist"))
+        if artist and "genres" in row:
+            genres[artist_key(artist)] = _genres(row["genres"])
+    if not genres:
+        raise PostsError(f"{path} has no row with artist and genres; its columns are: {_listed(columns)}")
+    return genres
+
+
+def artist_key(artist: str) -> str:
+    """One spelling for an artist's name.
+
+    >>> artist_key(" The  Quillmoss")
+    'the quillmoss'
+    """
+    return " ".join(artist.casefold().split())
+
+
+def _post(row: Row, catalog: Catalog) -> Post:
+    text = next((found for column in TEXT_COLUMNS if (found := _text(row.get(column)))), "")
+    artist = _text(row.get("artist"))
+    genres = _genres(row.get("genres")) or _genres(row.get("spotify_genres"))
+    if not genres and artist:
+        genres = catalog.get(artist_key(artist), ())
+    return Post(
+        id=_text(row.get("id")) or _text(row.get("url")) or hashlib.sha256(text.encode()).hexdigest()[:16],
+        artist=artist or None,
+        title=_title(row) or None,
+        genres=genres,
+        text=text,
+    )
+
+
+def _title(row: Row) -> str:
+    if "song_title" in row:
+        return _text(row["song_title"])
+    scraped = "content" in row and "text" not in row
+    return "" if scraped else _text(row.get("title"))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _genres(value: Any) -> tuple[str, ...]:
+    """Genres of a cell: a list, or in CSV a list as JSON or Python writes it, or names parted by | ; or commas."""
+    if isinstance(value, str):
+        value = _listed_genres(value.strip())
+    if not isinstance(value, list | tuple):
+        return ()
+    return tuple(dict.fromkeys(normalise_genre(genre) for genre in value if isinstance(genre, str) and genre.strip()))
+
+
+def _listed_genres(cell: str) -> list[Any]:
+    if cell.startswith("["):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                found = parse(cell)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            return found if isinstance(found, list) else []
+    separator = next((mark for mark in "|;" if mark in cell), ",")
+    return list(cell.strip("[]").split(separator))
+
+
+def _no_text(path: Path, columns: Mapping[str, None], *, num_rows: int) -> PostsError:
+    if not num_rows:
+        return PostsError(f"{path} holds no rows: there is nothing to read")
+    if not columns:
+        return PostsError(f"{path}: none of its {num_rows} rows is a JSON object")
+    needed = ", ".join(TEXT_COLUMNS)
+    return PostsError(f"{path} has no text column: it needs one of {needed}; its columns are: {_listed(columns)}")
+
+
+def _listed(columns: Mapping[str, None]) -> str:
+    return ", ".join(columns) or "none"

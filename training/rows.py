@@ -1,0 +1,161 @@
+"""Rows of a table file, one at a time: JSON lines, a JSON array of records, CSV or Parquet; gzip where it is usual."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from training.errors import PostsError
+
+Row = Mapping[str, Any]
+Advance = Callable[[int], None]
+"""Called with how many bytes of the file, as it lies on disk, have been read since the last call."""
+
+SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
+"""What is read, by the file's name; all but Parquet may be followed by .gz."""
+_CHUNK: Final = 1 << 18
+_MAX_FIELD: Final = 1 << 24
+"""Characters in one CSV field; the standard library's default of 128 Ki is less than a long page."""
+
+
+def read_rows(path: Path, *, advance: Advance | None = None) -> Iterator[Row | None]:
+    """Yield the rows of a file in order; None stands for a row that cannot be read.
+
+    JSON files whose first character is "{" are read as a run of objects, which is what some tools call .json.
+
+    Args:
+        path: of the file; its name tells the format (`SUFFIXES`).
+        advance: told about progress in bytes.
+
+    Raises:
+        PostsError: if the file does not exist, is empty, is cut short, or is not what its name says.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise PostsError(f"{path} is empty: there is nothing to read")
+        yield from _reader(path)(path, advance or _ignore)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as cause:
+        raise PostsError(f"{path} is damaged or cut short: {cause}") from cause
+    except UnicodeDecodeError as cause:
+        raise PostsError(f"{path} is not UTF-8: {cause}") from cause
+    except (pa.ArrowException, csv.Error) as cause:
+        raise PostsError(f"{path} cannot be read as {_suffix(path)[1:]}: {cause}") from cause
+    except OSError as cause:
+        raise PostsError(f"{path} cannot be read: {cause.strerror or cause}") from cause
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.stem).suffix.casefold() if path.suffix.casefold() == ".gz" else path.suffix.casefold()
+
+
+def _reader(path: Path) -> Callable[[Path, Advance], Iterator[Row | None]]:
+    readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
+    suffix = _suffix(path)
+    if suffix not in readers or (suffix == ".parquet" and path.suffix.casefold() == ".gz"):
+        raise PostsError(
+            f"{path}: the format is told by the name, which must end in one of {', '.join(SUFFIXES)} (.gz)"
+        )
+    return readers[suffix]
+
+
+def _ignore(_count: int) -> None:
+    pass
+
+
+class _Metered(io.RawIOBase):
+    """A file that reports how much of it has been read."""
+
+    def __init__(self, raw: IO[bytes], advance: Advance) -> None:
+        self._raw = raw
+        self._advance = advance
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._raw.read(len(buffer))
+        buffer[: len(data)] = data
+        self._advance(len(data))
+        return len(data)
+
+
+def _open(path: Path, advance: Advance, *, newline: str | None = None) -> IO[str]:
+    raw: IO[bytes] = cast("IO[bytes]", io.BufferedReader(_Metered(path.open("rb"), advance), _CHUNK))
+    if path.suffix.casefold() == ".gz":
+        raw = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb"))
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline=newline)
+
+
+def _jsonl(path: Path, advance: Advance) -> Iterator[Row | None]:
+    with _open(path, advance, newline="\n") as lines:
+        for line in lines:
+            if line.strip():
+                yield _row(line)
+
+
+def _row(line: str) -> Row | None:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _json(path: Path, advance: Advance) -> Iterator[Row | None]:
+    """Records of an array, decoded one by one so that the file is never in memory whole."""
+    decoder = json.JSONDecoder()
+    with _open(path, advance) as file:
+        buffer = file.read(_CHUNK).lstrip()
+        is_array = buffer.startswith("[")
+        buffer = buffer[1:] if is_array else buffer
+        ended = False
+        while True:
+            buffer = buffer.lstrip().removeprefix(",").lstrip() if is_array else buffer.lstrip()
+            if is_array and buffer.startswith("]"):
+                return
+            try:
+                document, end = decoder.raw_decode(buffer)
+                # A number or a word at the end of the buffer may go on in the next chunk.
+                complete = end < len(buffer) or ended
+            except ValueError as cause:
+                if ended and (buffer or is_array):
+                    raise PostsError(f"{path} is not valid JSON near its record {buffer[:40]!r}: {cause}") from cause
+                complete = False
+            if complete:
+                yield document if isinstance(document, dict) else None
+                buffer = buffer[end:]
+            elif ended:
+                return
+            else:
+                # Reading as much again as is waiting keeps the work linear in the size of the longest record.
+                more = file.read(max(_CHUNK, len(buffer)))
+                ended = not more
+                buffer += more
+
+
+def _csv(path: Path, advance: Advance) -> Iterator[Row | None]:
+    csv.field_size_limit(_MAX_FIELD)
+    with _open(path, advance, newline="") as file:
+        for row in csv.DictReader(file):
+            # A row with more or fewer fields than the header has lost its commas or its quotes.
+            yield None if None in row or None in row.values() else row
+
+
+def _parquet(path: Path, advance: Advance) -> Iterator[Row | None]:
+    with pq.ParquetFile(path) as file:
+        size, rows = path.stat().st_size, max(1, file.metadata.num_rows)
+        done = told = 0
+        for batch in file.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
+            done += batch.num_rows
+            advance(size * done // rows - told)
+            told = size * done // rows

@@ -1,0 +1,29 @@
+"""The bundled sample: posts, a catalog and a feed about artists that do not exist, written by a seeded generator.
+
+    world = make_sample(seed=1)
+    write_sample(world, directory)        # posts.jsonl.gz, catalog.jsonl.gz, feed.jsonl
+
+The true kind of every sentence is known (`world.kinds`), which is what tests of topics and of steering need.
+"""
+
+from training.sample.generate import (
+    CATALOG_FILE,
+    DEFAULT_NUM_POSTS,
+    FEED_FILE,
+    POSTS_FILE,
+    SampleWorld,
+    make_sample,
+    write_sample,
+)
+from training.sample.world import Kind
+
+__all__ = [
+    "CATALOG_FILE",
+    "DEFAULT_NUM_POSTS",
+    "FEED_FILE",
+    "POSTS_FILE",
+    "Kind",
+    "SampleWorld",
+    "make_sample",
+    "write_sample",
+]

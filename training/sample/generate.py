@@ -1,0 +1,105 @@
+"""The bundled sample: a whole invented world from one seed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from training.sample.feed import make_feed
+from training.sample.world import Artist, Kind, Row, Writer, make_artists
+
+DEFAULT_NUM_POSTS: Final = 4000
+"""Gives about 18,000 sentences, enough for topics and a small model to be learned in a minute or two."""
+POSTS_FILE: Final = "posts.jsonl.gz"
+CATALOG_FILE: Final = "catalog.jsonl.gz"
+FEED_FILE: Final = "feed.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleWorld:
+    """An invented world: what is written about its songs, its artists' genres, and what people tweet."""
+
+    posts: tuple[Row, ...]
+    """Rows of id, artist, title, genres, text; with the dirt that scraped posts carry."""
+    catalog: tuple[Row, ...]
+    """Rows of artist, genres; a few artists are missing, as in every catalog."""
+    feed: tuple[Row, ...]
+    """Tweets: rows of id, text, author, created_at, oldest first."""
+    kinds: Mapping[str, Kind]
+    """The true kind of every sentence, keyed by its clean text with placeholders, as a corpus should hold it."""
+
+
+def make_sample(*, seed: int, num_posts: int = DEFAULT_NUM_POSTS) -> SampleWorld:
+    """Invent a world. The same arguments give the same world, on any machine.
+
+    Args:
+        seed: of everything.
+        num_posts: posts to write, the dirty ones (duplicates, round-ups, posts of a word) included.
+
+    Raises:
+        ValueError: if there is no post to write.
+    """
+    if num_posts < 1:
+        raise ValueError(f"num_posts must be at least 1, got {num_posts}")
+    random = Random(seed)
+    artists = make_artists(random, num_artists=max(24, num_posts // 12))
+    writer = Writer.new(random)
+    posts: list[Row] = []
+    for number in range(num_posts):
+        posts.append(_post(writer, artists, posts, number=number, random=random))
+    strangers = {artist.name for artist in artists[-2:]}
+    catalog = tuple({"artist": a.name, "genres": list(a.genres)} for a in artists if a.name not in strangers)
+    feed = make_feed(artists, strangers=strangers, random=random)
+    return SampleWorld(posts=tuple(posts), catalog=catalog, feed=feed, kinds=MappingProxyType(writer.kinds))
+
+
+def write_sample(world: SampleWorld, directory: Path) -> None:
+    """Write posts, catalog and feed as files whose bytes depend on the world alone."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_gzip(directory / POSTS_FILE, world.posts)
+    _write_gzip(directory / CATALOG_FILE, world.catalog)
+    (directory / FEED_FILE).write_bytes(_lines(world.feed))
+
+
+def _post(writer: Writer, artists: Sequence[Artist], earlier: list[Row], *, number: int, random: Random) -> Row:
+    chance = random.random()
+    if chance < 0.015 and earlier:
+        return {**random.choice(earlier), "id": f"post-{number:05d}"}
+    artist = random.choice(artists)
+    if chance < 0.025:
+        return _round_up(artists, number=number, random=random)
+    title = random.choice(artist.titles)
+    if chance < 0.035:
+        return _short(artist, title, number=number, random=random)
+    post = writer.post(artist, title, number=number)
+    # Some posts were scraped without genres; the catalog knows them.
+    return {**post, "genres": []} if random.random() < 0.06 else post
+
+
+def _round_up(artists: Sequence[Artist], *, number: int, random: Random) -> Row:
+    picked = random.sample(artists, k=min(10, len(artists)))
+    lines = [f'{place}. {artist.name} – "{artist.titles[0]}"' for place, artist in enumerate(picked, start=1)]
+    title = random.choice(("Ten Songs for a Rainy Week", "Our Favorite Songs of the Month", "The Weekly Round-Up"))
+    text = "\n".join(["Here is everything we could not stop playing this week.", *lines])
+    return {"id": f"post-{number:05d}", "artist": None, "title": title, "genres": [], "text": text}
+
+
+def _short(artist: Artist, title: str, *, number: int, random: Random) -> Row:
+    text = random.choice(("Wow.", "New music!", "So good...", f'"{title}"!'))
+    return {"id": f"post-{number:05d}", "artist": artist.name, "title": title, "genres": [], "text": text}
+
+
+def _lines(rows: Iterable[Row]) -> bytes:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _write_gzip(path: Path, rows: Iterable[Row]) -> None:
+    # Without a name and a time in its header, the file's bytes are the same wherever and whenever it is written.
+    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed:
+        packed.write(_lines(rows))
