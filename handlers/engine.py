@@ -102,36 +102,45 @@ class Engine:
         self._placeholder_forms = bundle.vocabulary.placeholder_ids()
 
     @torch.inference_mode()
-    def decode(self, rows: Sequence[Row]) -> list[Decoded]:
-        """Decode every row to its end; the order of the answer is the order of the rows."""
+    def decode(self, rows: Sequence[Row], z_BZ: Tensor | None = None) -> list[Decoded]:
+        """Decode every row to its end; the order of the answer is the order of the rows.
+
+        Args:
+            rows: what to decode.
+            z_BZ: thought vectors to use as they are; by default each row's own from `thought_vectors`.
+        """
         decoded: list[Decoded] = []
         for start in range(0, len(rows), MAX_ROWS_PER_DECODE):
-            decoded += self._decode(rows[start : start + MAX_ROWS_PER_DECODE])
+            part = rows[start : start + MAX_ROWS_PER_DECODE]
+            part_BZ = self.thought_vectors(part) if z_BZ is None else z_BZ[start : start + MAX_ROWS_PER_DECODE]
+            decoded += self._decode(part, part_BZ.to(self.device))
         return decoded
 
     @torch.inference_mode()
-    def contexts(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """Each row's z, moved by the generator if there is one, and genre embedding a: [B, Z] and [B, A]."""
+    def thought_vectors(self, rows: Sequence[Row]) -> Tensor:
+        """Each row's z from the prior by its seed, moved by the generator if the model has one: [B, Z]."""
         uniforms_BZ = row_uniforms([row.seed for row in rows], self._decoder.config.z_size)
         z_BZ = standard_normals(uniforms_BZ).to(self.device, torch.float32)
-        genres_BA = self._embed_genres(rows)
-        if self._generator is not None:
-            target_BK = torch.zeros(len(rows), self._generator.config.num_topics, device=self.device)
-            target_BK[:, self.bundle.topics.desired] = 1.0
-            z_BZ = self._generator(z_BZ, genres_BA, target_BK)
-        return z_BZ, genres_BA
+        if self._generator is None:
+            return z_BZ
+        target_BK = torch.zeros(len(rows), self._generator.config.num_topics, device=self.device)
+        target_BK[:, self.bundle.topics.desired] = 1.0
+        moved_BZ: Tensor = self._generator(z_BZ, self.embed_genres(rows), target_BK)
+        return moved_BZ
 
-    def _embed_genres(self, rows: Sequence[Row]) -> Tensor:
+    @torch.inference_mode()
+    def embed_genres(self, rows: Sequence[Row]) -> Tensor:
+        """Each row's mean genre embedding a: [B, A]."""
         genres = [row.genres or (0,) for row in rows]
         offsets = torch.tensor([0, *(len(each) for each in genres[:-1])]).cumsum(0)
         flat = torch.tensor([index for each in genres for index in each])
         return self._decoder.embed_genres(flat.to(self.device), offsets.to(self.device))
 
-    def _decode(self, rows: Sequence[Row]) -> list[Decoded]:
+    def _decode(self, rows: Sequence[Row], z_BZ: Tensor) -> list[Decoded]:
         num_steps = max(row.max_tokens for row in rows)
         tokens_BT = torch.full((len(rows), num_steps), PAD_ID, device=self.device)
         log_prob_B = torch.zeros(len(rows), dtype=torch.float64, device=self.device)
-        live = self._start(rows, num_steps)
+        live = self._start(rows, z_BZ, num_steps)
         for step in range(num_steps):
             projected_BE = self._advance(live)
             logits_BV = torch.addmm(self._decoder.output_bias, projected_BE, self._embedding_EV)
@@ -148,9 +157,8 @@ class Engine:
                 live.keep(going_on)
         return [_decoded(ids, log_prob) for ids, log_prob in zip(tokens_BT.tolist(), log_prob_B.tolist(), strict=True)]
 
-    def _start(self, rows: Sequence[Row], num_steps: int) -> _Live:
-        z_BZ, genres_BA = self.contexts(rows)
-        context_BC = torch.cat((z_BZ, genres_BA), dim=1)
+    def _start(self, rows: Sequence[Row], z_BZ: Tensor, num_steps: int) -> _Live:
+        context_BC = torch.cat((z_BZ, self.embed_genres(rows)), dim=1)
         hidden_BH, cell_BH = self._decoder.start(context_BC)
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
         z_size = self._decoder.config.z_size

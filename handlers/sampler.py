@@ -19,6 +19,8 @@ from torch import Tensor
 _MASK_64: Final = 2**64 - 1
 _MASK_63: Final = 2**63 - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
+# Sorting a whole vocabulary costs more than the rest of a step; the filters of a trained model end long before this.
+_FIRST_WIDTH: Final = 256
 
 
 def derive_seed(seed: int, index: int) -> int:
@@ -92,23 +94,35 @@ def choose_tokens(logits_BV: Tensor, uniforms_B: Tensor, settings: SamplingSetti
         int64 [B], token ids.
     """
     greedy_B = settings.temperature <= 0
-    scaled_BV = logits_BV / settings.temperature.clamp_min(1e-6).unsqueeze(1)
-    # Only as many as the widest row needs are sorted: the whole vocabulary when any row does without top-k.
-    vocabulary_size = logits_BV.shape[1]
-    width = int(torch.where(settings.top_k > 0, settings.top_k, vocabulary_size).clamp_max(vocabulary_size).amax())
-    top_BK, ids_BK = torch.topk(scaled_BV, width, dim=1)
-    rank_K = torch.arange(width, device=logits_BV.device)
-    beyond_k_BK = (settings.top_k > 0).unsqueeze(1) & (rank_K >= settings.top_k.unsqueeze(1))
-    probability_BK = torch.softmax(top_BK.masked_fill(beyond_k_BK, -torch.inf), dim=1)
-    too_small_BK = probability_BK < settings.min_p.unsqueeze(1) * probability_BK[:, :1]
-    probability_BK = probability_BK.masked_fill(too_small_BK, 0.0)
-    cumulative_BK = probability_BK.cumsum(dim=1, dtype=torch.float64)
-    before_BK = cumulative_BK - probability_BK
-    # A token stays while those before it have not reached top_p: the first one always stays.
-    outside_BK = before_BK >= settings.top_p.unsqueeze(1) * cumulative_BK[:, -1:]
-    probability_BK = probability_BK.masked_fill(outside_BK, 0.0)
-    cumulative_BK = probability_BK.cumsum(dim=1, dtype=torch.float64)
+    probability_BV = torch.softmax(logits_BV / settings.temperature.clamp_min(1e-6).unsqueeze(1), dim=1)
+    width = min(_FIRST_WIDTH, logits_BV.shape[1])
+    top_BK, ids_BK = torch.topk(probability_BV, width, dim=1)
+    if width < logits_BV.shape[1] and not _holds_all_candidates(top_BK, settings):
+        top_BK, ids_BK = torch.sort(probability_BV, dim=1, descending=True)
+    kept_BK = _filter(top_BK, settings)
+    cumulative_BK = kept_BK.cumsum(dim=1, dtype=torch.float64)
     threshold_B1 = uniforms_B.unsqueeze(1) * cumulative_BK[:, -1:]
-    place_B1 = (cumulative_BK < threshold_B1).sum(dim=1, keepdim=True).clamp_max(width - 1)
-    place_B1 = place_B1.masked_fill(greedy_B.unsqueeze(1), 0)
-    return ids_BK.gather(1, place_B1).squeeze(1)
+    place_B1 = (cumulative_BK < threshold_B1).sum(dim=1, keepdim=True).clamp_max(top_BK.shape[1] - 1)
+    return ids_BK.gather(1, place_B1.masked_fill(greedy_B.unsqueeze(1), 0)).squeeze(1)
+
+
+def _holds_all_candidates(top_BK: Tensor, settings: SamplingSettings) -> bool:
+    """Whether the filters of every row are sure to end within its K most likely tokens."""
+    by_count_B = (settings.top_k > 0) & (settings.top_k <= top_BK.shape[1])
+    by_size_B = top_BK[:, -1] < settings.min_p * top_BK[:, 0]
+    # Without other filters the whole distribution weighs 1, so the nucleus ends where the sum reaches top_p.
+    by_mass_B = (settings.top_k == 0) & (settings.min_p == 0) & (top_BK.sum(dim=1) >= settings.top_p)
+    return bool((by_count_B | by_size_B | by_mass_B | (settings.temperature <= 0)).all())
+
+
+def _filter(top_BK: Tensor, settings: SamplingSettings) -> Tensor:
+    """Probabilities in falling order, with those that the filters drop set to zero."""
+    rank_K = torch.arange(top_BK.shape[1], device=top_BK.device)
+    beyond_k_BK = (settings.top_k > 0).unsqueeze(1) & (rank_K >= settings.top_k.unsqueeze(1))
+    too_small_BK = top_BK < settings.min_p.unsqueeze(1) * top_BK[:, :1]
+    kept_BK = top_BK.masked_fill(beyond_k_BK | too_small_BK, 0.0)
+    cumulative_BK = kept_BK.cumsum(dim=1, dtype=torch.float64)
+    unfiltered_B = (settings.top_k == 0) & (settings.min_p == 0)
+    total_B = torch.where(unfiltered_B, 1.0, cumulative_BK[:, -1])
+    # A token stays while those before it have not reached top_p: the first one always does.
+    return kept_BK.masked_fill(cumulative_BK - kept_BK >= (settings.top_p * total_B).unsqueeze(1), 0.0)

@@ -1,0 +1,153 @@
+"""One registered version as one TorchServe archive, built by torch-model-archiver.
+
+lcgan_2.mar
+    MAR-INF/MANIFEST.json   modelName, modelVersion, handler
+    model-config.yaml       batching, workers
+    handler.py              the entry that TorchServe loads: handlers/handler.py, copied
+    handlers/               the package that it imports, as it was when the version was built
+    config.json, weights.safetensors, vocabulary.json, genres.json, topic_words.json, model_card.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import handlers
+from handlers.bundle import FILES, Bundle, BundleConfig
+from handlers.contract import ARCHIVE_CONFIG
+from training.errors import ArchiveBuildError
+from training.files import atomic_path
+
+_HANDLERS: Final = Path(handlers.__file__).parent
+_MODEL_CONFIG: Final = "model-config.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSettings:
+    """How TorchServe gathers requests for this model."""
+
+    batch_size: int = 32
+    max_batch_delay_ms: int = 5
+    """How long a lone request waits for company; TorchServe reads 0 as 100."""
+    response_timeout_s: int = 60
+
+    def to_yaml(self) -> str:
+        """The text of model-config.yaml."""
+        return (
+            "minWorkers: 1\nmaxWorkers: 1\n"
+            f"batchSize: {self.batch_size}\nmaxBatchDelay: {self.max_batch_delay_ms}\n"
+            f"responseTimeout: {self.response_timeout_s}\n"
+            # Cores that one worker's decode may use; 0 leaves the choice to the handler.
+            "handler:\n  threads: 0\n"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """A built archive."""
+
+    path: Path
+    sha256: str
+
+
+def archive_name(model: str, version: str) -> str:
+    """File name of a version's archive.
+
+    >>> archive_name("lcgan", "2")
+    'lcgan_2.mar'
+    """
+    return f"{model}_{version}.mar"
+
+
+def build_archive(bundle: Path, out: Path, *, version: str, batching: BatchSettings | None = None) -> Archive:
+    """Pack a bundle's folder as an archive of a registry version; the file appears whole or not at all.
+
+    Raises:
+        BundleError: the folder is no bundle.
+        ArchiveBuildError: torch-model-archiver failed, or what it built lacks a part.
+        OutputError: the folder `out` cannot be written to.
+    """
+    config = BundleConfig.from_json((bundle / ARCHIVE_CONFIG).read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="deephypebot-archive-") as scratch:
+        stage = Path(scratch) / "stage"
+        _stage(bundle, stage, config, version, batching or BatchSettings())
+        built = _run_archiver(config.model, version, stage, Path(scratch))
+        _check(built)
+        target = out / archive_name(config.model, version)
+        with atomic_path(target) as partial:
+            shutil.copyfile(built, partial)
+            partial.chmod(0o644)
+        return Archive(path=target, sha256=file_sha256(target))
+
+
+def load_archive(archive: Path, directory: Path) -> Bundle:
+    """Unpack an archive's model into a folder and read it, without running any of the archive's code.
+
+    Raises:
+        ArchiveBuildError: the file is no archive of ours.
+    """
+    _check(archive)
+    with zipfile.ZipFile(archive) as opened:
+        for name in FILES:
+            opened.extract(name, directory)
+    return Bundle.load(directory)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _stage(bundle: Path, stage: Path, config: BundleConfig, version: str, batching: BatchSettings) -> None:
+    """Lay out what goes in beside the handler: --extra-files keeps a folder's folders, but not the folder."""
+    stage.mkdir()
+    for name in FILES:
+        shutil.copyfile(bundle / name, stage / name)
+    document = {**json.loads(config.to_json()), "version": version}
+    (stage / ARCHIVE_CONFIG).write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    shutil.copytree(_HANDLERS, stage / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
+    (stage.parent / _MODEL_CONFIG).write_text(batching.to_yaml())
+
+
+def _run_archiver(model: str, version: str, stage: Path, scratch: Path) -> Path:
+    command = [
+        sys.executable, "-m", "model_archiver.model_packaging",
+        "--model-name", model,
+        "--version", version,
+        "--handler", str(_HANDLERS / "handler.py"),
+        "--extra-files", str(stage),
+        "--config-file", str(scratch / _MODEL_CONFIG),
+        "--export-path", str(scratch),
+    ]  # fmt: skip
+    # The archiver works in, and first deletes, <temporary folder>/<model name>: ours alone, whoever else builds.
+    private = scratch / "tmp"
+    private.mkdir()
+    done = subprocess.run(  # noqa: S603 - our own arguments, no shell
+        command, env={**os.environ, "TMPDIR": str(private)}, capture_output=True, text=True, check=False
+    )
+    built = scratch / f"{model}.mar"
+    if done.returncode != 0 or not built.exists():
+        raise ArchiveBuildError(f"torch-model-archiver failed on {model} {version}: {done.stderr.strip()[-500:]}")
+    return built
+
+
+def _check(archive: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = set(opened.namelist())
+    except (zipfile.BadZipFile, OSError) as cause:
+        raise ArchiveBuildError(f"{archive} is no archive: {cause}") from cause
+    needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/engine.py", _MODEL_CONFIG}
+    if missing := sorted(needed - names):
+        raise ArchiveBuildError(f"{archive} lacks {', '.join(missing)}")

@@ -1,0 +1,97 @@
+"""Sentences as batches of like lengths, so that little of a batch is padding.
+
+Shapes: N sentences, B rows, T steps, G genres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from handlers.genres import GenreTable
+from handlers.vocabulary import EOS_ID, PAD_ID, Vocabulary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some sentences, time first."""
+
+    tokens_TB: Tensor
+    """Token ids, each sentence ending in its end mark, padded behind it."""
+    lengths_B: Tensor
+    """Tokens of each sentence, end mark included."""
+    genres_G: Tensor
+    """Embedding indices of all rows' genres, one row after the other; a row without genres has the single index 0."""
+    offsets_B: Tensor
+    """Where each row's genres start."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Real tokens, end marks included."""
+        return int(self.lengths_B.sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The batch on another device."""
+        return Batch(
+            tokens_TB=self.tokens_TB.to(device),
+            lengths_B=self.lengths_B.to(device),
+            genres_G=self.genres_G.to(device),
+            offsets_B=self.offsets_B.to(device),
+        )
+
+
+class EncodedSentences:
+    """A split of a corpus as ids, in flat arrays whatever the number of sentences."""
+
+    def __init__(
+        self, texts: Sequence[str], genres: Sequence[Sequence[str]], vocabulary: Vocabulary, table: GenreTable
+    ) -> None:
+        encoded = [[*vocabulary.encode(text), EOS_ID] for text in texts]
+        self.lengths_N = np.array([len(ids) for ids in encoded], dtype=np.int64)
+        self._starts_N = np.concatenate(([0], np.cumsum(self.lengths_N)[:-1])) if encoded else np.empty(0, np.int64)
+        self._flat = np.fromiter((number for ids in encoded for number in ids), np.int32, int(self.lengths_N.sum()))
+        self.num_characters = sum(map(len, texts))
+        self._genres = [tuple(table.indices(labels)) for labels in genres]
+
+    def __len__(self) -> int:
+        return len(self.lengths_N)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens in all sentences, end marks included."""
+        return int(self.lengths_N.sum())
+
+    def genres_of(self, index: int) -> tuple[int, ...]:
+        """Embedding indices of a sentence's genres."""
+        return self._genres[index]
+
+    def batch(self, indices: Sequence[int] | np.ndarray, *, without_genres: np.ndarray | None = None) -> Batch:
+        """Put some sentences together; `without_genres` [B] marks those whose genres are left out."""
+        lengths_B = self.lengths_N[indices]
+        tokens_TB = np.full((int(lengths_B.max()), len(indices)), PAD_ID, dtype=np.int64)
+        rows: list[tuple[int, ...]] = []
+        for column, index in enumerate(indices):
+            start, length = self._starts_N[index], self.lengths_N[index]
+            tokens_TB[:length, column] = self._flat[start : start + length]
+            dropped = without_genres is not None and bool(without_genres[column])
+            rows.append((0,) if dropped or not self._genres[index] else self._genres[index])
+        counts = [len(row) for row in rows]
+        return Batch(
+            tokens_TB=torch.from_numpy(tokens_TB),
+            lengths_B=torch.from_numpy(lengths_B),
+            genres_G=torch.tensor([number for row in rows for number in row]),
+            offsets_B=torch.tensor(np.concatenate(([0], np.cumsum(counts)[:-1]))),
+        )
+
+    def bucketed(self, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        """Every sentence once, in batches of like lengths, in random order: the indices of each batch."""
+        # The noise lets sentences meet different neighbours in every epoch and costs under a step of padding.
+        keys = self.lengths_N + generator.random(len(self)) * 0.99
+        order = np.argsort(keys, kind="stable")
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        for number in generator.permutation(len(batches)):
+            yield batches[number]

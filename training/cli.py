@@ -1,0 +1,79 @@
+"""`deephypebot train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    corpus: Annotated[Path, typer.Argument(help="Folder that `deephypebot corpus build` wrote.")],
+    *,
+    preset: Annotated[str, typer.Option(help="Named set of settings: demo, reference.")] = "reference",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting, as in cvae.z_size=64 or lcgan.distance_weight=0.3; may be repeated."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time for the training, as in 90s, 10m or 2h; no limit by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random; the preset's by default.")] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Go on from the checkpoint of an interrupted training of the same settings.")
+    ] = True,
+    champion: Annotated[
+        bool, typer.Option(help="Make the new versions champions at once; otherwise only a model's first one is.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
+    workspace: Annotated[
+        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for stages, database and artifacts.")
+    ] = Path("workspace"),
+    model_store: Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder for archives.")] = Path(
+        "model_store"
+    ),
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            help="MLflow's address; `none` trains without MLflow. Default: MLFLOW_TRACKING_URI, else the workspace."
+        ),
+    ] = None,
+) -> None:
+    """Train topics, CVAE and LC-GAN on a corpus; register both models in MLflow and pack their archives.
+
+    A stage whose corpus and settings have not changed is reused, so trying another setting of the LC-GAN does not
+    train the CVAE again:
+
+        deephypebot train workspace/corpus --preset demo
+
+        deephypebot train workspace/corpus --preset demo --set lcgan.distance_weight=0.3
+    """
+    import dataclasses
+
+    from rich.console import Console
+
+    from training.console import stage_bars, stages_table, versions_table
+    from training.corpus import load_corpus
+    from training.options import default_tracking_uri, make_tracker, seconds
+    from training.pipeline import Training, TrainPlan
+    from training.presets import preset as find_preset
+
+    chosen = find_preset(preset).with_overrides(settings or [])
+    if seed is not None:
+        chosen = dataclasses.replace(chosen, seed=seed)
+    console = Console()
+    plan = TrainPlan(
+        workspace=workspace,
+        model_store=model_store,
+        budget_s=None if budget is None else seconds(budget),
+        device=device,
+        champion=champion,
+        resume=resume,
+    )
+    loaded = load_corpus(corpus)
+    tracker = make_tracker(tracking_uri or default_tracking_uri(workspace), workspace)
+    with stage_bars(console) as bars:
+        report = Training(corpus=loaded, settings=chosen, plan=plan, tracker=tracker, watch=bars.watch).run()
+    console.print(stages_table(report.stages))
+    console.print(versions_table(report))

@@ -1,0 +1,47 @@
+"""Options that several commands take, and what their texts mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from training.errors import SettingError
+from training.tracker import NullTracker, Tracker
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """A duration as people write it.
+
+    Raises:
+        SettingError: the text is no duration.
+
+    >>> seconds("90"), seconds("10m"), seconds("1.5h")
+    (90.0, 600.0, 5400.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise SettingError(f"a budget is a positive number of seconds, or of minutes or hours (10m, 2h); got {text!r}")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def default_tracking_uri(workspace: Path) -> str:
+    """MLFLOW_TRACKING_URI, else the workspace's own SQLite database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
+
+
+def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:
+    """MLflow at an address; the word `none` tracks nothing, and needs no MLflow.
+
+    Raises:
+        TrackingError: the address cannot be used.
+    """
+    if tracking_uri == "none":
+        return NullTracker()
+    from training.tracking import MlflowTracker  # noqa: PLC0415 - hosts without MLflow train with `none`
+
+    workspace.mkdir(parents=True, exist_ok=True)
+    return MlflowTracker(tracking_uri, artifacts=workspace / "mlartifacts")

@@ -1,0 +1,62 @@
+"""Pictures of a training, as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+_WANTED = "#b3446c"
+_OTHER = "#4a6fa5"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # Straight on a canvas: pyplot keeps global state and looks for a screen.
+    FigureCanvasAgg(figure)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def plot_curves(points: Mapping[str, Sequence[tuple[int, float]]], path: Path, *, title: str, ylabel: str) -> None:
+    """Curves over steps: name -> (step, value) points."""
+    figure = Figure(figsize=(7, 4))
+    axes = figure.add_subplot()
+    for name, curve in points.items():
+        if curve:
+            steps, values = zip(*curve, strict=True)
+            axes.plot(steps, values, label=name, marker="o" if len(curve) < 20 else None, linewidth=1.4)
+    axes.set(title=title, xlabel="step", ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+def plot_coherence(coherence: Mapping[int, float], chosen: int, path: Path) -> None:
+    """Coherence by number of topics, the chosen one marked."""
+    figure = Figure(figsize=(6, 3.5))
+    axes = figure.add_subplot()
+    numbers = sorted(coherence)
+    colours = [_WANTED if number == chosen else _OTHER for number in numbers]
+    axes.bar([str(number) for number in numbers], [coherence[number] for number in numbers], color=colours)
+    axes.set(title="Topic coherence", xlabel="topics", ylabel="c_npmi")
+    _save(figure, path)
+
+
+def plot_topic_shares(shares: Mapping[str, Sequence[float]], names: Sequence[str], desired: int, path: Path) -> None:
+    """Share of each topic among samples, a group of bars per model; the desired topic's name is marked."""
+    figure = Figure(figsize=(8, 0.55 * len(names) * max(len(shares), 1) / 2 + 2))
+    axes = figure.add_subplot()
+    height = 0.8 / max(len(shares), 1)
+    for number, (model, values) in enumerate(shares.items()):
+        places = [row + number * height for row in range(len(names))]
+        axes.barh(places, values, height=height, label=model, color=_OTHER if number == 0 else _WANTED)
+    axes.set_yticks(
+        [row + 0.4 - height / 2 for row in range(len(names))],
+        [f"{name} (desired)" if row == desired else name for row, name in enumerate(names)],
+    )
+    axes.invert_yaxis()
+    axes.set(title="Topics of samples", xlabel="share of samples")
+    axes.legend()
+    _save(figure, path)

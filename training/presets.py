@@ -1,0 +1,185 @@
+"""What a training can be told, and the named sets of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final
+
+from training.errors import SettingError
+
+SOUND_SEED_WORDS: Final = (
+    "sound", "vocals", "voice", "beat", "beats", "production", "guitar", "guitars", "synth", "synths", "bass", "drums",
+    "drum", "melody", "melodies", "rhythm", "piano", "chorus", "groove", "percussion", "harmonies", "reverb", "strings",
+    "keys", "tempo", "chords", "instrumental", "riff",
+)  # fmt: skip
+"""Words that give the sound-description topic away; the topic that weighs them most becomes the desired one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSettings:
+    """LDA over sentences."""
+
+    candidates: tuple[int, ...] = (4, 6, 8)
+    """Numbers of topics to try; the most coherent one is kept."""
+    passes: int = 8
+    min_sentences: int = 10
+    """A word in fewer sentences is left out."""
+    max_share: float = 0.15
+    """A word in a larger share of sentences is left out."""
+    max_sentences: int = 60_000
+    """More are sampled down."""
+    seed_words: tuple[str, ...] = SOUND_SEED_WORDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CvaeSettings:
+    """Sizes and schedule of the CVAE."""
+
+    min_count: int = 2
+    """A token seen less often in the training split is unknown."""
+    max_vocabulary: int = 15_000
+    embedding_size: int = 128
+    hidden_size: int = 256
+    z_size: int = 32
+    genre_size: int = 24
+    epochs: int = 6
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    clip: float = 5.0
+    dropout: float = 0.2
+    word_dropout: float = 0.2
+    """Share of decoder inputs replaced by the unknown mark, so that z is needed (Bowman 2016)."""
+    genre_dropout: float = 0.1
+    """Share of sentences trained without their genres."""
+    free_nats: float = 6.0
+    """KL that is free of charge, shared evenly by the dimensions of z (Kingma 2016, per dimension)."""
+    warm_up: float = 0.3
+    """Share of the training over which the KL weight rises from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LcganSettings:
+    """The generator that moves z, and what judges it."""
+
+    num_samples: int = 6_000
+    """Decoded samples whose topics are the labels."""
+    hidden_size: int = 256
+    num_layers: int = 3
+    predictor_epochs: int = 12
+    steps: int = 1_500
+    critic_steps: int = 2
+    """Discriminator steps per generator step."""
+    batch_size: int = 256
+    learning_rate: float = 5e-4
+    topic_weight: float = 2.0
+    distance_weight: float = 0.1
+    """Weight of mean(log(1 + (z' - z)^2) / sigma^2), the paper's lambda."""
+    gradient_penalty: float = 10.0
+    evaluation_samples: int = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """Everything that decides how a training turns out."""
+
+    preset: str = "demo"
+    seed: int = 7
+    topics: TopicSettings = field(default_factory=TopicSettings)
+    cvae: CvaeSettings = field(default_factory=CvaeSettings)
+    lcgan: LcganSettings = field(default_factory=LcganSettings)
+
+    def with_overrides(self, assignments: Sequence[str]) -> TrainSettings:
+        """Apply `stage.name=value` assignments, as `--set` takes them.
+
+        Raises:
+            SettingError: no such setting, or a value of the wrong type.
+
+        >>> TrainSettings().with_overrides(["cvae.z_size=16"]).cvae.z_size
+        16
+        """
+        settings = self
+        for assignment in assignments:
+            settings = _override(settings, assignment)
+        return settings
+
+    def flat(self, *stages: str) -> dict[str, Any]:
+        """The settings of some stages (all by default) as `stage.name`, with preset and seed."""
+        chosen = stages or ("topics", "cvae", "lcgan")
+        values: dict[str, Any] = {"preset": self.preset, "seed": self.seed}
+        for stage in chosen:
+            values |= {f"{stage}.{name}": value for name, value in asdict(getattr(self, stage)).items()}
+        return values
+
+
+PRESETS: Final[Mapping[str, TrainSettings]] = {
+    # A minute or two on two cores, for the bundled sample posts.
+    "demo": TrainSettings(topics=TopicSettings(candidates=(4, 5, 6), passes=4)),
+    # Real posts: longer, larger, usually under a --budget.
+    "reference": TrainSettings(
+        preset="reference",
+        topics=TopicSettings(candidates=(4, 6, 8, 12), passes=10, min_sentences=20),
+        cvae=CvaeSettings(
+            min_count=3, embedding_size=256, hidden_size=384, epochs=8, genre_size=32, dropout=0.3, free_nats=8.0
+        ),
+        lcgan=LcganSettings(num_samples=20_000, hidden_size=512, steps=4_000, evaluation_samples=2_000),
+    ),
+}
+
+
+def preset(name: str) -> TrainSettings:
+    """The preset of a name.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if name not in PRESETS:
+        raise SettingError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def fingerprint(*parts: object) -> str:
+    """Short hash that names a stage's output by everything it depends on."""
+    document = json.dumps(parts, sort_keys=True, default=asdict_or_str)
+    return hashlib.sha256(document.encode()).hexdigest()[:12]
+
+
+def asdict_or_str(value: object) -> object:
+    """JSON form of a settings object; anything else by its name."""
+    try:
+        return asdict(value)  # type: ignore[call-overload]  # asdict checks, and says TypeError
+    except TypeError:
+        return str(value)
+
+
+def _override(settings: TrainSettings, assignment: str) -> TrainSettings:
+    path, separator, text = assignment.partition("=")
+    stage, dot, name = path.strip().partition(".")
+    if not separator:
+        raise SettingError(f"--set takes STAGE.NAME=VALUE, got {assignment!r}")
+    if not dot:
+        owner, name = settings, stage
+    elif stage in ("topics", "cvae", "lcgan"):
+        owner = getattr(settings, stage)
+    else:
+        raise SettingError(f"there is no stage {stage!r} in {assignment!r}; stages are topics, cvae, lcgan")
+    current = {each.name: getattr(owner, each.name) for each in fields(owner)}
+    scalars = {key: value for key, value in current.items() if isinstance(value, int | float | tuple)}
+    if name not in scalars:
+        raise SettingError(f"there is no setting {path!r}; settings here are {', '.join(scalars)}")
+    changes: dict[str, Any] = {name: _converted(path, text, current[name])}
+    if dot:
+        changes = {stage: replace(owner, **changes)}
+    return replace(settings, **changes)
+
+
+def _converted(path: str, text: str, current: Any) -> Any:
+    try:
+        if isinstance(current, tuple):
+            kind = type(current[0])
+            return tuple(kind(each.strip()) for each in text.split(","))
+        return type(current)(text)
+    except ValueError as cause:
+        raise SettingError(f"{path} takes {type(current).__name__}, as in {path}={current}; got {text!r}") from cause

@@ -1,0 +1,61 @@
+"""The registered model as MLflow loads it (models-from-code): the bundle behind the pyfunc interface.
+
+MLflow runs this file when somebody calls `mlflow.pyfunc.load_model("models:/lcgan@champion")`; nothing else imports it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+
+from handlers.commentary import Commentator
+from handlers.contract import CommentaryRequest
+
+
+class CommentaryModel(PythonModel):
+    """One input row is one request; the output has one row per sample, with the number of its request."""
+
+    def load_context(self, context: Any) -> None:
+        """Load the weights."""
+        self._commentator = Commentator.load(Path(context.artifacts["bundle"]))
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """Write samples.
+
+        Args:
+            context: MLflow's, unused.
+            model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist` and `title`.
+            params: `num_samples`, `seed`, `temperature`, `top_k`, `top_p`, `min_p`, `max_tokens`, `best_of`, as in the
+                wire contract; a negative seed means a fresh one.
+
+        Returns:
+            DataFrame with columns request, text, token_count, log_prob, seed.
+        """
+        import pandas as pd  # noqa: PLC0415 - comes with mlflow, and only this call needs it
+
+        del context
+        settings = dict(params or {})
+        if settings.get("seed", -1) < 0:
+            settings.pop("seed", None)
+        requests = [
+            CommentaryRequest.from_mapping({**row, **settings, "genres": list(row["genres"])})
+            for row in model_input.to_dict(orient="records")
+        ]
+        rows = [
+            {
+                "request": number,
+                "text": sample.text,
+                "token_count": sample.token_count,
+                "log_prob": sample.log_prob,
+                "seed": sample.seed,
+            }
+            for number, answer in enumerate(self._commentator.answer(requests))
+            for sample in answer.samples
+        ]
+        return pd.DataFrame(rows)
+
+
+set_model(CommentaryModel())

@@ -1,0 +1,205 @@
+"""MLflow behind the `Tracker` port: runs, metrics, registered versions. No other module of training imports mlflow.
+
+(`training.pyfunc_model` does, but it is MLflow that runs it.)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow
+import mlflow.pyfunc
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
+
+import handlers
+from handlers.contract import CommentaryRequest
+from training.errors import TrackingError
+from training.tracker import RegisteredVersion, Run, archive_tags
+
+EXPERIMENT: Final = "deephypebot"
+CHAMPION: Final = "champion"
+_HANDLERS: Final = Path(handlers.__file__).parent
+_MODEL_CODE: Final = Path(__file__).with_name("pyfunc_model.py")
+_DEFAULTS: Final = CommentaryRequest(genres=())
+
+SIGNATURE: Final = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(Array(DataType.string), "genres"),
+            ColSpec(DataType.string, "artist", required=False),
+            ColSpec(DataType.string, "title", required=False),
+        ]
+    ),
+    outputs=Schema(
+        [
+            ColSpec(DataType.long, "request"),
+            ColSpec(DataType.string, "text"),
+            ColSpec(DataType.long, "token_count"),
+            ColSpec(DataType.double, "log_prob"),
+            ColSpec(DataType.long, "seed"),
+        ]
+    ),
+    params=ParamSchema(
+        [
+            ParamSpec("num_samples", DataType.long, _DEFAULTS.num_samples),
+            ParamSpec("seed", DataType.long, -1),
+            ParamSpec("temperature", DataType.double, _DEFAULTS.temperature),
+            ParamSpec("top_k", DataType.long, _DEFAULTS.top_k),
+            ParamSpec("top_p", DataType.double, _DEFAULTS.top_p),
+            ParamSpec("min_p", DataType.double, _DEFAULTS.min_p),
+            ParamSpec("max_tokens", DataType.long, _DEFAULTS.max_tokens),
+            ParamSpec("best_of", DataType.long, _DEFAULTS.best_of),
+        ]
+    ),
+)
+
+
+class MlflowRun:
+    """A run of MLflow, by its id: safe to use while others are open."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self._run_id = run_id
+
+    @property
+    def run_id(self) -> str:
+        """MLflow's identifier."""
+        return self._run_id
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """See `Run.log_params`."""
+        for key, value in params.items():
+            self._client.log_param(self._run_id, key, str(value)[:500])
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """See `Run.log_metrics`."""
+        mlflow.log_metrics(dict(metrics), step=step, run_id=self._run_id, synchronous=False)
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """See `Run.log_file`."""
+        self._client.log_artifact(self._run_id, str(path), folder or None)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """See `Run.set_tags`."""
+        for key, value in tags.items():
+            self._client.set_tag(self._run_id, key, value)
+
+
+class MlflowTracker:
+    """Runs in one experiment, versions in the registry of the same server."""
+
+    def __init__(self, tracking_uri: str, *, artifacts: Path | None = None) -> None:
+        """Connect, and make the experiment if it is new.
+
+        Args:
+            tracking_uri: as MLflow takes it; a database, or a server.
+            artifacts: folder for artifacts, used when the experiment is made on a database without a server.
+
+        Raises:
+            TrackingError: the store cannot be reached or opened.
+        """
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        # The database is migrated when it is new, which alembic reports line by line.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        try:
+            mlflow.set_tracking_uri(tracking_uri)
+            self._client = MlflowClient(tracking_uri)
+            self._experiment_id = self._experiment(None if artifacts is None else artifacts.absolute().as_uri())
+        except MlflowException as cause:
+            raise TrackingError(f"MLflow at {tracking_uri} cannot be used: {cause}") from cause
+        self._uri = tracking_uri
+        self._stack: list[str] = []
+
+    @property
+    def uri(self) -> str:
+        """See `Tracker.uri`."""
+        return self._uri
+
+    @contextmanager
+    def run(self, name: str, *, tags: Mapping[str, str] | None = None) -> Iterator[Run]:
+        """See `Tracker.run`."""
+        parent = {"mlflow.parentRunId": self._stack[-1]} if self._stack else {}
+        created = self._client.create_run(self._experiment_id, tags={**(tags or {}), **parent}, run_name=name)
+        run_id = created.info.run_id
+        self._stack.append(run_id)
+        status = "FAILED"
+        try:
+            yield MlflowRun(self._client, run_id)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            self._stack.pop()
+            mlflow.flush_async_logging()
+            self._client.set_terminated(run_id, status)
+
+    def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
+        """See `Tracker.register`."""
+        run_id = self._known_run(run_id, name)
+        with mlflow.start_run(run_id=run_id):
+            logged = mlflow.pyfunc.log_model(
+                name=name,
+                python_model=str(_MODEL_CODE),
+                artifacts={"bundle": str(bundle)},
+                code_paths=[str(_HANDLERS)],
+                signature=SIGNATURE,
+                input_example=({"genres": ["dream pop"]}, {"num_samples": 2, "seed": 7}),
+                pip_requirements=["mlflow", "numpy", "pandas", "safetensors", "torch"],
+                metadata=dict(tags),
+            )
+        if not self._client.search_registered_models(f"name = '{name}'"):
+            self._client.create_registered_model(name)
+        created = self._client.create_model_version(
+            name, logged.model_uri, run_id=run_id, model_id=logged.model_id, tags=dict(tags)
+        )
+        return RegisteredVersion(name=name, version=str(created.version), run_id=run_id)
+
+    def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
+        """See `Tracker.attach_archive`."""
+        self._client.log_artifact(version.run_id, str(archive), "archives")
+        tags = archive_tags(f"archives/{archive.name}", sha256)
+        for key, value in tags.items():
+            self._client.set_model_version_tag(version.name, version.version, key, value)
+            self._client.set_tag(version.run_id, f"{version.name}.{key}", value)
+
+    def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
+        """See `Tracker.set_champion`."""
+        if only_first and CHAMPION in self._client.get_registered_model(version.name).aliases:
+            return False
+        self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
+        return True
+
+    def has(self, name: str, version: str) -> bool:
+        """See `Tracker.has`."""
+        try:
+            self._client.get_model_version(name, version)
+        except MlflowException:
+            return False
+        return True
+
+    def _known_run(self, run_id: str, name: str) -> str:
+        """The run, or a new one for a stage that was trained without this server."""
+        try:
+            return str(self._client.get_run(run_id).info.run_id) if run_id else self._registering_run(name)
+        except MlflowException:
+            return self._registering_run(name)
+
+    def _registering_run(self, name: str) -> str:
+        created = self._client.create_run(self._experiment_id, run_name=f"register {name}")
+        self._client.set_terminated(created.info.run_id)
+        return str(created.info.run_id)
+
+    def _experiment(self, artifacts: str | None) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
