@@ -1,0 +1,54 @@
+#!/bin/sh
+# Installs deephypebot with its extras into a virtual environment, as the Makefile, the README and Dockerfile.gpu do.
+#
+#     scripts/install.sh [-e] VENV EXTRAS        e.g.  scripts/install.sh .venv train,serve
+#
+# -e      installs the checkout itself, so that an edit takes effect at once (for development)
+# VENV    folder of the virtual environment; made if it is not there
+# EXTRAS  what to install beside the command, separated by commas: train, serve, bot, loadtest, dev
+#
+# PYTHON names the interpreter that a new environment is made with (python3 otherwise; 3.11 or newer).
+# pip obeys its own settings (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf, ...); what it installs is what constraints.txt pins.
+set -eu
+
+usage() {
+    echo "usage: $0 [-e] VENV EXTRAS" >&2
+    exit 2
+}
+
+editable=
+if [ "${1:-}" = -e ]; then
+    editable=-e
+    shift
+fi
+[ $# -eq 2 ] || usage
+venv=$1
+extras=$2
+case $extras in
+    '' | *[!a-z,]*)
+        echo "error: EXTRAS must be names separated by commas, such as train,serve; got '$extras'" >&2
+        exit 2
+        ;;
+esac
+root=$(cd "$(dirname "$0")/.." && pwd)
+python=${PYTHON:-python3}
+
+if [ ! -x "$venv/bin/python" ]; then
+    command -v "$python" >/dev/null || {
+        echo "error: no '$python' here; install Python 3.11 or newer, or name one: PYTHON=... $0 ..." >&2
+        exit 1
+    }
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "error: $("$python" --version) is too old; name Python 3.11 or newer: PYTHON=python3.11 $0 ..." >&2
+        exit 1
+    }
+    "$python" -m venv "$venv" || {
+        # what is half made would be taken for whole the next time
+        rm -rf "$venv"
+        echo "error: '$python' cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2
+        exit 1
+    }
+fi
+
+# shellcheck disable=SC2086  # without -e there is no such word
+"$venv/bin/python" -m pip install --disable-pip-version-check -c "$root/constraints.txt" $editable "$root[$extras]"
