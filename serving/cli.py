@@ -1,0 +1,320 @@
+"""The commands of the serving side: serve, models, archive, generate."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from serving import tables
+
+if TYPE_CHECKING:
+    from serving.registry import Move, RegisteredVersion, Registry
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the registry and the logs.")
+]
+ModelStoreOption = Annotated[
+    Path, typer.Option("--model-store", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of the archives (.mar).")
+]
+TrackingOption = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        help="MLflow server or database.",
+        show_default="WORKSPACE/mlflow.db",
+    ),
+]
+TargetOption = Annotated[
+    str, typer.Option("--target", envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway, host:port.")
+]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model: lcgan or cvae.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Wait until the running gateway answers with the new champion.")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait at most.")]
+
+_WORKSPACE = Path("workspace")
+_MODEL_STORE = Path("model_store")
+_TARGET = "127.0.0.1:50051"
+
+app_models = typer.Typer(
+    name="models", no_args_is_help=True, help="Registered versions: which there are, and which of them answers."
+)
+
+
+def serve(
+    *,
+    workspace: WorkspaceOption = _WORKSPACE,
+    model_store: ModelStoreOption = _MODEL_STORE,
+    tracking_uri: TrackingOption = "",
+    host: Annotated[
+        str, typer.Option("--host", envvar="DEEPHYPEBOT_GATEWAY_HOST", help="Address that the gateway listens on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port", envvar="DEEPHYPEBOT_GATEWAY_PORT", min=0, max=65535, help="Its port; 0 takes any free one."
+        ),
+    ] = 50051,
+    models: Annotated[
+        str,
+        typer.Option("--models", envvar="DEEPHYPEBOT_MODELS", help="Models to serve, the default one first."),
+    ] = "lcgan,cvae",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="TorchServe workers of each live version.")] = 1,
+    max_in_flight: Annotated[
+        int, typer.Option("--max-in-flight", min=1, help="Requests at once; those above are told to come back.")
+    ] = 256,
+    poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two looks at the registry.")] = 1.0,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option("--ready-file", help="Written as JSON (target, pid, champions) when every model answers."),
+    ] = None,
+    stop_with_parent: Annotated[
+        bool, typer.Option("--stop-with-parent", help="Also stop when the process that started this one is gone.")
+    ] = False,
+) -> None:
+    """Serve the registry's champions: TorchServe, registry sync and the gRPC gateway, in the foreground.
+
+    SIGTERM and Ctrl-C drain: requests in flight are answered, then everything stops.
+
+    Examples:
+        deephypebot serve
+
+        deephypebot serve --port 0 --ready-file run/ready.json --models lcgan
+    """
+    import asyncio
+
+    from serving.service import serve as run_service
+    from serving.settings import service_settings
+
+    _configure_logging()
+    names = tuple(name.strip() for name in models.split(",") if name.strip())
+    if not names:
+        raise typer.BadParameter("name at least one model", param_hint="--models")
+    settings = service_settings(
+        workspace=workspace,
+        model_store=model_store,
+        tracking_uri=tracking_uri,
+        host=host,
+        port=port,
+        models=names,
+        workers=workers,
+        max_in_flight=max_in_flight,
+        poll_s=poll,
+        ready_file=ready_file,
+    )
+    asyncio.run(run_service(settings, stop_with_parent=stop_with_parent))
+
+
+def archive(
+    uri: Annotated[str, typer.Argument(metavar="URI", help="lcgan/2, lcgan@champion, or models:/lcgan/2.")],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of the archives.")
+    ] = _MODEL_STORE,
+    workspace: WorkspaceOption = _WORKSPACE,
+    tracking_uri: TrackingOption = "",
+) -> None:
+    """Fetch one registered version's archive, checked against the registry's hash.
+
+    Examples:
+        deephypebot archive lcgan@champion
+
+        deephypebot archive models:/cvae/1 --out /srv/model_store
+    """
+    from functools import partial
+
+    from serving.archives import archive_name, bring_archive
+
+    registry = _open_registry(workspace, tracking_uri)
+    version = registry.resolve(uri)
+    with Console(stderr=True).status(f"fetching {version.name}"):
+        info = bring_archive(
+            out,
+            model=version.model,
+            version=version.version,
+            sha256=version.archive_sha256,
+            fetch=partial(registry.fetch_archive, version),
+        )
+    typer.echo(f"{out / archive_name(info.model, info.version)}  sha256 {info.sha256}")
+
+
+def generate(
+    *,
+    genres: Annotated[
+        list[str], typer.Option("--genres", "-g", help="A genre, or several with commas; may be given again.")
+    ] = [],  # noqa: B006 - typer copies it
+    artist: Annotated[
+        str | None, typer.Option("--artist", "-a", help="Stands where the model writes <artist>.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", "-t", help="Stands where the model writes <title>.")] = None,
+    num_samples: Annotated[int | None, typer.Option("--num-samples", "-n", help="Sentences to write.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed gives the same sentences.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="0 is the likeliest sentence.")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")] = None,
+    top_k: Annotated[int | None, typer.Option("--top-k", help="Draw from the k likeliest tokens; 0 from all.")] = None,
+    best_of: Annotated[int | None, typer.Option("--best-of", help="Candidates for each sentence.")] = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="lcgan or cvae.")] = "lcgan",
+    version: Annotated[str | None, typer.Option("--version", help="A live version; the champion if left out.")] = None,
+    target: TargetOption = _TARGET,
+    timeout: TimeoutOption = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
+) -> None:
+    """Ask a running gateway for sentences about a song.
+
+    Examples:
+        deephypebot generate --genres "dream pop, shoegaze" --artist "The Lanterns" --title "Slow Tide" -n 5 --seed 7
+
+        deephypebot generate --genres ambient --model lcgan --version 2 --json
+    """
+    from handlers.contract import CommentaryRequest, ContractError
+    from serving.client import CommentaryClient, InvalidRequestError
+
+    given = {
+        "artist": artist,
+        "title": title,
+        "num_samples": num_samples,
+        "seed": seed,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "best_of": best_of,
+        "genres": [name.strip() for entry in genres for name in entry.split(",") if name.strip()],
+    }
+    try:
+        request = CommentaryRequest.from_mapping(given)
+    except ContractError as fault:
+        raise InvalidRequestError("INVALID_ARGUMENT", str(fault), field=fault.field) from fault
+    with CommentaryClient(target, model=model, timeout_s=timeout) as client:
+        response = client.generate(request, version=version)
+    if as_json:
+        typer.echo(json.dumps(response.to_mapping(), ensure_ascii=False))
+    else:
+        Console().print(tables.samples(response), tables.summary(response), sep="\n")
+
+
+@app_models.command("list")
+def list_models(
+    *,
+    workspace: WorkspaceOption = _WORKSPACE,
+    tracking_uri: TrackingOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the registered versions, their aliases, and what was wrong with those that were refused."""
+    registry = _open_registry(workspace, tracking_uri)
+    versions = [version for model in registry.models() for version in registry.versions(model)]
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(version) for version in versions], ensure_ascii=False))
+        return
+    empty = "no model is registered yet: `deephypebot train` does that"
+    Console().print(tables.versions(versions) if versions else empty)
+
+
+@app_models.command("promote")
+def promote(
+    model: ModelArgument,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall answer.")],
+    *,
+    workspace: WorkspaceOption = _WORKSPACE,
+    tracking_uri: TrackingOption = "",
+    target: TargetOption = _TARGET,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = 120.0,
+) -> None:
+    """Make a version the champion; the one before it stays live as `previous`. No request is lost.
+
+    Example:
+        deephypebot models promote lcgan 2
+    """
+    registry = _open_registry(workspace, tracking_uri)
+    if registry.version(model, version).sync_error:
+        registry.set_sync_error(model, version, "")  # asks a running service for another try
+    _report_move(registry, registry.promote(model, version), target=target, wait=wait, timeout_s=timeout)
+
+
+@app_models.command("rollback")
+def rollback(
+    model: ModelArgument,
+    *,
+    workspace: WorkspaceOption = _WORKSPACE,
+    tracking_uri: TrackingOption = "",
+    target: TargetOption = _TARGET,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = 120.0,
+) -> None:
+    """Make the previous champion the champion again.
+
+    Example:
+        deephypebot models rollback lcgan
+    """
+    registry = _open_registry(workspace, tracking_uri)
+    _report_move(registry, registry.rollback(model), target=target, wait=wait, timeout_s=timeout)
+
+
+@app_models.command("status")
+def status(
+    *,
+    target: TargetOption = _TARGET,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask a running gateway what is live: versions, aliases, requests in flight, topics."""
+    from serving.client import CommentaryClient
+
+    with CommentaryClient(target, timeout_s=5) as client:
+        serving, models = client.is_serving(), client.describe()
+    if as_json:
+        document = {"serving": serving, "models": [dataclasses.asdict(model) for model in models]}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    Console().print(f"{target} is {'SERVING' if serving else 'NOT SERVING'}", tables.live_models(models), sep="\n")
+
+
+def _configure_logging() -> None:
+    console = Console(stderr=True)
+    if console.is_terminal:
+        handler: logging.Handler = RichHandler(console=console, show_path=False, markup=False)
+        logging.basicConfig(level=logging.INFO, format="%(message)s", datefmt="%X", handlers=[handler])
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for library in ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _open_registry(workspace: Path, tracking_uri: str) -> Registry:
+    from serving.registry import Registry
+    from serving.settings import default_tracking_uri
+
+    with Console(stderr=True).status("opening the registry"):
+        return Registry(tracking_uri or default_tracking_uri(workspace))
+
+
+def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, timeout_s: float) -> None:
+    from serving.client import CommentaryClient
+    from serving.promotion import wait_for_champion
+
+    console = Console()
+    before = f", previous is {move.previous}" if move.previous else ""
+    console.print(f"registry: champion of {move.model} is {move.champion}{before}")
+    if not wait:
+        return
+
+    def refusal() -> str:
+        version: RegisteredVersion = registry.version(move.model, move.champion)
+        return version.sync_error
+
+    with CommentaryClient(target) as client, Console(stderr=True).status(f"waiting for the gateway at {target}"):
+        served = wait_for_champion(
+            client, model=move.model, version=move.champion, refusal=refusal, timeout_s=timeout_s
+        )
+    if served:
+        console.print(f"gateway: {target} answers with {move.model} {move.champion}")
+    else:
+        console.print(f"gateway: none serves {move.model} at {target}; one that starts will answer with the champion")

@@ -1,0 +1,43 @@
+"""What can go wrong on the serving side; the client's tree is in `serving.client`.
+
+ServingError
+├── PortInUseError     another process has the port
+├── JavaMissingError   TorchServe has no Java runtime
+├── TorchServeError    TorchServe does not start, does not answer, or refuses a version
+├── ArchiveError       an archive is missing, damaged, or not the one that was registered
+└── RegistryError      the model registry cannot be read, or has no such model, version or alias
+"""
+
+from __future__ import annotations
+
+
+class ServingError(Exception):
+    """Base of the serving side's errors; the message says what to do."""
+
+
+class PortInUseError(ServingError):
+    """The gateway's port belongs to somebody else."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"port {port} on {host} is in use by another process: end that one, or choose another port with "
+            "--port or DEEPHYPEBOT_GATEWAY_PORT (0 takes any free one)"
+        )
+        self.host = host
+        self.port = port
+
+
+class JavaMissingError(ServingError):
+    """TorchServe has no Java runtime."""
+
+
+class TorchServeError(ServingError):
+    """TorchServe does not start, does not answer, or refuses a version."""
+
+
+class ArchiveError(ServingError):
+    """An archive is missing, damaged, or not the one that was registered."""
+
+
+class RegistryError(ServingError):
+    """The model registry cannot be read, or has no such model, version or alias."""

@@ -1,0 +1,250 @@
+"""The gRPC gateway: the typed service, standard health, and reflection, in front of TorchServe.
+
+It checks requests, finds the version that answers, sheds what is too much, passes deadlines on, and gives every fault
+its correct status code. A request that is refused never reaches a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import errno
+import logging
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
+from serving import wire
+from serving.errors import PortInUseError, ServingError
+from serving.inference import Inference, InferenceError
+from serving.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.v1 import commentary_pb2, commentary_pb2_grpc
+
+_log = logging.getLogger(__name__)
+
+COMMENTARY_SERVICE: Final = commentary_pb2.DESCRIPTOR.services_by_name["Commentary"].full_name
+_MAX_REQUEST_BYTES: Final = 4 * 2**20
+_MAX_DETAILS: Final = 1000
+"""Characters of a message; gRPC clients refuse trailers above 8 KiB, and values of the request are quoted in ours."""
+_PUSHBACK_MS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """Where and how the gateway listens.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 50051
+    """0 takes any free one."""
+    max_in_flight: int = 256
+    """Requests that may be in the works or waiting at once; those above are told to come back."""
+    max_deadline_s: float = 30.0
+    """For callers that set none, or a longer one."""
+    stop_grace_s: float = 5.0
+    """For requests in flight when the gateway stops."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must be between 0 and 65535, got {self.port}")
+        if self.max_in_flight < 1:
+            raise ValueError(f"max_in_flight must be at least 1, got {self.max_in_flight}")
+
+
+class Gateway(commentary_pb2_grpc.CommentaryServicer):
+    """Serves the routing table's versions.
+
+    Args:
+        settings: where and how to listen.
+        table: what is live.
+        inference: gives the connection to TorchServe; None while TorchServe is down.
+    """
+
+    def __init__(
+        self, settings: GatewaySettings, *, table: RoutingTable, inference: Callable[[], Inference | None]
+    ) -> None:
+        self._settings = settings
+        self._table = table
+        self._inference = inference
+        self._in_flight = 0
+        self._stopping = False
+        self._server: grpc.aio.Server | None = None
+        self._health = health.aio.HealthServicer()
+
+    async def start(self) -> str:
+        """Listen; returns the address, `host:port`.
+
+        Raises:
+            PortInUseError: another process has the port.
+            ServingError: it is not possible to listen there for another reason.
+        """
+        server = grpc.aio.server(
+            options=(
+                # Otherwise two gateways share a port, and each gets some of the requests of the other's clients.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+            )
+        )
+        commentary_pb2_grpc.add_CommentaryServicer_to_server(self, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (COMMENTARY_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        host, port = self._settings.host, self._settings.port
+        try:
+            bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        except RuntimeError as cause:
+            raise _bind_error(host, port, cause) from cause
+        await self.update_health()
+        await server.start()
+        self._server = server
+        return f"{host}:{bound}"
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, take no more requests, and let those in flight end within the grace."""
+        self._stopping = True
+        await self._health.enter_graceful_shutdown()
+        if self._server is not None:
+            await self._server.stop(self._settings.stop_grace_s)
+
+    async def update_health(self) -> None:
+        """SERVING once the default model's champion proved itself, and for as long as TorchServe is there."""
+        if self._stopping:
+            return
+        default = self._table.models[0]
+        serving = self._inference() is not None and self._table.champion(default) is not None
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ("", COMMENTARY_SERVICE):
+            await self._health.set(service, status)
+
+    async def Generate(  # noqa: N802 - the protocol's name
+        self,
+        request: commentary_pb2.GenerateRequest,
+        context: grpc.aio.ServicerContext[commentary_pb2.GenerateRequest, commentary_pb2.GenerateResponse],
+    ) -> commentary_pb2.GenerateResponse:
+        """Answer one request for samples."""
+        deadline_s = min(context.time_remaining() or self._settings.max_deadline_s, self._settings.max_deadline_s)
+        try:
+            return wire.response_to_message(await self._answer(request, deadline_s))
+        except InferenceError as fault:
+            await _abort(context, fault)
+
+    async def Describe(  # noqa: N802 - the protocol's name
+        self,
+        request: commentary_pb2.DescribeRequest,
+        context: grpc.aio.ServicerContext[commentary_pb2.DescribeRequest, commentary_pb2.DescribeResponse],
+    ) -> commentary_pb2.DescribeResponse:
+        """List what is live."""
+        models = self._table.describe()
+        if request.model:
+            models = tuple(model for model in models if model.name == request.model)
+            if not models:
+                served = ", ".join(self._table.models)
+                message = f"no model {request.model!r} is served here; there is {served}"
+                await _abort(context, InferenceError(grpc.StatusCode.NOT_FOUND, message))
+        return wire.live_models_to_message(models)
+
+    async def _answer(self, message: commentary_pb2.GenerateRequest, deadline_s: float) -> CommentaryResponse:
+        """Check, find the version, and ask it.
+
+        Raises:
+            InferenceError: with the status that the client gets.
+        """
+        started = time.perf_counter()
+        request = _checked(message)
+        if self._in_flight >= self._settings.max_in_flight:
+            raise InferenceError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{self._in_flight} requests are in the works, which is as many as this gateway takes; try again later",
+            )
+        route, inference = self._resolve(message)
+        self._in_flight += 1
+        try:
+            with route.hold():
+                response = await _ask(route, inference, request, deadline_s)
+        finally:
+            self._in_flight -= 1
+        elapsed_ms = 1000 * (time.perf_counter() - started)
+        decode_ms = response.timings.decode_ms
+        return dataclasses.replace(
+            response,
+            model=ModelIdentity(name=route.info.model, version=route.info.version, archive_sha256=route.info.sha256),
+            timings=Timings(queue_ms=max(0.0, elapsed_ms - decode_ms), decode_ms=decode_ms),
+        )
+
+    def _resolve(self, message: commentary_pb2.GenerateRequest) -> tuple[Route, Inference]:
+        inference = self._inference()
+        if inference is None:
+            raise InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is down and being started again; try again")
+        try:
+            route = self._table.resolve(
+                message.model or self._table.models[0], message.version if message.HasField("version") else None
+            )
+        except UnknownRouteError as fault:
+            raise InferenceError(grpc.StatusCode.NOT_FOUND, str(fault)) from fault
+        except NotReadyError as fault:
+            raise InferenceError(grpc.StatusCode.UNAVAILABLE, str(fault)) from fault
+        return route, inference
+
+
+async def _ask(route: Route, inference: Inference, request: CommentaryRequest, deadline_s: float) -> CommentaryResponse:
+    """Wait for a slot and ask TorchServe, within the deadline."""
+    deadline = time.monotonic() + deadline_s
+    try:
+        async with asyncio.timeout(deadline_s):
+            await route.slots.acquire()
+    except TimeoutError as cause:
+        raise InferenceError(
+            grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request was waiting for its turn"
+        ) from cause
+    try:
+        return await inference.generate(
+            request,
+            model=route.info.model,
+            version=route.info.version,
+            timeout_s=max(deadline - time.monotonic(), 0.001),
+        )
+    finally:
+        route.slots.release()
+
+
+def _checked(message: commentary_pb2.GenerateRequest) -> CommentaryRequest:
+    try:
+        return wire.request_from_message(message)
+    except ContractError as fault:
+        raise InferenceError(grpc.StatusCode.INVALID_ARGUMENT, str(fault), field=fault.field) from fault
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], fault: InferenceError) -> NoReturn:
+    metadata: list[tuple[str, str]] = []
+    if fault.field.isascii() and fault.field.isprintable() and fault.field:
+        metadata.append((wire.ERROR_FIELD_METADATA, fault.field[:100]))
+    if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        metadata.append((wire.RETRY_PUSHBACK_METADATA, str(_PUSHBACK_MS)))
+    if fault.code is grpc.StatusCode.INTERNAL:
+        _log.error("%s", fault.message)
+    await context.abort(fault.code, fault.message[:_MAX_DETAILS], tuple(metadata))
+    raise AssertionError  # abort raises
+
+
+def _bind_error(host: str, port: int, cause: RuntimeError) -> ServingError:
+    """What a bind of our own says: gRPC tells only that it failed."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
+            probe.bind(address)
+    except OSError as reason:
+        if reason.errno == errno.EADDRINUSE:
+            return PortInUseError(host, port)
+        return ServingError(f"cannot listen on port {port} of {host}: {reason.strerror}; see --host and --port")
+    return ServingError(f"cannot listen on port {port} of {host}: {cause}")

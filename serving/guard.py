@@ -1,0 +1,73 @@
+"""Runs one command and sees to it that neither it nor any process it starts outlives the one that asked for it.
+
+    python -I -S guard.py GRACE_S FOLDER COMMAND...
+
+TorchServe's JVM starts workers of its own, and none of them notices when the service that started the JVM is killed.
+This small process stands between: the service holds the other end of its standard input, the kernel closes that pipe
+whatever the way in which the service ends, and the guard then ends the command (SIGTERM, after GRACE_S seconds
+SIGKILL), kills what is left of its process group, and removes FOLDER. Should the guard itself be killed, the kernel
+kills the command (Linux), and TorchServe's workers leave when their socket closes.
+
+It is run as a script, by path, with the standard library alone, so that it costs 10 MB and 20 ms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+PID_FILE = "jvm.pid"
+"""In FOLDER: the process id of the command."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(grace_s: float, folder: str, command: list[str]) -> int:
+    """Run the command to its end; returns its exit status, or 128 + the signal that ended it."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setpgid(0, 0)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the pipe must have one reader: the guard
+            if libc is not None:
+                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+        finally:
+            os._exit(127)
+    pid_file = Path(folder, PID_FILE)
+    pid_file.with_suffix(".tmp").write_text(str(pid))
+    pid_file.with_suffix(".tmp").replace(pid_file)
+    signal.signal(signal.SIGTERM, lambda *_: _signal(pid, signal.SIGTERM))
+    threading.Thread(target=_end_with_owner, args=(pid, grace_s), daemon=True).start()
+    # The group's name stays taken until the command is reaped, so this cannot hit somebody else's group.
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    shutil.rmtree(folder, ignore_errors=True)
+    return status if status >= 0 else 128 - status
+
+
+def _end_with_owner(pid: int, grace_s: float) -> None:
+    while os.read(0, 4096):
+        pass
+    _signal(pid, signal.SIGTERM)
+    time.sleep(grace_s)
+    _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -1,0 +1,145 @@
+"""TorchServe's management API: which versions it holds, and how to add, prefer and remove them.
+
+It speaks HTTP through the standard library: these are a handful of small calls on loopback, each of which may block for
+as long as a model takes to load, so a thread per call is enough and an HTTP library would bring nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from serving.errors import TorchServeError
+
+_READY: Final = "READY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedVersion:
+    """What TorchServe says about one version."""
+
+    model: str
+    version: str
+    archive: str
+    """File name in the model store."""
+    is_default: bool
+    batch_size: int
+    num_ready: int
+    """Workers that loaded the version."""
+    worker_pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Management:
+    """The management and health endpoints of one running TorchServe."""
+
+    host: str
+    management_port: int
+    inference_port: int
+    timeout_s: float = 10.0
+    """For calls that load nothing."""
+
+    async def is_healthy(self) -> bool:
+        """Whether the server answers /ping. It says nothing about models: TorchServe is healthy without workers."""
+        try:
+            status, _ = await self._send("GET", "/ping", port=self.inference_port, timeout_s=2.0)
+        except TorchServeError:
+            return False
+        return status == http.client.OK
+
+    async def register(self, archive: str, *, workers: int, timeout_s: float) -> None:
+        """Register an archive of the model store and wait until its workers loaded it.
+
+        Raises:
+            TorchServeError: TorchServe refuses it, or it is not loaded within `timeout_s`.
+        """
+        query = urlencode({"url": archive, "initial_workers": workers, "synchronous": "true"})
+        await self._expect_success("POST", f"/models?{query}", f"load {archive}", timeout_s=timeout_s)
+
+    async def describe(self, model: str) -> tuple[DescribedVersion, ...]:
+        """All versions of a model, none if TorchServe does not know it."""
+        status, body = await self._send("GET", f"/models/{quote(model, safe='')}/all")
+        if status == http.client.NOT_FOUND:
+            return ()
+        if status != http.client.OK:
+            raise TorchServeError(f"TorchServe could not describe {model}: {_reason(status, body)}")
+        return tuple(_described(entry) for entry in json.loads(body))
+
+    async def list_models(self) -> tuple[str, ...]:
+        """Names of the models that TorchServe knows."""
+        status, body = await self._send("GET", "/models?limit=1000")
+        if status != http.client.OK:
+            raise TorchServeError(f"TorchServe could not list its models: {_reason(status, body)}")
+        return tuple(entry["modelName"] for entry in json.loads(body)["models"])
+
+    async def set_default(self, model: str, version: str) -> None:
+        """Make a version the one that TorchServe itself gives to callers without a pin."""
+        await self._expect_success("PUT", f"{_path(model, version)}/set-default", f"prefer {model} {version}")
+
+    async def scale(self, model: str, version: str, workers: int, *, timeout_s: float) -> None:
+        """Set the number of workers and wait for them. Scaling down drops what is in flight."""
+        query = urlencode({"min_worker": workers, "max_worker": workers, "synchronous": "true"})
+        await self._expect_success(
+            "PUT", f"{_path(model, version)}?{query}", f"scale {model} {version} to {workers}", timeout_s=timeout_s
+        )
+
+    async def unregister(self, model: str, version: str) -> None:
+        """Remove a version. Drops what is in flight; one that is not there is fine."""
+        status, body = await self._send("DELETE", _path(model, version), timeout_s=60.0)
+        if status not in (http.client.OK, http.client.ACCEPTED, http.client.NOT_FOUND):
+            raise TorchServeError(f"TorchServe could not remove {model} {version}: {_reason(status, body)}")
+
+    async def _expect_success(self, method: str, path: str, purpose: str, *, timeout_s: float | None = None) -> None:
+        status, body = await self._send(method, path, timeout_s=timeout_s)
+        if status not in (http.client.OK, http.client.ACCEPTED):
+            raise TorchServeError(f"TorchServe could not {purpose}: {_reason(status, body)}")
+
+    async def _send(
+        self, method: str, path: str, *, port: int | None = None, timeout_s: float | None = None
+    ) -> tuple[int, bytes]:
+        """One request on a connection of its own; (status, body)."""
+        return await asyncio.to_thread(
+            self._send_blocking, method, path, port or self.management_port, timeout_s or self.timeout_s
+        )
+
+    def _send_blocking(self, method: str, path: str, port: int, timeout_s: float) -> tuple[int, bytes]:
+        # http.client itself, because urllib obeys the environment's proxies, loopback or not.
+        connection = http.client.HTTPConnection(self.host, port, timeout=timeout_s)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except TimeoutError as cause:
+            raise TorchServeError(f"TorchServe did not answer {method} {path} within {timeout_s:g} s") from cause
+        except (OSError, http.client.HTTPException) as cause:
+            raise TorchServeError(f"TorchServe does not answer on {self.host}:{port}: {cause!r}") from cause
+        finally:
+            connection.close()
+
+
+def _described(entry: dict[str, Any]) -> DescribedVersion:
+    workers = entry["workers"]
+    return DescribedVersion(
+        model=entry["modelName"],
+        version=entry["modelVersion"],
+        archive=entry["modelUrl"],
+        is_default=str(entry.get("defaultVersion", "")).lower() == "true",
+        batch_size=int(entry["batchSize"]),
+        num_ready=sum(worker["status"] == _READY for worker in workers),
+        worker_pids=tuple(int(worker["pid"]) for worker in workers if int(worker["pid"]) > 0),
+    )
+
+
+def _path(model: str, version: str) -> str:
+    return f"/models/{quote(model, safe='')}/{quote(version, safe='')}"
+
+
+def _reason(status: int, body: bytes) -> str:
+    try:
+        return f"{json.loads(body)['message']} (HTTP {status})"
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {status}: {body[:200].decode(errors='replace')}"

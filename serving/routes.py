@@ -1,0 +1,155 @@
+"""The routing table: which versions answer, and which of them answers requests without a pin.
+
+It lives on the event loop of the service, and is changed and read there only, so a change is atomic to every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from serving.archives import ArchiveInfo
+from serving.errors import ServingError
+from serving.wire import LiveModel, LiveVersion
+
+
+class UnknownRouteError(ServingError):
+    """No such model or version is live."""
+
+
+class NotReadyError(ServingError):
+    """The model or version will be live soon."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Route:
+    """One live version."""
+
+    info: ArchiveInfo
+    slots: asyncio.Semaphore = field(repr=False)
+    """What TorchServe is given at once. The rest waits here, where a client that leaves takes its request along:
+    nothing that TorchServe has queued can be taken back."""
+    in_flight: int = 0
+    aliases: tuple[str, ...] = ()
+    _idle: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        self._idle.set()
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Count a request for as long as it needs the version."""
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if self.in_flight == 0:
+                self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing needs the version."""
+        await self._idle.wait()
+
+
+class RoutingTable:
+    """Live versions of the served models.
+
+    Args:
+        models: the models that this service serves; others are unknown.
+    """
+
+    def __init__(self, models: tuple[str, ...]) -> None:
+        self._routes: dict[str, dict[str, Route]] = {model: {} for model in models}
+        self._champions: dict[str, str] = {}
+        self._settled: set[str] = set()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The served models."""
+        return tuple(self._routes)
+
+    def add(self, route: Route) -> None:
+        """Let a version answer those who pin it."""
+        self._routes[route.info.model][route.info.version] = route
+
+    def switch(self, model: str, version: str) -> None:
+        """Make a live version the one that answers without a pin."""
+        if version not in self._routes[model]:
+            raise ValueError(f"{model} {version} is not live")
+        self._champions[model] = version
+
+    def remove(self, model: str, version: str) -> Route:
+        """Take a version out: new requests do not find it, those in flight go on."""
+        if self._champions.get(model) == version:
+            del self._champions[model]
+        return self._routes[model].pop(version)
+
+    def suspend(self) -> None:
+        """TorchServe is gone, and with it every version; they are expected back."""
+        for routes in self._routes.values():
+            routes.clear()
+        self._champions.clear()
+        self._settled.clear()
+
+    def settle(self, model: str) -> None:
+        """Everything that can be live is: what is missing from now on is unknown and not late."""
+        self._settled.add(model)
+
+    def resolve(self, model: str, version: str | None) -> Route:
+        """The version that answers.
+
+        Raises:
+            UnknownRouteError: no such model or version is live; the message lists those that are.
+            NotReadyError: it is being loaded.
+        """
+        if model not in self._routes:
+            raise UnknownRouteError(f"no model {model!r} is served here; there is {', '.join(self._routes) or 'none'}")
+        wanted = version or self._champions.get(model)
+        route = self._routes[model].get(wanted) if wanted else None
+        if route is not None:
+            return route
+        if model not in self._settled:
+            raise NotReadyError(f"{model}{f' {version}' if version else ''} is being loaded; try again")
+        live = ", ".join(self.live_versions(model)) or "none"
+        if version is None:
+            raise UnknownRouteError(f"{model} has no champion (`deephypebot models promote {model} VERSION`)")
+        raise UnknownRouteError(f"{model} has no live version {version!r}; live: {live}")
+
+    def route(self, model: str, version: str) -> Route | None:
+        """A live version, if it is one."""
+        return self._routes[model].get(version)
+
+    def champion(self, model: str) -> str | None:
+        """The version that answers without a pin."""
+        return self._champions.get(model)
+
+    def live_versions(self, model: str) -> tuple[str, ...]:
+        """Live versions in the order of their numbers."""
+        return tuple(sorted(self._routes[model], key=lambda version: (len(version), version)))
+
+    def describe(self) -> tuple[LiveModel, ...]:
+        """What is live, for clients."""
+        return tuple(
+            LiveModel(
+                name=model,
+                champion=self._champions.get(model, ""),
+                versions=tuple(_describe(self._routes[model][version]) for version in self.live_versions(model)),
+            )
+            for model in self._routes
+        )
+
+
+def _describe(route: Route) -> LiveVersion:
+    return LiveVersion(
+        version=route.info.version,
+        archive_sha256=route.info.sha256,
+        aliases=route.aliases,
+        in_flight=route.in_flight,
+        topics=route.info.topics,
+        desired_topic=route.info.desired_topic,
+        num_genres=route.info.num_genres,
+    )

@@ -1,0 +1,203 @@
+"""Wires TorchServe, sync and gateway together: the one place where the serving side's objects are made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from serving.gateway import Gateway
+from serving.registry import Registry
+from serving.routes import RoutingTable
+from serving.settings import ServiceSettings
+from serving.supervisor import Supervisor
+from serving.sync import Sync
+
+_log = logging.getLogger(__name__)
+
+_PARENT_POLL_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Service:
+    """A running service."""
+
+    target: str
+    """Where the gateway listens."""
+    table: RoutingTable
+    supervisor: Supervisor
+    failed: asyncio.Future[None]
+    """Ends, with the exception, if a part that should never end does."""
+    changed: asyncio.Condition
+
+    async def wait_live(self) -> None:
+        """Wait until every model has a champion that answers."""
+        async with self.changed:
+            await self.changed.wait_for(
+                lambda: all(self.table.champion(model) is not None for model in self.table.models)
+            )
+
+
+@contextlib.asynccontextmanager
+async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
+    """Run the service for the length of the block; on leaving it drains, and leaves no process behind.
+
+    Raises:
+        PortInUseError: the gateway's port is taken.
+        JavaMissingError, TorchServeError: TorchServe cannot be started.
+        RegistryError: there is no registry.
+    """
+    table = RoutingTable(settings.models)
+    changed = asyncio.Condition()
+    wake = asyncio.Event()
+
+    def on_down() -> None:
+        table.suspend()
+        wake.set()
+
+    supervisor = Supervisor(settings.torchserve, on_down=on_down)
+    gateway = Gateway(
+        settings.gateway,
+        table=table,
+        inference=lambda: supervisor.running.inference if supervisor.running is not None else None,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        # Left in the opposite order: nothing changes any more, requests in flight are answered, TorchServe stops.
+        stack.push_async_callback(supervisor.stop)
+        stack.push_async_callback(gateway.stop)
+        # The port first: it is the likeliest thing to be wrong and the quickest to try.
+        target = await gateway.start()
+        settings.torchserve.model_store.mkdir(parents=True, exist_ok=True)
+        registry = await _start_torchserve_and_registry(supervisor, settings.tracking_uri)
+        sync = Sync(settings.sync, registry=registry, supervisor=supervisor, table=table, on_change=wake.set)
+        failed = await stack.enter_async_context(
+            _in_background(supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway))
+        )
+        yield Service(target=target, table=table, supervisor=supervisor, failed=failed, changed=changed)
+
+
+async def serve(settings: ServiceSettings, *, stop_with_parent: bool = False) -> None:
+    """Run the service until SIGTERM or SIGINT, then drain.
+
+    Args:
+        settings: what to run.
+        stop_with_parent: also stop when the process that started this one is gone, however it went.
+
+    Raises:
+        ServingError: see `running_service`.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    running = asyncio.create_task(_run(settings))
+    waiting = [stopping, running]
+    if stop_with_parent:
+        waiting.append(asyncio.create_task(_parent_gone(os.getppid())))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            _log.info("draining")
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    if not running.cancelled():
+        running.result()
+
+
+async def _run(settings: ServiceSettings) -> None:
+    """Run the service until it is cancelled or fails."""
+    async with running_service(settings) as service:
+        _log.info("gateway listens on %s", service.target)
+        live = asyncio.create_task(service.wait_live())
+        await asyncio.wait([live, service.failed], return_when=asyncio.FIRST_COMPLETED)
+        if live.done():
+            _log.info("every model is live: %s", ", ".join(service.table.models))
+            with _ready_file(settings.ready_file, service):
+                await service.failed
+        live.cancel()
+        await service.failed
+
+
+async def _start_torchserve_and_registry(supervisor: Supervisor, tracking_uri: str) -> Registry:
+    """Both at once, as each takes seconds; TorchServe is not left half started if the registry fails."""
+    starting = asyncio.create_task(supervisor.start())
+    try:
+        registry = await asyncio.to_thread(Registry, tracking_uri)
+        await starting
+    except BaseException:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
+    return registry
+
+
+@contextlib.asynccontextmanager
+async def _in_background(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Future[None]]:
+    """Run what should never end; the future gets the exception of the first that does."""
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def note(task: asyncio.Task[None]) -> None:
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None and not failed.done():
+            failed.set_exception(fault)
+
+    tasks = [asyncio.create_task(work) for work in endless]
+    for task in tasks:
+        task.add_done_callback(note)
+    try:
+        yield failed
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        failed.cancel()
+
+
+async def _spread_changes(wake: asyncio.Event, changed: asyncio.Condition, gateway: Gateway) -> None:
+    """Tell health watchers, and those who wait for something to be live, of every change."""
+    while True:
+        await wake.wait()
+        wake.clear()
+        await gateway.update_health()
+        async with changed:
+            changed.notify_all()
+
+
+async def _parent_gone(parent: int) -> None:
+    while True:  # no portable event tells of it
+        await asyncio.sleep(_PARENT_POLL_S)
+        if os.getppid() != parent:
+            return
+
+
+@contextlib.contextmanager
+def _ready_file(path: Path | None, service: Service) -> Iterator[None]:
+    """Say where the service is to be found, for as long as it is there. Written in one step."""
+    if path is None:
+        yield
+        return
+    running = service.supervisor.running
+    document = {
+        "target": service.target,
+        "pid": os.getpid(),
+        "torchserve_pid": running.instance.pid if running else None,
+        "champions": {model: service.table.champion(model) for model in service.table.models},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(document, indent=2) + "\n")
+    temporary.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""How the service is run, as one value."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.gateway import GatewaySettings
+from serving.sync import SyncSettings
+from serving.torchserve import TorchServeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """The service: TorchServe, sync and gateway.
+
+    Raises:
+        ValueError: no model is to be served.
+    """
+
+    tracking_uri: str
+    models: tuple[str, ...]
+    """Registered models to serve; the first is the one that requests without a name mean."""
+    torchserve: TorchServeSettings
+    sync: SyncSettings
+    gateway: GatewaySettings
+    ready_file: Path | None = None
+    """Written once, as JSON, when every model has a live champion; removed when the service stops."""
+
+    def __post_init__(self) -> None:
+        if not self.models or not all(self.models):
+            raise ValueError(f"at least one model must be named, got {self.models}")
+
+
+def default_tracking_uri(workspace: Path) -> str:
+    """MLFLOW_TRACKING_URI, else the database in the workspace."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').resolve()}"
+
+
+def service_settings(
+    *,
+    workspace: Path,
+    model_store: Path,
+    models: tuple[str, ...],
+    tracking_uri: str = "",
+    host: str = "127.0.0.1",
+    port: int = 50051,
+    workers: int = 1,
+    max_in_flight: int = 256,
+    poll_s: float = 1.0,
+    ready_file: Path | None = None,
+) -> ServiceSettings:
+    """Settings from what the command line offers; everything else keeps its default.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    return ServiceSettings(
+        tracking_uri=tracking_uri or default_tracking_uri(workspace),
+        models=models,
+        torchserve=TorchServeSettings(model_store=model_store, log_dir=workspace / "logs"),
+        sync=SyncSettings(model_store=model_store, workers=workers, poll_s=poll_s),
+        gateway=GatewaySettings(host=host, port=port, max_in_flight=max_in_flight),
+        ready_file=ready_file,
+    )

@@ -1,0 +1,253 @@
+"""Makes what is live what the registry wants, again and again, without dropping a request.
+
+    archive fetched and verified -> registered in TorchServe -> canary -> champion switched in the gateway's routing
+    table -> TorchServe's own default -> versions that nobody wants: out of the table, drained, unregistered
+
+A version that fails on the way is refused: what was live stays live, and the version gets a tag that says why. Removing
+the tag asks for another try; so does time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from handlers.contract import CommentaryRequest
+from serving.archives import ArchiveInfo, archive_name, bring_archive
+from serving.errors import RegistryError, ServingError
+from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
+from serving.registry import LIVE_ALIASES, ModelSnapshot, RegisteredVersion, Registry
+from serving.routes import Route, RoutingTable
+from serving.supervisor import Running, Supervisor
+
+_log = logging.getLogger(__name__)
+
+CANARY: Final = CommentaryRequest(genres=(), num_samples=1, max_tokens=8, seed=0, request_id="canary")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    """How the registry is followed."""
+
+    model_store: Path
+    workers: int = 1
+    """TorchServe workers of each live version."""
+    poll_s: float = 1.0
+    load_timeout_s: float = 120.0
+    """For a version's workers to load it."""
+    canary_timeout_s: float = 30.0
+    drain_timeout_s: float = 60.0
+    """For the requests that a version still answers; longer than any deadline that the gateway grants."""
+    retry_s: tuple[float, float] = (5.0, 120.0)
+    """Pause before a refused version is tried again, and the longest; doubles with each refusal."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Refusal:
+    pause_s: float
+    until: float
+    noted: bool = False
+    """Whether the registry has the reason: if it had it once and no longer does, somebody asks for another try."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _ModelState:
+    refusals: dict[str, _Refusal] = field(default_factory=dict)
+    unwanted: frozenset[str] = frozenset()
+    drains: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+
+class Sync:
+    """Follows the registry for the models of a routing table.
+
+    Args:
+        settings: how.
+        registry: what should be live.
+        supervisor: the TorchServe that it should be live in.
+        table: what is live; this is the only writer.
+        on_change: called after each look at the registry.
+    """
+
+    def __init__(
+        self,
+        settings: SyncSettings,
+        *,
+        registry: Registry,
+        supervisor: Supervisor,
+        table: RoutingTable,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._supervisor = supervisor
+        self._table = table
+        self._on_change = on_change
+        self._states = {model: _ModelState() for model in table.models}
+        self._registry_is_down = False
+
+    async def run(self) -> None:
+        """Follow the registry until cancelled."""
+        try:
+            while True:
+                running = await self._supervisor.wait_running()
+                await asyncio.gather(*(self._follow(model, running) for model in self._table.models))
+                await asyncio.sleep(self._settings.poll_s)
+        finally:
+            drains = [task for state in self._states.values() for task in state.drains.values()]
+            for task in drains:
+                task.cancel()
+            await asyncio.gather(*drains, return_exceptions=True)
+
+    async def _follow(self, model: str, running: Running) -> None:
+        try:
+            snapshot = await asyncio.to_thread(self._registry.snapshot, model)
+        except RegistryError as fault:
+            if not self._registry_is_down:
+                _log.warning("%s; serving goes on with what is live", fault)
+            self._registry_is_down = True
+            return
+        if self._registry_is_down:
+            _log.info("the registry answers again")
+            self._registry_is_down = False
+        await self._reconcile(snapshot, running)
+        self._on_change()
+
+    async def _reconcile(self, snapshot: ModelSnapshot, running: Running) -> None:
+        """Act until nothing is left to do. Every action changes what is live or refused, so this ends."""
+        model, state = snapshot.model, self._states[snapshot.model]
+        versions = {entry.version: entry for entry in snapshot.versions}
+        champion = snapshot.champion
+        wanted = Wanted(champion=champion.version if champion else None, versions=frozenset(versions))
+        unwanted_before, state.unwanted = state.unwanted, self._live(model).versions - wanted.versions
+        refused = _still_refused(state, versions)
+        while self._supervisor.running is running:
+            actions = plan(wanted, self._live(model), refused=refused, unwanted_before=unwanted_before)
+            if not actions:
+                self._note_aliases(snapshot)
+                self._table.settle(model)
+                return
+            await self._act(actions[0], model, versions, running)
+            if isinstance(actions[0], Load) and self._table.route(model, actions[0].version) is None:
+                refused |= {actions[0].version}
+            self._on_change()
+
+    async def _act(self, action: Action, model: str, versions: dict[str, RegisteredVersion], running: Running) -> None:
+        match action:
+            case Load(version=version):
+                await self._load(versions[version], running)
+            case Switch(version=version):
+                self._table.switch(model, version)
+                _log.info("%s %s is champion", model, version)
+                with contextlib.suppress(ServingError):  # nobody but a visitor with a stock client sees this default
+                    await running.instance.management.set_default(model, version)
+            case Drain(version=version):
+                route = self._table.remove(model, version)
+                drains = self._states[model].drains
+                task = asyncio.create_task(self._drain(route, running))
+                drains[version] = task
+                task.add_done_callback(lambda _: drains.pop(version, None))
+
+    async def _load(self, version: RegisteredVersion, running: Running) -> None:
+        state = self._states[version.model]
+        if version.version in state.drains:
+            await asyncio.wait([state.drains[version.version]])
+        try:
+            info = await self._prove(version, running)
+        except ServingError as fault:
+            if self._supervisor.running is running:  # else TorchServe went down under it, and it is not to blame
+                await self._refuse(version, str(fault), running)
+            return
+        if self._supervisor.running is not running:
+            return
+        # One batch in the works and one waiting for each worker keeps it busy; more would only be out of reach.
+        slots = asyncio.Semaphore(info.batch_size * (self._settings.workers + 1))
+        self._table.add(Route(info=info, slots=slots, aliases=version.aliases))
+        _log.info("%s is live (%s)", version.name, ", ".join(version.aliases))
+        state.refusals.pop(version.version, None)
+        if version.sync_error:
+            await self._note(version, "")
+
+    async def _prove(self, version: RegisteredVersion, running: Running) -> ArchiveInfo:
+        """Fetch, verify, register and try a version.
+
+        Raises:
+            ServingError: it is not fit to serve.
+        """
+        info = await asyncio.to_thread(
+            bring_archive,
+            self._settings.model_store,
+            model=version.model,
+            version=version.version,
+            sha256=version.archive_sha256,
+            fetch=partial(self._registry.fetch_archive, version),
+        )
+        await running.instance.management.register(
+            archive_name(version.model, version.version),
+            workers=self._settings.workers,
+            timeout_s=self._settings.load_timeout_s,
+        )
+        await running.inference.generate(
+            CANARY, model=version.model, version=version.version, timeout_s=self._settings.canary_timeout_s
+        )
+        return info
+
+    async def _refuse(self, version: RegisteredVersion, reason: str, running: Running) -> None:
+        _log.error("%s is refused: %s", version.name, reason)
+        with contextlib.suppress(ServingError):
+            await running.instance.management.unregister(version.model, version.version)
+        refusals = self._states[version.model].refusals
+        first_s, longest_s = self._settings.retry_s
+        before = refusals.get(version.version)
+        pause_s = min(2 * before.pause_s, longest_s) if before else first_s
+        refusal = _Refusal(pause_s=pause_s, until=time.monotonic() + pause_s)
+        refusal.noted = await self._note(version, reason)
+        refusals[version.version] = refusal
+
+    async def _note(self, version: RegisteredVersion, reason: str) -> bool:
+        try:
+            await asyncio.to_thread(self._registry.set_sync_error, version.model, version.version, reason)
+        except RegistryError as fault:
+            _log.warning("the registry could not be told about %s: %s", version.name, fault)
+            return False
+        return True
+
+    async def _drain(self, route: Route, running: Running) -> None:
+        model, version = route.info.model, route.info.version
+        try:
+            await asyncio.wait_for(route.wait_idle(), self._settings.drain_timeout_s)
+        except TimeoutError:
+            _log.warning("%s %s still answers %d requests; removing it", model, version, route.in_flight)
+        if self._supervisor.running is running:
+            try:
+                await running.instance.management.unregister(model, version)
+            except ServingError as fault:
+                _log.warning("%s", fault)
+            else:
+                _log.info("%s %s is drained and removed", model, version)
+
+    def _live(self, model: str) -> Live:
+        return Live(champion=self._table.champion(model), versions=frozenset(self._table.live_versions(model)))
+
+    def _note_aliases(self, snapshot: ModelSnapshot) -> None:
+        aliases = {entry.version: entry.aliases for entry in snapshot.versions}
+        for version in self._table.live_versions(snapshot.model):
+            route = self._table.route(snapshot.model, version)
+            if route is not None:
+                route.aliases = tuple(alias for alias in aliases.get(version, ()) if alias in LIVE_ALIASES)
+
+
+def _still_refused(state: _ModelState, versions: dict[str, RegisteredVersion]) -> frozenset[str]:
+    """Versions that are not to be tried in this pass."""
+    now = time.monotonic()
+    return frozenset(
+        version
+        for version, refusal in state.refusals.items()
+        if version in versions and now < refusal.until and (versions[version].sync_error or not refusal.noted)
+    )
