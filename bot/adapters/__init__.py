@@ -1,0 +1,1 @@
+"""The ports made real with what is at hand locally: files, SQLite, and the gateway's client."""
