@@ -76,20 +76,24 @@ _STRAY: Final = re.compile(r"(?<!\w)(?:\*+|__+)|(?:\*+|__+)(?!\w)")
 _ESCAPE: Final = re.compile(r"\\([\\`*_{}\[\]()#+.!>~|-])")
 _TICK: Final = re.compile(r"(?<=\w)[`´](?=\w)")
 
-_URL: Final = re.compile(
-    r"(?:https?://|www\.|pic\.twitter\.com/)[^\s<>\"\ue000-\ue004]*[^\s<>\".,;:!?)\]'\ue000-\ue004]"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|\b(?:[a-z0-9-]+\.)+(?:com|net|org|co\.uk|fm|io)(?![\w.])(?:/[^\s<>\"]*[^\s<>\".,;:!?)\]'])?"
-    r"|\b(?:[a-z0-9-]+\.)+[a-z]{2,7}/[^\s<>\"]*[^\s<>\".,;:!?)\]']",
-    re.IGNORECASE,
+_REST: Final = r"[^\s<>\"\ue000-\ue004]*[^\s<>\".,;:!?)\]'\ue000-\ue004]"
+_URL: Final = re.compile(rf"(?:https?://|www\.|pic\.twitter\.com/){_REST}", re.IGNORECASE)
+_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_DOMAIN_HINT: Final = re.compile(r"\.(?:com|net|org|uk|fm|io|[a-z]{2,7}/)", re.IGNORECASE)
+_DOMAIN: Final = re.compile(
+    rf"\b(?:[a-z0-9-]+\.)+(?:(?:com|net|org|co\.uk|fm|io)(?![\w.])(?:/{_REST})?|[a-z]{{2,7}}/{_REST})", re.IGNORECASE
 )
 _EMOJI: Final = re.compile(
     "[\u2190-\u2bff\u3000-\u303f\ufe00-\ufe0f\U0001f000-\U0001faff\u200b-\u200f\u2060\ufeff\u00ad]"
 )
-_DASH: Final = re.compile(r"\s*(?:—|(?<!-)-{2,3}(?!-)|―)\s*|\s+[-–]+\s+")
-_DOTS: Final = re.compile(r"…|\.(?:\s?\.){2,}")
+_DASH: Final = re.compile(r"[—―]|(?<!-)-{2,3}(?!-)| [-–]+ ")
+_DOTS: Final = re.compile(r"…|\.(?: ?\.){2,}")
+_TWO_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 _SHOUT: Final = re.compile(r"([!?])[!?]+")
-_SPACED_MARK: Final = re.compile(r"(?<=[\w\"')\]\ue000-\ue004]) +(?=[,.;:!?](?:\s|$))")
+_SPACED_MARK: Final = re.compile(r" ([,.;:!?](?= |$)|'s\b)")
+_GLUED_STOP: Final = re.compile(
+    r"(?<=[a-z]{2})[.!?](?=[A-Z][a-z])|(?<=[a-z0-9]{2}),(?=[A-Za-z]{2})|(?<=[a-z])\.\.\.(?=[A-Za-z])"
+)
 _FTFY: Final = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=True, normalization="NFC")
 
 _WRAPPED: Final = 50
@@ -171,20 +175,29 @@ def strip_markdown(text: str) -> str:
     >>> strip_markdown('**"Glass"** is [out](https://a.example).')
     '"Glass" is out.'
     """
-    text = _IMAGE.sub(" ", text)
-    text = _REFERENCE.sub(lambda match: match[1] or "", _INLINE_LINK.sub(r"\1", text))
+    if "[" in text:
+        text = _INLINE_LINK.sub(r"\1", _IMAGE.sub(" ", text))
+        text = _REFERENCE.sub(lambda match: match[1] or "", text)
     text = _RULE.sub("\n", _QUOTE.sub("", text))
     text = _HEADING.sub(r"\n\n\1\n\n", text)
     text = _ITEM.sub("\n\n", text)
-    for _ in range(2):  # emphasis may stand inside emphasis
-        text = _STRONG.sub(r"\2", text)
-    text = _ESCAPE.sub(r"\1", _STRAY.sub("", text))
-    return _TICK.sub("'", text)
+    if "*" in text or "_" in text:
+        for _ in range(2):  # emphasis may stand inside emphasis
+            text = _STRONG.sub(r"\2", text)
+        text = _STRAY.sub("", text)
+    if "\\" in text:
+        text = _ESCAPE.sub(r"\1", text)
+    return _TICK.sub("'", text) if "`" in text or "´" in text else text
 
 
 def mark_links(text: str) -> str:
     """Put `LINK` where bare URLs and mail addresses are."""
-    return _URL.sub(LINK, text)
+    # The hints are cheap to look for, the addresses are not, and most texts hold none.
+    if "://" in text or "ww." in text or "pic." in text:
+        text = _URL.sub(LINK, text)
+    if "@" in text:
+        text = _MAIL.sub(LINK, text)
+    return _DOMAIN.sub(LINK, text) if _DOMAIN_HINT.search(text) else text
 
 
 def unwrap(text: str) -> list[str]:
@@ -210,9 +223,11 @@ def tidy(line: str) -> str:
     >>> tidy("Wow!!!  It is --really-- loud…")
     'Wow! It is – really – loud...'
     """
-    line = _EMOJI.sub(" ", line)
-    line = _DOTS.sub("...", line)
-    line = _DASH.sub(" – ", line)
+    if not line.isascii():
+        line = _EMOJI.sub(" ", line)
+    line = _TWO_DOTS.sub(".", _DOTS.sub("...", line))
+    line = _DASH.sub(" – ", line.replace("''", '"'))
     line = _SHOUT.sub(r"\1", line)
-    line = _SPACED_MARK.sub("", " ".join(line.split()))
+    line = _SPACED_MARK.sub(r"\1", " ".join(line.split()))
+    line = _GLUED_STOP.sub(lambda match: match[0] + " ", line)
     return line.strip(f" {LINK}–|•·")

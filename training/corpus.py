@@ -9,16 +9,11 @@ The same posts and settings give the same bytes. A corpus is built beside its pl
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import re
-import shutil
-import tempfile
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -29,15 +24,17 @@ import pyarrow.parquet as pq
 from handlers.genres import GenreTable
 from training.cleaning import paragraphs, show_placeholders
 from training.errors import CorpusError, NoUsableSentenceError
+from training.files import atomic_directory
 from training.funnel import Funnel, Input
 from training.genre_labels import choose_labels
+from training.masking import mask
 from training.posts import Catalog, Post, read_catalog, read_posts
-from training.sentences import SentenceLimits, masker, reject, split
+from training.sentences import SentenceLimits, reject, split
+from training.songs import SPLITS, choose_split, is_round_up, song_key
 
 SENTENCES_FILE: Final = "sentences.parquet"
 GENRES_FILE: Final = "genres.json"
 FUNNEL_FILE: Final = "funnel.json"
-SPLITS: Final = ("train", "valid", "test")
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes of post files read so far, and with how many there are."""
@@ -53,14 +50,7 @@ _SCHEMA: Final = pa.schema(
         "split": pa.string(),
     }
 )
-_LIST_LINE: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+\S+.*\s[–—-]\s", re.MULTILINE)
-_ROUND_UP: Final = re.compile(
-    r"\b(?:round-?up|top \d+|\d+ (?:best|songs|tracks|albums)|(?:ten|five|twenty) (?:best )?songs|"
-    r"of the (?:week|month)|new music (?:friday|monday)|playlist)\b",
-    re.IGNORECASE,
-)
-_LISTED_SONGS: Final = 4
-"""List lines of the form "artist - title" that make a post a round-up."""
+_NO_WORD: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,15 +138,17 @@ def build_corpus(
 
     Raises:
         PostsError: if a file cannot be used.
-        CorpusError: if `out` holds something else, or cannot be written.
+        CorpusError: if `out` holds something else.
+        OutputError: if `out` cannot be written.
         NoUsableSentenceError: if nothing is left.
     """
     if not post_files:
         raise CorpusError("no file of posts was given")
     known = read_catalog(catalog) if catalog else {}
-    with _replacing(out) as folder:
+    _check_place(out)
+    with atomic_directory(out) as folder:
         cleaned = folder / "cleaned.parquet"
-        build = _Build(settings=settings, catalog=known)
+        build = _Build(settings=settings)
         with pq.ParquetWriter(cleaned, _SCHEMA) as writer:
             for rows in _batches(build.sentences(_posts(post_files, known, progress))):
                 writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
@@ -198,11 +190,12 @@ class _Build:
     """State of a build: counts and hashes of what was seen."""
 
     settings: CorpusSettings
-    catalog: Catalog
     counts: Counter[str] = field(default_factory=Counter)
     combinations: Counter[tuple[str, ...]] = field(default_factory=Counter)
     seen_posts: set[bytes] = field(default_factory=set)
     copies: Counter[bytes] = field(default_factory=Counter)
+    repeated: set[bytes] = field(default_factory=set)
+    """Fingerprints of sentences that too many posts hold; known after the first pass."""
 
     def sentences(self, posts: Iterator[Post | None]) -> Iterator[dict[str, Any]]:
         """First pass: rows of the corpus with the posts' own genres."""
@@ -230,11 +223,12 @@ class _Build:
         return None
 
     def _sentences(self, post: Post) -> Iterator[dict[str, Any]]:
-        mask = masker(post.artist, post.title)
         fields = {"artist": post.artist, "title": post.title, "genres": post.genres, "post_id": post.id}
-        fields["split"] = choose_split(song_key(post), self.settings)
-        for paragraph in paragraphs(post.text):
-            for sentence in split(mask(paragraph)):
+        fields["split"] = choose_split(
+            song_key(post), valid_share=self.settings.valid_share, test_share=self.settings.test_share
+        )
+        for paragraph in mask(paragraphs(post.text), artist=post.artist, title=post.title):
+            for sentence in split(paragraph):
                 self.counts["sentences found"] += 1
                 reason = reject(sentence, self.settings.limits)
                 if reason is None:
@@ -252,6 +246,7 @@ class _Build:
         table = choose_labels(
             self.combinations, min_posts=self.settings.min_posts_per_genre, max_labels=self.settings.max_genres
         )
+        self.repeated = {sentence for sentence, count in self.copies.items() if count > self.settings.max_repeats}
         labels_of = {genres: table.resolve(genres)[0] for genres in self.combinations}
         splits = dict.fromkeys(SPLITS, 0)
         with (
@@ -285,46 +280,15 @@ class _Build:
         return funnel
 
     def _is_repeated(self, text: str) -> bool:
-        if self.copies[_fingerprint(text)] <= self.settings.max_repeats:
+        if not self.repeated or _fingerprint(text) not in self.repeated:
             return False
         self.counts["repeated in many posts"] += 1
         return True
 
 
-def is_round_up(post: Post) -> bool:
-    """Whether a post is a list of songs: its lines say so, or its title does and it names no artist."""
-    if len(_LIST_LINE.findall(post.text)) >= _LISTED_SONGS:
-        return True
-    return post.artist is None and post.title is not None and _ROUND_UP.search(post.title) is not None
-
-
-def song_key(post: Post) -> str:
-    """What two posts about the same song share: artist and title without case, marks, guests and editions.
-
-    A post without a title goes by its artist, one without either by its id.
-    """
-    if not post.artist and not post.title:
-        return f"post\x1f{post.id}"
-    return f"{_bare(post.artist or '')}\x1f{_bare(post.title or '')}"
-
-
-def choose_split(key: str, settings: CorpusSettings) -> str:
-    """The split of a song: a hash of its key decides, so posts that are added move no other song."""
-    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
-    if place < settings.valid_share:
-        return "valid"
-    return "test" if place < settings.valid_share + settings.test_share else "train"
-
-
-def _bare(name: str) -> str:
-    name = re.sub(r"[(\[].*?[)\]]|\b(?:ft|feat|featuring)\b.*$", " ", name.casefold())
-    decomposed = unicodedata.normalize("NFKD", name)
-    return " ".join(re.findall(r"[^\W_]+", "".join(c for c in decomposed if not unicodedata.combining(c))))
-
-
 def _fingerprint(text: str) -> bytes:
     """Hash of a text's letters and digits: punctuation and case make no new sentence."""
-    return hashlib.blake2b(re.sub(r"[\W_]+", " ", text.casefold()).strip().encode(), digest_size=10).digest()
+    return hashlib.blake2b(_NO_WORD.sub(" ", text.casefold()).strip().encode(), digest_size=10).digest()
 
 
 def _posts(files: Sequence[Path], catalog: Catalog, progress: Progress | None) -> Iterator[Post | None]:
@@ -365,28 +329,11 @@ def _content_hash(directory: Path) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place at the end; on any error, Ctrl-C included, it goes."""
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / FUNNEL_FILE).is_file())):
-        raise CorpusError(f"{out} exists and is no corpus; choose another folder or remove it")
+def _check_place(out: Path) -> None:
+    """Refuse to replace anything but a corpus or an empty folder."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        replaceable = not out.exists() or (out.is_dir() and ((out / FUNNEL_FILE).is_file() or not any(out.iterdir())))
     except OSError as cause:
         raise CorpusError(f"{out} cannot be written: {cause.strerror or cause}") from cause
-    try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp's 0700 is for secrets
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-            out.replace(old / out.name)
-            folder.replace(out)
-            shutil.rmtree(old)
-        else:
-            folder.replace(out)
-    except OSError as cause:
-        hint = "; free some space or choose another disk with --out" if cause.errno == errno.ENOSPC else ""
-        raise CorpusError(f"{out} cannot be written: {cause.strerror or cause}{hint}") from cause
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    if not replaceable:
+        raise CorpusError(f"{out} exists and is no corpus; choose another folder or remove it")

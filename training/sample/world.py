@@ -83,9 +83,12 @@ class Namer:
         syllable = pick(self._names["onset"]) + pick(self._names["nucleus"]) + pick(self._names["coda"])
         return (syllable + pick(self._names["ending"])).capitalize()
 
-    def person(self) -> str:
-        """First name and invented surname."""
-        return f"{self._random.choice(self._names['first'])} {self.word()}"
+    def person(self, *, unlike: str = "") -> str:
+        """First name and invented surname, none of them a word of the name `unlike`."""
+        while True:
+            person = f"{self._random.choice(self._names['first'])} {self.word()}"
+            if not _overlap(person, unlike):
+                return person
 
     def artist(self) -> str:
         """A stage name; each holds an invented word, so that none is a name somebody has."""
@@ -149,8 +152,8 @@ def _make_artist(random: Random, namer: Namer, *, name: str, family: str, others
     genres += [random.choice(lists["fine"])] if random.random() < 0.35 else []
     pick = random.choice
     facts: dict[str, list[str]] = {
-        "member": [namer.person()],
-        "member2": [namer.person()],
+        "member": [namer.person(unlike=name)],
+        "member2": [namer.person(unlike=name)],
         "hometown": [namer.word() + pick(vocabulary().names["city_end"])],
         "label": [pick(vocabulary().names["label"])],
         "act": [pick(vocabulary().shared["act"])],

@@ -1,0 +1,141 @@
+"""Placeholders where a text names the song it is about, so that a model learns sentences and not names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from training.cleaning import ARTIST, TITLE, repair
+
+_FEATURED: Final = re.compile(r"\s*[(\[]?\b(?:ft|feat|featuring|prod)\b\.?\s.*$", re.IGNORECASE)
+_BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+_JOINED: Final = re.compile(r"\s+(?:&|x|with|vs\.?)\s+|,\s", re.IGNORECASE)
+_EDGES: Final = " \t\"'“”‘’:;,.-–—|/"
+_OPENERS: Final = frozenset(
+    [
+        "and",
+        "as",
+        "at",
+        "but",
+        "for",
+        "from",
+        "here",
+        "if",
+        "in",
+        "like",
+        "on",
+        "so",
+        "still",
+        "that",
+        "the",
+        "then",
+        "though",
+        "until",
+        "when",
+        "where",
+        "while",
+        "with",
+        "yet",
+    ]
+)
+"""Words that have a capital before a surname only because they open the sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Names:
+    """The forms in which texts write a song's artist and title, longest first."""
+
+    artist: tuple[str, ...]
+    title: tuple[str, ...]
+    surname: str | None
+
+
+def mask(paragraphs: Sequence[str], *, artist: str | None, title: str | None) -> list[str]:
+    """Put `ARTIST` and `TITLE` where a post's paragraphs name its song.
+
+    A title in quotes is the title even if the artist has the same name. Names of several words are found in any case;
+    one word only as it is spelt or in capitals, and a title of one word, outside quotes, only within a sentence: at
+    its start, "Home" is too often just a home. The last word of an artist's name counts as the name where the post
+    uses it so: within a sentence, with a capital, and never without.
+    """
+    names = _names(artist or "", title or "")
+    text = "\n".join(paragraphs)
+    folded = text.casefold()
+    titles = tuple(form for form in names.title if form.casefold() in folded)
+    artists = tuple(form for form in names.artist if form.casefold() in folded)
+    if titles:
+        text = _quoted(titles).sub(TITLE, text)
+    if artists:
+        text = _pattern(artists, anywhere=True).sub(ARTIST, text)
+    rest = tuple(form for form in titles if form not in names.artist)
+    if rest:
+        text = _pattern(rest, anywhere=False).sub(TITLE, text)
+    if names.surname and names.surname in text:
+        text = _mask_surname(text, names.surname)
+    return text.split("\n")
+
+
+@lru_cache(maxsize=1024)
+def _names(artist: str, title: str) -> _Names:
+    whole = _flat(artist)
+    alone = _FEATURED.sub("", whole)
+    first = _JOINED.split(alone)[0]
+    forms = [whole, alone, first]
+    forms += [form[4:] for form in forms if form.casefold().startswith("the ")]
+    bare_title = _FEATURED.sub("", _flat(title))
+    short_title = _BRACKETS.sub("", bare_title)
+    titles = [_flat(title), bare_title, short_title, short_title.split(" - ")[0]]
+    return _Names(artist=_distinct(forms), title=_distinct(titles), surname=_surname(first))
+
+
+def _surname(name: str) -> str | None:
+    """The last of two or three words that all have a capital: a surname, or what people call a band."""
+    words = name.split()
+    if 2 <= len(words) <= 3 and all(word[:1].isupper() for word in words) and len(words[-1]) >= 4:
+        return words[-1] if words[-1].isalpha() else None
+    return None
+
+
+def _mask_surname(text: str, surname: str) -> str:
+    within = re.search(rf"(?<=[a-z,] ){surname}(?!\w)", text)
+    if not within or re.search(rf"\b{surname.casefold()}\b", text):
+        return text
+
+    def replace(match: re.Match[str]) -> str:
+        before = match[1] or ""
+        # "Ada Frostholm" is somebody else than "Bram Frostholm", whose posts these are.
+        other = before and before.strip().casefold() not in _OPENERS
+        return match[0] if other else before + ARTIST
+
+    return re.sub(rf"\b([A-Z][\w.'-]* )?{surname}(?!\w)", replace, text)
+
+
+def _flat(name: str) -> str:
+    return " ".join(repair(name).split()).strip(_EDGES)
+
+
+def _distinct(forms: list[str]) -> tuple[str, ...]:
+    stripped = (form.strip(_EDGES) for form in forms)
+    return tuple(sorted({form for form in stripped if len(form) > 1}, key=lambda form: (-len(form), form)))
+
+
+@lru_cache(maxsize=1024)
+def _quoted(forms: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<=[\"'])(?:{'|'.join(map(re.escape, forms))})(?=[,.!?]?[\"'])", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1024)
+def _pattern(forms: tuple[str, ...], *, anywhere: bool) -> re.Pattern[str]:
+    options = []
+    for form in forms:
+        escaped = re.escape(form)
+        if " " in form and len(form) >= 7:
+            options.append(f"(?i:{escaped})")
+        elif form != form.casefold() or (anywhere and not form.isalpha()):
+            before = "" if anywhere else r"(?<=[a-z,] )"
+            options.append(f"{before}(?:{escaped}|{re.escape(form.upper())})")
+    # Without an option, a pattern that matches nowhere.
+    return re.compile(rf"(?<!\w)(?:{'|'.join(options)})(?!\w)" if options else r"(?!)")

@@ -1,0 +1,52 @@
+"""Which song a post is about, which split the song is in, and which posts are about no single song."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import Final
+
+from training.posts import Post
+
+SPLITS: Final = ("train", "valid", "test")
+
+_LIST_LINE: Final = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*•])\s+\S+.*\s[–—-]\s", re.MULTILINE)
+_ROUND_UP: Final = re.compile(
+    r"\b(?:round-?up|top \d+|\d+ (?:best|songs|tracks|albums)|(?:ten|five|twenty) (?:best )?songs|"
+    r"of the (?:week|month)|new music (?:friday|monday)|playlist)\b",
+    re.IGNORECASE,
+)
+_LISTED_SONGS: Final = 4
+"""List lines of the form "artist - title" that make a post a round-up."""
+
+
+def is_round_up(post: Post) -> bool:
+    """Whether a post is a list of songs: its lines say so, or its title does and it names no artist."""
+    if len(_LIST_LINE.findall(post.text)) >= _LISTED_SONGS:
+        return True
+    return post.artist is None and post.title is not None and _ROUND_UP.search(post.title) is not None
+
+
+def song_key(post: Post) -> str:
+    """What two posts about the same song share: artist and title without case, marks, guests and editions.
+
+    A post without a title goes by its artist, one without either by its id.
+    """
+    if not post.artist and not post.title:
+        return f"post\x1f{post.id}"
+    return f"{_bare(post.artist or '')}\x1f{_bare(post.title or '')}"
+
+
+def choose_split(key: str, *, valid_share: float, test_share: float) -> str:
+    """The split of a song: a hash of its key decides, so posts that are added move no other song."""
+    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
+    if place < valid_share:
+        return "valid"
+    return "test" if place < valid_share + test_share else "train"
+
+
+def _bare(name: str) -> str:
+    name = re.sub(r"[(\[].*?[)\]]|\b(?:ft|feat|featuring)\b.*$", " ", name.casefold())
+    decomposed = unicodedata.normalize("NFKD", name)
+    return " ".join(re.findall(r"[^\W_]+", "".join(c for c in decomposed if not unicodedata.combining(c))))
