@@ -92,7 +92,7 @@ def once(
         with progress_bar(console, "tweets") as advance:
             summary = bot.tick(progress=advance, stop=stop)
     for line in summary_lines(summary):
-        console.print(visible(line))
+        console.print(visible(line), soft_wrap=True)
     if summary.outage:
         raise NoServiceError(f"{summary.outage}; {summary.tweets_pending} tweets stay pending, run this again later")
 
@@ -143,12 +143,14 @@ def status(workspace: Workspace = _WORKSPACE, target: Target = DEFAULT_TARGET) -
     Example: deephypebot bot status --workspace workspace
     """
     from bot import bootstrap
+    from bot.adapters.file_feed import describe_cursor
 
     with bootstrap.open_store(workspace) as store:
         state = store.state()
+    places = {source: describe_cursor(cursor) for source, cursor in state.cursors.items()}
     with contextlib.closing(bootstrap.open_commentary(target, model=DEFAULT_MODEL, timeout_s=2.0)) as commentary:
         reachable = commentary.is_reachable()
-    Console().print(status_table(state, target=target, reachable=reachable))
+    Console().print(status_table(state, places=places, target=target, reachable=reachable))
 
 
 @app_bot.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -78,15 +78,15 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def status_table(state: StoreState, *, target: str, reachable: bool) -> Table:
-    """One screen on how the bot is doing."""
+def status_table(state: StoreState, *, places: Mapping[str, str], target: str, reachable: bool) -> Table:
+    """One screen on how the bot is doing; `places` says in words where each source is read on."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for source, cursor in state.cursors.items():
+    for source, place in places.items():
         table.add_row("feed", visible(source))
-        table.add_row("read up to", visible(cursor))
-    if not state.cursors:
+        table.add_row("read up to", visible(place))
+    if not places:
         table.add_row("feed", "nothing read yet")
     table.add_row("tweets", ", ".join(f"{state.tweets[status]} {status}" for status in TweetStatus))
     if state.bad_rows:

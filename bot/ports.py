@@ -157,7 +157,7 @@ class Queue(ABC):
 
     @abstractmethod
     def rows(self, *, status: CandidateStatus | None = None, limit: int | None = None) -> Iterator[QueueRow]:
-        """Candidates in the order in which they came, one at a time: a long queue is never held in memory."""
+        """Candidates in the order of the feed, one at a time: a long queue is never held in memory."""
 
     @abstractmethod
     def decide(self, verdicts: Iterable[Verdict]) -> None:

@@ -194,6 +194,16 @@ def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def describe_cursor(cursor: str) -> str:
+    """A place in a feed, for people.
+
+    Raises:
+        FeedError: the cursor is none of a file feed's.
+    """
+    place = _load_cursor(cursor)
+    return f"line {place.line}, byte {place.offset}"
+
+
 def _load_cursor(cursor: str) -> _Cursor:
     try:
         return _Cursor(**json.loads(cursor))

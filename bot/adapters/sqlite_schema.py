@@ -54,8 +54,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (tweet_id, number)
         ) WITHOUT ROWID""",
         """CREATE TABLE candidate (
-            place INTEGER PRIMARY KEY AUTOINCREMENT,
-            id TEXT NOT NULL UNIQUE,
+            id TEXT PRIMARY KEY,
+            tweet_place INTEGER NOT NULL REFERENCES tweet (place),
             tweet_id TEXT NOT NULL,
             song_number INTEGER NOT NULL,
             number INTEGER NOT NULL,
@@ -67,10 +67,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             status TEXT NOT NULL CHECK (status IN ('waiting', 'accepted', 'rejected')),
             created_at TEXT NOT NULL,
             verdict_id INTEGER REFERENCES verdict (id),
-            UNIQUE (tweet_id, song_number, number),
+            UNIQUE (tweet_place, song_number, number),
             FOREIGN KEY (tweet_id, song_number) REFERENCES song (tweet_id, number)
         )""",
-        "CREATE INDEX candidate_status ON candidate (status, place)",
+        "CREATE INDEX candidate_status ON candidate (status, tweet_place, song_number, number)",
         """CREATE TABLE verdict (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             candidate_id TEXT NOT NULL REFERENCES candidate (id),

@@ -47,7 +47,7 @@ JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song
 JOIN tweet ON tweet.id = candidate.tweet_id
 LEFT JOIN verdict ON verdict.id = candidate.verdict_id
 WHERE :status IS NULL OR candidate.status = :status
-ORDER BY candidate.place
+ORDER BY candidate.tweet_place, candidate.song_number, candidate.number
 LIMIT :limit
 """
 
@@ -230,11 +230,11 @@ def _insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now:
         (report.tweet_id, report.number, report.artist, _json(asdict(report.song)), _json(report.genres)),
     )
     connection.execute(
-        "INSERT INTO candidate (id, tweet_id, song_number, number, sample, model, model_version, archive_sha256,"
-        " genres_unknown, status, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO candidate (id, tweet_place, tweet_id, song_number, number, sample, model, model_version,"
+        " archive_sha256, genres_unknown, status, created_at)"
+        " SELECT ?, place, id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tweet WHERE id = ?",
         (
             candidate.id,
-            report.tweet_id,
             report.number,
             candidate.number,
             _json(asdict(candidate.sample)),
@@ -244,6 +244,7 @@ def _insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now:
             _json(candidate.genres_unknown),
             candidate.status,
             now,
+            report.tweet_id,
         ),
     )
 

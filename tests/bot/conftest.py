@@ -63,7 +63,9 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
     def start(self) -> None:
         self._server = grpc.server(ThreadPoolExecutor(8))
         commentary_pb2_grpc.add_CommentaryServicer_to_server(self, self._server)
-        health = grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"\x08\x01")  # SERVING, without a codec
+        health: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+            lambda _request, _context: b"\x08\x01"
+        )  # SERVING, without a codec
         self._server.add_generic_rpc_handlers(
             [grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": health})]
         )

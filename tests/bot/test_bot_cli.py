@@ -105,6 +105,7 @@ def test_status_fits_a_screen_and_says_whether_the_gateway_answers(filled: Path,
     flat = " ".join(result.stdout.split())
     for expected in (
         feed_path.name,
+        "line 4, byte",
         "0 pending, 3 done, 1 no song, 0 failed",
         "25 waiting",
         f"{gateway.target} answers",
@@ -272,11 +273,25 @@ def test_a_signal_ends_run_within_5_seconds_and_loses_nothing(
         assert store.state().last_error is None
 
 
-def test_the_bot_imports_nothing_heavy_and_stays_small(
+def test_the_bot_runs_on_its_extra_alone_and_stays_small(
     gateway: Any, feed_path: Path, catalog_path: Path, database: Path
 ) -> None:
     program = """
 import json, resource, sys
+
+class ExtraAlone:
+    # As on a host that installed deephypebot[bot]: what that extra brings, and what those packages bring themselves.
+    installed = {
+        "bot", "handlers", "serving", "grpc", "google", "typer", "rich", "click", "shellingham", "annotated_doc",
+        "typing_extensions", "pygments", "markdown_it", "mdurl",
+    }
+
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in self.installed and top not in sys.stdlib_module_names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, ExtraAlone())
 from bot.cli import app_bot
 light = sorted({name.partition(".")[0] for name in sys.modules})
 app_bot(standalone_mode=False)

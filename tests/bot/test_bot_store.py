@@ -153,6 +153,14 @@ def test_the_limit_bounds_the_rows(store: SqliteStore) -> None:
     assert [row.candidate.number for row in store.rows(limit=2)] == [1, 2]
 
 
+def test_the_queue_is_in_the_order_of_the_feed_whichever_tweet_was_answered_first(store: SqliteStore) -> None:
+    store.add_page("feed", page("9", "10"))
+    for tweet_id in ("10", "9"):
+        songs = [candidate(tweet_id, song_number=song) for song in (1, 2)]
+        store.finish(tweet_id, TweetStatus.DONE, candidates=songs)
+    assert [row.candidate.id for row in store.rows()] == ["9.1.1", "9.2.1", "10.1.1", "10.2.1"]
+
+
 def test_two_stores_on_one_file_close_a_tweet_once(store: SqliteStore, database: Path) -> None:
     store.add_page("feed", page("1"))
     with SqliteStore(database) as other:
