@@ -116,7 +116,10 @@ class TrainSettings:
 
 PRESETS: Final[Mapping[str, TrainSettings]] = {
     # A minute or two on two cores, for the bundled sample posts.
-    "demo": TrainSettings(topics=TopicSettings(candidates=(4, 5, 6), passes=4)),
+    "demo": TrainSettings(
+        topics=TopicSettings(candidates=(4, 5, 6), passes=4),
+        cvae=CvaeSettings(epochs=6, batch_size=128, learning_rate=4e-3),
+    ),
     # Real posts: longer, larger, usually under a --budget.
     "reference": TrainSettings(
         preset="reference",
