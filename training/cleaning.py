@@ -72,7 +72,7 @@ _HEADING: Final = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*$", re.MULTILINE)
 _QUOTE: Final = re.compile(r"^[ \t]*(?:>[ \t]?)+", re.MULTILINE)
 _ITEM: Final = re.compile(r"^[ \t]*(?:[*+•·-]|\d{1,3}[.)])[ \t]+", re.MULTILINE)
 _STRONG: Final = re.compile(r"(?<!\w)(\*{1,3}|_{1,3})(?=\S)((?:(?!\n\s*\n).){1,400}?)(?<=\S)\1(?!\w)", re.DOTALL)
-_STRAY: Final = re.compile(r"(?<!\w)(?:\*+|__+)|(?:\*+|__+)(?!\w)")
+_STRAY: Final = re.compile(r"(?<![\w\\])(?:\*+|__+)|(?<!\\)(?:\*+|__+)(?!\w)")
 _ESCAPE: Final = re.compile(r"\\([\\`*_{}\[\]()#+.!>~|-])")
 _TICK: Final = re.compile(r"(?<=\w)[`´](?=\w)")
 
@@ -81,7 +81,7 @@ _URL: Final = re.compile(rf"(?:https?://|www\.|pic\.twitter\.com/){_REST}", re.I
 _MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _DOMAIN_HINT: Final = re.compile(r"\.(?:com|net|org|uk|fm|io|[a-z]{2,7}/)", re.IGNORECASE)
 _DOMAIN: Final = re.compile(
-    rf"\b(?:[a-z0-9-]+\.)+(?:(?:com|net|org|co\.uk|fm|io)(?![\w.])(?:/{_REST})?|[a-z]{{2,7}}/{_REST})", re.IGNORECASE
+    rf"\b(?:[a-z0-9-]+\.)+(?:(?:com|net|org|co\.uk|fm|io)(?!\w|\.\w)(?:/{_REST})?|[a-z]{{2,7}}/{_REST})", re.IGNORECASE
 )
 _EMOJI: Final = re.compile(
     "[\u2190-\u2bff\u3000-\u303f\ufe00-\ufe0f\U0001f000-\U0001faff\u200b-\u200f\u2060\ufeff\u00ad]"
@@ -90,7 +90,7 @@ _DASH: Final = re.compile(r"[—―]|(?<!-)-{2,3}(?!-)| [-–]+ ")
 _DOTS: Final = re.compile(r"…|\.(?: ?\.){2,}")
 _TWO_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 _SHOUT: Final = re.compile(r"([!?])[!?]+")
-_SPACED_MARK: Final = re.compile(r" ([,.;:!?](?= |$)|'s\b)")
+_SPACED_MARK: Final = re.compile(r" (\.\.\.|[,.;:!?](?= |$)|'(?:s|ve|re|ll|d|m)\b)")
 _GLUED_STOP: Final = re.compile(
     r"(?<=[a-z]{2})[.!?](?=[A-Z][a-z])|(?<=[a-z0-9]{2}),(?=[A-Za-z]{2})|(?<=[a-z])\.\.\.(?=[A-Za-z])"
 )
@@ -102,7 +102,8 @@ _WRAPPED: Final = 50
 
 def paragraphs(text: str) -> list[str]:
     """Clean a post's text and part it into paragraphs without line breaks."""
-    text = hide_placeholders(html.unescape(repair(text)))
+    # Twice, because scraped text is often escaped twice.
+    text = hide_placeholders(html.unescape(html.unescape(repair(text))))
     text = strip_markdown(strip_html(text))
     lines = unwrap(mark_links(text))
     return [clean for line in lines if (clean := tidy(line))]

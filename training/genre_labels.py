@@ -27,17 +27,22 @@ def choose_labels(posts: Mapping[tuple[str, ...], int], *, min_posts: int, max_l
     for number, genres in enumerate(posts):
         for genre in genres:
             posts_of[genre].add(number)
-    frequent: dict[str, int] = {}
-    # Longest names first: when a genre's turn comes, all that backs off to it has been added.
-    for genre in sorted(posts_of, key=lambda name: (-len(name.split()), name)):
-        count = sum(weights[number] for number in posts_of[genre])
-        if count >= min_posts:
-            frequent[genre] = count
-            continue
-        coarser = next((part for part in _parts(genre) if part in posts_of), None)
-        if coarser is not None:
-            posts_of[coarser] |= posts_of[genre]
-    ranked = sorted(frequent, key=lambda genre: (-frequent[genre], genre))
+
+    # Which genres each label stands for. A rare label's genres go to shorter labels only, so whole lengths can be
+    # decided at once, longest first, and each decision sees the posts that it will have.
+    stands_for = {genre: {genre} for genre in posts_of}
+
+    def count(label: str) -> int:
+        return sum(weights[number] for number in set[int]().union(*(posts_of[genre] for genre in stands_for[label])))
+
+    for length in sorted({len(label.split()) for label in stands_for}, reverse=True):
+        rare = [label for label in stands_for if len(label.split()) == length and count(label) < min_posts]
+        homeless = sorted(genre for label in rare for genre in stands_for.pop(label))
+        for genre in homeless:
+            coarser = next((part for part in _parts(genre) if part in stands_for), None)
+            if coarser is not None:
+                stands_for[coarser].add(genre)
+    ranked = sorted(stands_for, key=lambda label: (-count(label), label))
     return GenreTable(labels=tuple(ranked[:max_labels]))
 
 

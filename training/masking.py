@@ -61,6 +61,8 @@ def mask(paragraphs: Sequence[str], *, artist: str | None, title: str | None) ->
     its start, "Home" is too often just a home. The last word of an artist's name counts as the name where the post
     uses it so: within a sentence, with a capital, and never without.
     """
+    if not paragraphs:
+        return []
     names = _names(artist or "", title or "")
     text = "\n".join(paragraphs)
     folded = text.casefold()

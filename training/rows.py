@@ -8,8 +8,9 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,7 +75,7 @@ def _ignore(_count: int) -> None:
 class _Metered(io.RawIOBase):
     """A file that reports how much of it has been read."""
 
-    def __init__(self, raw: IO[bytes], advance: Advance) -> None:
+    def __init__(self, raw: io.BufferedReader, advance: Advance) -> None:
         self._raw = raw
         self._advance = advance
 
@@ -82,17 +83,19 @@ class _Metered(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._raw.read(len(buffer))
-        buffer[: len(data)] = data
-        self._advance(len(data))
-        return len(data)
+        count = self._raw.readinto(buffer)
+        self._advance(count)
+        return count
 
 
-def _open(path: Path, advance: Advance, *, newline: str | None = None) -> IO[str]:
-    raw: IO[bytes] = cast("IO[bytes]", io.BufferedReader(_Metered(path.open("rb"), advance), _CHUNK))
-    if path.suffix.casefold() == ".gz":
-        raw = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb"))
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline=newline)
+@contextmanager
+def _open(path: Path, advance: Advance, *, newline: str | None = None) -> Iterator[IO[str]]:
+    with ExitStack() as stack:
+        raw = stack.enter_context(path.open("rb"))
+        metered = stack.enter_context(io.BufferedReader(_Metered(raw, advance), _CHUNK))
+        packed = path.suffix.casefold() == ".gz"
+        binary = stack.enter_context(gzip.GzipFile(fileobj=metered, mode="rb")) if packed else metered
+        yield stack.enter_context(io.TextIOWrapper(binary, encoding="utf-8-sig", newline=newline))
 
 
 def _jsonl(path: Path, advance: Advance) -> Iterator[Row | None]:

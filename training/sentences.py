@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 import sentencex
@@ -42,11 +43,14 @@ _WORD: Final = re.compile(rf"[^\W_][\w'-]*|[{ARTIST}{TITLE}]")
 _NO_LETTER: Final = re.compile(r"[\W\d_]+")
 _CAPITAL: Final = re.compile(r"[A-ZÀ-ÖØ-Þ]+")
 _MARKUP: Final = re.compile(r"[*_`#\[\]{}<>|\\^~=@]|&\w+;|\ufffd")
-_END: Final = re.compile(r"(?<![.)]\d)(?<![.)]\d\d)(?<![ ,.\'][B-HJ-Z])[.!?][\"')]*$")
-"""A stop, but not the one of a list's next number (") 04.") or of an initial ("D.")."""
+_END: Final = re.compile(r"(?<![ ,.'][B-HJ-Z])[.!?][\"')]*$")
+"""A stop, but not the one of an initial ("D.")."""
+_NUMBER_END: Final = re.compile(r"[.)] ?\d{1,2}\.$")
+"""Ends in the number of a list's next item: "(the first) 04."."""
 _GLUED: Final = re.compile(r"[a-z]{3}(?!Cloud)[A-Z][a-z]{2}")
 """Words that lost the space between them with the tag that parted them, "followsEmpty Sky"; names pay for it."""
 _START: Final = re.compile(rf"^[\"'(]*[A-Z0-9À-ÖØ-Þ{ARTIST}{TITLE}]")
+_NAME_LENGTH: Final = 8
 _TRIGGERS: Final = frozenset(
     [
         "above",
@@ -90,7 +94,7 @@ _BOILERPLATE: Final = re.compile(
     | \bprivacy\ policy\b | \bleave\ a\ (?:comment|reply)\b | \bcomments?\ (?:section|below)\b
     | \badvertis(?:e|ing|ement)\b | \b(?:below|above)[.!]$ | \b(?:published|posted)\ (?:on|in|by)\b | \bpress\ play\b
     | \b(?:listen|stream|watch|hear|check|see|enjoy|grab|download|buy|look|find|preview)\b.*\b(?:below|here)[.!]$
-    | \bpurchase\b.*\b(?:here|link)\b""",
+    | \bpurchase\b.*\b(?:here|link)\b | \b(?:like|follow)\b.*\ on\ (?:facebook|instagram|twitter)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -146,13 +150,15 @@ def _checks(sentence: str, limits: SentenceLimits) -> Iterator[bool]:
     yield len(words) < limits.min_words
     yield len(words) > limits.max_words
     yield _START.match(sentence) is None
-    yield _END.search(sentence) is None or _OPEN_END.search(sentence) is not None
+    yield not _END.search(sentence) or bool(_OPEN_END.search(sentence) or _NUMBER_END.search(sentence))
     yield not is_balanced(sentence)
     yield _MARKUP.search(sentence) is not None
     yield _GLUED.search(sentence) is not None
     letters = _NO_LETTER.sub("", sentence)
-    placeholders = sentence.count(ARTIST) + sentence.count(TITLE)
-    yield len(letters) + placeholders < limits.min_letters * (len(sentence) - sentence.count(" "))
+    # A placeholder stands for a name of some letters, not for one character.
+    names = _NAME_LENGTH * (sentence.count(ARTIST) + sentence.count(TITLE))
+    shown = len(sentence.replace(" ", "").replace(ARTIST, "").replace(TITLE, "")) + names
+    yield len(letters) + names < limits.min_letters * shown
     capitals = len(letters) - len(_CAPITAL.sub("", letters))
     yield capitals > limits.max_capitals * len(letters)
     yield not _TRIGGERS.isdisjoint(map(str.casefold, words)) and _BOILERPLATE.search(sentence) is not None
@@ -185,7 +191,7 @@ def split(paragraph: str) -> Iterator[str]:
     """
     waiting = ""
     pieces = [piece for piece in sentencex.segment("en", paragraph) if piece]
-    for piece, following in zip(pieces, [*pieces[1:], ""], strict=True):
+    for piece, following in zip_longest(pieces, pieces[1:], fillvalue=""):
         waiting += piece
         start = waiting.strip()
         numbered = following[:1].isdigit() and _NUMBERED.search(start)
@@ -200,6 +206,8 @@ def split(paragraph: str) -> Iterator[str]:
 def _split_stops(text: str) -> Iterator[str]:
     begin = 0
     for match in _STOP.finditer(text):
+        if text.count('"', begin, match.end()) % 2:
+            continue  # a quotation of several sentences stays whole
         if match[1] or _ends_a_sentence(text[begin : match.start()]):
             yield text[begin : match.end()].strip()
             begin = match.end()

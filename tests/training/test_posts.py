@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training.errors import PostsError
+from training.posts import Post, read_catalog, read_posts
+
+
+def _write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def _read(path: Path) -> list[Post]:
+    return [post for post in read_posts(path) if post is not None]
+
+
+def test_a_plain_row_is_a_post_with_normalised_genres(tmp_path: Path) -> None:
+    row = {
+        "id": 7,
+        "artist": " Orva ",
+        "title": "Tide",
+        "genres": ["Dream  Pop", "dream pop", "Pop", 3],
+        "text": "Hi.",
+        "x": 1,
+    }
+    (post,) = _read(_write(tmp_path / "a.jsonl", [row]))
+    assert post == Post(id="7", artist="Orva", title="Tide", genres=("dream pop", "pop"), text="Hi.")
+
+
+def test_the_original_schema_takes_the_song_title_and_the_masked_text(tmp_path: Path) -> None:
+    row = {
+        "artist": "Orva",
+        "song_title": "Tide",
+        "title": "A page about Tide",
+        "content": "Orva sings.",
+        "masked_content": "<artist> sings.",
+        "spotify_genres": ["pop"],
+        "content_sentences": ["ignored"],
+        "url": "https://tidepool.example/1",
+    }
+    (post,) = _read(_write(tmp_path / "a.jsonl", [row]))
+    assert post == Post(
+        id="https://tidepool.example/1", artist="Orva", title="Tide", genres=("pop",), text="<artist> sings."
+    )
+
+
+def test_a_scraped_page_without_a_song_is_a_post_about_no_known_song(tmp_path: Path) -> None:
+    row = {"author": None, "content": "A page.", "title": "Tidepool", "url": "https://tidepool.example/2"}
+    (post,) = _read(_write(tmp_path / "a.jsonl", [row]))
+    assert (post.artist, post.title, post.text) == (None, None, "A page.")
+
+
+def test_a_post_without_id_is_known_by_its_text_wherever_it_stands(tmp_path: Path) -> None:
+    first = _read(_write(tmp_path / "a.jsonl", [{"text": "One."}, {"text": "Two."}]))
+    second = _read(_write(tmp_path / "b.jsonl", [{"text": "Two."}]))
+    assert first[1].id == second[0].id != first[0].id
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '["dream pop", "pop"]',
+        "['dream pop', 'pop']",
+        "dream pop|pop",
+        "Dream Pop; Pop",
+        "dream pop, pop",
+        "[dream pop, pop]",
+    ],
+)
+def test_genres_in_a_csv_cell_are_read_as_people_write_them(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "a.csv"
+    quoted = '"' + cell.replace('"', '""') + '"'
+    path.write_text(f"text,genres\nOne.,{quoted}\n", encoding="utf-8")
+    assert _read(path)[0].genres == ("dream pop", "pop")
+
+
+def test_the_catalog_fills_in_genres_that_a_post_lacks(tmp_path: Path) -> None:
+    catalog = read_catalog(_write(tmp_path / "c.jsonl", [{"artist": "ORVA", "genres": ["pop"]}]))
+    rows = [
+        {"artist": "Orva", "text": "One."},
+        {"artist": "Orva", "genres": ["folk"], "text": "Two."},
+        {"artist": "Else", "genres": [], "text": "Three."},
+    ]
+    posts = list(read_posts(_write(tmp_path / "a.jsonl", rows), catalog=catalog))
+    assert [post.genres for post in posts if post] == [("pop",), ("folk",), ()]
+
+
+def test_rows_that_cannot_be_read_are_passed_on_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('broken\n{"text": "One."}\n{"id": "no text"}\n', encoding="utf-8")
+    posts = list(read_posts(path))
+    assert posts[0] is None
+    assert [post.text for post in posts if post] == ["One.", ""]
+
+
+def test_a_wrong_column_is_named_with_those_that_would_do(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.jsonl", [{"id": 1, "body": "One."}] * 300)
+    with pytest.raises(PostsError, match=r"no text column: it needs one of masked_content, text, content.*: id, body$"):
+        list(read_posts(path))
+
+
+def test_a_column_that_some_rows_lack_is_no_wrong_column(tmp_path: Path) -> None:
+    posts = _read(_write(tmp_path / "a.jsonl", [{"id": 1}] * 50 + [{"id": 2, "text": "One."}]))
+    assert len(posts) == 51
+
+
+def test_a_file_of_no_objects_and_one_of_no_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PostsError, match="none of its 2 rows is a JSON object"):
+        list(read_posts(_write(tmp_path / "a.jsonl", [1, 2])))
+    path = tmp_path / "b.csv"
+    path.write_text("id,text\n", encoding="utf-8")
+    with pytest.raises(PostsError, match="holds no rows"):
+        list(read_posts(path))
+
+
+def test_a_catalog_without_genres_is_refused_by_its_columns(tmp_path: Path) -> None:
+    with pytest.raises(PostsError, match="no row with artist and genres; its columns are: name, genres"):
+        read_catalog(_write(tmp_path / "c.jsonl", [{"name": "Orva", "genres": []}]))

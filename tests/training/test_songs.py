@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.posts import Post
+from training.songs import choose_split, is_round_up, song_key
+
+
+def _post(**fields: Any) -> Post:
+    return Post(**{"id": "1", "artist": "Orva", "title": "Tide", "genres": (), "text": "The drums roll.", **fields})
+
+
+@pytest.mark.parametrize(
+    ("artist", "title"),
+    [
+        ("ORVA", "tide"),
+        (" Orva ", "Tide (Deluxe Edition)"),
+        ("Orva feat. Bram Tolk", "Tide [ft. Ada]"),
+        ("Órva", "Tide!"),
+    ],
+)
+def test_spellings_and_editions_of_a_song_have_one_key(artist: str, title: str) -> None:
+    assert song_key(_post(artist=artist, title=title)) == song_key(_post())
+
+
+def test_posts_without_a_song_go_by_what_they_have() -> None:
+    assert song_key(_post(artist=None)) == song_key(_post(artist=None, id="2"))
+    assert song_key(_post(title=None)) == song_key(_post(title=None, id="2"))
+    assert song_key(_post(artist=None, title=None)) != song_key(_post(artist=None, title=None, id="2"))
+
+
+def test_other_songs_have_other_keys() -> None:
+    keys = {
+        song_key(_post(artist=artist, title=title))
+        for artist in ("Orva", "東京", None)
+        for title in ("Tide", "夜", None)
+    }
+    assert len(keys) == 9
+
+
+def test_splits_have_the_shares_that_were_asked_for() -> None:
+    splits = [choose_split(str(number), valid_share=0.1, test_share=0.2) for number in range(5000)]
+    assert 0.08 < splits.count("valid") / 5000 < 0.12
+    assert 0.18 < splits.count("test") / 5000 < 0.22
+
+
+@given(st.text())
+def test_a_share_of_nothing_leaves_everything_to_train_on(key: str) -> None:
+    assert choose_split(key, valid_share=0, test_share=0) == "train"
+
+
+def test_the_split_of_a_song_is_the_same_on_every_machine() -> None:
+    # Written down once; a change would move songs between the splits of corpora that models were trained on.
+    assert [choose_split(f"orva\x1ftide {n}", valid_share=0.3, test_share=0.3) for n in range(6)] == [
+        "test",
+        "train",
+        "test",
+        "train",
+        "test",
+        "train",
+    ]
+
+
+def test_lists_of_songs_are_round_ups() -> None:
+    lines = "\n".join(f'{number}. Orva – "Tide {number}"' for number in range(1, 6))
+    assert is_round_up(_post(text=f"Our songs.\n{lines}"))
+    assert is_round_up(_post(artist=None, title="Top 10 of the Month"))
+
+
+@pytest.mark.parametrize("text", ["The drums roll – loudly.", "1. Tide\n2. Glass\n3. Salt\n4. Iron\n5. Amber"])
+def test_a_post_about_one_song_is_no_round_up(text: str) -> None:
+    assert not is_round_up(_post(text=text))
+    assert not is_round_up(_post(title="Top 10 Summers"))
