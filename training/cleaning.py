@@ -86,7 +86,7 @@ _DOMAIN: Final = re.compile(
 _EMOJI: Final = re.compile(
     "[\u2190-\u2bff\u3000-\u303f\ufe00-\ufe0f\U0001f000-\U0001faff\u200b-\u200f\u2060\ufeff\u00ad]"
 )
-_DASH: Final = re.compile(r"[—―]|(?<!-)-{2,3}(?!-)| [-–]+ ")
+_DASH: Final = re.compile(r"[—―]|-{2,}| [-–]+ ")
 _DOTS: Final = re.compile(r"…|\.(?: ?\.){2,}")
 _TWO_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 _SHOUT: Final = re.compile(r"([!?])[!?]+")
