@@ -1,0 +1,49 @@
+# One habit, one command. `make demo` and `make test` do everything on a fresh machine that has Python 3.11+ and make.
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# TorchServe's workers and torch share the cores with everything else here; threads that wait should not burn them.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help install demo test unit lint types format protos image-lint docs clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED) ## Make .venv with everything in it, Java runtime included
+
+$(INSTALLED): pyproject.toml constraints.txt scripts/install.sh
+	sh scripts/install.sh -e $(VENV) dev
+	@touch $(INSTALLED)
+
+demo: $(INSTALLED) ## The whole path, from posts to a queue of commentary
+	$(BIN)/deephypebot demo $(ARGS)
+
+test: $(INSTALLED) lint types ## Everything CI checks
+	$(BIN)/python -m pytest $(ARGS)
+
+unit: $(INSTALLED) ## Only the quick tests
+	$(BIN)/python -m pytest -m "not integration" $(ARGS)
+
+lint: $(INSTALLED) ## Style, import contracts, Dockerfile
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/hadolint Dockerfile.gpu
+
+types: $(INSTALLED) ## mypy, strict
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Rewrite in the one style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+protos: $(INSTALLED) ## Write the gRPC stubs anew
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
+	    serving/v1/commentary.proto serving/torchserve_api/inference.proto
+
+docs: $(INSTALLED) ## Write the command reference anew
+	$(BIN)/python scripts/command_reference.py > docs/commands.md
+
+clean: ## Remove what can be made again; the workspace stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
