@@ -136,11 +136,10 @@ def _sources(
 
 def _corpus(console: Console, place: _Place, sources: _Input) -> Path:
     """Build the corpus of these posts and this catalog, unless it is there."""
-    digest = hashlib.sha256()
-    for path in (sources.posts, sources.catalog):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    out = place.workspace / "corpora" / digest.hexdigest()[:12]
-    if (out / "funnel.json").exists():
+    name = "sample" if sources.preset == "demo" else "posts"
+    out = place.workspace / "corpora" / name
+    digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (sources.posts, sources.catalog)}
+    if digests <= _inputs_of(out):
         console.rule("Corpus", align="left")
         console.print(f"{out} is there already")
         return out
@@ -148,6 +147,14 @@ def _corpus(console: Console, place: _Place, sources: _Input) -> Path:
     build = ["corpus", "build", str(sources.posts), "--out", str(out), "--catalog", str(sources.catalog), *few]
     _step(console, "Corpus", build)
     return out
+
+
+def _inputs_of(corpus: Path) -> set[str]:
+    """Hashes of the files that a corpus was built from; none if there is no corpus."""
+    funnel = corpus / "funnel.json"
+    if not funnel.exists():
+        return set()
+    return {each["sha256"] for each in json.loads(funnel.read_text(encoding="utf-8"))["inputs"]}
 
 
 def _ask(console: Console, place: _Place, sources: _Input, target: str) -> None:

@@ -40,6 +40,15 @@ MAX_TEXT_LENGTH: Final = 200
 MAX_SEED: Final = 2**63 - 1
 
 
+def archive_name(model: str, version: str) -> str:
+    """File name of a version's archive.
+
+    >>> archive_name("lcgan", "2")
+    'lcgan_2.mar'
+    """
+    return f"{model}_{version}.mar"
+
+
 class ErrorCode(StrEnum):
     """Names of the gRPC status codes that a worker may answer with."""
 

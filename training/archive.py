@@ -24,7 +24,7 @@ from typing import Final
 
 import handlers
 from handlers.bundle import FILES, Bundle, BundleConfig
-from handlers.contract import ARCHIVE_CONFIG
+from handlers.contract import ARCHIVE_CONFIG, archive_name
 from training.errors import ArchiveBuildError
 from training.files import atomic_path
 
@@ -58,15 +58,6 @@ class Archive:
 
     path: Path
     sha256: str
-
-
-def archive_name(model: str, version: str) -> str:
-    """File name of a version's archive.
-
-    >>> archive_name("lcgan", "2")
-    'lcgan_2.mar'
-    """
-    return f"{model}_{version}.mar"
 
 
 def build_archive(bundle: Path, out: Path, *, version: str, batching: BatchSettings | None = None) -> Archive:

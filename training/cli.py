@@ -59,14 +59,14 @@ def train(
     from training.pipeline import Training, TrainPlan
     from training.presets import preset as find_preset
 
-    chosen = find_preset(preset).with_overrides(settings or [])
+    chosen = find_preset(preset).with_overrides([each for each in settings or [] if each])
     if seed is not None:
         chosen = dataclasses.replace(chosen, seed=seed)
     console = Console()
     plan = TrainPlan(
         workspace=workspace,
         model_store=model_store,
-        budget_s=None if budget is None else seconds(budget),
+        budget_s=seconds(budget) if budget else None,
         device=device,
         champion=champion,
         resume=resume,

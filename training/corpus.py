@@ -152,7 +152,7 @@ def build_corpus(
         with pq.ParquetWriter(cleaned, _SCHEMA) as writer:
             for rows in _batches(build.sentences(_posts(post_files, known, progress))):
                 writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-        inputs = tuple(_input(path) for path in post_files)
+        inputs = tuple(_input(path) for path in (*post_files, *((catalog,) if catalog else ())))
         funnel = build.finish(cleaned, folder, inputs=inputs)
         cleaned.unlink()
     return funnel

@@ -269,7 +269,7 @@ class Training:
         if self._parent is None:
             self._parent = self._open.enter_context(self.tracker.run(f"train {self.settings.preset}"))
             self._parent.log_params(self.settings.flat())
-            self._parent.log_params({"corpus": self.corpus.content_hash, "budget_s": self.plan.budget_s})
+            self._parent.log_params({"corpus_hash": self.corpus.content_hash, "budget_s": self.plan.budget_s})
 
     def _close_parent(self) -> None:
         if self._parent is not None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,6 +117,8 @@ class MlflowTracker:
         except MlflowException as cause:
             raise TrackingError(f"MLflow at {tracking_uri} cannot be used: {cause}") from cause
         self._uri = tracking_uri
+        # `mlflow run` has made a run for the whole command, and ends it itself.
+        self._project_run_id = os.environ.get("MLFLOW_RUN_ID", "")
         self._stack: list[str] = []
 
     @property
@@ -126,9 +129,7 @@ class MlflowTracker:
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str] | None = None) -> Iterator[Run]:
         """See `Tracker.run`."""
-        parent = {"mlflow.parentRunId": self._stack[-1]} if self._stack else {}
-        created = self._client.create_run(self._experiment_id, tags={**(tags or {}), **parent}, run_name=name)
-        run_id = created.info.run_id
+        run_id = self._create_run(name, dict(tags or {}))
         self._stack.append(run_id)
         status = "FAILED"
         try:
@@ -140,7 +141,8 @@ class MlflowTracker:
         finally:
             self._stack.pop()
             mlflow.flush_async_logging()
-            self._client.set_terminated(run_id, status)
+            if run_id != self._project_run_id:
+                self._client.set_terminated(run_id, status)
 
     def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
         """See `Tracker.register`."""
@@ -186,6 +188,16 @@ class MlflowTracker:
             return False
         return True
 
+    def _create_run(self, name: str, tags: dict[str, str]) -> str:
+        """A run within the innermost open one; the outermost one is the project's, where `mlflow run` started us."""
+        if self._stack:
+            tags["mlflow.parentRunId"] = self._stack[-1]
+        elif self._project_run_id:
+            for key, value in tags.items():
+                self._client.set_tag(self._project_run_id, key, value)
+            return self._project_run_id
+        return str(self._client.create_run(self._experiment_id, tags=tags, run_name=name).info.run_id)
+
     def _known_run(self, run_id: str, name: str) -> str:
         """The run, or a new one for a stage that was trained without this server."""
         try:
@@ -199,6 +211,8 @@ class MlflowTracker:
         return str(created.info.run_id)
 
     def _experiment(self, artifacts: str | None) -> str:
+        if project := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+            return project
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
