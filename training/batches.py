@@ -93,5 +93,8 @@ class EncodedSentences:
         keys = self.lengths_N + generator.random(len(self)) * 0.99
         order = np.argsort(keys, kind="stable")
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            # Statistics over a batch need two rows at least.
+            batches[-2:] = [np.concatenate(batches[-2:])]
         for number in generator.permutation(len(batches)):
             yield batches[number]

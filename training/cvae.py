@@ -34,8 +34,20 @@ class Posterior:
 class Cvae(nn.Module):
     """Encoder and decoder share the token embedding; only the decoder sees the genres."""
 
-    def __init__(self, config: DecoderConfig, *, dropout: float = 0.0) -> None:
+    def __init__(self, config: DecoderConfig, *, dropout: float = 0.0, mu_scale: float = 0.0) -> None:
+        """Make the modules.
+
+        Args:
+            config: sizes.
+            dropout: of embeddings and outputs, in training.
+            mu_scale: if positive, the posterior means are batch-normalised to this standard deviation in every
+                dimension, which keeps KL above Z mu_scale^2 / 2 nats and every dimension in use (Zhu 2020,
+                arXiv 2004.12585, with its gamma fixed).
+        """
         super().__init__()
+        self._mu_scale = mu_scale
+        self.mu_norm = nn.BatchNorm1d(config.z_size, affine=False)
+        self.mu_shift = nn.Parameter(torch.zeros(config.z_size))
         self.decoder = Decoder(config)
         self.encoder_lstm = nn.LSTM(config.embedding_size, config.hidden_size)
         self.posterior_head = nn.Linear(config.hidden_size, 2 * config.z_size)
@@ -49,6 +61,8 @@ class Cvae(nn.Module):
         # Behind its end mark a row reads padding, so its summary is the state at the mark.
         last_BH = hidden_TBH[batch.lengths_B - 1, rows]
         mu_BZ, log_variance_BZ = self.posterior_head(last_BH).chunk(2, dim=1)
+        if self._mu_scale > 0:
+            mu_BZ = self._mu_scale * self.mu_norm(mu_BZ) + self.mu_shift
         return Posterior(mu=mu_BZ, log_variance=log_variance_BZ.clamp(-10, 10))
 
     def token_log_probs(self, batch: Batch, z_BZ: Tensor, *, word_dropout: float = 0.0) -> tuple[Tensor, Tensor]:

@@ -76,7 +76,7 @@ def train_cvae(
     """
     started = clock()
     torch.manual_seed(seed)
-    model = Cvae(config, dropout=settings.dropout).to(device)
+    model = Cvae(config, dropout=settings.dropout, mu_scale=settings.mu_scale).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     steps_per_epoch = math.ceil(len(train) / settings.batch_size)
     total = steps_per_epoch * settings.epochs

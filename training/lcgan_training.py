@@ -129,7 +129,7 @@ def train_predictor(
         raise NotLearnedError(
             f"the topic predictor ({final.predictor:.3f} nats on held-out samples) does not beat a constant "
             f"({final.constant:.3f}): the decoder's topics do not depend on z. Train the CVAE longer, raise "
-            "cvae.free_nats, or give more lcgan.num_samples"
+            "cvae.mu_scale, or give more lcgan.num_samples"
         )
     return predictor.requires_grad_(requires_grad=False), final
 

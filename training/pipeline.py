@@ -39,6 +39,7 @@ _CVAE_BUDGET: Final = 0.75
 """Share of the time budget for the CVAE; the LC-GAN has most of the rest, the topics what they need."""
 _LCGAN_BUDGET: Final = 0.15
 _CVAE_FILE: Final = "cvae.safetensors"
+_MIN_SENTENCES: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +96,10 @@ class Training:
             NotLearnedError: a stage is no better than a constant.
         """
         for split in ("train", "valid"):
-            if not self.corpus.indices(split):
+            if (count := len(self.corpus.indices(split))) < _MIN_SENTENCES:
                 raise CorpusError(
-                    f"the corpus has no sentence in its {split} split ({len(self.corpus)} in all); give more posts"
+                    f"the corpus has {count} sentences in its {split} split ({len(self.corpus)} in all); "
+                    "give more posts: songs are split, so that a few songs may leave a split empty"
                 )
         with self._open:
             topics_stage, topics = self._topics()
@@ -148,7 +150,7 @@ class Training:
         with self._stage_run(stage) as run:
             if run is not None:
                 self._train_cvae(stage, parts, config, run)
-        model = Cvae(config)
+        model = Cvae(config, mu_scale=settings.mu_scale)
         model.load_state_dict(load_file(stage.directory / _CVAE_FILE))
         return stage, parts, model.eval()
 

@@ -54,7 +54,9 @@ class CvaeSettings:
     """Share of decoder inputs replaced by the unknown mark, so that z is needed (Bowman 2016)."""
     genre_dropout: float = 0.1
     """Share of sentences trained without their genres."""
-    free_nats: float = 6.0
+    mu_scale: float = 0.6
+    """Standard deviation that the posterior means are normalised to in every dimension; 0 leaves them as they are."""
+    free_nats: float = 0.0
     """KL that is free of charge, shared evenly by the dimensions of z (Kingma 2016, per dimension)."""
     warm_up: float = 0.3
     """Share of the training over which the KL weight rises from 0 to 1."""
@@ -124,9 +126,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
     "reference": TrainSettings(
         preset="reference",
         topics=TopicSettings(candidates=(4, 6, 8, 12), passes=10, min_sentences=20),
-        cvae=CvaeSettings(
-            min_count=3, embedding_size=256, hidden_size=384, epochs=8, genre_size=32, dropout=0.3, free_nats=8.0
-        ),
+        cvae=CvaeSettings(min_count=3, embedding_size=256, hidden_size=384, epochs=8, genre_size=32, dropout=0.3),
         lcgan=LcganSettings(num_samples=20_000, hidden_size=512, steps=4_000, evaluation_samples=2_000),
     ),
 }

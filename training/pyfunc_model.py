@@ -22,7 +22,8 @@ class CommentaryModel(PythonModel):
         """Load the weights."""
         self._commentator = Commentator.load(Path(context.artifacts["bundle"]))
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    # Without type hints: MLflow would take them for the schema, which the signature gives.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
         """Write samples.
 
         Args:
