@@ -89,6 +89,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             PortInUseError: another process has the port.
             ServingError: it is not possible to listen there for another reason.
         """
+        host, port = self._settings.host, self._settings.port
+        _check_address(host, port)
         server = grpc.aio.server(
             options=(
                 # Otherwise two gateways share a port, and each gets some of the requests of the other's clients.
@@ -100,11 +102,10 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (COMMENTARY_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-        host, port = self._settings.host, self._settings.port
         try:
             bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         except RuntimeError as cause:
-            raise _bind_error(host, port, cause) from cause
+            raise ServingError(f"cannot listen on port {port} of {host}: {cause}") from cause
         await self.update_health()
         await server.start()
         self._server = server
@@ -237,14 +238,17 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], fault: InferenceEr
     raise AssertionError  # abort raises
 
 
-def _bind_error(host: str, port: int, cause: RuntimeError) -> ServingError:
-    """What a bind of our own says: gRPC tells only that it failed."""
+def _check_address(host: str, port: int) -> None:
+    """Try to bind, before gRPC does: it writes its own reasons to standard error, and raises without any."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
             probe.bind(address)
+            probe.listen()
     except OSError as reason:
         if reason.errno == errno.EADDRINUSE:
-            return PortInUseError(host, port)
-        return ServingError(f"cannot listen on port {port} of {host}: {reason.strerror}; see --host and --port")
-    return ServingError(f"cannot listen on port {port} of {host}: {cause}")
+            raise PortInUseError(host, port) from reason
+        raise ServingError(
+            f"cannot listen on port {port} of {host}: {reason.strerror}; see --host and --port"
+        ) from reason

@@ -26,7 +26,6 @@ class DescribedVersion:
     version: str
     archive: str
     """File name in the model store."""
-    is_default: bool
     batch_size: int
     num_ready: int
     """Workers that loaded the version."""
@@ -51,7 +50,7 @@ class Management:
             return False
         return status == http.client.OK
 
-    async def register(self, archive: str, *, workers: int, timeout_s: float) -> None:
+    async def register(self, archive: str, *, model: str, version: str, workers: int, timeout_s: float) -> None:
         """Register an archive of the model store and wait until its workers loaded it.
 
         Raises:
@@ -59,6 +58,10 @@ class Management:
         """
         query = urlencode({"url": archive, "initial_workers": workers, "synchronous": "true"})
         await self._expect_success("POST", f"/models?{query}", f"load {archive}", timeout_s=timeout_s)
+        # maxWorkers in the archive's model-config.yaml overrules initial_workers, but not a later scaling.
+        loaded = [entry.num_ready for entry in await self.describe(model) if entry.version == version]
+        if loaded != [workers]:
+            await self.scale(model, version, workers, timeout_s=timeout_s)
 
     async def describe(self, model: str) -> tuple[DescribedVersion, ...]:
         """All versions of a model, none if TorchServe does not know it."""
@@ -127,7 +130,6 @@ def _described(entry: dict[str, Any]) -> DescribedVersion:
         model=entry["modelName"],
         version=entry["modelVersion"],
         archive=entry["modelUrl"],
-        is_default=str(entry.get("defaultVersion", "")).lower() == "true",
         batch_size=int(entry["batchSize"]),
         num_ready=sum(worker["status"] == _READY for worker in workers),
         worker_pids=tuple(int(worker["pid"]) for worker in workers if int(worker["pid"]) > 0),

@@ -100,7 +100,8 @@ class Registry:
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
-        if tracking_uri.startswith("sqlite:///") and not Path(tracking_uri.removeprefix("sqlite:///")).is_file():
+        database = tracking_uri.partition("?")[0].removeprefix("sqlite:///")
+        if tracking_uri.startswith("sqlite:///") and not Path(database).is_file():
             raise RegistryError(
                 f"there is no registry at {tracking_uri}: train a model first (`deephypebot train`), or name another "
                 "with --tracking-uri or MLFLOW_TRACKING_URI"

@@ -190,6 +190,8 @@ class Sync:
         )
         await running.instance.management.register(
             archive_name(version.model, version.version),
+            model=version.model,
+            version=version.version,
             workers=self._settings.workers,
             timeout_s=self._settings.load_timeout_s,
         )

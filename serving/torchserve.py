@@ -36,6 +36,9 @@ HOST: Final = "127.0.0.1"
 _PORTS: Final = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
 _PORT_ATTEMPTS: Final = 3
 _CONSOLE_LOG: Final = "console.log"
+_FOLDER_PREFIX: Final = "deephypebot-"
+_MAX_PARENT: Final = 70
+"""Bytes: a Unix socket's path has at most 107 (103 on macOS), and /deephypebot-12345678/.ts.sock.9000 is 35 of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ async def stop_instance(instance: Instance, settings: TorchServeSettings) -> Non
 
 async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> Instance:
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-    folder = Path(tempfile.mkdtemp(prefix="deephypebot-torchserve-"))
+    folder = _make_runtime_folder()
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         (folder / "config.properties").write_text(_properties(settings, ports))
@@ -119,17 +122,26 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
 
 
 async def _spawn(settings: TorchServeSettings, command: list[str], folder: Path) -> asyncio.subprocess.Process:
-    # Blocking for microseconds, on a local file.
+    """Start the guard. Cancelled, it ends the guard in order: asyncio would kill it, and its folder would stay."""
     with (settings.log_dir / _CONSOLE_LOG).open("wb") as console:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", guard.__file__, str(settings.stop_grace_s), str(folder), *command),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=console,
-            stderr=console,
-            cwd=folder,
-            env=_environment(os.environ, java_home=Path(command[0]).parent.parent, folder=folder, settings=settings),
-            start_new_session=True,
+        spawning = asyncio.create_task(
+            asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", guard.__file__, str(settings.stop_grace_s), str(folder), *command),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=console,
+                stderr=console,
+                cwd=folder,
+                env=_environment(
+                    os.environ, java_home=Path(command[0]).parent.parent, folder=folder, settings=settings
+                ),
+                start_new_session=True,
+            )
         )
+        try:
+            return await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            await _end_guard(await spawning, settings.stop_grace_s)
+            raise
 
 
 async def _wait_until_healthy(
@@ -225,6 +237,17 @@ def _environment(
         "LOG_LOCATION": str(settings.log_dir.resolve()),
         "METRICS_LOCATION": str(settings.log_dir.resolve()),
     }
+
+
+def _make_runtime_folder() -> Path:
+    """A fresh private folder whose path is short enough for the sockets that TorchServe makes in it."""
+    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp makes it private
+        if len(os.fsencode(parent)) <= _MAX_PARENT and os.access(parent, os.W_OK):
+            return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent))
+    raise TorchServeError(
+        f"TorchServe needs a temporary folder that can be written and whose path has at most {_MAX_PARENT} bytes "
+        f"(it makes Unix sockets there); {tempfile.gettempdir()} is none: set TMPDIR"
+    )
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,0 +1,64 @@
+"""A worker that speaks the contract and does what the artist's name says. Packed into the archives of these tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from handlers.contract import (
+    INPUT_FIELD,
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ErrorCode,
+    ModelIdentity,
+    Sample,
+    Timings,
+    encode_answer,
+)
+
+
+class EchoHandler:
+    def initialize(self, context: Any) -> None:
+        folder = Path(context.system_properties["model_dir"])
+        self._config = json.loads((folder / "config.json").read_text())
+        if self._config.get("broken"):
+            raise RuntimeError("these weights cannot be loaded")
+
+    def handle(self, batch: Sequence[Mapping[str, Any]], _: Any) -> list[str]:
+        return [self._answer(row) for row in batch]
+
+    def _answer(self, row: Mapping[str, Any]) -> str:
+        started = time.perf_counter()
+        request = CommentaryRequest.from_json(bytes(row[INPUT_FIELD]))
+        command, _, value = (request.artist or "").partition(" ")
+        if command == "sleep":
+            time.sleep(float(value))
+        if command == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if command == "raise":
+            raise RuntimeError("a fault that the handler did not catch")
+        if command == "garbage":
+            return "no answer of the contract"
+        if command == "fail" or self._config.get("mute"):
+            return encode_answer(ContractError(ErrorCode.INTERNAL, "", "the decode failed: on purpose"))
+        if command == "refuse":
+            return encode_answer(ContractError(ErrorCode.INVALID_ARGUMENT, "genres", "refused on purpose"))
+        return encode_answer(
+            CommentaryResponse(
+                samples=tuple(
+                    Sample(text=f"{request.title}", token_count=1, log_prob=-1.0, topics=(0.5, 0.5), seed=index)
+                    for index in range(request.num_samples)
+                ),
+                model=ModelIdentity(name=self._config["model"], version=self._config["version"]),
+                genres_used=request.genres,
+                genres_unknown=(),
+                timings=Timings(decode_ms=1000 * (time.perf_counter() - started)),
+                request_id=request.request_id,
+            )
+        )

@@ -1,0 +1,212 @@
+"""What the tests of serving share: archives with a test handler, a real registry, and the service as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+import handlers
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
+from serving.client import CommentaryClient, RetryPolicy
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+HANDLER = Path(__file__).with_name("echo_handler.py")
+SERVE = "import typer; from serving.cli import serve; typer.run(serve)"
+ONE_ATTEMPT = RetryPolicy(max_attempts=1)
+
+
+def ask(**values: Any) -> CommentaryRequest:
+    return CommentaryRequest(**{"genres": ("dream pop",), "num_samples": 1, **values})
+
+
+def build_archive(out: Path, model: str, version: str, *, batch_size: int = 8, **config: Any) -> Path:
+    """A real archive whose worker is `echo_handler.py`."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        staged = Path(scratch, "files")
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(handlers.__file__).parent, staged / "handlers", ignore=ignore)
+        document = {"model": model, "version": version, "topics": ["sound", "news"], "desired_topic": "sound"}
+        (staged / "config.json").write_text(json.dumps({**document, "num_genres": 12, **config}))
+        yaml = Path(scratch, "model-config.yaml")
+        yaml.write_text(f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: {batch_size}\nmaxBatchDelay: 5\n")
+        subprocess.run(
+            [
+                str(Path(sys.executable).with_name("torch-model-archiver")),
+                *("--model-name", model, "--version", version, "--handler", str(HANDLER)),
+                *("--extra-files", str(staged), "--config-file", str(yaml), "--export-path", scratch),
+            ],
+            check=True,
+            env={**os.environ, "TMPDIR": scratch},  # it deletes TMPDIR/<model name>
+        )
+        return Path(shutil.move(Path(scratch, f"{model}.mar"), out / f"{model}_{version}.mar"))
+
+
+@dataclass
+class EchoRegistry:
+    """A registry as training fills it, on SQLite and a folder."""
+
+    uri: str
+    client: MlflowClient = field(repr=False)
+    experiment_id: str
+    folder: Path
+
+    def register(
+        self,
+        model: str,
+        *,
+        damage: Callable[[Path], None] = lambda _: None,
+        digest: str | None = None,
+        **config: Any,
+    ) -> str:
+        """Register one more version; `damage` is done to its archive after the hash was taken."""
+        if not self.client.search_registered_models(f"name = '{model}'"):
+            self.client.create_registered_model(model)
+        run_id = self.client.create_run(self.experiment_id).info.run_id
+        version = str(self.client.create_model_version(model, source=f"runs:/{run_id}/model", run_id=run_id).version)
+        archive = build_archive(self.folder / "built", model, version, **config)
+        digest = digest or sha256(archive.read_bytes()).hexdigest()
+        damage(archive)
+        self.client.log_artifact(run_id, str(archive), "archives")
+        self.client.set_model_version_tag(model, version, ARCHIVE_TAG, f"archives/{archive.name}")
+        self.client.set_model_version_tag(model, version, ARCHIVE_SHA256_TAG, digest)
+        return version
+
+    def alias(self, model: str, alias: str, version: str) -> None:
+        self.client.set_registered_model_alias(model, alias, version)
+
+    def tag(self, model: str, version: str, key: str) -> str:
+        return str(self.client.get_model_version(model, version).tags.get(key, ""))
+
+
+@dataclass
+class ServiceProcess:
+    """`deephypebot serve` as a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    ready: dict[str, Any]
+
+    @property
+    def target(self) -> str:
+        return str(self.ready["target"])
+
+    @property
+    def jvm(self) -> psutil.Process:
+        """TorchServe's JVM as it is now: the guard's only child that runs Java."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if Path(child.exe()).name == "java")
+
+    def family(self) -> list[psutil.Process]:
+        """The service and everything below it."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def log(self) -> str:
+        return (self.folder / "serve.log").read_text()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout_s: float = 20) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+
+def launch_service(
+    registry_uri: str, folder: Path, models: Iterable[str], *options: str, new_session: bool = False
+) -> subprocess.Popen[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "serve.log").open("wb") as log:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-c", SERVE, "--port", "0", "--poll", "0.3", "--models", ",".join(models)),
+                *("--tracking-uri", registry_uri, "--workspace", str(folder), "--model-store", str(folder / "store")),
+                *("--ready-file", str(folder / "ready.json"), *options),
+            ],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "TMPDIR": str(folder)},
+            start_new_session=new_session,
+        )
+
+
+def wait_ready(process: subprocess.Popen[bytes], folder: Path, timeout_s: float = 60) -> ServiceProcess:
+    path = folder / "ready.json"
+    wait_until(lambda: path.exists() or process.poll() is not None, timeout_s=timeout_s)
+    assert path.exists(), (folder / "serve.log").read_text()
+    return ServiceProcess(process=process, folder=folder, ready=json.loads(path.read_text()))
+
+
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 30) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+def assert_gone(processes: Iterable[psutil.Process], *, timeout_s: float = 10) -> None:
+    _, alive = psutil.wait_procs(list(processes), timeout=timeout_s)
+    assert not alive
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Load:
+    """What a steady load saw."""
+
+    answered: dict[str, int] = field(default_factory=dict)
+    """Requests by the version that answered."""
+    failures: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+
+
+@contextmanager
+def steady_load(target: str, model: str, *, version: str | None = None, num_threads: int = 4) -> Iterator[Load]:
+    """Ask without pause and without retries for as long as the block runs."""
+    load, done = Load(), Event()
+
+    def run() -> None:
+        while not done.is_set():
+            started = time.monotonic()
+            try:
+                answer = client.generate(ask(title="load"), version=version)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is a failed request
+                load.failures.append(repr(fault))
+            else:
+                answered = answer.model.version
+                load.answered[answered] = load.answered.get(answered, 0) + 1
+            load.slowest_s = max(load.slowest_s, time.monotonic() - started)
+            time.sleep(0.005)
+
+    with CommentaryClient(target, model=model, retry=ONE_ATTEMPT) as client:
+        threads = [Thread(target=run) for _ in range(num_threads)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield load
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()

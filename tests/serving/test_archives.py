@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from serving.archives import ArchiveInfo, bring_archive, hash_file, inspect_archive
+from serving.errors import ArchiveError
+from tests.serving.support import build_archive
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_archive(tmp_path_factory.mktemp("archives"), "lcgan", "2", batch_size=16)
+
+
+def rewritten(built: Path, out: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
+    with zipfile.ZipFile(built) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    change(members)
+    with zipfile.ZipFile(out, "w") as target:
+        for name, content in members.items():
+            target.writestr(name, content)
+    return out
+
+
+def inspect(path: Path) -> ArchiveInfo:
+    return inspect_archive(path, model="lcgan", version="2", sha256=hash_file(path))
+
+
+def bring(store: Path, source: Path, digest: str) -> ArchiveInfo:
+    return bring_archive(
+        store,
+        model="lcgan",
+        version="2",
+        sha256=digest,
+        fetch=lambda folder: Path(shutil.copy(source, folder / "fetched.mar")),
+    )
+
+
+def test_an_archive_says_what_the_gateway_describes(built: Path) -> None:
+    assert inspect(built) == ArchiveInfo(
+        model="lcgan",
+        version="2",
+        sha256=sha256(built.read_bytes()).hexdigest(),
+        topics=("sound", "news"),
+        desired_topic="sound",
+        num_genres=12,
+        batch_size=16,
+    )
+
+
+def test_a_fetched_archive_lies_in_the_store_and_nothing_else_does(built: Path, tmp_path: Path) -> None:
+    store = tmp_path / "new" / "store"
+    bring(store, built, hash_file(built))
+    assert [path.name for path in store.iterdir()] == ["lcgan_2.mar"]
+    assert hash_file(store / "lcgan_2.mar") == hash_file(built)
+
+
+def test_an_archive_that_is_there_is_not_fetched_again(built: Path, tmp_path: Path) -> None:
+    shutil.copy(built, tmp_path / "lcgan_2.mar")
+    assert bring(tmp_path, tmp_path / "not there", hash_file(built)).version == "2"
+
+
+def test_a_damaged_archive_in_the_store_is_replaced(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "lcgan_2.mar").write_bytes(built.read_bytes()[:100])
+    bring(tmp_path, built, hash_file(built))
+    assert hash_file(tmp_path / "lcgan_2.mar") == hash_file(built)
+
+
+def test_an_archive_with_another_hash_never_reaches_the_store(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"SHA-256.*the registry says 000000"):
+        bring(tmp_path, built, "0" * 64)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_zip_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "x.mar"
+    path.write_bytes(b"not a zip")
+    with pytest.raises(ArchiveError, match=r"damaged.*register the model again"):
+        inspect(path)
+
+
+def test_an_archive_of_another_version_is_refused(built: Path) -> None:
+    with pytest.raises(ArchiveError, match="lcgan 3 calls itself lcgan 2"):
+        inspect_archive(built, model="lcgan", version="3", sha256=hash_file(built))
+
+
+@pytest.mark.parametrize("member", ["MAR-INF/MANIFEST.json", "config.json", "handlers/contract.py", "echo_handler.py"])
+def test_an_archive_that_lacks_a_part_is_refused_and_the_part_is_named(
+    built: Path, tmp_path: Path, member: str
+) -> None:
+    path = rewritten(built, tmp_path / "x.mar", lambda members: members.pop(member))
+    with pytest.raises(ArchiveError, match=member.replace(".", "[.]")):
+        inspect(path)
+
+
+@pytest.mark.parametrize("config", [b"{", b"[]", b"{}", json.dumps({"topics": 3}).encode()])
+def test_an_unreadable_configuration_is_damage(built: Path, tmp_path: Path, config: bytes) -> None:
+    path = rewritten(built, tmp_path / "x.mar", lambda members: members.update({"config.json": config}))
+    with pytest.raises(ArchiveError, match="damaged"):
+        inspect(path)
+
+
+def test_a_store_that_cannot_be_written_says_how_to_choose_another(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ArchiveError, match="--model-store"):
+        bring(tmp_path / "file" / "store", built, hash_file(built))

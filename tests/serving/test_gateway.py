@@ -1,0 +1,492 @@
+"""The gateway before a loopback server that speaks TorchServe's protocol, so that every answer can be had at will."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from handlers.contract import (
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ErrorCode,
+    ModelIdentity,
+    Timings,
+    encode_answer,
+)
+from serving.archives import ArchiveInfo
+from serving.errors import PortInUseError, ServingError
+from serving.gateway import Gateway, GatewaySettings
+from serving.inference import Inference, translate
+from serving.routes import Route, RoutingTable
+from serving.torchserve_api import inference_pb2, inference_pb2_grpc
+from serving.v1 import commentary_pb2, commentary_pb2_grpc
+
+Answer = Callable[[CommentaryRequest], Awaitable[str]]
+CODES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+
+
+@dataclass
+class LoopbackTorchServe(inference_pb2_grpc.InferenceAPIsServiceServicer):
+    """Answers what the test says, or fails as TorchServe fails."""
+
+    answer: Answer
+    failure: tuple[grpc.StatusCode, str] | None = None
+    seen: list[tuple[str, str, CommentaryRequest]] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
+
+    async def Predictions(  # noqa: N802 - the protocol's name
+        self, request: inference_pb2.PredictionsRequest, context: Any
+    ) -> inference_pb2.PredictionResponse:
+        asked = CommentaryRequest.from_json(request.input["data"])
+        self.seen.append((request.model_name, request.model_version, asked))
+        self.deadlines.append(context.time_remaining())
+        if self.failure is not None:
+            await context.abort(*self.failure)
+        return inference_pb2.PredictionResponse(prediction=(await self.answer(asked)).encode())
+
+
+@dataclass
+class Connection:
+    """To TorchServe, as the supervisor has it: None while TorchServe is down."""
+
+    inference: Inference | None
+
+
+@dataclass
+class Bench:
+    """A gateway, what stands behind it, and a connection to it."""
+
+    backend: LoopbackTorchServe
+    table: RoutingTable
+    gateway: Gateway
+    channel: grpc.aio.Channel
+    stub: commentary_pb2_grpc.CommentaryAsyncStub
+    connection: Connection
+    target: str
+
+    async def generate(self, timeout_s: float | None = 5, **values: Any) -> commentary_pb2.GenerateResponse:
+        return await self.stub.Generate(commentary_pb2.GenerateRequest(**values), timeout=timeout_s)
+
+    async def health(self, service: str = "") -> str:
+        stub: Any = health_pb2_grpc.HealthStub(cast("Any", self.channel))
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+async def answer_well(_: CommentaryRequest) -> str:
+    model = ModelIdentity(name="what the worker thinks", version="0")
+    return encode_answer(
+        CommentaryResponse(
+            samples=(), model=model, genres_used=(), genres_unknown=("zydeco",), timings=Timings(decode_ms=0.5)
+        )
+    )
+
+
+def route(version: str, *, slots: int = 100) -> Route:
+    info = ArchiveInfo(
+        model="lcgan",
+        version=version,
+        sha256=version * 64,
+        topics=("sound",),
+        desired_topic="sound",
+        num_genres=12,
+        batch_size=8,
+    )
+    return Route(info=info, slots=asyncio.Semaphore(slots))
+
+
+@contextlib.asynccontextmanager
+async def bench(answer: Answer = answer_well, *, slots: int = 100, **settings: Any) -> AsyncIterator[Bench]:
+    backend = LoopbackTorchServe(answer)
+    server = grpc.aio.server()
+    inference_pb2_grpc.add_InferenceAPIsServiceServicer_to_server(backend, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    table = RoutingTable(("lcgan", "cvae"))
+    for version in ("1", "2"):
+        table.add(route(version, slots=slots))
+    table.switch("lcgan", "2")
+    table.settle("lcgan")
+    table.settle("cvae")
+    inference = Inference(f"127.0.0.1:{port}")
+    connection = Connection(inference)
+    gateway = Gateway(GatewaySettings(port=0, **settings), table=table, inference=lambda: connection.inference)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop, None)
+        await stack.enter_async_context(inference)
+        stack.push_async_callback(gateway.stop)
+        target = await gateway.start()
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))
+        stub: commentary_pb2_grpc.CommentaryAsyncStub = commentary_pb2_grpc.CommentaryStub(channel)
+        yield Bench(
+            backend=backend,
+            table=table,
+            gateway=gateway,
+            channel=channel,
+            stub=stub,
+            connection=connection,
+            target=target,
+        )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+
+
+async def failure_of(call: Coroutine[Any, Any, object]) -> tuple[grpc.StatusCode, str, dict[str, str]]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    metadata = {str(key): str(value) for key, value in caught.value.trailing_metadata() or ()}
+    return caught.value.code(), caught.value.details() or "", metadata
+
+
+def test_the_champion_answers_and_the_gateway_says_who_it_was() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            answer = await it.generate(genres=["zydeco"], request_id="r")
+            assert (answer.model.name, answer.model.version, answer.model.archive_sha256) == ("lcgan", "2", "2" * 64)
+            assert list(answer.genres_unknown) == ["zydeco"]
+            assert answer.timings.decode_ms == 0.5
+            assert 0 < answer.timings.queue_ms < 5000
+            ((model, version, request),) = it.backend.seen
+            assert (model, version, request.genres, request.request_id) == ("lcgan", "2", ("zydeco",), "r")
+
+    asyncio.run(scene())
+
+
+def test_a_pinned_version_answers() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            assert (await it.generate(version="1")).model.version == "1"
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("values", "field_at_fault"),
+    [
+        ({"num_samples": 0}, "num_samples"),
+        ({"num_samples": 65}, "num_samples"),
+        ({"num_samples": 64, "best_of": 16}, "best_of"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"top_k": -1}, "top_k"),
+        ({"min_p": float("inf")}, "min_p"),
+        ({"max_tokens": 100_000}, "max_tokens"),
+        ({"seed": -1}, "seed"),
+        ({"genres": ["rock"] * 10_000}, "genres"),
+        ({"genres": ["x" * 1_000_000]}, "genres"),
+        ({"artist": "NUL \0"}, "artist"),
+        ({"title": "t" * 201}, "title"),
+        ({"unit": "\x1b[31m"}, "unit"),
+        ({"request_id": "\n"}, "request_id"),
+    ],
+)
+def test_a_wrong_value_is_an_invalid_argument_that_names_its_field(values: dict[str, Any], field_at_fault: str) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            code, details, metadata = await failure_of(it.generate(**values))
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert details.startswith(f"{field_at_fault}: ")
+            assert metadata["error-field"] == field_at_fault
+            assert it.backend.seen == []
+
+    asyncio.run(scene())
+
+
+def test_emoji_and_right_to_left_text_pass() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            await it.generate(artist="🎷🎧", title="أغنية الليل", genres=["日本語ラップ"])
+            assert it.backend.seen[0][2].title == "أغنية الليل"
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"model": "gan"}, "no model 'gan' is served here; there is lcgan, cvae"),
+        ({"version": "7"}, "lcgan has no live version '7'; live: 1, 2"),
+        ({"model": "cvae"}, "cvae has no champion"),
+        ({"model": "m" * 2_000_000}, "no model 'mmm"),
+    ],
+)
+def test_what_is_not_live_is_not_found(values: dict[str, Any], reason: str) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            code, details, _ = await failure_of(it.generate(**values))
+            assert code is grpc.StatusCode.NOT_FOUND
+            assert details.startswith(reason)
+
+    asyncio.run(scene())
+
+
+def test_without_torchserve_the_answer_is_unavailable_at_once() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            it.connection.inference = None
+            code, details, _ = await failure_of(it.generate(timeout_s=1))
+            assert code is grpc.StatusCode.UNAVAILABLE
+            assert "being started again" in details
+
+    asyncio.run(scene())
+
+
+def test_requests_above_the_bound_are_shed_and_the_accepted_ones_are_answered() -> None:
+    async def scene() -> None:
+        release = asyncio.Event()
+
+        async def answer(request: CommentaryRequest) -> str:
+            await release.wait()
+            return await answer_well(request)
+
+        async with bench(answer, max_in_flight=3) as it:
+            accepted = [asyncio.create_task(it.generate()) for _ in range(3)]
+            await until(lambda: len(it.backend.seen) == 3)
+            code, details, metadata = await failure_of(it.generate(timeout_s=1))
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "3 requests are in the works" in details
+            assert int(metadata["grpc-retry-pushback-ms"]) > 0
+            (lcgan, _) = it.table.describe()
+            assert [version.in_flight for version in lcgan.versions] == [0, 3]
+            release.set()
+            assert {(await task).model.version for task in accepted} == {"2"}
+            assert (await it.generate()).model.version == "2"
+
+    asyncio.run(scene())
+
+
+def test_work_of_a_client_that_left_is_never_done() -> None:
+    async def scene() -> None:
+        release = asyncio.Event()
+
+        async def answer(request: CommentaryRequest) -> str:
+            await release.wait()
+            return await answer_well(request)
+
+        async with bench(answer, slots=1) as it:
+            first = asyncio.create_task(it.generate(request_id="first"))
+            await until(lambda: it.backend.seen)
+            gone = asyncio.create_task(it.generate(request_id="gone"))
+            last = asyncio.create_task(it.generate(request_id="last"))
+            held = it.table.resolve("lcgan", None)
+            await until(lambda: held.in_flight == 3)
+            gone.cancel()
+            await until(lambda: held.in_flight == 2)
+            release.set()
+            await first
+            await last
+            assert [request.request_id for _, _, request in it.backend.seen] == ["first", "last"]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("slots", [0, 1])
+def test_the_deadline_holds_in_the_queue_and_in_the_worker(slots: int) -> None:
+    async def scene() -> None:
+        async def answer(request: CommentaryRequest) -> str:
+            await asyncio.sleep(3)
+            return await answer_well(request)
+
+        async with bench(answer, slots=slots, max_deadline_s=0.2) as it:
+            code, details, _ = await asyncio.wait_for(failure_of(it.generate(timeout_s=None)), 2)
+            assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert "deadline" in details
+            assert it.table.resolve("lcgan", None).in_flight == 0
+
+    asyncio.run(scene())
+
+
+def test_the_callers_deadline_is_passed_on() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            await it.generate(timeout_s=2)
+            await it.generate(timeout_s=None)
+            assert 1 < it.backend.deadlines[0] < 2.5  # gRPC rounds up on the wire
+            assert 25 < it.backend.deadlines[1] < 30.5
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("code", "field_at_fault", "expected"),
+    [
+        (ErrorCode.INVALID_ARGUMENT, "genres", grpc.StatusCode.INVALID_ARGUMENT),
+        (ErrorCode.INTERNAL, "", grpc.StatusCode.INTERNAL),
+    ],
+)
+def test_an_error_in_band_becomes_its_status(code: ErrorCode, field_at_fault: str, expected: grpc.StatusCode) -> None:
+    async def answer(_: CommentaryRequest) -> str:
+        return encode_answer(ContractError(code, field_at_fault, "on purpose"))
+
+    async def scene() -> None:
+        async with bench(answer) as it:
+            got, details, metadata = await failure_of(it.generate())
+            assert got is expected
+            assert "on purpose" in details
+            assert metadata.get("error-field", "") == field_at_fault
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_is_none_is_internal() -> None:
+    async def answer(_: CommentaryRequest) -> str:
+        return "[]"
+
+    async def scene() -> None:
+        async with bench(answer) as it:
+            code, details, _ = await failure_of(it.generate())
+            assert code is grpc.StatusCode.INTERNAL
+            assert "could not be read" in details
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_status_of_torchserve_leaves_the_gateway_as_one_of_four(code: grpc.StatusCode) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            it.backend.failure = (code, "whatever it says\nat org.pytorch.serve.Trace")
+            got, details, _ = await failure_of(it.generate())
+            kept = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+            assert got is (code if code in kept else grpc.StatusCode.INTERNAL)
+            assert "org.pytorch" not in details
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "expected"),
+    [
+        ("INTERNAL", "Model version: 9 does not exist for model: m\norg.pytorch...", "UNAVAILABLE"),
+        ("INTERNAL", "Model not found: m\norg.pytorch...", "UNAVAILABLE"),
+        ("INTERNAL", 'Model "m" has no worker to serve inference request. Please use ...', "UNAVAILABLE"),
+        ("RESOURCE_EXHAUSTED", "Worker died.\norg.pytorch...", "UNAVAILABLE"),
+        ("UNAVAILABLE", "Prediction failed\norg.pytorch...", "INTERNAL"),
+        ("UNAVAILABLE", "failed to connect to all addresses", "UNAVAILABLE"),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", "DEADLINE_EXCEEDED"),
+        ("CANCELLED", "gRPC message exceeds maximum size 6553500", "INTERNAL"),
+        ("UNKNOWN", "", "INTERNAL"),
+    ],
+)
+def test_what_torchserve_was_seen_to_say_is_translated(code: str, details: str, expected: str) -> None:
+    got, reason = translate(grpc.StatusCode[code], details)
+    assert got.name == expected
+    assert reason
+    assert "\n" not in reason
+
+
+def test_describe_lists_all_models_or_the_named_one() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            everything = await it.stub.Describe(commentary_pb2.DescribeRequest())
+            assert [model.name for model in everything.models] == ["lcgan", "cvae"]
+            assert everything.limits.max_samples == 64
+            one = await it.stub.Describe(commentary_pb2.DescribeRequest(model="lcgan"))
+            assert (one.models[0].champion, len(one.models[0].versions)) == ("2", 2)
+            code, details, _ = await failure_of(_describe(it, "gan"))
+            assert code is grpc.StatusCode.NOT_FOUND
+            assert "lcgan, cvae" in details
+
+    async def _describe(it: Bench, model: str) -> commentary_pb2.DescribeResponse:
+        return await it.stub.Describe(commentary_pb2.DescribeRequest(model=model))
+
+    asyncio.run(scene())
+
+
+def test_health_follows_the_champion_and_torchserve() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            for service in ("", "deephypebot.v1.Commentary"):
+                assert await it.health(service) == "SERVING"
+            inference, it.connection.inference = it.connection.inference, None
+            await it.gateway.update_health()
+            assert await it.health() == "NOT_SERVING"
+            it.connection.inference = inference
+            it.table.remove("lcgan", "2")
+            await it.gateway.update_health()
+            assert await it.health() == "NOT_SERVING"
+
+    asyncio.run(scene())
+
+
+def test_reflection_lists_the_services() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", it.channel))  # its types know no asyncio
+            call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+            (answer,) = [answer async for answer in call]
+            names = {service.name for service in answer.list_services_response.service}
+            assert {"deephypebot.v1.Commentary", "grpc.health.v1.Health"} <= names
+
+    asyncio.run(scene())
+
+
+def test_a_stopping_gateway_answers_what_it_has_and_takes_no_more() -> None:
+    async def scene() -> None:
+        release = asyncio.Event()
+
+        async def answer(request: CommentaryRequest) -> str:
+            await release.wait()
+            return await answer_well(request)
+
+        async with bench(answer) as it:
+            accepted = asyncio.create_task(it.generate())
+            await until(lambda: it.backend.seen)
+            stopping = asyncio.create_task(it.gateway.stop())
+            await asyncio.sleep(0.1)
+            async with grpc.aio.insecure_channel(it.target) as late:
+                stub: commentary_pb2_grpc.CommentaryAsyncStub = commentary_pb2_grpc.CommentaryStub(late)
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await stub.Generate(commentary_pb2.GenerateRequest(), timeout=2)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            release.set()
+            assert (await accepted).model.version == "2"
+            await asyncio.wait_for(stopping, 2)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("owner", ["gateway", "stranger"])
+def test_a_port_in_use_is_named_with_the_setting_that_changes_it(owner: str) -> None:
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as stranger:
+            async with bench() as it:
+                taken = it.target.rpartition(":")[2] if owner == "gateway" else stranger.getsockname()[1]
+                second = Gateway(GatewaySettings(port=int(taken)), table=it.table, inference=lambda: None)
+                with pytest.raises(PortInUseError, match="--port or DEEPHYPEBOT_GATEWAY_PORT") as caught:
+                    await second.start()
+                assert f"port {taken} on 127.0.0.1" in str(caught.value)
+                assert (await it.generate()).model.version == "2"
+
+    asyncio.run(scene())
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
+    async def scene() -> None:
+        gateway = Gateway(GatewaySettings(host="192.0.2.1"), table=RoutingTable(("m",)), inference=lambda: None)
+        with pytest.raises(ServingError, match=r"192.0.2.1.*--host") as caught:
+            await gateway.start()
+        assert not isinstance(caught.value, PortInUseError)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("values", [{"port": -1}, {"port": 70_000}, {"max_in_flight": 0}])
+def test_settings_out_of_range_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        GatewaySettings(**values)  # type: ignore[arg-type] # the values are wrong on purpose

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serving.errors import RegistryError
+from serving.registry import Move, Registry
+from tests.serving.support import EchoRegistry
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def reader(registry: EchoRegistry) -> Registry:
+    return Registry(registry.uri)
+
+
+@pytest.fixture(scope="module")
+def model(registry: EchoRegistry) -> str:
+    """Three versions, the first of them champion."""
+    for _ in range(3):
+        registry.register("registry-model")
+    return "registry-model"
+
+
+@pytest.fixture(autouse=True)
+def first_is_champion(registry: EchoRegistry, model: str) -> None:
+    for alias in ("previous", "challenger"):
+        registry.client.delete_registered_model_alias(model, alias)
+    registry.alias(model, "champion", "1")
+
+
+def aliases(reader: Registry, model: str) -> dict[str, str]:
+    return {alias: entry.version for entry in reader.versions(model) for alias in entry.aliases}
+
+
+def test_a_promotion_keeps_the_old_champion_as_previous(reader: Registry, model: str) -> None:
+    assert reader.promote(model, "2") == Move(model=model, champion="2", previous="1")
+    assert aliases(reader, model) == {"champion": "2", "previous": "1"}
+
+
+def test_a_rollback_swaps_and_a_second_one_swaps_back(reader: Registry, model: str) -> None:
+    reader.promote(model, "2")
+    assert reader.rollback(model) == Move(model=model, champion="1", previous="2")
+    assert reader.rollback(model) == Move(model=model, champion="2", previous="1")
+
+
+def test_promoting_the_champion_changes_nothing(reader: Registry, model: str) -> None:
+    reader.promote(model, "2")
+    assert reader.promote(model, "2") == Move(model=model, champion="2", previous="1")
+    assert aliases(reader, model) == {"champion": "2", "previous": "1"}
+
+
+def test_a_promoted_challenger_is_no_challenger_any_more(registry: EchoRegistry, reader: Registry, model: str) -> None:
+    registry.alias(model, "challenger", "3")
+    reader.promote(model, "3")
+    assert aliases(reader, model) == {"champion": "3", "previous": "1"}
+
+
+def test_a_snapshot_holds_the_versions_with_live_aliases_alone(
+    registry: EchoRegistry, reader: Registry, model: str
+) -> None:
+    registry.alias(model, "challenger", "3")
+    registry.alias(model, "favourite", "2")
+    snapshot = reader.snapshot(model)
+    registry.client.delete_registered_model_alias(model, "favourite")
+    assert [(entry.version, entry.aliases) for entry in snapshot.versions] == [
+        ("1", ("champion",)),
+        ("3", ("challenger",)),
+    ]
+    assert snapshot.champion is not None
+    assert snapshot.champion.archive_path == f"archives/{model}_1.mar"
+    assert len(snapshot.champion.archive_sha256) == 64
+
+
+def test_a_model_that_is_not_registered_has_an_empty_snapshot(reader: Registry) -> None:
+    assert reader.snapshot("nobody").versions == ()
+
+
+@pytest.mark.parametrize("uri", ["models:/{}/2", "{}/2", "models:/{}@previous", "{}@previous"])
+def test_every_way_to_write_a_version_is_understood(reader: Registry, model: str, uri: str) -> None:
+    reader.promote(model, "2")
+    reader.rollback(model)
+    assert reader.resolve(uri.format(model)).version == "2"
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("nobody/1", "no model 'nobody' is registered; there is .*registry-model"),
+        ("registry-model/9", "registry-model has no version '9'; there is 1, 2, 3"),
+        ("registry-model@best", "registry-model has no alias 'best'; there is champion"),
+        ("registry-model", "names no version: write lcgan/2"),
+        ("registry-model/two", "names no version"),
+        ("../../etc/passwd", "names no version"),
+        ("", "names no version"),
+    ],
+)
+def test_what_does_not_exist_is_answered_with_what_does(reader: Registry, model: str, uri: str, message: str) -> None:
+    assert model == "registry-model"
+    with pytest.raises(RegistryError, match=message):
+        reader.resolve(uri)
+
+
+def test_promoting_what_does_not_exist_changes_nothing(reader: Registry, model: str) -> None:
+    with pytest.raises(RegistryError, match="there is 1, 2, 3"):
+        reader.promote(model, "4")
+    assert aliases(reader, model) == {"champion": "1"}
+
+
+def test_a_version_without_an_archive_cannot_be_promoted(registry: EchoRegistry, reader: Registry) -> None:
+    registry.client.create_registered_model("bare")
+    registry.client.create_model_version("bare", source="runs:/0/model")
+    with pytest.raises(RegistryError, match="bare 1 has no archive"):
+        reader.promote("bare", "1")
+
+
+def test_a_rollback_without_a_previous_champion_says_what_to_do(reader: Registry, model: str) -> None:
+    with pytest.raises(RegistryError, match="no previous champion to go back to; promote one of 1, 2, 3"):
+        reader.rollback(model)
+
+
+def test_a_reason_for_refusal_is_kept_until_it_is_removed(reader: Registry, model: str) -> None:
+    reader.set_sync_error(model, "2", "bad weights")
+    assert reader.version(model, "2").sync_error == "bad weights"
+    reader.set_sync_error(model, "2", "")
+    assert reader.version(model, "2").sync_error == ""
+
+
+def test_an_archive_is_downloaded(reader: Registry, model: str, tmp_path: Path) -> None:
+    fetched = reader.fetch_archive(reader.version(model, "1"), tmp_path)
+    assert fetched.name == f"{model}_1.mar"
+    assert fetched.stat().st_size > 0
+
+
+def test_a_missing_artifact_is_a_registry_error(registry: EchoRegistry, reader: Registry, tmp_path: Path) -> None:
+    version = registry.register("hollow")
+    registry.client.set_model_version_tag("hollow", version, "archive", "archives/gone.mar")
+    with pytest.raises(RegistryError, match="the archive of hollow 1 cannot be downloaded"):
+        reader.fetch_archive(reader.version("hollow", version), tmp_path)
+
+
+def test_a_database_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    with pytest.raises(RegistryError, match="deephypebot train"):
+        Registry(f"sqlite:///{path}")
+    assert not path.exists()
+
+
+def test_a_server_that_does_not_answer_is_a_registry_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match=r"http://127\.0\.0\.1:9"):
+        Registry("http://127.0.0.1:9").snapshot("lcgan")

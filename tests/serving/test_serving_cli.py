@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+from serving.cli import app_models, archive, generate, serve
+from serving.client import InvalidRequestError, UnavailableError, UnknownModelError
+from serving.errors import RegistryError
+from tests.serving.support import EchoRegistry, ServiceProcess, free_port
+
+COMMANDS = ("serve", "archive", "generate", "models")
+
+
+@pytest.fixture
+def run() -> Callable[..., Result]:
+    app = Typer()
+    for command in (serve, archive, generate):
+        app.command()(command)
+    app.add_typer(app_models)
+
+    def invoke(*arguments: str) -> Result:
+        result = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return invoke
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "models list", "models promote", "models rollback", "models status"])
+def test_every_command_explains_itself(run: Callable[..., Result], command: str) -> None:
+    result = run(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_help_needs_neither_grpc_nor_mlflow_nor_torch() -> None:
+    program = (
+        "import sys, serving.cli\n"
+        "heavy = {'grpc', 'mlflow', 'torch', 'google.protobuf'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_wrong_value_is_refused_before_anybody_is_asked(run: Callable[..., Result]) -> None:
+    with pytest.raises(InvalidRequestError, match="num_samples: must be between 1 and 64, got 0"):
+        run("generate", "-g", "rock", "-n", "0", "--target", f"127.0.0.1:{free_port()}")
+
+
+def test_nobody_listening_is_said_with_the_target(run: Callable[..., Result]) -> None:
+    target = f"127.0.0.1:{free_port()}"
+    with pytest.raises(UnavailableError, match=target):
+        run("generate", "-g", "rock", "--target", target)
+    with pytest.raises(UnavailableError, match=target):
+        run("models", "status", "--target", target)
+
+
+def test_a_workspace_without_a_registry_says_what_makes_one(run: Callable[..., Result], tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="deephypebot train"):
+        run("models", "list", "--workspace", str(tmp_path))
+
+
+def test_serving_nothing_is_refused(run: Callable[..., Result]) -> None:
+    assert run("serve", "--models", " , ").exit_code == 2
+
+
+@pytest.mark.integration
+def test_an_archive_is_fetched_by_its_name(run: Callable[..., Result], registry: EchoRegistry, tmp_path: Path) -> None:
+    registry.alias("zeta", "champion", registry.register("zeta"))
+    result = run("archive", "models:/zeta@champion", "--out", str(tmp_path), "--tracking-uri", registry.uri)
+    fetched = tmp_path / "zeta_1.mar"
+    assert str(fetched) in result.stdout
+    assert sha256(fetched.read_bytes()).hexdigest() in result.stdout
+
+
+@pytest.mark.integration
+def test_a_promotion_without_a_gateway_is_written_and_says_so(
+    run: Callable[..., Result], registry: EchoRegistry
+) -> None:
+    registry.register("eta")
+    options = ("--tracking-uri", registry.uri, "--target", f"127.0.0.1:{free_port()}")
+    result = run("models", "promote", "eta", "1", *options)
+    assert result.exit_code == 0
+    assert "champion of eta is 1" in result.stdout
+    assert "none serves eta" in result.stdout
+    with pytest.raises(RegistryError, match="no previous champion"):
+        run("models", "rollback", "eta", *options)
+
+
+@pytest.mark.integration
+def test_the_commands_follow_a_version_from_registration_to_rollback(
+    run: Callable[..., Result], registry: EchoRegistry, service: ServiceProcess
+) -> None:
+    model = "gamma"
+    asked = ("--target", service.target)
+    told = (*asked, "--tracking-uri", registry.uri)
+    ask = ("generate", "-g", "dream pop, shoegaze", "-t", "[bold]Tide[/bold]", "-n", "2", "--model", model, *asked)
+    version = registry.register(model)
+    before = json.loads(run(*ask, "--json").stdout)["model"]["version"]
+
+    assert f"answers with {model} {version}" in run("models", "promote", model, version, *told).stdout
+    answer = json.loads(run(*ask, "--json").stdout)
+    assert answer["model"]["version"] == version
+    assert answer["genres_used"] == ["dream pop", "shoegaze"]
+    table = run(*ask, "--version", before).stdout
+    assert table.count("[bold]Tide[/bold]") == 2
+    assert f"{model} {before}" in table
+
+    status = json.loads(run("models", "status", *asked, "--json").stdout)
+    (live,) = [entry for entry in status["models"] if entry["name"] == model]
+    assert (status["serving"], live["champion"]) == (True, version)
+    assert f"{version} (answers)" in run("models", "status", *asked).stdout
+
+    assert f"answers with {model} {before}" in run("models", "rollback", model, *told).stdout
+    listed = json.loads(run("models", "list", "--tracking-uri", registry.uri, "--json").stdout)
+    aliases = {entry["version"]: entry["aliases"] for entry in listed if entry["model"] == model}
+    assert (aliases[before], aliases[version]) == (["champion"], ["previous"])
+    with pytest.raises(UnknownModelError, match="no live version '99'"):
+        run(*ask, "--version", "99")
+
+
+@pytest.mark.integration
+def test_the_tracking_server_of_the_environment_is_used(
+    run: Callable[..., Result], registry: EchoRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    registry.register("theta")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    result = run("models", "list", "--workspace", os.fspath(tmp_path))
+    assert "theta" in result.stdout

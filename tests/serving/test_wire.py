@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Sample, Timings
+from serving import wire
+from serving.v1 import commentary_pb2
+from serving.wire import LiveModel, LiveVersion
+
+TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SEEDS = st.integers(0, 2**63 - 1)
+REQUESTS = st.builds(
+    CommentaryRequest,
+    genres=st.lists(TEXT, max_size=5).map(tuple),
+    artist=st.none() | TEXT,
+    title=st.none() | TEXT,
+    num_samples=st.integers(1, 16),
+    temperature=st.floats(0, 5),
+    top_k=st.integers(0, 1_000_000),
+    top_p=st.floats(1e-6, 1),
+    min_p=st.floats(0, 1),
+    max_tokens=st.integers(1, 128),
+    seed=st.none() | SEEDS,
+    best_of=st.integers(1, 16),
+    unit=st.none() | TEXT,
+    request_id=st.none() | TEXT,
+)
+SAMPLES = st.builds(
+    Sample,
+    text=TEXT,
+    token_count=st.integers(0, 128),
+    log_prob=FLOATS,
+    topics=st.lists(FLOATS, max_size=4).map(tuple),
+    seed=SEEDS,
+)
+RESPONSES = st.builds(
+    CommentaryResponse,
+    samples=st.lists(SAMPLES, max_size=3).map(tuple),
+    model=st.builds(ModelIdentity, name=TEXT, version=TEXT, archive_sha256=TEXT),
+    genres_used=st.lists(TEXT, max_size=3).map(tuple),
+    genres_unknown=st.lists(TEXT, max_size=3).map(tuple),
+    timings=st.builds(Timings, queue_ms=FLOATS, decode_ms=FLOATS),
+    request_id=st.none() | TEXT,
+)
+LIVE_VERSIONS = st.builds(
+    LiveVersion,
+    version=TEXT,
+    archive_sha256=TEXT,
+    aliases=st.lists(TEXT, max_size=2).map(tuple),
+    in_flight=st.integers(0, 1000),
+    topics=st.lists(TEXT, max_size=3).map(tuple),
+    desired_topic=TEXT,
+    num_genres=st.integers(0, 1000),
+)
+LIVE_MODELS = st.builds(LiveModel, name=TEXT, champion=TEXT, versions=st.lists(LIVE_VERSIONS, max_size=3).map(tuple))
+
+
+@given(request=REQUESTS, version=st.none() | TEXT)
+def test_every_request_survives_the_wire(request: CommentaryRequest, version: str | None) -> None:
+    encoded = wire.request_to_message(request, model="lcgan", version=version).SerializeToString()
+    decoded = commentary_pb2.GenerateRequest.FromString(encoded)
+    assert wire.request_from_message(decoded) == request
+    assert (decoded.version if decoded.HasField("version") else None) == version
+
+
+@given(response=RESPONSES)
+def test_every_response_survives_the_wire(response: CommentaryResponse) -> None:
+    encoded = wire.response_to_message(response).SerializeToString()
+    assert wire.response_from_message(commentary_pb2.GenerateResponse.FromString(encoded)) == response
+
+
+@given(models=st.lists(LIVE_MODELS, max_size=3).map(tuple))
+def test_every_description_survives_the_wire(models: tuple[LiveModel, ...]) -> None:
+    encoded = wire.live_models_to_message(models).SerializeToString()
+    assert wire.live_models_from_message(commentary_pb2.DescribeResponse.FromString(encoded)) == models
+
+
+def test_fields_that_a_client_leaves_out_get_the_contracts_defaults() -> None:
+    assert wire.request_from_message(commentary_pb2.GenerateRequest()) == CommentaryRequest(genres=())
+
+
+@given(data=st.binary(max_size=200))
+def test_whatever_parses_is_a_request_or_an_invalid_argument(data: bytes) -> None:
+    message = commentary_pb2.GenerateRequest()
+    try:
+        message.ParseFromString(data)
+    except Exception:  # noqa: BLE001 - gRPC refuses these itself
+        return
+    with contextlib.suppress(ContractError):
+        assert 1 <= wire.request_from_message(message).num_samples <= 64
+
+
+def test_a_description_carries_the_contracts_limits() -> None:
+    limits = wire.live_models_to_message(()).limits
+    assert (limits.max_samples, limits.max_tokens, limits.max_rows) == (64, 128, 256)
