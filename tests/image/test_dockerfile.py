@@ -64,6 +64,6 @@ def test_the_last_stage_installs_nothing_and_runs_as_nobody_in_particular() -> N
     assert not users[-1].startswith(("0", "root"))
 
 
-@pytest.mark.parametrize("instruction", ["HEALTHCHECK", "ENTRYPOINT", "VOLUME", "LABEL"])
+@pytest.mark.parametrize("instruction", ["HEALTHCHECK", "ENTRYPOINT", "CMD", "LABEL"])
 def test_the_last_stage_says_how_it_is_run(instruction: str) -> None:
     assert any(line.startswith(instruction) for line in stages()["runtime"])
