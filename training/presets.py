@@ -121,6 +121,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
     "demo": TrainSettings(
         topics=TopicSettings(candidates=(4, 5, 6), passes=4),
         cvae=CvaeSettings(epochs=6, batch_size=128, learning_rate=4e-3),
+        lcgan=LcganSettings(num_samples=5_000, hidden_size=160, steps=800),
     ),
     # Real posts: longer, larger, usually under a --budget.
     "reference": TrainSettings(

@@ -1,0 +1,100 @@
+"""Where a demo works, and how its commands are run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.serving.support import ServiceProcess, launch_service, wait_ready
+from training.sample import CATALOG_FILE, FEED_FILE, POSTS_FILE, make_sample, write_sample
+
+DEMO_TIMEOUT_S = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a demo works: a folder of its own with posts, workspace and model store."""
+
+    root: Path
+
+    @property
+    def workspace(self) -> Path:
+        return self.root / "workspace"
+
+    @property
+    def model_store(self) -> Path:
+        return self.root / "model_store"
+
+    @property
+    def options(self) -> list[str]:
+        return ["--workspace", str(self.workspace), "--model-store", str(self.model_store)]
+
+    @property
+    def tracking_uri(self) -> str:
+        return f"sqlite:///{self.workspace}/mlflow.db"
+
+    def write_posts(self, num_posts: int) -> None:
+        write_sample(make_sample(seed=11, num_posts=num_posts), self.root)
+
+    def demo_arguments(self) -> list[str]:
+        files = ["--posts", str(self.root / POSTS_FILE), "--catalog", str(self.root / CATALOG_FILE)]
+        return ["demo", *files, "--feed", str(self.root / FEED_FILE), "--preset", "demo", *self.options]
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process alive that names this place in its command line, or works below it."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def half_written(self) -> list[Path]:
+        """Temporary siblings that an atomic writing left behind."""
+        return [path for path in self.root.rglob(".*") if "mlartifacts" not in path.parts]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return str(self.root) in " ".join([*process.cmdline(), process.cwd()])
+        except psutil.Error:
+            return False
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "deephypebot", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Ours without what would lead a command elsewhere, and wide enough for tables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DEEPHYPEBOT_"))}
+    return {**kept, "COLUMNS": "160", "PYTHONUNBUFFERED": "1"}
+
+
+def run(*arguments: str, timeout: float = 180) -> str:
+    """Run one of our commands to its good end; gives what it printed."""
+    done = subprocess.run(
+        command(*arguments), env=environment(), capture_output=True, text=True, timeout=timeout, check=False
+    )
+    if done.returncode != 0:
+        pytest.fail(f"{arguments} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+@contextmanager
+def serving(place: Place) -> Iterator[ServiceProcess]:
+    """`deephypebot serve` for the length of the block; it must end well."""
+    folder = place.root / "service"
+    (folder / "ready.json").unlink(missing_ok=True)
+    child = launch_service(place.tracking_uri, folder, ["lcgan", "cvae"])
+    try:
+        service = wait_ready(child, folder, timeout_s=120)
+        yield service
+        assert service.stop() == 0, service.log()
+    finally:
+        child.kill()
+        child.wait()
