@@ -13,6 +13,7 @@ import torch
 
 from handlers.bundle import Bundle
 from handlers.contract import (
+    MAX_SAMPLES,
     CommentaryRequest,
     CommentaryResponse,
     ModelIdentity,
@@ -83,7 +84,8 @@ class Commentator:
         return [
             Row(
                 genres=genres,
-                seed=derive_seed(derive_seed(seed, sample), candidate),
+                # First candidates have the seeds that they have with best_of 1: more candidates only add to them.
+                seed=derive_seed(seed, candidate * MAX_SAMPLES + sample),
                 temperature=request.temperature,
                 top_k=request.top_k,
                 top_p=request.top_p,

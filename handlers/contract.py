@@ -13,7 +13,7 @@ one per row, and the gateway translates them to gRPC status codes.
 from __future__ import annotations
 
 import json
-import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -38,6 +38,7 @@ MAX_GENRES: Final = 64
 MAX_TEXT_LENGTH: Final = 200
 """Characters in a genre, an artist, a title, a unit or a request id."""
 MAX_SEED: Final = 2**63 - 1
+_MAX_SHOWN: Final = 60
 
 
 def archive_name(model: str, version: str) -> str:
@@ -144,7 +145,7 @@ class CommentaryRequest:
         known = {field.name for field in fields(cls)}
         for key in document:
             if key not in known:
-                raise _invalid(str(key), f"unknown field; known fields are {', '.join(sorted(known))}")
+                raise _invalid(_shown(key), f"unknown field; known fields are {', '.join(sorted(known))}")
         if "genres" not in document:
             raise _invalid("genres", "is required (it may be an empty list)")
         values: dict[str, Any] = {key: value for key, value in document.items() if value is not None}
@@ -244,7 +245,7 @@ def decode_answer(payload: bytes | str) -> CommentaryResponse:
             failure = ContractError(ErrorCode(error["code"]), str(error["field"]), str(error["message"]))
         else:
             return CommentaryResponse.from_mapping(document["result"])
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, RecursionError) as cause:
         failure = ContractError(ErrorCode.INTERNAL, "", f"the worker's answer could not be read: {cause!r}")
         raise failure from cause
     raise failure
@@ -279,7 +280,8 @@ def _check_text(name: str, value: object) -> None:
         raise _invalid(name, f"must be a string, got {type(value).__name__}")
     if len(value) > MAX_TEXT_LENGTH:
         raise _invalid(name, f"must have at most {MAX_TEXT_LENGTH} characters, got {len(value)}")
-    if any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in value):
+    # Control characters (Cc) would garble a terminal or a log, surrogates (Cs) cannot be written as UTF-8.
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
         raise _invalid(name, "must not hold control characters or lone surrogates")
 
 
@@ -288,11 +290,21 @@ def _check_int(name: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _invalid(name, f"must be an integer, got {type(value).__name__}")
     if not low <= value <= high:
-        raise _invalid(name, f"must be between {low} and {high}, got {value}")
+        raise _invalid(name, f"must be between {low} and {high}, got {_shown(value)}")
 
 
 def _check_float(name: str, value: object, low: float, high: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _invalid(name, f"must be a number, got {type(value).__name__}")
-    if not math.isfinite(value) or not low <= value <= high:
-        raise _invalid(name, f"must be between {low:g} and {high:g}, got {value:g}")
+    # NaN compares false with everything, so it is refused like any value out of range.
+    if not low <= value <= high:
+        raise _invalid(name, f"must be between {low:g} and {high:g}, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """A client's value or key as a message may repeat it: short, and fit for UTF-8."""
+    try:
+        text = str(value)
+    except ValueError:  # an integer of more digits than Python turns into text
+        return "a number of thousands of digits"
+    return text[:_MAX_SHOWN].encode(errors="backslashreplace").decode() + ("..." if len(text) > _MAX_SHOWN else "")

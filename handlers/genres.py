@@ -24,12 +24,15 @@ class GenreTable:
 
     labels: tuple[str, ...]
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
+    _most_words: int = field(init=False, repr=False, compare=False)
+    """Words of the longest label: no longer part of a name needs looking up, however long the name is."""
 
     def __post_init__(self) -> None:
         index = {normalise_genre(label): number for number, label in enumerate(self.labels, start=1)}
         if len(index) != len(self.labels):
             raise ValueError("genre labels must be distinct once case and spaces are normalised")
         object.__setattr__(self, "_index", index)
+        object.__setattr__(self, "_most_words", max((len(label.split()) for label in index), default=0))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,7 +43,7 @@ class GenreTable:
         >>> GenreTable(labels=("indie pop", "pop")).back_off("Canadian Indie Pop")
         'indie pop'
         """
-        for candidate in _parts(normalise_genre(genre)):
+        for candidate in _parts(normalise_genre(genre), self._most_words):
             if candidate in self._index:
                 return self.labels[self._index[candidate] - 1]
         return None
@@ -66,9 +69,9 @@ class GenreTable:
         return [self._index[normalise_genre(label)] for label in labels]
 
 
-def _parts(genre: str) -> Iterator[str]:
+def _parts(genre: str, most_words: int) -> Iterator[str]:
     """Contiguous runs of words, longest first; among equals the later one, since English puts the head last."""
     words = genre.split()
-    for length in range(len(words), 0, -1):
+    for length in range(min(len(words), most_words), 0, -1):
         for start in range(len(words) - length, -1, -1):
             yield " ".join(words[start : start + length])

@@ -3,7 +3,7 @@
 Every random number of a row comes from a counter-based generator (Philox) keyed by the row's seed alone, so a row draws
 the same numbers in any batch, in any place of it, on any worker.
 
-Shapes: B rows, V tokens, N numbers.
+Shapes: B rows, V tokens, K most likely tokens, R rows that need more than K, N numbers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _FIRST_WIDTH: Final = 256
 def derive_seed(seed: int, index: int) -> int:
     """Seed of row `index` of a request; row 0 has the request's own seed, so each sample can be asked for alone.
 
+    Deriving from a derived seed meets the first one's other rows: number all rows of a request with one index.
     SplitMix64 (Steele, Lea and Flood 2014) of the index-th point after `seed`.
     """
     if index == 0:
@@ -97,22 +98,31 @@ def choose_tokens(logits_BV: Tensor, uniforms_B: Tensor, settings: SamplingSetti
     probability_BV = torch.softmax(logits_BV / settings.temperature.clamp_min(1e-6).unsqueeze(1), dim=1)
     width = min(_FIRST_WIDTH, logits_BV.shape[1])
     top_BK, ids_BK = torch.topk(probability_BV, width, dim=1)
-    if width < logits_BV.shape[1] and not _holds_all_candidates(top_BK, settings):
-        top_BK, ids_BK = torch.sort(probability_BV, dim=1, descending=True)
-    kept_BK = _filter(top_BK, settings)
-    cumulative_BK = kept_BK.cumsum(dim=1, dtype=torch.float64)
+    chosen_B = _draw(top_BK, ids_BK, uniforms_B, settings)
+    if width < logits_BV.shape[1]:
+        # Row by row: the two ways order equals differently, and what a row draws must not depend on its neighbours.
+        rest_R = (~_holds_all_candidates(top_BK, settings)).nonzero().squeeze(1)
+        if len(rest_R):
+            sorted_RV, ids_RV = torch.sort(probability_BV[rest_R], dim=1, descending=True, stable=True)
+            chosen_B[rest_R] = _draw(sorted_RV, ids_RV, uniforms_B[rest_R], settings[rest_R])
+    return torch.where(greedy_B, ids_BK[:, 0], chosen_B)
+
+
+def _draw(sorted_BK: Tensor, ids_BK: Tensor, uniforms_B: Tensor, settings: SamplingSettings) -> Tensor:
+    """The token at which each row's filtered distribution function reaches the row's number."""
+    cumulative_BK = _filter(sorted_BK, settings).cumsum(dim=1, dtype=torch.float64)
     threshold_B1 = uniforms_B.unsqueeze(1) * cumulative_BK[:, -1:]
-    place_B1 = (cumulative_BK < threshold_B1).sum(dim=1, keepdim=True).clamp_max(top_BK.shape[1] - 1)
-    return ids_BK.gather(1, place_B1.masked_fill(greedy_B.unsqueeze(1), 0)).squeeze(1)
+    place_B1 = (cumulative_BK < threshold_B1).sum(dim=1, keepdim=True).clamp_max(sorted_BK.shape[1] - 1)
+    return ids_BK.gather(1, place_B1).squeeze(1)
 
 
-def _holds_all_candidates(top_BK: Tensor, settings: SamplingSettings) -> bool:
-    """Whether the filters of every row are sure to end within its K most likely tokens."""
+def _holds_all_candidates(top_BK: Tensor, settings: SamplingSettings) -> Tensor:
+    """Whether each row's filters are sure to end within its K most likely tokens, bool [B]."""
     by_count_B = (settings.top_k > 0) & (settings.top_k <= top_BK.shape[1])
     by_size_B = top_BK[:, -1] < settings.min_p * top_BK[:, 0]
     # Without other filters the whole distribution weighs 1, so the nucleus ends where the sum reaches top_p.
     by_mass_B = (settings.top_k == 0) & (settings.min_p == 0) & (top_BK.sum(dim=1) >= settings.top_p)
-    return bool((by_count_B | by_size_B | by_mass_B | (settings.temperature <= 0)).all())
+    return by_count_B | by_size_B | by_mass_B | (settings.temperature <= 0)
 
 
 def _filter(top_BK: Tensor, settings: SamplingSettings) -> Tensor:

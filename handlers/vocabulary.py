@@ -53,10 +53,9 @@ def tokenize(text: str) -> list[str]:
 
 def fill_placeholders(text: str, *, artist: str | None, title: str | None) -> str:
     """Put a song's names where the model wrote placeholders; a name that is not known leaves its placeholder."""
-    for placeholder, value in ((ARTIST, artist), (TITLE, title)):
-        if value:
-            text = text.replace(placeholder, value)
-    return text
+    names = {ARTIST: artist or ARTIST, TITLE: title or TITLE}
+    # In one pass: a song may be called "<artist>".
+    return re.sub("|".join(PLACEHOLDERS), lambda found: names[found[0]], text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,5 +110,12 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
-        """Read what `save` wrote."""
-        return cls(tokens=tuple(json.loads(path.read_text(encoding="utf-8"))))
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file holds no list of distinct strings that starts with the special tokens.
+        """
+        tokens = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise ValueError(f"a vocabulary is a list of strings; {path} holds something else")
+        return cls(tokens=tuple(tokens))

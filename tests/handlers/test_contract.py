@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.contract import (
+    MAX_BEST_OF,
+    MAX_GENRES,
+    MAX_ROWS,
+    MAX_SAMPLES,
+    MAX_SEED,
+    MAX_TEXT_LENGTH,
+    MAX_TOKENS,
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ErrorCode,
+    ModelIdentity,
+    Sample,
+    Timings,
+    decode_answer,
+    encode_answer,
+)
+
+names = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=40)
+optional_names = st.none() | names
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+requests = st.builds(
+    CommentaryRequest,
+    genres=st.lists(names, max_size=6).map(tuple),
+    artist=optional_names,
+    title=optional_names,
+    num_samples=st.integers(1, MAX_ROWS // MAX_BEST_OF),
+    temperature=st.floats(0, 5) | st.integers(0, 5),
+    top_k=st.integers(0, 1_000_000),
+    top_p=st.floats(1e-6, 1),
+    min_p=st.floats(0, 1),
+    max_tokens=st.integers(1, MAX_TOKENS),
+    seed=st.none() | st.integers(0, MAX_SEED),
+    best_of=st.integers(1, MAX_BEST_OF),
+    unit=optional_names,
+    request_id=optional_names,
+)
+
+responses = st.builds(
+    CommentaryResponse,
+    samples=st.lists(
+        st.builds(
+            Sample,
+            text=names,
+            token_count=st.integers(1, MAX_TOKENS),
+            log_prob=finite,
+            topics=st.lists(finite, max_size=4).map(tuple),
+            seed=st.integers(0, MAX_SEED),
+        ),
+        max_size=3,
+    ).map(tuple),
+    model=st.builds(ModelIdentity, name=names, version=names, archive_sha256=names),
+    genres_used=st.lists(names, max_size=3).map(tuple),
+    genres_unknown=st.lists(names, max_size=3).map(tuple),
+    timings=st.builds(Timings, queue_ms=finite, decode_ms=finite),
+    request_id=optional_names,
+)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _refused(document: object) -> ContractError:
+    payload = json.dumps(document)
+    with pytest.raises(ContractError) as caught:
+        CommentaryRequest.from_json(payload)
+    error = caught.value
+    assert error.code is ErrorCode.INVALID_ARGUMENT
+    assert error.message
+    # What the worker sends back has to survive UTF-8, whatever the client sent.
+    assert encode_answer(error).encode()
+    return error
+
+
+@given(requests)
+def test_a_request_survives_json(request: CommentaryRequest) -> None:
+    assert CommentaryRequest.from_json(request.to_json()) == request
+
+
+@given(responses)
+def test_a_response_survives_the_answer(response: CommentaryResponse) -> None:
+    assert decode_answer(encode_answer(response)) == response
+    assert decode_answer(encode_answer(response).encode()) == response
+
+
+@given(st.sampled_from(ErrorCode), st.text(max_size=20), st.text(max_size=40))
+def test_an_error_survives_the_answer(code: ErrorCode, field: str, message: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        decode_answer(encode_answer(ContractError(code, field, message)))
+    assert (caught.value.code, caught.value.field, caught.value.message) == (code, field, message)
+
+
+def test_only_genres_are_required_and_the_rest_has_the_documented_defaults() -> None:
+    request = CommentaryRequest.from_json('{"genres": []}')
+    assert (request.num_samples, request.temperature, request.top_p, request.best_of) == (5, 0.8, 0.92, 1)
+    assert request.seed is None
+    assert _refused({"num_samples": 1}).field == "genres"
+
+
+def test_null_means_absent_except_for_genres() -> None:
+    names_of_optional = set(json.loads(CommentaryRequest(genres=()).to_json())) - {"genres"}
+    nulls = dict.fromkeys([*names_of_optional, "artist", "title", "seed", "unit", "request_id"])
+    assert CommentaryRequest.from_mapping({"genres": [], **nulls}) == CommentaryRequest(genres=())
+    assert _refused({"genres": None}).field == "genres"
+
+
+def test_an_unknown_field_is_refused_by_name_and_the_known_ones_are_listed() -> None:
+    error = _refused({"genres": [], "num_sample": 3})
+    assert error.field == "num_sample"
+    assert "num_samples" in error.message
+
+
+WRONG_TYPES: list[tuple[str, Any]] = [
+    ("genres", "dream pop"),
+    ("genres", {"a": 1}),
+    ("genres", 5),
+    ("genres", [None]),
+    ("genres", [5]),
+    ("genres", [["pop"]]),
+    ("artist", 5),
+    ("artist", ["A"]),
+    ("title", False),
+    ("unit", {}),
+    ("request_id", 1.5),
+    ("num_samples", True),
+    ("num_samples", 5.0),
+    ("num_samples", "5"),
+    ("temperature", True),
+    ("temperature", "hot"),
+    ("temperature", [1]),
+    ("top_k", False),
+    ("top_k", 1.5),
+    ("top_p", "1"),
+    ("top_p", False),
+    ("min_p", {}),
+    ("min_p", True),
+    ("max_tokens", True),
+    ("max_tokens", 1e1),
+    ("seed", True),
+    ("seed", 1.0),
+    ("seed", "7"),
+    ("best_of", True),
+    ("best_of", "2"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), WRONG_TYPES)
+def test_a_wrong_type_is_refused_naming_the_field(field: str, value: object) -> None:
+    assert _refused({"genres": [], field: value}).field == field
+
+
+OUT_OF_RANGE: list[tuple[str, Any]] = [
+    ("num_samples", 0),
+    ("num_samples", -1),
+    ("num_samples", MAX_SAMPLES + 1),
+    ("num_samples", 10**4000),
+    ("temperature", -0.001),
+    ("temperature", 5.001),
+    ("temperature", math.nan),
+    ("temperature", math.inf),
+    ("temperature", 10**400),
+    ("top_k", -1),
+    ("top_k", 1_000_001),
+    ("top_p", 0),
+    ("top_p", 1.0001),
+    ("top_p", math.nan),
+    ("top_p", -math.inf),
+    ("top_p", -(10**400)),
+    ("min_p", -1e-9),
+    ("min_p", 1.1),
+    ("min_p", math.nan),
+    ("max_tokens", 0),
+    ("max_tokens", MAX_TOKENS + 1),
+    ("seed", -1),
+    ("seed", MAX_SEED + 1),
+    ("best_of", 0),
+    ("best_of", MAX_BEST_OF + 1),
+    ("genres", ["g"] * (MAX_GENRES + 1)),
+    ("genres", ["g"] * 10_000),
+    ("genres", ["g" * (MAX_TEXT_LENGTH + 1)]),
+    ("artist", "a" * (MAX_TEXT_LENGTH + 1)),
+    ("title", "a" * 1_000_000),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), OUT_OF_RANGE, ids=lambda value: str(value)[:20])
+def test_a_value_out_of_range_is_refused_naming_the_field_in_a_short_message(field: str, value: object) -> None:
+    error = _refused({"genres": [], field: value})
+    assert error.field == field
+    assert len(error.message) < 200
+
+
+@pytest.mark.parametrize("field", ["artist", "title", "unit", "request_id", "genres"])
+@pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"])
+def test_control_characters_and_lone_surrogates_are_refused_naming_the_field(field: str, character: str) -> None:
+    value = f"a{character}b"
+    assert _refused({"genres": [], field: [value] if field == "genres" else value}).field == field
+
+
+def test_the_largest_allowed_values_are_taken() -> None:
+    request = CommentaryRequest(
+        genres=("g" * MAX_TEXT_LENGTH,) * MAX_GENRES, artist="a" * MAX_TEXT_LENGTH, num_samples=MAX_SAMPLES,
+        best_of=MAX_ROWS // MAX_SAMPLES, max_tokens=MAX_TOKENS, seed=MAX_SEED, temperature=5, top_p=1, min_p=1,
+        top_k=1_000_000,
+    )  # fmt: skip
+    assert CommentaryRequest.from_json(request.to_json()) == request
+
+
+def test_the_product_of_samples_and_candidates_is_bounded() -> None:
+    error = _refused({"genres": [], "num_samples": 64, "best_of": 5})
+    assert error.field == "best_of"
+    assert "320" in error.message
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"{", b"\xff\xfe\x00", b"\x80", "nonsense", "[" * 200_000, '{"genres": ' + "[" * 200_000, "9" * 5000],
+    ids=["empty", "open", "half-utf16", "not-utf8", "word", "deep", "deep-genres", "huge-number"],
+)
+def test_what_is_no_json_is_refused(payload: bytes | str) -> None:
+    with pytest.raises(ContractError) as caught:
+        CommentaryRequest.from_json(payload)
+    assert caught.value.code is ErrorCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("document", [None, 5, "genres", ["genres"], True])
+def test_a_request_that_is_no_object_is_refused(document: object) -> None:
+    assert "object" in _refused(document).message
+
+
+@pytest.mark.parametrize("name", ["\ud800", "x" * 100_000, "", "a\nb"])
+def test_the_name_of_an_unknown_field_comes_back_short_and_fit_for_utf8(name: str) -> None:
+    error = _refused({"genres": [], name: 1})
+    assert len(error.field) <= 100
+    assert len(encode_answer(error)) < 1000
+
+
+@given(json_values)
+def test_any_json_is_a_request_or_a_contract_error(document: object) -> None:
+    try:
+        CommentaryRequest.from_mapping(document)
+    except ContractError as error:
+        assert error.code is ErrorCode.INVALID_ARGUMENT  # noqa: PT017 - either outcome is right, others are not
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xff",
+        "5",
+        "null",
+        '"error"',
+        "[]",
+        "{}",
+        '{"error": 5}',
+        '{"error": {"code": "NO_SUCH", "field": "", "message": ""}}',
+        '{"error": {"code": "INTERNAL"}}',
+        '{"result": null}',
+        '{"result": []}',
+        '{"result": {"samples": "ab", "model": {}, "genres_used": [], "genres_unknown": [], "timings": {}}}',
+        '{"result": {"samples": [{"topics": 5}], "model": {}, "genres_used": [], "genres_unknown": []}}',
+        "[" * 200_000,
+        '{"code": 500, "type": "InternalServerException", "message": "Worker died."}',
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_answer_that_is_garbage_is_an_internal_error(payload: bytes | str) -> None:
+    with pytest.raises(ContractError) as caught:
+        decode_answer(payload)
+    assert caught.value.code is ErrorCode.INTERNAL
+
+
+@given(json_values)
+def test_any_json_is_an_answer_or_an_internal_error(document: object) -> None:
+    with pytest.raises(ContractError) as caught:
+        decode_answer(json.dumps(document))
+    assert caught.value.code is ErrorCode.INTERNAL
+
+
+def test_importing_the_contract_imports_nothing_outside_the_standard_library() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import handlers.contract; "
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    outside = set(done.stdout.split()) - set(sys.stdlib_module_names)
+    assert outside == {"handlers"}
