@@ -127,7 +127,9 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
     "reference": TrainSettings(
         preset="reference",
         topics=TopicSettings(candidates=(4, 6, 8, 12), passes=10, min_sentences=20),
-        cvae=CvaeSettings(min_count=3, embedding_size=256, hidden_size=384, epochs=8, genre_size=32, dropout=0.3),
+        cvae=CvaeSettings(
+            min_count=3, embedding_size=256, hidden_size=384, epochs=8, batch_size=128, genre_size=32, dropout=0.3
+        ),
         lcgan=LcganSettings(num_samples=20_000, hidden_size=512, steps=4_000, evaluation_samples=2_000),
     ),
 }
