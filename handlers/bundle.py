@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from handlers.contract import ARCHIVE_CONFIG
@@ -105,7 +105,8 @@ class Bundle:
             tensors |= _prefixed("generator", self.generator)
         tensors["topics.alpha"] = self.topics.alpha_K.contiguous()
         tensors["topics.exp_elog_beta"] = self.topics.exp_elog_beta_KW.contiguous()
-        save_file(tensors, directory / WEIGHTS)
+        # Not save_file: its own error for a full disk is no OSError, and says nothing about the file.
+        (directory / WEIGHTS).write_bytes(save(tensors))
         (directory / ARCHIVE_CONFIG).write_text(self.config.to_json(), encoding="utf-8")
         self.vocabulary.save(directory / VOCABULARY)
         _write_json(directory / GENRES, self.genres.labels)
@@ -122,8 +123,9 @@ class Bundle:
         missing = [name for name in FILES if not (directory / name).is_file()]
         if missing:
             raise BundleError(f"{directory} is not a bundle: {', '.join(missing)} missing")
-        config = BundleConfig.from_json((directory / ARCHIVE_CONFIG).read_text(encoding="utf-8"))
         try:
+            config = BundleConfig.from_json((directory / ARCHIVE_CONFIG).read_text(encoding="utf-8"))
+            _check_sizes(config)
             tensors = load_file(directory / WEIGHTS)
             decoder = _restored(Decoder(config.decoder), tensors, "decoder")
             generator = None
@@ -138,9 +140,9 @@ class Bundle:
             )
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
-        except (SafetensorError, RuntimeError, KeyError, ValueError, TypeError) as cause:
+        except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
             raise BundleError(f"{directory} cannot be loaded: {cause}") from cause
-        if len(vocabulary) != config.decoder.vocabulary_size or len(genres) != config.decoder.num_genres:
+        if (len(vocabulary), len(genres)) != (config.decoder.vocabulary_size, config.decoder.num_genres):
             raise BundleError(
                 f"{directory}: weights are for {config.decoder.vocabulary_size} tokens and "
                 f"{config.decoder.num_genres} genres, the tables hold {len(vocabulary)} and {len(genres)}"
@@ -148,6 +150,18 @@ class Bundle:
         return cls(
             config=config, vocabulary=vocabulary, genres=genres, topics=topics, decoder=decoder, generator=generator
         )
+
+
+def _check_sizes(config: BundleConfig) -> None:
+    """Whether the parts that config.json describes fit each other."""
+    if config.num_genres != config.decoder.num_genres:
+        raise ValueError(f"num_genres is {config.num_genres}, the decoder's {config.decoder.num_genres}")
+    if config.generator is None:
+        return
+    needed = (config.decoder.z_size, config.decoder.genre_size, len(config.topics))
+    given = (config.generator.z_size, config.generator.genre_size, config.generator.num_topics)
+    if given != needed:
+        raise ValueError(f"z, genre and topic sizes of the generator are {given}, of the rest {needed}")
 
 
 def bundle_sha256(directory: Path) -> str:

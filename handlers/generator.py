@@ -21,6 +21,11 @@ class GeneratorConfig:
     hidden_size: int
     num_layers: int
 
+    def __post_init__(self) -> None:
+        for name in ("z_size", "genre_size", "num_topics", "hidden_size", "num_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
 
 class Generator(nn.Module):
     """Gated move z' = (1 - g) z + g dz, g = sigmoid (Engel, Hoffman and Roberts 2017, arXiv 1711.05772, appendix).

@@ -42,7 +42,7 @@ class CommentaryHandler:
         properties: Mapping[str, Any] = context.system_properties
         gpu_id = properties.get("gpu_id")
         device = f"cuda:{gpu_id}" if torch.cuda.is_available() and gpu_id is not None else "cpu"
-        options = (context.model_yaml_config or {}).get("handler", {})
+        options = (context.model_yaml_config or {}).get("handler") or {}
         # Every served version has a worker of its own and they share the cores: half each keeps two of them busy.
         torch.set_num_threads(int(options.get("threads") or max(1, (os.cpu_count() or 1) // 2)))
         self._commentator = Commentator.load(Path(properties["model_dir"]), device=device)

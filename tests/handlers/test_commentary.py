@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handlers.bundle import Bundle
+from handlers.commentary import Commentator
+from handlers.contract import MAX_SAMPLES, MAX_SEED, CommentaryRequest, CommentaryResponse, Sample
+from handlers.sampler import derive_seed
+from tests.handlers.tiny_bundles import tiny_bundle
+
+
+def _ask(commentator: Commentator, **values: Any) -> CommentaryResponse:
+    (answer,) = commentator.answer([CommentaryRequest(**{"genres": ("dream pop",), "seed": 7, **values})])
+    return answer
+
+
+def _texts(answer: CommentaryResponse) -> list[str]:
+    return [sample.text for sample in answer.samples]
+
+
+@pytest.fixture(scope="module")
+def commentator(moving_bundle: Bundle) -> Commentator:
+    return Commentator(moving_bundle)
+
+
+@pytest.mark.parametrize("best_of", [1, 4])
+def test_the_reported_seed_of_a_sample_gives_its_text_again_alone(commentator: Commentator, best_of: int) -> None:
+    answer = _ask(commentator, num_samples=12, best_of=best_of, seed=None)
+    assert len({sample.seed for sample in answer.samples}) == 12
+    for sample in answer.samples:
+        alone = _ask(commentator, num_samples=1, seed=sample.seed).samples[0]
+        assert (alone.text, alone.token_count, alone.seed) == (sample.text, sample.token_count, sample.seed)
+        assert alone.log_prob == pytest.approx(sample.log_prob, abs=1e-3)
+        assert alone.topics == pytest.approx(sample.topics, abs=1e-4)
+
+
+def test_the_first_sample_has_the_requests_own_seed(commentator: Commentator) -> None:
+    assert _ask(commentator, num_samples=3, seed=MAX_SEED).samples[0].seed == MAX_SEED
+
+
+def test_fewer_samples_are_the_first_of_more(commentator: Commentator) -> None:
+    assert _texts(_ask(commentator, num_samples=9))[:4] == _texts(_ask(commentator, num_samples=4))
+
+
+def test_without_a_seed_each_request_draws_a_fresh_one_that_doubles_hold_exactly(commentator: Commentator) -> None:
+    requests = [CommentaryRequest(genres=(), num_samples=1) for _ in range(8)]
+    seeds = [answer.samples[0].seed for answer in commentator.answer(requests)]
+    assert len(set(seeds)) == 8
+    assert all(int(float(seed)) == seed for seed in seeds)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            CommentaryRequest,
+            genres=st.lists(st.sampled_from(["pop", "techno", "polka"]), max_size=3).map(tuple),
+            seed=st.integers(0, MAX_SEED),
+            num_samples=st.integers(1, 6),
+            best_of=st.integers(1, 4),
+            max_tokens=st.integers(1, 20),
+            request_id=st.text("ab", max_size=3),
+        ),
+        max_size=6,
+    )
+)
+def test_a_request_is_answered_the_same_alone_and_in_any_batch(requests: list[CommentaryRequest]) -> None:
+    commentator = Commentator(tiny_bundle())
+    answers = commentator.answer(requests)
+    assert len(answers) == len(requests)
+    for request, answer in zip(requests, answers, strict=True):
+        (alone,) = commentator.answer([request])
+        assert _texts(alone) == _texts(answer)
+        assert [sample.seed for sample in alone.samples] == [sample.seed for sample in answer.samples]
+        assert (answer.genres_used, answer.genres_unknown) == (alone.genres_used, alone.genres_unknown)
+        assert len(answer.samples) == request.num_samples
+        assert answer.request_id == request.request_id
+
+
+def _score(sample: Sample) -> float:
+    return sample.log_prob / sample.token_count + math.log(sample.topics[0])
+
+
+def test_the_best_of_several_has_the_highest_score_of_all_candidates(commentator: Commentator) -> None:
+    # With one sample, the candidates of best_of=6 can be had one by one: every 64th row of the request.
+    best = _ask(commentator, num_samples=1, best_of=6, max_tokens=30)
+    seeds = [derive_seed(7, number * MAX_SAMPLES) for number in range(6)]
+    candidates = [_ask(commentator, num_samples=1, seed=seed, max_tokens=30).samples[0] for seed in seeds]
+    finished = [each for each in candidates if each.token_count < 30]
+    winner = max(finished, key=_score)
+    assert (best.samples[0].seed, best.samples[0].text) == (winner.seed, winner.text)
+
+
+def test_more_candidates_never_make_a_sample_worse_and_mostly_better(commentator: Commentator) -> None:
+    first = _ask(commentator, num_samples=24).samples
+    best = _ask(commentator, num_samples=24, best_of=8).samples
+    pairs = [(before, after) for before, after in zip(first, best, strict=True) if before.token_count < 48]
+    gains = [_score(after) - _score(before) for before, after in pairs]
+    assert len(gains) >= 12
+    assert min(gains) > -1e-3
+    assert sum(gain > 0.1 for gain in gains) > len(gains) / 2
+
+
+def test_candidates_of_one_sample_are_never_those_of_another(commentator: Commentator) -> None:
+    answer = _ask(commentator, num_samples=64, best_of=4)
+    assert len({sample.seed for sample in answer.samples}) == 64
+
+
+def test_a_sentence_that_was_cut_off_is_the_last_choice() -> None:
+    # Ends are rare and dear: by the score alone a cut sentence would often win.
+    commentator = Commentator(tiny_bundle(end_bias=0.5, scale=1.0))
+    cut = _ask(commentator, num_samples=16, max_tokens=12)
+    best = _ask(commentator, num_samples=16, max_tokens=12, best_of=16)
+    lengths = [sample.token_count for sample in best.samples]
+    assert sum(sample.token_count == 12 for sample in cut.samples) > 4
+    assert sum(length == 12 for length in lengths) < sum(sample.token_count == 12 for sample in cut.samples)
+
+
+def test_names_of_the_song_are_put_in_the_place_of_placeholders() -> None:
+    commentator = Commentator(tiny_bundle(placeholder_bias=6.0))
+    bare = _texts(_ask(commentator, num_samples=20))
+    named = _texts(_ask(commentator, num_samples=20, artist="Ona Vell", title="Slow <artist>"))
+    assert any("<artist>" in text for text in bare)
+    assert any("<title>" in text for text in bare)
+    for before, after in zip(bare, named, strict=True):
+        expected = before.replace("<title>", "\0").replace("<artist>", "Ona Vell").replace("\0", "Slow <artist>")
+        assert after == expected
+
+
+def test_unknown_genres_are_answered_and_listed_and_doubles_count_once(commentator: Commentator) -> None:
+    answer = _ask(commentator, genres=("Dream  Pop", "zydeco", "hazy dream pop", "zydeco", "TECHNO"))
+    assert answer.genres_used == ("dream pop", "techno")
+    assert answer.genres_unknown == ("zydeco",)
+    assert _texts(answer) == _texts(_ask(commentator, genres=("dream pop", "techno")))
+
+
+def test_no_genre_and_only_unknown_genres_are_the_same_model_without_genre(commentator: Commentator) -> None:
+    without = _ask(commentator, genres=())
+    unknown = _ask(commentator, genres=("zydeco", ""))
+    assert without.genres_used == unknown.genres_used == ()
+    assert _texts(without) == _texts(unknown)
+    assert _texts(without) != _texts(_ask(commentator))
+
+
+def test_an_answer_says_which_model_gave_it_and_topics_that_sum_to_one(commentator: Commentator) -> None:
+    answer = _ask(commentator, num_samples=8)
+    assert (answer.model.name, answer.model.version) == ("lcgan", "1")
+    assert answer.timings.decode_ms > 0
+    for sample in answer.samples:
+        assert sum(sample.topics) == pytest.approx(1, abs=1e-5)
+        assert len(sample.topics) == 3
+
+
+def test_no_requests_are_answered_by_nothing(commentator: Commentator) -> None:
+    assert commentator.answer([]) == []
