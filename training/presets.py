@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from training.errors import SettingError
+
+_POSITIVE: Final = (1, math.inf)
+_RATE: Final = (1e-9, 1e9)
 
 SOUND_SEED_WORDS: Final = (
     "sound", "vocals", "voice", "beat", "beats", "production", "guitar", "guitars", "synth", "synths", "bass", "drums",
@@ -16,6 +20,19 @@ SOUND_SEED_WORDS: Final = (
     "keys", "tempo", "chords", "instrumental", "riff",
 )  # fmt: skip
 """Words that give the sound-description topic away; the topic that weighs them most becomes the desired one."""
+
+
+def _check(settings: object, **ranges: tuple[float, float]) -> None:
+    """Hold settings to their ranges, ends included.
+
+    Raises:
+        ValueError: naming the setting, its value and its range.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            bounds = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+            raise ValueError(f"{name} must be {bounds}, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +48,14 @@ class TopicSettings:
     """A word in a larger share of sentences is left out."""
     max_sentences: int = 60_000
     """More are sampled down."""
+    selection_sentences: int = 10_000
+    """Sentences on which the candidates are tried."""
     seed_words: tuple[str, ...] = SOUND_SEED_WORDS
+
+    def __post_init__(self) -> None:
+        if not self.candidates or min(self.candidates) < 2:
+            raise ValueError(f"candidates must be numbers of topics from 2 on, got {self.candidates}")
+        _check(self, passes=_POSITIVE, min_sentences=_POSITIVE, max_share=(1e-3, 1), max_sentences=_POSITIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +85,12 @@ class CvaeSettings:
     warm_up: float = 0.3
     """Share of the training over which the KL weight rises from 0 to 1."""
 
+    def __post_init__(self) -> None:
+        positive = ("min_count", "max_vocabulary", "embedding_size", "hidden_size", "z_size", "genre_size", "epochs")
+        _check(self, batch_size=_POSITIVE, **dict.fromkeys(positive, _POSITIVE))
+        _check(self, learning_rate=_RATE, clip=_RATE, free_nats=(0, math.inf), warm_up=(0, 1))
+        _check(self, dropout=(0, 0.95), word_dropout=(0, 1), genre_dropout=(0, 1))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LcganSettings:
@@ -82,6 +112,13 @@ class LcganSettings:
     gradient_penalty: float = 10.0
     evaluation_samples: int = 1_000
 
+    def __post_init__(self) -> None:
+        # A tenth of the samples is held out to judge the predictor by.
+        _check(self, num_samples=(20, math.inf), learning_rate=_RATE)
+        positive = ("hidden_size", "num_layers", "predictor_epochs", "steps", "critic_steps", "batch_size")
+        _check(self, evaluation_samples=_POSITIVE, **dict.fromkeys(positive, _POSITIVE))
+        _check(self, **dict.fromkeys(("topic_weight", "distance_weight", "gradient_penalty"), (0, math.inf)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
@@ -92,6 +129,9 @@ class TrainSettings:
     topics: TopicSettings = field(default_factory=TopicSettings)
     cvae: CvaeSettings = field(default_factory=CvaeSettings)
     lcgan: LcganSettings = field(default_factory=LcganSettings)
+
+    def __post_init__(self) -> None:
+        _check(self, seed=(0, 2**31 - 1))
 
     def with_overrides(self, assignments: Sequence[str]) -> TrainSettings:
         """Apply `stage.name=value` assignments, as `--set` takes them.
@@ -126,7 +166,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
     # Real posts: longer, larger, usually under a --budget.
     "reference": TrainSettings(
         preset="reference",
-        topics=TopicSettings(candidates=(4, 6, 8, 12), passes=10, min_sentences=20),
+        topics=TopicSettings(candidates=(4, 6, 8, 12), passes=5, min_sentences=20),
         cvae=CvaeSettings(
             min_count=3, embedding_size=256, hidden_size=384, epochs=8, batch_size=128, genre_size=32, dropout=0.3
         ),
@@ -176,9 +216,12 @@ def _override(settings: TrainSettings, assignment: str) -> TrainSettings:
     if name not in scalars:
         raise SettingError(f"there is no setting {path!r}; settings here are {', '.join(scalars)}")
     changes: dict[str, Any] = {name: _converted(path, text, current[name])}
-    if dot:
-        changes = {stage: replace(owner, **changes)}
-    return replace(settings, **changes)
+    try:
+        if dot:
+            changes = {stage: replace(owner, **changes)}
+        return replace(settings, **changes)
+    except ValueError as cause:
+        raise SettingError(f"{assignment}: {cause}") from cause
 
 
 def _converted(path: str, text: str, current: Any) -> Any:

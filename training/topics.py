@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from training.progress import Progress
 
 _LETTER = re.compile(r"[^\W\d_]{2,}")
 
+ItemT = TypeVar("ItemT")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedTopics:
@@ -26,7 +29,7 @@ class FittedTopics:
 
     model: TopicModel
     coherence: Mapping[int, float]
-    """c_npmi of each number of topics that was tried."""
+    """c_npmi of each number of topics that was tried, on the sentences that it was tried on."""
     top_words: tuple[tuple[str, ...], ...]
     """The ten heaviest words of each topic, heaviest first."""
 
@@ -52,16 +55,22 @@ def fit_topics(texts: Sequence[str], settings: TopicSettings, *, seed: int, prog
             f"{len(sample)} sentences hold only {len(dictionary)} words in at least {settings.min_sentences} of them: "
             f"too few for {max(settings.candidates)} topics; give more posts, or lower topics.min_sentences"
         )
-    bags = [dictionary.doc2bow(document) for document in documents]
+    # The number of topics shows on a part of the sentences already; only the best number is worth all of them.
+    part = _sampled(documents, settings.selection_sentences, seed)
+    part_bags = [dictionary.doc2bow(document) for document in part]
     fitted: dict[int, LdaModel] = {}
     coherence: dict[int, float] = {}
     for number, num_topics in enumerate(settings.candidates):
-        progress(number, len(settings.candidates), f"{num_topics} topics")
-        fitted[num_topics] = _fit(bags, dictionary, num_topics, settings, seed)
-        coherence[num_topics] = _coherence(fitted[num_topics], bags, documents, dictionary)
+        progress(number, len(settings.candidates) + 1, f"trying {num_topics} topics")
+        fitted[num_topics] = _fit(part_bags, dictionary, num_topics, settings, seed)
+        coherence[num_topics] = _coherence(fitted[num_topics], part_bags, part, dictionary)
     best = max(coherence, key=lambda num_topics: coherence[num_topics])
+    progress(len(settings.candidates), len(settings.candidates) + 1, f"fitting {best} topics")
+    lda = fitted[best]
+    if len(part) < len(documents):
+        lda = _fit([dictionary.doc2bow(document) for document in documents], dictionary, best, settings, seed)
     progress(1, 1, f"{best} topics, coherence {coherence[best]:.3f}")
-    return _described(fitted[best], dictionary, coherence, settings.seed_words)
+    return _described(lda, dictionary, coherence, settings.seed_words)
 
 
 def _fit(
@@ -128,7 +137,7 @@ def _is_content(word: str) -> bool:
     return word not in STOPWORDS and _LETTER.search(word) is not None
 
 
-def _sampled(texts: Sequence[str], most: int, seed: int) -> Sequence[str]:
+def _sampled(texts: Sequence[ItemT], most: int, seed: int) -> Sequence[ItemT]:
     if len(texts) <= most:
         return texts
     chosen = np.random.default_rng(seed).choice(len(texts), size=most, replace=False)
