@@ -27,11 +27,16 @@ PID_FILE = "jvm.pid"
 """In FOLDER: the process id of the command."""
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_REAP_S = 2.0
 
 
 def main(grace_s: float, folder: str, command: list[str]) -> int:
     """Run the command to its end; returns its exit status, or 128 + the signal that ended it."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is not None:
+        # What the command leaves behind becomes ours to reap: process 1 of a container often reaps nothing.
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     pid = os.fork()
     if pid == 0:
         try:
@@ -46,22 +51,35 @@ def main(grace_s: float, folder: str, command: list[str]) -> int:
     pid_file.with_suffix(".tmp").write_text(str(pid))
     pid_file.with_suffix(".tmp").replace(pid_file)
     signal.signal(signal.SIGTERM, lambda *_: _signal(pid, signal.SIGTERM))
-    threading.Thread(target=_end_with_owner, args=(pid, grace_s), daemon=True).start()
+    ended = threading.Event()
+    threading.Thread(target=_end_with_owner, args=(pid, grace_s, ended), daemon=True).start()
     # The group's name stays taken until the command is reaped, so this cannot hit somebody else's group.
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+    ended.set()
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    _reap()
     shutil.rmtree(folder, ignore_errors=True)
     return status if status >= 0 else 128 - status
 
 
-def _end_with_owner(pid: int, grace_s: float) -> None:
+def _end_with_owner(pid: int, grace_s: float, ended: threading.Event) -> None:
     while os.read(0, 4096):
         pass
-    _signal(pid, signal.SIGTERM)
-    time.sleep(grace_s)
-    _signal(pid, signal.SIGKILL)
+    if not ended.is_set():
+        _signal(pid, signal.SIGTERM)
+    if not ended.wait(grace_s):
+        _signal(pid, signal.SIGKILL)
+
+
+def _reap() -> None:
+    """Wait for what was killed, so that nothing is left of it when we end."""
+    deadline = time.monotonic() + _REAP_S
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

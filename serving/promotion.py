@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from serving.client import CommentaryClient, CommentaryError, UnavailableError, UnknownModelError
+from serving.client import CommentaryClient, CommentaryError, DeadlineError, UnavailableError, UnknownModelError
 from serving.errors import ServingError
 
 _POLL_S: Final = 0.2
@@ -41,11 +41,14 @@ def wait_for_champion(
             (live,) = client.describe(model, timeout_s=2.0)
         except (UnavailableError, UnknownModelError):
             return False
+        except DeadlineError:  # a busy machine; there is time for another look
+            pass
         except CommentaryError as fault:
             raise NotSwitchedError(f"the gateway could not be asked: {fault}") from fault
-        if live.champion == version:
-            return True
-        answering = f"version {live.champion}" if live.champion else "nothing"
+        else:
+            if live.champion == version:
+                return True
+            answering = f"version {live.champion}" if live.champion else "nothing"
         reason = refusal()
         if reason:
             raise NotSwitchedError(f"{model} {version} was refused, {answering} still answers: {reason}")

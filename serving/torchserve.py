@@ -54,8 +54,9 @@ class TorchServeSettings:
     job_queue_size: int = 1024
     """Requests that TorchServe holds per version. The gateway bounds what it sends, so this is never the limit."""
     start_timeout_s: float = 60.0
-    stop_grace_s: float = 5.0
-    """Between SIGTERM and SIGKILL."""
+    stop_grace_s: float = 1.0
+    """Between SIGTERM and SIGKILL. Short: the gateway has drained by then, the JVM keeps nothing that matters, and left
+    to itself it takes seconds to wait for nothing."""
     restart_backoff_s: tuple[float, float] = (0.2, 10.0)
     """Pause before the first restart, and the longest; doubles while restarts keep failing."""
 

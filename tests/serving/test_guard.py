@@ -47,7 +47,7 @@ def test_closing_the_pipe_ends_the_command_and_what_it_started(tmp_path: Path, p
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(5) == status
-    assert_gone(members)
+    assert_gone(members, timeout_s=0)  # not even as zombies
     assert not folder.exists()
 
 
