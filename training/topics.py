@@ -92,7 +92,7 @@ def _fit(
 
 
 def _coherence(
-    model: LdaModel, bags: list[list[tuple[int, int]]], documents: list[list[str]], dictionary: Dictionary
+    model: LdaModel, bags: list[list[tuple[int, int]]], documents: Sequence[list[str]], dictionary: Dictionary
 ) -> float:
     # c_npmi over the same sentences; one process, since the parent may hold threads that do not survive a fork.
     measure = CoherenceModel(

@@ -22,12 +22,14 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
 import handlers
+from handlers.bundle import MODEL_CARD
 from handlers.contract import CommentaryRequest
 from training.errors import TrackingError
 from training.tracker import RegisteredVersion, Run, archive_tags
 
 EXPERIMENT: Final = "deephypebot"
 CHAMPION: Final = "champion"
+PREVIOUS: Final = "previous"
 _HANDLERS: Final = Path(handlers.__file__).parent
 _MODEL_CODE: Final = Path(__file__).with_name("pyfunc_model.py")
 _DEFAULTS: Final = CommentaryRequest(genres=())
@@ -164,7 +166,12 @@ class MlflowTracker:
         if not self._client.search_registered_models(f"name = '{name}'"):
             self._client.create_registered_model(name)
         created = self._client.create_model_version(
-            name, logged.model_uri, run_id=run_id, model_id=logged.model_id, tags=dict(tags)
+            name,
+            logged.model_uri,
+            run_id=run_id,
+            model_id=logged.model_id,
+            tags=dict(tags),
+            description=(bundle / MODEL_CARD).read_text(encoding="utf-8"),
         )
         return RegisteredVersion(name=name, version=str(created.version), run_id=run_id)
 
@@ -180,6 +187,10 @@ class MlflowTracker:
         """See `Tracker.set_champion`."""
         if only_first and CHAMPION in self._client.get_registered_model(version.name).aliases:
             return False
+        before = self._client.get_registered_model(version.name).aliases.get(CHAMPION)
+        if before is not None and str(before) != version.version:
+            # What `deephypebot models rollback` goes back to; written first, so that no version it needs is bare.
+            self._client.set_registered_model_alias(version.name, PREVIOUS, str(before))
         self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
         return True
 
