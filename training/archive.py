@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -68,7 +69,7 @@ def build_archive(bundle: Path, out: Path, *, version: str, batching: BatchSetti
         ArchiveBuildError: torch-model-archiver failed, or what it built lacks a part.
         OutputError: the folder `out` cannot be written to.
     """
-    config = BundleConfig.from_json((bundle / ARCHIVE_CONFIG).read_text(encoding="utf-8"))
+    config = Bundle.load(bundle).config
     with tempfile.TemporaryDirectory(prefix="deephypebot-archive-") as scratch:
         stage = Path(scratch) / "stage"
         _stage(bundle, stage, config, version, batching or BatchSettings())
@@ -85,12 +86,16 @@ def load_archive(archive: Path, directory: Path) -> Bundle:
     """Unpack an archive's model into a folder and read it, without running any of the archive's code.
 
     Raises:
-        ArchiveBuildError: the file is no archive of ours.
+        ArchiveBuildError: the file is no archive of ours, or a damaged one.
+        BundleError: its files do not make a model.
     """
     _check(archive)
-    with zipfile.ZipFile(archive) as opened:
-        for name in FILES:
-            opened.extract(name, directory)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in FILES:
+                opened.extract(name, directory)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as cause:
+        raise ArchiveBuildError(f"{archive} is damaged: {cause}") from cause
     return Bundle.load(directory)
 
 
@@ -106,7 +111,9 @@ def _stage(bundle: Path, stage: Path, config: BundleConfig, version: str, batchi
     for name in FILES:
         shutil.copyfile(bundle / name, stage / name)
     document = {**json.loads(config.to_json()), "version": version}
-    (stage / ARCHIVE_CONFIG).write_text(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    (stage / ARCHIVE_CONFIG).write_text(
+        json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     shutil.copytree(_HANDLERS, stage / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
     (stage.parent / _MODEL_CONFIG).write_text(batching.to_yaml())
 

@@ -5,6 +5,7 @@ Shapes: N sentences, B rows, T steps, G genres.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -88,13 +89,15 @@ class EncodedSentences:
         )
 
     def bucketed(self, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-        """Every sentence once, in batches of like lengths, in random order: the indices of each batch."""
+        """Every sentence once, in batches of like lengths, in random order: the indices of each batch.
+
+        No batch holds a lone sentence if `batch_size` is at least 3 and there are two sentences.
+        """
         # The noise lets sentences meet different neighbours in every epoch and costs under a step of padding.
         keys = self.lengths_N + generator.random(len(self)) * 0.99
         order = np.argsort(keys, kind="stable")
-        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        if len(batches) > 1 and len(batches[-1]) == 1:
-            # Statistics over a batch need two rows at least.
-            batches[-2:] = [np.concatenate(batches[-2:])]
+        # Of even sizes: statistics over a batch need two rows, and a last batch may be a lone one.
+        batches = np.array_split(order, max(1, math.ceil(len(order) / batch_size)))
         for number in generator.permutation(len(batches)):
-            yield batches[number]
+            if len(batches[number]):
+                yield batches[number]

@@ -49,25 +49,23 @@ def train(
 
         deephypebot train workspace/corpus --preset demo --set lcgan.distance_weight=0.3
     """
-    import dataclasses
-
     from rich.console import Console
 
     from training.console import stage_bars, stages_table, versions_table
     from training.corpus import load_corpus
-    from training.options import default_tracking_uri, make_tracker, seconds
+    from training.options import default_tracking_uri, make_tracker, seconds, usable_device
     from training.pipeline import Training, TrainPlan
     from training.presets import preset as find_preset
 
-    chosen = find_preset(preset).with_overrides([each for each in settings or [] if each])
-    if seed is not None:
-        chosen = dataclasses.replace(chosen, seed=seed)
+    seed_setting = "" if seed is None else f"seed={seed}"
+    # `mlflow run` passes an empty text for a parameter that was not given.
+    chosen = find_preset(preset).with_overrides([each for each in (*(settings or []), seed_setting) if each])
     console = Console()
     plan = TrainPlan(
         workspace=workspace,
         model_store=model_store,
         budget_s=seconds(budget) if budget else None,
-        device=device,
+        device=usable_device(device),
         champion=champion,
         resume=resume,
     )

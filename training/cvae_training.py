@@ -6,7 +6,9 @@ checkpoint takes the same steps as one that was not.
 
 from __future__ import annotations
 
+import io
 import math
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from torch import Tensor
 from handlers.decoder import DecoderConfig
 from training.batches import Batch, EncodedSentences
 from training.cvae import Cvae, Posterior
+from training.errors import CheckpointError, NotLearnedError
 from training.files import atomic_path
 from training.presets import CvaeSettings
 from training.progress import Progress
@@ -73,6 +76,11 @@ def train_cvae(
         budget_s: seconds after which the schedule should have ended; None for no limit.
         device: where to train.
         clock: seconds, monotonic.
+
+    Raises:
+        CheckpointError: the checkpoint that is there cannot be read.
+        NotLearnedError: the loss has become infinite or no number.
+        OutputError: the checkpoint cannot be written.
     """
     started = clock()
     torch.manual_seed(seed)
@@ -102,6 +110,11 @@ def train_cvae(
                 run.log_metrics(figures, step=done)
             progress(share, 1.0, f"epoch {epoch + 1}, {figures['train.nats_per_token']:.2f} nats/token")
         scores = score_cvae(model, valid, batch_size=settings.batch_size, device=device)
+        if not math.isfinite(scores.elbo):
+            raise NotLearnedError(
+                f"the CVAE's loss is no number any more after epoch {epoch + 1}; lower cvae.learning_rate "
+                f"({settings.learning_rate:g})"
+            )
         run.log_metrics(scores.metrics("valid"), step=done)
         _save_checkpoint(checkpoint, model, optimizer, epoch + 1, spent())
         if _share_done(done, total, spent(), budget_s) >= 1:
@@ -185,15 +198,23 @@ def _save_checkpoint(path: Path, model: Cvae, optimizer: torch.optim.Optimizer, 
         "epochs_done": epochs_done,
         "spent": spent,
     }
+    # In memory first: torch.save itself turns a full disk into an error that does not say so.
+    packed = io.BytesIO()
+    torch.save(state, packed)
     with atomic_path(path) as partial:
-        torch.save(state, partial)
+        partial.write_bytes(packed.getbuffer())
 
 
 def _resume(path: Path, model: Cvae, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
     """Epochs and seconds already spent; 0 and 0 without a checkpoint."""
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epochs_done"]), float(state["spent"])
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["epochs_done"]), float(state["spent"])
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as cause:
+        raise CheckpointError(
+            f"the checkpoint {path} cannot be read ({type(cause).__name__}); remove it, or train with --no-resume"
+        ) from cause

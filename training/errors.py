@@ -6,6 +6,7 @@ TrainingError
 ├── CorpusError                 a corpus cannot be built or is none
 │   └── NoUsableSentenceError   nothing is left after cleaning
 ├── OutputError                 a file cannot be written
+├── CheckpointError             what an interrupted training left cannot be read
 ├── NotLearnedError             a stage is no better than a constant
 ├── TrackingError               MLflow cannot be reached or opened
 └── ArchiveBuildError           torch-model-archiver failed, or what it built does not hold
@@ -40,6 +41,10 @@ class TrackingError(TrainingError):
 
 class OutputError(TrainingError):
     """A file cannot be written; nothing half-written is left."""
+
+
+class CheckpointError(TrainingError):
+    """What an interrupted training left cannot be read."""
 
 
 class NotLearnedError(TrainingError):

@@ -37,6 +37,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """A temporary sibling folder that takes the folder's place when the block ends well, else it is removed.
 
+    Until the new folder is whole and in its place, the old one is kept.
+
     Raises:
         OutputError: the parent folder cannot be written to, or the disk is full.
     """
@@ -46,11 +48,23 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.chmod(0o755)
-            if path.exists():
-                shutil.rmtree(path)
-            partial.replace(path)
+            _exchange(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Put a folder in the place of another, which is removed last, and put back if anything comes between."""
+    holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    aside = holder / path.name
+    try:
+        if path.exists():
+            path.replace(aside)
+        new.replace(path)
+    finally:
+        if aside.exists() and not path.exists():
+            aside.replace(path)
+        shutil.rmtree(holder, ignore_errors=True)
 
 
 @contextmanager
@@ -59,6 +73,17 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as cause:
         raise OutputError(f"{path} cannot be written: {cause.strerror or cause}") from cause
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder with those above it, if it is not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with _explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def write_json(path: Path, document: Any) -> None:

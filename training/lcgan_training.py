@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ from training.lcgan import Discriminator, TopicPredictor
 from training.presets import LcganSettings
 from training.progress import Progress
 from training.tracker import Run
+
+_LEAST_EXPLAINED: Final = 0.03
+"""On labels of pure noise, the best of a dozen epochs was seen to explain up to .02 by luck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,8 @@ def train_predictor(
     """Fit the topic predictor and hold it against a constant on a tenth of the labels.
 
     Raises:
-        NotLearnedError: it is no better than the constant: z says nothing about the topic of what is decoded from it.
+        NotLearnedError: it is hardly better than the constant: z says next to nothing about the topic of what is
+            decoded from it.
     """
     torch.manual_seed(seed)
     held = max(1, len(data) // 10)
@@ -125,9 +130,10 @@ def train_predictor(
             best, best_state = scores.predictor, {key: value.clone() for key, value in predictor.state_dict().items()}
     predictor.load_state_dict(best_state)
     final = _score_predictor(predictor, data, held)
-    if final.predictor >= final.constant:
+    # The best epoch was picked by these same labels, so a little better than a constant may be luck.
+    if not final.explained > _LEAST_EXPLAINED:
         raise NotLearnedError(
-            f"the topic predictor ({final.predictor:.3f} nats on held-out samples) does not beat a constant "
+            f"the topic predictor ({final.predictor:.3f} nats on held-out samples) hardly beats a constant "
             f"({final.constant:.3f}): the decoder's topics do not depend on z. Train the CVAE longer, raise "
             "cvae.mu_scale, or give more lcgan.num_samples"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from training.errors import SettingError
+from training.files import make_folder
 from training.tracker import NullTracker, Tracker
 
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -28,6 +29,22 @@ def seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
+def usable_device(name: str) -> str:
+    """A device's name, tried out.
+
+    Raises:
+        SettingError: this machine or this torch does not have it.
+    """
+    import torch  # noqa: PLC0415 - the other options do not need it
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as cause:  # the second when torch was built without CUDA
+        reason = str(cause).partition("\n")[0]
+        raise SettingError(f"--device {name} cannot be used here ({reason}); cpu always can") from cause
+    return name
+
+
 def default_tracking_uri(workspace: Path) -> str:
     """MLFLOW_TRACKING_URI, else the workspace's own SQLite database."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
@@ -38,10 +55,11 @@ def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:
 
     Raises:
         TrackingError: the address cannot be used.
+        OutputError: the workspace cannot be made.
     """
     if tracking_uri == "none":
         return NullTracker()
     from training.tracking import MlflowTracker  # noqa: PLC0415 - hosts without MLflow train with `none`
 
-    workspace.mkdir(parents=True, exist_ok=True)
+    make_folder(workspace)
     return MlflowTracker(tracking_uri, artifacts=workspace / "mlartifacts")

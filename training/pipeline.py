@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from handlers.bundle import Bundle, bundle_sha256
 from handlers.decoder import DecoderConfig
@@ -316,13 +316,13 @@ class Training:
 def _save_cvae(model: Cvae, directory: Path) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(directory / _CVAE_FILE) as partial:
-        save_file(tensors, partial)
+        partial.write_bytes(save(tensors))
 
 
 def _save_topics(model: TopicModel, directory: Path) -> None:
     tensors: dict[str, torch.Tensor] = {"alpha": model.alpha_K, "exp_elog_beta": model.exp_elog_beta_KW.contiguous()}
     with atomic_path(directory / "topics.safetensors") as partial:
-        save_file(tensors, partial)
+        partial.write_bytes(save(tensors))
     write_json(directory / "topics.json", {"words": model.words, "names": model.names, "desired": model.desired})
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from training.files import atomic_path
+
 _WANTED = "#b3446c"
 _OTHER = "#4a6fa5"
 
@@ -16,7 +18,8 @@ def _save(figure: Figure, path: Path) -> None:
     # Straight on a canvas: pyplot keeps global state and looks for a screen.
     FigureCanvasAgg(figure)
     figure.tight_layout()
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
 
 
 def plot_curves(points: Mapping[str, Sequence[tuple[int, float]]], path: Path, *, title: str, ylabel: str) -> None:
@@ -29,7 +32,9 @@ def plot_curves(points: Mapping[str, Sequence[tuple[int, float]]], path: Path, *
             axes.plot(steps, values, label=name, marker="o" if len(curve) < 20 else None, linewidth=1.4)
     axes.set(title=title, xlabel="step", ylabel=ylabel)
     axes.grid(alpha=0.3)
-    axes.legend()
+    # A training of a few steps has logged no point, and a legend of nothing is a warning.
+    if axes.lines:
+        axes.legend()
     _save(figure, path)
 
 

@@ -55,7 +55,8 @@ class TopicSettings:
     def __post_init__(self) -> None:
         if not self.candidates or min(self.candidates) < 2:
             raise ValueError(f"candidates must be numbers of topics from 2 on, got {self.candidates}")
-        _check(self, passes=_POSITIVE, min_sentences=_POSITIVE, max_share=(1e-3, 1), max_sentences=_POSITIVE)
+        _check(self, passes=_POSITIVE, min_sentences=_POSITIVE, max_share=(1e-3, 1))
+        _check(self, max_sentences=_POSITIVE, selection_sentences=_POSITIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +88,9 @@ class CvaeSettings:
 
     def __post_init__(self) -> None:
         positive = ("min_count", "max_vocabulary", "embedding_size", "hidden_size", "z_size", "genre_size", "epochs")
-        _check(self, batch_size=_POSITIVE, **dict.fromkeys(positive, _POSITIVE))
-        _check(self, learning_rate=_RATE, clip=_RATE, free_nats=(0, math.inf), warm_up=(0, 1))
+        # Batches of two would leave a lone sentence in the last one, whose mean cannot be normalised.
+        _check(self, batch_size=(3, math.inf), **dict.fromkeys(positive, _POSITIVE))
+        _check(self, learning_rate=_RATE, clip=_RATE, mu_scale=(0, 100), free_nats=(0, math.inf), warm_up=(0, 1))
         _check(self, dropout=(0, 0.95), word_dropout=(0, 1), genre_dropout=(0, 1))
 
 

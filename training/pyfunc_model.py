@@ -5,6 +5,7 @@ MLflow runs this file when somebody calls `mlflow.pyfunc.load_model("models:/lcg
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class CommentaryModel(PythonModel):
         if settings.get("seed", -1) < 0:
             settings.pop("seed", None)
         requests = [
-            CommentaryRequest.from_mapping({**row, **settings, "genres": list(row["genres"])})
+            CommentaryRequest.from_mapping({**_given(row), **settings, "genres": list(row["genres"])})
             for row in model_input.to_dict(orient="records")
         ]
         rows = [
@@ -57,6 +58,11 @@ class CommentaryModel(PythonModel):
             for sample in answer.samples
         ]
         return pd.DataFrame(rows)
+
+
+def _given(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The names that a row has: a table fills the gaps of a column with None or NaN."""
+    return {name: value for name, value in row.items() if isinstance(value, str)}
 
 
 set_model(CommentaryModel())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from training.files import read_json, write_json
+from training.files import make_folder, read_json, write_json
 
 _DONE: Final = "done.json"
 _RUN: Final = "run.json"
@@ -30,10 +30,12 @@ class Stage:
 
     @property
     def directory(self) -> Path:
-        """Where the stage keeps its files; made when first asked for."""
-        path = self.root / f"{self.name}-{self.key}"
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        """Where the stage keeps its files; made when first asked for.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        return make_folder(self.root / f"{self.name}-{self.key}")
 
     def result(self) -> dict[str, Any] | None:
         """What `finish` recorded, or None while the stage is not done."""
