@@ -69,8 +69,9 @@ def train(
         champion=champion,
         resume=resume,
     )
-    loaded = load_corpus(corpus)
-    tracker = make_tracker(tracking_uri or default_tracking_uri(workspace), workspace)
+    with console.status("reading the corpus, opening MLflow"):
+        loaded = load_corpus(corpus)
+        tracker = make_tracker(tracking_uri or default_tracking_uri(workspace), workspace)
     with stage_bars(console) as bars:
         report = Training(corpus=loaded, settings=chosen, plan=plan, tracker=tracker, watch=bars.watch).run()
     console.print(stages_table(report.stages))

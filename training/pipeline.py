@@ -280,7 +280,7 @@ class Training:
     def _publish(self, name: str, stage: Stage, tags: Mapping[str, str]) -> Published:
         publisher = Publisher(tracker=self.tracker, model_store=self.plan.model_store, champion=self.plan.champion)
         lineage = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, **tags}
-        return publisher.publish(name, stage, tags=lineage)
+        return publisher.publish(name, stage, tags=lineage, watch=self.watch)
 
     def _export(self, stage: Stage, bundle: Bundle, run: Run, metrics: Mapping[str, float]) -> None:
         samples = unselected_samples(bundle, seed=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from training.archive import Archive, build_archive, file_sha256
 from training.files import atomic_path, read_json, write_json
+from training.progress import Progress
 from training.stages import Stage
 from training.tracker import RegisteredVersion, Tracker
 
@@ -42,14 +43,22 @@ class Publisher:
     champion: bool
     """Make every version the champion; otherwise only the first of its name becomes one."""
 
-    def publish(self, name: str, stage: Stage, *, tags: Mapping[str, str]) -> Published:
+    def publish(
+        self, name: str, stage: Stage, *, tags: Mapping[str, str], watch: Callable[[str], Progress]
+    ) -> Published:
         """Publish a stage's bundle, or find that it has been published to the same tracking server before.
 
         The alias comes last: a version that answers requests always has its archive.
+
+        Args:
+            name: of the registered model.
+            stage: whose bundle to publish.
+            tags: of the version.
+            watch: gives the progress to tell, if there is something to do.
         """
         published = self._recorded(stage)
         if published is None:
-            version, archive = self._register(name, stage, tags)
+            version, archive = self._register(name, stage, tags, watch(f"register {name}"))
             published = Published(
                 **_identity(version),
                 archive=str(archive.path),
@@ -75,12 +84,18 @@ class Publisher:
         whole = Path(record.archive).exists() and file_sha256(Path(record.archive)) == record.archive_sha256
         return record if known and whole else None
 
-    def _register(self, name: str, stage: Stage, tags: Mapping[str, str]) -> tuple[RegisteredVersion, Archive]:
+    def _register(
+        self, name: str, stage: Stage, tags: Mapping[str, str], progress: Progress
+    ) -> tuple[RegisteredVersion, Archive]:
         bundle = stage.directory / "bundle"
+        progress(0, 3, "logging the model")
         version = self.tracker.register(stage.run_id(), name, bundle, tags=tags)
+        progress(1, 3, f"packing version {version.version}")
         # The stage keeps an archive of its own: the model store may be emptied at any time.
         archive = build_archive(bundle, stage.directory, version=version.version)
+        progress(2, 3, "storing the archive")
         self.tracker.attach_archive(version, archive.path, archive.sha256)
+        progress(3, 3, f"version {version.version}")
         return version, archive
 
     def _put_in_store(self, source: Path, target: Path, sha256: str) -> None:
