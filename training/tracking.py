@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
+from sqlalchemy.exc import SQLAlchemyError
 
 import handlers
 from handlers.bundle import MODEL_CARD
@@ -117,8 +118,10 @@ class MlflowTracker:
             mlflow.set_tracking_uri(tracking_uri)
             self._client = MlflowClient(tracking_uri)
             self._experiment_id = self._experiment(None if artifacts is None else artifacts.absolute().as_uri())
-        except MlflowException as cause:
-            raise TrackingError(f"MLflow at {tracking_uri} cannot be used: {cause}") from cause
+        except (MlflowException, SQLAlchemyError, ImportError) as cause:
+            # A database's own errors and a missing driver come through MLflow as they are, some many lines long.
+            reason = str(cause).partition("\n")[0]
+            raise TrackingError(f"MLflow at {tracking_uri} cannot be used: {reason}") from cause
         self._uri = tracking_uri
         # `mlflow run` has made a run for the whole command, and ends it itself.
         self._project_run_id = os.environ.get("MLFLOW_RUN_ID", "")

@@ -66,6 +66,7 @@ def test_log_probabilities_are_those_of_a_loop_over_sentences_and_words(model: C
     assert len(log_prob_P) == batch.num_tokens
 
 
+@torch.no_grad()
 def test_normalised_means_have_the_asked_spread_in_every_dimension(sample_corpus: SampleCorpus) -> None:
     torch.manual_seed(0)
     model = Cvae(sample_corpus.config(), mu_scale=0.6).train()
