@@ -14,7 +14,7 @@ import pytest
 
 from handlers.contract import CommentaryRequest
 from loadtest.runner import Load, run_headless
-from serving.client import CommentaryClient, InvalidRequestError, UnknownModelError
+from serving.client import CommentaryClient, UnknownModelError
 from tests.integration.conftest import DemoRun
 from tests.integration.support import Place, run, serving
 from tests.serving.support import ServiceProcess
@@ -81,10 +81,12 @@ def test_an_unknown_genre_is_answered_and_listed(client: CommentaryClient) -> No
     assert len(answer.samples) == 5
 
 
-def test_a_version_that_is_not_live_and_a_wrong_request_are_the_clients_fault(client: CommentaryClient) -> None:
+def test_a_version_or_model_that_is_not_live_is_the_clients_fault_and_the_live_ones_are_listed(
+    client: CommentaryClient,
+) -> None:
     with pytest.raises(UnknownModelError, match="99"):
         client.generate(CommentaryRequest(genres=()), version="99")
-    with pytest.raises(InvalidRequestError, match="model"):
+    with pytest.raises(UnknownModelError, match="lcgan, cvae"):
         client.generate(CommentaryRequest(genres=()), model="../cvae")
 
 
