@@ -28,6 +28,8 @@ LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 
 _PATIENCE_S: Final = 60.0
 """Seconds beyond the run's own length that locust may take to start its processes and to write its files."""
+_REAPING_S: Final = 5.0
+"""Seconds that killed processes get to be gone; where nobody collects orphans they stay, dead, for ever."""
 _LOG_LINES: Final = 15
 
 
@@ -172,7 +174,21 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         # The child leads its own group; when it is gone, its workers are what may be left there.
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            _wait_until_empty(child.pid)
         child.wait()
+
+
+def _wait_until_empty(group: int) -> None:
+    """Workers whose parent is gone are nobody's to wait for, and a killed process takes a moment to end.
+
+    Raises:
+        ProcessLookupError: there is nobody left.
+    """
+    end = time.monotonic() + _REAPING_S
+    while time.monotonic() < end:
+        os.killpg(group, 0)
+        time.sleep(0.02)
 
 
 def _check(returncode: int, directory: Path) -> None:

@@ -26,6 +26,8 @@ def prepare(environment: Any, runner: Any, **_: Any) -> None:
     # Here and not at import: with --processes the workers are forked after the import, and gRPC's threads do not
     # survive a fork. No channel exists yet.
     init_gevent()
+    # Let gevent's loop look at the clock: it would count the time of the imports as part of the run.
+    time.sleep(0.01)
     is_worker = isinstance(runner, WorkerRunner)
     _choose_users(environment, is_worker=is_worker)
     tally = Tally(environment)
@@ -69,7 +71,11 @@ def _report_at_the_end(environment: Any, tally: Tally) -> None:
     def finish_csv(**_: Any) -> None:
         # Locust writes its CSV files once a second and not at the end: stop, and let it write once more.
         environment.runner.quit()
-        time.sleep(CSV_STATS_INTERVAL_SEC + 0.2)
+        end = time.monotonic() + 1.5 * CSV_STATS_INTERVAL_SEC
+        while time.monotonic() < end:
+            time.sleep(
+                0.1
+            )  # one long sleep may end early: gevent counts it from when its loop last looked at the clock
 
     def show(**_: Any) -> None:
         samples_per_s, tokens_per_s = tally.per_second()
