@@ -118,7 +118,7 @@ class MlflowTracker:
             mlflow.set_tracking_uri(tracking_uri)
             self._client = MlflowClient(tracking_uri)
             self._experiment_id = self._experiment(None if artifacts is None else artifacts.absolute().as_uri())
-        except (MlflowException, SQLAlchemyError, ImportError) as cause:
+        except (MlflowException, SQLAlchemyError, ImportError, OSError) as cause:
             # A database's own errors and a missing driver come through MLflow as they are, some many lines long.
             reason = str(cause).partition("\n")[0]
             raise TrackingError(f"MLflow at {tracking_uri} cannot be used: {reason}") from cause
