@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -82,6 +83,10 @@ def main() -> None:
         if missing in _OUR_PACKAGES or entry is None:
             raise
         _fail(f"{arguments[0]} needs {missing}, which is not installed: pip install 'deephypebot[{entry.extra}]'")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"{error}; make room, and run the same command again: what is whole is kept")
     except Exception as error:
         # Whatever is not ours is a fault in the program, and its trace is wanted.
         if type(error).__module__.partition(".")[0] not in _OUR_PACKAGES:

@@ -78,7 +78,6 @@ def build_archive(bundle: Path, out: Path, *, version: str, batching: BatchSetti
         target = out / archive_name(config.model, version)
         with atomic_path(target) as partial:
             shutil.copyfile(built, partial)
-            partial.chmod(0o644)
         return Archive(path=target, sha256=file_sha256(target))
 
 

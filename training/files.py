@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,16 +17,15 @@ from training.errors import OutputError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary sibling to write a file to; it takes the file's place when the block ends well, else it is removed.
+    """A path beside the file's to write to; it takes the file's place when the block ends well, else it is removed.
 
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
     """
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        partial = Path(name)
+        # Not mkstemp: the file should have the permissions that any file of its writer's has.
+        partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
             yield partial
             partial.replace(path)

@@ -103,7 +103,6 @@ class Publisher:
             return
         with atomic_path(target) as partial:
             shutil.copyfile(source, partial)
-            partial.chmod(0o644)
 
 
 def _identity(version: RegisteredVersion) -> dict[str, str]:

@@ -11,6 +11,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Final
 
+from training.files import atomic_path
 from training.sample.feed import make_feed
 from training.sample.world import Artist, Kind, Row, Writer, make_artists
 
@@ -60,11 +61,15 @@ def make_sample(*, seed: int, num_posts: int = DEFAULT_NUM_POSTS) -> SampleWorld
 
 
 def write_sample(world: SampleWorld, directory: Path) -> None:
-    """Write posts, catalog and feed as files whose bytes depend on the world alone."""
-    directory.mkdir(parents=True, exist_ok=True)
-    _write_gzip(directory / POSTS_FILE, world.posts)
-    _write_gzip(directory / CATALOG_FILE, world.catalog)
-    (directory / FEED_FILE).write_bytes(_lines(world.feed))
+    """Write posts, catalog and feed as files whose bytes depend on the world alone.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    packed = {POSTS_FILE: _gzipped(world.posts), CATALOG_FILE: _gzipped(world.catalog), FEED_FILE: _lines(world.feed)}
+    for name, content in packed.items():
+        with atomic_path(directory / name) as partial:
+            partial.write_bytes(content)
 
 
 def _post(writer: Writer, artists: Sequence[Artist], earlier: list[Row], *, number: int, random: Random) -> Row:
@@ -99,7 +104,6 @@ def _lines(rows: Iterable[Row]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
-def _write_gzip(path: Path, rows: Iterable[Row]) -> None:
-    # Without a name and a time in its header, the file's bytes are the same wherever and whenever it is written.
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed:
-        packed.write(_lines(rows))
+def _gzipped(rows: Iterable[Row]) -> bytes:
+    # Without a time in their header, the bytes are the same whenever they are made.
+    return gzip.compress(_lines(rows), compresslevel=6, mtime=0)
