@@ -2,7 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# TorchServe's workers and torch share the cores with everything else here; threads that wait should not burn them.
+# The command does this for itself: torch's idle threads should not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help install demo test unit lint types format protos image-lint docs clean

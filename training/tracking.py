@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,9 +152,7 @@ class MlflowTracker:
     def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
         """See `Tracker.register`."""
         run_id = self._known_run(run_id, name)
-        with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
-            # MLflow asks for type hints from which it could infer a schema; the signature below is more exact.
-            warnings.filterwarnings("ignore", message=".*[Tt]ype hint", category=UserWarning)
+        with mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(_MODEL_CODE),
