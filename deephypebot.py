@@ -75,7 +75,7 @@ def main() -> None:
     # MLflow would send usage figures out, and say in many lines that there is no git on a machine without it.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    # MLflow asks for type hints, of its own classes too, from which it could infer schemas; our signature is more exact.
+    # MLflow asks for type hints (its own classes lack them) to infer schemas from; our signature is more exact.
     warnings.filterwarnings("ignore", message=".*[Tt]ype hint", category=UserWarning)
     # torch's idle threads would otherwise spin on cores that the workers, the gateway and a load test share.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
