@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.contract import MAX_SEED
@@ -47,7 +47,7 @@ def _reference(
     mass = probability[kept] / probability[kept].sum()
     before = np.concatenate(([0.0], np.cumsum(mass)[:-1]))
     nucleus = before < top_p
-    margin = np.abs(before - top_p).min()
+    margin = np.abs(before - top_p).min() if top_p < 1 else 1.0
     kept, mass = [token for token, inside in zip(kept, nucleus, strict=True) if inside], mass[nucleus]
     edges = np.cumsum(mass) / mass.sum()
     edges[-1] = 1.0
@@ -106,35 +106,32 @@ def test_seeds_of_neighbouring_requests_do_not_meet() -> None:
     assert len(set(derived)) == len(derived)
 
 
-filters = st.fixed_dictionaries(
-    {
-        "temperature": st.sampled_from([0.0, 0.3, 0.8, 1.0, 2.5]),
-        "top_k": st.sampled_from([0, 1, 3, 50, 300, 5000]),
-        "top_p": st.sampled_from([1e-6, 0.3, 0.92, 0.999, 1.0]),
-        "min_p": st.sampled_from([0.0, 0.02, 0.5, 1.0]),
-    }
-)
+FILTERS = [
+    {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    for temperature in (0.0, 0.3, 0.8, 1.0, 2.5)
+    for top_k in (0, 1, 3, 50, 300, 5000)
+    for top_p in (0.001, 0.3, 0.92, 0.999, 1.0)
+    for min_p in (0.0, 0.02, 0.5, 1.0)
+]
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    st.integers(0, 2**32 - 1),
-    st.sampled_from([5, 200, 256, 257, 900]),
-    st.sampled_from([0.1, 1.0, 4.0]),
-    st.lists(filters, min_size=4, max_size=4),
-)
-def test_every_mix_of_filters_draws_what_a_plain_float64_reference_draws(
-    seed: int, size: int, spread: float, each: list[dict[str, float]]
-) -> None:
-    random = np.random.default_rng(seed)
-    logits = (random.standard_normal((len(each), size)) * spread).astype(np.float32)
-    uniforms = random.random(len(each))
-    mixed = SamplingSettings(**{name: torch.tensor([row[name] for row in each]) for name in each[0]})
+@pytest.mark.parametrize("size", [5, 200, 256, 257, 900])
+@pytest.mark.parametrize("spread", [0.1, 1.0, 4.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_mix_of_filters_draws_what_a_plain_float64_reference_draws(size: int, spread: float, seed: int) -> None:
+    random = np.random.default_rng((size, seed))
+    logits = (random.standard_normal((len(FILTERS), size)) * spread).astype(np.float32)
+    uniforms = random.random(len(FILTERS))
+    columns = {name: torch.tensor([row[name] for row in FILTERS]) for name in FILTERS[0]}
+    mixed = SamplingSettings(**columns)
     chosen = choose_tokens(torch.from_numpy(logits), torch.from_numpy(uniforms), mixed).tolist()
-    for row, values in enumerate(each):
+    unclear = 0
+    for row, values in enumerate(FILTERS):
         token, margin = _reference(logits[row].astype(np.float64), uniforms[row], **values)  # type: ignore[arg-type]  # counts come as numbers
         # A draw nearer to an edge than float32 can tell may fall on its other side.
         assert chosen[row] == token or margin < 1e-5
+        unclear += margin < 1e-5
+    assert unclear < len(FILTERS) / 20
 
 
 @pytest.mark.parametrize("top_p", [0.5, 0.92, 1.0])

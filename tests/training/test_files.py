@@ -15,7 +15,7 @@ from training.cvae import Cvae
 from training.cvae_training import _save_checkpoint
 from training.errors import OutputError
 from training.export import save_bundle
-from training.files import atomic_directory, atomic_path, make_folder, read_json, write_json
+from training.files import _exchange, atomic_directory, atomic_path, make_folder, read_json, write_json
 from training.pipeline import _save_cvae, _save_topics
 from training.plots import plot_curves
 from training.stages import Stage
@@ -96,6 +96,15 @@ def test_the_old_content_is_back_when_the_new_one_cannot_take_its_place(tmp_path
     with pytest.raises(OutputError, match=r"target cannot be written"):
         robbed()
     assert _content(target) == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+
+
+def test_the_old_folder_is_back_when_an_exchange_fails_between_its_two_moves(tmp_path: Path) -> None:
+    with atomic_directory(tmp_path / "target") as partial:
+        _fill(partial, "old")
+    with pytest.raises(FileNotFoundError):
+        _exchange(tmp_path / "nothing", tmp_path / "target")
+    assert _content(tmp_path / "target") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 

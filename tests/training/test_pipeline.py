@@ -379,7 +379,7 @@ def _wait_for(ready: Any, process: subprocess.Popen[bytes]) -> None:
         (["{corpus}", "--device", "cuda:77"], "--device cuda:77 cannot be used here"),
         (["{empty}"], "is no corpus"),
         (["{empty}/none"], "is no corpus"),
-        (["{corpus}", "--workspace", "{empty}/file/workspace"], "workspace cannot be written"),
+        (["{corpus}", "--workspace", "{empty}/file/workspace"], "cannot be written: Not a directory"),
     ],
 )
 def test_a_wrong_call_ends_in_one_line_and_exit_code_1(
