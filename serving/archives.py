@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import yaml
 
-from handlers.contract import ARCHIVE_CONFIG
+from handlers.contract import ARCHIVE_CONFIG, archive_name
 from serving.errors import ArchiveError
 
 MANIFEST: Final = "MAR-INF/MANIFEST.json"
@@ -41,11 +41,6 @@ class ArchiveInfo:
     num_genres: int
     batch_size: int
     """Most requests that its worker takes at once."""
-
-
-def archive_name(model: str, version: str) -> str:
-    """File name of a version's archive in the model store."""
-    return f"{model}_{version}.mar"
 
 
 def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, fetch: Fetch) -> ArchiveInfo:

@@ -132,7 +132,8 @@ def archive(
     """
     from functools import partial
 
-    from serving.archives import archive_name, bring_archive
+    from handlers.contract import archive_name
+    from serving.archives import bring_archive
 
     registry = _open_registry(workspace, tracking_uri)
     version = registry.resolve(uri)

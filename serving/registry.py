@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.tracking import MlflowClient
 
-CHAMPION: Final = "champion"
-PREVIOUS: Final = "previous"
 CHALLENGER: Final = "challenger"
 LIVE_ALIASES: Final = (CHAMPION, PREVIOUS, CHALLENGER)
 SYNC_ERROR_TAG: Final = "sync_error"

@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from handlers.contract import CommentaryRequest
-from serving.archives import ArchiveInfo, archive_name, bring_archive
+from handlers.contract import CommentaryRequest, archive_name
+from serving.archives import ArchiveInfo, bring_archive
 from serving.errors import RegistryError, ServingError
 from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
 from serving.registry import LIVE_ALIASES, ModelSnapshot, RegisteredVersion, Registry

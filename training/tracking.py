@@ -23,13 +23,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import handlers
 from handlers.bundle import MODEL_CARD
-from handlers.contract import CommentaryRequest
+from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest
 from training.errors import TrackingError
 from training.tracker import RegisteredVersion, Run, archive_tags
 
 EXPERIMENT: Final = "deephypebot"
-CHAMPION: Final = "champion"
-PREVIOUS: Final = "previous"
 _HANDLERS: Final = Path(handlers.__file__).parent
 _MODEL_CODE: Final = Path(__file__).with_name("pyfunc_model.py")
 _DEFAULTS: Final = CommentaryRequest(genres=())
