@@ -135,13 +135,18 @@ def test_a_full_device_is_an_error_that_names_the_path(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["target.json"]
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file may grow beyond four kilobytes: the nearest that a test gets to a full disk."""
+    """No file may grow beyond four kilobytes: the nearest that a test gets to a full disk.
+
+    Around the writing alone, not as a fixture: the test runner's own output may be a file that is longer already.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _write_bundle(folder: Path) -> None:
@@ -165,12 +170,11 @@ def _write_plot(folder: Path) -> None:
     plot_curves({"loss": [(1, 2.0), (2, 1.0)]}, folder / "plot.png", title="loss", ylabel="nats")
 
 
-@pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("write", [_write_bundle, _write_checkpoint, _write_weights, _write_topics, _write_plot])
 def test_whatever_a_training_writes_is_whole_or_absent_and_the_error_says_why(
     tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
-    with pytest.raises(OutputError, match=os.strerror(errno.EFBIG)):
+    with pytest.raises(OutputError, match=os.strerror(errno.EFBIG)), small_disk():
         write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
