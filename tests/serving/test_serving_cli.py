@@ -21,7 +21,8 @@ COMMANDS = ("serve", "archive", "generate", "models")
 
 
 @pytest.fixture
-def run() -> Callable[..., Result]:
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     app = Typer()
     for command in (serve, archive, generate):
         app.command()(command)
