@@ -6,6 +6,7 @@ No list of names is needed. Where one is at hand, `is_artist` tells "Crosby, Sti
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 IsArtist = Callable[[str], bool]
@@ -210,9 +211,10 @@ def _small_name(text: str, words: list[str]) -> tuple[str, str]:
 def trim(name: str) -> str:
     """A name without the marks around it; dots within initials stay.
 
-    >>> trim(".@ona_vell,"), trim("M.O.T.")
-    ('@ona_vell', 'M.O.T.')
+    >>> trim(".@ona_vell,"), trim("M.O.T."), trim("Ona Vell 😭 😭")
+    ('@ona_vell', 'M.O.T.', 'Ona Vell')
     """
+    name = _without_pictographs(name)
     name = name.strip(' \t,;:|~-–*_"<>')
     name = name.removeprefix(".") if name.startswith(".@") else name
     last = name.rsplit(" ", 1)[-1]
@@ -221,6 +223,15 @@ def trim(name: str) -> str:
     if name.endswith("'") and name.count("'") == 1 and not name.endswith("s'"):
         name = name[:-1]
     return name.strip()
+
+
+def _without_pictographs(name: str) -> str:
+    """A name without the pictographs around it, which clean text keeps apart; one made of them alone stays."""
+    words = name.split()
+    for end in (-1, 0):
+        while len(words) > 1 and all(unicodedata.category(character) in {"So", "Sk"} for character in words[end]):
+            del words[end]
+    return " ".join(words)
 
 
 def split_credit(credit: str, is_artist: IsArtist | None = None) -> tuple[str, ...]:

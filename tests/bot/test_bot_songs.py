@@ -241,3 +241,10 @@ def test_a_folder_of_labelled_tweets_is_parsed_as_labelled() -> None:
             if song.confidence >= 0.5
         ]
         assert songs == case["expect"], unicodedata.normalize("NFKC", case["text"])
+
+
+def test_pictographs_after_a_known_artist_are_no_part_of_the_name() -> None:
+    songs = parse_songs(
+        'can\'t stop listening to "Tin Harbour" by The Monens 😭😭', is_artist=lambda name: "Monens" in name
+    )
+    assert [song.artists for song in songs] == [("The Monens",)]
