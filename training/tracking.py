@@ -114,6 +114,9 @@ class MlflowTracker:
         try:
             mlflow.set_tracking_uri(tracking_uri)
             self._client = MlflowClient(tracking_uri)
+            # A server keeps artifacts itself; a folder of ours would be out of everybody else's reach.
+            if tracking_uri.startswith(("http://", "https://")):
+                artifacts = None
             self._experiment_id = self._experiment(None if artifacts is None else artifacts.absolute().as_uri())
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as cause:
             # A database's own errors and a missing driver come through MLflow as they are, some many lines long.
