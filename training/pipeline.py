@@ -86,6 +86,7 @@ class Training:
     """Gives the progress to tell about a stage."""
     _open: ExitStack = field(default_factory=ExitStack)
     _parent: Run | None = None
+    _encoded_splits: dict[str, EncodedSentences] = field(default_factory=dict)
     _reports: list[StageReport] = field(default_factory=list)
 
     def run(self) -> TrainReport:
@@ -216,7 +217,7 @@ class Training:
         ).cpu()
         lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / "bundle")}
         moved = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage)
-        rows = genre_rows(self._encoded("train", parts), settings.evaluation_samples, seed=seed + 1)
+        rows = self._rows(parts)
         before = measure_samples(Bundle.load(cvae_stage.directory / "bundle"), rows)
         after = measure_samples(moved, rows)
         plot = stage.directory / "topic_shares.png"
@@ -291,8 +292,11 @@ class Training:
         run.log_file(stage.directory / "bundle" / "model_card.md")
 
     def _encoded(self, split: str, parts: Parts) -> EncodedSentences:
-        part = self.corpus.part(split)
-        return EncodedSentences(part.texts, part.genres, parts.vocabulary, parts.genres)
+        """A split as ids; a training has one vocabulary, so each split is tokenised once."""
+        if split not in self._encoded_splits:
+            part = self.corpus.part(split)
+            self._encoded_splits[split] = EncodedSentences(part.texts, part.genres, parts.vocabulary, parts.genres)
+        return self._encoded_splits[split]
 
     def _rows(self, parts: Parts) -> Sequence[Row]:
         count = self.settings.lcgan.evaluation_samples

@@ -186,9 +186,9 @@ class MlflowTracker:
 
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
         """See `Tracker.set_champion`."""
-        if only_first and CHAMPION in self._client.get_registered_model(version.name).aliases:
-            return False
         before = self._client.get_registered_model(version.name).aliases.get(CHAMPION)
+        if only_first and before is not None:
+            return False
         if before is not None and str(before) != version.version:
             # What `deephypebot models rollback` goes back to; written first, so that no version it needs is bare.
             self._client.set_registered_model_alias(version.name, PREVIOUS, str(before))
