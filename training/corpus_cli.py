@@ -30,7 +30,7 @@ def build(
 ) -> None:
     """Clean posts, split them into sentences and write a corpus with its funnel."""
     from training.corpus import CorpusSettings, build_corpus
-    from training.sentences import SentenceLimits
+    from training.corpus.sentences import SentenceLimits
 
     if max_words < min_words:
         raise typer.BadParameter(f"must be at least --min-words ({min_words})", param_hint="--max-words")

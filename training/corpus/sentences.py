@@ -10,7 +10,7 @@ from typing import Final
 
 import sentencex
 
-from training.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE
+from training.corpus.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE
 
 _ABBREVIATIONS: Final = (
     *(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from training.corpus.posts import Post, read_catalog, read_posts
 from training.errors import PostsError
-from training.posts import Post, read_catalog, read_posts
 
 
 def _write(path: Path, rows: list[Any]) -> Path:

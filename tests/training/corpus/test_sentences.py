@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import sentences
-from training.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE
-from training.sentences import REASONS, SentenceLimits, reject, split
+from training.corpus import sentences
+from training.corpus.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE
+from training.corpus.sentences import REASONS, SentenceLimits, reject, split
 
 
 def test_the_examples_in_the_docs_hold() -> None:

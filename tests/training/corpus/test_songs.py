@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.posts import Post
-from training.songs import choose_split, is_round_up, song_key
+from training.corpus.posts import Post
+from training.corpus.songs import choose_split, is_round_up, song_key
 
 
 def _post(**fields: Any) -> Post:

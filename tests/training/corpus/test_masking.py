@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.cleaning import show_placeholders
-from training.masking import mask
+from training.corpus.cleaning import show_placeholders
+from training.corpus.masking import mask
 
 
 def masked(text: str, artist: str | None, title: str | None) -> str:

@@ -20,8 +20,8 @@ from training.corpus import (
     build_corpus,
     load_corpus,
 )
+from training.corpus.funnel import Funnel
 from training.errors import CorpusError, NoUsableSentenceError, OutputError, PostsError
-from training.funnel import Funnel
 from training.sample import CATALOG_FILE, POSTS_FILE, SampleWorld, make_sample, write_sample
 
 

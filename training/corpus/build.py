@@ -1,8 +1,4 @@
-"""A corpus: clean sentences with their song's genres and a split by song, in a folder.
-
-    sentences.parquet   text, artist, title, genres, post_id, split
-    genres.json         the genre table's labels, most frequent first
-    funnel.json         what was read, dropped and kept
+"""Posts -> a corpus: clean sentences with their song's genres and a split by song, in a folder.
 
 The same posts and settings give the same bytes. A corpus is built beside its place and moved there when it is whole.
 """
@@ -21,35 +17,21 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from handlers.genres import GenreTable
-from training.cleaning import paragraphs, show_placeholders
+from training.corpus.cleaning import paragraphs, show_placeholders
+from training.corpus.funnel import Funnel, Input
+from training.corpus.genre_labels import choose_labels
+from training.corpus.masking import mask
+from training.corpus.posts import Catalog, Post, read_catalog, read_posts
+from training.corpus.sentences import SentenceLimits, reject, split
+from training.corpus.songs import SPLITS, choose_split, is_round_up, song_key
+from training.corpus.store import FUNNEL_FILE, GENRES_FILE, SCHEMA, SENTENCES_FILE
 from training.errors import CorpusError, NoUsableSentenceError
 from training.files import atomic_directory
-from training.funnel import Funnel, Input
-from training.genre_labels import choose_labels
-from training.masking import mask
-from training.posts import Catalog, Post, read_catalog, read_posts
-from training.sentences import SentenceLimits, reject, split
-from training.songs import SPLITS, choose_split, is_round_up, song_key
-
-SENTENCES_FILE: Final = "sentences.parquet"
-GENRES_FILE: Final = "genres.json"
-FUNNEL_FILE: Final = "funnel.json"
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes of post files read so far, and with how many there are."""
 
 _BATCH: Final = 8192
-_SCHEMA: Final = pa.schema(
-    {
-        "text": pa.string(),
-        "artist": pa.string(),
-        "title": pa.string(),
-        "genres": pa.list_(pa.string()),
-        "post_id": pa.string(),
-        "split": pa.string(),
-    }
-)
 _NO_WORD: Final = re.compile(r"[\W_]+")
 
 
@@ -76,47 +58,6 @@ class CorpusSettings:
 DEFAULT_SETTINGS: Final = CorpusSettings()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Corpus:
-    """A corpus in memory; entry i of each list belongs to sentence i."""
-
-    texts: list[str]
-    genres: list[tuple[str, ...]]
-    """Labels of `genre_table`; empty for a post without genres."""
-    splits: list[str]
-    post_ids: list[str]
-    genre_table: GenreTable
-    funnel: Funnel
-    content_hash: str
-    """SHA-256 of the sentences and labels: two corpora with the same one are the same."""
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def indices(self, split: str) -> list[int]:
-        """Positions of a split's sentences.
-
-        Raises:
-            ValueError: for anything but train, valid and test.
-        """
-        if split not in SPLITS:
-            raise ValueError(f"no split named {split!r}; splits are {', '.join(SPLITS)}")
-        return [number for number, name in enumerate(self.splits) if name == split]
-
-    def part(self, split: str) -> Corpus:
-        """The sentences of one split, as a corpus of their own."""
-        chosen = self.indices(split)
-        return Corpus(
-            texts=[self.texts[number] for number in chosen],
-            genres=[self.genres[number] for number in chosen],
-            splits=[split] * len(chosen),
-            post_ids=[self.post_ids[number] for number in chosen],
-            genre_table=self.genre_table,
-            funnel=self.funnel,
-            content_hash=self.content_hash,
-        )
-
-
 def build_corpus(
     post_files: Sequence[Path],
     out: Path,
@@ -130,7 +71,7 @@ def build_corpus(
     Posts and sentences stream; what grows with the input is one hash per distinct post and sentence.
 
     Args:
-        post_files: see `training.posts.read_posts`; their order decides which of two equal sentences is the first.
+        post_files: see `posts.read_posts`; their order decides which of two equal sentences is the first.
         out: folder of the corpus; a corpus that is there already is replaced once the new one is whole.
         settings: of the build.
         catalog: table of artist and genres, for posts without genres.
@@ -149,40 +90,13 @@ def build_corpus(
     with atomic_directory(out) as folder:
         cleaned = folder / "cleaned.parquet"
         build = _Build(settings=settings)
-        with pq.ParquetWriter(cleaned, _SCHEMA) as writer:
+        with pq.ParquetWriter(cleaned, SCHEMA) as writer:
             for rows in _batches(build.sentences(_posts(post_files, known, progress))):
-                writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
         inputs = tuple(_input(path) for path in (*post_files, *((catalog,) if catalog else ())))
         funnel = build.finish(cleaned, folder, inputs=inputs)
         cleaned.unlink()
     return funnel
-
-
-def load_corpus(directory: Path) -> Corpus:
-    """Read a corpus into memory.
-
-    Raises:
-        CorpusError: if the folder is none, or one of its files is damaged.
-    """
-    for name in (SENTENCES_FILE, GENRES_FILE, FUNNEL_FILE):
-        if not (directory / name).is_file():
-            raise CorpusError(f"{directory} is no corpus: it has no {name}; make one with `deephypebot corpus build`")
-    try:
-        table = pq.read_table(directory / SENTENCES_FILE, columns=["text", "genres", "split", "post_id"])
-        labels = json.loads((directory / GENRES_FILE).read_text(encoding="utf-8"))
-        funnel = Funnel.from_json((directory / FUNNEL_FILE).read_text(encoding="utf-8"))
-        genre_table = GenreTable(labels=tuple(labels))
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as cause:
-        raise CorpusError(f"{directory} is a damaged corpus ({cause}); build it again") from cause
-    return Corpus(
-        texts=table["text"].to_pylist(),
-        genres=[tuple(genres) for genres in table["genres"].to_pylist()],
-        splits=table["split"].to_pylist(),
-        post_ids=table["post_id"].to_pylist(),
-        genre_table=genre_table,
-        funnel=funnel,
-        content_hash=_content_hash(directory),
-    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -251,14 +165,14 @@ class _Build:
         splits = dict.fromkeys(SPLITS, 0)
         with (
             pq.ParquetFile(cleaned) as source,
-            pq.ParquetWriter(folder / SENTENCES_FILE, _SCHEMA, compression="zstd") as writer,
+            pq.ParquetWriter(folder / SENTENCES_FILE, SCHEMA, compression="zstd") as writer,
         ):
             for batch in source.iter_batches(batch_size=_BATCH):
                 rows = [row for row in batch.to_pylist() if not self._is_repeated(row["text"])]
                 for row in rows:
                     row["genres"] = labels_of[tuple(row["genres"])]
                     splits[row["split"]] += 1
-                writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
+                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
         self.counts["sentences kept"] = sum(splits.values())
         bare = sum(count for genres, count in self.combinations.items() if not labels_of[genres])
         funnel = Funnel.from_counts(
@@ -320,13 +234,6 @@ def _input(path: Path) -> Input:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Input(name=path.name, num_bytes=path.stat().st_size, sha256=digest)
-
-
-def _content_hash(directory: Path) -> str:
-    digest = hashlib.sha256()
-    for name in (SENTENCES_FILE, GENRES_FILE):
-        digest.update((directory / name).read_bytes())
-    return digest.hexdigest()
 
 
 def _check_place(out: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Final
 
-from training.posts import Post
+from training.corpus.posts import Post
 
 SPLITS: Final = ("train", "valid", "test")
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from rich.table import Table
 
-from training.sentences import REASONS
+from training.corpus.sentences import REASONS
 
 Unit = Literal["rows", "posts", "sentences"]
 Effect = Literal["in", "dropped", "kept"]

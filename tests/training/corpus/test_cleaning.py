@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import cleaning
-from training.cleaning import (
+from training.corpus import cleaning
+from training.corpus.cleaning import (
     ARTIST,
     LINK,
     TITLE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from training.cleaning import ARTIST, TITLE, repair
+from training.corpus.cleaning import ARTIST, TITLE, repair
 
 _FEATURED: Final = re.compile(r"\s*[(\[]?\b(?:ft|feat|featuring|prod)\b\.?\s.*$", re.IGNORECASE)
 _BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from handlers.genres import normalise_genre
+from training.corpus.rows import Advance, Row, read_rows
 from training.errors import PostsError
-from training.rows import Advance, Row, read_rows
 
 TEXT_COLUMNS: Final = ("masked_content", "text", "content")
 """Where a post's text may be, best first: the original masked names with placeholders in `masked_content`."""
@@ -43,7 +43,7 @@ def read_posts(path: Path, *, catalog: Catalog | None = None, advance: Advance |
     page's; a page scraped without a song (`content` and `url`, no `song_title`) is read as a post about no known song.
 
     Args:
-        path: of the file; see `training.rows`.
+        path: of the file; see `training.corpus.rows`.
         catalog: where a post without genres takes its artist's.
         advance: told about progress in bytes of the file.
 

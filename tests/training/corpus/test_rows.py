@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.corpus.rows import read_rows
 from training.errors import PostsError
-from training.rows import read_rows
 
 ROWS = [{"id": "1", "text": 'One, "two"\nthree.'}, {"id": "2", "text": "Ünder “quotes” 🎧"}]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.genre_labels import choose_labels
+from training.corpus.genre_labels import choose_labels
 
 
 def test_frequent_genres_are_labels_most_frequent_first() -> None:
