@@ -16,6 +16,8 @@ from handlers.contract import (
     MAX_SAMPLES,
     CommentaryRequest,
     CommentaryResponse,
+    ContractError,
+    ErrorCode,
     ModelIdentity,
     Sample,
     Timings,
@@ -45,14 +47,39 @@ class Commentator:
         """
         return cls(Bundle.load(directory), device=device)
 
+    def topic_of(self, request: CommentaryRequest) -> int:
+        """The topic that a request steers to, by number: the desired one unless it asks for another.
+
+        Raises:
+            ContractError: INVALID_ARGUMENT, naming the field topic: there is no such topic, or nothing would act on it.
+        """
+        topics, config = self.bundle.topics, self.bundle.config
+        if request.topic is None:
+            return topics.desired
+        found = topics.find(request.topic)
+        if found is None:
+            raise _refused_topic(f"{config.model} has no topic {request.topic!r}; it has {'; '.join(topics.names)}")
+        # Answered as if it had not been asked for, it would look as though it had been heeded.
+        if self.bundle.generator is None and request.best_of == 1:
+            raise _refused_topic(
+                f"{config.model} has no generator that could steer to a topic; ask lcgan, or raise best_of, so that "
+                "the topic decides between candidates"
+            )
+        return found
+
     def answer(self, requests: Sequence[CommentaryRequest]) -> list[CommentaryResponse]:
-        """Answer requests in their order; all their samples are rows of one decode."""
+        """Answer requests in their order; all their samples are rows of one decode.
+
+        Raises:
+            ContractError: a request asks for a topic that cannot be steered to; see `topic_of`.
+        """
         started = time.perf_counter()
+        topics = [self.topic_of(request) for request in requests]
         resolved = [self.bundle.genres.resolve(request.genres) for request in requests]
         rows = [
             row
-            for request, (used, _) in zip(requests, resolved, strict=True)
-            for row in self._rows(request, tuple(self.bundle.genres.indices(used)))
+            for request, topic, (used, _) in zip(requests, topics, resolved, strict=True)
+            for row in self._rows(request, topic, tuple(self.bundle.genres.indices(used)))
         ]
         decoded = self._engine.decode(rows)
         texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
@@ -60,9 +87,9 @@ class Commentator:
         decode_ms = (time.perf_counter() - started) * 1000
         answers = []
         first = 0
-        for request, (used, unknown) in zip(requests, resolved, strict=True):
+        for request, topic, (used, unknown) in zip(requests, topics, resolved, strict=True):
             last = first + request.num_samples * request.best_of
-            best = self._best(request, decoded[first:last], shares[first:last])
+            best = _best(request, topic, decoded[first:last], shares[first:last])
             answers.append(
                 CommentaryResponse(
                     samples=tuple(
@@ -79,13 +106,14 @@ class Commentator:
             first = last
         return answers
 
-    def _rows(self, request: CommentaryRequest, genres: tuple[int, ...]) -> list[Row]:
+    def _rows(self, request: CommentaryRequest, topic: int, genres: tuple[int, ...]) -> list[Row]:
         seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)
         return [
             Row(
                 genres=genres,
                 # First candidates have the seeds that they have with best_of 1: more candidates only add to them.
                 seed=derive_seed(seed, candidate * MAX_SAMPLES + sample),
+                topic=topic,
                 temperature=request.temperature,
                 top_k=request.top_k,
                 top_p=request.top_p,
@@ -96,22 +124,26 @@ class Commentator:
             for candidate in range(request.best_of)
         ]
 
-    def _best(
-        self, request: CommentaryRequest, decoded: Sequence[Decoded], shares: Sequence[Sequence[float]]
-    ) -> list[int]:
-        """Index of the best candidate of each sample.
 
-        The score is the mean log-probability per token plus the log of the desired topic's share: the first alone
-        prefers bland sentences, the second alone ungrammatical ones. A sentence that was cut off comes last.
-        """
-        desired = self.bundle.topics.desired
+def _best(
+    request: CommentaryRequest, topic: int, decoded: Sequence[Decoded], shares: Sequence[Sequence[float]]
+) -> list[int]:
+    """Index of the best candidate of each sample.
 
-        def score(index: int) -> tuple[bool, float]:
-            row = decoded[index]
-            return row.finished, row.log_prob / row.token_count + math.log(max(shares[index][desired], 1e-9))
+    The score is the mean log-probability per token plus the log of the wanted topic's share: the first alone prefers
+    bland sentences, the second alone ungrammatical ones. A sentence that was cut off comes last.
+    """
 
-        size = request.best_of
-        return [max(range(sample * size, (sample + 1) * size), key=score) for sample in range(request.num_samples)]
+    def score(index: int) -> tuple[bool, float]:
+        row = decoded[index]
+        return row.finished, row.log_prob / row.token_count + math.log(max(shares[index][topic], 1e-9))
+
+    size = request.best_of
+    return [max(range(sample * size, (sample + 1) * size), key=score) for sample in range(request.num_samples)]
+
+
+def _refused_topic(message: str) -> ContractError:
+    return ContractError(ErrorCode.INVALID_ARGUMENT, "topic", message)
 
 
 def _sample(request: CommentaryRequest, row: Row, decoded: Decoded, text: str, shares: Sequence[float]) -> Sample:

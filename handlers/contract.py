@@ -40,7 +40,7 @@ MAX_ROWS: Final = 256
 """Bound on num_samples * best_of, the rows that one request may add to a decode."""
 MAX_GENRES: Final = 64
 MAX_TEXT_LENGTH: Final = 200
-"""Characters in a genre, an artist, a title, a unit or a request id."""
+"""Characters in a genre, an artist, a title, a topic, a unit or a request id."""
 MAX_SEED: Final = 2**63 - 1
 _MAX_SHOWN: Final = 60
 
@@ -105,13 +105,15 @@ class CommentaryRequest:
     """Same seed, same weights, same text. The worker draws one when it is absent, and reports it."""
     best_of: int = 1
     """Candidates decoded for each sample, of which the best is returned."""
+    topic: str | None = None
+    """A topic to steer to, by number or name as the model's description lists them; its desired one when absent."""
     unit: str | None = None
     """Key of sticky assignment in a split."""
     request_id: str | None = None
 
     def __post_init__(self) -> None:
         _check_genres(self.genres)
-        for name in ("artist", "title", "unit", "request_id"):
+        for name in ("artist", "title", "topic", "unit", "request_id"):
             _check_text(name, getattr(self, name))
         _check_int("num_samples", self.num_samples, 1, MAX_SAMPLES)
         _check_float("temperature", self.temperature, 0.0, 5.0)

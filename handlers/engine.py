@@ -31,6 +31,8 @@ class Row:
     genres: tuple[int, ...]
     """Embedding indices; empty means no genre."""
     seed: int
+    topic: int | None = None
+    """Where the generator moves z to; the desired topic by default, and of no effect without a generator."""
     temperature: float = 0.8
     top_k: int = 0
     top_p: float = 0.92
@@ -123,8 +125,9 @@ class Engine:
         z_BZ = standard_normals(uniforms_BZ).to(self.device, torch.float32)
         if self._generator is None:
             return z_BZ
-        target_BK = torch.zeros(len(rows), self._generator.config.num_topics, device=self.device)
-        target_BK[:, self.bundle.topics.desired] = 1.0
+        desired = self.bundle.topics.desired
+        topic_B = torch.tensor([desired if row.topic is None else row.topic for row in rows], device=self.device)
+        target_BK = torch.nn.functional.one_hot(topic_B, self._generator.config.num_topics).to(z_BZ.dtype)
         moved_BZ: Tensor = self._generator(z_BZ, self.embed_genres(rows), target_BK)
         return moved_BZ
 

@@ -53,22 +53,35 @@ class CommentaryHandler:
         # Should somebody call StreamPredictions on us, this keeps the worker alive (TorchServe 0.12).
         for index in range(len(batch)):
             context.set_response_header(index, "ts_stream_next", "false")
-        parsed = [_parse(row) for row in batch]
+        parsed = [self._checked(_parse(row)) for row in batch]
         answers = self._answer([request for request in parsed if isinstance(request, CommentaryRequest)])
         waiting = iter(answers)
         return [encode_answer(next(waiting) if isinstance(row, CommentaryRequest) else row) for row in parsed]
 
+    def _checked(self, parsed: CommentaryRequest | ContractError) -> CommentaryRequest | ContractError:
+        """A request that this model can answer, or what is wrong with it."""
+        try:
+            if isinstance(parsed, CommentaryRequest):
+                self._ready().topic_of(parsed)
+        except ContractError as error:
+            return error
+        return parsed
+
     def _answer(self, requests: list[CommentaryRequest]) -> Sequence[CommentaryResponse | ContractError]:
-        if self._commentator is None:
-            raise RuntimeError("TorchServe calls initialize before handle")
+        commentator = self._ready()
         if not requests:
             return []
         try:
-            return self._commentator.answer(requests)
+            return commentator.answer(requests)
         except Exception as cause:  # noqa: BLE001 - whatever it is: raised, TorchServe fails the batch without a reason
             _log.exception("the decode of a batch failed")
             failure = ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")
             return [failure] * len(requests)
+
+    def _ready(self) -> Commentator:
+        if self._commentator is None:
+            raise RuntimeError("TorchServe calls initialize before handle")
+        return self._commentator
 
 
 def _parse(row: Mapping[str, Any]) -> CommentaryRequest | ContractError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import torch
@@ -49,6 +49,7 @@ class TopicModel:
     alpha_K: Tensor
     exp_elog_beta_KW: Tensor
     desired: int
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.names), len(self.words))
@@ -59,14 +60,30 @@ class TopicModel:
             )
         if not 0 <= self.desired < len(self.names):
             raise ValueError(f"the desired topic must be one of {len(self.names)}, got {self.desired}")
+        # Once: a served model is asked for shares at every batch.
+        object.__setattr__(self, "_ids", {word: number for number, word in enumerate(self.words)})
+
+    def find(self, topic: str) -> int | None:
+        """The topic that somebody means: by its number, its name, or its name without the number; None if by none.
+
+        >>> model = TopicModel(words=(), names=("0 warm/hazy", "1 tour/label"), alpha_K=torch.ones(2),
+        ...                    exp_elog_beta_KW=torch.ones(2, 0), desired=0)
+        >>> model.find("1"), model.find("Tour/Label"), model.find("0 warm/hazy"), model.find("7")
+        (1, 1, 0, None)
+        """
+        wanted = " ".join(topic.casefold().split())
+        for number, name in enumerate(self.names):
+            if wanted in (str(number), name.casefold(), name.casefold().removeprefix(f"{number} ")):
+                return number
+        return None
 
     def shares(self, texts: Sequence[str]) -> Tensor:
         """Expected share of each topic in each text, float32 [D, K]; a text of unknown words gets the prior's."""
-        ids = {word: number for number, word in enumerate(self.words)}
-        parts = [self._infer(self._counts(texts[start : start + 512], ids)) for start in range(0, len(texts), 512)]
+        parts = [self._infer(self._counts(texts[start : start + 512])) for start in range(0, len(texts), 512)]
         return torch.cat(parts) if parts else torch.empty(0, len(self.names))
 
-    def _counts(self, texts: Iterable[str], ids: dict[str, int]) -> Tensor:
+    def _counts(self, texts: Iterable[str]) -> Tensor:
+        ids = self._ids
         rows = [Counter(ids[word] for word in topic_words(text) if word in ids) for text in texts]
         counts_DW = torch.zeros(len(rows), len(self.words))
         for row, counter in enumerate(rows):

@@ -163,6 +163,10 @@ def generate(
     top_p: Annotated[float | None, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")] = None,
     top_k: Annotated[int | None, typer.Option("--top-k", help="Draw from the k likeliest tokens; 0 from all.")] = None,
     best_of: Annotated[int | None, typer.Option("--best-of", help="Candidates for each sentence.")] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option("--topic", help="Steer to this topic, by number or name; `models status` lists them."),
+    ] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="lcgan or cvae.")] = "lcgan",
     version: Annotated[str | None, typer.Option("--version", help="A live version; the champion if left out.")] = None,
     target: TargetOption = _TARGET,
@@ -175,6 +179,8 @@ def generate(
         deephypebot generate --genres "dream pop, shoegaze" --artist "The Lanterns" --title "Slow Tide" -n 5 --seed 7
 
         deephypebot generate --genres ambient --model lcgan --version 2 --json
+
+        deephypebot generate --genres "dream pop" --topic 1
     """
     from handlers.contract import CommentaryRequest, ContractError
     from serving.client import CommentaryClient, InvalidRequestError
@@ -188,6 +194,7 @@ def generate(
         "top_p": top_p,
         "top_k": top_k,
         "best_of": best_of,
+        "topic": topic,
         "genres": [name.strip() for entry in genres for name in entry.split(",") if name.strip()],
     }
     try:

@@ -37,6 +37,7 @@ class GenerateRequest(_message.Message):
     BEST_OF_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """A registered model: "cvae" or "lcgan" (the default)."""
     version: _builtins.str
@@ -53,6 +54,8 @@ class GenerateRequest(_message.Message):
     best_of: _builtins.int
     unit: _builtins.str
     request_id: _builtins.str
+    topic: _builtins.str
+    """A topic to steer to, by number or name as LiveVersion.topics lists them; LiveVersion.desired_topic when absent."""
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -73,10 +76,11 @@ class GenerateRequest(_message.Message):
         best_of: _builtins.int | None = ...,
         unit: _builtins.str | None = ...,
         request_id: _builtins.str | None = ...,
+        topic: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "max_tokens", b"max_tokens", "min_p", b"min_p", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "max_tokens", b"max_tokens", "min_p", b"min_p", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "genres", b"genres", "max_tokens", b"max_tokens", "min_p", b"min_p", "model", b"model", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "genres", b"genres", "max_tokens", b"max_tokens", "min_p", b"min_p", "model", b"model", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__artist: _TypeAlias = _typing.Literal["artist"]  # noqa: Y015
     _WhichOneofArgType__artist: _TypeAlias = _typing.Literal["_artist", b"_artist"]  # noqa: Y015
@@ -100,6 +104,8 @@ class GenerateRequest(_message.Message):
     _WhichOneofArgType__top_k: _TypeAlias = _typing.Literal["_top_k", b"_top_k"]  # noqa: Y015
     _WhichOneofReturnType__top_p: _TypeAlias = _typing.Literal["top_p"]  # noqa: Y015
     _WhichOneofArgType__top_p: _TypeAlias = _typing.Literal["_top_p", b"_top_p"]  # noqa: Y015
+    _WhichOneofReturnType__topic: _TypeAlias = _typing.Literal["topic"]  # noqa: Y015
+    _WhichOneofArgType__topic: _TypeAlias = _typing.Literal["_topic", b"_topic"]  # noqa: Y015
     _WhichOneofReturnType__unit: _TypeAlias = _typing.Literal["unit"]  # noqa: Y015
     _WhichOneofArgType__unit: _TypeAlias = _typing.Literal["_unit", b"_unit"]  # noqa: Y015
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
@@ -126,6 +132,8 @@ class GenerateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__top_k) -> _WhichOneofReturnType__top_k | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__top_p) -> _WhichOneofReturnType__top_p | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__topic) -> _WhichOneofReturnType__topic | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unit) -> _WhichOneofReturnType__unit | None: ...
     @_typing.overload

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from handlers.bundle import Bundle
 from handlers.commentary import Commentator
-from handlers.contract import MAX_SAMPLES, MAX_SEED, CommentaryRequest, CommentaryResponse, Sample
+from handlers.contract import (
+    MAX_SAMPLES,
+    MAX_SEED,
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ErrorCode,
+    Sample,
+)
 from handlers.sampler import derive_seed
 from tests.handlers.tiny_bundles import tiny_bundle
 
@@ -158,3 +166,49 @@ def test_an_answer_says_which_model_gave_it_and_topics_that_sum_to_one(commentat
 
 def test_no_requests_are_answered_by_nothing(commentator: Commentator) -> None:
     assert commentator.answer([]) == []
+
+
+@pytest.mark.parametrize("topic", ["1", "1 tour/label", "Tour/Label", " 1  TOUR/LABEL "])
+def test_a_topic_asked_for_by_number_or_name_moves_the_same_seeds_elsewhere(
+    commentator: Commentator, topic: str
+) -> None:
+    wanted = _texts(_ask(commentator, topic=topic))
+    assert wanted == _texts(_ask(commentator, topic="1"))
+    assert wanted != _texts(_ask(commentator))
+    assert _texts(_ask(commentator, topic="0")) == _texts(_ask(commentator)), "topic 0 is the desired one"
+
+
+def test_the_topic_asked_for_decides_between_candidates(commentator: Commentator) -> None:
+    best = _ask(commentator, num_samples=1, best_of=6, max_tokens=30, topic="2").samples[0]
+    seeds = [derive_seed(7, number * MAX_SAMPLES) for number in range(6)]
+    candidates = [_ask(commentator, num_samples=1, seed=seed, max_tokens=30, topic="2").samples[0] for seed in seeds]
+    finished = [each for each in candidates if each.token_count < 30]
+    winner = max(finished, key=lambda each: each.log_prob / each.token_count + math.log(each.topics[2]))
+    assert (best.seed, best.text) == (winner.seed, winner.text)
+
+
+@pytest.mark.parametrize("topic", ["3", "-1", "", "warm", "0.0", "0 warm/hazy/synth", "x" * 200])
+def test_a_topic_that_is_none_is_refused_by_field_with_those_there_are(commentator: Commentator, topic: str) -> None:
+    with pytest.raises(ContractError, match="0 warm/hazy; 1 tour/label; 2 born/raised") as caught:
+        _ask(commentator, topic=topic)
+    assert (caught.value.code, caught.value.field) == (ErrorCode.INVALID_ARGUMENT, "topic")
+
+
+def test_a_model_without_generator_refuses_a_topic_that_nothing_would_act_on() -> None:
+    commentator = Commentator(tiny_bundle())
+    with pytest.raises(ContractError, match=r"ask lcgan, or raise best_of") as caught:
+        _ask(commentator, topic="1")
+    assert caught.value.field == "topic"
+    # With candidates to choose from, the topic decides.
+    answers = [_ask(commentator, topic=topic, best_of=8, num_samples=8) for topic in ("1", "2")]
+    shares = [[sum(sample.topics[k] for sample in answer.samples) for k in (1, 2)] for answer in answers]
+    assert shares[0][0] > shares[1][0]
+    assert shares[1][1] > shares[0][1]
+
+
+def test_requests_for_different_topics_share_a_batch(commentator: Commentator) -> None:
+    requests = [CommentaryRequest(genres=(), seed=5, topic=topic) for topic in (None, "1", "2")]
+    answers = commentator.answer(requests)
+    for request, answer in zip(requests, answers, strict=True):
+        assert _texts(answer) == _texts(commentator.answer([request])[0])
+    assert len({tuple(_texts(answer)) for answer in answers}) == 3

@@ -46,6 +46,7 @@ requests = st.builds(
     max_tokens=st.integers(1, MAX_TOKENS),
     seed=st.none() | st.integers(0, MAX_SEED),
     best_of=st.integers(1, MAX_BEST_OF),
+    topic=optional_names,
     unit=optional_names,
     request_id=optional_names,
 )
@@ -116,7 +117,7 @@ def test_only_genres_are_required_and_the_rest_has_the_documented_defaults() -> 
 
 def test_null_means_absent_except_for_genres() -> None:
     names_of_optional = set(json.loads(CommentaryRequest(genres=()).to_json())) - {"genres"}
-    nulls = dict.fromkeys([*names_of_optional, "artist", "title", "seed", "unit", "request_id"])
+    nulls = dict.fromkeys([*names_of_optional, "artist", "title", "seed", "topic", "unit", "request_id"])
     assert CommentaryRequest.from_mapping({"genres": [], **nulls}) == CommentaryRequest(genres=())
     assert _refused({"genres": None}).field == "genres"
 
@@ -138,6 +139,7 @@ WRONG_TYPES: list[tuple[str, Any]] = [
     ("artist", ["A"]),
     ("title", False),
     ("unit", {}),
+    ("topic", 1),
     ("request_id", 1.5),
     ("num_samples", True),
     ("num_samples", 5.0),
@@ -207,7 +209,7 @@ def test_a_value_out_of_range_is_refused_naming_the_field_in_a_short_message(fie
     assert len(error.message) < 200
 
 
-@pytest.mark.parametrize("field", ["artist", "title", "unit", "request_id", "genres"])
+@pytest.mark.parametrize("field", ["artist", "title", "topic", "unit", "request_id", "genres"])
 @pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"])
 def test_control_characters_and_lone_surrogates_are_refused_naming_the_field(field: str, character: str) -> None:
     value = f"a{character}b"

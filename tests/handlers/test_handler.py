@@ -82,6 +82,7 @@ def test_bad_rows_are_answered_in_place_and_good_ones_as_if_alone(folder: Path) 
         {"data": [1, 2]},
         {"body": _request(5).to_json()},
         {"data": b'{"genres": [], "\\ud800": 1}'},
+        {"data": b'{"genres": [], "topic": "9"}'},
     ]
     answers = handler.handle(batch, context)
     assert len(answers) == len(batch)
@@ -98,6 +99,8 @@ def test_bad_rows_are_answered_in_place_and_good_ones_as_if_alone(folder: Path) 
         assert (error.code, error.field) == (ErrorCode.INVALID_ARGUMENT, field)
     assert "body" in _error(answers[9]).message
     assert _error(answers[10]).code is ErrorCode.INVALID_ARGUMENT
+    assert _error(answers[11]).field == "topic"
+    assert "it has 0 warm/hazy; 1" in _error(answers[11]).message
 
 
 def test_a_batch_of_only_bad_rows_is_answered(folder: Path) -> None:

@@ -192,6 +192,7 @@ def test_a_pinned_version_answers() -> None:
         ({"artist": "NUL \0"}, "artist"),
         ({"title": "t" * 201}, "title"),
         ({"unit": "\x1b[31m"}, "unit"),
+        ({"topic": "t" * 201}, "topic"),
         ({"request_id": "\n"}, "request_id"),
     ],
 )
@@ -203,6 +204,16 @@ def test_a_wrong_value_is_an_invalid_argument_that_names_its_field(values: dict[
             assert details.startswith(f"{field_at_fault}: ")
             assert metadata["error-field"] == field_at_fault
             assert it.backend.seen == []
+
+    asyncio.run(scene())
+
+
+def test_the_topic_asked_for_reaches_the_worker() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            await it.generate(topic="1 news")
+            await it.generate()
+            assert [request.topic for _, _, request in it.backend.seen] == ["1 news", None]
 
     asyncio.run(scene())
 

@@ -56,6 +56,8 @@ def test_help_needs_neither_grpc_nor_mlflow_nor_torch() -> None:
 def test_a_wrong_value_is_refused_before_anybody_is_asked(run: Callable[..., Result]) -> None:
     with pytest.raises(InvalidRequestError, match="num_samples: must be between 1 and 64, got 0"):
         run("generate", "-g", "rock", "-n", "0", "--target", f"127.0.0.1:{free_port()}")
+    with pytest.raises(InvalidRequestError, match="topic: must have at most 200 characters"):
+        run("generate", "-g", "rock", "--topic", "t" * 201, "--target", f"127.0.0.1:{free_port()}")
 
 
 def test_nobody_listening_is_said_with_the_target(run: Callable[..., Result]) -> None:

@@ -26,6 +26,7 @@ REQUESTS = st.builds(
     max_tokens=st.integers(1, 128),
     seed=st.none() | SEEDS,
     best_of=st.integers(1, 16),
+    topic=st.none() | TEXT,
     unit=st.none() | TEXT,
     request_id=st.none() | TEXT,
 )
