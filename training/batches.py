@@ -51,12 +51,15 @@ class EncodedSentences:
     def __init__(
         self, texts: Sequence[str], genres: Sequence[Sequence[str]], vocabulary: Vocabulary, table: GenreTable
     ) -> None:
-        encoded = [[*vocabulary.encode(text), EOS_ID] for text in texts]
-        self.lengths_N = np.array([len(ids) for ids in encoded], dtype=np.int64)
-        self._starts_N = np.concatenate(([0], np.cumsum(self.lengths_N)[:-1])) if encoded else np.empty(0, np.int64)
-        self._flat = np.fromiter((number for ids in encoded for number in ids), np.int32, int(self.lengths_N.sum()))
-        self.num_characters = sum(map(len, texts))
+        self._set_ids([vocabulary.encode(text) for text in texts])
         self._genres = [tuple(table.indices(labels)) for labels in genres]
+        self.num_characters = sum(map(len, texts))
+
+    def _set_ids(self, sentences: Sequence[Sequence[int]]) -> None:
+        self.lengths_N = np.array([len(ids) + 1 for ids in sentences], dtype=np.int64)
+        self._starts_N = np.concatenate(([0], np.cumsum(self.lengths_N)[:-1])) if len(sentences) else self.lengths_N
+        ids = (number for sentence in sentences for number in (*sentence, EOS_ID))
+        self._flat = np.fromiter(ids, np.int32, int(self.lengths_N.sum()))
 
     def __len__(self) -> int:
         return len(self.lengths_N)
@@ -72,21 +75,26 @@ class EncodedSentences:
 
     def batch(self, indices: Sequence[int] | np.ndarray, *, without_genres: np.ndarray | None = None) -> Batch:
         """Put some sentences together; `without_genres` [B] marks those whose genres are left out."""
-        lengths_B = self.lengths_N[indices]
-        tokens_TB = np.full((int(lengths_B.max()), len(indices)), PAD_ID, dtype=np.int64)
-        rows: list[tuple[int, ...]] = []
-        for column, index in enumerate(indices):
-            start, length = self._starts_N[index], self.lengths_N[index]
-            tokens_TB[:length, column] = self._flat[start : start + length]
-            dropped = without_genres is not None and bool(without_genres[column])
-            rows.append((0,) if dropped or not self._genres[index] else self._genres[index])
-        counts = [len(row) for row in rows]
+        chosen_B = np.asarray(indices)
+        lengths_B = self.lengths_N[chosen_B]
+        steps_T = np.arange(lengths_B.max())[:, None]
+        # Behind its end a row reads whatever follows in the flat array, which padding then covers.
+        flat_TB = np.minimum(self._starts_N[chosen_B] + steps_T, len(self._flat) - 1)
+        tokens_TB = np.where(steps_T < lengths_B, self._flat[flat_TB], PAD_ID).astype(np.int64)
+        rows = [self._genres[index] or (0,) for index in chosen_B]
+        if without_genres is not None:
+            rows = [(0,) if dropped else row for row, dropped in zip(rows, without_genres, strict=True)]
+        counts_B = [len(row) for row in rows]
         return Batch(
             tokens_TB=torch.from_numpy(tokens_TB),
             lengths_B=torch.from_numpy(lengths_B),
             genres_G=torch.tensor([number for row in rows for number in row]),
-            offsets_B=torch.tensor(np.concatenate(([0], np.cumsum(counts)[:-1]))),
+            offsets_B=torch.tensor(np.concatenate(([0], np.cumsum(counts_B)[:-1]))),
         )
+
+    def token_counts(self, vocabulary_size: int) -> np.ndarray:
+        """How often each token of the vocabulary comes, end marks included: [V]."""
+        return np.bincount(self._flat, minlength=vocabulary_size)
 
     def bucketed(self, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Every sentence once, in batches of like lengths, in random order: the indices of each batch.
@@ -101,3 +109,13 @@ class EncodedSentences:
         for number in generator.permutation(len(batches)):
             if len(batches[number]):
                 yield batches[number]
+
+
+class PlainSentences(EncodedSentences):
+    """Sentences that are ids already, without genres."""
+
+    def __init__(self, sentences: Sequence[Sequence[int]], *, num_characters: int) -> None:
+        """Take the ids of each sentence, without end marks, and how many characters they stand for."""
+        self._set_ids(sentences)
+        self._genres = [()] * len(sentences)
+        self.num_characters = num_characters

@@ -21,7 +21,8 @@ from training.batches import EncodedSentences
 from training.corpus import Corpus
 from training.curves import RecordingRun
 from training.cvae import Cvae
-from training.cvae_training import score_cvae, train_cvae
+from training.cvae_scores import score_cvae
+from training.cvae_training import train_cvae
 from training.errors import CorpusError
 from training.export import Parts, make_bundle, save_bundle, unselected_samples
 from training.files import atomic_path, read_json, write_json
@@ -151,7 +152,7 @@ class Training:
         with self._stage_run(stage) as run:
             if run is not None:
                 self._train_cvae(stage, parts, config, run)
-        model = Cvae(config, mu_scale=settings.mu_scale)
+        model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale)
         model.load_state_dict(load_file(stage.directory / _CVAE_FILE))
         return stage, parts, model.eval()
 

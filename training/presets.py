@@ -68,6 +68,8 @@ class CvaeSettings:
     max_vocabulary: int = 15_000
     embedding_size: int = 128
     hidden_size: int = 256
+    encoder_size: int = 0
+    """Hidden size of the encoder, which reads what is there and needs less than the decoder; 0 for the same."""
     z_size: int = 32
     genre_size: int = 24
     epochs: int = 6
@@ -85,13 +87,21 @@ class CvaeSettings:
     """KL that is free of charge, shared evenly by the dimensions of z (Kingma 2016, per dimension)."""
     warm_up: float = 0.3
     """Share of the training over which the KL weight rises from 0 to 1."""
+    autoencoder: float = 0.0
+    """Share of the training, before all else, without noise and KL; the decoder then starts anew (Li 2019,
+    arXiv 1909.00868), with an encoder that knows what sentences are about."""
+    sampled_vocabulary: int = 0
+    """Tokens on which the softmax's normaliser is estimated in a training step; 0 for all."""
+    exact_from: float = 0.8
+    """Share of the training after which the softmax is exact again."""
 
     def __post_init__(self) -> None:
         positive = ("min_count", "max_vocabulary", "embedding_size", "hidden_size", "z_size", "genre_size", "epochs")
         # Batches of two would leave a lone sentence in the last one, whose mean cannot be normalised.
         _check(self, batch_size=(3, math.inf), **dict.fromkeys(positive, _POSITIVE))
         _check(self, learning_rate=_RATE, clip=_RATE, mu_scale=(0, 100), free_nats=(0, math.inf), warm_up=(0, 1))
-        _check(self, dropout=(0, 0.95), word_dropout=(0, 1), genre_dropout=(0, 1))
+        _check(self, dropout=(0, 0.95), word_dropout=(0, 1), genre_dropout=(0, 1), encoder_size=(0, math.inf))
+        _check(self, autoencoder=(0, 0.9), sampled_vocabulary=(0, math.inf), exact_from=(0, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +183,25 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             min_count=3, embedding_size=256, hidden_size=384, epochs=8, batch_size=128, genre_size=32, dropout=0.3
         ),
         lcgan=LcganSettings(num_samples=20_000, hidden_size=512, steps=4_000, evaluation_samples=2_000),
+    ),
+    # Penn Treebank with the published sizes, for `deephypebot bench ptb`.
+    "ptb": TrainSettings(
+        preset="ptb",
+        cvae=CvaeSettings(
+            embedding_size=256,
+            hidden_size=256,
+            z_size=32,
+            genre_size=1,
+            epochs=24,
+            batch_size=64,
+            learning_rate=2e-3,
+            dropout=0.5,
+            word_dropout=0.0,
+            genre_dropout=0.0,
+            warm_up=0.15,
+            sampled_vocabulary=2_500,
+            exact_from=0.8,
+        ),
     ),
 }
 
