@@ -1,0 +1,303 @@
+"""Who says whether a sentence is of the desired kind, when the reward may not: a second LDA, and a classifier.
+
+A steering is easily better by the judge that steered it. Both judges here have never met the reward: the LDA has seen
+half of the posts with a seed of its own, and finds its own desired topic by the seed words; the classifier learns from
+the company that the seed words keep, with the words themselves taken out of its features, so that it cannot reward the
+naming of an instrument alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from handlers.topics import TopicModel, topic_words
+from training.corpus import Corpus
+from training.errors import CorpusError
+from training.files import atomic_directory, read_json, write_json
+from training.presets import SOUND_SEED_WORDS, TopicSettings, fingerprint
+from training.progress import Progress, silent
+from training.topics import fit_topics
+
+FloatArray = NDArray[np.float64]
+
+# Raised when a fit changes, so that no judge of an older program is taken from the disk.
+_FIT: Final = 1
+_SEED: Final = 100_003
+_NUM_TOPICS: Final = 6
+_PASSES: Final = 5
+_MIN_SENTENCES: Final = 20
+_MIN_POSITIVE: Final = 20
+
+
+class TopicJudge(ABC):
+    """Says which texts are of the desired kind."""
+
+    name: str
+    """Short, as the report's columns have it."""
+
+    @abstractmethod
+    def scores(self, texts: Sequence[str]) -> FloatArray:
+        """How much each text is of the desired kind: [N], 0 to 1."""
+
+    @abstractmethod
+    def shares(self, texts: Sequence[str]) -> FloatArray:
+        """Whether each text is of the desired kind: [N], 0 or 1; the mean is the desired share."""
+
+
+@dataclass(frozen=True, slots=True)
+class LdaJudge(TopicJudge):
+    """A text is of the desired kind if the desired topic is its largest."""
+
+    model: TopicModel
+    name: str = "second_lda"
+
+    def scores(self, texts: Sequence[str]) -> FloatArray:
+        """See `TopicJudge.scores`: the desired topic's share of the text."""
+        return self.model.shares(texts)[:, self.model.desired].numpy().astype(np.float64)
+
+    def shares(self, texts: Sequence[str]) -> FloatArray:
+        """See `TopicJudge.shares`."""
+        main_N = self.model.shares(texts).argmax(dim=1)
+        return (main_N == self.model.desired).numpy().astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierJudge(TopicJudge):
+    """TF-IDF of words and logistic regression, trained to tell sentences with a seed word from those without."""
+
+    vectorizer: TfidfVectorizer
+    weights_W: FloatArray
+    bias: float
+    threshold: float
+    """Probability from which on a text counts as desired."""
+    seed_words: frozenset[str]
+    name: str = "classifier"
+
+    def scores(self, texts: Sequence[str]) -> FloatArray:
+        """See `TopicJudge.scores`: the probability of the kind of context that seed words stand in."""
+        if not texts:
+            return np.zeros(0)
+        features = self.vectorizer.transform([_context(text, self.seed_words) for text in texts])
+        logits_N: FloatArray = features @ self.weights_W + self.bias
+        return 1 / (1 + np.exp(-logits_N))
+
+    def shares(self, texts: Sequence[str]) -> FloatArray:
+        """See `TopicJudge.shares`."""
+        return (self.scores(texts) >= self.threshold).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judges:
+    """Both judges of one corpus."""
+
+    lda: LdaJudge
+    classifier: ClassifierJudge
+
+    def all(self) -> tuple[TopicJudge, ...]:
+        """In the order of the report."""
+        return self.lda, self.classifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeQuality:
+    """A judge against labels by hand."""
+
+    accuracy: float
+    auc: float
+    share: float
+    """Share of the texts that the judge calls desired."""
+    label_share: float
+
+
+def fit_judges(
+    corpus: Corpus,
+    *,
+    workspace: Path | None = None,
+    seed_words: Sequence[str] = SOUND_SEED_WORDS,
+    progress: Progress = silent,
+) -> Judges:
+    """Both judges of a corpus, fitted on its train split; the same corpus gives the same judges.
+
+    Args:
+        corpus: whose train split to fit on.
+        workspace: folder that keeps them, under `judges-KEY`; fitted anew without one.
+        seed_words: words that give the desired kind away.
+        progress: told what is being fitted.
+
+    Raises:
+        CorpusError: too few sentences, or too few with a seed word.
+    """
+    key = fingerprint("judges", _FIT, corpus.content_hash, sorted(seed_words))
+    folder = None if workspace is None else workspace / f"judges-{key}"
+    if folder is not None and (folder / "judges.json").is_file():
+        return _load(folder)
+    train = corpus.part("train")
+    progress(0, 2, "judges: second LDA")
+    lda = fit_lda_judge(train, seed_words=seed_words)
+    progress(1, 2, "judges: classifier")
+    judges = Judges(lda=lda, classifier=fit_classifier_judge(train.texts, seed_words=seed_words))
+    if folder is not None:
+        _save(judges, folder)
+    progress(2, 2, "judges")
+    return judges
+
+
+def fit_lda_judge(train: Corpus, *, seed_words: Sequence[str]) -> LdaJudge:
+    """LDA on the sentences of half of the posts, with a seed of its own and a number of topics fixed beforehand.
+
+    Raises:
+        CorpusError: too few words for a topic model.
+    """
+    texts = [text for text, post in zip(train.texts, train.post_ids, strict=True) if _in_second_half(post)]
+    settings = TopicSettings(
+        candidates=(_NUM_TOPICS,),
+        passes=_PASSES,
+        # A small corpus has words to learn from too: one sentence in 2,500, as 20 are of the real posts' half.
+        min_sentences=max(3, min(_MIN_SENTENCES, len(texts) // 2500)),
+        seed_words=tuple(seed_words),
+    )
+    return LdaJudge(fit_topics(texts, settings, seed=_SEED, progress=silent).model)
+
+
+def fit_classifier_judge(texts: Sequence[str], *, seed_words: Sequence[str]) -> ClassifierJudge:
+    """Distant supervision: sentences with a seed word against those without, the seed words out of the features.
+
+    The threshold is where as many training sentences are called desired as hold a seed word; the probabilities
+    themselves hang low, since the words that made the label are hidden.
+
+    Raises:
+        CorpusError: too few sentences with, or without, a seed word.
+    """
+    seeds = frozenset(seed_words)
+    labels_N = np.array([not seeds.isdisjoint(topic_words(text)) for text in texts])
+    positive = int(labels_N.sum())
+    if min(positive, len(texts) - positive) < _MIN_POSITIVE:
+        raise CorpusError(
+            f"{positive} of {len(texts)} sentences hold one of the seed words; a judge needs at least {_MIN_POSITIVE} "
+            "with and without one: give more posts"
+        )
+    vectorizer = TfidfVectorizer(analyzer=str.split, min_df=min(3, 1 + len(texts) // 5000), sublinear_tf=True)
+    features = vectorizer.fit_transform([_context(text, seeds) for text in texts])
+    model = LogisticRegression(solver="liblinear", random_state=0).fit(features, labels_N)
+    probability_N = model.predict_proba(features)[:, 1]
+    return ClassifierJudge(
+        vectorizer=vectorizer,
+        weights_W=model.coef_[0].astype(np.float64),
+        bias=float(model.intercept_[0]),
+        threshold=float(np.quantile(probability_N, 1 - labels_N.mean())),
+        seed_words=seeds,
+    )
+
+
+def judge_quality(judge: TopicJudge, texts: Sequence[str], labels: Sequence[int]) -> JudgeQuality:
+    """Hold a judge against labels (1: of the desired kind).
+
+    Raises:
+        ValueError: the labels are all the same, which orders nothing.
+    """
+    labels_N = np.asarray(labels, dtype=np.float64)
+    shares_N = judge.shares(texts)
+    if len(set(labels)) < 2:
+        raise ValueError("labels of both kinds are needed to judge a judge")
+    return JudgeQuality(
+        accuracy=float((shares_N == labels_N).mean()),
+        auc=float(roc_auc_score(labels_N, judge.scores(texts))),
+        share=float(shares_N.mean()),
+        label_share=float(labels_N.mean()),
+    )
+
+
+def read_labels(path: Path) -> tuple[list[str], list[int]]:
+    """Labels by hand: JSON lines of `text` and `label` (0 or 1).
+
+    Raises:
+        CorpusError: the file cannot be read, or a line is something else.
+    """
+    texts, labels = [], []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as cause:
+        raise CorpusError(f"{path} cannot be read: {cause}") from cause
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row: dict[str, Any] = json.loads(line)
+            text, label = row["text"], row["label"]
+        except (ValueError, KeyError, TypeError) as cause:
+            raise CorpusError(f'{path}:{number} is not {{"text": ..., "label": 0 or 1}}') from cause
+        if not isinstance(text, str) or label not in (0, 1):
+            raise CorpusError(f'{path}:{number} is not {{"text": ..., "label": 0 or 1}}')
+        texts.append(text)
+        labels.append(int(label))
+    if len(set(labels)) < 2:
+        raise CorpusError(f"{path} holds {len(labels)} labels, not of both kinds")
+    return texts, labels
+
+
+def _context(text: str, seed_words: frozenset[str]) -> str:
+    return " ".join(word for word in topic_words(text) if word not in seed_words)
+
+
+def _in_second_half(post_id: str) -> bool:
+    # By the post's own name: a post keeps its half when others are added.
+    return hashlib.sha256(post_id.encode()).digest()[0] % 2 == 1
+
+
+def _save(judges: Judges, folder: Path) -> None:
+    model, classifier = judges.lda.model, judges.classifier
+    with atomic_directory(folder) as partial:
+        np.savez(
+            partial / "judges.npz",
+            alpha=model.alpha_K.numpy(),
+            exp_elog_beta=model.exp_elog_beta_KW.numpy(),
+            idf=classifier.vectorizer.idf_,
+            weights=classifier.weights_W,
+        )
+        document = {
+            "lda": {"words": model.words, "names": model.names, "desired": model.desired},
+            "classifier": {
+                "words": classifier.vectorizer.get_feature_names_out().tolist(),
+                "bias": classifier.bias,
+                "threshold": classifier.threshold,
+                "seed_words": sorted(classifier.seed_words),
+            },
+        }
+        write_json(partial / "judges.json", document)
+
+
+def _load(folder: Path) -> Judges:
+    document = read_json(folder / "judges.json")
+    with np.load(folder / "judges.npz", allow_pickle=False) as arrays:
+        model = TopicModel(
+            words=tuple(document["lda"]["words"]),
+            names=tuple(document["lda"]["names"]),
+            alpha_K=torch.from_numpy(arrays["alpha"]),
+            exp_elog_beta_KW=torch.from_numpy(arrays["exp_elog_beta"]),
+            desired=document["lda"]["desired"],
+        )
+        vectorizer = TfidfVectorizer(analyzer=str.split, vocabulary=document["classifier"]["words"], sublinear_tf=True)
+        vectorizer.idf_ = arrays["idf"]
+        return Judges(
+            lda=LdaJudge(model),
+            classifier=ClassifierJudge(
+                vectorizer=vectorizer,
+                weights_W=arrays["weights"],
+                bias=document["classifier"]["bias"],
+                threshold=document["classifier"]["threshold"],
+                seed_words=frozenset(document["classifier"]["seed_words"]),
+            ),
+        )
