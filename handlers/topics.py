@@ -64,17 +64,17 @@ class TopicModel:
         object.__setattr__(self, "_ids", {word: number for number, word in enumerate(self.words)})
 
     def find(self, topic: str) -> int | None:
-        """The topic that somebody means: by its number, its name, or its name without the number; None if by none.
+        """Index of the topic that somebody means: by its name, or its name's number or words alone; None if by none.
 
-        >>> model = TopicModel(words=(), names=("0 warm/hazy", "1 tour/label"), alpha_K=torch.ones(2),
+        >>> model = TopicModel(words=(), names=("1 warm/hazy", "2 tour/label"), alpha_K=torch.ones(2),
         ...                    exp_elog_beta_KW=torch.ones(2, 0), desired=0)
-        >>> model.find("1"), model.find("Tour/Label"), model.find("0 warm/hazy"), model.find("7")
+        >>> model.find("2"), model.find("Tour/Label"), model.find("1 warm/hazy"), model.find("7")
         (1, 1, 0, None)
         """
         wanted = " ".join(topic.casefold().split())
-        for number, name in enumerate(self.names):
-            if wanted in (str(number), name.casefold(), name.casefold().removeprefix(f"{number} ")):
-                return number
+        for index, name in enumerate(map(str.casefold, self.names)):
+            if wanted and wanted in (name, *name.split(" ", maxsplit=1)):
+                return index
         return None
 
     def shares(self, texts: Sequence[str]) -> Tensor:

@@ -130,7 +130,7 @@ def _described(
 
 def _names(top_words: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Three heavy words each; a word that heads several topics tells none of them apart, so the number does."""
-    return tuple(f"{number} {'/'.join(words[:3])}" for number, words in enumerate(top_words))
+    return tuple(f"{number} {'/'.join(words[:3])}" for number, words in enumerate(top_words, start=1))
 
 
 def _is_content(word: str) -> bool:

@@ -168,28 +168,28 @@ def test_no_requests_are_answered_by_nothing(commentator: Commentator) -> None:
     assert commentator.answer([]) == []
 
 
-@pytest.mark.parametrize("topic", ["1", "1 tour/label", "Tour/Label", " 1  TOUR/LABEL "])
+@pytest.mark.parametrize("topic", ["2", "2 tour/label", "Tour/Label", " 2  TOUR/LABEL "])
 def test_a_topic_asked_for_by_number_or_name_moves_the_same_seeds_elsewhere(
     commentator: Commentator, topic: str
 ) -> None:
     wanted = _texts(_ask(commentator, topic=topic))
-    assert wanted == _texts(_ask(commentator, topic="1"))
+    assert wanted == _texts(_ask(commentator, topic="2"))
     assert wanted != _texts(_ask(commentator))
-    assert _texts(_ask(commentator, topic="0")) == _texts(_ask(commentator)), "topic 0 is the desired one"
+    assert _texts(_ask(commentator, topic="1")) == _texts(_ask(commentator)), "topic 1 is the desired one"
 
 
 def test_the_topic_asked_for_decides_between_candidates(commentator: Commentator) -> None:
-    best = _ask(commentator, num_samples=1, best_of=6, max_tokens=30, topic="2").samples[0]
+    best = _ask(commentator, num_samples=1, best_of=6, max_tokens=30, topic="3").samples[0]
     seeds = [derive_seed(7, number * MAX_SAMPLES) for number in range(6)]
-    candidates = [_ask(commentator, num_samples=1, seed=seed, max_tokens=30, topic="2").samples[0] for seed in seeds]
+    candidates = [_ask(commentator, num_samples=1, seed=seed, max_tokens=30, topic="3").samples[0] for seed in seeds]
     finished = [each for each in candidates if each.token_count < 30]
     winner = max(finished, key=lambda each: each.log_prob / each.token_count + math.log(each.topics[2]))
     assert (best.seed, best.text) == (winner.seed, winner.text)
 
 
-@pytest.mark.parametrize("topic", ["3", "-1", "", "warm", "0.0", "0 warm/hazy/synth", "x" * 200])
+@pytest.mark.parametrize("topic", ["4", "0", "-1", "", "warm", "1.0", "1 warm/hazy/synth", "x" * 200])
 def test_a_topic_that_is_none_is_refused_by_field_with_those_there_are(commentator: Commentator, topic: str) -> None:
-    with pytest.raises(ContractError, match="0 warm/hazy; 1 tour/label; 2 born/raised") as caught:
+    with pytest.raises(ContractError, match="1 warm/hazy; 2 tour/label; 3 born/raised") as caught:
         _ask(commentator, topic=topic)
     assert (caught.value.code, caught.value.field) == (ErrorCode.INVALID_ARGUMENT, "topic")
 
@@ -197,17 +197,17 @@ def test_a_topic_that_is_none_is_refused_by_field_with_those_there_are(commentat
 def test_a_model_without_generator_refuses_a_topic_that_nothing_would_act_on() -> None:
     commentator = Commentator(tiny_bundle())
     with pytest.raises(ContractError, match=r"ask lcgan, or raise best_of") as caught:
-        _ask(commentator, topic="1")
+        _ask(commentator, topic="2")
     assert caught.value.field == "topic"
     # With candidates to choose from, the topic decides.
-    answers = [_ask(commentator, topic=topic, best_of=8, num_samples=8) for topic in ("1", "2")]
+    answers = [_ask(commentator, topic=topic, best_of=8, num_samples=8) for topic in ("2", "3")]
     shares = [[sum(sample.topics[k] for sample in answer.samples) for k in (1, 2)] for answer in answers]
     assert shares[0][0] > shares[1][0]
     assert shares[1][1] > shares[0][1]
 
 
 def test_requests_for_different_topics_share_a_batch(commentator: Commentator) -> None:
-    requests = [CommentaryRequest(genres=(), seed=5, topic=topic) for topic in (None, "1", "2")]
+    requests = [CommentaryRequest(genres=(), seed=5, topic=topic) for topic in (None, "2", "3")]
     answers = commentator.answer(requests)
     for request, answer in zip(requests, answers, strict=True):
         assert _texts(answer) == _texts(commentator.answer([request])[0])

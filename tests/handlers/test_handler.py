@@ -100,7 +100,7 @@ def test_bad_rows_are_answered_in_place_and_good_ones_as_if_alone(folder: Path) 
     assert "body" in _error(answers[9]).message
     assert _error(answers[10]).code is ErrorCode.INVALID_ARGUMENT
     assert _error(answers[11]).field == "topic"
-    assert "it has 0 warm/hazy; 1" in _error(answers[11]).message
+    assert "it has 1 warm/hazy; 2" in _error(answers[11]).message
 
 
 def test_a_batch_of_only_bad_rows_is_answered(folder: Path) -> None:

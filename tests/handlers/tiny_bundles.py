@@ -12,7 +12,7 @@ from handlers.topics import TopicModel
 from handlers.vocabulary import EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
 
 GENRES = ("dream pop", "indie pop", "pop", "techno", "black metal")
-TOPICS = ("0 warm/hazy", "1 tour/label", "2 born/raised")
+TOPICS = ("1 warm/hazy", "2 tour/label", "3 born/raised")
 
 
 def tiny_vocabulary(num_words: int) -> Vocabulary:
