@@ -1,15 +1,16 @@
-"""Words to ids and back, losing nothing.
+"""Text to ids and back, losing nothing.
 
-A token keeps the space before it (" warm", ",", "'s"), as byte-pair vocabularies do, so a sentence is the plain
-concatenation of its tokens and no rule about where spaces go is needed when text is put together again.
+A word keeps the space before it (" warm", ",", "'s"), as byte-pair vocabularies do, so a sentence is the plain
+concatenation of its tokens and no rule about where spaces go is needed when text is put together again. A word that
+is no token itself is written with the longest tokens that spell it (" war", "bly"): which pieces there are is learned
+in training, how to use them needs nothing but the list of tokens.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,9 @@ ARTIST: Final = "<artist>"
 TITLE: Final = "<title>"
 PLACEHOLDERS: Final = (ARTIST, TITLE)
 
-_TOKEN: Final = re.compile(
+_MAX_REMEMBERED: Final = 200_000
+
+_WORD: Final = re.compile(
     r"""
     \ ?(?:
         <(?:artist|title)>                    # placeholders stay whole
@@ -42,13 +45,15 @@ _TOKEN: Final = re.compile(
 )
 
 
-def tokenize(text: str) -> list[str]:
-    """Split a sentence into tokens whose concatenation is the sentence, given single spaces and none at the ends.
+def words(text: str) -> list[str]:
+    """Split a sentence into words, numbers and signs, each with the space before it.
 
-    >>> tokenize("<artist>'s lo-fi hiss, again.")
+    Joined they are the sentence again, given single spaces and none at the ends.
+
+    >>> words("<artist>'s lo-fi hiss, again.")
     ['<artist>', "'s", ' lo-fi', ' hiss', ',', ' again', '.']
     """
-    return _TOKEN.findall(text)
+    return _WORD.findall(text)
 
 
 def fill_placeholders(text: str, *, artist: str | None, title: str | None) -> str:
@@ -64,6 +69,8 @@ class Vocabulary:
 
     tokens: tuple[str, ...]
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+    _spelled: dict[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+    """Words that were encoded before, as ids."""
 
     def __post_init__(self) -> None:
         if self.tokens[: len(SPECIALS)] != SPECIALS:
@@ -72,26 +79,35 @@ class Vocabulary:
         if len(ids) != len(self.tokens):
             raise ValueError("a vocabulary's tokens must be distinct")
         object.__setattr__(self, "_ids", ids)
-
-    @classmethod
-    def build(cls, sentences: Iterable[str], *, min_count: int, max_size: int) -> Vocabulary:
-        """Keep the most frequent tokens of some sentences; placeholders are always kept, with and without a space."""
-        counts: Counter[str] = Counter()
-        for sentence in sentences:
-            counts.update(tokenize(sentence))
-        always = [space + placeholder for placeholder in PLACEHOLDERS for space in ("", " ")]
-        room = max_size - len(SPECIALS) - len(always)
-        # Ties are broken by the token itself: the same corpus gives the same vocabulary in any order.
-        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        frequent = [token for token, count in ranked if count >= min_count and token not in always][: max(room, 0)]
-        return cls(tokens=(*SPECIALS, *always, *frequent))
+        object.__setattr__(self, "_spelled", {})
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def encode(self, sentence: str) -> list[int]:
-        """Token ids of a sentence, without the marks for its start and end; unknown tokens become UNK_ID."""
-        return [self._ids.get(token, UNK_ID) for token in tokenize(sentence)]
+        """Token ids of a sentence, without the marks for its start and end; a word that cannot be spelled is UNK_ID."""
+        ids: list[int] = []
+        for word in words(sentence):
+            spelled = self._spelled.get(word)
+            if spelled is None:
+                if len(self._spelled) >= _MAX_REMEMBERED:
+                    self._spelled.clear()
+                spelled = self._spelled[word] = self._spell(word)
+            ids += spelled
+        return ids
+
+    def _spell(self, word: str) -> tuple[int, ...]:
+        """The longest token that starts the word, then the longest that starts the rest, and so on."""
+        ids: list[int] = []
+        start = 0
+        while start < len(word):
+            ends = range(len(word), start, -1)
+            end = next((end for end in ends if word[start:end] in self._ids), None)
+            if end is None:
+                return (UNK_ID,)
+            ids.append(self._ids[word[start:end]])
+            start = end
+        return tuple(ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The sentence of some ids; start, end and padding are skipped."""

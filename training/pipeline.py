@@ -16,7 +16,6 @@ from handlers.bundle import Bundle, bundle_sha256
 from handlers.decoder import DecoderConfig
 from handlers.engine import Row
 from handlers.topics import TopicModel
-from handlers.vocabulary import Vocabulary
 from training.batches import EncodedSentences
 from training.corpus import Corpus
 from training.curves import RecordingRun
@@ -27,6 +26,7 @@ from training.errors import CorpusError
 from training.export import Parts, make_bundle, save_bundle, unselected_samples
 from training.files import atomic_path, read_json, write_json
 from training.lcgan_training import LabelledVectors, genre_rows, label_vectors, train_generator, train_predictor
+from training.learned_vocabulary import learn_vocabulary
 from training.measures import measure_samples
 from training.plots import plot_coherence, plot_curves, plot_topic_shares
 from training.presets import TrainSettings, fingerprint
@@ -139,7 +139,7 @@ class Training:
         settings = self.settings.cvae
         stage = self._stage("cvae", topics_stage.key, settings, self.settings.seed, self.plan.budget_s)
         train = self.corpus.part("train")
-        vocabulary = Vocabulary.build(train.texts, min_count=settings.min_count, max_size=settings.max_vocabulary)
+        vocabulary = learn_vocabulary(train.texts, settings)
         parts = Parts(vocabulary=vocabulary, genres=self.corpus.genre_table, topics=topics)
         config = DecoderConfig(
             vocabulary_size=len(vocabulary),

@@ -63,9 +63,11 @@ class TopicSettings:
 class CvaeSettings:
     """Sizes and schedule of the CVAE."""
 
+    vocabulary: str = "subwords"
+    """Tokens are `subwords` (byte-pair encoding: any word can be written) or whole `words` (the rare ones unknown)."""
+    max_vocabulary: int = 4_000
     min_count: int = 2
-    """A token seen less often in the training split is unknown."""
-    max_vocabulary: int = 15_000
+    """A word seen less often in the training split is unknown; subwords need no such floor."""
     embedding_size: int = 128
     hidden_size: int = 256
     encoder_size: int = 0
@@ -96,6 +98,8 @@ class CvaeSettings:
     """Share of the training after which the softmax is exact again."""
 
     def __post_init__(self) -> None:
+        if self.vocabulary not in ("subwords", "words"):
+            raise ValueError(f"vocabulary must be subwords or words, got {self.vocabulary!r}")
         positive = ("min_count", "max_vocabulary", "embedding_size", "hidden_size", "z_size", "genre_size", "epochs")
         # Batches of two would leave a lone sentence in the last one, whose mean cannot be normalised.
         _check(self, batch_size=(3, math.inf), **dict.fromkeys(positive, _POSITIVE))
@@ -180,7 +184,14 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
         preset="reference",
         topics=TopicSettings(candidates=(4, 6, 8, 12), passes=5, min_sentences=20),
         cvae=CvaeSettings(
-            min_count=3, embedding_size=256, hidden_size=384, epochs=8, batch_size=128, genre_size=32, dropout=0.3
+            embedding_size=256,
+            hidden_size=512,
+            encoder_size=256,
+            epochs=8,
+            batch_size=128,
+            genre_size=32,
+            dropout=0.2,
+            word_dropout=0.1,
         ),
         lcgan=LcganSettings(num_samples=20_000, hidden_size=512, steps=4_000, evaluation_samples=2_000),
     ),
@@ -243,7 +254,8 @@ def _override(settings: TrainSettings, assignment: str) -> TrainSettings:
     else:
         raise SettingError(f"there is no stage {stage!r} in {assignment!r}; stages are topics, cvae, lcgan")
     current = {each.name: getattr(owner, each.name) for each in fields(owner)}
-    scalars = {key: value for key, value in current.items() if isinstance(value, int | float | tuple)}
+    scalars = {key: value for key, value in current.items() if isinstance(value, int | float | str | tuple)}
+    scalars.pop("preset", None)
     if name not in scalars:
         raise SettingError(f"there is no setting {path!r}; settings here are {', '.join(scalars)}")
     changes: dict[str, Any] = {name: _converted(path, text, current[name])}

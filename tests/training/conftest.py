@@ -11,6 +11,7 @@ from handlers.decoder import DecoderConfig
 from handlers.vocabulary import Vocabulary
 from training.batches import EncodedSentences
 from training.corpus import Corpus, CorpusSettings, build_corpus, load_corpus
+from training.learned_vocabulary import word_vocabulary
 from training.sample import CATALOG_FILE, POSTS_FILE, SampleWorld, make_sample, write_sample
 
 
@@ -51,7 +52,7 @@ def sample_corpus(tmp_path_factory: pytest.TempPathFactory) -> SampleCorpus:
     build_corpus([folder / POSTS_FILE], folder / "corpus", catalog=folder / CATALOG_FILE, settings=settings)
     corpus = load_corpus(folder / "corpus")
     train, valid = corpus.part("train"), corpus.part("valid")
-    vocabulary = Vocabulary.build(train.texts, min_count=2, max_size=2000)
+    vocabulary = word_vocabulary(train.texts, min_count=2, size=2000)
     return SampleCorpus(
         world=world,
         folder=folder / "corpus",

@@ -5,17 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.genres import GenreTable
-from handlers.vocabulary import EOS_ID, PAD_ID, Vocabulary
+from handlers.vocabulary import EOS_ID, PAD_ID
 from tests.training.conftest import SampleCorpus
 from training.batches import Batch, EncodedSentences
+from training.learned_vocabulary import word_vocabulary
 
 WORDS = ("a", "b", "c", "d", "e")
-VOCABULARY = Vocabulary.build([*WORDS, *(f"x {word}" for word in WORDS)], min_count=1, max_size=100)
+VOCABULARY = word_vocabulary([*WORDS, *(f"x {word}" for word in WORDS)], min_count=1, size=100)
 TABLE = GenreTable(labels=("pop", "rock", "folk"))
-texts = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)
-rows = st.lists(
-    st.tuples(texts, st.lists(st.sampled_from(TABLE.labels), max_size=3, unique=True)), min_size=1, max_size=30
-)
+texts = st.lists(st.sampled_from(WORDS), size=9).map(" ".join)
+rows = st.lists(st.tuples(texts, st.lists(st.sampled_from(TABLE.labels), size=3, unique=True)), min_size=1, size=30)
 
 
 def _encoded(pairs: list[tuple[str, list[str]]]) -> EncodedSentences:
@@ -55,7 +54,7 @@ def test_a_batch_holds_each_sentence_with_its_end_mark_its_padding_and_its_own_g
 
 @given(rows, st.data())
 def test_genres_can_be_left_out_for_some_rows_only(pairs: list[tuple[str, list[str]]], data: st.DataObject) -> None:
-    dropped = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs))))
+    dropped = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), size=len(pairs))))
     encoded = _encoded(pairs)
     batch = encoded.batch(range(len(pairs)), without_genres=dropped)
     for column, without in enumerate(dropped):
