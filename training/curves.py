@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.tracker import Run
+from training.tracker import Run, TrainedOn
 
 
 class RecordingRun:
@@ -43,3 +43,7 @@ class RecordingRun:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """See `Run.set_tags`."""
         self._run.set_tags(tags)
+
+    def log_dataset(self, dataset: TrainedOn) -> None:
+        """See `Run.log_dataset`."""
+        self._run.log_dataset(dataset)

@@ -33,6 +33,21 @@ class Run(Protocol):
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Searchable facts."""
 
+    def log_dataset(self, dataset: TrainedOn) -> None:
+        """What the stage learned from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedOn:
+    """A corpus as a tracking server's table of datasets shows it."""
+
+    name: str
+    sha256: str
+    source: str
+    """Where it came from, for a person."""
+    profile: Mapping[str, int]
+    """Its sizes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredVersion:
@@ -86,6 +101,9 @@ class _NullRun:
         pass
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
+        pass
+
+    def log_dataset(self, dataset: TrainedOn) -> None:
         pass
 
 

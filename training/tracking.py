@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,10 @@ from typing import Any, Final
 import mlflow
 import mlflow.pyfunc
 from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +28,7 @@ import handlers
 from handlers.bundle import MODEL_CARD
 from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest
 from training.errors import TrackingError
-from training.tracker import RegisteredVersion, Run, archive_tags
+from training.tracker import RegisteredVersion, Run, TrainedOn, archive_tags
 
 EXPERIMENT: Final = "deephypebot"
 _HANDLERS: Final = Path(handlers.__file__).parent
@@ -94,6 +97,18 @@ class MlflowRun:
         for key, value in tags.items():
             self._client.set_tag(self._run_id, key, value)
 
+    def log_dataset(self, dataset: TrainedOn) -> None:
+        """See `Run.log_dataset`."""
+        entity = Dataset(
+            name=dataset.name,
+            digest=dataset.sha256[:12],
+            source_type="local",
+            source=json.dumps({"uri": dataset.source}),
+            profile=json.dumps(dict(dataset.profile)),
+        )
+        use = DatasetInput(dataset=entity, tags=[InputTag(key="mlflow.data.context", value="training")])
+        self._client.log_inputs(self._run_id, datasets=[use])
+
 
 class MlflowTracker:
     """Runs in one experiment, versions in the registry of the same server."""
@@ -138,6 +153,9 @@ class MlflowTracker:
         run_id = self._create_run(name, dict(tags or {}))
         self._stack.append(run_id)
         status = "FAILED"
+        # CPU, memory, disk, network, and GPUs where there are some: every ten seconds, in the run's own charts.
+        monitor = SystemMetricsMonitor(run_id, tracking_uri=self._uri)  # type: ignore[no-untyped-call]  # MLflow's
+        monitor.start()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
         try:
             yield MlflowRun(self._client, run_id)
             status = "FINISHED"
@@ -146,6 +164,7 @@ class MlflowTracker:
             raise
         finally:
             self._stack.pop()
+            monitor.finish()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
             mlflow.flush_async_logging()
             if run_id != self._project_run_id:
                 self._client.set_terminated(run_id, status)
