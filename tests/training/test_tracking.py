@@ -25,7 +25,9 @@ def test_a_run_shows_what_it_learned_from_and_how_the_machine_fared(
         while "system/cpu_utilization_percentage" not in client.get_run(run.run_id).data.metrics:
             assert time.monotonic() < deadline, "no system metrics within 20 s"
             time.sleep(0.1)
-    (used,) = client.get_run(run.run_id).inputs.dataset_inputs
+    inputs = client.get_run(run.run_id).inputs
+    assert inputs is not None
+    (used,) = inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest, used.dataset.profile) == (
         "corpus",
         "ab" * 6,
