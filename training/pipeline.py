@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ from training.presets import TrainSettings, fingerprint
 from training.progress import Progress
 from training.publish import Published, Publisher
 from training.stages import Stage
-from training.topics import fit_topics
+from training.topic_page import write_topic_page
+from training.topics import FittedTopics, fit_topics
 from training.tracker import Run, Tracker
 
 _CVAE_BUDGET: Final = 0.75
@@ -120,18 +121,31 @@ class Training:
             if run is not None:
                 run.log_params(self.settings.flat("topics"))
                 progress = self.watch("topics")
-                texts = self.corpus.part("train").texts
-                fitted = fit_topics(texts, self.settings.topics, seed=self.settings.seed, progress=progress)
+                train = self.corpus.part("train")
+                fitted = fit_topics(
+                    train.texts, self.settings.topics, seed=self.settings.seed, progress=progress, posts=train.post_ids
+                )
                 _save_topics(fitted.model, stage.directory)
-                chosen = len(fitted.model.names)
-                plot_coherence(fitted.coherence, chosen, stage.directory / "coherence.png")
-                write_json(stage.directory / "top_words.json", fitted.top_words)
-                for name in ("coherence.png", "top_words.json"):
-                    run.log_file(stage.directory / name)
-                for num_topics, coherence in fitted.coherence.items():
-                    run.log_metrics({"coherence": coherence}, step=num_topics)
-                self._finish(stage, {"num_topics": chosen, "coherence": fitted.coherence[chosen]})
+                self._describe_topics(fitted, train.texts, stage, run)
         return stage, _load_topics(stage.directory)
+
+    def _describe_topics(self, fitted: FittedTopics, texts: Sequence[str], stage: Stage, run: RecordingRun) -> None:
+        """What a person wants to know of the topics: coherence by their number, heavy words, the page."""
+        chosen = len(fitted.model.names)
+        plot_coherence(
+            {number: trial.c_npmi for number, trial in fitted.trials.items()}, chosen, stage.directory / "coherence.png"
+        )
+        trials = {str(number): asdict(trial) for number, trial in fitted.trials.items()}
+        write_json(stage.directory / "coherence.json", {"chosen": chosen, "trials": trials})
+        write_json(stage.directory / "top_words.json", fitted.top_words)
+        write_topic_page(fitted.model, fitted.word_shares_KW, texts, stage.directory / "topics.html")
+        for name in ("coherence.png", "coherence.json", "top_words.json", "topics.html"):
+            run.log_file(stage.directory / name)
+        for number, trial in fitted.trials.items():
+            run.log_metrics({f"topics.{name}": value for name, value in asdict(trial).items()}, step=number)
+        trial = fitted.trials[chosen]
+        figures = {"coherence": trial.c_npmi, "coherence_c_v": trial.c_v, "agreement": trial.agreement}
+        self._finish(stage, {"num_topics": chosen, **figures})
 
     # CVAE
 

@@ -1,7 +1,12 @@
-"""The topic model: LDA over sentences (gensim), the number of topics by coherence, the desired topic by seed words."""
+"""The topic model: LDA over posts (gensim), the number of topics by coherence, the desired topic by seed words.
+
+A sentence has eight words that mean something: too few to learn from which words keep company. So the documents of the
+fit are posts, all sentences of one together, and what is fitted is then applied to sentences.
+"""
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +17,7 @@ import torch
 from gensim.corpora import Dictionary
 from gensim.models import CoherenceModel, LdaModel
 from gensim.parsing.preprocessing import STOPWORDS
+from numpy.typing import NDArray
 
 from handlers.topics import TopicModel, topic_words
 from training.errors import CorpusError
@@ -19,8 +25,23 @@ from training.presets import TopicSettings
 from training.progress import Progress
 
 _LETTER = re.compile(r"[^\W\d_]{2,}")
+# "it's", "don't", "doesn't": stop words all, and in no list under every spelling of their apostrophe.
+_CONTRACTION = re.compile(r"['’]")
 
 ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicTrial:
+    """How a number of topics did: two models of it, each fitted on one half of some posts and measured on the other."""
+
+    c_npmi: float
+    """Coherence of the ten heaviest words of each topic: how much likelier than chance they stand near each other in
+    posts that the model has not seen (Roeder, Both and Hinneburg 2015)."""
+    c_v: float
+    """The same paper's measure that agrees best with people."""
+    agreement: float
+    """Cohen's kappa of the two models on which sentences are mainly of the desired kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,104 +49,201 @@ class FittedTopics:
     """A topic model and how it was found."""
 
     model: TopicModel
-    coherence: Mapping[int, float]
-    """c_npmi of each number of topics that was tried, on the sentences that it was tried on."""
+    trials: Mapping[int, TopicTrial]
+    """By number of topics."""
     top_words: tuple[tuple[str, ...], ...]
     """The ten heaviest words of each topic, heaviest first."""
+    word_shares_KW: NDArray[np.float64]
+    """Each topic's distribution over the model's words; rows sum to 1."""
 
 
-def fit_topics(texts: Sequence[str], settings: TopicSettings, *, seed: int, progress: Progress) -> FittedTopics:
-    """Fit LDA for each candidate number of topics and keep the most coherent.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Documents:
+    sentences: list[list[str]]
+    posts: list[list[str]]
+    dictionary: Dictionary
+
+
+def fit_topics(
+    texts: Sequence[str],
+    settings: TopicSettings,
+    *,
+    seed: int,
+    progress: Progress,
+    posts: Sequence[str] | None = None,
+) -> FittedTopics:
+    """Fit LDA for each candidate number of topics and keep the fewest that are about as coherent as the best.
 
     Args:
         texts: sentences with placeholders.
         settings: what to try.
         seed: of LDA and of the sample.
         progress: told about candidates done.
+        posts: the post that each sentence is from; without it every sentence stands alone.
 
     Raises:
-        CorpusError: the sentences hold too few words for a topic model.
+        CorpusError: the sentences hold too few words for a topic model, or none of the seed words.
     """
-    sample = _sampled(texts, settings.max_sentences, seed)
-    documents = [[word for word in topic_words(text) if _is_content(word)] for text in sample]
-    dictionary = Dictionary(documents)
+    source = _documents(texts, posts, settings, seed)
+    seeds = _seeds(source.dictionary, settings)
+    selection = _Selection(source, seeds, settings, seed)
+    trials: dict[int, TopicTrial] = {}
+    for number, num_topics in enumerate(settings.candidates):
+        progress(number, len(settings.candidates) + 1, f"trying {num_topics} topics")
+        trials[num_topics] = selection.trial(num_topics)
+    best = fewest_coherent(trials, settings.tolerance)
+    progress(len(settings.candidates), len(settings.candidates) + 1, f"fitting {best} topics")
+    lda = _fit(source.posts, source.dictionary, best, settings, seed)
+    progress(1, 1, f"{best} topics, coherence {trials[best].c_npmi:.3f}")
+    return _described(lda, source.dictionary, trials, seeds)
+
+
+def fewest_coherent(trials: Mapping[int, TopicTrial], tolerance: float) -> int:
+    """The fewest topics whose c_npmi is within a tolerance of the best.
+
+    Coherence of two fits of one number differs by about as much as that of neighbouring numbers does, and the fewer the
+    topics, the more two fits agree on what each is about.
+    """
+    best = max(trial.c_npmi for trial in trials.values())
+    return min(number for number, trial in trials.items() if trial.c_npmi >= best - tolerance)
+
+
+class _Selection:
+    """Tries numbers of topics: two halves of some posts, what is fitted on one being measured on the other."""
+
+    def __init__(self, source: _Documents, seeds: Sequence[int], settings: TopicSettings, seed: int) -> None:
+        self._dictionary = source.dictionary
+        share = settings.selection_sentences / max(len(source.sentences), 1)
+        chosen = list(_sampled(source.posts, max(2, int(share * len(source.posts))), seed))
+        # Posts come in the order of their files, which is one of subjects.
+        random.Random(seed).shuffle(chosen)
+        self._halves = chosen[::2], chosen[1::2]
+        self._sentences = [" ".join(words) for words in _sampled(source.sentences, 2_000, seed)]
+        self._seeds = seeds
+        self._settings = settings
+        self._seed = seed
+
+    def trial(self, num_topics: int) -> TopicTrial:
+        """Fit twice and measure."""
+        fits = [
+            _fit(half, self._dictionary, num_topics, self._settings, self._seed + number)
+            for number, half in enumerate(self._halves)
+        ]
+        models = [_model(lda, self._dictionary, self._seeds) for lda in fits]
+        return TopicTrial(
+            c_npmi=self._coherence(fits, "c_npmi"),
+            c_v=self._coherence(fits, "c_v"),
+            agreement=_kappa(*(_wanted(model, self._sentences) for model in models)),
+        )
+
+    def _coherence(self, fits: Sequence[LdaModel], measure: str) -> float:
+        # A word that the other half lacks keeps no company there; gensim divides by its count.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = [
+                # One process, since the parent may hold threads that do not survive a fork.
+                CoherenceModel(
+                    model=lda, texts=unseen, dictionary=self._dictionary, coherence=measure, topn=10, processes=1
+                ).get_coherence_per_topic()
+                for lda, unseen in zip(fits, self._halves[::-1], strict=True)
+            ]
+        return float(np.mean(np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)))
+
+
+def _documents(texts: Sequence[str], posts: Sequence[str] | None, settings: TopicSettings, seed: int) -> _Documents:
+    """Content words by sentence and by post; whole posts are left out if there are too many sentences.
+
+    Raises:
+        CorpusError: too few words for the largest number of topics.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, post in enumerate(posts if posts is not None else map(str, range(len(texts)))):
+        rows.setdefault(post, []).append(row)
+    share = settings.max_sentences / max(len(texts), 1)
+    chosen = _sampled(list(rows.values()), max(1, int(share * len(rows))), seed)
+    grouped = [[[word for word in topic_words(texts[row]) if _is_content(word)] for row in post] for post in chosen]
+    sentences = [sentence for post in grouped for sentence in post]
+    dictionary = Dictionary(sentences)
     dictionary.filter_extremes(no_below=settings.min_sentences, no_above=settings.max_share, keep_n=20_000)
     if len(dictionary) < 2 * max(settings.candidates):
         raise CorpusError(
-            f"{len(sample)} sentences hold only {len(dictionary)} words in at least {settings.min_sentences} of them: "
-            f"too few for {max(settings.candidates)} topics; give more posts, or lower topics.min_sentences"
+            f"{len(sentences)} sentences hold only {len(dictionary)} words in at least {settings.min_sentences} of "
+            f"them: too few for {max(settings.candidates)} topics; give more posts, or lower topics.min_sentences"
         )
-    # The number of topics shows on a part of the sentences already; only the best number is worth all of them.
-    part = _sampled(documents, settings.selection_sentences, seed)
-    part_bags = [dictionary.doc2bow(document) for document in part]
-    fitted: dict[int, LdaModel] = {}
-    coherence: dict[int, float] = {}
-    for number, num_topics in enumerate(settings.candidates):
-        progress(number, len(settings.candidates) + 1, f"trying {num_topics} topics")
-        fitted[num_topics] = _fit(part_bags, dictionary, num_topics, settings, seed)
-        coherence[num_topics] = _coherence(fitted[num_topics], part_bags, part, dictionary)
-    best = max(coherence, key=lambda num_topics: coherence[num_topics])
-    progress(len(settings.candidates), len(settings.candidates) + 1, f"fitting {best} topics")
-    lda = fitted[best]
-    if len(part) < len(documents):
-        lda = _fit([dictionary.doc2bow(document) for document in documents], dictionary, best, settings, seed)
-    progress(1, 1, f"{best} topics, coherence {coherence[best]:.3f}")
-    return _described(lda, dictionary, coherence, settings.seed_words)
+    posts_words = [[word for sentence in post for word in sentence] for post in grouped]
+    return _Documents(sentences=sentences, posts=posts_words, dictionary=dictionary)
 
 
 def _fit(
-    bags: list[list[tuple[int, int]]], dictionary: Dictionary, num_topics: int, settings: TopicSettings, seed: int
+    documents: Sequence[list[str]], dictionary: Dictionary, num_topics: int, settings: TopicSettings, seed: int
 ) -> LdaModel:
-    # Sentences are short: most are about one thing, so the prior of a document's shares is sparse.
+    # Sentences, to which it is applied, are short: most are about one thing, so the prior of the shares is sparse.
     return LdaModel(
-        bags,
+        [dictionary.doc2bow(document) for document in documents],
         id2word=dictionary,
         num_topics=num_topics,
         passes=settings.passes,
         alpha=[0.1] * num_topics,
         eta=0.05,
-        chunksize=4000,
+        chunksize=1000,
         random_state=seed,
         eval_every=None,
         dtype=np.float32,
     )
 
 
-def _coherence(
-    model: LdaModel, bags: list[list[tuple[int, int]]], documents: Sequence[list[str]], dictionary: Dictionary
-) -> float:
-    # c_npmi over the same sentences; one process, since the parent may hold threads that do not survive a fork.
-    measure = CoherenceModel(
-        model=model, texts=documents, corpus=bags, dictionary=dictionary, coherence="c_npmi", topn=15, processes=1
+def _seeds(dictionary: Dictionary, settings: TopicSettings) -> list[int]:
+    seeds = [dictionary.token2id[word] for word in settings.seed_words if word in dictionary.token2id]
+    if not seeds:
+        raise CorpusError(
+            f"none of the seed words ({', '.join(settings.seed_words[:8])}, ...) is among the {len(dictionary)} words "
+            "of the topics; set topics.seed_words to words of the kind of sentence that is wanted"
+        )
+    return seeds
+
+
+def _model(lda: LdaModel, dictionary: Dictionary, seeds: Sequence[int]) -> TopicModel:
+    """What the worker infers topics with; the desired one is that which weighs the seed words most."""
+    share_KW = torch.from_numpy(np.asarray(lda.get_topics(), dtype=np.float32))
+    return TopicModel(
+        words=tuple(dictionary[number] for number in range(len(dictionary))),
+        names=_names(_top_words(share_KW, dictionary)),
+        alpha_K=torch.from_numpy(np.asarray(lda.alpha, dtype=np.float32)),
+        # gensim's parameters of q(beta); what its own inference weighs words by.
+        exp_elog_beta_KW=torch.from_numpy(np.ascontiguousarray(lda.expElogbeta, dtype=np.float32)),
+        desired=int(share_KW[:, list(seeds)].sum(dim=1).argmax()),
     )
-    return float(measure.get_coherence())
 
 
 def _described(
-    lda: LdaModel, dictionary: Dictionary, coherence: Mapping[int, float], seed_words: Sequence[str]
+    lda: LdaModel, dictionary: Dictionary, trials: Mapping[int, TopicTrial], seeds: Sequence[int]
 ) -> FittedTopics:
-    words = tuple(dictionary[number] for number in range(len(dictionary)))
-    # gensim's parameters of q(beta); what its own inference weighs words by.
-    exp_elog_beta_KW = torch.from_numpy(np.ascontiguousarray(lda.expElogbeta, dtype=np.float32))
-    share_KW = torch.from_numpy(np.asarray(lda.get_topics(), dtype=np.float32))
-    top_words = tuple(
-        tuple(words[i] for i in row) for row in share_KW.topk(min(10, len(words)), dim=1).indices.tolist()
+    shares_KW = np.asarray(lda.get_topics(), dtype=np.float64)
+    return FittedTopics(
+        model=_model(lda, dictionary, seeds),
+        trials=dict(trials),
+        top_words=_top_words(torch.from_numpy(shares_KW), dictionary),
+        word_shares_KW=shares_KW / shares_KW.sum(axis=1, keepdims=True),
     )
-    seeds = [number for number, word in enumerate(words) if word in set(seed_words)]
-    if not seeds:
-        raise CorpusError(
-            f"none of the seed words ({', '.join(seed_words[:8])}, ...) is among the {len(words)} words of the topics; "
-            "set topics.seed_words to words of the kind of sentence that is wanted"
-        )
-    desired = int(share_KW[:, seeds].sum(dim=1).argmax())
-    model = TopicModel(
-        words=words,
-        names=_names(top_words),
-        alpha_K=torch.from_numpy(np.asarray(lda.alpha, dtype=np.float32)),
-        exp_elog_beta_KW=exp_elog_beta_KW,
-        desired=desired,
-    )
-    return FittedTopics(model=model, coherence=dict(coherence), top_words=top_words)
+
+
+def _top_words(share_KW: torch.Tensor, dictionary: Dictionary) -> tuple[tuple[str, ...], ...]:
+    heaviest = share_KW.topk(min(10, share_KW.shape[1]), dim=1).indices.tolist()
+    return tuple(tuple(dictionary[number] for number in row) for row in heaviest)
+
+
+def _wanted(model: TopicModel, sentences: Sequence[str]) -> NDArray[np.bool_]:
+    wanted: NDArray[np.bool_] = (model.shares(sentences).argmax(dim=1) == model.desired).numpy()
+    return wanted
+
+
+def _kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Cohen's kappa: agreement beyond that of two who guess; 1 is perfect, 0 is chance.
+
+    >>> _kappa(np.array([True, True, False, False]), np.array([True, False, False, False]))
+    0.5
+    """
+    chance = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
+    return float(((first == second).mean() - chance) / max(1 - chance, 1e-9))
 
 
 def _names(top_words: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -134,7 +252,7 @@ def _names(top_words: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _is_content(word: str) -> bool:
-    return word not in STOPWORDS and _LETTER.search(word) is not None
+    return word not in STOPWORDS and _LETTER.search(word) is not None and _CONTRACTION.search(word) is None
 
 
 def _sampled(texts: Sequence[ItemT], most: int, seed: int) -> Sequence[ItemT]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import random
 from collections import Counter
 
 import pytest
@@ -11,14 +13,15 @@ from training.errors import CorpusError
 from training.presets import SOUND_SEED_WORDS, TopicSettings
 from training.progress import silent
 from training.sample import Kind
-from training.topics import FittedTopics, fit_topics
+from training.topics import FittedTopics, TopicTrial, fewest_coherent, fit_topics
 
-SETTINGS = TopicSettings(candidates=(4, 5), passes=4, min_sentences=5)
+SETTINGS = TopicSettings(candidates=(4, 5), passes=4, min_sentences=5, max_share=0.15)
 
 
 @pytest.fixture(scope="module")
 def fitted(sample_corpus: SampleCorpus) -> FittedTopics:
-    return fit_topics(sample_corpus.corpus.part("train").texts, SETTINGS, seed=7, progress=silent)
+    train = sample_corpus.corpus.part("train")
+    return fit_topics(train.texts, SETTINGS, seed=7, progress=silent, posts=train.post_ids)
 
 
 def test_the_desired_topic_is_mostly_sound_description_and_finds_most_of_it(
@@ -37,9 +40,37 @@ def test_the_desired_topic_is_mostly_sound_description_and_finds_most_of_it(
     assert recall > 0.6
 
 
-def test_the_number_of_topics_is_the_most_coherent_candidate(fitted: FittedTopics) -> None:
-    assert set(fitted.coherence) == {4, 5}
-    assert len(fitted.model.names) == max(fitted.coherence, key=fitted.coherence.__getitem__)
+def _trial(c_npmi: float) -> TopicTrial:
+    return TopicTrial(c_npmi=c_npmi, c_v=0.5, agreement=0.5)
+
+
+def test_the_fewest_topics_about_as_coherent_as_the_best_are_kept(fitted: FittedTopics) -> None:
+    assert set(fitted.trials) == {4, 5}
+    assert len(fitted.model.names) == fewest_coherent(fitted.trials, SETTINGS.tolerance)
+    trials = {12: _trial(0.01), 4: _trial(0.05), 6: _trial(0.065), 8: _trial(0.07)}
+    assert fewest_coherent(trials, 0.02) == 4
+    assert fewest_coherent(trials, 0.01) == 6
+    assert fewest_coherent(trials, 0.0) == 8
+
+
+def test_coherence_beats_that_of_shuffled_words_by_far(sample_corpus: SampleCorpus, fitted: FittedTopics) -> None:
+    train = sample_corpus.corpus.part("train")
+    lengths = [len(topic_words(text)) for text in train.texts]
+    words = [word for text in train.texts for word in topic_words(text)]
+    random.Random(0).shuffle(words)
+    ends = list(itertools.accumulate(lengths))
+    noise = [" ".join(words[end - length : end]) for length, end in zip(lengths, ends, strict=True)]
+    shuffled = fit_topics(noise, SETTINGS, seed=7, progress=silent, posts=train.post_ids)
+    for number, trial in fitted.trials.items():
+        assert trial.c_npmi > shuffled.trials[number].c_npmi + 0.05
+        assert trial.c_v > shuffled.trials[number].c_v + 0.1
+        assert trial.agreement > shuffled.trials[number].agreement + 0.2
+
+
+def test_posts_teach_more_than_single_sentences(sample_corpus: SampleCorpus, fitted: FittedTopics) -> None:
+    alone = fit_topics(sample_corpus.corpus.part("train").texts, SETTINGS, seed=7, progress=silent)
+    assert fitted.model.words == alone.model.words
+    assert fitted.model.exp_elog_beta_KW.tolist() != alone.model.exp_elog_beta_KW.tolist()
 
 
 def test_the_desired_topic_weighs_the_seed_words_most(fitted: FittedTopics) -> None:
@@ -59,7 +90,8 @@ def test_other_seed_words_make_another_topic_the_desired_one(sample_corpus: Samp
     model = fitted.model
     other = (model.desired + 1) % len(model.names)
     settings = dataclasses.replace(SETTINGS, seed_words=fitted.top_words[other][:6])
-    moved = fit_topics(sample_corpus.corpus.part("train").texts, settings, seed=7, progress=silent).model
+    train = sample_corpus.corpus.part("train")
+    moved = fit_topics(train.texts, settings, seed=7, progress=silent, posts=train.post_ids).model
     assert moved.desired == other
     assert moved.names == model.names
 
