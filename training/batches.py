@@ -112,10 +112,22 @@ class EncodedSentences:
 
 
 class PlainSentences(EncodedSentences):
-    """Sentences that are ids already, without genres."""
+    """Sentences that are ids already."""
 
-    def __init__(self, sentences: Sequence[Sequence[int]], *, num_characters: int) -> None:
-        """Take the ids of each sentence, without end marks, and how many characters they stand for."""
+    def __init__(
+        self,
+        sentences: Sequence[Sequence[int]],
+        *,
+        num_characters: int,
+        genres: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Take the ids of each sentence, without end marks.
+
+        Args:
+            sentences: token ids.
+            num_characters: how many characters they stand for.
+            genres: embedding indices of each sentence's genres; none have any by default.
+        """
         self._set_ids(sentences)
-        self._genres = [()] * len(sentences)
+        self._genres = [tuple(each) for each in genres] if genres is not None else [()] * len(sentences)
         self.num_characters = num_characters

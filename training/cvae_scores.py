@@ -83,8 +83,7 @@ def mutual_information(posterior: Posterior, *, mixture_size: int = MIXTURE_SIZE
     chosen_M = torch.randperm(len(posterior.mu), generator=generator)[:mixture_size].to(posterior.mu.device)
     part = Posterior(mu=posterior.mu[chosen_M], log_variance=posterior.log_variance[chosen_M])
     z_MZ = _draw(part, 1, generator).squeeze(0)
-    # [z, component]: density of every z under every posterior.
-    log_q_MM = _log_normal(z_MZ.unsqueeze(1), part.mu.unsqueeze(0), part.log_variance.unsqueeze(0))
+    log_q_MM = _log_normals(z_MZ.double(), part.mu.double(), part.log_variance.double())
     log_mixture_M = torch.logsumexp(log_q_MM, dim=1) - math.log(len(z_MZ))
     return float((log_q_MM.diagonal() - log_mixture_M).mean())
 
@@ -168,3 +167,14 @@ def _log_normal(z: Tensor, mu: Tensor, log_variance: Tensor) -> Tensor:
     """Log-density of a diagonal normal, summed over the last dimension."""
     terms = math.log(2 * math.pi) + log_variance + (z - mu) ** 2 / log_variance.exp()
     return -0.5 * terms.sum(dim=-1)
+
+
+def _log_normals(z_MZ: Tensor, mu_MZ: Tensor, log_variance_MZ: Tensor) -> Tensor:
+    """Log-density of every z (rows) under every diagonal normal (columns), with the square multiplied out.
+
+    So it is two products of matrices instead of M x M x Z differences; in double precision, since what is left over of
+    large squares matters.
+    """
+    precision_MZ = torch.exp(-log_variance_MZ)
+    squares_MM = (z_MZ**2) @ precision_MZ.T - 2 * z_MZ @ (mu_MZ * precision_MZ).T + (mu_MZ**2 * precision_MZ).sum(dim=1)
+    return -0.5 * (squares_MM + (math.log(2 * math.pi) + log_variance_MZ).sum(dim=1))

@@ -11,9 +11,9 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -35,6 +35,10 @@ Clock = Callable[[], float]
 _LOG_EVERY: Final = 20
 """Steps between two points of a curve; in between nothing asks the device for a number."""
 _CHECKPOINT_EVERY_S: Final = 120.0
+_UNREADABLE: Final = (
+    OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError, AttributeError
+)  # fmt: skip
+"""What torch and the parts of a training say of a file that is no checkpoint of theirs."""
 
 
 def train_cvae(
@@ -247,6 +251,7 @@ class _Loop:
             "done": self.done,
             "decoder_is_new": self.decoder_is_new,
             "spent": self._spent(),
+            "told": self._told(),
         }
         # In memory first: torch.save itself turns a full disk into an error that does not say so.
         packed = io.BytesIO()
@@ -258,20 +263,36 @@ class _Loop:
         """Go on from a checkpoint if there is one.
 
         Raises:
-            CheckpointError: it cannot be read.
+            CheckpointError: it cannot be read, or is of a training with other settings.
         """
         if not path.exists():
             return
         try:
             state = torch.load(path, weights_only=True, map_location="cpu")
+            self._check_told(path, state.get("told", {}))
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.done, self.decoder_is_new = int(state["done"]), bool(state["decoder_is_new"])
             self._spent_before = float(state["spent"])
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as cause:
+        except _UNREADABLE as cause:
             raise CheckpointError(
                 f"the checkpoint {path} cannot be read ({type(cause).__name__}); remove it, or train with --no-resume"
             ) from cause
+
+    def _told(self) -> dict[str, Any]:
+        """What decides how the steps turn out, beside the sentences."""
+        config = self.model.decoder.config
+        sizes = {"vocabulary_size": config.vocabulary_size, "num_genres": config.num_genres}
+        return {"seed": self.seed, "sentences": len(self.train), **sizes, **asdict(self.settings)}
+
+    def _check_told(self, path: Path, then: Mapping[str, Any]) -> None:
+        now = self._told()
+        other = [f"{name} {value}, not {now[name]}" for name, value in then.items() if now.get(name, value) != value]
+        if other:
+            raise CheckpointError(
+                f"the checkpoint {path} is of a training with {'; '.join(other)}; ask for the same again, "
+                "remove the checkpoint, or train with --no-resume"
+            )
 
 
 def free_kl(posterior: Posterior, free_nats: float) -> Tensor:

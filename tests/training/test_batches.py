@@ -7,14 +7,16 @@ from hypothesis import strategies as st
 from handlers.genres import GenreTable
 from handlers.vocabulary import EOS_ID, PAD_ID
 from tests.training.conftest import SampleCorpus
-from training.batches import Batch, EncodedSentences
+from training.batches import Batch, EncodedSentences, PlainSentences
 from training.learned_vocabulary import word_vocabulary
 
 WORDS = ("a", "b", "c", "d", "e")
 VOCABULARY = word_vocabulary([*WORDS, *(f"x {word}" for word in WORDS)], min_count=1, size=100)
 TABLE = GenreTable(labels=("pop", "rock", "folk"))
-texts = st.lists(st.sampled_from(WORDS), size=9).map(" ".join)
-rows = st.lists(st.tuples(texts, st.lists(st.sampled_from(TABLE.labels), size=3, unique=True)), min_size=1, size=30)
+texts = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)
+rows = st.lists(
+    st.tuples(texts, st.lists(st.sampled_from(TABLE.labels), max_size=3, unique=True)), min_size=1, max_size=30
+)
 
 
 def _encoded(pairs: list[tuple[str, list[str]]]) -> EncodedSentences:
@@ -54,7 +56,7 @@ def test_a_batch_holds_each_sentence_with_its_end_mark_its_padding_and_its_own_g
 
 @given(rows, st.data())
 def test_genres_can_be_left_out_for_some_rows_only(pairs: list[tuple[str, list[str]]], data: st.DataObject) -> None:
-    dropped = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), size=len(pairs))))
+    dropped = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs))))
     encoded = _encoded(pairs)
     batch = encoded.batch(range(len(pairs)), without_genres=dropped)
     for column, without in enumerate(dropped):
@@ -94,3 +96,24 @@ def test_no_sentences_make_no_batches() -> None:
     empty = _encoded([])
     assert (len(empty), empty.num_tokens) == (0, 0)
     assert list(empty.bucketed(4, np.random.default_rng(0))) == []
+
+
+@given(st.lists(st.lists(st.integers(4, 90), max_size=6), min_size=1, max_size=20))
+def test_sentences_that_are_ids_already_come_as_they_are(sentences: list[list[int]]) -> None:
+    plain = PlainSentences(sentences, num_characters=11)
+    batch = plain.batch(range(len(sentences)))
+    columns = [
+        batch.tokens_TB[: int(length), column].tolist() for column, length in enumerate(batch.lengths_B.tolist())
+    ]
+    assert columns == [[*sentence, EOS_ID] for sentence in sentences]
+    assert batch.genres_G.tolist() == [0] * len(sentences)
+    assert plain.num_characters == 11
+    counts_V = plain.token_counts(100)
+    assert counts_V.sum() == plain.num_tokens == sum(map(len, sentences)) + len(sentences)
+    assert counts_V[EOS_ID] == len(sentences)
+
+
+def test_sentences_that_are_ids_already_may_have_genres() -> None:
+    plain = PlainSentences([[5], [6, 7]], num_characters=5, genres=[[], [2, 1]])
+    batch = plain.batch([1, 0])
+    assert [_genres(batch, column) for column in (0, 1)] == [[2, 1], [0]]

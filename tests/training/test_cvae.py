@@ -6,24 +6,27 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID
-from tests.training.conftest import SampleCorpus
+from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from tests.training.toy_sentences import NUM_TOKENS, toy_config, toy_sentences
 from training.batches import Batch
 from training.cvae import Cvae, Posterior
+from training.output_loss import VocabularySampler
+
+SENTENCES = toy_sentences(400)
 
 
 @pytest.fixture
-def model(sample_corpus: SampleCorpus) -> Cvae:
+def model() -> Cvae:
     torch.manual_seed(0)
-    model = Cvae(sample_corpus.config(), dropout=0.3)
+    model = Cvae(toy_config(), dropout=0.3)
     with torch.no_grad():
         model.posterior_head.weight.mul_(5)
     return model.eval()
 
 
 @pytest.fixture
-def batch(sample_corpus: SampleCorpus) -> Batch:
-    return sample_corpus.train.batch([0, 5, 100, 7, 300])
+def batch() -> Batch:
+    return SENTENCES.batch([0, 5, 100, 7, 300])
 
 
 def test_the_kl_is_that_of_two_normal_distributions() -> None:
@@ -67,25 +70,24 @@ def test_log_probabilities_are_those_of_a_loop_over_sentences_and_words(model: C
 
 
 @torch.no_grad()
-def test_normalised_means_have_the_asked_spread_in_every_dimension(sample_corpus: SampleCorpus) -> None:
+def test_normalised_means_have_the_asked_spread_in_every_dimension() -> None:
     torch.manual_seed(0)
-    model = Cvae(sample_corpus.config(), mu_scale=0.6).train()
+    model = Cvae(toy_config(), mu_scale=0.6).train()
     with torch.no_grad():
         model.posterior_head.weight.mul_(10)
-    mu_BZ = model.encode(sample_corpus.train.batch(range(200))).mu
+    mu_BZ = model.encode(SENTENCES.batch(range(200))).mu
     assert torch.allclose(mu_BZ.std(dim=0, correction=0), torch.full((6,), 0.6), atol=1e-2)
     assert torch.allclose(mu_BZ.mean(dim=0), torch.zeros(6), atol=1e-5)
     # So KL stays above Z mu_scale^2 / 2, whatever the encoder does.
-    posterior = model.encode(sample_corpus.train.batch(range(200)))
+    posterior = model.encode(SENTENCES.batch(range(200)))
     assert float(posterior.kl_BZ().sum(dim=1).mean()) >= 6 * 0.6**2 / 2 - 1e-3
 
 
-def test_padding_changes_neither_posterior_nor_log_probabilities(model: Cvae, sample_corpus: SampleCorpus) -> None:
-    train = sample_corpus.train
-    short, long = int(train.lengths_N.argmin()), int(train.lengths_N.argmax())
-    alone, beside = train.batch([short]), train.batch([short, long])
+def test_padding_changes_neither_posterior_nor_log_probabilities(model: Cvae) -> None:
+    short, long = int(SENTENCES.lengths_N.argmin()), int(SENTENCES.lengths_N.argmax())
+    alone, beside = SENTENCES.batch([short]), SENTENCES.batch([short, long])
     assert bool((beside.tokens_TB[:, 0] == PAD_ID).any())
-    assert int(beside.tokens_TB[train.lengths_N[short] - 1, 0]) == EOS_ID
+    assert int(beside.tokens_TB[SENTENCES.lengths_N[short] - 1, 0]) == EOS_ID
     assert torch.allclose(model.encode(alone).mu, model.encode(beside).mu[:1], atol=1e-5)
     z_BZ = torch.zeros(2, 6)
     log_prob_P, rows_P = model.token_log_probs(beside, z_BZ)
@@ -106,16 +108,42 @@ def test_z_changes_what_the_decoder_says(model: Cvae, batch: Batch) -> None:
     assert not torch.allclose(model.token_log_probs(batch, torch.ones(5, 6))[0], zero)
 
 
+@torch.no_grad()
+def test_what_a_step_descends_is_minus_the_sum_of_the_log_probabilities(model: Cvae, batch: Batch) -> None:
+    z_BZ = torch.randn(5, 6)
+    expected = -float(model.token_log_probs(batch, z_BZ)[0].sum())
+    assert float(model.reconstruction(batch, z_BZ)) == pytest.approx(expected, rel=1e-5)
+    # A sample of the vocabulary that holds all of it changes nothing.
+    everything = VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), NUM_TOKENS)
+    assert float(model.reconstruction(batch, z_BZ, sampler=everything)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sampled_vocabulary_trains_the_tokens_that_were_drawn_and_the_same_targets(model: Cvae, batch: Batch) -> None:
+    torch.manual_seed(3)
+    model.reconstruction(
+        batch, torch.randn(5, 6), sampler=VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), 20)
+    ).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    gradient_V = model.decoder.output_bias.grad
+    assert gradient_V is not None
+    targets = sorted(set(batch.tokens_TB[batch.tokens_TB != PAD_ID].tolist()))
+    assert bool((gradient_V[targets] != 0).all())
+    assert len(targets) < int((gradient_V != 0).sum()) < NUM_TOKENS
+
+
+@torch.no_grad()
 def test_word_dropout_hides_inputs_but_never_targets_or_the_start(model: Cvae, batch: Batch) -> None:
     z_BZ = torch.zeros(5, 6)
-    hidden, rows_P = model.token_log_probs(batch, z_BZ, word_dropout=1.0)
-    plain, _ = model.token_log_probs(batch, z_BZ)
-    assert len(hidden) == len(plain) == batch.num_tokens
-    # The first word of each sentence follows the start mark, which is never hidden; later ones do change.
-    first_P = torch.cat((torch.ones(5, dtype=torch.bool), torch.zeros(len(plain) - 5, dtype=torch.bool)))
-    assert torch.allclose(hidden[first_P], plain[first_P], atol=1e-6)
-    assert not torch.allclose(hidden[~first_P], plain[~first_P], atol=1e-3)
-    assert rows_P[:5].tolist() == list(range(5))
+    hidden = model.reconstruction(batch, z_BZ, word_dropout=1.0)
+    # Inputs that are all the unknown mark behind the start give that very loss, with the targets as they are.
+    blind = dataclasses.replace(batch, tokens_TB=torch.where(batch.tokens_TB == PAD_ID, PAD_ID, UNK_ID))
+    context_BC = torch.cat((z_BZ, model.decoder.embed_genres(batch.genres_G, batch.offsets_B)), dim=1)
+    inputs_TB = torch.cat((torch.full_like(batch.tokens_TB[:1], BOS_ID), blind.tokens_TB[:-1]))
+    projected = model.decoder(model.decoder.token_embedding(inputs_TB), context_BC)
+    log_prob = torch.log_softmax(model.decoder.logits(projected), dim=2)
+    real = batch.tokens_TB != PAD_ID
+    expected = -float(log_prob.gather(2, batch.tokens_TB.unsqueeze(2)).squeeze(2)[real].sum())
+    assert float(hidden) == pytest.approx(expected, rel=1e-5)
+    assert float(hidden) != pytest.approx(float(model.reconstruction(batch, z_BZ)), rel=1e-3)
 
 
 def test_encoder_and_decoder_share_one_token_embedding(model: Cvae) -> None:

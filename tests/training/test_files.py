@@ -3,21 +3,23 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.handlers.tiny_bundles import tiny_bundle
+from training.batches import PlainSentences
 from training.cvae import Cvae
-from training.cvae_training import _save_checkpoint
+from training.cvae_training import _Loop
 from training.errors import OutputError
 from training.export import save_bundle
 from training.files import _exchange, atomic_directory, atomic_path, make_folder, read_json, write_json
 from training.pipeline import _save_cvae, _save_topics
 from training.plots import plot_curves
+from training.presets import CvaeSettings
 from training.stages import Stage
 
 Atomic = Callable[[Path], AbstractContextManager[Path]]
@@ -155,7 +157,11 @@ def _write_bundle(folder: Path) -> None:
 
 def _write_checkpoint(folder: Path) -> None:
     model = Cvae(tiny_bundle().decoder.config)
-    _save_checkpoint(folder / "checkpoint.pt", model, torch.optim.Adam(model.parameters()), 1, 0.0)
+    sentences = PlainSentences([[4, 5], [6]], num_characters=5)
+    loop = _Loop(
+        model=model, settings=CvaeSettings(), train=sentences, seed=0, device="cpu", budget_s=None, clock=time.monotonic
+    )
+    loop.save(folder / "checkpoint.pt")
 
 
 def _write_weights(folder: Path) -> None:

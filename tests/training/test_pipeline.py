@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -344,7 +345,8 @@ def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_ne
     assert json.loads((stage / "run.json").read_text())["run_id"]
     assert list(workspace.rglob(".*")) == []
     assert not (tmp_path / "store").exists()
-    epochs = torch.load(stage / "checkpoint.pt", weights_only=True)["epochs_done"]
+    steps_per_epoch = math.ceil(len(sample_corpus.corpus.indices("train")) / SETTINGS.cvae.batch_size)
+    epochs = torch.load(stage / "checkpoint.pt", weights_only=True)["done"] // steps_per_epoch
     assert 1 <= epochs < 6
     # The next run goes on: it logs the epochs that are left, and no others.
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280, env=_environment())
