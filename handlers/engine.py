@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from handlers.bundle import Bundle
-from handlers.sampler import SamplingSettings, choose_tokens, row_uniforms, standard_normals
+from handlers.sampler import DRAWS, SamplingSettings, choose_tokens, row_uniforms, standard_normals
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 MAX_ROWS_PER_DECODE: Final = 512
@@ -165,7 +165,7 @@ class Engine:
         hidden_BH, cell_BH = self._decoder.start(context_BC)
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
         z_size = self._decoder.config.z_size
-        uniforms_BT = row_uniforms([row.seed for row in rows], z_size + num_steps)[:, z_size:]
+        uniforms_BN = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
         device = self.device
         return _Live(
             row=torch.arange(len(rows), device=device),
@@ -175,7 +175,7 @@ class Engine:
             gates=context_BC @ self._gates_context_CG,
             output=torch.addmm(self._decoder.projection.bias, context_BC, self._output_context_CE),
             placeholders=torch.zeros(len(rows), len(self._placeholder_forms), dtype=torch.bool, device=device),
-            uniforms=uniforms_BT.to(device),
+            uniforms=uniforms_BN.view(len(rows), num_steps, DRAWS).to(device),
             max_tokens=torch.tensor([row.max_tokens for row in rows], device=device),
             settings=SamplingSettings(
                 temperature=torch.tensor([row.temperature for row in rows], device=device),
@@ -196,7 +196,8 @@ class Engine:
 
     def _choose(self, live: _Live, logits_BV: Tensor, step: int) -> Tensor:
         """Draw each live row's token: never a special one, the token just written, or a placeholder a second time."""
-        allowed_BV = logits_BV.clone()
+        # In place: the normaliser of the log-probabilities has been taken already.
+        allowed_BV = logits_BV
         allowed_BV[:, [PAD_ID, BOS_ID, UNK_ID]] = -torch.inf
         if step == 0:
             allowed_BV[:, EOS_ID] = -torch.inf

@@ -3,7 +3,7 @@
 Every random number of a row comes from a counter-based generator (Philox) keyed by the row's seed alone, so a row draws
 the same numbers in any batch, in any place of it, on any worker.
 
-Shapes: B rows, V tokens, K most likely tokens, R rows that need more than K, N numbers.
+Shapes: B rows, V tokens, N blocks or numbers, K tokens of a block, R rows that are sorted.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from torch import Tensor
 _MASK_64: Final = 2**64 - 1
 _MASK_63: Final = 2**63 - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
-# Sorting a whole vocabulary costs more than the rest of a step; the filters of a trained model end long before this.
-_FIRST_WIDTH: Final = 256
+_BLOCK: Final = 64
+"""Tokens that are summed up first when a distribution function is inverted."""
+DRAWS: Final = 4
+"""Random numbers that a step of a row may need: three draws from the whole distribution, one from the sorted one."""
+_LEAST_TOP_P: Final = 0.5
+_MOST_MIN_P: Final = 0.3
 
 
 def derive_seed(seed: int, index: int) -> int:
@@ -80,49 +84,91 @@ class SamplingSettings:
         )
 
 
-def choose_tokens(logits_BV: Tensor, uniforms_B: Tensor, settings: SamplingSettings) -> Tensor:
-    """Draw one token per row from the filtered distribution, by inverting its distribution function.
+def choose_tokens(logits_BV: Tensor, uniforms_BD: Tensor, settings: SamplingSettings) -> Tensor:
+    """Draw one token per row from the filtered distribution.
 
     Filters act in this order, each on what the one before it left: temperature, top-k, min-p, top-p.
     A row at temperature 0 takes its most likely token.
 
+    A token is drawn from the whole distribution and kept if the filters let it pass; if not, the row's next number
+    draws again. That is the filtered distribution exactly, without sorting the vocabulary, which would cost several
+    times the rest of a step. Rows whose filters let little pass are sorted after all.
+
     Args:
         logits_BV: unnormalised log-probabilities; -inf forbids a token.
-        uniforms_B: one number in (0, 1) per row.
+        uniforms_BD: `DRAWS` numbers in (0, 1) per row, float64; the last one is for the sorted distribution.
         settings: per-row settings.
 
     Returns:
         int64 [B], token ids.
     """
-    greedy_B = settings.temperature <= 0
     probability_BV = torch.softmax(logits_BV / settings.temperature.clamp_min(1e-6).unsqueeze(1), dim=1)
-    width = min(_FIRST_WIDTH, logits_BV.shape[1])
-    top_BK, ids_BK = torch.topk(probability_BV, width, dim=1)
-    chosen_B = _draw(top_BK, ids_BK, uniforms_B, settings)
-    if width < logits_BV.shape[1]:
-        # Row by row: the two ways order equals differently, and what a row draws must not depend on its neighbours.
-        rest_R = (~_holds_all_candidates(top_BK, settings)).nonzero().squeeze(1)
-        if len(rest_R):
-            sorted_RV, ids_RV = torch.sort(probability_BV[rest_R], dim=1, descending=True, stable=True)
-            chosen_B[rest_R] = _draw(sorted_RV, ids_RV, uniforms_B[rest_R], settings[rest_R])
-    return torch.where(greedy_B, ids_BK[:, 0], chosen_B)
+    greedy_B = settings.temperature <= 0
+    # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
+    sorted_B = greedy_B | (settings.top_k > 0) | (settings.top_p < _LEAST_TOP_P) | (settings.min_p > _MOST_MIN_P)
+    chosen_B = _invert(probability_BV, uniforms_BD[:, 0])
+    missed_B = _is_dropped(probability_BV, chosen_B, settings)
+    todo_R = (~sorted_B & missed_B).nonzero().squeeze(1)
+    for draw in range(1, DRAWS - 1):
+        if not len(todo_R):
+            break
+        probability_RV = probability_BV[todo_R]
+        chosen_B[todo_R] = chosen_R = _invert(probability_RV, uniforms_BD[todo_R, draw])
+        todo_R = todo_R[_is_dropped(probability_RV, chosen_R, settings[todo_R])]
+    sorted_B[todo_R] = True
+    rest_R = sorted_B.nonzero().squeeze(1)
+    if len(rest_R):
+        chosen_R = _draw_sorted(probability_BV[rest_R], uniforms_BD[rest_R, -1], settings[rest_R])
+        chosen_B[rest_R] = torch.where(greedy_B[rest_R], probability_BV[rest_R].argmax(dim=1), chosen_R)
+    return chosen_B
 
 
-def _draw(sorted_BK: Tensor, ids_BK: Tensor, uniforms_B: Tensor, settings: SamplingSettings) -> Tensor:
-    """The token at which each row's filtered distribution function reaches the row's number."""
-    cumulative_BK = _filter(sorted_BK, settings).cumsum(dim=1, dtype=torch.float64)
-    threshold_B1 = uniforms_B.unsqueeze(1) * cumulative_BK[:, -1:]
-    place_B1 = (cumulative_BK < threshold_B1).sum(dim=1, keepdim=True).clamp_max(sorted_BK.shape[1] - 1)
-    return ids_BK.gather(1, place_B1).squeeze(1)
+def _is_dropped(probability_BV: Tensor, chosen_B: Tensor, settings: SamplingSettings) -> Tensor:
+    """Whether min-p or top-p drop each row's token, bool [B]; top-k is not looked at."""
+    drawn_B1 = probability_BV.gather(1, chosen_B.unsqueeze(1))
+    dropped_B = torch.zeros_like(chosen_B, dtype=torch.bool)
+    total_B: Tensor | float = 1.0
+    if bool((settings.min_p > 0).any()):
+        floor_B1 = settings.min_p.unsqueeze(1) * probability_BV.amax(dim=1, keepdim=True)
+        dropped_B |= (drawn_B1 < floor_B1).squeeze(1)
+        kept_B = torch.where(probability_BV >= floor_B1, probability_BV, 0.0).sum(dim=1)
+        total_B = torch.where(settings.min_p > 0, kept_B, 1.0)
+    if bool((settings.top_p < 1).any()):
+        # A token stays while those above it have not reached top_p: the first one always does.
+        above_B = torch.where(probability_BV > drawn_B1, probability_BV, 0.0).sum(dim=1)
+        dropped_B |= (settings.top_p < 1) & (above_B >= settings.top_p * total_B)
+    return dropped_B
 
 
-def _holds_all_candidates(top_BK: Tensor, settings: SamplingSettings) -> Tensor:
-    """Whether each row's filters are sure to end within its K most likely tokens, bool [B]."""
-    by_count_B = (settings.top_k > 0) & (settings.top_k <= top_BK.shape[1])
-    by_size_B = top_BK[:, -1] < settings.min_p * top_BK[:, 0]
-    # Without other filters the whole distribution weighs 1, so the nucleus ends where the sum reaches top_p.
-    by_mass_B = (settings.top_k == 0) & (settings.min_p == 0) & (top_BK.sum(dim=1) >= settings.top_p)
-    return by_count_B | by_size_B | by_mass_B | (settings.temperature <= 0)
+def _invert(probability_BV: Tensor, uniforms_B: Tensor) -> Tensor:
+    """The token at which each row's distribution function, in the order of ids, reaches its number.
+
+    In two steps, blocks and then the tokens of one block, so that nothing as long as the vocabulary is summed up one by
+    one in double precision.
+    """
+    rows, size = probability_BV.shape
+    if size % _BLOCK:
+        probability_BV = torch.nn.functional.pad(probability_BV, (0, _BLOCK - size % _BLOCK))
+    blocks_BNK = probability_BV.view(rows, -1, _BLOCK)
+    edges_BN = blocks_BNK.sum(dim=2).cumsum(dim=1, dtype=torch.float64)
+    height_B1 = uniforms_B.unsqueeze(1) * edges_BN[:, -1:]
+    block_B1 = (edges_BN < height_B1).sum(dim=1, keepdim=True).clamp_max(edges_BN.shape[1] - 1)
+    below_B1 = torch.where(block_B1 > 0, edges_BN.gather(1, (block_B1 - 1).clamp_min(0)), 0.0)
+    tokens_BK = blocks_BNK.gather(1, block_B1.unsqueeze(2).expand(-1, 1, _BLOCK)).squeeze(1)
+    within_BK = tokens_BK.cumsum(dim=1, dtype=torch.float64)
+    # Rounding may leave the height above the block's end; the last token with any probability has it then.
+    height_B1 = torch.minimum(height_B1 - below_B1, within_BK[:, -1:])
+    place_B1 = (within_BK < height_B1).sum(dim=1, keepdim=True).clamp_max(_BLOCK - 1)
+    return (block_B1 * _BLOCK + place_B1).squeeze(1)
+
+
+def _draw_sorted(probability_RV: Tensor, uniforms_R: Tensor, settings: SamplingSettings) -> Tensor:
+    """The token at which each row's filtered distribution function, likely tokens first, reaches its number."""
+    sorted_RV, ids_RV = torch.sort(probability_RV, dim=1, descending=True, stable=True)
+    cumulative_RV = _filter(sorted_RV, settings).cumsum(dim=1, dtype=torch.float64)
+    threshold_R1 = uniforms_R.unsqueeze(1) * cumulative_RV[:, -1:]
+    place_R1 = (cumulative_RV < threshold_R1).sum(dim=1, keepdim=True).clamp_max(sorted_RV.shape[1] - 1)
+    return ids_RV.gather(1, place_R1).squeeze(1)
 
 
 def _filter(top_BK: Tensor, settings: SamplingSettings) -> Tensor:

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.contract import MAX_SEED
-from handlers.sampler import SamplingSettings, choose_tokens, derive_seed, row_uniforms, standard_normals
+from handlers.sampler import (
+    DRAWS,
+    SamplingSettings,
+    choose_tokens,
+    derive_seed,
+    row_uniforms,
+    standard_normals,
+)
 
 seeds = st.integers(0, MAX_SEED)
 
@@ -33,7 +40,7 @@ def _settings(
 
 
 def _reference(
-    logits: np.ndarray, uniform: float, *, temperature: float, top_k: int, top_p: float, min_p: float
+    logits: np.ndarray, uniforms: np.ndarray, *, temperature: float, top_k: int, top_p: float, min_p: float
 ) -> tuple[int, float]:
     """One row in float64, word for word from the contract: the token, and how far the draw was from another one."""
     if temperature == 0:
@@ -49,6 +56,15 @@ def _reference(
     nucleus = before < top_p
     margin = np.abs(before - top_p).min() if top_p < 1 else 1.0
     kept, mass = [token for token, inside in zip(kept, nucleus, strict=True) if inside], mass[nucleus]
+    if top_k == 0 and top_p >= 0.5 and min_p <= 0.3:
+        # Whatever the filters drop is drawn again with the next number.
+        edges = np.cumsum(probability)
+        for uniform in uniforms[:-1]:
+            place = int((edges < uniform * edges[-1]).sum())
+            margin = min(margin, np.abs(edges[:-1] - uniform).min(initial=1.0))
+            if place in kept:
+                return place, float(margin)
+    uniform = uniforms[-1]
     edges = np.cumsum(mass) / mass.sum()
     edges[-1] = 1.0
     place = int((edges < uniform).sum())
@@ -121,7 +137,7 @@ FILTERS = [
 def test_every_mix_of_filters_draws_what_a_plain_float64_reference_draws(size: int, spread: float, seed: int) -> None:
     random = np.random.default_rng((size, seed))
     logits = (random.standard_normal((len(FILTERS), size)) * spread).astype(np.float32)
-    uniforms = random.random(len(FILTERS))
+    uniforms = random.random((len(FILTERS), DRAWS))
     columns = {name: torch.tensor([row[name] for row in FILTERS]) for name in FILTERS[0]}
     mixed = SamplingSettings(**columns)
     chosen = choose_tokens(torch.from_numpy(logits), torch.from_numpy(uniforms), mixed).tolist()
@@ -141,11 +157,11 @@ def test_a_row_draws_the_same_beside_rows_that_need_the_whole_vocabulary_even_am
     peaked = torch.zeros(1, 900)
     peaked[0, 5] = 9.0
     peaked[0, 40:60] = 8.0
-    uniforms = row_uniforms([1], 200)[0]
+    uniforms = row_uniforms([1], 200 * DRAWS)[0].view(200, DRAWS)
     alone = choose_tokens(peaked.expand(200, -1), uniforms, _settings(200, top_p=0.5))
     both = SamplingSettings(**{**_slots(_settings(400)), "top_p": torch.tensor([0.5] * 200 + [top_p] * 200)})
     mixed = torch.cat((peaked.expand(200, -1), flat.expand(200, -1)))
-    assert torch.equal(choose_tokens(mixed, uniforms.repeat(2), both)[:200], alone)
+    assert torch.equal(choose_tokens(mixed, uniforms.repeat(2, 1), both)[:200], alone)
 
 
 def _slots(values: SamplingSettings) -> dict[str, torch.Tensor]:
@@ -154,7 +170,7 @@ def _slots(values: SamplingSettings) -> dict[str, torch.Tensor]:
 
 def test_temperature_zero_takes_the_most_likely_token_whatever_the_filters_and_the_number() -> None:
     logits = torch.randn(64, 700, generator=torch.Generator().manual_seed(0))
-    uniforms = row_uniforms([5], 64)[0]
+    uniforms = row_uniforms([5], 64 * DRAWS)[0].view(64, DRAWS)
     for filters_ in ({}, {"top_k": 3}, {"top_p": 0.1}, {"min_p": 0.9}):
         chosen = choose_tokens(logits, uniforms, _settings(64, temperature=0.0, **filters_))
         assert torch.equal(chosen, logits.argmax(dim=1))
@@ -163,13 +179,15 @@ def test_temperature_zero_takes_the_most_likely_token_whatever_the_filters_and_t
 def test_a_forbidden_token_is_never_drawn() -> None:
     logits = torch.zeros(4000, 8)
     logits[:, [0, 3]] = -torch.inf
-    chosen = choose_tokens(logits, row_uniforms([2], 4000)[0], _settings(4000, temperature=5.0))
+    chosen = choose_tokens(
+        logits, row_uniforms([2], 4000 * DRAWS)[0].view(4000, DRAWS), _settings(4000, temperature=5.0)
+    )
     assert set(chosen.tolist()) == {1, 2, 4, 5, 6, 7}
 
 
 def test_tokens_come_as_often_as_their_probability_says() -> None:
     # A stream of numbers from each of many seeds, as rows have them.
-    uniforms = row_uniforms([derive_seed(11, row) for row in range(400)], 50).flatten()
+    uniforms = row_uniforms([derive_seed(11, row) for row in range(400)], 50 * DRAWS).view(-1, DRAWS)
     row = torch.randn(400, generator=torch.Generator().manual_seed(1)) * 1.5
     count = len(uniforms)
     chosen = choose_tokens(row.expand(count, -1), uniforms, _settings(count, temperature=0.8))
@@ -183,7 +201,7 @@ def test_tokens_come_as_often_as_their_probability_says() -> None:
 def test_the_nucleus_is_drawn_in_proportion_and_nothing_outside_it() -> None:
     count = 20_000
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(count, -1)
-    chosen = choose_tokens(logits, row_uniforms([4], count)[0], _settings(count, top_p=0.7))
+    chosen = choose_tokens(logits, row_uniforms([4], count * DRAWS)[0].view(count, DRAWS), _settings(count, top_p=0.7))
     counts = Counter(chosen.tolist())
     assert set(counts) == {0, 1}
     assert _p_value(np.array([counts[0], counts[1]]), np.array([count * 0.625, count * 0.375])) > 0.01
