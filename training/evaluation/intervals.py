@@ -1,0 +1,142 @@
+"""Values with their intervals: bootstrap over samples, jackknife over groups of them.
+
+Every row of the report has one set of samples per seed. A figure's value is the mean over the seeds; a replicate
+resamples each seed's samples and takes the mean again; the interval holds the middle 95% of the replicates. Samples are
+drawn by weights, the same for every metric of a size, so a metric of per-sample numbers costs one product.
+
+Shapes: R replicates, N samples of a set, G groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluation.words import FloatArray, IntArray
+
+_LOW, _HIGH = 2.5, 97.5
+_Z: Final = 1.96
+_AUC_REPLICATES: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A metric of a row."""
+
+    value: float
+    low: float
+    high: float
+    """Ends of the 95% interval."""
+    per_seed: tuple[float, ...]
+
+    def document(self) -> dict[str, object]:
+        """As report.json has it."""
+        return {"value": self.value, "low": self.low, "high": self.high, "per_seed": list(self.per_seed)}
+
+
+@dataclass(frozen=True, slots=True)
+class Resampler:
+    """Draws of samples with replacement, as counts."""
+
+    replicates: int = 1000
+    seed: int = 0
+    _weights: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
+
+    def weights(self, number: int, size: int) -> NDArray[np.float32]:
+        """How often each sample of set `number` is drawn in each replicate: [R, N]; drawn once per size."""
+        if (number, size) not in self._weights:
+            generator = np.random.default_rng((self.seed, number, size))
+            drawn_RN = generator.integers(0, size, (self.replicates, size), dtype=np.int64)
+            drawn_RN += np.arange(self.replicates)[:, None] * size
+            counts = np.bincount(drawn_RN.ravel(), minlength=self.replicates * size)
+            self._weights[number, size] = counts.reshape(self.replicates, size).astype(np.float32)
+        return self._weights[number, size]
+
+    def ratio(
+        self,
+        numerators: Sequence[FloatArray],
+        denominators: Sequence[FloatArray] | None = None,
+        transform: Callable[[FloatArray], FloatArray] = np.asarray,
+    ) -> Figure:
+        """A function of the sum of the numerators over that of the denominators.
+
+        Args:
+            numerators: per-sample numbers [N] of each set.
+            denominators: likewise; 1 per sample, which makes a mean, by default.
+            transform: applied to the ratio, of the value and of each replicate.
+        """
+        values, replicates = [], []
+        for number, numerator_N in enumerate(numerators):
+            denominator_N = np.ones(len(numerator_N)) if denominators is None else denominators[number]
+            if not denominator_N.sum():
+                continue
+            values.append(float(transform(numerator_N.sum() / denominator_N.sum())))
+            weights_RN = self.weights(number, len(numerator_N))
+            sums_R2 = weights_RN @ np.stack((numerator_N, denominator_N), axis=1).astype(np.float32)
+            above_R, below_R = sums_R2.astype(np.float64).T
+            replicates.append(transform(above_R / np.where(below_R > 0, below_R, np.nan)))
+        return _figure(values, replicates)
+
+    def auc(self, sets: Sequence[tuple[FloatArray, FloatArray]]) -> Figure:
+        """Area under the ROC curve of scores of positives and negatives, for each set."""
+        values, replicates = [], []
+        for number, (positive, negative) in enumerate(sets):
+            values.append(auc(positive, negative))
+            weights = [
+                self.weights(2 * number + side, len(scores))[:_AUC_REPLICATES].astype(np.float64)
+                for side, scores in enumerate((positive, negative))
+            ]
+            replicates.append(_weighted_auc(positive, negative, *weights))
+        return _figure(values, replicates)
+
+
+def jackknife(values: Sequence[float], left_out: Sequence[FloatArray]) -> Figure:
+    """A figure that is no mean, by its value on each set and with each of G groups of a set left out.
+
+    For counts of kinds (distinct n-grams), which drawing with replacement would bias: it repeats samples.
+    """
+    spreads = [(len(each) - 1) / len(each) * float(((each - each.mean()) ** 2).sum()) for each in left_out]
+    value = float(np.mean(values))
+    # The sets are independent: the variance of their mean is the mean variance over their number.
+    half = _Z * math.sqrt(float(np.mean(spreads)) / len(spreads))
+    return Figure(value=value, low=value - half, high=value + half, per_seed=tuple(map(float, values)))
+
+
+def auc(positive: FloatArray, negative: FloatArray) -> float:
+    """Chance that a positive scores above a negative; equal scores count half.
+
+    >>> auc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
+    0.875
+    """
+    ones = np.ones((1, len(positive))), np.ones((1, len(negative)))
+    return float(_weighted_auc(positive, negative, *ones)[0])
+
+
+def _weighted_auc(positive: FloatArray, negative: FloatArray, above_RN: FloatArray, below_RN: FloatArray) -> FloatArray:
+    scores, group = np.unique(np.concatenate((positive, negative)), return_inverse=True)
+    result = np.empty(len(above_RN))
+    # Replicate by replicate: all at once would hold R times both sets several times over.
+    for row, (above_N, below_N) in enumerate(zip(above_RN, below_RN, strict=True)):
+        up = np.bincount(group[: len(positive)], weights=above_N, minlength=len(scores))
+        down = np.bincount(group[len(positive) :], weights=below_N, minlength=len(scores))
+        below = np.cumsum(down) - down / 2
+        result[row] = (up @ below) / (up.sum() * down.sum())
+    return result
+
+
+def groups(size: int, number: int = 20) -> IntArray:
+    """A group for each of some samples, of like sizes: [N]."""
+    return np.arange(size) % min(number, max(size, 1))
+
+
+def _figure(values: Sequence[float], replicates: Sequence[FloatArray]) -> Figure:
+    if not values:
+        return Figure(value=math.nan, low=math.nan, high=math.nan, per_seed=())
+    mean_R = np.mean(replicates, axis=0)
+    low, high = np.nanpercentile(mean_R, [_LOW, _HIGH])
+    return Figure(value=float(np.mean(values)), low=float(low), high=float(high), per_seed=tuple(map(float, values)))

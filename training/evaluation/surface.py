@@ -1,0 +1,74 @@
+"""What is wrong with a sentence to the eye, text by text: unknown marks, repeats, open quotes, cut ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from training.evaluation.words import FloatArray
+
+_UNKNOWN: Final = re.compile(r"<unk>|\bUNK\b")
+# Side by side, nothing but space between: "very, very" is a figure of speech.
+_REPEAT: Final = re.compile(r"(?<![\w'’\-])([\w'’\-]+) +\1(?![\w'’\-])", re.IGNORECASE)
+_END: Final = re.compile(r"[.!?…][\"'”’)\]*]*$")
+_PAIRS: Final = (("“", "”"), ("(", ")"), ("[", "]"))
+
+
+def has_unknown(text: str) -> bool:
+    """Whether a model's mark for a word it does not know is shown."""
+    return _UNKNOWN.search(text) is not None
+
+
+def has_repeat(text: str) -> bool:
+    """Whether a word stands beside itself.
+
+    >>> has_repeat("It is the the best."), has_repeat("It is very, very good."), has_repeat("That that's so.")
+    (True, False, False)
+    """
+    return _REPEAT.search(text) is not None
+
+
+def is_unbalanced(text: str) -> bool:
+    """Whether a quote or bracket is opened and not closed, or the other way round.
+
+    >>> is_unbalanced('the "best'), is_unbalanced('the "best" (so far)'), is_unbalanced("a) first")
+    (True, False, True)
+    """
+    if text.count('"') % 2:
+        return True
+    for opening, closing in _PAIRS:
+        depth = 0
+        for character in text:
+            depth += (character == opening) - (character == closing)
+            if depth < 0:
+                return True
+        if depth:
+            return True
+    return False
+
+
+def is_half(text: str) -> bool:
+    """Whether a sentence stops without an end.
+
+    >>> is_half("It is warm."), is_half('She sings "go!"'), is_half("It is"), is_half("")
+    (False, False, True, True)
+    """
+    return _END.search(text.rstrip()) is None
+
+
+CHECKS: Final[Mapping[str, Callable[[str], bool]]] = {
+    "unk": has_unknown,
+    "repeats": has_repeat,
+    "unbalanced": is_unbalanced,
+    "half": is_half,
+    "broken": lambda text: is_unbalanced(text) or is_half(text),
+}
+"""Name of a column of the report -> what is counted in it."""
+
+
+def check(texts: Sequence[str]) -> dict[str, FloatArray]:
+    """Every check of every text, 1 for a fault: name -> [N]."""
+    return {name: np.fromiter(map(fault, texts), np.float64, len(texts)) for name, fault in CHECKS.items()}
