@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from handlers.contract import (
     Timings,
 )
 from handlers.engine import Decoded, Engine, Row
+from handlers.ranking import best_candidates
 from handlers.sampler import derive_seed
 from handlers.vocabulary import fill_placeholders
 
@@ -89,7 +89,8 @@ class Commentator:
         first = 0
         for request, topic, (used, unknown) in zip(requests, topics, resolved, strict=True):
             last = first + request.num_samples * request.best_of
-            best = _best(request, topic, decoded[first:last], shares[first:last])
+            wanted = [share[topic] for share in shares[first:last]]
+            best = best_candidates(decoded[first:last], wanted, request.best_of)
             answers.append(
                 CommentaryResponse(
                     samples=tuple(
@@ -123,23 +124,6 @@ class Commentator:
             for sample in range(request.num_samples)
             for candidate in range(request.best_of)
         ]
-
-
-def _best(
-    request: CommentaryRequest, topic: int, decoded: Sequence[Decoded], shares: Sequence[Sequence[float]]
-) -> list[int]:
-    """Index of the best candidate of each sample.
-
-    The score is the mean log-probability per token plus the log of the wanted topic's share: the first alone prefers
-    bland sentences, the second alone ungrammatical ones. A sentence that was cut off comes last.
-    """
-
-    def score(index: int) -> tuple[bool, float]:
-        row = decoded[index]
-        return row.finished, row.log_prob / row.token_count + math.log(max(shares[index][topic], 1e-9))
-
-    size = request.best_of
-    return [max(range(sample * size, (sample + 1) * size), key=score) for sample in range(request.num_samples)]
 
 
 def _refused_topic(message: str) -> ContractError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG
+from training.errors import TrackingError
 
 
 class Run(Protocol):
@@ -63,6 +64,18 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedVersion:
+    """A registered version on this machine."""
+
+    version: RegisteredVersion
+    bundle: Path
+    """Its bundle's folder."""
+    tags: Mapping[str, str]
+    seconds: float | None
+    """How long its run took, of a run that has ended."""
+
+
 class Tracker(Protocol):
     """Where runs and versions go."""
 
@@ -79,6 +92,18 @@ class Tracker(Protocol):
 
     def has(self, name: str, version: str) -> bool:
         """Whether a version is registered."""
+
+    def fetch(self, uri: str, directory: Path) -> FetchedVersion:
+        """Bring a version (models:/cvae/1, models:/lcgan@champion) to a folder.
+
+        Raises:
+            TrackingError: there is none.
+        """
+        ...
+
+    def reopen(self, run_id: str) -> Run:
+        """A run that is there already, to log more to."""
+        ...
 
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
         """Keep a version's archive with its run and say so on the version."""
@@ -128,6 +153,16 @@ class NullTracker:
         """See `Tracker.has`."""
         del name
         return version == "0"
+
+    def fetch(self, uri: str, directory: Path) -> FetchedVersion:
+        """See `Tracker.fetch`; there is no registry to ask."""
+        del directory
+        raise TrackingError(f"{uri} is a registered version, and there is no registry without tracking")
+
+    def reopen(self, run_id: str) -> Run:
+        """See `Tracker.reopen`."""
+        del run_id
+        return _NullRun()
 
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
         """See `Tracker.attach_archive`."""

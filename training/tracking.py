@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
+import mlflow.artifacts
 import mlflow.pyfunc
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -28,7 +29,7 @@ import handlers
 from handlers.bundle import MODEL_CARD
 from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest
 from training.errors import TrackingError
-from training.tracker import RegisteredVersion, Run, TrainedOn, archive_tags
+from training.tracker import FetchedVersion, RegisteredVersion, Run, TrainedOn, archive_tags
 
 EXPERIMENT: Final = "deephypebot"
 _HANDLERS: Final = Path(handlers.__file__).parent
@@ -194,6 +195,33 @@ class MlflowTracker:
             description=(bundle / MODEL_CARD).read_text(encoding="utf-8"),
         )
         return RegisteredVersion(name=name, version=str(created.version), run_id=run_id)
+
+    def fetch(self, uri: str, directory: Path) -> FetchedVersion:
+        """See `Tracker.fetch`."""
+        name, separator, chosen = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
+        if not (uri.startswith("models:/") and name and chosen):
+            raise TrackingError(f"{uri!r} names no version; write models:/cvae/1 or models:/lcgan@champion")
+        try:
+            if separator == "@":
+                found = self._client.get_model_version_by_alias(name, chosen)
+            else:
+                found = self._client.get_model_version(name, chosen)
+            exact = f"models:/{name}/{found.version}"
+            folder = mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(directory))
+            run = self._client.get_run(str(found.run_id)).info
+        except (MlflowException, OSError) as cause:
+            reason = str(cause).partition("\n")[0]
+            raise TrackingError(f"{uri} cannot be fetched from {self._uri}: {reason}") from cause
+        return FetchedVersion(
+            version=RegisteredVersion(name=name, version=str(found.version), run_id=str(found.run_id)),
+            bundle=Path(folder) / "artifacts" / "bundle",
+            tags=dict(found.tags),
+            seconds=(run.end_time - run.start_time) / 1000 if run.end_time else None,
+        )
+
+    def reopen(self, run_id: str) -> Run:
+        """See `Tracker.reopen`."""
+        return MlflowRun(self._client, run_id)
 
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
         """See `Tracker.attach_archive`."""
