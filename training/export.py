@@ -14,6 +14,7 @@ from handlers.genres import GenreTable
 from handlers.topics import TopicModel
 from handlers.vocabulary import Vocabulary
 from training.cvae import Cvae
+from training.encoder import save_encoder
 from training.files import atomic_directory
 
 NUM_SAMPLES = 30
@@ -52,9 +53,18 @@ def make_bundle(
     )
 
 
-def save_bundle(bundle: Bundle, directory: Path, *, figures: Mapping[str, float], samples: Sequence[str]) -> None:
-    """Write a bundle's folder, whole or not at all."""
+def save_bundle(
+    bundle: Bundle,
+    directory: Path,
+    *,
+    figures: Mapping[str, float],
+    samples: Sequence[str],
+    encoder: tuple[Cvae, float] | None = None,
+) -> None:
+    """Write a bundle's folder, whole or not at all, with the encoder of a CVAE and its scale of means beside it."""
     with atomic_directory(directory) as partial:
+        if encoder is not None:
+            save_encoder(*encoder, partial)
         bundle.save(partial, model_card=model_card(bundle, figures, samples))
 
 

@@ -197,7 +197,7 @@ class Training:
         _save_cvae(model, stage.directory)
         self._plot_training(stage, run)
         metrics = scores.metrics("valid") | figures.metrics("samples")
-        self._export(stage, bundle, run, metrics)
+        self._export(stage, bundle, model, run, metrics)
         self._finish(stage, metrics, topic_shares=figures.topic_shares)
 
     def _plot_training(self, stage: Stage, run: RecordingRun) -> None:
@@ -244,7 +244,7 @@ class Training:
             **before.metrics("prior"),
             **after.metrics("moved"),
         }
-        self._export(stage, moved, run, metrics)
+        self._export(stage, moved, model, run, metrics)
         self._finish(stage, metrics, topic_shares=after.topic_shares)
 
     def _labelled(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> LabelledVectors:
@@ -298,11 +298,12 @@ class Training:
         lineage = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, **tags}
         return publisher.publish(name, stage, tags=lineage, watch=self.watch)
 
-    def _export(self, stage: Stage, bundle: Bundle, run: Run, metrics: Mapping[str, float]) -> None:
+    def _export(self, stage: Stage, bundle: Bundle, model: Cvae, run: Run, metrics: Mapping[str, float]) -> None:
         samples = unselected_samples(bundle, seed=1)
         with atomic_path(stage.directory / "samples.txt") as partial:
             partial.write_text("\n".join(samples) + "\n", encoding="utf-8")
-        save_bundle(bundle, stage.directory / "bundle", figures=metrics, samples=samples)
+        encoder = (model, self.settings.cvae.mu_scale)
+        save_bundle(bundle, stage.directory / "bundle", figures=metrics, samples=samples, encoder=encoder)
         run.log_file(stage.directory / "samples.txt")
         run.log_file(stage.directory / "bundle" / "model_card.md")
 
