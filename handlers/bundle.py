@@ -161,7 +161,10 @@ def _check_sizes(config: BundleConfig) -> None:
     needed = (config.decoder.z_size, config.decoder.genre_size, len(config.topics))
     given = (config.generator.z_size, config.generator.genre_size, config.generator.num_topics)
     if given != needed:
-        raise ValueError(f"z, genre and topic sizes of the generator are {given}, of the rest {needed}")
+        raise ValueError(
+            f"z, genre and topic sizes of the generator are {given}, of the rest {needed}: they are of two trainings; "
+            "pack the model again with `deephypebot train`"
+        )
 
 
 def bundle_sha256(directory: Path) -> str:

@@ -24,13 +24,14 @@ _FIGURES: Final = {
 class StageBars:
     """A bar per stage, made when the stage first speaks."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Progress, verb: str) -> None:
         self._bars = bars
+        self._verb = verb
         self._tasks: dict[str, TaskID] = {}
 
     def watch(self, stage: str) -> StageProgress:
         """The progress of one stage."""
-        task = self._bars.add_task(f"train: {stage}", total=None, note="")
+        task = self._bars.add_task(f"{self._verb}: {stage}", total=None, note="")
 
         def tell(done: float, total: float, note: str) -> None:
             self._bars.update(task, completed=done, total=total, note=note)
@@ -39,7 +40,7 @@ class StageBars:
 
 
 @contextmanager
-def stage_bars(console: Console) -> Iterator[StageBars]:
+def stage_bars(console: Console, verb: str = "train") -> Iterator[StageBars]:
     """Bars for as long as the block runs; in a file or a pipe only their last state is written."""
     columns = (
         TextColumn("{task.description:<20}"),
@@ -48,7 +49,7 @@ def stage_bars(console: Console) -> Iterator[StageBars]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=False) as bars:
-        yield StageBars(bars)
+        yield StageBars(bars, verb)
 
 
 def stages_table(reports: Sequence[StageReport]) -> Table:

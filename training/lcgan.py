@@ -19,15 +19,29 @@ def _perceptron(inputs: int, hidden: int, layers: int, outputs: int) -> nn.Seque
 
 
 class TopicPredictor(nn.Module):
-    """log T(topic | z, a): what the sentence decoded from <z, a> will be about. The differentiable stand-in for LDA."""
+    """What the sentence decoded from <z, a> will be like: log T(topic | z, a), and how rare its word pairs will be.
+
+    The differentiable stand-in for decoding, LDA and counting.
+    """
+
+    rarity_mean: Tensor
+    rarity_scale: Tensor
 
     def __init__(self, z_size: int, genre_size: int, num_topics: int, *, hidden_size: int, num_layers: int) -> None:
         super().__init__()
-        self.body = _perceptron(z_size + genre_size, hidden_size, num_layers, num_topics)
+        self.body = _perceptron(z_size + genre_size, hidden_size, num_layers, num_topics + 1)
+        self.register_buffer("rarity_mean", torch.zeros(()))
+        self.register_buffer("rarity_scale", torch.ones(()))
 
-    def forward(self, z_BZ: Tensor, genres_BA: Tensor) -> Tensor:
-        """Log-probabilities of the topics, [B, K]."""
-        return torch.log_softmax(self.body(torch.cat((z_BZ, genres_BA), dim=1)), dim=1)
+    def standardise(self, rarity_N: Tensor) -> None:
+        """Take the units of the rarities from a sample, so that the network answers in numbers about 1."""
+        self.rarity_mean.copy_(rarity_N.mean())
+        self.rarity_scale.copy_(rarity_N.std().clamp_min(1e-6))
+
+    def forward(self, z_BZ: Tensor, genres_BA: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the topics [B, K], and the rarity [B]."""
+        answer_BK1 = self.body(torch.cat((z_BZ, genres_BA), dim=1))
+        return torch.log_softmax(answer_BK1[:, :-1], dim=1), self.rarity_mean + self.rarity_scale * answer_BK1[:, -1]
 
 
 class Discriminator(nn.Module):

@@ -25,7 +25,8 @@ from training.cvae_training import train_cvae
 from training.errors import CorpusError
 from training.export import Parts, make_bundle, save_bundle, unselected_samples
 from training.files import atomic_path, read_json, write_json
-from training.lcgan_training import LabelledVectors, genre_rows, label_vectors, train_generator, train_predictor
+from training.labels import Labeller, genre_rows
+from training.lcgan_training import train_generator
 from training.learned_vocabulary import learn_vocabulary
 from training.measures import measure_samples
 from training.plots import plot_coherence, plot_curves, plot_topic_shares
@@ -34,6 +35,7 @@ from training.progress import Progress
 from training.publish import Published, Publisher
 from training.stages import Stage
 from training.topic_page import write_topic_page
+from training.topic_predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.topics import FittedTopics, fit_topics
 from training.tracker import Run, Tracker
 
@@ -219,17 +221,25 @@ class Training:
     def _train_lcgan(self, stage: Stage, cvae_stage: Stage, parts: Parts, model: Cvae, run: RecordingRun) -> None:
         settings, seed = self.settings.lcgan, self.settings.seed
         run.log_params(self.settings.flat("lcgan"))
-        data = self._labelled(cvae_stage, parts, model)
+        labeller = self._labeller(cvae_stage, parts, model)
+        data = labeller.label(settings.num_samples, seed=seed, progress=self.watch("labels"))
         predictor, scores = train_predictor(data, settings, seed=seed, run=run)
-        generator = train_generator(
+        trained = train_generator(
             data,
             predictor,
             settings,
+            desired=parts.topics.desired,
             seed=seed,
             run=run,
             progress=self.watch("lcgan"),
+            decoder=labeller,
             budget_s=self._budget(_LCGAN_BUDGET),
-        ).cpu()
+        )
+        generator = trained.generator.cpu()
+        save_predictor(predictor, stage.directory / PREDICTOR_FILE)
+        run.log_file(stage.directory / PREDICTOR_FILE)
+        if trained.stopped:
+            run.set_tags({"stopped": trained.stopped})
         lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / "bundle")}
         moved = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage)
         rows = self._rows(parts)
@@ -241,21 +251,20 @@ class Training:
         run.log_file(plot, "plots")
         metrics = {
             "predictor.explained": scores.explained,
+            "predictor.rarity_explained": scores.rarity_explained,
             **before.metrics("prior"),
             **after.metrics("moved"),
         }
         self._export(stage, moved, model, run, metrics)
         self._finish(stage, metrics, topic_shares=after.topic_shares)
 
-    def _labelled(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> LabelledVectors:
-        return label_vectors(
+    def _labeller(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Labeller:
+        return Labeller(
             model.to(self.plan.device),
             Bundle.load(cvae_stage.directory / "bundle"),
             self._encoded("train", parts),
-            self.settings.lcgan.num_samples,
-            seed=self.settings.seed,
+            group=self.settings.lcgan.round_samples,
             device=self.plan.device,
-            progress=self.watch("labels"),
         )
 
     # What all stages share

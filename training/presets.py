@@ -124,7 +124,19 @@ class LcganSettings:
     """Discriminator steps per generator step."""
     batch_size: int = 256
     learning_rate: float = 5e-4
+    rounds: int = 4
+    """Parts of the game; after each, moved vectors are decoded, measured and learned from."""
+    round_samples: int = 1_000
+    """Sentences decoded to the desired topic after each round, and as many again to the others."""
+    realism_weight: float = 1.0
     topic_weight: float = 2.0
+    target_share: float = 0.9
+    """Share of the target topic that is aimed for; more of it is no better."""
+    diversity_weight: float = 1.0
+    """Of the loss for word pairs less rare, and vectors less spread, than the prior's; doubled after each round that
+    misses `diversity_floor`."""
+    diversity_floor: float = 0.97
+    """Distinct-2 of the moved vectors' sentences, as a share of the prior's, below which a round is worth less."""
     distance_weight: float = 0.1
     """Weight of mean(log(1 + (z' - z)^2) / sigma^2), the paper's lambda."""
     gradient_penalty: float = 10.0
@@ -133,9 +145,10 @@ class LcganSettings:
     def __post_init__(self) -> None:
         # A tenth of the samples is held out to judge the predictor by.
         _check(self, num_samples=(20, math.inf), learning_rate=_RATE)
-        positive = ("hidden_size", "num_layers", "predictor_epochs", "steps", "critic_steps", "batch_size")
-        _check(self, evaluation_samples=_POSITIVE, **dict.fromkeys(positive, _POSITIVE))
-        _check(self, **dict.fromkeys(("topic_weight", "distance_weight", "gradient_penalty"), (0, math.inf)))
+        positive = ("hidden_size", "num_layers", "predictor_epochs", "steps", "critic_steps", "batch_size", "rounds")
+        _check(self, evaluation_samples=_POSITIVE, round_samples=_POSITIVE, **dict.fromkeys(positive, _POSITIVE))
+        weights = ("topic_weight", "distance_weight", "gradient_penalty", "realism_weight", "diversity_weight")
+        _check(self, target_share=(0, 1), diversity_floor=(0, 1), **dict.fromkeys(weights, (0, math.inf)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +192,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
     "demo": TrainSettings(
         topics=TopicSettings(candidates=(4, 5, 6), passes=4, max_share=0.15),
         cvae=CvaeSettings(epochs=6, batch_size=128, learning_rate=4e-3),
-        lcgan=LcganSettings(num_samples=5_000, hidden_size=160, steps=800),
+        lcgan=LcganSettings(num_samples=5_000, hidden_size=160, steps=800, rounds=3, round_samples=400),
     ),
     # Real posts: longer, larger, usually under a --budget.
     "reference": TrainSettings(
@@ -195,7 +208,9 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             dropout=0.2,
             word_dropout=0.1,
         ),
-        lcgan=LcganSettings(num_samples=20_000, hidden_size=512, steps=4_000, evaluation_samples=2_000),
+        lcgan=LcganSettings(
+            num_samples=50_000, hidden_size=384, steps=3_000, rounds=5, round_samples=2_000, evaluation_samples=5_000
+        ),
     ),
     # Penn Treebank with the published sizes, for `deephypebot bench ptb`.
     "ptb": TrainSettings(

@@ -1,41 +1,31 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from handlers.bundle import Bundle
-from handlers.engine import Engine
 from handlers.generator import Generator, GeneratorConfig
-from handlers.topics import TopicModel
-from handlers.vocabulary import EOS_ID
-from tests.training.conftest import SampleCorpus
 from training.curves import RecordingRun
-from training.cvae import Cvae
 from training.errors import NotLearnedError
-from training.export import Parts, make_bundle
-from training.lcgan_training import (
-    LabelledVectors,
-    _Game,
-    genre_rows,
-    label_vectors,
-    train_generator,
-    train_predictor,
-)
+from training.labels import DecodedSample, LabelledVectors
+from training.lcgan_training import Trained, _Game, train_generator
 from training.presets import LcganSettings
 from training.progress import silent
+from training.topic_predictor import refresh_predictor, score_predictor, train_predictor
 from training.tracker import NullTracker, Run
 
 NUM_TOPICS, Z, A = 4, 8, 3
 SETTINGS = LcganSettings(
-    hidden_size=48, num_layers=2, predictor_epochs=10, steps=300, critic_steps=1, batch_size=128, learning_rate=2e-3,
+    hidden_size=48, num_layers=2, predictor_epochs=10, steps=240, critic_steps=1, batch_size=128, learning_rate=2e-3,
+    rounds=3, round_samples=300,
 )  # fmt: skip
 
 
 @pytest.fixture
-def run() -> Run:
+def run() -> RecordingRun:
     with NullTracker().run("lcgan") as null:
         return RecordingRun(null)
 
@@ -46,17 +36,43 @@ def _true_topics(z: Tensor) -> Tensor:
     return torch.softmax(z @ weights, dim=1)
 
 
+def _true_rarity(z: Tensor) -> Tensor:
+    """And word pairs are common near the origin, where a decoder falls back on stock phrases."""
+    return torch.sigmoid((z**2).sum(dim=1) / Z - 1)
+
+
+def _vectors(z: Tensor, topics: Tensor) -> LabelledVectors:
+    return LabelledVectors(
+        z_NZ=z,
+        genres_NA=torch.randn(len(z), A),
+        topics_NK=topics,
+        rarity_N=_true_rarity(z),
+        encoded_N=torch.arange(len(z)) % 2 == 0,
+        sigma_Z=torch.full((Z,), 0.5),
+    )
+
+
 def _labelled(count: int, *, noise: bool = False) -> LabelledVectors:
     torch.manual_seed(1)
     z = torch.randn(count, Z)
-    topics = _true_topics(torch.randn(count, Z) if noise else z)
-    return LabelledVectors(
-        z_NZ=z,
-        genres_NA=torch.randn(count, A),
-        topics_NK=topics,
-        encoded_N=torch.arange(count) % 2 == 0,
-        sigma_Z=torch.full((Z,), 0.5),
-    )
+    return _vectors(z, _true_topics(torch.randn(count, Z) if noise else z))
+
+
+class World:
+    """Decodes by the world's rules; `distinct_2` is its mean rarity."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[int, ...], bool]] = []
+
+    def decode(self, topics: Sequence[int], generator: Generator | None, *, seed: int) -> DecodedSample:
+        self.asked.append((tuple(sorted(set(topics))), generator is not None))
+        torch.manual_seed(seed)
+        z = torch.randn(len(topics), Z)
+        if generator is not None:
+            with torch.no_grad():
+                z = generator(z, torch.randn(len(topics), A), torch.eye(NUM_TOPICS)[list(topics)])
+        vectors = dataclasses.replace(_vectors(z, _true_topics(z)), encoded_N=torch.zeros(len(z), dtype=torch.bool))
+        return DecodedSample(vectors=vectors, distinct_2=float(vectors.rarity_N.mean()), log_prob=-1.0)
 
 
 @pytest.mark.parametrize("count", [600, 2000])
@@ -73,21 +89,35 @@ def test_labels_that_are_no_numbers_are_an_error(run: Run) -> None:
         train_predictor(broken, SETTINGS, seed=0, run=run)
 
 
-def test_a_predictor_explains_topics_that_depend_on_z_and_the_floor_is_their_entropy(run: Run) -> None:
+def test_a_predictor_explains_topics_and_rarity_that_depend_on_z_and_the_floor_is_the_labels_entropy(run: Run) -> None:
     _, scores = train_predictor(_labelled(3000), SETTINGS, seed=0, run=run)
     assert scores.entropy <= scores.predictor < scores.constant
     assert scores.explained > 0.8
+    assert scores.rarity_explained > 0.6
 
 
-def test_the_predictor_kept_is_that_of_its_best_epoch(run: Run) -> None:
-    assert isinstance(run, RecordingRun)
+def test_the_predictor_kept_is_that_of_its_best_epoch(run: RecordingRun) -> None:
     _, scores = train_predictor(_labelled(600), dataclasses.replace(SETTINGS, predictor_epochs=25), seed=0, run=run)
     assert scores.predictor == pytest.approx(min(value for _, value in run.curve("predictor.valid_nats")), abs=1e-6)
 
 
+def test_the_predictor_learns_what_moved_vectors_decode_to(run: Run) -> None:
+    data = _labelled(2000)
+    predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
+    # Far out, where no labelled vector lay, the decoder does something else.
+    z = torch.randn(800, Z) + 6
+    strange = _vectors(z, _true_topics(-z))
+    before = score_predictor(predictor, strange, 400).predictor
+    refresh_predictor(predictor, data, strange.sampled(400), SETTINGS)
+    after = score_predictor(predictor, strange, 400).predictor
+    assert after < 0.5 * before
+    assert score_predictor(predictor, data, 200).explained > 0.7
+    assert not any(parameter.requires_grad for parameter in predictor.parameters())
+
+
 @pytest.mark.parametrize("wanted", range(NUM_TOPICS))
 def test_the_generator_raises_the_wanted_topics_share_by_the_worlds_own_rule(wanted: int) -> None:
-    generator = _trained_generator()
+    generator = _trained().generator
     torch.manual_seed(9)
     z, genres = torch.randn(1000, Z), torch.randn(1000, A)
     target = torch.zeros(1000, NUM_TOPICS)
@@ -97,35 +127,101 @@ def test_the_generator_raises_the_wanted_topics_share_by_the_worlds_own_rule(wan
     assert after > before + 0.3
 
 
+def test_what_is_decoded_from_moved_vectors_is_no_less_diverse() -> None:
+    figures = _trained().figures
+    assert figures["desired_share"] > figures["prior_share"] + 0.4
+    assert figures["distinct_ratio"] > SETTINGS.diversity_floor
+
+
 def test_the_generator_stays_near_when_distance_weighs_much() -> None:
     torch.manual_seed(9)
     z, genres = torch.randn(500, Z), torch.randn(500, A)
     target = torch.eye(NUM_TOPICS)[torch.arange(500) % NUM_TOPICS]
-    near = _trained_generator(distance_weight=3.0)(z, genres, target)
-    far = _trained_generator(distance_weight=0.0)(z, genres, target)
+    near = _trained(distance_weight=3.0).generator(z, genres, target)
+    far = _trained(distance_weight=0.0).generator(z, genres, target)
     assert float((near - z).norm(dim=1).mean()) < 0.6 * float((far - z).norm(dim=1).mean())
 
 
-_made: dict[float, Generator] = {}
+def test_each_round_is_decoded_once_to_be_measured_and_once_for_the_other_topics_but_the_last() -> None:
+    world = World()
+    _train(SETTINGS, world)
+    desired, others = ((1,), True), ((0, 2, 3), True)
+    assert world.asked == [((1,), False), desired, others, desired, others, desired]
 
 
-def _trained_generator(distance_weight: float = 0.1) -> Generator:
+def test_the_round_of_the_highest_score_is_kept() -> None:
+    class Worsening(World):
+        """What is moved in later rounds comes out all alike."""
+
+        def decode(self, topics: Sequence[int], generator: Generator | None, *, seed: int) -> DecodedSample:
+            sample = super().decode(topics, generator, seed=seed)
+            return dataclasses.replace(sample, distinct_2=1.0 / len(self.asked))
+
+    with NullTracker().run("lcgan") as null:
+        run = RecordingRun(null)
+        kept = _train(SETTINGS, Worsening(), run)
+    scores = [score for _, score in run.curve("round.score")]
+    assert scores[0] == max(scores) > scores[-1]
+    assert kept.figures["score"] == scores[0]
+    # Diversity that is missed weighs twice as much in each round to come.
+    assert [weight for _, weight in run.curve("round.diversity_weight")] == [1.0, 2.0, 4.0]
+
+
+def _train(settings: LcganSettings, world: World | None = None, run: RecordingRun | None = None) -> Trained:
+    with NullTracker().run("lcgan") as null:
+        told = run or RecordingRun(null)
+        data = _labelled(3000)
+        predictor, _ = train_predictor(data, settings, seed=0, run=told)
+        return train_generator(
+            data, predictor, settings, desired=1, seed=0, run=told, progress=silent, decoder=world or World()
+        )
+
+
+_made: dict[float, Trained] = {}
+
+
+def _trained(distance_weight: float = 0.1) -> Trained:
     if distance_weight not in _made:
-        data, settings = _labelled(3000), dataclasses.replace(SETTINGS, distance_weight=distance_weight)
-        with NullTracker().run("lcgan") as null:
-            predictor, _ = train_predictor(data, settings, seed=0, run=null)
-            _made[distance_weight] = train_generator(data, predictor, settings, seed=0, run=null, progress=silent)
+        _made[distance_weight] = _train(dataclasses.replace(SETTINGS, distance_weight=distance_weight))
     return _made[distance_weight]
 
 
-def test_the_budget_ends_the_game_at_once_and_still_gives_a_generator(run: Run) -> None:
+def test_the_budget_ends_the_game_at_once_and_still_gives_a_generator(run: RecordingRun) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
     settings = dataclasses.replace(SETTINGS, steps=10_000_000)
-    generator = train_generator(data, predictor, settings, seed=0, run=run, progress=silent, budget_s=0.3)
-    assert isinstance(run, RecordingRun)
+    trained = train_generator(data, predictor, settings, desired=0, seed=0, run=run, progress=silent, budget_s=0.3)
+    assert "budget" in trained.stopped
     assert run.curve("generator.topic")[-1][0] < 10_000
-    assert not any(parameter.requires_grad for parameter in generator.parameters())
+    assert not any(parameter.requires_grad for parameter in trained.generator.parameters())
+
+
+def test_a_game_whose_first_loss_is_no_number_is_an_error_that_names_the_setting(run: Run) -> None:
+    data = _labelled(300)
+    predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
+    broken = dataclasses.replace(data, sigma_Z=torch.zeros(Z))
+    with pytest.raises(NotLearnedError, match=r"no number by step 1.*lower lcgan\.learning_rate"):
+        train_generator(broken, predictor, SETTINGS, desired=0, seed=0, run=run, progress=silent)
+
+
+def test_a_game_that_breaks_on_the_way_keeps_its_last_good_generator(run: RecordingRun) -> None:
+    data = _labelled(300)
+    predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
+
+    class Breaking(RecordingRun):
+        """At the fourth record, one of the data becomes no number."""
+
+        def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+            super().log_metrics(metrics, step=step)
+            if step == 75:
+                data.sigma_Z.fill_(torch.nan)
+
+    with NullTracker().run("lcgan") as null:
+        breaking = Breaking(null)
+        trained = train_generator(data, predictor, SETTINGS, desired=0, seed=0, run=breaking, progress=silent)
+    assert "no number by step 101" in trained.stopped
+    assert breaking.curve("generator.topic")[-1][0] == 75
+    assert all(bool(tensor.isfinite().all()) for tensor in trained.generator.state_dict().values())
 
 
 def test_the_gradient_penalty_is_the_squared_distance_of_the_slope_from_one(run: Run) -> None:
@@ -162,50 +258,31 @@ def test_the_parts_of_the_generators_loss_follow_their_formulas(run: Run) -> Non
     assert float(losses["distance"]) == pytest.approx(float(torch.log(torch.tensor(5.0))) / 0.25, rel=1e-4)
     assert float(losses["moved"]) == pytest.approx(2 * Z**0.5, rel=1e-4)
     assert float(losses["topic"]) > 0
+    # Moved by the same, they lie as far apart as before, and further out, where pairs are rarer.
+    assert float(losses["diversity"]) == pytest.approx(0, abs=1e-4)
 
 
-@pytest.fixture(scope="module")
-def untrained(sample_corpus: SampleCorpus) -> tuple[Cvae, Bundle]:
-    torch.manual_seed(0)
-    model = Cvae(sample_corpus.config()).eval()
-    with torch.no_grad():
-        # Surer of its words, and sooner done, than an untrained model is.
-        model.decoder.token_embedding.weight.mul_(6)
-        model.decoder.output_bias[EOS_ID] = 6.0
-    words = tuple(sorted({token.strip() for token in sample_corpus.vocabulary.tokens[8:] if token.strip().isalpha()}))
-    topics = TopicModel(
-        words=words, names=("x", "y"), alpha_K=torch.full((2,), 0.1),
-        exp_elog_beta_KW=torch.rand(2, len(words)) ** 4, desired=0,
-    )  # fmt: skip
-    parts = Parts(vocabulary=sample_corpus.vocabulary, genres=sample_corpus.corpus.genre_table, topics=topics)
-    return model, make_bundle("cvae", model, parts, generator=None, lineage={})
+def test_vectors_moved_into_one_place_are_less_spread_and_so_dearer(run: Run) -> None:
+    data = _labelled(300)
+    predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
+    game = _Game(data, predictor, SETTINGS)
+    z, target = torch.randn(400, Z), torch.eye(NUM_TOPICS)[torch.arange(400) % NUM_TOPICS]
+    # Half as wide in every dimension costs log 2, one common move nothing.
+    assert float(game._spread_lost(z, 0.5 * z + 3, target)) == pytest.approx(
+        float(torch.log(torch.tensor(2.0))), rel=1e-3
+    )
+    assert float(game._spread_lost(z, 2 * z + 3, target)) == 0
 
 
-def test_labels_are_the_topics_of_what_is_decoded_from_each_vector(
-    sample_corpus: SampleCorpus, untrained: tuple[Cvae, Bundle]
-) -> None:
-    model, bundle = untrained
-    torch.manual_seed(0)
-    data = label_vectors(model, bundle, sample_corpus.train, 600, seed=3, device="cpu", progress=silent)
-    assert len(data) == 600
-    assert torch.allclose(data.topics_NK.sum(dim=1), torch.ones(600), atol=1e-4)
-    assert int(data.encoded_N.sum()) == 300
-    # The prior's half is what the worker would draw; the same rows decode to the same labels.
-    engine = Engine(bundle)
-    rows = genre_rows(sample_corpus.train, 600, seed=3)
-    prior = ~data.encoded_N
-    assert torch.equal(data.z_NZ[prior], engine.thought_vectors(rows)[prior])
-    texts = [bundle.vocabulary.decode(each.ids) for each in engine.decode(rows, data.z_NZ)]
-    assert torch.allclose(bundle.topics.shares(texts), data.topics_NK, atol=1e-4)
-    # The encoder's half lies where sentences are encoded to, and varies with them.
-    assert not torch.allclose(data.z_NZ[data.encoded_N], engine.thought_vectors(rows)[data.encoded_N])
-    assert bool((data.sigma_Z > 0).all())
+def test_more_of_the_target_than_is_aimed_for_is_no_better(run: Run) -> None:
+    data = _labelled(300)
+    predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
+    game = _Game(data, predictor, dataclasses.replace(SETTINGS, target_share=0.8))
+    target = torch.eye(NUM_TOPICS)[:1]
+    rest = (1 - target) * data.topics_NK.mean(dim=0)
 
+    def loss(share: float) -> float:
+        return float(game._divergence(target, (share * target + (1 - share) * rest / rest.sum()).log()))
 
-def test_rows_for_comparison_are_the_same_for_the_same_seed_with_the_corpus_genres(sample_corpus: SampleCorpus) -> None:
-    rows = genre_rows(sample_corpus.train, 200, seed=5)
-    assert rows == genre_rows(sample_corpus.train, 200, seed=5)
-    assert rows != genre_rows(sample_corpus.train, 200, seed=6)
-    assert len({row.seed for row in rows}) == 200
-    known = {sample_corpus.train.genres_of(index) for index in range(len(sample_corpus.train))}
-    assert {row.genres for row in rows} <= known
+    assert loss(0.8) == pytest.approx(0, abs=1e-5)
+    assert min(loss(0.6), loss(0.95)) > 0.01

@@ -30,13 +30,13 @@ from training.tracker import NullTracker, Tracker
 
 SETTINGS = TrainSettings(
     preset="tiny",
-    topics=TopicSettings(candidates=(4,), passes=3, min_sentences=5),
+    topics=TopicSettings(candidates=(4,), passes=3, min_sentences=5, max_share=0.15),
     cvae=CvaeSettings(
         embedding_size=32, hidden_size=48, z_size=8, genre_size=4, epochs=4, batch_size=32, learning_rate=1e-2
     ),
     lcgan=LcganSettings(
         num_samples=600, hidden_size=32, num_layers=2, predictor_epochs=15, steps=40, critic_steps=1, batch_size=64,
-        learning_rate=2e-3, evaluation_samples=100,
+        learning_rate=2e-3, evaluation_samples=100, rounds=2, round_samples=60,
     ),
 )  # fmt: skip
 STAGES = ("topics", "cvae", "lcgan")
@@ -122,10 +122,13 @@ def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained)
     def artifacts(run: Any, folder: str = "") -> set[str]:
         return {each.path for each in trained.client.list_artifacts(run.info.run_id, folder)}
 
-    assert artifacts(topics) >= {"coherence.png", "top_words.json"}
+    assert artifacts(topics) >= {"coherence.png", "coherence.json", "top_words.json", "topics.html"}
     assert artifacts(cvae) >= {"samples.txt", "model_card.md", "plots", "archives"}
     assert artifacts(cvae, "plots") == {"plots/train.nats_per_token.png", "plots/train.kl.png"}
     assert artifacts(lcgan, "plots") == {"plots/topic_shares.png"}
+    assert artifacts(lcgan) >= {"predictor.safetensors", "samples.txt"}
+    assert set(lcgan.data.metrics) >= {"round.desired_share", "round.distinct_ratio", "predictor.rarity_explained"}
+    assert set(topics.data.metrics) >= {"topics.c_npmi", "topics.c_v", "topics.agreement"}
     samples = trained.client.download_artifacts(lcgan.info.run_id, "samples.txt")
     assert len(Path(samples).read_text().splitlines()) == 30
 
