@@ -100,7 +100,7 @@ class CommentaryRequest:
     """Keep the most likely tokens that together reach this probability; 1 keeps all."""
     min_p: float = 0.0
     """Drop tokens less likely than this share of the most likely one; 0 drops none."""
-    max_tokens: int = 48
+    max_tokens: int = 64
     seed: int | None = None
     """Same seed, same weights, same text. The worker draws one when it is absent, and reports it."""
     best_of: int = 1

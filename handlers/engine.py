@@ -16,6 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from handlers.balance import Balance, OpenMarks
 from handlers.bundle import Bundle
 from handlers.sampler import DRAWS, SamplingSettings, choose_tokens, row_uniforms, standard_normals
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
@@ -37,7 +38,7 @@ class Row:
     top_k: int = 0
     top_p: float = 0.92
     min_p: float = 0.0
-    max_tokens: int = 48
+    max_tokens: int = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class _Live:
     gates: Tensor
     output: Tensor
     placeholders: Tensor
+    marks: OpenMarks
     uniforms: Tensor
     max_tokens: Tensor
     settings: SamplingSettings
@@ -74,6 +76,7 @@ class _Live:
         for name in ("row", "token", "hidden", "cell", "gates", "output", "placeholders", "uniforms", "max_tokens"):
             setattr(self, name, getattr(self, name)[rows])
         self.settings = self.settings[rows]
+        self.marks.keep(rows)
 
 
 class Engine:
@@ -102,6 +105,7 @@ class Engine:
         self._output_context_CE = projection_EI[:, config.hidden_size :].T.contiguous()
         self._embedding_EV = embedding_VE.T.contiguous()
         self._placeholder_forms = bundle.vocabulary.placeholder_ids()
+        self._balance = Balance(bundle.vocabulary, self.device)
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[Row], z_BZ: Tensor | None = None) -> list[Decoded]:
@@ -175,6 +179,7 @@ class Engine:
             gates=context_BC @ self._gates_context_CG,
             output=torch.addmm(self._decoder.projection.bias, context_BC, self._output_context_CE),
             placeholders=torch.zeros(len(rows), len(self._placeholder_forms), dtype=torch.bool, device=device),
+            marks=self._balance.start(len(rows)),
             uniforms=uniforms_BN.view(len(rows), num_steps, DRAWS).to(device),
             max_tokens=torch.tensor([row.max_tokens for row in rows], device=device),
             settings=SamplingSettings(
@@ -195,7 +200,10 @@ class Engine:
         return torch.addmm(live.output, live.hidden, self._output_hidden_HE)
 
     def _choose(self, live: _Live, logits_BV: Tensor, step: int) -> Tensor:
-        """Draw each live row's token: never a special one, the token just written, or a placeholder a second time."""
+        """Draw each live row's token: never a special one, the one just written, or a placeholder a second time.
+
+        Nor one that would leave a quotation or a bracket open, or close one that is not.
+        """
         # In place: the normaliser of the log-probabilities has been taken already.
         allowed_BV = logits_BV
         allowed_BV[:, [PAD_ID, BOS_ID, UNK_ID]] = -torch.inf
@@ -206,7 +214,9 @@ class Engine:
             used = live.placeholders[:, number].nonzero().squeeze(1)
             if len(used):
                 allowed_BV[used.unsqueeze(1), torch.tensor(forms, device=self.device)] = -torch.inf
+        self._balance.forbid(allowed_BV, live.marks)
         chosen_B = choose_tokens(allowed_BV, live.uniforms[:, step], live.settings)
+        self._balance.write(live.marks, chosen_B)
         for number, forms in enumerate(self._placeholder_forms):
             live.placeholders[:, number] |= torch.isin(chosen_B, torch.tensor(forms, device=self.device))
         return chosen_B
