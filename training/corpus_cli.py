@@ -27,9 +27,14 @@ def build(
     max_genres: Annotated[int, typer.Option(min=1, help="The most frequent genres become labels.")] = 300,
     min_words: Annotated[int, typer.Option(min=1, help="Shorter sentences are dropped.")] = 4,
     max_words: Annotated[int, typer.Option(min=1, help="Longer sentences are dropped.")] = 40,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes that clean; 0 for one per core.")] = 0,
 ) -> None:
-    """Clean posts, split them into sentences and write a corpus with its funnel."""
+    """Clean posts, split them into sentences and write a corpus with its funnel.
+
+    Interrupted, the same command goes on where it was.
+    """
     from training.corpus import CorpusSettings, build_corpus
+    from training.corpus.pool import usable_cores
     from training.corpus.sentences import SentenceLimits
 
     if max_words < min_words:
@@ -48,6 +53,7 @@ def build(
             out,
             settings=settings,
             catalog=catalog,
+            jobs=jobs or usable_cores(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     console.print(funnel.table())

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
-from typing import Final
+from typing import Final, TypeVar
 
 import ftfy
+from ftfy.fixes import uncurl_quotes
+
+from training.corpus.words import is_common, is_known, part_glued
+
+_T = TypeVar("_T")
 
 ARTIST: Final = "\ue000"
 TITLE: Final = "\ue001"
@@ -23,6 +29,7 @@ LINK: Final = "\ue004"
 _PRIVATE: Final = re.compile("[\ue000-\uf8ff]")
 _PLACEHOLDER: Final = re.compile(r"<\s*(artist|song_title|title|author|sitename)\s*>", re.IGNORECASE)
 _PLACEHOLDERS: Final = {"artist": ARTIST, "song_title": TITLE, "title": TITLE, "author": AUTHOR, "sitename": SITE}
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TAG: Final = re.compile(r"<[/!?a-zA-Z]")
 _BLOCKS: Final = frozenset(
     [
@@ -74,8 +81,10 @@ _ITEM: Final = re.compile(r"^[ \t]*(?:[*+•·-]|\d{1,3}[.)])[ \t]+", re.MULTILI
 _STRONG: Final = re.compile(r"(?<!\w)(\*{1,3}|_{1,3})(?=\S)((?:(?!\n\s*\n).){1,400}?)(?<=\S)\1(?!\w)", re.DOTALL)
 _STRAY: Final = re.compile(r"(?<![\w\\])(?:\*+|__+)|(?<!\\)(?:\*+|__+)(?!\w)")
 _ESCAPE: Final = re.compile(r"\\([\\`*_{}\[\]()#+.!>~|-])")
-_TICK: Final = re.compile(r"(?<=\w)[`´](?=\w)")
-
+_EDITORIAL: Final = re.compile(r"\[([^\[\]\n]{1,60})\]")
+_BRACKETED_REMARK: Final = re.compile(r"\s*[\[(](?:sic|\.\.\.|…|\. \. \.|\.\.\. )[\])]", re.IGNORECASE)
+_BROKEN_ENTITY: Final = re.compile(r"(?<=\w&\w);|(?<=\w&\w\w);")
+_SHOUTED: Final = re.compile(r"(?<![\w'-])(?:[A-Z]{2,}(?: (?:[A-Z]{2,}|[AI]))+|[A-Z]{4,})(?![\w'-])")
 _REST: Final = r"[^\s<>\"\ue000-\ue004]*[^\s<>\".,;:!?)\]'\ue000-\ue004]"
 _URL: Final = re.compile(rf"(?:https?://|www\.|pic\.twitter\.com/){_REST}", re.IGNORECASE)
 _MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -90,34 +99,119 @@ _DASH: Final = re.compile(r"[—―]|-{2,}| [-–]+ ")
 _DOTS: Final = re.compile(r"…|\.(?: ?\.){2,}")
 _TWO_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 _SHOUT: Final = re.compile(r"([!?])[!?]+")
-_SPACED_MARK: Final = re.compile(r" (\.\.\.|[,.;:!?](?= |$)|'(?:s|ve|re|ll|d|m)\b)")
+_ELISIONS: Final = r"(?:em|til|till|cause|bout|round|n|nuff|tis|twas|neath|\d\ds?)\b"
+"""What an apostrophe may open without being a quote: 'em, 'til, rock 'n' roll, the '80s."""
+_SPACED_MARK: Final = re.compile(r" (\.\.\.|[,.;:!?](?= |$))")
 _GLUED_STOP: Final = re.compile(
     r"(?<=[a-z]{2})[.!?](?=[A-Z][a-z])|(?<=[a-z0-9]{2}),(?=[A-Za-z]{2})|(?<=[a-z])\.\.\.(?=[A-Za-z])"
 )
-_FTFY: Final = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=True, normalization="NFC")
+_FTFY: Final = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=False, normalization="NFC")
 
+_PLACES: Final = (
+    "facebook|twitter|instagram|soundcloud|spotify|youtube|bandcamp|tumblr|pinterest|reddit|e-?mail|print|website|google"
+    "|itunes|apple music|homepage|official site|official website|whatsapp|linkedin"
+)
+_HEADINGS: Final = (
+    r"related(?:\ (?:posts?|articles?|stories))?|tags?|tagged|filed\ under|categor(?:y|ies)|share(?:\ (?:this|on))?"
+    r"|you\ (?:may|might)\ also\ (?:like|enjoy)|more\ (?:from|on)|read\ (?:more|next|also)|see\ also|next"
+    r"|previous(?:ly)?"
+)
+_TAIL: Final = re.compile(
+    rf"""^\W*(?:{_PLACES})\W*(?:[|/•·,–-]\W*(?:{_PLACES})\W*)+$
+    | ^\W*(?:{_HEADINGS})\W*(?::.{{0,300}})?$
+    | ^\W*(?:artist\ connect|connect\ with|keep\ up\ with|follow|find|stay\ (?:up\ to\ date|connected)\ with)\b
+      .{{0,80}}(?:{_PLACES}).*$
+    | ^\W*(?:leave\ a\ (?:reply|comment)|\d+\ comments?|comments\ are\ closed|©|copyright\b|all\ rights\ reserved)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_BROKEN_WORD: Final = re.compile(r"\w-$")
+_OPENING: Final = re.compile(rf"(?<![\w'{ARTIST}-{LINK}])'(?!{_ELISIONS})")
+_SPLIT_CONTRACTION: Final = re.compile(r"(?<=[a-z]n) '(?=t\b)|(?<=\S) '(?=(?:s|ve|re|ll|d|m)\b)")
+_RNB: Final = re.compile(r"\bR ?(?:&|[Aa]nd|'?[Nn]'?) ?B\b")
+_SINGLE: Final = re.compile(
+    rf"(?<![\w'{ARTIST}-{LINK}])'(?!{_ELISIONS})(?=\S)((?:[^'\n]|(?<=\w)'(?=\w)){{1,80}}?)(?<=\S)'(?![\w'])"
+)
+
+_ALL_SHOUTED: Final = 0.5
+"""Share of capitals from which a line is not an exception in capitals but written so."""
 _WRAPPED: Final = 50
 """A line of at least so many characters goes on in the next one; shorter ones end where they end."""
 
 
+CHANGES: Final = (
+    "encoding repaired",
+    "entities unescaped",
+    "typographic quotes made plain",
+    "HTML stripped",
+    "markdown stripped",
+    "links taken out",
+    "page tail cut",
+    "shouting calmed",
+    "glued words parted",
+)
+"""Steps that change texts, in order."""
+
+
+def clean(text: str) -> tuple[list[str], list[str]]:
+    """Clean a post's text and part it into paragraphs without line breaks.
+
+    Returns:
+        The paragraphs, and those of `CHANGES` that changed something.
+    """
+    changes: dict[str, None] = {}
+
+    def step(name: str, apply: Callable[[_T], _T], before: _T) -> _T:
+        after = apply(before)
+        if after != before:
+            changes[name] = None
+        return after
+
+    text = step("encoding repaired", repair, text)
+    text = step("entities unescaped", unescape, text)
+    text = hide_placeholders(step("typographic quotes made plain", plain_quotes, text))
+    text = step("HTML stripped", strip_html, text)
+    text = step("markdown stripped", strip_markdown, text)
+    text = step("links taken out", mark_links, text)
+    lines = step("page tail cut", cut_tail, unwrap(text))
+    tidied = [line for each in lines if (line := tidy(each))]
+    calmed = step("shouting calmed", lambda each: list(map(calm, each)), tidied)
+    parted = step("glued words parted", lambda each: list(map(part_glued, each)), calmed)
+    return list(map(double_quotes, parted)), list(changes)
+
+
 def paragraphs(text: str) -> list[str]:
-    """Clean a post's text and part it into paragraphs without line breaks."""
-    # Twice, because scraped text is often escaped twice.
-    text = hide_placeholders(html.unescape(html.unescape(repair(text))))
-    text = strip_markdown(strip_html(text))
-    lines = unwrap(mark_links(text))
-    return [clean for line in lines if (clean := tidy(line))]
+    """The paragraphs of `clean` alone."""
+    return clean(text)[0]
 
 
 def repair(text: str) -> str:
-    r"""Undo encoding accidents and typographic quotes; drop private-use characters.
+    """Undo encoding accidents; drop control and private-use characters.
 
-    >>> repair("itâ€™s “fine”")
-    'it\'s "fine"'
+    >>> repair("itâ€™s  fine")
+    'it’s  fine'
     """
-    if text.isascii():
-        return text
-    return _PRIVATE.sub("", ftfy.fix_text(text, _FTFY))
+    text = _CONTROL.sub("", text)
+    return text if text.isascii() else _PRIVATE.sub("", ftfy.fix_text(text, _FTFY))
+
+
+def unescape(text: str) -> str:
+    """Undo HTML's escapes, twice, because scraped text is often escaped twice.
+
+    >>> unescape("R&amp;amp;B; &lt;3")
+    'R&B <3'
+    """
+    return _BROKEN_ENTITY.sub("", html.unescape(html.unescape(text))) if "&" in text else text
+
+
+def plain_quotes(text: str) -> str:
+    r"""One kind of single and one of double quotation marks.
+
+    >>> plain_quotes("it’s “fine”, `so to say´")
+    'it\'s "fine", \'so to say\''
+    """
+    if not text.isascii():
+        text = uncurl_quotes(text)
+    return text.replace("`", "'").replace("´", "'")
 
 
 def hide_placeholders(text: str) -> str:
@@ -188,7 +282,9 @@ def strip_markdown(text: str) -> str:
         text = _STRAY.sub("", text)
     if "\\" in text:
         text = _ESCAPE.sub(r"\1", text)
-    return _TICK.sub("'", text) if "`" in text or "´" in text else text
+    if "[" in text:
+        text = _EDITORIAL.sub(r"\1", _BRACKETED_REMARK.sub("", text))
+    return text
 
 
 def mark_links(text: str) -> str:
@@ -211,11 +307,24 @@ def unwrap(text: str) -> list[str]:
             if not line:
                 continue
             if previous and (previous >= _WRAPPED or line[0].islower()):
-                joined[-1] += " " + line
+                # "garden-" and "variety" were one word before the line broke at its hyphen.
+                joined[-1] += line if _BROKEN_WORD.search(joined[-1]) and line[0].islower() else " " + line
             else:
                 joined.append(line)
             previous = len(line)
     return joined
+
+
+def cut_tail(lines: list[str]) -> list[str]:
+    """Drop what stands below a page's text: link lists, tags, related posts, and everything after the first of them.
+
+    >>> cut_tail(["It is loud.", "Facebook | Twitter | SoundCloud", "Related: It is louder."])
+    ['It is loud.']
+    """
+    for number, line in enumerate(lines):
+        if number >= len(lines) // 2 and _TAIL.search(line):
+            return lines[:number]
+    return lines
 
 
 def tidy(line: str) -> str:
@@ -228,7 +337,48 @@ def tidy(line: str) -> str:
         line = _EMOJI.sub(" ", line)
     line = _TWO_DOTS.sub(".", _DOTS.sub("...", line))
     line = _DASH.sub(" – ", line.replace("''", '"'))
-    line = _SHOUT.sub(r"\1", line)
+    line = _RNB.sub("R&B", _SPLIT_CONTRACTION.sub("'", _SHOUT.sub(r"\1", line)))
     line = _SPACED_MARK.sub(r"\1", " ".join(line.split()))
     line = _GLUED_STOP.sub(lambda match: match[0] + " ", line)
     return line.strip(f" {LINK}–|•·")
+
+
+def calm(line: str) -> str:
+    """Write shouted words small, and shouted names of several words like names, unless the whole line shouts.
+
+    >>> calm("What a GREAT album it is by ABBA, and as good as GOODBYE YELLOW BRICK ROAD.")
+    'What a great album it is by ABBA, and as good as Goodbye Yellow Brick Road.'
+    """
+    if sum(map(str.isupper, line)) > _ALL_SHOUTED * len(line):
+        return line
+    return _SHOUTED.sub(lambda match: _calmed(match[0], at_start=match.start() == 0), line)
+
+
+def _calmed(words: str, *, at_start: bool) -> str:
+    if " " in words:
+        return words.title() if all(is_known(word) for word in words.split()) else words
+    if not is_common(words):
+        return words
+    return words.capitalize() if at_start else words.casefold()
+
+
+def double_quotes(line: str) -> str:
+    r"""One kind of quotation marks: single ones around a few words become double, within double ones they stay.
+
+    >>> double_quotes("The 'Glass' EP isn't 'em at their 'Tide's Out' best.")
+    'The "Glass" EP isn\'t \'em at their "Tide\'s Out" best.'
+    """
+    if "'" not in line:
+        return line
+    pieces = line.split('"')
+    pieces[::2] = [_SINGLE.sub(r'"\1"', piece) for piece in pieces[::2]]
+    return '"'.join(pieces)
+
+
+def has_stray_quote(line: str) -> bool:
+    """Whether a single quote opens something, once `double_quotes` has had its turn.
+
+    >>> has_stray_quote("From 'Ode to the finale."), has_stray_quote("Give 'em the '80s, rockin' boys' toys")
+    (True, False)
+    """
+    return "'" in line and _OPENING.search(line) is not None

@@ -10,22 +10,31 @@ from typing import Any, Final, Literal
 
 from rich.table import Table
 
+from training.corpus.chunks import NAMED
+from training.corpus.cleaning import CHANGES
 from training.corpus.sentences import REASONS
 
 Unit = Literal["rows", "posts", "sentences"]
-Effect = Literal["in", "dropped", "kept"]
+Effect = Literal["in", "dropped", "changed", "kept"]
 
 STEPS: Final[tuple[tuple[str, Unit, Effect], ...]] = (
     ("rows read", "rows", "in"),
     ("unreadable", "rows", "dropped"),
     ("without text", "posts", "dropped"),
     ("round-up", "posts", "dropped"),
+    ("not English", "posts", "dropped"),
     ("same text as an earlier post", "posts", "dropped"),
+    ("nearly the same as an earlier post", "posts", "dropped"),
     ("posts kept", "posts", "kept"),
+    *((change, "posts", "changed") for change in (*CHANGES, *NAMED)),
     ("sentences found", "sentences", "in"),
     *((reason, "sentences", "dropped") for reason in REASONS),
+    ("in another language", "sentences", "dropped"),
     ("same as an earlier sentence", "sentences", "dropped"),
+    ("nearly the same as an earlier sentence", "sentences", "dropped"),
     ("repeated in many posts", "sentences", "dropped"),
+    ("unknown word", "sentences", "dropped"),
+    ("spelling corrected", "sentences", "changed"),
     ("sentences kept", "sentences", "kept"),
 )
 """Name, unit and effect of every step, in order."""
@@ -97,11 +106,12 @@ class Funnel:
         table.add_column("posts", justify="right")
         table.add_column("sentences", justify="right")
         for step in self.steps:
-            if step.effect == "dropped" and not step.count:
+            inner = step.effect in {"dropped", "changed"}
+            if inner and not step.count:
                 continue
-            name = f"  - {step.name}" if step.effect == "dropped" else step.name
+            name = f"  {'-' if step.effect == 'dropped' else '~'} {step.name}" if inner else step.name
             cells = [f"{step.count:,}" if step.unit == unit else "" for unit in ("rows", "posts", "sentences")]
-            table.add_row(name, *cells, style=None if step.effect == "dropped" else "bold")
+            table.add_row(name, *cells, style=None if inner else "bold")
         return table
 
     def dropped(self) -> str:

@@ -2,48 +2,90 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from handlers.genres import GenreTable
 
+Combinations = Callable[[], Iterable[tuple[tuple[str, ...], int]]]
+"""Gives, whenever it is called, combinations of genres with how many posts have each; one may come several times."""
 
-def choose_labels(posts: Mapping[tuple[str, ...], int], *, min_posts: int, max_labels: int) -> GenreTable:
+_BRACKETS: Final = re.compile(r"\s*\([^()]*\)")
+_JOINED: Final = re.compile(r" (?:&|and) |/|, ")
+
+
+def common_genres(posts: Iterable[tuple[tuple[str, ...], int]], *, min_posts: int) -> frozenset[str]:
+    """Genres of at least that many posts."""
+    counts: Counter[str] = Counter()
+    for genres, count in posts:
+        counts.update(dict.fromkeys(genres, count))
+    return frozenset(genre for genre, count in counts.items() if count >= min_posts)
+
+
+def translate(genres: tuple[str, ...], known: frozenset[str]) -> tuple[str, ...]:
+    """The known genres that another space's labels stand for; a shop's departments and tags for sounds give none.
+
+    >>> translate(("rap & hip-hop", "classic folk (uk)", "low quality", "west coast"), frozenset(["hip hop", "folk"]))
+    ('hip hop', 'folk')
+    """
+    found: dict[str, None] = {}
+    for genre in genres:
+        bare = _BRACKETS.sub("", genre)
+        for name in (bare,) if bare in known else _JOINED.split(bare):
+            match = next((form for form in _spellings(name) if form in known), None)
+            if match:
+                found[match] = None
+    return tuple(found)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """A label, then its last words, longest first, each also without hyphens and as a singular."""
+    yield from (name, name.removesuffix("s"))
+    words = name.replace("-", " ").split()
+    for start in range(len(words)):
+        tail = " ".join(words[start:])
+        yield from (tail, tail.removesuffix("s"))
+
+
+def choose_labels(posts: Combinations, *, min_posts: int, max_labels: int) -> GenreTable:
     """Choose labels from the genres of posts.
 
     A genre of fewer than `min_posts` posts is not a label; its posts count for the longest part of its name that is
     itself a genre of some post ("coastal dream pop" -> "dream pop" -> "pop"), which may become a label that way.
+    Reads the posts once for every length of a genre's name and once more; keeps the genres, not their combinations.
 
     Args:
-        posts: how many posts have each combination of genres, the genres normalised.
+        posts: combinations of genres, the genres normalised.
         min_posts: posts that a label needs, those of finer genres that back off to it included.
         max_labels: the most frequent labels are kept.
 
     Returns:
         The labels, most frequent first; equally frequent ones in alphabetical order.
     """
-    posts_of: defaultdict[str, set[int]] = defaultdict(set)
-    weights = list(posts.values())
-    for number, genres in enumerate(posts):
-        for genre in genres:
-            posts_of[genre].add(number)
-
-    # Which genres each label stands for. A rare label's genres go to shorter labels only, so whole lengths can be
-    # decided at once, longest first, and each decision sees the posts that it will have.
-    stands_for = {genre: {genre} for genre in posts_of}
-
-    def count(label: str) -> int:
-        return sum(weights[number] for number in set[int]().union(*(posts_of[genre] for genre in stands_for[label])))
-
-    for length in sorted({len(label.split()) for label in stands_for}, reverse=True):
-        rare = [label for label in stands_for if len(label.split()) == length and count(label) < min_posts]
-        homeless = sorted(genre for label in rare for genre in stands_for.pop(label))
-        for genre in homeless:
-            coarser = next((part for part in _parts(genre) if part in stands_for), None)
-            if coarser is not None:
-                stands_for[coarser].add(genre)
-    ranked = sorted(stands_for, key=lambda label: (-count(label), label))
+    label_of: dict[str, str | None] = {genre: genre for genres, _ in posts() for genre in genres}
+    labels = set(label_of)
+    # A rare label's genres go to shorter labels only, so whole lengths can be decided at once, longest first, and each
+    # decision sees the posts that it will have.
+    for length in sorted({len(label.split()) for label in labels}, reverse=True):
+        counts = _counts(posts, label_of)
+        labels -= {label for label in labels if len(label.split()) == length and counts[label] < min_posts}
+        for genre, label in label_of.items():
+            if label is not None and label not in labels:
+                label_of[genre] = next((part for part in _parts(genre) if part in labels), None)
+    counts = _counts(posts, label_of)
+    ranked = sorted(labels, key=lambda label: (-counts[label], label))
     return GenreTable(labels=tuple(ranked[:max_labels]))
+
+
+def _counts(posts: Combinations, label_of: dict[str, str | None]) -> defaultdict[str, int]:
+    """Posts of each label; a post of two genres that stand for the same counts once."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    for genres, count in posts():
+        for label in {label_of[genre] for genre in genres} - {None}:
+            counts[str(label)] += count
+    return counts
 
 
 def _parts(genre: str) -> Iterator[str]:

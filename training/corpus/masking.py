@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from training.corpus.cleaning import ARTIST, TITLE, repair
+from training.corpus.cleaning import ARTIST, AUTHOR, SITE, TITLE, plain_quotes, repair
 
 _FEATURED: Final = re.compile(r"\s*[(\[]?\b(?:ft|feat|featuring|prod)\b\.?\s.*$", re.IGNORECASE)
+_LAST_FIRST: Final = re.compile(r"^([^\s,]+),\s?([^\s,]+)$")
+"""A shop's "TOLK,BRAM"."""
 _BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _JOINED: Final = re.compile(r"\s+(?:&|x|with|vs\.?)\s+|,\s", re.IGNORECASE)
 _EDGES: Final = " \t\"'“”‘’:;,.-–—|/"
+_MIN_SITE: Final = 6
+"""Letters of a site's name; shorter ones are too often a word."""
 _OPENERS: Final = frozenset(
     [
         "and",
@@ -53,8 +57,15 @@ class _Names:
     surname: str | None
 
 
-def mask(paragraphs: Sequence[str], *, artist: str | None, title: str | None) -> list[str]:
-    """Put `ARTIST` and `TITLE` where a post's paragraphs name its song.
+def mask(
+    paragraphs: Sequence[str],
+    *,
+    artist: str | None,
+    title: str | None,
+    author: str | None = None,
+    site: str | None = None,
+) -> list[str]:
+    """Put `ARTIST` and `TITLE` where a post's paragraphs name its song, `AUTHOR` and `SITE` where they name those.
 
     A title in quotes is the title even if the artist has the same name. Names of several words are found in any case;
     one word only as it is spelt or in capitals, and a title of one word, outside quotes, only within a sentence: at
@@ -65,6 +76,8 @@ def mask(paragraphs: Sequence[str], *, artist: str | None, title: str | None) ->
         return []
     names = _names(artist or "", title or "")
     text = "\n".join(paragraphs)
+    if author or site:
+        text = _mask_origin(text, author or "", site or "")
     folded = text.casefold()
     titles = tuple(form for form in names.title if form.casefold() in folded)
     artists = tuple(form for form in names.artist if form.casefold() in folded)
@@ -82,7 +95,7 @@ def mask(paragraphs: Sequence[str], *, artist: str | None, title: str | None) ->
 
 @lru_cache(maxsize=1024)
 def _names(artist: str, title: str) -> _Names:
-    whole = _flat(artist)
+    whole = _LAST_FIRST.sub(r"\2 \1", _flat(artist))
     alone = _FEATURED.sub("", whole)
     first = _JOINED.split(alone)[0]
     forms = [whole, alone, first]
@@ -91,6 +104,25 @@ def _names(artist: str, title: str) -> _Names:
     short_title = _BRACKETS.sub("", bare_title)
     titles = [_flat(title), bare_title, short_title, short_title.split(" - ")[0]]
     return _Names(artist=_distinct(forms), title=_distinct(titles), surname=_surname(first))
+
+
+def _mask_origin(text: str, author: str, site: str) -> str:
+    """Names of one word are left: as a writer's name, "Sun" or "admin" says nothing."""
+    writer = _flat(author)
+    if " " in writer:
+        text = re.sub(rf"(?<!\w){re.escape(writer)}(?!\w)", AUTHOR, text, flags=re.IGNORECASE)
+    place = _place(site)
+    return place.sub(SITE, text) if place else text
+
+
+@lru_cache(maxsize=1024)
+def _place(site: str) -> re.Pattern[str] | None:
+    """A domain's name, also as words: "www.loudtide.com" is "Loud Tide"."""
+    domain = site.casefold().removeprefix("https://").removeprefix("http://").removeprefix("www.").split("/")[0]
+    name = re.sub(r"[^a-z0-9]", "", domain.split(".")[0])
+    if len(name) < _MIN_SITE:
+        return None
+    return re.compile(rf"(?<!\w)(?:{re.escape(domain)}|{' ?'.join(name)})(?!\w)", re.IGNORECASE)
 
 
 def _surname(name: str) -> str | None:
@@ -116,7 +148,7 @@ def _mask_surname(text: str, surname: str) -> str:
 
 
 def _flat(name: str) -> str:
-    return " ".join(repair(name).split()).strip(_EDGES)
+    return " ".join(plain_quotes(repair(name)).split()).strip(_EDGES)
 
 
 def _distinct(forms: list[str]) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ TEXT_COLUMNS: Final = ("masked_content", "text", "content")
 _LOOK_AHEAD: Final = 100
 """Rows without a text column after which a file is taken to have none."""
 
+SPOTIFY: Final = "spotify"
+"""The genre space of a row that names none: the genres that the bot will ask for are Spotify's."""
+
 Catalog = Mapping[str, tuple[str, ...]]
 """Genres by `artist_key`."""
 
@@ -33,14 +36,20 @@ class Post:
     genres: tuple[str, ...]
     text: str
     """As it was scraped; empty if the row has none."""
+    genre_space: str = SPOTIFY
+    """Whose names the genres are."""
+    author: str | None = None
+    site: str | None = None
+    """Domain of the page."""
 
 
 def read_posts(path: Path, *, catalog: Catalog | None = None, advance: Advance | None = None) -> Iterator[Post | None]:
     """Yield a file's posts in order; None stands for a row that cannot be read.
 
     A row needs one of the `TEXT_COLUMNS`. It may have `id` (else `url`, else a hash of its text), `artist`, `title`,
-    `genres` (else `spotify_genres`). In the original's schema `song_title` is the song's title and `title` the web
-    page's; a page scraped without a song (`content` and `url`, no `song_title`) is read as a post about no known song.
+    `genres` (else `spotify_genres`), `genre_space` (else Spotify's), `author` and `domain` (else `site`). In the
+    original's schema `song_title` is the song's title and `title` the web page's; a page scraped without a song
+    (`content` and `url`, no `song_title`) is read as a post about no known song.
 
     Args:
         path: of the file; see `training.corpus.rows`.
@@ -103,14 +112,18 @@ def _post(row: Row, catalog: Catalog) -> Post:
     text = next((found for column in TEXT_COLUMNS if (found := _text(row.get(column)))), "")
     artist = _text(row.get("artist"))
     genres = _genres(row.get("genres")) or _genres(row.get("spotify_genres"))
+    space = _text(row.get("genre_space")) or SPOTIFY
     if not genres and artist:
-        genres = catalog.get(artist_key(artist), ())
+        genres, space = catalog.get(artist_key(artist), ()), SPOTIFY
     return Post(
         id=_text(row.get("id")) or _text(row.get("url")) or hashlib.sha256(text.encode()).hexdigest()[:16],
         artist=artist or None,
         title=_title(row) or None,
         genres=genres,
         text=text,
+        genre_space=space,
+        author=_text(row.get("author")) or None,
+        site=_text(row.get("domain")) or _text(row.get("site")) or None,
     )
 
 

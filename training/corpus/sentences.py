@@ -10,7 +10,7 @@ from typing import Final
 
 import sentencex
 
-from training.corpus.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE
+from training.corpus.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE, has_stray_quote
 
 _ABBREVIATIONS: Final = (
     *(
@@ -42,21 +42,36 @@ _LAST_WORD: Final = re.compile(r"([A-Za-z]+)[\"')]*$")
 _WORD: Final = re.compile(rf"[^\W_][\w'-]*|[{ARTIST}{TITLE}]")
 _NO_LETTER: Final = re.compile(r"[\W\d_]+")
 _CAPITAL: Final = re.compile(r"[A-ZÀ-ÖØ-Þ]+")
-_MARKUP: Final = re.compile(r"[*_`#\[\]{}<>|\\^~=@]|&\w+;|\ufffd")
+_MARKUP: Final = re.compile(r"#(?!\d)|[*_`\[\]{}<>|\\^~=@]|&\w+;|\ufffd")
+_ODD: Final = re.compile(rf"[^\w\s\"'.,!?;:()&$%/+#–{ARTIST}{TITLE}-]|[^\W\d_a-zA-Z\u00c0-\u017f]")
+"""Characters that no plain sentence needs: marks beyond punctuation, letters beyond the Latin ones."""
 _END: Final = re.compile(r"(?<![ ,.'][B-HJ-Z])[.!?][\"')]*$")
 """A stop, but not the one of an initial ("D.")."""
+_FAVOURITES: Final = re.compile(r"(?<=\w) \((?:\"[^\"()]+\"[,;]?\s?)+\)\.?$")
+"""Names of songs, and nothing else, in brackets at the end of a review's sentence: ("Song," "Another One")."""
 _NUMBER_END: Final = re.compile(r"[.)] ?\d{1,2}\.$")
 """Ends in the number of a list's next item: "(the first) 04."."""
-_GLUED: Final = re.compile(r"[a-z]{3}(?!Cloud)[A-Z][a-z]{2}")
+_GLUED: Final = re.compile(
+    rf"[a-z]{{3}}(?!Cloud)[A-Z][a-z]{{2}}|\b[a-z]{{2,}}[A-Z]|[{ARTIST}{TITLE}][^\W_]|\w[{ARTIST}{TITLE}]"
+)
 """Words that lost the space between them with the tag that parted them, "followsEmpty Sky"; names pay for it."""
 _START: Final = re.compile(rf"^[\"'(]*[A-Z0-9À-ÖØ-Þ{ARTIST}{TITLE}]")
+_TRAILING: Final = re.compile(r"\.\.[\"')]*$")
+_HALF_WAY: Final = re.compile(
+    r"\b(?:the|a|an|and|or|but|nor|my|your|our|their|than|because|if|very|whose)[.!?][\"')]*$", re.IGNORECASE
+)
+_RATING: Final = re.compile(r"\b\d+(?:\.\d+)? ?/ ?(?:5|10|100)\b|\b(?!9/11\b)\d/\d")
+_LIST: Final = re.compile(
+    r"^(?:[^\s:]+ ){0,6}[^\s:]+: (?:[\"']?[A-Z0-9][^,;]*[,;] ?){2}|^(?:[^\"]*\"[^\"]+\"){4}|(?:;[^;]*){4}"
+)
+"""Items after a colon, four quoted names, or four semicolons."""
+_NAME: Final = re.compile(r"(?!I\b)[A-ZÀ-ÖØ-Þ]")
 _NAME_LENGTH: Final = 8
 _TRIGGERS: Final = frozenset(
     [
         "above",
         "advertise",
         "advertisement",
-        "advertising",
         "below",
         "click",
         "comment",
@@ -69,6 +84,7 @@ _TRIGGERS: Final = frozenset(
         "join",
         "like",
         "mailing",
+        "manufactured",
         "newsletter",
         "photo",
         "photography",
@@ -80,6 +96,7 @@ _TRIGGERS: Final = frozenset(
         "purchase",
         "read",
         "reply",
+        "return",
         "rights",
         "share",
         "sign",
@@ -88,11 +105,13 @@ _TRIGGERS: Final = frozenset(
 )
 """A sentence without one of these is no boilerplate; looking for them is ten times faster than for the phrases."""
 _BOILERPLATE: Final = re.compile(
-    r"""\b(?:follow|like|find|join)\ (?:us|me|them|him|her)\b | \bsubscribe\b | \bnewsletter\b | \bmailing\ list\b
+    r"""\b(?:follow|join)\ (?:us|me|them|him|her)\b | \b(?:like|find)\ us\b
+    | \bsubscribe\b | \bnewsletter\b | \bmailing\ list\b
     | \bsign\ up\b | \bclick\ (?:here|on|the|to)\b | \bread\ more\b | \bshare\ this\b | \ball\ rights\ reserved\b
     | \bphotos?(?:graphy)?\ (?:by|credit|courtesy)\b | \bphoto\ cred\b | \bcookies?\ (?:policy|settings)\b
     | \bprivacy\ policy\b | \bleave\ a\ (?:comment|reply)\b | \bcomments?\ (?:section|below)\b
-    | \badvertis(?:e|ing|ement)\b | \b(?:below|above)[.!]$ | \b(?:published|posted)\ (?:on|in|by)\b | \bpress\ play\b
+    | \badvertise\b | ^advertisement\b | \bmanufactured\ on\ demand\b | \breturn\ policy\b
+    | \b(?:below|above)[.!]$ | \b(?:published|posted)\ (?:on|in|by)\b | \bpress\ play\b
     | \b(?:listen|stream|watch|hear|check|see|enjoy|grab|download|buy|look|find|preview)\b.*\b(?:below|here)[.!]$
     | \bpurchase\b.*\b(?:here|link)\b | \b(?:like|follow)\b.*\ on\ (?:facebook|instagram|twitter)\b""",
     re.IGNORECASE | re.VERBOSE,
@@ -105,10 +124,12 @@ class SentenceLimits:
 
     min_words: int = 4
     max_words: int = 40
-    min_letters: float = 0.8
+    min_letters: float = 0.7
     """Share of letters among the characters that are no spaces."""
     max_capitals: float = 0.4
     """Share of capitals among the letters."""
+    max_names: float = 0.45
+    """Share of words with a capital among all, the first and "I" aside."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_words <= self.max_words:
@@ -122,11 +143,15 @@ REASONS: Final = (
     "too long",
     "starts within a sentence",
     "no sentence end",
+    "trails off or ends half-way",
     "unbalanced quotes or brackets",
     "leftover markup",
+    "odd characters",
     "glued words",
     "few letters",
     "capitals",
+    "a list or a rating",
+    "mostly names",
     "boilerplate",
 )
 """Why `reject` drops a sentence, in the order in which it looks."""
@@ -151,8 +176,10 @@ def _checks(sentence: str, limits: SentenceLimits) -> Iterator[bool]:
     yield len(words) > limits.max_words
     yield _START.match(sentence) is None
     yield not _END.search(sentence) or bool(_OPEN_END.search(sentence) or _NUMBER_END.search(sentence))
-    yield not is_balanced(sentence)
+    yield _TRAILING.search(sentence) is not None or _HALF_WAY.search(sentence) is not None
+    yield not is_balanced(sentence) or has_stray_quote(sentence)
     yield _MARKUP.search(sentence) is not None
+    yield _ODD.search(sentence) is not None
     yield _GLUED.search(sentence) is not None
     letters = _NO_LETTER.sub("", sentence)
     # A placeholder stands for a name of some letters, not for one character.
@@ -161,6 +188,8 @@ def _checks(sentence: str, limits: SentenceLimits) -> Iterator[bool]:
     yield len(letters) + names < limits.min_letters * shown
     capitals = len(letters) - len(_CAPITAL.sub("", letters))
     yield capitals > limits.max_capitals * len(letters)
+    yield _LIST.search(sentence) is not None or _RATING.search(sentence) is not None
+    yield sum(1 for word in words[1:] if _NAME.match(word)) > limits.max_names * len(words)
     yield not _TRIGGERS.isdisjoint(map(str.casefold, words)) and _BOILERPLATE.search(sentence) is not None
 
 
@@ -222,7 +251,10 @@ def _ends_a_sentence(before_stop: str) -> bool:
 
 
 def _trim(sentence: str) -> str:
-    """Take off a quote or bracket that opens or closes outside the sentence, and spaces within quotes."""
+    """Take off favourite songs in brackets, quotes and brackets that open or close outside, spaces within quotes."""
+    if sentence.endswith((")", ").")) and '("' in sentence:
+        bare = _FAVOURITES.sub("", sentence)
+        sentence = bare if bare == sentence or bare.endswith((".", "!", "?")) else bare + "."
     if sentence.count('"') % 2:
         if sentence.startswith('"'):
             sentence = sentence[1:].lstrip()

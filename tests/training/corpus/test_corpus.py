@@ -73,7 +73,9 @@ def test_every_kept_sentence_of_the_sample_is_one_that_was_written(world: Sample
 
 
 def test_nearly_every_sentence_that_was_written_is_kept(world: SampleWorld, corpus: Corpus) -> None:
-    assert len(set(world.kinds) - set(corpus.texts)) < 0.005 * len(world.kinds)
+    near = corpus.funnel["nearly the same as an earlier sentence"]
+    assert len(set(world.kinds) - set(corpus.texts)) - near < 0.005 * len(world.kinds)
+    assert near < 0.1 * len(world.kinds)
 
 
 def test_no_sentence_comes_twice(corpus: Corpus) -> None:
@@ -224,7 +226,9 @@ def test_an_error_in_a_later_file_keeps_the_corpus_that_was_there(tmp_path: Path
 
 
 @pytest.mark.parametrize("when", [1, 2])
-def test_an_interrupt_leaves_nothing_half_written(sample: Path, tmp_path: Path, when: int) -> None:
+def test_an_interrupt_leaves_no_corpus_and_the_next_build_is_as_if_it_had_not_been(
+    sample: Path, corpus: Corpus, tmp_path: Path, when: int
+) -> None:
     calls = 0
 
     def interrupt(_done: int, _total: int | None) -> None:
@@ -233,9 +237,15 @@ def test_an_interrupt_leaves_nothing_half_written(sample: Path, tmp_path: Path, 
         if calls == when:
             raise KeyboardInterrupt
 
+    settings = CorpusSettings(min_posts_per_genre=20)
+    catalog = sample / CATALOG_FILE
     with pytest.raises(KeyboardInterrupt):
-        build_corpus([sample / POSTS_FILE], tmp_path / "corpus", progress=interrupt)
-    assert list(tmp_path.iterdir()) == []
+        build_corpus([sample / POSTS_FILE], tmp_path / "corpus", progress=interrupt, catalog=catalog, settings=settings)
+    assert not (tmp_path / "corpus").exists()
+    build_corpus([sample / POSTS_FILE], tmp_path / "corpus", catalog=catalog, settings=settings)
+    assert _hashes(tmp_path / "corpus") == _hashes(sample / "corpus")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["corpus"]
+    assert len(corpus)
 
 
 def test_a_corpus_is_replaced_by_a_new_one(tmp_path: Path) -> None:
@@ -303,7 +313,7 @@ def test_settings_that_cannot_work_are_refused(fields: dict[str, Any]) -> None:
         CorpusSettings(**fields)
 
 
-def test_a_minute_would_clean_a_hundred_thousand_sentences(sample: Path, tmp_path: Path) -> None:
+def test_a_core_cleans_fifty_thousand_sentences_a_minute(sample: Path, tmp_path: Path) -> None:
     start = time.process_time()
     funnel = build_corpus([sample / POSTS_FILE], tmp_path / "corpus")
-    assert funnel["sentences found"] / (time.process_time() - start) > 100_000 / 60
+    assert funnel["sentences found"] / (time.process_time() - start) > 50_000 / 60

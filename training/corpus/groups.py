@@ -1,0 +1,83 @@
+"""Grouping by key on disk: which records share a key, for more records than fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RECORD: Final = np.dtype([("key", "<u8"), ("member", "<u8")])
+_PART_RECORDS: Final = 1 << 19
+"""Records that one part should hold, 8 MiB of them; each part is sorted in memory."""
+_BUFFERED: Final = 1 << 18
+"""Records that wait in memory before they are spread over the parts' files."""
+
+Keys = NDArray[np.uint64]
+Members = NDArray[np.uint64]
+
+
+@dataclass(slots=True)
+class Groups:
+    """Records of (key, member) in files by the key's highest bits, so that each file's groups fit in memory.
+
+    Keys must be hashes: parts are even only if their high bits are.
+
+    Args:
+        folder: an empty place for the parts' files.
+        expected: about how many records will come; decides the number of parts, and with it the memory.
+    """
+
+    folder: Path
+    expected: int
+    _parts: int = field(init=False)
+    _waiting: list[NDArray[np.void]] = field(init=False, default_factory=list)
+    _num_waiting: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._parts = max(1, -(-self.expected // _PART_RECORDS))
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, keys: Keys, members: Members) -> None:
+        """Add records; keys and members of the same length."""
+        records = np.empty(len(keys), dtype=_RECORD)
+        records["key"] = keys
+        records["member"] = members
+        self._waiting.append(records)
+        self._num_waiting += len(records)
+        if self._num_waiting >= _BUFFERED:
+            self._spread()
+
+    def groups(self) -> Iterator[tuple[Members, NDArray[np.int64]]]:
+        """Yield, part by part, members sorted by key and then by themselves, and where each group starts."""
+        self._spread()
+        for number in range(self._parts):
+            path = self._path(number)
+            if not path.exists():
+                continue
+            records = np.fromfile(path, dtype=_RECORD)
+            path.unlink()
+            records = records[np.lexsort((records["member"], records["key"]))]
+            starts = np.flatnonzero(np.r_[True, records["key"][1:] != records["key"][:-1]])
+            yield records["member"], starts
+
+    def _spread(self) -> None:
+        if not self._waiting:
+            return
+        records = np.concatenate(self._waiting)
+        self._waiting, self._num_waiting = [], 0
+        # The high 32 bits times the number of parts, shifted back: an even choice without a division.
+        part = ((records["key"] >> np.uint64(32)) * np.uint64(self._parts)) >> np.uint64(32)
+        order = np.argsort(part, kind="stable")
+        bounds = np.searchsorted(part[order], np.arange(self._parts + 1, dtype=np.uint64))
+        for number in range(self._parts):
+            chosen = records[order[bounds[number] : bounds[number + 1]]]
+            if len(chosen):
+                with self._path(number).open("ab") as file:
+                    chosen.tofile(file)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:05d}.part"
