@@ -174,3 +174,12 @@ def test_loading_a_bundle_unpickles_nothing(saved: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
+
+
+def test_topics_that_do_not_match_the_generator_are_refused_with_both_sizes_and_the_way_out(tmp_path: Path) -> None:
+    tiny_bundle(generator=True).save(tmp_path, model_card="# card\n")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["topics"] = [*config["topics"], "4 one/too/many"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BundleError, match=r"\(6, 4, 3\), of the rest \(6, 4, 4\).*deephypebot train"):
+        Bundle.load(tmp_path)
