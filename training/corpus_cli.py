@@ -33,7 +33,8 @@ def build(
 
     Interrupted, the same command goes on where it was.
     """
-    from training.corpus import CorpusSettings, build_corpus
+    from training.corpus import PLOT_FILE, CorpusSettings, build_corpus
+    from training.corpus.chart import plot_funnel
     from training.corpus.pool import usable_cores
     from training.corpus.sentences import SentenceLimits
 
@@ -56,6 +57,7 @@ def build(
             jobs=jobs or usable_cores(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+        plot_funnel(funnel, out / PLOT_FILE)
     console.print(funnel.table())
     counts = ", ".join(f"{count:,} {split}" for split, count in funnel.splits.items())
     console.print(f"{out}: {counts} sentences, {funnel.genres['labels']} genres")

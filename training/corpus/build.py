@@ -94,6 +94,7 @@ def build_corpus(
     settings: CorpusSettings = DEFAULT_SETTINGS,
     catalog: Path | None = None,
     jobs: int = 1,
+    chunk_posts: int = CHUNK_POSTS,
     progress: Progress | None = None,
 ) -> Funnel:
     """Build a corpus from files of posts.
@@ -104,6 +105,7 @@ def build_corpus(
         settings: of the build.
         catalog: table of artist and genres, for posts without genres.
         jobs: processes that clean chunks; the result does not depend on their number.
+        chunk_posts: posts that a process takes at a time; nor on this.
         progress: see `Progress`.
 
     Raises:
@@ -117,12 +119,17 @@ def build_corpus(
     check_place(out)
     known = read_catalog(catalog) if catalog else {}
     inputs = tuple(_input(path) for path in (*post_files, *((catalog,) if catalog else ())))
-    plan = {"settings": asdict(settings.for_chunks()), "inputs": [asdict(each) for each in inputs], "code": code_hash()}
+    plan = {
+        "settings": asdict(settings.for_chunks()),
+        "inputs": [asdict(each) for each in inputs],
+        "chunk_posts": chunk_posts,
+        "code": code_hash(),
+    }
     work = WorkFolder.open(out.with_name(f".{out.name}.building"), plan)
     try:
         posts = _posts(post_files, known, progress)
         # An empty chunk ends the files.
-        chunks = iter(lambda: list(islice(posts, CHUNK_POSTS)), [])
+        chunks = iter(lambda: list(islice(posts, chunk_posts)), [])
         clean_chunks(chunks, work, settings.for_chunks(), jobs=jobs)
         judged = judge(work, settings.for_judging())
         with atomic_directory(out) as folder:

@@ -30,6 +30,9 @@ _PRIVATE: Final = re.compile("[\ue000-\uf8ff]")
 _PLACEHOLDER: Final = re.compile(r"<\s*(artist|song_title|title|author|sitename)\s*>", re.IGNORECASE)
 _PLACEHOLDERS: Final = {"artist": ARTIST, "song_title": TITLE, "title": TITLE, "author": AUTHOR, "sitename": SITE}
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_TRANSLITERATED: Final = re.compile(r"aEUR(\(tm\)|oe|~|\"|\||)")
+_MEANT: Final = {"(tm)": "'", "oe": '"', "~": "'", '"': " – ", "|": "..."}
+"""What a mark that was decoded wrongly, and then spelt in ASCII, stood for: "whataEUR(tm)s" is "what's"."""
 _TAG: Final = re.compile(r"<[/!?a-zA-Z]")
 _BLOCKS: Final = frozenset(
     [
@@ -191,6 +194,8 @@ def repair(text: str) -> str:
     'it’s  fine'
     """
     text = _CONTROL.sub("", text)
+    if "aEUR" in text:
+        text = _TRANSLITERATED.sub(lambda match: _MEANT.get(match[1], '"'), text)
     return text if text.isascii() else _PRIVATE.sub("", ftfy.fix_text(text, _FTFY))
 
 

@@ -3,6 +3,7 @@
 sentences.parquet   text, artist, title, genres, post_id, split
 genres.json         the genre table's labels, most frequent first
 funnel.json         what was read, dropped and kept
+funnel.png          the same as a picture, where `deephypebot corpus build` made the corpus
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from training.errors import CorpusError
 SENTENCES_FILE: Final = "sentences.parquet"
 GENRES_FILE: Final = "genres.json"
 FUNNEL_FILE: Final = "funnel.json"
+PLOT_FILE: Final = "funnel.png"
 SCHEMA: Final = pa.schema(
     {
         "text": pa.string(),
