@@ -10,6 +10,13 @@ import typer
 app_bench = typer.Typer(help="Measurements, each with what it is compared with in the same run.")
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+DeviceOption = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="fp32, bf16 (the output layer's products), or auto: bf16 on a GPU that has it.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, as in cvae.batch_size=256; may be repeated.")
+]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Few samples: to see that it runs, not to believe it.")]
 
 
@@ -18,13 +25,48 @@ def _bench() -> None:
     """Keep `bench` a group while it has one command."""
 
 
+@app_bench.command("corpus")
+def corpus(
+    posts: Annotated[
+        Path | None,
+        typer.Argument(help="File of posts; made-up ones without."),
+    ] = None,
+    *,
+    num_posts: Annotated[
+        int, typer.Option("--posts", min=100, help="Posts of the smaller build; the larger one has ten times as many.")
+    ] = 5000,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes that clean; 0 for one per core.")] = 0,
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Build a corpus, then one of ten times the posts: sentences a minute, and what they cost in time and memory.
+
+    deephypebot bench corpus
+
+    deephypebot bench corpus posts.jsonl.gz --posts 3000
+    """
+    from rich.console import Console
+
+    from training.benchmark import finish
+    from training.corpus.pool import usable_cores
+    from training.corpus_bench import bench_corpus
+
+    console = Console()
+    with console.status("building corpora"):
+        report = bench_corpus(posts, num_posts=400 if quick else num_posts, jobs=jobs or usable_cores())
+    console.print(report.table())
+    finish("corpus", report.figures(), json_path)
+
+
 @app_bench.command("steering")
 def steering(
     corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the model was trained on.")],
     *,
     model: Annotated[
         str | None,
-        typer.Option(help="lcgan/VERSION, or a stage's folder; by default the newest LC-GAN of this corpus."),
+        typer.Option(
+            help="lcgan/2, lcgan@champion, or a bundle's folder; by default the newest LC-GAN of this corpus."
+        ),
     ] = None,
     samples: Annotated[int, typer.Option(min=50, help="Sentences per way and seed.")] = 1700,
     seeds: Annotated[int, typer.Option(min=1, help="Sets of sentences per way.")] = 3,
@@ -32,6 +74,12 @@ def steering(
     workspace: Annotated[
         Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the stages; keeps the judges.")
     ] = Path("workspace"),
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            help="MLflow's address, for versions of elsewhere. Default: MLFLOW_TRACKING_URI, else the workspace."
+        ),
+    ] = None,
     quick: QuickOption = False,
     json_path: JsonOption = None,
 ) -> None:
@@ -43,10 +91,13 @@ def steering(
 
         deephypebot bench steering workspace/corpora/posts --model lcgan/2 --quick
     """
+    import tempfile
+
     from rich.console import Console
 
     from training.benchmark import finish
     from training.corpus import load_corpus
+    from training.options import default_tracking_uri, make_tracker
     from training.steering_bench import SteeringPlan, compare, find_model, steering_table
 
     console = Console()
@@ -54,10 +105,32 @@ def steering(
     plan = SteeringPlan(
         samples=200 if quick else samples,
         seeds=1 if quick else seeds,
-        candidates=(4,) if quick else tuple(int(each) for each in best_of.split(",")),
+        candidates=(4,) if quick else counts(best_of),
         workspace=workspace,
     )
-    folder = find_model(model, workspace, loaded)
-    report = compare(folder, loaded, plan, console)
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def fetch(uri: str) -> Path:
+            tracker = make_tracker(tracking_uri or default_tracking_uri(workspace), workspace)
+            return tracker.fetch(uri, Path(scratch)).bundle
+
+        report = compare(find_model(model, workspace, loaded, fetch), loaded, plan, console)
     console.print(steering_table(report))
     finish("steering", report.figures(), json_path)
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Numbers of candidates as `--best-of` takes them.
+
+    Raises:
+        SettingError: something else than numbers.
+
+    >>> counts("4, 16")
+    (4, 16)
+    """
+    from training.errors import SettingError
+
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError as cause:
+        raise SettingError(f"--best-of takes numbers of candidates, as in 4,16; got {text!r}") from cause

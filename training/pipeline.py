@@ -236,8 +236,6 @@ class Training:
             budget_s=self._budget(_LCGAN_BUDGET),
         )
         generator = trained.generator.cpu()
-        save_predictor(predictor, stage.directory / PREDICTOR_FILE)
-        run.log_file(stage.directory / PREDICTOR_FILE)
         if trained.stopped:
             run.set_tags({"stopped": trained.stopped})
         lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / "bundle")}
@@ -256,6 +254,8 @@ class Training:
             **after.metrics("moved"),
         }
         self._export(stage, moved, model, run, metrics)
+        # Other ways to a topic, and whoever compares them, need it; archives leave it out.
+        save_predictor(predictor, stage.directory / "bundle" / PREDICTOR_FILE)
         self._finish(stage, metrics, topic_shares=after.topic_shares)
 
     def _labeller(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Labeller:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -66,36 +66,42 @@ class SteeringReport:
         }
 
 
-def find_model(name: str | None, workspace: Path, corpus: Corpus) -> Path:
-    """Folder of an LC-GAN's stage: one that is given, the one that was registered as a version, or the newest.
+def find_model(name: str | None, workspace: Path, corpus: Corpus, fetch: Callable[[str], Path]) -> Path:
+    """Folder of an LC-GAN's bundle: a stage's or a bundle's that is given, a version's, or the newest stage's.
+
+    Args:
+        name: folder, `lcgan/2`, `lcgan@champion`, `models:/...`; the newest LC-GAN of the corpus without one.
+        workspace: whose stages to look through.
+        corpus: that the model should be of.
+        fetch: brings a registered version's bundle, given its address in the registry.
 
     Raises:
         SettingError: there is none such.
+        TrackingError: the registry does not have it.
     """
-    if name is not None and (Path(name) / "bundle").is_dir():
-        return Path(name)
     stages = sorted(
         (path.parent for path in (workspace / "stages").glob("lcgan-*/done.json")),
         key=lambda path: (path / "done.json").stat().st_mtime,
     )
-    if name is not None:
-        wanted = name.removeprefix("models:/")
-        found = [path for path in stages if _version(path) == wanted]
-    else:
-        found = [path for path in stages if _corpus(path) == corpus.content_hash]
-    if not found:
-        known = ", ".join(filter(None, map(_version, stages))) or "none"
-        what = f"called {name}" if name else "of this corpus"
-        raise SettingError(
-            f"{workspace / 'stages'} holds no LC-GAN {what} (there: {known}); train one with `deephypebot train`, or "
-            "give its stage's folder with --model"
-        )
-    return found[-1]
+    if name is None:
+        own = [path for path in stages if _corpus(path) == corpus.content_hash]
+        if not own:
+            raise SettingError(
+                f"{workspace / 'stages'} holds no LC-GAN of this corpus; train one with `deephypebot train`, or "
+                "name one with --model"
+            )
+        return own[-1] / "bundle"
+    for folder in (Path(name) / "bundle", Path(name)):
+        if (folder / "config.json").is_file():
+            return folder
+    wanted = name.removeprefix("models:/")
+    trained_here = [path for path in stages if _version(path) == wanted]
+    return trained_here[-1] / "bundle" if trained_here else fetch(f"models:/{wanted}")
 
 
 def compare(folder: Path, corpus: Corpus, plan: SteeringPlan, console: Console) -> SteeringReport:
-    """Try every way and measure it."""
-    bundle = Bundle.load(folder / "bundle")
+    """Try every way and measure it; `folder` is the model's bundle."""
+    bundle = Bundle.load(folder)
     predictor = load_predictor(folder / PREDICTOR_FILE, bundle)
     sets = row_sets(bundle, corpus, plan.samples, seeds=range(_FIRST_SEED, _FIRST_SEED + plan.seeds))
     table: dict[str, Mapping[str, Figure]] = {}
@@ -108,7 +114,12 @@ def compare(folder: Path, corpus: Corpus, plan: SteeringPlan, console: Console) 
         for way in ways(bundle, predictor, candidates=plan.candidates):
             outcome = try_way(way, bundle, sets, bars.watch(way.name))
             table[way.name], costs[way.name] = measure(outcome.sets), outcome
-    return SteeringReport(model=str(folder.name), table=table, costs=costs, samples=plan.samples * plan.seeds)
+    return SteeringReport(
+        model=f"{bundle.config.model}, trained as {bundle.config.lineage.get('run_id', folder.parent.name)}",
+        table=table,
+        costs=costs,
+        samples=plan.samples * plan.seeds,
+    )
 
 
 def steering_table(report: SteeringReport) -> Table:

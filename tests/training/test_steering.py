@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from handlers.generator import Generator, GeneratorConfig
 from handlers.topics import TopicModel
 from tests.handlers.tiny_bundles import tiny_bundle
 from tests.training.conftest import SampleCorpus
+from training.bench_cli import counts
 from training.errors import SettingError
 from training.evaluation.intervals import Figure
 from training.lcgan import TopicPredictor
@@ -185,20 +187,30 @@ def stage(sample_corpus: SampleCorpus, tmp_path_factory: pytest.TempPathFactory)
     lineage = {"corpus": sample_corpus.corpus.content_hash}
     bundle = make_bundle("lcgan", model, parts, generator=Generator(sizes), lineage=lineage)
     save_bundle(bundle, folder / "bundle", figures={}, samples=[])
-    save_predictor(TopicPredictor(6, 4, 2, hidden_size=8, num_layers=1), folder / PREDICTOR_FILE)
+    save_predictor(TopicPredictor(6, 4, 2, hidden_size=8, num_layers=1), folder / "bundle" / PREDICTOR_FILE)
     (folder / "done.json").write_text("{}")
     (folder / "published.json").write_text(json.dumps({"name": "lcgan", "version": "3"}))
     return folder
 
 
 def test_a_model_is_found_by_version_by_folder_and_by_its_corpus(stage: Path, sample_corpus: SampleCorpus) -> None:
-    workspace = stage.parents[1]
-    for name in (None, "lcgan/3", "models:/lcgan/3", str(stage)):
-        assert find_model(name, workspace, sample_corpus.corpus) == stage
-    with pytest.raises(SettingError, match=r"called lcgan/9 \(there: lcgan/3\)"):
-        find_model("lcgan/9", workspace, sample_corpus.corpus)
-    with pytest.raises(SettingError, match=r"of this corpus.*deephypebot train"):
-        find_model(None, workspace / "elsewhere", sample_corpus.corpus)
+    workspace, corpus = stage.parents[1], sample_corpus.corpus
+
+    def fetch(uri: str) -> Path:
+        return Path("fetched") / uri
+
+    for name in (None, "lcgan/3", "models:/lcgan/3", str(stage), str(stage / "bundle")):
+        assert find_model(name, workspace, corpus, fetch) == stage / "bundle"
+    # What was not trained here comes from the registry.
+    assert find_model("lcgan@champion", workspace, corpus, fetch) == Path("fetched/models:/lcgan@champion")
+    with pytest.raises(SettingError, match=r"no LC-GAN of this corpus.*deephypebot train"):
+        find_model(None, workspace / "elsewhere", corpus, fetch)
+
+
+@pytest.mark.parametrize("text", ["", "four", "4,,8", "4;8"])
+def test_numbers_of_candidates_that_are_none_are_refused_as_they_were_given(text: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(f"got {text!r}")):
+        counts(text)
 
 
 @pytest.mark.parametrize("candidates", [(), (1,), (4, 0)])
@@ -219,7 +231,7 @@ def test_rows_have_genres_of_the_test_split_and_other_seeds_in_each_set(
 
 def test_every_way_is_compared_in_a_table_with_intervals_and_costs(stage: Path, sample_corpus: SampleCorpus) -> None:
     plan = SteeringPlan(samples=40, seeds=2, candidates=(2,), workspace=stage.parents[1])
-    report = compare(stage, sample_corpus.corpus, plan, Console(quiet=True))
+    report = compare(stage / "bundle", sample_corpus.corpus, plan, Console(quiet=True))
     figures = report.figures()
     assert set(figures["ways"]) >= {"real text", PRIOR, "z / 2", GENERATOR, "best of 2", "generator + best of 2"}
     for name, row in figures["ways"].items():
