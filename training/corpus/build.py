@@ -125,28 +125,27 @@ def build_corpus(
         "chunk_posts": chunk_posts,
         "code": code_hash(),
     }
-    work = WorkFolder.open(out.with_name(f".{out.name}.building"), plan)
-    try:
-        posts = _posts(post_files, known, progress)
-        # An empty chunk ends the files.
-        chunks = iter(lambda: list(islice(posts, chunk_posts)), [])
-        clean_chunks(chunks, work, settings.for_chunks(), jobs=jobs)
-        judged = judge(work, settings.for_judging())
-        with atomic_directory(out) as folder:
-            funnel = write_corpus(
-                work,
-                judged,
-                folder,
-                inputs=inputs,
-                settings=asdict(settings),
-                min_posts_per_genre=settings.min_posts_per_genre,
-                max_genres=settings.max_genres,
-            )
-    except (PostsError, NoUsableSentenceError):
-        # Whoever mends the posts has other posts; an interrupt, in contrast, leaves what the next build goes on from.
+    with WorkFolder.opened(out.with_name(f".{out.name}.building"), plan) as work:
+        try:
+            posts = _posts(post_files, known, progress)
+            # An empty chunk ends the files.
+            clean_chunks(iter(lambda: list(islice(posts, chunk_posts)), []), work, settings.for_chunks(), jobs=jobs)
+            judged = judge(work, settings.for_judging())
+            with atomic_directory(out) as folder:
+                funnel = write_corpus(
+                    work,
+                    judged,
+                    folder,
+                    inputs=inputs,
+                    settings=asdict(settings),
+                    min_posts_per_genre=settings.min_posts_per_genre,
+                    max_genres=settings.max_genres,
+                )
+        except (PostsError, NoUsableSentenceError):
+            # Whoever mends the posts has other posts; an interrupt, in contrast, leaves chunks to go on from.
+            work.remove()
+            raise
         work.remove()
-        raise
-    work.remove()
     return funnel
 
 

@@ -24,29 +24,35 @@ def common_genres(posts: Iterable[tuple[tuple[str, ...], int]], *, min_posts: in
     return frozenset(genre for genre, count in counts.items() if count >= min_posts)
 
 
-def translate(genres: tuple[str, ...], known: frozenset[str]) -> tuple[str, ...]:
-    """The known genres that another space's labels stand for; a shop's departments and tags for sounds give none.
+def translate(genres: tuple[str, ...], known: frozenset[str], common: frozenset[str]) -> tuple[str, ...]:
+    """The genres that another space's labels stand for; a shop's departments and tags for sounds give none.
 
-    >>> translate(("rap & hip-hop", "classic folk (uk)", "low quality", "west coast"), frozenset(["hip hop", "folk"]))
-    ('hip hop', 'folk')
+    Args:
+        genres: labels of the other space.
+        known: what a label may be.
+        common: what its last words may be: "tape noise" is no "noise", though there are a few posts of that genre.
+
+    >>> common = frozenset(["hip hop", "folk"])
+    >>> translate(("rap & hip-hop", "classic folk (uk)", "tape noise", "dubs", "coast"), common | {"dub", "noise"}, common)
+    ('hip hop', 'folk', 'dub')
     """
     found: dict[str, None] = {}
     for genre in genres:
         bare = _BRACKETS.sub("", genre)
         for name in (bare,) if bare in known else _JOINED.split(bare):
-            match = next((form for form in _spellings(name) if form in known), None)
+            words = name.replace("-", " ").split()
+            wholes = _singular(name, " ".join(words))
+            tails = _singular(*(" ".join(words[start:]) for start in range(1, len(words))))
+            match = next((form for form in wholes if form in known), None)
+            match = match or next((form for form in tails if form in common), None)
             if match:
                 found[match] = None
     return tuple(found)
 
 
-def _spellings(name: str) -> Iterator[str]:
-    """A label, then its last words, longest first, each also without hyphens and as a singular."""
-    yield from (name, name.removesuffix("s"))
-    words = name.replace("-", " ").split()
-    for start in range(len(words)):
-        tail = " ".join(words[start:])
-        yield from (tail, tail.removesuffix("s"))
+def _singular(*names: str) -> Iterator[str]:
+    for name in names:
+        yield from (name, name.removesuffix("s"))
 
 
 def choose_labels(posts: Combinations, *, min_posts: int, max_labels: int) -> GenreTable:

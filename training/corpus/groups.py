@@ -11,11 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _RECORD: Final = np.dtype([("key", "<u8"), ("member", "<u8")])
-_PART_RECORDS: Final = 1 << 19
-"""Records that one part should hold, 8 MiB of them; each part is sorted in memory."""
-_BUFFERED: Final = 1 << 18
-"""Records that wait in memory before they are spread over the parts' files."""
-
 Keys = NDArray[np.uint64]
 Members = NDArray[np.uint64]
 
@@ -29,16 +24,20 @@ class Groups:
     Args:
         folder: an empty place for the parts' files.
         expected: about how many records will come; decides the number of parts, and with it the memory.
+        part_records: records that one part should hold; each part is sorted in memory.
+        buffered: records that wait in memory before they are spread over the parts' files.
     """
 
     folder: Path
     expected: int
+    part_records: int = 1 << 19
+    buffered: int = 1 << 18
     _parts: int = field(init=False)
     _waiting: list[NDArray[np.void]] = field(init=False, default_factory=list)
     _num_waiting: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self._parts = max(1, -(-self.expected // _PART_RECORDS))
+        self._parts = max(1, -(-self.expected // self.part_records))
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, keys: Keys, members: Members) -> None:
@@ -48,7 +47,7 @@ class Groups:
         records["member"] = members
         self._waiting.append(records)
         self._num_waiting += len(records)
-        if self._num_waiting >= _BUFFERED:
+        if self._num_waiting >= self.buffered:
             self._spread()
 
     def groups(self) -> Iterator[tuple[Members, NDArray[np.int64]]]:

@@ -73,7 +73,8 @@ def _judge_posts(work: WorkFolder, scratch: Path, verdicts: NDArray[np.uint8], s
     for start, table in _numbered(work.posts(["reason", "fingerprint"])):
         fit = table["reason"].is_null().to_numpy()
         verdicts[start : start + len(fit)] = np.where(fit, KEPT, DROPPED)
-        same.add(table["fingerprint"].to_numpy()[fit].astype(np.uint64), _members(start, fit))
+        # Filtered first: a column with nulls becomes floats, which round a fingerprint.
+        same.add(table.filter(pa.array(fit))["fingerprint"].to_numpy(), _members(start, fit))
     _judge_same(same, verdicts, max_repeats=len(verdicts))
     near = _Near(scratch / "near posts", len(verdicts))
     for start, table in _numbered(work.posts(["bands", "sketch"])):
@@ -97,7 +98,7 @@ def _judge_sentences(
         post_of[start : start + len(numbers)] = numbers
         fit = posts[numbers] == KEPT
         verdicts[start : start + len(fit)] = np.where(fit, KEPT, DROPPED)
-        same.add(table["fingerprint"].to_numpy()[fit], _members(start, fit))
+        same.add(table.filter(pa.array(fit))["fingerprint"].to_numpy(), _members(start, fit))
     _judge_same(same, verdicts, max_repeats=settings.max_repeats)
     near = _Near(scratch / "near sentences", len(verdicts))
     for start, table in _numbered(work.sentences(["bands", "sketch"])):

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from multiprocessing import connection
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from training.corpus.chunks import ChunkSettings, clean_chunk
 from training.corpus.posts import Post
 from training.corpus.work import WorkFolder
+from training.errors import CorpusError
 
 Chunk = Sequence[Post | None]
 
@@ -49,6 +51,11 @@ def clean_chunks(chunks: Iterable[Chunk], work: WorkFolder, settings: ChunkSetti
                     _write_first(waiting, work)
             while waiting:
                 _write_first(waiting, work)
+        except BrokenProcessPool as cause:
+            raise CorpusError(
+                f"one of {jobs} cleaning processes was ended from outside, perhaps for lack of memory; "
+                "the same command goes on where it was, and needs less with fewer --jobs"
+            ) from cause
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

