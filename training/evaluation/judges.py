@@ -34,10 +34,12 @@ from training.topics import fit_topics
 FloatArray = NDArray[np.float64]
 
 # Raised when a fit changes, so that no judge of an older program is taken from the disk.
-_FIT: Final = 1
+_FIT: Final = 2
 _SEED: Final = 100_003
-_NUM_TOPICS: Final = 6
-_PASSES: Final = 5
+# Of four, two fits agree best on what is sound description (docs/steering.md).
+_NUM_TOPICS: Final = 4
+_PASSES: Final = 4
+_MAX_SENTENCES: Final = 30_000
 _MIN_SENTENCES: Final = 20
 _MIN_POSITIVE: Final = 20
 
@@ -120,6 +122,8 @@ class JudgeQuality:
     share: float
     """Share of the texts that the judge calls desired."""
     label_share: float
+    count: int
+    """Labels."""
 
 
 def fit_judges(
@@ -161,15 +165,17 @@ def fit_lda_judge(train: Corpus, *, seed_words: Sequence[str]) -> LdaJudge:
     Raises:
         CorpusError: too few words for a topic model.
     """
-    texts = [text for text, post in zip(train.texts, train.post_ids, strict=True) if _in_second_half(post)]
+    chosen = [number for number, post in enumerate(train.post_ids) if _in_second_half(post)]
+    texts, posts = ([values[number] for number in chosen] for values in (train.texts, train.post_ids))
     settings = TopicSettings(
         candidates=(_NUM_TOPICS,),
         passes=_PASSES,
+        max_sentences=_MAX_SENTENCES,
         # A small corpus has words to learn from too: one sentence in 2,500, as 20 are of the real posts' half.
         min_sentences=max(3, min(_MIN_SENTENCES, len(texts) // 2500)),
         seed_words=tuple(seed_words),
     )
-    return LdaJudge(fit_topics(texts, settings, seed=_SEED, progress=silent).model)
+    return LdaJudge(fit_topics(texts, settings, seed=_SEED, progress=silent, posts=posts).model)
 
 
 def fit_classifier_judge(texts: Sequence[str], *, seed_words: Sequence[str]) -> ClassifierJudge:
@@ -217,6 +223,7 @@ def judge_quality(judge: TopicJudge, texts: Sequence[str], labels: Sequence[int]
         auc=float(roc_auc_score(labels_N, judge.scores(texts))),
         share=float(shares_N.mean()),
         label_share=float(labels_N.mean()),
+        count=len(labels),
     )
 
 
