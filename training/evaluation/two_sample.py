@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from training.evaluation.words import FloatArray, IntArray, words
+from training.evaluation.words import Encoded, FloatArray, IntArray
 
 _FOLDS: Final = 5
-_SIGNS = r"<\w+>|[^\W_]+(?:['’\-.][^\W_]+)*|\S"
+_SIZES: Final = (1, 2, 3)
+_MIN_TEXTS: Final = 2
+_C: Final = 4.0
 
 
 def folds(keys: Sequence[str]) -> IntArray:
@@ -26,43 +29,49 @@ def folds(keys: Sequence[str]) -> IntArray:
 
 
 def tell_apart(
-    samples: Sequence[str],
-    real: Sequence[str],
-    *,
-    sample_keys: Sequence[str],
-    real_keys: Sequence[str],
-    signs: bool = False,
+    samples: Encoded, real: Encoded, *, sample_keys: Sequence[str], real_keys: Sequence[str]
 ) -> tuple[FloatArray, FloatArray]:
     """Score texts by a classifier that has seen the other folds only; the higher, the more like a sample.
 
     Args:
-        samples: generated texts, N of them.
-        real: as many real ones.
+        samples: generated texts, N of them; `WordTable(split=words_and_signs)` lets the classifier see case and
+            punctuation too, by which text that has lost them is told at once.
+        real: as many real ones, of the same table.
         sample_keys: name of each sample's group.
         real_keys: likewise; posts.
-        signs: see case and punctuation too, by which text that has lost them is told at once.
 
     Returns:
         scores of the samples [N] and of the real texts [N].
     """
-    texts = [*samples, *real]
+    both = Encoded(
+        flat_L=np.concatenate((samples.flat_L, real.flat_L)),
+        lengths_N=np.concatenate((samples.lengths_N, real.lengths_N)),
+    )
+    size = len(both.lengths_N)
     fold = folds([*sample_keys, *real_keys])
-    labels = np.repeat([1, 0], [len(samples), len(real)])
-    vectorizer = _vectorizer(signs=signs, frequent=len(texts) >= 400)
-    features = vectorizer.fit_transform(texts)
-    scores = np.zeros(len(texts))
+    labels = np.repeat([1, 0], [len(samples.lengths_N), len(real.lengths_N)])
+    features = _features(both)
+    scores = np.zeros(size)
     for number in range(_FOLDS):
         held_out = fold == number
         seen = labels[~held_out]
         if held_out.any() and 0 < seen.sum() < len(seen):
-            model = LogisticRegression(solver="liblinear", C=4.0, random_state=0).fit(features[~held_out], seen)
+            model = LogisticRegression(solver="liblinear", C=_C, random_state=0).fit(features[~held_out], seen)
             scores[held_out] = model.decision_function(features[held_out])
-    return scores[: len(samples)], scores[len(samples) :]
+    return scores[: len(sample_keys)], scores[len(sample_keys) :]
 
 
-def _vectorizer(*, signs: bool, frequent: bool) -> TfidfVectorizer:
-    # What one text of thousands holds tells no other one.
-    options = {"ngram_range": (1, 3), "min_df": 2 if frequent else 1, "sublinear_tf": True, "dtype": np.float32}
-    if signs:
-        return TfidfVectorizer(token_pattern=_SIGNS, lowercase=False, **options)
-    return TfidfVectorizer(tokenizer=words, token_pattern=None, lowercase=False, **options)
+def _features(texts: Encoded) -> csr_matrix:
+    """TF-IDF of the n-grams of at least two texts; what one text alone holds tells no other one."""
+    size = len(texts.lengths_N)
+    rows, columns, width = [], [], 0
+    for length in _SIZES:
+        hashes, starts = texts.grams(length)
+        kinds, kind = np.unique(hashes, return_inverse=True)
+        rows.append(texts.text_L[starts])
+        columns.append(kind + width)
+        width += len(kinds)
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    counts = csr_matrix((np.ones(len(row)), (row, column)), shape=(size, width))
+    in_texts = np.bincount(counts.indices, minlength=width)
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, in_texts >= _MIN_TEXTS])

@@ -10,7 +10,7 @@ Shapes: N texts, L words in all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _WORD: Final = re.compile(r"<(?:artist|title|unk)>|[^\W_]+(?:['’\-.][^\W_]+)*")
+_WORD_OR_SIGN: Final = re.compile(_WORD.pattern + r"|\S")
 # Odd, and of no short cycle modulo 2^64: two n-grams of millions share a hash with a chance of about 1e-7.
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -34,6 +35,15 @@ def words(text: str) -> list[str]:
     ['<artist>', 's', 'lo-fi', 'hiss', "don't", 'wait', '3.5', 'years']
     """
     return [word.replace("’", "'") for word in _WORD.findall(text.casefold())]
+
+
+def words_and_signs(text: str) -> list[str]:
+    """The words of a text with their case, and every other sign by itself.
+
+    >>> words_and_signs("So <title>, (don't)!")
+    ['So', '<title>', ',', '(', "don't", ')', '!']
+    """
+    return _WORD_OR_SIGN.findall(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +86,12 @@ class WordTable:
     """Numbers for words, given as they come."""
 
     ids: dict[str, int] = field(default_factory=dict)
+    split: Callable[[str], list[str]] = words
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Texts as numbers; a word that has none gets the next."""
         ids = self.ids
-        rows = [[ids.setdefault(word, len(ids)) for word in words(text)] for text in texts]
+        rows = [[ids.setdefault(word, len(ids)) for word in self.split(text)] for text in texts]
         return Encoded(
             flat_L=np.fromiter((number for row in rows for number in row), np.int64, sum(map(len, rows))),
             lengths_N=np.fromiter(map(len, rows), np.int64, len(rows)),

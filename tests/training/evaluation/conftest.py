@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from handlers.bundle import Bundle
+from tests.handlers.tiny_bundles import tiny_bundle
+from training.cvae import Cvae
+from training.export import save_bundle
+
+
+def save_tiny(folder: Path, *, generator: bool = False, seed: int = 0) -> Bundle:
+    """A tiny model's folder, with an encoder as untrained as the rest."""
+    bundle = tiny_bundle(seed=seed, generator=generator, version="0")
+    torch.manual_seed(seed)
+    model = Cvae(bundle.decoder.config, encoder_size=10, mu_scale=0.6).eval()
+    model.decoder.load_state_dict(bundle.decoder.state_dict())
+    # Means that have been seen to vary, as a training leaves them.
+    model.mu_norm.running_var = torch.full_like(model.mu_shift, 0.01)
+    save_bundle(bundle, folder, figures={}, samples=[], encoder=(model, 0.6))
+    return dataclasses.replace(bundle)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of a cvae and of an lcgan."""
+    folder = tmp_path_factory.mktemp("tiny_models")
+    save_tiny(folder / "one" / "bundle")
+    save_tiny(folder / "two" / "bundle", generator=True, seed=1)
+    return folder / "one" / "bundle", folder / "two" / "bundle"

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tests.training.conftest import SampleCorpus
+from training.archive import build_archive
+from training.errors import CorpusError, SettingError, TrackingError
+from training.evaluation.cli import evaluate as evaluate_command
+from training.evaluation.console import parse_baselines
+from training.evaluation.evaluate import EvaluatePlan, evaluate, track
+from training.evaluation.models import load_models
+from training.evaluation.report import Report, write_report
+from training.evaluation.samples import DecodePlan, RowKind, decode_rows, read_baseline, real_sets
+from training.progress import Progress, silent
+from training.tracker import NullTracker
+from training.tracking import MlflowTracker
+
+DECODE = DecodePlan(samples=60, seeds=2, best_of=2)
+
+
+def watch(_: str) -> Progress:
+    return silent
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory, sample_corpus: SampleCorpus) -> Path:
+    """Real sentences as a file of samples, some under their genres, and one that is markup."""
+    path = tmp_path_factory.mktemp("baseline") / "samples.txt"
+    part = sample_corpus.corpus.part("train")
+    lines = [f"{list(part.genres[i])}\n{part.texts[i]}\n" for i in range(30)]
+    path.write_text("\n".join([*lines, "<script>alert(1)</script> is <b>bold</b>"]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory, baseline: Path, sample_corpus: SampleCorpus) -> EvaluatePlan:
+    folder = tmp_path_factory.mktemp("evaluation")
+    kinds = sample_corpus.world.kinds
+    labels = [{"text": text, "label": int(kind.name == "SOUND")} for text, kind in list(kinds.items())[:200]]
+    (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)), encoding="utf-8")
+    return EvaluatePlan(
+        decode=DECODE, replicates=50, temperatures=(0.5, 1.0), curve_samples=30, baselines={"posts": baseline},
+        labels=folder / "labels.jsonl", workspace=folder,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(
+    sample_corpus: SampleCorpus,
+    tiny_models: tuple[Path, Path],
+    plan: EvaluatePlan,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Report:
+    models = load_models(list(map(str, tiny_models)), NullTracker(), tmp_path_factory.mktemp("scratch"))
+    return evaluate(sample_corpus.corpus, models, plan, watch=watch)
+
+
+def test_every_row_has_every_figure_inside_its_interval(report: Report) -> None:
+    kinds = [row.row.kind for row in report.rows]
+    assert kinds == ["real", "baseline", "model", "best_of", "model", "best_of"]
+    for row in report.rows:
+        for name, figure in row.figures.items():
+            if not np.isnan(figure.value):
+                assert figure.low <= figure.value + 1e-6, (row.row.name, name)
+                assert figure.value <= figure.high + 1e-6, (row.row.name, name)
+
+
+def test_real_text_is_not_told_from_real_text_and_nonsense_is(report: Report) -> None:
+    real, posts, nonsense = (report.rows[number].figures for number in (0, 1, 2))
+    assert 0.3 < real["two_sample_auc"].value < 0.7
+    assert nonsense["two_sample_auc"].value > 0.95
+    assert nonsense["forward_ppl"].value > 5 * real["forward_ppl"].value
+    assert nonsense["reverse_ppl"].value > 2 * real["reverse_ppl"].value
+    assert nonsense["unseen_words"].value > 0.9
+    assert real["unseen_words"].value < 0.5
+    # The file's sentences are of the training split, word for word.
+    assert posts["copy_exact"].value == pytest.approx(30 / 31)
+    assert real["copy_exact"].value < 0.5
+    assert posts["forward_ppl"].value < real["forward_ppl"].value
+
+
+def test_goals_are_held_against_models_alone_and_steering_goals_against_those_that_move_z(report: Report) -> None:
+    counted = {name: [goal.text for goal in goals] for name, goals in report.goals.items()}
+    assert counted["held-out real text"] == counted["posts"] == []
+    models = [row.row.name for row in report.rows if row.row.kind is RowKind.MODEL]
+    plain, moved = (counted[name] for name in models)
+    assert moved[: len(plain)] == plain
+    assert [text for text in moved if "distinct-2" in text and "cvae" in text]
+    assert not [text for text in plain if "desired share" in text]
+    assert not next(goal for goal in report.goals[models[0]] if "two-sample" in goal.text).met
+
+
+def test_best_of_draws_all_candidates_and_starts_from_the_same_ones(report: Report) -> None:
+    plain, best = report.rows[2], report.rows[3]
+    assert best.figures["tokens_per_sample"].value > 1.5 * plain.figures["tokens_per_sample"].value
+    same = [one == other for one, other in zip(plain.row.sets[0].texts, best.row.sets[0].texts, strict=True)]
+    assert 0.2 < np.mean(same) < 0.8
+
+
+def test_the_page_shows_what_was_written_as_text_and_is_whole_in_one_file(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert not re.findall(r'(?:src|href)="(?!#)', page)
+    assert page.count("<svg ") == 1
+    for row in report.rows:
+        assert row.row.name in page
+    document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert [row["row"] for row in document["rows"]] == [row.row.name for row in report.rows]
+    promised = {"desired_share", "distinct_2", "forward_ppl", "reverse_ppl", "two_sample_auc", "genre_accuracy"}
+    for row in document["rows"]:
+        for name in (promised - {"genre_accuracy"}) | {"repeats", "unk", "copy_8gram"}:
+            assert {"value", "low", "high"} <= set(row[name]), (row["row"], name)
+    assert set(document["judges"]) >= {"second_lda", "classifier"}
+
+
+def test_samples_come_from_the_disk_the_second_time_and_are_the_same(
+    sample_corpus: SampleCorpus, tiny_models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (model,) = load_models([str(tiny_models[0])], NullTracker(), tmp_path)
+    asked = real_sets(sample_corpus.corpus, "test", DECODE)
+    cache = tmp_path / "cache"
+    first = decode_rows(model, asked, DECODE, cache=cache, progress=silent)
+    written = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert decode_rows(model, asked, DECODE, cache=cache, progress=silent) == first
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == written
+    assert [each.texts for each in decode_rows(model, asked, DECODE, cache=None, progress=silent)[0].sets] == [
+        each.texts for each in first[0].sets
+    ]
+    assert first[0].sets[0].texts != first[0].sets[1].texts
+
+
+def test_an_archive_is_the_model_that_its_bundle_is_and_one_model_is_given_once(
+    tiny_models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    archive = build_archive(tiny_models[0], tmp_path, version="4")
+    (packed,) = load_models([str(archive.path)], NullTracker(), tmp_path)
+    (folder,) = load_models([str(tiny_models[0].parent)], NullTracker(), tmp_path)
+    assert packed.sha256 == folder.sha256
+    assert packed.name == "cvae 4"
+    with pytest.raises(SettingError, match="given already"):
+        load_models([str(archive.path), str(tiny_models[0])], NullTracker(), tmp_path)
+
+
+def test_what_leads_to_no_model_says_what_would(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"nowhere is no model.*models:/cvae/1"):
+        load_models(["nowhere"], NullTracker(), tmp_path)
+    with pytest.raises(TrackingError, match="no registry without tracking"):
+        load_models(["models:/cvae/1"], NullTracker(), tmp_path)
+
+
+def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
+    tiny_models: tuple[Path, Path], report: Report, sample_corpus: SampleCorpus, plan: EvaluatePlan, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(f"sqlite:///{tmp_path / 'mlflow.db'}", artifacts=tmp_path / "artifacts")
+    with tracker.run("cvae") as run:
+        pass
+    version = tracker.register(run.run_id, "cvae", tiny_models[0], tags={"cvae_version": ""})
+    (model,) = load_models(["models:/cvae/1"], tracker, tmp_path)
+    assert (model.name, model.run_id) == ("cvae 1", version.run_id)
+    assert model.seconds is not None
+    asked = real_sets(sample_corpus.corpus, "test", DECODE)
+    assert (
+        decode_rows(model, asked, DECODE, cache=None, progress=silent)[0].sets[0].texts
+        == report.rows[2].row.sets[0].texts
+    )
+    few = DecodePlan(samples=20, seeds=1, best_of=1)
+    quick = EvaluatePlan(decode=few, replicates=10, temperatures=(), baselines={}, workspace=plan.workspace)
+    again = evaluate(sample_corpus.corpus, [model], quick, watch=watch)
+    write_report(again, tmp_path / "report")
+    assert track(again, tmp_path / "report", tracker) == 1
+    logged = tracker._client.get_run(version.run_id).data.metrics
+    assert logged["evaluate.two_sample_auc"] == pytest.approx(again.rows[1].figures["two_sample_auc"].value)
+    artifacts = {each.path for each in tracker._client.list_artifacts(version.run_id, "evaluation")}
+    assert artifacts == {"evaluation/report.html", "evaluation/report.json"}
+    for wrong in ("models:/cvae/9", "models:/cvae@champion", "models:/cvae", "models:/nobody/1"):
+        with pytest.raises(TrackingError, match=re.escape(wrong)):
+            load_models([wrong], tracker, tmp_path)
+
+
+@pytest.fixture
+def command() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(evaluate_command)
+    return app
+
+
+def test_the_command_ends_with_one_line_of_json_and_writes_it_where_asked(
+    command: typer.Typer,
+    sample_corpus: SampleCorpus,
+    tiny_models: tuple[Path, Path],
+    plan: EvaluatePlan,
+    tmp_path: Path,
+) -> None:
+    baseline = plan.baselines["posts"]
+    arguments = [
+        str(sample_corpus.folder), "--model", str(tiny_models[0]), "--baseline", f"posts={baseline}", "--quick",
+        "--budget", "2s", "--report", str(tmp_path / "report"), "--json", str(tmp_path / "out.json"), "--workspace",
+        str(plan.workspace), "--best-of", "1",
+    ]  # fmt: skip
+    done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert printed == json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert printed["name"] == "evaluate"
+    assert [row["kind"] for row in printed["figures"]["rows"]] == ["real", "baseline", "model"]
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_a_file_of_samples_gives_their_genres_where_it_lists_them(sample_corpus: SampleCorpus, baseline: Path) -> None:
+    (one,) = read_baseline("posts", baseline, sample_corpus.corpus).sets
+    part = sample_corpus.corpus.part("train")
+    assert one.texts[:30] == part.texts[:30]
+    assert one.genres is not None
+    assert one.genres[:30] == [list(genres) for genres in part.genres[:30]]
+    assert one.genres[30] == []
+
+
+def test_files_of_samples_that_are_none_say_so(sample_corpus: SampleCorpus, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("one\n\ntwo\n", encoding="utf-8")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CorpusError, match="2 samples; a row needs at least 10"):
+        read_baseline("few", tmp_path / "few.txt", sample_corpus.corpus)
+    for name in ("bytes.txt", "absent.txt"):
+        with pytest.raises(CorpusError, match=f"{name} cannot be read"):
+            read_baseline("none", tmp_path / name, sample_corpus.corpus)
+
+
+@pytest.mark.parametrize("value", ["posts", "=file", "posts="])
+def test_a_baseline_is_a_name_and_a_file(value: str) -> None:
+    with pytest.raises(SettingError, match=r"NAME=FILE"):
+        parse_baselines([value])
+
+
+def test_two_baselines_of_one_name_are_refused() -> None:
+    with pytest.raises(SettingError, match="given twice"):
+        parse_baselines(["a=x", "a=y"])
+
+
+@pytest.mark.parametrize("decode", [DecodePlan(samples=0), DecodePlan(seeds=0), DecodePlan(best_of=0)])
+def test_a_plan_of_nothing_is_refused(decode: DecodePlan) -> None:
+    with pytest.raises(SettingError, match="at least 1"):
+        EvaluatePlan(decode=decode, baselines={})
+
+
+def test_a_split_without_sentences_is_an_error_that_names_it(sample_corpus: SampleCorpus) -> None:
+    with pytest.raises(CorpusError, match="test split has 0 sentences"):
+        real_sets(sample_corpus.corpus.part("train"), "test", DECODE)

@@ -1,0 +1,106 @@
+"""Plots of the report, as SVG that takes its colours from the page: one drawing for light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Drawing
+
+_INK: Final = "#123456"
+"""Stands for the page's text colour until the drawing is done."""
+_COLOURS: Final = ("#c2527c", "#3d7ab5", "#3f9163", "#b07d1e", "#7d62b8", "#b3543a")
+_STYLE: Final[Any] = {
+    "svg.fonttype": "none", "svg.hashsalt": "deephypebot", "font.size": 9.5, "text.color": _INK,
+    "axes.edgecolor": _INK, "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.titlesize": 10,
+    "font.family": "sans-serif", "axes.spines.top": False, "axes.spines.right": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """A model at one temperature."""
+
+    temperature: float
+    forward_ppl: float
+    reverse_ppl: float
+    distinct_2: float
+    two_sample_auc: float
+
+    def document(self) -> dict[str, float]:
+        """As report.json has it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def quality_diversity(curves: Mapping[str, Sequence[CurvePoint]], real: CurvePoint) -> str:
+    """Two panels: quality against diversity, and how far from real text, both over temperature."""
+    with rc_context(_STYLE):
+        drawing = Drawing(figsize=(9.2, 3.9))
+        left, right = drawing.subplots(1, 2)
+        for number, (name, points) in enumerate(curves.items()):
+            colour = _COLOURS[number % len(_COLOURS)]
+            left.plot(
+                [point.distinct_2 for point in points],
+                [point.forward_ppl for point in points],
+                marker="o", markersize=4, color=colour, label=name,
+            )  # fmt: skip
+            for point in (points[0], points[-1]) if points else ():
+                left.annotate(
+                    f"T {point.temperature:g}", (point.distinct_2, point.forward_ppl), xytext=(4, 4),
+                    textcoords="offset points", fontsize=8, color=_INK,
+                )  # fmt: skip
+            right.plot(
+                [point.temperature for point in points], [point.two_sample_auc for point in points], marker="o",
+                markersize=4, color=colour, label=name,
+            )  # fmt: skip
+        left.plot(real.distinct_2, real.forward_ppl, marker="*", markersize=13, color=_INK, linestyle="", label="real")
+        left.set(xlabel="distinct-2 (diversity)", ylabel="forward perplexity", title="Quality and diversity")
+        left.set_yscale("log")
+        right.axhline(real.two_sample_auc, color=_INK, linewidth=1, linestyle="--", label="real")
+        right.axhline(0.70, color=_INK, linewidth=0.8, linestyle=":", label="goal")
+        right.set(xlabel="temperature", ylabel="two-sample AUC", title="Told from real text")
+        _finish(left)
+        _finish(right)
+        return _svg(drawing)
+
+
+def over_training_time(
+    points: Mapping[str, Sequence[tuple[float, Mapping[str, float]]]], real: Mapping[str, float]
+) -> str:
+    """A panel per metric over the seconds of training: name of model -> (seconds, metric -> value), in time order."""
+    with rc_context(_STYLE):
+        drawing = Drawing(figsize=(9.2, 3.4))
+        panels = drawing.subplots(1, len(real), squeeze=False)[0]
+        for axes, (metric, level) in zip(panels, real.items(), strict=True):
+            for number, (name, curve) in enumerate(points.items()):
+                axes.plot(
+                    [seconds / 60 for seconds, _ in curve], [values[metric] for _, values in curve], marker="o",
+                    markersize=4, color=_COLOURS[number % len(_COLOURS)], label=name,
+                )  # fmt: skip
+            axes.axhline(level, color=_INK, linewidth=1, linestyle="--", label="real")
+            axes.set(xlabel="minutes of training", title=metric)
+            axes.set_xscale("log")
+            _finish(axes)
+        return _svg(drawing)
+
+
+def _finish(axes: Axes) -> None:
+    axes.grid(alpha=0.25, color=_INK)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _svg(drawing: Drawing) -> str:
+    FigureCanvasSVG(drawing)
+    drawing.tight_layout()
+    out = io.StringIO()
+    drawing.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    # As wide as the page allows; the drawing's own size in points stays in its view box.
+    return re.sub(r'<svg ([^>]*?)height="[^"]*" ([^>]*?)width="[^"]*"', r"<svg \1\2", svg, count=1)

@@ -1,0 +1,155 @@
+"""`deephypebot evaluate` and `deephypebot interpolate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Workspace = Annotated[
+    Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for stages, database and artifacts.")
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        help="MLflow's address; `none` for models from files. Default: MLFLOW_TRACKING_URI, else the workspace."
+    ),
+]
+
+
+def evaluate(
+    corpus: Annotated[Path, typer.Argument(help="Folder that `deephypebot corpus build` wrote.")],
+    *,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="models:/cvae/1, models:/lcgan@champion, an archive or a bundle's folder; may be repeated."),
+    ] = None,
+    report: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("report"),
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE: a row of texts from a file, one a line; may be repeated."),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Samples of each row and seed.")] = 5000,
+    seeds: Annotated[int, typer.Option(help="Seeds to draw them with.")] = 3,
+    best_of: Annotated[
+        int, typer.Option(help="Candidates per sample of each model's second row; 1 leaves it out.")
+    ] = 4,
+    temperature: Annotated[float, typer.Option(help="Temperature of the samples.")] = 0.8,
+    top_p: Annotated[float, typer.Option(help="Nucleus of the samples.")] = 0.92,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help='Sentences labelled by hand, {"text": ..., "label": 0 or 1} a line, to judge the judges.'),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time for decoding, as in 10m: draws fewer samples if need be.")
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the last line's document to this file too.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="200 samples, one seed, few temperatures: to see that it works.")] = False,
+    track: Annotated[bool, typer.Option(help="Log figures and report to each registered model's run.")] = False,
+    workspace: Workspace = Path("workspace"),
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Measure what models write beside held-out real text: report.html, report.json.
+
+    Rows: held-out real text, each baseline, each model, and the best of several candidates of each model. Columns and
+    goals: docs/quality.md.
+
+        deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion --report report
+    """
+    import tempfile
+
+    from rich.console import Console
+
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.corpus import load_corpus
+    from training.evaluation.console import goals_table, parse_baselines
+    from training.evaluation.evaluate import EvaluatePlan
+    from training.evaluation.evaluate import evaluate as measure
+    from training.evaluation.evaluate import track as log_report
+    from training.evaluation.models import load_models
+    from training.evaluation.report import write_report
+    from training.evaluation.samples import DecodePlan
+    from training.options import default_tracking_uri, make_tracker, seconds
+
+    console = Console(stderr=True)
+    decode = DecodePlan(
+        samples=min(samples, 200) if quick else samples,
+        seeds=1 if quick else seeds,
+        best_of=best_of,
+        temperature=temperature,
+        top_p=top_p,
+    )
+    quickly = {"replicates": 100, "temperatures": (0.5, 0.8, 1.1), "curve_samples": 100} if quick else {}
+    plan = EvaluatePlan(
+        decode=decode,
+        baselines=parse_baselines(baseline or []),
+        labels=labels,
+        budget_s=seconds(budget) if budget else None,
+        workspace=workspace,
+        **quickly,  # type: ignore[arg-type]  # three settings of three types
+    )
+    with tempfile.TemporaryDirectory(prefix="deephypebot-evaluate-") as scratch:
+        with console.status("reading the corpus and the models"):
+            loaded = load_corpus(corpus)
+            # Without a registered model there is nothing to ask a tracking server for.
+            uri = tracking_uri or default_tracking_uri(workspace)
+            registered = any(each.startswith("models:/") for each in model or [])
+            tracker = make_tracker(uri if registered else "none", workspace)
+            models = load_models(model or [], tracker, Path(scratch))
+        with stage_bars(console) as bars:
+            result = measure(loaded, models, plan, watch=bars.watch)
+        write_report(result, report)
+    if track:
+        runs = log_report(result, report, tracker)
+        console.print(f"logged to {runs} runs")
+    console.print(goals_table(result))
+    console.print(f"wrote {report / 'report.html'} and {report / 'report.json'}", soft_wrap=True)
+    finish("evaluate", {"rows": result.document()["rows"]}, json_path)
+
+
+def interpolate(
+    first: Annotated[str, typer.Argument(help="The sentence to start from.")],
+    last: Annotated[str, typer.Argument(help="The sentence to end at.")],
+    *,
+    model: Annotated[str, typer.Option(help="models:/cvae/1, models:/cvae@champion, or a stage's bundle folder.")],
+    steps: Annotated[int, typer.Option(min=2, max=50, help="Points of the walk, both ends included.")] = 7,
+    genres: Annotated[list[str] | None, typer.Option(help="Genres to decode with; may be repeated.")] = None,
+    path: Annotated[str, typer.Option(help="spherical keeps z as long as z is; linear goes straight.")] = "spherical",
+    beams: Annotated[int, typer.Option(min=1, max=64, help="Candidates per point: the likeliest is shown.")] = 16,
+    workspace: Workspace = Path("workspace"),
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Walk through z from one sentence to another and write what is on the way.
+
+    The same sentences and model give the same walk.
+
+        deephypebot interpolate "A slow, warm song." "The drums are huge and loud!" --model models:/cvae/1
+    """
+    import tempfile
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from training.evaluation.interpolate import Path as WalkPath
+    from training.evaluation.interpolate import walk
+    from training.evaluation.models import load_models
+    from training.options import default_tracking_uri, make_tracker
+
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="deephypebot-interpolate-") as scratch:
+        uri = tracking_uri or default_tracking_uri(workspace)
+        tracker = make_tracker(uri if model.startswith("models:/") else "none", workspace)
+        (loaded,) = load_models([model], tracker, Path(scratch))
+        points = walk(loaded, first, last, steps=steps, genres=genres or [], path=WalkPath.of(path), candidates=beams)
+    table = Table(title=f"{loaded.name}: from z of the first sentence to z of the last", title_justify="left")
+    for heading in ("at", "sentence"):
+        table.add_column(heading, overflow="fold")
+    table.add_row("given", first)
+    for point in points:
+        table.add_row(f"{point.at:.2f}", point.text)
+    table.add_row("given", last)
+    console.print(table)

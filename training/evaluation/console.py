@@ -1,0 +1,52 @@
+"""What `evaluate` reads from and prints to the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from training.errors import SettingError
+from training.evaluation.metrics import METRICS
+from training.evaluation.report import Report
+
+_SHOWN = (
+    "forward_ppl", "reverse_ppl", "two_sample_auc", "distinct_2", "genre_accuracy", "desired_share_second_lda",
+    "desired_share_classifier", "broken", "copy_8gram",
+)  # fmt: skip
+
+
+def parse_baselines(values: Sequence[str]) -> dict[str, Path]:
+    """NAME=FILE options as a table.
+
+    Raises:
+        SettingError: one is something else, or a name comes twice.
+    """
+    found: dict[str, Path] = {}
+    for value in values:
+        name, separator, path = value.partition("=")
+        if not (separator and name.strip() and path.strip()):
+            raise SettingError(f"--baseline takes NAME=FILE, got {value!r}")
+        if name.strip() in found:
+            raise SettingError(f"--baseline {name.strip()} was given twice")
+        found[name.strip()] = Path(path.strip())
+    return found
+
+
+def goals_table(report: Report) -> Table:
+    """A line per row: main figures, and how many goals are met."""
+    metrics = [metric for metric in METRICS if metric.name in _SHOWN]
+    table = Table(title="Quality", title_justify="left")
+    table.add_column("row", overflow="fold")
+    for metric in metrics:
+        table.add_column(metric.title, justify="right")
+    table.add_column("goals", justify="right")
+    for row in report.rows:
+        found = report.goals[row.row.name]
+        cells = [
+            metric.shown(row.figures[metric.name].value) if metric.name in row.figures else "–" for metric in metrics
+        ]
+        met = f"{sum(goal.met for goal in found)} of {len(found)}" if found else ""
+        table.add_row(row.row.name, *cells, met)
+    return table

@@ -1,0 +1,237 @@
+"""The quality report from end to end: rows, figures, goals, plots."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from training.benchmark import machine
+from training.corpus import Corpus
+from training.errors import SettingError
+from training.evaluation.charts import CurvePoint, over_training_time, quality_diversity
+from training.evaluation.goals import goals, prior_of
+from training.evaluation.intervals import Resampler
+from training.evaluation.judges import JudgeQuality, Judges, LdaJudge, fit_judges, judge_quality, read_labels
+from training.evaluation.metrics import METRICS
+from training.evaluation.models import LoadedModel
+from training.evaluation.report import Plot, Report
+from training.evaluation.samples import (
+    DecodePlan,
+    RowKind,
+    TextRow,
+    decode_rows,
+    read_baseline,
+    real_sets,
+    temperature_rows,
+)
+from training.evaluation.yardstick import Measured, Yardstick
+from training.progress import Progress, silent
+from training.tracker import Tracker
+
+TEMPERATURES: Final = (0.5, 0.65, 0.8, 0.95, 1.1)
+_REAL: Final = "held-out real text"
+_CURVE_SAMPLES: Final = 1000
+_PROBE: Final = 256
+_OVER_TIME: Final = ("two_sample_auc", "reverse_ppl", "forward_ppl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatePlan:
+    """What to evaluate, and how thoroughly."""
+
+    decode: DecodePlan
+    replicates: int = 1000
+    temperatures: tuple[float, ...] = TEMPERATURES
+    curve_samples: int = _CURVE_SAMPLES
+    baselines: Mapping[str, Path]
+    labels: Path | None = None
+    """Labels by hand, to hold the judges against."""
+    budget_s: float | None = None
+    """Time for decoding; fewer samples are drawn where they would take longer."""
+    workspace: Path | None = None
+    """Keeps judges and samples."""
+
+    def __post_init__(self) -> None:
+        if self.decode.samples < 1 or self.decode.seeds < 1 or self.decode.best_of < 1:
+            raise SettingError("samples, seeds and best-of must be at least 1")
+
+
+def evaluate(
+    corpus: Corpus, models: Sequence[LoadedModel], plan: EvaluatePlan, *, watch: Callable[[str], Progress]
+) -> Report:
+    """Measure real text, baselines and models.
+
+    Args:
+        corpus: whose splits to use; see `training.evaluation.yardstick`.
+        models: of which each gets a row, and one for the best of several candidates.
+        plan: how.
+        watch: gives the progress to tell about a part.
+
+    Raises:
+        CorpusError: the corpus is too small, or a file of samples or labels cannot be used.
+    """
+    cache = None if plan.workspace is None else plan.workspace / "evaluation"
+    judges = fit_judges(corpus, workspace=cache, progress=watch("judges"))
+    within = _within_budget(corpus, models, plan)
+    asked = real_sets(corpus, "test", within)
+    rows = [TextRow(name=_REAL, kind=RowKind.REAL, sets=asked)]
+    rows += [read_baseline(name, path, corpus) for name, path in plan.baselines.items()]
+    for model in models:
+        rows += decode_rows(model, asked, within, cache=cache, progress=watch(f"decode {model.name}"))
+    progress = watch("measure")
+    progress(0, len(rows), "fitting")
+    yardstick = Yardstick(
+        corpus=corpus,
+        judges=judges,
+        reward=models[0].bundle.topics if models else None,
+        reference=real_sets(corpus, "valid", within),
+        resampler=Resampler(replicates=plan.replicates),
+    )
+    measured = []
+    for number, row in enumerate(rows):
+        progress(number, len(rows), row.name)
+        measured.append(yardstick.measure(row))
+    progress(len(rows), len(rows), "done")
+    curves = _curves(models, rows[0], plan, yardstick, cache=cache, watch=watch)
+    quality = _qualities(judges, models, plan)
+    real = measured[0]
+    return Report(
+        rows=measured,
+        goals={each.row.name: goals(each, real, prior_of(each, measured)) for each in measured},
+        facts=_facts(corpus, within, yardstick, quality),
+        plots=_plots(curves, measured),
+        curves=curves,
+        judges=quality,
+    )
+
+
+def track(report: Report, folder: Path, tracker: Tracker) -> int:
+    """Log each registered model's figures and the report's files to its run; says to how many runs."""
+    runs = 0
+    for row in report.rows:
+        model = row.row.model
+        if model is None or not model.run_id:
+            continue
+        run = tracker.reopen(model.run_id)
+        prefix = "evaluate" if row.row.kind is RowKind.MODEL else "evaluate.best_of"
+        named = {f"{prefix}.{name}": figure.value for name, figure in row.figures.items()}
+        met = sum(goal.met for goal in report.goals[row.row.name])
+        # MLflow refuses what is no number.
+        run.log_metrics({name: value for name, value in named.items() if value == value})  # noqa: PLR0124 - NaN
+        run.log_metrics({f"{prefix}.goals_met": float(met)})
+        if row.row.kind is RowKind.MODEL:
+            for path in sorted(folder.glob("report.*")):
+                run.log_file(path, "evaluation")
+            runs += 1
+    return runs
+
+
+def _within_budget(corpus: Corpus, models: Sequence[LoadedModel], plan: EvaluatePlan) -> DecodePlan:
+    """The plan, with as many samples as a short decode says that the budget allows."""
+    if plan.budget_s is None or not models:
+        return plan.decode
+    probe = replace(plan.decode, samples=max(1, _PROBE // plan.decode.best_of), seeds=1)
+    asked = real_sets(corpus, "test", probe)
+    started = time.perf_counter()
+    for model in models:
+        decode_rows(model, asked, probe, cache=None, progress=silent)
+    per_sample = (time.perf_counter() - started) / probe.samples
+    # The curves over temperature are decoded as well, one candidate for each of their samples.
+    curves = len(plan.temperatures) * plan.curve_samples * per_sample / plan.decode.best_of
+    affordable = int(max(0.0, plan.budget_s - curves) / (per_sample * plan.decode.seeds))
+    return replace(plan.decode, samples=min(plan.decode.samples, max(100, affordable)))
+
+
+def _curves(
+    models: Sequence[LoadedModel],
+    real: TextRow,
+    plan: EvaluatePlan,
+    yardstick: Yardstick,
+    *,
+    cache: Path | None,
+    watch: Callable[[str], Progress],
+) -> dict[str, list[CurvePoint]]:
+    """Each model at each temperature; real text, of as many sentences, is beside them under its own name."""
+    if not models or not plan.temperatures:
+        return {}
+    at = replace(plan.decode, samples=min(plan.curve_samples, len(real.sets[0])))
+    one = real.sets[0]
+    cut = replace(one, texts=one.texts[: at.samples], keys=one.keys[: at.samples])
+    curves = {_REAL: [_point(0.0, yardstick.quick_figures(replace(real, sets=[cut])))]}
+    for model in models:
+        progress = watch(f"curve {model.name}")
+        rows = temperature_rows(model, one, at, plan.temperatures, cache=cache, progress=progress)
+        curves[model.name] = [_point(temperature, yardstick.quick_figures(row)) for temperature, row in rows]
+    return curves
+
+
+def _point(temperature: float, figures: Mapping[str, Any]) -> CurvePoint:
+    values = {name: figures[name].value for name in ("forward_ppl", "reverse_ppl", "distinct_2", "two_sample_auc")}
+    return CurvePoint(temperature=temperature, **values)
+
+
+def _plots(curves: Mapping[str, Sequence[CurvePoint]], measured: Sequence[Measured]) -> list[Plot]:
+    plots = []
+    if curves:
+        of_models = {name: points for name, points in curves.items() if name != _REAL}
+        plots.append(
+            Plot(
+                title="Over temperature",
+                note="One seed, as many texts for each point; the star is held-out real text of as many sentences.",
+                svg=quality_diversity(of_models, curves[_REAL][0]),
+            )
+        )
+    over_time = _over_time(measured)
+    if over_time:
+        real = measured[0].figures
+        plots.append(
+            Plot(
+                title="Over training time",
+                note="Versions of one model by the time that their runs took.",
+                svg=over_training_time(over_time, {name: real[name].value for name in _OVER_TIME}),
+            )
+        )
+    return plots
+
+
+def _over_time(measured: Sequence[Measured]) -> dict[str, list[tuple[float, dict[str, float]]]]:
+    """Models of which several versions with known training times were given."""
+    points: dict[str, list[tuple[float, dict[str, float]]]] = defaultdict(list)
+    for each in measured:
+        model = each.row.model
+        if model is not None and model.seconds and each.row.kind is RowKind.MODEL:
+            points[model.kind].append((model.seconds, {name: each.figures[name].value for name in _OVER_TIME}))
+    return {name: sorted(curve, key=lambda point: point[0]) for name, curve in points.items() if len(curve) > 1}
+
+
+def _qualities(judges: Judges, models: Sequence[LoadedModel], plan: EvaluatePlan) -> dict[str, JudgeQuality]:
+    if plan.labels is None:
+        return {}
+    texts, labels = read_labels(plan.labels)
+    every = [*judges.all(), *(LdaJudge(model.bundle.topics, f"reward of {model.name}") for model in models[:1])]
+    return {judge.name: judge_quality(judge, texts, labels) for judge in every}
+
+
+def _facts(
+    corpus: Corpus, plan: DecodePlan, yardstick: Yardstick, quality: Mapping[str, JudgeQuality]
+) -> dict[str, Any]:
+    labels = next(iter(quality.values()), None)
+    return {
+        "samples": plan.samples,
+        "seeds": plan.seeds,
+        "best_of": plan.best_of,
+        "temperature": plan.temperature,
+        "top_p": plan.top_p,
+        "corpus": corpus.content_hash,
+        "train": len(corpus.indices("train")),
+        "test": len(corpus.indices("test")),
+        "labels": 0 if labels is None else labels.count,
+        "label_share": 0.0 if labels is None else labels.label_share,
+        "seconds": {name: round(seconds, 2) for name, seconds in yardstick.seconds.items()},
+        "metrics": [metric.name for metric in METRICS],
+        "machine": machine(),
+    }

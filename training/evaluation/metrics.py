@@ -1,0 +1,94 @@
+"""The columns of the report: what each metric is called, means, and how its numbers read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A column."""
+
+    name: str
+    """In report.json and in MLflow."""
+    title: str
+    meaning: str
+    percent: bool = False
+    digits: int = 3
+
+    def shown(self, value: float) -> str:
+        """A value as the report shows it; a dash where there is none."""
+        if value != value:  # noqa: PLR0124 - NaN alone differs from itself
+            return "–"
+        return f"{100 * value:.1f}%" if self.percent else f"{value:.{self.digits}f}"
+
+
+METRICS: Final = (
+    Metric(
+        name="forward_ppl", title="forward PPL", digits=0,
+        meaning="Perplexity of the text under a trigram model of the training split. Bland text scores below real "
+        "text: read it beside reverse PPL and the two-sample AUC.",
+    ),
+    Metric(
+        name="reverse_ppl", title="reverse PPL", digits=0,
+        meaning="Perplexity of held-out text under a trigram model of the row's own text: high when the row leaves out "
+        "what real text says. The real row's model is trained on as many training sentences.",
+    ),
+    Metric(
+        name="two_sample_auc", title="two-sample AUC",
+        meaning="How well a linear classifier of word 1-3-grams tells the row from held-out text; .5 is not at all.",
+    ),
+    Metric(
+        name="two_sample_auc_signs", title="AUC with signs",
+        meaning="The same with case and punctuation in sight.",
+    ),
+    Metric(name="distinct_1", title="distinct-1", meaning="Share of words that differ, over one seed's samples."),
+    Metric(name="distinct_2", title="distinct-2", meaning="Share of word pairs that differ, over one seed's samples."),
+    Metric(name="distinct_1_at_100", title="d-1 at 100", meaning="distinct-1 of groups of 100 texts, for rows of few."),
+    Metric(name="distinct_2_at_100", title="d-2 at 100", meaning="distinct-2 of groups of 100 texts."),
+    Metric(name="self_bleu", title="self-BLEU", meaning="BLEU-4 of 100 texts against each other."),
+    Metric(
+        name="genre_accuracy", title="genre accuracy", percent=True,
+        meaning="Share of texts that speak most for one of their own genres, by a classifier of real sentences.",
+    ),
+    Metric(
+        name="desired_share", title="desired, reward", percent=True,
+        meaning="Share of texts whose main topic is the desired one, by the LDA that rewards the LC-GAN.",
+    ),
+    Metric(
+        name="desired_share_second_lda", title="desired, 2nd LDA", percent=True,
+        meaning="The same by an LDA of another seed and of half of the posts.",
+    ),
+    Metric(
+        name="desired_share_classifier", title="desired, classifier", percent=True,
+        meaning="The same by a classifier of the company that the seed words keep, the words themselves hidden.",
+    ),
+    Metric(name="repeats", title="repeats", percent=True, meaning="Share of texts with a word beside itself."),
+    Metric(name="unk", title="unknown", percent=True, meaning="Share of texts that show the unknown mark."),
+    Metric(
+        name="unbalanced", title="open quotes", percent=True,
+        meaning="Share of texts with a quote or bracket left open.",
+    ),
+    Metric(name="half", title="half", percent=True, meaning="Share of texts without an end."),
+    Metric(name="broken", title="broken", percent=True, meaning="Share of texts that are either."),
+    Metric(
+        name="unseen_words", title="unseen words", percent=True,
+        meaning="Share of words that the training split holds less than twice: names, or made up.",
+    ),
+    Metric(name="length", title="words", digits=1, meaning="Words per text."),
+    Metric(
+        name="copy_exact", title="exact copies", percent=True,
+        meaning="Share of texts that are a training sentence word for word.",
+    ),
+    Metric(name="copy_4gram", title="copied 4-grams", percent=True, meaning="Share of 4-grams that training has."),
+    Metric(name="copy_8gram", title="copied 8-grams", percent=True, meaning="Share of 8-grams that training has."),
+    Metric(
+        name="copy_longest", title="longest copy", digits=1,
+        meaning="Words of a text's longest n-gram that a training sentence holds, on average.",
+    ),
+    Metric(name="copy_longest_of_all", title="longest of all", digits=0, meaning="The longest of them, over a seed."),
+    Metric(name="tokens_per_sample", title="tokens drawn", digits=1, meaning="Tokens decoded per text that was kept."),
+    Metric(name="ms_per_sample", title="ms", digits=1, meaning="Milliseconds of decoding per text that was kept."),
+)  # fmt: skip
+"""In the order of the report."""

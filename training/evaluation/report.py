@@ -1,0 +1,162 @@
+"""report.html and report.json: the same figures for people and for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from training.evaluation.charts import CurvePoint
+from training.evaluation.goals import Goal
+from training.evaluation.judges import JudgeQuality
+from training.evaluation.metrics import METRICS, Metric
+from training.evaluation.samples import RowKind
+from training.evaluation.yardstick import Measured
+from training.files import atomic_path, write_json
+
+REPORT_HTML: Final = "report.html"
+REPORT_JSON: Final = "report.json"
+_SHOWN: Final = 100
+"""Samples of a model that the report shows."""
+
+_TABLES: Final = (
+    (
+        "Language",
+        "How likely the text is, how much of real text it covers, and whether it can be told from it.",
+        (
+            "forward_ppl", "reverse_ppl", "two_sample_auc", "two_sample_auc_signs", "genre_accuracy", "length",
+            "unseen_words",
+        ),
+    ),
+    (
+        "The desired kind",
+        (
+            "Share of texts about how the music sounds, by the LDA that rewards and by two judges that it never met; "
+            "and what a kept text cost."
+        ),
+        (
+            "desired_share", "desired_share_second_lda", "desired_share_classifier", "tokens_per_sample",
+            "ms_per_sample",
+        ),
+    ),
+    (
+        "Diversity",
+        (
+            "Compare rows of like size: distinct-n falls with more texts. Rows of 100 texts compare by the columns at "
+            "100; self-BLEU always compares 100."
+        ),
+        ("distinct_1", "distinct_2", "distinct_1_at_100", "distinct_2_at_100", "self_bleu"),
+    ),
+    ("Faults", "Share of texts, counted as they are shown.", ("unk", "repeats", "unbalanced", "half", "broken")),
+    (
+        "Copying",
+        (
+            "From the training split. Held-out text shows how much two writers share; its exact copies were removed "
+            "when the corpus was built."
+        ),
+        ("copy_4gram", "copy_8gram", "copy_longest", "copy_longest_of_all", "copy_exact"),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A drawing of the report."""
+
+    title: str
+    note: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything the report shows."""
+
+    rows: Sequence[Measured]
+    goals: Mapping[str, Sequence[Goal]]
+    """By the row's name."""
+    facts: Mapping[str, Any]
+    """Sizes, settings, machine, seconds."""
+    plots: Sequence[Plot] = ()
+    curves: Mapping[str, Sequence[CurvePoint]] = field(default_factory=dict)
+    judges: Mapping[str, JudgeQuality] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As report.json has it; figures that are no numbers are null."""
+        return {
+            "rows": [self._row(row) for row in self.rows],
+            "judges": {name: asdict(quality) for name, quality in self.judges.items()},
+            "temperature": {name: [point.document() for point in curve] for name, curve in self.curves.items()},
+            "facts": dict(self.facts),
+        }
+
+    def _row(self, row: Measured) -> dict[str, Any]:
+        model = row.row.model
+        figures = {
+            metric.name: row.figures[metric.name].document()
+            for metric in METRICS
+            if metric.name in row.figures and not math.isnan(row.figures[metric.name].value)
+        }
+        return {
+            "row": row.row.name,
+            "kind": row.row.kind,
+            "texts_per_seed": row.num_texts,
+            "model": None if model is None else {"uri": model.uri, "sha256": model.sha256, "seconds": model.seconds},
+            **figures,
+            "reverse_ratio": row.reverse_ratio,
+            "goals": [asdict(goal) for goal in self.goals.get(row.row.name, ())],
+        }
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write both files, each whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    write_json(folder / REPORT_JSON, report.document())
+    with atomic_path(folder / REPORT_HTML) as partial:
+        partial.write_text(render(report), encoding="utf-8")
+
+
+def render(report: Report) -> str:
+    """The page. Whatever a model writes is text in it, never markup."""
+    environment = Environment(
+        loader=PackageLoader("training.evaluation", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    by_name = {metric.name: metric for metric in METRICS}
+    return environment.get_template(f"{REPORT_HTML}.j2").render(
+        facts=report.facts,
+        metrics=METRICS,
+        rows=[_shown_row(row, report.goals.get(row.row.name, ())) for row in report.rows],
+        tables=[
+            {"title": title, "note": note, "metrics": _present(names, by_name, report.rows)}
+            for title, note, names in _TABLES
+        ],
+        # Drawn by us, from numbers and names that the drawing escapes itself.
+        plots=[{"title": plot.title, "note": plot.note, "svg": Markup(plot.svg)} for plot in report.plots],  # noqa: S704
+        judges=[{"name": name, **asdict(quality)} for name, quality in report.judges.items()],
+    )
+
+
+def _present(names: Sequence[str], by_name: Mapping[str, Metric], rows: Sequence[Measured]) -> list[Metric]:
+    return [by_name[name] for name in names if any(name in row.figures for row in rows)]
+
+
+def _shown_row(row: Measured, goals: Sequence[Goal]) -> dict[str, Any]:
+    first = row.row.sets[0]
+    genres = first.genres or [[]] * len(first)
+    shown = [] if row.row.kind is RowKind.REAL else list(zip(first.texts, genres, strict=True))[:_SHOWN]
+    return {
+        "name": row.row.name,
+        "kind": row.row.kind.value,
+        "num_texts": row.num_texts,
+        "figures": row.figures,
+        "goals": goals,
+        "samples": [{"text": text, "genres": asked} for text, asked in shown],
+    }

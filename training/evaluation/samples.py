@@ -1,0 +1,281 @@
+"""The texts of a report's rows: real text, files of samples, and what models write when asked for the same genres."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+import handlers
+from handlers.contract import MAX_SAMPLES, CommentaryRequest
+from handlers.engine import Engine, Row
+from handlers.ranking import best_candidates
+from handlers.sampler import derive_seed
+from training.corpus import Corpus
+from training.errors import CorpusError
+from training.evaluation.models import LoadedModel
+from training.files import read_json, write_json
+from training.presets import fingerprint
+from training.progress import Progress, silent
+
+_PART: Final = 512
+"""Rows decoded between two looks at the clock."""
+_GENRES: Final = re.compile(r"\[.*\]")
+_SEEDS_APART: Final = 1 << 32
+_MIN_TEXTS: Final = 10
+
+
+class RowKind(StrEnum):
+    """What a row of the report shows."""
+
+    REAL = "real"
+    BASELINE = "baseline"
+    MODEL = "model"
+    BEST_OF = "best_of"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSet:
+    """The texts of one seed."""
+
+    texts: list[str]
+    genres: list[list[str]] | None
+    """What each was asked for, or is of; None where that is not known."""
+    keys: list[str]
+    """The post of each real sentence; samples are on their own."""
+    tokens: int = 0
+    """Tokens drawn for all of them, those of candidates that were not kept included."""
+    seconds: float = 0.0
+    """What that took."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRow:
+    """A row of the report before it is measured: one set of texts per seed."""
+
+    name: str
+    kind: RowKind
+    sets: list[SampleSet]
+    model: LoadedModel | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodePlan:
+    """How samples are drawn."""
+
+    samples: int = 5000
+    """Per seed."""
+    seeds: int = 3
+    best_of: int = 4
+    """Candidates per sample of the second row of each model; 1 leaves that row out."""
+    temperature: float = CommentaryRequest(genres=()).temperature
+    top_p: float = CommentaryRequest(genres=()).top_p
+
+
+def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
+    """Sentences of a split in random order, for each seed; all of them where there are fewer than wanted.
+
+    Raises:
+        CorpusError: the split is too small to compare anything with.
+    """
+    part = corpus.part(split)
+    if len(part) < _MIN_TEXTS:
+        raise CorpusError(f"the {split} split has {len(part)} sentences: too few to compare with; give more posts")
+    sets = []
+    for seed in range(plan.seeds):
+        chosen = np.random.default_rng((seed, 1)).permutation(len(part))[: plan.samples].tolist()
+        sets.append(
+            SampleSet(
+                texts=[part.texts[number] for number in chosen],
+                genres=[list(part.genres[number]) for number in chosen],
+                keys=[part.post_ids[number] for number in chosen],
+            )
+        )
+    return sets
+
+
+def read_baseline(name: str, path: Path, corpus: Corpus) -> TextRow:
+    """Samples from a file, one a line; a line that is a list of strings gives the genres of the next.
+
+    Raises:
+        CorpusError: the file cannot be read or holds too few samples.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as cause:
+        raise CorpusError(f"{path} cannot be read: {cause}") from cause
+    texts: list[str] = []
+    genres: list[list[str]] = []
+    asked: list[str] = []
+    for line in filter(None, lines):
+        listed = _listed(line)
+        if listed is not None:
+            asked = listed
+            continue
+        texts.append(line)
+        genres.append(list(corpus.genre_table.resolve(asked)[0]))
+        asked = []
+    if len(texts) < _MIN_TEXTS:
+        raise CorpusError(f"{path} holds {len(texts)} samples; a row needs at least {_MIN_TEXTS}, one a line")
+    known = genres if any(genres) else None
+    one = SampleSet(texts=texts, genres=known, keys=[f"{name} {number}" for number in range(len(texts))])
+    return TextRow(name=name, kind=RowKind.BASELINE, sets=[one])
+
+
+def decode_rows(
+    model: LoadedModel, asked: Sequence[SampleSet], plan: DecodePlan, *, cache: Path | None, progress: Progress
+) -> list[TextRow]:
+    """What a model writes for the genres of some real sentences: its first candidates, and the best of several.
+
+    The first candidate of each sample is the sample without a choice, so one decode makes both rows. The choice is the
+    one that the worker makes (`handlers.ranking`).
+
+    Args:
+        model: the model.
+        asked: whose genres to ask for; a set per seed.
+        plan: how.
+        cache: folder that keeps what was decoded, named by everything that it depends on.
+        progress: told how many candidates are decoded.
+    """
+    plain: list[SampleSet] = []
+    best: list[SampleSet] = []
+    engine = Engine(model.bundle)
+    total = plan.samples * plan.best_of * len(asked)
+    for seed, each in enumerate(asked):
+        # A split smaller than the number of samples is asked for again from its start.
+        genres = [(each.genres or [[]])[number % len(each)] for number in range(plan.samples)]
+        path = None if cache is None else cache / f"samples-{_key(model, genres, plan, seed)}.json"
+        if path is not None and path.is_file():
+            first, chosen = (SampleSet(**document) for document in read_json(path))
+        else:
+            first, chosen = _decode(
+                engine, model, genres, plan, seed=seed, progress=_from(progress, seed, len(asked), total)
+            )
+            if path is not None:
+                write_json(path, [asdict(first), asdict(chosen)])
+        plain.append(first)
+        best.append(chosen)
+    progress(total, total, model.name)
+    rows = [TextRow(name=model.name, kind=RowKind.MODEL, sets=plain, model=model)]
+    if plan.best_of > 1:
+        name = f"{model.name}, best of {plan.best_of}"
+        rows.append(TextRow(name=name, kind=RowKind.BEST_OF, sets=best, model=model))
+    return rows
+
+
+def _decode(
+    engine: Engine,
+    model: LoadedModel,
+    genres: Sequence[Sequence[str]],
+    plan: DecodePlan,
+    *,
+    seed: int,
+    progress: Progress,
+) -> tuple[SampleSet, SampleSet]:
+    """The first candidates, and the best of all of them."""
+    bundle, size = model.bundle, plan.best_of
+    used = [list(bundle.genres.resolve(each)[0]) for each in genres]
+    rows = [
+        Row(
+            genres=tuple(bundle.genres.indices(labels)),
+            seed=derive_seed(seed * _SEEDS_APART + number, candidate * MAX_SAMPLES),
+            temperature=plan.temperature,
+            top_p=plan.top_p,
+            topic=bundle.topics.desired,
+        )
+        for number, labels in enumerate(used)
+        for candidate in range(size)
+    ]
+    step = max(1, _PART // size) * size
+    texts: list[str] = []
+    counts: list[int] = []
+    chosen: list[int] = []
+    started = time.perf_counter()
+    for start in range(0, len(rows), step):
+        decoded = engine.decode(rows[start : start + step])
+        written = [bundle.vocabulary.decode(each.ids) for each in decoded]
+        texts += written
+        counts += [each.token_count for each in decoded]
+        if size > 1:
+            desired = bundle.topics.shares(written)[:, bundle.topics.desired].tolist()
+            chosen += [start + index for index in best_candidates(decoded, desired, size)]
+        progress(start + len(decoded), len(rows), model.name)
+    seconds = time.perf_counter() - started
+    first = list(range(0, len(rows), size))
+    # All candidates took their share of the time, the first ones one part in `size` of it.
+    plain = _set(texts, used, first, tokens=sum(counts[index] for index in first), seconds=seconds / size)
+    return plain, _set(texts, used, chosen or first, tokens=sum(counts), seconds=seconds)
+
+
+def _set(
+    texts: Sequence[str], genres: list[list[str]], chosen: Sequence[int], *, tokens: int, seconds: float
+) -> SampleSet:
+    return SampleSet(
+        texts=[texts[index] for index in chosen],
+        genres=genres,
+        keys=[f"sample {index}" for index in chosen],
+        tokens=tokens,
+        seconds=seconds,
+    )
+
+
+def temperature_rows(
+    model: LoadedModel,
+    asked: SampleSet,
+    plan: DecodePlan,
+    temperatures: Sequence[float],
+    *,
+    cache: Path | None,
+    progress: Progress,
+) -> list[tuple[float, TextRow]]:
+    """A model at several temperatures, its candidates as they come."""
+    rows = []
+    for number, temperature in enumerate(temperatures):
+        progress(number, len(temperatures), f"{model.name} at temperature {temperature:g}")
+        at = replace(plan, temperature=temperature, best_of=1, seeds=1)
+        rows.append((temperature, decode_rows(model, [asked], at, cache=cache, progress=silent)[0]))
+    progress(1, 1, model.name)
+    return rows
+
+
+def _listed(line: str) -> list[str] | None:
+    """A line that is a list of strings, as Python or JSON writes it."""
+    if not _GENRES.fullmatch(line):
+        return None
+    try:
+        value = ast.literal_eval(line)
+    except (ValueError, SyntaxError):
+        return None
+    return value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
+
+
+def _key(model: LoadedModel, genres: Sequence[Sequence[str]], plan: DecodePlan, seed: int) -> str:
+    asked = hashlib.sha256(json.dumps(genres).encode()).hexdigest()
+    return fingerprint(model.sha256, _code(), asked, plan.best_of, plan.temperature, plan.top_p, seed)
+
+
+def _code() -> str:
+    """Hash of the code that decodes: its samples are its own."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(handlers.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _from(progress: Progress, number: int, sets: int, whole: int) -> Progress:
+    def tell(done: float, total: float, note: str) -> None:
+        progress(whole / sets * (number + done / total), whole, note)
+
+    return tell

@@ -1,0 +1,231 @@
+"""Everything a row is measured with: fitted once on a corpus, applied to each row alike.
+
+Three parts of the corpus play three roles. The train split teaches the language model, the genre classifier and the
+judges, and is where copies are looked for. The test split is the row of real text, and what reverse perplexity is
+measured on. The valid split is the real text that every row, the test split's too, is told apart from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from handlers.topics import TopicModel
+from training.corpus import Corpus
+from training.evaluation.copying import SIZES, Copies, find_copies
+from training.evaluation.diversity import distinct, distinct_small, self_bleu
+from training.evaluation.genre_classifier import GenreClassifier
+from training.evaluation.intervals import Figure, Resampler
+from training.evaluation.judges import Judges, LdaJudge
+from training.evaluation.language_model import TrigramModel, WordVocabulary
+from training.evaluation.samples import RowKind, SampleSet, TextRow
+from training.evaluation.surface import check
+from training.evaluation.two_sample import tell_apart
+from training.evaluation.words import Encoded, FloatArray, WordTable, words_and_signs
+
+_REVERSE_TESTED: Final = 5000
+"""Held-out sentences that reverse perplexity is measured on, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A row with its figures."""
+
+    row: TextRow
+    figures: Mapping[str, Figure]
+    reverse_ratio: float
+    """Reverse perplexity over that of as many training sentences."""
+    num_texts: int
+    """Per seed."""
+
+
+@dataclass(slots=True)
+class Yardstick:
+    """See the module; `seconds` says how long each metric has taken."""
+
+    corpus: Corpus
+    judges: Judges
+    reward: TopicModel | None
+    """The LDA that rewards the models; rows of another model bring their own."""
+    reference: Sequence[SampleSet]
+    """Real text to tell rows apart from, a set per seed."""
+    resampler: Resampler = field(default_factory=Resampler)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _table: WordTable = field(default_factory=WordTable)
+    _signs: WordTable = field(default_factory=lambda: WordTable(split=words_and_signs))
+    _reverse_of_real: dict[int, float] = field(default_factory=dict)
+    _train: Encoded = field(init=False)
+    _vocabulary: WordVocabulary = field(init=False)
+    _forward: TrigramModel = field(init=False)
+    _tested: Encoded = field(init=False)
+    _genres: GenreClassifier = field(init=False)
+
+    def __post_init__(self) -> None:
+        train, test = self.corpus.part("train"), self.corpus.part("test")
+        with self._timed("fit: language model"):
+            self._train = self._table.encode(train.texts)
+            self._vocabulary = WordVocabulary.of(self._train)
+            self._forward = TrigramModel(self._vocabulary, self._train)
+            self._tested = self._table.encode(test.texts[:_REVERSE_TESTED])
+        with self._timed("fit: genre classifier"):
+            self._genres = GenreClassifier.fit(train)
+
+    def measure(self, row: TextRow) -> Measured:
+        """All figures of a row; its sets are one per seed, each of which must not be empty."""
+        encoded = [self._table.encode(each.texts) for each in row.sets]
+        figures: dict[str, Figure] = {}
+        with self._timed("forward perplexity"):
+            figures |= self._forward_figures(encoded)
+        with self._timed("reverse perplexity"):
+            figures["reverse_ppl"] = self._reverse(row, encoded)
+        with self._timed("two-sample AUC"):
+            figures |= self._two_sample(row, encoded)
+        with self._timed("distinct-n"):
+            for size in (1, 2):
+                figures[f"distinct_{size}"] = distinct(encoded, size)
+                figures[f"distinct_{size}_at_100"] = distinct_small(encoded, size, self.resampler)
+        with self._timed("self-BLEU"):
+            figures["self_bleu"] = self_bleu([each.texts for each in row.sets], self.resampler)
+        with self._timed("genre accuracy"):
+            figures |= self._genre_accuracy(row)
+        with self._timed("desired share"):
+            figures |= self._desired(row)
+        with self._timed("surface"):
+            figures |= self._surface(row, encoded)
+        with self._timed("copying"):
+            figures |= self._copying(encoded)
+        return Measured(
+            row=row,
+            figures=figures,
+            reverse_ratio=figures["reverse_ppl"].value / self._reverse_real(min(map(len, row.sets))),
+            num_texts=min(map(len, row.sets)),
+        )
+
+    def quick_figures(self, row: TextRow) -> dict[str, Figure]:
+        """What the curve over temperatures shows."""
+        encoded = [self._table.encode(each.texts) for each in row.sets]
+        return {
+            **self._forward_figures(encoded),
+            "reverse_ppl": self._reverse(row, encoded),
+            "two_sample_auc": self._area(row, encoded, self._table),
+            "distinct_2": distinct(encoded, 2),
+        }
+
+    def _forward_figures(self, encoded: Sequence[Encoded]) -> dict[str, Figure]:
+        scores = [self._forward.score(each) for each in encoded]
+        counts = [score.count_N.astype(np.float64) for score in scores]
+        words = [np.maximum(count - 1, 0) for count in counts]
+        unseen = [score.unknown_N.astype(np.float64) for score in scores]
+        return {
+            "forward_ppl": self.resampler.ratio([-score.log_prob_N for score in scores], counts, np.exp),
+            "unseen_words": self.resampler.ratio(unseen, words),
+        }
+
+    def _reverse(self, row: TextRow, encoded: Sequence[Encoded]) -> Figure:
+        if row.kind is RowKind.REAL:
+            # Not the text that it is tested on: as many training sentences, other ones for each seed.
+            encoded = [self._some_of_train(len(each), seed) for seed, each in enumerate(row.sets)]
+        scores = [TrigramModel(self._vocabulary, each).score(self._tested) for each in encoded]
+        return self.resampler.ratio(
+            [-score.log_prob_N for score in scores], [score.count_N.astype(np.float64) for score in scores], np.exp
+        )
+
+    def _reverse_real(self, size: int) -> float:
+        """Reverse perplexity of that many training sentences."""
+        if size not in self._reverse_of_real:
+            model = TrigramModel(self._vocabulary, self._some_of_train(size, 0))
+            self._reverse_of_real[size] = model.score(self._tested).perplexity
+        return self._reverse_of_real[size]
+
+    def _some_of_train(self, size: int, seed: int) -> Encoded:
+        chosen = np.random.default_rng((seed, 2)).permutation(len(self._train.lengths_N))[:size]
+        return self._train.take(chosen)
+
+    def _two_sample(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
+        signs = [self._signs.encode(each.texts) for each in row.sets]
+        return {
+            "two_sample_auc": self._area(row, encoded, self._table),
+            "two_sample_auc_signs": self._area(row, signs, self._signs),
+        }
+
+    def _area(self, row: TextRow, encoded: Sequence[Encoded], table: WordTable) -> Figure:
+        scores = []
+        for number, (each, texts) in enumerate(zip(row.sets, encoded, strict=True)):
+            real = self.reference[number % len(self.reference)]
+            size = min(len(each), len(real))
+            scores.append(
+                tell_apart(
+                    texts.take(np.arange(size)),
+                    table.encode(real.texts[:size]),
+                    sample_keys=each.keys[:size],
+                    real_keys=real.keys[:size],
+                )
+            )
+        return self.resampler.auc(scores)
+
+    def _genre_accuracy(self, row: TextRow) -> dict[str, Figure]:
+        found = [self._genres.hits(each.texts, each.genres) for each in row.sets if each.genres is not None]
+        hits, counted = [hit for hit, _ in found], [count.astype(np.float64) for _, count in found]
+        return {"genre_accuracy": self.resampler.ratio(hits, counted)}
+
+    def _desired(self, row: TextRow) -> dict[str, Figure]:
+        figures = {}
+        reward = row.model.bundle.topics if row.model is not None else self.reward
+        judges = {f"desired_share_{judge.name}": judge for judge in self.judges.all()}
+        if reward is not None:
+            judges = {"desired_share": LdaJudge(reward, "reward"), **judges}
+        for name, judge in judges.items():
+            figures[name] = self.resampler.ratio([judge.shares(each.texts) for each in row.sets])
+        return figures
+
+    def _surface(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
+        checks = [check(each.texts) for each in row.sets]
+        figures = {name: self.resampler.ratio([each[name] for each in checks]) for name in checks[0]}
+        figures["length"] = self.resampler.ratio([each.lengths_N.astype(np.float64) for each in encoded])
+        if any(each.tokens for each in row.sets):
+            for name, amounts in (
+                ("tokens_per_sample", [each.tokens / len(each) for each in row.sets]),
+                ("ms_per_sample", [1000 * each.seconds / len(each) for each in row.sets]),
+            ):
+                figures[name] = _spread(amounts)
+        return figures
+
+    def _copying(self, encoded: Sequence[Encoded]) -> dict[str, Figure]:
+        every = Encoded(
+            flat_L=np.concatenate([each.flat_L for each in encoded]),
+            lengths_N=np.concatenate([each.lengths_N for each in encoded]),
+        )
+        copies = find_copies(self._train, every)
+        ends = np.cumsum([len(each.lengths_N) for each in encoded]).tolist()
+        parts = [copies.part(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        return {
+            "copy_exact": self.resampler.ratio([part.exact.astype(np.float64) for part in parts]),
+            "copy_longest": self.resampler.ratio([part.longest.astype(np.float64) for part in parts]),
+            "copy_longest_of_all": _spread([float(part.longest.max(initial=0)) for part in parts]),
+            **{f"copy_{size}gram": self._copied(parts, size) for size in SIZES},
+        }
+
+    def _copied(self, parts: Sequence[Copies], size: int) -> Figure:
+        def floats(counts: Sequence[np.ndarray]) -> list[FloatArray]:
+            return [each.astype(np.float64) for each in counts]
+
+        return self.resampler.ratio(
+            floats([part.copied[size] for part in parts]), floats([part.total[size] for part in parts])
+        )
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - started
+
+
+def _spread(values: Sequence[float]) -> Figure:
+    """A figure of a whole set, whose interval is the span of the seeds."""
+    return Figure(value=float(np.mean(values)), low=min(values), high=max(values), per_seed=tuple(values))
