@@ -35,6 +35,18 @@ class Batch:
         """Real tokens, end marks included."""
         return int(self.lengths_B.sum())
 
+    def rows(self, share: slice) -> Batch:
+        """Some neighbouring rows, without the padding that only the others need."""
+        lengths_B = self.lengths_B[share]
+        ends_B = torch.cat((self.offsets_B[1:], self.offsets_B.new_tensor([len(self.genres_G)])))
+        first, last = int(self.offsets_B[share][0]), int(ends_B[share][-1])
+        return Batch(
+            tokens_TB=self.tokens_TB[: int(lengths_B.max()), share].contiguous(),
+            lengths_B=lengths_B,
+            genres_G=self.genres_G[first:last],
+            offsets_B=self.offsets_B[share] - first,
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The batch on another device."""
         return Batch(

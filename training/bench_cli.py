@@ -17,12 +17,19 @@ PrecisionOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, as in cvae.batch_size=256; may be repeated.")
 ]
+DeviceOption = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="fp32, bf16 (the output layer's products), or auto: bf16 on a GPU that has it.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, as in cvae.batch_size=256; may be repeated.")
+]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Few samples: to see that it runs, not to believe it.")]
 
 
 @app_bench.callback()
 def _bench() -> None:
-    """Keep `bench` a group while it has one command."""
+    """Keep `bench` a group, whatever the number of its commands."""
 
 
 @app_bench.command("corpus")
@@ -134,3 +141,106 @@ def counts(text: str) -> tuple[int, ...]:
         return tuple(int(each) for each in text.split(","))
     except ValueError as cause:
         raise SettingError(f"--best-of takes numbers of candidates, as in 4,16; got {text!r}") from cause
+
+
+@app_bench.command("train")
+def train_speed(
+    corpus: Annotated[
+        Path | None, typer.Argument(help="Folder of a corpus; invented posts, made at once, without it.")
+    ] = None,
+    *,
+    preset: Annotated[str, typer.Option(help="Named set of settings, whose sizes are measured.")] = "reference",
+    settings: SetOption = None,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "auto",
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Measure how fast the CVAE trains: tokens/s, the share of this machine's matrix products, the original's way.
+
+    Steps of the real training loop, as long of square matrix products, and sentences trained the original's way (one
+    at a time, one token at a time), in turns; medians of the turns.
+
+        deephypebot bench train workspace/corpora/posts
+
+        OMP_NUM_THREADS=1 deephypebot bench train --quick
+    """
+    from rich.console import Console
+
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.options import usable_device, use_bf16
+    from training.presets import preset as find_preset
+    from training.train_bench import TrainBenchPlan, bench_sentences, measure_training, speed_table
+
+    console = Console()
+    chosen = find_preset(preset).with_overrides(settings or []).cvae
+    device = usable_device(device)
+    bf16 = use_bf16(precision, device)
+    with console.status("reading sentences"):
+        config, sentences = bench_sentences(corpus, chosen, quick=quick)
+    plan = TrainBenchPlan(rounds=3, steps=2, sentences=2) if quick else TrainBenchPlan()
+    with stage_bars(console) as bars:
+        speed = measure_training(
+            config, chosen, sentences, plan, device=device, bf16=bf16, progress=bars.watch("rounds")
+        )
+    console.print(speed_table(speed))
+    finish("train", {**speed.figures(), "vocabulary": config.vocabulary_size, "preset": preset}, json_path)
+
+
+@app_bench.command("ptb")
+def ptb(
+    folder: Annotated[Path, typer.Argument(help="Folder of Penn Treebank: ptb.train.txt (or .gz), valid, test.")],
+    *,
+    settings: SetOption = None,
+    budget: Annotated[str | None, typer.Option(help="Time for the training, as in 90m; no limit by default.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples per sentence.")] = 500,
+    trained: Annotated[
+        Path | None, typer.Option("--from", help="Score this checkpoint or file of weights; do not train.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 7,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "auto",
+    workspace: Annotated[
+        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Its folder ptb keeps checkpoint and figures so far.")
+    ] = Path("workspace"),
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Train and score on Penn Treebank as the published tables do, and print our row below theirs.
+
+    Interrupted while it trains or scores, the same command goes on.
+
+        deephypebot bench ptb data/ptb --budget 2h
+
+        deephypebot bench ptb data/ptb --from workspace/ptb/checkpoint.pt
+    """
+    from rich.console import Console
+
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.options import seconds, usable_device, use_bf16
+    from training.presets import preset as find_preset
+    from training.ptb import load_treebank
+    from training.ptb_bench import PtbPlan, bench_ptb, ptb_table, quick_treebank
+
+    console = Console()
+    device = usable_device(device)
+    plan = PtbPlan(
+        folder=workspace / "ptb",
+        settings=find_preset("ptb").with_overrides(settings or []).cvae,
+        seed=seed,
+        num_samples=samples,
+        budget_s=seconds(budget) if budget else None,
+        trained=trained,
+        device=device,
+        bf16=use_bf16(precision, device),
+    )
+    with console.status("reading the Treebank"):
+        treebank = load_treebank(folder)
+    if quick:
+        treebank, plan = quick_treebank(treebank), plan.quick()
+    with stage_bars(console) as bars:
+        figures = bench_ptb(treebank, plan, bars.watch)
+    console.print(ptb_table(figures))
+    finish("ptb", figures, json_path)

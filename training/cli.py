@@ -27,17 +27,21 @@ def train(
         bool, typer.Option(help="Make the new versions champions at once; otherwise only a model's first one is.")
     ] = False,
     device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16 (the output layer's products), or auto: bf16 on a GPU that has it.")
+    ] = "auto",
     workspace: Annotated[
         Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for stages, database and artifacts.")
     ] = Path("workspace"),
     model_store: Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder for archives.")] = Path(
         "model_store"
     ),
+    tracking: Annotated[
+        str, typer.Option(help="mlflow, or none: for a host where MLflow is not installed.")
+    ] = "mlflow",
     tracking_uri: Annotated[
         str | None,
-        typer.Option(
-            help="MLflow's address; `none` trains without MLflow. Default: MLFLOW_TRACKING_URI, else the workspace."
-        ),
+        typer.Option(help="MLflow's address. Default: MLFLOW_TRACKING_URI, else a database in the workspace."),
     ] = None,
 ) -> None:
     """Train topics, CVAE and LC-GAN on a corpus; register both models in MLflow and pack their archives.
@@ -48,31 +52,44 @@ def train(
         deephypebot train workspace/corpus --preset demo
 
         deephypebot train workspace/corpus --preset demo --set lcgan.distance_weight=0.3
+
+    Several processes share the CVAE's batches, one a GPU or a few on the processor:
+
+        torchrun --nproc-per-node 2 -m deephypebot train workspace/corpus --device cuda
     """
     from rich.console import Console
 
+    from training.assistant import assist
     from training.console import stage_bars, stages_table, versions_table
     from training.corpus import load_corpus
-    from training.options import default_tracking_uri, make_tracker, seconds, usable_device
+    from training.options import make_tracker, seconds, tracking_address, usable_device, use_bf16
+    from training.parallel import joined
     from training.pipeline import Training, TrainPlan
     from training.presets import preset as find_preset
 
     seed_setting = "" if seed is None else f"seed={seed}"
     # `mlflow run` passes an empty text for a parameter that was not given.
     chosen = find_preset(preset).with_overrides([each for each in (*(settings or []), seed_setting) if each])
-    console = Console()
-    plan = TrainPlan(
-        workspace=workspace,
-        model_store=model_store,
-        budget_s=seconds(budget) if budget else None,
-        device=usable_device(device),
-        champion=champion,
-        resume=resume,
-    )
-    with console.status("reading the corpus, opening MLflow"):
-        loaded = load_corpus(corpus)
-        tracker = make_tracker(tracking_uri or default_tracking_uri(workspace), workspace)
-    with stage_bars(console) as bars:
-        report = Training(corpus=loaded, settings=chosen, plan=plan, tracker=tracker, watch=bars.watch).run()
+    address = tracking_address(tracking, tracking_uri, workspace)
+    with joined(device) as (peers, own_device):
+        console = Console(quiet=not peers.leads)
+        plan = TrainPlan(
+            workspace=workspace,
+            model_store=model_store,
+            budget_s=seconds(budget) if budget else None,
+            device=usable_device(own_device),
+            bf16=use_bf16(precision, own_device),
+            peers=peers,
+            champion=champion,
+            resume=resume,
+        )
+        with console.status("reading the corpus, opening MLflow"):
+            loaded = load_corpus(corpus)
+            if not peers.leads:
+                assist(loaded, chosen, plan)
+                return
+            tracker = make_tracker(address, workspace)
+        with stage_bars(console) as bars:
+            report = Training(corpus=loaded, settings=chosen, plan=plan, tracker=tracker, watch=bars.watch).run()
     console.print(stages_table(report.stages))
     console.print(versions_table(report))

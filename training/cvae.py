@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from handlers.decoder import Decoder, DecoderConfig
-from handlers.vocabulary import BOS_ID, PAD_ID, UNK_ID
+from handlers.vocabulary import BOS_ID, PAD_ID
 from training.batches import Batch
-from training.output_loss import VocabularySampler, linear_cross_entropy
+from training.noise import StepNoise
+from training.output_loss import VocabularySample, linear_cross_entropy, target_log_probs
+from training.parallel import ALONE, Peers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +26,10 @@ class Posterior:
     mu: Tensor
     log_variance: Tensor
 
-    def sample(self) -> Tensor:
+    def sample(self, noise_BZ: Tensor | None = None) -> Tensor:
         """One z per row, differentiable in mu and log_variance (Kingma and Welling 2014)."""
-        return self.mu + torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mu)
+        noise_BZ = torch.randn_like(self.mu) if noise_BZ is None else noise_BZ
+        return self.mu + torch.exp(0.5 * self.log_variance) * noise_BZ
 
     def kl_BZ(self) -> Tensor:  # noqa: N802 - the shape suffix of the module's legend
         """KL(q(z | x) || N(0, I)) in nats, per row and dimension."""
@@ -37,27 +40,28 @@ class Cvae(nn.Module):
     """Encoder and decoder share the token embedding; only the decoder sees the genres."""
 
     def __init__(
-        self, config: DecoderConfig, *, encoder_size: int = 0, dropout: float = 0.0, mu_scale: float = 0.0
+        self, config: DecoderConfig, *, encoder_size: int = 0, mu_scale: float = 0.0, peers: Peers = ALONE
     ) -> None:
         """Make the modules.
 
         Args:
             config: sizes.
             encoder_size: hidden size of the encoder; 0 for the decoder's.
-            dropout: of the decoder's embeddings and outputs, in training.
             mu_scale: if positive, the posterior means are batch-normalised to this standard deviation in every
                 dimension, which keeps KL above Z mu_scale^2 / 2 nats and every dimension in use (Zhu 2020,
                 arXiv 2004.12585, with its gamma fixed).
+            peers: the processes that share a batch's rows in training.
         """
         super().__init__()
         self._mu_scale = mu_scale
-        self.mu_norm = nn.BatchNorm1d(config.z_size, affine=False)
+        self._peers = peers
+        # torch's eps of 1e-5 is above the means' whole variance at the start, and would leave them next to nothing.
+        self.mu_norm = nn.BatchNorm1d(config.z_size, affine=False, eps=1e-10)
         self.mu_shift = nn.Parameter(torch.zeros(config.z_size))
         self.decoder = Decoder(config)
         encoder_size = encoder_size or config.hidden_size
         self.encoder_lstm = nn.LSTM(config.embedding_size, encoder_size)
         self.posterior_head = nn.Linear(encoder_size, 2 * config.z_size)
-        self.dropout = nn.Dropout(dropout)
 
     def encode(self, batch: Batch) -> Posterior:
         """q(z | x) of each sentence."""
@@ -69,31 +73,56 @@ class Cvae(nn.Module):
         last_BH = hidden_TBH[batch.lengths_B - 1, rows]
         mu_BZ, log_variance_BZ = self.posterior_head(last_BH).chunk(2, dim=1)
         if self._mu_scale > 0:
-            mu_BZ = self._mu_scale * self.mu_norm(mu_BZ) + self.mu_shift
+            mu_BZ = self._mu_scale * self._normalised(mu_BZ) + self.mu_shift
         return Posterior(mu=mu_BZ, log_variance=log_variance_BZ.clamp(-10, 10))
 
+    def _normalised(self, mu_BZ: Tensor) -> Tensor:
+        """Batch normalisation whose batch is that of all processes together."""
+        norm = self.mu_norm
+        if not self.training or self._peers.size == 1:
+            normalised: Tensor = norm(mu_BZ)
+            return normalised
+        count = float(self._peers.sum(mu_BZ.new_tensor(len(mu_BZ))))
+        mean_Z = self._peers.sum(mu_BZ.sum(dim=0)) / count
+        variance_Z = self._peers.sum(((mu_BZ - mean_Z) ** 2).sum(dim=0)) / count
+        assert norm.running_mean is not None  # noqa: S101 - for the type checker: the layer tracks them
+        assert norm.running_var is not None  # noqa: S101 - likewise
+        assert norm.num_batches_tracked is not None  # noqa: S101 - likewise
+        with torch.no_grad():
+            norm.num_batches_tracked += 1
+            norm.running_mean.lerp_(mean_Z, norm.momentum or 0.0)
+            norm.running_var.lerp_(variance_Z * count / (count - 1), norm.momentum or 0.0)
+        return (mu_BZ - mean_Z) * torch.rsqrt(variance_Z + norm.eps)
+
     def reconstruction(
-        self, batch: Batch, z_BZ: Tensor, *, word_dropout: float = 0.0, sampler: VocabularySampler | None = None
+        self,
+        batch: Batch,
+        z_BZ: Tensor,
+        *,
+        noise: StepNoise | None = None,
+        part: VocabularySample | None = None,
+        bf16: bool = False,
     ) -> Tensor:
         """-log p(x | z, a) in nats, summed over the batch's tokens: what a training step descends.
 
         Args:
             batch: the sentences.
             z_BZ: a thought vector per row.
-            word_dropout: share of the decoder's inputs that are replaced by the unknown mark.
-            sampler: estimates the softmax's normaliser on a part of the vocabulary; exact without it.
+            noise: hides words and drops values; nothing is disturbed without it.
+            part: of the vocabulary, to estimate the softmax's normaliser on; exact without it.
+            bf16: make the products of the output layer, most of a step's, in bfloat16. The LSTMs stay in single
+                precision (TF32 on a GPU): in bfloat16 torch runs them with cuDNN 9.13 or later alone.
         """
-        projected_PE, targets_P, _ = self._projected(batch, z_BZ, word_dropout)
+        projected_PE, targets_P, _ = self._projected(batch, z_BZ, noise)
         weight_VE, bias_V = self.decoder.token_embedding.weight, self.decoder.output_bias
-        if sampler is None:
-            return linear_cross_entropy(projected_PE, weight_VE, bias_V, targets_P)
-        part = sampler.draw(targets_P)
-        return linear_cross_entropy(
-            projected_PE, weight_VE[part.tokens_S], bias_V[part.tokens_S] + part.raise_S, part.targets_P
-        )
+        if part is None:
+            return linear_cross_entropy(projected_PE, weight_VE, bias_V, targets_P, bf16=bf16)
+        weight_SE, bias_S = weight_VE[part.tokens_S], bias_V[part.tokens_S] + part.raise_S
+        return linear_cross_entropy(projected_PE, weight_SE, bias_S, part.positions(targets_P), bf16=bf16)
 
+    @torch.no_grad()
     def token_log_probs(self, batch: Batch, z_BZ: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability in nats of every real token given those before it.
+        """Log-probability in nats of every real token given those before it; without gradients.
 
         Args:
             batch: the sentences.
@@ -102,20 +131,20 @@ class Cvae(nn.Module):
         Returns:
             log-probabilities [P] and the row of each [P].
         """
-        projected_PE, targets_P, rows_P = self._projected(batch, z_BZ, 0.0)
-        logits_PV = self.decoder.logits(projected_PE)
-        return -nn.functional.cross_entropy(logits_PV, targets_P, reduction="none"), rows_P
+        projected_PE, targets_P, rows_P = self._projected(batch, z_BZ, None)
+        weight_VE, bias_V = self.decoder.token_embedding.weight, self.decoder.output_bias
+        return target_log_probs(projected_PE, weight_VE, bias_V, targets_P), rows_P
 
-    def _projected(self, batch: Batch, z_BZ: Tensor, word_dropout: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _projected(self, batch: Batch, z_BZ: Tensor, noise: StepNoise | None) -> tuple[Tensor, Tensor, Tensor]:
         """Decoder outputs before the vocabulary product at real tokens [P, E], the tokens [P] and their rows [P]."""
         targets_TB = batch.tokens_TB
         inputs_TB = torch.cat((torch.full_like(targets_TB[:1], BOS_ID), targets_TB[:-1]))
-        if word_dropout > 0:
-            dropped_TB = torch.rand(inputs_TB.shape, device=inputs_TB.device) < word_dropout
-            inputs_TB = torch.where(dropped_TB & (inputs_TB != BOS_ID), UNK_ID, inputs_TB)
-        genres_BA = self.decoder.embed_genres(batch.genres_G, batch.offsets_B)
-        inputs_TBE = self.dropout(self.decoder.token_embedding(inputs_TB))
-        projected_TBE = self.decoder(inputs_TBE, torch.cat((z_BZ, genres_BA), dim=1))
+        inputs_TBE = self.decoder.token_embedding(inputs_TB if noise is None else noise.hide(inputs_TB))
+        context_BC = torch.cat((z_BZ, self.decoder.embed_genres(batch.genres_G, batch.offsets_B)), dim=1)
+        if noise is None:
+            projected_TBE = self.decoder(inputs_TBE, context_BC)
+        else:
+            projected_TBE = noise.drop(self.decoder(noise.drop(inputs_TBE), context_BC))
         # Only real tokens reach the vocabulary product, the largest of all.
         real_TB = targets_TB != PAD_ID
-        return self.dropout(projected_TBE[real_TB]), targets_TB[real_TB], real_TB.nonzero()[:, 1]
+        return projected_TBE[real_TB], targets_TB[real_TB], real_TB.nonzero()[:, 1]

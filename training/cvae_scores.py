@@ -1,6 +1,6 @@
-"""What a CVAE is worth on held-out sentences: the bound and its parts, and the importance-weighted likelihood.
+"""What a CVAE is worth on held-out sentences: the bound and its parts.
 
-Shapes: B rows, Z thought vector, M mixture components, S importance samples, D sentences.
+Shapes: B rows, Z thought vector, M mixture components, D sentences.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from torch import Tensor
 
 from training.batches import Batch, EncodedSentences
 from training.cvae import Cvae, Posterior
-from training.progress import Progress
 
 MIXTURE_SIZE: Final = 1024
 """Sentences of the mixture that stands for q(z); mutual information cannot come out above its logarithm, 6.9 nats."""
-_ROWS: Final = 256
-"""Rows decoded at once by the importance-weighted likelihood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,7 @@ def score_cvae(model: Cvae, sentences: EncodedSentences, *, batch_size: int, dev
     log_variances: list[Tensor] = []
     for _, batch in _batches(sentences, batch_size, device):
         posterior = model.encode(batch)
-        z_BZ = _draw(posterior, 1, generator).squeeze(0)
+        z_BZ = _draw(posterior, generator)
         log_prob += float(model.token_log_probs(batch, z_BZ)[0].sum())
         kl += float(posterior.kl_BZ().sum())
         means.append(posterior.mu)
@@ -82,72 +79,10 @@ def mutual_information(posterior: Posterior, *, mixture_size: int = MIXTURE_SIZE
     generator = torch.Generator(device="cpu").manual_seed(0)
     chosen_M = torch.randperm(len(posterior.mu), generator=generator)[:mixture_size].to(posterior.mu.device)
     part = Posterior(mu=posterior.mu[chosen_M], log_variance=posterior.log_variance[chosen_M])
-    z_MZ = _draw(part, 1, generator).squeeze(0)
+    z_MZ = _draw(part, generator)
     log_q_MM = _log_normals(z_MZ.double(), part.mu.double(), part.log_variance.double())
     log_mixture_M = torch.logsumexp(log_q_MM, dim=1) - math.log(len(z_MZ))
     return float((log_q_MM.diagonal() - log_mixture_M).mean())
-
-
-@torch.no_grad()
-def importance_weighted_nll(
-    model: Cvae,
-    sentences: EncodedSentences,
-    *,
-    num_samples: int = 500,
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """-log p(x | a) of each sentence in nats, by importance sampling from q(z | x) (Burda 2016, equation 8).
-
-    -(logsumexp_s[log p(x | z_s, a) + log p(z_s) - log q(z_s | x)] - log S), z_s ~ q(z | x): an upper bound on average,
-    and the closer the more samples there are.
-
-    Args:
-        model: what is scored.
-        sentences: on what.
-        num_samples: S.
-        seed: of the z.
-        device: where the model is.
-        progress: told about sentences done.
-
-    Returns:
-        [D], in the order of the sentences.
-    """
-    model.eval()
-    generator = torch.Generator(device="cpu").manual_seed(seed)
-    nll_D = np.zeros(len(sentences))
-    done = 0
-    # A batch is one sentence's or a few sentences' samples: all rows of it are decoded with a z each.
-    for indices, batch in _batches(sentences, max(1, _ROWS // num_samples), device):
-        posterior = model.encode(batch)
-        z_SBZ = _draw(posterior, num_samples, generator)
-        log_weight_SB = _log_normal(z_SBZ, torch.zeros_like(posterior.mu), torch.zeros_like(posterior.log_variance))
-        log_weight_SB -= _log_normal(z_SBZ, posterior.mu, posterior.log_variance)
-        for start in range(0, num_samples, _ROWS):
-            part_SBZ = z_SBZ[start : start + _ROWS]
-            log_weight_SB[start : start + _ROWS] += _log_likelihoods(model, batch, part_SBZ)
-        log_p_B = torch.logsumexp(log_weight_SB.double(), dim=0) - math.log(num_samples)
-        nll_D[indices] = -log_p_B.cpu().numpy()
-        done += len(indices)
-        if progress is not None:
-            progress(done, len(sentences), f"{nll_D.sum() / done:.2f} nats per sentence")
-    return nll_D
-
-
-def _log_likelihoods(model: Cvae, batch: Batch, z_SBZ: Tensor) -> Tensor:
-    """Logarithm of p(x_b | z_sb, a_b) in nats: [S, B]."""
-    samples, rows = z_SBZ.shape[:2]
-    first_S1 = torch.arange(samples, device=batch.offsets_B.device).unsqueeze(1) * len(batch.genres_G)
-    repeated = Batch(
-        tokens_TB=batch.tokens_TB.repeat(1, samples),
-        lengths_B=batch.lengths_B.repeat(samples),
-        genres_G=batch.genres_G.repeat(samples),
-        offsets_B=(first_S1 + batch.offsets_B).flatten(),
-    )
-    log_prob_P, rows_P = model.token_log_probs(repeated, z_SBZ.reshape(samples * rows, -1))
-    total_R = torch.zeros(samples * rows, device=log_prob_P.device).index_add_(0, rows_P, log_prob_P)
-    return total_R.view(samples, rows)
 
 
 def _batches(sentences: EncodedSentences, batch_size: int, device: str) -> Iterator[tuple[np.ndarray, Batch]]:
@@ -157,16 +92,9 @@ def _batches(sentences: EncodedSentences, batch_size: int, device: str) -> Itera
         yield indices, sentences.batch(indices).to(device)
 
 
-def _draw(posterior: Posterior, count: int, generator: torch.Generator) -> Tensor:
-    """[count, B, Z] from q(z | x); the noise is made on the CPU, so that it is the same on every device."""
-    noise_SBZ = torch.randn(count, *posterior.mu.shape, generator=generator).to(posterior.mu.device)
-    return posterior.mu + torch.exp(0.5 * posterior.log_variance) * noise_SBZ
-
-
-def _log_normal(z: Tensor, mu: Tensor, log_variance: Tensor) -> Tensor:
-    """Log-density of a diagonal normal, summed over the last dimension."""
-    terms = math.log(2 * math.pi) + log_variance + (z - mu) ** 2 / log_variance.exp()
-    return -0.5 * terms.sum(dim=-1)
+def _draw(posterior: Posterior, generator: torch.Generator) -> Tensor:
+    """A z per row from q(z | x); the noise is made on the CPU, so that it is the same on every device."""
+    return posterior.sample(torch.randn(posterior.mu.shape, generator=generator).to(posterior.mu.device))
 
 
 def _log_normals(z_MZ: Tensor, mu_MZ: Tensor, log_variance_MZ: Tensor) -> Tensor:

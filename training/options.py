@@ -45,9 +45,43 @@ def usable_device(name: str) -> str:
     return name
 
 
+def use_bf16(precision: str, device: str) -> bool:
+    """Whether to make products in bfloat16.
+
+    Args:
+        precision: `fp32`, `bf16`, or `auto`: on a GPU that has it.
+        device: where.
+
+    Raises:
+        SettingError: the precision is none of these.
+    """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise SettingError(f"--precision is auto, fp32 or bf16; got {precision!r}")
+    if precision != "auto" or not device.startswith("cuda"):
+        return precision == "bf16"
+    import torch  # noqa: PLC0415 - the other options do not need it
+
+    return bool(torch.cuda.is_bf16_supported())
+
+
 def default_tracking_uri(workspace: Path) -> str:
     """MLFLOW_TRACKING_URI, else the workspace's own SQLite database."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
+
+
+def tracking_address(tracking: str, tracking_uri: str | None, workspace: Path) -> str:
+    """Where to track, from `--tracking` and `--tracking-uri`; the word `none` for nowhere.
+
+    Raises:
+        SettingError: the word is another than `mlflow` and `none`, or an address is given for nowhere.
+    """
+    if tracking not in ("mlflow", "none"):
+        raise SettingError(f"--tracking is mlflow or none, got {tracking!r}; --tracking-uri says where MLflow is")
+    if tracking == "none":
+        if tracking_uri not in (None, "", "none"):
+            raise SettingError(f"--tracking none and --tracking-uri {tracking_uri} contradict each other: give one")
+        return "none"
+    return tracking_uri or default_tracking_uri(workspace)
 
 
 def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:

@@ -16,6 +16,9 @@ from torch.autograd.function import once_differentiable
 _CHUNK: Final = 512
 """Rows of logits at once: 512 x 8,000 are 16 MB, which the last-level cache holds; a batch's are ten times that."""
 
+_SAFE: Final = 60.0
+"""Logarithms of sums of exponentials up to this size lose nothing to single precision, whose exp ends at 88."""
+
 
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum of -log softmax(hidden weight^T + bias)[target], with its gradients made while the logits are in the cache.
@@ -52,7 +55,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (*(grad * saved for saved in ctx.saved_tensors), None)
 
 
-def linear_cross_entropy(hidden_PE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_P: Tensor) -> Tensor:
+def linear_cross_entropy(
+    hidden_PE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_P: Tensor, *, bf16: bool = False
+) -> Tensor:
     """Cross-entropy in nats, summed over tokens, of logits = hidden weight^T + bias.
 
     Args:
@@ -60,15 +65,44 @@ def linear_cross_entropy(hidden_PE: Tensor, weight_VE: Tensor, bias_V: Tensor, t
         weight_VE: output matrix.
         bias_V: of the output.
         targets_P: the token that came, each below V.
+        bf16: make the products in bfloat16; softmax and sum stay in single precision.
 
     Returns:
         A scalar; differentiable once in the first three.
     """
-    if hidden_PE.is_cuda:  # there the logits of a batch fit, and one large kernel beats many small ones
-        logits_PV = torch.nn.functional.linear(hidden_PE, weight_VE, bias_V)
+    if bf16 or hidden_PE.is_cuda:  # on a GPU the logits of a batch fit, and one large kernel beats many small ones
+        with torch.autocast(hidden_PE.device.type, torch.bfloat16, enabled=bf16):
+            logits_PV = torch.nn.functional.linear(hidden_PE, weight_VE, bias_V)
         return torch.nn.functional.cross_entropy(logits_PV.float(), targets_P, reduction="sum")
     loss: Tensor = _LinearCrossEntropy.apply(hidden_PE, weight_VE, bias_V, targets_P)  # type: ignore[no-untyped-call]  # torch leaves it
     return loss
+
+
+@torch.no_grad()
+def target_log_probs(hidden_PE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_P: Tensor) -> Tensor:
+    """Logarithms of softmax(hidden weight^T + bias)[target] in nats, [P]; no gradients, as few passes as can be.
+
+    Args:
+        hidden_PE: what the output matrix is applied to.
+        weight_VE: output matrix.
+        bias_V: of the output.
+        targets_P: the token that came, each below V.
+    """
+    log_prob_P = torch.empty_like(hidden_PE[:, 0])
+    weight_EV = weight_VE.T
+    logits_CV = hidden_PE.new_empty(min(_CHUNK, len(hidden_PE)), len(weight_VE))
+    for start in range(0, len(hidden_PE), _CHUNK):
+        hidden_CE = hidden_PE[start : start + _CHUNK]
+        targets_C1 = targets_P[start : start + _CHUNK].unsqueeze(1)
+        part_CV = torch.addmm(bias_V, hidden_CE, weight_EV, out=logits_CV[: len(hidden_CE)])
+        target_C = part_CV.gather(1, targets_C1).squeeze(1)
+        # Logits of a model of words are far from where exp leaves single precision, so the usual subtraction of each
+        # row's largest one, two passes over all of them, is made only if it turns out to be needed.
+        normaliser_C = part_CV.exp_().sum(dim=1).log_()
+        if not bool((normaliser_C.abs() < _SAFE).all()):
+            normaliser_C = torch.logsumexp(torch.addmm(bias_V, hidden_CE, weight_EV, out=part_CV), dim=1)
+        log_prob_P[start : start + _CHUNK] = target_C - normaliser_C
+    return log_prob_P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +113,12 @@ class VocabularySample:
     """Ids, ascending."""
     raise_S: Tensor
     """-log of the probability with which a token came into the sample; 0 for the batch's own targets."""
-    targets_P: Tensor
-    """The targets as positions in `tokens_S`."""
+    position_V: Tensor
+    """Of each token of the vocabulary in `tokens_S`; of no meaning for one that is not there."""
+
+    def positions(self, targets_P: Tensor) -> Tensor:
+        """Where in `tokens_S` some of the targets are."""
+        return self.position_V[targets_P]
 
 
 class VocabularySampler:
@@ -114,4 +152,4 @@ class VocabularySampler:
         raise_V[targets_P] = 0.0
         tokens_S = chosen_V.nonzero().squeeze(1)
         position_V = torch.cumsum(chosen_V, dim=0) - 1
-        return VocabularySample(tokens_S=tokens_S, raise_S=raise_V[tokens_S], targets_P=position_V[targets_P])
+        return VocabularySample(tokens_S=tokens_S, raise_S=raise_V[tokens_S], position_V=position_V)

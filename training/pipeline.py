@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +22,7 @@ from training.corpus import Corpus
 from training.curves import RecordingRun
 from training.cvae import Cvae
 from training.cvae_scores import score_cvae
-from training.cvae_training import train_cvae
+from training.cvae_training import decoder_config, train_cvae
 from training.errors import CorpusError
 from training.export import Parts, make_bundle, save_bundle, unselected_samples
 from training.files import atomic_path, read_json, write_json
@@ -29,6 +30,7 @@ from training.labels import Labeller, genre_rows
 from training.lcgan_training import train_generator
 from training.learned_vocabulary import learn_vocabulary
 from training.measures import measure_samples
+from training.parallel import ALONE, Peers
 from training.plots import plot_coherence, plot_curves, plot_topic_shares
 from training.presets import TrainSettings, fingerprint
 from training.progress import Progress
@@ -37,9 +39,9 @@ from training.stages import Stage
 from training.topic_page import write_topic_page
 from training.topic_predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.topics import FittedTopics, fit_topics
-from training.tracker import Run, Tracker
+from training.tracker import Run, Tracker, TrainedOn
 
-_CVAE_BUDGET: Final = 0.75
+CVAE_BUDGET: Final = 0.75
 """Share of the time budget for the CVAE; the LC-GAN has most of the rest, the topics what they need."""
 _LCGAN_BUDGET: Final = 0.15
 _CVAE_FILE: Final = "cvae.safetensors"
@@ -54,6 +56,10 @@ class TrainPlan:
     model_store: Path
     budget_s: float | None = None
     device: str = "cpu"
+    bf16: bool = False
+    """Make the CVAE's largest products in bfloat16."""
+    peers: Peers = ALONE
+    """The processes that train the CVAE together; see `training.assistant` for what the others do."""
     champion: bool = False
     """Make the new versions champions even where there are some already."""
     resume: bool = True
@@ -157,15 +163,9 @@ class Training:
         train = self.corpus.part("train")
         vocabulary = learn_vocabulary(train.texts, settings)
         parts = Parts(vocabulary=vocabulary, genres=self.corpus.genre_table, topics=topics)
-        config = DecoderConfig(
-            vocabulary_size=len(vocabulary),
-            num_genres=len(parts.genres),
-            embedding_size=settings.embedding_size,
-            hidden_size=settings.hidden_size,
-            z_size=settings.z_size,
-            genre_size=settings.genre_size,
-        )
+        config = decoder_config(settings, vocabulary_size=len(vocabulary), num_genres=len(parts.genres))
         with self._stage_run(stage) as run:
+            self.plan.peers.tell(None if run is None else vocabulary.tokens)
             if run is not None:
                 self._train_cvae(stage, parts, config, run)
         model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale)
@@ -189,8 +189,10 @@ class Training:
             checkpoint=checkpoint,
             run=run,
             progress=self.watch("cvae"),
-            budget_s=self._budget(_CVAE_BUDGET),
+            budget_s=self._budget(CVAE_BUDGET),
             device=self.plan.device,
+            bf16=self.plan.bf16,
+            peers=self.plan.peers,
         )
         model = model.cpu()
         scores = score_cvae(model, valid, batch_size=settings.batch_size)
@@ -297,6 +299,24 @@ class Training:
             self._parent = self._open.enter_context(self.tracker.run(f"train {self.settings.preset}"))
             self._parent.log_params(self.settings.flat())
             self._parent.log_params({"corpus_hash": self.corpus.content_hash, "budget_s": self.plan.budget_s})
+            self._log_corpus(self._parent)
+
+    def _log_corpus(self, run: Run) -> None:
+        """What was learned from, and how it came to be: in the table of datasets, and as files."""
+        funnel = self.corpus.funnel
+        sizes = {name: len(self.corpus.indices(name)) for name in ("train", "valid", "test")}
+        run.log_dataset(
+            TrainedOn(
+                name="corpus",
+                sha256=self.corpus.content_hash,
+                source=", ".join(each.name for each in funnel.inputs) or "unknown",
+                profile={f"{split}_sentences": count for split, count in sizes.items()},
+            )
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "funnel.json"
+            path.write_text(funnel.to_json(), encoding="utf-8")
+            run.log_file(path, "corpus")
 
     def _close_parent(self) -> None:
         if self._parent is not None:

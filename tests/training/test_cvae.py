@@ -10,6 +10,7 @@ from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tests.training.toy_sentences import NUM_TOKENS, toy_config, toy_sentences
 from training.batches import Batch
 from training.cvae import Cvae, Posterior
+from training.noise import StepNoise
 from training.output_loss import VocabularySampler
 
 SENTENCES = toy_sentences(400)
@@ -18,7 +19,7 @@ SENTENCES = toy_sentences(400)
 @pytest.fixture
 def model() -> Cvae:
     torch.manual_seed(0)
-    model = Cvae(toy_config(), dropout=0.3)
+    model = Cvae(toy_config())
     with torch.no_grad():
         model.posterior_head.weight.mul_(5)
     return model.eval()
@@ -27,6 +28,11 @@ def model() -> Cvae:
 @pytest.fixture
 def batch() -> Batch:
     return SENTENCES.batch([0, 5, 100, 7, 300])
+
+
+def _noise(batch: Batch, **shares: float) -> StepNoise:
+    steps, rows = batch.tokens_TB.shape
+    return StepNoise(rows=rows, steps=steps, share=slice(0, rows), **{"dropout": 0.0, "word_dropout": 0.0} | shares)
 
 
 def test_the_kl_is_that_of_two_normal_distributions() -> None:
@@ -114,15 +120,16 @@ def test_what_a_step_descends_is_minus_the_sum_of_the_log_probabilities(model: C
     expected = -float(model.token_log_probs(batch, z_BZ)[0].sum())
     assert float(model.reconstruction(batch, z_BZ)) == pytest.approx(expected, rel=1e-5)
     # A sample of the vocabulary that holds all of it changes nothing.
-    everything = VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), NUM_TOKENS)
-    assert float(model.reconstruction(batch, z_BZ, sampler=everything)) == pytest.approx(expected, rel=1e-5)
+    everything = VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), NUM_TOKENS).draw(batch.tokens_TB)
+    assert float(model.reconstruction(batch, z_BZ, part=everything)) == pytest.approx(expected, rel=1e-5)
+    # Products in bfloat16 keep eight bits of every factor.
+    assert float(model.reconstruction(batch, z_BZ, bf16=True)) == pytest.approx(expected, rel=1e-2)
 
 
 def test_a_sampled_vocabulary_trains_the_tokens_that_were_drawn_and_the_same_targets(model: Cvae, batch: Batch) -> None:
     torch.manual_seed(3)
-    model.reconstruction(
-        batch, torch.randn(5, 6), sampler=VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), 20)
-    ).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    part = VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), 20).draw(batch.tokens_TB[batch.tokens_TB != PAD_ID])
+    model.reconstruction(batch, torch.randn(5, 6), part=part).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     gradient_V = model.decoder.output_bias.grad
     assert gradient_V is not None
     targets = sorted(set(batch.tokens_TB[batch.tokens_TB != PAD_ID].tolist()))
@@ -133,7 +140,7 @@ def test_a_sampled_vocabulary_trains_the_tokens_that_were_drawn_and_the_same_tar
 @torch.no_grad()
 def test_word_dropout_hides_inputs_but_never_targets_or_the_start(model: Cvae, batch: Batch) -> None:
     z_BZ = torch.zeros(5, 6)
-    hidden = model.reconstruction(batch, z_BZ, word_dropout=1.0)
+    hidden = model.reconstruction(batch, z_BZ, noise=_noise(batch, word_dropout=1.0))
     # Inputs that are all the unknown mark behind the start give that very loss, with the targets as they are.
     blind = dataclasses.replace(batch, tokens_TB=torch.where(batch.tokens_TB == PAD_ID, PAD_ID, UNK_ID))
     context_BC = torch.cat((z_BZ, model.decoder.embed_genres(batch.genres_G, batch.offsets_B)), dim=1)

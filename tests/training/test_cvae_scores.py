@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from tests.training.toy_sentences import NUM_TOKENS, toy_config, toy_sentences
 from training.cvae import Cvae, Posterior
-from training.cvae_scores import importance_weighted_nll, mutual_information, score_cvae
+from training.cvae_scores import mutual_information, score_cvae
 
 VALID = toy_sentences(80, seed=1)
 
@@ -74,79 +73,3 @@ def test_mutual_information_is_capped_at_the_logarithm_of_the_mixtures_size(size
     # Every sentence has a place of its own, so z tells exactly which of the mixture's it was.
     posterior = Posterior(mu=torch.arange(2000.0).unsqueeze(1) * 100, log_variance=torch.zeros(2000, 1))
     assert mutual_information(posterior, mixture_size=size) == pytest.approx(math.log(size), abs=1e-4)
-
-
-@torch.no_grad()
-def _reconstruction_nll(model: Cvae, z_size: int) -> np.ndarray:
-    """-log p(x | z = 0, a) of each sentence."""
-    nll = np.zeros(len(VALID))
-    for index in range(len(VALID)):
-        nll[index] = -float(model.token_log_probs(VALID.batch([index]), torch.zeros(1, z_size))[0].sum())
-    return nll
-
-
-def _ignore_z(model: Cvae) -> None:
-    """Cut every way from z to the words."""
-    config = model.decoder.config
-    with torch.no_grad():
-        model.decoder.initial_state.weight[:, : config.z_size] = 0.0
-        model.decoder.lstm.get_parameter("weight_ih_l0")[
-            :, config.embedding_size : config.embedding_size + config.z_size
-        ] = 0.0
-        model.decoder.projection.weight[:, config.hidden_size : config.hidden_size + config.z_size] = 0.0
-
-
-def test_where_posterior_and_prior_are_one_and_z_says_nothing_it_is_the_reconstruction(model: Cvae) -> None:
-    _forget_the_sentence(model)
-    _ignore_z(model)
-    nll = importance_weighted_nll(model, VALID, num_samples=3)
-    assert nll == pytest.approx(_reconstruction_nll(model, 6), abs=1e-4)
-
-
-def test_where_z_says_nothing_a_wrong_posterior_costs_the_bound_but_hardly_the_likelihood(model: Cvae) -> None:
-    _ignore_z(model)
-    with torch.no_grad():
-        model.posterior_head.bias[:6] = 0.4
-    exact = _reconstruction_nll(model, 6)
-    assert -score_cvae(model, VALID, batch_size=16).elbo > exact.mean() + 0.3
-    few = importance_weighted_nll(model, VALID, num_samples=2)
-    many = importance_weighted_nll(model, VALID, num_samples=500)
-    # On average an upper bound, and closer with more samples (Burda 2016, theorem 1).
-    assert few.mean() > many.mean()
-    assert many.mean() == pytest.approx(exact.mean(), abs=0.05)
-
-
-def test_one_sample_gives_the_elbo_on_average(model: Cvae) -> None:
-    means = [importance_weighted_nll(model, VALID, num_samples=1, seed=seed).mean() for seed in range(5)]
-    assert np.mean(means) == pytest.approx(-score_cvae(model, VALID, batch_size=16).elbo, abs=0.1)
-
-
-def test_the_likelihood_is_the_one_that_a_grid_over_z_gives() -> None:
-    torch.manual_seed(0)
-    config = toy_config()
-    model = Cvae(type(config)(**{name: getattr(config, name) for name in config.__slots__} | {"z_size": 1}))
-    with torch.no_grad():
-        model.decoder.projection.weight[:, config.hidden_size].mul_(8)
-        model.posterior_head.bias[0] = 0.3
-    few = toy_sentences(12, seed=3)
-    grid_S = torch.linspace(-7, 7, 1401)
-    exact = np.zeros(len(few))
-    for index in range(len(few)):
-        batch = few.batch([index] * len(grid_S))
-        with torch.no_grad():
-            log_prob_P, rows_P = model.token_log_probs(batch, grid_S.unsqueeze(1))
-        log_prob_S = torch.zeros(len(grid_S)).index_add_(0, rows_P, log_prob_P)
-        log_prior_S = -0.5 * grid_S**2 - 0.5 * math.log(2 * math.pi)
-        exact[index] = -float(torch.logsumexp(log_prob_S + log_prior_S, dim=0)) - math.log(0.01)
-    assert importance_weighted_nll(model, few, num_samples=2000) == pytest.approx(exact, abs=0.05)
-    assert np.ptp(exact) > 1.0
-
-
-def test_the_likelihood_is_the_same_however_the_work_is_cut(model: Cvae) -> None:
-    # One sample is drawn for many sentences at once, 500 for one.
-    first = importance_weighted_nll(model, VALID, num_samples=300, seed=4)
-    again = importance_weighted_nll(model, VALID, num_samples=300, seed=4)
-    other = importance_weighted_nll(model, VALID, num_samples=300, seed=5)
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert first == pytest.approx(other, abs=0.5)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from tests.handlers.tiny_bundles import tiny_bundle
 from training.batches import PlainSentences
 from training.cvae import Cvae
-from training.cvae_training import _Loop
+from training.cvae_loop import CvaeLoop
 from training.errors import OutputError
 from training.export import save_bundle
 from training.files import _exchange, atomic_directory, atomic_path, make_folder, read_json, write_json
@@ -158,9 +157,7 @@ def _write_bundle(folder: Path) -> None:
 def _write_checkpoint(folder: Path) -> None:
     model = Cvae(tiny_bundle().decoder.config)
     sentences = PlainSentences([[4, 5], [6]], num_characters=5)
-    loop = _Loop(
-        model=model, settings=CvaeSettings(), train=sentences, seed=0, device="cpu", budget_s=None, clock=time.monotonic
-    )
+    loop = CvaeLoop(model=model, settings=CvaeSettings(), train=sentences, seed=0)
     loop.save(folder / "checkpoint.pt")
 
 

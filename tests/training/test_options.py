@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.errors import OutputError, SettingError, TrackingError
-from training.options import default_tracking_uri, make_tracker, seconds, usable_device
+from training.options import (
+    default_tracking_uri,
+    make_tracker,
+    seconds,
+    tracking_address,
+    usable_device,
+    use_bf16,
+)
 from training.tracker import NullTracker
 
 
@@ -70,3 +77,30 @@ def test_a_device_that_this_machine_lacks_is_an_error_that_names_it() -> None:
     for name in ("cuda:99", "nonsense", "", "cpu:x"):
         with pytest.raises(SettingError, match=f"--device {name} cannot be used here"):
             usable_device(name)
+
+
+def test_tracking_none_is_nowhere_and_anything_else_is_mlflow_at_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_address("none", None, tmp_path) == "none"
+    # `mlflow run` passes an empty text for a parameter that was not given.
+    assert tracking_address("none", "", tmp_path) == "none"
+    assert tracking_address("mlflow", "none", tmp_path) == "none"
+    assert tracking_address("mlflow", "http://127.0.0.1:5", tmp_path) == "http://127.0.0.1:5"
+    assert tracking_address("mlflow", None, tmp_path) == default_tracking_uri(tmp_path)
+
+
+def test_tracking_that_contradicts_itself_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="--tracking is mlflow or none, got 'wandb'"):
+        tracking_address("wandb", None, tmp_path)
+    with pytest.raises(SettingError, match="contradict each other"):
+        tracking_address("none", "http://127.0.0.1:5", tmp_path)
+
+
+def test_bf16_is_for_gpus_unless_asked_for() -> None:
+    assert not use_bf16("auto", "cpu")
+    assert not use_bf16("fp32", "cuda")
+    assert use_bf16("bf16", "cpu")
+    with pytest.raises(SettingError, match="--precision is auto, fp32 or bf16; got 'fp8'"):
+        use_bf16("fp8", "cpu")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training import output_loss
-from training.output_loss import VocabularySampler, linear_cross_entropy
+from training.output_loss import VocabularySampler, linear_cross_entropy, target_log_probs
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -54,6 +54,33 @@ def test_logits_beyond_what_exp_can_hold_give_a_finite_loss() -> None:
     assert float(loss.detach()) == pytest.approx(float(plain.detach()), rel=1e-5)
     (gradient,) = torch.autograd.grad(loss, hidden)
     assert bool(torch.isfinite(gradient).all())
+
+
+@pytest.mark.parametrize("rows", [1, 512, 700])
+@pytest.mark.parametrize("scale", [1.0, 6.0, 60.0])
+def test_log_probabilities_without_gradients_are_those_of_a_plain_softmax(rows: int, scale: float) -> None:
+    hidden, weight, bias, targets = (each.detach() for each in _inputs(rows, 5, 40, scale=scale))
+    expected = torch.log_softmax(hidden @ weight.T + bias, dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
+    got = target_log_probs(hidden.float(), weight.float(), bias.float(), targets)
+    assert torch.allclose(got.double(), expected, rtol=1e-4, atol=1e-4)
+    # Far below what exp can hold as well as far above.
+    low = target_log_probs(hidden.float(), weight.float(), bias.float() - 200.0, targets)
+    assert torch.allclose(low.double(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_the_loss_with_products_in_bfloat16_is_that_in_single_precision_but_for_its_rounding() -> None:
+    hidden, weight, bias, targets = (
+        each.detach().float().requires_grad_() if each.is_floating_point() else each for each in _inputs(100, 16, 50)
+    )
+    plain = linear_cross_entropy(hidden, weight, bias, targets)
+    rounded = linear_cross_entropy(hidden, weight, bias, targets, bf16=True)
+    assert rounded.dtype == torch.float32
+    assert float(rounded.detach()) == pytest.approx(float(plain.detach()), rel=1e-2)
+    assert float(rounded.detach()) != float(plain.detach())
+    for got, expected in zip(
+        torch.autograd.grad(rounded, (hidden, weight)), torch.autograd.grad(plain, (hidden, weight)), strict=True
+    ):
+        assert torch.allclose(got, expected, atol=0.03 * float(expected.abs().max()))
 
 
 def test_no_rows_cost_nothing() -> None:
@@ -108,8 +135,8 @@ def test_targets_are_always_in_a_sample_and_found_there() -> None:
     torch.manual_seed(0)
     targets_P = torch.tensor([199, 0, 150, 199, 8])
     part = VocabularySampler(COUNTS, 20).draw(targets_P)
-    assert torch.equal(part.tokens_S[part.targets_P], targets_P)
-    assert part.raise_S[part.targets_P].tolist() == [0.0] * 5
+    assert torch.equal(part.tokens_S[part.positions(targets_P)], targets_P)
+    assert part.raise_S[part.positions(targets_P)].tolist() == [0.0] * 5
     assert bool((part.raise_S >= 0).all())
 
 
@@ -120,5 +147,7 @@ def test_a_sample_of_the_whole_vocabulary_is_exact(size: int) -> None:
     part = VocabularySampler(COUNTS, size).draw(targets)
     assert torch.equal(part.tokens_S, torch.arange(len(COUNTS)))
     assert not part.raise_S.any()
-    sampled = linear_cross_entropy(hidden, weight[part.tokens_S], bias[part.tokens_S] + part.raise_S, part.targets_P)
+    sampled = linear_cross_entropy(
+        hidden, weight[part.tokens_S], bias[part.tokens_S] + part.raise_S, part.positions(targets)
+    )
     assert float(sampled.detach()) == pytest.approx(float(linear_cross_entropy(hidden, weight, bias, targets).detach()))
