@@ -33,7 +33,8 @@ def translate(genres: tuple[str, ...], known: frozenset[str], common: frozenset[
         common: what its last words may be: "tape noise" is no "noise", though there are a few posts of that genre.
 
     >>> common = frozenset(["hip hop", "folk"])
-    >>> translate(("rap & hip-hop", "classic folk (uk)", "tape noise", "dubs", "coast"), common | {"dub", "noise"}, common)
+    >>> labels = ("rap & hip-hop", "classic folk (uk)", "tape noise", "dubs", "coast")
+    >>> translate(labels, common | {"dub", "noise"}, common)
     ('hip hop', 'folk', 'dub')
     """
     found: dict[str, None] = {}

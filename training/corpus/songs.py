@@ -29,13 +29,15 @@ def is_round_up(post: Post) -> bool:
 
 
 def song_key(post: Post) -> str:
-    """What two posts about the same song share: artist and title without case, marks, guests and editions.
+    """What two posts about the same song or album share: its title without case, marks, guests and editions.
 
-    A post without a title goes by its artist, one without either by its id.
+    Not the artist: one source names it where another does not, and an album in two splits is worse than two songs of
+    the same title in one. A post without a title goes by its artist, one without either by its id.
     """
-    if not post.artist and not post.title:
-        return f"post\x1f{post.id}"
-    return f"{_bare(post.artist or '')}\x1f{_bare(post.title or '')}"
+    title, artist = _bare(post.title or ""), _bare(post.artist or "")
+    if title:
+        return f"title\x1f{title}"
+    return f"artist\x1f{artist}" if artist else f"post\x1f{post.id}"
 
 
 def choose_split(key: str, *, valid_share: float, test_share: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from training.corpus import load_corpus
+from training.corpus import PLOT_FILE, load_corpus
 from training.corpus_cli import app_corpus
 from training.errors import NoUsableSentenceError
 
@@ -30,6 +30,7 @@ def test_build_writes_a_corpus_and_shows_the_funnel(tmp_path: Path) -> None:
     corpus = load_corpus(tmp_path / "corpus")
     assert len(corpus) == 30
     assert corpus.genre_table.labels == ("pop",)
+    assert (tmp_path / "corpus" / PLOT_FILE).read_bytes().startswith(b"\x89PNG")
 
 
 def test_build_lets_the_package_errors_pass_to_the_command(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.corpus import CorpusSettings
+from training.corpus.chunks import clean_chunk
 from training.corpus.posts import Post
 from training.corpus.songs import choose_split, is_round_up, song_key
 
@@ -28,18 +32,51 @@ def test_spellings_and_editions_of_a_song_have_one_key(artist: str, title: str) 
 
 
 def test_posts_without_a_song_go_by_what_they_have() -> None:
-    assert song_key(_post(artist=None)) == song_key(_post(artist=None, id="2"))
+    assert song_key(_post(artist=None)) == song_key(_post(artist="Orva", id="2"))
     assert song_key(_post(title=None)) == song_key(_post(title=None, id="2"))
     assert song_key(_post(artist=None, title=None)) != song_key(_post(artist=None, title=None, id="2"))
 
 
 def test_other_songs_have_other_keys() -> None:
-    keys = {
-        song_key(_post(artist=artist, title=title))
-        for artist in ("Orva", "東京", None)
-        for title in ("Tide", "夜", None)
-    }
-    assert len(keys) == 9
+    posts = [_post(), _post(title="夜"), _post(title=None), _post(title=None, artist="東京"), _post(title="Orva")]
+    assert len({song_key(post) for post in posts}) == 5
+
+
+def test_a_title_of_marks_alone_goes_by_the_artist() -> None:
+    assert song_key(_post(title="???")) == song_key(_post(title=None))
+
+
+_POSTS = st.lists(
+    st.builds(
+        Post,
+        id=st.text("abc", min_size=1, max_size=2),
+        artist=st.none() | st.text("Orva &", max_size=4),
+        title=st.none() | st.text("Tide ()", max_size=4),
+        genres=st.just(()),
+        text=st.sampled_from(["The drums roll and roll.", "The horns are soft.", "La voz es preciosa y muy buena."]),
+    ),
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=30)  # the first example loads the dictionary
+@given(_POSTS, _POSTS, _POSTS)
+def test_posts_that_are_added_move_no_post_to_another_split(
+    before: list[Post], posts: list[Post], after: list[Post]
+) -> None:
+    plan = replace(CorpusSettings().for_chunks(), valid_share=0.3, test_share=0.3)
+    alone, among = (clean_chunk(chunk, plan)[0]["split"].to_pylist() for chunk in (posts, before + posts + after))
+    assert among[len(before) : len(before) + len(posts)] == alone
+
+
+@settings(deadline=None, max_examples=30)
+@given(_POSTS)
+def test_a_song_is_in_one_split_whoever_writes_about_it(posts: list[Post]) -> None:
+    plan = replace(CorpusSettings().for_chunks(), valid_share=0.3, test_share=0.3)
+    splits = defaultdict(set)
+    for post, split in zip(posts, clean_chunk(posts, plan)[0]["split"].to_pylist(), strict=True):
+        splits[song_key(post)].add(split)
+    assert all(len(found) == 1 for found in splits.values())
 
 
 def test_splits_have_the_shares_that_were_asked_for() -> None:
