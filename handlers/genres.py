@@ -48,6 +48,17 @@ class GenreTable:
                 return self.labels[self._index[candidate] - 1]
         return None
 
+    def coarser(self, label: str) -> str | None:
+        """The longest part of a label's name that is a label too, later words first; None if none is.
+
+        >>> GenreTable(labels=("indie pop", "pop", "indie")).coarser("indie pop")
+        'pop'
+        """
+        own = normalise_genre(label)
+        parts = (part for part in _parts(own, self._most_words) if part in self._index and part != own)
+        found = next(parts, None)
+        return None if found is None else self.labels[self._index[found] - 1]
+
     def resolve(self, genres: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Split genres into the labels they map to (distinct, in order) and those that map to none."""
         used: dict[str, None] = {}

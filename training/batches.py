@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -15,6 +16,10 @@ from torch import Tensor
 
 from handlers.genres import GenreTable
 from handlers.vocabulary import EOS_ID, PAD_ID, Vocabulary
+
+NO_GENRES: Final = 0
+COARSER_GENRES: Final = 1
+OWN_GENRES: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,7 @@ class EncodedSentences:
     ) -> None:
         self._set_ids([vocabulary.encode(text) for text in texts])
         self._genres = [tuple(table.indices(labels)) for labels in genres]
+        self._coarser = _coarser_indices(table)
         self.num_characters = sum(map(len, texts))
 
     def _set_ids(self, sentences: Sequence[Sequence[int]]) -> None:
@@ -85,8 +91,13 @@ class EncodedSentences:
         """Embedding indices of a sentence's genres."""
         return self._genres[index]
 
-    def batch(self, indices: Sequence[int] | np.ndarray, *, without_genres: np.ndarray | None = None) -> Batch:
-        """Put some sentences together; `without_genres` [B] marks those whose genres are left out."""
+    def batch(self, indices: Sequence[int] | np.ndarray, *, detail_B: np.ndarray | None = None) -> Batch:
+        """Put some sentences together.
+
+        Args:
+            indices: of the sentences, B of them.
+            detail_B: what each row tells of its genres: `NO_GENRES`, `COARSER_GENRES` or `OWN_GENRES`, the default.
+        """
         chosen_B = np.asarray(indices)
         lengths_B = self.lengths_N[chosen_B]
         steps_T = np.arange(lengths_B.max())[:, None]
@@ -94,8 +105,8 @@ class EncodedSentences:
         flat_TB = np.minimum(self._starts_N[chosen_B] + steps_T, len(self._flat) - 1)
         tokens_TB = np.where(steps_T < lengths_B, self._flat[flat_TB], PAD_ID).astype(np.int64)
         rows = [self._genres[index] or (0,) for index in chosen_B]
-        if without_genres is not None:
-            rows = [(0,) if dropped else row for row, dropped in zip(rows, without_genres, strict=True)]
+        if detail_B is not None:
+            rows = [self._told(row, detail) for row, detail in zip(rows, detail_B, strict=True)]
         counts_B = [len(row) for row in rows]
         return Batch(
             tokens_TB=torch.from_numpy(tokens_TB),
@@ -103,6 +114,14 @@ class EncodedSentences:
             genres_G=torch.tensor([number for row in rows for number in row]),
             offsets_B=torch.tensor(np.concatenate(([0], np.cumsum(counts_B)[:-1]))),
         )
+
+    def _told(self, genres: tuple[int, ...], detail: int) -> tuple[int, ...]:
+        if detail == OWN_GENRES:
+            return genres
+        if detail == NO_GENRES:
+            return (0,)
+        # Two genres may come down to one, which then counts once, as it does when a request's genres are resolved.
+        return tuple(dict.fromkeys(int(self._coarser[index]) for index in genres))
 
     def token_counts(self, vocabulary_size: int) -> np.ndarray:
         """How often each token of the vocabulary comes, end marks included: [V]."""
@@ -142,4 +161,12 @@ class PlainSentences(EncodedSentences):
         """
         self._set_ids(sentences)
         self._genres = [tuple(each) for each in genres] if genres is not None else [()] * len(sentences)
+        # Bare indices have no names to come down by.
+        self._coarser = np.arange(1 + max((max(each, default=0) for each in self._genres), default=0))
         self.num_characters = num_characters
+
+
+def _coarser_indices(table: GenreTable) -> np.ndarray:
+    """Embedding index of the label that each label comes down to, its own if there is none: [labels + 1]."""
+    coarser = [table.coarser(label) or label for label in table.labels]
+    return np.array([0, *table.indices(coarser)])

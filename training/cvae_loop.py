@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from handlers.vocabulary import PAD_ID
-from training.batches import EncodedSentences
+from training.batches import COARSER_GENRES, NO_GENRES, OWN_GENRES, EncodedSentences
 from training.cvae import Cvae
 from training.cvae_scores import score_cvae
 from training.errors import CheckpointError, NotLearnedError, SettingError
@@ -127,7 +127,7 @@ class CvaeLoop:
         self.model.train()
         torch.manual_seed(mixed_seed(self.seed, self.done))
         rng = np.random.default_rng((self.seed, self.done))
-        whole = self.train.batch(indices, without_genres=rng.random(len(indices)) < settings.genre_dropout)
+        whole = self.train.batch(indices, detail_B=genre_detail(rng, len(indices), settings.genre_dropout))
         mine = self.peers.share_of(len(indices))
         batch = (whole.rows(mine) if self.peers.size > 1 else whole).to(self.device)
         noise = StepNoise(
@@ -273,6 +273,15 @@ class CvaeLoop:
                 f"the checkpoint {path} is of a training with {'; '.join(other)}; ask for the same again, "
                 "remove the checkpoint, or train with --no-resume"
             )
+
+
+def genre_detail(rng: np.random.Generator, rows: int, dropout: float) -> np.ndarray:
+    """What each row tells of its genres: a share of the rows nothing, as many the coarser genres, the others all.
+
+    So the model writes without genres too, and knows the coarser ones that an unknown genre is brought down to.
+    """
+    drawn_B = rng.random(rows)
+    return np.select([drawn_B < dropout, drawn_B < 2 * dropout], [NO_GENRES, COARSER_GENRES], OWN_GENRES)
 
 
 def free_kl(kl_Z: Tensor, free_nats: float) -> Tensor:

@@ -84,7 +84,7 @@ class CvaeSettings:
     word_dropout: float = 0.2
     """Share of decoder inputs replaced by the unknown mark, so that z is needed (Bowman 2016)."""
     genre_dropout: float = 0.1
-    """Share of sentences trained without their genres."""
+    """Share of sentences trained without their genres, and share trained with coarser ones in their place."""
     mu_scale: float = 0.6
     """Standard deviation that the posterior means are normalised to in every dimension; 0 leaves them as they are."""
     free_nats: float = 0.0
@@ -199,6 +199,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
         preset="reference",
         topics=TopicSettings(candidates=(4, 6, 8, 12), passes=5, min_sentences=20),
         cvae=CvaeSettings(
+            max_vocabulary=8_000,
             embedding_size=256,
             hidden_size=512,
             encoder_size=256,
@@ -207,6 +208,9 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             genre_size=32,
             dropout=0.2,
             word_dropout=0.1,
+            mu_scale=0.7,
+            warm_up=0.15,
+            sampled_vocabulary=2_500,
         ),
         lcgan=LcganSettings(
             num_samples=50_000, hidden_size=384, steps=3_000, rounds=5, round_samples=2_000, evaluation_samples=5_000

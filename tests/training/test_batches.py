@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from handlers.genres import GenreTable
 from handlers.vocabulary import EOS_ID, PAD_ID
 from tests.training.conftest import SampleCorpus
-from training.batches import Batch, EncodedSentences, PlainSentences
+from training.batches import COARSER_GENRES, NO_GENRES, OWN_GENRES, Batch, EncodedSentences, PlainSentences
 from training.learned_vocabulary import word_vocabulary
 
 WORDS = ("a", "b", "c", "d", "e")
@@ -55,12 +55,24 @@ def test_a_batch_holds_each_sentence_with_its_end_mark_its_padding_and_its_own_g
 
 
 @given(rows, st.data())
-def test_genres_can_be_left_out_for_some_rows_only(pairs: list[tuple[str, list[str]]], data: st.DataObject) -> None:
-    dropped = np.array(data.draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs))))
+def test_a_row_tells_all_its_genres_or_coarser_ones_or_none(
+    pairs: list[tuple[str, list[str]]], data: st.DataObject
+) -> None:
+    details = st.sampled_from([NO_GENRES, COARSER_GENRES, OWN_GENRES])
+    detail_B = np.array(data.draw(st.lists(details, min_size=len(pairs), max_size=len(pairs))))
     encoded = _encoded(pairs)
-    batch = encoded.batch(range(len(pairs)), without_genres=dropped)
-    for column, without in enumerate(dropped):
-        assert _genres(batch, column) == ([0] if without else list(encoded.genres_of(column)) or [0])
+    batch = encoded.batch(range(len(pairs)), detail_B=detail_B)
+    for column, detail in enumerate(detail_B):
+        own = list(encoded.genres_of(column)) or [0]
+        # None of these labels is a part of another one's name.
+        assert _genres(batch, column) == ([0] if detail == NO_GENRES else own)
+
+
+def test_coarser_genres_are_those_an_unknown_genre_comes_down_to_each_once() -> None:
+    table = GenreTable(labels=("dream pop", "indie pop", "pop", "folk"))
+    encoded = EncodedSentences(["a"], [["dream pop", "indie pop", "folk"]], VOCABULARY, table)
+    batch = encoded.batch([0], detail_B=np.array([COARSER_GENRES]))
+    assert batch.genres_G.tolist() == table.indices(["pop", "folk"])
 
 
 @given(st.integers(2, 60), st.integers(3, 9))
