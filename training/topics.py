@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -169,8 +169,24 @@ def _documents(texts: Sequence[str], posts: Sequence[str] | None, settings: Topi
             f"{len(sentences)} sentences hold only {len(dictionary)} words in at least {settings.min_sentences} of "
             f"them: too few for {max(settings.candidates)} topics; give more posts, or lower topics.min_sentences"
         )
-    posts_words = [[word for sentence in post for word in sentence] for post in grouped]
-    return _Documents(sentences=sentences, posts=posts_words, dictionary=dictionary)
+    joined = [document for post in grouped for document in _joined(post, settings.document_words)]
+    return _Documents(sentences=sentences, posts=joined, dictionary=dictionary)
+
+
+def _joined(sentences: Iterable[list[str]], least: int) -> Iterator[list[str]]:
+    """Sentences of one post in a row, joined until they have that many words.
+
+    >>> list(_joined([["a"], ["b", "c"], ["d"]], 2))
+    [['a', 'b', 'c'], ['d']]
+    """
+    document: list[str] = []
+    for sentence in sentences:
+        document = document + sentence
+        if len(document) >= least:
+            yield document
+            document = []
+    if document:
+        yield document
 
 
 def _fit(

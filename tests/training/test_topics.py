@@ -13,9 +13,10 @@ from training.errors import CorpusError
 from training.presets import SOUND_SEED_WORDS, TopicSettings
 from training.progress import silent
 from training.sample import Kind
-from training.topics import FittedTopics, TopicTrial, fewest_coherent, fit_topics
+from training.topics import FittedTopics, TopicTrial, _joined, fewest_coherent, fit_topics
 
-SETTINGS = TopicSettings(candidates=(4, 5), passes=4, min_sentences=5, max_share=0.15)
+# Each invented post holds sentences of every kind, so here it is the sentences that keep kinds apart.
+SETTINGS = TopicSettings(candidates=(4, 5), passes=4, min_sentences=5, max_share=0.15, document_words=1)
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +72,19 @@ def test_topics_are_more_coherent_than_those_of_shuffled_words_and_two_fits_agre
 
 def test_the_documents_are_posts_where_it_is_said_which_sentences_belong_together(sample_corpus: SampleCorpus) -> None:
     train = sample_corpus.corpus.part("train")
-    settings = dataclasses.replace(SETTINGS, candidates=(3,), passes=1)
+    settings = dataclasses.replace(SETTINGS, candidates=(3,), passes=1, document_words=10_000)
     together = fit_topics(train.texts[:800], settings, seed=7, progress=silent, posts=train.post_ids[:800]).model
     alone = fit_topics(train.texts[:800], settings, seed=7, progress=silent).model
     assert together.words == alone.words
     assert together.exp_elog_beta_KW.tolist() != alone.exp_elog_beta_KW.tolist()
+
+
+def test_sentences_of_a_post_are_joined_until_they_have_enough_words() -> None:
+    post = [["a"], ["b", "c"], ["d"], ["e", "f", "g"], ["h"]]
+    assert list(_joined(post, 1)) == post
+    assert list(_joined(post, 3)) == [["a", "b", "c"], ["d", "e", "f", "g"], ["h"]]
+    assert list(_joined(post, 1000)) == [list("abcdefgh")]
+    assert list(_joined([[], []], 1000)) == []
 
 
 def test_the_desired_topic_weighs_the_seed_words_most(fitted: FittedTopics) -> None:
