@@ -71,10 +71,20 @@ class Cvae(nn.Module):
         rows = torch.arange(len(batch.lengths_B), device=hidden_TBH.device)
         # Behind its end mark a row reads padding, so its summary is the state at the mark.
         last_BH = hidden_TBH[batch.lengths_B - 1, rows]
-        mu_BZ, log_variance_BZ = self.posterior_head(last_BH).chunk(2, dim=1)
+        mu_BZ, log_variance_BZ = self._posterior_parts(last_BH)
         if self._mu_scale > 0:
             mu_BZ = self._mu_scale * self._normalised(mu_BZ) + self.mu_shift
         return Posterior(mu=mu_BZ, log_variance=log_variance_BZ.clamp(-10, 10))
+
+    def _posterior_parts(self, last_BH: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior means, not normalised yet, and log-variances, [B, Z] each."""
+        z_size, bias = self.mu_shift.shape[0], self.posterior_head.bias
+        if self._mu_scale > 0:
+            # Normalising takes this half out again, so its gradient is nothing but rounding, which Adam would turn into
+            # steps of full length, and the running means would be late behind them.
+            bias = torch.cat((bias[:z_size].detach(), bias[z_size:]))
+        both_BY = nn.functional.linear(last_BH, self.posterior_head.weight, bias)
+        return both_BY[:, :z_size], both_BY[:, z_size:]
 
     def _normalised(self, mu_BZ: Tensor) -> Tensor:
         """Batch normalisation whose batch is that of all processes together."""

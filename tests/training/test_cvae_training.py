@@ -268,6 +268,16 @@ def test_behind_the_autoencoder_phase_the_decoder_starts_anew_once_whenever_the_
     assert _same_weights(whole.model, second.model)
 
 
+def test_the_bias_that_normalising_takes_out_again_stays_where_it_is() -> None:
+    loop = _loop()
+    before = loop.model.posterior_head.bias.detach().clone()
+    for _ in _steps(loop):
+        pass
+    after = loop.model.posterior_head.bias.detach()
+    assert torch.equal(after[:6], before[:6])
+    assert not torch.isclose(after[6:], before[6:]).any()
+
+
 def test_the_autoencoder_phase_has_no_kl_and_the_warm_up_follows_it(train: Train) -> None:
     _, run = train(settings=dataclasses.replace(SETTINGS, autoencoder=0.5, warm_up=0.5, epochs=8))
     betas = dict(run.curve("train.beta"))
