@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from handlers.genres import GenreTable
@@ -93,7 +94,8 @@ def load_corpus(directory: Path) -> Corpus:
         labels = json.loads((directory / GENRES_FILE).read_text(encoding="utf-8"))
         funnel = Funnel.from_json((directory / FUNNEL_FILE).read_text(encoding="utf-8"))
         genre_table = GenreTable(labels=tuple(labels))
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as cause:
+        _check_values(table, genre_table)
+    except (pa.ArrowException, AttributeError, KeyError, TypeError, ValueError) as cause:
         raise CorpusError(f"{directory} is a damaged corpus ({cause}); build it again") from cause
     return Corpus(
         texts=table["text"].to_pylist(),
@@ -104,6 +106,22 @@ def load_corpus(directory: Path) -> Corpus:
         funnel=funnel,
         content_hash=_content_hash(directory),
     )
+
+
+def _check_values(table: pa.Table, genre_table: GenreTable) -> None:
+    """Whether the sentences are of this genre table and of known splits.
+
+    Raises:
+        ValueError: they are not.
+    """
+    for column in table.column_names:
+        if table[column].null_count:
+            raise ValueError(f"{SENTENCES_FILE} has no {column} in {table[column].null_count} of {len(table)} rows")
+    labels = set(pc.unique(pc.list_flatten(table["genres"])).to_pylist())
+    if unknown := sorted(labels - set(genre_table.labels)):
+        raise ValueError(f"sentences have {len(unknown)} genres that {GENRES_FILE} lacks, {unknown[0]!r} among them")
+    if unknown := sorted(set(pc.unique(table["split"]).to_pylist()) - set(SPLITS)):
+        raise ValueError(f"sentences are in a split {unknown[0]!r}; splits are {', '.join(SPLITS)}")
 
 
 def _content_hash(directory: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,6 +22,7 @@ from training.corpus import (
     load_corpus,
 )
 from training.corpus.funnel import Funnel
+from training.corpus.store import SCHEMA
 from training.errors import CorpusError, NoUsableSentenceError, OutputError, PostsError
 from training.sample import CATALOG_FILE, POSTS_FILE, SampleWorld, make_sample, write_sample
 
@@ -304,9 +306,42 @@ def test_a_damaged_corpus_is_refused(tmp_path: Path, name: str, damage: Callable
         load_corpus(tmp_path / "corpus")
 
 
+def _small_corpus(folder: Path) -> Path:
+    rows = [_post(number, f"Song {number} is a very loud song.", genres=["dream pop"]) for number in range(3)]
+    build_corpus([_write(folder / "a.jsonl", rows)], folder / "corpus", settings=CorpusSettings(min_posts_per_genre=1))
+    return folder / "corpus"
+
+
+@pytest.mark.parametrize("labels", [["folk"], [], [1, 2]])
+def test_a_genre_table_of_another_corpus_is_refused(tmp_path: Path, labels: Any) -> None:
+    folder = _small_corpus(tmp_path)
+    (folder / GENRES_FILE).write_text(json.dumps(labels))
+    with pytest.raises(CorpusError, match=r"damaged corpus \(.*\); build it again"):
+        load_corpus(folder)
+
+
+@pytest.mark.parametrize(("column", "value"), [("split", "dev"), ("genres", ["polka"]), ("text", None)])
+def test_sentences_that_fit_no_corpus_are_refused_by_their_value(tmp_path: Path, column: str, value: Any) -> None:
+    folder = _small_corpus(tmp_path)
+    rows = pq.read_table(folder / SENTENCES_FILE).to_pylist()
+    rows[1][column] = value
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / SENTENCES_FILE)
+    told = {"split": "'dev'", "genres": "'polka'", "text": "no text in 1 of 3 rows"}[column]
+    with pytest.raises(CorpusError, match=told):
+        load_corpus(folder)
+
+
 @pytest.mark.parametrize(
     "fields",
-    [{"min_posts_per_genre": 0}, {"max_genres": 0}, {"max_repeats": 0}, {"valid_share": 0.6, "test_share": 0.5}],
+    [
+        {"min_posts_per_genre": 0},
+        {"max_genres": 0},
+        {"max_repeats": 0},
+        {"min_word_posts": 0},
+        {"valid_share": 0.6, "test_share": 0.5},
+        {"min_english_post": 1.5},
+        {"min_near_sentences": -0.1},
+    ],
 )
 def test_settings_that_cannot_work_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
