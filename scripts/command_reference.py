@@ -8,8 +8,8 @@ import sys
 from typing import Final
 
 COMMANDS: Final = (
-    "", "demo", "corpus", "corpus build", "train", "bench",
-    "bench steering", "models", "models list", "models promote", "models rollback",
+    "", "demo", "corpus", "corpus build", "train", "evaluate", "interpolate", "bench", "bench corpus",
+    "bench steering", "bench train", "bench ptb", "models", "models list", "models promote", "models rollback",
     "models status", "archive", "serve", "generate", "bot", "bot once", "bot run", "bot status", "bot parse", "queue",
     "queue list", "queue accept", "queue reject", "queue export",
 )  # fmt: skip

@@ -54,10 +54,10 @@ def evaluate(
 ) -> None:
     """Measure what models write beside held-out real text: report.html, report.json.
 
-    Rows: held-out real text, each baseline, each model, and the best of several candidates of each model. Columns and
-    goals: docs/quality.md.
+    Rows: held-out real text, each baseline, each model, and the best of several candidates of each model.
+    docs/quality.md has what the columns mean, and the goals.
 
-        deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion --report report
+        deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion
     """
     import tempfile
 
@@ -119,7 +119,7 @@ def interpolate(
     steps: Annotated[int, typer.Option(min=2, max=50, help="Points of the walk, both ends included.")] = 7,
     genres: Annotated[list[str] | None, typer.Option(help="Genres to decode with; may be repeated.")] = None,
     path: Annotated[str, typer.Option(help="spherical keeps z as long as z is; linear goes straight.")] = "spherical",
-    beams: Annotated[int, typer.Option(min=1, max=64, help="Candidates per point: the likeliest is shown.")] = 16,
+    candidates: Annotated[int, typer.Option(min=1, max=64, help="Candidates per point: the likeliest is shown.")] = 16,
     workspace: Workspace = Path("workspace"),
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -144,7 +144,9 @@ def interpolate(
         uri = tracking_uri or default_tracking_uri(workspace)
         tracker = make_tracker(uri if model.startswith("models:/") else "none", workspace)
         (loaded,) = load_models([model], tracker, Path(scratch))
-        points = walk(loaded, first, last, steps=steps, genres=genres or [], path=WalkPath.of(path), candidates=beams)
+        points = walk(
+            loaded, first, last, steps=steps, genres=genres or [], path=WalkPath.of(path), candidates=candidates
+        )
     table = Table(title=f"{loaded.name}: from z of the first sentence to z of the last", title_justify="left")
     for heading in ("at", "sentence"):
         table.add_column(heading, overflow="fold")
