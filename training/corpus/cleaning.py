@@ -9,12 +9,12 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from typing import Final, TypeVar
 
 import ftfy
 from ftfy.fixes import uncurl_quotes
 
+from training.corpus.markup import strip_html
 from training.corpus.words import is_common, is_known, part_glued
 
 _T = TypeVar("_T")
@@ -33,46 +33,6 @@ _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TRANSLITERATED: Final = re.compile(r"aEUR(\(tm\)|oe|~|\"|\||)")
 _MEANT: Final = {"(tm)": "'", "oe": '"', "~": "'", '"': " – ", "|": "..."}
 """What a mark that was decoded wrongly, and then spelt in ASCII, stood for: "whataEUR(tm)s" is "what's"."""
-_TAG: Final = re.compile(r"<[/!?a-zA-Z]")
-_BLOCKS: Final = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "br",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hr",
-        "iframe",
-        "li",
-        "main",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "table",
-        "td",
-        "th",
-        "tr",
-        "ul",
-    ]
-)
-_SILENT: Final = frozenset(("script", "style", "template", "head", "button", "select", "svg"))
 
 _IMAGE: Final = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _INLINE_LINK: Final = re.compile(r"\[([^\[\]]*)\]\s?\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\s*\)")
@@ -227,46 +187,6 @@ def hide_placeholders(text: str) -> str:
 def show_placeholders(sentence: str) -> str:
     """Turn the characters for artist and title into the placeholders that a corpus holds."""
     return sentence.replace(ARTIST, "<artist>").replace(TITLE, "<title>")
-
-
-class _Text(HTMLParser):
-    """Collects what a browser would show; blocks become paragraphs."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag in _SILENT:
-            self._silent += 1
-        elif tag in _BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _SILENT:
-            self._silent = max(0, self._silent - 1)
-        elif tag in _BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.parts.append(data)
-
-
-def strip_html(text: str) -> str:
-    """Remove tags, comments, scripts; block tags part paragraphs.
-
-    >>> strip_html("<p>Loud &amp; <em>fast</em></p>").strip()
-    'Loud & fast'
-    """
-    if not _TAG.search(text):
-        return text
-    parser = _Text()
-    parser.feed(text)
-    parser.close()
-    return "".join(parser.parts)
 
 
 def strip_markdown(text: str) -> str:

@@ -16,11 +16,11 @@ from training.corpus.cleaning import (
     plain_quotes,
     repair,
     show_placeholders,
-    strip_html,
     strip_markdown,
     tidy,
     unwrap,
 )
+from training.corpus.markup import strip_html
 
 
 def test_the_examples_in_the_docs_hold() -> None:
