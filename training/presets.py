@@ -194,8 +194,7 @@ class TrainSettings:
 PRESETS: Final[Mapping[str, TrainSettings]] = {
     # A minute or two on two cores, for the bundled sample posts.
     "demo": TrainSettings(
-        # The sample's posts hold sentences of every kind: it is the sentences that keep kinds apart.
-        topics=TopicSettings(candidates=(4, 5, 6), passes=4, max_share=0.15, document_words=1),
+        topics=TopicSettings(candidates=(4, 5, 6), passes=4, max_share=0.15),
         cvae=CvaeSettings(epochs=6, batch_size=128, learning_rate=4e-3),
         lcgan=LcganSettings(num_samples=5_000, hidden_size=160, steps=800, rounds=3, round_samples=400),
     ),

@@ -30,7 +30,7 @@ from training.tracker import NullTracker, Tracker
 
 SETTINGS = TrainSettings(
     preset="tiny",
-    topics=TopicSettings(candidates=(4,), passes=3, min_sentences=5, max_share=0.15, document_words=1),
+    topics=TopicSettings(candidates=(4,), passes=3, min_sentences=5, max_share=0.15),
     cvae=CvaeSettings(
         embedding_size=32, hidden_size=48, z_size=8, genre_size=4, epochs=4, batch_size=32, learning_rate=1e-2
     ),
