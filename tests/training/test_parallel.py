@@ -61,7 +61,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _torchrun(*arguments: str, timeout: float = 200) -> subprocess.CompletedProcess[str]:
+def _torchrun(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
     """Two processes on this machine, as the documentation starts them."""
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"),
