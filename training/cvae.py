@@ -17,6 +17,7 @@ from training.batches import Batch
 from training.noise import StepNoise
 from training.output_loss import VocabularySample, linear_cross_entropy, target_log_probs
 from training.parallel import ALONE, Peers
+from training.renorm import BatchRenorm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,7 @@ class Cvae(nn.Module):
         """
         super().__init__()
         self._mu_scale = mu_scale
-        self._peers = peers
-        # torch's eps of 1e-5 is above the means' whole variance at the start, and would leave them next to nothing.
-        self.mu_norm = nn.BatchNorm1d(config.z_size, affine=False, eps=1e-10)
+        self.mu_norm = BatchRenorm(config.z_size, peers=peers)
         self.mu_shift = nn.Parameter(torch.zeros(config.z_size))
         self.decoder = Decoder(config)
         encoder_size = encoder_size or config.hidden_size
@@ -73,36 +72,19 @@ class Cvae(nn.Module):
         last_BH = hidden_TBH[batch.lengths_B - 1, rows]
         mu_BZ, log_variance_BZ = self._posterior_parts(last_BH)
         if self._mu_scale > 0:
-            mu_BZ = self._mu_scale * self._normalised(mu_BZ) + self.mu_shift
+            mu_BZ = self._mu_scale * self.mu_norm(mu_BZ) + self.mu_shift
         return Posterior(mu=mu_BZ, log_variance=log_variance_BZ.clamp(-10, 10))
 
     def _posterior_parts(self, last_BH: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior means, not normalised yet, and log-variances, [B, Z] each."""
-        z_size, bias = self.mu_shift.shape[0], self.posterior_head.bias
+        z_size = self.mu_shift.shape[0]
+        bias: Tensor = self.posterior_head.bias
         if self._mu_scale > 0:
             # Normalising takes this half out again, so its gradient is nothing but rounding, which Adam would turn into
             # steps of full length, and the running means would be late behind them.
             bias = torch.cat((bias[:z_size].detach(), bias[z_size:]))
         both_BY = nn.functional.linear(last_BH, self.posterior_head.weight, bias)
         return both_BY[:, :z_size], both_BY[:, z_size:]
-
-    def _normalised(self, mu_BZ: Tensor) -> Tensor:
-        """Batch normalisation whose batch is that of all processes together."""
-        norm = self.mu_norm
-        if not self.training or self._peers.size == 1:
-            normalised: Tensor = norm(mu_BZ)
-            return normalised
-        count = float(self._peers.sum(mu_BZ.new_tensor(len(mu_BZ))))
-        mean_Z = self._peers.sum(mu_BZ.sum(dim=0)) / count
-        variance_Z = self._peers.sum(((mu_BZ - mean_Z) ** 2).sum(dim=0)) / count
-        assert norm.running_mean is not None  # noqa: S101 - for the type checker: the layer tracks them
-        assert norm.running_var is not None  # noqa: S101 - likewise
-        assert norm.num_batches_tracked is not None  # noqa: S101 - likewise
-        with torch.no_grad():
-            norm.num_batches_tracked += 1
-            norm.running_mean.lerp_(mean_Z, norm.momentum or 0.0)
-            norm.running_var.lerp_(variance_Z * count / (count - 1), norm.momentum or 0.0)
-        return (mu_BZ - mean_Z) * torch.rsqrt(variance_Z + norm.eps)
 
     def reconstruction(
         self,
