@@ -17,13 +17,6 @@ PrecisionOption = Annotated[
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, as in cvae.batch_size=256; may be repeated.")
 ]
-DeviceOption = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")]
-PrecisionOption = Annotated[
-    str, typer.Option(help="fp32, bf16 (the output layer's products), or auto: bf16 on a GPU that has it.")
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="One setting, as in cvae.batch_size=256; may be repeated.")
-]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Few samples: to see that it runs, not to believe it.")]
 
 
