@@ -79,7 +79,7 @@ def evaluate(
     within = _within_budget(corpus, models, plan)
     asked = real_sets(corpus, "test", within)
     rows = [TextRow(name=_REAL, kind=RowKind.REAL, sets=asked)]
-    rows += [read_baseline(name, path, corpus) for name, path in plan.baselines.items()]
+    rows += [read_baseline(name, path, corpus, within) for name, path in plan.baselines.items()]
     for model in models:
         rows += decode_rows(model, asked, within, cache=cache, progress=watch(f"decode {model.name}"))
     progress = watch("measure")

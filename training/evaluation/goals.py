@@ -82,7 +82,13 @@ def _faults(measured: Measured) -> list[Goal]:
 
 def _fit(measured: Measured, real: Measured) -> list[Goal]:
     accuracy = _value(measured, "genre_accuracy") / _value(real, "genre_accuracy")
-    found = [Goal(text="genre accuracy at least .8 of real text's", shown=f"{accuracy:.2f} of it", met=accuracy >= 0.8)]
+    found = [
+        Goal(
+            text="genre accuracy at least .8 of real text's",
+            shown="no genres" if math.isnan(accuracy) else f"{accuracy:.2f} of it",
+            met=accuracy >= 0.8,
+        )
+    ]
     for size in (4, 8):
         copied, in_real = _value(measured, f"copy_{size}gram"), real.figures[f"copy_{size}gram"]
         found.append(

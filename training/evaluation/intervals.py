@@ -22,6 +22,8 @@ from training.evaluation.words import FloatArray, IntArray
 _LOW, _HIGH = 2.5, 97.5
 _Z: Final = 1.96
 _AUC_REPLICATES: Final = 200
+# Draws of negatives are numbered from here on, out of the way of those of the positives.
+_NEGATIVES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,8 @@ class Resampler:
         numerators: Sequence[FloatArray],
         denominators: Sequence[FloatArray] | None = None,
         transform: Callable[[FloatArray], FloatArray] = np.asarray,
+        *,
+        common: bool = False,
     ) -> Figure:
         """A function of the sum of the numerators over that of the denominators.
 
@@ -69,6 +73,7 @@ class Resampler:
             numerators: per-sample numbers [N] of each set.
             denominators: likewise; 1 per sample, which makes a mean, by default.
             transform: applied to the ratio, of the value and of each replicate.
+            common: the sets measure the same things, as several models on one held-out text: drawn alike for each.
         """
         values, replicates = [], []
         for number, numerator_N in enumerate(numerators):
@@ -76,20 +81,26 @@ class Resampler:
             if not denominator_N.sum():
                 continue
             values.append(float(transform(numerator_N.sum() / denominator_N.sum())))
-            weights_RN = self.weights(number, len(numerator_N))
+            weights_RN = self.weights(0 if common else number, len(numerator_N))
             sums_R2 = weights_RN @ np.stack((numerator_N, denominator_N), axis=1).astype(np.float32)
             above_R, below_R = sums_R2.astype(np.float64).T
             replicates.append(transform(above_R / np.where(below_R > 0, below_R, np.nan)))
         return _figure(values, replicates)
 
-    def auc(self, sets: Sequence[tuple[FloatArray, FloatArray]]) -> Figure:
-        """Area under the ROC curve of scores of positives and negatives, for each set."""
+    def auc(self, sets: Sequence[tuple[FloatArray, FloatArray]], negatives: Sequence[int] | None = None) -> Figure:
+        """Area under the ROC curve of scores of positives and negatives, for each set.
+
+        Args:
+            sets: scores of the positives and of the negatives.
+            negatives: which negatives a set has; those of one number are drawn alike. By default each has its own.
+        """
         values, replicates = [], []
         for number, (positive, negative) in enumerate(sets):
             values.append(auc(positive, negative))
+            other = _NEGATIVES + (number if negatives is None else negatives[number])
             weights = [
-                self.weights(2 * number + side, len(scores))[:_AUC_REPLICATES].astype(np.float64)
-                for side, scores in enumerate((positive, negative))
+                self.weights(drawn, len(scores))[:_AUC_REPLICATES].astype(np.float64)
+                for drawn, scores in ((number, positive), (other, negative))
             ]
             replicates.append(_weighted_auc(positive, negative, *weights))
         return _figure(values, replicates)

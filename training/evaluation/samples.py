@@ -85,7 +85,9 @@ class DecodePlan:
 
 
 def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
-    """Sentences of a split in random order, for each seed; all of them where there are fewer than wanted.
+    """Sentences of a split in random order: a set per seed as long as they last, no sentence in two of them.
+
+    A split with fewer sentences than one set wants is one set.
 
     Raises:
         CorpusError: the split is too small to compare anything with.
@@ -93,9 +95,11 @@ def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
     part = corpus.part(split)
     if len(part) < _MIN_TEXTS:
         raise CorpusError(f"the {split} split has {len(part)} sentences: too few to compare with; give more posts")
+    order = np.random.default_rng(1).permutation(len(part))
+    number = max(1, min(plan.seeds, len(part) // plan.samples))
     sets = []
-    for seed in range(plan.seeds):
-        chosen = np.random.default_rng((seed, 1)).permutation(len(part))[: plan.samples].tolist()
+    for seed in range(number):
+        chosen = order[seed * plan.samples : (seed + 1) * plan.samples].tolist()
         sets.append(
             SampleSet(
                 texts=[part.texts[number] for number in chosen],
@@ -106,8 +110,10 @@ def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
     return sets
 
 
-def read_baseline(name: str, path: Path, corpus: Corpus) -> TextRow:
+def read_baseline(name: str, path: Path, corpus: Corpus, plan: DecodePlan) -> TextRow:
     """Samples from a file, one a line; a line that is a list of strings gives the genres of the next.
+
+    They are dealt out to sets of the plan's size, as many as it has seeds; a file of fewer is one set.
 
     Raises:
         CorpusError: the file cannot be read or holds too few samples.
@@ -129,9 +135,13 @@ def read_baseline(name: str, path: Path, corpus: Corpus) -> TextRow:
         asked = []
     if len(texts) < _MIN_TEXTS:
         raise CorpusError(f"{path} holds {len(texts)} samples; a row needs at least {_MIN_TEXTS}, one a line")
-    known = genres if any(genres) else None
-    one = SampleSet(texts=texts, genres=known, keys=[f"{name} {number}" for number in range(len(texts))])
-    return TextRow(name=name, kind=RowKind.BASELINE, sets=[one])
+    number = max(1, min(plan.seeds, len(texts) // plan.samples))
+    sets = []
+    for seed in range(number):
+        part = slice(seed * plan.samples, (seed + 1) * plan.samples)
+        keys = [f"{name} {place}" for place in range(len(texts))][part]
+        sets.append(SampleSet(texts=texts[part], genres=genres[part] if any(genres) else None, keys=keys))
+    return TextRow(name=name, kind=RowKind.BASELINE, sets=sets)
 
 
 def decode_rows(
@@ -144,7 +154,7 @@ def decode_rows(
 
     Args:
         model: the model.
-        asked: whose genres to ask for; a set per seed.
+        asked: whose genres to ask for; seeds take turns where there are more of them.
         plan: how.
         cache: folder that keeps what was decoded, named by everything that it depends on.
         progress: told how many candidates are decoded.
@@ -152,8 +162,9 @@ def decode_rows(
     plain: list[SampleSet] = []
     best: list[SampleSet] = []
     engine = Engine(model.bundle)
-    total = plan.samples * plan.best_of * len(asked)
-    for seed, each in enumerate(asked):
+    total = plan.samples * plan.best_of * plan.seeds
+    for seed in range(plan.seeds):
+        each = asked[seed % len(asked)]
         # A split smaller than the number of samples is asked for again from its start.
         genres = [(each.genres or [[]])[number % len(each)] for number in range(plan.samples)]
         path = None if cache is None else cache / f"samples-{_key(model, genres, plan, seed)}.json"
@@ -161,7 +172,7 @@ def decode_rows(
             first, chosen = (SampleSet(**document) for document in read_json(path))
         else:
             first, chosen = _decode(
-                engine, model, genres, plan, seed=seed, progress=_from(progress, seed, len(asked), total)
+                engine, model, genres, plan, seed=seed, progress=_from(progress, seed, plan.seeds, total)
             )
             if path is not None:
                 write_json(path, [asdict(first), asdict(chosen)])

@@ -54,7 +54,7 @@ class Yardstick:
     reward: TopicModel | None
     """The LDA that rewards the models; rows of another model bring their own."""
     reference: Sequence[SampleSet]
-    """Real text to tell rows apart from, a set per seed."""
+    """Real text to tell rows apart from; sets of a row take turns where there are more of them."""
     resampler: Resampler = field(default_factory=Resampler)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _table: WordTable = field(default_factory=WordTable)
@@ -133,7 +133,10 @@ class Yardstick:
             encoded = [self._some_of_train(len(each), seed) for seed, each in enumerate(row.sets)]
         scores = [TrigramModel(self._vocabulary, each).score(self._tested) for each in encoded]
         return self.resampler.ratio(
-            [-score.log_prob_N for score in scores], [score.count_N.astype(np.float64) for score in scores], np.exp
+            [-score.log_prob_N for score in scores],
+            [score.count_N.astype(np.float64) for score in scores],
+            np.exp,
+            common=True,
         )
 
     def _reverse_real(self, size: int) -> float:
@@ -167,7 +170,7 @@ class Yardstick:
                     real_keys=real.keys[:size],
                 )
             )
-        return self.resampler.auc(scores)
+        return self.resampler.auc(scores, [number % len(self.reference) for number in range(len(scores))])
 
     def _genre_accuracy(self, row: TextRow) -> dict[str, Figure]:
         found = [self._genres.hits(each.texts, each.genres) for each in row.sets if each.genres is not None]

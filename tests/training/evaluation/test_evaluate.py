@@ -216,22 +216,24 @@ def test_the_command_ends_with_one_line_of_json_and_writes_it_where_asked(
 
 
 def test_a_file_of_samples_gives_their_genres_where_it_lists_them(sample_corpus: SampleCorpus, baseline: Path) -> None:
-    (one,) = read_baseline("posts", baseline, sample_corpus.corpus).sets
+    (one,) = read_baseline("posts", baseline, sample_corpus.corpus, DECODE).sets
     part = sample_corpus.corpus.part("train")
     assert one.texts[:30] == part.texts[:30]
     assert one.genres is not None
     assert one.genres[:30] == [list(genres) for genres in part.genres[:30]]
     assert one.genres[30] == []
+    dealt = read_baseline("posts", baseline, sample_corpus.corpus, DecodePlan(samples=10, seeds=2)).sets
+    assert [each.texts for each in dealt] == [one.texts[:10], one.texts[10:20]]
 
 
 def test_files_of_samples_that_are_none_say_so(sample_corpus: SampleCorpus, tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("one\n\ntwo\n", encoding="utf-8")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CorpusError, match="2 samples; a row needs at least 10"):
-        read_baseline("few", tmp_path / "few.txt", sample_corpus.corpus)
+        read_baseline("few", tmp_path / "few.txt", sample_corpus.corpus, DECODE)
     for name in ("bytes.txt", "absent.txt"):
         with pytest.raises(CorpusError, match=f"{name} cannot be read"):
-            read_baseline("none", tmp_path / name, sample_corpus.corpus)
+            read_baseline("none", tmp_path / name, sample_corpus.corpus, DECODE)
 
 
 @pytest.mark.parametrize("value", ["posts", "=file", "posts="])
@@ -254,3 +256,15 @@ def test_a_plan_of_nothing_is_refused(decode: DecodePlan) -> None:
 def test_a_split_without_sentences_is_an_error_that_names_it(sample_corpus: SampleCorpus) -> None:
     with pytest.raises(CorpusError, match="test split has 0 sentences"):
         real_sets(sample_corpus.corpus.part("train"), "test", DECODE)
+
+
+def test_sets_of_real_sentences_do_not_overlap_and_a_small_split_is_one_set(sample_corpus: SampleCorpus) -> None:
+    test = sample_corpus.corpus.part("test")
+    size = len(test) // 2
+    two = real_sets(sample_corpus.corpus, "test", DecodePlan(samples=size, seeds=5))
+    assert [len(each) for each in two] == [size, size]
+    numbered = [key + text for each in two for key, text in zip(each.keys, each.texts, strict=True)]
+    # A post may say the same sentence twice.
+    assert len(set(numbered)) > 0.95 * 2 * size
+    (one,) = real_sets(sample_corpus.corpus, "test", DecodePlan(samples=10 * size, seeds=5))
+    assert sorted(one.texts) == sorted(test.texts)

@@ -79,3 +79,15 @@ def test_the_jackknife_of_a_mean_has_its_standard_error() -> None:
     assert figure.high - figure.low == pytest.approx(2 * 1.96 / math.sqrt(2000), rel=0.5)
     half = jackknife([0.0, 0.0], [left_out, left_out])
     assert (half.high - half.low) * math.sqrt(2) == pytest.approx(figure.high - figure.low)
+
+
+def test_models_measured_on_the_same_things_are_not_taken_for_independent_measurements() -> None:
+    values = np.random.default_rng(4).standard_normal(500)
+    resampler = Resampler(replicates=400)
+    alone, together, apart = (
+        resampler.ratio([values]),
+        resampler.ratio([values] * 3, common=True),
+        resampler.ratio([values] * 3),
+    )
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high))
+    assert apart.high - apart.low < 0.8 * (alone.high - alone.low)
