@@ -22,8 +22,6 @@ from training.evaluation.words import FloatArray, IntArray
 _LOW, _HIGH = 2.5, 97.5
 _Z: Final = 1.96
 _AUC_REPLICATES: Final = 200
-# Draws of negatives are numbered from here on, out of the way of those of the positives.
-_NEGATIVES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +85,14 @@ class Resampler:
             replicates.append(transform(above_R / np.where(below_R > 0, below_R, np.nan)))
         return _figure(values, replicates)
 
-    def auc(self, sets: Sequence[tuple[FloatArray, FloatArray]], negatives: Sequence[int] | None = None) -> Figure:
-        """Area under the ROC curve of scores of positives and negatives, for each set.
-
-        Args:
-            sets: scores of the positives and of the negatives.
-            negatives: which negatives a set has; those of one number are drawn alike. By default each has its own.
-        """
+    def auc(self, sets: Sequence[tuple[FloatArray, FloatArray]]) -> Figure:
+        """Area under the ROC curve of scores of positives and negatives, for each set."""
         values, replicates = [], []
         for number, (positive, negative) in enumerate(sets):
             values.append(auc(positive, negative))
-            other = _NEGATIVES + (number if negatives is None else negatives[number])
             weights = [
-                self.weights(drawn, len(scores))[:_AUC_REPLICATES].astype(np.float64)
-                for drawn, scores in ((number, positive), (other, negative))
+                self.weights(2 * number + side, len(scores))[:_AUC_REPLICATES].astype(np.float64)
+                for side, scores in enumerate((positive, negative))
             ]
             replicates.append(_weighted_auc(positive, negative, *weights))
         return _figure(values, replicates)

@@ -37,11 +37,18 @@ METRICS: Final = (
     ),
     Metric(
         name="two_sample_auc", title="two-sample AUC",
-        meaning="How well a linear classifier of word 1-3-grams tells the row from held-out text; .5 is not at all.",
+        meaning="How well a linear classifier of word 1-3-grams, given 1,000 texts of each kind, tells the row from "
+        "held-out text; .5 is not at all. Of rows with fewer texts: given those.",
     ),
     Metric(
         name="two_sample_auc_signs", title="AUC with signs",
         meaning="The same with case and punctuation in sight.",
+    ),
+    Metric(name="two_sample_auc_at_100", title="AUC at 100", meaning="The same given 100 texts of each kind."),
+    Metric(
+        name="two_sample_auc_at_all", title="AUC at all",
+        meaning="The same given all texts of a seed. Training sentences are told from held-out ones at this size too: "
+        "by what their songs are about.",
     ),
     Metric(name="distinct_1", title="distinct-1", meaning="Share of words that differ, over one seed's samples."),
     Metric(name="distinct_2", title="distinct-2", meaning="Share of word pairs that differ, over one seed's samples."),

@@ -29,8 +29,8 @@ _TABLES: Final = (
         "Language",
         "How likely the text is, how much of real text it covers, and whether it can be told from it.",
         (
-            "forward_ppl", "reverse_ppl", "two_sample_auc", "two_sample_auc_signs", "genre_accuracy", "length",
-            "unseen_words",
+            "forward_ppl", "reverse_ppl", "two_sample_auc", "two_sample_auc_signs", "two_sample_auc_at_100",
+            "two_sample_auc_at_all", "genre_accuracy", "length", "unseen_words",
         ),
     ),
     (

@@ -2,7 +2,8 @@
 
 Three parts of the corpus play three roles. The train split teaches the language model, the genre classifier and the
 judges, and is where copies are looked for. The test split is the row of real text, and what reverse perplexity is
-measured on. The valid split is the real text that every row, the test split's too, is told apart from.
+measured on. The valid split is the real text that every row is told apart from; the real row, sentence by sentence at
+random, from itself and the valid split together.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from handlers.topics import TopicModel
 from training.corpus import Corpus
 from training.evaluation.copying import SIZES, Copies, find_copies
-from training.evaluation.diversity import distinct, distinct_small, self_bleu
+from training.evaluation.diversity import SMALL, distinct, distinct_small, self_bleu
 from training.evaluation.genre_classifier import GenreClassifier
 from training.evaluation.intervals import Figure, Resampler
 from training.evaluation.judges import Judges, LdaJudge
@@ -29,6 +30,9 @@ from training.evaluation.surface import check
 from training.evaluation.two_sample import tell_apart
 from training.evaluation.words import Encoded, FloatArray, WordTable, words_and_signs
 
+AUC_TEXTS: Final = 1000
+"""Texts that a two-sample classifier sees of each kind."""
+_MAX_GROUPS: Final = 5
 _REVERSE_TESTED: Final = 5000
 """Held-out sentences that reverse perplexity is measured on, at most."""
 
@@ -113,7 +117,7 @@ class Yardstick:
         return {
             **self._forward_figures(encoded),
             "reverse_ppl": self._reverse(row, encoded),
-            "two_sample_auc": self._area(row, encoded, self._table),
+            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS),
             "distinct_2": distinct(encoded, 2),
         }
 
@@ -152,25 +156,35 @@ class Yardstick:
 
     def _two_sample(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
         signs = [self._signs.encode(each.texts) for each in row.sets]
-        return {
-            "two_sample_auc": self._area(row, encoded, self._table),
-            "two_sample_auc_signs": self._area(row, signs, self._signs),
+        figures = {
+            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS),
+            "two_sample_auc_signs": self._area(row, signs, self._signs, AUC_TEXTS),
+            "two_sample_auc_at_100": self._area(row, encoded, self._table, SMALL),
         }
+        if min(map(len, row.sets)) > AUC_TEXTS:
+            figures["two_sample_auc_at_all"] = self._area(row, encoded, self._table, None)
+        return figures
 
-    def _area(self, row: TextRow, encoded: Sequence[Encoded], table: WordTable) -> Figure:
-        scores = []
+    def _area(self, row: TextRow, encoded: Sequence[Encoded], table: WordTable, size: int | None) -> Figure:
+        """Mean area over groups of so many texts of each set; None for all of a set at once.
+
+        The more texts, the more the classifier learns, and the larger is the area: only like sizes compare.
+        """
+        groups = []
         for number, (each, texts) in enumerate(zip(row.sets, encoded, strict=True)):
             real = self.reference[number % len(self.reference)]
-            size = min(len(each), len(real))
-            scores.append(
-                tell_apart(
-                    texts.take(np.arange(size)),
-                    table.encode(real.texts[:size]),
-                    sample_keys=each.keys[:size],
-                    real_keys=real.keys[:size],
-                )
-            )
-        return self.resampler.auc(scores, [number % len(self.reference) for number in range(len(scores))])
+            sides = _Side(texts, each.keys), _Side(table.encode(real.texts), real.keys)
+            if row.kind is RowKind.REAL:
+                # Other songs' sentences are told apart by their subjects alone: the floor is text of the same songs.
+                sides = _shuffled(*sides)
+            most = min(map(len, sides))
+            step = most if size is None else min(size, most)
+            starts = range(0, most - step + 1, step)[:_MAX_GROUPS]
+            groups += [[side.part(start, start + step) for side in sides] for start in starts]
+        scores = [
+            tell_apart(one.texts, other.texts, sample_keys=one.keys, real_keys=other.keys) for one, other in groups
+        ]
+        return self.resampler.auc(scores)
 
     def _genre_accuracy(self, row: TextRow) -> dict[str, Figure]:
         found = [self._genres.hits(each.texts, each.genres) for each in row.sets if each.genres is not None]
@@ -227,6 +241,33 @@ class Yardstick:
         started = time.perf_counter()
         yield
         self.seconds[name] += time.perf_counter() - started
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Texts to be told from others, with the group of each."""
+
+    texts: Encoded
+    keys: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def part(self, start: int, end: int) -> _Side:
+        return _Side(self.texts.take(np.arange(start, end)), self.keys[start:end])
+
+
+def _shuffled(one: _Side, other: _Side) -> tuple[_Side, _Side]:
+    """Two sides of which each has its share of both."""
+    texts = Encoded(
+        flat_L=np.concatenate((one.texts.flat_L, other.texts.flat_L)),
+        lengths_N=np.concatenate((one.texts.lengths_N, other.texts.lengths_N)),
+    )
+    keys = [*one.keys, *other.keys]
+    order = np.random.default_rng(3).permutation(len(keys))
+    halves = order[: len(keys) // 2], order[len(keys) // 2 :]
+    first, last = (_Side(texts.take(half), [keys[number] for number in half.tolist()]) for half in halves)
+    return first, last
 
 
 def _spread(values: Sequence[float]) -> Figure:
