@@ -119,7 +119,9 @@ def interpolate(
     steps: Annotated[int, typer.Option(min=2, max=50, help="Points of the walk, both ends included.")] = 7,
     genres: Annotated[list[str] | None, typer.Option(help="Genres to decode with; may be repeated.")] = None,
     path: Annotated[str, typer.Option(help="spherical keeps z as long as z is; linear goes straight.")] = "spherical",
-    candidates: Annotated[int, typer.Option(min=1, max=64, help="Candidates per point: the likeliest is shown.")] = 16,
+    candidates: Annotated[
+        int, typer.Option(min=1, max=64, help="Candidates per point: the one nearest to its z is shown.")
+    ] = 32,
     workspace: Workspace = Path("workspace"),
     tracking_uri: TrackingUri = None,
 ) -> None:

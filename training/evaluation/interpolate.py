@@ -12,13 +12,15 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from handlers.bundle import Bundle
 from handlers.engine import Engine, Row
 from training.batches import EncodedSentences
+from training.cvae import Cvae
 from training.encoder import load_cvae
 from training.errors import SettingError
 from training.evaluation.models import LoadedModel
 
-_TEMPERATURE = 0.5
+_TEMPERATURE = 0.6
 _MAX_TOKENS = 64
 
 
@@ -72,8 +74,8 @@ class Point:
     at: float
     """0 at the first sentence, 1 at the last."""
     text: str
-    log_prob: float
-    """Per token."""
+    distance: float
+    """From the step's z to the posterior mean of what was written there."""
 
 
 def walk(
@@ -84,13 +86,13 @@ def walk(
     steps: int = 7,
     genres: Sequence[str] = (),
     path: Path = Path.SPHERICAL,
-    candidates: int = 16,
+    candidates: int = 32,
 ) -> list[Point]:
     """Write a sentence at each step between two.
 
-    At each step the likeliest per token of some candidates at a low temperature, the greedy one among them: greedy
-    decoding alone likes to repeat itself. Every step has the same random numbers, so steps differ by z alone, and the
-    same call gives the same walk.
+    At each step some candidates are decoded, one greedily and the others at a low temperature; the one is kept whose
+    own encoding comes nearest to where the step stands. (The likeliest one says "The song is emotional" at most steps.)
+    Every step has the same random numbers, so steps differ by z alone, and the same call gives the same walk.
 
     Args:
         model: whose folder holds the encoder.
@@ -111,7 +113,8 @@ def walk(
         raise SettingError("a walk goes from one sentence to another, and one of them is empty")
     bundle = model.bundle
     used, _ = bundle.genres.resolve(genres)
-    ends_2Z = _means(model, (" ".join(first.split()), " ".join(last.split())))
+    cvae = load_cvae(model.directory, bundle)
+    ends_2Z = _means(cvae, bundle, (" ".join(first.split()), " ".join(last.split())))
     z_SZ = path.points(ends_2Z[0], ends_2Z[1], steps)
     rows = [
         Row(
@@ -124,24 +127,20 @@ def walk(
         for _ in range(steps)
         for candidate in range(candidates)
     ]
-    decoded = Engine(bundle).decode(rows, z_SZ.repeat_interleave(candidates, dim=0))
+    wanted_CZ = z_SZ.repeat_interleave(candidates, dim=0)
+    decoded = Engine(bundle).decode(rows, wanted_CZ)
+    texts = [bundle.vocabulary.decode(each.ids) for each in decoded]
+    distances = (_means(cvae, bundle, texts) - wanted_CZ).norm(dim=1).tolist()
     points = []
     for step in range(steps):
-        found = decoded[step * candidates : (step + 1) * candidates]
-        best = max(found, key=lambda each: (each.finished, each.log_prob / max(each.token_count, 1)))
-        points.append(
-            Point(
-                at=step / (steps - 1),
-                text=bundle.vocabulary.decode(best.ids),
-                log_prob=best.log_prob / max(best.token_count, 1),
-            )
-        )
+        of_step = range(step * candidates, (step + 1) * candidates)
+        best = min(of_step, key=lambda index: (not decoded[index].finished, distances[index]))
+        points.append(Point(at=step / (steps - 1), text=texts[best], distance=distances[best]))
     return points
 
 
 @torch.no_grad()
-def _means(model: LoadedModel, sentences: Sequence[str]) -> Tensor:
-    """The posterior mean of each sentence: [2, Z]."""
-    cvae = load_cvae(model.directory, model.bundle)
-    encoded = EncodedSentences(sentences, [()] * len(sentences), model.bundle.vocabulary, model.bundle.genres)
+def _means(cvae: Cvae, bundle: Bundle, sentences: Sequence[str]) -> Tensor:
+    """The posterior mean of each sentence: [N, Z]."""
+    encoded = EncodedSentences(sentences, [()] * len(sentences), bundle.vocabulary, bundle.genres)
     return cvae.encode(encoded.batch(list(range(len(sentences))))).mu
