@@ -19,6 +19,7 @@ from handlers.engine import Row
 from handlers.topics import TopicModel
 from training.batches import EncodedSentences
 from training.corpus import Corpus
+from training.corpus.chart import plot_funnel
 from training.curves import RecordingRun
 from training.cvae import Cvae
 from training.cvae_scores import score_cvae
@@ -314,9 +315,11 @@ class Training:
             )
         )
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "funnel.json"
-            path.write_text(funnel.to_json(), encoding="utf-8")
-            run.log_file(path, "corpus")
+            document, picture = Path(folder) / "funnel.json", Path(folder) / "funnel.png"
+            document.write_text(funnel.to_json(), encoding="utf-8")
+            plot_funnel(funnel, picture)
+            for path in (document, picture):
+                run.log_file(path, "corpus")
 
     def _close_parent(self) -> None:
         if self._parent is not None:

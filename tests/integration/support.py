@@ -53,8 +53,9 @@ class Place:
         return [process for process in psutil.process_iter() if self._owns(process)]
 
     def half_written(self) -> list[Path]:
-        """Temporary siblings that an atomic writing left behind."""
-        return [path for path in self.root.rglob(".*") if "mlartifacts" not in path.parts]
+        """Temporary siblings that an atomic writing left behind; a corpus under way stays, to be gone on with."""
+        found = (path for path in self.root.rglob(".*") if "mlartifacts" not in path.parts)
+        return [path for path in found if not path.name.endswith(".building")]
 
     def _owns(self, process: psutil.Process) -> bool:
         try:

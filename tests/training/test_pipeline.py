@@ -123,6 +123,7 @@ def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained)
         return {each.path for each in trained.client.list_artifacts(run.info.run_id, folder)}
 
     assert artifacts(topics) >= {"coherence.png", "coherence.json", "top_words.json", "topics.html"}
+    assert artifacts(parent, "corpus") == {"corpus/funnel.json", "corpus/funnel.png"}
     assert artifacts(cvae) >= {"samples.txt", "model_card.md", "plots", "archives"}
     assert artifacts(cvae, "plots") == {"plots/train.nats_per_token.png", "plots/train.kl.png"}
     assert artifacts(lcgan, "plots") == {"plots/topic_shares.png"}
