@@ -84,13 +84,14 @@ class Commentator:
         decoded = self._engine.decode(rows)
         texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
         shares = self.bundle.topics.shares(texts).tolist()
+        odds = self._genre_log_odds(requests, rows, decoded)
         decode_ms = (time.perf_counter() - started) * 1000
         answers = []
         first = 0
         for request, topic, (used, unknown) in zip(requests, topics, resolved, strict=True):
             last = first + request.num_samples * request.best_of
             wanted = [share[topic] for share in shares[first:last]]
-            best = best_candidates(decoded[first:last], wanted, request.best_of)
+            best = best_candidates(decoded[first:last], wanted, odds[first:last], request.best_of)
             answers.append(
                 CommentaryResponse(
                     samples=tuple(
@@ -106,6 +107,20 @@ class Commentator:
             )
             first = last
         return answers
+
+    def _genre_log_odds(
+        self, requests: Sequence[CommentaryRequest], rows: Sequence[Row], decoded: Sequence[Decoded]
+    ) -> list[float]:
+        """Of the rows between which there is a choice; 0 for the others, which cost nothing then."""
+        chosen_from = [
+            request.best_of > 1 for request in requests for _ in range(request.num_samples * request.best_of)
+        ]
+        part = [number for number, chosen in enumerate(chosen_from) if chosen]
+        odds = [0.0] * len(rows)
+        found = self._engine.genre_log_odds([rows[number] for number in part], [decoded[number] for number in part])
+        for number, value in zip(part, found, strict=True):
+            odds[number] = value
+        return odds
 
     def _rows(self, request: CommentaryRequest, topic: int, genres: tuple[int, ...]) -> list[Row]:
         seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)

@@ -24,6 +24,9 @@ from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 MAX_ROWS_PER_DECODE: Final = 512
 """Memory is bounded by this many rows times the vocabulary, whatever a batch brings; more rows take turns."""
 
+_SCORED_AT_ONCE: Final = 2048
+"""Tokens whose whole distributions are in memory when known sentences are scored."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -142,6 +145,49 @@ class Engine:
         offsets = torch.tensor([0, *(len(each) for each in genres[:-1])]).cumsum(0)
         flat = torch.tensor([index for each in genres for index in each])
         return self._decoder.embed_genres(flat.to(self.device), offsets.to(self.device))
+
+    @torch.inference_mode()
+    def genre_log_odds(
+        self, rows: Sequence[Row], decoded: Sequence[Decoded], z_BZ: Tensor | None = None
+    ) -> list[float]:
+        """What each row's genres say for its sentence: log p(x | z, a) - log p(x | z, no genre), in nats.
+
+        Args:
+            rows: what was asked for; a row without genres has odds of 0.
+            decoded: what `decode` made of them.
+            z_BZ: the thought vectors that were given to `decode`, if some were.
+        """
+        odds = [0.0] * len(rows)
+        asked = [number for number, row in enumerate(rows) if row.genres and decoded[number].token_count]
+        for start in range(0, len(asked), MAX_ROWS_PER_DECODE):
+            part = asked[start : start + MAX_ROWS_PER_DECODE]
+            part_BZ = self.thought_vectors([rows[number] for number in part]) if z_BZ is None else z_BZ[part]
+            without_B = self._without_genres([decoded[number] for number in part], part_BZ.to(self.device))
+            for number, without in zip(part, without_B.tolist(), strict=True):
+                odds[number] = decoded[number].log_prob - without
+        return odds
+
+    def _without_genres(self, decoded: Sequence[Decoded], z_BZ: Tensor) -> Tensor:
+        """Sum of log p(x | z, no genre) of sentences that are known, all steps at once: [B]."""
+        sentences = [[*each.ids, *([EOS_ID] if each.finished else [])] for each in decoded]
+        tokens_TB = torch.full((max(map(len, sentences)), len(sentences)), PAD_ID)
+        for number, sentence in enumerate(sentences):
+            tokens_TB[: len(sentence), number] = torch.tensor(sentence)
+        tokens_TB = tokens_TB.to(self.device)
+        none = torch.zeros(len(sentences), dtype=torch.long, device=self.device)
+        genres_BA = self._decoder.embed_genres(none, torch.arange(len(sentences), device=self.device))
+        inputs_TB = torch.cat((torch.full_like(tokens_TB[:1], BOS_ID), tokens_TB[:-1]))
+        context_BC = torch.cat((z_BZ, genres_BA), dim=1)
+        real_TB = tokens_TB != PAD_ID
+        projected_PE = self._decoder(self._decoder.token_embedding(inputs_TB), context_BC)[real_TB]
+        targets_P = tokens_TB[real_TB]
+        log_prob_P = []
+        for start in range(0, len(targets_P), _SCORED_AT_ONCE):
+            part = slice(start, start + _SCORED_AT_ONCE)
+            logits_PV = self._decoder.logits(projected_PE[part])
+            log_prob_P.append(-torch.nn.functional.cross_entropy(logits_PV, targets_P[part], reduction="none"))
+        sums_B = torch.zeros(len(sentences), dtype=torch.float64, device=self.device)
+        return sums_B.index_add_(0, real_TB.nonzero()[:, 1], torch.cat(log_prob_P).double())
 
     def _decode(self, rows: Sequence[Row], z_BZ: Tensor) -> list[Decoded]:
         num_steps = max(row.max_tokens for row in rows)

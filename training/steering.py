@@ -172,7 +172,8 @@ def _steer(way: Way, bundle: Bundle, engine: Engine, rows: Sequence[Row], distan
     if way.candidates == 1:
         return texts
     shares_B = bundle.topics.shares(texts)[:, bundle.topics.desired].tolist()
-    return [texts[best] for best in best_candidates(decoded, shares_B, way.candidates)]
+    odds_B = engine.genre_log_odds(candidates, decoded, moved_BZ)
+    return [texts[best] for best in best_candidates(decoded, shares_B, odds_B, way.candidates)]
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

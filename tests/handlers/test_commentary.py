@@ -18,6 +18,7 @@ from handlers.contract import (
     ErrorCode,
     Sample,
 )
+from handlers.engine import Engine, Row
 from handlers.sampler import derive_seed
 from tests.handlers.tiny_bundles import tiny_bundle
 
@@ -90,8 +91,16 @@ def test_a_request_is_answered_the_same_alone_and_in_any_batch(requests: list[Co
         assert answer.request_id == request.request_id
 
 
-def _score(sample: Sample) -> float:
-    return sample.log_prob / sample.token_count + math.log(sample.topics[0])
+def _score(commentator: Commentator, sample: Sample, *, topic: int = 0, max_tokens: int = 64) -> float:
+    """The log share of the wanted topic plus the genres' share of the score of a sample, decoded again alone."""
+    bundle = commentator.bundle
+    genres = tuple(bundle.genres.indices(["dream pop"]))
+    engine = Engine(bundle)
+    row = Row(genres=genres, seed=sample.seed, max_tokens=max_tokens, topic=topic)
+    decoded = engine.decode([row])
+    assert bundle.vocabulary.decode(decoded[0].ids) == sample.text
+    (odds,) = engine.genre_log_odds([row], decoded)
+    return math.log(sample.topics[topic]) + 0.3 * odds
 
 
 def test_the_best_of_several_has_the_highest_score_of_all_candidates(commentator: Commentator) -> None:
@@ -100,15 +109,15 @@ def test_the_best_of_several_has_the_highest_score_of_all_candidates(commentator
     seeds = [derive_seed(7, number * MAX_SAMPLES) for number in range(6)]
     candidates = [_ask(commentator, num_samples=1, seed=seed, max_tokens=30).samples[0] for seed in seeds]
     finished = [each for each in candidates if each.token_count < 30]
-    winner = max(finished, key=_score)
+    winner = max(finished, key=lambda each: _score(commentator, each, max_tokens=30))
     assert (best.samples[0].seed, best.samples[0].text) == (winner.seed, winner.text)
 
 
 def test_more_candidates_never_make_a_sample_worse_and_mostly_better(commentator: Commentator) -> None:
     first = _ask(commentator, num_samples=24).samples
     best = _ask(commentator, num_samples=24, best_of=8).samples
-    pairs = [(before, after) for before, after in zip(first, best, strict=True) if before.token_count < 48]
-    gains = [_score(after) - _score(before) for before, after in pairs]
+    pairs = [(before, after) for before, after in zip(first, best, strict=True) if before.token_count < 64]
+    gains = [_score(commentator, after) - _score(commentator, before) for before, after in pairs]
     assert len(gains) >= 12
     assert min(gains) > -1e-3
     assert sum(gain > 0.1 for gain in gains) > len(gains) / 2
@@ -183,7 +192,7 @@ def test_the_topic_asked_for_decides_between_candidates(commentator: Commentator
     seeds = [derive_seed(7, number * MAX_SAMPLES) for number in range(6)]
     candidates = [_ask(commentator, num_samples=1, seed=seed, max_tokens=30, topic="3").samples[0] for seed in seeds]
     finished = [each for each in candidates if each.token_count < 30]
-    winner = max(finished, key=lambda each: each.log_prob / each.token_count + math.log(each.topics[2]))
+    winner = max(finished, key=lambda each: _score(commentator, each, topic=2, max_tokens=30))
     assert (best.seed, best.text) == (winner.seed, winner.text)
 
 
@@ -200,7 +209,7 @@ def test_a_model_without_generator_refuses_a_topic_that_nothing_would_act_on() -
         _ask(commentator, topic="2")
     assert caught.value.field == "topic"
     # With candidates to choose from, the topic decides.
-    answers = [_ask(commentator, topic=topic, best_of=8, num_samples=8) for topic in ("2", "3")]
+    answers = [_ask(commentator, genres=(), topic=topic, best_of=8, num_samples=8) for topic in ("2", "3")]
     shares = [[sum(sample.topics[k] for sample in answer.samples) for k in (1, 2)] for answer in answers]
     assert shares[0][0] > shares[1][0]
     assert shares[1][1] > shares[0][1]

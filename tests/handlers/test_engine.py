@@ -188,3 +188,30 @@ def test_a_decode_leaves_the_bundle_as_it_was(moving_bundle: Bundle) -> None:
     before = {name: tensor.clone() for name, tensor in moving_bundle.decoder.state_dict().items()}
     Engine(moving_bundle).decode(_some_rows(8))
     assert all(torch.equal(before[name], tensor) for name, tensor in moving_bundle.decoder.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["bundle", "moving_bundle"])
+def test_the_genres_log_odds_are_the_difference_to_the_decoder_without_genres(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    bundle: Bundle = request.getfixturevalue(name)
+    engine = Engine(bundle)
+    asked = _some_rows(40)
+    z_BZ = engine.thought_vectors(asked)
+    decoded = engine.decode(asked)
+    odds = engine.genre_log_odds(asked, decoded)
+    exact = copy.deepcopy(bundle.decoder).double()
+    for row, z_Z, each, value in zip(asked, z_BZ, decoded, odds, strict=True):
+        targets = [*each.ids, *([EOS_ID] if each.finished else [])]
+        inputs = torch.tensor([BOS_ID, *targets[:-1]])
+        log_prob = []
+        for genres in (row.genres or (0,), (0,)):
+            context = torch.cat(
+                (z_Z.double().unsqueeze(0), exact.embed_genres(torch.tensor(genres), torch.tensor([0]))), 1
+            )
+            logits = exact.logits(exact(exact.token_embedding(inputs).unsqueeze(1), context)[:, 0])
+            log_prob.append(float(logits.log_softmax(1)[range(len(targets)), targets].sum()))
+        assert value == pytest.approx(log_prob[0] - log_prob[1], abs=1e-3)
+        assert row.genres or value == 0
+    assert engine.genre_log_odds(asked, decoded, z_BZ) == pytest.approx(odds, abs=1e-4)
+    assert engine.genre_log_odds([], []) == []

@@ -102,7 +102,8 @@ def test_the_generators_way_is_what_is_served(moving: Bundle, predictor: TopicPr
 
 
 def test_of_several_candidates_more_are_about_the_desired_topic(moving: Bundle) -> None:
-    rows = _rows(60)
+    # Without genres, which have a say of their own: a random model's contradict its topics.
+    rows = [dataclasses.replace(row, genres=()) for row in _rows(60)]
     first = try_way(Way(name="first"), moving, [rows], silent)
     best = try_way(Way(name="best", candidates=6), moving, [rows], silent)
     shares = [float(moving.topics.shares(each.sets[0])[:, moving.topics.desired].mean()) for each in (first, best)]

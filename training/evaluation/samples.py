@@ -214,19 +214,23 @@ def _decode(
     counts: list[int] = []
     chosen: list[int] = []
     started = time.perf_counter()
+    decoding = 0.0
     for start in range(0, len(rows), step):
+        before = time.perf_counter()
         decoded = engine.decode(rows[start : start + step])
+        decoding += time.perf_counter() - before
         written = [bundle.vocabulary.decode(each.ids) for each in decoded]
         texts += written
         counts += [each.token_count for each in decoded]
         if size > 1:
             desired = bundle.topics.shares(written)[:, bundle.topics.desired].tolist()
-            chosen += [start + index for index in best_candidates(decoded, desired, size)]
+            odds = engine.genre_log_odds(rows[start : start + step], decoded)
+            chosen += [start + index for index in best_candidates(decoded, desired, odds, size)]
         progress(start + len(decoded), len(rows), model.name)
     seconds = time.perf_counter() - started
     first = list(range(0, len(rows), size))
-    # All candidates took their share of the time, the first ones one part in `size` of it.
-    plain = _set(texts, used, first, tokens=sum(counts[index] for index in first), seconds=seconds / size)
+    # All candidates took their share of the decoding, the first ones one part in `size` of it; the choice is extra.
+    plain = _set(texts, used, first, tokens=sum(counts[index] for index in first), seconds=decoding / size)
     return plain, _set(texts, used, chosen or first, tokens=sum(counts), seconds=seconds)
 
 
