@@ -42,6 +42,9 @@ MAX_GENRES: Final = 64
 MAX_TEXT_LENGTH: Final = 200
 """Characters in a genre, an artist, a title, a topic, a unit or a request id."""
 MAX_SEED: Final = 2**63 - 1
+DEFAULT_TEMPERATURE: Final = 0.95
+"""Warm enough to write like people: colder, sentences are likelier than real ones and alike (docs/log.md)."""
+DEFAULT_TOP_P: Final = 0.92
 _MAX_SHOWN: Final = 60
 
 
@@ -92,11 +95,11 @@ class CommentaryRequest:
     title: str | None = None
     """Put where the model writes `<title>`."""
     num_samples: int = 5
-    temperature: float = 0.8
+    temperature: float = DEFAULT_TEMPERATURE
     """Divides the logits; 0 takes the most likely token at each step."""
     top_k: int = 0
     """Keep only the k most likely tokens; 0 keeps all."""
-    top_p: float = 0.92
+    top_p: float = DEFAULT_TOP_P
     """Keep the most likely tokens that together reach this probability; 1 keeps all."""
     min_p: float = 0.0
     """Drop tokens less likely than this share of the most likely one; 0 drops none."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from handlers.balance import Balance, OpenMarks
 from handlers.bundle import Bundle
+from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 from handlers.sampler import DRAWS, SamplingSettings, choose_tokens, row_uniforms, standard_normals
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
@@ -37,9 +38,9 @@ class Row:
     seed: int
     topic: int | None = None
     """Where the generator moves z to; the desired topic by default, and of no effect without a generator."""
-    temperature: float = 0.8
+    temperature: float = DEFAULT_TEMPERATURE
     top_k: int = 0
-    top_p: float = 0.92
+    top_p: float = DEFAULT_TOP_P
     min_p: float = 0.0
     max_tokens: int = 64
 

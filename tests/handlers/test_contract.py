@@ -110,7 +110,7 @@ def test_an_error_survives_the_answer(code: ErrorCode, field: str, message: str)
 
 def test_only_genres_are_required_and_the_rest_has_the_documented_defaults() -> None:
     request = CommentaryRequest.from_json('{"genres": []}')
-    assert (request.num_samples, request.temperature, request.top_p, request.best_of) == (5, 0.8, 0.92, 1)
+    assert (request.num_samples, request.temperature, request.top_p, request.best_of) == (5, 0.95, 0.92, 1)
     assert request.seed is None
     assert _refused({"num_samples": 1}).field == "genres"
 

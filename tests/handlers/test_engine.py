@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from handlers.bundle import Bundle
+from handlers.contract import CommentaryRequest
 from handlers.engine import MAX_ROWS_PER_DECODE, Decoded, Engine, Row, _Live
 from handlers.sampler import derive_seed, row_uniforms, standard_normals
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
@@ -111,6 +112,12 @@ def test_a_generator_moves_the_priors_vectors_to_the_desired_topic(moving_bundle
     target[:, moving_bundle.topics.desired] = 1
     expected = moving_bundle.generator(prior, engine.embed_genres(asked), target)
     assert torch.allclose(engine.thought_vectors(asked), expected, atol=1e-6)
+
+
+def test_a_row_has_the_defaults_of_a_request() -> None:
+    request, row = CommentaryRequest(genres=()), Row(genres=(), seed=0)
+    for name in ("temperature", "top_k", "top_p", "min_p", "max_tokens"):
+        assert getattr(row, name) == getattr(request, name)
 
 
 def test_no_rows_decode_to_nothing(bundle: Bundle) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+
 Workspace = Annotated[
     Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for stages, database and artifacts.")
 ]
@@ -35,8 +37,8 @@ def evaluate(
     best_of: Annotated[
         int, typer.Option(help="Candidates per sample of each model's second row; 1 leaves it out.")
     ] = 4,
-    temperature: Annotated[float, typer.Option(help="Temperature of the samples.")] = 0.8,
-    top_p: Annotated[float, typer.Option(help="Nucleus of the samples.")] = 0.92,
+    temperature: Annotated[float, typer.Option(help="Temperature of the samples.")] = DEFAULT_TEMPERATURE,
+    top_p: Annotated[float, typer.Option(help="Nucleus of the samples.")] = DEFAULT_TOP_P,
     labels: Annotated[
         Path | None,
         typer.Option(help='Sentences labelled by hand, {"text": ..., "label": 0 or 1} a line, to judge the judges.'),

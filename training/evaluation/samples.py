@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 import handlers
-from handlers.contract import MAX_SAMPLES, CommentaryRequest
+from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_SAMPLES
 from handlers.engine import Engine, Row
 from handlers.ranking import best_candidates
 from handlers.sampler import derive_seed
@@ -80,8 +80,8 @@ class DecodePlan:
     seeds: int = 3
     best_of: int = 4
     """Candidates per sample of the second row of each model; 1 leaves that row out."""
-    temperature: float = CommentaryRequest(genres=()).temperature
-    top_p: float = CommentaryRequest(genres=()).top_p
+    temperature: float = DEFAULT_TEMPERATURE
+    top_p: float = DEFAULT_TOP_P
 
 
 def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
