@@ -19,6 +19,7 @@ from torch import Tensor
 from handlers.balance import Balance, OpenMarks
 from handlers.bundle import Bundle
 from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from handlers.repeats import Repeats, RunningWords
 from handlers.sampler import DRAWS, SamplingSettings, choose_tokens, row_uniforms, standard_normals
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
@@ -71,6 +72,7 @@ class _Live:
     output: Tensor
     placeholders: Tensor
     marks: OpenMarks
+    words: RunningWords
     uniforms: Tensor
     max_tokens: Tensor
     settings: SamplingSettings
@@ -81,6 +83,7 @@ class _Live:
             setattr(self, name, getattr(self, name)[rows])
         self.settings = self.settings[rows]
         self.marks.keep(rows)
+        self.words.keep(rows)
 
 
 class Engine:
@@ -110,6 +113,7 @@ class Engine:
         self._embedding_EV = embedding_VE.T.contiguous()
         self._placeholder_forms = bundle.vocabulary.placeholder_ids()
         self._balance = Balance(bundle.vocabulary, self.device)
+        self._repeats = Repeats(bundle.vocabulary, self.device)
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[Row], z_BZ: Tensor | None = None) -> list[Decoded]:
@@ -227,6 +231,7 @@ class Engine:
             output=torch.addmm(self._decoder.projection.bias, context_BC, self._output_context_CE),
             placeholders=torch.zeros(len(rows), len(self._placeholder_forms), dtype=torch.bool, device=device),
             marks=self._balance.start(len(rows)),
+            words=self._repeats.start(len(rows)),
             uniforms=uniforms_BN.view(len(rows), num_steps, DRAWS).to(device),
             max_tokens=torch.tensor([row.max_tokens for row in rows], device=device),
             settings=SamplingSettings(
@@ -249,7 +254,7 @@ class Engine:
     def _choose(self, live: _Live, logits_BV: Tensor, step: int) -> Tensor:
         """Draw each live row's token: never a special one, the one just written, or a placeholder a second time.
 
-        Nor one that would leave a quotation or a bracket open, or close one that is not.
+        Nor one that would put a word beside itself, leave a quotation or a bracket open, or close one that is not.
         """
         # In place: the normaliser of the log-probabilities has been taken already.
         allowed_BV = logits_BV
@@ -262,8 +267,10 @@ class Engine:
             if len(used):
                 allowed_BV[used.unsqueeze(1), torch.tensor(forms, device=self.device)] = -torch.inf
         self._balance.forbid(allowed_BV, live.marks)
+        self._repeats.forbid(allowed_BV, live.words)
         chosen_B = choose_tokens(allowed_BV, live.uniforms[:, step], live.settings)
         self._balance.write(live.marks, chosen_B)
+        self._repeats.write(live.words, chosen_B)
         for number, forms in enumerate(self._placeholder_forms):
             live.placeholders[:, number] |= torch.isin(chosen_B, torch.tensor(forms, device=self.device))
         return chosen_B

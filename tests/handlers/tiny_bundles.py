@@ -30,10 +30,11 @@ def tiny_bundle(
     scale: float = 3.0,
     placeholder_bias: float = 1.0,
     version: str = "1",
+    vocabulary: Vocabulary | None = None,
 ) -> Bundle:
     """A bundle whose every tensor is random by its seed; larger `scale` makes it surer of its words."""
     torch.manual_seed(seed)
-    vocabulary = tiny_vocabulary(num_words)
+    vocabulary = vocabulary or tiny_vocabulary(num_words)
     config = DecoderConfig(
         vocabulary_size=len(vocabulary), num_genres=len(GENRES), embedding_size=12, hidden_size=16, z_size=6,
         genre_size=4,
