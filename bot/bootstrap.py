@@ -11,6 +11,7 @@ from bot.adapters.file_feed import FileFeed
 from bot.adapters.gateway import Gateway
 from bot.adapters.sqlite_store import SqliteStore
 from bot.domain.errors import StoreError
+from bot.genres import TableResolver
 from bot.ports import CommentaryService
 from bot.service import Bot, ServiceOptions
 from bot.settings import DATABASE, BotSettings
@@ -33,8 +34,8 @@ def build(settings: BotSettings) -> Iterator[Bot]:
         commentary = open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
         stack.callback(commentary.close)
         yield Bot(
-            source=FileFeed(settings.feed),
-            genres=genres,
+            sources=(FileFeed(settings.feed),),
+            resolver=TableResolver(genres),
             commentary=commentary,
             store=store,
             options=ServiceOptions(

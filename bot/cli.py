@@ -93,6 +93,8 @@ def once(
             summary = bot.tick(progress=advance, stop=stop)
     for line in summary_lines(summary):
         console.print(visible(line), soft_wrap=True)
+    if summary.problems:
+        raise BotError("; ".join(summary.problems))
     if summary.outage:
         raise NoServiceError(f"{summary.outage}; {summary.tweets_pending} tweets stay pending, run this again later")
 
@@ -132,6 +134,8 @@ def _report(console: Console, result: Summary | BotError) -> None:
         return
     if result.tweets_read or result.candidates or result.bad_rows or result.notices or result.tweets_failed:
         console.print(visible("; ".join(summary_lines(result))))
+    for problem in result.problems:
+        console.print(visible(f"error: {problem}"))
     if result.outage:
         console.print(visible(f"{result.outage}; {result.tweets_pending} tweets stay pending"))
 

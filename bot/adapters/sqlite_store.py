@@ -1,91 +1,32 @@
-"""Store and queue in one SQLite file.
+"""The bot's memory in one SQLite file.
 
 Nothing is lost and nothing comes twice because
 - a page's tweets and the cursor behind it are committed together, before any tweet is handled;
 - a tweet's candidates and its new status are committed together, and only while the tweet is still pending;
+- a row on the board and a post are marked before the call that makes them, and looked for when its outcome is unknown;
 - ids are derived from the feed's, and unique.
-
-One connection belongs to one thread. Several processes may use the file at once (the bot writes while a curator reads).
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Iterable
+from datetime import datetime
 
-from bot.adapters.sqlite_schema import connect, transaction, wrapped_errors
-from bot.domain.errors import UnknownCandidateError
-from bot.domain.model import (
-    Candidate,
-    CandidateStatus,
-    Decision,
-    Song,
-    SongReport,
-    Tweet,
-    TweetStatus,
-    Verdict,
-)
-from bot.ports import FeedPage, PendingTweet, Queue, QueueRow, Store, StoreState
-from handlers.contract import Sample
+from bot.adapters.sqlite_board import SqliteBoardStore
+from bot.adapters.sqlite_file import stamp
+from bot.adapters.sqlite_outbox import SqliteOutbox
+from bot.adapters.sqlite_queue import SqliteQueue
+from bot.adapters.sqlite_rows import insert_candidate
+from bot.domain.model import Candidate, CandidateStatus, Kind, PostStatus, Tweet, TweetStatus
+from bot.ports import FeedPage, Pause, PendingTweet, Store, StoreState, VariantTally
 
 _LAST_ERROR = "last error"
 _SHOWN_FAILURES = 5
 
-_ROWS = """
-SELECT candidate.*, song.artist, song.song, song.genres,
-       tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,
-       tweet.created_at AS tweet_created_at, verdict.decision, verdict.edited_text, verdict.who, verdict.decided_at
-FROM candidate
-JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
-JOIN tweet ON tweet.id = candidate.tweet_id
-LEFT JOIN verdict ON verdict.id = candidate.verdict_id
-WHERE :status IS NULL OR candidate.status = :status
-ORDER BY candidate.tweet_place, candidate.song_number, candidate.number
-LIMIT :limit
-"""
 
-
-class SqliteStore(Store, Queue):
-    """The bot's memory and the curator's queue.
-
-    Args:
-        path: the database; made when it does not exist.
-
-    Raises:
-        StoreError: the file cannot be used, here and from every method.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection = connect(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with wrapped_errors(self._path), transaction(self._connection):
-            yield self._connection
-
-    def _read(self, statement: str, values: dict[str, object] | tuple[object, ...] = ()) -> list[sqlite3.Row]:
-        with wrapped_errors(self._path):
-            return self._connection.execute(statement, values).fetchall()
+class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
+    """The bot's memory, the curator's queue, the outbox and the board's bookkeeping: all ports of one file."""
 
     def cursor(self, source: str) -> str | None:
         """See `Store.cursor`."""
@@ -94,18 +35,9 @@ class SqliteStore(Store, Queue):
 
     def add_page(self, source: str, page: FeedPage) -> int:
         """See `Store.add_page`. A tweet whose id is known already, from whatever source, is left as it is."""
-        now = _now()
+        now = self._now()
         with self._writing() as connection:
-            before = connection.total_changes
-            connection.executemany(
-                "INSERT INTO tweet (id, source, author, created_at, text, read_at, status) VALUES (?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (id) DO NOTHING",
-                [
-                    (tweet.id, source, tweet.author, tweet.created_at, tweet.text, now, TweetStatus.PENDING)
-                    for tweet in page.tweets
-                ],
-            )
-            added = connection.total_changes - before
+            added = _insert_tweets(connection, source, page.tweets, now)
             connection.executemany(
                 "INSERT OR REPLACE INTO bad_row (source, line, reason, excerpt, seen_at) VALUES (?, ?, ?, ?, ?)",
                 [(source, row.line, row.reason, row.excerpt, now) for row in page.bad_rows],
@@ -115,33 +47,29 @@ class SqliteStore(Store, Queue):
                 " DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at",
                 (source, page.cursor, now),
             )
+            if page.billed:
+                count_usage(connection, f"{source.partition(':')[0]} read", page.billed, now)
         return added
 
     def pending(self, limit: int, *, after: int = 0) -> list[PendingTweet]:
         """See `Store.pending`."""
         rows = self._read(
-            "SELECT place, id, text, author, created_at FROM tweet"
+            "SELECT place, id, text, author, created_at, kind, lang, url FROM tweet"
             " WHERE status = ? AND place > ? ORDER BY place LIMIT ?",
             (TweetStatus.PENDING, after, limit),
         )
-        return [
-            PendingTweet(
-                place=row["place"],
-                tweet=Tweet(id=row["id"], text=row["text"], author=row["author"], created_at=row["created_at"]),
-            )
-            for row in rows
-        ]
+        return [PendingTweet(place=row["place"], tweet=_tweet(row)) for row in rows]
 
     def count_pending(self) -> int:
         """See `Store.count_pending`."""
-        rows = self._read("SELECT COUNT(*) FROM tweet WHERE status = ?", (TweetStatus.PENDING,))
+        rows = self._read("SELECT COALESCE(SUM(count), 0) FROM tweet_tally WHERE status = ?", (TweetStatus.PENDING,))
         return int(rows[0][0])
 
     def finish(
         self, tweet_id: str, status: TweetStatus, *, candidates: Iterable[Candidate] = (), reason: str = ""
     ) -> bool:
         """See `Store.finish`."""
-        now = _now()
+        now = self._now()
         with self._writing() as connection:
             closed = connection.execute(
                 "UPDATE tweet SET status = ?, reason = ?, handled_at = ? WHERE id = ? AND status = ?",
@@ -150,7 +78,7 @@ class SqliteStore(Store, Queue):
             if closed.rowcount != 1:
                 return False  # another bot was quicker: its candidates are in the queue
             for candidate in candidates:
-                _insert_candidate(connection, candidate, now)
+                insert_candidate(connection, candidate, now)
         return True
 
     def count_attempt(self, tweet_id: str, reason: str) -> int:
@@ -168,7 +96,7 @@ class SqliteStore(Store, Queue):
         with self._writing() as connection:
             reopened = connection.execute(
                 "UPDATE tweet SET status = ?, attempts = 0 WHERE status = ?"
-                " AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.tweet_id = tweet.id)",
+                " AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.tweet_place = tweet.place)",
                 (TweetStatus.PENDING, TweetStatus.FAILED),
             )
         return reopened.rowcount
@@ -178,131 +106,102 @@ class SqliteStore(Store, Queue):
         with self._writing() as connection:
             connection.execute("DELETE FROM note WHERE key = ?", (_LAST_ERROR,))
             if message is not None:
-                connection.execute("INSERT INTO note VALUES (?, ?, ?)", (_LAST_ERROR, message, _now()))
+                connection.execute("INSERT INTO note VALUES (?, ?, ?)", (_LAST_ERROR, message, self._now()))
+
+    def pauses(self) -> list[Pause]:
+        """See `Store.pauses`."""
+        rows = self._read("SELECT part, until, reason FROM pause ORDER BY part")
+        return [
+            Pause(part=row["part"], until=datetime.fromisoformat(row["until"]), reason=row["reason"]) for row in rows
+        ]
+
+    def set_pause(self, part: str, pause: Pause | None) -> None:
+        """See `Store.set_pause`."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM pause WHERE part = ?", (part,))
+            if pause is not None:
+                connection.execute("INSERT INTO pause VALUES (?, ?, ?)", (part, stamp(pause.until), pause.reason))
 
     def state(self) -> StoreState:
         """See `Store.state`."""
-        tweets = dict(map(tuple, self._read("SELECT status, COUNT(*) FROM tweet GROUP BY status")))
-        candidates = dict(map(tuple, self._read("SELECT status, COUNT(*) FROM candidate GROUP BY status")))
+        tweets = dict(map(tuple, self._read("SELECT status, count FROM tweet_tally")))
+        posts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
         errors = self._read("SELECT value, updated_at FROM note WHERE key = ?", (_LAST_ERROR,))
         failures = self._read(
             "SELECT id, reason FROM tweet WHERE status = ? ORDER BY place DESC LIMIT ?",
             (TweetStatus.FAILED, _SHOWN_FAILURES),
         )
+        variants = self._variants()
+        sources = self._read("SELECT name, cursor, updated_at FROM source ORDER BY name")
+        usage = self._read("SELECT item, count FROM usage WHERE month = ? ORDER BY item", (self._now()[:7],))
         return StoreState(
             tweets={status: tweets.get(status, 0) for status in TweetStatus},
-            candidates={status: candidates.get(status, 0) for status in CandidateStatus},
+            candidates={
+                CandidateStatus.WAITING: sum(variant.waiting for variant in variants),
+                CandidateStatus.ACCEPTED: sum(variant.accepted for variant in variants),
+                CandidateStatus.REJECTED: sum(variant.rejected for variant in variants),
+            },
             bad_rows=int(self._read("SELECT COUNT(*) FROM bad_row")[0][0]),
-            cursors={row["name"]: row["cursor"] for row in self._read("SELECT name, cursor FROM source ORDER BY name")},
+            cursors={row["name"]: row["cursor"] for row in sources},
+            read_at={row["name"]: row["updated_at"] for row in sources},
             last_error=errors[0]["value"] if errors else None,
             last_error_at=errors[0]["updated_at"] if errors else None,
             failures=tuple((row["id"], row["reason"]) for row in failures),
+            posts={status: posts.get(status, 0) for status in PostStatus},
+            usage={row["item"]: row["count"] for row in usage},
+            variants=variants,
+            boarding=int(self._read("SELECT COUNT(*) FROM candidate WHERE board = 'doubtful'")[0][0]),
         )
 
-    def rows(self, *, status: CandidateStatus | None = None, limit: int | None = None) -> Iterator[QueueRow]:
-        """See `Queue.rows`."""
-        with wrapped_errors(self._path):
-            values = {"status": status, "limit": -1 if limit is None else limit}
-            for row in self._connection.execute(_ROWS, values):
-                yield _queue_row(row)
-
-    def decide(self, verdicts: Iterable[Verdict]) -> None:
-        """See `Queue.decide`."""
-        now = _now()
-        unknown: list[str] = []
-        with self._writing() as connection:
-            for verdict in verdicts:
-                if connection.execute("SELECT 1 FROM candidate WHERE id = ?", (verdict.candidate_id,)).fetchone():
-                    _insert_verdict(connection, verdict, now)
-                else:
-                    unknown.append(verdict.candidate_id)
-            if unknown:
-                raise UnknownCandidateError(
-                    f"no candidate has the id {', '.join(unknown)}; nothing was changed"
-                    " (`deephypebot queue list` shows the ids)"
-                )
+    def _variants(self) -> tuple[VariantTally, ...]:
+        rows = self._read(
+            "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
+            " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
+            " FROM candidate_tally GROUP BY model, model_version ORDER BY model, model_version"
+        )
+        return tuple(VariantTally(**dict(row)) for row in rows)
 
 
-def _insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: str) -> None:
-    report = candidate.report
-    connection.execute(
-        "INSERT INTO song (tweet_id, number, artist, song, genres) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (report.tweet_id, report.number, report.artist, _json(asdict(report.song)), _json(report.genres)),
-    )
-    connection.execute(
-        "INSERT INTO candidate (id, tweet_place, tweet_id, song_number, number, sample, model, model_version,"
-        " archive_sha256, genres_unknown, status, created_at)"
-        " SELECT ?, place, id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tweet WHERE id = ?",
+def _insert_tweets(connection: sqlite3.Connection, source: str, tweets: Iterable[Tweet], now: str) -> int:
+    rows = [
         (
-            candidate.id,
-            report.number,
-            candidate.number,
-            _json(asdict(candidate.sample)),
-            candidate.model,
-            candidate.model_version,
-            candidate.archive_sha256,
-            _json(candidate.genres_unknown),
-            candidate.status,
+            tweet.id,
+            source,
+            tweet.author,
+            tweet.created_at,
+            tweet.text,
             now,
-            report.tweet_id,
-        ),
-    )
+            TweetStatus.PENDING,
+            tweet.kind,
+            tweet.lang,
+            tweet.url,
+        )
+        for tweet in tweets
+    ]
+    # The rows that were inserted, not what their triggers changed: `total_changes` would count both.
+    return connection.executemany(
+        "INSERT INTO tweet (id, source, author, created_at, text, read_at, status, kind, lang, url)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        rows,
+    ).rowcount
 
 
-def _insert_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -> None:
-    inserted = connection.execute(
-        "INSERT INTO verdict (candidate_id, decision, edited_text, who, decided_at) VALUES (?, ?, ?, ?, ?)",
-        (verdict.candidate_id, verdict.decision, verdict.edited_text, verdict.who, now),
-    )
+def count_usage(connection: sqlite3.Connection, item: str, count: int, now: str) -> None:
+    """Within a transaction: add to this month's bill."""
     connection.execute(
-        "UPDATE candidate SET status = ?, verdict_id = ? WHERE id = ?",
-        (verdict.decision.status, inserted.lastrowid, verdict.candidate_id),
+        "INSERT INTO usage (month, item, count) VALUES (?, ?, ?) ON CONFLICT (month, item)"
+        " DO UPDATE SET count = count + excluded.count",
+        (now[:7], item, count),
     )
 
 
-def _queue_row(row: sqlite3.Row) -> QueueRow:
-    report = SongReport(
-        tweet_id=row["tweet_id"],
-        number=row["song_number"],
-        song=Song(**_tuples(row["song"])),
-        artist=row["artist"],
-        genres=tuple(json.loads(row["genres"])),
-    )
-    verdict = None
-    if row["verdict_id"] is not None:
-        decision = Decision(row["decision"])
-        verdict = Verdict(candidate_id=row["id"], decision=decision, who=row["who"], edited_text=row["edited_text"])
-    return QueueRow(
-        candidate=Candidate(
-            report=report,
-            number=row["number"],
-            sample=Sample(**_tuples(row["sample"])),
-            model=row["model"],
-            model_version=row["model_version"],
-            archive_sha256=row["archive_sha256"],
-            genres_unknown=tuple(json.loads(row["genres_unknown"])),
-            status=CandidateStatus(row["status"]),
-        ),
-        tweet=Tweet(
-            id=row["tweet_id"],
-            text=row["tweet_text"],
-            author=row["tweet_author"],
-            created_at=row["tweet_created_at"],
-        ),
+def _tweet(row: sqlite3.Row) -> Tweet:
+    return Tweet(
+        id=row["id"],
+        text=row["text"],
+        author=row["author"],
         created_at=row["created_at"],
-        verdict=verdict,
-        decided_at=row["decided_at"],
+        kind=Kind(row["kind"]),
+        lang=row["lang"],
+        url=row["url"],
     )
-
-
-def _tuples(document: str) -> dict[str, Any]:
-    """A JSON object whose arrays become the tuples that our frozen classes hold."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(document).items()}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

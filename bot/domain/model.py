@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,11 +40,70 @@ class Decision(StrEnum):
 
     ACCEPT = "accept"
     REJECT = "reject"
+    UNDO = "undo"
+    """The candidate waits again, as if nobody had decided; the earlier verdicts stay on record."""
 
     @property
     def status(self) -> CandidateStatus:
         """The status that a candidate has after this decision."""
-        return CandidateStatus.ACCEPTED if self is Decision.ACCEPT else CandidateStatus.REJECTED
+        return _STATUS_AFTER[self]
+
+
+_STATUS_AFTER = {
+    Decision.ACCEPT: CandidateStatus.ACCEPTED,
+    Decision.REJECT: CandidateStatus.REJECTED,
+    Decision.UNDO: CandidateStatus.WAITING,
+}
+
+
+class Kind(StrEnum):
+    """How an item came to the bot."""
+
+    FEED = "feed"
+    """A row of a file."""
+    TIMELINE = "timeline"
+    """A post by an account that the bot follows."""
+    MENTION = "mention"
+    """A post that names the bot: somebody asks for commentary, and may be replied to."""
+
+
+class Flag(StrEnum):
+    """What a curator should know of a text before deciding."""
+
+    PROFANITY = "profanity"
+    """A word that some lists hold; also "Pussy Riot" and "Kill Bill", which is why it is no more than a flag."""
+    COPY = "copy"
+    """Holds a long run of words of the training text."""
+    TOO_LONG = "too long"
+    """Longer than the network takes, by its own way of counting."""
+    REPEAT = "repeat"
+    """Says what was posted before."""
+    BLOCKED = "blocked"
+    """Holds a slur: never posted, whatever the verdict."""
+
+
+class PostMode(StrEnum):
+    """How a post stands to the tweet that it answers."""
+
+    STANDALONE = "standalone"
+    REPLY = "reply"
+    QUOTE = "quote"
+
+
+class PostStatus(StrEnum):
+    """Where a post stands. `SENT`, `REFUSED` and `CANCELLED` are final, save that a new verdict revives the last."""
+
+    PENDING = "pending"
+    """Accepted, and to be sent."""
+    SENDING = "sending"
+    """A call is under way, or the bot was killed during it."""
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    """The call ended without saying whether the post is out; to be looked up among the account's own posts."""
+    REFUSED = "refused"
+    """The network or the bot's own rules refuse it; the reason is stored with it."""
+    CANCELLED = "cancelled"
+    """The verdict was taken back or is too old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +111,28 @@ class Tweet:
     """One item of a feed, as its source gave it."""
 
     id: str
+    """Unique over all networks: X's bare id, "bsky:..." and "masto:..." for Bluesky's and Mastodon's."""
     text: str
+    """Whole, with entities such as `&amp;` as the source gave them."""
     author: str = ""
     created_at: str = ""
+    kind: Kind = Kind.FEED
+    lang: str = ""
+    """As the network says, "en"; empty when it does not."""
+    url: str = ""
+    """Where people read it."""
+
+    @property
+    def network(self) -> str:
+        """The network that the id belongs to; empty for a row of a file, which may be from anywhere.
+
+        >>> Tweet(id="bsky:at://1", text="", kind=Kind.TIMELINE).network
+        'bsky'
+        """
+        if self.kind is Kind.FEED:
+            return ""
+        prefix, colon, _ = self.id.partition(":")
+        return prefix if colon else "x"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +162,12 @@ class Song:
     confidence: float
     """How sure the pattern is, 0 to 1."""
 
+    @property
+    def key(self) -> str:
+        """Equal for the same recording as different people write it."""
+        names = sorted(filter(None, map(text_key, self.artists)))
+        return "\x1f".join((text_key(self.title), text_key(self.version or ""), *names))
+
     def as_document(self) -> dict[str, object]:
         """The song as `bot parse` prints it."""
         document: dict[str, object] = {
@@ -108,6 +194,10 @@ class SongReport:
     """The artists as one line, handles replaced by the names they stand for where those are known."""
     genres: tuple[str, ...]
     """Empty when no artist is known."""
+    origin: str = ""
+    """Who knew the genres: "spotify", "last.fm", "musicbrainz", "table"; empty when nobody did."""
+    url: str = ""
+    """Where the song can be heard, when the lookup knows."""
 
     @property
     def seed(self) -> int:
@@ -129,6 +219,10 @@ class Candidate:
     genres_unknown: tuple[str, ...] = ()
     """Genres of the song that the model does not know."""
     status: CandidateStatus = CandidateStatus.WAITING
+    flags: tuple[Flag, ...] = ()
+    """What was noticed when it was written; the text that is posted is looked at again."""
+    score: float | None = None
+    """Mean log-probability of a token, in nats; comparable within one model version."""
 
     @property
     def id(self) -> str:
@@ -145,6 +239,49 @@ class Verdict:
     who: str
     edited_text: str | None = None
     """The text to post instead of the sample's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """An accepted candidate on its way out; there is at most one for a candidate."""
+
+    candidate_id: str
+    text: str
+    """The curator's text where there is one, else the sample's."""
+    network: str = ""
+    """Where it goes or went, as `Publisher.name` has it; empty before the first attempt."""
+    mode: PostMode = PostMode.STANDALONE
+    in_reply_to: str | None = None
+    """Id of the tweet that a reply or a quote refers to, as `Tweet.id` has it."""
+    status: PostStatus = PostStatus.PENDING
+    attempts: int = 0
+    after_id: str | None = None
+    """The newest post of the account that the bot knew of when it began to send: what is looked up lies behind it."""
+    attempted_at: str | None = None
+    external_id: str | None = None
+    """The network's id of the post, once it is known to be out."""
+    reason: str = ""
+    """Why it was refused, cancelled, put off or is in doubt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPost:
+    """A post of the bot's account, as the network shows it."""
+
+    id: str
+    text: str
+    """As it was written: entities unescaped, shortened links written out."""
+    created_at: str = ""
+
+
+def text_key(text: str) -> str:
+    """Letters and digits alone: equal for texts that a reader, or a network that tidies texts up, takes for the same.
+
+    >>> text_key("A slow\u2014lamp &amp; more!") == text_key("a Slow lamp & more")
+    True
+    """
+    plain = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
+    return "".join(filter(str.isalnum, plain)) or " ".join(plain.split())
 
 
 def candidate_id(tweet_id: str, song_number: int, sample_number: int) -> str:

@@ -15,6 +15,7 @@ from bot.adapters.catalog import FileCatalog
 from bot.adapters.file_feed import FileFeed
 from bot.adapters.gateway import Gateway
 from bot.adapters.sqlite_store import SqliteStore
+from bot.genres import TableResolver
 from bot.service import Bot, ServiceOptions
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
@@ -148,8 +149,8 @@ def make_bot(
         commentary = Gateway(gateway.target, model="lcgan", timeout_s=timeout_s)
         opened.append(commentary)
         return Bot(
-            source=FileFeed(feed_path),
-            genres=FileCatalog(catalog_path),
+            sources=(FileFeed(feed_path),),
+            resolver=TableResolver(FileCatalog(catalog_path)),
             commentary=commentary,
             store=store,
             options=ServiceOptions(**options),  # type: ignore[arg-type] # a test names the right ones

@@ -18,6 +18,7 @@ from pathlib import Path
 from bot.adapters.catalog import FileCatalog
 from bot.adapters.file_feed import FileFeed
 from bot.adapters.sqlite_store import SqliteStore
+from bot.genres import TableResolver
 from bot.ports import CommentaryService
 from bot.service import Bot, ServiceOptions
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
@@ -77,8 +78,8 @@ def work(feed: Path, catalog: FileCatalog, database: Path, step: int) -> bool:
             store._connection.set_trace_callback(countdown.tick)
             options = ServiceOptions(num_samples=2, concurrency=2)
             Bot(
-                source=FileFeed(feed),
-                genres=catalog,
+                sources=(FileFeed(feed),),
+                resolver=TableResolver(catalog),
                 commentary=CountedCommentary(countdown),
                 store=store,
                 options=options,

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from bot.adapters.export import neutral
 from bot.adapters.sqlite_store import SqliteStore
 from bot.cli import app_bot, app_queue, queue_table
-from bot.domain.errors import CatalogError, FeedError, InputError, NoServiceError, StoreError
+from bot.domain.errors import BotError, CatalogError, InputError, NoServiceError, StoreError
 from bot.domain.model import CandidateStatus
 from bot.settings import DEFAULT_MODEL, DEFAULT_TARGET, BotSettings
 from serving import client
@@ -72,11 +72,11 @@ def test_once_says_that_the_server_is_down_and_that_nothing_is_lost(
 def test_files_that_are_missing_or_of_another_kind_are_named(
     gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path
 ) -> None:
-    with pytest.raises(FeedError, match=r"none\.jsonl does not exist"):
+    with pytest.raises(BotError, match=r"none\.jsonl does not exist"):
         once(feed_path.with_name("none.jsonl"), catalog_path, workspace, gateway.target)
     with pytest.raises(CatalogError, match=r"none\.jsonl does not exist"):
         once(feed_path, catalog_path.with_name("none.jsonl"), workspace, gateway.target)
-    with pytest.raises(FeedError, match="line 1: misses 'id' and 'text'; found the keys 'artist', 'genres'"):
+    with pytest.raises(BotError, match="line 1: misses 'id' and 'text'; found the keys 'artist', 'genres'"):
         once(catalog_path, catalog_path, workspace, gateway.target)
     with pytest.raises(InputError, match="does not exist"):
         invoke(app_bot, "run", "--feed", feed_path.with_name("none.jsonl"), "--workspace", workspace)

@@ -13,7 +13,7 @@ import pytest
 
 from bot.adapters.gateway import Gateway
 from bot.adapters.sqlite_store import SqliteStore
-from bot.domain.errors import FeedError, NoServiceError, SongFailedError, SongRefusedError
+from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
 from bot.domain.model import TweetStatus, request_seed
 from bot.service import Bot, Summary
 from handlers.contract import CommentaryRequest
@@ -236,8 +236,9 @@ def test_run_goes_on_after_a_pass_that_failed(make_bot: MakeBot, feed_path: Path
 
     make_bot().run(interval_s=0.01, stop=stop, report=report)
     first, second = results
-    assert isinstance(first, FeedError)
+    assert isinstance(first, Summary)
     assert isinstance(second, Summary)
+    assert "does not exist" in first.problems[0]
     assert second.candidates == 25
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.adapters.sqlite_migrations import MIGRATIONS
 from bot.adapters.sqlite_store import SqliteStore
 from bot.domain.errors import StoreError, UnknownCandidateError
 from bot.domain.model import (
@@ -174,7 +175,7 @@ def test_the_file_is_in_wal_mode_and_carries_its_schema_version(store: SqliteSto
     connection = sqlite3.connect(database)
     pragmas = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "user_version")]
     connection.close()
-    assert pragmas == ["wal", 1]
+    assert pragmas == ["wal", len(MIGRATIONS)]
 
 
 def test_a_file_of_a_newer_version_is_refused(database: Path) -> None:

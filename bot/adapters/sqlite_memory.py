@@ -1,0 +1,55 @@
+"""What the bot's threads look up in SQLite while they handle tweets: cached genres, and what was posted."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.adapters.sqlite_file import SqliteFile, stamp, to_json
+from bot.adapters.sqlite_outbox import has_posted
+from bot.adapters.sqlite_schema import wrapped_errors
+from bot.ports import ArtistEntry, CachedGenres, GenreCache, PostHistory
+
+
+class SqliteMemory(SqliteFile, GenreCache, PostHistory):
+    """A connection of its own that threads share, a call at a time.
+
+    Args:
+        path: the bot's database.
+        now: the aware time.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        super().__init__(path, now=now, shared=True)
+        self._lock = threading.Lock()
+
+    def get(self, artist_key: str) -> CachedGenres | None:
+        """See `GenreCache.get`."""
+        with self._lock:
+            rows = self._read(
+                "SELECT name, genres, origin FROM artist_genres WHERE key = ? AND expires_at > ?",
+                (artist_key, self._now()),
+            )
+        if not rows:
+            return None
+        name, genres, origin = rows[0]
+        if name is None:
+            return CachedGenres(entry=None)
+        return CachedGenres(entry=ArtistEntry(name=name, genres=tuple(json.loads(genres)), origin=origin))
+
+    def put(self, artist_key: str, entry: ArtistEntry | None, *, expires_at: datetime) -> None:
+        """See `GenreCache.put`."""
+        name, genres, origin = (entry.name, entry.genres, entry.origin) if entry is not None else (None, (), "")
+        with self._lock, self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO artist_genres (key, name, genres, origin, expires_at) VALUES (?, ?, ?, ?, ?)",
+                (artist_key, name, to_json(genres), origin, stamp(expires_at)),
+            )
+
+    def has_posted(self, text: str) -> bool:
+        """See `PostHistory.has_posted`."""
+        with self._lock, wrapped_errors(self._path):
+            return has_posted(self._connection, text)

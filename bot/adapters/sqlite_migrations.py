@@ -1,0 +1,179 @@
+"""The tables of the bot's database, version by version; a file of any older version is brought up to the newest."""
+
+from __future__ import annotations
+
+from string import Template
+
+# A table of counts that triggers keep: with a million rows, counting them takes longer than a person waits.
+_TALLY = (
+    Template("CREATE TABLE ${table}_tally ($key, count INTEGER NOT NULL, PRIMARY KEY ($key)) WITHOUT ROWID"),
+    Template("INSERT INTO ${table}_tally SELECT $key, COUNT(*) FROM $table GROUP BY $key"),
+    Template("CREATE TRIGGER ${table}_tally_insert AFTER INSERT ON $table BEGIN $added END"),
+    Template("CREATE TRIGGER ${table}_tally_delete AFTER DELETE ON $table BEGIN $removed END"),
+    Template("CREATE TRIGGER ${table}_tally_update AFTER UPDATE OF $key ON $table BEGIN $removed $added END"),
+)
+# No ON CONFLICT here: in a trigger, the statement that fired it has the say about conflicts.
+_COUNT = Template(
+    "INSERT INTO ${table}_tally SELECT $values, 0 WHERE NOT EXISTS (SELECT 1 FROM ${table}_tally WHERE $same);"
+    " UPDATE ${table}_tally SET count = count $change WHERE $same;"
+)
+
+
+def _tally(table: str, *key: str) -> tuple[str, ...]:
+    def count(row: str, change: str) -> str:
+        same = " AND ".join(f"{column} = {row}.{column}" for column in key)
+        values = ", ".join(f"{row}.{column}" for column in key)
+        return _COUNT.substitute(table=table, values=values, same=same, change=change)
+
+    names = {"table": table, "key": ", ".join(key), "added": count("new", "+ 1"), "removed": count("old", "- 1")}
+    return tuple(template.substitute(names) for template in _TALLY)
+
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    # Version 1. Each step of the bot's work is a row's state, so that a killed bot goes on where it stopped.
+    (
+        """CREATE TABLE source (
+            name TEXT PRIMARY KEY,
+            cursor TEXT NOT NULL,
+            updated_at TEXT NOT NULL
+        )""",
+        """CREATE TABLE tweet (
+            place INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            source TEXT NOT NULL,
+            author TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            text TEXT NOT NULL,
+            read_at TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('pending', 'done', 'no song', 'failed')),
+            attempts INTEGER NOT NULL DEFAULT 0,
+            reason TEXT NOT NULL DEFAULT '',
+            handled_at TEXT
+        )""",
+        "CREATE INDEX tweet_status ON tweet (status, place)",
+        """CREATE TABLE bad_row (
+            source TEXT NOT NULL,
+            line INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            excerpt TEXT NOT NULL,
+            seen_at TEXT NOT NULL,
+            PRIMARY KEY (source, line)
+        )""",
+        """CREATE TABLE song (
+            tweet_id TEXT NOT NULL REFERENCES tweet (id),
+            number INTEGER NOT NULL,
+            artist TEXT NOT NULL,
+            song TEXT NOT NULL,
+            genres TEXT NOT NULL,
+            PRIMARY KEY (tweet_id, number)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE candidate (
+            id TEXT PRIMARY KEY,
+            tweet_place INTEGER NOT NULL REFERENCES tweet (place),
+            tweet_id TEXT NOT NULL,
+            song_number INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            sample TEXT NOT NULL,
+            model TEXT NOT NULL,
+            model_version TEXT NOT NULL,
+            archive_sha256 TEXT NOT NULL,
+            genres_unknown TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('waiting', 'accepted', 'rejected')),
+            created_at TEXT NOT NULL,
+            verdict_id INTEGER REFERENCES verdict (id),
+            UNIQUE (tweet_place, song_number, number),
+            FOREIGN KEY (tweet_id, song_number) REFERENCES song (tweet_id, number)
+        )""",
+        "CREATE INDEX candidate_status ON candidate (status, tweet_place, song_number, number)",
+        """CREATE TABLE verdict (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            candidate_id TEXT NOT NULL REFERENCES candidate (id),
+            decision TEXT NOT NULL CHECK (decision IN ('accept', 'reject')),
+            edited_text TEXT,
+            who TEXT NOT NULL,
+            decided_at TEXT NOT NULL
+        )""",
+        "CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL, updated_at TEXT NOT NULL)",
+    ),
+    # Version 2. The networks: where a tweet came from, what is on the board, what was posted, what lookups said.
+    (
+        "ALTER TABLE tweet ADD COLUMN kind TEXT NOT NULL DEFAULT 'feed'",
+        "ALTER TABLE tweet ADD COLUMN lang TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE tweet ADD COLUMN url TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE song ADD COLUMN origin TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE song ADD COLUMN url TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE song ADD COLUMN key TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX song_key ON song (key) WHERE key <> ''",
+        "ALTER TABLE candidate ADD COLUMN flags TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE candidate ADD COLUMN score REAL",
+        # Off the board, on it, or in doubt: an append was begun and nobody has looked since.
+        "ALTER TABLE candidate ADD COLUMN board TEXT NOT NULL DEFAULT 'off' CHECK (board IN ('off', 'doubtful', 'on'))",
+        """CREATE INDEX candidate_unboarded ON candidate (tweet_place, song_number, number)
+            WHERE board = 'off' AND status = 'waiting'""",
+        "CREATE INDEX candidate_boarding ON candidate (id) WHERE board = 'doubtful'",
+        # What a board's row said when it was last read; a row that says the same is no new verdict.
+        """CREATE TABLE board_row (
+            candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
+            status TEXT NOT NULL,
+            text TEXT NOT NULL,
+            who TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        # A verdict may now be undone. SQLite changes no CHECK of a table, so the table is made anew.
+        """CREATE TABLE verdict_2 (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            candidate_id TEXT NOT NULL REFERENCES candidate (id),
+            decision TEXT NOT NULL CHECK (decision IN ('accept', 'reject', 'undo')),
+            edited_text TEXT,
+            who TEXT NOT NULL,
+            decided_at TEXT NOT NULL
+        )""",
+        "INSERT INTO verdict_2 SELECT id, candidate_id, decision, edited_text, who, decided_at FROM verdict",
+        "DROP TABLE verdict",
+        "ALTER TABLE verdict_2 RENAME TO verdict",
+        "CREATE INDEX verdict_candidate ON verdict (candidate_id)",
+        "CREATE INDEX verdict_decided ON verdict (decided_at)",
+        """CREATE TABLE post (
+            place INTEGER PRIMARY KEY AUTOINCREMENT,
+            candidate_id TEXT NOT NULL UNIQUE REFERENCES candidate (id),
+            text TEXT NOT NULL,
+            text_key TEXT NOT NULL,
+            network TEXT NOT NULL DEFAULT '',
+            mode TEXT NOT NULL DEFAULT 'standalone' CHECK (mode IN ('standalone', 'reply', 'quote')),
+            in_reply_to TEXT,
+            status TEXT NOT NULL
+                CHECK (status IN ('pending', 'sending', 'sent', 'unknown', 'refused', 'cancelled')),
+            attempts INTEGER NOT NULL DEFAULT 0,
+            after_id TEXT,
+            external_id TEXT,
+            reason TEXT NOT NULL DEFAULT '',
+            created_at TEXT NOT NULL,
+            attempted_at TEXT,
+            sent_at TEXT,
+            sent_number INTEGER UNIQUE
+        )""",
+        "CREATE INDEX post_status ON post (status, place)",
+        "CREATE INDEX post_text ON post (text_key)",
+        "CREATE INDEX post_attempted ON post (attempted_at)",
+        "CREATE UNIQUE INDEX post_external ON post (network, external_id) WHERE external_id IS NOT NULL",
+        """CREATE TABLE artist_genres (
+            key TEXT PRIMARY KEY,
+            name TEXT,
+            genres TEXT NOT NULL,
+            origin TEXT NOT NULL,
+            expires_at TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        # What costs money, for the estimate of the bill.
+        """CREATE TABLE usage (
+            month TEXT NOT NULL,
+            item TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (month, item)
+        ) WITHOUT ROWID""",
+        # What is not to be called before a time, because it said so: a restart does not forget a rate limit.
+        "CREATE TABLE pause (part TEXT PRIMARY KEY, until TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID",
+        *_tally("tweet", "status"),
+        *_tally("candidate", "model", "model_version", "status"),
+        *_tally("post", "status"),
+    ),
+)
+"""Statements that lead from each version of the schema to the next; the first from an empty file to version 1."""

@@ -1,0 +1,74 @@
+"""How the bot works, and what a pass of it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceOptions:
+    """How the bot works."""
+
+    num_samples: int = 5
+    """Samples asked for each song."""
+    min_confidence: float = 0.5
+    """Songs that the parser is less sure of are passed over."""
+    concurrency: int = 4
+    """Tweets handled at once."""
+    max_attempts: int = 5
+    """Passes in which the server may fail on a tweet, while it answers others, before the tweet counts as failed."""
+    grace_s: float = 2.5
+    """Seconds that requests in flight get when the bot is told to stop."""
+
+
+DEFAULT_OPTIONS = ServiceOptions()
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What a pass did."""
+
+    tweets_read: int = 0
+    """New tweets of the sources."""
+    tweets_known: int = 0
+    """Tweets of the sources that were read before, by their ids."""
+    bad_rows: int = 0
+    tweets_done: int = 0
+    tweets_without_song: int = 0
+    tweets_failed: int = 0
+    tweets_postponed: int = 0
+    """Tweets that the server failed on, to be tried again."""
+    tweets_pending: int = 0
+    """Tweets that are left to handle."""
+    songs: int = 0
+    songs_of_unknown_genre: int = 0
+    candidates: int = 0
+    rows_boarded: int = 0
+    """Candidates that are on the board now."""
+    verdicts: int = 0
+    """Verdicts that were read from the board."""
+    posts_sent: int = 0
+    posts_refused: int = 0
+    posts_found: int = 0
+    """Posts in doubt that were found to be out."""
+    posts_doubtful: int = 0
+    """Posts of which nobody knows yet whether they are out."""
+    posts_held_back: int = 0
+    """Posts that would have been sent, were this no dry run."""
+    outage: str = ""
+    """Why no more commentary was asked for; empty when all was answered."""
+    problems: list[str] = field(default_factory=list)
+    """What went wrong, a line each; the rest of the pass went on."""
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing came in and nothing went out."""
+        return not (
+            self.tweets_read
+            or self.candidates
+            or self.rows_boarded
+            or self.verdicts
+            or self.posts_sent
+            or self.tweets_pending
+        )
