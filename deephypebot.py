@@ -30,11 +30,11 @@ class _Entry:
 # In the order of the path from posts to queue.
 _COMMANDS: Final = {
     "demo": _Entry("deephypebot_demo", "demo", "train,serve,bot,loadtest", "The whole path, posts to queue, at once."),
-    "corpus": _Entry("training.corpus_cli", "app_corpus", "train", "Posts -> a clean, split corpus."),
+    "corpus": _Entry("training.corpus.cli", "app_corpus", "train", "Posts -> a clean, split corpus."),
     "train": _Entry("training.cli", "train", "train", "Corpus -> registered models and their archives."),
     "evaluate": _Entry("training.evaluation.cli", "evaluate", "train", "What models write, beside real text."),
     "interpolate": _Entry("training.evaluation.cli", "interpolate", "train", "A walk between two sentences."),
-    "bench": _Entry("training.bench_cli", "app_bench", "train", "Measurements, beside what they are compared with."),
+    "bench": _Entry("training.bench.cli", "app_bench", "train", "Measurements, beside what they are compared with."),
     "models": _Entry("serving.cli", "app_models", "serve", "Versions: list, promote, rollback, status."),
     "archive": _Entry("serving.cli", "archive", "serve", "One registered version -> one .mar."),
     "serve": _Entry("serving.cli", "serve", "serve", "TorchServe, registry sync and gateway, in the foreground."),

@@ -59,12 +59,14 @@ def train(
     """
     from rich.console import Console
 
-    from training.assistant import assist
-    from training.console import stage_bars, stages_table, versions_table
+    from training.console import stage_bars
     from training.corpus import load_corpus
+    from training.cvae.parallel import joined
     from training.options import make_tracker, seconds, tracking_address, usable_device, use_bf16
-    from training.parallel import joined
-    from training.pipeline import Training, TrainPlan
+    from training.pipeline.assistant import assist
+    from training.pipeline.plan import TrainPlan
+    from training.pipeline.tables import stages_table, versions_table
+    from training.pipeline.training import Training
     from training.presets import preset as find_preset
 
     seed_setting = "" if seed is None else f"seed={seed}"

@@ -1,24 +1,14 @@
-"""Bars and tables of a training in the terminal."""
+"""Bars of work under way in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from training.pipeline import StageReport, TrainReport
 from training.progress import Progress as StageProgress
-
-_FIGURES: Final = {
-    "topics": ("num_topics", "coherence"),
-    "cvae": ("valid.perplexity_bound", "valid.kl", "valid.active_units", "samples.desired_share"),
-    "lcgan": ("predictor.explained", "prior.desired_share", "moved.desired_share", "moved.distinct_2"),
-}
-"""The figures of a stage that its line shows; the run has the rest."""
 
 
 class StageBars:
@@ -50,26 +40,3 @@ def stage_bars(console: Console, verb: str = "train") -> Iterator[StageBars]:
     )
     with Progress(*columns, console=console, transient=False) as bars:
         yield StageBars(bars, verb)
-
-
-def stages_table(reports: Sequence[StageReport]) -> Table:
-    """A line per stage: time or reuse, and its main figures."""
-    table = Table(title="Training", title_justify="left")
-    for heading in ("stage", "time", "figures"):
-        table.add_column(heading)
-    for report in reports:
-        figures = "  ".join(f"{name} {report.figures[name]:.3g}" for name in _FIGURES[report.name])
-        table.add_row(report.name, "reused" if report.reused else f"{report.seconds:.0f} s", figures)
-    return table
-
-
-def versions_table(report: TrainReport) -> Table:
-    """A line per published version."""
-    table = Table(title="Versions", title_justify="left")
-    for heading in ("model", "version", "champion", "archive", "sha256"):
-        table.add_column(heading, overflow="fold")
-    for each in report.published:
-        version = f"{each.version} (was there)" if each.reused else each.version
-        champion = "yes" if each.champion else "no"
-        table.add_row(each.name, version, champion, each.archive, each.archive_sha256[:12])
-    return table

@@ -9,7 +9,7 @@ from typing import Final
 
 from training.errors import SettingError
 from training.files import make_folder
-from training.tracker import NullTracker, Tracker
+from training.tracking.port import NullTracker, Tracker
 
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -93,7 +93,7 @@ def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:
     """
     if tracking_uri == "none":
         return NullTracker()
-    from training.tracking import MlflowTracker  # noqa: PLC0415 - hosts without MLflow train with `none`
+    from training.tracking.mlflow_tracker import MlflowTracker  # noqa: PLC0415 - hosts without MLflow train with `none`
 
     make_folder(workspace)
     return MlflowTracker(tracking_uri, artifacts=workspace / "mlartifacts")

@@ -31,7 +31,8 @@ def test_the_readme_shows_both_commands_and_every_module() -> None:
     assert "make demo" in readme
     assert "make test" in readme
     tree = readme.partition("## The tree")[2]
-    packages = ("training", "handlers", "serving", "bot", "loadtest")
+    steps = ("cvae", "lcgan", "topics", "packaging", "tracking", "pipeline", "bench")
+    packages = ("training", *(f"training/{step}" for step in steps), "handlers", "serving", "bot", "loadtest")
     modules = {path.name for package in packages for path in (ROOT / package).glob("*.py")}
     plain = {"__init__.py", "cli.py", "errors.py", "tables.py", "console.py", "options.py", "files.py", "progress.py"}
     untold = sorted(name for name in modules - plain if name not in tree)

@@ -9,9 +9,9 @@ import torch
 
 from handlers.decoder import DecoderConfig
 from handlers.vocabulary import Vocabulary
-from training.batches import EncodedSentences
 from training.corpus import Corpus, CorpusSettings, build_corpus, load_corpus
-from training.learned_vocabulary import word_vocabulary
+from training.cvae.batches import EncodedSentences
+from training.cvae.vocabulary import word_vocabulary
 from training.sample import CATALOG_FILE, POSTS_FILE, SampleWorld, make_sample, write_sample
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.handlers.tiny_bundles import tiny_bundle
-from training.batches import PlainSentences
-from training.cvae import Cvae
-from training.cvae_loop import CvaeLoop
+from training.cvae.batches import PlainSentences
+from training.cvae.loop import CvaeLoop
+from training.cvae.model import Cvae
 from training.errors import OutputError
-from training.export import save_bundle
 from training.files import _exchange, atomic_directory, atomic_path, make_folder, read_json, write_json
-from training.pipeline import _save_cvae, _save_topics
+from training.packaging.export import save_bundle
+from training.pipeline.stages import Stage
+from training.pipeline.training import _save_cvae, _save_topics
 from training.plots import plot_curves
 from training.presets import CvaeSettings
-from training.stages import Stage
 
 Atomic = Callable[[Path], AbstractContextManager[Path]]
 

@@ -18,7 +18,7 @@ from training.options import (
     usable_device,
     use_bf16,
 )
-from training.tracker import NullTracker
+from training.tracking.port import NullTracker
 
 
 @given(st.integers(1, 10**6), st.sampled_from([("", 1), ("s", 1), ("m", 60), ("h", 3600)]))

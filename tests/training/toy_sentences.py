@@ -6,7 +6,7 @@ import numpy as np
 
 from handlers.decoder import DecoderConfig
 from handlers.vocabulary import SPECIALS
-from training.batches import PlainSentences
+from training.cvae.batches import PlainSentences
 
 NUM_TOKENS = 60
 NUM_GENRES = 4

@@ -30,7 +30,7 @@ from training.evaluation.samples import (
 )
 from training.evaluation.yardstick import Measured, Yardstick
 from training.progress import Progress, silent
-from training.tracker import Tracker
+from training.tracking.port import Tracker
 
 TEMPERATURES: Final = (0.5, 0.65, 0.8, 0.95, 1.1)
 _REAL: Final = "held-out real text"

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from handlers.bundle import Bundle
 from handlers.engine import Engine, Row
-from training.batches import EncodedSentences
-from training.cvae import Cvae
-from training.encoder import load_cvae
+from training.cvae.batches import EncodedSentences
+from training.cvae.encoder_file import load_cvae
+from training.cvae.model import Cvae
 from training.errors import SettingError
 from training.evaluation.models import LoadedModel
 

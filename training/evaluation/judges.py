@@ -29,7 +29,7 @@ from training.errors import CorpusError
 from training.files import atomic_directory, read_json, write_json
 from training.presets import SOUND_SEED_WORDS, TopicSettings, fingerprint
 from training.progress import Progress, silent
-from training.topics import fit_topics
+from training.topics.lda import fit_topics
 
 FloatArray = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from handlers.bundle import Bundle, bundle_sha256
-from training.archive import load_archive
 from training.errors import SettingError
-from training.tracker import Tracker
+from training.packaging.archive import load_archive
+from training.tracking.port import Tracker
 
 _REGISTERED: Final = "models:/"
 # What the pipeline tags a version with; an archive or a folder tells by its configuration.

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from training.corpus import PLOT_FILE, load_corpus
-from training.corpus_cli import app_corpus
+from training.corpus.cli import app_corpus
 from training.errors import NoUsableSentenceError
 
 

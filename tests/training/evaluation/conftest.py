@@ -8,8 +8,8 @@ import torch
 
 from handlers.bundle import Bundle
 from tests.handlers.tiny_bundles import tiny_bundle
-from training.cvae import Cvae
-from training.export import save_bundle
+from training.cvae.model import Cvae
+from training.packaging.export import save_bundle
 
 
 def save_tiny(folder: Path, *, generator: bool = False, seed: int = 0) -> Bundle:

@@ -10,7 +10,6 @@ import typer
 from typer.testing import CliRunner
 
 from tests.training.conftest import SampleCorpus
-from training.archive import build_archive
 from training.errors import CorpusError, SettingError, TrackingError
 from training.evaluation.cli import evaluate as evaluate_command
 from training.evaluation.console import parse_baselines
@@ -18,9 +17,10 @@ from training.evaluation.evaluate import EvaluatePlan, evaluate, track
 from training.evaluation.models import load_models
 from training.evaluation.report import Report, write_report
 from training.evaluation.samples import DecodePlan, RowKind, decode_rows, read_baseline, real_sets
+from training.packaging.archive import build_archive
 from training.progress import Progress, silent
-from training.tracker import NullTracker
-from training.tracking import MlflowTracker
+from training.tracking.mlflow_tracker import MlflowTracker
+from training.tracking.port import NullTracker
 
 DECODE = DecodePlan(samples=60, seeds=2, best_of=2)
 

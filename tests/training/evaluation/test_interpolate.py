@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.bundle import BundleError
-from training.encoder import ENCODER_FILE, load_cvae
+from training.cvae.encoder_file import ENCODER_FILE, load_cvae
 from training.errors import SettingError
 from training.evaluation.interpolate import Path as WalkPath
 from training.evaluation.interpolate import walk
 from training.evaluation.models import LoadedModel, load_models
-from training.tracker import NullTracker
+from training.tracking.port import NullTracker
 
 vectors = st.lists(st.floats(-3, 3, allow_subnormal=False), min_size=4, max_size=4).map(torch.tensor)
 

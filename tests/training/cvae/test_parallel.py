@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.cvae.test_cvae_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID
+from tests.training.toy_sentences import toy_config, toy_sentences
+from training.cvae.loop import CvaeLoop
+from training.cvae.parallel import Peers, joined
+from training.cvae.training import train_cvae
+from training.errors import SettingError
+from training.presets import CvaeSettings
+from training.progress import silent
+from training.tracking.curves import RecordingRun
+from training.tracking.port import NullTracker
+
+# Everything that draws random numbers or looks at the whole batch is on.
+EVERYTHING = CvaeSettings(
+    embedding_size=16, hidden_size=16, z_size=6, genre_size=4, epochs=3, batch_size=32, learning_rate=5e-3, dropout=0.3,
+    word_dropout=0.2, genre_dropout=0.2, mu_scale=0.6, free_nats=1.5, warm_up=0.3, autoencoder=0.3,
+    sampled_vocabulary=30, exact_from=0.8,
+)  # fmt: skip
+
+WORKER = """
+import json, sys
+from pathlib import Path
+import torch
+from tests.training.cvae.test_parallel import EVERYTHING, train
+from training.cvae.parallel import joined
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+with joined("cpu") as (peers, device):
+    assert (peers.size, device) == (2, "cpu")
+    train(folder / "checkpoint.pt", folder / f"rank{peers.rank}", peers=peers)
+"""
+
+
+def train(checkpoint: Path, out: Path, *, peers: Peers) -> None:
+    with NullTracker().run("cvae") as null:
+        run = RecordingRun(null)
+        model = train_cvae(
+            toy_config(), EVERYTHING, TRAIN, VALID, seed=5, checkpoint=checkpoint, run=run, progress=silent, peers=peers
+        )
+    torch.save(model.state_dict(), out.with_suffix(".pt"))
+    curves = {
+        name: run.curve(name) for name in ("train.nats_per_token", "train.kl", "train.gradient_norm", "valid.elbo")
+    }
+    out.with_suffix(".json").write_text(json.dumps(curves))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _torchrun(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+    """Two processes on this machine, as the documentation starts them."""
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"),
+        *(f"--master-port={_free_port()}", *arguments),
+    ]
+    root = Path(__file__).parents[3]
+    return subprocess.run(command, check=False, cwd=root, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})\n" + WORKER
+    )
+    done = _torchrun(str(tmp_path / "worker.py"), str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    train(tmp_path / "alone_checkpoint.pt", tmp_path / "alone", peers=Peers())
+    alone, *ranks = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("alone", "rank0", "rank1"))
+    for curves in ranks:
+        for name, points in alone.items():
+            assert [step for step, _ in curves[name]] == [step for step, _ in points]
+            assert [value for _, value in curves[name]] == pytest.approx([value for _, value in points], rel=1e-4)
+    one, two, other = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("alone", "rank0", "rank1"))
+    for name in one:
+        assert torch.equal(two[name], other[name]), f"{name} has gone different ways"
+        assert torch.allclose(one[name].float(), two[name].float(), atol=1e-4), name
+    # The file is written by one of them, and one process goes on from it just as well.
+    assert not list(tmp_path.glob(".*"))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["done"] == EVERYTHING.epochs * STEPS_PER_EPOCH
+    train(tmp_path / "checkpoint.pt", tmp_path / "resumed", peers=Peers())
+    assert torch.equal(torch.load(tmp_path / "resumed.pt", weights_only=True)["mu_shift"], two["mu_shift"])
+
+
+def test_shares_of_a_batch_are_all_of_it_once_and_none_is_empty() -> None:
+    for size in (1, 2, 3, 7):
+        for rows in (7, 8, 31, 64):
+            shares = [range(rows)[Peers(rank=rank, size=size).share_of(rows)] for rank in range(size)]
+            assert [row for share in shares for row in share] == list(range(rows))
+            assert max(map(len, shares)) - min(map(len, shares)) <= 1
+            assert min(map(len, shares)) > 0
+
+
+def test_rows_of_a_batch_are_those_of_the_whole_with_their_genres_and_no_padding_of_others() -> None:
+    sentences = toy_sentences(9)
+    whole = sentences.batch(range(9))
+    for share in (slice(0, 4), slice(4, 9), slice(8, 9), slice(0, 9)):
+        part, expected = whole.rows(share), sentences.batch(range(9)[share])
+        assert torch.equal(part.tokens_TB, expected.tokens_TB)
+        assert torch.equal(part.lengths_B, expected.lengths_B)
+        assert torch.equal(part.genres_G, expected.genres_G)
+        assert torch.equal(part.offsets_B, expected.offsets_B)
+
+
+def test_more_processes_than_rows_are_an_error_that_says_what_to_change() -> None:
+    from training.cvae.model import Cvae
+
+    with pytest.raises(SettingError, match=r"cvae\.batch_size \(32\)"):
+        CvaeLoop(model=Cvae(toy_config()), settings=SETTINGS, train=TRAIN, seed=0, peers=Peers(rank=0, size=40))
+
+
+def test_a_process_that_nobody_started_beside_others_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with joined("cpu") as (peers, device):
+        assert (peers, device) == (Peers(rank=0, size=1), "cpu")
+        assert peers.leads
+
+
+def test_a_gpu_by_number_for_many_processes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingError, match="--device cuda, not cuda:1"), joined("cuda:1"):
+        pass

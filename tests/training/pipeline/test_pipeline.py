@@ -1,0 +1,407 @@
+"""One small training with a real MLflow on SQLite, looked at from all sides, and what later trainings make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from handlers.commentary import Commentator
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
+from tests.training.conftest import SampleCorpus
+from training.options import make_tracker
+from training.packaging.archive import file_sha256, load_archive
+from training.pipeline.plan import TrainPlan, TrainReport
+from training.pipeline.training import Training
+from training.presets import CvaeSettings, LcganSettings, TopicSettings, TrainSettings
+from training.progress import Progress, silent
+from training.tracking.port import NullTracker, Tracker
+
+SETTINGS = TrainSettings(
+    preset="tiny",
+    topics=TopicSettings(candidates=(4,), passes=3, min_sentences=5, max_share=0.15),
+    cvae=CvaeSettings(
+        embedding_size=32, hidden_size=48, z_size=8, genre_size=4, epochs=4, batch_size=32, learning_rate=1e-2
+    ),
+    lcgan=LcganSettings(
+        num_samples=600, hidden_size=32, num_layers=2, predictor_epochs=15, steps=40, critic_steps=1, batch_size=64,
+        learning_rate=2e-3, evaluation_samples=100, rounds=2, round_samples=60,
+    ),
+)  # fmt: skip
+STAGES = ("topics", "cvae", "lcgan")
+
+
+def _watch(stage: str) -> Progress:
+    assert stage in {*STAGES, "labels", "register cvae", "register lcgan"}
+    return silent
+
+
+def _train(
+    sample: SampleCorpus, folder: Path, tracker: Tracker, settings: TrainSettings = SETTINGS, **plan: Any
+) -> TrainReport:
+    where = TrainPlan(workspace=folder / "workspace", model_store=folder / "store", **plan)
+    return Training(corpus=sample.corpus, settings=settings, plan=where, tracker=tracker, watch=_watch).run()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    folder: Path
+    tracker: Tracker
+    report: TrainReport
+    seconds: float
+
+    @property
+    def client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.tracker.uri)
+
+    def runs(self) -> list[Any]:
+        """All runs, oldest first."""
+        (experiment,) = (each for each in self.client.search_experiments() if each.name == "deephypebot")
+        return list(self.client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
+
+    def counts(self) -> tuple[int, int, int]:
+        """Runs, versions of cvae, versions of lcgan."""
+        versions = [len(self.client.search_model_versions(f"name = '{name}'")) for name in ("cvae", "lcgan")]
+        return len(self.runs()), versions[0], versions[1]
+
+
+@pytest.fixture(scope="module")
+def trained(sample_corpus: SampleCorpus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    folder = tmp_path_factory.mktemp("trained")
+    patch = pytest.MonkeyPatch()
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        patch.delenv(name, raising=False)
+    patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    patch.setenv("GIT_PYTHON_REFRESH", "quiet")
+    started = time.monotonic()
+    tracker = make_tracker(f"sqlite:///{folder / 'mlflow.db'}", folder / "workspace")
+    report = _train(sample_corpus, folder, tracker)
+    yield Trained(folder=folder, tracker=tracker, report=report, seconds=time.monotonic() - started)
+    patch.undo()
+
+
+@pytest.mark.integration
+def test_stages_are_runs_under_one_parent_and_all_have_ended_well(trained: Trained) -> None:
+    parent, *children = trained.runs()
+    assert parent.info.run_name == "train tiny"
+    assert [run.info.run_name for run in children] == list(STAGES)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert {run.info.status for run in trained.runs()} == {"FINISHED"}
+    assert [stage.name for stage in trained.report.stages] == list(STAGES)
+    assert not any(stage.reused for stage in trained.report.stages)
+
+
+@pytest.mark.integration
+def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained) -> None:
+    parent, topics, cvae, lcgan = trained.runs()
+    assert parent.data.params["cvae.z_size"] == "8"
+    assert cvae.data.params["cvae.hidden_size"] == "48"
+    assert lcgan.data.params["lcgan.steps"] == "40"
+    assert topics.data.metrics["num_topics"] == 4
+    assert set(cvae.data.metrics) >= {"valid.elbo", "valid.kl", "samples.desired_share", "train.nats_per_token"}
+    assert set(lcgan.data.metrics) >= {"predictor.explained", "prior.desired_share", "moved.desired_share"}
+    history = trained.client.get_metric_history(cvae.info.run_id, "valid.perplexity_bound")
+    # One point an epoch, and the final figure.
+    assert len(history) == SETTINGS.cvae.epochs + 1
+    losses = trained.client.get_metric_history(cvae.info.run_id, "train.nats_per_token")
+    assert losses[-1].value < losses[0].value
+
+    def artifacts(run: Any, folder: str = "") -> set[str]:
+        return {each.path for each in trained.client.list_artifacts(run.info.run_id, folder)}
+
+    assert artifacts(topics) >= {"coherence.png", "coherence.json", "top_words.json", "topics.html"}
+    assert artifacts(parent, "corpus") == {"corpus/funnel.json", "corpus/funnel.png"}
+    assert artifacts(cvae) >= {"samples.txt", "model_card.md", "plots", "archives"}
+    assert artifacts(cvae, "plots") == {"plots/train.nats_per_token.png", "plots/train.kl.png"}
+    assert artifacts(lcgan, "plots") == {"plots/topic_shares.png"}
+    assert set(lcgan.data.metrics) >= {"round.desired_share", "round.distinct_ratio", "predictor.rarity_explained"}
+    assert set(topics.data.metrics) >= {"topics.c_npmi", "topics.c_v", "topics.agreement"}
+    samples = trained.client.download_artifacts(lcgan.info.run_id, "samples.txt")
+    assert len(Path(samples).read_text().splitlines()) == 30
+
+
+@pytest.mark.integration
+def test_both_models_are_version_1_and_champion_with_their_archive_on_the_run(trained: Trained, tmp_path: Path) -> None:
+    _, _, cvae, lcgan = trained.runs()
+    for name, run, published in (
+        ("cvae", cvae, trained.report.published[0]),
+        ("lcgan", lcgan, trained.report.published[1]),
+    ):
+        version = trained.client.get_model_version_by_alias(name, "champion")
+        assert str(version.version) == published.version == "1"
+        assert version.run_id == run.info.run_id == published.run_id
+        assert version.tags[ARCHIVE_TAG] == f"archives/{name}_1.mar"
+        archive = trained.folder / "store" / f"{name}_1.mar"
+        kept = Path(trained.client.download_artifacts(version.run_id, version.tags[ARCHIVE_TAG], str(tmp_path)))
+        assert version.tags[ARCHIVE_SHA256_TAG] == published.archive_sha256
+        assert file_sha256(archive) == file_sha256(kept) == published.archive_sha256
+        assert Path(published.archive) == archive
+        assert load_archive(archive, tmp_path / name).config.version == "1"
+        assert (published.champion, published.reused) == (True, False)
+    assert trained.client.get_model_version_by_alias("lcgan", "champion").tags["cvae_version"] == "1"
+
+
+@pytest.mark.integration
+def test_the_registered_model_writes_what_the_archive_writes_for_the_same_seed(
+    trained: Trained, tmp_path: Path
+) -> None:
+    import mlflow.pyfunc
+    import pandas as pd
+
+    mlflow.set_tracking_uri(trained.tracker.uri)
+    registered = mlflow.pyfunc.load_model("models:/lcgan@champion")
+    load_archive(trained.folder / "store" / "lcgan_1.mar", tmp_path)
+    commentator = Commentator.load(tmp_path)
+    label = commentator.bundle.genres.labels[0]
+    rows: list[dict[str, Any]] = [
+        {"genres": [label, "zydeco"]},
+        {"genres": [], "artist": "Ona Vell"},
+        {"genres": [label], "title": "Moss"},
+    ]
+    params: dict[str, Any] = {"num_samples": 4, "seed": 11, "temperature": 0.9, "best_of": 2}
+    # A table has gaps where a row has no artist.
+    table = registered.predict(pd.DataFrame(rows), params=params)
+    requests = [CommentaryRequest.from_mapping({**row, **params}) for row in rows]
+    expected = [
+        (number, sample.text, sample.seed)
+        for number, answer in enumerate(commentator.answer(requests))
+        for sample in answer.samples
+    ]
+    found = [(int(row.request), str(row.text), int(row.seed)) for row in table.itertuples()]
+    assert found == expected
+    assert len(registered.predict([{"genres": [label]}])) == CommentaryRequest(genres=()).num_samples
+    assert registered.metadata.signature is not None
+    assert registered.metadata.saved_input_example_info is not None
+
+
+@pytest.mark.integration
+def test_the_lcgan_is_the_same_cvae_with_a_generator(trained: Trained, tmp_path: Path) -> None:
+    cvae = load_archive(trained.folder / "store" / "cvae_1.mar", tmp_path / "cvae")
+    lcgan = load_archive(trained.folder / "store" / "lcgan_1.mar", tmp_path / "lcgan")
+    assert cvae.generator is None
+    assert lcgan.generator is not None
+    mine, theirs = cvae.decoder.state_dict(), lcgan.decoder.state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert lcgan.config.lineage["cvae_bundle_sha256"]
+
+
+@pytest.mark.integration
+def test_a_second_identical_training_reuses_everything_and_registers_nothing(
+    sample_corpus: SampleCorpus, trained: Trained
+) -> None:
+    before = trained.counts()
+    started = time.monotonic()
+    again = _train(sample_corpus, trained.folder, trained.tracker)
+    assert all(stage.reused for stage in again.stages)
+    assert [(each.name, each.version, each.reused) for each in again.published] == [
+        ("cvae", "1", True),
+        ("lcgan", "1", True),
+    ]
+    assert trained.counts() == before
+    assert time.monotonic() - started < trained.seconds / 3
+
+
+@pytest.mark.integration
+def test_an_emptied_model_store_is_filled_again_with_the_same_bytes(
+    sample_corpus: SampleCorpus, trained: Trained
+) -> None:
+    archive = trained.folder / "store" / "cvae_1.mar"
+    before = file_sha256(archive)
+    archive.write_bytes(b"damaged")
+    (trained.folder / "store" / "lcgan_1.mar").unlink()
+    _train(sample_corpus, trained.folder, trained.tracker)
+    assert file_sha256(archive) == before
+    assert (trained.folder / "store" / "lcgan_1.mar").exists()
+
+
+@pytest.mark.integration
+def test_another_setting_of_the_lcgan_makes_version_2_of_it_alone_and_leaves_the_champion(
+    sample_corpus: SampleCorpus, trained: Trained
+) -> None:
+    settings = dataclasses.replace(SETTINGS, lcgan=dataclasses.replace(SETTINGS.lcgan, distance_weight=0.5))
+    report = _train(sample_corpus, trained.folder, trained.tracker, settings)
+    assert [stage.reused for stage in report.stages] == [True, True, False]
+    assert [(each.name, each.version, each.champion) for each in report.published] == [
+        ("cvae", "1", False),
+        ("lcgan", "2", False),
+    ]
+    client = trained.client
+    assert str(client.get_model_version_by_alias("lcgan", "champion").version) == "1"
+    # Told to, the same training makes it the champion, and remembers the one before for a rollback.
+    again = _train(sample_corpus, trained.folder, trained.tracker, settings, champion=True)
+    assert all(stage.reused for stage in again.stages)
+    assert str(client.get_model_version_by_alias("lcgan", "champion").version) == "2"
+    assert str(client.get_model_version_by_alias("lcgan", "previous").version) == "1"
+    assert "previous" not in client.get_registered_model("cvae").aliases
+
+
+@pytest.mark.integration
+def test_a_training_that_fails_says_so_on_its_runs_and_registers_nothing(
+    sample_corpus: SampleCorpus, tmp_path: Path, trained: Trained
+) -> None:
+    class RefusalError(Exception):
+        pass
+
+    def refuse(stage: str) -> Progress:
+        if stage == "cvae":
+            raise RefusalError
+        return silent
+
+    before = trained.counts()
+    plan = TrainPlan(workspace=tmp_path / "workspace", model_store=tmp_path / "store")
+    training = Training(
+        corpus=sample_corpus.corpus, settings=SETTINGS, plan=plan, tracker=trained.tracker, watch=refuse
+    )
+    with pytest.raises(RefusalError):
+        training.run()
+    newest = trained.runs()[before[0] :]
+    assert {run.info.run_name: run.info.status for run in newest} == {
+        "train tiny": "FAILED",
+        "topics": "FINISHED",
+        "cvae": "FAILED",
+    }
+    assert trained.counts()[1:] == before[1:]
+    assert not (tmp_path / "store").exists()
+
+
+def test_training_without_tracking_makes_archives_of_version_0_and_is_reused(
+    sample_corpus: SampleCorpus, tmp_path: Path
+) -> None:
+    report = _train(sample_corpus, tmp_path, NullTracker())
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["cvae_0.mar", "lcgan_0.mar"]
+    assert all(stage.reused for stage in _train(sample_corpus, tmp_path, NullTracker()).stages)
+    assert not any(each.champion for each in report.published)
+
+
+SMALL = [
+    f"--set={stage}.{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+    for stage in STAGES
+    for name, value in dataclasses.asdict(getattr(SETTINGS, stage)).items()
+    if name != "seed_words"
+]
+
+
+def _command(sample: SampleCorpus, folder: Path, *more: str) -> list[str]:
+    where = [f"--workspace={folder / 'workspace'}", f"--model-store={folder / 'store'}"]
+    return ["train", str(sample.folder), "--preset=demo", *where, *SMALL, *more]
+
+
+def _environment() -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DEEPHYPEBOT_"))}
+    return {**kept, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.integration
+def test_a_host_without_mlflow_trains_with_tracking_none(sample_corpus: SampleCorpus, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Blocker:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'mlflow': raise ModuleNotFoundError('blocked', name='mlflow')\n"
+        "sys.meta_path.insert(0, Blocker())\n"
+        "import deephypebot; deephypebot.main()\n"
+    )
+    command = [sys.executable, "-c", code, *_command(sample_corpus, tmp_path, "--tracking=none")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240, env=_environment())
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["cvae_0.mar", "lcgan_0.mar"]
+    # The same host told to track says what is missing, in a line.
+    tracked = [sys.executable, "-c", code, *_command(sample_corpus, tmp_path)]
+    done = subprocess.run(tracked, check=False, capture_output=True, text=True, timeout=240, env=_environment())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "needs mlflow" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.integration
+def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_next_run_goes_on(
+    sample_corpus: SampleCorpus, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "deephypebot", *_command(sample_corpus, tmp_path, "--set=cvae.epochs=6")]
+    workspace = tmp_path / "workspace"
+    with subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            _wait_for(lambda: bool(list(workspace.glob("stages/cvae-*/checkpoint.pt"))), process)
+            # Well into the second epoch.
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode != 0
+    assert b"Traceback" not in output, output.decode()
+    (stage,) = workspace.glob("stages/cvae-*")
+    assert sorted(path.name for path in stage.iterdir()) == ["checkpoint.pt", "run.json"]
+    assert json.loads((stage / "run.json").read_text())["run_id"]
+    assert list(workspace.rglob(".*")) == []
+    assert not (tmp_path / "store").exists()
+    steps_per_epoch = math.ceil(len(sample_corpus.corpus.indices("train")) / SETTINGS.cvae.batch_size)
+    epochs = torch.load(stage / "checkpoint.pt", weights_only=True)["done"] // steps_per_epoch
+    assert 1 <= epochs < 6
+    # The next run goes on: it logs the epochs that are left, and no others.
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280, env=_environment())
+    assert done.returncode == 0, done.stderr
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
+    (experiment,) = (each for each in client.search_experiments() if each.name == "deephypebot")
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    first, second = (run for run in runs if run.info.run_name == "cvae")
+    assert (first.info.status, second.info.status) == ("KILLED", "FINISHED")
+    logged = client.get_metric_history(second.info.run_id, "valid.perplexity_bound")
+    assert len([point for point in logged if point.step > 0]) == 6 - epochs
+
+
+def _wait_for(ready: Any, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 120
+    while not ready():
+        if process.poll() is not None or time.monotonic() > end:
+            output, _ = process.communicate(timeout=5)
+            pytest.fail(f"it ended, or never came to it: {output.decode()}")
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{corpus}", "--preset", "nope"], "there is no preset 'nope'; choose one of demo, reference"),
+        (["{corpus}", "--budget", "abc"], "a budget is a positive number of seconds"),
+        (["{corpus}", "--set", "cvae.z_size=many"], "cvae.z_size takes int"),
+        (["{corpus}", "--seed", "-3"], "seed must be between 0 and"),
+        (["{corpus}", "--device", "cuda:77"], "--device cuda:77 cannot be used here"),
+        (["{empty}"], "is no corpus"),
+        (["{empty}/none"], "is no corpus"),
+        (["{corpus}", "--workspace", "{empty}/file/workspace"], "cannot be written: Not a directory"),
+    ],
+)
+def test_a_wrong_call_ends_in_one_line_and_exit_code_1(
+    sample_corpus: SampleCorpus, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    filled = [each.format(corpus=sample_corpus.folder, empty=tmp_path) for each in arguments]
+    if "--workspace" not in filled:
+        filled += ["--workspace", str(tmp_path / "workspace")]
+    done = subprocess.run(
+        [sys.executable, "-m", "deephypebot", "train", *filled, "--tracking-uri", "none"],
+        check=False, capture_output=True, text=True, timeout=120, env=_environment(),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.strip() == ""
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "workspace").exists()

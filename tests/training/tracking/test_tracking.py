@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from training.options import make_tracker
+from training.tracking.port import NullTracker, TrainedOn
+
+CORPUS = TrainedOn(name="corpus", sha256="ab" * 32, source="posts.jsonl", profile={"train_sentences": 3})
+
+
+@pytest.mark.integration
+def test_a_run_shows_what_it_learned_from_and_how_the_machine_fared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(uri)
+    with make_tracker(uri, tmp_path).run("train") as run:
+        run.log_dataset(CORPUS)
+        deadline = time.monotonic() + 20
+        while "system/cpu_utilization_percentage" not in client.get_run(run.run_id).data.metrics:
+            assert time.monotonic() < deadline, "no system metrics within 20 s"
+            time.sleep(0.1)
+    inputs = client.get_run(run.run_id).inputs
+    assert inputs is not None
+    (used,) = inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest, used.dataset.profile) == (
+        "corpus",
+        "ab" * 6,
+        '{"train_sentences": 3}',
+    )
+    assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
+
+
+def test_without_a_server_datasets_are_taken_and_forgotten() -> None:
+    with NullTracker().run("train") as run:
+        run.log_dataset(CORPUS)
+        assert run.run_id == ""

@@ -1,0 +1,1 @@
+"""Measurements of the training side, each beside what it is compared with."""

@@ -1,0 +1,239 @@
+"""`deephypebot bench`: measurements of the training side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app_bench = typer.Typer(help="Measurements, each with what it is compared with in the same run.")
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+DeviceOption = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="fp32, bf16 (the output layer's products), or auto: bf16 on a GPU that has it.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, as in cvae.batch_size=256; may be repeated.")
+]
+QuickOption = Annotated[bool, typer.Option("--quick", help="Few samples: to see that it runs, not to believe it.")]
+
+
+@app_bench.callback()
+def _bench() -> None:
+    """Keep `bench` a group, whatever the number of its commands."""
+
+
+@app_bench.command("corpus")
+def corpus(
+    posts: Annotated[
+        Path | None,
+        typer.Argument(help="File of posts; made-up ones without."),
+    ] = None,
+    *,
+    num_posts: Annotated[
+        int, typer.Option("--posts", min=100, help="Posts of the smaller build; the larger one has ten times as many.")
+    ] = 5000,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes that clean; 0 for one per core.")] = 0,
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Build a corpus, then one of ten times the posts: sentences a minute, and what they cost in time and memory.
+
+    deephypebot bench corpus
+
+    deephypebot bench corpus posts.jsonl.gz --posts 3000
+    """
+    from rich.console import Console
+
+    from training.bench.corpus import bench_corpus
+    from training.benchmark import finish
+    from training.corpus.pool import usable_cores
+
+    console = Console()
+    with console.status("building corpora"):
+        report = bench_corpus(posts, num_posts=400 if quick else num_posts, jobs=jobs or usable_cores())
+    console.print(report.table())
+    finish("corpus", report.figures(), json_path)
+
+
+@app_bench.command("steering")
+def steering(
+    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the model was trained on.")],
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="lcgan/2, lcgan@champion, or a bundle's folder; by default the newest LC-GAN of this corpus."
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=50, help="Sentences per way and seed.")] = 1700,
+    seeds: Annotated[int, typer.Option(min=1, help="Sets of sentences per way.")] = 3,
+    best_of: Annotated[str, typer.Option(help="Numbers of candidates to choose from.")] = "4,16",
+    workspace: Annotated[
+        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the stages; keeps the judges.")
+    ] = Path("workspace"),
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            help="MLflow's address, for versions of elsewhere. Default: MLFLOW_TRACKING_URI, else the workspace."
+        ),
+    ] = None,
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Compare the generator with other ways to a topic: z / 2, truncated prior, gradient steps, best of k.
+
+    Judged by a second LDA and by a classifier that the reward never saw; at equal cost, which is shown.
+
+        deephypebot bench steering workspace/corpora/posts
+
+        deephypebot bench steering workspace/corpora/posts --model lcgan/2 --quick
+    """
+    import tempfile
+
+    from rich.console import Console
+
+    from training.bench.steering import SteeringPlan, compare, find_model, steering_table
+    from training.benchmark import finish
+    from training.corpus import load_corpus
+    from training.options import default_tracking_uri, make_tracker
+
+    console = Console()
+    loaded = load_corpus(corpus)
+    plan = SteeringPlan(
+        samples=200 if quick else samples,
+        seeds=1 if quick else seeds,
+        candidates=(4,) if quick else counts(best_of),
+        workspace=workspace,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def fetch(uri: str) -> Path:
+            tracker = make_tracker(tracking_uri or default_tracking_uri(workspace), workspace)
+            return tracker.fetch(uri, Path(scratch)).bundle
+
+        report = compare(find_model(model, workspace, loaded, fetch), loaded, plan, console)
+    console.print(steering_table(report))
+    finish("steering", report.figures(), json_path)
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Numbers of candidates as `--best-of` takes them.
+
+    Raises:
+        SettingError: something else than numbers.
+
+    >>> counts("4, 16")
+    (4, 16)
+    """
+    from training.errors import SettingError
+
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError as cause:
+        raise SettingError(f"--best-of takes numbers of candidates, as in 4,16; got {text!r}") from cause
+
+
+@app_bench.command("train")
+def train_speed(
+    corpus: Annotated[
+        Path | None, typer.Argument(help="Folder of a corpus; invented posts, made at once, without it.")
+    ] = None,
+    *,
+    preset: Annotated[str, typer.Option(help="Named set of settings, whose sizes are measured.")] = "reference",
+    settings: SetOption = None,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "auto",
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Measure how fast the CVAE trains: tokens/s, the share of this machine's matrix products, the original's way.
+
+    Steps of the real training loop, as long of square matrix products, and sentences trained the original's way (one
+    at a time, one token at a time), in turns; medians of the turns.
+
+        deephypebot bench train workspace/corpora/posts
+
+        OMP_NUM_THREADS=1 deephypebot bench train --quick
+    """
+    from rich.console import Console
+
+    from training.bench.train import TrainBenchPlan, bench_sentences, measure_training, speed_table
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.options import usable_device, use_bf16
+    from training.presets import preset as find_preset
+
+    console = Console()
+    chosen = find_preset(preset).with_overrides(settings or []).cvae
+    device = usable_device(device)
+    bf16 = use_bf16(precision, device)
+    with console.status("reading sentences"):
+        config, sentences = bench_sentences(corpus, chosen, quick=quick)
+    plan = TrainBenchPlan(rounds=3, steps=2, sentences=2) if quick else TrainBenchPlan()
+    with stage_bars(console) as bars:
+        speed = measure_training(
+            config, chosen, sentences, plan, device=device, bf16=bf16, progress=bars.watch("rounds")
+        )
+    console.print(speed_table(speed))
+    finish("train", {**speed.figures(), "vocabulary": config.vocabulary_size, "preset": preset}, json_path)
+
+
+@app_bench.command("ptb")
+def ptb(
+    folder: Annotated[Path, typer.Argument(help="Folder of Penn Treebank: ptb.train.txt (or .gz), valid, test.")],
+    *,
+    settings: SetOption = None,
+    budget: Annotated[str | None, typer.Option(help="Time for the training, as in 90m; no limit by default.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples per sentence.")] = 500,
+    trained: Annotated[
+        Path | None, typer.Option("--from", help="Score this checkpoint or file of weights; do not train.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 7,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "auto",
+    workspace: Annotated[
+        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Its folder ptb keeps checkpoint and figures so far.")
+    ] = Path("workspace"),
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Train and score on Penn Treebank as the published tables do, and print our row below theirs.
+
+    Interrupted while it trains or scores, the same command goes on.
+
+        deephypebot bench ptb data/ptb --budget 2h
+
+        deephypebot bench ptb data/ptb --from workspace/ptb/checkpoint.pt
+    """
+    from rich.console import Console
+
+    from training.bench.ptb import PtbPlan, bench_ptb, ptb_table, quick_treebank
+    from training.bench.treebank import load_treebank
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.options import seconds, usable_device, use_bf16
+    from training.presets import preset as find_preset
+
+    console = Console()
+    device = usable_device(device)
+    plan = PtbPlan(
+        folder=workspace / "ptb",
+        settings=find_preset("ptb").with_overrides(settings or []).cvae,
+        seed=seed,
+        num_samples=samples,
+        budget_s=seconds(budget) if budget else None,
+        trained=trained,
+        device=device,
+        bf16=use_bf16(precision, device),
+    )
+    with console.status("reading the Treebank"):
+        treebank = load_treebank(folder)
+    if quick:
+        treebank, plan = quick_treebank(treebank), plan.quick()
+    with stage_bars(console) as bars:
+        figures = bench_ptb(treebank, plan, bars.watch)
+    console.print(ptb_table(figures))
+    finish("ptb", figures, json_path)

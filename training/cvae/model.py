@@ -1,0 +1,142 @@
+"""The conditional VAE: LSTM encoder q(z | x), and the decoder p(x | z, a) that the worker runs. Architecture only.
+
+Shapes: B rows, T steps, V tokens, S sampled tokens of the vocabulary, E embedding, H hidden,
+Z thought vector, A genre embedding, P real tokens of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from handlers.decoder import Decoder, DecoderConfig
+from handlers.vocabulary import BOS_ID, PAD_ID
+from training.cvae.batches import Batch
+from training.cvae.noise import StepNoise
+from training.cvae.output_loss import VocabularySample, linear_cross_entropy, target_log_probs
+from training.cvae.parallel import ALONE, Peers
+from training.cvae.renorm import BatchRenorm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posterior:
+    """q(z | x) = N(mu, diag exp(log_variance)), both [B, Z]."""
+
+    mu: Tensor
+    log_variance: Tensor
+
+    def sample(self, noise_BZ: Tensor | None = None) -> Tensor:
+        """One z per row, differentiable in mu and log_variance (Kingma and Welling 2014)."""
+        noise_BZ = torch.randn_like(self.mu) if noise_BZ is None else noise_BZ
+        return self.mu + torch.exp(0.5 * self.log_variance) * noise_BZ
+
+    def kl_BZ(self) -> Tensor:  # noqa: N802 - the shape suffix of the module's legend
+        """KL(q(z | x) || N(0, I)) in nats, per row and dimension."""
+        return 0.5 * (self.mu**2 + self.log_variance.exp() - 1 - self.log_variance)
+
+
+class Cvae(nn.Module):
+    """Encoder and decoder share the token embedding; only the decoder sees the genres."""
+
+    def __init__(
+        self, config: DecoderConfig, *, encoder_size: int = 0, mu_scale: float = 0.0, peers: Peers = ALONE
+    ) -> None:
+        """Make the modules.
+
+        Args:
+            config: sizes.
+            encoder_size: hidden size of the encoder; 0 for the decoder's.
+            mu_scale: if positive, the posterior means are batch-normalised to this standard deviation in every
+                dimension, which keeps KL above Z mu_scale^2 / 2 nats and every dimension in use (Zhu 2020,
+                arXiv 2004.12585, with its gamma fixed).
+            peers: the processes that share a batch's rows in training.
+        """
+        super().__init__()
+        self._mu_scale = mu_scale
+        self.mu_norm = BatchRenorm(config.z_size, peers=peers)
+        self.mu_shift = nn.Parameter(torch.zeros(config.z_size))
+        self.decoder = Decoder(config)
+        encoder_size = encoder_size or config.hidden_size
+        self.encoder_lstm = nn.LSTM(config.embedding_size, encoder_size)
+        self.posterior_head = nn.Linear(encoder_size, 2 * config.z_size)
+
+    def encode(self, batch: Batch) -> Posterior:
+        """q(z | x) of each sentence."""
+        # Undisturbed, as in the published recipes: dropout is there to keep the decoder from learning by heart.
+        embedded_TBE = self.decoder.token_embedding(batch.tokens_TB)
+        hidden_TBH, _ = self.encoder_lstm(embedded_TBE)
+        rows = torch.arange(len(batch.lengths_B), device=hidden_TBH.device)
+        # Behind its end mark a row reads padding, so its summary is the state at the mark.
+        last_BH = hidden_TBH[batch.lengths_B - 1, rows]
+        mu_BZ, log_variance_BZ = self._posterior_parts(last_BH)
+        if self._mu_scale > 0:
+            mu_BZ = self._mu_scale * self.mu_norm(mu_BZ) + self.mu_shift
+        return Posterior(mu=mu_BZ, log_variance=log_variance_BZ.clamp(-10, 10))
+
+    def _posterior_parts(self, last_BH: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior means, not normalised yet, and log-variances, [B, Z] each."""
+        z_size = self.mu_shift.shape[0]
+        bias: Tensor = self.posterior_head.bias
+        if self._mu_scale > 0:
+            # Normalising takes this half out again, so its gradient is nothing but rounding, which Adam would turn into
+            # steps of full length, and the running means would be late behind them.
+            bias = torch.cat((bias[:z_size].detach(), bias[z_size:]))
+        both_BY = nn.functional.linear(last_BH, self.posterior_head.weight, bias)
+        return both_BY[:, :z_size], both_BY[:, z_size:]
+
+    def reconstruction(
+        self,
+        batch: Batch,
+        z_BZ: Tensor,
+        *,
+        noise: StepNoise | None = None,
+        part: VocabularySample | None = None,
+        bf16: bool = False,
+    ) -> Tensor:
+        """-log p(x | z, a) in nats, summed over the batch's tokens: what a training step descends.
+
+        Args:
+            batch: the sentences.
+            z_BZ: a thought vector per row.
+            noise: hides words and drops values; nothing is disturbed without it.
+            part: of the vocabulary, to estimate the softmax's normaliser on; exact without it.
+            bf16: make the products of the output layer, most of a step's, in bfloat16. The LSTMs stay in single
+                precision (TF32 on a GPU): in bfloat16 torch runs them with cuDNN 9.13 or later alone.
+        """
+        projected_PE, targets_P, _ = self._projected(batch, z_BZ, noise)
+        weight_VE, bias_V = self.decoder.token_embedding.weight, self.decoder.output_bias
+        if part is None:
+            return linear_cross_entropy(projected_PE, weight_VE, bias_V, targets_P, bf16=bf16)
+        weight_SE, bias_S = weight_VE[part.tokens_S], bias_V[part.tokens_S] + part.raise_S
+        return linear_cross_entropy(projected_PE, weight_SE, bias_S, part.positions(targets_P), bf16=bf16)
+
+    @torch.no_grad()
+    def token_log_probs(self, batch: Batch, z_BZ: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability in nats of every real token given those before it; without gradients.
+
+        Args:
+            batch: the sentences.
+            z_BZ: a thought vector per row.
+
+        Returns:
+            log-probabilities [P] and the row of each [P].
+        """
+        projected_PE, targets_P, rows_P = self._projected(batch, z_BZ, None)
+        weight_VE, bias_V = self.decoder.token_embedding.weight, self.decoder.output_bias
+        return target_log_probs(projected_PE, weight_VE, bias_V, targets_P), rows_P
+
+    def _projected(self, batch: Batch, z_BZ: Tensor, noise: StepNoise | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Decoder outputs before the vocabulary product at real tokens [P, E], the tokens [P] and their rows [P]."""
+        targets_TB = batch.tokens_TB
+        inputs_TB = torch.cat((torch.full_like(targets_TB[:1], BOS_ID), targets_TB[:-1]))
+        inputs_TBE = self.decoder.token_embedding(inputs_TB if noise is None else noise.hide(inputs_TB))
+        context_BC = torch.cat((z_BZ, self.decoder.embed_genres(batch.genres_G, batch.offsets_B)), dim=1)
+        if noise is None:
+            projected_TBE = self.decoder(inputs_TBE, context_BC)
+        else:
+            projected_TBE = noise.drop(self.decoder(noise.drop(inputs_TBE), context_BC))
+        # Only real tokens reach the vocabulary product, the largest of all.
+        real_TB = targets_TB != PAD_ID
+        return projected_TBE[real_TB], targets_TB[real_TB], real_TB.nonzero()[:, 1]

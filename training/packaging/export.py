@@ -1,0 +1,115 @@
+"""What a training leaves behind: bundles with their model card, and samples nobody selected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.bundle import Bundle, BundleConfig
+from handlers.commentary import Commentator
+from handlers.contract import CommentaryRequest
+from handlers.generator import Generator
+from handlers.genres import GenreTable
+from handlers.topics import TopicModel
+from handlers.vocabulary import Vocabulary
+from training.cvae.encoder_file import save_encoder
+from training.cvae.model import Cvae
+from training.files import atomic_directory
+
+NUM_SAMPLES = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The tables that both models share."""
+
+    vocabulary: Vocabulary
+    genres: GenreTable
+    topics: TopicModel
+
+
+def make_bundle(
+    name: str, model: Cvae, parts: Parts, *, generator: Generator | None, lineage: Mapping[str, str]
+) -> Bundle:
+    """The servable part of a model: decoder, tables, and the generator if it has one; the encoder stays here."""
+    config = BundleConfig(
+        model=name,
+        version="0",
+        decoder=model.decoder.config,
+        generator=None if generator is None else generator.config,
+        topics=parts.topics.names,
+        desired_topic=parts.topics.names[parts.topics.desired],
+        num_genres=len(parts.genres),
+        lineage=dict(lineage),
+    )
+    return Bundle(
+        config=config,
+        vocabulary=parts.vocabulary,
+        genres=parts.genres,
+        topics=parts.topics,
+        decoder=model.decoder,
+        generator=generator,
+    )
+
+
+def save_bundle(
+    bundle: Bundle,
+    directory: Path,
+    *,
+    figures: Mapping[str, float],
+    samples: Sequence[str],
+    encoder: tuple[Cvae, float] | None = None,
+) -> None:
+    """Write a bundle's folder, whole or not at all, with the encoder of a CVAE and its scale of means beside it."""
+    with atomic_directory(directory) as partial:
+        if encoder is not None:
+            save_encoder(*encoder, partial)
+        bundle.save(partial, model_card=model_card(bundle, figures, samples))
+
+
+def unselected_samples(bundle: Bundle, *, seed: int, count: int = NUM_SAMPLES) -> list[str]:
+    """Samples of consecutive seeds, genres taken from the table in turn, in the order they came."""
+    labels = bundle.genres.labels
+    requests = [
+        CommentaryRequest(genres=(labels[number % len(labels)],) if labels else (), num_samples=1, seed=seed + number)
+        for number in range(count)
+    ]
+    answers = Commentator(bundle).answer(requests)
+    return [f"[{', '.join(answer.genres_used)}] {answer.samples[0].text}" for answer in answers]
+
+
+def model_card(bundle: Bundle, figures: Mapping[str, float], samples: Sequence[str]) -> str:
+    """The model card: what it is, what it was made from, how it measured, what it writes, what it is not for."""
+    config = bundle.config
+    kind = "LC-GAN generator over a CVAE" if bundle.generator is not None else "LSTM conditional VAE"
+    sizes = config.decoder
+    lines = [
+        f"# {config.model}",
+        "",
+        f"{kind}; writes one sentence of commentary on a song, given its genres.",
+        "",
+        "## What it is made of",
+        (
+            f"- decoder: LSTM {sizes.hidden_size}, embedding {sizes.embedding_size}, z {sizes.z_size}, "
+            f"vocabulary {sizes.vocabulary_size}, genre labels {sizes.num_genres}"
+        ),
+        f"- topics: {'; '.join(config.topics)} (desired: {config.desired_topic})",
+        *(f"- {key}: {value}" for key, value in sorted(config.lineage.items())),
+        "",
+        "## Figures",
+        "| figure | value |",
+        "| --- | --- |",
+        *(f"| {name} | {value:.4g} |" for name, value in sorted(figures.items())),
+        "",
+        "## Samples, unselected",
+        *(f"- {sample}" for sample in samples[:10]),
+        "",
+        "## Limits",
+        (
+            "It repeats the views, gaps and mistakes of the posts it was trained on, and states things about artists "
+            "that nobody checked. A person decides what is posted."
+        ),
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The training as stages, one after the other: tracked, resumed, reused, published."""

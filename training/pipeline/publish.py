@@ -1,0 +1,109 @@
+"""A finished stage as a registered version with its archive, once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from training.files import atomic_path, read_json, write_json
+from training.packaging.archive import Archive, build_archive, file_sha256
+from training.pipeline.stages import Stage
+from training.progress import Progress
+from training.tracking.port import RegisteredVersion, Tracker
+
+_RECORD: Final = "published.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A version that can be served."""
+
+    name: str
+    version: str
+    run_id: str
+    archive: str
+    """Path of the archive in the model store."""
+    archive_sha256: str
+    tracking: str
+    reused: bool
+    """Whether it was there before this training."""
+    champion: bool
+    """Whether this training made it the champion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher:
+    """Registers, packs and puts into the model store what a stage made."""
+
+    tracker: Tracker
+    model_store: Path
+    champion: bool
+    """Make every version the champion; otherwise only the first of its name becomes one."""
+
+    def publish(
+        self, name: str, stage: Stage, *, tags: Mapping[str, str], watch: Callable[[str], Progress]
+    ) -> Published:
+        """Publish a stage's bundle, or find that it has been published to the same tracking server before.
+
+        The alias comes last: a version that answers requests always has its archive.
+
+        Args:
+            name: of the registered model.
+            stage: whose bundle to publish.
+            tags: of the version.
+            watch: gives the progress to tell, if there is something to do.
+        """
+        published = self._recorded(stage)
+        if published is None:
+            version, archive = self._register(name, stage, tags, watch(f"register {name}"))
+            published = Published(
+                **_identity(version),
+                archive=str(archive.path),
+                archive_sha256=archive.sha256,
+                tracking=self.tracker.uri,
+                reused=False,
+                champion=False,
+            )
+            write_json(stage.directory / _RECORD, asdict(published))
+        target = self.model_store / Path(published.archive).name
+        self._put_in_store(Path(published.archive), target, published.archive_sha256)
+        version = RegisteredVersion(name=published.name, version=published.version, run_id=published.run_id)
+        champion = self.tracker.set_champion(version, only_first=not self.champion)
+        changed = {"archive": str(target), "champion": champion}
+        return Published(**{**asdict(published), **changed})
+
+    def _recorded(self, stage: Stage) -> Published | None:
+        path = stage.directory / _RECORD
+        if not path.exists():
+            return None
+        record = Published(**{**read_json(path), "reused": True})
+        known = record.tracking == self.tracker.uri and self.tracker.has(record.name, record.version)
+        whole = Path(record.archive).exists() and file_sha256(Path(record.archive)) == record.archive_sha256
+        return record if known and whole else None
+
+    def _register(
+        self, name: str, stage: Stage, tags: Mapping[str, str], progress: Progress
+    ) -> tuple[RegisteredVersion, Archive]:
+        bundle = stage.directory / "bundle"
+        progress(0, 3, "logging the model")
+        version = self.tracker.register(stage.run_id(), name, bundle, tags=tags)
+        progress(1, 3, f"packing version {version.version}")
+        # The stage keeps an archive of its own: the model store may be emptied at any time.
+        archive = build_archive(bundle, stage.directory, version=version.version)
+        progress(2, 3, "storing the archive")
+        self.tracker.attach_archive(version, archive.path, archive.sha256)
+        progress(3, 3, f"version {version.version}")
+        return version, archive
+
+    def _put_in_store(self, source: Path, target: Path, sha256: str) -> None:
+        if target.exists() and file_sha256(target) == sha256:
+            return
+        with atomic_path(target) as partial:
+            shutil.copyfile(source, partial)
+
+
+def _identity(version: RegisteredVersion) -> dict[str, str]:
+    return {"name": version.name, "version": version.version, "run_id": version.run_id}

@@ -1,0 +1,351 @@
+"""The training as stages: topics, CVAE, LC-GAN; each tracked, each reused when nothing it depends on has changed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import load_file, save
+
+from handlers.bundle import Bundle, bundle_sha256
+from handlers.decoder import DecoderConfig
+from handlers.engine import Row
+from handlers.topics import TopicModel
+from training.corpus import Corpus
+from training.corpus.chart import plot_funnel
+from training.cvae.batches import EncodedSentences
+from training.cvae.model import Cvae
+from training.cvae.scores import score_cvae
+from training.cvae.training import decoder_config, train_cvae
+from training.cvae.vocabulary import learn_vocabulary
+from training.errors import CorpusError
+from training.files import atomic_path, read_json, write_json
+from training.lcgan.labels import Labeller, genre_rows
+from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
+from training.lcgan.training import train_generator
+from training.measures import measure_samples
+from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
+from training.pipeline.plan import CVAE_BUDGET, LCGAN_BUDGET, StageReport, TrainPlan, TrainReport
+from training.pipeline.publish import Published, Publisher
+from training.pipeline.stages import Stage
+from training.plots import plot_coherence, plot_curves, plot_topic_shares
+from training.presets import TrainSettings, fingerprint
+from training.progress import Progress
+from training.topics.lda import FittedTopics, fit_topics
+from training.topics.page import write_topic_page
+from training.tracking.curves import RecordingRun
+from training.tracking.port import Run, Tracker, TrainedOn
+
+_CVAE_FILE: Final = "cvae.safetensors"
+_MIN_SENTENCES: Final = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class Training:
+    """One training of one corpus; `run` does it all."""
+
+    corpus: Corpus
+    settings: TrainSettings
+    plan: TrainPlan
+    tracker: Tracker
+    watch: Callable[[str], Progress]
+    """Gives the progress to tell about a stage."""
+    _open: ExitStack = field(default_factory=ExitStack)
+    _parent: Run | None = None
+    _encoded_splits: dict[str, EncodedSentences] = field(default_factory=dict)
+    _reports: list[StageReport] = field(default_factory=list)
+
+    def run(self) -> TrainReport:
+        """Train, register and pack what is not there yet.
+
+        Raises:
+            CorpusError: the corpus is too small for a split or for topics.
+            NotLearnedError: a stage is no better than a constant.
+        """
+        for split in ("train", "valid"):
+            if (count := len(self.corpus.indices(split))) < _MIN_SENTENCES:
+                raise CorpusError(
+                    f"the corpus has {count} sentences in its {split} split ({len(self.corpus)} in all); "
+                    "give more posts: songs are split, so that a few songs may leave a split empty"
+                )
+        with self._open:
+            topics_stage, topics = self._topics()
+            cvae_stage, parts, cvae = self._cvae(topics_stage, topics)
+            published = [self._publish("cvae", cvae_stage, {})]
+            lcgan_stage = self._lcgan(cvae_stage, parts, cvae)
+            published.append(self._publish("lcgan", lcgan_stage, {"cvae_version": published[0].version}))
+            self._close_parent()
+        return TrainReport(stages=tuple(self._reports), published=tuple(published))
+
+    # Topics
+
+    def _topics(self) -> tuple[Stage, TopicModel]:
+        stage = self._stage("topics", self.corpus.content_hash, self.settings.topics, self.settings.seed)
+        with self._stage_run(stage) as run:
+            if run is not None:
+                run.log_params(self.settings.flat("topics"))
+                progress = self.watch("topics")
+                train = self.corpus.part("train")
+                fitted = fit_topics(
+                    train.texts, self.settings.topics, seed=self.settings.seed, progress=progress, posts=train.post_ids
+                )
+                _save_topics(fitted.model, stage.directory)
+                self._describe_topics(fitted, train.texts, stage, run)
+        return stage, _load_topics(stage.directory)
+
+    def _describe_topics(self, fitted: FittedTopics, texts: Sequence[str], stage: Stage, run: RecordingRun) -> None:
+        """What a person wants to know of the topics: coherence by their number, heavy words, the page."""
+        chosen = len(fitted.model.names)
+        plot_coherence(
+            {number: trial.c_npmi for number, trial in fitted.trials.items()}, chosen, stage.directory / "coherence.png"
+        )
+        trials = {str(number): asdict(trial) for number, trial in fitted.trials.items()}
+        write_json(stage.directory / "coherence.json", {"chosen": chosen, "trials": trials})
+        write_json(stage.directory / "top_words.json", fitted.top_words)
+        write_topic_page(fitted.model, fitted.word_shares_KW, texts, stage.directory / "topics.html")
+        for name in ("coherence.png", "coherence.json", "top_words.json", "topics.html"):
+            run.log_file(stage.directory / name)
+        for number, trial in fitted.trials.items():
+            run.log_metrics({f"topics.{name}": value for name, value in asdict(trial).items()}, step=number)
+        trial = fitted.trials[chosen]
+        figures = {"coherence": trial.c_npmi, "coherence_c_v": trial.c_v, "agreement": trial.agreement}
+        self._finish(stage, {"num_topics": chosen, **figures})
+
+    # CVAE
+
+    def _cvae(self, topics_stage: Stage, topics: TopicModel) -> tuple[Stage, Parts, Cvae]:
+        settings = self.settings.cvae
+        stage = self._stage("cvae", topics_stage.key, settings, self.settings.seed, self.plan.budget_s)
+        train = self.corpus.part("train")
+        vocabulary = learn_vocabulary(train.texts, settings)
+        parts = Parts(vocabulary=vocabulary, genres=self.corpus.genre_table, topics=topics)
+        config = decoder_config(settings, vocabulary_size=len(vocabulary), num_genres=len(parts.genres))
+        with self._stage_run(stage) as run:
+            self.plan.peers.tell(None if run is None else vocabulary.tokens)
+            if run is not None:
+                self._train_cvae(stage, parts, config, run)
+        model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale)
+        model.load_state_dict(load_file(stage.directory / _CVAE_FILE))
+        return stage, parts, model.eval()
+
+    def _train_cvae(self, stage: Stage, parts: Parts, config: DecoderConfig, run: RecordingRun) -> None:
+        settings = self.settings.cvae
+        checkpoint = stage.directory / "checkpoint.pt"
+        if not self.plan.resume:
+            checkpoint.unlink(missing_ok=True)
+        run.log_params(self.settings.flat("cvae"))
+        run.log_metrics({"vocabulary_size": len(parts.vocabulary), "sentences": len(self.corpus)})
+        valid = self._encoded("valid", parts)
+        model = train_cvae(
+            config,
+            settings,
+            self._encoded("train", parts),
+            valid,
+            seed=self.settings.seed,
+            checkpoint=checkpoint,
+            run=run,
+            progress=self.watch("cvae"),
+            budget_s=self._budget(CVAE_BUDGET),
+            device=self.plan.device,
+            bf16=self.plan.bf16,
+            peers=self.plan.peers,
+        )
+        model = model.cpu()
+        scores = score_cvae(model, valid, batch_size=settings.batch_size)
+        bundle = make_bundle("cvae", model, parts, generator=None, lineage=self._lineage(run))
+        figures = measure_samples(bundle, self._rows(parts))
+        _save_cvae(model, stage.directory)
+        self._plot_training(stage, run)
+        metrics = scores.metrics("valid") | figures.metrics("samples")
+        self._export(stage, bundle, model, run, metrics)
+        self._finish(stage, metrics, topic_shares=figures.topic_shares)
+
+    def _plot_training(self, stage: Stage, run: RecordingRun) -> None:
+        curves = {"train.nats_per_token": "nats per token", "train.kl": "KL, nats per sentence"}
+        for name, label in curves.items():
+            path = stage.directory / f"{name}.png"
+            plot_curves({name: run.curve(name)}, path, title=f"CVAE: {name}", ylabel=label)
+            run.log_file(path, "plots")
+
+    # LC-GAN
+
+    def _lcgan(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Stage:
+        stage = self._stage("lcgan", cvae_stage.key, self.settings.lcgan, self.settings.seed)
+        with self._stage_run(stage) as run:
+            if run is not None:
+                self._train_lcgan(stage, cvae_stage, parts, model, run)
+        return stage
+
+    def _train_lcgan(self, stage: Stage, cvae_stage: Stage, parts: Parts, model: Cvae, run: RecordingRun) -> None:
+        settings, seed = self.settings.lcgan, self.settings.seed
+        run.log_params(self.settings.flat("lcgan"))
+        labeller = self._labeller(cvae_stage, parts, model)
+        data = labeller.label(settings.num_samples, seed=seed, progress=self.watch("labels"))
+        predictor, scores = train_predictor(data, settings, seed=seed, run=run)
+        trained = train_generator(
+            data,
+            predictor,
+            settings,
+            desired=parts.topics.desired,
+            seed=seed,
+            run=run,
+            progress=self.watch("lcgan"),
+            decoder=labeller,
+            budget_s=self._budget(LCGAN_BUDGET),
+        )
+        generator = trained.generator.cpu()
+        if trained.stopped:
+            run.set_tags({"stopped": trained.stopped})
+        lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / "bundle")}
+        moved = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage)
+        rows = self._rows(parts)
+        before = measure_samples(Bundle.load(cvae_stage.directory / "bundle"), rows)
+        after = measure_samples(moved, rows)
+        plot = stage.directory / "topic_shares.png"
+        shares = {"cvae": before.topic_shares, "lcgan": after.topic_shares}
+        plot_topic_shares(shares, parts.topics.names, parts.topics.desired, plot)
+        run.log_file(plot, "plots")
+        metrics = {
+            "predictor.explained": scores.explained,
+            "predictor.rarity_explained": scores.rarity_explained,
+            **before.metrics("prior"),
+            **after.metrics("moved"),
+        }
+        self._export(stage, moved, model, run, metrics)
+        # Other ways to a topic, and whoever compares them, need it; archives leave it out.
+        save_predictor(predictor, stage.directory / "bundle" / PREDICTOR_FILE)
+        self._finish(stage, metrics, topic_shares=after.topic_shares)
+
+    def _labeller(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Labeller:
+        return Labeller(
+            model.to(self.plan.device),
+            Bundle.load(cvae_stage.directory / "bundle"),
+            self._encoded("train", parts),
+            group=self.settings.lcgan.round_samples,
+            device=self.plan.device,
+        )
+
+    # What all stages share
+
+    def _stage(self, name: str, *depends_on: object) -> Stage:
+        return Stage(name=name, key=fingerprint(name, *depends_on), root=self.plan.workspace / "stages")
+
+    @contextmanager
+    def _stage_run(self, stage: Stage) -> Iterator[RecordingRun | None]:
+        """A tracked run for a stage that is not done, None for one that is."""
+        started = time.monotonic()
+        result = stage.result()
+        if result is not None:
+            self._report(stage, started, reused=True, figures=result["figures"])
+            yield None
+            return
+        self._open_parent()
+        with self.tracker.run(stage.name, tags={"stage": stage.name, "key": stage.key}) as tracked:
+            run = RecordingRun(tracked)
+            stage.record_run(run.run_id)
+            yield run
+            finished = stage.result()
+            if finished is not None:
+                run.log_metrics({name: float(value) for name, value in finished["figures"].items()})
+                self._report(stage, started, reused=False, figures=finished["figures"])
+
+    def _open_parent(self) -> None:
+        """One run above the stages' runs, opened only when some stage has something to do."""
+        if self._parent is None:
+            self._parent = self._open.enter_context(self.tracker.run(f"train {self.settings.preset}"))
+            self._parent.log_params(self.settings.flat())
+            self._parent.log_params({"corpus_hash": self.corpus.content_hash, "budget_s": self.plan.budget_s})
+            self._log_corpus(self._parent)
+
+    def _log_corpus(self, run: Run) -> None:
+        """What was learned from, and how it came to be: in the table of datasets, and as files."""
+        funnel = self.corpus.funnel
+        sizes = {name: len(self.corpus.indices(name)) for name in ("train", "valid", "test")}
+        run.log_dataset(
+            TrainedOn(
+                name="corpus",
+                sha256=self.corpus.content_hash,
+                source=", ".join(each.name for each in funnel.inputs) or "unknown",
+                profile={f"{split}_sentences": count for split, count in sizes.items()},
+            )
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            document, picture = Path(folder) / "funnel.json", Path(folder) / "funnel.png"
+            document.write_text(funnel.to_json(), encoding="utf-8")
+            plot_funnel(funnel, picture)
+            for path in (document, picture):
+                run.log_file(path, "corpus")
+
+    def _close_parent(self) -> None:
+        if self._parent is not None:
+            self._parent.log_metrics({f"seconds.{each.name}": each.seconds for each in self._reports})
+
+    def _publish(self, name: str, stage: Stage, tags: Mapping[str, str]) -> Published:
+        publisher = Publisher(tracker=self.tracker, model_store=self.plan.model_store, champion=self.plan.champion)
+        lineage = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, **tags}
+        return publisher.publish(name, stage, tags=lineage, watch=self.watch)
+
+    def _export(self, stage: Stage, bundle: Bundle, model: Cvae, run: Run, metrics: Mapping[str, float]) -> None:
+        samples = unselected_samples(bundle, seed=1)
+        with atomic_path(stage.directory / "samples.txt") as partial:
+            partial.write_text("\n".join(samples) + "\n", encoding="utf-8")
+        encoder = (model, self.settings.cvae.mu_scale)
+        save_bundle(bundle, stage.directory / "bundle", figures=metrics, samples=samples, encoder=encoder)
+        run.log_file(stage.directory / "samples.txt")
+        run.log_file(stage.directory / "bundle" / "model_card.md")
+
+    def _encoded(self, split: str, parts: Parts) -> EncodedSentences:
+        """A split as ids; a training has one vocabulary, so each split is tokenised once."""
+        if split not in self._encoded_splits:
+            part = self.corpus.part(split)
+            self._encoded_splits[split] = EncodedSentences(part.texts, part.genres, parts.vocabulary, parts.genres)
+        return self._encoded_splits[split]
+
+    def _rows(self, parts: Parts) -> Sequence[Row]:
+        count = self.settings.lcgan.evaluation_samples
+        return genre_rows(self._encoded("train", parts), count, seed=self.settings.seed + 1)
+
+    def _lineage(self, run: Run) -> dict[str, str]:
+        facts = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, "run_id": run.run_id}
+        return {key: value for key, value in facts.items() if value}
+
+    def _budget(self, share: float) -> float | None:
+        return None if self.plan.budget_s is None else self.plan.budget_s * share
+
+    def _finish(self, stage: Stage, figures: Mapping[str, float], **facts: Any) -> None:
+        stage.finish(figures={name: float(value) for name, value in figures.items()}, **facts)
+
+    def _report(self, stage: Stage, started: float, *, reused: bool, figures: Mapping[str, float]) -> None:
+        seconds = time.monotonic() - started
+        self._reports.append(StageReport(name=stage.name, seconds=seconds, reused=reused, figures=figures))
+
+
+def _save_cvae(model: Cvae, directory: Path) -> None:
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(directory / _CVAE_FILE) as partial:
+        partial.write_bytes(save(tensors))
+
+
+def _save_topics(model: TopicModel, directory: Path) -> None:
+    tensors: dict[str, torch.Tensor] = {"alpha": model.alpha_K, "exp_elog_beta": model.exp_elog_beta_KW.contiguous()}
+    with atomic_path(directory / "topics.safetensors") as partial:
+        partial.write_bytes(save(tensors))
+    write_json(directory / "topics.json", {"words": model.words, "names": model.names, "desired": model.desired})
+
+
+def _load_topics(directory: Path) -> TopicModel:
+    tables = read_json(directory / "topics.json")
+    tensors = load_file(directory / "topics.safetensors")
+    return TopicModel(
+        words=tuple(tables["words"]),
+        names=tuple(tables["names"]),
+        alpha_K=tensors["alpha"],
+        exp_elog_beta_KW=tensors["exp_elog_beta"],
+        desired=tables["desired"],
+    )
