@@ -1,0 +1,103 @@
+"""Posts into a file, JSON lines: for trying the bot out, and for whoever posts by a program of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bot.domain.errors import UnavailableError
+from bot.domain.model import OwnPost, Post, PostMode
+from bot.ports import Publisher
+
+_LATEST = 100
+
+
+class FilePublisher(Publisher):
+    """Appends {"id", "text", "candidate_id", "in_reply_to", "created_at"}, a line each.
+
+    Args:
+        path: the file; made when it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """See `Publisher.name`."""
+        return "file"
+
+    @property
+    def capabilities(self) -> frozenset[PostMode]:
+        """A file takes everything."""
+        return frozenset(PostMode)
+
+    def publish(self, post: Post) -> str:
+        """See `Publisher.publish`; a line is there whole or not at all."""
+        row = {
+            "id": uuid.uuid4().hex,
+            "text": post.text,
+            "candidate_id": post.candidate_id,
+            "in_reply_to": post.in_reply_to,
+            "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _append(self._path, json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        except OSError as cause:
+            raise UnavailableError(f"{self._path} cannot be written: {cause.strerror}") from cause
+        return str(row["id"])
+
+    def recent(self, after: str | None) -> Sequence[OwnPost]:
+        """See `Publisher.recent`."""
+        rows = list(self._rows())
+        places = [place for place, row in enumerate(rows) if row["id"] == after]
+        newer = rows[places[-1] + 1 :] if places else rows[-_LATEST:]
+        return [OwnPost(id=row["id"], text=row["text"], created_at=row["created_at"]) for row in reversed(newer)]
+
+    def check(self) -> str:
+        """See `Publisher.check`."""
+        folder = self._path.parent
+        if self._path.is_dir() or (folder.exists() and not os.access(folder, os.W_OK)):
+            raise UnavailableError(f"{self._path} cannot be written; choose another file")
+        return f"the file {self._path}"
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        except OSError as cause:
+            raise UnavailableError(f"{self._path} cannot be read: {cause.strerror}") from cause
+        for line in lines:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # half a line, of a machine that lost its power
+            if isinstance(row, dict) and {"id", "text", "created_at"} <= row.keys():
+                yield row
+
+
+def _append(path: Path, line: bytes) -> None:
+    with path.open("ab") as file:
+        size = file.tell()
+        if size and _last_byte(path) != b"\n":
+            line = b"\n" + line
+        try:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            os.truncate(path, size)  # a full disk may have taken a part of it
+            raise
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1)
