@@ -1,0 +1,115 @@
+"""What all adapters of networks share: sessions with a time-out and an address of one's own, and what an error means.
+
+The client libraries differ in what they raise; underneath all of them is requests, and the one question that counts is
+whether the request reached the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    SSLError,
+)
+
+from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+
+TIMEOUT_S = 4.5
+"""Seconds without a byte after which a call is given up: with it, a bot that is told to stop does so within five."""
+_NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError, SSLError)
+_EXCERPT = 200
+
+
+class NetworkSession(requests.Session):
+    """A session that never waits for ever, and that can send what is meant for one address to another.
+
+    Args:
+        timeout_s: seconds until a connection is given up, and without a byte until an answer is.
+        swaps: prefixes of addresses and what takes their place: how libraries with built-in addresses meet a stand-in.
+        keep_alive: whether connections are used again. Off where a write must not be lost on a stale one.
+    """
+
+    def __init__(
+        self, *, timeout_s: float = TIMEOUT_S, swaps: Mapping[str, str] | None = None, keep_alive: bool = True
+    ) -> None:
+        super().__init__()
+        self._timeout_s = timeout_s
+        self._swaps = dict(swaps or {})
+        if not keep_alive:
+            self.headers["Connection"] = "close"
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """See `requests.Session.request`."""
+        text = url if isinstance(url, str) else url.decode()
+        for prefix, other in self._swaps.items():
+            if text.startswith(prefix):
+                text = other + text.removeprefix(prefix)
+                break
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = self._timeout_s
+        return super().request(method, text, *args, **kwargs)
+
+
+def was_sent(error: requests.RequestException) -> bool:
+    """Whether a request may have reached the service before it failed."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
+        return False
+    cause: Any = error.args[0] if error.args else None
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    return not isinstance(cause, _NEVER_SENT)
+
+
+def retry_time(headers: Mapping[str, str], *, now: datetime | None = None) -> datetime | None:
+    """When a service wants to be asked again: X's reset, or Retry-After in either form; None when it does not say.
+
+    >>> retry_time({"x-rate-limit-reset": "1700000000"})
+    datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)
+    """
+    now = now or datetime.now(UTC)
+    reset, after = headers.get("x-rate-limit-reset", ""), headers.get("retry-after", "")
+    try:
+        if reset:
+            return datetime.fromtimestamp(float(reset), UTC)
+        if after.strip().isdigit():
+            return datetime.fromtimestamp(now.timestamp() + int(after), UTC)
+        return parsedate_to_datetime(after) if after else None
+    except (ValueError, OverflowError, OSError):
+        return None  # a header that says nothing is no reason to fail
+
+
+def reading_error(service: str, error: requests.RequestException) -> NetworkError:
+    """What to raise when a call that changes nothing got no answer."""
+    return UnavailableError(f"{service} did not answer: {brief(error)}; it will be asked again")
+
+
+def status_error(service: str, status: int, said: str, headers: Mapping[str, str]) -> NetworkError:
+    """What to raise when a call that changes nothing was answered with an error."""
+    words = f"{service} answered {status}: {excerpt(said)}" if said else f"{service} answered {status}"
+    if status == 429:
+        return RateLimitedError(f"{words}; it wants fewer calls", retry_at=retry_time(headers))
+    if status in {401, 403}:
+        return CredentialsError(f"{words}; check the keys and what the account may do")
+    return UnavailableError(f"{words}; it will be asked again", retry_at=retry_time(headers))
+
+
+def brief(error: BaseException) -> str:
+    """An error of a library in a line; its text may hold an address, never a header."""
+    return excerpt(f"{type(error).__name__}: {error}")
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text, on one line; of a page of HTML that it is one."""
+    line = " ".join(text.split())
+    if line[:15].lower().startswith(("<!doctype", "<html")):
+        return "a page of HTML instead of an answer"
+    return line if len(line) <= _EXCERPT else f"{line[: _EXCERPT - 1]}…"

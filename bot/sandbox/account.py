@@ -1,0 +1,128 @@
+"""Who the bot is for the stand-ins: one account on each network, with credentials made anew at each start."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from typing import Any
+
+X_USER_ID = "1700000000000000001"
+USERNAME = "sandboxbot"
+SPREADSHEET_ID = "sandbox-spreadsheet-0000000000000000000000001"
+SERVICE_ACCOUNT = "bot@sandbox.iam.gserviceaccount.com"
+_TOKEN_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XAccount:
+    """An app's keys and a user's, as X's developer portal shows them."""
+
+    consumer_key: str
+    consumer_secret: str
+    access_token: str
+    access_token_secret: str
+    user_id: str = X_USER_ID
+    username: str = USERNAME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpotifyAccount:
+    """An app of Spotify's dashboard."""
+
+    client_id: str
+    client_secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleAccount:
+    """A service account, and the spreadsheet that is shared with it."""
+
+    service_account: dict[str, str]
+    """What the JSON key file of Google's console holds."""
+    public_key: str
+    spreadsheet_id: str = SPREADSHEET_ID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """Where the stand-ins are and how to get in."""
+
+    url: str
+    """Base address of every network."""
+    x: XAccount
+    spotify: SpotifyAccount
+    google: GoogleAccount
+    lastfm_api_key: str
+    bluesky_handle: str
+    bluesky_password: str
+    mastodon_access_token: str
+
+    def as_document(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> SandboxSettings:
+        """The settings that `python -m bot.sandbox` printed."""
+        return cls(
+            **{
+                **document,
+                "x": XAccount(**document["x"]),
+                "spotify": SpotifyAccount(**document["spotify"]),
+                "google": GoogleAccount(**document["google"]),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> SandboxSettings:
+        """The same from text."""
+        return cls.from_document(json.loads(text))
+
+
+def open_accounts(url: str) -> SandboxSettings:
+    """Accounts for the stand-ins at this address."""
+    return SandboxSettings(
+        url=url,
+        x=XAccount(
+            consumer_key=_secret(),
+            consumer_secret=_secret(),
+            # The part before the hyphen is the user's id, which clients read from it.
+            access_token=f"{X_USER_ID}-{_secret()}",
+            access_token_secret=_secret(),
+        ),
+        spotify=SpotifyAccount(client_id=secrets.token_hex(16), client_secret=secrets.token_hex(16)),
+        google=_service_account(url),
+        lastfm_api_key=secrets.token_hex(16),
+        bluesky_handle=f"{USERNAME}.test",
+        bluesky_password=_secret(),
+        mastodon_access_token=_secret(),
+    )
+
+
+def _secret() -> str:
+    return secrets.token_hex(_TOKEN_BYTES)
+
+
+def _service_account(url: str) -> GoogleAccount:
+    # Imported here: reading settings from a file needs no cryptography.
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return GoogleAccount(
+        service_account={
+            "type": "service_account",
+            "project_id": "sandbox",
+            "private_key_id": secrets.token_hex(20),
+            "private_key": private.decode(),
+            "client_email": SERVICE_ACCOUNT,
+            "client_id": "100000000000000000001",
+            "token_uri": f"{url}/token",
+        },
+        public_key=public.decode(),
+    )

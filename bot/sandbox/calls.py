@@ -1,0 +1,283 @@
+"""What every stand-in goes through: a log of calls, and faults that are injected by name.
+
+A fault is queued for an operation ("x.create_tweet", or a pattern such as "sheets.*") and hits the next call of it:
+
+    kind       what the client sees
+    status     an error of the service, in its own words: `status`, `headers`
+    html       the same status with a page of HTML, as a proxy in front of the service sends it
+    truncated  an answer that breaks off: the connection ends within the body
+    hang       silence for `delay_s` seconds, then 504
+    hold       silence until `release`, which brings the answer as if nothing had been, or until the client goes away
+    expired    401, and the access token is forgotten
+
+With `applied` the operation is carried out first. `skip` lets calls pass before, `times` says how many are hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+Handler = Callable[[Request], Awaitable[Response]]
+_LOGGED = 10_000
+_RECORDED = 1_000
+_POLL_S = 0.02
+_CLIENT_GONE = 499
+"""Nobody reads this status; the log shows it."""
+_PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><p>Please try again.</p></body></html>"
+
+
+class FaultKind(StrEnum):
+    """What goes wrong; see the module."""
+
+    STATUS = "status"
+    HTML = "html"
+    TRUNCATED = "truncated"
+    HANG = "hang"
+    HOLD = "hold"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong with a call to come.
+
+    Raises:
+        ValueError: `kind` is none of `FaultKind`'s, or `times` or `skip` is out of range.
+    """
+
+    operation: str
+    """Name or pattern of the operations that it may hit."""
+    kind: FaultKind
+    status: int = 503
+    headers: Mapping[str, str] = field(default_factory=dict)
+    applied: bool = False
+    """Whether the operation is carried out all the same."""
+    delay_s: float = 60.0
+    skip: int = 0
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", FaultKind(self.kind))
+        if self.times < 1 or self.skip < 0:
+            raise ValueError(f"times must be at least 1 and skip at least 0, got {self.times} and {self.skip}")
+
+
+@dataclass(slots=True)
+class _Queued:
+    fault: Fault
+    skip: int
+    times: int
+
+
+class FaultQueue:
+    """Faults that wait for their calls, the oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Queued] = []
+
+    def add(self, fault: Fault) -> None:
+        """Queue a fault behind the others."""
+        self._waiting.append(_Queued(fault, fault.skip, fault.times))
+
+    def take(self, operation: str) -> Fault | None:
+        """The fault that hits this call."""
+        for queued in self._waiting:
+            if not fnmatchcase(operation, queued.fault.operation):
+                continue
+            if queued.skip:
+                queued.skip -= 1
+                continue
+            queued.times -= 1
+            if not queued.times:
+                self._waiting.remove(queued)
+            return queued.fault
+        return None
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._waiting.clear()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One call that arrived."""
+
+    number: int
+    operation: str
+    at: float
+    """Seconds since the epoch."""
+    status: int | None = None
+    """None while it is being answered."""
+    fault: str | None = None
+    held: bool = False
+    applied: bool = False
+    """Whether the operation was carried out."""
+
+
+class CallLog:
+    """The latest calls and, where `record` is on, what was said in full."""
+
+    def __init__(self, *, record: bool = False) -> None:
+        self.calls: deque[Call] = deque(maxlen=_LOGGED)
+        self.exchanges: deque[dict[str, Any]] = deque(maxlen=_RECORDED)
+        self._record = record
+        self._count = 0
+
+    def begin(self, operation: str) -> Call:
+        """Note a call."""
+        self._count += 1
+        call = Call(number=self._count, operation=operation, at=time.time())
+        self.calls.append(call)
+        return call
+
+    async def end(self, call: Call, request: Request, response: Response) -> None:
+        """Note its answer."""
+        call.status = response.status_code
+        if self._record:
+            self.exchanges.append(await _exchange(call, request, response))
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The calls as JSON."""
+        return [asdict(call) for call in self.calls]
+
+    def clear(self) -> None:
+        """Forget the calls, but for those that are being answered."""
+        running = [call for call in self.calls if call.status is None]
+        self.calls.clear()
+        self.calls.extend(running)
+        self.exchanges.clear()
+
+
+async def _exchange(call: Call, request: Request, response: Response) -> dict[str, Any]:
+    return {
+        "operation": call.operation,
+        "fault": call.fault,
+        "method": request.method,
+        "url": str(request.url),
+        "headers": dict(request.headers),
+        "body": base64.b64encode(await request.body()).decode(),
+        "status": response.status_code,
+        "response_headers": dict(response.headers),
+        "response_body": base64.b64encode(bytes(response.body)).decode(),
+    }
+
+
+class StandIn(ABC):
+    """One network."""
+
+    name: str
+    """First part of its operations' names."""
+
+    @abstractmethod
+    def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
+        """Per operation: HTTP method, path, and who answers."""
+
+    @abstractmethod
+    def error(self, status: int, headers: Mapping[str, str] | None = None) -> Response:
+        """An error in the network's own words."""
+
+    def forget_tokens(self) -> None:  # noqa: B027 -- a network whose tokens live for ever has none to forget
+        """Make every access token that was given out invalid."""
+
+
+class Gate:
+    """Answers calls through the log and the faults."""
+
+    def __init__(self, *, record: bool = False) -> None:
+        self.faults = FaultQueue()
+        self.log = CallLog(record=record)
+        self._released = asyncio.Event()
+
+    def routes(self, stand_in: StandIn) -> list[Route]:
+        """The routes of a network."""
+        return [
+            Route(path, self._endpoint(stand_in, f"{stand_in.name}.{name}", handler), methods=[method])
+            for name, (method, path, handler) in stand_in.operations().items()
+        ]
+
+    def release(self) -> None:
+        """Let the calls go on that are held now."""
+        self._released.set()
+        self._released = asyncio.Event()
+
+    def _endpoint(self, stand_in: StandIn, operation: str, handler: Handler) -> Handler:
+        async def endpoint(request: Request) -> Response:
+            # Waiting for the client to go away would swallow the body, so it is read first.
+            await request.body()
+            call = self.log.begin(operation)
+            fault = self.faults.take(operation)
+            response = await (
+                handler(request) if fault is None else self._fail(stand_in, call, fault, handler, request)
+            )
+            call.applied = call.applied or fault is None
+            await self.log.end(call, request, response)
+            return response
+
+        return endpoint
+
+    async def _fail(self, stand_in: StandIn, call: Call, fault: Fault, handler: Handler, request: Request) -> Response:
+        call.fault = fault.kind
+        response = None
+        if fault.applied:
+            response, call.applied = await handler(request), True
+        if fault.kind is not FaultKind.HOLD:
+            return await _failure(stand_in, fault)
+        if not await self._hold(call, request):
+            return Response(status_code=_CLIENT_GONE)
+        if response is None:
+            response, call.applied = await handler(request), True
+        return response
+
+    async def _hold(self, call: Call, request: Request) -> bool:
+        """Wait; whether the client is still there."""
+        released, call.held = self._released, True
+        try:
+            while not released.is_set():
+                if await request.is_disconnected():
+                    return False
+                await asyncio.sleep(_POLL_S)
+        finally:
+            call.held = False
+        return True
+
+
+async def _failure(stand_in: StandIn, fault: Fault) -> Response:
+    if fault.kind is FaultKind.HANG:
+        await asyncio.sleep(fault.delay_s)
+        return stand_in.error(504)
+    if fault.kind is FaultKind.EXPIRED:
+        stand_in.forget_tokens()
+        return stand_in.error(401)
+    if fault.kind is FaultKind.HTML:
+        return HTMLResponse(_PAGE.format(fault.status), fault.status, headers=dict(fault.headers))
+    if fault.kind is FaultKind.TRUNCATED:
+        return _TruncatedResponse()
+    return stand_in.error(fault.status, fault.headers)
+
+
+class _TruncatedResponse(Response):
+    """Promises a body and sends its first byte: the server ends the connection over the rest."""
+
+    def __init__(self) -> None:
+        super().__init__(b"{", media_type="application/json", headers={"content-length": "1000"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what there is."""
+        await super().__call__(scope, receive, send)

@@ -1,0 +1,126 @@
+"""The stand-ins' control, from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from bot.sandbox.account import SandboxSettings
+
+_TIMEOUT_S = 10.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A call that a stand-in answered, in full."""
+
+    operation: str
+    fault: str | None
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    status: int
+    response_headers: Mapping[str, str]
+    response_body: bytes
+
+
+class SandboxControl:
+    """Does things to the stand-ins at an address; see `bot.sandbox.control` for what each means.
+
+    Raises (every method):
+        RuntimeError: the stand-ins refuse; says why.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def settings(self) -> SandboxSettings:
+        """Addresses and credentials."""
+        return SandboxSettings.from_document(self._ask("GET", "settings"))
+
+    def fail(self, operation: str, kind: str = "status", **fields: Any) -> None:
+        """Let a call to come go wrong; the fields are those of `bot.sandbox.calls.Fault`."""
+        self._ask("POST", "faults", {"operation": operation, "kind": kind, **fields})
+
+    def clear_faults(self) -> None:
+        """Forget the faults that wait."""
+        self._ask("DELETE", "faults")
+
+    def faults_waiting(self) -> int:
+        """How many faults have not hit yet, or not often enough."""
+        return int(self._ask("GET", "calls")["faults_waiting"])
+
+    def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """The latest calls, the oldest first; those of one operation where it is given."""
+        calls: list[dict[str, Any]] = self._ask("GET", "calls")["calls"]
+        return [call for call in calls if operation in (None, call["operation"])]
+
+    def exchanges(self) -> list[Exchange]:
+        """The latest calls in full; empty where recording is off."""
+        documents: list[dict[str, Any]] = self._ask("GET", "exchanges")["exchanges"]
+        for document in documents:
+            for part in ("body", "response_body"):
+                document[part] = base64.b64decode(document[part])
+        return [Exchange(**document) for document in documents]
+
+    def wait_for_hold(self, timeout_s: float = 30.0) -> dict[str, Any]:
+        """Wait until a call is held.
+
+        Raises:
+            TimeoutError: none was.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for call in self.calls():
+                if call["held"]:
+                    return call
+            time.sleep(_POLL_S)
+        raise TimeoutError(f"no call was held within {timeout_s:g} seconds")
+
+    def release(self) -> None:
+        """Let held calls go on."""
+        self._ask("POST", "release")
+
+    def add_tweets(self, posts: Sequence[Mapping[str, str]]) -> list[str]:
+        """Somebody posts: text, and optionally author, id, repost_of, reply_to; "@sandboxbot" makes it a mention."""
+        ids: list[str] = self._ask("POST", "tweets", {"posts": [dict(post) for post in posts]})["ids"]
+        return ids
+
+    def posted(self) -> list[dict[str, Any]]:
+        """What the bot posted on X: id, text, reply_to, at."""
+        posts: list[dict[str, Any]] = self._ask("GET", "posted")["posts"]
+        return posts
+
+    def sheet(self, title: str | None = None) -> list[list[str]]:
+        """The rows of a tab as shown, the header first."""
+        rows: list[list[str]] = self._ask("GET", "sheet" + (f"?title={title}" if title else ""))["rows"]
+        return rows
+
+    def edit(self, title: str, key: str, column: str, value: str) -> None:
+        """A curator types into the row whose first cell is `key`."""
+        self._ask("POST", "sheet/edit", {"title": title, "key": key, "column": column, "value": value})
+
+    def sort(self, title: str, column: str, *, descending: bool = False) -> None:
+        """A curator sorts the rows."""
+        self._ask("POST", "sheet/sort", {"title": title, "column": column, "descending": descending})
+
+    def renew(self) -> None:
+        """Make X's access token valid again after an "expired" fault."""
+        self._ask("POST", "renew")
+
+    def forget_calls(self) -> None:
+        """Empty the log."""
+        self._ask("POST", "forget")
+
+    def _ask(self, method: str, path: str, document: Any = None) -> Any:
+        answer = requests.request(method, f"{self._url}/sandbox/{path}", json=document, timeout=_TIMEOUT_S)
+        if not answer.ok:
+            raise RuntimeError(f"{method} /sandbox/{path}: {answer.text}")
+        return answer.json()

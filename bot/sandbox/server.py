@@ -1,0 +1,97 @@
+"""All stand-ins behind one loopback address, in a thread or in the foreground."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.applications import Starlette
+
+from bot.sandbox.account import SandboxSettings, open_accounts
+from bot.sandbox.calls import Gate, StandIn
+from bot.sandbox.client import SandboxControl
+from bot.sandbox.control import Control
+from bot.sandbox.google import GoogleStandIn
+from bot.sandbox.sheets import SheetsStandIn
+from bot.sandbox.spotify import SpotifyStandIn
+from bot.sandbox.world import MENTIONS, POSTS
+from bot.sandbox.x import XStandIn
+
+_HOST = "127.0.0.1"
+_START_S = 15.0
+
+
+class SandboxServer:
+    """The stand-ins, for the life of a `with` block or of `serve`.
+
+    Args:
+        port: 0 takes a free one.
+        filled: whether people have posted already; otherwise X is empty.
+        enforce_limits: whether calls beyond the networks' limits are refused.
+        record: whether calls are kept in full, for `SandboxControl.exchanges`.
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    def __init__(
+        self, *, port: int = 0, filled: bool = False, enforce_limits: bool = True, record: bool = False
+    ) -> None:
+        self._socket = socket.create_server((_HOST, port))
+        url = f"http://{_HOST}:{self._socket.getsockname()[1]}"
+        self.settings = open_accounts(url)
+        self.control = SandboxControl(url)
+        app = build_app(self.settings, filled=filled, enforce_limits=enforce_limits, record=record)
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            log_config=None,
+            # It calls an answer that breaks off an error of the application: it is one that was asked for.
+            log_level="critical",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread: threading.Thread | None = None
+
+    def serve(self) -> None:
+        """Answer until the process is told to stop."""
+        self._server.run(sockets=[self._socket])
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self.serve, name="sandbox", daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + _START_S
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise RuntimeError(f"the stand-ins did not start within {_START_S:g} seconds")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+        self._socket.close()
+
+
+def build_app(settings: SandboxSettings, *, filled: bool, enforce_limits: bool, record: bool) -> Starlette:
+    """The networks and their control as one application."""
+    gate = Gate(record=record)
+    x = XStandIn(settings.x, enforce_limits=enforce_limits)
+    google = GoogleStandIn(settings.google)
+    sheets = SheetsStandIn(google, enforce_limits=enforce_limits)
+    networks: list[StandIn] = [x, SpotifyStandIn(settings.spotify, settings.url), google, sheets]
+    if filled:
+        for post in (*POSTS, *MENTIONS):
+            x.posts.add(post.text, x.posts.user(post.author))
+    control = Control(settings=settings, gate=gate, x=x, sheets=sheets)
+    return Starlette(routes=[*control.routes(), *(route for network in networks for route in gate.routes(network))])

@@ -1,0 +1,172 @@
+"""A spreadsheet's cells as Sheets v4 sees them: A1 ranges, typed values, tables, drop-downs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Cell = str | float | bool | None
+_RANGE = re.compile(r"^(?:(?:'((?:[^']|'')+)'|([^'!:]+))!)?(?:([A-Z]*)([0-9]*)(?::([A-Z]*)([0-9]*))?)?$")
+_NUMBER = re.compile(r"^[-+]?\d+(?:\.\d+)?$")
+
+
+class RangeError(ValueError):
+    """A range that cannot be read, or lies outside of its sheet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A rectangle of a sheet; rows and columns from 0, the ends excluded, None where it is open."""
+
+    title: str | None
+    row: int = 0
+    column: int = 0
+    end_row: int | None = None
+    end_column: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Sheet:
+    """One tab."""
+
+    id: int
+    title: str
+    num_rows: int = 1000
+    num_columns: int = 26
+    frozen_rows: int = 0
+    cells: list[list[Cell]] = field(default_factory=list)
+    """Rows as far as anything was written."""
+    drop_downs: list[dict[str, Any]] = field(default_factory=list)
+
+    def properties(self) -> dict[str, Any]:
+        """As the API shows the tab."""
+        grid = {"rowCount": self.num_rows, "columnCount": self.num_columns}
+        if self.frozen_rows:
+            grid["frozenRowCount"] = self.frozen_rows
+        return {"sheetId": self.id, "title": self.title, "index": 0, "sheetType": "GRID", "gridProperties": grid}
+
+    def check(self, area: Range) -> None:
+        """Refuse what lies outside."""
+        if area.row >= self.num_rows or area.column >= self.num_columns or (area.end_column or 0) > self.num_columns:
+            size = f"{self.num_rows} rows, {self.num_columns} columns"
+            raise RangeError(f"Range exceeds grid limits. Max {size}")
+
+    def read(self, area: Range) -> list[list[str]]:
+        """The cells of a range as they are shown, without empty rows and cells at the ends."""
+        self.check(area)
+        rows = [
+            [shown(cell) for cell in row[area.column : area.end_column]] for row in self.cells[area.row : area.end_row]
+        ]
+        return _trimmed([_trimmed(row) for row in rows])
+
+    def write(self, row: int, column: int, values: Sequence[Sequence[Any]], *, raw: bool) -> int:
+        """Put values from a cell on; the number of cells that were written. None leaves a cell as it is."""
+        width = max((len(line) for line in values), default=0)
+        self.check(Range(title=None, row=row, column=column, end_column=column + width))
+        if row + len(values) > self.num_rows:
+            raise RangeError(f"Range exceeds grid limits. Max rows: {self.num_rows}")
+        count = 0
+        for y, line in enumerate(values, start=row):
+            self._reach(y, column + len(line))
+            for x, value in enumerate(line, start=column):
+                if value is not None:
+                    self.cells[y][x] = value if raw else _entered(value)
+                    count += 1
+        return count
+
+    def table_end(self, area: Range) -> int:
+        """The row below the table that a range lies in."""
+        row = area.row
+        while row < len(self.cells) and any(shown(cell) for cell in self.cells[row]):
+            row += 1
+        return row
+
+    def insert_rows(self, at: int, count: int) -> None:
+        """Make room."""
+        self._reach(at - 1, 0)
+        self.cells[at:at] = [[] for _ in range(count)]
+        self.num_rows += count
+
+    def _reach(self, row: int, width: int) -> None:
+        while len(self.cells) <= row:
+            self.cells.append([])
+        if row >= 0:
+            line = self.cells[row]
+            line.extend([None] * (width - len(line)))
+
+
+def parse_range(text: str) -> Range:
+    """A range in A1 notation; a bare word that looks like no cell is a tab's title.
+
+    >>> parse_range("'My queue'!B2:C")
+    Range(title='My queue', row=1, column=1, end_row=None, end_column=3)
+
+    Raises:
+        RangeError: it is none.
+    """
+    found = _RANGE.match(text)
+    if found is None or not any(found.groups()):
+        return Range(title=text.strip("'").replace("''", "'"))
+    quoted, plain, left, top, right, bottom = found.groups()
+    title = quoted.replace("''", "'") if quoted else plain
+    if title is None and not top and not right:
+        return Range(title=text)
+    if not left and not top:
+        raise RangeError(f"Unable to parse range: {text}")
+    single = right is None and bottom is None
+    row, column = int(top or 1) - 1, _column(left or "A")
+    return Range(
+        title=title,
+        row=row,
+        column=column,
+        end_row=row + 1 if single else int(bottom) if bottom else None,
+        end_column=column + 1 if single else _column(right) + 1 if right else None,
+    )
+
+
+def cell_name(row: int, column: int) -> str:
+    """A cell in A1 notation.
+
+    >>> cell_name(1, 27)
+    'AB2'
+    """
+    letters, number = "", column + 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return f"{letters}{row + 1}"
+
+
+def shown(cell: Cell) -> str:
+    """A cell as the sheet shows it."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return str(cell).upper()
+    if isinstance(cell, int | float):
+        return f"{cell:.5E}" if abs(cell) >= 1e15 else f"{cell:g}"
+    return cell
+
+
+def _entered(value: Any) -> Cell:
+    """What typing a value into a cell makes of it: numbers lose digits, formulas are worked out."""
+    if isinstance(value, str) and value.startswith("="):
+        return "#NAME?"
+    if isinstance(value, str) and _NUMBER.match(value):
+        return float(value)
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def _trimmed(items: list[Any]) -> list[Any]:
+    while items and not items[-1]:
+        items.pop()
+    return items

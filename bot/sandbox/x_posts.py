@@ -1,0 +1,180 @@
+"""What X holds: users and posts, as its v2 API shows them."""
+
+from __future__ import annotations
+
+import html
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.sandbox.account import USERNAME, X_USER_ID
+
+_EPOCH_MS = 1288834974657
+"""X counts milliseconds from here in the upper bits of an id."""
+_URL = re.compile(r"https?://\S+")
+_MENTION = re.compile(r"@(\w{1,15})")
+_NOTE_AT = 280
+MAX_WEIGHT = 280
+_URL_WEIGHT = 23
+# Code points that count once; all others count twice (X's configuration v3).
+_SINGLE = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XUser:
+    """Somebody on X."""
+
+    id: str
+    username: str
+
+    def document(self) -> dict[str, Any]:
+        """As the API shows the user."""
+        return {"id": self.id, "name": self.username.title(), "username": self.username}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XPost:
+    """A post. `text` is what its author typed."""
+
+    id: str
+    author: XUser
+    text: str
+    created_at: str
+    lang: str = "en"
+    reply_to: str | None = None
+    quoted: str | None = None
+    reposted: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Address as typed -> X's short one."""
+
+    def mentions(self, username: str) -> bool:
+        """Whether the post names this user."""
+        return any(name.lower() == username.lower() for name in _MENTION.findall(self.text))
+
+
+class XPosts:
+    """Every user and post, the newest last."""
+
+    def __init__(self) -> None:
+        self.me = XUser(id=X_USER_ID, username=USERNAME)
+        self.users: dict[str, XUser] = {USERNAME: self.me}
+        self.posts: dict[str, XPost] = {}
+        self._last_id = 0
+
+    def user(self, username: str) -> XUser:
+        """The user of this name, who joins if need be."""
+        if username not in self.users:
+            self.users[username] = XUser(id=str(int(X_USER_ID) + len(self.users)), username=username)
+        return self.users[username]
+
+    def add(
+        self,
+        text: str,
+        author: XUser,
+        *,
+        reply_to: str | None = None,
+        quoted: str | None = None,
+        reposted: str | None = None,
+        post_id: str | None = None,
+    ) -> XPost:
+        """Somebody posts."""
+        new_id = int(post_id or self._new_id())
+        self._last_id = max(self._last_id, new_id)
+        if reposted is not None:
+            original = self.posts[reposted]
+            text = f"RT @{original.author.username}: {original.text}"
+        post = XPost(
+            id=str(new_id),
+            author=author,
+            text=text,
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            reply_to=reply_to,
+            quoted=quoted,
+            reposted=reposted,
+            links={url: f"https://t.co/{secrets.token_hex(5)}" for url in _URL.findall(text)},
+        )
+        self.posts[post.id] = post
+        return post
+
+    def between(self, since_id: str | None, until_id: str | None) -> Iterator[XPost]:
+        """Posts between two ids, neither included, the newest first."""
+        low, high = int(since_id or 0), int(until_id) if until_id else None
+        for number in sorted(map(int, self.posts), reverse=True):
+            if number > low and (high is None or number < high):
+                yield self.posts[str(number)]
+
+    def document(self, post: XPost, fields: set[str]) -> dict[str, Any]:
+        """A post with the fields that were asked for; id, text and its history are always there."""
+        shown, rest = _shorten(post)
+        everything: dict[str, Any] = {
+            "author_id": post.author.id,
+            "created_at": post.created_at,
+            "lang": post.lang,
+            "conversation_id": post.reply_to or post.id,
+            "entities": _entities(post, shown),
+            "referenced_tweets": _references(post),
+        }
+        if rest:
+            text = _with_links(post.text, post.links)
+            everything["note_tweet"] = {"text": text, "entities": _entities(post, text)}
+        if post.reply_to in self.posts:
+            everything["in_reply_to_user_id"] = self.posts[str(post.reply_to)].author.id
+        asked = {key: value for key, value in everything.items() if key in fields and value}
+        return {"id": post.id, "text": html.escape(shown, quote=False), "edit_history_tweet_ids": [post.id], **asked}
+
+    def _new_id(self) -> int:
+        return max((int(time.time() * 1000) - _EPOCH_MS) << 22, self._last_id + 1)
+
+
+def weight(text: str) -> int:
+    """How long a text is by X's rules.
+
+    >>> weight("no 音楽"), weight("see https://example.org/a-long-address/of-many-parts")
+    (7, 27)
+    """
+    links = _URL.findall(text)
+    rest = _URL.sub("", text)
+    return _URL_WEIGHT * len(links) + sum(1 if any(a <= ord(c) <= b for a, b in _SINGLE) else 2 for c in rest)
+
+
+def _with_links(text: str, links: Mapping[str, str]) -> str:
+    for url, short in links.items():
+        text = text.replace(url, short)
+    return text
+
+
+def _shorten(post: XPost) -> tuple[str, str]:
+    """What `text` shows of a post, and what it leaves to `note_tweet`. A repost is cut for good."""
+    text = _with_links(post.text, post.links)
+    if len(text) <= _NOTE_AT:
+        return text, ""
+    if post.reposted:
+        return f"{text[: _NOTE_AT - 1]}…", ""
+    return f"{text[: _NOTE_AT - 25]}… https://t.co/{post.id[-10:]}", text
+
+
+def _entities(post: XPost, shown: str) -> dict[str, Any]:
+    urls = [
+        {
+            "start": shown.find(short),
+            "end": shown.find(short) + len(short),
+            "url": short,
+            "expanded_url": url,
+            "display_url": url.removeprefix("https://")[:30],
+        }
+        for url, short in post.links.items()
+        if short in shown
+    ]
+    mentions = [
+        {"start": found.start(), "end": found.end(), "username": found[1]} for found in _MENTION.finditer(shown)
+    ]
+    return {key: value for key, value in (("urls", urls), ("mentions", mentions)) if value}
+
+
+def _references(post: XPost) -> list[dict[str, str]]:
+    kinds = (("replied_to", post.reply_to), ("quoted", post.quoted), ("retweeted", post.reposted))
+    return [{"type": kind, "id": identifier} for kind, identifier in kinds if identifier]

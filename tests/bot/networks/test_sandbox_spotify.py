@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import requests
+import spotipy
+from spotipy.cache_handler import MemoryCacheHandler
+from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
+
+from bot.sandbox.server import SandboxServer
+
+
+def open_client(sandbox: SandboxServer, secret: str | None = None) -> spotipy.Spotify:
+    account = sandbox.settings.spotify
+    auth = SpotifyClientCredentials(
+        account.client_id, secret or account.client_secret, cache_handler=MemoryCacheHandler()
+    )
+    auth.OAUTH_TOKEN_URL = f"{sandbox.settings.url}/api/token"
+    # Without its own repetitions every status comes through as it was answered.
+    client = spotipy.Spotify(auth_manager=auth, retries=0, status_retries=0)
+    client.prefix = f"{sandbox.settings.url}/v1/"
+    return client
+
+
+@pytest.fixture
+def client(sandbox: SandboxServer) -> spotipy.Spotify:
+    return open_client(sandbox)
+
+
+def status_of(caught: pytest.ExceptionInfo[spotipy.SpotifyException]) -> int:
+    return int(caught.value.http_status)
+
+
+def test_a_search_finds_the_song_first_and_others_after_it(client: spotipy.Spotify) -> None:
+    items = client.search('track:"Moss" artist:"Ona Vell"', type="track", limit=3)["tracks"]["items"]
+    assert (items[0]["artists"][0]["name"], items[0]["name"]) == ("Ona Vell", "Moss")
+    assert len(items) == 3
+
+
+def test_a_search_for_what_is_not_there_finds_something_all_the_same(client: spotipy.Spotify) -> None:
+    assert client.search("zzz qqq", type="track", limit=1)["tracks"]["items"]
+
+
+def test_artists_have_genres_or_none_or_do_not_say(client: spotipy.Spotify) -> None:
+    found = client.search("Ona Vell", type="artist", limit=10)["artists"]["items"]
+    genres = {artist["name"]: client.artist(artist["id"]).get("genres") for artist in found}
+    assert genres["Ona Vell"] == ["dream pop", "slowcore"]
+    assert genres["Ólöf Brandt"] == []
+    assert genres["Pell"] is None
+
+
+def test_a_limit_over_ten_is_a_bad_request(client: spotipy.Spotify) -> None:
+    with pytest.raises(spotipy.SpotifyException, match="Invalid limit") as caught:
+        client.search("Moss", limit=11)
+    assert status_of(caught) == 400
+
+
+def test_artists_in_one_batch_are_forbidden(client: spotipy.Spotify) -> None:
+    identifier = client.search("Pell", type="artist")["artists"]["items"][0]["id"]
+    with pytest.raises(spotipy.SpotifyException) as caught:
+        client.artists([identifier])
+    assert status_of(caught) == 403
+
+
+def test_a_wrong_secret_brings_no_token(sandbox: SandboxServer) -> None:
+    with pytest.raises(SpotifyOauthError, match="invalid_client"):
+        open_client(sandbox, secret="0" * 32).search("Moss")
+
+
+def test_a_call_without_a_token_is_refused(sandbox: SandboxServer) -> None:
+    answer = requests.get(f"{sandbox.settings.url}/v1/search?q=Moss&type=track", timeout=5)
+    assert (answer.status_code, answer.json()["error"]["status"]) == (401, 401)
+
+
+def test_a_forgotten_token_is_refused(sandbox: SandboxServer, client: spotipy.Spotify) -> None:
+    client.search("Moss")
+    sandbox.control.fail("spotify.search", kind="expired")
+    for _ in range(2):
+        with pytest.raises(spotipy.SpotifyException) as caught:
+            client.search("Moss")
+        assert status_of(caught) == 401
