@@ -96,18 +96,20 @@ def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
     if len(part) < _MIN_TEXTS:
         raise CorpusError(f"the {split} split has {len(part)} sentences: too few to compare with; give more posts")
     order = np.random.default_rng(1).permutation(len(part))
-    number = max(1, min(plan.seeds, len(part) // plan.samples))
-    sets = []
-    for seed in range(number):
-        chosen = order[seed * plan.samples : (seed + 1) * plan.samples].tolist()
-        sets.append(
-            SampleSet(
-                texts=[part.texts[number] for number in chosen],
-                genres=[list(part.genres[number]) for number in chosen],
-                keys=[part.post_ids[number] for number in chosen],
-            )
+    return [
+        SampleSet(
+            texts=[part.texts[number] for number in chosen],
+            genres=[list(part.genres[number]) for number in chosen],
+            keys=[part.post_ids[number] for number in chosen],
         )
-    return sets
+        for chosen in _dealt(order.tolist(), plan)
+    ]
+
+
+def _dealt(texts: Sequence[int], plan: DecodePlan) -> list[Sequence[int]]:
+    """Texts as sets of the plan's size: as many as it has seeds, fewer where they do not last, and one at least."""
+    number = max(1, min(plan.seeds, len(texts) // plan.samples))
+    return [texts[seed * plan.samples : (seed + 1) * plan.samples] for seed in range(number)]
 
 
 def read_baseline(name: str, path: Path, corpus: Corpus, plan: DecodePlan) -> TextRow:
@@ -135,12 +137,14 @@ def read_baseline(name: str, path: Path, corpus: Corpus, plan: DecodePlan) -> Te
         asked = []
     if len(texts) < _MIN_TEXTS:
         raise CorpusError(f"{path} holds {len(texts)} samples; a row needs at least {_MIN_TEXTS}, one a line")
-    number = max(1, min(plan.seeds, len(texts) // plan.samples))
-    sets = []
-    for seed in range(number):
-        part = slice(seed * plan.samples, (seed + 1) * plan.samples)
-        keys = [f"{name} {place}" for place in range(len(texts))][part]
-        sets.append(SampleSet(texts=texts[part], genres=genres[part] if any(genres) else None, keys=keys))
+    sets = [
+        SampleSet(
+            texts=[texts[place] for place in places],
+            genres=[genres[place] for place in places] if any(genres) else None,
+            keys=[f"{name} {place}" for place in places],
+        )
+        for places in _dealt(range(len(texts)), plan)
+    ]
     return TextRow(name=name, kind=RowKind.BASELINE, sets=sets)
 
 

@@ -42,6 +42,7 @@ SIGNATURE: Final = ModelSignature(
             ColSpec(Array(DataType.string), "genres"),
             ColSpec(DataType.string, "artist", required=False),
             ColSpec(DataType.string, "title", required=False),
+            ColSpec(DataType.string, "topic", required=False),
         ]
     ),
     outputs=Schema(

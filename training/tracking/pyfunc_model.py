@@ -29,7 +29,8 @@ class CommentaryModel(PythonModel):
 
         Args:
             context: MLflow's, unused.
-            model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist` and `title`.
+            model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist`, `title` and
+                `topic` (number or name of the topic to steer to).
             params: `num_samples`, `seed`, `temperature`, `top_k`, `top_p`, `min_p`, `max_tokens`, `best_of`, as in the
                 wire contract; a negative seed means a fresh one.
 

@@ -5,24 +5,12 @@ import math
 import pytest
 import torch
 
-from tests.training.toy_sentences import NUM_TOKENS, toy_config, toy_sentences
+from tests.training.cvae.toy_training import forget_the_sentence
+from tests.training.toy_sentences import NUM_TOKENS, toy_sentences
 from training.cvae.model import Cvae, Posterior
 from training.cvae.scores import mutual_information, score_cvae
 
 VALID = toy_sentences(80, seed=1)
-
-
-@pytest.fixture
-def model() -> Cvae:
-    torch.manual_seed(0)
-    return Cvae(toy_config())
-
-
-def _forget_the_sentence(model: Cvae) -> None:
-    """Make the posterior the prior, whatever the sentence."""
-    with torch.no_grad():
-        model.posterior_head.weight.zero_()
-        model.posterior_head.bias.zero_()
 
 
 def test_scores_are_the_elbo_and_its_parts_whatever_the_batch_size(model: Cvae) -> None:
@@ -41,7 +29,7 @@ def test_scores_are_the_elbo_and_its_parts_whatever_the_batch_size(model: Cvae) 
 
 
 def test_active_units_are_the_dimensions_whose_mean_varies(model: Cvae) -> None:
-    _forget_the_sentence(model)
+    forget_the_sentence(model)
     assert score_cvae(model, VALID, batch_size=16).active_units == 0
     with torch.no_grad():
         model.posterior_head.weight[:2] = 20.0
@@ -49,7 +37,7 @@ def test_active_units_are_the_dimensions_whose_mean_varies(model: Cvae) -> None:
 
 
 def test_a_posterior_that_says_nothing_has_no_information_and_no_kl(model: Cvae) -> None:
-    _forget_the_sentence(model)
+    forget_the_sentence(model)
     scores = score_cvae(model, VALID, batch_size=16)
     assert scores.mutual_information == pytest.approx(0.0, abs=1e-5)
     assert scores.kl == pytest.approx(0.0, abs=1e-6)

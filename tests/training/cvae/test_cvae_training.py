@@ -5,13 +5,13 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.training.toy_sentences import toy_config, toy_sentences
+from tests.training.cvae.toy_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID, looks
+from tests.training.toy_sentences import toy_config
 from training.cvae.loop import CvaeLoop, _decay, free_kl
 from training.cvae.model import Cvae, Posterior
 from training.cvae.training import train_cvae
@@ -20,16 +20,6 @@ from training.presets import CvaeSettings
 from training.progress import Progress, silent
 from training.tracking.curves import RecordingRun
 from training.tracking.port import NullTracker
-
-SETTINGS = CvaeSettings(
-    embedding_size=16, hidden_size=16, z_size=6, genre_size=4, epochs=4, batch_size=32, learning_rate=1e-2,
-    free_nats=1.0, warm_up=0.5, sampled_vocabulary=30,
-)  # fmt: skip
-
-# A sentence more than ten batches hold, so that the last batch would be a lone one.
-TRAIN, VALID = toy_sentences(321), toy_sentences(80, seed=1)
-STEPS_PER_EPOCH = 11
-
 
 Trained = tuple[Cvae, RecordingRun]
 Train = Callable[..., Trained]
@@ -119,12 +109,6 @@ def test_the_loss_falls_and_a_trained_model_beats_one_epoch_on_held_out_sentence
     assert bounds[-1] < bounds[0] / 1.5
 
 
-def _looks(seconds: float) -> Callable[[], float]:
-    """A clock that goes on by some seconds with every look at it."""
-    times = count(step=seconds)
-    return lambda: next(times)
-
-
 def test_a_training_that_was_interrupted_goes_on_to_the_very_same_weights(train: Train, tmp_path: Path) -> None:
     whole, _ = train(checkpoint=tmp_path / "whole.pt")
 
@@ -145,10 +129,9 @@ def test_a_training_that_was_interrupted_goes_on_to_the_very_same_weights(train:
 
 CHILD = """
 import sys, time
-from itertools import count
 from pathlib import Path
 import torch
-from tests.training.cvae.test_cvae_training import SETTINGS, TRAIN, VALID, _looks
+from tests.training.cvae.toy_training import SETTINGS, TRAIN, VALID, looks
 from tests.training.toy_sentences import toy_config
 from training.cvae.training import train_cvae
 from training.tracking.port import NullTracker
@@ -161,7 +144,7 @@ def stop(done, total, note):
 
 with NullTracker().run("cvae") as run:
     train_cvae(toy_config(), SETTINGS, TRAIN, VALID, seed=5, checkpoint=Path(sys.argv[1]), run=run, progress=stop,
-               clock=_looks(20.0))
+               clock=looks(20.0))
 """
 
 
@@ -205,7 +188,7 @@ def test_a_finished_training_is_not_trained_again(train: Train) -> None:
 def test_the_budget_ends_the_schedule_early_but_wholly(train: Train) -> None:
     seen: list[float] = []
     settings = dataclasses.replace(SETTINGS, epochs=40)
-    _, run = train(settings=settings, budget_s=250, clock=_looks(1.0), progress=_shares(seen))
+    _, run = train(settings=settings, budget_s=250, clock=looks(1.0), progress=_shares(seen))
     assert len(run.curve("valid.kl")) < 40 / 2
     assert seen[-1] == 1.0
     assert seen == sorted(seen)
@@ -222,9 +205,9 @@ def test_time_spent_before_an_interruption_counts_towards_the_budget(train: Trai
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(settings=settings, budget_s=250, clock=_looks(1.0), progress=interrupt)
+        train(settings=settings, budget_s=250, clock=looks(1.0), progress=interrupt)
     seen: list[float] = []
-    train(settings=settings, budget_s=250, clock=_looks(1.0), progress=_shares(seen))
+    train(settings=settings, budget_s=250, clock=looks(1.0), progress=_shares(seen))
     assert 0.4 < seen[0] < 0.8
 
 

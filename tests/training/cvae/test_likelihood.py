@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.cvae.toy_training import forget_the_sentence
 from tests.training.toy_sentences import toy_config, toy_sentences
 from training.cvae.likelihood import importance_weighted_nll
 from training.cvae.model import Cvae
@@ -15,19 +16,6 @@ from training.errors import CheckpointError
 from training.progress import Progress
 
 VALID = toy_sentences(60, seed=1)
-
-
-@pytest.fixture
-def model() -> Cvae:
-    torch.manual_seed(0)
-    return Cvae(toy_config())
-
-
-def _forget_the_sentence(model: Cvae) -> None:
-    """Make the posterior the prior, whatever the sentence."""
-    with torch.no_grad():
-        model.posterior_head.weight.zero_()
-        model.posterior_head.bias.zero_()
 
 
 @torch.no_grad()
@@ -51,7 +39,7 @@ def _ignore_z(model: Cvae) -> None:
 
 
 def test_where_posterior_and_prior_are_one_and_z_says_nothing_it_is_the_reconstruction(model: Cvae) -> None:
-    _forget_the_sentence(model)
+    forget_the_sentence(model)
     _ignore_z(model)
     nll = importance_weighted_nll(model, VALID, num_samples=3)
     assert nll == pytest.approx(_reconstruction_nll(model, 6), abs=1e-4)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.cvae.test_cvae_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID
+from tests.training.cvae.toy_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID
 from tests.training.toy_sentences import toy_config, toy_sentences
 from training.cvae.loop import CvaeLoop
 from training.cvae.parallel import Peers, joined
