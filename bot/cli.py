@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bot.bench.cli import app_bench
 from bot.display import queue_table, status_table, summary_lines, visible
 from bot.domain.errors import BotError, InputError, NoServiceError
 from bot.domain.model import CandidateStatus, Decision, Verdict
@@ -28,6 +29,7 @@ from bot.settings import DEFAULT_MODEL, DEFAULT_TARGET, BotSettings
 __all__ = ["app_bot", "app_queue", "queue_table"]
 
 app_bot = typer.Typer(no_args_is_help=True, help="From a feed of tweets to a queue of candidates.")
+app_bot.add_typer(app_bench, name="bench")
 app_queue = typer.Typer(no_args_is_help=True, help="What the bot wrote, and what a curator makes of it.")
 
 Workspace = Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.")]

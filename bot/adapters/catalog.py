@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-import unicodedata
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 from bot.domain.errors import CatalogError
+from bot.domain.keys import artist_key, loose_key
 from bot.ports import ArtistEntry, GenreLookup
 
 _SHAPE = 'a catalog has one JSON object a line: {"artist": "...", "genres": ["..."]}'
@@ -66,31 +66,6 @@ class FileCatalog(GenreLookup):
         self._entries[key] = ArtistEntry(name=artist, genres=genres)
         # Two artists that differ in punctuation alone are never taken for each other.
         self._loose[loose] = key if self._loose.get(loose, key) == key else None
-
-
-def artist_key(name: str) -> str:
-    """Case, accents, spaces and a leading "the" make no difference; punctuation does.
-
-    >>> artist_key("The  Öna Vell") == artist_key("ona vell")
-    True
-    """
-    folded = unicodedata.normalize("NFKD", name.casefold())
-    plain = " ".join("".join(filter(_is_base, folded)).replace("’", "'").split())
-    return plain.removeprefix("the ") or plain
-
-
-def loose_key(name: str) -> str:
-    """Letters and digits alone, for handles and for how people type.
-
-    >>> loose_key("@OnaVell") == loose_key("Ona-Vell!")
-    True
-    """
-    plain = artist_key(name.removeprefix("@")).replace("&", "and")
-    return "".join(filter(str.isalnum, plain)) or plain
-
-
-def _is_base(character: str) -> bool:
-    return not unicodedata.combining(character)
 
 
 def _read(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:

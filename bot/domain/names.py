@@ -18,7 +18,7 @@ MAX_NAME = 100
 MAX_ARTISTS = 8
 """Artists of one credit."""
 
-FEATURING = re.compile(r"(?:feat(?:uring)?|ft|w/)\.?(?=\s|$)", re.IGNORECASE)
+FEATURING = re.compile(r"(?:feat(?:uring)?|ft|w/)\.?(?=\s|$)|(?:feat|ft)\.(?=\w)", re.IGNORECASE)
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -53,7 +53,7 @@ _NOT_FIRST = _AFTER | _NO_NAME
 _ABBREVIATION = re.compile(r"(?:\w\.)+|(?:dr|mr|mrs|ms|st|jr|sr|vs|feat|ft|no|vol|pt)\.", re.IGNORECASE)
 _OWN = frozenset({"the", "his", "her", "their"})  # "& the Machine" belongs to the name before it
 _END_MARKS = ".,;:!?…"
-_SPLIT = re.compile(r"\s*,\s+|\s+(?:&|\+|x|×|vs\.?)\s+(?!(?:the|his|her|their|los|las|la)\b)", re.IGNORECASE)
+_SPLIT = re.compile(r"\s*,\s+|\s+vs\.?\s+|\s+(?:&|\+|x|×)\s+(?!(?:the|his|her|their|los|las|la)\b)", re.IGNORECASE)
 _AND = re.compile(r"\s+and\s+(?!(?:the|his|her|their)\b)", re.IGNORECASE)
 # One name in two halves, the best known of its kind; with a list of artists any other is found as well.
 _HALVES = re.compile(r",\s+(the creator)\b", re.IGNORECASE)
@@ -67,6 +67,17 @@ def is_name_word(word: str) -> bool:
         return len(core) > 1
     first = core[:1]
     return (first.isalpha() and not first.islower()) or first.isdigit() or core != core.lower() or "$" in core
+
+
+def is_titled(text: str) -> bool:
+    """Whether a text is written as names and titles are: every word with a capital, but for small ones within.
+
+    >>> is_titled("Queens of the Stone Age"), is_titled("My dog asleep")
+    (True, False)
+    """
+    words = text.split()
+    ends = words[:1] + words[-1:]
+    return bool(words) and all(map(is_name_word, ends)) and all(is_name_word(w) or w in _SMALL for w in words)
 
 
 def name_at_start(text: str, is_artist: IsArtist | None = None) -> tuple[str, str]:
@@ -253,7 +264,7 @@ def split_credit(credit: str, is_artist: IsArtist | None = None) -> tuple[str, .
         sides = _AND.split(part)
         both = is_artist is not None and not is_artist(part) and all(map(is_artist, sides))
         names += sides if len(sides) > 1 and (both or (listed and part is parts[-1])) else [part]
-    trimmed = (trim(re.sub(r"^and\s+", "", name)) for name in names)
+    trimmed = (trim(re.sub(r"^(?:and|&)\s+", "", name)) for name in names)
     return tuple(dict.fromkeys(name[:MAX_NAME] for name in trimmed if is_name(name)))[:MAX_ARTISTS]
 
 

@@ -1,0 +1,71 @@
+"""`deephypebot bot bench`: what the bot's parts do and how fast, measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bot.bench.result import finish
+from bot.display import visible
+from bot.domain.rates import Rate
+
+app_bench = typer.Typer(no_args_is_help=True, help="What the bot's parts do and how fast, measured.")
+
+JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as well.")]
+_QUICK_TEXTS = 50
+_RATES = ("precision", "recall", "texts_exact", "silent_where_no_song")
+
+
+@app_bench.callback()
+def _bench() -> None:
+    """Stand for the group, so that it keeps its commands' names."""
+
+
+@app_bench.command("parse")
+def parse(
+    labels: Annotated[Path, typer.Option(help='JSON lines of {"text", "songs": [{"artists", "title"}]}.')],
+    *,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Artists and genres; the parser is measured with and without them.")
+    ] = None,
+    show: Annotated[bool, typer.Option(help="List the texts on which parser and labels differ.")] = False,
+    quick: Annotated[bool, typer.Option(help=f"The first {_QUICK_TEXTS} texts only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure the song parser against labels: precision, recall, milliseconds a text.
+
+    A song counts as found when its artists, in any order, and its title are those of the label, whatever the case, the
+    accents and the punctuation. Intervals are Wilson's, at 95%.
+
+    Example: deephypebot bot bench parse --labels labels.jsonl --catalog catalog.jsonl.gz
+    """
+    from bot.adapters.catalog import FileCatalog
+    from bot.bench.parsing import Score, read_labels, score
+
+    labelled = read_labels(labels)[: _QUICK_TEXTS if quick else None]
+    scores: dict[str, Score] = {"rules alone": score(labelled)}
+    if catalog is not None:
+        table = FileCatalog(catalog)
+        scores["with a catalog"] = score(labelled, is_artist=lambda name: table.find(name) is not None)
+    console = Console(stderr=True)
+    figures = {name: each.figures() for name, each in scores.items()}
+    console.print(_table(figures))
+    if show:
+        for miss in list(scores.values())[-1].misses:
+            console.print(visible(f"{miss.text}\n    found:    {miss.wrong}\n    labelled: {miss.missed}"))
+    finish("bot parse", {name.replace(" ", "_"): each for name, each in figures.items()}, json_path)
+
+
+def _table(figures: dict[str, dict[str, dict[str, int]]]) -> Table:
+    table = Table(title="Song parser", box=None, pad_edge=False)
+    table.add_column("")
+    for name in figures:
+        table.add_column(name, justify="right")
+    for rate in _RATES:
+        cells = (Rate(count=each[rate]["count"], total=each[rate]["total"]) for each in figures.values())
+        table.add_row(rate.replace("_", " "), *(f"{cell:.1%}" for cell in cells))
+    return table

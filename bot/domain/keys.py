@@ -1,0 +1,30 @@
+"""How names are compared: two spellings of an artist or a title have one key."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def artist_key(name: str) -> str:
+    """Case, accents, spaces and a leading "the" make no difference; punctuation does.
+
+    >>> artist_key("The  Öna Vell") == artist_key("ona vell")
+    True
+    """
+    folded = unicodedata.normalize("NFKD", name.casefold())
+    plain = " ".join("".join(filter(_is_base, folded)).replace("’", "'").split())
+    return plain.removeprefix("the ") or plain
+
+
+def loose_key(name: str) -> str:
+    """Letters and digits alone, for handles and for how people type.
+
+    >>> loose_key("@OnaVell") == loose_key("Ona-Vell!")
+    True
+    """
+    plain = artist_key(name.removeprefix("@")).replace("&", "and")
+    return "".join(filter(str.isalnum, plain)) or plain
+
+
+def _is_base(character: str) -> bool:
+    return not unicodedata.combining(character)
