@@ -1,10 +1,11 @@
-"""Who the bot is for the stand-ins: one account on each network, with credentials made anew at each start."""
+"""Who the bot is for the stand-ins: one account on each network, with credentials made anew by each process."""
 
 from __future__ import annotations
 
 import json
 import secrets
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 X_USER_ID = "1700000000000000001"
@@ -105,6 +106,24 @@ def _secret() -> str:
 
 
 def _service_account(url: str) -> GoogleAccount:
+    private, public = _key_pair()
+    return GoogleAccount(
+        service_account={
+            "type": "service_account",
+            "project_id": "sandbox",
+            "private_key_id": secrets.token_hex(20),
+            "private_key": private,
+            "client_email": SERVICE_ACCOUNT,
+            "client_id": "100000000000000000001",
+            "token_uri": f"{url}/token",
+        },
+        public_key=public,
+    )
+
+
+@cache
+def _key_pair() -> tuple[str, str]:
+    """A private key and its public half, PEM. One a process: it takes a moment, and tests open many accounts."""
     # Imported here: reading settings from a file needs no cryptography.
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
@@ -114,15 +133,4 @@ def _service_account(url: str) -> GoogleAccount:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return GoogleAccount(
-        service_account={
-            "type": "service_account",
-            "project_id": "sandbox",
-            "private_key_id": secrets.token_hex(20),
-            "private_key": private.decode(),
-            "client_email": SERVICE_ACCOUNT,
-            "client_id": "100000000000000000001",
-            "token_uri": f"{url}/token",
-        },
-        public_key=public.decode(),
-    )
+    return private.decode(), public.decode()

@@ -6,6 +6,7 @@ A fault is queued for an operation ("x.create_tweet", or a pattern such as "shee
     status     an error of the service, in its own words: `status`, `headers`
     html       the same status with a page of HTML, as a proxy in front of the service sends it
     truncated  an answer that breaks off: the connection ends within the body
+    json       `status` with `document` as the body, whatever it is
     hang       silence for `delay_s` seconds, then 504
     hold       silence until `release`, which brings the answer as if nothing had been, or until the client goes away
     expired    401, and the access token is forgotten
@@ -27,7 +28,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -46,6 +47,7 @@ class FaultKind(StrEnum):
     STATUS = "status"
     HTML = "html"
     TRUNCATED = "truncated"
+    JSON = "json"
     HANG = "hang"
     HOLD = "hold"
     EXPIRED = "expired"
@@ -64,6 +66,7 @@ class Fault:
     kind: FaultKind
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
+    document: Any = None
     applied: bool = False
     """Whether the operation is carried out all the same."""
     delay_s: float = 60.0
@@ -269,6 +272,8 @@ async def _failure(stand_in: StandIn, fault: Fault) -> Response:
         return HTMLResponse(_PAGE.format(fault.status), fault.status, headers=dict(fault.headers))
     if fault.kind is FaultKind.TRUNCATED:
         return _TruncatedResponse()
+    if fault.kind is FaultKind.JSON:
+        return JSONResponse(fault.document, fault.status, headers=dict(fault.headers))
     return stand_in.error(fault.status, fault.headers)
 
 

@@ -55,7 +55,7 @@ class SandboxServer:
             # It calls an answer that breaks off an error of the application: it is one that was asked for.
             log_level="critical",
             access_log=False,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=0,
         )
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None

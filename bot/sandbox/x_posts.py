@@ -109,22 +109,47 @@ class XPosts:
 
     def document(self, post: XPost, fields: set[str]) -> dict[str, Any]:
         """A post with the fields that were asked for; id, text and its history are always there."""
-        shown, rest = _shorten(post)
+        shown, rest = _shorten(post, self._addressee(post))
         everything: dict[str, Any] = {
             "author_id": post.author.id,
             "created_at": post.created_at,
             "lang": post.lang,
             "conversation_id": post.reply_to or post.id,
-            "entities": _entities(post, shown),
+            "entities": self._entities(post, shown),
             "referenced_tweets": _references(post),
         }
         if rest:
-            text = _with_links(post.text, post.links)
-            everything["note_tweet"] = {"text": text, "entities": _entities(post, text)}
+            text = self._addressee(post) + _with_links(post.text, post.links)
+            everything["note_tweet"] = {"text": text, "entities": self._entities(post, text)}
         if post.reply_to in self.posts:
             everything["in_reply_to_user_id"] = self.posts[str(post.reply_to)].author.id
         asked = {key: value for key, value in everything.items() if key in fields and value}
         return {"id": post.id, "text": html.escape(shown, quote=False), "edit_history_tweet_ids": [post.id], **asked}
+
+    def _addressee(self, post: XPost) -> str:
+        """What X puts before a reply: the name of the one who is replied to."""
+        target = self.posts.get(post.reply_to or "")
+        return f"@{target.author.username} " if target and not post.text.startswith("@") else ""
+
+    def _entities(self, post: XPost, shown: str) -> dict[str, Any]:
+        urls = [
+            {
+                "start": shown.find(short),
+                "end": shown.find(short) + len(short),
+                "url": short,
+                "expanded_url": url,
+                "display_url": url.removeprefix("https://")[:30],
+            }
+            for url, short in post.links.items()
+            if short in shown
+        ]
+        mentions = [self._mention(found) for found in _MENTION.finditer(shown)]
+        return {key: value for key, value in (("urls", urls), ("mentions", mentions)) if value}
+
+    def _mention(self, found: re.Match[str]) -> dict[str, Any]:
+        mention = {"start": found.start(), "end": found.end(), "username": found[1]}
+        user = self.users.get(found[1].lower())
+        return mention | ({"id": user.id} if user is not None else {})
 
     def _new_id(self) -> int:
         return max((int(time.time() * 1000) - _EPOCH_MS) << 22, self._last_id + 1)
@@ -147,32 +172,14 @@ def _with_links(text: str, links: Mapping[str, str]) -> str:
     return text
 
 
-def _shorten(post: XPost) -> tuple[str, str]:
+def _shorten(post: XPost, addressee: str) -> tuple[str, str]:
     """What `text` shows of a post, and what it leaves to `note_tweet`. A repost is cut for good."""
-    text = _with_links(post.text, post.links)
+    text = addressee + _with_links(post.text, post.links)
     if len(text) <= _NOTE_AT:
         return text, ""
     if post.reposted:
         return f"{text[: _NOTE_AT - 1]}…", ""
     return f"{text[: _NOTE_AT - 25]}… https://t.co/{post.id[-10:]}", text
-
-
-def _entities(post: XPost, shown: str) -> dict[str, Any]:
-    urls = [
-        {
-            "start": shown.find(short),
-            "end": shown.find(short) + len(short),
-            "url": short,
-            "expanded_url": url,
-            "display_url": url.removeprefix("https://")[:30],
-        }
-        for url, short in post.links.items()
-        if short in shown
-    ]
-    mentions = [
-        {"start": found.start(), "end": found.end(), "username": found[1]} for found in _MENTION.finditer(shown)
-    ]
-    return {key: value for key, value in (("urls", urls), ("mentions", mentions)) if value}
 
 
 def _references(post: XPost) -> list[dict[str, str]]:

@@ -28,7 +28,7 @@ from bot.sandbox.client import Exchange
 
 FOLDER = os.environ.get("DEEPHYPEBOT_SPECS", "")
 _X, _SPOTIFY, _SHEETS = "x-api-v2.166.openapi.json", "spotify-sonallux-fixed.yml", "sheets.v4.json"
-_BROKEN = {"html", "truncated", "hang", "hold"}
+_BROKEN = {"html", "truncated", "json", "hang", "hold"}
 """Faults that stand for something between the service and the bot, which no description covers."""
 
 

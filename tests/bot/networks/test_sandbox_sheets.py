@@ -5,13 +5,14 @@ from typing import Any
 import gspread
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.auth.exceptions import RefreshError
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 from gspread.utils import InsertDataOption, ValidationConditionType, ValueInputOption
 
 from bot.adapters.session import NetworkSession
-from bot.sandbox.account import open_accounts
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.sheet_grid import Range, RangeError, Sheet, cell_name, parse_range
 
@@ -93,7 +94,11 @@ def test_a_sheet_that_is_there_is_not_made_again(sandbox: SandboxServer, sheet: 
 
 
 def test_an_assertion_of_another_key_brings_no_token(sandbox: SandboxServer) -> None:
-    other = open_accounts(sandbox.settings.url).google.service_account["private_key"]
+    other = (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        .decode()
+    )
     with pytest.raises(RefreshError, match="invalid_grant"):
         open_book(sandbox, private_key=other)
 

@@ -1,0 +1,172 @@
+"""X's home timeline and mentions as sources.
+
+X lists the newest first, so a page that is stored does not say that everything before it was: the cursor holds both
+ends of the sweep that is under way, by id, and a bot that is killed within one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from bot.adapters.session import TIMEOUT_S
+from bot.adapters.x_client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
+from bot.adapters.x_text import full_text, names_account, original_id
+from bot.domain.model import BadRow, Kind, Tweet
+from bot.ports import FeedPage, Source
+
+_PAGE = 100
+_EXCERPT = 120
+_MOST_EMPTY = 5
+
+
+class XFeed(StrEnum):
+    """Which posts a source reads."""
+
+    TIMELINE = "timeline"
+    """What those write whom the account follows."""
+    MENTIONS = "mentions"
+    """What names the account."""
+
+
+_SMALLEST = {XFeed.TIMELINE: 1, XFeed.MENTIONS: 5}
+"""Fewest posts of a page that X can be asked for."""
+_EXPANSIONS = ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cursor:
+    since: str | None = None
+    """Everything up to here was read."""
+    until: str | None = None
+    """Of the sweep under way, everything from here on."""
+    newest: str | None = None
+    """Where the next sweep begins once this one is done."""
+
+
+class XSource(Source):
+    """Posts that are new to the account, without its own. A repost stands for the post that it repeats.
+
+    The first read takes the newest page alone: what is older is paid for and of no use to anybody now.
+
+    Args:
+        feed: which posts.
+        keys: the account's.
+        base_url: where X is.
+        timeout_s: seconds without a byte after which a call is given up.
+
+    Raises:
+        SettingsError: the keys are none.
+    """
+
+    def __init__(self, feed: XFeed, *, keys: XKeys, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
+        self._feed = feed
+        self._keys = keys
+        self._client = open_client(keys, base_url=base_url, timeout_s=timeout_s)
+
+    @property
+    def name(self) -> str:
+        """The feed, and the account's id."""
+        return f"x:{self._feed}:{self._keys.user_id}"
+
+    def describe(self, cursor: str) -> str:
+        """See `Source.describe`."""
+        place = _load(cursor)
+        if place.until is not None:
+            return f"between the posts {place.since or 'first'} and {place.until}"
+        return f"after the post {place.since}" if place.since else "at the beginning"
+
+    def check(self) -> str:
+        """The account's name.
+
+        Raises:
+            NetworkError: the account cannot be used.
+        """
+        return who_am_i(self._client, self._keys)
+
+    def read(self, cursor: str | None, limit: int) -> FeedPage:
+        """See `Source.read`."""
+        place = _load(cursor)
+        answer = self._fetch(place, limit)
+        listed = [post for post in answer.get("data") or () if isinstance(post, dict)]
+        posts = listed[:limit]
+        ids = [str(post["id"]) for post in posts if post.get("id")]
+        newest = place.newest or (ids[0] if ids else None)
+        more = bool(ids) and (len(listed) > len(posts) or "next_token" in (answer.get("meta") or {}))
+        if more and place.since is not None:
+            after = _Cursor(since=place.since, until=ids[-1], newest=newest)
+        else:
+            more, after = False, _Cursor(since=newest or place.since)
+        tweets, bad_rows = self._tweets(posts, answer)
+        included = (answer.get("includes") or {}).get("tweets") or ()
+        return FeedPage(
+            tweets=tweets,
+            bad_rows=bad_rows,
+            cursor=json.dumps(asdict(after)),
+            more=more,
+            billed=len(listed) + len(included),
+        )
+
+    def _fetch(self, place: _Cursor, limit: int) -> Document:
+        """A page; the next one where X withholds all posts of the first and says that there are more."""
+        answer: Document = {}
+        token: str | None = None
+        for _ in range(_MOST_EMPTY):
+            answer = self._ask(place, limit, token)
+            token = (answer.get("meta") or {}).get("next_token")
+            if answer.get("data") or token is None:
+                break
+        return answer
+
+    def _ask(self, place: _Cursor, limit: int, token: str | None) -> Document:
+        options: dict[str, Any] = {
+            "max_results": max(_SMALLEST[self._feed], min(limit, _PAGE)),
+            "since_id": place.since,
+            "until_id": place.until,
+            "pagination_token": token,
+            "tweet_fields": POST_FIELDS,
+            "expansions": _EXPANSIONS,
+            "user_fields": ["username"],
+        }
+        if self._feed is XFeed.TIMELINE:
+            return read(self._client.get_home_timeline, **options)
+        return read(self._client.get_users_mentions, self._keys.user_id, **options)
+
+    def _tweets(self, posts: Iterable[Document], answer: Document) -> tuple[tuple[Tweet, ...], tuple[BadRow, ...]]:
+        includes = answer.get("includes") or {}
+        names = {user.get("id"): str(user.get("username", "")) for user in _documents(includes.get("users"))}
+        others = {post.get("id"): post for post in _documents(includes.get("tweets"))}
+        tweets, bad_rows = [], []
+        for number, listed in enumerate(posts, start=1):
+            # A repost's own text is cut; the same song by ten reposters is one post of one author.
+            post = others.get(original_id(listed), listed)
+            if not post.get("id") or not isinstance(post.get("text"), str):
+                bad_rows.append(BadRow(line=number, reason="a post without id or text", excerpt=str(post)[:_EXCERPT]))
+            elif post.get("author_id") != self._keys.user_id:
+                tweets.append(self._tweet(post, names))
+        return tuple(tweets), tuple(bad_rows)
+
+    def _tweet(self, post: Document, names: Mapping[Any, str]) -> Tweet:
+        author = names.get(post.get("author_id"), "")
+        is_mention = self._feed is XFeed.MENTIONS or names_account(post, self._keys.user_id)
+        return Tweet(
+            id=str(post["id"]),
+            text=full_text(post),
+            author=author,
+            created_at=str(post.get("created_at") or ""),
+            kind=Kind.MENTION if is_mention else Kind.TIMELINE,
+            lang=str(post.get("lang") or ""),
+            # The name in the address is not looked at: the id alone leads there.
+            url=f"https://x.com/{author or 'i/web'}/status/{post['id']}",
+        )
+
+
+def _load(cursor: str | None) -> _Cursor:
+    return _Cursor(**json.loads(cursor)) if cursor is not None else _Cursor()
+
+
+def _documents(items: Any) -> Iterator[Document]:
+    return (item for item in items or () if isinstance(item, dict))

@@ -1,0 +1,47 @@
+"""A post of X's as text: whole, with the addresses behind X's short ones."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_LEADING_NAMES = re.compile(r"^(?:@\w{1,15}\s+)+")
+
+
+def full_text(post: Mapping[str, Any]) -> str:
+    """The text of a post, HTML-escaped as X sends it, long ones in full.
+
+    >>> full_text({"text": "a &amp; b https://t.co/1", "entities": {"urls": [
+    ...     {"url": "https://t.co/1", "expanded_url": "https://example.org/?a=1&copy=2"}]}})
+    'a &amp; b https://example.org/?a=1&amp;copy=2'
+    """
+    # A long post is cut in "text"; the whole of it, with its own entities, is in "note_tweet".
+    source = post.get("note_tweet") or post
+    text = str(source.get("text") or post.get("text") or "")
+    for link in (source.get("entities") or {}).get("urls") or ():
+        short, url = link.get("url"), link.get("expanded_url")
+        if short and url:
+            text = text.replace(short, html.escape(url, quote=False))
+    return text
+
+
+def written_text(post: Mapping[str, Any]) -> str:
+    """The text as its author wrote it: unescaped, and without the names that X puts before a reply."""
+    text = html.unescape(full_text(post))
+    is_reply = any(one.get("type") == "replied_to" for one in post.get("referenced_tweets") or ())
+    return _LEADING_NAMES.sub("", text) if is_reply else text
+
+
+def names_account(post: Mapping[str, Any], user_id: str) -> bool:
+    """Whether a post mentions the account."""
+    source = post.get("note_tweet") or post
+    entities = (source.get("entities") or {}).get("mentions") or ()
+    return any(mention.get("id") == user_id for mention in entities)
+
+
+def original_id(post: Mapping[str, Any]) -> str | None:
+    """The post that a repost repeats; None for a post of its own."""
+    references = post.get("referenced_tweets") or ()
+    return next((str(one["id"]) for one in references if one.get("type") == "retweeted" and one.get("id")), None)
