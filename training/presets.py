@@ -56,6 +56,9 @@ class TopicSettings:
     selection_sentences: int = 40_000
     """Sentences whose posts the candidates are tried on, half to fit and half to measure."""
     seed_words: tuple[str, ...] = SOUND_SEED_WORDS
+    """Words of the kind of sentence that is wanted; the topic that weighs them most is the desired one."""
+    seeded: bool = True
+    """Let the seed words begin in one topic; otherwise chance decides where they are."""
 
     def __post_init__(self) -> None:
         if not self.candidates or min(self.candidates) < 2:

@@ -2,6 +2,10 @@
 
 A sentence has eight words that mean something: too few to learn from which words keep company. So the documents of the
 fit are posts, all sentences of one together, and what is fitted is then applied to sentences.
+
+LDA finds what divides the posts most, which need not be the kind of sentence that is wanted. So the seed words begin
+in one topic, which others join (after Jagarlamudi, Daume and Udupa 2012, "Incorporating lexical priors into topic
+models").
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +28,8 @@ from training.errors import CorpusError
 from training.presets import TopicSettings
 from training.progress import Progress
 
+_SEEDS_ELSEWHERE: Final = 0.02
+"""Weight of the seed words in all topics but the first, as a share of what chance gave them, before the first pass."""
 _LETTER = re.compile(r"[^\W\d_]{2,}")
 # "it's", "don't", "doesn't": stop words all, and in no list under every spelling of their apostrophe.
 _CONTRACTION = re.compile(r"['’]")
@@ -93,7 +99,7 @@ def fit_topics(
         trials[num_topics] = selection.trial(num_topics)
     best = fewest_coherent(trials, settings.tolerance)
     progress(len(settings.candidates), len(settings.candidates) + 1, f"fitting {best} topics")
-    lda = _fit(source.posts, source.dictionary, best, settings, seed)
+    lda = _fit(source.posts, source.dictionary, best, settings, seed=seed, seeds=seeds)
     progress(1, 1, f"{best} topics, coherence {trials[best].c_npmi:.3f}")
     return _described(lda, source.dictionary, trials, seeds)
 
@@ -126,7 +132,7 @@ class _Selection:
     def trial(self, num_topics: int) -> TopicTrial:
         """Fit twice and measure."""
         fits = [
-            _fit(half, self._dictionary, num_topics, self._settings, self._seed + number)
+            _fit(half, self._dictionary, num_topics, self._settings, seed=self._seed + number, seeds=self._seeds)
             for number, half in enumerate(self._halves)
         ]
         models = [_model(lda, self._dictionary, self._seeds) for lda in fits]
@@ -190,11 +196,16 @@ def _joined(sentences: Iterable[list[str]], least: int) -> Iterator[list[str]]:
 
 
 def _fit(
-    documents: Sequence[list[str]], dictionary: Dictionary, num_topics: int, settings: TopicSettings, seed: int
+    documents: Sequence[list[str]],
+    dictionary: Dictionary,
+    num_topics: int,
+    settings: TopicSettings,
+    *,
+    seed: int,
+    seeds: Sequence[int],
 ) -> LdaModel:
     # Sentences, to which it is applied, are short: most are about one thing, so the prior of the shares is sparse.
-    return LdaModel(
-        [dictionary.doc2bow(document) for document in documents],
+    lda = LdaModel(
         id2word=dictionary,
         num_topics=num_topics,
         passes=settings.passes,
@@ -205,6 +216,13 @@ def _fit(
         eval_every=None,
         dtype=np.float32,
     )
+    if settings.seeded:
+        # Only the start: the prior is the same for all words, so that what the posts say decides in the end. A prior
+        # that favours the seed words as well leaves their topic with nothing else (docs/log.md).
+        lda.state.sstats[1:, list(seeds)] *= _SEEDS_ELSEWHERE
+        lda.sync_state()
+    lda.update([dictionary.doc2bow(document) for document in documents])
+    return lda
 
 
 def _seeds(dictionary: Dictionary, settings: TopicSettings) -> list[int]:
