@@ -39,8 +39,8 @@ _COMMANDS: Final = {
     "archive": _Entry("serving.cli", "archive", "serve", "One registered version -> one .mar."),
     "serve": _Entry("serving.cli", "serve", "serve", "TorchServe, registry sync and gateway, in the foreground."),
     "generate": _Entry("serving.cli", "generate", "bot", "Ask a running server for samples."),
-    "bot": _Entry("bot.cli", "app_bot", "bot", "Feed -> queue: run, once, status, parse."),
-    "queue": _Entry("bot.cli", "app_queue", "bot", "The curator's queue: list, accept, reject, export."),
+    "bot": _Entry("bot.cli", "app_bot", "bot", "Timelines -> queue -> posts: run, once, check, status, parse."),
+    "queue": _Entry("bot.queue_cli", "app_queue", "bot", "The curator's queue: list, accept, reject, undo, export."),
 }
 
 

@@ -2,48 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
+from bot import networks
 from bot.adapters.catalog import EmptyCatalog, FileCatalog
-from bot.adapters.file_feed import FileFeed
+from bot.adapters.file_feed import describe_cursor
 from bot.adapters.gateway import Gateway
+from bot.adapters.sqlite_memory import SqliteMemory
 from bot.adapters.sqlite_store import SqliteStore
-from bot.domain.errors import StoreError
+from bot.domain.errors import SettingsError, StoreError
 from bot.genres import TableResolver
 from bot.ports import CommentaryService
-from bot.service import Bot, ServiceOptions
+from bot.posting import Posting, PostingOptions
+from bot.schedule import Clock, Settling
+from bot.service import Bot, Outlets, ServiceOptions
 from bot.settings import DATABASE, BotSettings
 
 
 @contextmanager
-def build(settings: BotSettings) -> Iterator[Bot]:
-    """A bot that reads a file, asks a gateway and writes to SQLite; its parts are closed when the block ends.
+def build(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Iterator[Bot]:
+    """A bot as the settings say; its parts are closed when the block ends.
 
-    >>> # with build(BotSettings(workspace=Path("workspace"), feed=Path("feed.jsonl"))) as bot:
+    >>> # with build(load(feed=Path("feed.jsonl"))) as bot:
     >>> #     summary = bot.tick()
 
+    Args:
+        settings: what the bot is made of.
+        redact: takes secrets out of what the bot remembers and says of errors.
+
     Raises:
+        SettingsError: there is nothing to read.
         CatalogError: the catalog cannot be used.
         StoreError: the database cannot be used.
     """
     with ExitStack() as stack:
+        sources = networks.open_sources(settings)
         genres = FileCatalog(settings.catalog) if settings.catalog is not None else EmptyCatalog()
         store = stack.enter_context(SqliteStore(settings.database))
+        memory = stack.enter_context(SqliteMemory(settings.database))
         commentary = open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
         stack.callback(commentary.close)
+        clock = Clock()
         yield Bot(
-            sources=(FileFeed(settings.feed),),
+            sources=sources,
             resolver=TableResolver(genres),
             commentary=commentary,
             store=store,
+            history=memory,
+            outlets=_outlets(settings, store, clock),
             options=ServiceOptions(
                 num_samples=settings.num_samples,
                 concurrency=settings.concurrency,
                 min_confidence=settings.min_confidence,
+                song_age=timedelta(days=settings.song_days),
             ),
+            clock=clock,
+            redact=redact,
         )
+
+
+def _outlets(settings: BotSettings, store: SqliteStore, clock: Clock) -> Outlets:
+    publisher = networks.open_publisher(settings)
+    if publisher is None:
+        return Outlets()
+    posting = Posting(
+        publisher=publisher,
+        outbox=store,
+        screen=None,
+        settling=Settling(clock, settings.post.settle_s),
+        clock=clock,
+        options=PostingOptions(
+            dry_run=settings.post.dry_run,
+            per_day=settings.post.per_day,
+            per_pass=settings.post.per_pass,
+            max_age=timedelta(days=settings.post.max_age_days),
+            mode=settings.post.mode,
+            reply_to_mentions=settings.post.reply_to_mentions,
+        ),
+    )
+    return Outlets(posting=posting)
 
 
 def open_store(workspace: Path, *, create: bool = False) -> SqliteStore:
@@ -61,3 +101,19 @@ def open_store(workspace: Path, *, create: bool = False) -> SqliteStore:
 def open_commentary(target: str, *, model: str, timeout_s: float) -> CommentaryService:
     """The connection to a gateway; nothing is sent yet."""
     return Gateway(target, model=model, timeout_s=timeout_s)
+
+
+def describe_places(settings: BotSettings, cursors: Mapping[str, str]) -> dict[str, str]:
+    """Where each source is read on, for people; the bare cursor of a source that the settings no longer name."""
+    try:
+        sources = {source.name: source for source in networks.open_sources(settings)}
+    except SettingsError:
+        sources = {}
+    return {
+        name: sources[name].describe(cursor)
+        if name in sources
+        else describe_cursor(cursor)
+        if name.startswith("file:")
+        else cursor
+        for name, cursor in cursors.items()
+    }

@@ -1,40 +1,37 @@
-"""`deephypebot bot` and `deephypebot queue`."""
+"""`deephypebot bot`."""
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from enum import StrEnum
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bot.bench.cli import app_bench
-from bot.display import queue_table, status_table, summary_lines, visible
+from bot.display import check_table, status_table, summary_lines, visible
 from bot.domain.errors import BotError, InputError, NoServiceError
-from bot.domain.model import CandidateStatus, Decision, Verdict
 from bot.domain.songs import parse_songs
-from bot.service import Progress as ProgressCallback
-from bot.service import Summary
-from bot.settings import DEFAULT_MODEL, DEFAULT_TARGET, BotSettings
 
-__all__ = ["app_bot", "app_queue", "queue_table"]
+if TYPE_CHECKING:
+    from bot.settings import BotSettings
 
-app_bot = typer.Typer(no_args_is_help=True, help="From a feed of tweets to a queue of candidates.")
+app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates, and from there to posts.")
 app_bot.add_typer(app_bench, name="bench")
-app_queue = typer.Typer(no_args_is_help=True, help="What the bot wrote, and what a curator makes of it.")
 
-Workspace = Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.")]
+Config = Annotated[
+    Path | None, typer.Option(help="Settings, TOML; deephypebot.toml of this folder without it, where there is one.")
+]
+Workspace = Annotated[
+    Path | None,
+    typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.  [default: workspace]"),
+]
 Feed = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         envvar="DEEPHYPEBOT_FEED",
         help='JSON lines of {"id", "text", "author", "created_at"}; may grow while it is read.',
@@ -44,57 +41,58 @@ Catalog = Annotated[
     Path | None,
     typer.Option(
         envvar="DEEPHYPEBOT_CATALOG",
-        help='JSON lines of {"artist", "genres"}, .gz or not; without it all genres are "unknown".',
+        help='JSON lines of {"artist", "genres"}, .gz or not; without it only networks know genres.',
     ),
 ]
-Target = Annotated[str, typer.Option(envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway, host:port.")]
-Model = Annotated[str, typer.Option(help="The registered model that writes.")]
-Samples = Annotated[int, typer.Option(help="Samples asked for each song, 1 to 64.")]
-Status = Annotated[CandidateStatus | None, typer.Option(help="Only candidates of this status.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidates, as `queue list` shows them.")]
-Who = Annotated[str | None, typer.Option(help="Whose verdict it is; your login name without it.")]
-
-_WORKSPACE = Path("workspace")
-
-
-class ExportFormat(StrEnum):
-    """What `queue export` writes."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
+Target = Annotated[
+    str | None,
+    typer.Option(envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway.  [default: 127.0.0.1:50051]"),
+]
+Model = Annotated[str | None, typer.Option(help="The registered model that writes.  [default: lcgan]")]
+Samples = Annotated[int | None, typer.Option(help="Samples asked for each song, 1 to 64.  [default: 5]")]
 
 
 @app_bot.command()
 def once(
-    feed: Feed,
     *,
+    config: Config = None,
+    feed: Feed = None,
     catalog: Catalog = None,
-    workspace: Workspace = _WORKSPACE,
-    target: Target = DEFAULT_TARGET,
-    model: Model = DEFAULT_MODEL,
-    samples: Samples = 5,
+    workspace: Workspace = None,
+    target: Target = None,
+    model: Model = None,
+    samples: Samples = None,
     retry_failed: Annotated[bool, typer.Option(help="Try tweets again that failed without any candidate.")] = False,
 ) -> None:
-    """Read what is new in the feed, write candidates for it to the queue, and end.
+    """One pass: read what is new, write candidates for it, put them on the board, post what was accepted; and end.
 
-    A second run adds nothing twice. When the server is away the tweets stay pending, and the exit code is 1.
+    A second run adds nothing twice. What cannot be reached is done by a later run, and the exit code is 1.
 
     Example: deephypebot bot once --feed feed.jsonl --catalog artists.jsonl.gz
     """
-    from bot import bootstrap
+    from bot.settings import load
 
-    settings = BotSettings(
-        workspace=workspace, feed=feed, catalog=catalog, target=target, model=model, num_samples=samples
+    settings = load(
+        config, feed=feed, catalog=catalog, workspace=workspace, target=target, model=model, num_samples=samples
     )
+    _one_pass(settings, retry_failed=retry_failed)
+
+
+def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
+    from bot import bootstrap
+    from bot.observe.log import Redactor
+    from bot.running import progress_bar, stop_signals
+
     console = Console(stderr=True)
-    with stop_signals() as stop, bootstrap.build(settings) as bot:
+    redact = Redactor(settings.secrets())
+    with stop_signals() as stop, bootstrap.build(settings, redact=redact) as bot:
         if retry_failed:
-            with bootstrap.open_store(workspace) as store:
+            with bootstrap.open_store(settings.workspace) as store:
                 console.print(f"{store.reopen_failed()} failed tweets are pending again")
         with progress_bar(console, "tweets") as advance:
             summary = bot.tick(progress=advance, stop=stop)
     for line in summary_lines(summary):
-        console.print(visible(line), soft_wrap=True)
+        console.print(visible(redact(line)), soft_wrap=True)
     if summary.problems:
         raise BotError("; ".join(summary.problems))
     if summary.outage:
@@ -103,60 +101,111 @@ def once(
 
 @app_bot.command()
 def run(
-    feed: Feed,
     *,
+    config: Config = None,
+    feed: Feed = None,
     catalog: Catalog = None,
-    workspace: Workspace = _WORKSPACE,
-    target: Target = DEFAULT_TARGET,
-    model: Model = DEFAULT_MODEL,
-    samples: Samples = 5,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the feed.")] = 60.0,
+    workspace: Workspace = None,
+    target: Target = None,
+    model: Model = None,
+    samples: Samples = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Seconds between two passes, about; longer when nothing comes.  [default: 60]")
+    ] = None,
 ) -> None:
     """Do what `once` does, again and again, until SIGTERM or Ctrl-C; the step in hand is finished within 5 seconds.
 
     Example: deephypebot bot run --feed feed.jsonl --catalog artists.jsonl.gz --interval 30
     """
-    from bot import bootstrap
+    from bot.settings import load
 
-    settings = BotSettings(
-        workspace=workspace, feed=feed, catalog=catalog, target=target, model=model, num_samples=samples
+    settings = load(
+        config,
+        feed=feed,
+        catalog=catalog,
+        workspace=workspace,
+        target=target,
+        model=model,
+        num_samples=samples,
+        interval_s=interval,
     )
-    if not feed.is_file():
-        raise InputError(f"the feed {feed} does not exist; give another one with --feed")
-    console = Console(stderr=True)
-    with stop_signals() as stop, bootstrap.build(settings) as bot:
-        console.print(visible(f"reading {feed} every {interval:g} s; Ctrl-C ends"))
-        bot.run(interval_s=interval, stop=stop, report=lambda result: _report(console, result))
-    console.print("stopped; nothing is lost")
+    if settings.feed is not None and not settings.feed.is_file():
+        raise InputError(f"the feed {settings.feed} does not exist; give another one with --feed")
+    _run(settings)
 
 
-def _report(console: Console, result: Summary | BotError) -> None:
-    if isinstance(result, BotError):
-        console.print(visible(f"error: {result}"))
-        return
-    if result.tweets_read or result.candidates or result.bad_rows or result.notices or result.tweets_failed:
-        console.print(visible("; ".join(summary_lines(result))))
-    for problem in result.problems:
-        console.print(visible(f"error: {problem}"))
-    if result.outage:
-        console.print(visible(f"{result.outage}; {result.tweets_pending} tweets stay pending"))
+def _run(settings: BotSettings) -> None:
+    from bot import bootstrap
+    from bot.observe.log import Redactor, open_log
+    from bot.observe.watch import watched
+    from bot.running import log_pass, stop_signals
+    from bot.summary import Summary
+
+    redact = Redactor(settings.secrets())
+    log = open_log(redact)
+    with stop_signals() as stop, bootstrap.build(settings, redact=redact) as bot, watched(settings) as pulse:
+        log.info("reading", every_s=settings.interval_s, database=str(settings.database), post_to=settings.post.to)
+
+        def report(result: Summary | BotError) -> None:
+            log_pass(log, result)
+            trouble = [str(result)] if isinstance(result, BotError) else [*result.problems, result.outage]
+            pulse.beat(redact("; ".join(filter(None, trouble))))
+
+        bot.run(interval_s=settings.interval_s, stop=stop, report=report)
+    log.info("stopped; nothing is lost")
 
 
 @app_bot.command()
-def status(workspace: Workspace = _WORKSPACE, target: Target = DEFAULT_TARGET) -> None:
-    """Show where the bot stands: feed, tweets, candidates, gateway, last error.
+def status(config: Config = None, workspace: Workspace = None, target: Target = None) -> None:
+    """Show where the bot stands: sources, tweets, candidates, board, posts, bill, gateway, last error.
 
     Example: deephypebot bot status --workspace workspace
     """
     from bot import bootstrap
-    from bot.adapters.file_feed import describe_cursor
+    from bot.settings import load
 
-    with bootstrap.open_store(workspace) as store:
-        state = store.state()
-    places = {source: describe_cursor(cursor) for source, cursor in state.cursors.items()}
-    with contextlib.closing(bootstrap.open_commentary(target, model=DEFAULT_MODEL, timeout_s=2.0)) as commentary:
+    settings = load(config, workspace=workspace, target=target)
+    with bootstrap.open_store(settings.workspace) as store:
+        state, pauses = store.state(), store.pauses()
+    commentary = bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)
+    with contextlib.closing(commentary):
         reachable = commentary.is_reachable()
-    Console().print(status_table(state, places=places, target=target, reachable=reachable))
+    Console().print(
+        status_table(
+            state,
+            pauses=[pause for pause in pauses if pause.until > datetime.now(UTC)],
+            places=bootstrap.describe_places(settings, state.cursors),
+            target=settings.target,
+            reachable=reachable,
+            now=datetime.now(UTC),
+        )
+    )
+
+
+@app_bot.command()
+def check(
+    config: Config = None,
+    feed: Feed = None,
+    catalog: Catalog = None,
+    workspace: Workspace = None,
+    target: Target = None,
+) -> None:
+    """Say what is set up, what is missing, and try every credential by a real call that costs next to nothing.
+
+    Nothing is written and nothing is posted. The exit code is 1 when something that is set up does not work.
+
+    Example: deephypebot bot check --config deephypebot.toml
+    """
+    from bot import checking
+    from bot.observe.log import Redactor
+    from bot.settings import load
+
+    settings = load(config, feed=feed, catalog=catalog, workspace=workspace, target=target)
+    results = checking.check(settings, redact=Redactor(settings.secrets()))
+    Console().print(check_table(results))
+    failed = [result.part for result in results if result.is_failure]
+    if failed:
+        raise BotError(f"{', '.join(failed)}: see above")
 
 
 @app_bot.command()
@@ -181,128 +230,3 @@ def parse() -> None:
         document["songs"] = [song.as_document() for song in parse_songs(document["text"])]
         # ASCII: the line may hold half a surrogate pair, which no encoding of standard output takes.
         sys.stdout.write(json.dumps(document) + "\n")
-
-
-@app_queue.command(name="list")
-def list_(
-    workspace: Workspace = _WORKSPACE,
-    *,
-    status: Status = None,
-    limit: Annotated[int, typer.Option(min=1, help="Candidates to show at most.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
-) -> None:
-    """Show candidates, the oldest first.
-
-    Example: deephypebot queue list --status waiting --limit 10
-    """
-    from bot import bootstrap
-    from bot.adapters.export import write_jsonl
-
-    with bootstrap.open_store(workspace) as store:
-        rows = store.rows(status=status, limit=limit)
-        if as_json:
-            write_jsonl(rows, sys.stdout)
-            return
-        state = store.state()
-        total = sum(state.candidates.values()) if status is None else state.candidates[status]
-        Console().print(queue_table(rows, title=f"Queue: {min(limit, total)} of {total} candidates"))
-
-
-@app_queue.command()
-def accept(
-    ids: Ids,
-    *,
-    edit: Annotated[str | None, typer.Option(help="The text to use instead of the sample's; for one ID.")] = None,
-    who: Who = None,
-    workspace: Workspace = _WORKSPACE,
-) -> None:
-    """Accept candidates, one of them with a text of your own if need be.
-
-    Example: deephypebot queue accept 1001.1.2 --edit "A slow lamp of a song."
-    """
-    if edit is not None and len(ids) != 1:
-        raise InputError(f"--edit changes one candidate's text, got {len(ids)} ids")
-    if edit is not None and not edit.strip():
-        raise InputError("--edit needs a text; to drop a candidate use `queue reject`")
-    _decide(workspace, ids, Decision.ACCEPT, who=who, edited_text=edit)
-
-
-@app_queue.command()
-def reject(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> None:
-    """Reject candidates.
-
-    Example: deephypebot queue reject 1001.1.1 1001.1.3
-    """
-    _decide(workspace, ids, Decision.REJECT, who=who, edited_text=None)
-
-
-def _decide(workspace: Path, ids: list[str], decision: Decision, *, who: str | None, edited_text: str | None) -> None:
-    from bot import bootstrap
-
-    curator = who or getpass.getuser()
-    distinct = list(dict.fromkeys(ids))
-    with bootstrap.open_store(workspace) as store:
-        store.decide(
-            Verdict(candidate_id=name, decision=decision, who=curator, edited_text=edited_text) for name in distinct
-        )
-    Console(stderr=True).print(visible(f"{decision.status}: {', '.join(distinct)} (by {curator})"))
-
-
-@app_queue.command()
-def export(
-    *,
-    out: Annotated[Path | None, typer.Option(help="The file to write; standard output without it.")] = None,
-    file_format: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.CSV,
-    status: Status = None,
-    workspace: Workspace = _WORKSPACE,
-) -> None:
-    """Write the queue for other programs. In CSV, texts that look like formulas are made harmless.
-
-    Example: deephypebot queue export --status accepted --out accepted.csv
-    """
-    from bot import bootstrap
-    from bot.adapters.export import write_csv, write_jsonl
-
-    write = write_csv if file_format is ExportFormat.CSV else write_jsonl
-    with bootstrap.open_store(workspace) as store, _output(out) as file:
-        count = write(store.rows(status=status), file)
-    Console(stderr=True).print(visible(f"{count} candidates written to {out or 'standard output'}"))
-
-
-@contextlib.contextmanager
-def _output(path: Path | None) -> Iterator[IO[str]]:
-    """A file that appears whole or not at all; standard output without a path."""
-    if path is None:
-        yield sys.stdout
-        return
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        partial.replace(path)
-    except OSError as cause:
-        raise InputError(f"{path} cannot be written: {cause.strerror}; give another file with --out") from cause
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set, instead of ending the process where it stands."""
-    stop = threading.Event()
-    names = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(name, lambda _signal, _frame: stop.set()) for name in names]
-    try:
-        yield stop
-    finally:
-        for name, handler in zip(names, before, strict=True):
-            signal.signal(name, handler)
-
-
-@contextlib.contextmanager
-def progress_bar(console: Console, what: str) -> Iterator[ProgressCallback]:
-    """A bar for `Bot.tick`."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

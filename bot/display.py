@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from rich.table import Table
 from rich.text import Text
 
-from bot.domain.model import UNKNOWN_GENRE, CandidateStatus, TweetStatus
-from bot.ports import QueueRow, StoreState
-from bot.service import Summary
+from bot.domain.model import UNKNOWN_GENRE, CandidateStatus
+from bot.domain.rates import Rate
+from bot.domain.spend import spend
+from bot.domain.standing import CheckResult, Standing
+from bot.ports import Pause, QueueRow, StoreState
+from bot.summary import Summary
+
+_Status = TypeVar("_Status", bound=StrEnum)
 
 _STYLES = {CandidateStatus.WAITING: "yellow", CandidateStatus.ACCEPTED: "green", CandidateStatus.REJECTED: "red"}
 _SHOWN_GENRES = 3
@@ -68,34 +76,98 @@ def summary_lines(summary: Summary) -> list[str]:
     read += f", {_count(summary.bad_rows, 'bad row')} passed over" if summary.bad_rows else ""
     unknown = f" ({summary.songs_of_unknown_genre} of unknown genre)" if summary.songs_of_unknown_genre else ""
     made = f"{_count(summary.candidates, 'candidate')} for {_count(summary.songs, 'song')}{unknown}"
+    made += f", {_count(summary.songs_repeated, 'song')} that came lately" if summary.songs_repeated else ""
     made += f", {_count(summary.tweets_without_song, 'tweet')} without a song" if summary.tweets_without_song else ""
     made += f", {summary.tweets_failed} failed" if summary.tweets_failed else ""
     made += f", {summary.tweets_pending} pending" if summary.tweets_pending else ""
-    return [*summary.notices, read, made]
+    outlets = {
+        "put on the board": summary.rows_boarded,
+        "verdicts read": summary.verdicts,
+        "posted": summary.posts_sent,
+        "found to be out": summary.posts_found,
+        "in doubt": summary.posts_doubtful,
+        "refused": summary.posts_refused,
+        "held back by the dry run": summary.posts_held_back,
+    }
+    done = ", ".join(f"{count} {what}" for what, count in outlets.items() if count)
+    return [*summary.notices, read, made, *([done] if done else [])]
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def status_table(state: StoreState, *, places: Mapping[str, str], target: str, reachable: bool) -> Table:
+def status_table(
+    state: StoreState,
+    *,
+    places: Mapping[str, str],
+    pauses: Iterable[Pause],
+    target: str,
+    reachable: bool,
+    now: datetime,
+) -> Table:
     """One screen on how the bot is doing; `places` says in words where each source is read on."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for source, place in places.items():
-        table.add_row("feed", visible(source))
-        table.add_row("read up to", visible(place))
+        table.add_row("source", visible(source))
+        table.add_row("read up to", visible(f"{place}, {_ago(state.read_at[source], now)}"))
     if not places:
-        table.add_row("feed", "nothing read yet")
-    table.add_row("tweets", ", ".join(f"{state.tweets[status]} {status}" for status in TweetStatus))
+        table.add_row("source", "nothing read yet")
+    for pause in pauses:
+        table.add_row("rests", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
+    table.add_row("tweets", _counts(state.tweets))
     if state.bad_rows:
         table.add_row("bad rows", str(state.bad_rows))
-    table.add_row("candidates", ", ".join(f"{state.candidates[status]} {status}" for status in CandidateStatus))
+    doubtful = f", {state.boarding} perhaps on the board" if state.boarding else ""
+    table.add_row("candidates", _counts(state.candidates) + doubtful)
+    for variant in state.variants:
+        decided = Rate(count=variant.accepted, total=variant.accepted + variant.rejected)
+        table.add_row(
+            "", visible(f"{variant.model} {variant.model_version}: {decided:.0%} of {decided.total} accepted")
+        )
+    if any(state.posts.values()):
+        table.add_row("posts", _counts(state.posts))
+    if state.usage:
+        items = ", ".join(f"{count} {item}" for item, count in state.usage.items())
+        table.add_row("this month", visible(f"{items}: about ${spend(state.usage):.2f}"))
     answer = Text("answers", style="green") if reachable else Text("does not answer", style="red")
     table.add_row("gateway", Text(f"{target} ").append_text(answer))
     error = f"{state.last_error_at}  {state.last_error}" if state.last_error else "none since the last good pass"
     table.add_row("last error", visible(error))
     for tweet_id, reason in state.failures:
         table.add_row("failed", visible(f"{tweet_id}: {reason}"))
+    return table
+
+
+def _counts(counts: Mapping[_Status, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def _ago(then: str, now: datetime) -> str:
+    seconds = (now - datetime.fromisoformat(then)).total_seconds()
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            return f"{_count(int(seconds // size), unit)} ago"
+    return "just now"
+
+
+_STANDING_STYLES = {
+    Standing.OFF: "dim",
+    Standing.INCOMPLETE: "yellow",
+    Standing.WORKS: "green",
+    Standing.FAILS: "red",
+}
+
+
+def check_table(results: Iterable[CheckResult]) -> Table:
+    """What `bot check` found out, a line for each part."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for result in results:
+        style = _STANDING_STYLES[result.standing]
+        table.add_row(result.part, Text(result.standing, style=style), visible(result.detail))
     return table

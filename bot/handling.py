@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
-from bot.domain.model import Candidate, Song, SongReport, Tweet, TweetStatus
+from bot.domain.model import Candidate, Kind, Song, SongReport, Tweet, TweetStatus
 from bot.domain.songs import parse_songs
-from bot.ports import CommentaryService, Screen, SongResolver, Store
+from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Store
+from bot.schedule import Clock
 from bot.summary import ServiceOptions, Summary
 from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, CommentaryResponse, ContractError, Sample
 
@@ -39,6 +41,9 @@ class Outcome:
     """The songs that were answered."""
     candidates: tuple[Candidate, ...] = ()
     reason: str = ""
+    songs_repeated: int = 0
+    fresh_since: datetime | None = None
+    """Songs that another tweet brings after this are repeats."""
 
 
 class _StoppedError(Exception):
@@ -53,6 +58,8 @@ class Writer:
         commentary: who writes.
         screen: what the curator should know of a text; nothing is noticed without one.
         options: how many samples, and of which songs.
+        history: which songs came before; without it every one is written about.
+        clock: tells the time.
     """
 
     def __init__(
@@ -62,7 +69,11 @@ class Writer:
         commentary: CommentaryService,
         screen: Screen | None,
         options: ServiceOptions,
+        history: SongHistory | None,
+        clock: Clock,
     ) -> None:
+        self._history = history
+        self._clock = clock
         self._resolver = resolver
         self._commentary = commentary
         self._screen = screen
@@ -79,9 +90,14 @@ class Writer:
         candidates: list[Candidate] = []
         refusals: list[str] = []
         sure = [song for song in songs if song.confidence >= self._options.min_confidence]
+        fresh_since = self._fresh_since(tweet)
+        repeated = 0
         for number, song in enumerate(sure, start=1):
             if stop.is_set():
                 raise _StoppedError
+            if self._has_come(song, fresh_since):
+                repeated += 1
+                continue
             report = self._report(tweet, number, song)
             try:
                 candidates += self._candidates(report)
@@ -89,7 +105,24 @@ class Writer:
             except (SongRefusedError, ContractError) as error:
                 refusals.append(f"song {number}, {song.title!r}: {error}")
         status = TweetStatus.FAILED if refusals else TweetStatus.DONE if sure else TweetStatus.NO_SONG
-        return Outcome(status=status, reports=tuple(reports), candidates=tuple(candidates), reason="; ".join(refusals))
+        return Outcome(
+            status=status,
+            reports=tuple(reports),
+            candidates=tuple(candidates),
+            reason="; ".join(refusals),
+            songs_repeated=repeated,
+            fresh_since=fresh_since,
+        )
+
+    def _fresh_since(self, tweet: Tweet) -> datetime | None:
+        """Who mentions the bot gets an answer, whatever came before."""
+        if tweet.kind is Kind.MENTION or not self._options.song_age:
+            return None
+        return self._clock.now() - self._options.song_age
+
+    def _has_come(self, song: Song, fresh_since: datetime | None) -> bool:
+        """Asked before the commentary is, to save it; the store asks again when it has the last word."""
+        return fresh_since is not None and self._history is not None and self._history.has_come(song, since=fresh_since)
 
     def _report(self, tweet: Tweet, number: int, song: Song) -> SongReport:
         facts = self._resolver.resolve(song)
@@ -213,13 +246,21 @@ class Handling:
             self._answered += 1
             self._failed_in_a_row = 0
             self._judge()
-        if not self._store.finish(tweet.id, outcome.status, candidates=outcome.candidates, reason=outcome.reason):
+        closed = self._store.finish(
+            tweet.id,
+            outcome.status,
+            candidates=outcome.candidates,
+            reason=outcome.reason,
+            fresh_since=outcome.fresh_since,
+        )
+        if not closed:
             return  # another bot on the same store was quicker
         summary = self._summary
         summary.tweets_done += outcome.status is TweetStatus.DONE
         summary.tweets_without_song += outcome.status is TweetStatus.NO_SONG
         summary.tweets_failed += outcome.status is TweetStatus.FAILED
         summary.songs += len(outcome.reports)
+        summary.songs_repeated += outcome.songs_repeated
         summary.songs_of_unknown_genre += sum(not report.genres for report in outcome.reports)
         summary.candidates += len(outcome.candidates)
 

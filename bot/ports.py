@@ -61,6 +61,14 @@ class Source(ABC):
         """A place in the source, for people."""
         return cursor
 
+    def check(self) -> str:
+        """Who the bot is there, by a call that costs next to nothing; for people.
+
+        Raises:
+            FeedError, NetworkError: it cannot be read.
+        """
+        return self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtistEntry:
@@ -163,6 +171,14 @@ class PostHistory(ABC):
         """Whether a text was sent before, or is on its way; texts are compared by `text_key`."""
 
 
+class SongHistory(ABC):
+    """Which songs came before, over restarts. Called from several threads at once."""
+
+    @abstractmethod
+    def has_come(self, song: Song, *, since: datetime) -> bool:
+        """Whether the queue got candidates for a song, by its `key`, since an aware time."""
+
+
 class Screen(ABC):
     """What is to be noticed of a text. Called from several threads at once."""
 
@@ -233,9 +249,18 @@ class Store(ABC):
 
     @abstractmethod
     def finish(
-        self, tweet_id: str, status: TweetStatus, *, candidates: Iterable[Candidate] = (), reason: str = ""
+        self,
+        tweet_id: str,
+        status: TweetStatus,
+        *,
+        candidates: Iterable[Candidate] = (),
+        reason: str = "",
+        fresh_since: datetime | None = None,
     ) -> bool:
-        """Close a pending tweet together with its candidates; False, and nothing done, when it was closed before."""
+        """Close a pending tweet together with its candidates; False, and nothing done, when it was closed before.
+
+        Candidates of a song that another tweet brought after `fresh_since` are left out.
+        """
 
     @abstractmethod
     def count_attempt(self, tweet_id: str, reason: str) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from bot.domain.errors import BotError, FeedError, NetworkError
 from bot.handling import Handling, Progress, Writer
-from bot.ports import CommentaryService, Screen, SongResolver, Source, Store
+from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Source, Store
 from bot.posting import PART as PUBLISHER
 from bot.posting import Posting
 from bot.reviewing import PART as BOARD
@@ -43,9 +43,11 @@ class Bot:
         commentary: who writes.
         store: what the bot remembers; used by the thread that calls `tick` alone.
         screen: what curators should know of a text.
+        history: which songs came before.
         outlets: the board and the poster.
         options: how it works.
         clock: tells the time.
+        redact: takes secrets out of what other services say.
     """
 
     def __init__(
@@ -56,17 +58,23 @@ class Bot:
         commentary: CommentaryService,
         store: Store,
         screen: Screen | None = None,
+        history: SongHistory | None = None,
         outlets: Outlets | None = None,
         options: ServiceOptions = DEFAULT_OPTIONS,
         clock: Clock | None = None,
+        redact: Callable[[str], str] = str,
     ) -> None:
+        self._redact = redact
         self._sources = tuple(sources)
         self._commentary = commentary
         self._store = store
         self._outlets = outlets or Outlets()
         self._options = options
-        self._schedule = Schedule(store, clock or Clock())
-        self._writer = Writer(resolver=resolver, commentary=commentary, screen=screen, options=options)
+        clock = clock or Clock()
+        self._schedule = Schedule(store, clock)
+        self._writer = Writer(
+            resolver=resolver, commentary=commentary, screen=screen, options=options, history=history, clock=clock
+        )
 
     def tick(self, *, progress: Progress | None = None, stop: threading.Event | None = None) -> Summary:
         """One pass over what is new, what is pending and what was accepted.
@@ -129,7 +137,7 @@ class Bot:
             work()
         except NetworkError as error:
             self._schedule.failed(part, error)
-            summary.problems.append(f"{part}: {error}")
+            summary.problems.append(self._redact(f"{part}: {error}"))
         except FeedError as error:
             summary.problems.append(str(error))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,8 @@ class ServiceOptions:
     """Tweets handled at once."""
     max_attempts: int = 5
     """Passes in which the server may fail on a tweet, while it answers others, before the tweet counts as failed."""
+    song_age: timedelta = timedelta(0)
+    """A song that another tweet brought within this time is passed over, save where somebody asks for it."""
     grace_s: float = 2.5
     """Seconds that requests in flight get when the bot is told to stop."""
 
@@ -42,6 +45,8 @@ class Summary:
     """Tweets that are left to handle."""
     songs: int = 0
     songs_of_unknown_genre: int = 0
+    songs_repeated: int = 0
+    """Songs that came lately, and for which nothing was asked again."""
     candidates: int = 0
     rows_boarded: int = 0
     """Candidates that are on the board now."""
@@ -60,6 +65,10 @@ class Summary:
     problems: list[str] = field(default_factory=list)
     """What went wrong, a line each; the rest of the pass went on."""
     notices: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Every count by its name."""
+        return {name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)}
 
     @property
     def is_idle(self) -> bool:

@@ -62,6 +62,10 @@ class FileFeed(Source):
         """The file's absolute path."""
         return f"file:{self._path.resolve()}"
 
+    def describe(self, cursor: str) -> str:
+        """See `Source.describe`."""
+        return describe_cursor(cursor)
+
     def read(self, cursor: str | None, limit: int) -> FeedPage:
         """See `Source.read`. A last line that is still being written is left for the next time.
 

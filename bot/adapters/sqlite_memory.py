@@ -1,4 +1,4 @@
-"""What the bot's threads look up in SQLite while they handle tweets: cached genres, and what was posted."""
+"""What the bot's threads look up in SQLite while they handle tweets: genres, what was posted, which songs came."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 
 from bot.adapters.sqlite_file import SqliteFile, stamp, to_json
 from bot.adapters.sqlite_outbox import has_posted
+from bot.adapters.sqlite_rows import has_come
 from bot.adapters.sqlite_schema import wrapped_errors
-from bot.ports import ArtistEntry, CachedGenres, GenreCache, PostHistory
+from bot.domain.model import Song
+from bot.ports import ArtistEntry, CachedGenres, GenreCache, PostHistory, SongHistory
 
 
-class SqliteMemory(SqliteFile, GenreCache, PostHistory):
+class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
     """A connection of its own that threads share, a call at a time.
 
     Args:
@@ -53,3 +55,8 @@ class SqliteMemory(SqliteFile, GenreCache, PostHistory):
         """See `PostHistory.has_posted`."""
         with self._lock, wrapped_errors(self._path):
             return has_posted(self._connection, text)
+
+    def has_come(self, song: Song, *, since: datetime) -> bool:
+        """See `SongHistory.has_come`."""
+        with self._lock, wrapped_errors(self._path):
+            return has_come(self._connection, song, stamp(since))

@@ -73,6 +73,16 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
     )
 
 
+def has_come(connection: sqlite3.Connection, song: Song, since: str, *, except_for: str = "") -> bool:
+    """Whether another tweet brought a song since."""
+    row = connection.execute(
+        "SELECT 1 FROM song JOIN tweet ON tweet.id = song.tweet_id"
+        " WHERE song.key = ? AND song.key <> '' AND song.tweet_id <> ? AND tweet.handled_at >= ? LIMIT 1",
+        (song.key, except_for, since),
+    ).fetchone()
+    return row is not None
+
+
 def queue_row(row: sqlite3.Row) -> QueueRow:
     """What `SELECT_ROWS` brings."""
     verdict = None

@@ -17,7 +17,7 @@ from bot.adapters.sqlite_board import SqliteBoardStore
 from bot.adapters.sqlite_file import stamp
 from bot.adapters.sqlite_outbox import SqliteOutbox
 from bot.adapters.sqlite_queue import SqliteQueue
-from bot.adapters.sqlite_rows import insert_candidate
+from bot.adapters.sqlite_rows import has_come, insert_candidate
 from bot.domain.model import Candidate, CandidateStatus, Kind, PostStatus, Tweet, TweetStatus
 from bot.ports import FeedPage, Pause, PendingTweet, Store, StoreState, VariantTally
 
@@ -66,7 +66,13 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         return int(rows[0][0])
 
     def finish(
-        self, tweet_id: str, status: TweetStatus, *, candidates: Iterable[Candidate] = (), reason: str = ""
+        self,
+        tweet_id: str,
+        status: TweetStatus,
+        *,
+        candidates: Iterable[Candidate] = (),
+        reason: str = "",
+        fresh_since: datetime | None = None,
     ) -> bool:
         """See `Store.finish`."""
         now = self._now()
@@ -78,7 +84,9 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
             if closed.rowcount != 1:
                 return False  # another bot was quicker: its candidates are in the queue
             for candidate in candidates:
-                insert_candidate(connection, candidate, now)
+                song = candidate.report.song
+                if fresh_since is None or not has_come(connection, song, stamp(fresh_since), except_for=tweet_id):
+                    insert_candidate(connection, candidate, now)
         return True
 
     def count_attempt(self, tweet_id: str, reason: str) -> int:

@@ -1,0 +1,98 @@
+"""What the settings switch on; a network's library is imported only where its adapter is."""
+# ruff: noqa: PLC0415 -- that is what this module is for: with everything off the bot stays under 60 MB
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from bot.adapters.file_feed import FileFeed
+from bot.adapters.file_publisher import FilePublisher
+from bot.domain.errors import SettingsError
+from bot.domain.model import PostMode
+from bot.ports import Publisher, Source
+from bot.settings import BotSettings, Section, env_name
+
+if TYPE_CHECKING:
+    from bot.adapters.x_client import XKeys
+
+
+def open_sources(settings: BotSettings) -> list[Source]:
+    """What is read: the feed, and the networks that are switched on.
+
+    Raises:
+        SettingsError: nothing is.
+    """
+    sources: list[Source] = [FileFeed(settings.feed)] if settings.feed is not None else []
+    if settings.x.is_on:
+        sources += _x_sources(settings)
+    if not sources:
+        raise SettingsError("there is nothing to read: give a file with --feed, or the credentials of a network")
+    return sources
+
+
+def open_publisher(settings: BotSettings) -> Publisher | None:
+    """Where accepted candidates go, when they go anywhere.
+
+    Raises:
+        SettingsError: the network's credentials are not all there.
+    """
+    if settings.post.to == "file":
+        return FilePublisher(settings.workspace / settings.post.file)
+    if settings.post.to == "x":
+        return _x_publisher(settings)
+    return None
+
+
+def _x_sources(settings: BotSettings) -> list[Source]:
+    from bot.adapters.x_source import XFeed, XSource
+
+    wanted = {XFeed.TIMELINE: settings.x.timeline, XFeed.MENTIONS: settings.x.mentions}
+    return [
+        XSource(feed, keys=_x_keys(settings), base_url=settings.x.base_url, timeout_s=settings.x.timeout_s)
+        for feed, is_wanted in wanted.items()
+        if is_wanted
+    ]
+
+
+def _x_publisher(settings: BotSettings) -> Publisher:
+    from bot.adapters.x_publisher import XPublisher
+
+    able = {PostMode.REPLY: settings.x.replies, PostMode.QUOTE: settings.x.quotes}
+    return XPublisher(
+        keys=_x_keys(settings),
+        capabilities=[mode for mode, is_able in able.items() if is_able],
+        base_url=settings.x.base_url,
+        timeout_s=settings.x.timeout_s,
+    )
+
+
+def _x_keys(settings: BotSettings) -> XKeys:
+    from bot.adapters.x_client import XKeys
+
+    x = settings.x
+    return XKeys(
+        consumer_key=_secret(x, "x", "consumer_key"),
+        consumer_secret=_secret(x, "x", "consumer_secret"),
+        access_token=_secret(x, "x", "access_token"),
+        access_token_secret=_secret(x, "x", "access_token_secret"),
+    )
+
+
+def _secret(section: Section, part: str, name: str) -> str:
+    """A credential that has to be there.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    value = getattr(section, name)
+    if value is None:
+        raise SettingsError(f"{part}.{name} is missing; set it in the settings or as {env_name(f'{part}.{name}')}")
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def checks(settings: BotSettings) -> Mapping[str, Callable[[], str]]:
+    """By the name of a section that is on: a call that says who the bot is there."""
+    return {"x": lambda: _x_publisher(settings).check()}

@@ -1,0 +1,1 @@
+"""How the bot is watched from outside: its log, its metrics, its health."""

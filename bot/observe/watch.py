@@ -1,0 +1,40 @@
+"""What watches a running bot: the pulse, and the port that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from bot.adapters.sqlite_store import SqliteStore
+from bot.observe.health import Pulse
+from bot.ports import StoreState
+from bot.settings import BotSettings
+
+_SLOWEST_PASSES = 8.0
+"""Intervals that may go by between two passes: idle ones are up to five apart, and a pass takes its time."""
+_LONGEST_PASS_S = 120.0
+
+
+@contextmanager
+def watched(settings: BotSettings) -> Iterator[Pulse]:
+    """The pulse for the bot to beat; shown on `settings.metrics_port` unless that is 0.
+
+    Raises:
+        SettingsError: the port is taken.
+    """
+    pulse = Pulse(patience_s=settings.interval_s * _SLOWEST_PASSES + _LONGEST_PASS_S)
+    if not settings.metrics_port:
+        yield pulse
+        return
+    # Imported here: a bot that nobody scrapes does without it.
+    from bot.observe.health import serving  # noqa: PLC0415
+    from bot.observe.metrics import StateCollector, registry  # noqa: PLC0415
+
+    def read() -> StoreState:
+        with SqliteStore(settings.database) as store:
+            return store.state()
+
+    collector = StateCollector(read, lambda: datetime.now(UTC))
+    with serving(settings.metrics_port, registry(collector), pulse):
+        yield pulse

@@ -1,0 +1,88 @@
+"""Settings: from options, environment, .env and TOML; wrong ones are named, secrets are never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.domain.errors import SettingsError
+from bot.settings import BotSettings, load
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder to work in, and no setting in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("WORKSPACE", "FEED", "CATALOG", "TARGET", "CONFIG"):
+        monkeypatch.delenv(f"DEEPHYPEBOT_{name}", raising=False)
+
+
+def test_with_nothing_set_the_bot_is_local_and_posts_nothing() -> None:
+    settings = load()
+    assert settings == BotSettings()
+    assert [name for name, section in settings.networks.items() if section.is_on] == []
+    assert (settings.post.to, settings.post.dry_run, settings.metrics_port) == ("", True, 0)
+
+
+def test_options_come_before_the_environment_before_dotenv_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "deephypebot.toml").write_text(
+        'num_samples = 1\nconcurrency = 1\ninterval_s = 1\nmodel = "file"\n[x]\nconsumer_key = "file"\n'
+    )
+    (tmp_path / ".env").write_text(
+        "DEEPHYPEBOT_NUM_SAMPLES=2\nDEEPHYPEBOT_CONCURRENCY=2\nDEEPHYPEBOT_INTERVAL_S=2\n"
+        "DEEPHYPEBOT_X__ACCESS_TOKEN=dotenv\nOTHER=x\nDEEPHYPEBOT_MODEL_STORE=elsewhere\n"
+    )
+    monkeypatch.setenv("DEEPHYPEBOT_NUM_SAMPLES", "3")
+    monkeypatch.setenv("DEEPHYPEBOT_CONCURRENCY", "3")
+    settings = load(num_samples=4, concurrency=None)
+    assert (settings.num_samples, settings.concurrency, settings.interval_s, settings.model) == (4, 3, 2, "file")
+    assert set(settings.secrets()) == {"file", "dotenv"}
+    assert settings.x.missing == ("consumer_secret", "access_token_secret")
+    assert (settings.x.is_begun, settings.x.is_on, settings.spotify.is_begun) == (True, False, False)
+
+
+def test_secrets_show_as_stars(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[x]\naccess_token = "hush"\n[lastfm]\napi_key = "hush"\n')
+    settings = load(path)
+    assert "hush" not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert list(settings.secrets()) == ["hush", "hush"]
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("num_samples = 0", r"--samples: .* 1, got 0"),
+        ("[post]\nper_day = -1", r"post\.per_day \(in the environment DEEPHYPEBOT_POST__PER_DAY\): .*got -1"),
+        ('[post]\nto = "myspace"', r"post\.to .*file\|x\|bluesky\|mastodon"),
+        ('[x]\nacces_token = "hush"', r"x\.acces_token .*not permitted"),
+        ('x = "hush"', r"x \(in the environment DEEPHYPEBOT_X\)"),
+        ('twitter = "hush"', "what is no setting: twitter"),
+        ("[x", "no TOML"),
+        ('[x]\ntimeout_s = "hush"', r"x\.timeout_s .*valid number"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_its_text_is_not_shown(tmp_path: Path, toml: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(toml)
+    with pytest.raises(SettingsError, match=message) as caught:
+        load(path)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None or "hush" not in str(caught.value.__cause__)
+
+
+def test_a_file_that_is_named_and_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml cannot be read: No such file.*--config"):
+        load(tmp_path / "none.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    monkeypatch.setenv("DEEPHYPEBOT_CONFIG", str(tmp_path / "bytes.toml"))
+    with pytest.raises(SettingsError, match=r"bytes\.toml cannot be read"):
+        load()
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPHYPEBOT_INTERVAL_S", "")
+    assert load().interval_s == 60
