@@ -38,6 +38,9 @@ class NetworkSession(requests.Session):
         keep_alive: whether connections are used again. Off where a write must not be lost on a stale one.
     """
 
+    # What survives a copy: google-auth copies sessions.
+    __attrs__ = [*requests.Session.__attrs__, "_timeout_s", "_swaps"]  # noqa: RUF012 -- requests' own way
+
     def __init__(
         self, *, timeout_s: float = TIMEOUT_S, swaps: Mapping[str, str] | None = None, keep_alive: bool = True
     ) -> None:
@@ -54,8 +57,9 @@ class NetworkSession(requests.Session):
             if text.startswith(prefix):
                 text = other + text.removeprefix(prefix)
                 break
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self._timeout_s
+        asked = kwargs.get("timeout")
+        # google-auth would wait for two minutes.
+        kwargs["timeout"] = min(asked, self._timeout_s) if isinstance(asked, int | float) else self._timeout_s
         return super().request(method, text, *args, **kwargs)
 
 

@@ -34,8 +34,10 @@ class GoogleStandIn(StandIn):
         """See `StandIn`."""
         return {"token": ("POST", "/token", self._token)}
 
-    def error(self, status: int, headers: Mapping[str, str] | None = None, error: str = "internal_failure") -> Response:
+    def error(self, status: int, headers: Mapping[str, str] | None = None, error: str = "") -> Response:
         """An error of OAuth 2.0."""
+        # "internal_failure" is what google-auth takes for passing.
+        error = error or ("internal_failure" if status >= 500 else "invalid_grant")
         return JSONResponse({"error": error, "error_description": error}, status, headers=dict(headers or {}))
 
     def forget_tokens(self) -> None:

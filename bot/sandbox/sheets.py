@@ -48,6 +48,7 @@ class SheetsStandIn(StandIn):
             "get": ("GET", book, self._guarded("read", self._get)),
             "batch_update": ("POST", f"{book}:batchUpdate", self._guarded("write", self._batch_update)),
             "append": ("POST", f"{values}:append", self._guarded("write", self._append)),
+            "batch_get": ("GET", f"{book}/values:batchGet", self._guarded("read", self._batch_get)),
             "values": ("GET", values, self._guarded("read", self._values)),
             "update": ("PUT", values, self._guarded("write", self._update)),
         }
@@ -87,7 +88,8 @@ class SheetsStandIn(StandIn):
         x = header.index(column)
         for drop_down in sheet.drop_downs:
             choices = drop_down["values"]
-            if drop_down["column"] <= x < drop_down["end_column"] and drop_down["strict"] and value not in choices:
+            covered = drop_down["column"] <= x < drop_down["end_column"] and rows[0] < drop_down["end_row"]
+            if covered and drop_down["strict"] and value not in choices:
                 raise RangeError(f"{column!r} takes one of {choices}, got {value!r}")
         sheet.write(rows[0], x, [[value]], raw=True)
 
@@ -133,7 +135,14 @@ class SheetsStandIn(StandIn):
         )
 
     async def _values(self, request: Request) -> Response:
-        area = parse_range(request.path_params["range"])
+        return JSONResponse(self._value_range(request.path_params["range"], request))
+
+    async def _batch_get(self, request: Request) -> Response:
+        ranges = [self._value_range(text, request) for text in request.query_params.getlist("ranges")]
+        return JSONResponse({"spreadsheetId": SPREADSHEET_ID, "valueRanges": ranges})
+
+    def _value_range(self, text: str, request: Request) -> dict[str, Any]:
+        area = parse_range(text)
         sheet = self.sheet(area.title)
         rows = sheet.read(area)
         dimension = request.query_params.get("majorDimension", "ROWS")
@@ -141,7 +150,7 @@ class SheetsStandIn(StandIn):
             width = max(map(len, rows), default=0)
             rows = [[row[x] if x < len(row) else "" for row in rows] for x in range(width)]
         document: dict[str, Any] = {"range": _range_name(sheet, area), "majorDimension": dimension}
-        return JSONResponse(document | ({"values": rows} if rows else {}))
+        return document | ({"values": rows} if rows else {})
 
     async def _update(self, request: Request) -> Response:
         area = parse_range(request.path_params["range"])
@@ -180,15 +189,7 @@ class SheetsStandIn(StandIn):
         if kind == "addSheet":
             return self._add_sheet(arguments["properties"])
         if kind == "setDataValidation":
-            area, rule = arguments["range"], arguments["rule"]
-            self._by_id(area["sheetId"]).drop_downs.append(
-                {
-                    "column": area["startColumnIndex"],
-                    "end_column": area["endColumnIndex"],
-                    "values": [value["userEnteredValue"] for value in rule["condition"]["values"]],
-                    "strict": rule.get("strict", False),
-                }
-            )
+            self._set_drop_down(arguments["range"], arguments["rule"])
         elif kind == "updateSheetProperties":
             properties = arguments["properties"]
             rows = properties.get("gridProperties", {}).get("frozenRowCount")
@@ -199,6 +200,21 @@ class SheetsStandIn(StandIn):
         else:
             raise ValueError(f"the stand-in knows no {kind!r}")
         return {}
+
+    def _set_drop_down(self, area: dict[str, Any], rule: dict[str, Any]) -> None:
+        """Over the rows that there are now: those that are inserted later do not inherit it."""
+        sheet = self._by_id(area["sheetId"])
+        first, end = area["startColumnIndex"], area["endColumnIndex"]
+        sheet.drop_downs = [old for old in sheet.drop_downs if (old["column"], old["end_column"]) != (first, end)]
+        sheet.drop_downs.append(
+            {
+                "column": first,
+                "end_column": end,
+                "end_row": area.get("endRowIndex", sheet.num_rows),
+                "values": [value["userEnteredValue"] for value in rule["condition"]["values"]],
+                "strict": rule.get("strict", False),
+            }
+        )
 
     def _add_sheet(self, properties: dict[str, Any]) -> dict[str, Any]:
         title, grid = properties["title"], properties.get("gridProperties", {})
@@ -228,7 +244,9 @@ def _is_raw(request: Request) -> bool:
 
 
 def _range_name(sheet: Sheet, area: Range) -> str:
-    last = cell_name((area.end_row or sheet.num_rows) - 1, (area.end_column or sheet.num_columns) - 1)
+    last_row = min(area.end_row or sheet.num_rows, sheet.num_rows)
+    last_column = min(area.end_column or sheet.num_columns, sheet.num_columns)
+    last = cell_name(last_row - 1, last_column - 1)
     return f"'{sheet.title}'!{cell_name(area.row, area.column)}:{last}"
 
 
