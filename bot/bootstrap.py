@@ -17,13 +17,16 @@ from bot.domain.errors import SettingsError, StoreError
 from bot.genres import TableResolver
 from bot.ports import CommentaryService
 from bot.posting import Posting, PostingOptions
+from bot.reviewing import Reviewing
 from bot.schedule import Clock, Settling
 from bot.service import Bot, Outlets, ServiceOptions
-from bot.settings import DATABASE, BotSettings
+from bot.settings import DATABASE, BotSettings, PostSettings
 
 
 @contextmanager
-def build(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Iterator[Bot]:
+def build(
+    settings: BotSettings, *, redact: Callable[[str], str] = str, commentary: CommentaryService | None = None
+) -> Iterator[Bot]:
     """A bot as the settings say; its parts are closed when the block ends.
 
     >>> # with build(load(feed=Path("feed.jsonl"))) as bot:
@@ -32,6 +35,7 @@ def build(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Itera
     Args:
         settings: what the bot is made of.
         redact: takes secrets out of what the bot remembers and says of errors.
+        commentary: who writes; the gateway of the settings without one.
 
     Raises:
         SettingsError: there is nothing to read.
@@ -43,7 +47,8 @@ def build(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Itera
         genres = FileCatalog(settings.catalog) if settings.catalog is not None else EmptyCatalog()
         store = stack.enter_context(SqliteStore(settings.database))
         memory = stack.enter_context(SqliteMemory(settings.database))
-        commentary = open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
+        if commentary is None:
+            commentary = open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
         stack.callback(commentary.close)
         clock = Clock()
         yield Bot(
@@ -65,25 +70,31 @@ def build(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Itera
 
 
 def _outlets(settings: BotSettings, store: SqliteStore, clock: Clock) -> Outlets:
-    publisher = networks.open_publisher(settings)
+    settling = Settling(clock, settings.post.settle_s)
+    board, publisher = networks.open_board(settings), networks.open_publisher(settings)
+    reviewing = Reviewing(board=board, store=store, settling=settling) if board is not None else None
     if publisher is None:
-        return Outlets()
+        return Outlets(reviewing=reviewing)
     posting = Posting(
         publisher=publisher,
         outbox=store,
         screen=None,
-        settling=Settling(clock, settings.post.settle_s),
+        settling=settling,
         clock=clock,
-        options=PostingOptions(
-            dry_run=settings.post.dry_run,
-            per_day=settings.post.per_day,
-            per_pass=settings.post.per_pass,
-            max_age=timedelta(days=settings.post.max_age_days),
-            mode=settings.post.mode,
-            reply_to_mentions=settings.post.reply_to_mentions,
-        ),
+        options=_posting_options(settings.post),
     )
-    return Outlets(posting=posting)
+    return Outlets(reviewing=reviewing, posting=posting)
+
+
+def _posting_options(post: PostSettings) -> PostingOptions:
+    return PostingOptions(
+        dry_run=post.dry_run,
+        per_day=post.per_day,
+        per_pass=post.per_pass,
+        max_age=timedelta(days=post.max_age_days),
+        mode=post.mode,
+        reply_to_mentions=post.reply_to_mentions,
+    )
 
 
 def open_store(workspace: Path, *, create: bool = False) -> SqliteStore:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -12,7 +13,7 @@ from bot.adapters.file_feed import FileFeed
 from bot.adapters.file_publisher import FilePublisher
 from bot.domain.errors import SettingsError
 from bot.domain.model import PostMode
-from bot.ports import Publisher, Source
+from bot.ports import Board, Publisher, Source
 from bot.settings import BotSettings, Section, env_name
 
 if TYPE_CHECKING:
@@ -46,6 +47,27 @@ def open_publisher(settings: BotSettings) -> Publisher | None:
     return None
 
 
+def open_board(settings: BotSettings) -> Board | None:
+    """The curators' board, when there is one.
+
+    Raises:
+        SettingsError: its credentials cannot be used.
+    """
+    if not settings.sheet.is_on:
+        return None
+    from bot.adapters.sheets_board import SheetsBoard
+    from bot.adapters.sheets_client import read_service_account
+
+    sheet = settings.sheet
+    return SheetsBoard(
+        service_account=read_service_account(Path(_given(sheet, "sheet", "credentials"))),
+        spreadsheet=_given(sheet, "sheet", "spreadsheet"),
+        worksheet=sheet.worksheet,
+        base_url=sheet.base_url,
+        timeout_s=sheet.timeout_s,
+    )
+
+
 def _x_sources(settings: BotSettings) -> list[Source]:
     from bot.adapters.x_source import XFeed, XSource
 
@@ -74,14 +96,14 @@ def _x_keys(settings: BotSettings) -> XKeys:
 
     x = settings.x
     return XKeys(
-        consumer_key=_secret(x, "x", "consumer_key"),
-        consumer_secret=_secret(x, "x", "consumer_secret"),
-        access_token=_secret(x, "x", "access_token"),
-        access_token_secret=_secret(x, "x", "access_token_secret"),
+        consumer_key=_given(x, "x", "consumer_key"),
+        consumer_secret=_given(x, "x", "consumer_secret"),
+        access_token=_given(x, "x", "access_token"),
+        access_token_secret=_given(x, "x", "access_token_secret"),
     )
 
 
-def _secret(section: Section, part: str, name: str) -> str:
+def _given(section: Section, part: str, name: str) -> str:
     """A credential that has to be there.
 
     Raises:
@@ -95,4 +117,14 @@ def _secret(section: Section, part: str, name: str) -> str:
 
 def checks(settings: BotSettings) -> Mapping[str, Callable[[], str]]:
     """By the name of a section that is on: a call that says who the bot is there."""
-    return {"x": lambda: _x_publisher(settings).check()}
+    return {
+        "x": lambda: _x_publisher(settings).check(),
+        "sheet": lambda: _board_check(settings),
+    }
+
+
+def _board_check(settings: BotSettings) -> str:
+    board = open_board(settings)
+    if board is None:
+        raise SettingsError("sheet is not set up")
+    return board.check()

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bot.domain.errors import BotError, FeedError, NetworkError
+from bot.domain.errors import BotError, InputError, NetworkError
 from bot.handling import Handling, Progress, Writer
 from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Source, Store
 from bot.posting import PART as PUBLISHER
@@ -138,8 +138,8 @@ class Bot:
         except NetworkError as error:
             self._schedule.failed(part, error)
             summary.problems.append(self._redact(f"{part}: {error}"))
-        except FeedError as error:
-            summary.problems.append(str(error))
+        except InputError as error:
+            summary.problems.append(self._redact(str(error)))
         else:
             self._schedule.succeeded(part)
 

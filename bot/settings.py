@@ -79,7 +79,8 @@ class XSettings(Section):
     """The account may reply; X allows that only to who mentioned it."""
     quotes: bool = False
     """The account may quote; X asks an enterprise plan for that."""
-    timeout_s: float = Field(default=15.0, gt=0, le=60)
+    timeout_s: float = Field(default=4.5, gt=0, le=60)
+    """Seconds without a byte after which a call is given up; below five, so that a stop ends in five."""
 
 
 class SpotifySettings(Section):
@@ -123,7 +124,7 @@ class SheetSettings(Section):
     """The part of the sheet's address between /d/ and /edit."""
     worksheet: str = "queue"
     base_url: str = "https://sheets.googleapis.com"
-    timeout_s: float = Field(default=20.0, gt=0, le=120)
+    timeout_s: float = Field(default=4.5, gt=0, le=60)
 
 
 class BlueskySettings(Section):

@@ -109,7 +109,8 @@ class SheetsBoard(Board):
                 absolute_range_name(self._title, "A1"),
                 {"valueInputOption": "RAW", "insertDataOption": "INSERT_ROWS"},
                 {"values": values},
-            )
+                # What is answered by somebody else, such as a proxy, lacks this, and is a doubt.
+            )["updates"]
         )
         if self._sheet is not None:
             # Rows that are inserted need not inherit the drop-down. Should this fail, the next append sets it for them.

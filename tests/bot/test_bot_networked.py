@@ -1,0 +1,110 @@
+"""With X and Google Sheets: killed at any moment, or whatever goes wrong there, everything is done once.
+
+The real tweepy and gspread speak to stand-ins on loopback. `make kills` kills at every moment; here it is every
+seventh, or as many as DEEPHYPEBOT_KILL_STRIDE says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.adapters.sqlite_store import SqliteStore
+from bot.sandbox.server import SandboxServer
+from bot.summary import Summary
+from tests.bot.killed_bot import Countdown, CountedCommentary
+from tests.bot.networked import EDITED, bot_settings, contents, one_pass, people_post
+
+ROOT = Path(__file__).resolve().parents[2]
+STRIDE = int(os.environ.get("DEEPHYPEBOT_KILL_STRIDE", "7"))
+
+
+def check_reference(reference: dict[str, Any]) -> None:
+    """What the others are compared with is what a bot should do."""
+    assert [status for _, status in reference["tweets"]] == ["done", "no song", "done", "done"]
+    assert [board for _, _, board in reference["candidates"]] == ["on"] * 6
+    assert [(decision, edited) for _, decision, edited, _ in reference["verdicts"]] == [
+        ("accept", None),
+        ("accept", None),
+        ("accept", EDITED),
+        ("accept", None),
+    ]
+    assert [status for _, _, status, _ in reference["posts"]] == ["sent"] * 4
+    assert len(reference["sheet"]) == 6
+    assert sorted(is_reply for _, is_reply in reference["posted"]) == [False, False, False, True]
+    assert EDITED in [text for text, _ in reference["posted"]]
+
+
+@pytest.mark.timeout(1200)
+def test_killed_at_any_moment_every_tweet_row_verdict_and_post_is_there_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.bot.killed_networks", str(tmp_path), str(STRIDE)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=1100).stdout
+    reference, *runs = [json.loads(line) for line in printed.splitlines()]
+    check_reference(reference["after"])
+    assert [bool(run["killed"]) for run in runs] == [True] * (len(runs) - 1) + [False]
+    assert runs[-1]["step"] > 100
+    assert [(run["step"], run["killed"]) for run in runs if run["after"] != reference["after"]] == []
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "429": {"status": 429, "headers": {"retry-after": "1"}},
+    "429 without a time": {"status": 429},
+    "500": {"status": 500},
+    "503 after it was applied": {"status": 503, "applied": True},
+    "502 in HTML": {"kind": "html", "status": 502},
+    "a broken answer after it was applied": {"kind": "truncated", "applied": True},
+    "no answer": {"kind": "hang", "delay_s": 1.0},
+    "no answer after it was applied": {"kind": "hang", "delay_s": 1.0, "applied": True},
+    "another answer": {"kind": "json", "status": 200, "document": ["what"]},
+    "an expired token": {"kind": "expired"},
+}
+OPERATIONS = ("x.timeline", "x.mentions", "x.create_tweet", "google.token", "sheets.append", "sheets.batch_get")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    with SandboxServer(enforce_limits=False) as sandbox:
+        return outcome(tmp_path_factory.mktemp("reference"), sandbox)[0]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer(enforce_limits=False) as server:
+        yield server
+
+
+def outcome(folder: Path, sandbox: SandboxServer, *, renew: bool = False) -> tuple[dict[str, Any], list[Summary]]:
+    """Passes until one finds nothing to do and nothing wrong."""
+    people_post(sandbox.control)
+    settings = bot_settings(folder, sandbox.settings, timeout_s=0.5)
+    summaries: list[Summary] = []
+    while len(summaries) < 4 or not (summaries[-1].is_idle and not summaries[-1].problems):
+        assert len(summaries) < 12, summaries[-1].problems
+        summaries.append(one_pass(settings, sandbox.control, CountedCommentary(Countdown(0))))
+        if renew:
+            sandbox.control.renew()
+        with SqliteStore(settings.database) as store:
+            # What a service asked for is waited for in `test_bot_schedule`; here nobody has the time.
+            for pause in store.pauses():
+                store.set_pause(pause.part, None)
+    return contents(settings, sandbox.control), summaries
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_goes_wrong_out_there_everything_is_done_once(
+    fault: str, sandbox: SandboxServer, tmp_path: Path, reference: dict[str, Any]
+) -> None:
+    check_reference(reference)
+    for operation in OPERATIONS:
+        sandbox.control.fail(operation, **FAULTS[fault])
+    found, summaries = outcome(tmp_path / "workspace", sandbox, renew=fault == "an expired token")
+    assert sandbox.control.faults_waiting() == 0
+    assert sum(len(summary.problems) for summary in summaries) >= 3
+    assert found == reference
