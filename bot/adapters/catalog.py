@@ -46,6 +46,10 @@ class FileCatalog(GenreLookup):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def entries(self) -> Iterator[ArtistEntry]:
+        """All entries, in the order of the file."""
+        return iter(self._entries.values())
+
     def find(self, artist: str) -> ArtistEntry | None:
         """The entry of an artist; a handle ("@onavell") is looked up without its "@"."""
         entry = self._entries.get(artist_key(artist.removeprefix("@")))

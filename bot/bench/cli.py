@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ app_bench = typer.Typer(no_args_is_help=True, help="What the bot's parts do and 
 
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as well.")]
 _QUICK_TEXTS = 50
+_QUICK_ARTISTS = 2_000
 _RATES = ("precision", "recall", "texts_exact", "silent_where_no_song")
 
 
@@ -58,6 +60,34 @@ def parse(
         for miss in list(scores.values())[-1].misses:
             console.print(visible(f"{miss.text}\n    found:    {miss.wrong}\n    labelled: {miss.missed}"))
     finish("bot parse", {name.replace(" ", "_"): each for name, each in figures.items()}, json_path)
+
+
+@app_bench.command("genres")
+def genres(
+    labels: Annotated[Path, typer.Option(help="The genres that a model knows: a genres.json or an archive.")],
+    catalog: Annotated[Path, typer.Option(help="Artists and genres.")],
+    *,
+    genre_map: Annotated[Path | None, typer.Option("--map", help="Places of genres: CSV of genre, x, y.")] = None,
+    quick: Annotated[bool, typer.Option(help=f"{_QUICK_ARTISTS} artists only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure the nearest known genre, way by way, on artists that were not counted.
+
+    Example: deephypebot bot bench genres --labels corpus/genres.json --catalog catalog.jsonl.gz --map map.csv
+    """
+    from bot.adapters.catalog import FileCatalog
+    from bot.adapters.genre_files import read_labels, read_map
+    from bot.bench.nearest import measure
+
+    entries = FileCatalog(catalog).entries()
+    artists = ((entry.name, entry.genres) for entry in islice(entries, _QUICK_ARTISTS if quick else None))
+    figures = measure(read_labels(labels), artists, read_map(genre_map) if genre_map is not None else None)
+    table = Table("way", "share of artists", "says something", title="Nearest known genre", box=None, pad_edge=False)
+    for way, row in figures.items():
+        if isinstance(row, dict):
+            table.add_row(way.replace("_", " "), *("-" if value is None else f"{value:.3f}" for value in row.values()))
+    Console(stderr=True).print(table)
+    finish("bot genres", figures, json_path)
 
 
 def _table(figures: dict[str, dict[str, dict[str, int]]]) -> Table:
