@@ -1,7 +1,7 @@
 """Spotify as a development app meets it in 2026: a token for the app, search with a limit of 10, one artist at a time.
 
-The batch of artists is closed (403), genres may be missing or empty, and a search always finds something, however
-far from what was asked.
+The batch of artists is closed (403), genres may be missing or empty, and a search in plain words always finds
+something, however far from what was asked.
 """
 
 from __future__ import annotations
@@ -105,7 +105,12 @@ class SpotifyStandIn(StandIn):
         return self.error(403)
 
     def _tracks(self, query: str) -> list[dict[str, Any]]:
-        pairs = [(artist, song) for artist in self._artists.values() for song in artist.songs]
+        pairs = [
+            (artist, song)
+            for artist in self._artists.values()
+            for song in artist.songs
+            if _is_within("artist", query, artist.name) and _is_within("track", query, song)
+        ]
         ranked = sorted(pairs, key=lambda pair: -_overlap(query, f"{pair[0].name} {pair[1]}"))
         return [self._track_document(artist, song) for artist, song in ranked]
 
@@ -179,6 +184,12 @@ def _identifier(name: str) -> str:
 def _words(text: str) -> set[str]:
     plain = unicodedata.normalize("NFKD", text.casefold())
     return set(re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c))))
+
+
+def _is_within(field: str, query: str, name: str) -> bool:
+    """Whether a name holds all words that the query wants in this field."""
+    wanted = [found[2] or found[3] for found in _FIELD.finditer(query) if found[1] == field]
+    return all(_words(text) <= _words(name) for text in wanted)
 
 
 def _overlap(query: str, name: str) -> float:
