@@ -41,6 +41,7 @@ _COMMANDS: Final = {
     "generate": _Entry("serving.cli", "generate", "bot", "Ask a running server for samples."),
     "bot": _Entry("bot.cli", "app_bot", "bot", "Timelines -> queue -> posts: run, once, check, status, parse."),
     "queue": _Entry("bot.queue_cli", "app_queue", "bot", "The curator's queue: list, accept, reject, undo, export."),
+    "studio": _Entry("bot.studio.cli", "studio", "bot", "The curator's page, in the browser."),
 }
 
 

@@ -13,6 +13,7 @@ COMMANDS: Final = (
     "models status", "archive", "serve", "generate", "bot", "bot once", "bot run", "bot check", "bot status",
     "bot parse", "bot bench", "bot bench parse", "bot bench genres", "queue",
     "queue list", "queue accept", "queue reject", "queue undo", "queue export",
+    "studio",
 )  # fmt: skip
 
 

@@ -106,7 +106,16 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         self, request: commentary_pb2.DescribeRequest, context: grpc.ServicerContext
     ) -> commentary_pb2.DescribeResponse:
         del request, context
-        return commentary_pb2.DescribeResponse(models=[commentary_pb2.LiveModel(name="lcgan", champion="3")])
+        live = commentary_pb2.LiveVersion(
+            version="3",
+            aliases=["champion"],
+            topics=["guitar, drums, bass", "lyrics, story, love"],
+            desired_topic="guitar, drums, bass",
+            num_genres=3,
+        )
+        return commentary_pb2.DescribeResponse(
+            models=[commentary_pb2.LiveModel(name="lcgan", champion="3", versions=[live])]
+        )
 
 
 @pytest.fixture

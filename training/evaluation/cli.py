@@ -124,6 +124,7 @@ def interpolate(
     candidates: Annotated[
         int, typer.Option(min=1, max=64, help="Candidates per point: the one nearest to its z is shown.")
     ] = 32,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the walk to this file too.")] = None,
     workspace: Workspace = Path("workspace"),
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -134,6 +135,7 @@ def interpolate(
         deephypebot interpolate "A slow, warm song." "The drums are huge and loud!" --model models:/cvae/1
     """
     import tempfile
+    from dataclasses import asdict
 
     from rich.console import Console
     from rich.table import Table
@@ -141,6 +143,7 @@ def interpolate(
     from training.evaluation.interpolate import Path as WalkPath
     from training.evaluation.interpolate import walk
     from training.evaluation.models import load_models
+    from training.files import write_json
     from training.options import default_tracking_uri, make_tracker
 
     console = Console()
@@ -159,3 +162,5 @@ def interpolate(
         table.add_row(f"{point.at:.2f}", point.text)
     table.add_row("given", last)
     console.print(table)
+    if json_path is not None:
+        write_json(json_path, {"name": "interpolate", "figures": {"points": [asdict(point) for point in points]}})

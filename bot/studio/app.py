@@ -1,0 +1,78 @@
+"""The studio as a web application: its pages by address, and what every answer has in common."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from bot.domain.errors import BotError, InputError, StaleVerdictError, UnknownCandidateError
+from bot.studio.models import models_page
+from bot.studio.posted import posted_page
+from bot.studio.queue import decide, queue_page, waiting_count
+from bot.studio.security import ALLOWED_HOSTS, SecurityHeaders
+from bot.studio.site import Site, StudioParts, site_of, wants_fragment
+from bot.studio.trying import try_page
+
+_HEADINGS = {
+    400: "That cannot be read",
+    403: "Not from here",
+    404: "There is no such page",
+    405: "There is no such page",
+    409: "Somebody was quicker",
+    413: "That is too long",
+    415: "That cannot be read",
+    503: "Not now",
+}
+
+
+def build_app(parts: StudioParts) -> Starlette:
+    """The application for some parts; it serves pages to this machine alone."""
+    app = Starlette(
+        routes=[
+            Route("/", queue_page),
+            Route("/waiting", waiting_count),
+            Route("/verdicts", decide, methods=["POST"]),
+            Route("/posted", posted_page),
+            Route("/try", try_page),
+            Route("/models", models_page),
+            Mount("/static", StaticFiles(packages=[("bot.studio", "static")])),
+        ],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False),
+        ],
+        exception_handlers={HTTPException: _http_fault, BotError: _bot_fault},
+    )
+    app.state.site = Site(parts)
+    return app
+
+
+def _http_fault(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 -- by its registration
+    return _fault(request, error.status_code, error.detail)
+
+
+def _bot_fault(request: Request, error: Exception) -> Response:
+    match error:
+        case UnknownCandidateError():
+            status_code = 404
+        case StaleVerdictError():
+            status_code = 409
+        case InputError():
+            status_code = 400
+        case _:  # the database or the model server
+            status_code = 503
+    return _fault(request, status_code, str(error))
+
+
+def _fault(request: Request, status_code: int, message: str) -> Response:
+    if wants_fragment(request):
+        return PlainTextResponse(message, status_code)
+    heading = _HEADINGS.get(status_code, "That did not work")
+    return site_of(request).page("", "fault.html", status_code=status_code, heading=heading, message=message)

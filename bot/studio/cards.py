@@ -1,0 +1,199 @@
+"""Songs and candidates as the templates show them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote, urlsplit
+
+from bot.curation import DeskRow, LiveVersion, SongRows
+from bot.domain.model import CandidateStatus, Flag, PostStatus, SongReport, Tweet
+from bot.ports import QueueRow
+
+SHOWN_BARS = 6
+"""Topics that are all shown, in their own order; of more than these, the largest."""
+_FEW_BARS = 4
+LONG_TEXT = 420
+"""Characters of a tweet above which it is folded."""
+_FLAGS = {
+    Flag.PROFANITY: "holds a word that some lists call profane",
+    Flag.COPY: "holds a long run of words of the training text",
+    Flag.TOO_LONG: "longer than the network takes",
+    Flag.REPEAT: "says what was posted before",
+    Flag.BLOCKED: "holds a slur: never posted, whatever the verdict",
+}
+
+FindVersion = Callable[[str, str], LiveVersion | None]
+"""What is known of a model's version, by name and version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One topic's share of a sample."""
+
+    name: str
+    short: str
+    """The name's first word, where that tells the topics apart."""
+    percent: int
+    desired: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagView:
+    """A flag and what it means."""
+
+    name: str
+    meaning: str
+    grave: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """A run of words that an edit kept, took out ("del") or put in ("ins")."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A candidate."""
+
+    row: QueueRow
+    verdict_id: int
+    bars: tuple[Bar, ...]
+    post: PostStatus | None
+    """Where its post stands; None while there is none."""
+
+    @property
+    def flags(self) -> list[FlagView]:
+        """The candidate's flags."""
+        return [
+            FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag is Flag.BLOCKED)
+            for flag in self.row.candidate.flags
+        ]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the sample's own text may never be posted."""
+        return Flag.BLOCKED in self.row.candidate.flags
+
+    @property
+    def edits(self) -> list[Edit]:
+        """What the curator changed, word by word; empty when nothing was."""
+        text = self.row.candidate.sample.text
+        return [] if text == self.row.text else word_edits(text, self.row.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SongView:
+    """A song with its candidates."""
+
+    report: SongReport
+    tweet: Tweet
+    cards: tuple[Card, ...]
+
+    @cached_property
+    def waiting(self) -> tuple[Card, ...]:
+        """Candidates without a verdict."""
+        return tuple(card for card in self.cards if card.row.candidate.status is CandidateStatus.WAITING)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Genres that the model does not know."""
+        return frozenset(genre for card in self.cards for genre in card.row.candidate.genres_unknown)
+
+    @property
+    def long(self) -> bool:
+        """Whether the tweet is folded."""
+        return len(self.tweet.text) > LONG_TEXT or self.tweet.text.count("\n") > 8
+
+    @property
+    def link(self) -> str:
+        """Where the tweet can be read; empty when nobody knows."""
+        return source_link(self.tweet)
+
+    @property
+    def listen(self) -> str:
+        """Where the song can be heard; empty when nobody knows."""
+        return web_address(self.report.url)
+
+
+def song_view(song: SongRows, find_version: FindVersion) -> SongView:
+    """A song for the queue's page."""
+    return SongView(
+        report=song.report, tweet=song.tweet, cards=tuple(card_view(row, find_version) for row in song.rows)
+    )
+
+
+def card_view(row: DeskRow, find_version: FindVersion) -> Card:
+    """A candidate for the queue's page."""
+    candidate = row.row.candidate
+    version = find_version(candidate.model, candidate.model_version)
+    return Card(
+        row=row.row, verdict_id=row.verdict_id, bars=topic_bars(candidate.sample.topics, version), post=row.post
+    )
+
+
+def topic_bars(shares: Sequence[float], version: LiveVersion | None) -> tuple[Bar, ...]:
+    """Bars of a sample's topics, named where the version that wrote it is live.
+
+    >>> [bar.name for bar in topic_bars((0.25, 0.75), None)]
+    ['topic 0', 'topic 1']
+    """
+    named = version is not None and len(version.topics) == len(shares)
+    names = version.topics if version is not None and named else [f"topic {number}" for number in range(len(shares))]
+    words = [name.partition(",")[0] for name in names]
+    shorts = words if len(set(words)) == len(words) else names
+    bars = [
+        Bar(
+            name=name,
+            short=short,
+            percent=round(100 * min(max(share, 0.0), 1.0)),
+            desired=version is not None and named and name == version.desired_topic,
+        )
+        for name, short, share in zip(names, shorts, shares, strict=True)
+    ]
+    if len(bars) > SHOWN_BARS:
+        bars = sorted(bars, key=lambda bar: (not bar.desired, -bar.percent))[:_FEW_BARS]
+    return tuple(bars)
+
+
+def source_link(tweet: Tweet) -> str:
+    """The address of a tweet, if it is one that a browser may follow.
+
+    >>> source_link(Tweet(id="1", text="", url="javascript:alert(1)"))
+    ''
+    """
+    if address := web_address(tweet.url):
+        return address
+    if tweet.network == "x" and tweet.id.isascii() and tweet.id.isdigit():
+        return f"https://x.com/i/status/{quote(tweet.id)}"
+    return ""
+
+
+def web_address(address: str) -> str:
+    """The address if it is one of the web; empty for any other, which might be a script."""
+    try:
+        return address if urlsplit(address).scheme.lower() in {"http", "https"} else ""
+    except ValueError:
+        return ""
+
+
+def word_edits(before: str, after: str) -> list[Edit]:
+    """What lies between two texts, in runs of words.
+
+    >>> [(edit.kind, edit.text) for edit in word_edits("A slow lamp.", "A warm lamp.")]
+    [('keep', 'A'), ('del', 'slow'), ('ins', 'warm'), ('keep', 'lamp.')]
+    """
+    old, new = before.split(), after.split()
+    edits: list[Edit] = []
+    for tag, old_start, old_end, new_start, new_end in difflib.SequenceMatcher(None, old, new, False).get_opcodes():
+        if tag == "equal":
+            edits.append(Edit(kind="keep", text=" ".join(old[old_start:old_end])))
+            continue
+        edits += [Edit(kind="del", text=" ".join(old[old_start:old_end]))] if old_end > old_start else []
+        edits += [Edit(kind="ins", text=" ".join(new[new_start:new_end]))] if new_end > new_start else []
+    return edits

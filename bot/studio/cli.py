@@ -1,0 +1,57 @@
+"""`deephypebot studio`."""
+
+from __future__ import annotations
+
+import getpass
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from bot.cli import Catalog, Config, Model, Target, Workspace
+from bot.queue_cli import Who
+from bot.settings import load
+
+DEFAULT_PORT = 8733
+
+
+def studio(
+    *,
+    config: Config = None,
+    workspace: Workspace = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 takes a free one.")] = DEFAULT_PORT,
+    catalog: Catalog = None,
+    target: Target = None,
+    model: Model = None,
+    walk: Annotated[
+        str | None,
+        typer.Option(help="Model to walk through between two sentences, as `interpolate` takes it; needs training."),
+    ] = None,
+    who: Who = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
+) -> None:
+    """Curate in the browser: the queue, what was posted, a model to try, verdicts by model version.
+
+    The page is served to this machine alone, works without the internet and is made for the keyboard: press ? there.
+    From afar: ssh -L 8733:127.0.0.1:8733 HOST.
+
+    Example: deephypebot studio --workspace workspace --catalog artists.jsonl.gz
+    """
+    from rich.console import Console
+
+    from bot.running import stop_signals
+    from bot.studio.server import local_parts, running
+
+    console = Console(stderr=True)
+    curator = who or getpass.getuser()
+    settings = load(config, workspace=workspace, catalog=catalog, target=target, model=model)
+    with (
+        stop_signals() as stop,
+        local_parts(settings, who=curator, walk_model=walk) as parts,
+        running(parts, port=port) as address,
+    ):
+        console.print(f"studio: {address} (verdicts by {curator}; Ctrl-C ends)", markup=False, soft_wrap=True)
+        if browser:
+            webbrowser.open(address)
+        stop.wait()
+    console.print("stopped")

@@ -1,0 +1,56 @@
+"""Verdicts by model version: which version curators take more from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bot.domain.rates import Rate
+from bot.ports import VariantTally
+from bot.studio.site import Site, site_of
+
+FEW = 30
+"""Verdicts below which an interval is too wide to choose a version by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantView:
+    """One version's row."""
+
+    tally: VariantTally
+    accepted: Rate
+    """Of the candidates with a verdict."""
+    state: str
+    """Whether it answers requests: "champion", "live"; empty when it does not, or nobody can say."""
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few verdicts to tell."""
+        return self.accepted.total < FEW
+
+
+def models_page(request: Request) -> Response:
+    """GET /models: each version's share of accepted candidates, with its interval."""
+    site = site_of(request)
+    with site.parts.open_desk() as desk:
+        tallies = desk.variants()
+        counts = desk.counts()
+    return site.page(
+        "models",
+        "models.html",
+        variants=[_view(tally, site) for tally in tallies],
+        gateway=bool(site.versions()),
+        few=FEW,
+        counts=counts,
+    )
+
+
+def _view(tally: VariantTally, site: Site) -> VariantView:
+    live = site.find_version(tally.model, tally.model_version)
+    return VariantView(
+        tally=tally,
+        accepted=Rate(count=tally.accepted, total=tally.accepted + tally.rejected),
+        state="" if live is None else "champion" if live.champion else "live",
+    )

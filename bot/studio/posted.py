@@ -1,0 +1,67 @@
+"""What became of what was accepted: posts that are out, on their way, in doubt, refused."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bot.curation import PostRow
+from bot.domain.model import PostStatus
+from bot.studio.cards import source_link
+from bot.studio.forms import choice
+from bot.studio.site import site_of
+
+_ALL = "all"
+_LABELS = {
+    PostStatus.PENDING: ("To send", "accepted, and will be sent"),
+    PostStatus.SENDING: ("Sending", "a call is under way"),
+    PostStatus.SENT: ("Sent", "is out"),
+    PostStatus.UNKNOWN: ("In doubt", "may be out: looked up before anything is sent again"),
+    PostStatus.REFUSED: ("Refused", "will not be sent"),
+    PostStatus.CANCELLED: ("Cancelled", "the verdict was taken back, or is too old"),
+}
+_NETWORKS = {"x": "X", "bsky": "Bluesky", "masto": "Mastodon"}
+
+
+def posted_page(request: Request) -> Response:
+    """GET /posted: posts, the newest first."""
+    site, params = site_of(request), request.query_params
+    name = params.get("status", _ALL)
+    status = None if name == _ALL else choice(PostStatus, "status", name, PostStatus.SENT)
+    before = params.get("before", "")
+    if before and not (before.isascii() and before.isdigit() and len(before) <= 18):
+        raise HTTPException(400, f"before must be the number of a post, got {before[:60]!r}")
+    with site.parts.open_desk() as desk:
+        page = desk.posts(status=status, before=int(before) if before else None)
+        counts = desk.counts()
+    name = _ALL if status is None else status.value
+    return site.page(
+        "posted",
+        "posted.html",
+        posts=page.rows,
+        tallies=page.counts,
+        total=sum(page.counts.values()),
+        status=name,
+        labels=_LABELS,
+        networks=_NETWORKS,
+        counts=counts,
+        post_link=post_link,
+        source_link=source_link,
+        first_page=f"/posted?{urlencode({'status': name})}" if before else "",
+        next_page=f"/posted?{urlencode({'status': name, 'before': page.rows[-1].place})}" if page.more else "",
+    )
+
+
+def post_link(row: PostRow) -> str:
+    """Where a post can be read; empty where the id alone does not say."""
+    identifier = row.post.external_id or ""
+    if row.post.network == "x" and identifier.isascii() and identifier.isdigit():
+        return f"https://x.com/i/status/{identifier}"
+    address = identifier.removeprefix("bsky:")
+    if row.post.network == "bsky" and address.startswith("at://") and address.count("/") == 4:
+        account, _, key = address.removeprefix("at://").split("/")
+        return f"https://bsky.app/profile/{quote(account)}/post/{quote(key)}"
+    return ""

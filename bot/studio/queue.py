@@ -1,0 +1,151 @@
+"""The queue's page, and what is decided on it."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+from urllib.parse import quote, urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from bot.curation import Change, Desk, Order, SongQuery
+from bot.domain.errors import StaleVerdictError
+from bot.domain.model import CandidateStatus, Decision, Verdict
+from bot.studio.cards import card_view, song_view
+from bot.studio.forms import Form, choice, one, read_form
+from bot.studio.security import is_own, is_token
+from bot.studio.site import MAX_EDIT, Site, site_of, wants_fragment
+
+_ALL = "all"
+_EMPTY = {
+    CandidateStatus.WAITING: (
+        "Nothing waits",
+        "Every candidate has its verdict. `deephypebot bot run` brings new ones; this page counts them in its header.",
+    ),
+    CandidateStatus.ACCEPTED: ("Nothing is accepted yet", "What you accept is listed here until you take it back."),
+    CandidateStatus.REJECTED: ("Nothing is rejected", "What you reject is listed here; undo brings it back."),
+    None: ("The queue is empty", "The bot has not written anything yet: `deephypebot bot run` fills the queue."),
+}
+
+
+def queue_page(request: Request) -> Response:
+    """GET /: songs with their candidates."""
+    site, params = site_of(request), request.query_params
+    name = params.get("status", CandidateStatus.WAITING.value)
+    status = None if name == _ALL else choice(CandidateStatus, "status", name, CandidateStatus.WAITING)
+    order = choice(Order, "order", params.get("order", ""), Order.OLDEST)
+    after = params.get("after", "")
+    with site.parts.open_desk() as desk:
+        page = desk.songs(SongQuery(status=status, order=order, after=after))
+        counts = desk.counts()
+    name = _ALL if status is None else status.value
+    shown = {"status": name, "order": order.value}
+    return site.page(
+        "queue",
+        "queue.html",
+        heading="Queue" if status is None else f"Queue: {status}",
+        songs=[song_view(song, site.find_version) for song in page.songs],
+        counts=counts,
+        status=name,
+        order=order.value,
+        empty=("That was all", "There are no more songs behind these.") if after else _EMPTY[status],
+        back=_address(**shown, **({"after": after} if after else {})),
+        first_page=_address(**shown) if after else "",
+        next_page=_address(**shown, after=page.songs[-1].place) if page.more else "",
+    )
+
+
+def waiting_count(request: Request) -> Response:
+    """GET /waiting: how many candidates wait, for the header of a page that stays open."""
+    site = site_of(request)
+    with site.parts.open_desk() as desk:
+        return site.page("queue", "_waiting.html", counts=desk.counts())
+
+
+async def decide(request: Request) -> Response:
+    """POST /verdicts: accept, reject or take back candidates, one of them with a text of the curator's."""
+    site = site_of(request)
+    if not is_own(request.headers):
+        raise HTTPException(403, "verdicts are given on the studio's own pages only")
+    form = await read_form(request)
+    if not is_token(one(form, "token"), site.token):
+        raise HTTPException(403, "this page is older than the studio that runs now: reload it, and decide again")
+    changes = _changes(form, site.parts.who)
+    return await run_in_threadpool(_record, request, site, form, changes)
+
+
+def _record(request: Request, site: Site, form: Form, changes: list[Change]) -> Response:
+    ids = [change.verdict.candidate_id for change in changes]
+    back = _own_address(one(form, "back"))
+    with site.parts.open_desk() as desk:
+        stale = ""
+        try:
+            desk.change([_without_idle_edit(change, desk) for change in changes])
+        except StaleVerdictError as error:
+            if not wants_fragment(request):
+                raise
+            stale = str(error)
+        if not wants_fragment(request):
+            return RedirectResponse(f"{back}#c-{quote(ids[0])}", 303)
+        cards = [card_view(row, site.find_version) for row in desk.rows(ids)]
+        response = site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back=back)
+    if stale:
+        # The cards go along, so that the page catches up with what it was behind of.
+        response.status_code = 409
+        response.headers["x-studio-message"] = quote(stale)
+    return response
+
+
+def _changes(form: Form, who: str) -> list[Change]:
+    decision = one(form, "decision")
+    if decision not in set(Decision):
+        raise HTTPException(400, f"decision must be one of {', '.join(Decision)}, got {decision[:60]!r}")
+    ids, seen = form.get("candidate", []), form.get("seen", [])
+    if not ids or len(ids) != len(seen) or not all(number.isascii() and number.isdigit() for number in seen):
+        raise HTTPException(400, "a verdict names candidates, and with each which verdict was seen before")
+    text = None
+    if "text" in form:
+        if len(ids) != 1 or decision != Decision.ACCEPT:
+            raise HTTPException(400, "a text belongs to one candidate that is accepted")
+        text = _edited(one(form, "text"))
+    return [
+        Change(
+            verdict=Verdict(candidate_id=name, decision=Decision(decision), who=who, edited_text=text),
+            # More digits than this are no verdict's number, and no number that SQLite holds.
+            seen=int(number[:18]),
+        )
+        for name, number in zip(ids, seen, strict=True)
+    ]
+
+
+def _without_idle_edit(change: Change, desk: Desk) -> Change:
+    """A text that was sent as it was written is no edit."""
+    verdict = change.verdict
+    if verdict.edited_text is None:
+        return change
+    (row,) = desk.rows([verdict.candidate_id])
+    same = row.row.candidate.sample.text == verdict.edited_text
+    return replace(change, verdict=replace(verdict, edited_text=None)) if same else change
+
+
+def _edited(text: str) -> str:
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if not plain:
+        raise HTTPException(400, "an edited text must not be empty; to drop the candidate reject it")
+    if len(plain) > MAX_EDIT:
+        raise HTTPException(400, f"an edited text has at most {MAX_EDIT} characters, got {len(plain)}")
+    if any(unicodedata.category(character) in {"Cc", "Cs"} and character != "\n" for character in plain):
+        raise HTTPException(400, "an edited text must not hold control characters")
+    return plain
+
+
+def _own_address(address: str) -> str:
+    """The address to return to, if it is the studio's; anything else would send the browser to a stranger."""
+    return address if address.startswith("/?") or address == "/posted" else "/"
+
+
+def _address(**values: str) -> str:
+    return f"/?{urlencode(values)}"

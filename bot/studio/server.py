@@ -1,0 +1,106 @@
+"""The studio put together, and served on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import uvicorn
+
+from bot import bootstrap
+from bot.adapters.catalog import EmptyCatalog, FileCatalog
+from bot.adapters.gateway import Gateway
+from bot.adapters.sqlite_desk import SqliteDesk
+from bot.adapters.walk_command import WalkCommand
+from bot.domain.errors import InputError
+from bot.genres import TableResolver
+from bot.settings import BotSettings
+from bot.studio.app import build_app
+from bot.studio.site import StudioParts
+
+HOST = "127.0.0.1"
+_TIMEOUT_S = 30.0
+"""Seconds that somebody who tries things waits for samples."""
+_STOP_S = 3
+"""Seconds that requests in flight get."""
+
+
+@contextmanager
+def local_parts(settings: BotSettings, *, who: str, walk_model: str | None = None) -> Iterator[StudioParts]:
+    """The studio's parts as the bot is set up; closed when the block ends.
+
+    Args:
+        settings: workspace, gateway, catalog.
+        who: whose verdicts they will be.
+        walk_model: what to walk through between two sentences, as `deephypebot interpolate --model` takes it.
+
+    Raises:
+        StoreError: no bot has worked in the workspace, or its database cannot be used.
+        CatalogError: the catalog cannot be used.
+    """
+    bootstrap.open_store(settings.workspace).close()  # brought up to date, or refused, before anybody opens a page
+    table = FileCatalog(settings.catalog) if settings.catalog is not None else EmptyCatalog()
+    with ExitStack() as stack:
+        gateway = Gateway(settings.target, model=settings.model, timeout_s=max(settings.timeout_s, _TIMEOUT_S))
+        stack.callback(gateway.close)
+        walker = WalkCommand(walk_model, workspace=settings.workspace) if walk_model is not None else None
+        if walker is not None:
+            stack.callback(walker.close)
+        yield StudioParts(
+            open_desk=lambda: SqliteDesk(settings.database),
+            server=gateway,
+            resolver=TableResolver(table),
+            who=who,
+            walker=walker,
+        )
+
+
+@contextmanager
+def running(parts: StudioParts, *, port: int) -> Iterator[str]:
+    """The studio, served by a thread until the block ends; yields its address.
+
+    Args:
+        parts: what it works on.
+        port: on 127.0.0.1; 0 takes a free one.
+
+    Raises:
+        InputError: the port is taken.
+    """
+    with _listen(port) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                build_app(parts),
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_STOP_S,
+            )
+        )
+        # In a thread uvicorn leaves signals alone: what ends the command is the command's own to say.
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="studio", daemon=True)
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                time.sleep(0.01)
+            yield f"http://{HOST}:{listener.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join(_STOP_S + 1)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # A studio that was stopped a moment ago must not keep its successor from the port.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as cause:
+        listener.close()
+        raise InputError(f"port {port} of {HOST} cannot be had: {cause.strerror}; choose another --port") from cause
+    return listener

@@ -1,0 +1,179 @@
+"""The try-it page: genres or a free query -> samples, and a walk between two sentences."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bot.curation import LiveVersion, WalkPoint
+from bot.domain.errors import BotError
+from bot.domain.model import Song, credit
+from bot.domain.songs import parse_songs
+from bot.ports import SongFacts
+from bot.studio.cards import Bar, topic_bars
+from bot.studio.security import is_own
+from bot.studio.site import Site, site_of
+from handlers.contract import (
+    MAX_BEST_OF,
+    MAX_GENRES,
+    MAX_SAMPLES,
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    Sample,
+)
+
+WALK_STEPS = 11
+_NUMBERS = {"num_samples": int, "best_of": int, "max_tokens": int, "top_k": int, "seed": int}
+_SHARES = {"temperature": float, "top_p": float, "min_p": float}
+_DEFAULTS = CommentaryRequest(genres=())
+_SEED_BITS = 31
+"""Enough seeds to wander through, and few enough digits to read out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What was made of a free query."""
+
+    song: Song
+    facts: SongFacts
+    others: tuple[Song, ...]
+    """Songs that the text names too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came back."""
+
+    request: CommentaryRequest
+    response: CommentaryResponse
+    samples: tuple[tuple[Sample, tuple[Bar, ...], str], ...]
+    """Each with its topics, and the address that brings it again alone."""
+
+
+class _RefusedError(Exception):
+    """A value that makes no request."""
+
+
+def try_page(request: Request) -> Response:
+    """GET /try: the form, and what came of it when it was sent.
+
+    All is in the address, so that a result can be kept and shown to others. A page of another site that links here gets
+    the form filled in, and nothing is asked until somebody presses the button.
+    """
+    site = site_of(request)
+    values = dict(request.query_params)
+    own = is_own(request.headers)
+    found, result, fault = None, None, ""
+    walk: Sequence[WalkPoint] = ()
+    if own and "walk" in values:
+        walk, fault = _walk(site, values)
+    elif own and "go" in values:
+        try:
+            found, result = _samples(site, values)
+        except (_RefusedError, ContractError, BotError) as error:
+            fault = str(error)
+    with site.parts.open_desk() as desk:
+        counts = desk.counts()
+    return site.page(
+        "try",
+        "try.html",
+        values={**_defaults(), **values, **({"seed": str(result.request.seed)} if result else {})},
+        found=found,
+        result=result,
+        fault=fault,
+        walk=walk,
+        can_walk=site.parts.walker is not None,
+        versions=site.versions(),
+        topics=_topics(site.versions(), values.get("version", "")),
+        max_samples=MAX_SAMPLES,
+        max_best_of=MAX_BEST_OF,
+        again=_address(values, seed=str(secrets.randbits(_SEED_BITS))) if result else "",
+        counts=counts,
+    )
+
+
+def _samples(site: Site, values: Mapping[str, str]) -> tuple[Found | None, Result]:
+    found = _found(site, values.get("query", "").strip())
+    asked = _request(values, found)
+    model, _, version = values.get("version", "").partition(" ")
+    response = site.parts.server.write(asked, model=model or None, version=version or None)
+    live = site.find_version(response.model.name, response.model.version)
+    kept = {**values, "seed": str(asked.seed)}
+    samples = tuple(
+        (sample, topic_bars(sample.topics, live), _address(kept, num_samples="1", best_of="1", seed=str(sample.seed)))
+        for sample in response.samples
+    )
+    return found, Result(request=asked, response=response, samples=samples)
+
+
+def _found(site: Site, query: str) -> Found | None:
+    if not query:
+        return None
+    songs = parse_songs(query, is_artist=site.parts.resolver.is_artist)
+    if not songs:
+        raise _RefusedError("no song was found in the query: write it as Artist – Title, or give genres instead")
+    best = max(songs, key=lambda song: song.confidence)
+    return Found(
+        song=best,
+        facts=site.parts.resolver.resolve(best),
+        others=tuple(song for song in songs if song is not best),
+    )
+
+
+def _request(values: Mapping[str, str], found: Found | None) -> CommentaryRequest:
+    genres = tuple(filter(None, (part.strip() for part in values.get("genres", "").split(","))))
+    document: dict[str, object] = {"genres": genres, "seed": secrets.randbits(_SEED_BITS)}
+    if found is not None:
+        # What is typed goes before what was found.
+        document |= {"genres": genres or found.facts.genres[:MAX_GENRES], "title": found.song.title}
+        document |= {"artist": found.facts.artist or credit(found.song.artists)}
+    document |= {name: text for name in ("artist", "title", "topic") if (text := values.get(name, "").strip())}
+    for name, kind in (_NUMBERS | _SHARES).items():
+        if text := values.get(name, "").strip():
+            document[name] = _number(name, text, kind)
+    return CommentaryRequest.from_mapping(document)
+
+
+def _number(name: str, text: str, kind: type[int | float]) -> int | float:
+    try:
+        return kind(text)
+    except ValueError as cause:
+        what = "a whole number" if kind is int else "a number"
+        raise _RefusedError(f"{name} must be {what}, got {text[:60]!r}") from cause
+
+
+def _walk(site: Site, values: Mapping[str, str]) -> tuple[Sequence[WalkPoint], str]:
+    if site.parts.walker is None:
+        return (), "this studio was started without a model to walk through"
+    genres = tuple(filter(None, (part.strip() for part in values.get("genres", "").split(","))))
+    try:
+        first, last = values.get("first", ""), values.get("last", "")
+        return site.parts.walker.walk(first, last, steps=WALK_STEPS, genres=genres), ""
+    except BotError as error:
+        return (), str(error)
+
+
+def _defaults() -> dict[str, str]:
+    texts = ("query", "genres", "artist", "title", "topic", "version", "seed", "first", "last")
+    return {
+        **dict.fromkeys(texts, ""),
+        **{name: str(getattr(_DEFAULTS, name)) for name in ("num_samples", "best_of", "temperature", "top_p")},
+    }
+
+
+def _topics(versions: Sequence[LiveVersion], chosen: str) -> tuple[tuple[str, bool], ...]:
+    """Names of the topics of the version that was chosen, or of the first champion; and whether each is desired."""
+    named = [live for live in versions if f"{live.model} {live.version}" == chosen]
+    for live in [*named, *(live for live in versions if live.champion)]:
+        return tuple((topic, topic == live.desired_topic) for topic in live.topics)
+    return ()
+
+
+def _address(values: Mapping[str, str], **changed: str) -> str:
+    return f"/try?{urlencode({**values, 'go': '1', **changed})}"

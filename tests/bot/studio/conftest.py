@@ -1,0 +1,97 @@
+"""A studio on loopback, on a database of invented tweets and a gateway that speaks the protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from bot.adapters.sqlite_store import SqliteStore
+from bot.domain.model import Flag, Kind, Tweet
+from bot.settings import load
+from bot.studio.server import local_parts, running
+from tests.bot.studio.studio_world import HOSTILE, LONG_WORD, RTL, Client, Untouched, add_song
+
+
+class Target(Protocol):
+    @property
+    def target(self) -> str: ...
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of twenty songs, made once: each commit of it waits for the disk."""
+    path = tmp_path_factory.mktemp("studio") / "bot.db"
+    with SqliteStore(path) as store:
+        fill(store)
+    return path
+
+
+@pytest.fixture
+def filled(world: Path, database: Path) -> Iterator[SqliteStore]:
+    """A copy of the twenty songs."""
+    database.parent.mkdir(parents=True)
+    shutil.copyfile(world, database)
+    with SqliteStore(database) as store:
+        yield store
+
+
+def fill(store: SqliteStore) -> None:
+    """The first three songs plain, then one of everything that breaks pages, then many."""
+    for number, title in enumerate(("Slow Lamp", "Tin Sea", "Moss"), start=1):
+        tweet = Tweet(
+            id=str(100 + number),
+            text=f"Listen to {title}",
+            author="@radio",
+            created_at="2026-01-04T10:00:00Z",
+            kind=Kind.TIMELINE,
+        )
+        add_song(store, tweet, [f"{title}, take {take}." for take in (1, 2, 3)], title=title)
+    hostile = Tweet(
+        id="</li><b>'\"", text=HOSTILE + " and much more. " * 200, author=HOSTILE, url="javascript:alert(1)"
+    )
+    add_song(
+        store,
+        hostile,
+        [HOSTILE, RTL, LONG_WORD],
+        artist=HOSTILE,
+        title=HOSTILE,
+        genres=(HOSTILE,),
+        flags={1: (Flag.BLOCKED,), 2: (Flag.COPY, Flag.REPEAT)},
+        url="javascript:alert(1)",
+    )
+    for number in range(16):
+        add_song(store, Tweet(id=f"more-{number}", text="Another one"), [f"Song {number}."], title=f"Song {number}")
+
+
+@pytest.fixture
+def open_studio(database: Path, catalog_path: Path) -> Iterator[Callable[..., Client]]:
+    """Studios on the tests' database."""
+    with contextlib.ExitStack() as stack:
+
+        def start(target: str = "127.0.0.1:1", *, walk_model: str | None = None) -> Client:
+            settings = load(workspace=database.parent, catalog=catalog_path, target=target)
+            parts = stack.enter_context(local_parts(settings, who="ana", walk_model=walk_model))
+            return Client(stack.enter_context(running(parts, port=0)))
+
+        yield start
+
+
+@pytest.fixture
+def studio(filled: SqliteStore, gateway: Target, open_studio: Callable[..., Client]) -> Client:  # noqa: ARG001 -- made first
+    """A studio with songs and a gateway."""
+    return open_studio(gateway.target)
+
+
+@pytest.fixture(scope="module")
+def untouched(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Untouched]:
+    """A studio that no test of a module gets to change anything in."""
+    workspace = tmp_path_factory.mktemp("untouched")
+    settings = load(workspace=workspace, target="127.0.0.1:1")
+    shutil.copyfile(world, settings.database)
+    with local_parts(settings, who="ana") as parts, running(parts, port=0) as address:
+        yield Untouched(address, settings.database)

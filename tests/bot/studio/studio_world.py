@@ -1,0 +1,134 @@
+"""Songs and verdicts as the tests need them, and a client that speaks to the studio as a program would."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from bot.adapters.sqlite_store import SqliteStore
+from bot.domain.model import (
+    Candidate,
+    CandidateStatus,
+    Decision,
+    Flag,
+    PostMode,
+    PostStatus,
+    Song,
+    SongReport,
+    Tweet,
+    TweetStatus,
+    Verdict,
+    credit,
+)
+from bot.ports import FeedPage
+from handlers.contract import Sample
+
+HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;'\""
+RTL = "\N{RIGHT-TO-LEFT MARK}الصوت دافئ والطبول بعيدة \N{RIGHT-TO-LEFT OVERRIDE}abc"
+LONG_WORD = "Unbreakable" * 30
+
+
+def add_song(
+    store: SqliteStore,
+    tweet: Tweet,
+    texts: list[str],
+    *,
+    artist: str = "Ona Vell",
+    title: str = "Slow Lamp",
+    genres: tuple[str, ...] = ("dream pop",),
+    version: str = "3",
+    flags: Mapping[int, tuple[Flag, ...]] | None = None,
+    url: str = "",
+) -> list[str]:
+    """A tweet with a song and a candidate for each text; the candidates' ids."""
+    store.add_page("test", FeedPage(tweets=(tweet,), cursor=tweet.id, more=False))
+    song = Song(artists=(artist,), title=title, confidence=0.9)
+    report = SongReport(
+        tweet_id=tweet.id, number=1, song=song, artist=credit(song.artists), genres=genres, origin="table", url=url
+    )
+    candidates = [
+        Candidate(
+            report=report,
+            number=number,
+            sample=Sample(text=text, token_count=9, log_prob=-20.5, topics=(0.125, 0.875), seed=100 + number),
+            model="lcgan",
+            model_version=version,
+            archive_sha256="ab" * 32,
+            flags=(flags or {}).get(number, ()),
+        )
+        for number, text in enumerate(texts, start=1)
+    ]
+    assert store.finish(tweet.id, TweetStatus.DONE, candidates=candidates)
+    return [candidate.id for candidate in candidates]
+
+
+def accept(store: SqliteStore, *ids: str, text: str | None = None) -> None:
+    store.decide(Verdict(candidate_id=name, decision=Decision.ACCEPT, who="jo", edited_text=text) for name in ids)
+
+
+def post(store: SqliteStore, candidate_id: str, status: PostStatus, *, reason: str = "", external_id: str = "") -> None:
+    """Send an accepted candidate on its way, as far as `status`."""
+    store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1))
+    if status is PostStatus.PENDING:
+        return
+    assert store.claim(candidate_id, network="x", mode=PostMode.STANDALONE, in_reply_to=None)
+    if status is not PostStatus.SENDING:
+        store.set_post(candidate_id, status, external_id=external_id or None, reason=reason)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+class Client:
+    """Speaks to the studio as a program would."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.host = urlsplit(address).netloc
+
+    def ask(self, method: str, path: str, *, body: bytes | str = b"", **headers: str) -> Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection(self.host, timeout=20)
+        try:
+            connection.request(method, path, body=body, headers={"Host": self.host, **named})
+            response = connection.getresponse()
+            text = response.read().decode()
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, **headers)
+
+    def token(self) -> str:
+        found = re.search(r'name="token" value="([^"]+)"', self.get("/?status=all").text)
+        assert found
+        return unescape(found[1])
+
+    def decide(self, fields: list[tuple[str, str]], *, token: str | None = None, **headers: str) -> Answer:
+        document = [("token", self.token() if token is None else token), *fields]
+        kind = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        return self.ask("POST", "/verdicts", body=urlencode(document), **kind)
+
+
+class Untouched(Client):
+    """A studio whose every candidate waits, whatever was asked of it."""
+
+    def __init__(self, address: str, database: Path) -> None:
+        super().__init__(address)
+        self._database = database
+
+    def is_undecided(self) -> bool:
+        with SqliteStore(self._database) as store:
+            state = store.state()
+        return state.candidates[CandidateStatus.ACCEPTED] == state.candidates[CandidateStatus.REJECTED] == 0
