@@ -62,6 +62,7 @@ def train(
     from training.console import stage_bars
     from training.corpus import load_corpus
     from training.cvae.parallel import joined
+    from training.ending import ends_in_order
     from training.options import make_tracker, seconds, tracking_address, usable_device, use_bf16
     from training.pipeline.assistant import assist
     from training.pipeline.plan import TrainPlan
@@ -73,7 +74,7 @@ def train(
     # `mlflow run` passes an empty text for a parameter that was not given.
     chosen = find_preset(preset).with_overrides([each for each in (*(settings or []), seed_setting) if each])
     address = tracking_address(tracking, tracking_uri, workspace)
-    with joined(device) as (peers, own_device):
+    with ends_in_order(), joined(device) as (peers, own_device):
         console = Console(quiet=not peers.leads)
         plan = TrainPlan(
             workspace=workspace,

@@ -22,15 +22,17 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(partial, format="png", dpi=110, metadata={"Software": None})
 
 
-def plot_curves(points: Mapping[str, Sequence[tuple[int, float]]], path: Path, *, title: str, ylabel: str) -> None:
-    """Curves over steps: name -> (step, value) points."""
+def plot_curves(
+    points: Mapping[str, Sequence[tuple[float, float]]], path: Path, *, title: str, ylabel: str, xlabel: str = "step"
+) -> None:
+    """Curves over steps, or over something else: name -> (step, value) points."""
     figure = Figure(figsize=(7, 4))
     axes = figure.add_subplot()
     for name, curve in points.items():
         if curve:
             steps, values = zip(*curve, strict=True)
             axes.plot(steps, values, label=name, marker="o" if len(curve) < 20 else None, linewidth=1.4)
-    axes.set(title=title, xlabel="step", ylabel=ylabel)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axes.grid(alpha=0.3)
     # A training of a few steps has logged no point, and a legend of nothing is a warning.
     if axes.lines:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from training.bench.treebank import Treebank
 from training.cvae.batches import EncodedSentences, PlainSentences
+from training.cvae.held_out import save_held_out
 from training.cvae.likelihood import importance_weighted_nll
 from training.cvae.model import Cvae
 from training.cvae.scores import MIXTURE_SIZE, score_cvae
@@ -127,7 +128,7 @@ def _model(treebank: Treebank, settings: CvaeSettings) -> Cvae:
 
 def _train(treebank: Treebank, plan: PtbPlan, progress: Progress) -> Cvae:
     with NullTracker().run("ptb") as run:
-        return train_cvae(
+        trained = train_cvae(
             treebank.config(plan.settings),
             plan.settings,
             treebank.train,
@@ -140,6 +141,8 @@ def _train(treebank: Treebank, plan: PtbPlan, progress: Progress) -> Cvae:
             device=plan.device,
             bf16=plan.bf16,
         )
+    save_held_out(trained.held_out, plan.folder)
+    return trained.model
 
 
 def _trained(treebank: Treebank, plan: PtbPlan) -> Cvae:

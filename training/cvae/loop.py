@@ -22,6 +22,7 @@ from torch import Tensor
 
 from handlers.vocabulary import PAD_ID
 from training.cvae.batches import COARSER_GENRES, NO_GENRES, OWN_GENRES, EncodedSentences
+from training.cvae.held_out import HeldOutPoint
 from training.cvae.model import Cvae
 from training.cvae.noise import StepNoise, mixed_seed
 from training.cvae.output_loss import VocabularySampler
@@ -60,6 +61,8 @@ class CvaeLoop:
     """Of the schedule that is done: of the steps or of the budget, whichever is further; the same for all peers."""
     decoder_is_new: bool = False
     """Whether the decoder has started anew behind the autoencoder phase."""
+    held_out: list[HeldOutPoint] = field(default_factory=list)
+    """Scores so far, those before an interruption included."""
     optimizer: torch.optim.Optimizer = field(init=False)
     sampler: VocabularySampler | None = field(init=False, default=None)
     _started: float = field(init=False)
@@ -181,14 +184,16 @@ class CvaeLoop:
         Raises:
             NotLearnedError: they are no numbers.
         """
-        metrics: dict[str, float] = {}
+        scores: dict[str, float] = {}
         if self.peers.leads:
-            scores = score_cvae(self.model, valid, batch_size=self.settings.batch_size, device=self.device)
-            metrics = scores.metrics("valid")
-        metrics = self.peers.tell(metrics)
-        if not math.isfinite(metrics["valid.elbo"]):
+            scored = score_cvae(self.model, valid, batch_size=self.settings.batch_size, device=self.device)
+            scores = scored.metrics("valid")
+        scores = self.peers.tell(scores)
+        if not math.isfinite(scores["valid.elbo"]):
             raise self.not_a_number()
-        return metrics
+        plain = {name.removeprefix("valid."): value for name, value in scores.items()}
+        self.held_out.append(HeldOutPoint.of(plain, seconds=self._spent(), step=self.done))
+        return {**scores, "train.seconds": self._spent()}
 
     def _renew_decoder(self) -> None:
         """Throw away what the decoder learned beside noise-free z; embeddings, which the encoder reads too, stay."""
@@ -228,6 +233,7 @@ class CvaeLoop:
             "done": self.done,
             "decoder_is_new": self.decoder_is_new,
             "spent": self._spent(),
+            "held_out": [point.document() for point in self.held_out],
             "told": self._told(),
         }
         # In memory first: torch.save itself turns a full disk into an error that does not say so.
@@ -253,6 +259,8 @@ class CvaeLoop:
             self.optimizer.load_state_dict(state["optimizer"])
             self.done, self.decoder_is_new = int(state["done"]), bool(state["decoder_is_new"])
             self._spent_before = float(state["spent"])
+            # Checkpoints older than the curve go on without its beginning.
+            self.held_out = [HeldOutPoint.from_document(point) for point in state.get("held_out", [])]
             self._look_at_clock()
         except _UNREADABLE as cause:
             raise CheckpointError(

@@ -17,10 +17,30 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from training.errors import SettingError
+from training.errors import PeerLostError, SettingError
 
 _PATIENCE: Final = timedelta(days=1)
 """How long a process waits for the others: they wait while the first one fits topics and writes files."""
+
+
+@contextmanager
+def _all_there() -> Iterator[None]:
+    """Say in the user's terms what the backend says when one of the processes is gone."""
+    try:
+        yield
+    except RuntimeError as cause:  # gloo's errors have no type of their own, and those of torch are kinds of this one
+        reason = str(cause).partition("\n")[0]
+        raise PeerLostError(
+            f"another process of this training has ended ({reason}); its own output says why. Start them all again: "
+            "they go on from the last checkpoint"
+        ) from cause
+
+
+def _summed(tensor: Tensor) -> Tensor:
+    """The sum over processes, in place."""
+    with _all_there():
+        dist.all_reduce(tensor)
+    return tensor
 
 
 class _Sum(torch.autograd.Function):
@@ -29,16 +49,12 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
         del ctx
-        total = tensor.clone()
-        dist.all_reduce(total)
-        return total
+        return _summed(tensor.clone())
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         del ctx
-        total = grad.clone()
-        dist.all_reduce(total)
-        return total
+        return _summed(grad.clone())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +87,7 @@ class Peers:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in with_gradient if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
+        flat = _summed(torch.cat([gradient.flatten() for gradient in gradients]))
         start = 0
         for gradient in gradients:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
@@ -87,7 +102,8 @@ class Peers:
         if self.size == 1:
             return content
         box = [content if self.leads else None]
-        dist.broadcast_object_list(box)
+        with _all_there():
+            dist.broadcast_object_list(box)
         return box[0]
 
 
@@ -106,6 +122,7 @@ def joined(device: str) -> Iterator[tuple[Peers, str]]:
 
     Raises:
         SettingError: a single GPU was asked for by number.
+        PeerLostError: from whatever is exchanged within the block, another process has ended.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE, device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ import torch
 
 from handlers.decoder import DecoderConfig
 from training.cvae.batches import EncodedSentences
+from training.cvae.held_out import HeldOutPoint
 from training.cvae.loop import Clock, CvaeLoop
 from training.cvae.model import Cvae
 from training.cvae.parallel import ALONE, Peers
@@ -18,6 +20,15 @@ from training.progress import Progress
 from training.tracking.port import Run
 
 _CHECKPOINT_EVERY_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedCvae:
+    """A model, and how it came to be as good as it is."""
+
+    model: Cvae
+    held_out: tuple[HeldOutPoint, ...]
+    """Its scores after each epoch, in their order."""
 
 
 def decoder_config(settings: CvaeSettings, *, vocabulary_size: int, num_genres: int) -> DecoderConfig:
@@ -47,7 +58,7 @@ def train_cvae(
     bf16: bool = False,
     peers: Peers = ALONE,
     clock: Clock = time.monotonic,
-) -> Cvae:
+) -> TrainedCvae:
     """Train until the epochs or the budget are used up, whichever comes first.
 
     Args:
@@ -102,4 +113,4 @@ def train_cvae(
         loop.save(checkpoint)
         saved_s = clock()
     progress(1.0, 1.0, f"{loop.done} steps")
-    return model.eval()
+    return TrainedCvae(model=model.eval(), held_out=tuple(loop.held_out))

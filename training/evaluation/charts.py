@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 
+from training.cvae.held_out import HeldOutPoint
+
 _INK: Final = "#123456"
 """Stands for the page's text colour until the drawing is done."""
 _COLOURS: Final = ("#c2527c", "#3d7ab5", "#3f9163", "#b07d1e", "#7d62b8", "#b3543a")
@@ -87,6 +89,28 @@ def over_training_time(
             axes.set(xlabel="minutes of training", title=metric)
             axes.set_xscale("log")
             _finish(axes)
+        return _svg(drawing)
+
+
+def while_training(points: Mapping[str, Sequence[HeldOutPoint]]) -> str:
+    """Held-out scores over the minutes of training: how well sentences are predicted, and how much z tells of them."""
+    with rc_context(_STYLE):
+        drawing = Drawing(figsize=(9.2, 3.6))
+        left, right = drawing.subplots(1, 2)
+        for number, (name, curve) in enumerate(points.items()):
+            colour = _COLOURS[number % len(_COLOURS)]
+            minutes = [point.seconds / 60 for point in curve]
+            style: dict[str, Any] = {"marker": "o", "markersize": 4, "color": colour}
+            left.plot(minutes, [point.bits_per_character for point in curve], label=name, **style)
+            right.plot(minutes, [point.kl for point in curve], **style)
+            right.plot(minutes, [point.mutual_information for point in curve], linestyle="--", **style)
+        # One entry for each kind of line; the colours are explained on the left.
+        right.plot([], [], color=_INK, label="KL")
+        right.plot([], [], color=_INK, linestyle="--", label="mutual information")
+        left.set(xlabel="minutes of training", ylabel="bits per character (bound)", title="Held-out sentences")
+        right.set(xlabel="minutes of training", ylabel="nats per sentence", title="What z tells of a sentence")
+        _finish(left)
+        _finish(right)
         return _svg(drawing)
 
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from training.benchmark import machine
 from training.corpus import Corpus
+from training.cvae.held_out import HeldOutPoint
 from training.errors import SettingError
-from training.evaluation.charts import CurvePoint, over_training_time, quality_diversity
+from training.evaluation.charts import CurvePoint, over_training_time, quality_diversity, while_training
 from training.evaluation.goals import goals, prior_of
 from training.evaluation.intervals import Resampler
 from training.evaluation.judges import JudgeQuality, Judges, LdaJudge, fit_judges, judge_quality, read_labels
@@ -106,6 +107,7 @@ def evaluate(
         plots=_plots(curves, measured),
         curves=curves,
         judges=quality,
+        training=held_out_curves(measured),
     )
 
 
@@ -185,6 +187,18 @@ def _plots(curves: Mapping[str, Sequence[CurvePoint]], measured: Sequence[Measur
                 svg=quality_diversity(of_models, curves[_REAL][0]),
             )
         )
+    trained = held_out_curves(measured)
+    if trained:
+        plots.append(
+            Plot(
+                title="While it was trained",
+                note=(
+                    "After each epoch, by the ELBO. As long as a training is an autoencoder nothing holds KL down, so "
+                    "that it and the bound start high."
+                ),
+                svg=while_training(trained),
+            )
+        )
     over_time = _over_time(measured)
     if over_time:
         real = measured[0].figures
@@ -196,6 +210,15 @@ def _plots(curves: Mapping[str, Sequence[CurvePoint]], measured: Sequence[Measur
             )
         )
     return plots
+
+
+def held_out_curves(measured: Sequence[Measured]) -> dict[str, tuple[HeldOutPoint, ...]]:
+    """The models that know how good they were while they were trained."""
+    return {
+        each.row.name: each.row.model.held_out
+        for each in measured
+        if each.row.kind is RowKind.MODEL and each.row.model is not None and each.row.model.held_out
+    }
 
 
 def _over_time(measured: Sequence[Measured]) -> dict[str, list[tuple[float, dict[str, float]]]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from handlers.bundle import Bundle, bundle_sha256
+from training.cvae.held_out import HeldOutPoint, load_held_out
 from training.errors import SettingError
 from training.packaging.archive import load_archive
 from training.tracking.port import Tracker
@@ -36,6 +37,8 @@ class LoadedModel:
     """How long its run took."""
     cvae_version: str = ""
     """The cvae version that an lcgan moves."""
+    held_out: tuple[HeldOutPoint, ...] = ()
+    """How good it was while it was trained, where its folder says."""
 
     @property
     def kind(self) -> str:
@@ -59,7 +62,7 @@ def load_models(uris: Sequence[str], tracker: Tracker, scratch: Path) -> list[Lo
     Raises:
         TrackingError: a version cannot be fetched.
         SettingError: a path leads to no model.
-        BundleError, ArchiveBuildError: a file is no model of ours, or a damaged one.
+        BundleError, ArchiveBuildError, CheckpointError: a file is no model of ours, or a damaged one.
     """
     models: list[LoadedModel] = []
     for uri in uris:
@@ -102,4 +105,5 @@ def _load(uri: str, tracker: Tracker, scratch: Path, taken: set[str]) -> LoadedM
         run_id=run_id,
         seconds=seconds,
         cvae_version=cvae_version,
+        held_out=load_held_out(directory),
     )

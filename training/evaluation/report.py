@@ -11,6 +11,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from training.cvae.held_out import HeldOutPoint
 from training.evaluation.charts import CurvePoint
 from training.evaluation.goals import Goal
 from training.evaluation.judges import JudgeQuality
@@ -85,6 +86,8 @@ class Report:
     plots: Sequence[Plot] = ()
     curves: Mapping[str, Sequence[CurvePoint]] = field(default_factory=dict)
     judges: Mapping[str, JudgeQuality] = field(default_factory=dict)
+    training: Mapping[str, Sequence[HeldOutPoint]] = field(default_factory=dict)
+    """Scores of held-out sentences while a model was trained, by its name."""
 
     def document(self) -> dict[str, Any]:
         """As report.json has it; figures that are no numbers are null."""
@@ -92,6 +95,7 @@ class Report:
             "rows": [self._row(row) for row in self.rows],
             "judges": {name: asdict(quality) for name, quality in self.judges.items()},
             "temperature": {name: [point.document() for point in curve] for name, curve in self.curves.items()},
+            "training": {name: [point.document() for point in curve] for name, curve in self.training.items()},
             "facts": dict(self.facts),
         }
 

@@ -20,6 +20,7 @@ from handlers.topics import TopicModel
 from training.corpus import Corpus
 from training.corpus.chart import plot_funnel
 from training.cvae.batches import EncodedSentences
+from training.cvae.held_out import HELD_OUT_FILE, HeldOutPoint, save_held_out
 from training.cvae.model import Cvae
 from training.cvae.scores import score_cvae
 from training.cvae.training import decoder_config, train_cvae
@@ -142,7 +143,7 @@ class Training:
         run.log_params(self.settings.flat("cvae"))
         run.log_metrics({"vocabulary_size": len(parts.vocabulary), "sentences": len(self.corpus)})
         valid = self._encoded("valid", parts)
-        model = train_cvae(
+        trained = train_cvae(
             config,
             settings,
             self._encoded("train", parts),
@@ -156,22 +157,30 @@ class Training:
             bf16=self.plan.bf16,
             peers=self.plan.peers,
         )
-        model = model.cpu()
+        model = trained.model.cpu()
         scores = score_cvae(model, valid, batch_size=settings.batch_size)
         bundle = make_bundle("cvae", model, parts, generator=None, lineage=self._lineage(run))
         figures = measure_samples(bundle, self._rows(parts))
         _save_cvae(model, stage.directory)
-        self._plot_training(stage, run)
+        self._plot_training(stage, run, trained.held_out)
         metrics = scores.metrics("valid") | figures.metrics("samples")
         self._export(stage, bundle, model, run, metrics)
+        # The quality report draws it; archives leave it out.
+        save_held_out(trained.held_out, stage.directory / "bundle")
+        run.log_file(stage.directory / "bundle" / HELD_OUT_FILE)
         self._finish(stage, metrics, topic_shares=figures.topic_shares)
 
-    def _plot_training(self, stage: Stage, run: RecordingRun) -> None:
+    def _plot_training(self, stage: Stage, run: RecordingRun, held_out: Sequence[HeldOutPoint]) -> None:
         curves = {"train.nats_per_token": "nats per token", "train.kl": "KL, nats per sentence"}
         for name, label in curves.items():
             path = stage.directory / f"{name}.png"
             plot_curves({name: run.curve(name)}, path, title=f"CVAE: {name}", ylabel=label)
             run.log_file(path, "plots")
+        bits = [(point.seconds / 60, point.bits_per_character) for point in held_out]
+        path = stage.directory / "held_out.png"
+        title, xlabel = "CVAE: held-out sentences", "minutes of training"
+        plot_curves({"held out": bits}, path, title=title, xlabel=xlabel, ylabel="bits per character")
+        run.log_file(path, "plots")
 
     # LC-GAN
 

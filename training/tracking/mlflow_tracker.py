@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import handlers
 from handlers.bundle import MODEL_CARD
 from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest
-from training.errors import TrackingError
+from training.errors import TerminatedError, TrackingError
 from training.tracking.port import FetchedVersion, RegisteredVersion, Run, TrainedOn, archive_tags
 
 EXPERIMENT: Final = "deephypebot"
@@ -161,7 +161,7 @@ class MlflowTracker:
         try:
             yield MlflowRun(self._client, run_id)
             status = "FINISHED"
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, TerminatedError):
             status = "KILLED"
             raise
         finally:

@@ -12,6 +12,7 @@ import torch
 
 from tests.training.cvae.toy_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID, looks
 from tests.training.toy_sentences import toy_config
+from training.cvae.held_out import HeldOutPoint
 from training.cvae.loop import CvaeLoop, _decay, free_kl
 from training.cvae.model import Cvae, Posterior
 from training.cvae.training import train_cvae
@@ -38,7 +39,7 @@ def train(tmp_path: Path) -> Train:
     ) -> Trained:
         with NullTracker().run("cvae") as null:
             run = RecordingRun(null)
-            model = train_cvae(
+            trained = train_cvae(
                 toy_config(),
                 settings,
                 TRAIN,
@@ -50,7 +51,7 @@ def train(tmp_path: Path) -> Train:
                 budget_s=budget_s,
                 clock=clock,
             )
-        return model, run
+        return trained.model, run
 
     return run_it
 
@@ -125,6 +126,49 @@ def test_a_training_that_was_interrupted_goes_on_to_the_very_same_weights(train:
     assert [step for step, _ in run.curve("valid.kl")] == [4 * STEPS_PER_EPOCH]
     assert _same_weights(whole, resumed)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.pt", "whole.pt"]
+
+
+def test_held_out_scores_are_kept_with_the_seconds_of_training_those_before_an_interruption_included(
+    train: Train, tmp_path: Path
+) -> None:
+    def curve(path: Path) -> list[HeldOutPoint]:
+        return [HeldOutPoint.from_document(each) for each in torch.load(path, weights_only=True)["held_out"]]
+
+    _, run = train(checkpoint=tmp_path / "whole.pt", clock=looks(1.0))
+    whole = curve(tmp_path / "whole.pt")
+    assert [point.step for point in whole] == [STEPS_PER_EPOCH * epoch for epoch in (1, 2, 3, 4)]
+    assert [(point.step, point.elbo) for point in whole] == run.curve("valid.elbo")
+    assert [point.step for point in whole] == [step for step, _ in run.curve("train.seconds")]
+    assert 0 < whole[0].seconds < whole[1].seconds < whole[2].seconds < whole[3].seconds
+
+    def interrupt(done: float, total: float, note: str) -> None:
+        del done, total
+        if note.startswith("epoch 4"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(checkpoint=tmp_path / "cut.pt", progress=interrupt, clock=looks(1.0))
+    before = curve(tmp_path / "cut.pt")
+    assert len(before) == 3
+    train(checkpoint=tmp_path / "cut.pt", clock=looks(1.0))
+    after = curve(tmp_path / "cut.pt")
+    assert after[:3] == before
+    assert [dataclasses.replace(point, seconds=0.0) for point in after] == [
+        dataclasses.replace(point, seconds=0.0) for point in whole
+    ]
+    assert after[3].seconds > before[2].seconds
+
+
+def test_a_checkpoint_older_than_the_curve_goes_on_without_its_beginning(train: Train, tmp_path: Path) -> None:
+    path = tmp_path / "old.pt"
+    train(settings=dataclasses.replace(SETTINGS, epochs=2), checkpoint=path)
+    state = torch.load(path, weights_only=True)
+    del state["held_out"]
+    state["told"]["epochs"] = SETTINGS.epochs
+    torch.save(state, path)
+    train(checkpoint=path)
+    points = torch.load(path, weights_only=True)["held_out"]
+    assert [point["step"] for point in points] == [STEPS_PER_EPOCH * 3, STEPS_PER_EPOCH * 4]
 
 
 CHILD = """

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.training.cvae.toy_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID
+from tests.training.torchrun import torchrun
 from tests.training.toy_sentences import toy_config, toy_sentences
 from training.cvae.loop import CvaeLoop
 from training.cvae.parallel import Peers, joined
@@ -45,30 +44,14 @@ with joined("cpu") as (peers, device):
 def train(checkpoint: Path, out: Path, *, peers: Peers) -> None:
     with NullTracker().run("cvae") as null:
         run = RecordingRun(null)
-        model = train_cvae(
+        trained = train_cvae(
             toy_config(), EVERYTHING, TRAIN, VALID, seed=5, checkpoint=checkpoint, run=run, progress=silent, peers=peers
         )
-    torch.save(model.state_dict(), out.with_suffix(".pt"))
+    torch.save(trained.model.state_dict(), out.with_suffix(".pt"))
     curves = {
         name: run.curve(name) for name in ("train.nats_per_token", "train.kl", "train.gradient_norm", "valid.elbo")
     }
     out.with_suffix(".json").write_text(json.dumps(curves))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _torchrun(*arguments: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
-    """Two processes on this machine, as the documentation starts them."""
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"),
-        *(f"--master-port={_free_port()}", *arguments),
-    ]
-    root = Path(__file__).parents[3]
-    return subprocess.run(command, check=False, cwd=root, capture_output=True, text=True, timeout=timeout)
 
 
 @pytest.mark.timeout(300)
@@ -76,7 +59,8 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})\n" + WORKER
     )
-    done = _torchrun(str(tmp_path / "worker.py"), str(tmp_path))
+    command = torchrun(str(tmp_path / "worker.py"), str(tmp_path))
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     train(tmp_path / "alone_checkpoint.pt", tmp_path / "alone", peers=Peers())
     alone, *ranks = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("alone", "rank0", "rank1"))

@@ -8,6 +8,7 @@ import torch
 
 from handlers.bundle import Bundle
 from tests.handlers.tiny_bundles import tiny_bundle
+from training.cvae.held_out import HeldOutPoint, save_held_out
 from training.cvae.model import Cvae
 from training.packaging.export import save_bundle
 
@@ -24,10 +25,20 @@ def save_tiny(folder: Path, *, generator: bool = False, seed: int = 0) -> Bundle
     return dataclasses.replace(bundle)
 
 
+HELD_OUT = tuple(
+    HeldOutPoint(
+        seconds=60.0 * epoch, step=10 * epoch, elbo=-90.0 + 5 * epoch, kl=9.0 - epoch, mutual_information=4.0,
+        perplexity_bound=120.0 - 10 * epoch, bits_per_character=2.5 - 0.2 * epoch,
+    )
+    for epoch in (1, 2, 3)
+)  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Folders of a cvae and of an lcgan."""
+    """Folders of a cvae, which knows how its training went, and of an lcgan."""
     folder = tmp_path_factory.mktemp("tiny_models")
     save_tiny(folder / "one" / "bundle")
+    save_held_out(HELD_OUT, folder / "one" / "bundle")
     save_tiny(folder / "two" / "bundle", generator=True, seed=1)
     return folder / "one" / "bundle", folder / "two" / "bundle"

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.training.conftest import SampleCorpus
+from tests.training.evaluation.conftest import HELD_OUT
 from training.errors import CorpusError, SettingError, TrackingError
 from training.evaluation.cli import evaluate as evaluate_command
 from training.evaluation.console import parse_baselines
@@ -110,11 +111,15 @@ def test_the_page_shows_what_was_written_as_text_and_is_whole_in_one_file(report
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert not re.findall(r'(?:src|href)="(?!#)', page)
-    assert page.count("<svg ") == 1
+    assert page.count("<svg ") == 2
+    assert page.index("Over temperature") < page.index("While it was trained")
     for row in report.rows:
         assert row.row.name in page
     document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert [row["row"] for row in document["rows"]] == [row.row.name for row in report.rows]
+    (curve,) = document["training"].values()
+    assert [point["seconds"] for point in curve] == [60.0, 120.0, 180.0]
+    assert set(document["training"]) == {report.rows[2].row.name}
     promised = {"desired_share", "distinct_2", "forward_ppl", "reverse_ppl", "two_sample_auc", "genre_accuracy"}
     for row in document["rows"]:
         for name in (promised - {"genre_accuracy"}) | {"repeats", "unk", "copy_8gram"}:
@@ -167,6 +172,7 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
     (model,) = load_models(["models:/cvae/1"], tracker, tmp_path)
     assert (model.name, model.run_id) == ("cvae 1", version.run_id)
     assert model.seconds is not None
+    assert model.held_out == HELD_OUT
     asked = real_sets(sample_corpus.corpus, "test", DECODE)
     assert (
         decode_rows(model, asked, DECODE, cache=None, progress=silent)[0].sets[0].texts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -21,26 +20,14 @@ import torch
 from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
 from tests.training.conftest import SampleCorpus
+from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
 from training.options import make_tracker
 from training.packaging.archive import file_sha256, load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
 from training.pipeline.training import Training
-from training.presets import CvaeSettings, LcganSettings, TopicSettings, TrainSettings
+from training.presets import TrainSettings
 from training.progress import Progress, silent
 from training.tracking.port import NullTracker, Tracker
-
-SETTINGS = TrainSettings(
-    preset="tiny",
-    topics=TopicSettings(candidates=(4,), passes=3, min_sentences=5, max_share=0.15),
-    cvae=CvaeSettings(
-        embedding_size=32, hidden_size=48, z_size=8, genre_size=4, epochs=4, batch_size=32, learning_rate=1e-2
-    ),
-    lcgan=LcganSettings(
-        num_samples=600, hidden_size=32, num_layers=2, predictor_epochs=15, steps=40, critic_steps=1, batch_size=64,
-        learning_rate=2e-3, evaluation_samples=100, rounds=2, round_samples=60,
-    ),
-)  # fmt: skip
-STAGES = ("topics", "cvae", "lcgan")
 
 
 def _watch(stage: str) -> Progress:
@@ -126,10 +113,15 @@ def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained)
     assert artifacts(topics) >= {"coherence.png", "coherence.json", "top_words.json", "topics.html"}
     assert artifacts(parent, "corpus") == {"corpus/funnel.json", "corpus/funnel.png"}
     assert artifacts(cvae) >= {"samples.txt", "model_card.md", "plots", "archives"}
-    assert artifacts(cvae, "plots") == {"plots/train.nats_per_token.png", "plots/train.kl.png"}
+    plots = {"plots/train.nats_per_token.png", "plots/train.kl.png", "plots/held_out.png"}
+    assert artifacts(cvae, "plots") == plots
     assert artifacts(lcgan, "plots") == {"plots/topic_shares.png"}
     assert set(lcgan.data.metrics) >= {"round.desired_share", "round.distinct_ratio", "predictor.rarity_explained"}
     assert set(topics.data.metrics) >= {"topics.c_npmi", "topics.c_v", "topics.agreement"}
+    curve = json.loads(Path(trained.client.download_artifacts(cvae.info.run_id, "held_out.json")).read_text())
+    assert len(curve) == SETTINGS.cvae.epochs
+    assert curve[-1]["elbo"] == pytest.approx(cvae.data.metrics["valid.elbo"], rel=1e-4)
+    assert 0 < curve[0]["seconds"] < curve[-1]["seconds"] <= trained.seconds
     samples = trained.client.download_artifacts(lcgan.info.run_id, "samples.txt")
     assert len(Path(samples).read_text().splitlines()) == 30
 
@@ -287,24 +279,6 @@ def test_training_without_tracking_makes_archives_of_version_0_and_is_reused(
     assert not any(each.champion for each in report.published)
 
 
-SMALL = [
-    f"--set={stage}.{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-    for stage in STAGES
-    for name, value in dataclasses.asdict(getattr(SETTINGS, stage)).items()
-    if name != "seed_words"
-]
-
-
-def _command(sample: SampleCorpus, folder: Path, *more: str) -> list[str]:
-    where = [f"--workspace={folder / 'workspace'}", f"--model-store={folder / 'store'}"]
-    return ["train", str(sample.folder), "--preset=demo", *where, *SMALL, *more]
-
-
-def _environment() -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DEEPHYPEBOT_"))}
-    return {**kept, "OMP_NUM_THREADS": "1"}
-
-
 @pytest.mark.integration
 def test_a_host_without_mlflow_trains_with_tracking_none(sample_corpus: SampleCorpus, tmp_path: Path) -> None:
     code = (
@@ -315,13 +289,13 @@ def test_a_host_without_mlflow_trains_with_tracking_none(sample_corpus: SampleCo
         "sys.meta_path.insert(0, Blocker())\n"
         "import deephypebot; deephypebot.main()\n"
     )
-    command = [sys.executable, "-c", code, *_command(sample_corpus, tmp_path, "--tracking=none")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240, env=_environment())
+    command = [sys.executable, "-c", code, *train_command(sample_corpus, tmp_path, "--tracking=none")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240, env=clean_environment())
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["cvae_0.mar", "lcgan_0.mar"]
     # The same host told to track says what is missing, in a line.
-    tracked = [sys.executable, "-c", code, *_command(sample_corpus, tmp_path)]
-    done = subprocess.run(tracked, check=False, capture_output=True, text=True, timeout=240, env=_environment())
+    tracked = [sys.executable, "-c", code, *train_command(sample_corpus, tmp_path)]
+    done = subprocess.run(tracked, check=False, capture_output=True, text=True, timeout=240, env=clean_environment())
     assert (done.returncode, done.stdout) == (1, "")
     assert "needs mlflow" in done.stderr
     assert "Traceback" not in done.stderr
@@ -331,9 +305,11 @@ def test_a_host_without_mlflow_trains_with_tracking_none(sample_corpus: SampleCo
 def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_next_run_goes_on(
     sample_corpus: SampleCorpus, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "deephypebot", *_command(sample_corpus, tmp_path, "--set=cvae.epochs=6")]
+    command = [sys.executable, "-m", "deephypebot", *train_command(sample_corpus, tmp_path, "--set=cvae.epochs=6")]
     workspace = tmp_path / "workspace"
-    with subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(
+        command, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         try:
             _wait_for(lambda: bool(list(workspace.glob("stages/cvae-*/checkpoint.pt"))), process)
             # Well into the second epoch.
@@ -353,7 +329,7 @@ def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_ne
     epochs = torch.load(stage / "checkpoint.pt", weights_only=True)["done"] // steps_per_epoch
     assert 1 <= epochs < 6
     # The next run goes on: it logs the epochs that are left, and no others.
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280, env=_environment())
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280, env=clean_environment())
     assert done.returncode == 0, done.stderr
     from mlflow import MlflowClient
 
@@ -397,7 +373,7 @@ def test_a_wrong_call_ends_in_one_line_and_exit_code_1(
         filled += ["--workspace", str(tmp_path / "workspace")]
     done = subprocess.run(
         [sys.executable, "-m", "deephypebot", "train", *filled, "--tracking-uri", "none"],
-        check=False, capture_output=True, text=True, timeout=120, env=_environment(),
+        check=False, capture_output=True, text=True, timeout=120, env=clean_environment(),
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stdout.strip() == ""
