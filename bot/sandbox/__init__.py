@@ -1,8 +1,8 @@
 """Stand-ins for the networks, on loopback: for tests, and for trying the bot out with no account at all.
 
-One server speaks as much of X v2, Spotify, Google's token endpoint and Sheets v4 as the bot uses, well enough that the
-real client libraries run unchanged. It checks signatures and tokens, keeps its state in memory, and goes wrong on
-request.
+One server speaks as much of X v2, Spotify, Google's token endpoint, Sheets v4, Last.fm and MusicBrainz as the bot
+needs, well enough that the real client libraries run unchanged. It checks signatures and tokens, keeps its state in
+memory, and goes wrong on request.
 
 In a process of its own, which a killed bot finds unchanged when it comes back:
 

@@ -16,6 +16,8 @@ from bot.sandbox.calls import Gate, StandIn
 from bot.sandbox.client import SandboxControl
 from bot.sandbox.control import Control
 from bot.sandbox.google import GoogleStandIn
+from bot.sandbox.lastfm import LastfmStandIn
+from bot.sandbox.musicbrainz import MusicbrainzStandIn
 from bot.sandbox.sheets import SheetsStandIn
 from bot.sandbox.spotify import SpotifyStandIn
 from bot.sandbox.world import MENTIONS, POSTS
@@ -89,7 +91,14 @@ def build_app(settings: SandboxSettings, *, filled: bool, enforce_limits: bool, 
     x = XStandIn(settings.x, enforce_limits=enforce_limits)
     google = GoogleStandIn(settings.google)
     sheets = SheetsStandIn(google, enforce_limits=enforce_limits)
-    networks: list[StandIn] = [x, SpotifyStandIn(settings.spotify, settings.url), google, sheets]
+    networks: list[StandIn] = [
+        x,
+        google,
+        sheets,
+        SpotifyStandIn(settings.spotify, settings.url),
+        LastfmStandIn(settings.lastfm_api_key),
+        MusicbrainzStandIn(enforce_limits=enforce_limits),
+    ]
     if filled:
         for post in (*POSTS, *MENTIONS):
             x.posts.add(post.text, x.posts.user(post.author))

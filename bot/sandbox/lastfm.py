@@ -1,0 +1,55 @@
+"""Last.fm's artist.getTopTags: errors are numbers, whatever the status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from bot.sandbox.calls import Handler, StandIn
+from bot.sandbox.world import ARTISTS, OTHER_GENRES
+
+_INVALID_METHOD, _INVALID_PARAMETERS, _OFFLINE, _INVALID_KEY, _TOO_MANY = 3, 6, 11, 10, 29
+_NUMBERS = {400: _INVALID_PARAMETERS, 401: _INVALID_KEY, 403: _INVALID_KEY, 429: _TOO_MANY}
+
+
+class LastfmStandIn(StandIn):
+    """Last.fm, for one API key."""
+
+    name = "lastfm"
+
+    def __init__(self, api_key: str) -> None:
+        self._key = api_key
+        self._tags = {
+            artist.name.casefold(): (artist.name, OTHER_GENRES.get(artist.name, artist.genres or ()))
+            for artist in ARTISTS
+        }
+
+    def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
+        """See `StandIn`."""
+        return {"top_tags": ("GET", "/2.0/", self._top_tags)}
+
+    def error(self, status: int, headers: Mapping[str, str] | None = None, message: str = "") -> Response:
+        """Last.fm's numbers."""
+        number = _NUMBERS.get(status, _OFFLINE)
+        document = {"error": number, "message": message or f"Error number {number}"}
+        return JSONResponse(document, status, headers=dict(headers or {}))
+
+    async def _top_tags(self, request: Request) -> Response:
+        query = request.query_params
+        if query.get("api_key") != self._key:
+            return self.error(403, message="Invalid API key - You must be granted a valid key by last.fm")
+        if query.get("method") != "artist.gettoptags" or query.get("format") != "json":
+            return JSONResponse({"error": _INVALID_METHOD, "message": "Invalid Method"}, 400)
+        found = self._tags.get(query.get("artist", "").casefold())
+        if found is None:
+            return JSONResponse(
+                {"error": _INVALID_PARAMETERS, "message": "The artist you supplied could not be found", "links": []}
+            )
+        name, genres = found
+        tags = [
+            {"count": 100 - 10 * i, "name": genre, "url": f"https://www.last.fm/tag/{genre.replace(' ', '+')}"}
+            for i, genre in enumerate((*genres, "seen live"))
+        ]
+        return JSONResponse({"toptags": {"tag": tags, "@attr": {"artist": name}}})
