@@ -20,6 +20,10 @@ _SHAPE = 'a catalog has one JSON object a line: {"artist": "...", "genres": ["..
 class EmptyCatalog(GenreLookup):
     """No catalog: every artist is unknown."""
 
+    def entries(self) -> Iterator[ArtistEntry]:
+        """None."""
+        return iter(())
+
     def find(self, artist: str) -> ArtistEntry | None:  # noqa: ARG002 -- the port's signature
         """None."""
         return None

@@ -61,6 +61,9 @@ class NearestGenre:
         self._places = {_plain(genre): place for genre, place in (places or {}).items()}
         self._placed = [(self._places[plain], label) for plain, label in self._labels.items() if plain in self._places]
 
+    def __len__(self) -> int:
+        return len(self._labels)
+
     def find(self, genre: str) -> Near | None:
         """The label nearest to a genre; None when no way leads to one.
 
