@@ -7,15 +7,13 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from bot import networks
-from bot.adapters.catalog import EmptyCatalog, FileCatalog
+from bot import networks, understanding
 from bot.adapters.file_feed import describe_cursor
 from bot.adapters.gateway import Gateway
 from bot.adapters.sqlite_memory import SqliteMemory
 from bot.adapters.sqlite_store import SqliteStore
 from bot.domain.errors import SettingsError, StoreError
-from bot.genres import TableResolver
-from bot.ports import CommentaryService
+from bot.ports import CommentaryService, Screen
 from bot.posting import Posting, PostingOptions
 from bot.reviewing import Reviewing
 from bot.schedule import Clock, Settling
@@ -25,7 +23,11 @@ from bot.settings import DATABASE, BotSettings, PostSettings
 
 @contextmanager
 def build(
-    settings: BotSettings, *, redact: Callable[[str], str] = str, commentary: CommentaryService | None = None
+    settings: BotSettings,
+    *,
+    redact: Callable[[str], str] = str,
+    notice: Callable[[str], None] = lambda _: None,
+    commentary: CommentaryService | None = None,
 ) -> Iterator[Bot]:
     """A bot as the settings say; its parts are closed when the block ends.
 
@@ -35,29 +37,34 @@ def build(
     Args:
         settings: what the bot is made of.
         redact: takes secrets out of what the bot remembers and says of errors.
+        notice: told when a lookup is left alone for a while; from any thread.
         commentary: who writes; the gateway of the settings without one.
 
     Raises:
         SettingsError: there is nothing to read.
-        CatalogError: the catalog cannot be used.
+        InputError: a catalog, a list or a table cannot be used.
         StoreError: the database cannot be used.
     """
     with ExitStack() as stack:
         sources = networks.open_sources(settings)
-        genres = FileCatalog(settings.catalog) if settings.catalog is not None else EmptyCatalog()
+        catalog = understanding.open_catalog(settings)
         store = stack.enter_context(SqliteStore(settings.database))
         memory = stack.enter_context(SqliteMemory(settings.database))
         if commentary is None:
             commentary = open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
         stack.callback(commentary.close)
         clock = Clock()
+        screen = stack.enter_context(understanding.open_screen(settings, memory))
         yield Bot(
             sources=sources,
-            resolver=TableResolver(genres),
-            commentary=commentary,
+            resolver=understanding.open_resolver(
+                settings, table=catalog, cache=memory, clock=clock, notice=lambda what: notice(redact(what))
+            ),
+            commentary=understanding.in_known_genres(commentary, settings.genres, catalog),
             store=store,
+            screen=screen,
             history=memory,
-            outlets=_outlets(settings, store, clock),
+            outlets=_outlets(settings, store, clock, screen),
             options=ServiceOptions(
                 num_samples=settings.num_samples,
                 concurrency=settings.concurrency,
@@ -69,7 +76,7 @@ def build(
         )
 
 
-def _outlets(settings: BotSettings, store: SqliteStore, clock: Clock) -> Outlets:
+def _outlets(settings: BotSettings, store: SqliteStore, clock: Clock, screen: Screen) -> Outlets:
     settling = Settling(clock, settings.post.settle_s)
     board, publisher = networks.open_board(settings), networks.open_publisher(settings)
     reviewing = Reviewing(board=board, store=store, settling=settling) if board is not None else None
@@ -78,7 +85,7 @@ def _outlets(settings: BotSettings, store: SqliteStore, clock: Clock) -> Outlets
     posting = Posting(
         publisher=publisher,
         outbox=store,
-        screen=None,
+        screen=screen,
         settling=settling,
         clock=clock,
         options=_posting_options(settings.post),

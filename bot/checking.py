@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from bot import bootstrap, networks
+from bot import bootstrap, networks, understanding
 from bot.adapters.catalog import FileCatalog
 from bot.adapters.sqlite_store import SqliteStore
+from bot.adapters.word_lists import read_words
 from bot.domain.errors import BotError, NoServiceError, SettingsError
 from bot.domain.standing import CheckResult, Standing
 from bot.settings import BotSettings, env_name
@@ -22,6 +23,9 @@ def check(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Itera
     }
     if settings.catalog is not None:
         local["catalog"] = lambda: _catalog(settings)
+    if settings.genres.labels is not None:
+        local["genres"] = lambda: _genres(settings)
+    local["flags"] = lambda: _flags(settings)
     for part, attempt in local.items():
         yield _try(part, attempt, redact)
     for part, section in settings.networks.items():
@@ -60,6 +64,23 @@ def _catalog(settings: BotSettings) -> str:
     if settings.catalog is None:
         raise SettingsError("no catalog is set")
     return f"{len(FileCatalog(settings.catalog))} artists"
+
+
+def _genres(settings: BotSettings) -> str:
+    nearest = understanding.open_nearest(settings.genres, understanding.open_catalog(settings))
+    ways = [
+        way for way, is_on in (("company", settings.catalog), ("words", True), ("place", settings.genres.map)) if is_on
+    ]
+    return f"{len(nearest or ())} that the model knows; the nearest by {', '.join(ways)}"
+
+
+def _flags(settings: BotSettings) -> str:
+    screen = settings.screen
+    if screen.sentences is not None and not screen.sentences.is_file():
+        raise SettingsError(f"the training text {screen.sentences} of screen.sentences does not exist")
+    words = f" and {len(read_words(screen.slurs))} words of your own" if screen.slurs is not None else ""
+    copies = f", copies of {screen.sentences}" if screen.sentences is not None else "; copies: set screen.sentences"
+    return f"profanity, length, repeats, slurs{words}{copies}"
 
 
 def _posting(settings: BotSettings) -> str:

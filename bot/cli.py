@@ -143,7 +143,8 @@ def _run(settings: BotSettings) -> None:
 
     redact = Redactor(settings.secrets())
     log = open_log(redact)
-    with stop_signals() as stop, bootstrap.build(settings, redact=redact) as bot, watched(settings) as pulse:
+    build = bootstrap.build(settings, redact=redact, notice=lambda what: log.info("notice", what=what))
+    with stop_signals() as stop, build as bot, watched(settings) as pulse:
         log.info("reading", every_s=settings.interval_s, database=str(settings.database), post_to=settings.post.to)
 
         def report(result: Summary | BotError) -> None:

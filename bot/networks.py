@@ -13,10 +13,13 @@ from bot.adapters.file_feed import FileFeed
 from bot.adapters.file_publisher import FilePublisher
 from bot.domain.errors import SettingsError
 from bot.domain.model import PostMode
-from bot.ports import Board, Publisher, Source
+from bot.ports import Board, GenreLookup, Publisher, SongLookup, Source
 from bot.settings import BotSettings, Section, env_name
 
 if TYPE_CHECKING:
+    from bot.adapters.lastfm import LastfmLookup
+    from bot.adapters.musicbrainz import MusicbrainzLookup
+    from bot.adapters.spotify import SpotifyLookup
     from bot.adapters.x_client import XKeys
 
 
@@ -68,6 +71,20 @@ def open_board(settings: BotSettings) -> Board | None:
     )
 
 
+def open_lookups(settings: BotSettings) -> tuple[SongLookup | None, list[GenreLookup]]:
+    """Who knows recordings, and who knows artists, the best first."""
+    songs: SongLookup | None = None
+    lookups: list[GenreLookup] = []
+    if settings.spotify.is_on:
+        songs = spotify = _spotify(settings)
+        lookups.append(spotify)
+    if settings.lastfm.is_on:
+        lookups.append(_lastfm(settings))
+    if settings.musicbrainz.is_on:
+        lookups.append(_musicbrainz(settings))
+    return songs, lookups
+
+
 def _x_sources(settings: BotSettings) -> list[Source]:
     from bot.adapters.x_source import XFeed, XSource
 
@@ -115,10 +132,38 @@ def _given(section: Section, part: str, name: str) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
+def _spotify(settings: BotSettings) -> SpotifyLookup:
+    from bot.adapters.spotify import SpotifyLookup
+
+    spotify = settings.spotify
+    return SpotifyLookup(
+        client_id=_given(spotify, "spotify", "client_id"),
+        client_secret=_given(spotify, "spotify", "client_secret"),
+        base_url=spotify.base_url,
+        token_url=spotify.token_url,
+    )
+
+
+def _lastfm(settings: BotSettings) -> LastfmLookup:
+    from bot.adapters.lastfm import LastfmLookup
+
+    return LastfmLookup(api_key=_given(settings.lastfm, "lastfm", "api_key"), base_url=settings.lastfm.base_url)
+
+
+def _musicbrainz(settings: BotSettings) -> MusicbrainzLookup:
+    from bot.adapters.musicbrainz import MusicbrainzLookup
+
+    musicbrainz = settings.musicbrainz
+    return MusicbrainzLookup(contact=_given(musicbrainz, "musicbrainz", "contact"), base_url=musicbrainz.base_url)
+
+
 def checks(settings: BotSettings) -> Mapping[str, Callable[[], str]]:
-    """By the name of a section that is on: a call that says who the bot is there."""
+    """By the name of a section: a call that says who the bot is there, or that the service answers it."""
     return {
         "x": lambda: _x_publisher(settings).check(),
+        "spotify": lambda: _spotify(settings).check(),
+        "lastfm": lambda: _lastfm(settings).check(),
+        "musicbrainz": lambda: _musicbrainz(settings).check(),
         "sheet": lambda: _board_check(settings),
     }
 

@@ -157,8 +157,10 @@ class GenreSettings(Section):
     """For how long what a lookup knew is believed."""
     unknown_days: float = Field(default=3, gt=0)
     """For how long it is believed that nobody knows an artist."""
+    labels: Path | None = None
+    """The genres that the model knows, a corpus's genres.json or an archive; others are asked for by the nearest."""
     map: Path | None = None
-    """A table of genres and their places on a map, CSV; by words alone without it."""
+    """A table of genres and their places on a map, CSV; the nearest is found by company and words alone without it."""
 
 
 class ScreenSettings(Section):
