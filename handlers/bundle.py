@@ -1,7 +1,7 @@
 """A model as a folder: what an archive and a registered version hold, and nothing that has to be unpickled.
 
 config.json          names, sizes, lineage, desired topic          (`BundleConfig`)
-weights.safetensors  decoder.*, generator.*, topics.*
+weights.safetensors  decoder.*, generator.*, topics.*; in its metadata, hashes of the three tables below
 vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     the topic model's words
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -36,6 +36,7 @@ TOPIC_WORDS: Final = "topic_words.json"
 MODEL_CARD: Final = "model_card.md"
 FILES: Final = (ARCHIVE_CONFIG, WEIGHTS, VOCABULARY, GENRES, TOPIC_WORDS, MODEL_CARD)
 FORMAT: Final = 1
+_TABLES: Final = "tables"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -106,7 +107,9 @@ class Bundle:
         tensors["topics.alpha"] = self.topics.alpha_K.contiguous()
         tensors["topics.exp_elog_beta"] = self.topics.exp_elog_beta_KW.contiguous()
         # Not save_file: its own error for a full disk is no OSError, and says nothing about the file.
-        (directory / WEIGHTS).write_bytes(save(tensors))
+        # One entry: safetensors writes several in whatever order, and the same model should be the same bytes.
+        metadata = {_TABLES: json.dumps(self._table_hashes(), sort_keys=True)}
+        (directory / WEIGHTS).write_bytes(save(tensors, metadata=metadata))
         (directory / ARCHIVE_CONFIG).write_text(self.config.to_json(), encoding="utf-8")
         self.vocabulary.save(directory / VOCABULARY)
         _write_json(directory / GENRES, self.genres.labels)
@@ -127,6 +130,7 @@ class Bundle:
             config = BundleConfig.from_json((directory / ARCHIVE_CONFIG).read_text(encoding="utf-8"))
             _check_sizes(config)
             tensors = load_file(directory / WEIGHTS)
+            trained_with = _trained_with(directory / WEIGHTS)
             decoder = _restored(Decoder(config.decoder), tensors, "decoder")
             generator = None
             if config.generator is not None:
@@ -147,9 +151,28 @@ class Bundle:
                 f"{directory}: weights are for {config.decoder.vocabulary_size} tokens and "
                 f"{config.decoder.num_genres} genres, the tables hold {len(vocabulary)} and {len(genres)}"
             )
-        return cls(
+        bundle = cls(
             config=config, vocabulary=vocabulary, genres=genres, topics=topics, decoder=decoder, generator=generator
         )
+        strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]
+        if strange:
+            raise BundleError(
+                f"{directory}: the weights were trained with another {' and another '.join(strange)} of the same size: "
+                "these are files of two models; fetch the archive anew, or pack it with `deephypebot train`"
+            )
+        return bundle
+
+    def _table_hashes(self) -> dict[str, str]:
+        """What the weights' rows stand for, by the name of the file that says so."""
+        tables = {VOCABULARY: self.vocabulary.tokens, GENRES: self.genres.labels, TOPIC_WORDS: self.topics.words}
+        return {name: hashlib.sha256(json.dumps(table).encode()).hexdigest() for name, table in tables.items()}
+
+
+def _trained_with(weights: Path) -> dict[str, str]:
+    """Hashes of the tables that the weights were saved with; none in a file older than they are."""
+    with safe_open(weights, framework="pt") as opened:
+        hashes: dict[str, str] = json.loads((opened.metadata() or {}).get(_TABLES, "{}"))
+    return hashes
 
 
 def _check_sizes(config: BundleConfig) -> None:
