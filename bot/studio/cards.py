@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from bot.curation import DeskRow, LiveVersion, SongRows
@@ -17,6 +18,7 @@ SHOWN_BARS = 6
 _FEW_BARS = 4
 LONG_TEXT = 420
 """Characters of a tweet above which it is folded."""
+_OUT = {PostStatus.PENDING, PostStatus.SENDING, PostStatus.SENT, PostStatus.UNKNOWN}
 _FLAGS = {
     Flag.PROFANITY: "holds a word that some lists call profane",
     Flag.COPY: "holds a long run of words of the training text",
@@ -25,8 +27,15 @@ _FLAGS = {
     Flag.BLOCKED: "holds a slur: never posted, whatever the verdict",
 }
 
-FindVersion = Callable[[str, str], LiveVersion | None]
-"""What is known of a model's version, by name and version."""
+
+class Known(Protocol):
+    """What else is known of a candidate."""
+
+    def find_version(self, model: str, version: str) -> LiveVersion | None:
+        """What is known of a model's version."""
+
+    def flags(self, row: QueueRow) -> tuple[Flag, ...]:
+        """What is to be noticed of its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +75,8 @@ class Card:
     bars: tuple[Bar, ...]
     post: PostStatus | None
     """Where its post stands; None while there is none."""
-
-    @property
-    def flags(self) -> list[FlagView]:
-        """The candidate's flags."""
-        return [
-            FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag is Flag.BLOCKED)
-            for flag in self.row.candidate.flags
-        ]
+    flags: tuple[FlagView, ...]
+    """Of the text as it would be posted."""
 
     @property
     def blocked(self) -> bool:
@@ -121,19 +124,26 @@ class SongView:
         return web_address(self.report.url)
 
 
-def song_view(song: SongRows, find_version: FindVersion) -> SongView:
+def song_view(song: SongRows, known: Known) -> SongView:
     """A song for the queue's page."""
-    return SongView(
-        report=song.report, tweet=song.tweet, cards=tuple(card_view(row, find_version) for row in song.rows)
-    )
+    return SongView(report=song.report, tweet=song.tweet, cards=tuple(card_view(row, known) for row in song.rows))
 
 
-def card_view(row: DeskRow, find_version: FindVersion) -> Card:
+def card_view(row: DeskRow, known: Known) -> Card:
     """A candidate for the queue's page."""
     candidate = row.row.candidate
-    version = find_version(candidate.model, candidate.model_version)
+    version = known.find_version(candidate.model, candidate.model_version)
     return Card(
-        row=row.row, verdict_id=row.verdict_id, bars=topic_bars(candidate.sample.topics, version), post=row.post
+        row=row.row,
+        verdict_id=row.verdict_id,
+        bars=topic_bars(candidate.sample.topics, version),
+        post=row.post,
+        flags=tuple(
+            FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag is Flag.BLOCKED)
+            for flag in known.flags(row.row)
+            # The text of a post is, of course, one that was posted.
+            if not (flag is Flag.REPEAT and row.post in _OUT)
+        ),
     )
 
 

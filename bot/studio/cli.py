@@ -39,15 +39,21 @@ def studio(
     """
     from rich.console import Console
 
+    from bot.observe.log import Redactor
     from bot.running import stop_signals
     from bot.studio.server import local_parts, running
 
     console = Console(stderr=True)
     curator = who or getpass.getuser()
     settings = load(config, workspace=workspace, catalog=catalog, target=target, model=model)
+    redact = Redactor(settings.secrets())
+
+    def notice(what: str) -> None:
+        console.print(redact(what), markup=False, soft_wrap=True)
+
     with (
         stop_signals() as stop,
-        local_parts(settings, who=curator, walk_model=walk) as parts,
+        local_parts(settings, who=curator, walk_model=walk, notice=notice) as parts,
         running(parts, port=port) as address,
     ):
         console.print(f"studio: {address} (verdicts by {curator}; Ctrl-C ends)", markup=False, soft_wrap=True)

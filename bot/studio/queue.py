@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from bot.curation import Change, Desk, Order, SongQuery
 from bot.domain.errors import StaleVerdictError
-from bot.domain.model import CandidateStatus, Decision, Verdict
+from bot.domain.model import CandidateStatus, Decision, Flag, Verdict
 from bot.studio.cards import card_view, song_view
 from bot.studio.forms import Form, choice, one, read_form
 from bot.studio.security import is_own, is_token
@@ -47,7 +47,7 @@ def queue_page(request: Request) -> Response:
         "queue",
         "queue.html",
         heading="Queue" if status is None else f"Queue: {status}",
-        songs=[song_view(song, site.find_version) for song in page.songs],
+        songs=[song_view(song, site) for song in page.songs],
         counts=counts,
         status=name,
         order=order.value,
@@ -83,14 +83,14 @@ def _record(request: Request, site: Site, form: Form, changes: list[Change]) -> 
     with site.parts.open_desk() as desk:
         stale = ""
         try:
-            desk.change([_without_idle_edit(change, desk) for change in changes])
+            desk.change([_checked(change, desk, site) for change in changes])
         except StaleVerdictError as error:
             if not wants_fragment(request):
                 raise
             stale = str(error)
         if not wants_fragment(request):
             return RedirectResponse(f"{back}#c-{quote(ids[0])}", 303)
-        cards = [card_view(row, site.find_version) for row in desk.rows(ids)]
+        cards = [card_view(row, site) for row in desk.rows(ids)]
         response = site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back=back)
     if stale:
         # The cards go along, so that the page catches up with what it was behind of.
@@ -121,14 +121,18 @@ def _changes(form: Form, who: str) -> list[Change]:
     ]
 
 
-def _without_idle_edit(change: Change, desk: Desk) -> Change:
-    """A text that was sent as it was written is no edit."""
+def _checked(change: Change, desk: Desk, site: Site) -> Change:
+    """A text that was sent as it was written is no edit, and one that may never be posted is not accepted."""
     verdict = change.verdict
-    if verdict.edited_text is None:
+    if verdict.decision is not Decision.ACCEPT:
         return change
     (row,) = desk.rows([verdict.candidate_id])
-    same = row.row.candidate.sample.text == verdict.edited_text
-    return replace(change, verdict=replace(verdict, edited_text=None)) if same else change
+    sample = row.row.candidate.sample.text
+    edited = None if verdict.edited_text == sample else verdict.edited_text
+    flags = row.row.candidate.flags if edited is None else site.parts.screen.flags(edited)
+    if Flag.BLOCKED in flags:
+        raise HTTPException(400, "the text holds a word that is never posted: edit it, or reject the candidate")
+    return replace(change, verdict=replace(verdict, edited_text=edited))
 
 
 def _edited(text: str) -> str:

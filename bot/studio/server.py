@@ -5,18 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
-from bot import bootstrap
-from bot.adapters.catalog import EmptyCatalog, FileCatalog
+from bot import bootstrap, understanding
 from bot.adapters.gateway import Gateway
 from bot.adapters.sqlite_desk import SqliteDesk
+from bot.adapters.sqlite_memory import SqliteMemory
 from bot.adapters.walk_command import WalkCommand
 from bot.domain.errors import InputError
-from bot.genres import TableResolver
+from bot.schedule import Clock
 from bot.settings import BotSettings
 from bot.studio.app import build_app
 from bot.studio.site import StudioParts
@@ -29,21 +29,26 @@ _STOP_S = 3
 
 
 @contextmanager
-def local_parts(settings: BotSettings, *, who: str, walk_model: str | None = None) -> Iterator[StudioParts]:
+def local_parts(
+    settings: BotSettings, *, who: str, walk_model: str | None = None, notice: Callable[[str], None] = lambda _: None
+) -> Iterator[StudioParts]:
     """The studio's parts as the bot is set up; closed when the block ends.
 
     Args:
         settings: workspace, gateway, catalog.
         who: whose verdicts they will be.
         walk_model: what to walk through between two sentences, as `deephypebot interpolate --model` takes it.
+        notice: told when a lookup is left alone for a while; from any thread.
 
     Raises:
         StoreError: no bot has worked in the workspace, or its database cannot be used.
-        CatalogError: the catalog cannot be used.
+        InputError: a catalog or a list of words cannot be used.
     """
     bootstrap.open_store(settings.workspace).close()  # brought up to date, or refused, before anybody opens a page
-    table = FileCatalog(settings.catalog) if settings.catalog is not None else EmptyCatalog()
+    table = understanding.open_catalog(settings)
     with ExitStack() as stack:
+        memory = stack.enter_context(SqliteMemory(settings.database))
+        screen = stack.enter_context(understanding.open_screen(settings, memory))
         gateway = Gateway(settings.target, model=settings.model, timeout_s=max(settings.timeout_s, _TIMEOUT_S))
         stack.callback(gateway.close)
         walker = WalkCommand(walk_model, workspace=settings.workspace) if walk_model is not None else None
@@ -52,7 +57,8 @@ def local_parts(settings: BotSettings, *, who: str, walk_model: str | None = Non
         yield StudioParts(
             open_desk=lambda: SqliteDesk(settings.database),
             server=gateway,
-            resolver=TableResolver(table),
+            resolver=understanding.open_resolver(settings, table=table, cache=memory, clock=Clock(), notice=notice),
+            screen=screen,
             who=who,
             walker=walker,
         )

@@ -14,7 +14,8 @@ from starlette.responses import HTMLResponse
 
 from bot.curation import Desk, LiveVersion, ModelServer, Walker
 from bot.domain.errors import BotError
-from bot.ports import SongResolver
+from bot.domain.model import Flag
+from bot.ports import QueueRow, Screen, SongResolver
 from bot.studio.rendering import Renderer
 from bot.studio.security import new_token
 
@@ -36,6 +37,8 @@ class StudioParts:
     server: ModelServer
     resolver: SongResolver
     """Whose genres a free query gets."""
+    screen: Screen
+    """What curators are told of a text of their own."""
     who: str
     """Whose verdicts they are."""
     walker: Walker | None = None
@@ -70,6 +73,11 @@ class Site:
     def find_version(self, model: str, version: str) -> LiveVersion | None:
         """What is known of a model's version."""
         return next((live for live in self.versions() if (live.model, live.version) == (model, version)), None)
+
+    def flags(self, row: QueueRow) -> tuple[Flag, ...]:
+        """What is to be noticed of a candidate's text: as it was written, or as a curator has edited it."""
+        sample = row.candidate.sample.text
+        return row.candidate.flags if row.text == sample else self.parts.screen.flags(row.text)
 
 
 def site_of(request: Request) -> Site:

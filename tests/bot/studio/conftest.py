@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -70,11 +70,11 @@ def fill(store: SqliteStore) -> None:
 
 @pytest.fixture
 def open_studio(database: Path, catalog_path: Path) -> Iterator[Callable[..., Client]]:
-    """Studios on the tests' database."""
+    """Studios on the tests' database; further keyword arguments are settings."""
     with contextlib.ExitStack() as stack:
 
-        def start(target: str = "127.0.0.1:1", *, walk_model: str | None = None) -> Client:
-            settings = load(workspace=database.parent, catalog=catalog_path, target=target)
+        def start(target: str = "127.0.0.1:1", *, walk_model: str | None = None, **options: Any) -> Client:
+            settings = load(workspace=database.parent, catalog=catalog_path, target=target, **options)
             parts = stack.enter_context(local_parts(settings, who="ana", walk_model=walk_model))
             return Client(stack.enter_context(running(parts, port=0)))
 

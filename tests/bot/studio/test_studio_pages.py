@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.sqlite_store import SqliteStore
-from bot.domain.model import CandidateStatus, PostStatus, Tweet
+from bot.domain.model import CandidateStatus, Flag, PostStatus, Tweet
 from tests.bot.conftest import LoopbackGateway
 from tests.bot.studio.studio_world import Client, accept, add_song, post
 
@@ -83,6 +83,30 @@ def test_a_text_that_was_sent_unchanged_is_no_edit(studio: Client, filled: Sqlit
     row = next(row for row in filled.rows() if row.candidate.id == "101.1.1")
     assert row.verdict
     assert row.verdict.edited_text is None
+
+
+def test_an_edited_text_is_looked_at_again_and_one_that_may_never_be_posted_is_refused(
+    filled: SqliteStore, open_studio: Callable[..., Client], tmp_path: Path
+) -> None:
+    words = tmp_path / "slurs.txt"
+    words.write_text("zorble\n", encoding="utf-8")
+    studio = open_studio(screen={"slurs": words})
+    fields = [("decision", "accept"), ("candidate", "101.1.1"), ("seen", "0")]
+    refused = studio.decide([*fields, ("text", "What a zorble of a song.")])
+    assert refused.status == 400
+    assert "never posted" in refused.text
+    assert status_of(filled, "101.1.1") is CandidateStatus.WAITING
+    assert studio.decide([*fields, ("text", "long " * 70)]).status == 303
+    assert 'class="flag" title="longer than the network takes"' in studio.get("/?status=accepted").text
+
+
+def test_a_blocked_sample_is_not_accepted_unless_it_is_edited(studio: Client, filled: SqliteStore) -> None:
+    name = next(row.candidate.id for row in filled.rows() if Flag.BLOCKED in row.candidate.flags)
+    fields = [("decision", "accept"), ("candidate", name), ("seen", "0")]
+    assert studio.decide(fields).status == 400
+    assert status_of(filled, name) is CandidateStatus.WAITING
+    assert studio.decide([*fields, ("text", "A tidy song.")]).status == 303
+    assert status_of(filled, name) is CandidateStatus.ACCEPTED
 
 
 def test_a_verdict_on_an_old_page_is_refused_and_the_others_stay(studio: Client, filled: SqliteStore) -> None:
