@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 # The command does this for itself: torch's idle threads should not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install demo test unit lint types format protos image-lint docs clean
+.PHONY: help install demo test unit kills lint types format protos image-lint docs clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ test: $(INSTALLED) lint types ## Everything CI checks
 
 unit: $(INSTALLED) ## Only the quick tests
 	$(BIN)/python -m pytest -m "not integration" $(ARGS)
+
+kills: $(INSTALLED) ## Kill the bot at every moment of its work with X and Google Sheets; a few minutes
+	DEEPHYPEBOT_KILL_STRIDE=1 $(BIN)/python -m pytest tests/bot/test_bot_networked.py -k killed $(ARGS)
 
 lint: $(INSTALLED) ## Style, import contracts, Dockerfile
 	$(BIN)/ruff format --check .

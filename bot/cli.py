@@ -49,6 +49,13 @@ Target = Annotated[
     typer.Option(envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway.  [default: 127.0.0.1:50051]"),
 ]
 Model = Annotated[str | None, typer.Option(help="The registered model that writes.  [default: lcgan]")]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="Speak to stand-ins for the networks on this machine: no account is needed, nothing is posted anywhere.",
+    ),
+]
 Samples = Annotated[int | None, typer.Option(help="Samples asked for each song, 1 to 64.  [default: 5]")]
 
 
@@ -63,19 +70,42 @@ def once(
     model: Model = None,
     samples: Samples = None,
     retry_failed: Annotated[bool, typer.Option(help="Try tweets again that failed without any candidate.")] = False,
+    sandbox: Sandbox = False,
 ) -> None:
     """One pass: read what is new, write candidates for it, put them on the board, post what was accepted; and end.
 
     A second run adds nothing twice. What cannot be reached is done by a later run, and the exit code is 1.
 
+    With --sandbox it is the whole way: tweets to the sheet, a curator's verdicts, posts.
+
     Example: deephypebot bot once --feed feed.jsonl --catalog artists.jsonl.gz
+
+    Example: deephypebot bot once --sandbox
     """
     from bot.settings import load
 
     settings = load(
         config, feed=feed, catalog=catalog, workspace=workspace, target=target, model=model, num_samples=samples
     )
-    _one_pass(settings, retry_failed=retry_failed)
+    if sandbox:
+        _trial(settings)
+    else:
+        _one_pass(settings, retry_failed=retry_failed)
+
+
+def _trial(settings: BotSettings) -> None:
+    """Two passes against the stand-ins, with a curator in between; what was posted at the end."""
+    from bot.trial import sandboxed
+
+    console = Console(stderr=True)
+    with sandboxed(settings) as trial:
+        _one_pass(trial.settings, retry_failed=False)
+        console.print(visible(f"a curator accepts {trial.curate()} of the candidates on the sheet"))
+        _one_pass(trial.settings, retry_failed=False)
+        for post in trial.control.posted():
+            answered = f" (in reply to {post['reply_to']})" if post["reply_to"] else ""
+            Console().print(visible(f"posted: {post['text']}{answered}"), soft_wrap=True)
+    console.print(visible(f"look around with: deephypebot queue list --workspace {trial.settings.workspace}"))
 
 
 def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
@@ -112,6 +142,7 @@ def run(
     interval: Annotated[
         float | None, typer.Option(help="Seconds between two passes, about; longer when nothing comes.  [default: 60]")
     ] = None,
+    sandbox: Sandbox = False,
 ) -> None:
     """Do what `once` does, again and again, until SIGTERM or Ctrl-C; the step in hand is finished within 5 seconds.
 
@@ -131,7 +162,13 @@ def run(
     )
     if settings.feed is not None and not settings.feed.is_file():
         raise InputError(f"the feed {settings.feed} does not exist; give another one with --feed")
-    _run(settings)
+    if sandbox:
+        from bot.trial import sandboxed
+
+        with sandboxed(settings) as trial:
+            _run(trial.settings)
+    else:
+        _run(settings)
 
 
 def _run(settings: BotSettings) -> None:

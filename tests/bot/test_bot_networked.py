@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.sqlite_store import SqliteStore
+from bot.domain.model import PostStatus, TweetStatus
 from bot.sandbox.server import SandboxServer
 from bot.summary import Summary
 from tests.bot.killed_bot import Countdown, CountedCommentary
@@ -108,3 +109,24 @@ def test_whatever_goes_wrong_out_there_everything_is_done_once(
     assert sandbox.control.faults_waiting() == 0
     assert sum(len(summary.problems) for summary in summaries) >= 3
     assert found == reference
+
+
+def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_path: Path) -> None:
+    """The command as people type it; samples come from a real gateway's protocol, the genres from Spotify's."""
+    command = [sys.executable, "-m", "deephypebot", "bot", "once", "--sandbox", "--target", gateway.target]
+    done = subprocess.run(
+        [*command, "--workspace", str(tmp_path)], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "read 7 new tweets" in done.stderr
+    assert "a curator accepts" in done.stderr
+    posted = [line for line in done.stdout.splitlines() if line.startswith("posted: ")]
+    assert len(posted) >= 6
+    assert sum("in reply to" in line for line in posted) == 1
+    with SqliteStore(tmp_path / "sandbox" / "bot.db") as store:
+        state = store.state()
+        rows = list(store.rows())
+    assert state.posts[PostStatus.SENT] == len(posted)
+    assert state.tweets[TweetStatus.PENDING] == 0
+    assert {"spotify", "last.fm"} <= {row.candidate.report.origin for row in rows}
+    assert {row.verdict.who for row in rows if row.verdict is not None} == {"sandbox curator"}

@@ -1,0 +1,98 @@
+"""`--sandbox`: the whole bot against stand-ins for X, Spotify, Last.fm, MusicBrainz and Google Sheets on loopback.
+
+Nothing leaves this machine and no account is needed. The clients, the database, the model server are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bot.sandbox.account import SandboxSettings
+from bot.sandbox.client import SandboxControl
+from bot.sandbox.server import SandboxServer
+from bot.settings import (
+    BotSettings,
+    LastfmSettings,
+    MusicbrainzSettings,
+    PostSettings,
+    SheetSettings,
+    SpotifySettings,
+    XSettings,
+)
+
+FOLDER = "sandbox"
+"""Where the trial's database is, within the workspace; made anew by each trial."""
+_KEY = "key.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A bot's settings for the stand-ins, and the hand that plays the others' parts."""
+
+    settings: BotSettings
+    control: SandboxControl
+
+    def curate(self) -> int:
+        """A curator accepts the first candidate of each song that waits on the sheet; how many there were."""
+        header, *rows = self.control.sheet(self.settings.sheet.worksheet)
+        accepted = 0
+        for cells in rows:
+            row = dict(zip(header, cells, strict=True))
+            if row["candidate_id"].endswith(".1") and row["status"] == "waiting":
+                self.control.edit(self.settings.sheet.worksheet, row["candidate_id"], "curator", "sandbox curator")
+                self.control.edit(self.settings.sheet.worksheet, row["candidate_id"], "status", "accepted")
+                accepted += 1
+        return accepted
+
+
+@contextmanager
+def sandboxed(settings: BotSettings) -> Iterator[Trial]:
+    """Stand-ins where people have posted already, and settings that lead there; over when the block ends.
+
+    Args:
+        settings: the bot's own; its gateway, catalog and model are used, its accounts and its database are not.
+    """
+    workspace = settings.workspace / FOLDER
+    shutil.rmtree(workspace, ignore_errors=True)
+    workspace.mkdir(parents=True)
+    with SandboxServer(filled=True) as server:
+        key = workspace / _KEY
+        key.write_text(json.dumps(server.settings.google.service_account), encoding="utf-8")
+        key.chmod(0o600)
+        networks = _networks(server.settings, key_file=key.as_posix())
+        yield Trial(
+            settings=settings.model_copy(update={"workspace": workspace, "feed": None, "song_days": 0.0, **networks}),
+            control=server.control,
+        )
+
+
+def _networks(sandbox: SandboxSettings, *, key_file: str) -> dict[str, object]:
+    x, url = sandbox.x, sandbox.url
+    return {
+        "x": XSettings(
+            consumer_key=SecretStr(x.consumer_key),
+            consumer_secret=SecretStr(x.consumer_secret),
+            access_token=SecretStr(x.access_token),
+            access_token_secret=SecretStr(x.access_token_secret),
+            base_url=url,
+            replies=True,
+        ),
+        "spotify": SpotifySettings(
+            client_id=sandbox.spotify.client_id,
+            client_secret=SecretStr(sandbox.spotify.client_secret),
+            base_url=f"{url}/v1/",
+            token_url=f"{url}/api/token",
+        ),
+        "lastfm": LastfmSettings(api_key=SecretStr(sandbox.lastfm_api_key), base_url=url),
+        "musicbrainz": MusicbrainzSettings(contact="sandbox@example.org", base_url=url),
+        "sheet": SheetSettings.model_validate(
+            {"credentials": key_file, "spreadsheet": sandbox.google.spreadsheet_id, "base_url": url}
+        ),
+        "post": PostSettings(to="x", dry_run=False, per_day=50, per_pass=50, settle_s=0, reply_to_mentions=True),
+    }
