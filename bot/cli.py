@@ -247,14 +247,22 @@ def check(
 
 
 @app_bot.command()
-def parse() -> None:
+def parse(
+    catalog: Annotated[
+        Path | None, typer.Option(help="Artists: tells `Title - Artist` from `Artist - Title`, and where names end.")
+    ] = None,
+) -> None:
     """Read JSON lines with a `text` from standard input, write JSON lines with its `songs`.
 
     Each line comes back with all it had. A song has artists, title, featured, version, confidence, and cover_of where
-    somebody else's song is performed.
+    somebody else's song is performed. The bot itself takes songs of a confidence of .5 and more.
 
     Example: echo '{"text": "Now playing: Ona Vell - Slow Lamp"}' | deephypebot bot parse
     """
+    from bot.adapters.catalog import FileCatalog
+
+    find = FileCatalog(catalog).find if catalog is not None else None
+    is_artist = None if find is None else lambda name: find(name) is not None
     for number, line in enumerate(sys.stdin.buffer, start=1):
         if not line.strip():
             continue
@@ -265,6 +273,6 @@ def parse() -> None:
         if not isinstance(document, dict) or not isinstance(document.get("text"), str):
             found = ", ".join(map(repr, document)) if isinstance(document, dict) else type(document).__name__
             raise InputError(f"standard input, line {number}: needs an object with a string 'text', found {found}")
-        document["songs"] = [song.as_document() for song in parse_songs(document["text"])]
+        document["songs"] = [song.as_document() for song in parse_songs(document["text"], is_artist=is_artist)]
         # ASCII: the line may hold half a surrogate pair, which no encoding of standard output takes.
         sys.stdout.write(json.dumps(document) + "\n")

@@ -19,7 +19,7 @@ _TITLE_WORDS = MappingProxyType(
     | dict.fromkeys(words_of("a in to on all up no get do this about that love for from are never"), 2.0)
 )
 _MOST = 6.0
-_LISTED = re.compile(r",\s.+\s(?:&|and|x)\s|\s(?:feat|ft)\b", re.IGNORECASE)
+_LISTED = re.compile(r",\s.+\s(?:&|and|x)\s", re.IGNORECASE)
 _KNOWN = (1.2, 2.5, 4.5)
 """A known name of one word, of two, of more: 15%, 4% and 0.3% of such titles are some artist's name as well."""
 _UNKNOWN = 0.7

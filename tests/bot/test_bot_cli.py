@@ -136,6 +136,14 @@ def test_parse_adds_songs_to_each_line() -> None:
     assert second["songs"] == []
 
 
+def test_parse_knows_the_artists_of_a_catalog(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.jsonl"
+    catalog.write_text('{"artist": "Ona Vell", "genres": []}', encoding="utf-8")
+    result = invoke(app_bot, "parse", "--catalog", str(catalog), stdin='{"text": "Slow Lamp - Ona Vell"}\n')
+    (song,) = json.loads(result.stdout)["songs"]
+    assert (song["artists"], song["title"], song["confidence"]) == (["Ona Vell"], "Slow Lamp", 0.85)
+
+
 @pytest.mark.parametrize(
     ("stdin", "message"),
     [
