@@ -8,7 +8,7 @@ import sys
 from typing import Final
 
 COMMANDS: Final = (
-    "", "demo", "corpus", "corpus build", "train", "evaluate", "interpolate", "bench", "bench corpus",
+    "", "demo", "corpus", "corpus build", "corpus text", "train", "evaluate", "interpolate", "bench", "bench corpus",
     "bench steering", "bench train", "bench ptb", "models", "models list", "models promote", "models rollback",
     "models status", "archive", "serve", "generate", "bot", "bot once", "bot run", "bot check", "bot status",
     "bot parse", "bot bench", "bot bench parse", "bot bench genres", "queue",

@@ -61,3 +61,22 @@ def build(
     console.print(funnel.table())
     counts = ", ".join(f"{count:,} {split}" for split, count in funnel.splits.items())
     console.print(f"{out}: {counts} sentences, {funnel.genres['labels']} genres")
+
+
+@app_corpus.command()
+def text(
+    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The file to write; gzipped when its name ends in .gz.")],
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
+) -> None:
+    """Write a corpus's sentences as plain text, one a line.
+
+    The bot flags commentary that copies them: set `screen.sentences` to the file.
+
+    Example: deephypebot corpus text corpus --out sentences.txt.gz
+    """
+    from training.corpus.plain import write_text
+
+    count = write_text(corpus, out, split=split)
+    Console().print(f"{out}: {count:,} sentences")
