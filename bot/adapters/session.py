@@ -27,6 +27,8 @@ TIMEOUT_S = 4.5
 """Seconds without a byte after which a call is given up: with it, a bot that is told to stop does so within five."""
 _NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError, SSLError)
 _EXCERPT = 200
+# X's, Mastodon's and Bluesky's; seconds since the epoch or ISO 8601.
+_RESETS = ("x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
 
 
 class NetworkSession(requests.Session):
@@ -74,16 +76,17 @@ def was_sent(error: requests.RequestException) -> bool:
 
 
 def retry_time(headers: Mapping[str, str], *, now: datetime | None = None) -> datetime | None:
-    """When a service wants to be asked again: X's reset, or Retry-After in either form; None when it does not say.
+    """When a service wants to be asked again: a limit's reset, or Retry-After; None when it does not say.
 
     >>> retry_time({"x-rate-limit-reset": "1700000000"})
     datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)
     """
     now = now or datetime.now(UTC)
-    reset, after = headers.get("x-rate-limit-reset", ""), headers.get("retry-after", "")
+    reset = next((headers[name] for name in _RESETS if headers.get(name)), "")
+    after = headers.get("retry-after", "")
     try:
         if reset:
-            return datetime.fromtimestamp(float(reset), UTC)
+            return datetime.fromisoformat(reset) if "T" in reset else datetime.fromtimestamp(float(reset), UTC)
         if after.strip().isdigit():
             return datetime.fromtimestamp(now.timestamp() + int(after), UTC)
         return parsedate_to_datetime(after) if after else None

@@ -1,18 +1,13 @@
-"""X's home timeline and mentions as sources.
-
-X lists the newest first, so a page that is stored does not say that everything before it was: the cursor holds both
-ends of the sweep that is under way, by id, and a bot that is killed within one goes on where it was.
-"""
+"""X's home timeline and mentions as sources, read in sweeps by id."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from bot.adapters.session import TIMEOUT_S
+from bot.adapters.sweep import Sweep
 from bot.adapters.x_client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
 from bot.adapters.x_text import full_text, names_account, original_id
 from bot.domain.model import BadRow, Kind, Tweet
@@ -35,16 +30,6 @@ class XFeed(StrEnum):
 _SMALLEST = {XFeed.TIMELINE: 1, XFeed.MENTIONS: 5}
 """Fewest posts of a page that X can be asked for."""
 _EXPANSIONS = ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cursor:
-    since: str | None = None
-    """Everything up to here was read."""
-    until: str | None = None
-    """Of the sweep under way, everything from here on."""
-    newest: str | None = None
-    """Where the next sweep begins once this one is done."""
 
 
 class XSource(Source):
@@ -74,10 +59,7 @@ class XSource(Source):
 
     def describe(self, cursor: str) -> str:
         """See `Source.describe`."""
-        place = _load(cursor)
-        if place.until is not None:
-            return f"between the posts {place.since or 'first'} and {place.until}"
-        return f"after the post {place.since}" if place.since else "at the beginning"
+        return Sweep.load(cursor).describe()
 
     def check(self) -> str:
         """The account's name.
@@ -89,43 +71,39 @@ class XSource(Source):
 
     def read(self, cursor: str | None, limit: int) -> FeedPage:
         """See `Source.read`."""
-        place = _load(cursor)
-        answer = self._fetch(place, limit)
-        listed = [post for post in answer.get("data") or () if isinstance(post, dict)]
+        sweep = Sweep.load(cursor)
+        answer = self._fetch(sweep, limit)
+        listed = list(_documents(answer.get("data")))
         posts = listed[:limit]
         ids = [str(post["id"]) for post in posts if post.get("id")]
-        newest = place.newest or (ids[0] if ids else None)
-        more = bool(ids) and (len(listed) > len(posts) or "next_token" in (answer.get("meta") or {}))
-        if more and place.since is not None:
-            after = _Cursor(since=place.since, until=ids[-1], newest=newest)
-        else:
-            more, after = False, _Cursor(since=newest or place.since)
+        more = len(listed) > len(posts) or "next_token" in (answer.get("meta") or {})
+        after = sweep.after(ids[0] if ids else None, ids[-1] if ids else None, more=more)
         tweets, bad_rows = self._tweets(posts, answer)
         included = (answer.get("includes") or {}).get("tweets") or ()
         return FeedPage(
             tweets=tweets,
             bad_rows=bad_rows,
-            cursor=json.dumps(asdict(after)),
-            more=more,
+            cursor=after.dump(),
+            more=after.is_under_way,
             billed=len(listed) + len(included),
         )
 
-    def _fetch(self, place: _Cursor, limit: int) -> Document:
+    def _fetch(self, sweep: Sweep, limit: int) -> Document:
         """A page; the next one where X withholds all posts of the first and says that there are more."""
         answer: Document = {}
         token: str | None = None
         for _ in range(_MOST_EMPTY):
-            answer = self._ask(place, limit, token)
+            answer = self._ask(sweep, limit, token)
             token = (answer.get("meta") or {}).get("next_token")
             if answer.get("data") or token is None:
                 break
         return answer
 
-    def _ask(self, place: _Cursor, limit: int, token: str | None) -> Document:
+    def _ask(self, sweep: Sweep, limit: int, token: str | None) -> Document:
         options: dict[str, Any] = {
             "max_results": max(_SMALLEST[self._feed], min(limit, _PAGE)),
-            "since_id": place.since,
-            "until_id": place.until,
+            "since_id": sweep.since,
+            "until_id": sweep.until,
             "pagination_token": token,
             "tweet_fields": POST_FIELDS,
             "expansions": _EXPANSIONS,
@@ -162,10 +140,6 @@ class XSource(Source):
             # The name in the address is not looked at: the id alone leads there.
             url=f"https://x.com/{author or 'i/web'}/status/{post['id']}",
         )
-
-
-def _load(cursor: str | None) -> _Cursor:
-    return _Cursor(**json.loads(cursor)) if cursor is not None else _Cursor()
 
 
 def _documents(items: Any) -> Iterator[Document]:

@@ -88,14 +88,14 @@ class SandboxControl:
         """Let held calls go on."""
         self._ask("POST", "release")
 
-    def add_tweets(self, posts: Sequence[Mapping[str, str]]) -> list[str]:
+    def add_tweets(self, posts: Sequence[Mapping[str, str]], network: str = "x") -> list[str]:
         """Somebody posts: text, and optionally author, id, repost_of, reply_to; "@sandboxbot" makes it a mention."""
-        ids: list[str] = self._ask("POST", "tweets", {"posts": [dict(post) for post in posts]})["ids"]
+        ids: list[str] = self._ask("POST", "tweets", {"network": network, "posts": list(map(dict, posts))})["ids"]
         return ids
 
-    def posted(self) -> list[dict[str, Any]]:
-        """What the bot posted on X: id, text, reply_to, at."""
-        posts: list[dict[str, Any]] = self._ask("GET", "posted")["posts"]
+    def posted(self, network: str = "x") -> list[dict[str, Any]]:
+        """What the bot posted: id, text, reply_to."""
+        posts: list[dict[str, Any]] = self._ask("GET", f"posted?network={network}")["posts"]
         return posts
 
     def sheet(self, title: str | None = None) -> list[list[str]]:

@@ -4,8 +4,8 @@ GET  /sandbox/settings         addresses and credentials
 GET  /sandbox/calls            the latest calls; /sandbox/exchanges: in full, where recording is on
 POST /sandbox/faults           queue a `Fault`; DELETE forgets those that wait
 POST /sandbox/release          let held calls go on
-POST /sandbox/tweets           somebody posts: {"posts": [{"text", "author", "id", "repost_of", "reply_to"}]}
-GET  /sandbox/posted           what the bot posted on X
+POST /sandbox/tweets           somebody posts: {"network", "posts": [{"text", "author", "id", "repost_of", ...}]}
+GET  /sandbox/posted?network=  what the bot posted; on X where no network is named
 GET  /sandbox/sheet?title=     the rows of a tab, as shown
 POST /sandbox/sheet/edit       a curator types: {"title", "key", "column", "value"}
 POST /sandbox/sheet/sort       a curator sorts: {"title", "column", "descending"}
@@ -15,6 +15,7 @@ POST /sandbox/forget           forget the calls that were logged
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -22,7 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.sandbox.account import SandboxSettings
+from bot.sandbox.bluesky import BlueskyStandIn
 from bot.sandbox.calls import Fault, Gate, Handler
+from bot.sandbox.mastodon import MastodonStandIn
 from bot.sandbox.sheet_grid import RangeError, parse_range
 from bot.sandbox.sheets import SheetsStandIn
 from bot.sandbox.x import XStandIn
@@ -31,9 +34,20 @@ from bot.sandbox.x import XStandIn
 class Control:
     """Answers the control's calls."""
 
-    def __init__(self, *, settings: SandboxSettings, gate: Gate, x: XStandIn, sheets: SheetsStandIn) -> None:
+    def __init__(
+        self,
+        *,
+        settings: SandboxSettings,
+        gate: Gate,
+        x: XStandIn,
+        sheets: SheetsStandIn,
+        mastodon: MastodonStandIn,
+        bluesky: BlueskyStandIn,
+    ) -> None:
         self._settings = settings
         self._gate = gate
+        self._mastodon = mastodon
+        self._bluesky = bluesky
         self._x = x
         self._sheets = sheets
 
@@ -80,25 +94,26 @@ class Control:
         return _done()
 
     async def _tweets(self, request: Request) -> Response:
-        posts = self._x.posts
-        added = [
-            posts.add(
-                post.get("text", ""),
-                posts.user(post.get("author", "somebody")),
-                reply_to=post.get("reply_to"),
-                reposted=post.get("repost_of"),
-                post_id=post.get("id"),
-            ).id
-            for post in (await request.json())["posts"]
-        ]
-        return JSONResponse({"ids": added})
+        document = await request.json()
+        return JSONResponse({"ids": [self._add(document.get("network", "x"), post) for post in document["posts"]]})
 
-    async def _posted(self, _: Request) -> Response:
-        posts = self._x.posts
-        mine = [post for post in posts.posts.values() if post.author == posts.me]
-        return JSONResponse(
-            {"posts": [{"id": p.id, "text": p.text, "reply_to": p.reply_to, "at": p.created_at} for p in mine]}
+    def _add(self, network: str, post: Mapping[str, str]) -> str:
+        text, author = post.get("text", ""), post.get("author", "somebody")
+        if network == "mastodon":
+            return self._mastodon.add(text, author, boosted=post.get("repost_of"))
+        if network == "bluesky":
+            return self._bluesky.add(text, f"{author}.test", reposted=post.get("repost_of"))
+        return self._x.add(
+            text, author, reply_to=post.get("reply_to"), repost_of=post.get("repost_of"), post_id=post.get("id")
         )
+
+    async def _posted(self, request: Request) -> Response:
+        networks: dict[str, XStandIn | MastodonStandIn | BlueskyStandIn] = {
+            "x": self._x,
+            "mastodon": self._mastodon,
+            "bluesky": self._bluesky,
+        }
+        return JSONResponse({"posts": networks[request.query_params.get("network", "x")].posted()})
 
     async def _sheet(self, request: Request) -> Response:
         sheet = self._sheets.sheet(request.query_params.get("title"))

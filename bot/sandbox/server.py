@@ -12,11 +12,13 @@ import uvicorn
 from starlette.applications import Starlette
 
 from bot.sandbox.account import SandboxSettings, open_accounts
+from bot.sandbox.bluesky import BlueskyStandIn
 from bot.sandbox.calls import Gate, StandIn
 from bot.sandbox.client import SandboxControl
 from bot.sandbox.control import Control
 from bot.sandbox.google import GoogleStandIn
 from bot.sandbox.lastfm import LastfmStandIn
+from bot.sandbox.mastodon import MastodonStandIn
 from bot.sandbox.musicbrainz import MusicbrainzStandIn
 from bot.sandbox.sheets import SheetsStandIn
 from bot.sandbox.spotify import SpotifyStandIn
@@ -91,6 +93,8 @@ def build_app(settings: SandboxSettings, *, filled: bool, enforce_limits: bool, 
     x = XStandIn(settings.x, enforce_limits=enforce_limits)
     google = GoogleStandIn(settings.google)
     sheets = SheetsStandIn(google, enforce_limits=enforce_limits)
+    mastodon = MastodonStandIn(settings.mastodon_access_token, settings.url)
+    bluesky = BlueskyStandIn(settings.bluesky_handle, settings.bluesky_password)
     networks: list[StandIn] = [
         x,
         google,
@@ -98,9 +102,11 @@ def build_app(settings: SandboxSettings, *, filled: bool, enforce_limits: bool, 
         SpotifyStandIn(settings.spotify, settings.url),
         LastfmStandIn(settings.lastfm_api_key),
         MusicbrainzStandIn(enforce_limits=enforce_limits),
+        mastodon,
+        bluesky,
     ]
     if filled:
         for post in (*POSTS, *MENTIONS):
             x.posts.add(post.text, x.posts.user(post.author))
-    control = Control(settings=settings, gate=gate, x=x, sheets=sheets)
+    control = Control(settings=settings, gate=gate, x=x, sheets=sheets, mastodon=mastodon, bluesky=bluesky)
     return Starlette(routes=[*control.routes(), *(route for network in networks for route in gate.routes(network))])

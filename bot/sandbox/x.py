@@ -67,6 +67,16 @@ class XStandIn(StandIn):
         """The user takes the app's access back."""
         self._tokens_valid = False
 
+    def add(self, text: str, author: str, *, reply_to: str | None, repost_of: str | None, post_id: str | None) -> str:
+        """Somebody posts; the post's id."""
+        posts = self.posts
+        return posts.add(text, posts.user(author), reply_to=reply_to, reposted=repost_of, post_id=post_id).id
+
+    def posted(self) -> list[dict[str, Any]]:
+        """What the bot posted."""
+        mine = [post for post in self.posts.posts.values() if post.author == self.posts.me]
+        return [{"id": p.id, "text": p.text, "reply_to": p.reply_to, "at": p.created_at} for p in mine]
+
     def renew_tokens(self) -> None:
         """The user gives it again."""
         self._tokens_valid = True

@@ -1,0 +1,52 @@
+"""The text of a Mastodon post, which comes as HTML."""
+
+from __future__ import annotations
+
+import html
+import re
+from html.parser import HTMLParser
+
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def plain_text(content: str) -> str:
+    r"""Paragraphs and line breaks as such, links written out, everything else without its tags.
+
+    >>> plain_text('<p>a &lt;b&gt;</p><p>c<br />d <a href="https://example.org/x"><span>exam</span></a></p>')
+    'a <b>\n\nc\nd https://example.org/x'
+    """
+    parser = _Parser()
+    parser.feed(content)
+    parser.close()
+    return _BLANK_LINES.sub("\n\n", "".join(parser.parts)).strip()
+
+
+def escaped_text(content: str) -> str:
+    """The same with `&`, `<` and `>` escaped, as `Tweet.text` has them."""
+    return html.escape(plain_text(content), quote=False)
+
+
+class _Parser(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._in_link = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "br":
+            self.parts.append("\n")
+        elif tag == "p" and self.parts:
+            self.parts.append("\n\n")
+        elif tag == "a" and not set((given.get("class") or "").split()) & {"mention", "hashtag"}:
+            # The text of a link is cut for show; that of a mention or a hashtag is what was typed.
+            self.parts.append(given.get("href") or "")
+            self._in_link = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a":
+            self._in_link = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_link:
+            self.parts.append(data)
