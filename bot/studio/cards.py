@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +15,9 @@ from bot.curation import DeskRow, LiveVersion, SongRows
 from bot.domain.model import CandidateStatus, Flag, PostStatus, SongReport, Tweet
 from bot.ports import QueueRow
 
-SHOWN_BARS = 6
-"""Topics that are all shown, in their own order; of more than these, the largest."""
-_FEW_BARS = 4
+ALL_BARS = 4
+"""Topics that all have a bar on a card; of more than these, the desired one and the two largest others."""
+_FEW_BARS = 3
 LONG_TEXT = 420
 """Characters of a tweet above which it is folded."""
 _OUT = {PostStatus.PENDING, PostStatus.SENDING, PostStatus.SENT, PostStatus.UNKNOWN}
@@ -26,6 +28,10 @@ _FLAGS = {
     Flag.REPEAT: "says what was posted before",
     Flag.BLOCKED: "holds a slur: never posted, whatever the verdict",
 }
+
+
+_WORD = re.compile(r"[^\W\d_][^\s/,]*")
+"""The first word of a topic's name, such as "4 bass/vocal/vocals"."""
 
 
 class Known(Protocol):
@@ -73,6 +79,8 @@ class Card:
     row: QueueRow
     verdict_id: int
     bars: tuple[Bar, ...]
+    main: tuple[Bar, ...]
+    """Those of `bars` that are shown at once."""
     post: PostStatus | None
     """Where its post stands; None while there is none."""
     flags: tuple[FlagView, ...]
@@ -109,6 +117,11 @@ class SongView:
         return frozenset(genre for card in self.cards for genre in card.row.candidate.genres_unknown)
 
     @property
+    def source(self) -> str:
+        """The tweet as its readers see it: networks write `&amp;` for an ampersand."""
+        return html.unescape(self.tweet.text)
+
+    @property
     def long(self) -> bool:
         """Whether the tweet is folded."""
         return len(self.tweet.text) > LONG_TEXT or self.tweet.text.count("\n") > 8
@@ -133,10 +146,12 @@ def card_view(row: DeskRow, known: Known) -> Card:
     """A candidate for the queue's page."""
     candidate = row.row.candidate
     version = known.find_version(candidate.model, candidate.model_version)
+    bars = topic_bars(candidate.sample.topics, version)
     return Card(
         row=row.row,
         verdict_id=row.verdict_id,
-        bars=topic_bars(candidate.sample.topics, version),
+        bars=bars,
+        main=main_bars(bars),
         post=row.post,
         flags=tuple(
             FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag is Flag.BLOCKED)
@@ -155,8 +170,9 @@ def topic_bars(shares: Sequence[float], version: LiveVersion | None) -> tuple[Ba
     """
     named = version is not None and len(version.topics) == len(shares)
     names = version.topics if version is not None and named else [f"topic {number}" for number in range(len(shares))]
-    words = [name.partition(",")[0] for name in names]
-    shorts = words if len(set(words)) == len(words) else names
+    words = [_WORD.search(name) for name in names] if named else []
+    firsts = [word[0] for word in words if word is not None]
+    shorts = firsts if len(set(firsts)) == len(names) else names
     bars = [
         Bar(
             name=name,
@@ -166,9 +182,14 @@ def topic_bars(shares: Sequence[float], version: LiveVersion | None) -> tuple[Ba
         )
         for name, short, share in zip(names, shorts, shares, strict=True)
     ]
-    if len(bars) > SHOWN_BARS:
-        bars = sorted(bars, key=lambda bar: (not bar.desired, -bar.percent))[:_FEW_BARS]
     return tuple(bars)
+
+
+def main_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
+    """The bars that a card has room for; the desired topic's, which samples are compared by, has a place of its own."""
+    if len(bars) <= ALL_BARS:
+        return tuple(bars)
+    return tuple(sorted(bars, key=lambda bar: (not bar.desired, -bar.percent))[:_FEW_BARS])
 
 
 def source_link(tweet: Tweet) -> str:

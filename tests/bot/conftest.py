@@ -109,8 +109,8 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         live = commentary_pb2.LiveVersion(
             version="3",
             aliases=["champion"],
-            topics=["guitar, drums, bass", "lyrics, story, love"],
-            desired_topic="guitar, drums, bass",
+            topics=["0 guitar/drums/bass", "1 lyrics/story/love"],
+            desired_topic="0 guitar/drums/bass",
             num_genres=3,
         )
         return commentary_pb2.DescribeResponse(

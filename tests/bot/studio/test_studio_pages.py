@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.sqlite_store import SqliteStore
+from bot.curation import LiveVersion
 from bot.domain.model import CandidateStatus, Flag, PostStatus, Tweet
+from bot.studio.cards import main_bars, topic_bars
 from tests.bot.conftest import LoopbackGateway
 from tests.bot.studio.studio_world import Client, accept, add_song, post
 
@@ -30,8 +32,33 @@ def test_the_queue_shows_song_genres_source_and_samples_with_named_topics(studio
         assert text in page
     assert 'href="https://x.com/i/status/101"' in page
     # The live version names its topics, and one of them is wanted.
-    assert 'class="desired" title="guitar, drums, bass: 12 %' in page
+    assert 'class="desired" title="0 guitar/drums/bass: 12 %' in page
     assert ">lyrics<" in page
+
+
+def test_a_source_is_shown_as_its_readers_see_it_and_never_as_markup(studio: Client, filled: SqliteStore) -> None:
+    add_song(filled, Tweet(id="amp", text="R&amp;B &lt;b&gt;live&lt;/b&gt;"), ["A."])
+    assert '<blockquote dir="auto">R&amp;B &lt;b&gt;live&lt;/b&gt;</blockquote>' in studio.get("/?order=newest").text
+
+
+def test_of_many_topics_a_card_has_the_desired_one_and_the_largest_and_names_the_rest() -> None:
+    names = tuple(f"{number} word{number}/x" for number in range(6))
+    live = LiveVersion(model="lcgan", version="1", champion=True, topics=names, desired_topic=names[2])
+    bars = topic_bars((0.1, 0.3, 0.05, 0.25, 0.2, 0.1), live)
+    assert [bar.percent for bar in bars] == [10, 30, 5, 25, 20, 10]
+    assert [(bar.short, bar.desired) for bar in main_bars(bars)] == [
+        ("word2", True),
+        ("word1", False),
+        ("word3", False),
+    ]
+
+
+def test_topics_whose_first_words_are_the_same_keep_their_whole_names() -> None:
+    names = ("0 bass/low", "1 bass/high")
+    live = LiveVersion(model="lcgan", version="1", champion=True, topics=names, desired_topic=names[0])
+    assert [bar.short for bar in topic_bars((0.5, 0.5), live)] == list(names)
+    # Another version's names are not this one's.
+    assert [bar.name for bar in topic_bars((0.5, 0.3, 0.2), live)] == ["topic 0", "topic 1", "topic 2"]
 
 
 @pytest.mark.usefixtures("filled")
