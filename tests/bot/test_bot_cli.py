@@ -82,7 +82,7 @@ def test_files_that_are_missing_or_of_another_kind_are_named(
         once(catalog_path, catalog_path, workspace, gateway.target)
     with pytest.raises(InputError, match="does not exist"):
         invoke(app_bot, "run", "--feed", feed_path.with_name("none.jsonl"), "--workspace", workspace)
-    with pytest.raises(InputError, match="--samples: .*equal to 1, got 0"):
+    with pytest.raises(InputError, match=r"--samples: .*equal to 1, got 0"):
         once(feed_path, catalog_path, workspace, gateway.target, "--samples", "0")
 
 
