@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ from bot.ports import Board, GenreLookup, Publisher, SongLookup, Source
 from bot.settings import BotSettings, Section, env_name
 
 if TYPE_CHECKING:
+    from bot.adapters.bluesky_client import BlueskyClient
     from bot.adapters.lastfm import LastfmLookup
+    from bot.adapters.mastodon_client import MastodonClient
     from bot.adapters.musicbrainz import MusicbrainzLookup
     from bot.adapters.spotify import SpotifyLookup
     from bot.adapters.x_client import XKeys
@@ -32,6 +35,10 @@ def open_sources(settings: BotSettings) -> list[Source]:
     sources: list[Source] = [FileFeed(settings.feed)] if settings.feed is not None else []
     if settings.x.is_on:
         sources += _x_sources(settings)
+    if settings.bluesky.is_on:
+        sources += _bluesky_sources(settings)
+    if settings.mastodon.is_on:
+        sources += _mastodon_sources(settings)
     if not sources:
         raise SettingsError("there is nothing to read: give a file with --feed, or the credentials of a network")
     return sources
@@ -47,6 +54,10 @@ def open_publisher(settings: BotSettings) -> Publisher | None:
         return FilePublisher(settings.workspace / settings.post.file)
     if settings.post.to == "x":
         return _x_publisher(settings)
+    if settings.post.to == "bluesky":
+        return _bluesky_publisher(settings)
+    if settings.post.to == "mastodon":
+        return _mastodon_publisher(settings)
     return None
 
 
@@ -120,6 +131,58 @@ def _x_keys(settings: BotSettings) -> XKeys:
     )
 
 
+def _bluesky_sources(settings: BotSettings) -> list[Source]:
+    from bot.adapters.bluesky_source import BlueskyFeed, BlueskySource
+
+    wanted = {BlueskyFeed.TIMELINE: settings.bluesky.timeline, BlueskyFeed.MENTIONS: settings.bluesky.mentions}
+    client, account = _bluesky_client(settings), _given(settings.bluesky, "bluesky", "handle")
+    return [BlueskySource(feed, client=client, account=account) for feed, is_wanted in wanted.items() if is_wanted]
+
+
+def _bluesky_publisher(settings: BotSettings) -> Publisher:
+    from bot.adapters.bluesky_publisher import BlueskyPublisher
+
+    return BlueskyPublisher(client=_bluesky_client(settings))
+
+
+def _bluesky_client(settings: BotSettings) -> BlueskyClient:
+    bluesky = settings.bluesky
+    handle, password = (_given(bluesky, "bluesky", name) for name in ("handle", "app_password"))
+    return _bluesky_session(handle, password, bluesky.base_url)
+
+
+@cache
+def _bluesky_session(handle: str, app_password: str, base_url: str) -> BlueskyClient:
+    """One for both sources and the publisher: Bluesky lets an account sign in 300 times a day."""
+    from bot.adapters.bluesky_client import BlueskyClient
+
+    return BlueskyClient(handle=handle, app_password=app_password, base_url=base_url)
+
+
+def _mastodon_sources(settings: BotSettings) -> list[Source]:
+    from bot.adapters.mastodon_source import MastodonFeed, MastodonSource
+
+    wanted = {MastodonFeed.TIMELINE: settings.mastodon.timeline, MastodonFeed.MENTIONS: settings.mastodon.mentions}
+    client, server = _mastodon_client(settings), _given(settings.mastodon, "mastodon", "base_url")
+    return [MastodonSource(feed, client=client, account=server) for feed, is_wanted in wanted.items() if is_wanted]
+
+
+def _mastodon_publisher(settings: BotSettings) -> Publisher:
+    from bot.adapters.mastodon_publisher import MastodonPublisher
+
+    return MastodonPublisher(client=_mastodon_client(settings))
+
+
+def _mastodon_client(settings: BotSettings) -> MastodonClient:
+    from bot.adapters.mastodon_client import MastodonClient
+
+    mastodon = settings.mastodon
+    return MastodonClient(
+        base_url=_given(mastodon, "mastodon", "base_url"),
+        access_token=_given(mastodon, "mastodon", "access_token"),
+    )
+
+
 def _given(section: Section, part: str, name: str) -> str:
     """A credential that has to be there.
 
@@ -161,6 +224,8 @@ def checks(settings: BotSettings) -> Mapping[str, Callable[[], str]]:
     """By the name of a section: a call that says who the bot is there, or that the service answers it."""
     return {
         "x": lambda: _x_publisher(settings).check(),
+        "bluesky": lambda: _bluesky_publisher(settings).check(),
+        "mastodon": lambda: _mastodon_publisher(settings).check(),
         "spotify": lambda: _spotify(settings).check(),
         "lastfm": lambda: _lastfm(settings).check(),
         "musicbrainz": lambda: _musicbrainz(settings).check(),
