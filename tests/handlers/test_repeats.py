@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.engine import Engine, Row
 from handlers.repeats import Repeats
-from handlers.vocabulary import EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
+from handlers.vocabulary import EOS_ID, PAD_ID, PLACEHOLDERS, SPECIALS, Vocabulary
 from tests.handlers.tiny_bundles import tiny_bundle
 
-CPU = torch.device("cpu")
 FORMS = tuple(space + each for each in PLACEHOLDERS for space in ("", " "))
 FIRST = len(SPECIALS) + len(FORMS)
 # A word twice with nothing but spaces between, case ignored: what a reader calls a repeat.
@@ -29,13 +28,11 @@ def _vocabulary(*tokens: str) -> Vocabulary:
 
 def _forbidden(vocabulary: Vocabulary, written: list[int]) -> set[str]:
     """The tokens that may not come next."""
-    repeats = Repeats(vocabulary, CPU)
-    words = repeats.start(1)
+    repeats = Repeats(vocabulary)
+    words = np.array(repeats.start)[:, None]
     for number in written:
-        repeats.write(words, torch.tensor([number]))
-    logits = torch.zeros(1, len(vocabulary))
-    repeats.forbid(logits, words)
-    return {vocabulary.tokens[number] for number in logits[0].isneginf().nonzero().flatten().tolist()} - {"<pad>"}
+        words = repeats.after(words, np.array([number]))
+    return {vocabulary.tokens[number] for number in repeats.forbidden(words)[0].tolist()} - {"<pad>"}
 
 
 @settings(max_examples=30, deadline=None)
@@ -91,14 +88,9 @@ def test_a_row_whose_every_word_is_a_repeat_ends() -> None:
         assert EOS_ID not in decoded.ids
 
 
-def test_the_rows_that_go_on_keep_their_words() -> None:
+def test_rows_are_kept_apart() -> None:
     vocabulary = _vocabulary(" a", " b", " c")
-    repeats = Repeats(vocabulary, CPU)
-    words = repeats.start(3)
-    repeats.write(words, torch.tensor([FIRST, FIRST + 1, FIRST + 2]))
-    words.keep(torch.tensor([2, 0]))
-    logits = torch.zeros(2, len(vocabulary))
-    repeats.forbid(logits, words)
-    assert logits[0, FIRST + 2].isneginf()
-    assert logits[1, FIRST].isneginf()
-    assert int(logits.isneginf()[:, FIRST:].sum()) == 2
+    repeats = Repeats(vocabulary)
+    words = repeats.after(np.tile(np.array(repeats.start)[:, None], 3), np.array([FIRST, FIRST + 1, FIRST + 2]))
+    for row, ids in enumerate(repeats.forbidden(words).tolist()):
+        assert set(ids) == {PAD_ID, FIRST + row}

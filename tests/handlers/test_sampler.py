@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -12,10 +13,13 @@ from handlers.contract import MAX_SEED
 from handlers.sampler import (
     DRAWS,
     SamplingSettings,
-    choose_tokens,
     derive_seed,
     row_uniforms,
     standard_normals,
+    weigh,
+)
+from handlers.sampler import (
+    choose_tokens as choose_by_weight,
 )
 
 seeds = st.integers(0, MAX_SEED)
@@ -37,6 +41,13 @@ def _settings(
         top_p=torch.full((rows,), top_p),
         min_p=torch.full((rows,), min_p),
     )
+
+
+def choose_tokens(log2: torch.Tensor, uniforms: torch.Tensor, values: SamplingSettings) -> torch.Tensor:
+    """From base-2 logarithms to tokens, as a step goes."""
+    weight = torch.empty_like(log2.contiguous())
+    weigh(log2 - log2.amax(dim=1, keepdim=True), values.temperature, weight)
+    return choose_by_weight(weight, uniforms, values)
 
 
 def _reference(
@@ -143,7 +154,7 @@ def test_every_mix_of_filters_draws_what_a_plain_float64_reference_draws(size: i
     chosen = choose_tokens(torch.from_numpy(logits), torch.from_numpy(uniforms), mixed).tolist()
     unclear = 0
     for row, values in enumerate(FILTERS):
-        token, margin = _reference(logits[row].astype(np.float64), uniforms[row], **values)  # type: ignore[arg-type]  # counts come as numbers
+        token, margin = _reference(logits[row].astype(np.float64) * math.log(2), uniforms[row], **values)  # type: ignore[arg-type]  # counts come as numbers
         # A draw nearer to an edge than float32 can tell may fall on its other side.
         assert chosen[row] == token or margin < 1e-5
         unclear += margin < 1e-5
@@ -191,7 +202,7 @@ def test_tokens_come_as_often_as_their_probability_says() -> None:
     row = torch.randn(400, generator=torch.Generator().manual_seed(1)) * 1.5
     count = len(uniforms)
     chosen = choose_tokens(row.expand(count, -1), uniforms, _settings(count, temperature=0.8))
-    expected = torch.softmax(row.double() / 0.8, dim=0).numpy() * count
+    expected = torch.softmax(row.double() * math.log(2) / 0.8, dim=0).numpy() * count
     frequent = expected >= 5
     counts = np.bincount(chosen.numpy(), minlength=400)
     observed = np.append(counts[frequent], counts[~frequent].sum())
@@ -200,7 +211,7 @@ def test_tokens_come_as_often_as_their_probability_says() -> None:
 
 def test_the_nucleus_is_drawn_in_proportion_and_nothing_outside_it() -> None:
     count = 20_000
-    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(count, -1)
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log2().expand(count, -1)
     chosen = choose_tokens(logits, row_uniforms([4], count * DRAWS)[0].view(count, DRAWS), _settings(count, top_p=0.7))
     counts = Counter(chosen.tolist())
     assert set(counts) == {0, 1}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 
 from handlers.bundle import Bundle, BundleConfig
@@ -31,14 +34,13 @@ def tiny_bundle(
     placeholder_bias: float = 1.0,
     version: str = "1",
     vocabulary: Vocabulary | None = None,
+    sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> Bundle:
     """A bundle whose every tensor is random by its seed; larger `scale` makes it surer of its words."""
     torch.manual_seed(seed)
     vocabulary = vocabulary or tiny_vocabulary(num_words)
-    config = DecoderConfig(
-        vocabulary_size=len(vocabulary), num_genres=len(GENRES), embedding_size=12, hidden_size=16, z_size=6,
-        genre_size=4,
-    )  # fmt: skip
+    small = {"embedding_size": 12, "hidden_size": 16, "z_size": 6, "genre_size": 4}
+    config = DecoderConfig(vocabulary_size=len(vocabulary), num_genres=len(GENRES), **small | dict(sizes))
     decoder = Decoder(config)
     with torch.no_grad():
         decoder.token_embedding.weight.mul_(scale)

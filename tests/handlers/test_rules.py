@@ -3,28 +3,25 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
+import numpy as np
 import pytest
-import torch
 
-from handlers.balance import Balance
 from handlers.engine import Engine, Row
+from handlers.rules import Rules
 from handlers.vocabulary import EOS_ID, SPECIALS, Vocabulary
-from tests.handlers.tiny_bundles import tiny_bundle
+from tests.handlers.tiny_bundles import tiny_bundle, tiny_vocabulary
 
 TOKENS = (*SPECIALS, '"', ' "', "(", " (", ")", "a", " b", ".", '."', ".)", '("')
 VOCABULARY = Vocabulary(tokens=TOKENS)
-CPU = torch.device("cpu")
 
 
 def _allowed(written: list[str]) -> set[str]:
     """Tokens that may follow some others."""
-    balance = Balance(VOCABULARY, CPU)
-    marks = balance.start(1)
+    rules = Rules(VOCABULARY)
+    state = np.array([rules.start])
     for token in written:
-        balance.write(marks, torch.tensor([TOKENS.index(token)]))
-    logits = torch.zeros(1, len(TOKENS))
-    balance.forbid(logits, marks)
-    return {token for token, logit in zip(TOKENS, logits[0].tolist(), strict=True) if logit == 0}
+        state = rules.after(state, np.array([TOKENS.index(token)]))
+    return set(TOKENS) - {TOKENS[number] for number in rules.forbidden(state)[0].tolist()}
 
 
 def test_nothing_ends_while_a_mark_is_open_and_anything_may_after_it_has_closed() -> None:
@@ -47,14 +44,26 @@ def test_a_quotation_does_not_open_within_a_quotation() -> None:
     assert ' "' in _allowed(["a", ' "', "a", '"'])
 
 
-def test_rows_are_kept_apart_and_can_leave() -> None:
-    balance = Balance(VOCABULARY, CPU)
-    marks = balance.start(3)
-    balance.write(marks, torch.tensor([TOKENS.index(token) for token in ("a", ' "', " (")]))
-    marks.keep(torch.tensor([0, 2]))
-    logits = torch.zeros(2, len(TOKENS))
-    balance.forbid(logits, marks)
-    assert (logits[:, EOS_ID] == 0).tolist() == [True, False]
+def test_rows_are_kept_apart() -> None:
+    rules = Rules(VOCABULARY)
+    state = rules.after(np.full(3, rules.start), np.array([TOKENS.index(each) for each in ("a", ' "', " (")]))
+    assert [EOS_ID in ids for ids in rules.forbidden(state).tolist()] == [False, True, True]
+
+
+def test_special_tokens_are_never_written_and_no_sentence_is_empty() -> None:
+    assert _allowed([]) & set(SPECIALS) == set()
+    assert _allowed(["a"]) & set(SPECIALS) == {TOKENS[EOS_ID]}
+
+
+def test_a_placeholder_is_written_once_in_either_form() -> None:
+    rules = Rules(tiny_vocabulary(3))
+    first, second = tiny_vocabulary(3).placeholder_ids()
+    state = rules.after(np.array([rules.start]), np.array([first[1]]))
+    forbidden = set(rules.forbidden(state)[0].tolist())
+    assert set(first) <= forbidden
+    assert not set(second) & forbidden
+    state = rules.after(rules.after(state, np.array([second[0]])), np.array([8]))
+    assert {*first, *second} <= set(rules.forbidden(state)[0].tolist())
 
 
 @pytest.mark.parametrize("seed", range(3))

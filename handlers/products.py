@@ -1,0 +1,125 @@
+"""Products with a model's weights: packed once, and the same for a row whatever rows stand beside it.
+
+A step of the decode is three products of a few rows with matrices that never change, so the matrices are kept in the
+layout in which the machine multiplies fastest. How a product rounds may depend on the number of rows: kernels for one
+or two of them add up in another order, and a sampled sentence can turn on the last bit. So a product knows which
+numbers of rows round alike, and smaller batches are padded to one of those.
+
+Shapes: M rows, K inputs, N outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Final
+
+import torch
+from torch import Tensor
+
+MOST_ROWS: Final = 240
+"""No more rows are compared, so no more may be multiplied at a time."""
+_HALF_MAX: Final = 65504.0
+
+
+class Precision(StrEnum):
+    """How weights are kept; products are added up in float32 whatever it is."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    """CPU: weights in half precision, inputs and sums in float32 (FBGEMM). Half the memory traffic, and packed."""
+    BF16 = "bf16"
+    """GPU: weights and inputs in bfloat16, sums in float32."""
+
+
+def best_precision(weights: Iterable[Tensor]) -> Precision:
+    """What decodes fastest on a CPU with some weights; half precision moves a logit by some thousandths.
+
+    On a GPU single precision: bfloat16 moves logits by hundredths, so whoever wants it asks for it.
+    """
+    fits = all(not weight.is_cuda and float(weight.detach().abs().max()) < _HALF_MAX / 2 for weight in weights)
+    return Precision.FP16 if fits and "fbgemm" in torch.backends.quantized.supported_engines else Precision.FP32
+
+
+class Product:
+    """x W^T + b for one W and b.
+
+    Args:
+        weight_NK: W.
+        bias_N: b, float32 in every precision; none by default.
+        precision: how W is kept.
+
+    Raises:
+        ValueError: FP16 and a weight that half precision cannot hold, or FP16 on another device than the CPU.
+    """
+
+    def __init__(self, weight_NK: Tensor, bias_N: Tensor | None = None, *, precision: Precision) -> None:
+        self._multiply = _MULTIPLIERS[precision](weight_NK, bias_N)
+        self._device = weight_NK.device
+        self._num_inputs = weight_NK.shape[1]
+        self._stable: dict[int, bool] = {}
+        self._sample: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, rows_MK: Tensor) -> Tensor:
+        """Float32 [M, N]."""
+        return self._multiply(rows_MK)
+
+    def padded(self, count: int) -> int:
+        """The least number of rows from `count` on whose products are, bit for bit, those in a batch of many.
+
+        Found by trying, once for each number: it depends on the library, the processor and the threads.
+        """
+        if self._device.type != "cpu":
+            return MOST_ROWS
+        while not self._is_stable(count):
+            count += 1
+        return count
+
+    def _is_stable(self, count: int) -> bool:
+        if count >= MOST_ROWS:
+            return True
+        if count not in self._stable:
+            if self._sample is None:
+                generator = torch.Generator().manual_seed(0)
+                sample_MK = torch.randn(MOST_ROWS, self._num_inputs, generator=generator)
+                self._sample = sample_MK, self(sample_MK)
+            sample_MK, expected_MN = self._sample
+            self._stable[count] = torch.equal(self(sample_MK[:count]), expected_MN[:count])
+        return self._stable[count]
+
+
+def _full(weight_NK: Tensor, bias_N: Tensor | None) -> Callable[[Tensor], Tensor]:
+    weight_KN = weight_NK.T.contiguous()
+    if bias_N is None:
+        return lambda rows_MK: rows_MK @ weight_KN
+    return lambda rows_MK: torch.addmm(bias_N, rows_MK, weight_KN)
+
+
+def _half(weight_NK: Tensor, bias_N: Tensor | None) -> Callable[[Tensor], Tensor]:
+    if weight_NK.device.type != "cpu":
+        raise ValueError(f"precision fp16 is for the CPU, got device {weight_NK.device}; use bf16 or fp32")
+    if float(weight_NK.abs().max()) > _HALF_MAX:
+        raise ValueError(f"a weight is beyond {_HALF_MAX:g}, the largest of half precision; use fp32")
+    packed = torch.ops.quantized.linear_prepack_fp16(weight_NK.contiguous(), bias_N)
+
+    def multiply(rows_MK: Tensor) -> Tensor:
+        product_MN: Tensor = torch.ops.quantized.linear_dynamic_fp16(rows_MK, packed)
+        return product_MN
+
+    return multiply
+
+
+def _brain(weight_NK: Tensor, bias_N: Tensor | None) -> Callable[[Tensor], Tensor]:
+    weight_KN = weight_NK.T.contiguous().bfloat16()
+    if weight_NK.device.type != "cuda":
+        # Products of bfloat16 numbers are exact in float32: what a GPU adds up, added up by the CPU.
+        exact_KN = weight_KN.float()
+        return lambda rows_MK: _plus(rows_MK.bfloat16().float() @ exact_KN, bias_N)
+    return lambda rows_MK: _plus(torch.mm(rows_MK.bfloat16(), weight_KN, out_dtype=torch.float32), bias_N)
+
+
+def _plus(product_MN: Tensor, bias_N: Tensor | None) -> Tensor:
+    return product_MN if bias_N is None else product_MN.add_(bias_N)
+
+
+_MULTIPLIERS: Final = {Precision.FP32: _full, Precision.FP16: _half, Precision.BF16: _brain}

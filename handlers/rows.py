@@ -1,0 +1,37 @@
+"""What a decode takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What one row of a decode needs."""
+
+    genres: tuple[int, ...]
+    """Embedding indices; empty means no genre."""
+    seed: int
+    topic: int | None = None
+    """Where the generator moves z to; the desired topic by default, and of no effect without a generator."""
+    temperature: float = DEFAULT_TEMPERATURE
+    top_k: int = 0
+    top_p: float = DEFAULT_TOP_P
+    min_p: float = 0.0
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """What one row became."""
+
+    ids: tuple[int, ...]
+    """Tokens, without the end mark."""
+    token_count: int
+    """Tokens drawn, with the end mark when it was reached."""
+    log_prob: float
+    """Sum of the drawn tokens' log-probabilities under the model itself: temperature 1, nothing filtered or banned."""
+    finished: bool
+    """Whether the sentence ended by itself before max_tokens."""

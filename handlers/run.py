@@ -1,0 +1,175 @@
+"""One decode from its first row to its last: rows leave when they end, and rows that wait take their slots.
+
+Shapes: B rows in slots, M rows with padding, F forbidden tokens, D random numbers of a step, S slots, W tokens with
+padding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from handlers.repeats import Repeats
+from handlers.rows import Decoded, Row
+from handlers.rules import IntArray, Rules
+from handlers.sampler import Filters, choose_tokens, weigh
+from handlers.slots import LENGTH, MOST, STATE, TOKEN, WORDS, Slots
+from handlers.step import Step
+from handlers.vocabulary import EOS_ID
+
+_LEAST_LOG2: Final = -1000.0
+"""Stands for the logarithm of the end mark in a row that ended because it might write nothing at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a decode needs of a model."""
+
+    step: Step
+    """Its arithmetic."""
+    rules: Rules
+    """What may follow, by marks and placeholders."""
+    repeats: Repeats
+    """What may follow, by words."""
+
+
+class Run:
+    """The rows of one decode.
+
+    Args:
+        parts: the model.
+        rows: what to decode; at least one.
+        start: makes slots of some of the rows, given the steps that there may be.
+        most: slots.
+    """
+
+    def __init__(self, parts: Parts, rows: Sequence[Row], start: Callable[[slice, int], Slots], most: int) -> None:
+        self._step, self._rules, self._repeats = parts.step, parts.rules, parts.repeats
+        self._rows, self._start = rows, start
+        self._most = min(most, len(rows))
+        self._num_steps = max(row.max_tokens for row in rows)
+        self._filters = [Filters.of(row.top_k, row.top_p, row.min_p) for row in rows]
+        self._decoded: dict[int, Decoded] = {}
+        self._live: list[int] = []
+        """Which row each slot holds."""
+        self._first_waiting = self._next = 0
+        self._waiting = start(slice(0, self._most), self._num_steps)
+        """Rows from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
+        self._slots = self._waiting.resized(parts.step.padded(self._most))
+        self._weight_SW = self._slots.hidden_SH.new_empty(self._most, parts.step.num_outputs)
+        self._admit([])
+
+    def finish(self) -> list[Decoded]:
+        """Decode to the end; the order of the answer is the order of the rows."""
+        while self._live:
+            self._look()
+            while not (ended := self._take_step()):
+                pass
+            self._retire(ended)
+            self._admit(ended)
+        return [self._decoded[number] for number in range(len(self._rows))]
+
+    def _look(self) -> None:
+        """Make the views of the slots that are in use; they serve until a row leaves."""
+        count = len(self._live)
+        self._padded, self._part = self._slots.part(self._step.padded(count)), self._slots.part(count)
+        self._settings, self._groups = self._part.settings(), self._step.parts(count)
+        self._weight_BW, self._place_B = self._weight_SW[:count], np.arange(count)
+        filters = [self._filters[number] for number in self._live]
+        self._used = Filters(*(any(each) for each in zip(*filters, strict=True)))
+
+    def _take_step(self) -> list[int]:
+        """Every row's next token; the slots whose rows have ended."""
+        part = self._part
+        projected_ME = self._step.advance(self._padded)
+        forbidden_BF = torch.from_numpy(self._forbidden()).to(projected_ME.device)
+        uniforms_BD = torch.from_numpy(part.uniforms_STD[self._place_B, part.counts_FS[LENGTH]])
+        offset_B = torch.cat([self._weigh(projected_ME, rows, forbidden_BF[rows]) for rows in self._groups])
+        weight_BW, settings = self._weight_BW, self._settings
+        uniforms_BD = uniforms_BD.to(projected_ME.device)
+        chosen_B = choose_tokens(weight_BW, uniforms_BD, settings, self._used, otherwise=EOS_ID)
+        drawn_B = weight_BW.gather(1, chosen_B.unsqueeze(1)).squeeze(1).log2_().clamp_min_(_LEAST_LOG2)
+        part.log2_prob_S += (drawn_B * settings.temperature + offset_B).cpu().numpy()
+        return self._write(chosen_B.cpu().numpy())
+
+    def _forbidden(self) -> IntArray:
+        counts_FS = self._part.counts_FS
+        return np.concatenate(
+            (
+                self._rules.forbidden(counts_FS[STATE]),
+                self._repeats.forbidden(counts_FS[WORDS:]),
+                counts_FS[TOKEN][:, None],
+            ),
+            axis=1,
+        )
+
+    def _weigh(self, projected_ME: Tensor, rows: slice, forbidden_BF: Tensor) -> Tensor:
+        """Write some rows' weights to draw tokens by.
+
+        Returns:
+            What a weight's logarithm times the temperature lacks to the model's own log-probability.
+        """
+        log2_BW, normaliser_B = self._step.log2_odds(projected_ME, rows)
+        # In place: the normaliser has been taken already, of all tokens.
+        log2_BW.scatter_(1, forbidden_BF, -math.inf)
+        return weigh(log2_BW, self._settings.temperature[rows], self._weight_BW[rows]) - normaliser_B
+
+    def _write(self, chosen_B: IntArray) -> list[int]:
+        """Take note of the rows' tokens; the slots whose rows have ended."""
+        counts_FS = self._part.counts_FS
+        self._part.tokens_ST[self._place_B, counts_FS[LENGTH]] = chosen_B
+        counts_FS[TOKEN] = chosen_B
+        counts_FS[LENGTH] += 1
+        counts_FS[STATE] = self._rules.after(counts_FS[STATE], chosen_B)
+        counts_FS[WORDS:] = self._repeats.after(counts_FS[WORDS:], chosen_B)
+        ended_B = (chosen_B == EOS_ID) | (counts_FS[LENGTH] >= counts_FS[MOST])
+        ended: list[int] = ended_B.nonzero()[0].tolist()
+        return ended
+
+    def _retire(self, ended: Sequence[int]) -> None:
+        """Take the sentences out of slots whose rows have ended."""
+        tokens = self._part.tokens_ST[ended].tolist()
+        lengths = self._part.counts_FS[LENGTH, ended].tolist()
+        log2_probs = self._part.log2_prob_S[ended].tolist()
+        for slot, ids, length, log2_prob in zip(ended, tokens, lengths, log2_probs, strict=True):
+            finished = ids[length - 1] == EOS_ID
+            self._decoded[self._live[slot]] = Decoded(
+                ids=tuple(ids[: length - finished]),
+                token_count=length,
+                log_prob=log2_prob * math.log(2),
+                finished=finished,
+            )
+
+    def _admit(self, free: list[int]) -> None:
+        """Give slots that are free, and new ones while there are any, to rows that wait; close the gaps that remain."""
+        free = [*free, *range(len(self._live), self._most)]
+        self._live += [-1] * (self._most - len(self._live))
+        while free and self._next < len(self._rows):
+            if self._next == self._first_waiting + len(self._waiting):
+                self._first_waiting = self._next
+                self._waiting = self._start(slice(self._next, self._next + self._most), self._num_steps)
+            number = min(len(free), self._first_waiting + len(self._waiting) - self._next)
+            taken = range(self._next, self._next + number)
+            self._slots.copy(free[:number], self._waiting, [row - self._first_waiting for row in taken])
+            for slot, row in zip(free[:number], taken, strict=True):
+                self._live[slot] = row
+            free, self._next = free[number:], self._next + number
+        self._close(free)
+
+    def _close(self, gaps: list[int]) -> None:
+        """Move the last rows into the gaps, so that the live ones are the first."""
+        count = len(self._live) - len(gaps)
+        to = [slot for slot in gaps if slot < count]
+        of = [slot for slot in range(count, len(self._live)) if slot not in gaps]
+        if to:
+            self._slots.copy(to, self._slots, of)
+        for slot, other in zip(to, of, strict=True):
+            self._live[slot] = self._live[other]
+        del self._live[count:]
+        self._most = max(count, 0) if self._next == len(self._rows) else self._most
