@@ -239,7 +239,8 @@ def check(
     from bot.settings import load
 
     settings = load(config, feed=feed, catalog=catalog, workspace=workspace, target=target)
-    results = checking.check(settings, redact=Redactor(settings.secrets()))
+    with Console(stderr=True).status("trying"):
+        results = list(checking.check(settings, redact=Redactor(settings.secrets())))
     Console().print(check_table(results))
     failed = [result.part for result in results if result.is_failure]
     if failed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +21,8 @@ app_bench = typer.Typer(no_args_is_help=True, help="What the bot's parts do and 
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as well.")]
 _QUICK_TEXTS = 50
 _QUICK_ARTISTS = 2_000
+_QUICK_TWEETS = 20_000
+_QUICK_DRAIN = 100
 _RATES = ("precision", "recall", "texts_exact", "silent_where_no_song")
 
 
@@ -88,6 +92,56 @@ def genres(
             table.add_row(way.replace("_", " "), *("-" if value is None else f"{value:.3f}" for value in row.values()))
     Console(stderr=True).print(table)
     finish("bot genres", figures, json_path)
+
+
+@app_bench.command("state")
+def state(
+    *,
+    tweets: Annotated[int, typer.Option(min=1_000, help="Tweets that the database holds.")] = 1_000_000,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the database is made; a temporary folder without it.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help=f"{_QUICK_TWEETS} tweets only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure what the commands ask of a database that holds a year: a million tweets, a third of them with songs.
+
+    Example: deephypebot bot bench state
+    """
+    from bot.bench.state import measure
+
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(dir=folder) as name, console.status("filling and asking"):
+        figures = measure(Path(name) / "bot.db", tweets=_QUICK_TWEETS if quick else tweets)
+    table = Table("", "ms, median", title=f"{figures.tweets:,} tweets, {figures.candidates:,} candidates", box=None)
+    for step, milliseconds in figures.milliseconds.items():
+        table.add_row(step, f"{milliseconds:.1f}")
+    console.print(table)
+    finish("bot state", asdict(figures), json_path)
+
+
+@app_bench.command("drain")
+def drain(
+    *,
+    tweets: Annotated[int, typer.Option(min=100, help="Tweets to drain.")] = 1_000,
+    target: Annotated[str | None, typer.Option(envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway.")] = None,
+    quick: Annotated[bool, typer.Option(help=f"{_QUICK_DRAIN} tweets only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure how fast queued tweets drain, beside the same requests sent by the client alone, and the memory.
+
+    Example: deephypebot bot bench drain --target 127.0.0.1:50051
+    """
+    from bot.bench.drain import measure
+    from bot.settings import load
+
+    with tempfile.TemporaryDirectory() as folder:
+        # The feed is empty: the tweets are queued already.
+        feed = Path(folder) / "feed.jsonl"
+        feed.touch()
+        settings = load(workspace=Path(folder), feed=feed, target=target, song_days=0.0)
+        figures = measure(settings, tweets=_QUICK_DRAIN if quick else tweets)
+    finish("bot drain", asdict(figures), json_path)
 
 
 def _table(figures: dict[str, dict[str, dict[str, int]]]) -> Table:

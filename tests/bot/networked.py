@@ -105,3 +105,16 @@ def contents(settings: BotSettings, control: SandboxControl) -> dict[str, object
     found["posted"] = sorted([post["text"], bool(post["reply_to"])] for post in control.posted())
     plain: dict[str, object] = json.loads(json.dumps(found))
     return plain
+
+
+def write_config(path: Path, settings: BotSettings) -> Path:
+    """The networks of the settings as a file for the command."""
+    lines = ["interval_s = 0.2"]
+    for part in ("x", "sheet", "post"):
+        lines.append(f"[{part}]")
+        for name, value in getattr(settings, part):
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            text = str(plain).lower() if isinstance(plain, bool) else json.dumps(plain, default=str)
+            lines.append(f"{name} = {text}")
+    path.write_text("\n".join(lines))
+    return path

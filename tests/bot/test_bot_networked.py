@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from bot.domain.model import PostStatus, TweetStatus
 from bot.sandbox.server import SandboxServer
 from bot.summary import Summary
 from tests.bot.killed_bot import Countdown, CountedCommentary
-from tests.bot.networked import EDITED, bot_settings, contents, one_pass, people_post
+from tests.bot.networked import EDITED, TAB, bot_settings, contents, one_pass, people_post, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 STRIDE = int(os.environ.get("DEEPHYPEBOT_KILL_STRIDE", "7"))
@@ -130,3 +132,55 @@ def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_pat
     assert state.tweets[TweetStatus.PENDING] == 0
     assert {"spotify", "last.fm"} <= {row.candidate.report.origin for row in rows}
     assert {row.verdict.who for row in rows if row.verdict is not None} == {"sandbox curator"}
+
+
+def test_told_to_stop_while_a_write_hangs_it_ends_within_5_seconds_and_the_next_one_looks(
+    gateway: Any, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    people_post(sandbox.control)
+    sandbox.control.fail("sheets.append", kind="hold", applied=True)
+    config = write_config(tmp_path / "bot.toml", bot_settings(tmp_path / "workspace", sandbox.settings))
+    command = [sys.executable, "-m", "deephypebot", "bot", "run", "--config", str(config), "--target", gateway.target]
+    command += ["--workspace", str(tmp_path / "workspace")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert sandbox.control.wait_for_hold()["operation"] == "sheets.append"
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert time.monotonic() - started < 5.5  # with what the machine needs for itself
+    assert process.returncode == 0
+    command[command.index("run")] = "once"
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    rows = sandbox.control.sheet(TAB)[1:]
+    assert len(rows) == len({row[0] for row in rows}) == 15
+    assert len(sandbox.control.calls("sheets.append")) == 1
+
+
+def test_check_tries_every_credential_and_names_what_is_missing(
+    gateway: Any, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    settings = bot_settings(tmp_path / "workspace", sandbox.settings)
+    config = write_config(tmp_path / "bot.toml", settings)
+    command = [sys.executable, "-m", "deephypebot", "bot", "check", "--config", str(config), "--target", gateway.target]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr + done.stdout
+    standing = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line[:1].isalpha()}
+    assert standing.items() >= {"x": "works", "sheet": "works", "posting": "works", "gateway": "works"}.items()
+    assert standing["spotify"] == standing["bluesky"] == "off"
+    assert "@sandboxbot" in done.stdout
+    assert sandbox.control.posted() == []
+    assert sandbox.control.sheet() in ([], [[]])
+    token = settings.x.access_token
+    assert token is not None
+    wrong = token.get_secret_value()[:-4] + "beef"
+    config.write_text(
+        config.read_text().replace(token.get_secret_value(), wrong) + '\n[bluesky]\nhandle = "bot.example.org"\n'
+    )
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 1
+    assert "DEEPHYPEBOT_BLUESKY__APP_PASSWORD" in done.stdout
+    assert "X answered 401" in done.stdout
+    assert "error: x, bluesky, posting: see above" in done.stderr
+    assert wrong not in done.stdout + done.stderr
