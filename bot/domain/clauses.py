@@ -7,8 +7,8 @@ import re
 from bot.domain.names import words_of
 
 LEAD_IN = re.compile(
-    r"(?:(?:\W*\b(?:please|go|let's|i'm|i|we|we're|currently|just|still|also|everyone|you|should|must|need to|to|am)"
-    r"\s+)*"
+    r"(?:(?:\W*\b(?:please|go|let's|i'm|i|we|we're|currently|just|still|also|everyone|you|should|must|"
+    r"need to|can't|cannot|stop|to|am)\s+)*"
     r"\W*\b(?:(?:listen(?:ing)? to|hear(?:ing)?|watch(?:ing)?|stream(?:ing)?|check(?:ing)? out|play(?:ing)?|spinning|"
     r"now (?:playing|spinning)|nowplaying|nowspinning|np|on repeat|obsessed with|loving|loved|heard|discovered|"
     r"new (?:music|song|single|track|video|release)|song of the day|sotd|throwback to|first listen|out now|"
@@ -58,4 +58,6 @@ def last_sentence(text: str) -> str:
 
 def is_abbreviation(word: str, stop: str) -> bool:
     """Whether a mark after a word ends an abbreviation rather than a sentence: "No.", "B.", "feat."."""
-    return stop == "." and (word.casefold() in _ABBREVIATED or len(word) == 1 or "." in word.rstrip("."))
+    return stop == "." and (
+        word.casefold() in _ABBREVIATED or (len(word) == 1 and word.isalpha()) or "." in word.rstrip(".")
+    )

@@ -57,6 +57,16 @@ _SPLIT = re.compile(r"\s*,\s+|\s+vs\.?\s+|\s+(?:&|\+|x|×)\s+(?!(?:the|his|her|t
 _AND = re.compile(r"\s+and\s+(?!(?:the|his|her|their)\b)", re.IGNORECASE)
 # One name in two halves, the best known of its kind; with a list of artists any other is found as well.
 _HALVES = re.compile(r",\s+(the creator)\b", re.IGNORECASE)
+# Names that are never parted, the best known of their kind; with a list of artists any other stays whole as well.
+_WHOLE = frozenset(
+    (
+        "simon & garfunkel", "earth, wind & fire", "crosby, stills & nash", "crosby, stills, nash & young",
+        "hall & oates", "daryl hall & john oates", "blood, sweat & tears", "emerson, lake & palmer",
+        "peter, paul & mary", "ike & tina turner", "sam & dave", "brooks & dunn", "mumford & sons", "belle & sebastian",
+        "above & beyond", "chase & status", "kruder & dorfmeister", "dan & shay", "seals & crofts", "she & him",
+        "angus & julia stone", "peter, bjorn & john", "now, now", "ashford & simpson",
+    )
+)  # fmt: skip
 _KEEP = "\x00"
 
 
@@ -255,7 +265,8 @@ def split_credit(credit: str, is_artist: IsArtist | None = None) -> tuple[str, .
     (('Ona Vell', 'Tor Brisk'), ('Mica and the Dunes',))
     """
     credit = trim(credit)
-    if is_artist is not None and is_artist(credit):
+    plain = re.sub(r"\s+(?:and|\+)\s+", " & ", credit.casefold()).replace(", &", " &")
+    if plain in _WHOLE or (is_artist is not None and is_artist(credit)):
         return (credit,)
     parts = [part.replace(_KEEP, ", ") for part in _SPLIT.split(_HALVES.sub(rf"{_KEEP}\1", credit))]
     listed = len(parts) > 1 and ", " in credit

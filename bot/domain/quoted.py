@@ -15,8 +15,9 @@ from bot.domain.unquoted import KNOWN, is_title, make_song
 
 _WORK_WORDS = (
     r"(?:(?:the|a|an|my|their|his|her|this|brand|new|newest|latest|debut|lead|first|second|third|next|classic|great|"
-    r"gorgeous|beautiful|excellent|upcoming|solo|hit|smash|iconic|timeless|awesome|amazing|favou?rite|best|\d{4}|single|song|track|tune|video|clip|"
-    r"visual|music|anthem|ballad|banger|jam|cut|masterpiece|for|remix|of|to)\s+)"
+    r"gorgeous|beautiful|excellent|upcoming|solo|hit|smash|iconic|timeless|awesome|amazing|favou?rite|best|\d{4}|single|"
+    r"song|track|tune|video|clip|visual|music|anthem|ballad|banger|jam|cut|masterpiece|cover|rendition|version|for|"
+    r"remix|of|to|called|titled|entitled|named)\s+)"
 )
 _BY = re.compile(rf"^\s*[,-]?\s*{_WORK_WORDS}{{0,5}}(?:performed\s+)?by\s+", re.IGNORECASE)
 _POSSESSIVE = re.compile(rf"(?:'s|(?<=[szxSZX])'|\s+whose)\s+{_WORK_WORDS}{{0,6}}$", re.IGNORECASE)
@@ -28,6 +29,10 @@ _VERBS = (
 _JOINT = re.compile(rf"(\s-+|:|,|)\s*(\b{_VERBS})?(?:\b{_WORK_WORDS}{{1,5}})?$", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:the|an?|my|their|his|her|this)\b", re.IGNORECASE)
 _COVER_OF = re.compile(r"('s\s+)?(?:\w+\s+)?\b(?:cover|rendition|version)\s+of\s*$", re.IGNORECASE)
+_AND = re.compile(r"^[,\s]*(?:(?:and|&|\+|/|,)\s*)+$", re.IGNORECASE)
+_NAMELESS = frozenset({"song", "track", "title", "video", "single", "music", "new", "enjoy"})
+_COMMA_AFTER_WORK = re.compile(r"(\b(?:song|single|track|video|tune)),\s*$", re.IGNORECASE)
+_ALIAS = re.compile(r"\s*\([^()]{1,40}\)\s*$")
 _DASH_AFTER = re.compile(r"^\s*-+\s+(?=\S)")
 _COVERS = re.compile(r"^(.*\S)\s+(?:cover|covers|covered|covering)$", re.IGNORECASE)
 _BY_QUOTED, _POSSESSED, _DASHED_QUOTE, _LISTED_QUOTE, _ADJACENT = 0.95, 0.9, 0.95, 0.7, 0.6
@@ -37,13 +42,18 @@ def quoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
     """Songs whose titles stand in quotes."""
     quotes = [quote for quote in find_quotes(line) if is_title(quote.text)]
     songs: list[Song] = []
+    previous = ""
     for place, quote in enumerate(quotes):
         before = line[quotes[place - 1].end if place else 0 : quote.start]
         after = line[quote.end : quotes[place + 1].start if place + 1 < len(quotes) else len(line)]
         song = _by(quote, before, after, is_artist) or _before(quote, before, after, is_artist)
         song = song or (_behind(quote, after, is_artist) if quote.double else None)
+        if song is None and songs and place and _AND.match(before) and songs[-1].title == split_guests(previous)[0]:
+            # `Artist's "Title" and "Title"`: both are the artist's.
+            song = replace(songs[-1], title=quote.text, version=None, featured=())
         if song is not None:
             songs.append(song)
+        previous = quote.text
     return songs
 
 
@@ -110,9 +120,13 @@ def _possessor(before: str) -> tuple[str, str, float] | None:
 
 def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[str, str, float] | None:
     """The same in `Artist - "Title"`, `Artist shares new song "Title"`, `Artist "Title"`."""
+    before = _COMMA_AFTER_WORK.sub(r"\1 ", before)  # `drops new song, "Title"`
     joint = _JOINT.search(before[-120:])
     sign = joint.group(1).strip()[:1] if joint is not None else ""
     segment = before[: len(before) - len(joint.group())] if joint is not None else before
+    segment = _ALIAS.sub("", segment) or segment
+    # `..., Artist - "Title"` goes on with a list.
+    segment = segment.lstrip(" ,;") if sign == "-" else segment
     rest, credit = name_at_end(last_clause(segment, comma=sign != "-"))
     named = is_titled(credit) or credit.startswith("@") or before == before.lower()
     known = is_artist is not None and named and is_artist(credit)
@@ -121,7 +135,7 @@ def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[s
     # With an article but no verb it is what somebody says about the quoted words: `Regarding the "Best" list`.
     bare = joint is not None and joint.group(2) is None and _ARTICLE.search(joint.group()) is not None
     loose = not sign and not (quote.double and is_titled(credit) and not bare)
-    if not known and (rest or speech or loose):
+    if credit.casefold() in _NAMELESS or (not known and (rest or speech or loose)):
         return None
     return rest, credit, max(confidence, KNOWN if known else 0)
 

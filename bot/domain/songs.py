@@ -25,6 +25,7 @@ from bot.domain.unquoted import unquoted_songs
 MAX_SONGS = 25
 """Songs of one text; a longer list is a playlist."""
 
+_ITEM = re.compile(r"(?:^|(?<=\s))#?(\d{1,2})[.)]\s+")
 _NUMBER = re.compile(r"^\W*\d{1,3}\s*[.):]\s+|^[-*•·]\s+")
 
 
@@ -39,11 +40,19 @@ def parse_songs(text: str, *, is_artist: IsArtist | None = None) -> list[Song]:
     [(('Ona Vell',), 'Slow Lamp')]
     """
     songs: dict[tuple[object, ...], Song] = {}
-    for line in clean_lines(text):
-        plain = _NUMBER.sub("", line)
+    for item in (item for line in clean_lines(text) for item in _items(line)):
+        plain = _NUMBER.sub("", item)
         for song in quoted_songs(plain, is_artist) or unquoted_songs(plain, is_artist):
             key = (tuple(name.casefold() for name in song.artists), song.title.casefold())
             songs.setdefault(key, song)
             if len(songs) == MAX_SONGS:
                 return list(songs.values())
     return list(songs.values())
+
+
+def _items(line: str) -> list[str]:
+    """The items of a list that stands in one line, `1. ... 2. ...`; else the line."""
+    starts = [mark.start() for number, mark in enumerate(_ITEM.finditer(line), start=1) if int(mark.group(1)) == number]
+    if len(starts) < 2:
+        return [line]
+    return [line[: starts[0]], *(line[start:end] for start, end in zip(starts, [*starts[1:], len(line)], strict=True))]

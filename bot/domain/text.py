@@ -13,7 +13,7 @@ MAX_LENGTH = 3_000
 _PIECE = 512
 MAX_QUOTE = 150
 """Characters between two quotes."""
-MAX_QUOTES = 50
+MAX_QUOTES = 30
 """Quoted parts of one line."""
 
 _SAME = str.maketrans(

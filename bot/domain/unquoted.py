@@ -77,17 +77,19 @@ def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song |
     if sides is None:
         return None
     first, second, tight = sides
+    is_quoted = first.startswith('"') and first.endswith('"')  # what is quoted is the title
     first = _name_side(first, is_artist)
-    title, notes, guests = clean_title(second)
-    title = _TRAILING.sub("", title)
-    credit, performer = first, ""
     swapped, credit_notes = clean_credit(second)
-    if second_is_artist(
-        BRACKETS.sub("", first).strip(), swapped, is_artist, bracketed_name=bool(performer_in(credit_notes))
-    ):
+    bracketed = performer_in(credit_notes)
+    plain = BRACKETS.sub("", first).strip()
+    performer, performer_guests = "", list[str]()
+    if is_quoted or second_is_artist(plain, swapped, is_artist, bracketed_name=bool(bracketed)):
         credit, (title, notes, guests) = swapped, clean_title(first)
-        performer, performer_guests = side_guests(performer_in(credit_notes))
-        notes, guests = [*notes, *credit_notes], [*performer_guests, *guests]
+        performer, performer_guests = side_guests(bracketed)
+        notes = [*notes, *credit_notes]
+    else:
+        credit, (title, notes, guests) = first, clean_title(second)
+        title = _TRAILING.sub("", title)
     credit, credit_guests = side_guests(credit)
     title = trim(title).strip(" '\"")
     if not is_credit(credit) or not is_title(title) or reads_as_prose(title, 25):
@@ -98,7 +100,7 @@ def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song |
         performer or credit,
         title,
         notes=notes,
-        guests=[*credit_guests, *guests],
+        guests=[*performer_guests, *credit_guests, *guests],
         confidence=_dashed_confidence(credit, title, is_artist, announced=announced, tight=tight),
         is_artist=is_artist,
         cover_of=credit if performer else "",
