@@ -26,7 +26,6 @@ def settings(gateway: Any, feed: Path, catalog: Path, workspace: Path, **section
         catalog=catalog,
         target=gateway.target,
         num_samples=2,
-        _env_file=None,
         **sections,
     )
 
