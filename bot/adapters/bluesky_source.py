@@ -67,7 +67,8 @@ class BlueskySource(Source):
         after = sweep.after(max(map(_time, new), default=None), next_page, more=more)
         me = self._client.me().did
         return FeedPage(
-            tweets=tuple(self._tweet(item) for item in new if _post(item).author.did != me),
+            # The oldest first, as they were written.
+            tweets=tuple(self._tweet(item) for item in reversed(new) if _post(item).author.did != me),
             cursor=after.dump(),
             more=after.is_under_way,
         )

@@ -66,7 +66,8 @@ class MastodonSource(Source):
         # Servers leave out what is filtered, so a page that is not full is no sign of the end.
         after = sweep.after(str(items[0].id) if items else None, str(items[-1].id) if items else None, more=bool(items))
         return FeedPage(
-            tweets=tuple(tweet for item in items if (tweet := self._tweet(item, me)) is not None),
+            # The oldest first, as they were written.
+            tweets=tuple(tweet for item in reversed(items) if (tweet := self._tweet(item, me)) is not None),
             cursor=after.dump(),
             more=after.is_under_way,
         )

@@ -49,6 +49,7 @@ class NetworkSession(requests.Session):
         super().__init__()
         self._timeout_s = timeout_s
         self._swaps = dict(swaps or {})
+        self.auth = as_it_is
         if not keep_alive:
             self.headers["Connection"] = "close"
 
@@ -63,6 +64,11 @@ class NetworkSession(requests.Session):
         # google-auth would wait for two minutes.
         kwargs["timeout"] = min(asked, self._timeout_s) if isinstance(asked, int | float) else self._timeout_s
         return super().request(method, text, *args, **kwargs)
+
+
+def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Sign nothing. Without it requests would look into ~/.netrc, and an entry there would replace a token."""
+    return request
 
 
 def was_sent(error: requests.RequestException) -> bool:
@@ -85,13 +91,20 @@ def retry_time(headers: Mapping[str, str], *, now: datetime | None = None) -> da
     reset = next((headers[name] for name in _RESETS if headers.get(name)), "")
     after = headers.get("retry-after", "")
     try:
-        if reset:
-            return datetime.fromisoformat(reset) if "T" in reset else datetime.fromtimestamp(float(reset), UTC)
-        if after.strip().isdigit():
-            return datetime.fromtimestamp(now.timestamp() + int(after), UTC)
-        return parsedate_to_datetime(after) if after else None
+        at = _reset_time(reset) if reset else _after_time(after, now)
     except (ValueError, OverflowError, OSError):
         return None  # a header that says nothing is no reason to fail
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _reset_time(reset: str) -> datetime:
+    return datetime.fromisoformat(reset) if "T" in reset else datetime.fromtimestamp(float(reset), UTC)
+
+
+def _after_time(after: str, now: datetime) -> datetime | None:
+    if after.strip().isdigit():
+        return datetime.fromtimestamp(now.timestamp() + int(after), UTC)
+    return parsedate_to_datetime(after) if after else None
 
 
 def reading_error(service: str, error: requests.RequestException) -> NetworkError:
@@ -105,7 +118,7 @@ def status_error(service: str, status: int, said: str, headers: Mapping[str, str
     if status == 429:
         return RateLimitedError(f"{words}; it wants fewer calls", retry_at=retry_time(headers))
     if status in {401, 403}:
-        return CredentialsError(f"{words}; check the keys and what the account may do")
+        return CredentialsError(f"{words}; check the keys, what the account may do, and the clock")
     return UnavailableError(f"{words}; it will be asked again", retry_at=retry_time(headers))
 
 

@@ -17,6 +17,7 @@ from gspread.exceptions import APIError, GSpreadException, SpreadsheetNotFound
 from bot.adapters.session import (
     TIMEOUT_S,
     NetworkSession,
+    as_it_is,
     brief,
     excerpt,
     reading_error,
@@ -83,6 +84,7 @@ def open_client(
     session = AuthorizedSession(credentials, auth_request=Request(tokens))
     # A stale connection would turn an append that never left into one in doubt, so none is used twice.
     session.headers["Connection"] = "close"
+    session.auth = as_it_is
     client = gspread.Client(auth=credentials, session=session, http_client=Client)
     client.set_timeout(timeout_s)
     return client
@@ -150,7 +152,9 @@ def _refusal(error: Exception) -> NetworkError:
 
 def _token_refusal(error: GoogleAuthError) -> NetworkError:
     if isinstance(error, RefreshError) and not error.retryable:
-        return CredentialsError(f"Google refuses the service account: {brief(error)}; make a new key in its console")
+        return CredentialsError(
+            f"Google refuses the service account: {brief(error)}; make a new key in its console, or set the clock"
+        )
     return UnavailableError(f"Google's token service gave no token: {brief(error)}; it will be asked again")
 
 

@@ -132,7 +132,7 @@ def _posting_error(error: tweepy.HTTPException) -> NetworkError:
     if status >= 500:
         return DoubtfulError(f"{words}; the post may be out")
     if status == 401 or _is_about_the_app(error):
-        return CredentialsError(f"{words}; check the keys, and that the app may write")
+        return CredentialsError(f"{words}; check the keys, that the app may write, and the clock")
     if not error.api_messages:
         return UnavailableError(f"{words}; the post will be sent again")  # a proxy's page: X has not seen it
     return PostRefusedError(words)

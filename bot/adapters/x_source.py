@@ -125,7 +125,8 @@ class XSource(Source):
                 bad_rows.append(BadRow(line=number, reason="a post without id or text", excerpt=str(post)[:_EXCERPT]))
             elif post.get("author_id") != self._keys.user_id:
                 tweets.append(self._tweet(post, names))
-        return tuple(tweets), tuple(bad_rows)
+        # The oldest first, as they were written.
+        return tuple(tweets[::-1]), tuple(bad_rows)
 
     def _tweet(self, post: Document, names: Mapping[Any, str]) -> Tweet:
         author = names.get(post.get("author_id"), "")

@@ -57,7 +57,7 @@ def sweep(source: BlueskySource, cursor: str | None, limit: int = 100) -> tuple[
     tweets: list[Tweet] = []
     while True:
         page = source.read(cursor, limit)
-        tweets += page.tweets
+        tweets += page.tweets[::-1]  # a page comes with the oldest first
         cursor = page.cursor
         if not page.more:
             return tweets, cursor

@@ -57,7 +57,7 @@ def sweep(source: MastodonSource, cursor: str | None, limit: int = 40) -> tuple[
     tweets: list[Tweet] = []
     while True:
         page = source.read(cursor, limit)
-        tweets += page.tweets
+        tweets += page.tweets[::-1]  # a page comes with the oldest first
         cursor = page.cursor
         if not page.more:
             return tweets, cursor

@@ -43,7 +43,7 @@ def sweep(source: XSource, cursor: str | None, limit: int = 100) -> tuple[list[T
     tweets: list[Tweet] = []
     while True:
         page = source.read(cursor, limit)
-        tweets += page.tweets
+        tweets += page.tweets[::-1]  # a page comes with the oldest first
         cursor = page.cursor
         if not page.more:
             return tweets, cursor
@@ -87,14 +87,14 @@ def test_a_sweep_that_is_broken_off_goes_on_while_new_posts_arrive(sandbox: Sand
     later = post(sandbox, "one more", "and another")
     # Another source stands for the bot after its restart.
     rest, cursor = sweep(open_source(sandbox), page.cursor, limit=10)
-    assert [tweet.id for tweet in (*page.tweets, *rest)] == before[::-1]
+    assert [tweet.id for tweet in (*page.tweets[::-1], *rest)] == before[::-1]
     assert [tweet.id for tweet in sweep(source, cursor)[0]] == later[::-1]
 
 
 def test_the_first_read_takes_the_newest_page_alone(sandbox: SandboxServer, source: XSource) -> None:
     ids = post(sandbox, *(f"post {number}" for number in range(9)))
     page = source.read(None, 3)
-    assert ([tweet.id for tweet in page.tweets], page.more) == (ids[:-4:-1], False)
+    assert ([tweet.id for tweet in page.tweets], page.more) == (ids[-3:], False)
     assert source.read(page.cursor, 3).tweets == ()
 
 
