@@ -220,7 +220,16 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             sampled_vocabulary=2_500,
         ),
         lcgan=LcganSettings(
-            num_samples=50_000, hidden_size=256, steps=1_600, rounds=5, round_samples=2_000, evaluation_samples=5_000
+            num_samples=50_000,
+            hidden_size=256,
+            steps=2_400,
+            rounds=8,
+            round_samples=2_000,
+            # Chosen on real posts (docs/log.md): with less realism the generator misspells words to be diverse.
+            topic_weight=4.0,
+            diversity_weight=2.0,
+            diversity_floor=1.0,
+            evaluation_samples=5_000,
         ),
     ),
     # Penn Treebank with the published sizes, for `deephypebot bench ptb`.
