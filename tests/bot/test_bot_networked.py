@@ -184,3 +184,42 @@ def test_check_tries_every_credential_and_names_what_is_missing(
     assert "X answered 401" in done.stdout
     assert "error: x, bluesky, posting: see above" in done.stderr
     assert wrong not in done.stdout + done.stderr
+
+
+MEASURED = """
+import sys
+from bot.cli import app_bot
+app_bot(standalone_mode=False)
+# Not getrusage: its peak begins with that of the process that started this one.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]) // 1024)
+"""
+
+
+def test_with_x_spotify_lastfm_musicbrainz_and_a_sheet_the_bot_stays_under_120_mib(
+    gateway: Any, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    people_post(sandbox.control)
+    config = write_config(tmp_path / "bot.toml", bot_settings(tmp_path / "workspace", sandbox.settings))
+    account, url = sandbox.settings, sandbox.settings.url
+    lookups = f"""
+[spotify]
+client_id = "{account.spotify.client_id}"
+client_secret = "{account.spotify.client_secret}"
+base_url = "{url}/v1/"
+token_url = "{url}/api/token"
+[lastfm]
+api_key = "{account.lastfm_api_key}"
+base_url = "{url}"
+[musicbrainz]
+contact = "bot@example.org"
+base_url = "{url}"
+"""
+    config.write_text(config.read_text() + lookups)
+    command = [sys.executable, "-c", MEASURED, "once", "--config", str(config), "--target", gateway.target]
+    command += ["--workspace", str(tmp_path / "workspace")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "15 put on the board" in done.stderr
+    assert sandbox.control.calls("spotify.search")
+    assert int(done.stdout) < 120
