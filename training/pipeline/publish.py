@@ -79,7 +79,8 @@ class Publisher:
         path = stage.directory / _RECORD
         if not path.exists():
             return None
-        record = Published(**{**read_json(path), "reused": True})
+        with stage.reading():
+            record = Published(**{**read_json(path), "reused": True})
         known = record.tracking == self.tracker.uri and self.tracker.has(record.name, record.version)
         whole = Path(record.archive).exists() and file_sha256(Path(record.archive)) == record.archive_sha256
         return record if known and whole else None

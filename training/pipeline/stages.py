@@ -10,10 +10,16 @@ workspace/stages/cvae-3f9a1c0b7d2e/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from safetensors import SafetensorError
+
+from handlers.bundle import BundleError
+from training.errors import CheckpointError
 from training.files import make_folder, read_json, write_json
 
 _DONE: Final = "done.json"
@@ -42,8 +48,25 @@ class Stage:
         path = self.directory / _DONE
         if not path.exists():
             return None
-        document: dict[str, Any] = read_json(path)
-        return document
+        with self.reading():
+            document: dict[str, Any] = read_json(path)
+            return {"figures": dict(document["figures"]), **document}
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Say what to do when a file of the stage turns out to be damaged within the block.
+
+        Raises:
+            CheckpointError: it is.
+        """
+        try:
+            yield
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError, BundleError) as cause:
+            reason = str(cause).partition("\n")[0]
+            raise CheckpointError(
+                f"the stage in {self.directory} is damaged ({type(cause).__name__}: {reason}); remove that folder, and "
+                "the stage is made anew"
+            ) from cause
 
     def record_run(self, run_id: str) -> None:
         """Remember the tracked run that made the stage."""
@@ -52,7 +75,8 @@ class Stage:
     def run_id(self) -> str:
         """The tracked run that made the stage; empty when none did."""
         path = self.directory / _RUN
-        return str(read_json(path)["run_id"]) if path.exists() else ""
+        with self.reading():
+            return str(read_json(path)["run_id"]) if path.exists() else ""
 
     def finish(self, **facts: Any) -> dict[str, Any]:
         """Mark the stage done and keep its figures."""

@@ -6,44 +6,49 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-from safetensors.torch import load_file, save
-
-from handlers.bundle import Bundle, bundle_sha256
+from handlers.bundle import MODEL_CARD, Bundle, bundle_sha256
 from handlers.decoder import DecoderConfig
 from handlers.engine import Row
 from handlers.topics import TopicModel
 from training.corpus import Corpus
 from training.corpus.chart import plot_funnel
 from training.cvae.batches import EncodedSentences
-from training.cvae.held_out import HELD_OUT_FILE, HeldOutPoint, save_held_out
+from training.cvae.held_out import HELD_OUT_FILE, save_held_out
 from training.cvae.model import Cvae
 from training.cvae.scores import score_cvae
 from training.cvae.training import decoder_config, train_cvae
 from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CorpusError
-from training.files import atomic_path, read_json, write_json
+from training.files import atomic_path
 from training.lcgan.labels import Labeller, genre_rows
 from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
 from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
+from training.pipeline.kept import (
+    BUNDLE,
+    kept_vocabulary,
+    load_bundle,
+    load_topics,
+    restore_cvae,
+    save_cvae,
+    save_topics,
+)
 from training.pipeline.plan import CVAE_BUDGET, LCGAN_BUDGET, StageReport, TrainPlan, TrainReport
 from training.pipeline.publish import Published, Publisher
+from training.pipeline.shown import show_curves, show_topics
 from training.pipeline.stages import Stage
-from training.plots import plot_coherence, plot_curves, plot_topic_shares
+from training.plots import plot_topic_shares
 from training.presets import TrainSettings, fingerprint
 from training.progress import Progress
-from training.topics.lda import FittedTopics, fit_topics
-from training.topics.page import write_topic_page
+from training.topics.lda import fit_topics
 from training.tracking.curves import RecordingRun
 from training.tracking.port import Run, Tracker, TrainedOn
 
-_CVAE_FILE: Final = "cvae.safetensors"
 _MIN_SENTENCES: Final = 2
 
 
@@ -68,6 +73,7 @@ class Training:
         Raises:
             CorpusError: the corpus is too small for a split or for topics.
             NotLearnedError: a stage is no better than a constant.
+            CheckpointError: what an earlier training left is damaged.
         """
         for split in ("train", "valid"):
             if (count := len(self.corpus.indices(split))) < _MIN_SENTENCES:
@@ -96,35 +102,16 @@ class Training:
                 fitted = fit_topics(
                     train.texts, self.settings.topics, seed=self.settings.seed, progress=progress, posts=train.post_ids
                 )
-                _save_topics(fitted.model, stage.directory)
-                self._describe_topics(fitted, train.texts, stage, run)
-        return stage, _load_topics(stage.directory)
-
-    def _describe_topics(self, fitted: FittedTopics, texts: Sequence[str], stage: Stage, run: RecordingRun) -> None:
-        """What a person wants to know of the topics: coherence by their number, heavy words, the page."""
-        chosen = len(fitted.model.names)
-        plot_coherence(
-            {number: trial.c_npmi for number, trial in fitted.trials.items()}, chosen, stage.directory / "coherence.png"
-        )
-        trials = {str(number): asdict(trial) for number, trial in fitted.trials.items()}
-        write_json(stage.directory / "coherence.json", {"chosen": chosen, "trials": trials})
-        write_json(stage.directory / "top_words.json", fitted.top_words)
-        write_topic_page(fitted.model, fitted.word_shares_KW, texts, stage.directory / "topics.html")
-        for name in ("coherence.png", "coherence.json", "top_words.json", "topics.html"):
-            run.log_file(stage.directory / name)
-        for number, trial in fitted.trials.items():
-            run.log_metrics({f"topics.{name}": value for name, value in asdict(trial).items()}, step=number)
-        trial = fitted.trials[chosen]
-        figures = {"coherence": trial.c_npmi, "coherence_c_v": trial.c_v, "agreement": trial.agreement}
-        self._finish(stage, {"num_topics": chosen, **figures})
+                save_topics(fitted.model, stage)
+                self._finish(stage, show_topics(fitted, train.texts, stage, run))
+        return stage, load_topics(stage)
 
     # CVAE
 
     def _cvae(self, topics_stage: Stage, topics: TopicModel) -> tuple[Stage, Parts, Cvae]:
         settings = self.settings.cvae
         stage = self._stage("cvae", topics_stage.key, settings, self.settings.seed, self.plan.budget_s)
-        train = self.corpus.part("train")
-        vocabulary = learn_vocabulary(train.texts, settings)
+        vocabulary = kept_vocabulary(stage) or learn_vocabulary(self.corpus.part("train").texts, settings)
         parts = Parts(vocabulary=vocabulary, genres=self.corpus.genre_table, topics=topics)
         config = decoder_config(settings, vocabulary_size=len(vocabulary), num_genres=len(parts.genres))
         with self._stage_run(stage) as run:
@@ -132,8 +119,7 @@ class Training:
             if run is not None:
                 self._train_cvae(stage, parts, config, run)
         model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale)
-        model.load_state_dict(load_file(stage.directory / _CVAE_FILE))
-        return stage, parts, model.eval()
+        return stage, parts, restore_cvae(model, stage)
 
     def _train_cvae(self, stage: Stage, parts: Parts, config: DecoderConfig, run: RecordingRun) -> None:
         settings = self.settings.cvae
@@ -161,26 +147,14 @@ class Training:
         scores = score_cvae(model, valid, batch_size=settings.batch_size)
         bundle = make_bundle("cvae", model, parts, generator=None, lineage=self._lineage(run))
         figures = measure_samples(bundle, self._rows(parts))
-        _save_cvae(model, stage.directory)
-        self._plot_training(stage, run, trained.held_out)
+        save_cvae(model, stage)
+        show_curves(trained.held_out, stage, run)
         metrics = scores.metrics("valid") | figures.metrics("samples")
         self._export(stage, bundle, model, run, metrics)
         # The quality report draws it; archives leave it out.
-        save_held_out(trained.held_out, stage.directory / "bundle")
-        run.log_file(stage.directory / "bundle" / HELD_OUT_FILE)
+        save_held_out(trained.held_out, stage.directory / BUNDLE)
+        run.log_file(stage.directory / BUNDLE / HELD_OUT_FILE)
         self._finish(stage, metrics, topic_shares=figures.topic_shares)
-
-    def _plot_training(self, stage: Stage, run: RecordingRun, held_out: Sequence[HeldOutPoint]) -> None:
-        curves = {"train.nats_per_token": "nats per token", "train.kl": "KL, nats per sentence"}
-        for name, label in curves.items():
-            path = stage.directory / f"{name}.png"
-            plot_curves({name: run.curve(name)}, path, title=f"CVAE: {name}", ylabel=label)
-            run.log_file(path, "plots")
-        bits = [(point.seconds / 60, point.bits_per_character) for point in held_out]
-        path = stage.directory / "held_out.png"
-        title, xlabel = "CVAE: held-out sentences", "minutes of training"
-        plot_curves({"held out": bits}, path, title=title, xlabel=xlabel, ylabel="bits per character")
-        run.log_file(path, "plots")
 
     # LC-GAN
 
@@ -211,10 +185,10 @@ class Training:
         generator = trained.generator.cpu()
         if trained.stopped:
             run.set_tags({"stopped": trained.stopped})
-        lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / "bundle")}
+        lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / BUNDLE)}
         moved = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage)
         rows = self._rows(parts)
-        before = measure_samples(Bundle.load(cvae_stage.directory / "bundle"), rows)
+        before = measure_samples(load_bundle(cvae_stage), rows)
         after = measure_samples(moved, rows)
         plot = stage.directory / "topic_shares.png"
         shares = {"cvae": before.topic_shares, "lcgan": after.topic_shares}
@@ -228,13 +202,13 @@ class Training:
         }
         self._export(stage, moved, model, run, metrics)
         # Other ways to a topic, and whoever compares them, need it; archives leave it out.
-        save_predictor(predictor, stage.directory / "bundle" / PREDICTOR_FILE)
+        save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
         self._finish(stage, metrics, topic_shares=after.topic_shares)
 
     def _labeller(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Labeller:
         return Labeller(
             model.to(self.plan.device),
-            Bundle.load(cvae_stage.directory / "bundle"),
+            load_bundle(cvae_stage),
             self._encoded("train", parts),
             group=self.settings.lcgan.round_samples,
             device=self.plan.device,
@@ -305,9 +279,9 @@ class Training:
         with atomic_path(stage.directory / "samples.txt") as partial:
             partial.write_text("\n".join(samples) + "\n", encoding="utf-8")
         encoder = (model, self.settings.cvae.mu_scale)
-        save_bundle(bundle, stage.directory / "bundle", figures=metrics, samples=samples, encoder=encoder)
+        save_bundle(bundle, stage.directory / BUNDLE, figures=metrics, samples=samples, encoder=encoder)
         run.log_file(stage.directory / "samples.txt")
-        run.log_file(stage.directory / "bundle" / "model_card.md")
+        run.log_file(stage.directory / BUNDLE / MODEL_CARD)
 
     def _encoded(self, split: str, parts: Parts) -> EncodedSentences:
         """A split as ids; a training has one vocabulary, so each split is tokenised once."""
@@ -333,28 +307,3 @@ class Training:
     def _report(self, stage: Stage, started: float, *, reused: bool, figures: Mapping[str, float]) -> None:
         seconds = time.monotonic() - started
         self._reports.append(StageReport(name=stage.name, seconds=seconds, reused=reused, figures=figures))
-
-
-def _save_cvae(model: Cvae, directory: Path) -> None:
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(directory / _CVAE_FILE) as partial:
-        partial.write_bytes(save(tensors))
-
-
-def _save_topics(model: TopicModel, directory: Path) -> None:
-    tensors: dict[str, torch.Tensor] = {"alpha": model.alpha_K, "exp_elog_beta": model.exp_elog_beta_KW.contiguous()}
-    with atomic_path(directory / "topics.safetensors") as partial:
-        partial.write_bytes(save(tensors))
-    write_json(directory / "topics.json", {"words": model.words, "names": model.names, "desired": model.desired})
-
-
-def _load_topics(directory: Path) -> TopicModel:
-    tables = read_json(directory / "topics.json")
-    tensors = load_file(directory / "topics.safetensors")
-    return TopicModel(
-        words=tuple(tables["words"]),
-        names=tuple(tables["names"]),
-        alpha_K=tensors["alpha"],
-        exp_elog_beta_KW=tensors["exp_elog_beta"],
-        desired=tables["desired"],
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,12 +22,15 @@ from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
+from training.corpus import build_corpus, load_corpus
+from training.errors import CheckpointError, CorpusError
 from training.options import make_tracker
 from training.packaging.archive import file_sha256, load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
 from training.pipeline.training import Training
-from training.presets import TrainSettings
+from training.presets import TrainSettings, preset
 from training.progress import Progress, silent
+from training.sample import CATALOG_FILE, POSTS_FILE, make_sample, write_sample
 from training.tracking.port import NullTracker, Tracker
 
 
@@ -270,13 +274,71 @@ def test_a_training_that_fails_says_so_on_its_runs_and_registers_nothing(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.fixture(scope="module")
+def untracked(sample_corpus: SampleCorpus, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainReport]:
+    folder = tmp_path_factory.mktemp("untracked")
+    return folder, _train(sample_corpus, folder, NullTracker())
+
+
 def test_training_without_tracking_makes_archives_of_version_0_and_is_reused(
-    sample_corpus: SampleCorpus, tmp_path: Path
+    sample_corpus: SampleCorpus, untracked: tuple[Path, TrainReport]
 ) -> None:
-    report = _train(sample_corpus, tmp_path, NullTracker())
-    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["cvae_0.mar", "lcgan_0.mar"]
-    assert all(stage.reused for stage in _train(sample_corpus, tmp_path, NullTracker()).stages)
+    folder, report = untracked
+    assert sorted(path.name for path in (folder / "store").iterdir()) == ["cvae_0.mar", "lcgan_0.mar"]
+    assert all(stage.reused for stage in _train(sample_corpus, folder, NullTracker()).stages)
     assert not any(each.champion for each in report.published)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "topics-*/topics.safetensors", "topics-*/topics.json", "topics-*/done.json", "cvae-*/cvae.safetensors",
+        "cvae-*/bundle/vocabulary.json", "lcgan-*/published.json",
+    ],
+)  # fmt: skip
+def test_a_file_of_a_stage_cut_short_is_an_error_that_names_the_folder_to_remove(
+    sample_corpus: SampleCorpus, untracked: tuple[Path, TrainReport], tmp_path: Path, damaged: str
+) -> None:
+    shutil.copytree(untracked[0], tmp_path, dirs_exist_ok=True)
+    (path,) = (tmp_path / "workspace" / "stages").glob(damaged)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    stage = damaged.partition("-")[0]
+    with pytest.raises(CheckpointError, match=rf"stages/{stage}-\w+ is damaged.*remove that folder"):
+        _train(sample_corpus, tmp_path, NullTracker())
+    path.write_bytes(whole)
+    assert all(each.reused for each in _train(sample_corpus, tmp_path, NullTracker()).stages)
+
+
+def test_a_stage_whose_folder_was_removed_is_made_anew_and_the_others_are_reused(
+    sample_corpus: SampleCorpus, untracked: tuple[Path, TrainReport], tmp_path: Path
+) -> None:
+    shutil.copytree(untracked[0], tmp_path, dirs_exist_ok=True)
+    (topics,) = (tmp_path / "workspace" / "stages").glob("topics-*")
+    shutil.rmtree(topics)
+    report = _train(sample_corpus, tmp_path, NullTracker())
+    assert [stage.reused for stage in report.stages] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("num_posts", "said"), [(10, "0 sentences in its valid split"), (40, "too few for 12 topics; give more posts")]
+)
+def test_a_corpus_too_small_for_its_preset_is_an_error_that_counts_and_says_what_to_change(
+    tmp_path: Path, num_posts: int, said: str
+) -> None:
+    write_sample(make_sample(seed=3, num_posts=num_posts), tmp_path)
+    build_corpus([tmp_path / POSTS_FILE], tmp_path / "corpus", catalog=tmp_path / CATALOG_FILE)
+    plan = TrainPlan(workspace=tmp_path / "workspace", model_store=tmp_path / "store")
+    training = Training(
+        corpus=load_corpus(tmp_path / "corpus"),
+        settings=preset("reference"),
+        plan=plan,
+        tracker=NullTracker(),
+        watch=_watch,
+    )
+    with pytest.raises(CorpusError, match=said):
+        training.run()
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.integration

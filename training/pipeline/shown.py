@@ -1,0 +1,51 @@
+"""What a stage shows to people: pictures and tables in its folder, which its run keeps too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from training.cvae.held_out import HeldOutPoint
+from training.files import write_json
+from training.pipeline.stages import Stage
+from training.plots import plot_coherence, plot_curves
+from training.topics.lda import FittedTopics
+from training.topics.page import write_topic_page
+from training.tracking.curves import RecordingRun
+
+
+def show_topics(fitted: FittedTopics, texts: Sequence[str], stage: Stage, run: RecordingRun) -> dict[str, float]:
+    """Coherence by number of topics, heavy words, the page to explore; and the figures that sum the stage up."""
+    chosen = len(fitted.model.names)
+    plot_coherence(
+        {number: trial.c_npmi for number, trial in fitted.trials.items()}, chosen, stage.directory / "coherence.png"
+    )
+    trials = {str(number): asdict(trial) for number, trial in fitted.trials.items()}
+    write_json(stage.directory / "coherence.json", {"chosen": chosen, "trials": trials})
+    write_json(stage.directory / "top_words.json", fitted.top_words)
+    write_topic_page(fitted.model, fitted.word_shares_KW, texts, stage.directory / "topics.html")
+    for name in ("coherence.png", "coherence.json", "top_words.json", "topics.html"):
+        run.log_file(stage.directory / name)
+    for number, trial in fitted.trials.items():
+        run.log_metrics({f"topics.{name}": value for name, value in asdict(trial).items()}, step=number)
+    trial = fitted.trials[chosen]
+    return {
+        "num_topics": chosen,
+        "coherence": trial.c_npmi,
+        "coherence_c_v": trial.c_v,
+        "agreement": trial.agreement,
+    }
+
+
+def show_curves(held_out: Sequence[HeldOutPoint], stage: Stage, run: RecordingRun) -> None:
+    """Loss and KL by step, and what the time bought on held-out sentences."""
+    curves = {"train.nats_per_token": "nats per token", "train.kl": "KL, nats per sentence"}
+    for name, label in curves.items():
+        path = stage.directory / f"{name}.png"
+        plot_curves({name: run.curve(name)}, path, title=f"CVAE: {name}", ylabel=label)
+        run.log_file(path, "plots")
+    bits = [(point.seconds / 60, point.bits_per_character) for point in held_out]
+    path = stage.directory / "held_out.png"
+    title, xlabel = "CVAE: held-out sentences", "minutes of training"
+    plot_curves({"held out": bits}, path, title=title, xlabel=xlabel, ylabel="bits per character")
+    run.log_file(path, "plots")
