@@ -1,0 +1,198 @@
+"""Where candidates go from the queue: the curators' board, and the network that they are posted to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.domain.model import OwnPost, Post, PostMode, PostStatus, Tweet, Verdict
+from bot.ports.store import QueueRow
+
+
+class Publisher(ABC):
+    """Where accepted candidates are posted. Called from one thread."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The network, as `Tweet.network` has it: "x", "bsky", "masto"; or "file"."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> frozenset[PostMode]:
+        """What the account may do; `STANDALONE` always."""
+
+    @abstractmethod
+    def publish(self, post: Post) -> str:
+        """Post it, in one call that is never repeated here; the network's id of the post.
+
+        Raises:
+            DoubtfulError: it may be out or not: a time-out, a connection that broke, a 5xx.
+            PostRefusedError: it is not out and never will be: too long, a duplicate, a reply that is not allowed.
+            RateLimitedError, UnavailableError, CredentialsError: it is not out, and may be tried again.
+        """
+
+    @abstractmethod
+    def recent(self, after: str | None) -> Sequence[OwnPost]:
+        """Posts of the account behind the given id, newest first; without an id, the latest hundred.
+
+        An id is better than a time: the bot's clock and the network's need not agree, and only what is new is paid for.
+
+        Raises:
+            NetworkError: they cannot be read.
+        """
+
+    def check(self) -> str:
+        """Who the bot is there, by a call that costs next to nothing; for people.
+
+        Raises:
+            NetworkError: the account cannot be used.
+        """
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardRow:
+    """A row as the curator left it."""
+
+    candidate_id: str
+    status: str
+    """What stands in the status column: a `CandidateStatus`, or whatever a person typed."""
+    text: str
+    """What stands in the text column: the sample's, or an edited one."""
+    who: str = ""
+    """What stands in the curator's column."""
+
+
+class Board(ABC):
+    """A table outside, a Google Sheet, where curators decide. Called from one thread.
+
+    The candidate's id in the first column says what a row is: rows may be sorted, edited and removed.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Which board, for people and for the log."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make the header and the drop-down where they are missing; what is there stays as it is.
+
+        Raises:
+            NetworkError: see `append`.
+            InputError: the table holds something else.
+        """
+
+    @abstractmethod
+    def ids(self) -> set[str]:
+        """The candidates that have a row.
+
+        Raises:
+            NetworkError: they cannot be read.
+        """
+
+    @abstractmethod
+    def append(self, rows: Sequence[QueueRow]) -> None:
+        """Add rows at the end, all or none, in one call that is never repeated here.
+
+        Raises:
+            DoubtfulError: they may be there or not.
+            RateLimitedError, UnavailableError, CredentialsError: they are not there.
+        """
+
+    @abstractmethod
+    def rows(self) -> Iterator[BoardRow]:
+        """All rows that have a candidate's id, one at a time, in whatever order.
+
+        Raises:
+            NetworkError: they cannot be read.
+        """
+
+    def check(self) -> str:
+        """Which table it is, by a call that changes nothing; for people.
+
+        Raises:
+            NetworkError: it cannot be used.
+        """
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardChanges:
+    """What curators changed on the board since it was last read."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    unclear: tuple[str, ...] = ()
+    """Changes that are no verdict, in words: a status that is none, an accepted row without a text."""
+
+
+class BoardStore(ABC):
+    """What the bot remembers of the board: which rows are on it, and what they last said."""
+
+    @abstractmethod
+    def unboarded(self, limit: int) -> list[QueueRow]:
+        """Waiting candidates that have never been on the board, in the order of the feed."""
+
+    @abstractmethod
+    def begin_boarding(self, candidate_ids: Sequence[str]) -> None:
+        """Note, before the call, that these are being appended: should the bot die now, they may be there."""
+
+    @abstractmethod
+    def boarding(self) -> tuple[Collection[str], str | None]:
+        """Candidates that may be on the board or not, and when the last call for one began."""
+
+    @abstractmethod
+    def settle_boarding(self, *, there: Collection[str], missing: Collection[str]) -> None:
+        """Record what a look at the board showed; what is missing will be appended again."""
+
+    @abstractmethod
+    def apply_board(self, rows: Iterable[BoardRow]) -> BoardChanges:
+        """Record the verdicts of rows that say something else than they did when they were last read.
+
+        What a row says matters only when it changes, so that a verdict given elsewhere is not undone by an old row.
+        """
+
+
+class Outbox(ABC):
+    """Posts on their way out. Every method is one transaction, durable when it returns."""
+
+    @abstractmethod
+    def enqueue_accepted(self, *, since: datetime) -> int:
+        """Make posts of candidates that were accepted since, where there is none; how many there were new."""
+
+    @abstractmethod
+    def cancel_stale(self, *, before: datetime) -> int:
+        """Cancel pending posts that were accepted before; how many there were."""
+
+    @abstractmethod
+    def pending_posts(self, limit: int) -> list[tuple[Post, Tweet]]:
+        """Posts that are pending, the longest accepted first, with the tweets that they answer."""
+
+    @abstractmethod
+    def is_repeat(self, post: Post) -> bool:
+        """Whether another post with the same text was sent, or may have been."""
+
+    @abstractmethod
+    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> Post | None:
+        """Set a pending post to `SENDING`; None when another bot was quicker or the verdict was taken back."""
+
+    @abstractmethod
+    def set_post(
+        self, candidate_id: str, status: PostStatus, *, external_id: str | None = None, reason: str = ""
+    ) -> None:
+        """Record what came of a post. One that goes back to `PENDING` is cancelled if it is accepted no more."""
+
+    @abstractmethod
+    def doubtful_posts(self) -> list[Post]:
+        """Posts that are `SENDING` or `UNKNOWN`, the oldest attempt first."""
+
+    @abstractmethod
+    def external_ids(self, ids: Collection[str]) -> set[str]:
+        """Which of these ids of the network belong to posts that are known to be sent."""
+
+    @abstractmethod
+    def count_sent(self, *, since: datetime) -> int:
+        """Posts that were sent, or may have been, since."""
