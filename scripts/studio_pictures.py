@@ -1,10 +1,14 @@
-"""Takes the pictures of docs/studio.md of a studio that runs: python scripts/studio_pictures.py http://127.0.0.1:8733/"""
+"""Takes the pictures of docs/studio.md of a studio that runs.
+
+Example: python scripts/studio_pictures.py http://127.0.0.1:8733/
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,33 +17,47 @@ from playwright.sync_api import Browser, sync_playwright
 FOLDER: Final = Path(__file__).parents[1] / "docs"
 DESK: Final = (1280, 860)
 PHONE: Final = (390, 844)
-# Name, address, size, colours, keys.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A page in a state."""
+
+    name: str
+    path: str = "/?order=newest"
+    size: tuple[int, int] = DESK
+    """Width and height, in pixels."""
+    dark: bool = False
+    keys: str = ""
+    """Pressed one after the other before the picture is taken; what they decide is taken back."""
+
+
 PICTURES: Final = (
-    ("studio", "/?order=newest", DESK, "light", "are"),
-    ("studio-dark", "/?order=newest", DESK, "dark", ""),
-    ("studio-phone", "/?order=newest", PHONE, "light", ""),
-    ("studio-phone-dark", "/?order=newest", PHONE, "dark", ""),
-    ("studio-try", "/try?genres=dream pop, shoegaze&seed=7&go=1", (1280, 720), "light", ""),
-    ("studio-posted", "/posted", (1280, 560), "light", ""),
-    ("studio-models", "/models", (1280, 280), "light", ""),
-    ("studio-keys", "/?order=newest", (1280, 640), "dark", "?"),
+    Picture(name="studio", keys="are"),
+    Picture(name="studio-dark", dark=True),
+    Picture(name="studio-phone", size=PHONE),
+    Picture(name="studio-phone-dark", size=PHONE, dark=True),
+    Picture(name="studio-try", path="/try?genres=dream pop, shoegaze&seed=7&go=1", size=(1280, 720)),
+    Picture(name="studio-posted", path="/posted", size=(1280, 560)),
+    Picture(name="studio-models", path="/models", size=(1280, 280)),
+    Picture(name="studio-keys", size=(1280, 640), dark=True, keys="?"),
 )
 
 
-def take(browser: Browser, address: str, name: str, path: str, size: tuple[int, int], scheme: str, keys: str) -> None:
-    """One picture; what its keys decided is taken back."""
-    width, height = size
+def take(browser: Browser, address: str, picture: Picture) -> None:
+    """One picture."""
+    width, height = picture.size
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-    page.goto(address.rstrip("/") + path)
-    for key in keys:
+    page.emulate_media(color_scheme="dark" if picture.dark else "light", reduced_motion="reduce")
+    page.goto(address.rstrip("/") + picture.path)
+    for key in picture.keys:
         page.keyboard.press(key)
         page.wait_for_timeout(300)
     page.wait_for_timeout(300)
-    page.screenshot(path=FOLDER / f"{name}.png")
+    page.screenshot(path=FOLDER / f"{picture.name}.png")
     page.keyboard.press("Escape")
-    for _ in "".join(key for key in keys if key in "arx"):
+    for _ in [key for key in picture.keys if key in "arx"]:
         page.keyboard.press("u")
         page.wait_for_timeout(300)
     context.close()
@@ -53,7 +71,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
         )
         for picture in PICTURES:
-            take(browser, address, *picture)
+            take(browser, address, picture)
         browser.close()
 
 
