@@ -8,7 +8,7 @@ from dataclasses import replace
 from bot.domain.clauses import LEAD_IN, last_clause
 from bot.domain.model import Song
 from bot.domain.model import credit as credit_line
-from bot.domain.names import IsArtist, is_name_word, is_titled, name_at_end, name_at_start, split_credit
+from bot.domain.names import IsArtist, is_name_word, is_titled, name_at_end, name_at_start, split_credit, words_of
 from bot.domain.notes import BRACKETS, WHOLE_WORK, guests_at_start, guests_in, performer_in, split_guests, take_notes
 from bot.domain.text import Quote, find_quotes
 from bot.domain.unquoted import KNOWN, is_title, make_song
@@ -30,7 +30,11 @@ _JOINT = re.compile(rf"(\s-+|:|,|)\s*(\b{_VERBS})?(?:\b{_WORK_WORDS}{{1,5}})?$",
 _ARTICLE = re.compile(r"\b(?:the|an?|my|their|his|her|this)\b", re.IGNORECASE)
 _COVER_OF = re.compile(r"('s\s+)?(?:\w+\s+)?\b(?:cover|rendition|version)\s+of\s*$", re.IGNORECASE)
 _AND = re.compile(r"^[,\s]*(?:(?:and|&|\+|/|,)\s*)+$", re.IGNORECASE)
-_NAMELESS = frozenset({"song", "track", "title", "video", "single", "music", "new", "enjoy"})
+# What stands before a quoted title and is nobody's name: "Best songs: ...", "and ...".
+_NAMELESS = words_of(
+    "song songs track tracks title titles video single singles music new enjoy and but or especially including include "
+    "includes standout standouts highlight highlights favorite favorites favourite favourites best like namely que o y"
+)
 _COMMA_AFTER_WORK = re.compile(r"(\b(?:song|single|track|video|tune)),\s*$", re.IGNORECASE)
 _ALIAS = re.compile(r"\s*\([^()]{1,40}\)\s*$")
 _DASH_AFTER = re.compile(r"^\s*-+\s+(?=\S)")
@@ -128,14 +132,18 @@ def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[s
     # `..., Artist - "Title"` goes on with a list.
     segment = segment.lstrip(" ,;") if sign == "-" else segment
     rest, credit = name_at_end(last_clause(segment, comma=sign != "-"))
-    named = is_titled(credit) or credit.startswith("@") or before == before.lower()
+    small = credit == credit.lower() and not credit.startswith("@")
+    # Small letters are a name where all is small: `girl in red "serotonin"`; else they are some word before a title.
+    named = not small or (before + quote.text).islower()
     known = is_artist is not None and named and is_artist(credit)
     confidence = {"-": _DASHED_QUOTE, ":": _LISTED_QUOTE, ",": _LISTED_QUOTE}.get(sign, _ADJACENT)
     speech = sign != "-" and _is_speech(quote.text)
     # With an article but no verb it is what somebody says about the quoted words: `Regarding the "Best" list`.
     bare = joint is not None and joint.group(2) is None and _ARTICLE.search(joint.group()) is not None
     loose = not sign and not (quote.double and is_titled(credit) and not bare)
-    if credit.casefold() in _NAMELESS or (not known and (rest or speech or loose)):
+    words = [word.strip("?!.,") for word in credit.casefold().split()]
+    nameless = all(word in _NAMELESS for word in words) or (sign == "," and not named)
+    if nameless or (not known and (rest or speech or loose)):
         return None
     return rest, credit, max(confidence, KNOWN if known else 0)
 

@@ -166,6 +166,8 @@ def _is_short_title(title: str, credit: str, *, known: bool) -> bool:
     words = title.casefold().split()
     if set(words) & _REMARK:
         return known and len(words) <= 3
+    if words[0] in _PROSE and not (known or is_titled(credit)):
+        return False
     return len(words) <= 7 and (known or words[0] not in _REMARK_FIRST) and len(credit.split()) <= 4
 
 
