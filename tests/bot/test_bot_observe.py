@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ from bot.domain.errors import SettingsError, StoreError
 from bot.observe.health import Pulse, serving
 from bot.observe.log import Redactor, open_log
 from bot.observe.metrics import StateCollector, registry
+from bot.observe.watch import watched
 from bot.running import log_pass
 from bot.service import Bot
+from bot.settings import BotSettings
 from bot.summary import Summary
 
 HUSH = "hush-hush-12345"
@@ -140,4 +143,17 @@ def test_health_turns_when_passes_stay_away_and_not_when_a_network_does(store: S
         ):
             pass
     with pytest.raises(urllib.error.URLError):
+        get(port, "/healthz")
+
+
+def test_a_running_bot_shows_its_database_on_the_port_of_the_settings(make_bot: Any, database: Path) -> None:
+    make_bot().tick()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = BotSettings(workspace=database.parent, metrics_port=port)
+    with watched(settings) as pulse:
+        pulse.beat()
+        assert get(port, "/healthz")[0] == 200
+        assert b'deephypebot_tweets{status="done"} 3.0' in get(port, "/metrics")[1]
+    with watched(settings.model_copy(update={"metrics_port": 0})), pytest.raises(urllib.error.URLError):
         get(port, "/healthz")
