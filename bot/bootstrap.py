@@ -13,7 +13,7 @@ from bot.adapters.gateway import Gateway
 from bot.adapters.sqlite_memory import SqliteMemory
 from bot.adapters.sqlite_store import SqliteStore
 from bot.domain.errors import SettingsError, StoreError
-from bot.ports import CommentaryService, Screen
+from bot.ports import CommentaryService, Screen, Source
 from bot.posting import Posting, PostingOptions
 from bot.reviewing import Reviewing
 from bot.schedule import Clock, Settling
@@ -122,16 +122,15 @@ def open_commentary(target: str, *, model: str, timeout_s: float) -> CommentaryS
 
 
 def describe_places(settings: BotSettings, cursors: Mapping[str, str]) -> dict[str, str]:
-    """Where each source is read on, for people; the bare cursor of a source that the settings no longer name."""
+    """Where each source is read on, for people; of a source that the settings no longer name nobody can say."""
     try:
         sources = {source.name: source for source in networks.open_sources(settings)}
     except SettingsError:
         sources = {}
-    return {
-        name: sources[name].describe(cursor)
-        if name in sources
-        else describe_cursor(cursor)
-        if name.startswith("file:")
-        else cursor
-        for name, cursor in cursors.items()
-    }
+    return {name: _describe_place(sources.get(name), name, cursor) for name, cursor in cursors.items()}
+
+
+def _describe_place(source: Source | None, name: str, cursor: str) -> str:
+    if source is not None:
+        return source.describe(cursor)
+    return describe_cursor(cursor) if name.startswith("file:") else "a place that only the source can tell"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 def open_sources(settings: BotSettings) -> list[Source]:
     """What is read: the feed, and the networks that are switched on.
 
+    Mentions come before timelines: what is in both is known by its id, and somebody who asks is answered.
+
     Raises:
         SettingsError: nothing is.
     """
@@ -99,7 +101,7 @@ def open_lookups(settings: BotSettings) -> tuple[SongLookup | None, list[GenreLo
 def _x_sources(settings: BotSettings) -> list[Source]:
     from bot.adapters.x_source import XFeed, XSource
 
-    wanted = {XFeed.TIMELINE: settings.x.timeline, XFeed.MENTIONS: settings.x.mentions}
+    wanted = {XFeed.MENTIONS: settings.x.mentions, XFeed.TIMELINE: settings.x.timeline}
     return [
         XSource(feed, keys=_x_keys(settings), base_url=settings.x.base_url, timeout_s=settings.x.timeout_s)
         for feed, is_wanted in wanted.items()
@@ -134,7 +136,7 @@ def _x_keys(settings: BotSettings) -> XKeys:
 def _bluesky_sources(settings: BotSettings) -> list[Source]:
     from bot.adapters.bluesky_source import BlueskyFeed, BlueskySource
 
-    wanted = {BlueskyFeed.TIMELINE: settings.bluesky.timeline, BlueskyFeed.MENTIONS: settings.bluesky.mentions}
+    wanted = {BlueskyFeed.MENTIONS: settings.bluesky.mentions, BlueskyFeed.TIMELINE: settings.bluesky.timeline}
     client, account = _bluesky_client(settings), _given(settings.bluesky, "bluesky", "handle")
     return [BlueskySource(feed, client=client, account=account) for feed, is_wanted in wanted.items() if is_wanted]
 
@@ -162,7 +164,7 @@ def _bluesky_session(handle: str, app_password: str, base_url: str) -> BlueskyCl
 def _mastodon_sources(settings: BotSettings) -> list[Source]:
     from bot.adapters.mastodon_source import MastodonFeed, MastodonSource
 
-    wanted = {MastodonFeed.TIMELINE: settings.mastodon.timeline, MastodonFeed.MENTIONS: settings.mastodon.mentions}
+    wanted = {MastodonFeed.MENTIONS: settings.mastodon.mentions, MastodonFeed.TIMELINE: settings.mastodon.timeline}
     client, server = _mastodon_client(settings), _given(settings.mastodon, "mastodon", "base_url")
     return [MastodonSource(feed, client=client, account=server) for feed, is_wanted in wanted.items() if is_wanted]
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.sqlite_store import SqliteStore
-from bot.domain.model import PostStatus, TweetStatus
+from bot.domain.model import Kind, PostStatus, TweetStatus
 from bot.sandbox.server import SandboxServer
 from bot.summary import Summary
 from tests.bot.killed_bot import Countdown, CountedCommentary
@@ -132,6 +132,20 @@ def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_pat
     assert state.tweets[TweetStatus.PENDING] == 0
     assert {"spotify", "last.fm"} <= {row.candidate.report.origin for row in rows}
     assert {row.verdict.who for row in rows if row.verdict is not None} == {"sandbox curator"}
+    assert {row.tweet.kind for row in rows} == {Kind.TIMELINE, Kind.MENTION}
+    command = [sys.executable, "-m", "deephypebot", "bot", "status", "--target", gateway.target]
+    shown = subprocess.run(
+        [*command, "--workspace", str(tmp_path / "sandbox")],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "160"},
+    ).stdout
+    assert f"{len(posted)} sent" in shown
+    assert f"this month  {len(posted)} x post, 8 x read: about $0." in shown
+    assert f"lcgan 3: 100% (68-100) of {len(posted)} accepted" in shown
+    assert "answers" in shown
+    assert len(shown.splitlines()) <= 24  # one screen
 
 
 def test_told_to_stop_while_a_write_hangs_it_ends_within_5_seconds_and_the_next_one_looks(
