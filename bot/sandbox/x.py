@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -115,7 +115,9 @@ class XStandIn(StandIn):
     async def _own(self, request: Request) -> Response:
         return self._page(request, lambda post: post.author == self.posts.me, smallest=5, filters=True)
 
-    def _page(self, request: Request, keep: Any, *, smallest: int, filters: bool = False) -> Response:
+    def _page(
+        self, request: Request, keep: Callable[[XPost], bool], *, smallest: int, filters: bool = False
+    ) -> Response:
         query = request.query_params
         allowed = _PAGING | _FIELDS | ({"exclude"} if filters else set())
         size = query.get("max_results", "100" if filters and smallest == 1 else "10")
@@ -132,7 +134,12 @@ class XStandIn(StandIn):
         return JSONResponse(self._listing(posts, query, more=more))
 
     def _matching(
-        self, since_id: str | None, until_id: str, excluded: set[str], keep: Any, query: Mapping[str, str]
+        self,
+        since_id: str | None,
+        until_id: str,
+        excluded: set[str],
+        keep: Callable[[XPost], bool],
+        query: Mapping[str, str],
     ) -> Iterator[XPost]:
         for post in self.posts.between(since_id, until_id or None):
             if ("retweets" in excluded and post.reposted) or ("replies" in excluded and post.reply_to):
