@@ -69,6 +69,7 @@ class Posting:
         self._settling = settling
         self._clock = clock
         self._options = options
+        self._held_back: set[tuple[str, str]] = set()
 
     def run(self, summary: Summary, stop: threading.Event) -> None:
         """Clear up what is in doubt, then send what may be sent.
@@ -87,11 +88,18 @@ class Posting:
             if (objection := self._objection(post)) is not None:
                 self._refuse(post, objection, summary)
             elif self._options.dry_run:
-                summary.posts_held_back += 1
-                summary.notices.append(f"dry run, not posted to {self._publisher.name}: {post.text}")
-                room -= 1
+                room -= self._hold_back(post, summary)
             elif self._send(post, tweet, summary):
                 room -= 1
+
+    def _hold_back(self, post: Post, summary: Summary) -> int:
+        """Say what would be posted, once in the bot's life; how many posts that was."""
+        if (post.candidate_id, post.text) in self._held_back:
+            return 0
+        self._held_back.add((post.candidate_id, post.text))
+        summary.posts_held_back += 1
+        summary.notices.append(f"dry run, not posted to {self._publisher.name}: {post.text}")
+        return 1
 
     def _objection(self, post: Post) -> str | None:
         """Why the bot itself will not post a text, whoever accepted it."""

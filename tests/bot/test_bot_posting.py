@@ -185,6 +185,25 @@ def test_a_dry_run_says_what_it_would_post_and_posts_nothing(clocked: SqliteStor
     assert run().posts_sent == 1
 
 
+def test_a_dry_run_that_goes_on_says_each_post_once(clocked: SqliteStore, account: Account, clock: SetClock) -> None:
+    accept(clocked, "One lamp.", "Two lamps.")
+    posting = Posting(
+        publisher=account,
+        outbox=clocked,
+        screen=None,
+        settling=Settling(clock, 60),
+        clock=clock,
+        options=PostingOptions(),
+    )
+    said: list[str] = []
+    for _ in range(4):
+        summary = Summary()
+        posting.run(summary, threading.Event())
+        said += summary.notices
+    assert said == [f"dry run, not posted to file: {text}" for text in ("One lamp.", "Two lamps.")]
+    assert account.texts == []
+
+
 def test_a_post_without_an_answer_is_looked_up_and_found(
     clocked: SqliteStore, account: Account, run: Run, clock: SetClock
 ) -> None:
@@ -271,9 +290,7 @@ def test_only_posts_behind_the_newest_known_one_are_read(clocked: SqliteStore, a
     assert [own.text for own in account.recent(doubtful.after_id)] == ["Two lamps."]
 
 
-@pytest.mark.parametrize(
-    "error", [UnavailableError("502"), RateLimitedError("429"), CredentialsError("401")], ids=str
-)
+@pytest.mark.parametrize("error", [UnavailableError("502"), RateLimitedError("429"), CredentialsError("401")], ids=str)
 def test_a_post_that_was_not_applied_is_sent_by_a_later_pass(
     clocked: SqliteStore, account: Account, run: Run, error: NetworkError
 ) -> None:
