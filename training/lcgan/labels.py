@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +43,8 @@ class LabelledVectors:
     """Topic shares; rows sum to 1."""
     rarity_N: Tensor
     """Mean of 1 / count over a sentence's word pairs, counted among as many sentences as the group has: the mean of it
-    over a group (each sentence weighed by its pairs) is the group's distinct-2."""
+    over a group (each sentence weighed by its pairs) is the group's distinct-2. A pair with a word that is in no real
+    sentence counts 0, lest misspelling be the way to be diverse."""
     encoded_N: Tensor
     """Whether z came from the encoder (a real sentence)."""
     sigma_Z: Tensor
@@ -84,17 +85,28 @@ class Labeller:
         model: whose encoder makes z of real sentences.
         bundle: the same model's decoder, without a generator.
         train: sentences; their genres come as often here as there.
+        known: words of real sentences; see `known_words`.
         group: sentences among which word pairs are counted.
         device: where to work.
     """
 
-    def __init__(self, model: Cvae, bundle: Bundle, train: EncodedSentences, *, group: int, device: str) -> None:
+    def __init__(
+        self,
+        model: Cvae,
+        bundle: Bundle,
+        train: EncodedSentences,
+        *,
+        known: Container[str],
+        group: int,
+        device: str,
+    ) -> None:
         self._model = model
         self._bundle = bundle
         self._engine = Engine(bundle, device=device)
         self._train = train
         self._group = group
         self._device = device
+        self._known = known
 
     @torch.no_grad()
     def label(self, count: int, *, seed: int, progress: Progress) -> LabelledVectors:
@@ -127,7 +139,7 @@ class Labeller:
             z_NZ=z_NZ,
             genres_NA=genres_NA,
             topics_NK=topics_NK,
-            rarity_N=rarities(texts, self._group).to(self._device),
+            rarity_N=rarities(texts, self._group, known=self._known).to(self._device),
             encoded_N=encoded_N.to(self._device),
             sigma_Z=sigma_NZ.mean(dim=0),
         )
@@ -146,7 +158,7 @@ class Labeller:
             z_NZ=z_BZ,
             genres_NA=genres_BA,
             topics_NK=self._bundle.topics.shares(texts).to(self._device),
-            rarity_N=rarities(texts, self._group).to(self._device),
+            rarity_N=rarities(texts, self._group, known=self._known).to(self._device),
             encoded_N=torch.zeros(len(rows), dtype=torch.bool, device=self._device),
             sigma_Z=torch.ones(z_BZ.shape[1], device=self._device),
         )
@@ -158,20 +170,30 @@ class Labeller:
         )
 
 
-def rarities(texts: Sequence[str], group: int) -> Tensor:
+def known_words(texts: Sequence[str]) -> frozenset[str]:
+    """The words of real sentences.
+
+    >>> sorted(known_words(["A slow hiss.", "So slow"]))
+    ['a', 'hiss', 'slow', 'so']
+    """
+    return frozenset(word for text in texts for word in topic_words(text))
+
+
+def rarities(texts: Sequence[str], group: int, *, known: Container[str]) -> Tensor:
     """How rare each text's word pairs are among the texts of its group, float32 [N]; see `LabelledVectors.rarity_N`.
 
     A text without a pair is as rare as can be.
 
-    >>> rarities(["so warm", "so warm", "so cold"], 3).tolist()
-    [0.5, 0.5, 1.0]
+    >>> rarities(["so warm", "so warm", "so cold", "so cxld"], 4, known={"so", "warm", "cold"}).tolist()
+    [0.5, 0.5, 1.0, 0.0]
     """
     values: list[float] = []
     for start in range(0, len(texts), group):
         words = [topic_words(text) for text in texts[start : start + group]]
         pairs = [list(itertools.pairwise(each)) for each in words]
         counts = Counter(pair for each in pairs for pair in each)
-        values += [sum(1 / counts[pair] for pair in each) / len(each) if each else 1.0 for each in pairs]
+        value = {pair: 1 / count if pair[0] in known and pair[1] in known else 0.0 for pair, count in counts.items()}
+        values += [sum(value[pair] for pair in each) / len(each) if each else 1.0 for each in pairs]
     return torch.tensor(values)
 
 

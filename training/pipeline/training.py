@@ -24,7 +24,7 @@ from training.cvae.training import decoder_config, train_cvae
 from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CorpusError
 from training.files import atomic_path
-from training.lcgan.labels import Labeller, genre_rows
+from training.lcgan.labels import Labeller, genre_rows, known_words
 from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
@@ -210,6 +210,7 @@ class Training:
             model.to(self.plan.device),
             load_bundle(cvae_stage),
             self._encoded("train", parts),
+            known=known_words(self.corpus.part("train").texts),
             group=self.settings.lcgan.round_samples,
             device=self.plan.device,
         )

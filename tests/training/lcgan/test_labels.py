@@ -13,10 +13,12 @@ from handlers.vocabulary import EOS_ID
 from tests.training.conftest import SampleCorpus
 from training.cvae.model import Cvae
 from training.errors import NotLearnedError
-from training.lcgan.labels import Labeller, genre_rows, rarities
+from training.lcgan.labels import Labeller, genre_rows, known_words, rarities
 from training.measures import distinct
 from training.packaging.export import Parts, make_bundle
 from training.progress import silent
+
+KNOWN = known_words(["so warm a glow", "so cold a hiss"])
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def test_labels_are_the_topics_of_what_is_decoded_from_each_vector(
 ) -> None:
     model, bundle = untrained
     torch.manual_seed(0)
-    labeller = Labeller(model, bundle, sample_corpus.train, group=200, device="cpu")
+    labeller = Labeller(model, bundle, sample_corpus.train, known=KNOWN, group=200, device="cpu")
     data = labeller.label(600, seed=3, progress=silent)
     assert len(data) == 600
     assert torch.allclose(data.topics_NK.sum(dim=1), torch.ones(600), atol=1e-4)
@@ -53,7 +55,7 @@ def test_labels_are_the_topics_of_what_is_decoded_from_each_vector(
     assert torch.equal(data.z_NZ[prior], engine.thought_vectors(rows)[prior])
     texts = [bundle.vocabulary.decode(each.ids) for each in engine.decode(rows, data.z_NZ)]
     assert torch.allclose(bundle.topics.shares(texts), data.topics_NK, atol=1e-4)
-    assert torch.allclose(data.rarity_N, rarities(texts, 200))
+    assert torch.allclose(data.rarity_N, rarities(texts, 200, known=KNOWN))
     # The encoder's half lies where sentences are encoded to, and varies with them.
     assert not torch.allclose(data.z_NZ[data.encoded_N], engine.thought_vectors(rows)[data.encoded_N])
     assert bool((data.sigma_Z > 0).all())
@@ -72,7 +74,7 @@ def test_moved_vectors_are_decoded_by_the_same_seeds(
     sample_corpus: SampleCorpus, untrained: tuple[Cvae, Bundle]
 ) -> None:
     model, bundle = untrained
-    labeller = Labeller(model, bundle, sample_corpus.train, group=100, device="cpu")
+    labeller = Labeller(model, bundle, sample_corpus.train, known=KNOWN, group=100, device="cpu")
     sizes = GeneratorConfig(z_size=6, genre_size=4, num_topics=2, hidden_size=8, num_layers=1)
     generator = Generator(sizes).eval()
     prior = labeller.decode([0] * 100, None, seed=4)
@@ -96,7 +98,7 @@ def test_labels_that_are_nearly_all_one_topic_are_an_error_that_says_what_to_loo
     weights = bundle.topics.exp_elog_beta_KW.clone()
     weights[1] *= 1e-9
     one_sided = dataclasses.replace(bundle, topics=dataclasses.replace(bundle.topics, exp_elog_beta_KW=weights))
-    labeller = Labeller(model, one_sided, sample_corpus.train, group=100, device="cpu")
+    labeller = Labeller(model, one_sided, sample_corpus.train, known=KNOWN, group=100, device="cpu")
     with pytest.raises(NotLearnedError, match=r"decoded samples are about one topic \(x\).*cvae.mu_scale"):
         labeller.label(200, seed=3, progress=silent)
 
@@ -104,8 +106,16 @@ def test_labels_that_are_nearly_all_one_topic_are_an_error_that_says_what_to_loo
 def test_the_rarities_of_a_group_weighed_by_pairs_are_its_distinct_2() -> None:
     texts = ["so warm a glow", "so warm a hiss", "a glow", "one", "so cold a glow and so warm"]
     pairs = [3, 3, 1, 0, 6]
-    values = rarities(texts, 10)
+    known = known_words(texts)
+    values = rarities(texts, 10, known=known)
     weighed = sum(float(value) * count for value, count in zip(values, pairs, strict=True)) / sum(pairs)
     assert weighed == pytest.approx(distinct(texts, 2))
     # Groups do not know of each other.
-    assert rarities(texts * 2, 5).tolist() == values.tolist() * 2
+    assert rarities(texts * 2, 5, known=known).tolist() == values.tolist() * 2
+
+
+def test_a_misspelled_word_does_not_make_a_pair_rare() -> None:
+    known = known_words(["so warm a glow"])
+    right, wrong = rarities(["so warm a glow", "so wxrm a glow"], 1, known=known).tolist()
+    assert right == pytest.approx(1)
+    assert wrong == pytest.approx(1 / 3)
