@@ -16,8 +16,8 @@ from training.cvae.model import Cvae
 from training.errors import OutputError
 from training.files import _exchange, atomic_directory, atomic_path, make_folder, read_json, write_json
 from training.packaging.export import save_bundle
+from training.pipeline.kept import save_cvae, save_topics
 from training.pipeline.stages import Stage
-from training.pipeline.training import _save_cvae, _save_topics
 from training.plots import plot_curves
 from training.presets import CvaeSettings
 
@@ -161,12 +161,16 @@ def _write_checkpoint(folder: Path) -> None:
     loop.save(folder / "checkpoint.pt")
 
 
+def _stage(folder: Path) -> Stage:
+    return Stage(name="cvae", key="0", root=folder)
+
+
 def _write_weights(folder: Path) -> None:
-    _save_cvae(Cvae(tiny_bundle().decoder.config), folder)
+    save_cvae(Cvae(tiny_bundle().decoder.config), _stage(folder))
 
 
 def _write_topics(folder: Path) -> None:
-    _save_topics(tiny_bundle(num_words=2000).topics, folder)
+    save_topics(tiny_bundle(num_words=2000).topics, _stage(folder))
 
 
 def _write_plot(folder: Path) -> None:
@@ -179,7 +183,7 @@ def test_whatever_a_training_writes_is_whole_or_absent_and_the_error_says_why(
 ) -> None:
     with pytest.raises(OutputError, match=os.strerror(errno.EFBIG)), small_disk():
         write(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
 
 
 def test_a_finished_stage_is_found_again_and_an_unfinished_one_is_not(tmp_path: Path) -> None:
