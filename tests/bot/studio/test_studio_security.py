@@ -34,14 +34,11 @@ def test_this_machine_by_either_name_gets_the_page(untouched: Untouched) -> None
         assert untouched.get("/", Host=host).status == 200
 
 
-def test_it_listens_on_loopback_alone(untouched: Untouched) -> None:
+def test_it_listens_on_one_address_of_loopback_alone(untouched: Untouched) -> None:
     port = int(untouched.host.partition(":")[2])
-    others = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), port, socket.AF_INET)} - {
-        "127.0.0.1"
-    }
-    for address in others:
-        with pytest.raises(OSError, match="refused"), socket.create_connection((address, port), timeout=2):
-            pass
+    # All of 127.0.0.0/8 is this machine: whoever listens on every address answers here too.
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=5):  # noqa: PT011 -- by system
+        pass
 
 
 @pytest.mark.parametrize(
