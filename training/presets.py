@@ -140,7 +140,7 @@ class LcganSettings:
     target_share: float = 0.9
     """Share of the target topic that is aimed for; more of it is no better."""
     diversity_weight: float = 1.0
-    """Of the loss for word pairs less rare, and vectors less spread, than the prior's; doubled after each round that
+    """Of the loss for word pairs less rare, and vectors less spread, than the prior's; raised after each round that
     misses `diversity_floor`."""
     diversity_floor: float = 0.97
     """Distinct-2 of the moved vectors' sentences, as a share of the prior's, below which a round is worth less."""
@@ -155,7 +155,7 @@ class LcganSettings:
         positive = ("hidden_size", "num_layers", "predictor_epochs", "steps", "critic_steps", "batch_size", "rounds")
         _check(self, evaluation_samples=_POSITIVE, round_samples=_POSITIVE, **dict.fromkeys(positive, _POSITIVE))
         weights = ("topic_weight", "distance_weight", "gradient_penalty", "realism_weight", "diversity_weight")
-        _check(self, target_share=(0, 1), diversity_floor=(0, 1), **dict.fromkeys(weights, (0, math.inf)))
+        _check(self, target_share=(0, 1), diversity_floor=(0, 2), **dict.fromkeys(weights, (0, math.inf)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,13 +222,16 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
         lcgan=LcganSettings(
             num_samples=50_000,
             hidden_size=256,
-            steps=2_400,
-            rounds=8,
-            round_samples=2_000,
-            # Chosen on real posts (docs/log.md): with less realism the generator misspells words to be diverse.
+            predictor_epochs=6,
+            steps=3_000,
+            rounds=10,
+            round_samples=1_500,
+            # Chosen on real posts (docs/log.md).
+            learning_rate=1e-3,
+            realism_weight=0.6,
             topic_weight=4.0,
             diversity_weight=2.0,
-            diversity_floor=1.0,
+            diversity_floor=1.03,
             evaluation_samples=5_000,
         ),
     ),

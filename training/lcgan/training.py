@@ -291,7 +291,7 @@ class _Game:
 
     def weigh_diversity(self, ratio: float) -> None:
         """Raise the weight while what is decoded is less diverse than the floor, else lower it."""
-        factor = 2.0 if ratio < self.settings.diversity_floor else 0.7
+        factor = 1.5 if ratio < self.settings.diversity_floor else 0.75
         self.diversity_weight = min(self.diversity_weight * factor, _MOST_WEIGHT)
 
     def snapshot(self) -> None:
