@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from torch import Tensor
 
 from handlers.bundle import Bundle
 from handlers.contract import (
@@ -81,10 +82,11 @@ class Commentator:
             for request, topic, (used, _) in zip(requests, topics, resolved, strict=True)
             for row in self._rows(request, topic, tuple(self.bundle.genres.indices(used)))
         ]
-        decoded = self._engine.decode(rows)
+        z_BZ = self._engine.thought_vectors(rows) if rows else None
+        decoded = self._engine.decode(rows, z_BZ)
         texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
         shares = self.bundle.topics.shares(texts).tolist()
-        odds = self._genre_log_odds(requests, rows, decoded)
+        odds = self._genre_log_odds(requests, rows, decoded, z_BZ)
         decode_ms = (time.perf_counter() - started) * 1000
         answers = []
         first = 0
@@ -109,7 +111,11 @@ class Commentator:
         return answers
 
     def _genre_log_odds(
-        self, requests: Sequence[CommentaryRequest], rows: Sequence[Row], decoded: Sequence[Decoded]
+        self,
+        requests: Sequence[CommentaryRequest],
+        rows: Sequence[Row],
+        decoded: Sequence[Decoded],
+        z_BZ: Tensor | None,
     ) -> list[float]:
         """Of the rows between which there is a choice; 0 for the others, which cost nothing then."""
         chosen_from = [
@@ -117,7 +123,10 @@ class Commentator:
         ]
         part = [number for number, chosen in enumerate(chosen_from) if chosen]
         odds = [0.0] * len(rows)
-        found = self._engine.genre_log_odds([rows[number] for number in part], [decoded[number] for number in part])
+        if z_BZ is None or not part:
+            return odds
+        chosen, written = [rows[number] for number in part], [decoded[number] for number in part]
+        found = self._engine.genre_log_odds(chosen, written, z_BZ[part])
         for number, value in zip(part, found, strict=True):
             odds[number] = value
         return odds

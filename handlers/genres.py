@@ -43,10 +43,7 @@ class GenreTable:
         >>> GenreTable(labels=("indie pop", "pop")).back_off("Canadian Indie Pop")
         'indie pop'
         """
-        for candidate in _parts(normalise_genre(genre), self._most_words):
-            if candidate in self._index:
-                return self.labels[self._index[candidate] - 1]
-        return None
+        return next(self._labels_within(genre), None)
 
     def coarser(self, label: str) -> str | None:
         """The longest part of a label's name that is a label too, later words first; None if none is.
@@ -55,9 +52,13 @@ class GenreTable:
         'pop'
         """
         own = normalise_genre(label)
-        parts = (part for part in _parts(own, self._most_words) if part in self._index and part != own)
-        found = next(parts, None)
-        return None if found is None else self.labels[self._index[found] - 1]
+        return next((found for found in self._labels_within(label) if normalise_genre(found) != own), None)
+
+    def _labels_within(self, genre: str) -> Iterator[str]:
+        """Labels that are parts of a genre's name, itself included: the longest first, then later words first."""
+        for part in _parts(normalise_genre(genre), self._most_words):
+            if part in self._index:
+                yield self.labels[self._index[part] - 1]
 
     def resolve(self, genres: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Split genres into the labels they map to (distinct, in order) and those that map to none."""

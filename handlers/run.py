@@ -63,6 +63,7 @@ class Run:
         """Rows from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
         self._slots = self._waiting.resized(parts.step.padded(self._most))
         self._weight_SW = self._slots.hidden_SH.new_empty(self._most, parts.step.num_outputs)
+        self._scratch_SW = torch.empty_like(self._weight_SW)
         self._admit([])
 
     def finish(self) -> list[Decoded]:
@@ -93,7 +94,8 @@ class Run:
         offset_B = torch.cat([self._weigh(projected_ME, rows, forbidden_BF[rows]) for rows in self._groups])
         weight_BW, settings = self._weight_BW, self._settings
         uniforms_BD = uniforms_BD.to(projected_ME.device)
-        chosen_B = choose_tokens(weight_BW, uniforms_BD, settings, self._used, otherwise=EOS_ID)
+        scratch_BW = self._scratch_SW[: len(weight_BW)]
+        chosen_B = choose_tokens(weight_BW, uniforms_BD, settings, self._used, otherwise=EOS_ID, scratch_BV=scratch_BW)
         drawn_B = weight_BW.gather(1, chosen_B.unsqueeze(1)).squeeze(1).log2_().clamp_min_(_LEAST_LOG2)
         part.log2_prob_S += (drawn_B * settings.temperature + offset_B).cpu().numpy()
         return self._write(chosen_B.cpu().numpy())
@@ -115,7 +117,7 @@ class Run:
         Returns:
             What a weight's logarithm times the temperature lacks to the model's own log-probability.
         """
-        log2_BW, normaliser_B = self._step.log2_odds(projected_ME, rows)
+        log2_BW, normaliser_B = self._step.log2_odds(projected_ME, rows, self._weight_BW[rows])
         # In place: the normaliser has been taken already, of all tokens.
         log2_BW.scatter_(1, forbidden_BF, -math.inf)
         return weigh(log2_BW, self._settings.temperature[rows], self._weight_BW[rows]) - normaliser_B

@@ -141,6 +141,7 @@ def choose_tokens(
     filters: Filters | None = None,
     *,
     otherwise: int = 0,
+    scratch_BV: Tensor | None = None,
 ) -> Tensor:
     """Draw one token per row from the filtered distribution.
 
@@ -156,6 +157,7 @@ def choose_tokens(
         settings: per-row settings.
         filters: those that some row uses; all by default.
         otherwise: the token of a row all of whose tokens are forbidden.
+        scratch_BV: written over; memory of its own without it.
 
     Returns:
         int64 [B], token ids.
@@ -167,7 +169,7 @@ def choose_tokens(
     drawn_BD = _invert(weight_BV, edges_BN, uniforms_BD[:, :-1])
     chosen_B = drawn_BD[:, 0].clone()
     # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
-    again_B = _is_dropped(weight_BV, drawn_BD[:, :1], total_B1, settings, filters).squeeze(1)
+    again_B = _is_dropped(weight_BV, drawn_BD[:, :1], total_B1, settings, filters, scratch_BV=scratch_BV).squeeze(1)
     if filters.rank:
         again_B |= settings.ranks()
     again_R = again_B.nonzero().squeeze(1)
@@ -187,7 +189,13 @@ def choose_tokens(
 
 
 def _is_dropped(
-    weight_BV: Tensor, drawn_BD: Tensor, total_B1: Tensor, settings: SamplingSettings, filters: Filters
+    weight_BV: Tensor,
+    drawn_BD: Tensor,
+    total_B1: Tensor,
+    settings: SamplingSettings,
+    filters: Filters,
+    *,
+    scratch_BV: Tensor | None = None,
 ) -> Tensor:
     """Whether min-p or top-p drop tokens, bool [B, D]; top-k is not looked at."""
     height_BD = weight_BV.gather(1, drawn_BD)
@@ -201,7 +209,10 @@ def _is_dropped(
     if filters.top_p:
         # A token stays while those above it have not reached top_p: the first one always does. Divided by its own
         # weight the token is exactly 1, and what is not above it goes in one pass, several times faster than `where`.
-        above = [torch.threshold_(weight_BV / height_B.unsqueeze(1), 1.0, 0.0).sum(dim=1) for height_B in height_BD.T]
+        above = []
+        for height_B in height_BD.T:
+            ratio_BV = torch.div(weight_BV, height_B.unsqueeze(1), out=scratch_BV)
+            above.append(torch.threshold_(ratio_BV, 1.0, 0.0).sum(dim=1))
         top_p_B1 = settings.top_p.unsqueeze(1)
         dropped_BD |= (top_p_B1 < 1) & (torch.stack(above, dim=1) * height_BD >= top_p_B1 * total_B1)
     return dropped_BD

@@ -91,8 +91,13 @@ class Step:
         """The rows in groups whose logits are computed at a time."""
         return [slice(first, min(first + self._rows_at_once, count)) for first in range(0, count, self._rows_at_once)]
 
-    def log2_odds(self, projected_ME: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+    def log2_odds(self, projected_ME: Tensor, part: slice, scratch_BW: Tensor) -> tuple[Tensor, Tensor]:
         """Base-2 logarithms of the next token's odds for some rows, less their maximum, and of the sum of these odds.
+
+        Args:
+            projected_ME: what `advance` gives.
+            part: which rows.
+            scratch_BW: written over.
 
         Returns:
             [B, W], of which what is beyond the vocabulary is -inf, and float32 [B].
@@ -102,4 +107,4 @@ class Step:
         first = min(part.start, len(projected_ME) - padded)
         log2_BW = self._output(projected_ME[first : first + padded])[part.start - first :][:size]
         log2_BW -= log2_BW.amax(dim=1, keepdim=True)
-        return log2_BW, torch.exp2(log2_BW).sum(dim=1).log2_()
+        return log2_BW, torch.exp2(log2_BW, out=scratch_BW).sum(dim=1).log2_()

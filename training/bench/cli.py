@@ -181,6 +181,50 @@ def train_speed(
     finish("train", {**speed.figures(), "vocabulary": config.vocabulary_size, "preset": preset}, json_path)
 
 
+@app_bench.command("decode")
+def decode_speed(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Folder of a model's bundle; random weights of a preset's sizes without it.")
+    ] = None,
+    *,
+    preset: Annotated[
+        str, typer.Option(help="Named set of settings, whose sizes the random weights have.")
+    ] = "reference",
+    rows: Annotated[int, typer.Option(min=2, max=240, help="Rows, and slots, of the larger decode.")] = 64,
+    threads: Annotated[int, typer.Option(min=1, help="Of torch; with one the clock is processor time.")] = 1,
+    plot: Annotated[Path | None, typer.Option(help="Also draw what a row costs, as PNG.")] = None,
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Measure how fast the worker decodes: rooflines, a plain batched loop and the original's way in the same run.
+
+    deephypebot bench decode
+
+    deephypebot bench decode workspace/stages/cvae-1a2b3c/bundle --plot decode.png
+    """
+    import torch
+    from rich.console import Console
+
+    from handlers.bundle import Bundle
+    from training.bench.decode import DecodeBenchPlan, decode_table, measure_decoding, plot_decoding, random_bundle
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.presets import preset as find_preset
+
+    console = Console()
+    model = Bundle.load(bundle) if bundle else random_bundle(find_preset(preset).cvae)
+    torch.set_num_threads(threads)
+    plan = DecodeBenchPlan(rows=rows)
+    if quick:
+        plan = DecodeBenchPlan(rows=rows, steps=8, rounds=2, scaling=(64, 256), scaling_steps=4, original_words=20_000)
+    with stage_bars(console) as bars:
+        speed = measure_decoding(model, plan, progress=bars.watch("rounds"))
+    console.print(decode_table(speed))
+    if plot is not None:
+        plot_decoding(speed, plot)
+    finish("decode", speed.figures(), json_path)
+
+
 @app_bench.command("ptb")
 def ptb(
     folder: Annotated[Path, typer.Argument(help="Folder of Penn Treebank: ptb.train.txt (or .gz), valid, test.")],

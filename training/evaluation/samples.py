@@ -221,14 +221,15 @@ def _decode(
     decoding = 0.0
     for start in range(0, len(rows), step):
         before = time.perf_counter()
-        decoded = engine.decode(rows[start : start + step])
+        z_BZ = engine.thought_vectors(rows[start : start + step])
+        decoded = engine.decode(rows[start : start + step], z_BZ)
         decoding += time.perf_counter() - before
         written = [bundle.vocabulary.decode(each.ids) for each in decoded]
         texts += written
         counts += [each.token_count for each in decoded]
         if size > 1:
             desired = bundle.topics.shares(written)[:, bundle.topics.desired].tolist()
-            odds = engine.genre_log_odds(rows[start : start + step], decoded)
+            odds = engine.genre_log_odds(rows[start : start + step], decoded, z_BZ)
             chosen += [start + index for index in best_candidates(decoded, desired, odds, size)]
         progress(start + len(decoded), len(rows), model.name)
     seconds = time.perf_counter() - started
