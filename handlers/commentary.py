@@ -22,7 +22,8 @@ from handlers.contract import (
     Sample,
     Timings,
 )
-from handlers.engine import Decoded, Engine, Row
+from handlers.engine import DEFAULT_SLOTS, Decoded, Engine, Row
+from handlers.products import Precision
 from handlers.ranking import best_candidates
 from handlers.sampler import derive_seed
 from handlers.vocabulary import fill_placeholders
@@ -34,10 +35,22 @@ _DRAWN_SEED_BITS: Final = 53
 class Commentator:
     """Answers batches of requests with one decode."""
 
-    def __init__(self, bundle: Bundle, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        device: torch.device | str = "cpu",
+        precision: Precision | None = None,
+        slots: int = DEFAULT_SLOTS,
+    ) -> None:
         self.bundle = bundle
-        self._engine = Engine(bundle, device=device)
+        self._engine = Engine(bundle, device=device, precision=precision, slots=slots)
         self._identity = ModelIdentity(name=bundle.config.model, version=bundle.config.version)
+
+    @property
+    def precision(self) -> Precision:
+        """How the weights are kept."""
+        return self._engine.precision
 
     @classmethod
     def load(cls, directory: Path, *, device: torch.device | str = "cpu") -> Commentator:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from handlers.bundle import Bundle
 from handlers.commentary import Commentator
 from handlers.contract import (
     INPUT_FIELD,
@@ -23,6 +24,8 @@ from handlers.contract import (
     ErrorCode,
     encode_answer,
 )
+from handlers.engine import DEFAULT_SLOTS
+from handlers.products import Precision
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class CommentaryHandler:
 
         Raises:
             BundleError: the archive's files do not make a model; TorchServe reports the worker as failed.
+            ValueError: model-config.yaml asks for slots or a precision that there cannot be; likewise.
         """
         properties: Mapping[str, Any] = context.system_properties
         gpu_id = properties.get("gpu_id")
@@ -45,7 +49,10 @@ class CommentaryHandler:
         options = (context.model_yaml_config or {}).get("handler") or {}
         # Every served version has a worker of its own and they share the cores: half each keeps two of them busy.
         torch.set_num_threads(int(options.get("threads") or max(1, (os.cpu_count() or 1) // 2)))
-        self._commentator = Commentator.load(Path(properties["model_dir"]), device=device)
+        precision = Precision(options["precision"]) if options.get("precision") else None
+        slots = int(options.get("slots") or DEFAULT_SLOTS)
+        bundle = Bundle.load(Path(properties["model_dir"]))
+        self._commentator = Commentator(bundle, device=device, precision=precision, slots=slots)
         self._commentator.answer([CommentaryRequest(genres=(), seed=0), CommentaryRequest(genres=(), seed=1)])
 
     def handle(self, batch: Sequence[Mapping[str, Any]], context: Any) -> list[str]:

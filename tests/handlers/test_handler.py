@@ -14,6 +14,7 @@ from handlers.bundle import Bundle, BundleError
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ErrorCode, decode_answer
 from handlers.handler import CommentaryHandler
+from handlers.products import Precision
 
 
 class FakeContext:
@@ -166,3 +167,22 @@ def test_threads_come_from_the_archives_settings_or_are_half_of_the_cores(
 ) -> None:
     CommentaryHandler().initialize(FakeContext(folder, yaml))
     assert torch.get_num_threads() == threads
+
+
+def test_the_archives_configuration_says_how_weights_are_kept_and_how_many_rows_are_decoded_at_a_time(
+    folder: Path,
+) -> None:
+    handler = CommentaryHandler()
+    handler.initialize(FakeContext(folder, {"handler": {"precision": "fp32", "slots": 3}}))
+    assert handler._ready().precision == "fp32"
+    narrow, wide = handler._ready(), Commentator.load(folder)
+    exact = Commentator(wide.bundle, precision=Precision.FP32)
+    assert narrow.answer([_request(5)])[0].samples == exact.answer([_request(5)])[0].samples
+
+
+@pytest.mark.parametrize("options", [{"precision": "fp8"}, {"slots": 1000}, {"slots": -1}])
+def test_a_configuration_that_there_cannot_be_fails_the_worker_and_names_the_value(
+    folder: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="|".join(map(str, options.values()))):
+        CommentaryHandler().initialize(FakeContext(folder, {"handler": options}))
