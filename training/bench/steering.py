@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -109,8 +110,7 @@ def compare(folder: Path, corpus: Corpus, plan: SteeringPlan, console: Console) 
     with stage_bars(console, verb="bench") as bars:
         judges = fit_judges(corpus, workspace=plan.workspace, progress=bars.watch("judges"))
         measure = Measure(bundle, corpus, judges)
-        real = corpus.part("test").texts
-        table["real text"] = measure([real[: plan.samples]])
+        table["real text"] = measure([_real_texts(corpus, plan.samples)])
         for way in ways(bundle, predictor, candidates=plan.candidates):
             outcome = try_way(way, bundle, sets, bars.watch(way.name))
             table[way.name], costs[way.name] = measure(outcome.sets), outcome
@@ -120,6 +120,13 @@ def compare(folder: Path, corpus: Corpus, plan: SteeringPlan, console: Console) 
         costs=costs,
         samples=plan.samples * plan.seeds,
     )
+
+
+def _real_texts(corpus: Corpus, count: int) -> list[str]:
+    """Held-out sentences from all over the split: it lies in the order of its files, which is one of kinds."""
+    texts = corpus.part("test").texts
+    chosen = np.random.default_rng(_FIRST_SEED).permutation(len(texts))[:count]
+    return [texts[index] for index in chosen]
 
 
 def steering_table(report: SteeringReport) -> Table:
