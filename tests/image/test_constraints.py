@@ -14,7 +14,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    every = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    # Some packages are needed by some Pythons only, such as Debian 12's 3.11.2.
+    requirements = [one for one in every if one.marker is None or one.marker.evaluate()]
     found: dict[str, str] = {}
     for requirement in requirements:
         (specifier,) = requirement.specifier

@@ -40,12 +40,14 @@ def test_what_the_settings_switch_on_reads_and_posts(sandbox: SandboxServer, to:
     sandbox.control.add_tweets([{"text": "“Moss” by Ona Vell"}], to)
     sources = networks.open_sources(settings)
     assert [source.name.rpartition(":")[0].partition(":http")[0] for source in sources] == [
-        "bsky:timeline",
+        # Somebody waits for an answer to a mention.
         "bsky:mentions",
-        "masto:timeline",
+        "bsky:timeline",
         "masto:mentions",
+        "masto:timeline",
     ]
-    read = {source.name.partition(":")[0]: source.read(None, 10).tweets for source in sources[::2]}
+    timelines = [source for source in sources if ":timeline" in source.name]
+    read = {source.name.partition(":")[0]: source.read(None, 10).tweets for source in timelines}
     assert [tweet.text for tweet in read[name]] == ["“Moss” by Ona Vell"]
     publisher = networks.open_publisher(settings)
     assert publisher is not None
