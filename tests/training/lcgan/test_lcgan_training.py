@@ -163,8 +163,8 @@ def test_the_round_of_the_highest_score_is_kept() -> None:
     scores = [score for _, score in run.curve("round.score")]
     assert scores[0] == max(scores) > scores[-1]
     assert kept.figures["score"] == scores[0]
-    # Diversity that is missed weighs twice as much in each round to come.
-    assert [weight for _, weight in run.curve("round.diversity_weight")] == [1.0, 2.0, 4.0]
+    # Diversity that is missed weighs half as much again in each round to come.
+    assert [weight for _, weight in run.curve("round.diversity_weight")] == [1.0, 1.5, 2.25]
 
 
 def _train(settings: LcganSettings, world: World | None = None, run: RecordingRun | None = None) -> Trained:
