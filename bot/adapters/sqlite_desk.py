@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from bot.adapters.sqlite_file import SqliteFile, from_json
 from bot.adapters.sqlite_queue import record_verdict
-from bot.adapters.sqlite_rows import SELECT_ROWS, queue_row
+from bot.adapters.sqlite_rows import SELECT_ROWS, post_of, queue_row, tweet_of
 from bot.adapters.sqlite_schema import wrapped_errors
 from bot.curation import (
     Change,
@@ -23,7 +23,7 @@ from bot.curation import (
     SongRows,
 )
 from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
-from bot.domain.model import CandidateStatus, Kind, Post, PostMode, PostStatus, Song, SongReport, Tweet
+from bot.domain.model import CandidateStatus, PostStatus, Song, SongReport
 from bot.ports import VariantTally
 
 _OUT = frozenset({PostStatus.SENDING, PostStatus.SENT, PostStatus.UNKNOWN})
@@ -163,19 +163,7 @@ def _parse_place(place: str) -> tuple[int, int]:
 def _post_row(row: sqlite3.Row) -> PostRow:
     return PostRow(
         place=row["place"],
-        post=Post(
-            candidate_id=row["candidate_id"],
-            text=row["text"],
-            network=row["network"],
-            mode=PostMode(row["mode"]),
-            in_reply_to=row["in_reply_to"],
-            status=PostStatus(row["status"]),
-            attempts=row["attempts"],
-            after_id=row["after_id"],
-            attempted_at=row["attempted_at"],
-            external_id=row["external_id"],
-            reason=row["reason"],
-        ),
+        post=post_of(row),
         report=SongReport(
             tweet_id=row["tweet_id"],
             number=row["song_number"],
@@ -183,15 +171,7 @@ def _post_row(row: sqlite3.Row) -> PostRow:
             artist=row["artist"],
             genres=tuple(json.loads(row["genres"])),
         ),
-        tweet=Tweet(
-            id=row["tweet_id"],
-            text=row["tweet_text"],
-            author=row["tweet_author"],
-            created_at=row["tweet_created_at"],
-            kind=Kind(row["tweet_kind"]),
-            lang=row["tweet_lang"],
-            url=row["tweet_url"],
-        ),
+        tweet=tweet_of(row),
         verdict_id=row["verdict_id"] or 0,
         created_at=row["created_at"],
         sent_at=row["sent_at"],

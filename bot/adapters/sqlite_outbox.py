@@ -7,8 +7,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from bot.adapters.sqlite_file import SqliteFile, stamp
+from bot.adapters.sqlite_rows import post_of, tweet_of
 from bot.adapters.sqlite_schema import wrapped_errors
-from bot.domain.model import Kind, Post, PostMode, PostStatus, Tweet, text_key
+from bot.domain.model import Post, PostMode, PostStatus, Tweet, text_key
 from bot.ports import Outbox
 
 _POST = (
@@ -52,12 +53,13 @@ class SqliteOutbox(SqliteFile, Outbox):
     def pending_posts(self, limit: int) -> list[tuple[Post, Tweet]]:
         """See `Outbox.pending_posts`."""
         rows = self._read(
-            f"SELECT {_POST}, tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author, tweet.kind,"  # noqa: S608 -- constants
-            " tweet.lang, tweet.url, tweet.created_at FROM post JOIN candidate ON candidate.id = post.candidate_id"
+            f"SELECT {_POST}, tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,"  # noqa: S608 -- constants
+            " tweet.kind AS tweet_kind, tweet.lang AS tweet_lang, tweet.url AS tweet_url,"
+            " tweet.created_at AS tweet_created_at FROM post JOIN candidate ON candidate.id = post.candidate_id"
             " JOIN tweet ON tweet.id = candidate.tweet_id WHERE post.status = ? ORDER BY post.place LIMIT ?",
             (PostStatus.PENDING, limit),
         )
-        return [(_post(row), _tweet(row)) for row in rows]
+        return [(post_of(row), tweet_of(row)) for row in rows]
 
     def is_repeat(self, post: Post) -> bool:
         """See `Outbox.is_repeat`."""
@@ -91,7 +93,7 @@ class SqliteOutbox(SqliteFile, Outbox):
                 f"SELECT {_POST} FROM post WHERE candidate_id = ?",  # noqa: S608 -- constants
                 (candidate_id,),
             ).fetchone()
-        return _post(row)
+        return post_of(row)
 
     def set_post(
         self, candidate_id: str, status: PostStatus, *, external_id: str | None = None, reason: str = ""
@@ -117,7 +119,7 @@ class SqliteOutbox(SqliteFile, Outbox):
         rows = self._read(
             f"SELECT {_POST} FROM post WHERE status IN ('sending', 'unknown') ORDER BY place"  # noqa: S608 -- constants
         )
-        return [_post(row) for row in rows]
+        return [post_of(row) for row in rows]
 
     def external_ids(self, ids: Collection[str]) -> set[str]:
         """See `Outbox.external_ids`."""
@@ -158,31 +160,3 @@ def _record_sent(connection: sqlite3.Connection, candidate_id: str, external_id:
             " ON CONFLICT (month, item) DO UPDATE SET count = count + 1",
             (now[:7], candidate_id),
         )
-
-
-def _post(row: sqlite3.Row) -> Post:
-    return Post(
-        candidate_id=row["candidate_id"],
-        text=row["text"],
-        network=row["network"],
-        mode=PostMode(row["mode"]),
-        in_reply_to=row["in_reply_to"],
-        status=PostStatus(row["status"]),
-        attempts=row["attempts"],
-        after_id=row["after_id"],
-        attempted_at=row["attempted_at"],
-        external_id=row["external_id"],
-        reason=row["reason"],
-    )
-
-
-def _tweet(row: sqlite3.Row) -> Tweet:
-    return Tweet(
-        id=row["tweet_id"],
-        text=row["tweet_text"],
-        author=row["author"],
-        created_at=row["created_at"],
-        kind=Kind(row["kind"]),
-        lang=row["lang"],
-        url=row["url"],
-    )

@@ -1,4 +1,4 @@
-"""Candidates between the database's rows and the domain's classes."""
+"""Candidates, posts and tweets between the database's rows and the domain's classes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from bot.domain.model import (
     Decision,
     Flag,
     Kind,
+    Post,
+    PostMode,
+    PostStatus,
     Song,
     SongReport,
     Tweet,
@@ -91,7 +94,7 @@ def queue_row(row: sqlite3.Row) -> QueueRow:
         verdict = Verdict(candidate_id=row["id"], decision=decision, who=row["who"], edited_text=row["edited_text"])
     return QueueRow(
         candidate=_candidate(row),
-        tweet=_tweet(row),
+        tweet=tweet_of(row),
         created_at=row["created_at"],
         verdict=verdict,
         decided_at=row["decided_at"],
@@ -122,7 +125,25 @@ def _candidate(row: sqlite3.Row) -> Candidate:
     )
 
 
-def _tweet(row: sqlite3.Row) -> Tweet:
+def post_of(row: sqlite3.Row) -> Post:
+    """The post in a row that has the columns of the table `post`."""
+    return Post(
+        candidate_id=row["candidate_id"],
+        text=row["text"],
+        network=row["network"],
+        mode=PostMode(row["mode"]),
+        in_reply_to=row["in_reply_to"],
+        status=PostStatus(row["status"]),
+        attempts=row["attempts"],
+        after_id=row["after_id"],
+        attempted_at=row["attempted_at"],
+        external_id=row["external_id"],
+        reason=row["reason"],
+    )
+
+
+def tweet_of(row: sqlite3.Row) -> Tweet:
+    """The tweet in a row that has the table's columns as `tweet_...`."""
     return Tweet(
         id=row["tweet_id"],
         text=row["tweet_text"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -37,9 +37,10 @@ from bot.domain.model import (
 )
 from bot.ports import FeedPage, Screen
 from bot.posting import Posting, PostingOptions
-from bot.schedule import Clock, Settling
+from bot.schedule import Settling
 from bot.summary import Summary
 from handlers.contract import Sample
+from tests.bot.set_clock import SetClock
 
 LIVE = PostingOptions(dry_run=False, per_day=100, per_pass=100)
 
@@ -67,24 +68,6 @@ class Account(FilePublisher):
     @property
     def texts(self) -> list[str]:
         return [own.text for own in reversed(super().recent(None))]
-
-
-class SetClock(Clock):
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 5, 1, 12, tzinfo=UTC)
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def pass_by(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-        self.seconds += seconds
 
 
 class Wordlist(Screen):

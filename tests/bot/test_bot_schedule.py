@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -11,25 +11,10 @@ from bot.adapters.sqlite_store import SqliteStore
 from bot.domain.errors import CredentialsError, RateLimitedError, UnavailableError
 from bot.genres import TableResolver
 from bot.ports import CommentaryService, FeedPage, Source
-from bot.schedule import Clock, Schedule, Settling
+from bot.schedule import Schedule, Settling
 from bot.service import Bot
 from handlers.contract import CommentaryRequest, CommentaryResponse
-
-
-class SetClock(Clock):
-    def __init__(self) -> None:
-        self.time = datetime(2026, 5, 1, 12, tzinfo=UTC)
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def pass_by(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-        self.seconds += seconds
+from tests.bot.set_clock import SetClock
 
 
 @pytest.fixture

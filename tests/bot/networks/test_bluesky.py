@@ -19,6 +19,7 @@ from bot.domain.errors import (
 )
 from bot.domain.model import Kind, Post, PostMode, Tweet
 from bot.sandbox.server import SandboxServer
+from tests.bot.networks.sweeping import sweep
 
 
 def open_client(sandbox: SandboxServer, **changes: Any) -> BlueskyClient:
@@ -51,16 +52,6 @@ def post(sandbox: SandboxServer, *texts: str, **fields: str) -> list[str]:
 
 def make_post(text: str = "a slow & careful song", **fields: Any) -> Post:
     return Post(candidate_id="17.1.1", text=text, **fields)
-
-
-def sweep(source: BlueskySource, cursor: str | None, limit: int = 100) -> tuple[list[Tweet], str]:
-    tweets: list[Tweet] = []
-    while True:
-        page = source.read(cursor, limit)
-        tweets += page.tweets[::-1]  # a page comes with the oldest first
-        cursor = page.cursor
-        if not page.more:
-            return tweets, cursor
 
 
 def test_a_post_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, source: BlueskySource) -> None:

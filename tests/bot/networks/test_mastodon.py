@@ -20,6 +20,7 @@ from bot.domain.errors import (
 )
 from bot.domain.model import Kind, Post, PostMode, Tweet
 from bot.sandbox.server import SandboxServer
+from tests.bot.networks.sweeping import sweep
 
 
 def open_client(sandbox: SandboxServer, **changes: Any) -> MastodonClient:
@@ -53,16 +54,6 @@ def make_post(text: str = "a slow & careful song", **fields: Any) -> Post:
     return Post(candidate_id="masto:17.1.1", text=text, **fields)
 
 
-def sweep(source: MastodonSource, cursor: str | None, limit: int = 40) -> tuple[list[Tweet], str]:
-    tweets: list[Tweet] = []
-    while True:
-        page = source.read(cursor, limit)
-        tweets += page.tweets[::-1]  # a page comes with the oldest first
-        cursor = page.cursor
-        if not page.more:
-            return tweets, cursor
-
-
 def test_a_post_comes_as_text(sandbox: SandboxServer, source: MastodonSource) -> None:
     text = "“Moss” & <more>\nby @onavell: https://example.org/a/rather/long/address?a=1&b=2\n\nthe end"
     (identifier,) = post(sandbox, text, author="radio")
@@ -81,30 +72,30 @@ def test_a_post_comes_as_text(sandbox: SandboxServer, source: MastodonSource) ->
 
 def test_every_post_since_the_cursor_is_read_once_over_pages(sandbox: SandboxServer, source: MastodonSource) -> None:
     post(sandbox, "an old one")
-    _, cursor = sweep(source, None)
+    _, cursor = sweep(source, None, 40)
     ids = post(sandbox, *(f"post {number}" for number in range(25)))
     tweets, cursor = sweep(source, cursor, limit=10)
     assert [tweet.id for tweet in tweets] == [f"masto:{identifier}" for identifier in ids[::-1]]
-    assert sweep(source, cursor) == ([], cursor)
+    assert sweep(source, cursor, 40) == ([], cursor)
 
 
 def test_a_boost_stands_for_the_post_and_own_posts_are_left_out(sandbox: SandboxServer, source: MastodonSource) -> None:
     (original,) = post(sandbox, "“Tin Sea” by Tor Brisk", author="radio")
-    _, cursor = sweep(source, None)
+    _, cursor = sweep(source, None, 40)
     sandbox.control.add_tweets([{"author": "fan", "repost_of": original}], "mastodon")
     post(sandbox, "mine", author="sandboxbot")
-    (tweet,), _ = sweep(source, cursor)
+    (tweet,), _ = sweep(source, cursor, 40)
     assert (tweet.id, tweet.author, tweet.text) == (f"masto:{original}", "radio", "“Tin Sea” by Tor Brisk")
 
 
 def test_who_names_the_user_asks(sandbox: SandboxServer) -> None:
     (asked,) = post(sandbox, "@sandboxbot “Moss”?")
     post(sandbox, "nobody is asked")
-    mentions, _ = sweep(open_source(sandbox, MastodonFeed.MENTIONS), None)
+    mentions, _ = sweep(open_source(sandbox, MastodonFeed.MENTIONS), None, 40)
     assert [(tweet.id, tweet.kind, tweet.text) for tweet in mentions] == [
         (f"masto:{asked}", Kind.MENTION, "@sandboxbot “Moss”?")
     ]
-    timeline, _ = sweep(open_source(sandbox), None)
+    timeline, _ = sweep(open_source(sandbox), None, 40)
     assert {tweet.id: tweet.kind for tweet in timeline}[f"masto:{asked}"] is Kind.MENTION
 
 

@@ -11,6 +11,7 @@ from bot.adapters.x_source import XFeed, XSource
 from bot.domain.errors import CredentialsError, RateLimitedError, SettingsError, UnavailableError
 from bot.domain.model import Kind, Tweet
 from bot.sandbox.server import SandboxServer
+from tests.bot.networks.sweeping import sweep
 
 
 def keys_of(sandbox: SandboxServer, **changes: str) -> XKeys:
@@ -36,17 +37,6 @@ def source(sandbox: SandboxServer) -> XSource:
 
 def post(sandbox: SandboxServer, *texts: str, **fields: str) -> list[str]:
     return sandbox.control.add_tweets([{"text": text, **fields} for text in texts])
-
-
-def sweep(source: XSource, cursor: str | None, limit: int = 100) -> tuple[list[Tweet], str]:
-    """Everything that is new, and where to go on."""
-    tweets: list[Tweet] = []
-    while True:
-        page = source.read(cursor, limit)
-        tweets += page.tweets[::-1]  # a page comes with the oldest first
-        cursor = page.cursor
-        if not page.more:
-            return tweets, cursor
 
 
 def test_a_tweet_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, source: XSource) -> None:

@@ -1,0 +1,17 @@
+"""Reading a source as the bot does: page after page, until there is no more."""
+
+from __future__ import annotations
+
+from bot.domain.model import Tweet
+from bot.ports import Source
+
+
+def sweep(source: Source, cursor: str | None, limit: int = 100) -> tuple[list[Tweet], str]:
+    """Everything that is new, the newest first within a page, and where to go on."""
+    tweets: list[Tweet] = []
+    while True:
+        page = source.read(cursor, limit)
+        tweets += page.tweets[::-1]  # a page comes with the oldest first
+        cursor = page.cursor
+        if not page.more:
+            return tweets, cursor
