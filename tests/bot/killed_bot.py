@@ -31,11 +31,15 @@ class Countdown:
         self._left = step
         self._lock = threading.Lock()
 
-    def tick(self, _what: str = "") -> None:
+    def tick(self, what: str = "a request for commentary") -> None:
         with self._lock:
             self._left -= 1
             if self._left == 0:
+                self.tell(what)
                 os.kill(os.getpid(), signal.SIGKILL)
+
+    def tell(self, what: str) -> None:
+        """The last thing that this process does; no other thread passes a step meanwhile."""
 
 
 class CountedCommentary(CommentaryService):

@@ -2,7 +2,8 @@
 
 Run as a program: `python -m tests.bot.killed_networks FOLDER STRIDE`. X, Google and Sheets are the sandbox, in a
 process of its own for each moment; the bot is a fork of this process, which has one thread. It is killed with SIGKILL
-before or after its n-th commit, before or after its n-th outside call, for every STRIDE-th n. One JSON line per moment:
+before or after its n-th commit, before or after its n-th outside call (google-auth makes some in a thread of its own),
+for every STRIDE-th n. One JSON line per moment:
 the first is of a bot that nobody killed, the last of one that was done before it came to be killed.
 """
 
@@ -37,10 +38,8 @@ class ToldCountdown(Countdown):
         super().__init__(step)
         self._path = path
 
-    def tick(self, what: str = "a request for commentary") -> None:
-        if self._left == 1:
-            self._path.write_text(what)
-        super().tick(what)
+    def tell(self, what: str) -> None:
+        self._path.write_text(what)
 
 
 def open_sandbox() -> tuple[int, SandboxSettings]:
