@@ -24,8 +24,8 @@ from handlers.contract import (
 )
 from handlers.engine import DEFAULT_SLOTS, Decoded, Engine, Row
 from handlers.products import Precision
+from handlers.random_numbers import derive_seed
 from handlers.ranking import best_candidates
-from handlers.sampler import derive_seed
 from handlers.vocabulary import fill_placeholders
 
 # Seeds that the worker draws stay exact in programs that keep numbers as doubles.

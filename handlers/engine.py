@@ -19,11 +19,12 @@ from torch import Tensor
 
 from handlers.bundle import Bundle
 from handlers.products import MOST_ROWS, Precision, best_precision
+from handlers.random_numbers import row_uniforms, standard_normals
 from handlers.repeats import Repeats
 from handlers.rows import Decoded, Row
 from handlers.rules import Rules
 from handlers.run import Parts, Run
-from handlers.sampler import DRAWS, row_uniforms, standard_normals
+from handlers.sampler import DRAWS
 from handlers.scoring import sentence_log_probs
 from handlers.slots import Slots
 from handlers.step import Step
@@ -159,7 +160,7 @@ class Engine:
             cell_SH=cell_BH,
             gates_SG=gates_BG,
             output_SE=output_BE,
-            settings_S4=torch.tensor(settings_B4, dtype=torch.float32, device=self.device),
+            settings_S4=np.array(settings_B4, dtype=np.float64),
             uniforms_STD=uniforms_BN.reshape(len(rows), num_steps, DRAWS).numpy(),
             tokens_ST=np.full((len(rows), num_steps), PAD_ID),
             counts_FS=np.array(counts_BF, dtype=np.int64).T,

@@ -1,7 +1,6 @@
 """One decode from its first row to its last: rows leave when they end, and rows that wait take their slots.
 
-Shapes: B rows in slots, M rows with padding, F forbidden tokens, D random numbers of a step, S slots, W tokens with
-padding.
+Shapes: B rows in slots, F forbidden tokens.
 """
 
 from __future__ import annotations
@@ -9,22 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from handlers.repeats import Repeats
 from handlers.rows import Decoded, Row
 from handlers.rules import IntArray, Rules
-from handlers.sampler import Filters, choose_tokens, weigh
+from handlers.sampler import Weights, pick
 from handlers.slots import LENGTH, MOST, STATE, TOKEN, WORDS, Slots
 from handlers.step import Step
 from handlers.vocabulary import EOS_ID
-
-_LEAST_LOG2: Final = -1000.0
-"""Stands for the logarithm of the end mark in a row that ended because it might write nothing at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +47,6 @@ class Run:
         self._rows, self._start = rows, start
         self._most = min(most, len(rows))
         self._num_steps = max(row.max_tokens for row in rows)
-        self._filters = [Filters.of(row.top_k, row.top_p, row.min_p) for row in rows]
         self._decoded: dict[int, Decoded] = {}
         self._live: list[int] = []
         """Which row each slot holds."""
@@ -62,8 +54,6 @@ class Run:
         self._waiting = start(slice(0, self._most), self._num_steps)
         """Rows from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
         self._slots = self._waiting.resized(parts.step.padded(self._most))
-        self._weight_SW = self._slots.hidden_SH.new_empty(self._most, parts.step.num_outputs)
-        self._scratch_SW = torch.empty_like(self._weight_SW)
         self._admit([])
 
     def finish(self) -> list[Decoded]:
@@ -80,25 +70,18 @@ class Run:
         """Make the views of the slots that are in use; they serve until a row leaves."""
         count = len(self._live)
         self._padded, self._part = self._slots.part(self._step.padded(count)), self._slots.part(count)
-        self._settings, self._groups = self._part.settings(), self._step.parts(count)
-        self._weight_BW, self._place_B = self._weight_SW[:count], np.arange(count)
-        filters = [self._filters[number] for number in self._live]
-        self._used = Filters(*(any(each) for each in zip(*filters, strict=True)))
+        self._place_B = np.arange(count)
+        self._weights = Weights(self._part.settings(), self._step.num_outputs, self._slots.hidden_SH.device)
 
     def _take_step(self) -> list[int]:
         """Every row's next token; the slots whose rows have ended."""
-        part = self._part
-        projected_ME = self._step.advance(self._padded)
-        forbidden_BF = torch.from_numpy(self._forbidden()).to(projected_ME.device)
-        uniforms_BD = torch.from_numpy(part.uniforms_STD[self._place_B, part.counts_FS[LENGTH]])
-        offset_B = torch.cat([self._weigh(projected_ME, rows, forbidden_BF[rows]) for rows in self._groups])
-        weight_BW, settings = self._weight_BW, self._settings
-        uniforms_BD = uniforms_BD.to(projected_ME.device)
-        scratch_BW = self._scratch_SW[: len(weight_BW)]
-        chosen_B = choose_tokens(weight_BW, uniforms_BD, settings, self._used, otherwise=EOS_ID, scratch_BV=scratch_BW)
-        drawn_B = weight_BW.gather(1, chosen_B.unsqueeze(1)).squeeze(1).log2_().clamp_min_(_LEAST_LOG2)
-        part.log2_prob_S += (drawn_B * settings.temperature + offset_B).cpu().numpy()
-        return self._write(chosen_B.cpu().numpy())
+        part, place_B = self._part, self._place_B
+        log2_BW = self._step.log2_odds(self._step.advance(self._padded), len(place_B))
+        normaliser_B = self._weights.normalisers(log2_BW)
+        uniforms_BD = part.uniforms_STD[place_B, part.counts_FS[LENGTH]]
+        chosen_B = self._weights.choose(log2_BW, self._forbidden(), uniforms_BD, otherwise=EOS_ID)
+        part.log2_prob_S += pick(log2_BW, chosen_B) - normaliser_B
+        return self._write(chosen_B)
 
     def _forbidden(self) -> IntArray:
         counts_FS = self._part.counts_FS
@@ -110,17 +93,6 @@ class Run:
             ),
             axis=1,
         )
-
-    def _weigh(self, projected_ME: Tensor, rows: slice, forbidden_BF: Tensor) -> Tensor:
-        """Write some rows' weights to draw tokens by.
-
-        Returns:
-            What a weight's logarithm times the temperature lacks to the model's own log-probability.
-        """
-        log2_BW, normaliser_B = self._step.log2_odds(projected_ME, rows, self._weight_BW[rows])
-        # In place: the normaliser has been taken already, of all tokens.
-        log2_BW.scatter_(1, forbidden_BF, -math.inf)
-        return weigh(log2_BW, self._settings.temperature[rows], self._weight_BW[rows]) - normaliser_B
 
     def _write(self, chosen_B: IntArray) -> list[int]:
         """Take note of the rows' tokens; the slots whose rows have ended."""

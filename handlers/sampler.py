@@ -1,24 +1,28 @@
-"""Random numbers and the choice of tokens, row by row.
+"""The choice of tokens, row by row.
 
-Every random number of a row comes from a counter-based generator (Philox) keyed by the row's seed alone, so a row draws
-the same numbers in any batch, in any place of it, on any worker.
+What is as long as the vocabulary is torch's, on its device; what is as long as the rows is NumPy's, whose calls cost
+half.
 
-Shapes: B rows, V tokens, N blocks or numbers, K tokens of a block, D draws, R rows that draw again, Q that are sorted.
+Shapes: B rows, W tokens padded to whole blocks, N blocks, M = N + 1 edges, K tokens of a block, D draws, F forbidden
+tokens, R some of the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-_MASK_64: Final = 2**64 - 1
-_MASK_63: Final = 2**63 - 1
-_GOLDEN: Final = 0x9E3779B97F4A7C15
+from handlers.rules import IntArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
 BLOCK: Final = 64
 """Tokens that are summed up first when a distribution function is inverted."""
 DRAWS: Final = 4
@@ -27,58 +31,22 @@ _LEAST_TOP_P: Final = 0.5
 _MOST_MIN_P: Final = 0.3
 _COLDEST: Final = 1e-9
 """Stands for temperature 0: one bit's last digit in single precision decides."""
-_FAINT: Final = -60.0
+_LEAST_SUM: Final = 1e-20
+_MOST_SUM: Final = 1e30
+"""Sums of weights beyond these bounds may have lost some to underflow or overflow."""
 _LEAST: Final = 1e-30
 
 
-def derive_seed(seed: int, index: int) -> int:
-    """Seed of row `index` of a request; row 0 has the request's own seed, so each sample can be asked for alone.
-
-    Deriving from a derived seed meets the first one's other rows: number all rows of a request with one index.
-    SplitMix64 (Steele, Lea and Flood 2014) of the index-th point after `seed`.
-    """
-    if index == 0:
-        return seed
-    x = (seed + index * _GOLDEN) & _MASK_64
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK_64
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK_64
-    return (x ^ (x >> 31)) & _MASK_63
-
-
-def row_uniforms(seeds: Sequence[int], count: int) -> Tensor:
-    """Numbers in (0, 1) for each row, a function of the row's seed alone.
-
-    Args:
-        seeds: one per row, 0 to 2^63 - 1.
-        count: numbers per row, N.
-
-    Returns:
-        float64 [B, N].
-    """
-    raw = np.empty((len(seeds), count), dtype=np.uint64)
-    for row, seed in enumerate(seeds):
-        # Philox's raw output is part of NumPy's compatibility promise; its floating-point methods are not.
-        raw[row] = np.random.Philox(key=seed).random_raw(count)
-    # The upper 53 bits, moved off zero by half a step: neither 0 nor 1 can occur.
-    return torch.from_numpy(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
-
-
-def standard_normals(uniforms: Tensor) -> Tensor:
-    """N(0, 1) numbers by the inverse of the distribution function, one for each uniform number."""
-    normals: Tensor = torch.special.ndtri(uniforms)
-    return normals
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
-    """How each row's next token is chosen; every tensor is [B]. See `handlers.contract.CommentaryRequest`."""
+    """How each row's next token is chosen; every array is [B]. See `handlers.contract.CommentaryRequest`."""
 
-    temperature: Tensor
-    top_k: Tensor
-    top_p: Tensor
-    min_p: Tensor
+    temperature: Floats
+    top_k: Floats
+    top_p: Floats
+    min_p: Floats
 
-    def __getitem__(self, rows: Tensor | slice) -> SamplingSettings:
+    def __getitem__(self, rows: IntArray) -> SamplingSettings:
         """The settings of some rows, given by index."""
         return SamplingSettings(
             temperature=self.temperature[rows],
@@ -87,181 +55,225 @@ class SamplingSettings:
             min_p=self.min_p[rows],
         )
 
-    def ranks(self) -> Tensor:
-        """Rows that are sorted from the start, bool [B]; see `Filters.rank`."""
-        return (self.top_k > 0) | (self.top_p < _LEAST_TOP_P) | (self.min_p > _MOST_MIN_P)
+    @cached_property
+    def is_sorted(self) -> Bools:
+        """Rows that are sorted from the start: top-k, a small nucleus, a large min-p."""
+        sorted_B: Bools = (self.top_k > 0) | (self.top_p < _LEAST_TOP_P) | (self.min_p > _MOST_MIN_P)
+        return sorted_B
+
+    @cached_property
+    def has_top_p(self) -> bool:
+        """Whether some row has a nucleus. A filter that no row uses is not looked at."""
+        return bool((self.top_p < 1).any())
+
+    @cached_property
+    def has_min_p(self) -> bool:
+        """Whether some row has a least share."""
+        return bool((self.min_p > 0).any())
+
+    def scale(self) -> Floats:
+        """What logarithms are multiplied by."""
+        scale_B: Floats = 1.0 / np.maximum(self.temperature, _COLDEST)
+        return scale_B
 
 
-class Filters(NamedTuple):
-    """Which filters some row uses. One that no row uses is not looked at; asking in vain costs time, and no more."""
-
-    rank: bool = True
-    """A row that is sorted from the start: top-k, a small nucleus, a large min-p."""
-    top_p: bool = True
-    min_p: bool = True
-
-    @classmethod
-    def of(cls, top_k: int, top_p: float, min_p: float) -> Filters:
-        """Those of one row."""
-        return cls(
-            rank=top_k > 0 or top_p < _LEAST_TOP_P or min_p > _MOST_MIN_P,
-            top_p=top_p < 1,
-            min_p=min_p > 0,
-        )
-
-
-def weigh(log2_BV: Tensor, temperature_B: Tensor, out_BV: Tensor) -> Tensor:
-    """Write each token's probability, up to a factor per row; 0 where it is forbidden.
-
-    Args:
-        log2_BV: logarithms of the probabilities to base 2, up to a constant per row so that none is much above 0; -inf
-            forbids a token. To base 2, since the power of 2 takes half the time of e's.
-        temperature_B: divides the logarithms; at 0 the most likely token has all.
-        out_BV: where to write 2^((logarithm - shift) / temperature).
-
-    Returns:
-        Each row's shift, [B], mostly 0.
-    """
-    scale_B1 = temperature_B.clamp_min(_COLDEST).reciprocal().unsqueeze(1)
-    best_B1 = log2_BV.amax(dim=1, keepdim=True)
-    # When what was likely is forbidden, the rest of a cold row may be too small for a float: it is measured by its own
-    # best. Else that would only be one more pass over all numbers.
-    faint_B1 = (best_B1 * scale_B1 < _FAINT) & (best_B1 > -torch.inf)
-    shift_B1 = torch.where(faint_B1, best_B1, 0.0)
-    if bool(faint_B1.any()):
-        log2_BV = log2_BV - shift_B1
-    torch.mul(log2_BV, scale_B1, out=out_BV).exp2_()
-    return shift_B1.squeeze(1)
-
-
-def choose_tokens(
-    weight_BV: Tensor,
-    uniforms_BD: Tensor,
-    settings: SamplingSettings,
-    filters: Filters | None = None,
-    *,
-    otherwise: int = 0,
-    scratch_BV: Tensor | None = None,
-) -> Tensor:
-    """Draw one token per row from the filtered distribution.
-
-    Filters act in this order, each on what the one before it left: temperature (`weigh`), top-k, min-p, top-p.
-
-    A token is drawn from the whole distribution and kept if the filters let it pass; if not, the row's next number
-    draws again. That is the filtered distribution exactly, without sorting the vocabulary, which would cost several
-    times the rest of a step. Rows whose filters let little pass are sorted after all.
+class Weights:
+    """Each row's tokens with weights to draw by, made anew at every step in the same memory.
 
     Args:
-        weight_BV: what `weigh` gives.
-        uniforms_BD: `DRAWS` numbers in (0, 1) per row, float64; the last one is for the sorted distribution.
-        settings: per-row settings.
-        filters: those that some row uses; all by default.
-        otherwise: the token of a row all of whose tokens are forbidden.
-        scratch_BV: written over; memory of its own without it.
-
-    Returns:
-        int64 [B], token ids.
+        settings: of the rows, as long as they are the same.
+        num_tokens: W; a multiple of `BLOCK`.
+        device: where the logarithms will be.
     """
-    filters = filters or Filters()
-    edges_BN = _edges(weight_BV)
-    total_B1 = edges_BN[:, -1:]
-    # All draws at once: so few numbers cost next to nothing, and what a call costs is the call.
-    drawn_BD = _invert(weight_BV, edges_BN, uniforms_BD[:, :-1])
-    chosen_B = drawn_BD[:, 0].clone()
-    # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
-    again_B = _is_dropped(weight_BV, drawn_BD[:, :1], total_B1, settings, filters, scratch_BV=scratch_BV).squeeze(1)
-    if filters.rank:
-        again_B |= settings.ranks()
-    again_R = again_B.nonzero().squeeze(1)
-    if len(again_R):
-        drawn_RD, weight_RV, settings_R = drawn_BD[again_R, 1:], weight_BV[again_R], settings[again_R]
-        dropped_RD = _is_dropped(weight_RV, drawn_RD, total_B1[again_R], settings_R, filters)
-        if filters.rank:
-            dropped_RD |= settings_R.ranks().unsqueeze(1)
-        # The first number that draws a token which may stay; false comes before true.
-        chosen_R = drawn_RD.gather(1, dropped_RD.byte().argmin(dim=1, keepdim=True)).squeeze(1)
-        rest_Q = dropped_RD.all(dim=1).nonzero().squeeze(1)
-        if len(rest_Q):
-            uniforms_Q = uniforms_BD[again_R[rest_Q], -1]
-            chosen_R[rest_Q] = _draw_sorted(weight_RV[rest_Q], uniforms_Q, settings_R[rest_Q])
-        chosen_B[again_R] = chosen_R
-    return torch.where(total_B1.squeeze(1) > 0, chosen_B, otherwise)
+
+    def __init__(self, settings: SamplingSettings, num_tokens: int, device: torch.device) -> None:
+        if num_tokens % BLOCK:
+            raise ValueError(f"the number of tokens must be a multiple of {BLOCK}, got {num_tokens}")
+        count = len(settings.temperature)
+        self._settings = settings
+        self._scale_B1 = torch.from_numpy(settings.scale()).to(device, torch.float32).unsqueeze(1)
+        self._weight_BW = torch.empty(count, num_tokens, device=device)
+        self._scratch_BW = torch.empty_like(self._weight_BW)
+        self._weight_BNK = self._weight_BW.view(count, -1, BLOCK)
+        self._place_B = np.arange(count)
+        self._edges_BM = np.zeros((count, num_tokens // BLOCK + 1))
+
+    def normalisers(self, log2_BW: Tensor) -> Floats:
+        """Base-2 logarithm of each row's sum of odds, [B]; rows whose sum no float holds are moved, in place."""
+        total_B = _host(torch.exp2(log2_BW, out=self._scratch_BW).sum(dim=1))
+        if (off_B := _is_off(total_B)).any():
+            off_R = torch.from_numpy(off_B.nonzero()[0]).to(log2_BW.device)
+            moved_RW = log2_BW[off_R]
+            moved_RW -= moved_RW.amax(dim=1, keepdim=True)
+            log2_BW[off_R] = moved_RW
+            total_B[off_B] = _host(torch.exp2(moved_RW).sum(dim=1))
+        normaliser_B: Floats = np.log2(total_B.astype(np.float64))
+        return normaliser_B
+
+    def choose(self, log2_BW: Tensor, forbidden_BF: IntArray, uniforms_BD: Floats, *, otherwise: int = 0) -> IntArray:
+        """Draw one token per row from the filtered distribution.
+
+        Filters act in this order, each on what the one before it left: temperature, top-k, min-p, top-p.
+
+        A token is drawn from the whole distribution and kept if the filters let it pass; if not, the row's next number
+        draws again. That is the filtered distribution exactly, without sorting the vocabulary, which would cost several
+        times the rest of a step. Rows whose filters let little pass are sorted after all.
+
+        Args:
+            log2_BW: logarithms of the odds to base 2, since the power of 2 takes half the time of e's.
+            forbidden_BF: tokens that may not be drawn.
+            uniforms_BD: `DRAWS` numbers in (0, 1) per row, of which the last is for the sorted distribution.
+            otherwise: the token of a row all of whose tokens are forbidden.
+        """
+        self._weigh(log2_BW, torch.from_numpy(forbidden_BF).to(log2_BW.device))
+        total_B = self._edges_BM[:, -1]
+        chosen_B = self._invert(self._place_B, uniforms_BD[:, 0])
+        # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
+        again_B = _is_dropped(self._weight_BW, chosen_B, total_B, self._settings, scratch_BW=self._scratch_BW)
+        again_B |= self._settings.is_sorted
+        if again_B.any():
+            again_R = again_B.nonzero()[0]
+            chosen_B[again_R] = self._draw_again(again_R, uniforms_BD[again_R])
+        if not total_B.all():
+            chosen_B[total_B == 0] = otherwise
+        return chosen_B
+
+    def _weigh(self, log2_BW: Tensor, forbidden_BF: Tensor) -> None:
+        """Each token's probability, up to a factor per row, 0 where it is forbidden; and their sums."""
+        torch.mul(log2_BW, self._scale_B1, out=self._weight_BW).exp2_()
+        self._weight_BW.scatter_(1, forbidden_BF, 0.0)
+        self._sum_up(slice(None), self._weight_BNK)
+        if not (off_B := _is_off(self._edges_BM[:, -1])).any():
+            return
+        # Of a cold row, or one whose likely tokens are forbidden: it is measured by its own best. For all rows that
+        # would only be more passes over all numbers.
+        off = off_B.nonzero()[0]
+        off_R = torch.from_numpy(off).to(log2_BW.device)
+        log2_RW = log2_BW[off_R].scatter_(1, forbidden_BF[off_R], -torch.inf)
+        log2_RW -= log2_RW.amax(dim=1, keepdim=True).clamp_min_(torch.finfo().min)
+        weight_RW = log2_RW.mul_(self._scale_B1[off_R]).exp2_()
+        self._weight_BW[off_R] = weight_RW
+        self._sum_up(off, weight_RW.view(len(off), -1, BLOCK))
+
+    def _sum_up(self, rows: IntArray | slice, weight_RNK: Tensor) -> None:
+        """The distribution function after each block of tokens, in the order of ids; 0 before the first."""
+        self._edges_BM[rows, 1:] = _host(weight_RNK.sum(dim=2)).cumsum(axis=1, dtype=np.float64)
+
+    def _invert(self, rows_R: IntArray, uniforms_R: Floats) -> IntArray:
+        """The tokens at which some rows' distribution functions, in the order of ids, reach a number.
+
+        In two steps, blocks and then the tokens of one block, so that nothing as long as the vocabulary is summed up
+        one by one in double precision.
+        """
+        edges_RM = self._edges_BM[rows_R]
+        height_R = uniforms_R * edges_RM[:, -1]
+        block_R = np.count_nonzero(edges_RM[:, 1:] < height_R[:, None], axis=1)
+        within_RK = self._block(rows_R, block_R).cumsum(axis=1, dtype=np.float64)
+        # Rounding may leave the height above the block's end; the last token with any probability has it then.
+        rest_R = np.minimum(height_R - edges_RM[np.arange(len(rows_R)), block_R], within_RK[:, -1])
+        token_R: IntArray = block_R * BLOCK + np.count_nonzero(within_RK < rest_R[:, None], axis=1)
+        return token_R
+
+    def _block(self, rows_R: IntArray, block_R: IntArray) -> NDArray[np.float32]:
+        """The weights of one block of each row, [R, K]."""
+        if self._weight_BNK.device.type == "cpu":
+            block_RK: NDArray[np.float32] = self._weight_BNK.numpy()[rows_R, block_R]
+            return block_RK
+        return _host(self._weight_BNK[torch.from_numpy(rows_R), torch.from_numpy(block_R)])
+
+    def _draw_again(self, again_R: IntArray, uniforms_RD: Floats) -> IntArray:
+        """Tokens of rows whose first draw was dropped, or that are sorted from the start."""
+        settings, weight_RW = self._settings[again_R], self._weight_BW[torch.from_numpy(again_R)]
+        total_R = self._edges_BM[again_R, -1]
+        chosen_R = np.zeros(len(again_R), dtype=np.int64)
+        left_R = ~settings.is_sorted
+        for draw in range(1, DRAWS - 1):
+            if left_R.any():
+                drawn_R = self._invert(again_R, uniforms_RD[:, draw])
+                kept_R = left_R & ~_is_dropped(weight_RW, drawn_R, total_R, settings)
+                chosen_R[kept_R] = drawn_R[kept_R]
+                left_R &= ~kept_R
+        sorted_R = (left_R | settings.is_sorted).nonzero()[0]
+        if len(sorted_R):
+            weight_QW = weight_RW[torch.from_numpy(sorted_R)]
+            chosen_R[sorted_R] = _draw_sorted(weight_QW, uniforms_RD[sorted_R, -1], settings[sorted_R])
+        return chosen_R
+
+
+def pick(numbers_BW: Tensor, token_B: IntArray) -> NDArray[np.float32]:
+    """Each row's number for one token, [B]."""
+    return _host(numbers_BW.gather(1, torch.from_numpy(token_B).to(numbers_BW.device).unsqueeze(1)).squeeze(1))
+
+
+def _host(numbers: Tensor) -> NDArray[np.float32]:
+    """As an array of NumPy's."""
+    array: NDArray[np.float32] = numbers.cpu().numpy()
+    return array
+
+
+def _is_off(total_B: NDArray[np.floating]) -> Bools:
+    """Whether sums of weights may have lost some to underflow or overflow."""
+    return ~((total_B > _LEAST_SUM) & (total_B < _MOST_SUM))
 
 
 def _is_dropped(
-    weight_BV: Tensor,
-    drawn_BD: Tensor,
-    total_B1: Tensor,
+    weight_BW: Tensor,
+    drawn_B: IntArray,
+    total_B: Floats,
     settings: SamplingSettings,
-    filters: Filters,
     *,
-    scratch_BV: Tensor | None = None,
-) -> Tensor:
-    """Whether min-p or top-p drop tokens, bool [B, D]; top-k is not looked at."""
-    height_BD = weight_BV.gather(1, drawn_BD)
-    dropped_BD = torch.zeros_like(drawn_BD, dtype=torch.bool)
-    if filters.min_p:
-        min_p_B1 = settings.min_p.unsqueeze(1)
-        floor_B1 = min_p_B1 * weight_BV.amax(dim=1, keepdim=True)
-        dropped_BD |= height_BD < floor_B1
-        kept_B1 = torch.where(weight_BV >= floor_B1, weight_BV, 0.0).sum(dim=1, keepdim=True)
-        total_B1 = torch.where(min_p_B1 > 0, kept_B1.to(total_B1.dtype), total_B1)
-    if filters.top_p:
-        # A token stays while those above it have not reached top_p: the first one always does. Divided by its own
-        # weight the token is exactly 1, and what is not above it goes in one pass, several times faster than `where`.
-        above = []
-        for height_B in height_BD.T:
-            ratio_BV = torch.div(weight_BV, height_B.unsqueeze(1), out=scratch_BV)
-            above.append(torch.threshold_(ratio_BV, 1.0, 0.0).sum(dim=1))
-        top_p_B1 = settings.top_p.unsqueeze(1)
-        dropped_BD |= (top_p_B1 < 1) & (torch.stack(above, dim=1) * height_BD >= top_p_B1 * total_B1)
-    return dropped_BD
+    scratch_BW: Tensor | None = None,
+) -> Bools:
+    """Whether min-p or top-p drop a token that was drawn, [B]; top-k is not looked at."""
+    dropped_B = np.zeros(len(drawn_B), dtype=bool)
+    if not (settings.has_min_p or settings.has_top_p):
+        return dropped_B
+    height_B1 = weight_BW.gather(1, torch.from_numpy(drawn_B).to(weight_BW.device).unsqueeze(1))
+    height_B = _host(height_B1.squeeze(1))
+    if settings.has_min_p:
+        floor_B = settings.min_p.astype(np.float32) * _host(weight_BW.amax(dim=1))
+        dropped_B |= height_B < floor_B
+        floor_B1 = torch.from_numpy(floor_B).to(weight_BW.device).unsqueeze(1)
+        kept_B = _host(torch.where(weight_BW >= floor_B1, weight_BW, 0.0).sum(dim=1))
+        total_B = np.where(settings.min_p > 0, kept_B, total_B)
+    if settings.has_top_p:
+        # A token stays while those above it have not reached top_p. Those are all others at most: most draws need no
+        # look at them.
+        doubtful_B = (settings.top_p < 1) & (height_B <= (1 - settings.top_p) * total_B)
+        if doubtful_B.any():
+            above_B = _sum_above(weight_BW, height_B1, scratch_BW) * height_B
+            dropped_B |= doubtful_B & (above_B >= settings.top_p * total_B)
+    return dropped_B
 
 
-def _edges(weight_BV: Tensor) -> Tensor:
-    """The distribution function after each block of tokens, in the order of ids, float64 [B, N]."""
-    if weight_BV.shape[1] % BLOCK:
-        weight_BV = torch.nn.functional.pad(weight_BV, (0, -weight_BV.shape[1] % BLOCK))
-    return weight_BV.view(len(weight_BV), -1, BLOCK).sum(dim=2).cumsum(dim=1, dtype=torch.float64)
+def _sum_above(weight_BW: Tensor, height_B1: Tensor, scratch_BW: Tensor | None) -> NDArray[np.float32]:
+    """Sum of the weights above one of them, in units of that one, [B].
 
-
-def _invert(weight_BV: Tensor, edges_BN: Tensor, uniforms_BD: Tensor) -> Tensor:
-    """The tokens at which each row's distribution function, in the order of ids, reaches its numbers, [B, D].
-
-    In two steps, blocks and then the tokens of one block, so that nothing as long as the vocabulary is summed up one by
-    one in double precision.
+    Divided by its own weight a token is exactly 1, and what is not above it goes in one pass, several times faster than
+    with `where`.
     """
-    height_BD = uniforms_BD * edges_BN[:, -1:]
-    block_BD = torch.searchsorted(edges_BN, height_BD).clamp_max_(edges_BN.shape[1] - 1)
-    below_BD = torch.where(block_BD > 0, edges_BN.gather(1, (block_BD - 1).clamp_min_(0)), 0.0)
-    tokens_BDK = block_BD.unsqueeze(2) * BLOCK + torch.arange(BLOCK, device=block_BD.device)
-    tokens_BDK.clamp_max_(weight_BV.shape[1] - 1)
-    weights_BDK = weight_BV.gather(1, tokens_BDK.flatten(1)).view(tokens_BDK.shape)
-    within_BDK = weights_BDK.cumsum(dim=2, dtype=torch.float64)
-    # Rounding may leave the height above the block's end; the last token with any probability has it then.
-    height_BD1 = torch.minimum((height_BD - below_BD).unsqueeze(2), within_BDK[:, :, -1:])
-    place_BD1 = torch.searchsorted(within_BDK, height_BD1).clamp_max_(BLOCK - 1)
-    return tokens_BDK.gather(2, place_BD1).squeeze(2)
+    ratio_BW = torch.div(weight_BW, height_B1, out=scratch_BW)
+    return _host(torch.threshold_(ratio_BW, 1.0, 0.0).sum(dim=1))
 
 
-def _draw_sorted(weight_RV: Tensor, uniforms_R: Tensor, settings: SamplingSettings) -> Tensor:
+def _draw_sorted(weight_RW: Tensor, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
     """The token at which each row's filtered distribution function, likely tokens first, reaches its number."""
-    sorted_RV, ids_RV = torch.sort(weight_RV, dim=1, descending=True, stable=True)
-    sorted_RV /= sorted_RV.sum(dim=1, keepdim=True, dtype=torch.float64).clamp_min_(_LEAST).float()
-    cumulative_RV = _filter(sorted_RV, settings).cumsum(dim=1, dtype=torch.float64)
-    threshold_R1 = uniforms_R.unsqueeze(1) * cumulative_RV[:, -1:]
-    place_R1 = torch.searchsorted(cumulative_RV, threshold_R1).clamp_max_(sorted_RV.shape[1] - 1)
-    return ids_RV.gather(1, place_R1).squeeze(1)
+    sorted_RW, ids_RW = torch.sort(weight_RW, dim=1, descending=True, stable=True)
+    sorted_RW /= sorted_RW.sum(dim=1, keepdim=True, dtype=torch.float64).clamp_min_(_LEAST).float()
+    cumulative_RW = _filter(_host(sorted_RW), settings).cumsum(axis=1, dtype=np.float64)
+    threshold_R1 = (uniforms_R * cumulative_RW[:, -1])[:, None]
+    place_R = np.minimum(np.count_nonzero(cumulative_RW < threshold_R1, axis=1), sorted_RW.shape[1] - 1)
+    token_R: IntArray = ids_RW.cpu().numpy()[np.arange(len(place_R)), place_R]
+    return token_R
 
 
-def _filter(top_BK: Tensor, settings: SamplingSettings) -> Tensor:
+def _filter(top_RW: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.float32]:
     """Probabilities in falling order, with those that the filters drop set to zero."""
-    rank_K = torch.arange(top_BK.shape[1], device=top_BK.device)
-    beyond_k_BK = (settings.top_k > 0).unsqueeze(1) & (rank_K >= settings.top_k.unsqueeze(1))
-    too_small_BK = top_BK < settings.min_p.unsqueeze(1) * top_BK[:, :1]
-    kept_BK = top_BK.masked_fill(beyond_k_BK | too_small_BK, 0.0)
-    cumulative_BK = kept_BK.cumsum(dim=1, dtype=torch.float64)
-    unfiltered_B = (settings.top_k == 0) & (settings.min_p == 0)
-    total_B = torch.where(unfiltered_B, 1.0, cumulative_BK[:, -1])
+    top_k_R1, min_p_R1, top_p_R1 = settings.top_k[:, None], settings.min_p[:, None], settings.top_p[:, None]
+    beyond_k_RW = (top_k_R1 > 0) & (np.arange(top_RW.shape[1]) >= top_k_R1)
+    too_small_RW = top_RW < min_p_R1.astype(np.float32) * top_RW[:, :1]
+    kept_RW = np.where(beyond_k_RW | too_small_RW, np.float32(0), top_RW)
+    cumulative_RW = kept_RW.cumsum(axis=1, dtype=np.float64)
+    total_R1 = np.where((top_k_R1 == 0) & (min_p_R1 == 0), 1.0, cumulative_RW[:, -1:])
     # A token stays while those before it have not reached top_p: the first one always does.
-    return kept_BK.masked_fill(cumulative_BK - kept_BK >= (settings.top_p * total_B).unsqueeze(1), 0.0)
+    return np.where(cumulative_RW - kept_RW >= top_p_R1 * total_R1, np.float32(0), kept_RW)

@@ -33,9 +33,9 @@ class Slots:
     """The context's share of the gates."""
     output_SE: Tensor
     """The context's share of the output projection."""
-    settings_S4: Tensor
     uniforms_STD: NDArray[np.float64]
     tokens_ST: IntArray
+    settings_S4: NDArray[np.float64]
     counts_FS: IntArray
     """By count first, so that each is contiguous."""
     log2_prob_S: NDArray[np.float64]
@@ -54,7 +54,7 @@ class Slots:
             cell_SH=zeros(self.cell_SH),
             gates_SG=zeros(self.gates_SG),
             output_SE=zeros(self.output_SE),
-            settings_S4=zeros(self.settings_S4),
+            settings_S4=np.zeros((size, self.settings_S4.shape[1])),
             uniforms_STD=np.zeros((size, *self.uniforms_STD.shape[1:])),
             tokens_ST=np.zeros((size, self.tokens_ST.shape[1]), dtype=np.int64),
             counts_FS=np.zeros((len(self.counts_FS), size), dtype=np.int64),
@@ -80,7 +80,7 @@ class Slots:
 
     def settings(self) -> SamplingSettings:
         """How the rows' tokens are drawn."""
-        columns_4S = self.settings_S4.T.contiguous()
+        columns_4S = self.settings_S4.T.copy()
         return SamplingSettings(
             temperature=columns_4S[_TEMPERATURE],
             top_k=columns_4S[_TOP_K],
@@ -89,5 +89,5 @@ class Slots:
         )
 
 
-_TENSORS: Final = ("hidden_SH", "cell_SH", "gates_SG", "output_SE", "settings_S4")
-_ARRAYS: Final = ("uniforms_STD", "tokens_ST", "log2_prob_S")
+_TENSORS: Final = ("hidden_SH", "cell_SH", "gates_SG", "output_SE")
+_ARRAYS: Final = ("settings_S4", "uniforms_STD", "tokens_ST", "log2_prob_S")

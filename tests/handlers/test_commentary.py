@@ -19,7 +19,7 @@ from handlers.contract import (
     Sample,
 )
 from handlers.engine import Engine, Row
-from handlers.sampler import derive_seed
+from handlers.random_numbers import derive_seed
 from tests.handlers.tiny_bundles import tiny_bundle
 
 

@@ -18,7 +18,7 @@ from handlers.bundle import Bundle
 from handlers.contract import CommentaryRequest
 from handlers.engine import DEFAULT_SLOTS, Decoded, Engine, Row
 from handlers.products import Precision
-from handlers.sampler import derive_seed, row_uniforms, standard_normals
+from handlers.random_numbers import derive_seed, row_uniforms, standard_normals
 from handlers.slots import TOKEN, Slots
 from handlers.step import Step
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
@@ -49,8 +49,14 @@ def _some_rows(count: int, **changes: Any) -> list[Row]:
 
 def _rounded(weight: Tensor, precision: Precision) -> Tensor:
     """A matrix as a precision keeps it, in float64."""
+    if precision is Precision.INT8:
+        scale = weight.double().abs().amax(dim=1, keepdim=True) / 127
+        return (weight.double() / scale).round() * scale
     kinds = {Precision.FP32: torch.float32, Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16}
     return weight.to(kinds[precision]).double()
+
+
+State = tuple[Tensor, Tensor]
 
 
 class _Reference:
@@ -64,34 +70,47 @@ class _Reference:
         self.projection = _rounded(bundle.decoder.projection.weight[:, :hidden], precision)
         # The engine keeps the output matrix in bits.
         self.output = _rounded(bundle.decoder.token_embedding.weight * math.log2(math.e), precision) / math.log2(math.e)
-        self.brain = precision is Precision.BF16
+        self.precision = precision
 
-    def seen(self, inputs: Tensor) -> Tensor:
-        """What a product's inputs are rounded to."""
-        return inputs.bfloat16().double() if self.brain else inputs
+    def seen(self, inputs: Tensor, bound: float | None = None) -> Tensor:
+        """What a product's inputs are rounded to; whole numbers up to a bound, or to a row's largest."""
+        if self.precision is Precision.INT8:
+            scale = inputs.abs().amax(dim=1, keepdim=True) if bound is None else bound
+            return (inputs / scale * 63).round() / 63 * scale
+        return inputs.bfloat16().double() if self.precision is Precision.BF16 else inputs
+
+    def context(self, z_BZ: Tensor, genres: Sequence[tuple[int, ...]]) -> Tensor:
+        embedded = [self.exact.embed_genres(torch.tensor(each or (0,)), torch.tensor([0])) for each in genres]
+        return torch.cat((z_BZ.double(), torch.cat(embedded)), dim=1)
+
+    def step(self, state: State, tokens: Tensor, context: Tensor) -> tuple[State, Tensor]:
+        """The next state, and log p of every token, [B, V]."""
+        (hidden, cell), exact = state, self.exact
+        inputs = torch.cat((exact.token_embedding(tokens), context), dim=1)
+        gates = inputs @ self.lstm["weight_ih_l0"].T + self.lstm["bias_ih_l0"] + self.lstm["bias_hh_l0"]
+        gates = gates + self.seen(hidden, 1.0) @ self.lstm["weight_hh_l0"].T
+        opened, kept, candidate, shown = gates.chunk(4, dim=1)
+        cell = kept.sigmoid() * cell + opened.sigmoid() * candidate.tanh()
+        hidden = shown.sigmoid() * cell.tanh()
+        projected = self.seen(hidden, 1.0) @ self.projection.T + exact.projection.bias
+        projected = projected + context @ exact.projection.weight[:, exact.config.hidden_size :].T
+        return (hidden, cell), torch.log_softmax(self.seen(projected) @ self.output.T + exact.output_bias, dim=1)
 
     def log_probs(self, z_Z: Tensor, genres: tuple[int, ...], tokens: list[int]) -> Tensor:
         """log p of every token at every step, [T, V]."""
-        exact, hidden_size = self.exact, self.exact.config.hidden_size
-        embedded = exact.embed_genres(torch.tensor(genres or (0,)), torch.tensor([0]))
-        context = torch.cat((z_Z.double().unsqueeze(0), embedded), dim=1)
-        hidden, cell = exact.start(context)
+        context = self.context(z_Z.unsqueeze(0), [genres])
+        state = self.exact.start(context)
         lines = []
         for token in [BOS_ID, *tokens[:-1]]:
-            inputs = torch.cat((exact.token_embedding(torch.tensor([token])), context), dim=1)
-            gates = inputs @ self.lstm["weight_ih_l0"].T + self.lstm["bias_ih_l0"] + self.lstm["bias_hh_l0"]
-            gates = gates + self.seen(hidden) @ self.lstm["weight_hh_l0"].T
-            opened, kept, candidate, shown = gates.chunk(4, dim=1)
-            cell = kept.sigmoid() * cell + opened.sigmoid() * candidate.tanh()
-            hidden = shown.sigmoid() * cell.tanh()
-            projected = self.seen(hidden) @ self.projection.T + exact.projection.bias
-            projected = projected + context @ exact.projection.weight[:, hidden_size:].T
-            lines.append(torch.log_softmax(self.seen(projected) @ self.output.T + exact.output_bias, dim=1)[0])
+            state, log_probs = self.step(state, torch.tensor([token]), context)
+            lines.append(log_probs[0])
         return torch.stack(lines)
 
 
 PRECISIONS = [
-    pytest.param(each, marks=pytest.mark.skipif(each is Precision.FP16 and not HALF, reason="needs FBGEMM"))
+    pytest.param(
+        each, marks=pytest.mark.skipif(each in (Precision.FP16, Precision.INT8) and not HALF, reason="needs FBGEMM")
+    )
     for each in Precision
 ]
 
@@ -105,8 +124,8 @@ def test_the_decode_has_the_log_probabilities_of_a_plain_float64_reference(
     engine, reference = Engine(bundle, precision=precision), _Reference(bundle, precision)
     asked = _some_rows(60)
     z_BZ = engine.thought_vectors(asked)
-    # Inputs that round to bfloat16 the other way, for a last digit of float32, move a logit by that much.
-    close = 0.1 if precision is Precision.BF16 else 2e-4
+    # Inputs that are rounded the other way, for a last digit of float32, move a logit by that much.
+    close = 0.1 if precision in (Precision.BF16, Precision.INT8) else 2e-4
     for row, z_Z, decoded in zip(asked, z_BZ, engine.decode(asked), strict=True):
         targets = [*decoded.ids, *([EOS_ID] if decoded.finished else [])]
         log_probs = reference.log_probs(z_Z, row.genres, targets)
@@ -119,29 +138,35 @@ def test_every_step_has_the_distribution_of_a_plain_float64_reference(bundle: Bu
     engine, reference = Engine(bundle, precision=precision), _Reference(bundle, precision)
     rows, size = _some_rows(21), len(bundle.vocabulary)
     z_BZ = engine.thought_vectors(rows)
+    context = reference.context(z_BZ, [row.genres for row in rows])
     written = torch.randint(4, size, (21, 15), generator=torch.Generator().manual_seed(0))
     step = engine._parts.step
-    expected = [reference.log_probs(z_BZ[i], rows[i].genres, written[i].tolist()) for i in range(21)]
     with torch.inference_mode():
         waiting = engine._start(rows, z_BZ, 15)
         slots = waiting.resized(step.padded(21))
         slots.copy(range(21), waiting, range(21))
+        before = torch.full((21,), BOS_ID)
         for place in range(15):
-            log2, normaliser = step.log2_odds(step.advance(slots), slice(3, 17), torch.empty(14, step.num_outputs))
-            log_probs = (log2 - normaliser.unsqueeze(1))[:, :size] * math.log(2)
-            close = 0.1 if precision is Precision.BF16 else 2e-5
-            assert torch.allclose(log_probs.double(), torch.stack([each[place] for each in expected[3:17]]), atol=close)
-            slots.counts_FS[TOKEN, :21] = written[:, place].numpy()
+            # From the engine's own state: a step's error, and not what all steps before it add up to.
+            state = slots.hidden_SH[:21].double() * 2, slots.cell_SH[:21].double() / 2
+            (hidden, cell), expected = reference.step(state, before, context)
+            log2 = step.log2_odds(step.advance(slots), 17)
+            log_probs = torch.log_softmax(log2.double() * math.log(2), dim=1)[:, :size]
+            assert torch.allclose(log_probs, expected[:17], atol=2e-5)
+            assert torch.allclose(slots.hidden_SH[:21].double() * 2, hidden, atol=2e-6)
+            assert torch.allclose(slots.cell_SH[:21].double() / 2, cell, atol=2e-6)
+            before = written[:, place]
+            slots.counts_FS[TOKEN, :21] = before.numpy()
 
 
-def test_half_precision_moves_a_log_probability_by_thousandths(bundle: Bundle) -> None:
-    if not HALF:
-        pytest.skip("needs FBGEMM")
-    exact, half = _Reference(bundle, Precision.FP32), _Reference(bundle, Precision.FP16)
+@pytest.mark.skipif(not HALF, reason="needs FBGEMM")
+@pytest.mark.parametrize(("precision", "most"), [(Precision.FP16, 0.01), (Precision.INT8, 0.1)])
+def test_a_precision_moves_a_log_probability_by_little(bundle: Bundle, precision: Precision, most: float) -> None:
+    exact, other = _Reference(bundle, Precision.FP32), _Reference(bundle, precision)
     tokens = torch.randint(4, len(bundle.vocabulary), (30,), generator=torch.Generator().manual_seed(1)).tolist()
     z_Z = torch.randn(6, generator=torch.Generator().manual_seed(2))
-    moved = (exact.log_probs(z_Z, (1,), tokens) - half.log_probs(z_Z, (1,), tokens)).abs()
-    assert 0 < float(moved.max()) < 0.01
+    moved = (exact.log_probs(z_Z, (1,), tokens) - other.log_probs(z_Z, (1,), tokens)).abs()
+    assert 0 < float(moved.max()) < most
 
 
 @settings(max_examples=15, deadline=None)

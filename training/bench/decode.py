@@ -28,7 +28,7 @@ from handlers.bundle import Bundle, BundleConfig
 from handlers.decoder import Decoder, DecoderConfig
 from handlers.engine import Engine, Row
 from handlers.genres import GenreTable
-from handlers.sampler import derive_seed
+from handlers.random_numbers import derive_seed
 from handlers.topics import TopicModel
 from handlers.vocabulary import BOS_ID, EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
 from training.plots import plot_curves

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from handlers.bundle import Bundle
 from handlers.engine import Engine, Row
+from handlers.random_numbers import derive_seed
 from handlers.ranking import best_candidates
-from handlers.sampler import derive_seed
 from training.corpus import Corpus
 from training.errors import SettingError
 from training.evaluation.diversity import distinct

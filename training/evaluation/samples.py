@@ -18,8 +18,8 @@ import numpy as np
 import handlers
 from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_SAMPLES
 from handlers.engine import Engine, Row
+from handlers.random_numbers import derive_seed
 from handlers.ranking import best_candidates
-from handlers.sampler import derive_seed
 from training.corpus import Corpus
 from training.errors import CorpusError
 from training.evaluation.models import LoadedModel

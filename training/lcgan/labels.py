@@ -20,7 +20,7 @@ from torch import Tensor
 from handlers.bundle import Bundle
 from handlers.engine import Engine, Row
 from handlers.generator import Generator
-from handlers.sampler import derive_seed
+from handlers.random_numbers import derive_seed
 from handlers.topics import topic_words
 from training.cvae.batches import EncodedSentences
 from training.cvae.model import Cvae
