@@ -1,11 +1,12 @@
-"""Words beside themselves ("the the"): which tokens a row may write next so that none stands there.
+"""Words beside themselves ("the the"), and words that somebody bans: which tokens a row may not write next.
 
 A word may be spelled in several ways, so tokens alone do not tell. Each row carries the hash of the word that it is
 writing and of the one before; what would make the two equal is looked up in a table of the tokens' own hashes. A token
 is refused as soon as the words are equal, although more might follow ("in in|credible"): once they are, there would be
-no way out but to spell on, and what is spelled only so that the word goes on is no word.
+no way out but to spell on, and what is spelled only so that the word goes on is no word. A banned word is one more that
+the row's word may not become.
 
-Shapes: B rows, V tokens, N keys, K tokens that share a key, F tokens that are forbidden.
+Shapes: B rows, V tokens, N keys, K tokens that share a key, F tokens that are forbidden, W words.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class Repeats:
         width = max(map(len, groups.values()))
         padded = [group + [PAD_ID] * (width - len(group)) for group in groups.values()]
         self._keys_N, self._tokens_NK = keys[order], np.array(padded, dtype=np.int64)[order]
+        self._holding = _holding(texts)
 
     def forbidden(self, words_4B: IntArray) -> IntArray:
         """Tokens that would make a row's word the one before it, [B, F]; where there are fewer, the padding token."""
@@ -70,6 +72,26 @@ class Repeats:
         tokens_2BK = self._tokens_NK[place_2B]
         tokens_2BK[self._keys_N[place_2B] != wanted_2B] = PAD_ID
         return np.concatenate(tokens_2BK, axis=1)
+
+    def holding(self, word: str) -> tuple[int, ...]:
+        """Tokens in which a word stands whatever is written before them: behind a space or a sign of the token."""
+        return tuple(self._holding.get(_folded(word), ()))
+
+    def becoming(self, hashes_BW: IntArray, words_4B: IntArray) -> IntArray:
+        """Tokens with which the word that a row is writing would become one of some words, [B, F].
+
+        Args:
+            hashes_BW: what `word_hash` gives of each row's words, 0 where there are fewer.
+            words_4B: where the rows are.
+        """
+        current_B, _, inverse_B, _ = words_4B
+        wanted_BW = (hashes_BW - current_B[:, None]) * inverse_B[:, None]
+        place_BW = self._keys_N.searchsorted(wanted_BW)
+        place_BW[place_BW == len(self._keys_N)] = 0
+        found_BW = (self._keys_N[place_BW] == wanted_BW) & (hashes_BW != 0)
+        columns = found_BW.any(axis=0)
+        tokens_BFK = np.where(found_BW[:, columns, None], self._tokens_NK[place_BW[:, columns]], PAD_ID)
+        return tokens_BFK.reshape(len(current_B), -1)
 
     def after(self, words_4B: IntArray, chosen_B: IntArray) -> IntArray:
         """Where rows are that have written some tokens, [4, B]."""
@@ -86,6 +108,21 @@ class Repeats:
                 np.where(goes_on_B, previous_B, before_B),
             )
         )
+
+
+def word_hash(word: str) -> int:
+    """What `Repeats.becoming` knows a word by; case and the kind of apostrophe make no other word."""
+    return _signed(_hash(_folded(word)))
+
+
+def _holding(texts: list[str]) -> dict[str, list[int]]:
+    """By word, the tokens that hold it anywhere but at their very start, where it may go on with another."""
+    tokens: dict[str, list[int]] = defaultdict(list)
+    for number, text in enumerate(texts):
+        for found in _FIRST_WORD.finditer(text):
+            if found.start(2) and number not in tokens[found[2]]:
+                tokens[found[2]].append(number)
+    return tokens
 
 
 def _folded(token: str) -> str:

@@ -21,6 +21,10 @@ class Row:
     top_p: float = DEFAULT_TOP_P
     min_p: float = 0.0
     max_tokens: int = 64
+    min_tokens: int = 0
+    no_repeat_ngram: int = 0
+    banned: tuple[str, ...] = ()
+    """Words that may not stand in the sentence, as `handlers.repeats` parts words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handlers.limits import Limits
 from handlers.repeats import Repeats
 from handlers.rows import Decoded, Row
 from handlers.rules import IntArray, Rules
@@ -47,6 +48,7 @@ class Run:
         self._rows, self._start = rows, start
         self._most = min(most, len(rows))
         self._num_steps = max(row.max_tokens for row in rows)
+        self._limits = Limits(rows, parts.repeats)
         self._decoded: dict[int, Decoded] = {}
         self._live: list[int] = []
         """Which row each slot holds."""
@@ -71,6 +73,7 @@ class Run:
         count = len(self._live)
         self._padded, self._part = self._slots.part(self._step.padded(count)), self._slots.part(count)
         self._place_B = np.arange(count)
+        self._limits.look(self._live)
         self._weights = Weights(self._part.settings(), self._step.num_outputs, self._slots.hidden_SH.device)
 
     def _take_step(self) -> list[int]:
@@ -90,6 +93,7 @@ class Run:
                 self._rules.forbidden(counts_FS[STATE]),
                 self._repeats.forbidden(counts_FS[WORDS:]),
                 counts_FS[TOKEN][:, None],
+                *self._limits.forbidden(self._part.tokens_ST, counts_FS[LENGTH], counts_FS[WORDS:]),
             ),
             axis=1,
         )
