@@ -56,6 +56,7 @@ class Run:
         self._waiting = start(slice(0, self._most), self._num_steps)
         """Rows from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
         self._slots = self._waiting.resized(parts.step.padded(self._most))
+        self._memory_2SW = Weights.memory(self._most, parts.step.num_outputs, self._slots.hidden_SH.device)
         self._admit([])
 
     def finish(self) -> list[Decoded]:
@@ -74,7 +75,7 @@ class Run:
         self._padded, self._part = self._slots.part(self._step.padded(count)), self._slots.part(count)
         self._place_B = np.arange(count)
         self._limits.look(self._live)
-        self._weights = Weights(self._part.settings(), self._step.num_outputs, self._slots.hidden_SH.device)
+        self._weights = Weights(self._part.settings(), self._memory_2SW)
 
     def _take_step(self) -> list[int]:
         """Every row's next token; the slots whose rows have ended."""

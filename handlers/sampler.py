@@ -35,6 +35,8 @@ _LEAST_SUM: Final = 1e-20
 _MOST_SUM: Final = 1e30
 """Sums of weights beyond these bounds may have lost some to underflow or overflow."""
 _LEAST: Final = 1e-30
+_FEW: Final = 2
+"""Rows that are drawn one by one: for so few, a loop is faster than arrays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +84,28 @@ class Weights:
 
     Args:
         settings: of the rows, as long as they are the same.
-        num_tokens: W; a multiple of `BLOCK`.
-        device: where the logarithms will be.
+        memory_2BW: written over; what `Weights.memory` gives, or its first rows.
     """
 
-    def __init__(self, settings: SamplingSettings, num_tokens: int, device: torch.device) -> None:
-        if num_tokens % BLOCK:
-            raise ValueError(f"the number of tokens must be a multiple of {BLOCK}, got {num_tokens}")
+    def __init__(self, settings: SamplingSettings, memory_2BW: Tensor) -> None:
         count = len(settings.temperature)
         self._settings = settings
-        self._scale_B1 = torch.from_numpy(settings.scale()).to(device, torch.float32).unsqueeze(1)
-        self._weight_BW = torch.empty(count, num_tokens, device=device)
-        self._scratch_BW = torch.empty_like(self._weight_BW)
+        self._weight_BW, self._scratch_BW = memory_2BW[:, :count]
+        self._scale_B1 = torch.from_numpy(settings.scale()).to(memory_2BW).unsqueeze(1)
         self._weight_BNK = self._weight_BW.view(count, -1, BLOCK)
         self._place_B = np.arange(count)
-        self._edges_BM = np.zeros((count, num_tokens // BLOCK + 1))
+        self._edges_BM = np.zeros((count, self._weight_BNK.shape[1] + 1))
+
+    @staticmethod
+    def memory(most: int, num_tokens: int, device: torch.device) -> Tensor:
+        """Memory for as many rows.
+
+        Raises:
+            ValueError: the number of tokens is no multiple of `BLOCK`.
+        """
+        if num_tokens % BLOCK:
+            raise ValueError(f"the number of tokens must be a multiple of {BLOCK}, got {num_tokens}")
+        return torch.empty(2, most, num_tokens, device=device)
 
     def normalisers(self, log2_BW: Tensor) -> Floats:
         """Base-2 logarithm of each row's sum of odds, [B]; rows whose sum no float holds are moved, in place."""
@@ -129,7 +138,7 @@ class Weights:
         total_B = self._edges_BM[:, -1]
         chosen_B = self._invert(self._place_B, uniforms_BD[:, 0])
         # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
-        again_B = _is_dropped(self._weight_BW, chosen_B, total_B, self._settings, scratch_BW=self._scratch_BW)
+        again_B = _is_dropped(self._weight_BW, chosen_B, total_B, self._settings, self._scratch_BW)
         again_B |= self._settings.is_sorted
         if again_B.any():
             again_R = again_B.nonzero()[0]
@@ -165,44 +174,59 @@ class Weights:
         In two steps, blocks and then the tokens of one block, so that nothing as long as the vocabulary is summed up
         one by one in double precision.
         """
+        if len(rows_R) <= _FEW:
+            return np.array(
+                [self._invert_one(*each) for each in zip(rows_R.tolist(), uniforms_R.tolist(), strict=True)]
+            )
         edges_RM = self._edges_BM[rows_R]
         height_R = uniforms_R * edges_RM[:, -1]
         block_R = np.count_nonzero(edges_RM[:, 1:] < height_R[:, None], axis=1)
-        within_RK = self._block(rows_R, block_R).cumsum(axis=1, dtype=np.float64)
+        within_RK = _at(self._weight_BNK, rows_R, block_R).cumsum(axis=1, dtype=np.float64)
         # Rounding may leave the height above the block's end; the last token with any probability has it then.
         rest_R = np.minimum(height_R - edges_RM[np.arange(len(rows_R)), block_R], within_RK[:, -1])
         token_R: IntArray = block_R * BLOCK + np.count_nonzero(within_RK < rest_R[:, None], axis=1)
         return token_R
 
-    def _block(self, rows_R: IntArray, block_R: IntArray) -> NDArray[np.float32]:
-        """The weights of one block of each row, [R, K]."""
-        if self._weight_BNK.device.type == "cpu":
-            block_RK: NDArray[np.float32] = self._weight_BNK.numpy()[rows_R, block_R]
-            return block_RK
-        return _host(self._weight_BNK[torch.from_numpy(rows_R), torch.from_numpy(block_R)])
+    def _invert_one(self, row: int, uniform: float) -> int:
+        """The same for one row, in a third of the calls."""
+        edges_M = self._edges_BM[row]
+        height = uniform * edges_M.item(-1)
+        block = int(edges_M[1:].searchsorted(height))
+        within_K = _host(self._weight_BNK[row, block]).cumsum(dtype=np.float64)
+        rest = min(height - edges_M.item(block), within_K.item(-1))
+        return block * BLOCK + int(within_K.searchsorted(rest))
 
     def _draw_again(self, again_R: IntArray, uniforms_RD: Floats) -> IntArray:
         """Tokens of rows whose first draw was dropped, or that are sorted from the start."""
-        settings, weight_RW = self._settings[again_R], self._weight_BW[torch.from_numpy(again_R)]
-        total_R = self._edges_BM[again_R, -1]
         chosen_R = np.zeros(len(again_R), dtype=np.int64)
-        left_R = ~settings.is_sorted
+        sorted_R = self._settings.is_sorted[again_R]
+        left = (~sorted_R).nonzero()[0]
         for draw in range(1, DRAWS - 1):
-            if left_R.any():
-                drawn_R = self._invert(again_R, uniforms_RD[:, draw])
-                kept_R = left_R & ~_is_dropped(weight_RW, drawn_R, total_R, settings)
-                chosen_R[kept_R] = drawn_R[kept_R]
-                left_R &= ~kept_R
-        sorted_R = (left_R | settings.is_sorted).nonzero()[0]
-        if len(sorted_R):
-            weight_QW = weight_RW[torch.from_numpy(sorted_R)]
-            chosen_R[sorted_R] = _draw_sorted(weight_QW, uniforms_RD[sorted_R, -1], settings[sorted_R])
+            if not len(left):
+                break
+            rows_R = again_R[left]
+            chosen_R[left] = self._invert(rows_R, uniforms_RD[left, draw])
+            weight_RW, settings_R = self._weight_BW[torch.from_numpy(rows_R)], self._settings[rows_R]
+            left = left[_is_dropped(weight_RW, chosen_R[left], self._edges_BM[rows_R, -1], settings_R, weight_RW)]
+        sorted_R[left] = True
+        if sorted_R.any():
+            rows_R = again_R[sorted_R]
+            weight_RW, uniforms_R = self._weight_BW[torch.from_numpy(rows_R)], uniforms_RD[sorted_R, -1]
+            chosen_R[sorted_R] = _draw_sorted(weight_RW, uniforms_R, self._settings[rows_R])
         return chosen_R
 
 
 def pick(numbers_BW: Tensor, token_B: IntArray) -> NDArray[np.float32]:
     """Each row's number for one token, [B]."""
-    return _host(numbers_BW.gather(1, torch.from_numpy(token_B).to(numbers_BW.device).unsqueeze(1)).squeeze(1))
+    return _at(numbers_BW, np.arange(len(token_B)), token_B)
+
+
+def _at(numbers: Tensor, first_R: IntArray, second_R: IntArray) -> NDArray[np.float32]:
+    """What stands at some places along the first two dimensions."""
+    if numbers.device.type == "cpu":
+        found_R: NDArray[np.float32] = numbers.numpy()[first_R, second_R]
+        return found_R
+    return _host(numbers[torch.from_numpy(first_R), torch.from_numpy(second_R)])
 
 
 def _host(numbers: Tensor) -> NDArray[np.float32]:
@@ -221,15 +245,16 @@ def _is_dropped(
     drawn_B: IntArray,
     total_B: Floats,
     settings: SamplingSettings,
-    *,
-    scratch_BW: Tensor | None = None,
+    scratch_BW: Tensor,
 ) -> Bools:
-    """Whether min-p or top-p drop a token that was drawn, [B]; top-k is not looked at."""
+    """Whether min-p or top-p drop a token that was drawn, [B]; top-k is not looked at.
+
+    The scratch may be the weights themselves.
+    """
     dropped_B = np.zeros(len(drawn_B), dtype=bool)
     if not (settings.has_min_p or settings.has_top_p):
         return dropped_B
-    height_B1 = weight_BW.gather(1, torch.from_numpy(drawn_B).to(weight_BW.device).unsqueeze(1))
-    height_B = _host(height_B1.squeeze(1))
+    height_B = pick(weight_BW, drawn_B)
     if settings.has_min_p:
         floor_B = settings.min_p.astype(np.float32) * _host(weight_BW.amax(dim=1))
         dropped_B |= height_B < floor_B
@@ -241,17 +266,18 @@ def _is_dropped(
         # look at them.
         doubtful_B = (settings.top_p < 1) & (height_B <= (1 - settings.top_p) * total_B)
         if doubtful_B.any():
-            above_B = _sum_above(weight_BW, height_B1, scratch_BW) * height_B
+            above_B = _sum_above(weight_BW, height_B, scratch_BW) * height_B
             dropped_B |= doubtful_B & (above_B >= settings.top_p * total_B)
     return dropped_B
 
 
-def _sum_above(weight_BW: Tensor, height_B1: Tensor, scratch_BW: Tensor | None) -> NDArray[np.float32]:
+def _sum_above(weight_BW: Tensor, height_B: NDArray[np.float32], scratch_BW: Tensor) -> NDArray[np.float32]:
     """Sum of the weights above one of them, in units of that one, [B].
 
     Divided by its own weight a token is exactly 1, and what is not above it goes in one pass, several times faster than
     with `where`.
     """
+    height_B1 = torch.from_numpy(height_B).to(weight_BW.device).unsqueeze(1)
     ratio_BW = torch.div(weight_BW, height_B1, out=scratch_BW)
     return _host(torch.threshold_(ratio_BW, 1.0, 0.0).sum(dim=1))
 

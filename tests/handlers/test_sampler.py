@@ -30,7 +30,11 @@ def choose_tokens(log2: torch.Tensor, uniforms: Floats, values: SamplingSettings
     width = max(map(len, forbidden))
     padded = np.array([each + [log2.shape[1]] * (width - len(each)) for each in forbidden], dtype=np.int64)
     log2 = torch.nn.functional.pad(log2.clamp_min(-1e4), (0, BLOCK - log2.shape[1] % BLOCK), value=-torch.inf)
-    return Weights(values, log2.shape[1], log2.device).choose(log2, padded.reshape(len(log2), width), uniforms)
+    return _weights(values, log2.shape[1]).choose(log2, padded.reshape(len(log2), width), uniforms)
+
+
+def _weights(values: SamplingSettings, num_tokens: int) -> Weights:
+    return Weights(values, Weights.memory(len(values.temperature), num_tokens, torch.device("cpu")))
 
 
 def _uniforms(seed: int, count: int) -> Floats:
@@ -156,8 +160,8 @@ def test_the_nucleus_is_drawn_in_proportion_and_nothing_outside_it() -> None:
 def test_logarithms_that_no_float_can_raise_are_measured_by_their_best(shift: float) -> None:
     near = torch.randint(-64, 64, (40, 64), generator=torch.Generator().manual_seed(3)) / 8  # exact beside the shift
     uniforms, values = _uniforms(6, 40), _settings(40, temperature=0.5, top_p=0.92)
-    expected = Weights(values, 64, near.device)
-    moved, far = Weights(values, 64, near.device), near + shift
+    expected = _weights(values, 64)
+    moved, far = _weights(values, 64), near + shift
     assert np.allclose(moved.normalisers(far), expected.normalisers(near) - near.amax(dim=1).numpy())
     assert torch.equal(far, near - near.amax(dim=1, keepdim=True))
     none = np.zeros((40, 0), dtype=np.int64)
@@ -168,7 +172,7 @@ def test_a_row_whose_likely_tokens_are_all_forbidden_draws_among_the_rest() -> N
     log2 = torch.full((300, 64), -300.0)
     log2[:, :4] = 0.0
     forbidden = np.tile(np.arange(4), (300, 1))
-    chosen = Weights(_settings(300, temperature=0.5), 64, log2.device).choose(log2, forbidden, _uniforms(7, 300))
+    chosen = _weights(_settings(300, temperature=0.5), 64).choose(log2, forbidden, _uniforms(7, 300))
     assert chosen.min() >= 4
     assert len(set(chosen.tolist())) > 50
 
@@ -176,11 +180,11 @@ def test_a_row_whose_likely_tokens_are_all_forbidden_draws_among_the_rest() -> N
 def test_a_row_all_of_whose_tokens_are_forbidden_has_the_token_that_stands_for_none() -> None:
     log2 = torch.zeros(2, 64)
     forbidden = np.stack((np.arange(64), np.zeros(64, dtype=np.int64)))
-    chosen = Weights(_settings(2, top_p=0.9), 64, log2.device).choose(log2, forbidden, _uniforms(8, 2), otherwise=70)
+    chosen = _weights(_settings(2, top_p=0.9), 64).choose(log2, forbidden, _uniforms(8, 2), otherwise=70)
     assert chosen[0] == 70
     assert 1 <= chosen[1] < 64
 
 
 def test_a_number_of_tokens_that_is_no_multiple_of_a_block_is_refused() -> None:
     with pytest.raises(ValueError, match="a multiple of 64, got 65"):
-        Weights(_settings(1), 65, torch.device("cpu"))
+        _weights(_settings(1), 65)
