@@ -157,6 +157,9 @@ class Commentator:
                 top_p=request.top_p,
                 min_p=request.min_p,
                 max_tokens=request.max_tokens,
+                min_tokens=request.min_tokens,
+                no_repeat_ngram=request.no_repeat_ngram,
+                banned=request.banned,
             )
             for sample in range(request.num_samples)
             for candidate in range(request.best_of)

@@ -13,6 +13,7 @@ one per row, and the gateway translates them to gRPC status codes.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -39,13 +40,16 @@ MAX_BEST_OF: Final = 16
 MAX_ROWS: Final = 256
 """Bound on num_samples * best_of, the rows that one request may add to a decode."""
 MAX_GENRES: Final = 64
+MAX_BANNED: Final = 64
 MAX_TEXT_LENGTH: Final = 200
-"""Characters in a genre, an artist, a title, a topic, a unit or a request id."""
+"""Characters in a genre, a banned word, an artist, a title, a topic, a unit or a request id."""
 MAX_SEED: Final = 2**63 - 1
 DEFAULT_TEMPERATURE: Final = 0.95
 """Warm enough to write like people: colder, sentences are likelier than real ones and alike (docs/log.md)."""
 DEFAULT_TOP_P: Final = 0.92
 _MAX_SHOWN: Final = 60
+_BANNABLE: Final = re.compile(r"[\w'’\-]+")
+"""A word as `handlers.repeats` parts words."""
 
 
 def archive_name(model: str, version: str) -> str:
@@ -104,6 +108,15 @@ class CommentaryRequest:
     min_p: float = 0.0
     """Drop tokens less likely than this share of the most likely one; 0 drops none."""
     max_tokens: int = 64
+    """Tokens of a sample at most, the end of the sentence included."""
+    min_tokens: int = 0
+    """Tokens of a sample at least, the end included: it is not drawn before. A sample is shorter all the same when
+    everything that could go on is forbidden."""
+    no_repeat_ngram: int = 0
+    """No n tokens in a row stand in a sample twice; 0 allows all. What other generators call no_repeat_ngram_size."""
+    banned: tuple[str, ...] = ()
+    """Words that no sample holds, case ignored, however they are spelled in tokens. A word goes from sign to sign, so
+    "pop" bans neither "pops" nor "synth-pop". The song's names are put in as they are."""
     seed: int | None = None
     """Same seed, same weights, same text. The worker draws one when it is absent, and reports it."""
     best_of: int = 1
@@ -115,7 +128,7 @@ class CommentaryRequest:
     request_id: str | None = None
 
     def __post_init__(self) -> None:
-        _check_genres(self.genres)
+        _check_texts("genres", self.genres, MAX_GENRES)
         for name in ("artist", "title", "topic", "unit", "request_id"):
             _check_text(name, getattr(self, name))
         _check_int("num_samples", self.num_samples, 1, MAX_SAMPLES)
@@ -124,6 +137,11 @@ class CommentaryRequest:
         _check_float("top_p", self.top_p, 1e-6, 1.0)
         _check_float("min_p", self.min_p, 0.0, 1.0)
         _check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS)
+        _check_int("min_tokens", self.min_tokens, 0, MAX_TOKENS)
+        if self.min_tokens > self.max_tokens:
+            raise _invalid("min_tokens", f"must be at most max_tokens, {self.max_tokens}, got {self.min_tokens}")
+        _check_int("no_repeat_ngram", self.no_repeat_ngram, 0, MAX_TOKENS)
+        _check_banned(self.banned)
         if self.seed is not None:
             _check_int("seed", self.seed, 0, MAX_SEED)
         _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
@@ -133,8 +151,8 @@ class CommentaryRequest:
             )
 
     def to_json(self) -> bytes:
-        """Encode for TorchServe's `data` field; fields left at None are omitted."""
-        document = {key: value for key, value in asdict(self).items() if value is not None}
+        """Encode for TorchServe's `data` field; what is left at None is omitted, later fields at their default too."""
+        document = {key: value for key, value in asdict(self).items() if value != _OMITTED.get(key)}
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -158,11 +176,19 @@ class CommentaryRequest:
         if "genres" not in document:
             raise _invalid("genres", "is required (it may be an empty list)")
         values: dict[str, Any] = {key: value for key, value in document.items() if value is not None}
-        genres = document["genres"]
-        if not isinstance(genres, list | tuple):
-            raise _invalid("genres", f"must be a list of strings, got {type(genres).__name__}")
-        values["genres"] = tuple(genres)
+        values["genres"] = _as_tuple("genres", document["genres"])
+        if "banned" in values:
+            values["banned"] = _as_tuple("banned", values["banned"])
         return cls(**values)
+
+
+_OMITTED: Final[Mapping[str, Any]] = {
+    field.name: field.default
+    for field in fields(CommentaryRequest)
+    if field.name in {"min_tokens", "no_repeat_ngram", "banned"}
+}
+"""Fields that came later, by the values at which they ask for nothing. An archive holds the code that it was built
+with, and an older one refuses what it does not know: it is asked as before, unless somebody wants what it has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,15 +297,31 @@ def _invalid(field: str, message: str) -> ContractError:
     return ContractError(ErrorCode.INVALID_ARGUMENT, field, message)
 
 
-def _check_genres(genres: tuple[str, ...]) -> None:
-    if not isinstance(genres, tuple):
-        raise _invalid("genres", f"must be a list of strings, got {type(genres).__name__}")
-    if len(genres) > MAX_GENRES:
-        raise _invalid("genres", f"must hold at most {MAX_GENRES} genres, got {len(genres)}")
-    for genre in genres:
-        if genre is None:
-            raise _invalid("genres", "must hold strings, got NoneType")
-        _check_text("genres", genre)
+def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise _invalid(name, f"must be a list of strings, got {type(value).__name__}")
+    return tuple(value)
+
+
+def _check_texts(name: str, values: object, most: int) -> None:
+    if not isinstance(values, tuple):
+        raise _invalid(name, f"must be a list of strings, got {type(values).__name__}")
+    if len(values) > most:
+        raise _invalid(name, f"must hold at most {most} strings, got {len(values)}")
+    for value in values:
+        if value is None:
+            raise _invalid(name, "must hold strings, got NoneType")
+        _check_text(name, value)
+
+
+def _check_banned(banned: tuple[str, ...]) -> None:
+    _check_texts("banned", banned, MAX_BANNED)
+    for word in banned:
+        # Composed, as the corpus has it: a mark by itself would part the word.
+        if not _BANNABLE.fullmatch(unicodedata.normalize("NFC", word)):
+            raise _invalid(
+                "banned", f"must hold single words (letters, digits, apostrophes and hyphens), got {_shown(word)!r}"
+            )
 
 
 def _check_text(name: str, value: object) -> None:

@@ -162,6 +162,17 @@ def generate(
     temperature: Annotated[float | None, typer.Option("--temperature", help="0 is the likeliest sentence.")] = None,
     top_p: Annotated[float | None, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")] = None,
     top_k: Annotated[int | None, typer.Option("--top-k", help="Draw from the k likeliest tokens; 0 from all.")] = None,
+    min_p: Annotated[
+        float | None, typer.Option("--min-p", help="Drop tokens below this share of the likeliest; 0 drops none.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Tokens of a sentence at most.")] = None,
+    min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="Tokens of a sentence at least.")] = None,
+    no_repeat_ngram: Annotated[
+        int | None, typer.Option("--no-repeat-ngram", help="No n tokens in a row come twice; 0 allows all.")
+    ] = None,
+    ban: Annotated[
+        list[str], typer.Option("--ban", help="A word not to write, or several with commas; may be given again.")
+    ] = [],  # noqa: B006 - typer copies it
     best_of: Annotated[int | None, typer.Option("--best-of", help="Candidates for each sentence.")] = None,
     topic: Annotated[
         str | None,
@@ -181,6 +192,8 @@ def generate(
         deephypebot generate --genres ambient --model lcgan --version 2 --json
 
         deephypebot generate --genres "dream pop" --topic 1
+
+        deephypebot generate --genres techno --ban "banger, vibes" --min-tokens 12 --no-repeat-ngram 3
     """
     from handlers.contract import CommentaryRequest, ContractError
     from serving.client import CommentaryClient, InvalidRequestError
@@ -193,9 +206,14 @@ def generate(
         "temperature": temperature,
         "top_p": top_p,
         "top_k": top_k,
+        "min_p": min_p,
+        "max_tokens": max_tokens,
+        "min_tokens": min_tokens,
+        "no_repeat_ngram": no_repeat_ngram,
+        "banned": _listed(ban),
         "best_of": best_of,
         "topic": topic,
-        "genres": [name.strip() for entry in genres for name in entry.split(",") if name.strip()],
+        "genres": _listed(genres),
     }
     try:
         request = CommentaryRequest.from_mapping(given)
@@ -207,6 +225,10 @@ def generate(
         typer.echo(json.dumps(response.to_mapping(), ensure_ascii=False))
     else:
         Console().print(tables.samples(response), tables.summary(response), sep="\n")
+
+
+def _listed(entries: list[str]) -> list[str]:
+    return [name.strip() for entry in entries for name in entry.split(",") if name.strip()]
 
 
 @app_models.command("list")

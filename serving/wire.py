@@ -65,7 +65,7 @@ def request_from_message(message: commentary_pb2.GenerateRequest) -> CommentaryR
     """
     present = {descriptor.name: value for descriptor, value in message.ListFields()}
     document = {name: present[name] for name in REQUEST_FIELDS if name in present}
-    return CommentaryRequest.from_mapping({**document, "genres": list(message.genres)})
+    return CommentaryRequest.from_mapping({**document, "genres": list(message.genres), "banned": list(message.banned)})
 
 
 def response_to_message(response: CommentaryResponse) -> commentary_pb2.GenerateResponse:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -221,3 +222,16 @@ def test_requests_for_different_topics_share_a_batch(commentator: Commentator) -
     for request, answer in zip(requests, answers, strict=True):
         assert _texts(answer) == _texts(commentator.answer([request])[0])
     assert len({tuple(_texts(answer)) for answer in answers}) == 3
+
+
+def test_a_requests_limits_hold_for_its_samples_and_not_for_its_neighbours(commentator: Commentator) -> None:
+    plain = CommentaryRequest(genres=("pop",), seed=5, num_samples=20)
+    (free,) = commentator.answer([plain])
+    word = _texts(free)[0].split()[0]
+    limited = replace(plain, min_tokens=8, no_repeat_ngram=2, banned=(word.upper(),), best_of=2)
+    both = commentator.answer([limited, plain])
+    assert _texts(both[1]) == _texts(free)
+    assert all(sample.token_count >= 8 for sample in both[0].samples)
+    assert any(sample.token_count < 8 for sample in free.samples)
+    assert not any(word in text.split() for text in _texts(both[0]))
+    assert sum(word in text.split() for text in _texts(free)) > 0

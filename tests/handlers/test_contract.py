@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.contract import (
+    MAX_BANNED,
     MAX_BEST_OF,
     MAX_GENRES,
     MAX_ROWS,
@@ -43,7 +44,10 @@ requests = st.builds(
     top_k=st.integers(0, 1_000_000),
     top_p=st.floats(1e-6, 1),
     min_p=st.floats(0, 1),
-    max_tokens=st.integers(1, MAX_TOKENS),
+    max_tokens=st.integers(40, MAX_TOKENS),
+    min_tokens=st.integers(0, 40),
+    no_repeat_ngram=st.integers(0, MAX_TOKENS),
+    banned=st.lists(st.text("aé’-", min_size=1, max_size=5), max_size=4).map(tuple),
     seed=st.none() | st.integers(0, MAX_SEED),
     best_of=st.integers(1, MAX_BEST_OF),
     topic=optional_names,
@@ -154,6 +158,15 @@ WRONG_TYPES: list[tuple[str, Any]] = [
     ("min_p", {}),
     ("min_p", True),
     ("max_tokens", True),
+    ("min_tokens", "3"),
+    ("min_tokens", True),
+    ("no_repeat_ngram", 3.0),
+    ("no_repeat_ngram", [3]),
+    ("banned", "pop"),
+    ("banned", {"pop": 1}),
+    ("banned", [None]),
+    ("banned", [5]),
+    ("banned", [["pop"]]),
     ("max_tokens", 1e1),
     ("seed", True),
     ("seed", 1.0),
@@ -190,6 +203,18 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("min_p", math.nan),
     ("max_tokens", 0),
     ("max_tokens", MAX_TOKENS + 1),
+    ("min_tokens", -1),
+    ("min_tokens", 65),
+    ("min_tokens", 10**400),
+    ("no_repeat_ngram", -1),
+    ("no_repeat_ngram", MAX_TOKENS + 1),
+    ("banned", ["a"] * (MAX_BANNED + 1)),
+    ("banned", ["a" * (MAX_TEXT_LENGTH + 1)]),
+    ("banned", [""]),
+    ("banned", ["pop", "dream pop"]),
+    ("banned", [" pop"]),
+    ("banned", ["pop!"]),
+    ("banned", ["<artist>"]),
     ("seed", -1),
     ("seed", MAX_SEED + 1),
     ("best_of", 0),
@@ -209,20 +234,41 @@ def test_a_value_out_of_range_is_refused_naming_the_field_in_a_short_message(fie
     assert len(error.message) < 200
 
 
-@pytest.mark.parametrize("field", ["artist", "title", "topic", "unit", "request_id", "genres"])
+@pytest.mark.parametrize("field", ["artist", "title", "topic", "unit", "request_id", "genres", "banned"])
 @pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"])
 def test_control_characters_and_lone_surrogates_are_refused_naming_the_field(field: str, character: str) -> None:
     value = f"a{character}b"
-    assert _refused({"genres": [], field: [value] if field == "genres" else value}).field == field
+    assert _refused({"genres": [], field: [value] if field in {"genres", "banned"} else value}).field == field
 
 
 def test_the_largest_allowed_values_are_taken() -> None:
     request = CommentaryRequest(
         genres=("g" * MAX_TEXT_LENGTH,) * MAX_GENRES, artist="a" * MAX_TEXT_LENGTH, num_samples=MAX_SAMPLES,
         best_of=MAX_ROWS // MAX_SAMPLES, max_tokens=MAX_TOKENS, seed=MAX_SEED, temperature=5, top_p=1, min_p=1,
-        top_k=1_000_000,
+        top_k=1_000_000, min_tokens=MAX_TOKENS, no_repeat_ngram=MAX_TOKENS,
+        banned=("b" * MAX_TEXT_LENGTH,) * MAX_BANNED,
     )  # fmt: skip
     assert CommentaryRequest.from_json(request.to_json()) == request
+
+
+def test_fewer_tokens_at_most_than_at_least_are_refused_naming_the_lower_bound_and_the_upper() -> None:
+    error = _refused({"genres": [], "max_tokens": 10, "min_tokens": 11})
+    assert error.field == "min_tokens"
+    assert "10" in error.message
+    assert "11" in error.message
+    assert CommentaryRequest(genres=(), max_tokens=10, min_tokens=10).min_tokens == 10
+
+
+def test_an_archive_of_older_code_is_asked_what_it_was_always_asked_unless_somebody_wants_more() -> None:
+    known = {"genres", "num_samples", "temperature", "top_k", "top_p", "min_p", "max_tokens", "best_of"}
+    assert set(json.loads(CommentaryRequest(genres=()).to_json())) == known
+    asked = CommentaryRequest(genres=(), min_tokens=3, banned=("so",))
+    assert set(json.loads(asked.to_json())) == {*known, "min_tokens", "banned"}
+
+
+@pytest.mark.parametrize("word", ["pop", "POP", "don’t", "lo-fi", "1999", "café", "cafe\u0301", "Åse", "вечер"])
+def test_a_word_can_be_banned(word: str) -> None:
+    assert CommentaryRequest.from_mapping({"genres": [], "banned": [word]}).banned == (word,)
 
 
 def test_the_product_of_samples_and_candidates_is_bounded() -> None:

@@ -186,6 +186,10 @@ def test_a_pinned_version_answers() -> None:
         ({"top_k": -1}, "top_k"),
         ({"min_p": float("inf")}, "min_p"),
         ({"max_tokens": 100_000}, "max_tokens"),
+        ({"max_tokens": 9, "min_tokens": 10}, "min_tokens"),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram"),
+        ({"banned": ["two words"]}, "banned"),
+        ({"banned": ["x"] * 10_000}, "banned"),
         ({"seed": -1}, "seed"),
         ({"genres": ["rock"] * 10_000}, "genres"),
         ({"genres": ["x" * 1_000_000]}, "genres"),
@@ -214,6 +218,17 @@ def test_the_topic_asked_for_reaches_the_worker() -> None:
             await it.generate(topic="1 news")
             await it.generate()
             assert [request.topic for _, _, request in it.backend.seen] == ["1 news", None]
+
+    asyncio.run(scene())
+
+
+def test_the_limits_asked_for_reach_the_worker() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            await it.generate(min_tokens=5, no_repeat_ngram=3, banned=["so", "don’t"])
+            await it.generate()
+            limits = [(each.min_tokens, each.no_repeat_ngram, each.banned) for _, _, each in it.backend.seen]
+            assert limits == [(5, 3, ("so", "don’t")), (0, 0, ())]
 
     asyncio.run(scene())
 

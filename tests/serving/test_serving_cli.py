@@ -58,6 +58,10 @@ def test_a_wrong_value_is_refused_before_anybody_is_asked(run: Callable[..., Res
         run("generate", "-g", "rock", "-n", "0", "--target", f"127.0.0.1:{free_port()}")
     with pytest.raises(InvalidRequestError, match="topic: must have at most 200 characters"):
         run("generate", "-g", "rock", "--topic", "t" * 201, "--target", f"127.0.0.1:{free_port()}")
+    with pytest.raises(InvalidRequestError, match=r"banned: must hold single words .* got 'two words'"):
+        run("generate", "--ban", "one, two words", "--target", f"127.0.0.1:{free_port()}")
+    with pytest.raises(InvalidRequestError, match="min_tokens: must be at most max_tokens, 9, got 10"):
+        run("generate", "--max-tokens", "9", "--min-tokens", "10", "--target", f"127.0.0.1:{free_port()}")
 
 
 def test_nobody_listening_is_said_with_the_target(run: Callable[..., Result]) -> None:

@@ -63,6 +63,19 @@ def test_a_topic_that_is_not_there_is_refused_with_those_that_are(registered: Py
         registered.predict([{"genres": ["pop"], "topic": "weather"}], params=PARAMS)
 
 
+def test_limits_given_as_params_are_those_of_a_request(registered: PyFuncModel) -> None:
+    free = _texts(registered.predict([{"genres": ["pop"]}], params={**PARAMS, "num_samples": 20}))
+    word = free[0].split()[0].strip(",.")
+    limits: dict[str, Any] = {"min_tokens": 9, "no_repeat_ngram": 2, "banned": [word, "so"]}
+    found = _texts(registered.predict([{"genres": ["pop"]}], params={**PARAMS, "num_samples": 20, **limits}))
+    request = CommentaryRequest(
+        genres=("pop",), seed=11, num_samples=20, min_tokens=9, no_repeat_ngram=2, banned=(word, "so")
+    )
+    (expected,) = Commentator(BUNDLE).answer([request])
+    assert found == [sample.text for sample in expected.samples] != free
+    assert not any(word in text.split() for text in found)
+
+
 @pytest.mark.parametrize("row", [{"genres": ["pop"], "topic": 3}, {"genres": "pop"}, {"topic": "1"}])
 def test_a_row_of_other_types_is_refused_by_the_signature(registered: PyFuncModel, row: dict[str, Any]) -> None:
     with pytest.raises(MlflowException, match=r"schema|Schema|columns"):
