@@ -40,14 +40,20 @@ class Precision(StrEnum):
     """GPU: weights and inputs in bfloat16, sums in float32."""
 
 
+def precisions(*, cuda: bool = False) -> tuple[Precision, ...]:
+    """What there is on a device of a kind; on a CPU it depends on how torch was built."""
+    if cuda:
+        return Precision.FP32, Precision.BF16
+    packed = (Precision.INT8, Precision.FP16) if "fbgemm" in torch.backends.quantized.supported_engines else ()
+    return (*packed, Precision.FP32, Precision.BF16)
+
+
 def best_precision(weights: Iterable[Tensor]) -> Precision:
-    """What decodes fastest with some weights: on a CPU whole numbers, which cost .001 bits per character or so.
+    """What decodes fastest with some weights: on a CPU whole numbers, which cost .0003 bits per character.
 
     On a GPU single precision: bfloat16 moves logits by hundredths, so whoever wants it asks for it.
     """
-    if any(weight.is_cuda for weight in weights) or "fbgemm" not in torch.backends.quantized.supported_engines:
-        return Precision.FP32
-    return Precision.INT8
+    return precisions(cuda=any(weight.is_cuda for weight in weights))[0]
 
 
 class Product:

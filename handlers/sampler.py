@@ -110,12 +110,12 @@ class Weights:
     def normalisers(self, log2_BW: Tensor) -> Floats:
         """Base-2 logarithm of each row's sum of odds, [B]; rows whose sum no float holds are moved, in place."""
         total_B = _host(torch.exp2(log2_BW, out=self._scratch_BW).sum(dim=1))
-        if (off_B := _is_off(total_B)).any():
-            off_R = torch.from_numpy(off_B.nonzero()[0]).to(log2_BW.device)
+        if off := _off(total_B):
+            off_R = torch.tensor(off, device=log2_BW.device)
             moved_RW = log2_BW[off_R]
             moved_RW -= moved_RW.amax(dim=1, keepdim=True)
             log2_BW[off_R] = moved_RW
-            total_B[off_B] = _host(torch.exp2(moved_RW).sum(dim=1))
+            total_B[off] = _host(torch.exp2(moved_RW).sum(dim=1))
         normaliser_B: Floats = np.log2(total_B.astype(np.float64))
         return normaliser_B
 
@@ -152,19 +152,18 @@ class Weights:
         torch.mul(log2_BW, self._scale_B1, out=self._weight_BW).exp2_()
         self._weight_BW.scatter_(1, forbidden_BF, 0.0)
         self._sum_up(slice(None), self._weight_BNK)
-        if not (off_B := _is_off(self._edges_BM[:, -1])).any():
+        if not (off := _off(self._edges_BM[:, -1])):
             return
         # Of a cold row, or one whose likely tokens are forbidden: it is measured by its own best. For all rows that
         # would only be more passes over all numbers.
-        off = off_B.nonzero()[0]
-        off_R = torch.from_numpy(off).to(log2_BW.device)
+        off_R = torch.tensor(off, device=log2_BW.device)
         log2_RW = log2_BW[off_R].scatter_(1, forbidden_BF[off_R], -torch.inf)
         log2_RW -= log2_RW.amax(dim=1, keepdim=True).clamp_min_(torch.finfo().min)
         weight_RW = log2_RW.mul_(self._scale_B1[off_R]).exp2_()
         self._weight_BW[off_R] = weight_RW
         self._sum_up(off, weight_RW.view(len(off), -1, BLOCK))
 
-    def _sum_up(self, rows: IntArray | slice, weight_RNK: Tensor) -> None:
+    def _sum_up(self, rows: list[int] | slice, weight_RNK: Tensor) -> None:
         """The distribution function after each block of tokens, in the order of ids; 0 before the first."""
         self._edges_BM[rows, 1:] = _host(weight_RNK.sum(dim=2)).cumsum(axis=1, dtype=np.float64)
 
@@ -235,9 +234,9 @@ def _host(numbers: Tensor) -> NDArray[np.float32]:
     return array
 
 
-def _is_off(total_B: NDArray[np.floating]) -> Bools:
-    """Whether sums of weights may have lost some to underflow or overflow."""
-    return ~((total_B > _LEAST_SUM) & (total_B < _MOST_SUM))
+def _off(total_B: NDArray[np.floating]) -> list[int]:
+    """Rows whose sums of weights may have lost some to underflow or overflow."""
+    return [row for row, total in enumerate(total_B.tolist()) if not _LEAST_SUM < total < _MOST_SUM]
 
 
 def _is_dropped(

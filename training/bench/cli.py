@@ -193,6 +193,10 @@ def decode_speed(
     rows: Annotated[int, typer.Option(min=2, max=240, help="Rows, and slots, of the larger decode.")] = 64,
     threads: Annotated[int, typer.Option(min=1, help="Of torch; with one the clock is processor time.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Also draw what a row costs, as PNG.")] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a corpus: also score its valid split with the bundle, in every precision."),
+    ] = None,
     quick: QuickOption = False,
     json_path: JsonOption = None,
 ) -> None:
@@ -200,18 +204,23 @@ def decode_speed(
 
     deephypebot bench decode
 
-    deephypebot bench decode workspace/stages/cvae-1a2b3c/bundle --plot decode.png
+    deephypebot bench decode workspace/stages/cvae-1a2b3c/bundle --corpus workspace/corpus --plot decode.png
     """
     import torch
     from rich.console import Console
 
     from handlers.bundle import Bundle
     from training.bench.decode import DecodeBenchPlan, decode_table, measure_decoding, plot_decoding, random_bundle
+    from training.bench.precision_cost import bits_per_character
     from training.benchmark import finish
     from training.console import stage_bars
+    from training.corpus.store import load_corpus
+    from training.errors import SettingError
     from training.presets import preset as find_preset
 
     console = Console()
+    if corpus is not None and bundle is None:
+        raise SettingError("--corpus scores a bundle's own sentences: give the bundle as well")
     model = Bundle.load(bundle) if bundle else random_bundle(find_preset(preset).cvae)
     torch.set_num_threads(threads)
     plan = DecodeBenchPlan(rows=rows)
@@ -219,10 +228,16 @@ def decode_speed(
         plan = DecodeBenchPlan(rows=rows, steps=8, rounds=2, scaling=(64, 256), scaling_steps=4, original_words=20_000)
     with stage_bars(console) as bars:
         speed = measure_decoding(model, plan, progress=bars.watch("rounds"))
+        costs = {}
+        if bundle is not None and corpus is not None:
+            most = 64 if quick else 1000
+            costs = bits_per_character(bundle, load_corpus(corpus), most=most, progress=bars.watch("sentences"))
     console.print(decode_table(speed))
+    for name, bits in costs.items():
+        console.print(f"{name}: {bits:.4f} bits per character of held-out sentences, their thought vectors given")
     if plot is not None:
         plot_decoding(speed, plot)
-    finish("decode", speed.figures(), json_path)
+    finish("decode", {**speed.figures(), "bits_per_character": costs}, json_path)
 
 
 @app_bench.command("ptb")

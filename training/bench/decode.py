@@ -78,7 +78,11 @@ def random_bundle(settings: CvaeSettings) -> Bundle:
     decoder = Decoder(config)
     # As likely as words are, by Zipf: most of a flat distribution would be beyond the nucleus and be drawn again.
     decoder.output_bias.data -= torch.arange(2, len(vocabulary) + 2).log()
-    decoder.eval().requires_grad_(requires_grad=False)
+    return plain_bundle(decoder, vocabulary, GenreTable(labels=("pop",)))
+
+
+def plain_bundle(decoder: Decoder, vocabulary: Vocabulary, genres: GenreTable) -> Bundle:
+    """A decoder with its tables and the least that a bundle needs besides."""
     topics = TopicModel(
         words=("a",), names=("1 a",), alpha_K=torch.ones(1), exp_elog_beta_KW=torch.ones(1, 1), desired=0
     )
@@ -86,17 +90,17 @@ def random_bundle(settings: CvaeSettings) -> Bundle:
         config=BundleConfig(
             model="cvae",
             version="0",
-            decoder=config,
+            decoder=decoder.config,
             generator=None,
             topics=topics.names,
             desired_topic=topics.names[0],
-            num_genres=1,
+            num_genres=len(genres),
             lineage={},
         ),
         vocabulary=vocabulary,
-        genres=GenreTable(labels=("pop",)),
+        genres=genres,
         topics=topics,
-        decoder=decoder,
+        decoder=decoder.eval().requires_grad_(requires_grad=False),
         generator=None,
     )
 
