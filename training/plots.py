@@ -67,3 +67,19 @@ def plot_topic_shares(shares: Mapping[str, Sequence[float]], names: Sequence[str
     axes.set(title="Topics of samples", xlabel="share of samples")
     axes.legend()
     _save(figure, path)
+
+
+def plot_points(
+    points: Mapping[str, tuple[float, float]], path: Path, *, title: str, xlabel: str, ylabel: str, marked: str = ""
+) -> None:
+    """Named points, what is across by orders of magnitude; one of them may be marked."""
+    figure = Figure(figsize=(7, 4.2))
+    axes = figure.add_subplot()
+    for name, (across, up) in points.items():
+        colour = _WANTED if name == marked else _OTHER
+        axes.plot(across, up, marker="o", linestyle="", color=colour)
+        axes.annotate(name, (across, up), xytext=(5, 4), textcoords="offset points", fontsize=8, color=colour)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log")
+    axes.margins(x=0.15, y=0.1)
+    axes.grid(alpha=0.3)
+    _save(figure, path)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from training.plots import plot_coherence, plot_curves, plot_topic_shares
+from training.plots import plot_coherence, plot_curves, plot_points, plot_topic_shares
 
 
 def _is_picture(path: Path) -> bool:
@@ -26,6 +26,14 @@ def test_coherence_and_topic_shares_are_drawn(tmp_path: Path) -> None:
     plot_topic_shares(shares, ["0 a/b/c", "1 d/e/f", "2 g/h/i"], 1, tmp_path / "shares.png")
     assert _is_picture(tmp_path / "coherence.png")
     assert _is_picture(tmp_path / "shares.png")
+
+
+def test_points_are_drawn_with_their_names(tmp_path: Path) -> None:
+    points = {"one": (1.5, 2.0), "other": (300.0, 1.8)}
+    for marked in ("", "one"):
+        plot_points(points, tmp_path / f"points{marked}.png", title="t", xlabel="x", ylabel="y", marked=marked)
+        assert _is_picture(tmp_path / f"points{marked}.png")
+    assert (tmp_path / "points.png").read_bytes() != (tmp_path / "pointsone.png").read_bytes()
 
 
 def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:

@@ -240,6 +240,75 @@ def decode_speed(
     finish("decode", {**speed.figures(), "bits_per_character": costs}, json_path)
 
 
+@app_bench.command("vocabulary")
+def vocabulary(
+    corpus: Annotated[Path, typer.Argument(help="Folder of a corpus.")],
+    *,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Processor time that each choice is trained for, with one thread.")
+    ] = 5.0,
+    choices: Annotated[
+        str | None,
+        typer.Option(
+            help="KIND:TOKENS[:EMBEDDING] of subwords or words, and original, its untied layer over every word; "
+            "separated by commas. Subwords of four sizes, words, three embeddings and the original by default."
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Named set of settings, for all that is not compared.")] = "reference",
+    settings: SetOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 7,
+    workspace: Annotated[
+        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Its folder vocabulary keeps what was trained.")
+    ] = Path("workspace"),
+    plot: Annotated[Path | None, typer.Option(help="Also draw bits per character over speed, as PNG.")] = None,
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Compare vocabularies and output layers: held-out bits per character beside sentences/s, at equal training time.
+
+    Interrupted, the same command goes on. What has been trained is kept; the decodes are measured anew each time.
+
+        deephypebot bench vocabulary workspace/corpora/posts --plot vocabulary.png
+
+        deephypebot bench vocabulary workspace/corpora/posts --choices subwords:8000,words:15000 --minutes 8
+    """
+    import torch
+    from rich.console import Console
+
+    from training.bench.equal_time import Budget
+    from training.bench.structures import choices_of
+    from training.bench.vocabulary import (
+        DEFAULT_CHOICES,
+        SpeedPlan,
+        compare_vocabularies,
+        plot_vocabularies,
+        vocabulary_table,
+    )
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.corpus import load_corpus
+    from training.presets import preset as find_preset
+
+    console = Console()
+    chosen = choices_of(choices or DEFAULT_CHOICES)
+    base = find_preset(preset).with_overrides(settings or []).cvae
+    budget, plan = Budget(settings=base, seconds=60 * minutes, seed=seed), SpeedPlan()
+    if quick:
+        budget = Budget(settings=base, seconds=min(2.0, 60 * minutes), seed=seed, held_out=100)
+        plan = SpeedPlan(rounds=2)
+    with console.status("reading the corpus"):
+        loaded = load_corpus(corpus)
+    torch.set_num_threads(1)
+    with stage_bars(console) as bars:
+        comparison = compare_vocabularies(
+            chosen, loaded, budget, plan, folder=workspace / "vocabulary", progress=bars.watch
+        )
+    console.print(vocabulary_table(comparison))
+    if plot is not None:
+        plot_vocabularies(comparison, plot)
+    finish("vocabulary", comparison.figures(), json_path)
+
+
 @app_bench.command("ptb")
 def ptb(
     folder: Annotated[Path, typer.Argument(help="Folder of Penn Treebank: ptb.train.txt (or .gz), valid, test.")],

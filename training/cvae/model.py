@@ -62,6 +62,11 @@ class Cvae(nn.Module):
         self.encoder_lstm = nn.LSTM(config.embedding_size, encoder_size)
         self.posterior_head = nn.Linear(encoder_size, 2 * config.z_size)
 
+    @property
+    def output_weight(self) -> Tensor:
+        """Matrix of the output layer, [V, E]."""
+        return self.decoder.token_embedding.weight
+
     def encode(self, batch: Batch) -> Posterior:
         """q(z | x) of each sentence."""
         # Undisturbed, as in the published recipes: dropout is there to keep the decoder from learning by heart.
@@ -106,7 +111,7 @@ class Cvae(nn.Module):
                 precision (TF32 on a GPU): in bfloat16 torch runs them with cuDNN 9.13 or later alone.
         """
         projected_PE, targets_P, _ = self._projected(batch, z_BZ, noise)
-        weight_VE, bias_V = self.decoder.token_embedding.weight, self.decoder.output_bias
+        weight_VE, bias_V = self.output_weight, self.decoder.output_bias
         if part is None:
             return linear_cross_entropy(projected_PE, weight_VE, bias_V, targets_P, bf16=bf16)
         weight_SE, bias_S = weight_VE[part.tokens_S], bias_V[part.tokens_S] + part.raise_S
@@ -124,8 +129,7 @@ class Cvae(nn.Module):
             log-probabilities [P] and the row of each [P].
         """
         projected_PE, targets_P, rows_P = self._projected(batch, z_BZ, None)
-        weight_VE, bias_V = self.decoder.token_embedding.weight, self.decoder.output_bias
-        return target_log_probs(projected_PE, weight_VE, bias_V, targets_P), rows_P
+        return target_log_probs(projected_PE, self.output_weight, self.decoder.output_bias, targets_P), rows_P
 
     def _projected(self, batch: Batch, z_BZ: Tensor, noise: StepNoise | None) -> tuple[Tensor, Tensor, Tensor]:
         """Decoder outputs before the vocabulary product at real tokens [P, E], the tokens [P] and their rows [P]."""
