@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +34,21 @@ from handlers.vocabulary import fill_placeholders
 _DRAWN_SEED_BITS: Final = 53
 
 
+class NotFiniteError(ArithmeticError):
+    """The weights and a request together give numbers that are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Answers to a batch of requests, and the work that they were."""
+
+    responses: list[CommentaryResponse]
+    num_rows: int
+    num_tokens: int
+    """Tokens of all rows, those of candidates that were not chosen included."""
+    seconds: float
+
+
 class Commentator:
     """Answers batches of requests with one decode."""
 
@@ -45,6 +62,7 @@ class Commentator:
     ) -> None:
         self.bundle = bundle
         self._engine = Engine(bundle, device=device, precision=precision, slots=slots)
+        self.slots = slots
         self._identity = ModelIdentity(name=bundle.config.model, version=bundle.config.version)
 
     @property
@@ -82,10 +100,15 @@ class Commentator:
         return found
 
     def answer(self, requests: Sequence[CommentaryRequest]) -> list[CommentaryResponse]:
+        """Answer requests in their order; see `answer_batch`."""
+        return self.answer_batch(requests).responses
+
+    def answer_batch(self, requests: Sequence[CommentaryRequest]) -> Answered:
         """Answer requests in their order; all their samples are rows of one decode.
 
         Raises:
             ContractError: a request asks for a topic that cannot be steered to; see `topic_of`.
+            NotFiniteError: the weights make no numbers of one of the requests; the message says which.
         """
         started = time.perf_counter()
         topics = [self.topic_of(request) for request in requests]
@@ -97,31 +120,30 @@ class Commentator:
         ]
         z_BZ = self._engine.thought_vectors(rows) if rows else None
         decoded = self._engine.decode(rows, z_BZ)
+        _check_finite(rows, decoded)
         texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
         shares = self.bundle.topics.shares(texts).tolist()
         odds = self._genre_log_odds(requests, rows, decoded, z_BZ)
-        decode_ms = (time.perf_counter() - started) * 1000
-        answers = []
+        seconds = time.perf_counter() - started
+        responses = []
         first = 0
         for request, topic, (used, unknown) in zip(requests, topics, resolved, strict=True):
-            last = first + request.num_samples * request.best_of
-            wanted = [share[topic] for share in shares[first:last]]
-            best = best_candidates(decoded[first:last], wanted, odds[first:last], request.best_of)
-            answers.append(
+            part = slice(first, first + request.num_samples * request.best_of)
+            wanted = [share[topic] for share in shares[part]]
+            best = [first + i for i in best_candidates(decoded[part], wanted, odds[part], request.best_of)]
+            responses.append(
                 CommentaryResponse(
-                    samples=tuple(
-                        _sample(request, rows[first + i], decoded[first + i], texts[first + i], shares[first + i])
-                        for i in best
-                    ),
+                    samples=tuple(_sample(request, rows[i], decoded[i], texts[i], shares[i]) for i in best),
                     model=self._identity,
                     genres_used=used,
                     genres_unknown=unknown,
-                    timings=Timings(decode_ms=decode_ms),
+                    timings=Timings(decode_ms=1000 * seconds),
                     request_id=request.request_id,
                 )
             )
-            first = last
-        return answers
+            first = part.stop
+        tokens = sum(each.token_count for each in decoded)
+        return Answered(responses=responses, num_rows=len(rows), num_tokens=tokens, seconds=seconds)
 
     def _genre_log_odds(
         self,
@@ -164,6 +186,15 @@ class Commentator:
             for sample in range(request.num_samples)
             for candidate in range(request.best_of)
         ]
+
+
+def _check_finite(rows: Sequence[Row], decoded: Sequence[Decoded]) -> None:
+    """Damaged weights would otherwise be answered with empty sentences, and with NaN, which is no JSON."""
+    for row, each in zip(rows, decoded, strict=True):
+        if not math.isfinite(each.log_prob):
+            raise NotFiniteError(
+                f"the weights give no finite number for genres {row.genres} and topic {row.topic}: they are damaged"
+            )
 
 
 def _refused_topic(message: str) -> ContractError:

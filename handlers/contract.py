@@ -33,6 +33,8 @@ PREVIOUS: Final = "previous"
 """Registry alias of the champion before it, kept live so that a rollback takes effect at once."""
 ARCHIVE_CONFIG: Final = "config.json"
 """Member of an archive: the bundle's configuration (model name, lineage, sizes, desired topic)."""
+THREADS_FILE_VARIABLE: Final = "DEEPHYPEBOT_THREADS_FILE"
+"""Environment of a worker: path of the file that says how many threads its decode may use."""
 
 MAX_SAMPLES: Final = 64
 MAX_TOKENS: Final = 128

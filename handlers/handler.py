@@ -6,14 +6,15 @@ so a version runs the code it was built with, whatever the host has installed.
 
 from __future__ import annotations
 
+import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from handlers import description
 from handlers.bundle import Bundle
 from handlers.commentary import Commentator
 from handlers.contract import (
@@ -24,8 +25,9 @@ from handlers.contract import (
     ErrorCode,
     encode_answer,
 )
-from handlers.engine import DEFAULT_SLOTS
-from handlers.products import Precision
+from handlers.metrics import WorkerMetrics
+from handlers.options import Threads, WorkerOptions
+from handlers.warming import warm_up
 
 _log = logging.getLogger(__name__)
 
@@ -34,61 +36,90 @@ class CommentaryHandler:
     """Holds one model; TorchServe makes one object per worker process."""
 
     def __init__(self) -> None:
+        self._bundle: Bundle | None = None
         self._commentator: Commentator | None = None
+        self._num_threads = 0
 
     def initialize(self, context: Any) -> None:
         """Load the model and warm it up, so that READY means ready.
 
         Raises:
             BundleError: the archive's files do not make a model; TorchServe reports the worker as failed.
-            ValueError: model-config.yaml asks for slots or a precision that there cannot be; likewise.
+            ValueError, TypeError: model-config.yaml asks for an option or a value that there cannot be; likewise.
         """
         properties: Mapping[str, Any] = context.system_properties
         gpu_id = properties.get("gpu_id")
-        device = f"cuda:{gpu_id}" if torch.cuda.is_available() and gpu_id is not None else "cpu"
-        options = (context.model_yaml_config or {}).get("handler") or {}
-        # Every served version has a worker of its own and they share the cores: half each keeps two of them busy.
-        torch.set_num_threads(int(options.get("threads") or max(1, (os.cpu_count() or 1) // 2)))
-        precision = Precision(options["precision"]) if options.get("precision") else None
-        slots = int(options.get("slots") or DEFAULT_SLOTS)
-        bundle = Bundle.load(Path(properties["model_dir"]))
-        self._commentator = Commentator(bundle, device=device, precision=precision, slots=slots)
-        self._commentator.answer([CommentaryRequest(genres=(), seed=0), CommentaryRequest(genres=(), seed=1)])
+        self._device = f"cuda:{gpu_id}" if torch.cuda.is_available() and gpu_id is not None else "cpu"
+        self._options = WorkerOptions.from_yaml(context.model_yaml_config)
+        num_workers = int((context.model_yaml_config or {}).get("maxWorkers") or 1)
+        self._threads = Threads(self._options, num_workers=num_workers)
+        self._bundle = Bundle.load(Path(properties["model_dir"]))
+        config = self._bundle.config
+        self._metrics = WorkerMetrics(context.metrics, model=config.model, version=config.version)
+        self._ready()
 
     def handle(self, batch: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         """One answer per row of the batch, in its order; a row that cannot be read is answered with its error."""
         # Should somebody call StreamPredictions on us, this keeps the worker alive (TorchServe 0.12).
         for index in range(len(batch)):
             context.set_response_header(index, "ts_stream_next", "false")
-        parsed = [self._checked(_parse(row)) for row in batch]
-        answers = self._answer([request for request in parsed if isinstance(request, CommentaryRequest)])
-        waiting = iter(answers)
-        return [encode_answer(next(waiting) if isinstance(row, CommentaryRequest) else row) for row in parsed]
-
-    def _checked(self, parsed: CommentaryRequest | ContractError) -> CommentaryRequest | ContractError:
-        """A request that this model can answer, or what is wrong with it."""
-        try:
-            if isinstance(parsed, CommentaryRequest):
-                self._ready().topic_of(parsed)
-        except ContractError as error:
-            return error
-        return parsed
-
-    def _answer(self, requests: list[CommentaryRequest]) -> Sequence[CommentaryResponse | ContractError]:
         commentator = self._ready()
+        # TorchServe's DescribeModel with customized metadata comes alone; a client's header may come with others' rows.
+        if len(batch) == 1 and context.get_request_header(0, "describe") == "True":
+            return [json.dumps(description.describe(commentator), ensure_ascii=False)]
+        parsed = [_checked(commentator, _parse(row)) for row in batch]
+        waiting = iter(self._answer(commentator, [row for row in parsed if isinstance(row, CommentaryRequest)]))
+        answers = [next(waiting) if isinstance(row, CommentaryRequest) else row for row in parsed]
+        self._metrics.count_answers(answers)
+        return [encode_answer(answer) for answer in answers]
+
+    def _answer(
+        self, commentator: Commentator, requests: list[CommentaryRequest]
+    ) -> Sequence[CommentaryResponse | ContractError]:
+        """Answer requests together; if their decode fails, halves of them, so that only those at fault fail."""
         if not requests:
             return []
         try:
-            return commentator.answer(requests)
+            answered = commentator.answer_batch(requests)
         except Exception as cause:  # noqa: BLE001 - whatever it is: raised, TorchServe fails the batch without a reason
-            _log.exception("the decode of a batch failed")
-            failure = ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")
-            return [failure] * len(requests)
+            if len(requests) == 1:
+                _log.exception("the decode of a request failed")
+                return [ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")]
+        else:
+            seconds = answered.seconds
+            self._metrics.count_decode(num_rows=answered.num_rows, num_tokens=answered.num_tokens, seconds=seconds)
+            return answered.responses
+        half = len(requests) // 2
+        return [*self._answer(commentator, requests[:half]), *self._answer(commentator, requests[half:])]
 
     def _ready(self) -> Commentator:
-        if self._commentator is None:
+        """The model, packed for the threads that this worker may use now.
+
+        Products round as the number of threads has it, and the packing knows how they round: it is made anew when the
+        worker's share of the cores changes, which takes half a second and happens when versions come and go.
+        """
+        if self._bundle is None:
             raise RuntimeError("TorchServe calls initialize before handle")
+        threads = self._threads.share()
+        if self._commentator is None or threads != self._num_threads:
+            self._commentator = None  # not two packings at a time
+            self._num_threads = threads
+            torch.set_num_threads(threads)
+            self._commentator = Commentator(
+                self._bundle, device=self._device, precision=self._options.precision, slots=self._options.slots
+            )
+            warm_up(self._commentator)
         return self._commentator
+
+
+def _checked(commentator: Commentator, parsed: CommentaryRequest | ContractError) -> CommentaryRequest | ContractError:
+    """A request that the model can answer, or what is wrong with it."""
+    try:
+        if isinstance(parsed, CommentaryRequest):
+            commentator.topic_of(parsed)
+    except ContractError as error:
+        return error
+    return parsed
 
 
 def _parse(row: Mapping[str, Any]) -> CommentaryRequest | ContractError:

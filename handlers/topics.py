@@ -94,11 +94,13 @@ class TopicModel:
     def _infer(self, counts_DW: Tensor) -> Tensor:
         # Words that no document of this part holds play no role: leaving them out is most of the speed.
         present_W = counts_DW.any(dim=0)
-        counts_DW = counts_DW[:, present_W]
-        beta_KW = self.exp_elog_beta_KW[:, present_W]
-        gamma_DK = torch.ones(counts_DW.shape[0], len(self.names))
+        # The order in which products are added up depends on the neighbours; what that does to the last bit of a
+        # float64 is gone when the shares are rounded to float32.
+        counts_DW = counts_DW[:, present_W].double()
+        beta_KW = self.exp_elog_beta_KW[:, present_W].double()
+        gamma_DK = torch.ones(counts_DW.shape[0], len(self.names), dtype=torch.float64)
         for _ in range(_ITERATIONS):
             expected_DK = torch.exp(torch.digamma(gamma_DK) - torch.digamma(gamma_DK.sum(dim=1, keepdim=True)))
             normaliser_DW = expected_DK @ beta_KW + 1e-30
             gamma_DK = self.alpha_K + expected_DK * ((counts_DW / normaliser_DW) @ beta_KW.T)
-        return gamma_DK / gamma_DK.sum(dim=1, keepdim=True)
+        return (gamma_DK / gamma_DK.sum(dim=1, keepdim=True)).float()

@@ -75,7 +75,9 @@ def serve(
     poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two looks at the registry.")] = 1.0,
     ready_file: Annotated[
         Path | None,
-        typer.Option("--ready-file", help="Written as JSON (target, pid, champions) when every model answers."),
+        typer.Option(
+            "--ready-file", help="Written as JSON (target, pid, champions, metrics page) when every model answers."
+        ),
     ] = None,
     stop_with_parent: Annotated[
         bool, typer.Option("--stop-with-parent", help="Also stop when the process that started this one is gone.")
@@ -295,16 +297,24 @@ def status(
     target: TargetOption = _TARGET,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask a running gateway what is live: versions, aliases, requests in flight, topics."""
+    """Ask a running gateway what is live: versions, what they were made from, how they run, and what may be asked.
+
+    With --json also each version's genres and whole lineage.
+    """
     from serving.client import CommentaryClient
 
     with CommentaryClient(target, timeout_s=5) as client:
-        serving, models = client.is_serving(), client.describe()
+        serving, models, limits = client.is_serving(), client.describe(), client.limits()
     if as_json:
-        document = {"serving": serving, "models": [dataclasses.asdict(model) for model in models]}
+        document = {
+            "serving": serving,
+            "models": [dataclasses.asdict(model) for model in models],
+            "limits": dataclasses.asdict(limits),
+        }
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
-    Console().print(f"{target} is {'SERVING' if serving else 'NOT SERVING'}", tables.live_models(models), sep="\n")
+    state = f"{target} is {'SERVING' if serving else 'NOT SERVING'}"
+    Console().print(state, tables.live_models(models), tables.limits(limits), sep="\n")
 
 
 def _configure_logging() -> None:

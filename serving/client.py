@@ -28,7 +28,7 @@ import grpc
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving import wire
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
-from serving.wire import LiveModel, LiveVersion
+from serving.wire import Limits, LiveModel, LiveVersion
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -38,6 +38,7 @@ __all__ = [
     "DeadlineError",
     "InternalServiceError",
     "InvalidRequestError",
+    "Limits",
     "LiveModel",
     "LiveVersion",
     "OverloadedError",
@@ -249,6 +250,17 @@ class CommentaryClient:
         """
         message = commentary_pb2.DescribeRequest(model=model)
         return wire.live_models_from_message(
+            self._call(lambda timeout: self._stub.Describe(message, timeout=timeout), timeout_s)
+        )
+
+    def limits(self, *, timeout_s: float | None = None) -> Limits:
+        """What a request may ask for at most.
+
+        Raises:
+            CommentaryError: see the tree in this module's docstring.
+        """
+        message = commentary_pb2.DescribeRequest()
+        return wire.limits_from_message(
             self._call(lambda timeout: self._stub.Describe(message, timeout=timeout), timeout_s)
         )
 

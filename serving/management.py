@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 from serving.errors import TorchServeError
@@ -30,6 +31,33 @@ class DescribedVersion:
     num_ready: int
     """Workers that loaded the version."""
     worker_pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerDescription:
+    """What a worker says about itself (handlers/description.py); empty for one that says nothing of the kind."""
+
+    genres: tuple[str, ...] = ()
+    lineage: Mapping[str, str] = field(default_factory=dict)
+    precision: str = ""
+    slots: int = 0
+    threads: int = 0
+
+    @classmethod
+    def from_document(cls, document: object) -> Self:
+        """Read what the worker said; archives may be older than this code, or of another make."""
+        match document:
+            case {
+                "genres": [*genres],
+                "lineage": dict() as lineage,
+                "precision": str() as precision,
+                "slots": int() as slots,
+                "threads": int() as threads,
+            }:
+                names = tuple(map(str, genres))
+                made_from = {str(key): str(value) for key, value in lineage.items()}
+                return cls(genres=names, lineage=made_from, precision=precision, slots=slots, threads=threads)
+        return cls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +99,17 @@ class Management:
         if status != http.client.OK:
             raise TorchServeError(f"TorchServe could not describe {model}: {_reason(status, body)}")
         return tuple(_described(entry) for entry in json.loads(body))
+
+    async def describe_worker(self, model: str, version: str) -> WorkerDescription:
+        """Ask a worker of a version what it is; the question waits its turn among the version's requests.
+
+        Raises:
+            TorchServeError: no such version, or its worker does not answer.
+        """
+        status, body = await self._send("GET", f"{_path(model, version)}?customized=true", timeout_s=30.0)
+        if status != http.client.OK:
+            raise TorchServeError(f"TorchServe could not ask {model} {version} what it is: {_reason(status, body)}")
+        return WorkerDescription.from_document(json.loads(body)[0].get("customizedMetadata"))
 
     async def list_models(self) -> tuple[str, ...]:
         """Names of the models that TorchServe knows."""

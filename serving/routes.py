@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from serving.archives import ArchiveInfo
 from serving.errors import ServingError
+from serving.management import WorkerDescription
 from serving.wire import LiveModel, LiveVersion
 
 
@@ -33,6 +34,9 @@ class Route:
     nothing that TorchServe has queued can be taken back."""
     in_flight: int = 0
     aliases: tuple[str, ...] = ()
+    worker: WorkerDescription = field(default_factory=WorkerDescription)
+    asked_at: int = 0
+    """Threads that the workers were told to use when this one was asked what it is; 0 before."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:
@@ -152,4 +156,10 @@ def _describe(route: Route) -> LiveVersion:
         topics=route.info.topics,
         desired_topic=route.info.desired_topic,
         num_genres=route.info.num_genres,
+        batch_size=route.info.batch_size,
+        genres=route.worker.genres,
+        lineage=route.worker.lineage,
+        precision=route.worker.precision,
+        slots=route.worker.slots,
+        threads=route.worker.threads,
     )

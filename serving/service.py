@@ -191,6 +191,7 @@ def _ready_file(path: Path | None, service: Service) -> Iterator[None]:
         "target": service.target,
         "pid": os.getpid(),
         "torchserve_pid": running.instance.pid if running else None,
+        "metrics": running.instance.metrics_url if running else None,
         "champions": {model: service.table.champion(model) for model in service.table.models},
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from typing import Final
 
 from handlers.contract import CommentaryRequest, archive_name
 from serving.archives import ArchiveInfo, bring_archive
+from serving.cores import CoreShares
 from serving.errors import RegistryError, ServingError
 from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
 from serving.registry import LIVE_ALIASES, ModelSnapshot, RegisteredVersion, Registry
@@ -91,12 +92,16 @@ class Sync:
         self._on_change = on_change
         self._states = {model: _ModelState() for model in table.models}
         self._registry_is_down = False
+        self._shares: dict[Running, CoreShares] = {}
+        """Of the TorchServe that runs."""
 
     async def run(self) -> None:
         """Follow the registry until cancelled."""
         try:
             while True:
                 running = await self._supervisor.wait_running()
+                if running not in self._shares:
+                    self._shares = {running: self._new_shares(running)}
                 await asyncio.gather(*(self._follow(model, running) for model in self._table.models))
                 await asyncio.sleep(self._settings.poll_s)
         finally:
@@ -117,6 +122,9 @@ class Sync:
             _log.info("the registry answers again")
             self._registry_is_down = False
         await self._reconcile(snapshot, running)
+        for version in self._table.live_versions(model):
+            if (route := self._table.route(model, version)) is not None:
+                await self._ask_worker(route, running)
         self._on_change()
 
     async def _reconcile(self, snapshot: ModelSnapshot, running: Running) -> None:
@@ -168,7 +176,9 @@ class Sync:
             return
         # One batch in the works and one waiting for each worker keeps it busy; more would only be out of reach.
         slots = asyncio.Semaphore(info.batch_size * (self._settings.workers + 1))
-        self._table.add(Route(info=info, slots=slots, aliases=version.aliases))
+        route = Route(info=info, slots=slots, aliases=version.aliases)
+        await self._ask_worker(route, running)
+        self._table.add(route)
         _log.info("%s is live (%s)", version.name, ", ".join(version.aliases))
         state.refusals.pop(version.version, None)
         if version.sync_error:
@@ -188,6 +198,7 @@ class Sync:
             sha256=version.archive_sha256,
             fetch=partial(self._registry.fetch_archive, version),
         )
+        self._shares[running].add(version.model, version.version)
         await running.instance.management.register(
             archive_name(version.model, version.version),
             model=version.model,
@@ -204,6 +215,7 @@ class Sync:
         _log.error("%s is refused: %s", version.name, reason)
         with contextlib.suppress(ServingError):
             await running.instance.management.unregister(version.model, version.version)
+            self._give_back(version.model, version.version, running)
         refusals = self._states[version.model].refusals
         first_s, longest_s = self._settings.retry_s
         before = refusals.get(version.version)
@@ -220,6 +232,25 @@ class Sync:
             return False
         return True
 
+    async def _ask_worker(self, route: Route, running: Running) -> None:
+        """Have a version's worker say what it is, once, and again when its share of the cores changes."""
+        shares = self._shares.get(running)
+        if shares is None or route.asked_at == shares.threads:
+            return
+        route.asked_at = shares.threads
+        try:
+            route.worker = await running.instance.management.describe_worker(route.info.model, route.info.version)
+        except ServingError as fault:  # it answers requests, which is what counts
+            _log.warning("%s", fault)
+
+    def _new_shares(self, running: Running) -> CoreShares:
+        return CoreShares(running.instance.threads_file, workers=self._settings.workers)
+
+    def _give_back(self, model: str, version: str, running: Running) -> None:
+        """The cores of a version that is gone, unless its TorchServe went as well meanwhile."""
+        if (shares := self._shares.get(running)) is not None:
+            shares.remove(model, version)
+
     async def _drain(self, route: Route, running: Running) -> None:
         model, version = route.info.model, route.info.version
         try:
@@ -232,6 +263,7 @@ class Sync:
             except ServingError as fault:
                 _log.warning("%s", fault)
             else:
+                self._give_back(model, version, running)
                 _log.info("%s %s is drained and removed", model, version)
 
     def _live(self, model: str) -> Live:

@@ -11,7 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from handlers.contract import CommentaryResponse
     from serving.registry import RegisteredVersion
-    from serving.wire import LiveModel
+    from serving.wire import Limits, LiveModel, LiveVersion
 
 _DIGEST = 12
 
@@ -47,7 +47,9 @@ def versions(registered: Sequence[RegisteredVersion]) -> Table:
 
 def live_models(models: Sequence[LiveModel]) -> Table:
     """Live versions."""
-    table = Table("model", "version", "aliases", "in flight", "genres", "topics (the desired one first)", "archive")
+    table = Table("model", "version", "aliases", "in flight", "genres", "topics (the desired one first)")
+    for name in ("runs as", "made from", "archive"):
+        table.add_column(name)
     for model in models:
         for version in model.versions:
             topics = [version.desired_topic, *(name for name in version.topics if name != version.desired_topic)]
@@ -59,6 +61,24 @@ def live_models(models: Sequence[LiveModel]) -> Table:
                 str(version.in_flight),
                 str(version.num_genres),
                 Text(", ".join(topics)),
+                _runs_as(version),
+                Text(", ".join(f"{name} {value[:_DIGEST]}" for name, value in sorted(version.lineage.items()))),
                 version.archive_sha256[:_DIGEST],
             )
     return table
+
+
+def limits(allowed: Limits) -> Text:
+    """What one request may ask for."""
+    return Text(
+        f"A request may ask for {allowed.max_samples} samples of {allowed.max_tokens} tokens, best of "
+        f"{allowed.max_best_of}, {allowed.max_rows} rows in all; {allowed.max_genres} genres, "
+        f"{allowed.max_banned} banned words, and {allowed.max_text_length} characters in a text."
+    )
+
+
+def _runs_as(version: LiveVersion) -> str:
+    if not version.precision:  # no worker has said it
+        return f"batches of {version.batch_size}"
+    threads = "1 thread" if version.threads == 1 else f"{version.threads} threads"
+    return f"{version.precision}, {threads}, {version.slots} slots, batches of {version.batch_size}"

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from handlers.contract import THREADS_FILE_VARIABLE
 from serving import guard
 from serving.errors import TorchServeError
 from serving.java import find_java
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
 _PORTS: Final = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
 _PORT_ATTEMPTS: Final = 3
+_METRICS_CONFIG: Final = Path(__file__).with_name("metrics.yaml")
+_THREADS_FILE: Final = "threads"
 _CONSOLE_LOG: Final = "console.log"
 _FOLDER_PREFIX: Final = "deephypebot-"
 _MAX_PARENT: Final = 70
@@ -71,6 +74,10 @@ class Instance:
     management: Management
     inference_target: str
     """Where its gRPC inference service listens."""
+    metrics_url: str
+    """Its Prometheus page, with what the workers count."""
+    threads_file: Path
+    """Where its workers look how many threads each may use."""
 
 
 async def start_instance(settings: TorchServeSettings) -> Instance:
@@ -119,7 +126,14 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
     except BaseException:
         await _end_guard(process, settings.stop_grace_s)
         raise
-    return Instance(guard=process, pid=pid, management=management, inference_target=f"{HOST}:{ports['grpc_inference']}")
+    return Instance(
+        guard=process,
+        pid=pid,
+        management=management,
+        inference_target=f"{HOST}:{ports['grpc_inference']}",
+        metrics_url=f"http://{HOST}:{ports['metrics']}/metrics",
+        threads_file=folder / _THREADS_FILE,
+    )
 
 
 async def _spawn(settings: TorchServeSettings, command: list[str], folder: Path) -> asyncio.subprocess.Process:
@@ -218,6 +232,7 @@ def _properties(settings: TorchServeSettings, ports: Mapping[str, int]) -> str:
         "number_of_netty_threads": 2,
         "netty_client_threads": 2,
         "metrics_mode": "prometheus",
+        "metrics_config": _METRICS_CONFIG,
         "disable_system_metrics": "true",
         # Archives come from the model store by name; nothing is ever fetched by TorchServe itself.
         "allowed_urls": f"file://{settings.model_store.resolve()}/.*",
@@ -231,12 +246,15 @@ def _environment(
     # TorchServe lets TS_ variables override its configuration file; one left over from a shell must not.
     inherited = {key: value for key, value in base.items() if not key.startswith("TS_")}
     return {
+        # Threads of a decode that wait should not spin on cores that other workers use.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **inherited,
         "JAVA_HOME": str(java_home),
         "TMPDIR": str(folder),
         "TEMP": str(folder),
         "LOG_LOCATION": str(settings.log_dir.resolve()),
         "METRICS_LOCATION": str(settings.log_dir.resolve()),
+        THREADS_FILE_VARIABLE: str(folder / _THREADS_FILE),
     }
 
 

@@ -6,7 +6,8 @@ when its dataclass is made, on whichever side that happens.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Final
 
 from handlers import contract
@@ -33,6 +34,32 @@ class LiveVersion:
     """Names of the topics, in the order of `Sample.topics`."""
     desired_topic: str
     num_genres: int
+    batch_size: int
+    """Requests that a worker takes at once."""
+    genres: tuple[str, ...] = ()
+    """The model's own labels; empty, like what follows, while no worker has said it."""
+    lineage: Mapping[str, str] = field(default_factory=dict)
+    """Where the model came from: corpus, runs, preset."""
+    precision: str = ""
+    """How its weights are kept: fp32, int8, fp16 or bf16."""
+    slots: int = 0
+    """Rows that a worker decodes at a time."""
+    threads: int = 0
+    """Threads of a worker's decode: its share of the cores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may ask for at most."""
+
+    max_samples: int
+    max_tokens: int
+    max_best_of: int
+    max_rows: int
+    """num_samples times best_of."""
+    max_genres: int
+    max_banned: int
+    max_text_length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +70,17 @@ class LiveModel:
     champion: str
     """The version that answers requests without a pin; empty while none does."""
     versions: tuple[LiveVersion, ...]
+
+
+CONTRACT_LIMITS: Final = Limits(
+    max_samples=contract.MAX_SAMPLES,
+    max_tokens=contract.MAX_TOKENS,
+    max_best_of=contract.MAX_BEST_OF,
+    max_rows=contract.MAX_ROWS,
+    max_genres=contract.MAX_GENRES,
+    max_banned=contract.MAX_BANNED,
+    max_text_length=contract.MAX_TEXT_LENGTH,
+)
 
 
 def request_to_message(
@@ -114,14 +152,7 @@ def live_models_to_message(models: tuple[LiveModel, ...]) -> commentary_pb2.Desc
             )
             for model in models
         ],
-        limits=commentary_pb2.Limits(
-            max_samples=contract.MAX_SAMPLES,
-            max_tokens=contract.MAX_TOKENS,
-            max_best_of=contract.MAX_BEST_OF,
-            max_rows=contract.MAX_ROWS,
-            max_genres=contract.MAX_GENRES,
-            max_text_length=contract.MAX_TEXT_LENGTH,
-        ),
+        limits=commentary_pb2.Limits(**asdict(CONTRACT_LIMITS)),
     )
 
 
@@ -140,9 +171,20 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
                     topics=tuple(version.topics),
                     desired_topic=version.desired_topic,
                     num_genres=version.num_genres,
+                    batch_size=version.batch_size,
+                    genres=tuple(version.genres),
+                    lineage=dict(version.lineage),
+                    precision=version.precision,
+                    slots=version.slots,
+                    threads=version.threads,
                 )
                 for version in model.versions
             ),
         )
         for model in message.models
     )
+
+
+def limits_from_message(message: commentary_pb2.DescribeResponse) -> Limits:
+    """Decode what may be asked for."""
+    return Limits(**{field.name: getattr(message.limits, field.name) for field in fields(Limits)})

@@ -362,6 +362,26 @@ Global___LiveModel: _TypeAlias = LiveModel  # noqa: Y015
 class LiveVersion(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LineageEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VERSION_FIELD_NUMBER: _builtins.int
     ARCHIVE_SHA256_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
@@ -369,16 +389,38 @@ class LiveVersion(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     DESIRED_TOPIC_FIELD_NUMBER: _builtins.int
     NUM_GENRES_FIELD_NUMBER: _builtins.int
+    GENRES_FIELD_NUMBER: _builtins.int
+    LINEAGE_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    THREADS_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     archive_sha256: _builtins.str
     in_flight: _builtins.int
     desired_topic: _builtins.str
     num_genres: _builtins.int
+    precision: _builtins.str
+    """How its weights are kept: fp32, int8, fp16 or bf16."""
+    slots: _builtins.int
+    """Rows that one of its workers decodes at a time."""
+    threads: _builtins.int
+    """Threads of a worker's decode: its share of the cores."""
+    batch_size: _builtins.int
+    """Requests that a worker takes at once."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the topics, in the order of Sample.topics."""
+
+    @_builtins.property
+    def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The model's own genre labels. Empty, like fields 9 to 12, while no worker of the version has said it."""
+
+    @_builtins.property
+    def lineage(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Where the model came from: corpus, runs, preset."""
 
     def __init__(
         self,
@@ -390,10 +432,16 @@ class LiveVersion(_message.Message):
         topics: _abc.Iterable[_builtins.str] | None = ...,
         desired_topic: _builtins.str = ...,
         num_genres: _builtins.int = ...,
+        genres: _abc.Iterable[_builtins.str] | None = ...,
+        lineage: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        precision: _builtins.str = ...,
+        slots: _builtins.int = ...,
+        threads: _builtins.int = ...,
+        batch_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "archive_sha256", b"archive_sha256", "desired_topic", b"desired_topic", "in_flight", b"in_flight", "num_genres", b"num_genres", "topics", b"topics", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "genres", b"genres", "in_flight", b"in_flight", "lineage", b"lineage", "num_genres", b"num_genres", "precision", b"precision", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -409,12 +457,14 @@ class Limits(_message.Message):
     MAX_ROWS_FIELD_NUMBER: _builtins.int
     MAX_GENRES_FIELD_NUMBER: _builtins.int
     MAX_TEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    MAX_BANNED_FIELD_NUMBER: _builtins.int
     max_samples: _builtins.int
     max_tokens: _builtins.int
     max_best_of: _builtins.int
     max_rows: _builtins.int
     max_genres: _builtins.int
     max_text_length: _builtins.int
+    max_banned: _builtins.int
     def __init__(
         self,
         *,
@@ -424,10 +474,11 @@ class Limits(_message.Message):
         max_rows: _builtins.int = ...,
         max_genres: _builtins.int = ...,
         max_text_length: _builtins.int = ...,
+        max_banned: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_best_of", b"max_best_of", "max_genres", b"max_genres", "max_rows", b"max_rows", "max_samples", b"max_samples", "max_text_length", b"max_text_length", "max_tokens", b"max_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_banned", b"max_banned", "max_best_of", b"max_best_of", "max_genres", b"max_genres", "max_rows", b"max_rows", "max_samples", b"max_samples", "max_text_length", b"max_text_length", "max_tokens", b"max_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

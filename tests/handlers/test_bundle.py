@@ -150,6 +150,44 @@ def test_weights_that_are_missing_or_of_another_shape_are_refused(
         Bundle.load(saved)
 
 
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("decoder.lstm.weight_hh_l0", lambda values: values.fill_(float("nan")), "no finite numbers"),
+        ("generator.head.bias", lambda values: values.index_fill_(0, torch.tensor([0]), float("inf")), "no finite"),
+        ("topics.alpha", lambda values: values.half(), "torch.float16, not torch.float32"),
+        ("decoder.output_bias", lambda values: values.double(), "torch.float64, not torch.float32"),
+    ],
+)
+def test_weights_that_are_no_numbers_or_of_another_kind_are_refused_by_name(
+    saved: Path, name: str, damage: Callable[[torch.Tensor], torch.Tensor], said: str
+) -> None:
+    tensors = {key: value.clone() for key, value in load_file(saved / WEIGHTS).items()}
+    save_file({**tensors, name: damage(tensors[name])}, saved / WEIGHTS)
+    with pytest.raises(BundleError, match=f"{name} (is|holds).*{said}"):
+        Bundle.load(saved)
+
+
+def test_a_loaded_models_weights_are_the_pages_of_its_file(saved: Path) -> None:
+    loaded = Bundle.load(saved)
+    maps = [line for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(saved / WEIGHTS))]
+    ranges = [tuple(int(end, 16) for end in line.split()[0].split("-")) for line in maps]
+    modules = [module for module in (loaded.decoder, loaded.generator) if module is not None]
+    tensors = [*(each for module in modules for each in module.parameters()), loaded.topics.exp_elog_beta_KW]
+    assert len(tensors) > 10
+    assert all(any(first <= tensor.data_ptr() < last for first, last in ranges) for tensor in tensors)
+
+
+def test_saving_over_the_file_that_a_model_was_loaded_from_leaves_that_model_as_it_was(saved: Path) -> None:
+    loaded = Bundle.load(saved)
+    before = Engine(loaded).decode([Row(genres=(1,), seed=3)])
+    tiny_bundle(seed=5, num_words=20, generator=True).save(saved, model_card="# another\n")
+    assert Engine(loaded).decode([Row(genres=(1,), seed=3)]) == before
+    with torch.no_grad():
+        loaded.decoder.output_bias.zero_()
+    assert float(Bundle.load(saved).decoder.output_bias.abs().max()) > 0
+
+
 def test_the_hash_leaves_out_the_version_and_the_card_and_sees_everything_else(tmp_path: Path) -> None:
     def hashed(name: str, *, card: str = "# card\n", **changes: Any) -> str:
         (tmp_path / name).mkdir()

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import inspect
-import os
+import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,14 @@ import torch
 
 import handlers.handler
 from handlers.bundle import Bundle, BundleError
-from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ErrorCode, decode_answer
+from handlers.commentary import Commentator, NotFiniteError
+from handlers.contract import THREADS_FILE_VARIABLE, CommentaryRequest, ContractError, ErrorCode, decode_answer
 from handlers.handler import CommentaryHandler
+from handlers.metrics import NAMES
+from handlers.options import Threads, WorkerOptions, num_cores
 from handlers.products import Precision
-
-
-class FakeContext:
-    """What TorchServe hands to a handler, as far as ours looks at it."""
-
-    def __init__(self, model_dir: Path, yaml: dict[str, Any] | None = None, **properties: Any) -> None:
-        self.system_properties = {"model_dir": str(model_dir), "gpu_id": None, **properties}
-        self.model_yaml_config = yaml
-        self.headers: dict[tuple[int, str], str] = {}
-
-    def set_response_header(self, index: int, key: str, value: str) -> None:
-        self.headers[index, key] = value
+from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
+from tests.handlers.worker_context import worker_context
 
 
 @pytest.fixture
@@ -42,8 +35,11 @@ def _threads_as_before() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def _ready(folder: Path) -> tuple[CommentaryHandler, FakeContext]:
-    handler, context = CommentaryHandler(), FakeContext(folder)
+ONE_THREAD = {"handler": {"threads": 1}}  # tiny products lose more by waiting for a second one than they gain
+
+
+def _ready(folder: Path, yaml: dict[str, Any] | None = None) -> tuple[CommentaryHandler, Any]:
+    handler, context = CommentaryHandler(), worker_context(folder, yaml or ONE_THREAD, num_rows=16)
     handler.initialize(context)
     return handler, context
 
@@ -114,66 +110,190 @@ def test_a_batch_of_only_bad_rows_is_answered(folder: Path) -> None:
 def test_every_row_ends_its_stream_so_that_a_streaming_caller_cannot_hang_the_worker(folder: Path) -> None:
     handler, context = _ready(folder)
     handler.handle([{"data": _request(1).to_json()}, {"data": b""}], context)
-    assert context.headers == {(0, "ts_stream_next"): "false", (1, "ts_stream_next"): "false"}
+    assert [context.get_response_headers(index) for index in (0, 1)] == [{"ts_stream_next": "false"}] * 2
 
 
-class _FailingCommentator(Commentator):
-    """A model whose decode runs out of memory."""
-
-    def answer(self, requests: Any) -> list[CommentaryResponse]:
-        raise RuntimeError(f"no memory for {len(requests)} requests")
+HUGE = 3e38  # finite, as a bundle's weights must be, but no product with it is
 
 
-def test_a_decode_that_fails_is_answered_in_band_row_by_row_and_the_next_batch_is_served(
-    folder: Path, moving_bundle: Bundle, caplog: pytest.LogCaptureFixture
+def _save_damaged(folder: Path) -> None:
+    """A model whose last genre, and whose second topic, no decode survives."""
+    bundle = tiny_bundle(seed=1, generator=True)
+    assert bundle.generator is not None
+    with torch.no_grad():
+        bundle.decoder.genre_embedding.weight[len(GENRES)] = HUGE
+        first = bundle.generator.get_parameter("body.0.weight")
+        first[:, -len(TOPICS) + 1] = HUGE
+    bundle.save(folder, model_card="# card\n")
+
+
+def test_a_request_whose_decode_fails_fails_alone_and_its_batch_is_answered_as_if_it_were_not_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _save_damaged(tmp_path)
+    handler, context = _ready(tmp_path)
+    bad = [CommentaryRequest(genres=(GENRES[-1],), seed=1), CommentaryRequest(genres=(), topic=TOPICS[1], seed=2)]
+    good = [_request(seed) for seed in range(7)]
+    asked = [*good[:3], bad[0], *good[3:6], bad[1], good[6]]
+    batch = [{"data": request.to_json()} for request in asked]
+    answers = handler.handle([*batch, {"data": b"{"}], context)
+    reference = Commentator.load(tmp_path)
+    for request, answer in zip(asked, answers, strict=False):
+        if request in bad:
+            error = _error(answer)
+            assert (error.code, error.field) == (ErrorCode.INTERNAL, "")
+            assert "NotFiniteError: the weights give no finite number" in error.message
+        else:
+            assert decode_answer(answer).samples == reference.answer([request])[0].samples
+    assert _error(answers[-1]).code is ErrorCode.INVALID_ARGUMENT
+    assert caplog.text.count("Traceback") == len(bad)
+    assert decode_answer(handler.handle(batch[:1], context)[0]).samples
+
+
+def test_no_answer_holds_a_number_that_json_has_not(tmp_path: Path) -> None:
+    _save_damaged(tmp_path)
+    with pytest.raises(NotFiniteError, match=r"genres \(5,\)"):
+        Commentator.load(tmp_path).answer([_request(1), CommentaryRequest(genres=(GENRES[-1],), num_samples=1)])
+
+
+def test_a_batch_is_counted_with_its_rows_tokens_time_and_what_was_refused(
+    folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler, context = _ready(folder)
-    working = handler._commentator
-    handler._commentator = _FailingCommentator(moving_bundle)
-    answers = handler.handle([{"data": _request(1).to_json()}, {"data": b""}, {"data": _request(2).to_json()}], context)
-    assert [_error(answer).code for answer in answers] == [
-        ErrorCode.INTERNAL,
-        ErrorCode.INVALID_ARGUMENT,
-        ErrorCode.INTERNAL,
-    ]
-    assert "no memory for 2 requests" in _error(answers[0]).message
-    assert "Traceback" in caplog.text
-    handler._commentator = working
+    caplog.clear()
+    caplog.set_level(logging.INFO)
+    wanted = [CommentaryRequest(genres=(), num_samples=2, best_of=3, seed=1), _request(2)]
+    bad = [b"{", b'{"genres": [], "num_samples": 0}', b'{"genres": [], "colour": 1}', b'{"genres": [], "Colour": 1}']
+    answers = handler.handle([{"data": data} for data in (*(each.to_json() for each in wanted), *bad)], context)
+    lines = [message for name, _, message in caplog.record_tuples if name == "ts.metrics.caching_metric"]
+    found = {line.removeprefix("[METRICS]").split("|#type:")[0] for line in lines}
+    version = "|#model_name:lcgan,model_version:1"
+    assert {
+        f"deephypebot_requests_total.Count:6{version}",
+        f"deephypebot_rows_total.Count:9{version}",
+        f"deephypebot_batch_rows.Count:9{version}",
+        f"deephypebot_rejected_total.Count:1{version},code:INVALID_ARGUMENT,field:none",
+        f"deephypebot_rejected_total.Count:1{version},code:INVALID_ARGUMENT,field:num_samples",
+        # A client's own names would each be a series of their own.
+        f"deephypebot_rejected_total.Count:2{version},code:INVALID_ARGUMENT,field:unknown",
+    } <= found
+    tokens = next(line for line in found if line.startswith("deephypebot_tokens_total"))
+    told = int(tokens.split("|")[0].split(":")[1])
+    # The candidates that were not chosen were work as well.
+    assert told > sum(sample.token_count for answer in answers[:2] for sample in decode_answer(answer).samples)
+    seconds = next(line for line in found if line.startswith("deephypebot_decode_seconds.Seconds:"))
+    assert 0 < float(seconds.split("|")[0].split(":")[1]) < 60
+    assert len(found) == 8
+
+
+def test_every_metric_of_the_worker_is_in_the_file_that_torchserve_is_started_with() -> None:
+    kept = {item.split(":")[1] for item in worker_context(Path()).metrics.cache_keys()}
+    assert set(NAMES) <= kept
+
+
+def test_a_torchserve_that_was_started_without_our_metrics_is_served_all_the_same(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    stock = tmp_path_factory.mktemp("stock") / "metrics.yaml"
+    stock.write_text("model_metrics:\n  gauge:\n    - {name: HandlerTime, unit: ms, dimensions: [Level]}\n")
+    handler, context = CommentaryHandler(), worker_context(folder, ONE_THREAD, metrics=stock)
+    handler.initialize(context)
     assert decode_answer(handler.handle([{"data": _request(1).to_json()}], context)[0]).samples
+    assert caplog.text.count("deephypebot_rows_total") == 1
+
+
+def test_a_worker_that_is_asked_says_what_it_is_and_what_may_be_asked_of_it(folder: Path) -> None:
+    handler = CommentaryHandler()
+    handler.initialize(worker_context(folder, {"handler": {"slots": 7, "precision": "fp32", "threads": 1}}))
+    (said,) = handler.handle([{}], worker_context(folder, describe="True"))
+    document = json.loads(said)
+    assert (document["name"], document["version"], document["lineage"]) == ("lcgan", "1", {"corpus": "none"})
+    assert (document["precision"], document["slots"], document["threads"]) == ("fp32", 7, 1)
+    assert (document["topics"], document["desired_topic"]) == (list(TOPICS), TOPICS[0])
+    assert document["genres"] == list(GENRES)
+    assert document["limits"]["max_samples"] == 64
+    assert document["limits"]["max_rows"] == 256
+
+
+def test_a_client_that_sends_the_header_of_a_description_spoils_no_batch(folder: Path) -> None:
+    handler, _ = _ready(folder)
+    rows = [{"data": _request(seed).to_json()} for seed in (1, 2)]
+    answers = handler.handle(rows, worker_context(folder, num_rows=2, describe="True"))
+    assert [len(decode_answer(answer).samples) for answer in answers] == [3, 3]
 
 
 def test_a_handler_that_was_not_initialised_says_so(folder: Path) -> None:
     with pytest.raises(RuntimeError, match="initialize"):
-        CommentaryHandler().handle([{"data": _request(1).to_json()}], FakeContext(folder))
+        CommentaryHandler().handle([{"data": _request(1).to_json()}], worker_context(folder))
 
 
 def test_a_folder_that_is_no_bundle_fails_at_start_and_not_at_the_first_request(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="not a bundle"):
-        CommentaryHandler().initialize(FakeContext(tmp_path))
+        CommentaryHandler().initialize(worker_context(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("yaml", "threads"),
     [
         ({"handler": {"threads": 3}}, 3),
-        ({"handler": {"threads": 0}}, max(1, (os.cpu_count() or 1) // 2)),
-        ({"handler": None}, max(1, (os.cpu_count() or 1) // 2)),
-        ({}, max(1, (os.cpu_count() or 1) // 2)),
-        (None, max(1, (os.cpu_count() or 1) // 2)),
+        ({"handler": {"threads": 0}}, num_cores()),
+        ({"handler": {"threads": None}}, num_cores()),
+        ({"handler": None}, num_cores()),
+        ({"maxWorkers": 1000}, 1),
+        ({}, num_cores()),
+        (None, num_cores()),
     ],
 )
-def test_threads_come_from_the_archives_settings_or_are_half_of_the_cores(
+def test_without_serving_a_worker_shares_the_cores_with_those_of_its_own_version(
     folder: Path, yaml: dict[str, Any] | None, threads: int
 ) -> None:
-    CommentaryHandler().initialize(FakeContext(folder, yaml))
+    CommentaryHandler().initialize(worker_context(folder, yaml))
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.usefixtures("_threads_as_before")
+def test_a_worker_uses_the_threads_that_serving_says_and_takes_note_of_another_number(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path_factory.mktemp("serving") / "threads"
+    monkeypatch.setenv(THREADS_FILE_VARIABLE, str(file))
+    file.write_text("3\n")
+    handler, context = _ready(folder, {"handler": {"threads": 0}})
+    assert torch.get_num_threads() == 3
+    before = handler.handle([{"data": _request(1).to_json()}], context)
+    file.write_text("1\n")
+    after = handler.handle([{"data": _request(1).to_json()}], context)
+    assert torch.get_num_threads() == 1
+    assert decode_answer(after[0]).samples == decode_answer(before[0]).samples
+    CommentaryHandler().initialize(worker_context(folder, {"handler": {"threads": 2}}))
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("content", ["", "many", "0", "-4", None])
+def test_a_threads_file_that_says_nothing_of_use_leaves_at_least_one_thread(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "threads"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv(THREADS_FILE_VARIABLE, str(file))
+    expected = 1 if content in {"0", "-4"} else max(1, num_cores() // 2)
+    assert Threads(WorkerOptions(), num_workers=2).share() == expected
+
+
+@pytest.mark.parametrize(
+    "options", [{"threads": -1}, {"threads": "two"}, {"slots": 2.5}, {"threads": True}, {"speed": 9}]
+)
+def test_an_option_that_there_is_not_or_that_is_no_number_is_named(options: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"handler.{next(iter(options))}"):
+        WorkerOptions.from_yaml({"handler": options})
 
 
 def test_the_archives_configuration_says_how_weights_are_kept_and_how_many_rows_are_decoded_at_a_time(
     folder: Path,
 ) -> None:
     handler = CommentaryHandler()
-    handler.initialize(FakeContext(folder, {"handler": {"precision": "fp32", "slots": 3}}))
+    handler.initialize(worker_context(folder, {"handler": {"precision": "fp32", "slots": 3, "threads": 1}}))
     assert handler._ready().precision == "fp32"
     narrow, wide = handler._ready(), Commentator.load(folder)
     exact = Commentator(wide.bundle, precision=Precision.FP32)
@@ -185,4 +305,4 @@ def test_a_configuration_that_there_cannot_be_fails_the_worker_and_names_the_val
     folder: Path, options: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match="|".join(map(str, options.values()))):
-        CommentaryHandler().initialize(FakeContext(folder, {"handler": options}))
+        CommentaryHandler().initialize(worker_context(folder, {"handler": options}))

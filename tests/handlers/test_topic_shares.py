@@ -63,17 +63,17 @@ def test_shares_agree_with_gensims_own_inference(lda: tuple[LdaModel, Dictionary
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from(_documents(50, seed=2, length=6)), min_size=1, max_size=12))
-def test_a_texts_shares_do_not_depend_on_its_neighbours(model: TopicModel, texts: list[str]) -> None:
+def test_a_texts_shares_do_not_depend_on_its_neighbours_in_any_bit(model: TopicModel, texts: list[str]) -> None:
     together = model.shares(texts)
     alone = torch.cat([model.shares([text]) for text in texts])
-    assert torch.allclose(together, alone, atol=1e-4)
+    assert torch.equal(together, alone)
 
 
 def test_more_texts_than_one_part_come_back_in_order(model: TopicModel) -> None:
     texts = _documents(1200, seed=3, length=6)
     shares = model.shares(texts)
     assert shares.shape == (1200, 3)
-    assert torch.allclose(shares[::511], torch.cat([model.shares([text]) for text in texts[::511]]), atol=1e-4)
+    assert torch.equal(shares[::511], torch.cat([model.shares([text]) for text in texts[::511]]))
 
 
 @pytest.mark.parametrize("text", ["", "zyx qwv", "<artist> 1999 …", "<artist>'s <title>"])

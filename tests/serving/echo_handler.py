@@ -12,6 +12,7 @@ from typing import Any
 
 from handlers.contract import (
     INPUT_FIELD,
+    THREADS_FILE_VARIABLE,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -30,8 +31,19 @@ class EchoHandler:
         if self._config.get("broken"):
             raise RuntimeError("these weights cannot be loaded")
 
-    def handle(self, batch: Sequence[Mapping[str, Any]], _: Any) -> list[str]:
+    def handle(self, batch: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
+        if context.get_request_header(0, "describe") == "True":
+            return [self._describe()]
         return [self._answer(row) for row in batch]
+
+    def _describe(self) -> str:
+        if self._config.get("shy"):
+            raise RuntimeError("this one says nothing of itself")
+        threads = int(Path(os.environ[THREADS_FILE_VARIABLE]).read_text())
+        made_from = {"corpus": "ab" * 32}
+        return json.dumps(
+            {"genres": ["pop"], "lineage": made_from, "precision": "fp32", "slots": 3, "threads": threads}
+        )
 
     def _answer(self, row: Mapping[str, Any]) -> str:
         started = time.perf_counter()

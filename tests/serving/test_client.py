@@ -343,6 +343,12 @@ def test_describe_lists_models_and_a_missing_one_is_unknown(start_commentary: St
                     topics=("sound", "biography"),
                     desired_topic="sound",
                     num_genres=12,
+                    batch_size=32,
+                    genres=("dream pop", "techno"),
+                    lineage={"corpus": "ef" * 32},
+                    precision="int8",
+                    slots=128,
+                    threads=2,
                 ),
             ),
         ),
@@ -352,6 +358,7 @@ def test_describe_lists_models_and_a_missing_one_is_unknown(start_commentary: St
     server.described = wire.live_models_to_message(live)
     with CommentaryClient(server.target) as client:
         assert client.describe() == live
+        assert client.limits() == wire.CONTRACT_LIMITS
         with pytest.raises(UnknownModelError, match="missing"):
             client.describe("missing")
 

@@ -24,9 +24,19 @@ from serving.client import (
     UnavailableError,
     UnknownModelError,
 )
+from serving.cores import num_cores
 from serving.promotion import NotSwitchedError, wait_for_champion
 from serving.registry import SYNC_ERROR_TAG, Registry
-from tests.serving.support import ONE_ATTEMPT, EchoRegistry, ServiceProcess, ask, steady_load, wait_until
+from tests.serving.support import (
+    ONE_ATTEMPT,
+    EchoRegistry,
+    ServiceProcess,
+    ask,
+    launch_service,
+    steady_load,
+    wait_ready,
+    wait_until,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -231,6 +241,39 @@ def test_serving_goes_on_while_the_registry_is_down_and_follows_it_afterwards(
         wait_until(lambda: live(client, model).champion == version)
         wait_until(lambda: "the registry answers again" in service.log())
     assert load.failures == []
+
+
+def test_a_description_says_what_the_worker_is_and_its_share_of_the_cores_as_versions_come_and_go(
+    registry: EchoRegistry, tmp_path: Path
+) -> None:
+    first = registry.register("describing")
+    registry.alias("describing", "champion", first)
+    folder = tmp_path / "service"
+    launched = launch_service(registry.uri, folder, ["describing"])
+    try:
+        service = wait_ready(launched, folder)
+        with CommentaryClient(service.target, model="describing") as client:
+            (alone,) = live(client, "describing").versions
+            assert (alone.genres, alone.lineage) == (("pop",), {"corpus": "ab" * 32})
+            assert (alone.precision, alone.slots, alone.batch_size) == ("fp32", 3, 8)
+            assert alone.threads == num_cores()
+            registry.alias("describing", "challenger", registry.register("describing"))
+            wait_until(lambda: threads_of(client) == [max(1, num_cores() // 2)] * 2)
+            # One that cannot say what it is serves all the same.
+            registry.alias("describing", "challenger", registry.register("describing", shy=True))
+            wait_until(lambda: live_versions(client, "describing") == [first, "3"])
+            wait_until(lambda: threads_of(client) == [max(1, num_cores() // 2), 0])
+            assert client.generate(ask(title="x"), version="3").samples[0].text == "x"
+            registry.client.delete_registered_model_alias("describing", "challenger")
+            wait_until(lambda: threads_of(client) == [num_cores()])
+        assert service.stop() == 0, service.log()
+    finally:
+        launched.kill()
+        launched.wait()
+
+
+def threads_of(client: CommentaryClient) -> list[int]:
+    return [version.threads for version in live(client, "describing").versions]
 
 
 def described(model: LiveModel) -> tuple[str, str, tuple[str, ...]]:

@@ -59,6 +59,12 @@ LIVE_VERSIONS = st.builds(
     topics=st.lists(TEXT, max_size=3).map(tuple),
     desired_topic=TEXT,
     num_genres=st.integers(0, 1000),
+    batch_size=st.integers(0, 1000),
+    genres=st.lists(TEXT, max_size=3).map(tuple),
+    lineage=st.dictionaries(TEXT, TEXT, max_size=3),
+    precision=TEXT,
+    slots=st.integers(0, 1000),
+    threads=st.integers(0, 1000),
 )
 LIVE_MODELS = st.builds(LiveModel, name=TEXT, champion=TEXT, versions=st.lists(LIVE_VERSIONS, max_size=3).map(tuple))
 
@@ -99,5 +105,7 @@ def test_whatever_parses_is_a_request_or_an_invalid_argument(data: bytes) -> Non
 
 
 def test_a_description_carries_the_contracts_limits() -> None:
-    limits = wire.live_models_to_message(()).limits
+    encoded = wire.live_models_to_message(()).SerializeToString()
+    limits = wire.limits_from_message(commentary_pb2.DescribeResponse.FromString(encoded))
+    assert limits == wire.CONTRACT_LIMITS
     assert (limits.max_samples, limits.max_tokens, limits.max_rows) == (64, 128, 256)

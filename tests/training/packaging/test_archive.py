@@ -90,12 +90,11 @@ def test_the_unpacked_archive_answers_with_its_own_code_and_none_of_the_projects
         "sys.path[:] = [folder] + [each for each in sys.path if 'site-packages' in each or 'lib/python' in each]\n"
         "import handler, handlers\n"
         "assert pathlib.Path(handlers.__file__).is_relative_to(folder), handlers.__file__\n"
-        "class Context:\n"
-        "    system_properties = {'model_dir': folder, 'gpu_id': None}\n"
-        "    model_yaml_config = {}\n"
-        "    def set_response_header(self, *arguments): pass\n"
-        "worker = handler.CommentaryHandler(); worker.initialize(Context())\n"
-        'print(worker.handle([{\'data\': b\'{"genres": ["pop"], "num_samples": 1, "seed": 3}\'}], Context())[0])\n'
+        "from ts.context import Context, RequestProcessor\n"
+        "context = Context('lcgan', folder, {}, 8, None, '0.12', model_yaml_config={})\n"
+        "context.request_processor = [RequestProcessor({})]\n"
+        "worker = handler.CommentaryHandler(); worker.initialize(context)\n"
+        'print(worker.handle([{\'data\': b\'{"genres": ["pop"], "num_samples": 1, "seed": 3}\'}], context)[0])\n'
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],

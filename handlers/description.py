@@ -1,0 +1,36 @@
+"""What a worker says about itself when it is asked (TorchServe: DescribeModel with customized=true)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from handlers import contract
+from handlers.commentary import Commentator
+
+
+def describe(commentator: Commentator) -> dict[str, Any]:
+    """A JSON document: which version, made from what, how it runs, and what may be asked of it."""
+    bundle, config = commentator.bundle, commentator.bundle.config
+    return {
+        "name": config.model,
+        "version": config.version,
+        "lineage": dict(config.lineage),
+        "precision": commentator.precision.value,
+        "slots": commentator.slots,
+        "threads": torch.get_num_threads(),
+        "topics": list(config.topics),
+        "desired_topic": config.desired_topic,
+        "genres": list(bundle.genres.labels),
+        "limits": {
+            "max_samples": contract.MAX_SAMPLES,
+            "max_tokens": contract.MAX_TOKENS,
+            "max_best_of": contract.MAX_BEST_OF,
+            "max_rows": contract.MAX_ROWS,
+            "max_genres": contract.MAX_GENRES,
+            "max_banned": contract.MAX_BANNED,
+            "max_text_length": contract.MAX_TEXT_LENGTH,
+            "max_seed": contract.MAX_SEED,
+        },
+    }

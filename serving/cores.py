@@ -1,0 +1,67 @@
+"""How many cores there are, and each worker's share of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+_CGROUP_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def num_cores(quota: Path = _CGROUP_QUOTA) -> int:
+    """Cores that this process may run on, and that its container may use: at least 1.
+
+    A container with a limit (`docker run --cpus 2`) sees all cores of its host, and threads for all of them would spend
+    their time waiting to be let on.
+
+    Args:
+        quota: the control group's limit: microseconds of processor time, or "max", and the period in which it may use
+            them.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        allowed, period = quota.read_text().split()
+        return max(1, min(cores, round(int(allowed) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # no control groups, or no limit
+        return cores
+
+
+class CoreShares:
+    """Tells the workers of one TorchServe how many threads each may use, as versions come and go.
+
+    Every worker has an equal share, whichever version it serves; those that run take note before their next batch.
+
+    Args:
+        file: where workers look (`handlers.options.Threads`).
+        workers: of each version.
+        cores: to share; all that there are by default.
+    """
+
+    def __init__(self, file: Path, *, workers: int, cores: int | None = None) -> None:
+        self._file = file
+        self._workers = workers
+        self._cores = cores or num_cores()
+        self._versions: set[tuple[str, str]] = set()
+
+    @property
+    def threads(self) -> int:
+        """Of one worker: at least 1."""
+        return max(1, self._cores // max(1, self._workers * len(self._versions)))
+
+    def add(self, model: str, version: str) -> None:
+        """Call it before the version's workers are started."""
+        self._versions.add((model, version))
+        self._tell()
+
+    def remove(self, model: str, version: str) -> None:
+        """Call it when they are gone."""
+        self._versions.discard((model, version))
+        self._tell()
+
+    def _tell(self) -> None:
+        partial = self._file.with_name(f".{self._file.name}")
+        with contextlib.suppress(OSError):  # TorchServe has just ended, and its folder with it
+            partial.write_text(f"{self.threads}\n")
+            partial.replace(self._file)

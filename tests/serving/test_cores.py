@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from serving.cores import CoreShares, num_cores
+
+HERE = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("100000 100000\n", 1),
+        ("50000 100000\n", 1),
+        (f"{HERE * 100000} 100000\n", HERE),
+        ("9900000 100000\n", min(HERE, 99)),
+        ("max 100000\n", HERE),
+        ("", HERE),
+        ("1 0\n", HERE),
+    ],
+)
+def test_a_containers_limit_counts_as_far_as_there_are_cores(content: str, expected: int, tmp_path: Path) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text(content)
+    assert num_cores(quota) == expected
+
+
+def test_without_control_groups_it_is_the_cores_that_the_process_may_run_on(tmp_path: Path) -> None:
+    assert num_cores(tmp_path / "none") == HERE
+
+
+def test_workers_of_all_versions_share_the_cores_and_are_told_when_a_version_comes_or_goes(tmp_path: Path) -> None:
+    file = tmp_path / "threads"
+    shares = CoreShares(file, workers=2, cores=16)
+    told = []
+    for change, model, version in (
+        (shares.add, "lcgan", "1"),
+        (shares.add, "cvae", "1"),
+        (shares.add, "lcgan", "2"),
+        (shares.add, "lcgan", "2"),
+        (shares.remove, "lcgan", "1"),
+        (shares.remove, "lcgan", "9"),
+    ):
+        change(model, version)
+        assert int(file.read_text()) == shares.threads
+        told.append(shares.threads)
+    assert told == [8, 4, 2, 2, 4, 4]
+    assert [path.name for path in tmp_path.iterdir()] == ["threads"]
+
+
+def test_every_worker_has_a_thread_where_there_are_more_workers_than_cores(tmp_path: Path) -> None:
+    shares = CoreShares(tmp_path / "threads", workers=3, cores=2)
+    shares.add("lcgan", "1")
+    assert shares.threads == 1
+
+
+def test_a_folder_that_went_with_its_torchserve_is_no_error(tmp_path: Path) -> None:
+    CoreShares(tmp_path / "gone" / "threads", workers=1).add("lcgan", "1")
