@@ -179,6 +179,7 @@ class Commentator:
                 top_p=request.top_p,
                 min_p=request.min_p,
                 max_tokens=request.max_tokens,
+                guidance=request.guidance,
                 min_tokens=request.min_tokens,
                 no_repeat_ngram=request.no_repeat_ngram,
                 banned=request.banned,

@@ -111,6 +111,8 @@ class CommentaryRequest:
     """Drop tokens less likely than this share of the most likely one; 0 drops none."""
     max_tokens: int = 64
     """Tokens of a sample at most, the end of the sentence included."""
+    guidance: float = 1.0
+    """How much the genres weigh (classifier-free guidance): 1 is the model itself, 2 stresses them, 0 is without."""
     min_tokens: int = 0
     """Tokens of a sample at least, the end included: it is not drawn before. A sample is shorter all the same when
     everything that could go on is forbidden."""
@@ -139,6 +141,7 @@ class CommentaryRequest:
         _check_float("top_p", self.top_p, 1e-6, 1.0)
         _check_float("min_p", self.min_p, 0.0, 1.0)
         _check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS)
+        _check_float("guidance", self.guidance, 0.0, 10.0)
         _check_int("min_tokens", self.min_tokens, 0, MAX_TOKENS)
         if self.min_tokens > self.max_tokens:
             raise _invalid("min_tokens", f"must be at most max_tokens, {self.max_tokens}, got {self.min_tokens}")
@@ -187,7 +190,7 @@ class CommentaryRequest:
 _OMITTED: Final[Mapping[str, Any]] = {
     field.name: field.default
     for field in fields(CommentaryRequest)
-    if field.name in {"min_tokens", "no_repeat_ngram", "banned"}
+    if field.name in {"guidance", "min_tokens", "no_repeat_ngram", "banned"}
 }
 """Fields that came later, by the values at which they ask for nothing. An archive holds the code that it was built
 with, and an older one refuses what it does not know: it is asked as before, unless somebody wants what it has not."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from handlers.bundle import Bundle
+from handlers.guidance import GuidedRun, paired
 from handlers.products import MOST_ROWS, Precision, best_precision
 from handlers.random_numbers import row_uniforms, standard_normals
 from handlers.repeats import Repeats
@@ -85,13 +86,25 @@ class Engine:
             rows: what to decode.
             z_BZ: thought vectors to use as they are; by default each row's own from `thought_vectors`.
         """
-        if not rows:
-            return []
+        guided = [row.guidance != 1 and bool(row.genres) for row in rows]
+        decoded: dict[int, Decoded] = {}
+        for kind in sorted(set(guided)):
+            part = [number for number, is_guided in enumerate(guided) if is_guided is kind]
+            part_BZ = None if z_BZ is None else z_BZ[part]
+            found = self._run([rows[number] for number in part], part_BZ, guided=kind)
+            decoded.update(zip(part, found, strict=True))
+        return [decoded[number] for number in range(len(rows))]
+
+    def _run(self, rows: Sequence[Row], z_BZ: Tensor | None, *, guided: bool) -> list[Decoded]:
+        """Decode rows that are all guided, or none of them; their shadows have half of the slots then."""
 
         def start(part: slice, num_steps: int) -> Slots:
             part_BZ = self.thought_vectors(rows[part]) if z_BZ is None else z_BZ[part].to(self.device)
-            return self._start(rows[part], part_BZ, num_steps)
+            own = self._start(rows[part], part_BZ, num_steps)
+            return paired(own, self._parts.step.start(self._without_genres(part_BZ))) if guided else own
 
+        if guided:
+            return GuidedRun(self._parts, rows, start, max(1, self._num_slots // 2)).finish()
         return Run(self._parts, rows, start, self._num_slots).finish()
 
     @torch.inference_mode()
@@ -133,17 +146,18 @@ class Engine:
         for start in range(0, len(asked), _SENTENCES_AT_ONCE):
             part = asked[start : start + _SENTENCES_AT_ONCE]
             part_BZ = self.thought_vectors([rows[number] for number in part]) if z_BZ is None else z_BZ[part]
-            without_B = self._without_genres([decoded[number] for number in part], part_BZ.to(self.device))
+            sentences = [[*decoded[number].ids, *([EOS_ID] if decoded[number].finished else [])] for number in part]
+            context_BC = self._without_genres(part_BZ.to(self.device))
+            without_B = sentence_log_probs(self._decoder, sentences, context_BC)
             for number, without in zip(part, without_B.tolist(), strict=True):
                 odds[number] = decoded[number].log_prob - without
         return odds
 
-    def _without_genres(self, decoded: Sequence[Decoded], z_BZ: Tensor) -> Tensor:
-        """Log p(x | z, no genre) of sentences that are known: [B]."""
-        sentences = [[*each.ids, *([EOS_ID] if each.finished else [])] for each in decoded]
-        none = torch.zeros(len(sentences), dtype=torch.long, device=self.device)
-        genres_BA = self._decoder.embed_genres(none, torch.arange(len(sentences), device=self.device))
-        return sentence_log_probs(self._decoder, sentences, torch.cat((z_BZ, genres_BA), dim=1))
+    def _without_genres(self, z_BZ: Tensor) -> Tensor:
+        """The context of some thought vectors and no genre: [B, C]."""
+        none = torch.zeros(len(z_BZ), dtype=torch.long, device=self.device)
+        genres_BA = self._decoder.embed_genres(none, torch.arange(len(z_BZ), device=self.device))
+        return torch.cat((z_BZ, genres_BA), dim=1)
 
     def _start(self, rows: Sequence[Row], z_BZ: Tensor, num_steps: int) -> Slots:
         """Rows as they are before their first token, in slots of their own."""

@@ -21,6 +21,8 @@ class Row:
     top_p: float = DEFAULT_TOP_P
     min_p: float = 0.0
     max_tokens: int = 64
+    guidance: float = 1.0
+    """How much the genres weigh; see `handlers.guidance`. Of no effect without genres."""
     min_tokens: int = 0
     no_repeat_ngram: int = 0
     banned: tuple[str, ...] = ()

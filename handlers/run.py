@@ -1,6 +1,6 @@
 """One decode from its first row to its last: rows leave when they end, and rows that wait take their slots.
 
-Shapes: B rows in slots, F forbidden tokens.
+Shapes: B rows in slots, F forbidden tokens, W tokens padded to whole blocks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from handlers.limits import Limits
 from handlers.repeats import Repeats
@@ -55,7 +56,7 @@ class Run:
         self._first_waiting = self._next = 0
         self._waiting = start(slice(0, self._most), self._num_steps)
         """Rows from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
-        self._slots = self._waiting.resized(parts.step.padded(self._most))
+        self._slots = self._waiting.resized(self._padded_slots(self._most))
         self._memory_2SW = Weights.memory(self._most, parts.step.num_outputs, self._slots.hidden_SH.device)
         self._admit([])
 
@@ -72,7 +73,7 @@ class Run:
     def _look(self) -> None:
         """Make the views of the slots that are in use; they serve until a row leaves."""
         count = len(self._live)
-        self._padded, self._part = self._slots.part(self._step.padded(count)), self._slots.part(count)
+        self._padded, self._part = self._slots.part(self._padded_slots(count)), self._slots.part(count)
         self._place_B = np.arange(count)
         self._limits.look(self._live)
         self._weights = Weights(self._part.settings(), self._memory_2SW)
@@ -80,12 +81,21 @@ class Run:
     def _take_step(self) -> list[int]:
         """Every row's next token; the slots whose rows have ended."""
         part, place_B = self._part, self._place_B
-        log2_BW = self._step.log2_odds(self._step.advance(self._padded), len(place_B))
+        log2_BW, drawn_BW = self._log2_odds()
         normaliser_B = self._weights.normalisers(log2_BW)
         uniforms_BD = part.uniforms_STD[place_B, part.counts_FS[LENGTH]]
-        chosen_B = self._weights.choose(log2_BW, self._forbidden(), uniforms_BD, otherwise=EOS_ID)
+        chosen_B = self._weights.choose(drawn_BW, self._forbidden(), uniforms_BD, otherwise=EOS_ID)
         part.log2_prob_S += pick(log2_BW, chosen_B) - normaliser_B
         return self._write(chosen_B)
+
+    def _padded_slots(self, count: int) -> int:
+        """Slots to compute for some slots; see `Step.padded`."""
+        return self._step.padded(count)
+
+    def _log2_odds(self) -> tuple[Tensor, Tensor]:
+        """Logarithms of the next token's odds: by the model itself, and those to draw by."""
+        log2_BW = self._step.log2_odds(self._step.advance(self._padded), len(self._live))
+        return log2_BW, log2_BW
 
     def _forbidden(self) -> IntArray:
         counts_FS = self._part.counts_FS

@@ -51,7 +51,7 @@ class Step:
         output_WE = torch.nn.functional.pad(embedding_VE * _LOG2_E, (0, 0, 0, missing))
         bias_W = torch.nn.functional.pad(decoder.output_bias.detach() * _LOG2_E, (0, missing), value=-math.inf)
         self._output = Product(output_WE, bias_W, precision=precision)
-        self.num_outputs = len(output_WE)
+        self.num_tokens, self.num_outputs = len(embedding_VE), len(output_WE)
 
     def padded(self, count: int) -> int:
         """Rows to compute for `count` rows, so that each comes out as it does in any other batch."""

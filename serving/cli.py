@@ -167,6 +167,9 @@ def generate(
     min_p: Annotated[
         float | None, typer.Option("--min-p", help="Drop tokens below this share of the likeliest; 0 drops none.")
     ] = None,
+    guidance: Annotated[
+        float | None, typer.Option("--guidance", help="How much the genres weigh: 1 as the model has it, 2 a lot.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Tokens of a sentence at most.")] = None,
     min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="Tokens of a sentence at least.")] = None,
     no_repeat_ngram: Annotated[
@@ -209,6 +212,7 @@ def generate(
         "top_p": top_p,
         "top_k": top_k,
         "min_p": min_p,
+        "guidance": guidance,
         "max_tokens": max_tokens,
         "min_tokens": min_tokens,
         "no_repeat_ngram": no_repeat_ngram,

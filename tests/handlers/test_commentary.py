@@ -235,3 +235,11 @@ def test_a_requests_limits_hold_for_its_samples_and_not_for_its_neighbours(comme
     assert any(sample.token_count < 8 for sample in free.samples)
     assert not any(word in text.split() for text in _texts(both[0]))
     assert sum(word in text.split() for text in _texts(free)) > 0
+
+
+def test_a_guided_request_leaves_its_neighbours_as_they_are(commentator: Commentator) -> None:
+    plain = CommentaryRequest(genres=("pop",), seed=5, num_samples=20)
+    guided, beside = commentator.answer([replace(plain, guidance=3.0), plain])
+    assert _texts(beside) == _texts(commentator.answer([plain])[0])
+    assert _texts(guided) != _texts(beside)
+    assert _texts(guided) == _texts(commentator.answer([replace(plain, guidance=3)])[0])

@@ -45,6 +45,7 @@ requests = st.builds(
     top_p=st.floats(1e-6, 1),
     min_p=st.floats(0, 1),
     max_tokens=st.integers(40, MAX_TOKENS),
+    guidance=st.floats(0, 10) | st.integers(0, 10),
     min_tokens=st.integers(0, 40),
     no_repeat_ngram=st.integers(0, MAX_TOKENS),
     banned=st.lists(st.text("aé’-", min_size=1, max_size=5), max_size=4).map(tuple),
@@ -158,6 +159,8 @@ WRONG_TYPES: list[tuple[str, Any]] = [
     ("min_p", {}),
     ("min_p", True),
     ("max_tokens", True),
+    ("guidance", "strong"),
+    ("guidance", True),
     ("min_tokens", "3"),
     ("min_tokens", True),
     ("no_repeat_ngram", 3.0),
@@ -203,6 +206,10 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("min_p", math.nan),
     ("max_tokens", 0),
     ("max_tokens", MAX_TOKENS + 1),
+    ("guidance", -0.001),
+    ("guidance", 10.001),
+    ("guidance", math.nan),
+    ("guidance", math.inf),
     ("min_tokens", -1),
     ("min_tokens", 65),
     ("min_tokens", 10**400),
@@ -262,8 +269,8 @@ def test_fewer_tokens_at_most_than_at_least_are_refused_naming_the_lower_bound_a
 def test_an_archive_of_older_code_is_asked_what_it_was_always_asked_unless_somebody_wants_more() -> None:
     known = {"genres", "num_samples", "temperature", "top_k", "top_p", "min_p", "max_tokens", "best_of"}
     assert set(json.loads(CommentaryRequest(genres=()).to_json())) == known
-    asked = CommentaryRequest(genres=(), min_tokens=3, banned=("so",))
-    assert set(json.loads(asked.to_json())) == {*known, "min_tokens", "banned"}
+    asked = CommentaryRequest(genres=(), min_tokens=3, banned=("so",), guidance=1.5)
+    assert set(json.loads(asked.to_json())) == {*known, "min_tokens", "banned", "guidance"}
 
 
 @pytest.mark.parametrize("word", ["pop", "POP", "don’t", "lo-fi", "1999", "café", "cafe\u0301", "Åse", "вечер"])

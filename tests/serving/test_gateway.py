@@ -187,6 +187,7 @@ def test_a_pinned_version_answers() -> None:
         ({"min_p": float("inf")}, "min_p"),
         ({"max_tokens": 100_000}, "max_tokens"),
         ({"max_tokens": 9, "min_tokens": 10}, "min_tokens"),
+        ({"guidance": float("nan")}, "guidance"),
         ({"no_repeat_ngram": -1}, "no_repeat_ngram"),
         ({"banned": ["two words"]}, "banned"),
         ({"banned": ["x"] * 10_000}, "banned"),
@@ -222,13 +223,14 @@ def test_the_topic_asked_for_reaches_the_worker() -> None:
     asyncio.run(scene())
 
 
-def test_the_limits_asked_for_reach_the_worker() -> None:
+def test_limits_and_guidance_reach_the_worker() -> None:
     async def scene() -> None:
         async with bench() as it:
-            await it.generate(min_tokens=5, no_repeat_ngram=3, banned=["so", "don’t"])
+            await it.generate(min_tokens=5, no_repeat_ngram=3, banned=["so", "don’t"], guidance=1.5)
             await it.generate()
-            limits = [(each.min_tokens, each.no_repeat_ngram, each.banned) for _, _, each in it.backend.seen]
-            assert limits == [(5, 3, ("so", "don’t")), (0, 0, ())]
+            seen = [each for _, _, each in it.backend.seen]
+            assert [(each.min_tokens, each.no_repeat_ngram) for each in seen] == [(5, 3), (0, 0)]
+            assert [(each.banned, each.guidance) for each in seen] == [(("so", "don’t"), 1.5), ((), 1.0)]
 
     asyncio.run(scene())
 

@@ -24,6 +24,7 @@ REQUESTS = st.builds(
     top_p=st.floats(1e-6, 1),
     min_p=st.floats(0, 1),
     max_tokens=st.integers(20, 128),
+    guidance=st.floats(0, 10),
     min_tokens=st.integers(0, 20),
     no_repeat_ngram=st.integers(0, 128),
     banned=st.lists(st.text("abcé'", min_size=1, max_size=9), max_size=5).map(tuple),

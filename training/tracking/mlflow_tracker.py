@@ -63,6 +63,7 @@ SIGNATURE: Final = ModelSignature(
             ParamSpec("top_p", DataType.double, _DEFAULTS.top_p),
             ParamSpec("min_p", DataType.double, _DEFAULTS.min_p),
             ParamSpec("max_tokens", DataType.long, _DEFAULTS.max_tokens),
+            ParamSpec("guidance", DataType.double, _DEFAULTS.guidance),
             ParamSpec("min_tokens", DataType.long, _DEFAULTS.min_tokens),
             ParamSpec("no_repeat_ngram", DataType.long, _DEFAULTS.no_repeat_ngram),
             ParamSpec("banned", DataType.string, list(_DEFAULTS.banned), shape=(-1,)),

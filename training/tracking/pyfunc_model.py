@@ -31,8 +31,9 @@ class CommentaryModel(PythonModel):
             context: MLflow's, unused.
             model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist`, `title` and
                 `topic` (number or name of the topic to steer to).
-            params: `num_samples`, `seed`, `temperature`, `top_k`, `top_p`, `min_p`, `max_tokens`, `min_tokens`,
-                `no_repeat_ngram`, `banned`, `best_of`, as in the wire contract; a negative seed means a fresh one.
+            params: `num_samples`, `seed`, `temperature`, `top_k`, `top_p`, `min_p`, `guidance`, `max_tokens`,
+                `min_tokens`, `no_repeat_ngram`, `banned`, `best_of`, as in the wire contract; a negative seed means a
+                fresh one.
 
         Returns:
             DataFrame with columns request, text, token_count, log_prob, seed.
