@@ -70,16 +70,30 @@ def plot_topic_shares(shares: Mapping[str, Sequence[float]], names: Sequence[str
 
 
 def plot_points(
-    points: Mapping[str, tuple[float, float]], path: Path, *, title: str, xlabel: str, ylabel: str, marked: str = ""
+    points: Mapping[str, tuple[float, float]],
+    path: Path,
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    levels: Mapping[str, float] | None = None,
 ) -> None:
-    """Named points, what is across by orders of magnitude; one of them may be marked."""
+    """Named points, and named heights to hold them against."""
     figure = Figure(figsize=(7, 4.2))
     axes = figure.add_subplot()
+    middle = (min(across for across, _ in points.values()) + max(across for across, _ in points.values())) / 2
     for name, (across, up) in points.items():
-        colour = _WANTED if name == marked else _OTHER
-        axes.plot(across, up, marker="o", linestyle="", color=colour)
-        axes.annotate(name, (across, up), xytext=(5, 4), textcoords="offset points", fontsize=8, color=colour)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log")
-    axes.margins(x=0.15, y=0.1)
+        axes.plot(across, up, marker="o", linestyle="", color=_OTHER)
+        # Towards the middle, so that no name leaves the picture.
+        side, shift = ("right", -7) if across > middle else ("left", 7)
+        axes.annotate(
+            name, (across, up), xytext=(shift, 0), textcoords="offset points", ha=side, va="center", fontsize=8
+        )
+    for name, height in (levels or {}).items():
+        axes.axhline(height, color=_WANTED, linewidth=1.2, linestyle="--", label=name)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axes.margins(x=0.08, y=0.12)
     axes.grid(alpha=0.3)
+    if levels:
+        axes.legend(fontsize=8)
     _save(figure, path)

@@ -28,12 +28,13 @@ def test_coherence_and_topic_shares_are_drawn(tmp_path: Path) -> None:
     assert _is_picture(tmp_path / "shares.png")
 
 
-def test_points_are_drawn_with_their_names(tmp_path: Path) -> None:
-    points = {"one": (1.5, 2.0), "other": (300.0, 1.8)}
-    for marked in ("", "one"):
-        plot_points(points, tmp_path / f"points{marked}.png", title="t", xlabel="x", ylabel="y", marked=marked)
-        assert _is_picture(tmp_path / f"points{marked}.png")
-    assert (tmp_path / "points.png").read_bytes() != (tmp_path / "pointsone.png").read_bytes()
+@pytest.mark.parametrize("points", [{"one": (1.5, 2.0)}, {"one": (1.5, 2.0), "other": (300.0, 1.8)}])
+def test_points_are_drawn_beside_levels(tmp_path: Path, points: dict[str, tuple[float, float]]) -> None:
+    for levels in ({}, {"goal": 1.9}):
+        path = tmp_path / f"{len(levels)}.png"
+        plot_points(points, path, title="t", xlabel="x", ylabel="y", levels=levels)
+        assert _is_picture(path)
+    assert (tmp_path / "0.png").read_bytes() != (tmp_path / "1.png").read_bytes()
 
 
 def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
