@@ -40,11 +40,19 @@ class Precision(StrEnum):
     """GPU: weights and inputs in bfloat16, sums in float32."""
 
 
+_PACKED: Final = {
+    Precision.INT8: "linear_with_input_q_dq_qweight_dq_output_fp32",
+    Precision.FP16: "linear_dynamic_fp16",
+}
+"""FBGEMM's products, by torch's names, the fastest first."""
+
+
 def precisions(*, cuda: bool = False) -> tuple[Precision, ...]:
     """What there is on a device of a kind; on a CPU it depends on how torch was built."""
     if cuda:
         return Precision.FP32, Precision.BF16
-    packed = (Precision.INT8, Precision.FP16) if "fbgemm" in torch.backends.quantized.supported_engines else ()
+    has_fbgemm = "fbgemm" in torch.backends.quantized.supported_engines
+    packed = [each for each, name in _PACKED.items() if has_fbgemm and hasattr(torch.ops.quantized, name)]
     return (*packed, Precision.FP32, Precision.BF16)
 
 
@@ -122,19 +130,20 @@ def _half(weight_NK: Tensor, bias_N: Tensor | None) -> Callable[[Tensor], Tensor
     if float(weight_NK.abs().max()) > _HALF_MAX:
         raise ValueError(f"a weight is beyond {_HALF_MAX:g}, the largest of half precision; use fp32")
     packed = torch.ops.quantized.linear_prepack_fp16(weight_NK.contiguous(), bias_N)
+    multiply = getattr(torch.ops.quantized, _PACKED[Precision.FP16])
 
-    def multiply(rows_MK: Tensor) -> Tensor:
-        product_MN: Tensor = torch.ops.quantized.linear_dynamic_fp16(rows_MK, packed)
+    def multiply_half(rows_MK: Tensor) -> Tensor:
+        product_MN: Tensor = multiply(rows_MK, packed)
         return product_MN
 
-    return multiply
+    return multiply_half
 
 
 def _whole(weight_NK: Tensor, bias_N: Tensor | None, bound: float | None) -> Callable[[Tensor], Tensor]:
     _check_cpu(weight_NK, Precision.INT8)
     # A product of inputs that are scaled row by row gets its bias when the scale is back.
     packed = _packed(weight_NK.contiguous(), None if bound is None else bias_N)
-    multiply = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+    multiply = getattr(torch.ops.quantized, _PACKED[Precision.INT8])
 
     def multiply_bounded(rows_MK: Tensor) -> Tensor:
         product_MN: Tensor = multiply(rows_MK, step, _ZERO, packed)
