@@ -48,7 +48,11 @@ def tiny_bundle(
         decoder.output_bias[4:8] = placeholder_bias
     mover = None
     if generator:
-        mover = Generator(GeneratorConfig(z_size=6, genre_size=4, num_topics=len(TOPICS), hidden_size=16, num_layers=2))
+        mover = Generator(
+            GeneratorConfig(
+                z_size=config.z_size, genre_size=config.genre_size, num_topics=len(TOPICS), hidden_size=16, num_layers=2
+            )
+        )
         mover.eval().requires_grad_(requires_grad=False)
     words = tuple(sorted({token.strip() for token in vocabulary.tokens[8:]}))
     topics = TopicModel(
