@@ -27,6 +27,11 @@ class _Entry:
     help: str
 
 
+# Commands of a group that another package has: what measures serving needs what training must not import.
+_PARTS: Final = {
+    "bench": {"serve": ("loadtest.bench_serve.cli", "bench_serve")},
+}
+
 # In the order of the path from posts to queue.
 _COMMANDS: Final = {
     "demo": _Entry("deephypebot_demo", "demo", "train,serve,bot,loadtest", "The whole path, posts to queue, at once."),
@@ -34,7 +39,9 @@ _COMMANDS: Final = {
     "train": _Entry("training.cli", "train", "train", "Corpus -> registered models and their archives."),
     "evaluate": _Entry("training.evaluation.cli", "evaluate", "train", "What models write, beside real text."),
     "interpolate": _Entry("training.evaluation.cli", "interpolate", "train", "A walk between two sentences."),
-    "bench": _Entry("training.bench.cli", "app_bench", "train", "Measurements, beside what they are compared with."),
+    "bench": _Entry(
+        "training.bench.cli", "app_bench", "train,serve", "Measurements, beside what they are compared with."
+    ),
     "models": _Entry("serving.cli", "app_models", "serve", "Versions: list, promote, rollback, status."),
     "archive": _Entry("serving.cli", "archive", "serve", "One registered version -> one .mar."),
     "serve": _Entry("serving.cli", "serve", "serve", "TorchServe, registry sync and gateway, in the foreground."),
@@ -64,6 +71,8 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
             continue
         target = getattr(importlib.import_module(entry.module), entry.attribute)
         if isinstance(target, typer.Typer):
+            for part, (module, attribute) in _PARTS.get(name, {}).items():
+                target.command(part)(getattr(importlib.import_module(module), attribute))
             app.add_typer(target, name=name, no_args_is_help=True)
         else:
             app.command(name)(target)

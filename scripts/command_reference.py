@@ -9,8 +9,8 @@ from typing import Final
 
 COMMANDS: Final = (
     "", "demo", "corpus", "corpus build", "corpus text", "train", "evaluate", "interpolate", "bench", "bench corpus",
-    "bench steering", "bench decode", "bench vocabulary", "bench train", "bench ptb", "models", "models list",
-    "models promote",
+    "bench steering", "bench decode", "bench vocabulary", "bench train", "bench ptb", "bench serve",
+    "models", "models list", "models promote",
     "models rollback", "models status", "archive", "serve", "generate", "bot", "bot once", "bot run", "bot check",
     "bot status", "bot parse", "bot bench", "bot bench parse", "bot bench genres", "bot bench state", "bot bench drain",
     "queue", "queue list", "queue accept", "queue reject", "queue undo", "queue export",

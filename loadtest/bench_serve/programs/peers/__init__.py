@@ -1,0 +1,1 @@
+"""The same engine behind other servers, each written as its documentation advises."""
