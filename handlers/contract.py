@@ -16,7 +16,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Final
 
@@ -157,7 +157,7 @@ class CommentaryRequest:
 
     def to_json(self) -> bytes:
         """Encode for TorchServe's `data` field; what is left at None is omitted, later fields at their default too."""
-        document = {key: value for key, value in asdict(self).items() if value != _OMITTED.get(key)}
+        document = {key: value for key, value in field_values(self).items() if value != _OMITTED.get(key)}
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -246,7 +246,12 @@ class CommentaryResponse:
 
     def to_mapping(self) -> dict[str, Any]:
         """The JSON document of the response."""
-        return asdict(self)
+        return {
+            **field_values(self),
+            "samples": [field_values(sample) for sample in self.samples],
+            "model": field_values(self.model),
+            "timings": field_values(self.timings),
+        }
 
     @classmethod
     def from_mapping(cls, document: Mapping[str, Any]) -> CommentaryResponse:
@@ -259,6 +264,11 @@ class CommentaryResponse:
             timings=Timings(**document["timings"]),
             request_id=document.get("request_id"),
         )
+
+
+def field_values(value: Any) -> dict[str, Any]:
+    """A dataclass's values by name, as they are. `asdict` copies them: most of the time of an answer's JSON."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def encode_answer(answer: CommentaryResponse | ContractError) -> str:

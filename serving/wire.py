@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Final
 
 from handlers import contract
-from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
+from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings, field_values
 from serving.v1 import commentary_pb2
 
 ERROR_FIELD_METADATA: Final = "error-field"
@@ -109,11 +109,11 @@ def request_from_message(message: commentary_pb2.GenerateRequest) -> CommentaryR
 def response_to_message(response: CommentaryResponse) -> commentary_pb2.GenerateResponse:
     """Encode a response for the client."""
     return commentary_pb2.GenerateResponse(
-        samples=[commentary_pb2.Sample(**asdict(sample)) for sample in response.samples],
-        model=commentary_pb2.ModelVersion(**asdict(response.model)),
+        samples=[commentary_pb2.Sample(**field_values(sample)) for sample in response.samples],
+        model=commentary_pb2.ModelVersion(**field_values(response.model)),
         genres_used=response.genres_used,
         genres_unknown=response.genres_unknown,
-        timings=commentary_pb2.Timings(**asdict(response.timings)),
+        timings=commentary_pb2.Timings(**field_values(response.timings)),
         request_id=response.request_id,
     )
 
