@@ -132,7 +132,7 @@ class CommentaryRequest:
     request_id: str | None = None
 
     def __post_init__(self) -> None:
-        _check_texts("genres", self.genres, MAX_GENRES)
+        _check_texts("genres", self.genres, MAX_GENRES, "genres")
         for name in ("artist", "title", "topic", "unit", "request_id"):
             _check_text(name, getattr(self, name))
         _check_int("num_samples", self.num_samples, 1, MAX_SAMPLES)
@@ -318,11 +318,11 @@ def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _check_texts(name: str, values: object, most: int) -> None:
+def _check_texts(name: str, values: object, most: int, what: str) -> None:
     if not isinstance(values, tuple):
         raise _invalid(name, f"must be a list of strings, got {type(values).__name__}")
     if len(values) > most:
-        raise _invalid(name, f"must hold at most {most} strings, got {len(values)}")
+        raise _invalid(name, f"must hold at most {most} {what}, got {len(values)}")
     for value in values:
         if value is None:
             raise _invalid(name, "must hold strings, got NoneType")
@@ -330,7 +330,7 @@ def _check_texts(name: str, values: object, most: int) -> None:
 
 
 def _check_banned(banned: tuple[str, ...]) -> None:
-    _check_texts("banned", banned, MAX_BANNED)
+    _check_texts("banned", banned, MAX_BANNED, "words")
     for word in banned:
         # Composed, as the corpus has it: a mark by itself would part the word.
         if not _BANNABLE.fullmatch(unicodedata.normalize("NFC", word)):

@@ -22,6 +22,7 @@ from handlers.contract import (
     MAX_BEST_OF,
     MAX_GENRES,
     MAX_SAMPLES,
+    MAX_TOKENS,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -29,8 +30,11 @@ from handlers.contract import (
 )
 
 WALK_STEPS = 11
-_NUMBERS = {"num_samples": int, "best_of": int, "max_tokens": int, "top_k": int, "seed": int}
-_SHARES = {"temperature": float, "top_p": float, "min_p": float}
+_NUMBERS: Mapping[str, type[int | float]] = {
+    **dict.fromkeys(("num_samples", "best_of", "top_k", "seed", "max_tokens", "min_tokens", "no_repeat_ngram"), int),
+    **dict.fromkeys(("temperature", "top_p", "min_p", "guidance"), float),
+}
+_SHOWN = ("num_samples", "best_of", "temperature", "top_p", "guidance", "min_tokens", "no_repeat_ngram")
 _DEFAULTS = CommentaryRequest(genres=())
 _SEED_BITS = 31
 """Enough seeds to wander through, and few enough digits to read out."""
@@ -93,6 +97,7 @@ def try_page(request: Request) -> Response:
         topics=_topics(site.versions(), values.get("version", "")),
         max_samples=MAX_SAMPLES,
         max_best_of=MAX_BEST_OF,
+        max_tokens=MAX_TOKENS,
         again=_address(values, seed=str(secrets.randbits(_SEED_BITS))) if result else "",
         counts=counts,
     )
@@ -127,14 +132,16 @@ def _found(site: Site, query: str) -> Found | None:
 
 
 def _request(values: Mapping[str, str], found: Found | None) -> CommentaryRequest:
-    genres = tuple(filter(None, (part.strip() for part in values.get("genres", "").split(","))))
+    genres = _parts(values.get("genres", ""))
     document: dict[str, object] = {"genres": genres, "seed": secrets.randbits(_SEED_BITS)}
     if found is not None:
         # What is typed goes before what was found.
         document |= {"genres": genres or found.facts.genres[:MAX_GENRES], "title": found.song.title}
         document |= {"artist": found.facts.artist or credit(found.song.artists)}
     document |= {name: text for name in ("artist", "title", "topic") if (text := values.get(name, "").strip())}
-    for name, kind in (_NUMBERS | _SHARES).items():
+    if banned := _parts(values.get("banned", "")):
+        document["banned"] = banned
+    for name, kind in _NUMBERS.items():
         if text := values.get(name, "").strip():
             document[name] = _number(name, text, kind)
     return CommentaryRequest.from_mapping(document)
@@ -151,7 +158,7 @@ def _number(name: str, text: str, kind: type[int | float]) -> int | float:
 def _walk(site: Site, values: Mapping[str, str]) -> tuple[Sequence[WalkPoint], str]:
     if site.parts.walker is None:
         return (), "this studio was started without a model to walk through"
-    genres = tuple(filter(None, (part.strip() for part in values.get("genres", "").split(","))))
+    genres = _parts(values.get("genres", ""))
     try:
         first, last = values.get("first", ""), values.get("last", "")
         return site.parts.walker.walk(first, last, steps=WALK_STEPS, genres=genres), ""
@@ -160,11 +167,16 @@ def _walk(site: Site, values: Mapping[str, str]) -> tuple[Sequence[WalkPoint], s
 
 
 def _defaults() -> dict[str, str]:
-    texts = ("query", "genres", "artist", "title", "topic", "version", "seed", "first", "last")
+    texts = ("query", "genres", "artist", "title", "banned", "topic", "version", "seed", "first", "last")
     return {
         **dict.fromkeys(texts, ""),
-        **{name: str(getattr(_DEFAULTS, name)) for name in ("num_samples", "best_of", "temperature", "top_p")},
+        **{name: str(getattr(_DEFAULTS, name)) for name in _SHOWN},
     }
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def _topics(versions: Sequence[LiveVersion], chosen: str) -> tuple[tuple[str, bool], ...]:

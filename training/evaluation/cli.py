@@ -39,6 +39,9 @@ def evaluate(
     ] = 4,
     temperature: Annotated[float, typer.Option(help="Temperature of the samples.")] = DEFAULT_TEMPERATURE,
     top_p: Annotated[float, typer.Option(help="Nucleus of the samples.")] = DEFAULT_TOP_P,
+    guidance: Annotated[
+        float, typer.Option(help="How much the genres weigh in the samples: 1 as the model has it.")
+    ] = 1.0,
     labels: Annotated[
         Path | None,
         typer.Option(help='Sentences labelled by hand, {"text": ..., "label": 0 or 1} a line, to judge the judges.'),
@@ -84,6 +87,7 @@ def evaluate(
         best_of=best_of,
         temperature=temperature,
         top_p=top_p,
+        guidance=guidance,
     )
     quickly = {"replicates": 100, "temperatures": (0.5, 0.8, 1.1), "curve_samples": 100} if quick else {}
     plan = EvaluatePlan(

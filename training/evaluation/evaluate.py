@@ -249,6 +249,7 @@ def _facts(
         "best_of": plan.best_of,
         "temperature": plan.temperature,
         "top_p": plan.top_p,
+        "guidance": plan.guidance,
         "corpus": corpus.content_hash,
         "train": len(corpus.indices("train")),
         "test": len(corpus.indices("test")),

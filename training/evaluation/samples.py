@@ -82,6 +82,8 @@ class DecodePlan:
     """Candidates per sample of the second row of each model; 1 leaves that row out."""
     temperature: float = DEFAULT_TEMPERATURE
     top_p: float = DEFAULT_TOP_P
+    guidance: float = 1.0
+    """How much the genres weigh; see `handlers.guidance`."""
 
 
 def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
@@ -208,6 +210,7 @@ def _decode(
             seed=derive_seed(seed * _SEEDS_APART + number, candidate * MAX_SAMPLES),
             temperature=plan.temperature,
             top_p=plan.top_p,
+            guidance=plan.guidance,
             topic=bundle.topics.desired,
         )
         for number, labels in enumerate(used)
@@ -283,7 +286,8 @@ def _listed(line: str) -> list[str] | None:
 
 def _key(model: LoadedModel, genres: Sequence[Sequence[str]], plan: DecodePlan, seed: int) -> str:
     asked = hashlib.sha256(json.dumps(genres).encode()).hexdigest()
-    return fingerprint(model.sha256, _code(), asked, plan.best_of, plan.temperature, plan.top_p, seed)
+    how = (plan.best_of, plan.temperature, plan.top_p, plan.guidance)
+    return fingerprint(model.sha256, _code(), asked, *how, seed)
 
 
 def _code() -> str:

@@ -228,6 +228,12 @@ def test_settings_of_the_form_reach_the_model(studio: Client, gateway: LoopbackG
     asked = gateway.requests[-1]
     assert (asked.temperature, asked.top_p, asked.best_of, asked.num_samples, asked.seed) == (0.5, 0.8, 2, 3, 7)
     assert (asked.topic, asked.model, asked.version) == ("t", "lcgan", "3")
+    limits = "guidance=1.5&min_tokens=9&no_repeat_ngram=3&banned=banger,+vibes"
+    page = studio.get(f"/try?genres=techno&{limits}&go=1").text
+    asked = gateway.requests[-1]
+    assert (asked.guidance, asked.min_tokens, asked.no_repeat_ngram) == (1.5, 9, 3)
+    assert list(asked.banned) == ["banger", "vibes"]
+    assert 'value="banger, vibes"' in page
 
 
 @pytest.mark.parametrize(
@@ -239,6 +245,9 @@ def test_settings_of_the_form_reach_the_model(studio: Client, gateway: LoopbackG
         ("seed=-1&genres=x", "seed"),
         ("num_samples=65&genres=x", "num_samples"),
         ("genres=" + "g," * 65, "at most 64 genres"),
+        ("guidance=strong&genres=x", "guidance must be a number"),
+        ("min_tokens=9&max_tokens=8&genres=x", "min_tokens: must be at most max_tokens"),
+        ("banned=two+words&genres=x", "banned: must hold single words"),
         ("genres=a%00b", "control characters"),
         ("query=What+a+grey+morning.", "no song was found"),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,21 @@ def test_samples_come_from_the_disk_the_second_time_and_are_the_same(
         each.texts for each in first[0].sets
     ]
     assert first[0].sets[0].texts != first[0].sets[1].texts
+
+
+def test_guided_samples_are_other_samples_and_are_kept_apart_on_the_disk(
+    sample_corpus: SampleCorpus, tiny_models: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (model,) = load_models([str(tiny_models[0])], NullTracker(), tmp_path)
+    # The model knows few of the corpus's genres.
+    asked = [replace(each, genres=[["techno"]] * len(each)) for each in real_sets(sample_corpus.corpus, "test", DECODE)]
+    rows = [
+        decode_rows(model, asked, replace(DECODE, guidance=guidance), cache=tmp_path / "cache", progress=silent)[0]
+        for guidance in (1.0, 3.0, 1.0)
+    ]
+    assert rows[0] == rows[2]
+    assert rows[0].sets[0].texts != rows[1].sets[0].texts
+    assert rows[0].sets[0].genres == rows[1].sets[0].genres
 
 
 def test_an_archive_is_the_model_that_its_bundle_is_and_one_model_is_given_once(
