@@ -83,6 +83,7 @@ def summary_lines(summary: Summary) -> list[str]:
     outlets = {
         "put on the board": summary.rows_boarded,
         "verdicts read": summary.verdicts,
+        "verdicts written to the board": summary.rows_edited,
         "posted": summary.posts_sent,
         "found to be out": summary.posts_found,
         "in doubt": summary.posts_doubtful,

@@ -1,8 +1,8 @@
-"""Candidates to the board, each exactly once, and the curators' verdicts back.
+"""Candidates to the board, each exactly once, the curators' verdicts back, and there what was decided elsewhere.
 
-A row's id stands in the board's first column. Before rows are appended they are marked, and a call whose outcome is not
-known (no answer, an error after the write was applied, a killed bot) is followed by a look at the board, never by the
-same call.
+A row's id stands in the board's first column. Before rows are appended or edited they are marked, and a call whose
+outcome is not known (no answer, an error after the write was applied, a killed bot) is followed by a look at the board,
+never by the same call.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import threading
 
 from bot.domain.errors import DoubtfulError, NetworkError
-from bot.ports import Board, BoardStore
+from bot.ports import Board, BoardEdited, BoardStore
 from bot.schedule import Settling
 from bot.summary import Summary
 
 PART = "board"
 _BATCH = 100
-"""Rows of one append."""
+"""Rows of one append, or of one edit."""
+_EDITS = "board edits"
+"""What the waiting for edits in doubt goes by."""
 
 
 class Reviewing:
@@ -25,7 +27,7 @@ class Reviewing:
     Args:
         board: where curators decide.
         store: what the bot remembers of it.
-        settling: how long an append in doubt is left alone.
+        settling: how long a write in doubt is left alone.
     """
 
     def __init__(self, *, board: Board, store: BoardStore, settling: Settling) -> None:
@@ -35,7 +37,9 @@ class Reviewing:
         self._prepared = False
 
     def run(self, summary: Summary, stop: threading.Event) -> None:
-        """Append what is new, then read what curators decided.
+        """Append what is new, read what curators decided, write what they decided elsewhere.
+
+        In this order, because what somebody typed on the board is never overwritten.
 
         Raises:
             NetworkError: the board cannot be used now; nothing is lost, and the next pass goes on.
@@ -44,11 +48,41 @@ class Reviewing:
             self._board.prepare()
             self._prepared = True
         self._append(summary, stop)
-        if stop.is_set():
-            return
+        if not stop.is_set():
+            self._read(summary)
+        if not stop.is_set():
+            self._edit(summary)
+
+    def _read(self, summary: Summary) -> None:
+        doubtful, began_at = self._store.edits_in_doubt()
+        # Asked before the look: what was applied by then is seen by it.
+        settled = bool(doubtful) and self._settling.is_settled(_EDITS, began_at)
         changes = self._store.apply_board(self._board.rows())
         summary.verdicts += len(changes.verdicts)
+        summary.rows_edited += changes.landed
         summary.notices += [f"{self._board.name}: {doubt}" for doubt in changes.unclear]
+        if settled:
+            missing = set(doubtful).intersection(self._store.edits_in_doubt()[0])
+            self._store.settle_edits(BoardEdited(written=frozenset(), left=frozenset(missing)))
+
+    def _edit(self, summary: Summary) -> None:
+        """At most one batch a pass: a row that was left is read before it is tried again."""
+        if self._store.edits_in_doubt()[0]:
+            return  # may still be applied; what is new waits with it, so that they settle some day
+        edits = self._store.begin_edits(_BATCH)
+        if not edits:
+            return
+        self._settling.begin(_EDITS)
+        try:
+            edited = self._board.edit(edits)
+        except DoubtfulError:
+            raise
+        except NetworkError:
+            names = frozenset(edit.candidate_id for edit in edits)
+            self._store.settle_edits(BoardEdited(written=frozenset(), left=names))
+            raise
+        self._store.settle_edits(edited)
+        summary.rows_edited += len(edited.written)
 
     def _append(self, summary: Summary, stop: threading.Event) -> None:
         doubtful, began_at = self._store.boarding()

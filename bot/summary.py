@@ -52,6 +52,8 @@ class Summary:
     """Candidates that are on the board now."""
     verdicts: int = 0
     """Verdicts that were read from the board."""
+    rows_edited: int = 0
+    """Rows of the board that show a verdict given elsewhere now."""
     posts_sent: int = 0
     posts_refused: int = 0
     posts_found: int = 0
@@ -78,6 +80,7 @@ class Summary:
             or self.candidates
             or self.rows_boarded
             or self.verdicts
+            or self.rows_edited
             or self.posts_sent
             or self.tweets_pending
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import gspread
@@ -16,9 +17,10 @@ from gspread.utils import ValidationConditionType, absolute_range_name, rowcol_t
 
 from bot.adapters import sheets_client
 from bot.adapters.session import TIMEOUT_S
+from bot.adapters.sheets_edit import Columns, PlacedEdit, outcome, request_body
 from bot.domain.errors import InputError, NetworkError
 from bot.domain.model import UNKNOWN_GENRE, CandidateStatus
-from bot.ports import Board, BoardRow, QueueRow
+from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow
 
 COLUMNS = (
     "candidate_id",
@@ -96,7 +98,7 @@ class SheetsBoard(Board):
 
     def ids(self) -> set[str]:
         """See `Board.ids`."""
-        return {row.candidate_id for row in self._rows(("candidate_id",))}
+        return {row.candidate_id for _, row in self._rows(("candidate_id",))}
 
     def append(self, rows: Sequence[QueueRow]) -> None:
         """See `Board.append`. Columns are filled by the header as it was last read."""
@@ -119,7 +121,28 @@ class SheetsBoard(Board):
 
     def rows(self) -> Iterator[BoardRow]:
         """See `Board.rows`."""
-        return self._rows(_READ)
+        return (row for _, row in self._rows(_READ))
+
+    def edit(self, edits: Sequence[BoardEdit]) -> BoardEdited:
+        """See `Board.edit`. The rows are looked up first, since curators sort, and compared with what was seen."""
+        wanted = {edit.candidate_id: edit for edit in edits}
+        found = {row.candidate_id: (place, row) for place, row in self._rows(_READ) if row.candidate_id in wanted}
+        placed = [
+            PlacedEdit(edit=wanted[name], row=place, now=row)
+            for name, (place, row) in found.items()
+            if (row.status, row.text) == (wanted[name].seen.status, wanted[name].seen.text)
+        ]
+        gone = frozenset(wanted) - frozenset(found)
+        left = frozenset(found) - {edit.edit.candidate_id for edit in placed}
+        if not placed:
+            return BoardEdited(written=frozenset(), left=left, gone=gone)
+        sheet = self._sheet = self._sheet or self._find_or_add()
+        columns = Columns(**{name: self._header.index(name) + 1 for name in _READ if name in self._header})
+        body = request_body(sheet.id, self._title, columns, placed)
+        edited = sheets_client.write_once(
+            lambda: outcome(self._client.http_client.batch_update(self._key, body), columns, placed)
+        )
+        return replace(edited, left=edited.left | left, gone=gone)
 
     def _find_or_add(self) -> gspread.Worksheet:
         book = sheets_client.read(lambda: self._client.open_by_key(self._key))
@@ -147,20 +170,26 @@ class SheetsBoard(Board):
                 "put the header back, or name another tab and it will be made"
             )
 
-    def _rows(self, names: Sequence[str]) -> Iterator[BoardRow]:
-        """Rows with an id, block by block. A row that is sorted into another block meanwhile is read the next time."""
+    def _rows(self, names: Sequence[str]) -> Iterator[tuple[int, BoardRow]]:
+        """Rows with an id and their numbers, block by block.
+
+        A row that is sorted into another block meanwhile is read the next time.
+        """
         self._read_header()
         wanted = [name for name in names if name in self._header]
         begin = 2
         while block := self._block(wanted, begin):
-            for cells in block:
+            for place, cells in enumerate(block, begin):
                 row = dict(zip(wanted, cells, strict=True))
                 if identifier := row["candidate_id"].strip():
-                    yield BoardRow(
-                        candidate_id=identifier,
-                        status=row.get("status", ""),
-                        text=row.get("commentary", ""),
-                        who=row.get("curator", ""),
+                    yield (
+                        place,
+                        BoardRow(
+                            candidate_id=identifier,
+                            status=row.get("status", ""),
+                            text=row.get("commentary", ""),
+                            who=row.get("curator", ""),
+                        ),
                     )
             begin += _BLOCK
 

@@ -109,15 +109,15 @@ def read(call: Callable[[], _Answer]) -> _Answer:
         raise _strange() from error
 
 
-def write_once(call: Callable[[], object]) -> None:
-    """Make a call that must not be repeated blindly.
+def write_once(call: Callable[[], _Answer]) -> _Answer:
+    """The answer of a call that must not be repeated blindly.
 
     Raises:
         DoubtfulError: nobody knows whether it was applied.
         NetworkError: it was not.
     """
     try:
-        call()
+        return call()
     except requests.RequestException as error:
         if was_sent(error):
             raise DoubtfulError(f"{SERVICE} did not say whether it was applied: {brief(error)}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
-from bot.adapters.sqlite_file import SqliteFile
+from bot.adapters.sqlite_board_edits import SqliteBoardEdits, forget_edit, remember_row, settle_landed
 from bot.adapters.sqlite_queue import record_verdict
 from bot.adapters.sqlite_rows import SELECT_ROWS, queue_row
 from bot.domain.model import CandidateStatus, Decision, Verdict
@@ -22,7 +22,7 @@ WHERE candidate.id IN (
 ORDER BY candidate.tweet_place, candidate.song_number, candidate.number"""  # noqa: S608 -- constants
 
 
-class SqliteBoardStore(SqliteFile, BoardStore):
+class SqliteBoardStore(SqliteBoardEdits, BoardStore):
     """The board's bookkeeping."""
 
     def unboarded(self, limit: int) -> list[QueueRow]:
@@ -34,6 +34,12 @@ class SqliteBoardStore(SqliteFile, BoardStore):
         with self._writing() as connection:
             connection.executemany(
                 "UPDATE candidate SET board = 'doubtful' WHERE id = ? AND board = 'off'",
+                [(name,) for name in candidate_ids],
+            )
+            # Decided elsewhere since it was looked at: the row that is on its way says that it waits.
+            connection.executemany(
+                "INSERT INTO board_edit (candidate_id) SELECT id FROM candidate WHERE id = ? AND status <> 'waiting'"
+                " ON CONFLICT (candidate_id) DO UPDATE SET due = 1",
                 [(name,) for name in candidate_ids],
             )
             connection.execute("DELETE FROM note WHERE key = ?", (_BOARDING_BEGAN,))
@@ -60,22 +66,24 @@ class SqliteBoardStore(SqliteFile, BoardStore):
         changed = [row for row in rows if self._says_something_new(row)]
         verdicts: list[Verdict] = []
         unclear: list[str] = []
+        landed = 0
         now = self._now()
         with self._writing() as connection:
             for row in changed:
                 before = _last_said(connection, row.candidate_id)
                 if before is None:
                     continue
+                if settle_landed(connection, row):
+                    landed += 1
+                    continue
                 verdict, doubt = _verdict(row, before)
                 if verdict is not None:
                     record_verdict(connection, verdict, now)
+                    forget_edit(connection, row.candidate_id)
                     verdicts.append(verdict)
                 unclear += [doubt] if doubt else []
-                connection.execute(
-                    "INSERT OR REPLACE INTO board_row (candidate_id, status, text, who) VALUES (?, ?, ?, ?)",
-                    (row.candidate_id, row.status, row.text, row.who),
-                )
-        return BoardChanges(verdicts=tuple(verdicts), unclear=tuple(unclear))
+                remember_row(connection, row)
+        return BoardChanges(verdicts=tuple(verdicts), unclear=tuple(unclear), landed=landed)
 
     def _says_something_new(self, row: BoardRow) -> bool:
         before = _last_said(self._connection, row.candidate_id)

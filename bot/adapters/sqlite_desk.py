@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from bot.adapters.sqlite_file import SqliteFile, from_json
-from bot.adapters.sqlite_queue import record_verdict
+from bot.adapters.sqlite_queue import record_elsewhere
 from bot.adapters.sqlite_rows import SELECT_ROWS, post_of, queue_row, tweet_of
 from bot.adapters.sqlite_schema import wrapped_errors
 from bot.curation import (
@@ -108,7 +108,7 @@ class SqliteDesk(SqliteFile, Desk):
                 elif row["verdict_id"] != change.seen:
                     stale.append(f"somebody else has decided on {name}")
                 else:
-                    record_verdict(connection, change.verdict, now)
+                    record_elsewhere(connection, change.verdict, now)
             # Raised within the transaction, which undoes the verdicts of the others.
             _check_known(unknown)
             if stale:

@@ -175,5 +175,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_tally("candidate", "model", "model_version", "status"),
         *_tally("post", "status"),
     ),
+    # Version 3. Verdicts given elsewhere go to the board as well.
+    (
+        # A row of the board that is to follow, or may have: `sent_*` is what a call wrote that nobody has looked at.
+        """CREATE TABLE board_edit (
+            candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
+            due INTEGER NOT NULL DEFAULT 1,
+            restore INTEGER NOT NULL DEFAULT 0,
+            sent_status TEXT,
+            sent_text TEXT,
+            sent_who TEXT,
+            sent_at TEXT
+        ) WITHOUT ROWID""",
+        """INSERT INTO board_edit (candidate_id)
+            SELECT candidate.id FROM candidate LEFT JOIN board_row ON board_row.candidate_id = candidate.id
+            WHERE candidate.board <> 'off'
+            AND candidate.status <> lower(trim(COALESCE(board_row.status, 'waiting')))""",
+    ),
 )
 """Statements that lead from each version of the schema to the next; the first from an empty file to version 1."""

@@ -35,12 +35,24 @@ class SqliteQueue(SqliteFile, Queue):
         """See `Queue.decide`."""
         now = self._now()
         with self._writing() as connection:
-            unknown = [verdict.candidate_id for verdict in verdicts if not record_verdict(connection, verdict, now)]
+            unknown = [verdict.candidate_id for verdict in verdicts if not record_elsewhere(connection, verdict, now)]
             if unknown:
                 raise UnknownCandidateError(
                     f"no candidate has the id {', '.join(unknown)}; nothing was changed"
                     " (`deephypebot queue list` shows the ids)"
                 )
+
+
+def record_elsewhere(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:
+    """Within a transaction: `record_verdict` for one that was not given on the board, which is to show it."""
+    if not record_verdict(connection, verdict, now):
+        return False
+    connection.execute(
+        "INSERT INTO board_edit (candidate_id) SELECT id FROM candidate WHERE id = ? AND board <> 'off'"
+        " ON CONFLICT (candidate_id) DO UPDATE SET due = 1",
+        (verdict.candidate_id,),
+    )
+    return True
 
 
 def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:

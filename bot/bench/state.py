@@ -168,6 +168,7 @@ def _steps(waiting: Iterator[str]) -> dict[str, Step]:
         "pass: pending tweets": lambda store, _: (store.count_pending(), store.pending(200)),
         "pass: a tweet with 5 candidates": lambda store, _: _finish(store),
         "pass: new rows for the board": lambda store, _: (store.boarding(), store.unboarded(100)),
+        "pass: verdicts for the board": lambda store, _: (store.edits_in_doubt(), store.begin_edits(100)),
         "pass: what may be posted": lambda store, _: _outbox(store, now),
     }
 

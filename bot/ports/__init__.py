@@ -17,13 +17,15 @@ from bot.ports.lookups import (
     SongLookup,
     SongResolver,
 )
-from bot.ports.outlets import Board, BoardChanges, BoardRow, BoardStore, Outbox, Publisher
+from bot.ports.outlets import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, Outbox, Publisher
 from bot.ports.store import Pause, PendingTweet, Queue, QueueRow, Store, StoreState, VariantTally
 
 __all__ = [
     "ArtistEntry",
     "Board",
     "BoardChanges",
+    "BoardEdit",
+    "BoardEdited",
     "BoardRow",
     "BoardStore",
     "CachedGenres",

@@ -66,6 +66,36 @@ class BoardRow:
     """What stands in the curator's column."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardEdit:
+    """A row that is to say what was decided elsewhere, in the terminal or in the studio."""
+
+    seen: BoardRow
+    """What the row said when it was last read: somebody is at work on one that says something else."""
+    status: str
+    text: str | None = None
+    """None leaves the text as it is."""
+    who: str = ""
+
+    @property
+    def candidate_id(self) -> str:
+        """Which row."""
+        return self.seen.candidate_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardEdited:
+    """What came of edits; each candidate's id is in one of the first three."""
+
+    written: frozenset[str]
+    left: frozenset[str] = frozenset()
+    """Somebody has changed the row since it was read: it was left as it is."""
+    gone: frozenset[str] = frozenset()
+    """There is no such row any more."""
+    misplaced: tuple[BoardRow, ...] = ()
+    """Rows of others that got the words of an edit, because somebody sorted at that moment; as they are now."""
+
+
 class Board(ABC):
     """A table outside, a Google Sheet, where curators decide. Called from one thread.
 
@@ -111,6 +141,15 @@ class Board(ABC):
             NetworkError: they cannot be read.
         """
 
+    @abstractmethod
+    def edit(self, edits: Sequence[BoardEdit]) -> BoardEdited:
+        """Change rows that still say what was seen; all or none, in one call that is never repeated here.
+
+        Raises:
+            DoubtfulError: they may say it now or not.
+            RateLimitedError, UnavailableError, CredentialsError: they do not.
+        """
+
     def check(self) -> str:
         """Which table it is, by a call that changes nothing; for people.
 
@@ -127,6 +166,8 @@ class BoardChanges:
     verdicts: tuple[Verdict, ...] = ()
     unclear: tuple[str, ...] = ()
     """Changes that are no verdict, in words: a status that is none, an accepted row without a text."""
+    landed: int = 0
+    """Edits in doubt that turned out to be there."""
 
 
 class BoardStore(ABC):
@@ -153,7 +194,22 @@ class BoardStore(ABC):
         """Record the verdicts of rows that say something else than they did when they were last read.
 
         What a row says matters only when it changes, so that a verdict given elsewhere is not undone by an old row.
+        A row that was changed by a person wins over a verdict given elsewhere that it does not show yet: nobody can say
+        which of the two came later, and the only other way to make both places say the same is to overwrite what
+        somebody typed. Both verdicts stay on record.
         """
+
+    @abstractmethod
+    def begin_edits(self, limit: int) -> list[BoardEdit]:
+        """Verdicts given elsewhere that the board does not show, noted as being written before the call."""
+
+    @abstractmethod
+    def edits_in_doubt(self) -> tuple[Collection[str], str | None]:
+        """Candidates whose rows may have been edited or not, and when the last call for one began."""
+
+    @abstractmethod
+    def settle_edits(self, edited: BoardEdited) -> None:
+        """Record what came of edits; what was left is tried again once the row was read."""
 
 
 class Outbox(ABC):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -179,16 +180,40 @@ class SheetsStandIn(StandIn):
         )
 
     async def _batch_update(self, request: Request) -> Response:
-        replies = []
-        for step in json.loads(await request.body())["requests"]:
-            ((kind, arguments),) = step.items()
-            replies.append(self._step(kind, arguments))
-        return JSONResponse({"spreadsheetId": SPREADSHEET_ID, "replies": replies})
+        body = json.loads(await request.body())
+        before = copy.deepcopy(self.sheets)
+        try:
+            replies = [self._step(kind, arguments) for step in body["requests"] for kind, arguments in step.items()]
+        except (RangeError, ValueError, KeyError, TypeError):
+            self.sheets = before  # none is applied where one is invalid
+            raise
+        answer: dict[str, Any] = {"spreadsheetId": SPREADSHEET_ID, "replies": replies}
+        if body.get("includeSpreadsheetInResponse"):
+            answer["updatedSpreadsheet"] = self._with_grids(body.get("responseRanges", []))
+        return JSONResponse(answer)
+
+    def _with_grids(self, ranges: list[str]) -> dict[str, Any]:
+        """The spreadsheet with the cells of some ranges."""
+        grids: dict[int, list[dict[str, Any]]] = {}
+        for text in ranges:
+            area = parse_range(text)
+            sheet = self.sheet(area.title)
+            rows = [
+                {"values": [{"formattedValue": cell, "userEnteredValue": {"stringValue": cell}} for cell in row]}
+                for row in sheet.read(area)
+            ]
+            grids.setdefault(sheet.id, []).append({"startRow": area.row, "startColumn": area.column, "rowData": rows})
+        sheets = [{"properties": self._by_id(name).properties(), "data": data} for name, data in grids.items()]
+        return {"spreadsheetId": SPREADSHEET_ID, "sheets": sheets}
 
     def _step(self, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if kind == "addSheet":
             return self._add_sheet(arguments["properties"])
-        if kind == "setDataValidation":
+        if kind == "findReplace":
+            return {"findReplace": self._find_replace(arguments)}
+        if kind == "updateCells":
+            self._update_cells(arguments)
+        elif kind == "setDataValidation":
             self._set_drop_down(arguments["range"], arguments["rule"])
         elif kind == "updateSheetProperties":
             properties = arguments["properties"]
@@ -200,6 +225,31 @@ class SheetsStandIn(StandIn):
         else:
             raise ValueError(f"the stand-in knows no {kind!r}")
         return {}
+
+    def _find_replace(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Whole cells of a range, as far as the bot uses it; the reply leaves out counts of nothing."""
+        if not (arguments["matchEntireCell"] and arguments["matchCase"]) or arguments.get("searchByRegex"):
+            raise ValueError("the stand-in replaces whole cells alone")
+        sheet, area = self._by_id(arguments["range"]["sheetId"]), arguments["range"]
+        if not arguments["find"]:
+            raise ValueError("findReplace.find must not be empty")
+        count = 0
+        for row in sheet.cells[area["startRowIndex"] : area["endRowIndex"]]:
+            for x in range(area["startColumnIndex"], min(area["endColumnIndex"], len(row))):
+                if shown(row[x]) == arguments["find"]:
+                    row[x] = arguments["replacement"]
+                    count += 1
+        return {"valuesChanged": count, "rowsChanged": count, "occurrencesChanged": count} if count else {}
+
+    def _update_cells(self, arguments: dict[str, Any]) -> None:
+        if arguments["fields"] != "userEnteredValue":
+            raise ValueError("the stand-in keeps what cells hold, not how they look")
+        area = arguments["range"]
+        values = [
+            [cell.get("userEnteredValue", {}).get("stringValue", "") for cell in row["values"]]
+            for row in arguments["rows"]
+        ]
+        self._by_id(area["sheetId"]).write(area["startRowIndex"], area["startColumnIndex"], values, raw=True)
 
     def _set_drop_down(self, area: dict[str, Any], rule: dict[str, Any]) -> None:
         """Over the rows that there are now: those that are inserted later do not inherit it."""

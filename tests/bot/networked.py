@@ -1,14 +1,17 @@
-"""A bot on X and Google Sheets, as the stand-ins speak them, with a curator who accepts, edits and sorts."""
+"""A bot on X and Google Sheets, as the stand-ins speak them, with curators who accept, edit and sort."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
 from bot import bootstrap
+from bot.adapters.sqlite_store import SqliteStore
+from bot.domain.model import CandidateStatus, Decision, Verdict
 from bot.ports import CommentaryService
 from bot.sandbox.account import SandboxSettings
 from bot.sandbox.client import SandboxControl
@@ -23,6 +26,7 @@ POSTS = [
     {"text": "@sandboxbot “Moss” by Ona Vell?", "author": "curious"},
 ]
 EDITED = "A sea of tin, in my own words."
+ELSEWHERE = "A lamp, in somebody else's words."
 PASSES = 4
 """Passes when nothing goes wrong: tweets to the board, verdicts, posts, and one that finds nothing to do."""
 
@@ -63,19 +67,39 @@ def bot_settings(folder: Path, sandbox: SandboxSettings, *, timeout_s: float = 4
 
 
 def one_pass(settings: BotSettings, control: SandboxControl, commentary: CommentaryService) -> Summary:
-    """A bot is started, makes a pass and ends; then the curator comes by."""
+    """A bot is started, makes a pass and ends; then the curators come by, one to the sheet, one to the terminal."""
     with bootstrap.build(settings, commentary=commentary) as bot:
         summary = bot.tick()
+    _decide_in_the_terminal(settings, control)
     _curate(control)
     return summary
 
 
+def _rows(control: SandboxControl) -> list[list[str]]:
+    try:
+        return control.sheet(TAB)
+    except RuntimeError:
+        return []  # there is no such tab yet
+
+
+def _decide_in_the_terminal(settings: BotSettings, control: SandboxControl) -> None:
+    """Accept one of the rows on the sheet with another text and reject another one, where nobody has decided yet."""
+    decisions = {"Slow Lamp": (Decision.ACCEPT, ELSEWHERE), "Moss": (Decision.REJECT, None)}
+    shown = {row[0] for row in _rows(control)}
+    with SqliteStore(settings.database) as store:
+        waiting = [row.candidate for row in store.rows(status=CandidateStatus.WAITING)]
+        second = [candidate for candidate in waiting if candidate.number == 2 and candidate.id in shown]
+        for candidate in second:
+            if candidate.report.song.title in decisions:
+                decision, text = decisions[candidate.report.song.title]
+                store.decide([Verdict(candidate_id=candidate.id, decision=decision, who="bo", edited_text=text)])
+
+
 def _curate(control: SandboxControl) -> None:
     """Accept the first candidate of each song, and one more with another text; sort the sheet the wrong way round."""
-    try:
-        header, *rows = control.sheet(TAB)
-    except (RuntimeError, ValueError):
-        return  # there is no such tab yet, or it is empty
+    if not (table := _rows(control)):
+        return
+    header, *rows = table
     control.sort(TAB, header[0], descending=True)
     for cells in rows:
         row = dict(zip(header, cells, strict=True))
@@ -88,7 +112,7 @@ def _curate(control: SandboxControl) -> None:
             control.edit(TAB, row["candidate_id"], "status", "accepted")
 
 
-def contents(settings: BotSettings, control: SandboxControl) -> dict[str, object]:
+def contents(settings: BotSettings, control: SandboxControl) -> dict[str, Any]:
     """All that the bot did, here and on the networks, without times and without the networks' own ids."""
     connection = sqlite3.connect(settings.database)
     queries = {
@@ -97,13 +121,13 @@ def contents(settings: BotSettings, control: SandboxControl) -> dict[str, object
         "verdicts": "SELECT candidate_id, decision, edited_text, who FROM verdict ORDER BY candidate_id, id",
         "posts": "SELECT candidate_id, text, status, mode FROM post ORDER BY candidate_id",
     }
-    found: dict[str, object] = {name: connection.execute(query).fetchall() for name, query in queries.items()}
+    found: dict[str, Any] = {name: connection.execute(query).fetchall() for name, query in queries.items()}
     connection.close()
     header, *rows = control.sheet(TAB)
-    columns = [header.index(name) for name in ("candidate_id", "status", "commentary")]
+    columns = [header.index(name) for name in ("candidate_id", "status", "commentary", "curator")]
     found["sheet"] = sorted([row[column] for column in columns] for row in rows)
     found["posted"] = sorted([post["text"], bool(post["reply_to"])] for post in control.posted())
-    plain: dict[str, object] = json.loads(json.dumps(found))
+    plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain
 
 

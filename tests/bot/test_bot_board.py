@@ -3,78 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from bot.adapters.sqlite_store import SqliteStore
 from bot.domain.errors import DoubtfulError, NetworkError, RateLimitedError, UnavailableError
-from bot.domain.model import (
-    Candidate,
-    CandidateStatus,
-    Decision,
-    Song,
-    SongReport,
-    Tweet,
-    TweetStatus,
-    Verdict,
-)
-from bot.ports import Board, BoardRow, FeedPage, QueueRow
+from bot.domain.model import CandidateStatus, Decision, Verdict
+from bot.ports import BoardRow
 from bot.reviewing import Reviewing
 from bot.schedule import Clock, Settling
 from bot.summary import Summary
-from handlers.contract import Sample
-
-
-class TableBoard(Board):
-    """A table in memory; `faults` are raised before or after the next appends are applied."""
-
-    def __init__(self) -> None:
-        self.table: list[BoardRow] = []
-        self.faults: list[tuple[NetworkError, bool]] = []
-        self.appends = 0
-
-    @property
-    def name(self) -> str:
-        return "table"
-
-    def prepare(self) -> None:
-        pass
-
-    def ids(self) -> set[str]:
-        return {row.candidate_id for row in self.table}
-
-    def append(self, rows: Sequence[QueueRow]) -> None:
-        self.appends += 1
-        error, applied = self.faults.pop(0) if self.faults else (None, True)
-        if applied:
-            self.table += [
-                BoardRow(candidate_id=row.candidate.id, status="waiting", text=row.candidate.sample.text)
-                for row in rows
-            ]
-        if error is not None:
-            raise error
-
-    def rows(self) -> Iterator[BoardRow]:
-        yield from self.table
-
-    def edit(self, candidate_id: str, *, status: str, text: str | None = None, who: str = "ana") -> None:
-        (place,) = (place for place, row in enumerate(self.table) if row.candidate_id == candidate_id)
-        row = self.table[place]
-        self.table[place] = BoardRow(
-            candidate_id=candidate_id, status=status, text=row.text if text is None else text, who=who
-        )
-
-
-class PatientClock(Clock):
-    """A clock whose seconds the test lets go by."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
+from tests.bot.table_board import PatientClock, TableBoard, fill
 
 Run = Callable[[], Summary]
 
@@ -99,26 +39,6 @@ def run(store: SqliteStore, board: TableBoard, clock: PatientClock) -> Run:
         return summary
 
     return once
-
-
-def fill(store: SqliteStore, count: int, *, tweet: str = "1") -> list[str]:
-    """Waiting candidates of one tweet; their ids."""
-    store.add_page("feed", FeedPage(tweets=(Tweet(id=tweet, text="Moss by Ona"),), cursor="c", more=False))
-    song = Song(artists=("Ona",), title="Moss", confidence=1.0)
-    report = SongReport(tweet_id=tweet, number=1, song=song, artist="Ona", genres=())
-    candidates = [
-        Candidate(
-            report=report,
-            number=number,
-            sample=Sample(text=f"Lamp {number}.", token_count=4, log_prob=-2.0, topics=(1.0,), seed=1),
-            model="m",
-            model_version="1",
-            archive_sha256="",
-        )
-        for number in range(1, count + 1)
-    ]
-    store.finish(tweet, TweetStatus.DONE, candidates=candidates)
-    return [candidate.id for candidate in candidates]
 
 
 def placed(board: TableBoard) -> list[str]:
@@ -204,8 +124,8 @@ def test_verdicts_are_read_with_who_and_edited_text_and_once(store: SqliteStore,
     ids = fill(store, 3)
     run()
     board.table.reverse()  # curators sort
-    board.edit(ids[0], status="accepted", text=" A lamp. ")
-    board.edit(ids[1], status=" Rejected", who="")
+    board.decide(ids[0], status="accepted", text=" A lamp. ")
+    board.decide(ids[1], status=" Rejected", who="")
     assert run().verdicts == 2
     assert run().verdicts == 0
     first, second, third = store.rows()
@@ -226,7 +146,7 @@ def test_a_changed_mind_is_a_new_verdict(store: SqliteStore, board: TableBoard, 
         ("", None),
         ("accepted", "Lamp 1."),
     ):
-        board.edit(name, status=status, text=text)
+        board.decide(name, status=status, text=text)
         run()
         (row,) = store.rows()
         seen.append((row.candidate.status.value, row.text))
@@ -245,7 +165,7 @@ def test_an_old_row_does_not_undo_a_verdict_given_elsewhere(store: SqliteStore, 
     run()
     store.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="studio")])
     assert run().verdicts == 0
-    board.edit(name, status="rejected")
+    board.decide(name, status="rejected")
     assert run().verdicts == 1
     assert [row.candidate.status for row in store.rows()] == [CandidateStatus.REJECTED]
 
@@ -253,15 +173,15 @@ def test_an_old_row_does_not_undo_a_verdict_given_elsewhere(store: SqliteStore, 
 def test_what_is_no_verdict_is_named_once_and_changes_nothing(store: SqliteStore, board: TableBoard, run: Run) -> None:
     ids = fill(store, 2)
     run()
-    board.edit(ids[0], status="perhaps")
-    board.edit(ids[1], status="accepted", text="  ")
+    board.decide(ids[0], status="perhaps")
+    board.decide(ids[1], status="accepted", text="  ")
     assert run().notices == [
         f"table: {ids[0]}: 'perhaps' is no status",
         f"table: {ids[1]}: accepted without a text",
     ]
     assert run().notices == []
     assert {row.candidate.status for row in store.rows()} == {CandidateStatus.WAITING}
-    board.edit(ids[0], status="accepted")
+    board.decide(ids[0], status="accepted")
     assert run().verdicts == 1
 
 
@@ -279,10 +199,10 @@ def test_an_accepted_edit_changes_the_post_that_is_still_to_be_sent(
 ) -> None:
     (name,) = fill(store, 1)
     run()
-    board.edit(name, status="accepted")
+    board.decide(name, status="accepted")
     run()
     store.enqueue_accepted(since=Clock().now().replace(year=2000))
-    board.edit(name, status="accepted", text="A lamp.")
+    board.decide(name, status="accepted", text="A lamp.")
     run()
     ((post, _),) = store.pending_posts(9)
     assert post.text == "A lamp."

@@ -91,6 +91,19 @@ def test_what_was_accepted_before_there_was_a_poster_is_posted_only_while_it_is_
     assert (post.candidate_id, post.text, tweet.id) == ("1.1.2", "A slow lamp.", "1")
 
 
+def test_what_version_2_decided_elsewhere_and_the_board_does_not_show_is_still_to_be_written(version_1: Path) -> None:
+    connection = sqlite3.connect(version_1)
+    for statement in MIGRATIONS[1]:
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 2")
+    connection.execute("UPDATE candidate SET board = 'on'")
+    connection.commit()
+    connection.close()
+    with SqliteStore(version_1) as store:
+        (edit,) = store.begin_edits(9)
+    assert (edit.candidate_id, edit.seen.status, edit.status, edit.who) == ("1.1.2", "waiting", "accepted", "ana")
+
+
 def test_a_migration_that_breaks_off_leaves_the_file_as_it_was(version_1: Path) -> None:
     connection = sqlite3.connect(version_1)
     connection.execute("CREATE TABLE pause (x)")

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,16 @@ from bot.domain.model import Kind, PostStatus, TweetStatus
 from bot.sandbox.server import SandboxServer
 from bot.summary import Summary
 from tests.bot.killed_bot import Countdown, CountedCommentary
-from tests.bot.networked import EDITED, TAB, bot_settings, contents, one_pass, people_post, write_config
+from tests.bot.networked import (
+    EDITED,
+    ELSEWHERE,
+    TAB,
+    bot_settings,
+    contents,
+    one_pass,
+    people_post,
+    write_config,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 STRIDE = int(os.environ.get("DEEPHYPEBOT_KILL_STRIDE", "7"))
@@ -35,14 +44,18 @@ def check_reference(reference: dict[str, Any]) -> None:
     assert [board for _, _, board in reference["candidates"]] == ["on"] * 6
     assert [(decision, edited) for _, decision, edited, _ in reference["verdicts"]] == [
         ("accept", None),
+        ("accept", ELSEWHERE),
         ("accept", None),
         ("accept", EDITED),
         ("accept", None),
+        ("reject", None),
     ]
-    assert [status for _, _, status, _ in reference["posts"]] == ["sent"] * 4
-    assert len(reference["sheet"]) == 6
-    assert sorted(is_reply for _, is_reply in reference["posted"]) == [False, False, False, True]
-    assert EDITED in [text for text, _ in reference["posted"]]
+    assert [status for _, _, status, _ in reference["posts"]] == ["sent"] * 5
+    assert [status for _, status, _, _ in reference["sheet"]] == [*["accepted"] * 5, "rejected"]
+    # What was decided in the terminal stands on the sheet, with who did.
+    assert [text for _, _, text, who in reference["sheet"] if who == "bo"] == [ELSEWHERE, reference["candidates"][5][0]]
+    assert sorted(is_reply for _, is_reply in reference["posted"]) == [False, False, False, False, True]
+    assert {EDITED, ELSEWHERE} <= {text for text, _ in reference["posted"]}
 
 
 @pytest.mark.timeout(1200)
@@ -83,8 +96,10 @@ def sandbox() -> Iterator[SandboxServer]:
         yield server
 
 
-def outcome(folder: Path, sandbox: SandboxServer, *, renew: bool = False) -> tuple[dict[str, Any], list[Summary]]:
-    """Passes until one finds nothing to do and nothing wrong."""
+def outcome(
+    folder: Path, sandbox: SandboxServer, *, renew: bool = False, editing: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], list[Summary]]:
+    """Passes until one finds nothing to do and nothing wrong; `editing` befalls the edit of the sheet's rows."""
     people_post(sandbox.control)
     settings = bot_settings(folder, sandbox.settings, timeout_s=0.5)
     summaries: list[Summary] = []
@@ -94,6 +109,9 @@ def outcome(folder: Path, sandbox: SandboxServer, *, renew: bool = False) -> tup
         if renew:
             sandbox.control.renew()
         with SqliteStore(settings.database) as store:
+            if editing is not None and any(row.verdict is not None and row.verdict.who == "bo" for row in store.rows()):
+                sandbox.control.fail("sheets.batch_update", **editing)
+                editing = None
             # What a service asked for is waited for in `test_bot_schedule`; here nobody has the time.
             for pause in store.pauses():
                 store.set_pause(pause.part, None)
@@ -107,7 +125,9 @@ def test_whatever_goes_wrong_out_there_everything_is_done_once(
     check_reference(reference)
     for operation in OPERATIONS:
         sandbox.control.fail(operation, **FAULTS[fault])
-    found, summaries = outcome(tmp_path / "workspace", sandbox, renew=fault == "an expired token")
+    found, summaries = outcome(
+        tmp_path / "workspace", sandbox, renew=fault == "an expired token", editing=FAULTS[fault]
+    )
     assert sandbox.control.faults_waiting() == 0
     assert sum(len(summary.problems) for summary in summaries) >= 3
     assert found == reference

@@ -1,0 +1,142 @@
+"""Changing rows of a Google Sheet while people are at work in it, in one call and without locking anybody out.
+
+A status is swapped, not written: Sheets is asked to find what it said in that one cell and to replace it, so that what
+a person has chosen since it was read stays. Nothing in Sheets finds a row by its id, so the answer has to show the rows
+as they are after the call: where another id stands, somebody sorted between the look and the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gspread.utils import absolute_range_name, rowcol_to_a1
+
+from bot.ports import BoardEdit, BoardEdited, BoardRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedEdit:
+    """An edit, and the row that it goes into."""
+
+    edit: BoardEdit
+    row: int
+    """Counted from 1, as people do."""
+    now: BoardRow
+    """What it said in the look before the call."""
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether the text is to be written."""
+        return self.edit.text not in {None, self.now.text}
+
+    @property
+    def wants_who(self) -> bool:
+        """Whether the curator's name is; one that somebody typed since the last verdict stays."""
+        return self.now.who in {"", self.edit.seen.who} and self.now.who != self.edit.who
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Where the fields stand, counted from 1."""
+
+    candidate_id: int
+    status: int
+    commentary: int
+    curator: int | None = None
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last of them."""
+        places = [place for place in (self.candidate_id, self.status, self.commentary, self.curator) if place]
+        return min(places), max(places)
+
+
+def request_body(sheet_id: int, title: str, columns: Columns, edits: Sequence[PlacedEdit]) -> dict[str, Any]:
+    """One `batchUpdate` for all edits, which is applied whole or not at all; the swap of an edit's status is first."""
+    first, last = columns.span
+    ranges = [f"{rowcol_to_a1(edit.row, first)}:{rowcol_to_a1(edit.row, last)}" for edit in edits]
+    return {
+        "requests": [step for edit in edits for step in _steps(sheet_id, columns, edit)],
+        "includeSpreadsheetInResponse": True,
+        "responseRanges": [absolute_range_name(title, cells) for cells in ranges],
+        "responseIncludeGridData": True,
+    }
+
+
+def outcome(answer: Mapping[str, Any], columns: Columns, edits: Sequence[PlacedEdit]) -> BoardEdited:
+    """What the answer to `request_body` shows.
+
+    Raises:
+        AttributeError, IndexError, KeyError, TypeError: it is no answer of Sheets'.
+    """
+    rows = dict(_rows(answer, columns))
+    written: set[str] = set()
+    left: set[str] = set()
+    misplaced: list[BoardRow] = []
+    for edit in edits:
+        after = rows.get(edit.row, BoardRow(candidate_id="", status="", text=""))
+        name = edit.edit.candidate_id
+        if after.candidate_id == name and after.status == edit.edit.status:
+            written.add(name)
+            continue
+        left.add(name)
+        if after.candidate_id != name and (after.status == edit.edit.status or edit.wants_text):
+            misplaced.append(after)
+    return BoardEdited(written=frozenset(written), left=frozenset(left), misplaced=tuple(misplaced))
+
+
+def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[str, Any]]:
+    if edit.now.status and edit.now.status != edit.edit.status:
+        swap = {
+            "find": edit.now.status,
+            "replacement": edit.edit.status,
+            "matchCase": True,
+            "matchEntireCell": True,
+            "range": _cell(sheet_id, edit.row, columns.status),
+        }
+        yield {"findReplace": swap}
+    elif not edit.now.status:
+        yield _written(sheet_id, edit.row, columns.status, edit.edit.status)  # nothing can be found in an empty cell
+    if edit.wants_text and edit.edit.text is not None:
+        yield _written(sheet_id, edit.row, columns.commentary, edit.edit.text)
+    if edit.wants_who and columns.curator is not None:
+        yield _written(sheet_id, edit.row, columns.curator, edit.edit.who)
+
+
+def _written(sheet_id: int, row: int, column: int, text: str) -> dict[str, Any]:
+    """A string as it is, never a formula or a number; an empty one empties the cell."""
+    cell = {"userEnteredValue": {"stringValue": text}} if text else {}
+    return {
+        "updateCells": {
+            "range": _cell(sheet_id, row, column),
+            "rows": [{"values": [cell]}],
+            "fields": "userEnteredValue",
+        }
+    }
+
+
+def _cell(sheet_id: int, row: int, column: int) -> dict[str, int]:
+    return {
+        "sheetId": sheet_id,
+        "startRowIndex": row - 1,
+        "endRowIndex": row,
+        "startColumnIndex": column - 1,
+        "endColumnIndex": column,
+    }
+
+
+def _rows(answer: Mapping[str, Any], columns: Columns) -> Iterator[tuple[int, BoardRow]]:
+    """The rows that the answer shows, by their number."""
+    for sheet in answer["updatedSpreadsheet"]["sheets"]:
+        for area in sheet.get("data", []):
+            cells = ((area.get("rowData") or [{}])[0]).get("values", [])
+            shown = dict(enumerate((cell.get("formattedValue", "") for cell in cells), area.get("startColumn", 0) + 1))
+            row = BoardRow(
+                candidate_id=shown.get(columns.candidate_id, "").strip(),
+                status=shown.get(columns.status, ""),
+                text=shown.get(columns.commentary, ""),
+                who=shown.get(columns.curator, "") if columns.curator is not None else "",
+            )
+            yield area.get("startRow", 0) + 1, row
