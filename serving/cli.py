@@ -64,6 +64,16 @@ def serve(
             "--port", envvar="DEEPHYPEBOT_GATEWAY_PORT", min=0, max=65535, help="Its port; 0 takes any free one."
         ),
     ] = 50051,
+    metrics_port: Annotated[
+        int,
+        typer.Option(
+            "--metrics-port",
+            envvar="DEEPHYPEBOT_METRICS_PORT",
+            min=0,
+            max=65535,
+            help="Port of TorchServe's Prometheus page, on 127.0.0.1; 0 takes any free one.",
+        ),
+    ] = 0,
     models: Annotated[
         str,
         typer.Option("--models", envvar="DEEPHYPEBOT_MODELS", help="Models to serve, the default one first."),
@@ -107,6 +117,7 @@ def serve(
         tracking_uri=tracking_uri,
         host=host,
         port=port,
+        metrics_port=metrics_port,
         models=names,
         workers=workers,
         max_in_flight=max_in_flight,

@@ -118,6 +118,8 @@ async def _run(settings: ServiceSettings) -> None:
     """Run the service until it is cancelled or fails."""
     async with running_service(settings) as service:
         _log.info("gateway listens on %s", service.target)
+        if (running := service.supervisor.running) is not None:
+            _log.info("what the workers count is on %s", running.instance.metrics_url)
         live = asyncio.create_task(service.wait_live())
         await asyncio.wait([live, service.failed], return_when=asyncio.FIRST_COMPLETED)
         if live.done():

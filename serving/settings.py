@@ -46,6 +46,7 @@ def service_settings(
     tracking_uri: str = "",
     host: str = "127.0.0.1",
     port: int = 50051,
+    metrics_port: int = 0,
     workers: int = 1,
     max_in_flight: int = 256,
     poll_s: float = 1.0,
@@ -59,7 +60,7 @@ def service_settings(
     return ServiceSettings(
         tracking_uri=tracking_uri or default_tracking_uri(workspace),
         models=models,
-        torchserve=TorchServeSettings(model_store=model_store, log_dir=workspace / "logs"),
+        torchserve=TorchServeSettings(model_store=model_store, log_dir=workspace / "logs", metrics_port=metrics_port),
         sync=SyncSettings(model_store=model_store, workers=workers, poll_s=poll_s),
         gateway=GatewaySettings(host=host, port=port, max_in_flight=max_in_flight),
         ready_file=ready_file,

@@ -39,6 +39,7 @@ DEFAULT_WORKERS: Final = 2
 starts again."""
 _PORTS: Final = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
 _PORT_ATTEMPTS: Final = 3
+_LOG_CONFIG: Final = Path(__file__).with_name("log4j2.xml")
 _METRICS_CONFIG: Final = Path(__file__).with_name("metrics.yaml")
 _THREADS_FILE: Final = "threads"
 _CONSOLE_LOG: Final = "console.log"
@@ -57,6 +58,8 @@ class TorchServeSettings:
     """Folder of TorchServe's logs, which outlive it; at most 30 MB."""
     heap_mb: int = 256
     """The JVM's heap; its own default is a quarter of the machine's memory."""
+    metrics_port: int = 0
+    """Where its Prometheus page is to be found; 0 takes any free one."""
     job_queue_size: int = 1024
     """Requests that TorchServe holds per version. The gateway bounds what it sends, so this is never the limit."""
     start_timeout_s: float = 60.0
@@ -113,11 +116,12 @@ async def stop_instance(instance: Instance, settings: TorchServeSettings) -> Non
 
 async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> Instance:
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    if settings.metrics_port:
+        ports["metrics"] = _checked_port(settings.metrics_port)
     folder = _make_runtime_folder()
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         (folder / "config.properties").write_text(_properties(settings, ports))
-        (folder / "log4j2.xml").write_text(_LOG4J)
         process = await _spawn(settings, _command(settings, java, jar, folder), folder)
     except OSError as cause:
         shutil.rmtree(folder, ignore_errors=True)
@@ -210,7 +214,7 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
         "-XX:TieredStopAtLevel=1",
         "-XX:MaxDirectMemorySize=128m",
         f"-Djava.io.tmpdir={folder}",
-        f"-Dlog4j.configurationFile=file://{folder / 'log4j2.xml'}",
+        f"-Dlog4j.configurationFile={_LOG_CONFIG.as_uri()}",
         f"-Dmodel_server_home={jar.parents[2]}",
         *("-cp", str(jar)),
         "org.pytorch.serve.ModelServer",
@@ -283,39 +287,19 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in sockets]
 
 
+def _checked_port(port: int) -> int:
+    """A port that somebody asked for, tried before the JVM tries: of one that is taken it says nothing for people."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was just left is free
+        try:
+            probe.bind((HOST, port))
+        except OSError as cause:
+            raise TorchServeError(
+                f"port {port} on {HOST} cannot be TorchServe's for metrics ({cause.strerror}): choose another with "
+                "--metrics-port or DEEPHYPEBOT_METRICS_PORT"
+            ) from cause
+    return port
+
+
 def _tail(path: Path, num_lines: int = 12) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-num_lines:]) or "(nothing)"
-
-
-# TorchServe's own configuration logs every request in five files. `MODEL_LOG` is what workers write: the only place
-# where a handler's traceback appears.
-_LOG4J: Final = """<?xml version="1.0" encoding="UTF-8"?>
-<Configuration status="error">
-  <Appenders>
-    <Console name="console" target="SYSTEM_ERR"><PatternLayout pattern="%d{ISO8601} [%-5p] %c - %m%n"/></Console>
-    <RollingFile name="torchserve" fileName="${env:LOG_LOCATION}/torchserve.log"
-        filePattern="${env:LOG_LOCATION}/torchserve.%i.log">
-      <PatternLayout pattern="%d{ISO8601} [%-5p] %t %c - %m%n"/>
-      <SizeBasedTriggeringPolicy size="5 MB"/>
-      <DefaultRolloverStrategy max="2"/>
-    </RollingFile>
-    <RollingFile name="workers" fileName="${env:LOG_LOCATION}/workers.log"
-        filePattern="${env:LOG_LOCATION}/workers.%i.log">
-      <PatternLayout pattern="%d{ISO8601} [%-5p] %t - %m%n"/>
-      <SizeBasedTriggeringPolicy size="5 MB"/>
-      <DefaultRolloverStrategy max="2"/>
-    </RollingFile>
-  </Appenders>
-  <Loggers>
-    <Logger name="ACCESS_LOG" level="off"/>
-    <Logger name="MODEL_METRICS" level="off"/>
-    <Logger name="TS_METRICS" level="off"/>
-    <Logger name="MODEL_LOG" level="info" additivity="false"><AppenderRef ref="workers"/></Logger>
-    <Logger name="io.netty" level="error"/>
-    <Root level="warn">
-      <AppenderRef ref="torchserve"/>
-      <AppenderRef ref="console" level="error"/>
-    </Root>
-  </Loggers>
-</Configuration>
-"""

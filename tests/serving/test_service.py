@@ -257,6 +257,7 @@ def test_a_description_says_what_the_worker_is_and_its_share_of_the_cores_as_ver
             assert (alone.genres, alone.lineage) == (("pop",), {"corpus": "ab" * 32})
             assert (alone.precision, alone.slots, alone.batch_size) == ("fp32", 3, 8)
             assert alone.threads == num_cores()
+            assert service.ready["metrics"].startswith("http://127.0.0.1:")
             registry.alias("describing", "challenger", registry.register("describing"))
             wait_until(lambda: threads_of(client) == [max(1, num_cores() // 2)] * 2)
             # One that cannot say what it is serves all the same.

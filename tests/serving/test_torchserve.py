@@ -74,6 +74,27 @@ def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_fold
     assert list(runtime.iterdir()) == []
 
 
+def test_the_metrics_page_is_on_the_port_that_was_asked_for_and_a_taken_one_is_said(
+    settings: TorchServeSettings, runtime: Path
+) -> None:
+    settings.model_store.mkdir()
+
+    async def scene(port: int) -> str:
+        instance = await start_instance(dataclasses.replace(settings, metrics_port=port))
+        try:
+            assert listening_ports(psutil.Process(instance.pid)) & {("127.0.0.1", port), ("::ffff:127.0.0.1", port)}
+            return instance.metrics_url
+        finally:
+            await stop_instance(instance, settings)
+
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = owner.getsockname()[1]
+        with pytest.raises(TorchServeError, match=rf"port {port} .*in use.*--metrics-port"):
+            asyncio.run(scene(port))
+        assert list(runtime.iterdir()) == []
+    assert asyncio.run(scene(port)) == f"http://127.0.0.1:{port}/metrics"
+
+
 def test_a_jvm_that_does_not_start_is_quoted_and_leaves_nothing(settings: TorchServeSettings, runtime: Path) -> None:
     settings.model_store.mkdir()
     with pytest.raises(TorchServeError, match=r"while it started; it said:\n(.*\n)*.*[Hh]eap"):

@@ -48,7 +48,7 @@ class BatchSettings:
             "minWorkers: 1\nmaxWorkers: 1\n"
             f"batchSize: {self.batch_size}\nmaxBatchDelay: {self.max_batch_delay_ms}\n"
             f"responseTimeout: {self.response_timeout_s}\n"
-            # Cores that one worker's decode may use; 0 leaves the choice to the handler.
+            # 0: a worker's share of the cores, as whoever starts the workers says.
             "handler:\n  threads: 0\n"
         )
 
