@@ -189,30 +189,26 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def vocabulary_table(comparison: Comparison) -> Table:
     """For people."""
-    title = f"Vocabularies and output layers, {comparison.minutes:g} minutes of processor time each"
-    table = Table(title=title, title_justify="left")
-    for heading in ("choice", "tokens", "E", "output"):
-        table.add_column(heading, justify="left" if heading == "choice" else "right")
-    for heading in ("bits/char", "unknown", "tokens/sent.", "epochs", "train sent./s", "64 rows", "1 row"):
+    table = Table(title=f"{comparison.minutes:g} minutes of processor time each", title_justify="left")
+    table.add_column("choice", no_wrap=True)
+    # Of two lines: eighty columns hold them all.
+    for heading in ("E", "bits/\nchar", "un-\nknown", "tokens", "trained\n/s", "64 rows\n/s", "1 row\n/s"):
         table.add_column(heading, justify="right")
     for row in comparison.rows:
         result = row.result
         table.add_row(
             row.name,
-            f"{result.tokens:,}",
             str(row.embedding_size),
-            f"{row.output_share:.0%}",
             f"{result.bits_per_character:.3f}",
-            f"{result.unknown:.2%}",
+            f"{result.unknown:.1%}",
             f"{result.tokens_per_sentence:.1f}",
-            f"{result.epochs:.2f}",
             f"{result.training_sentences_per_s:.0f}",
             f"{row.decode_b64:.3g}",
             f"{row.decode_b1:.3g}",
         )
     if comparison.vs_original is not None:
         table.caption = (
-            f"{comparison.best} decodes {comparison.vs_original:.0f} times the original's sentences per second "
+            f"{comparison.best}: {comparison.vs_original:.0f} times the original's sentences per second, "
             "at no more bits per character"
         )
     return table
