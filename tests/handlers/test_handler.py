@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import logging
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import handlers.handler
 from handlers.bundle import Bundle, BundleError
@@ -98,6 +101,45 @@ def test_bad_rows_are_answered_in_place_and_good_ones_as_if_alone(folder: Path) 
     assert _error(answers[10]).code is ErrorCode.INVALID_ARGUMENT
     assert _error(answers[11]).field == "topic"
     assert "it has 1 warm/hazy; 2" in _error(answers[11]).message
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=8), values, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from([field.name for field in dataclasses.fields(CommentaryRequest)])
+PAYLOADS = (
+    st.binary(max_size=40)
+    | JSON
+    | JSON.map(json.dumps)
+    | st.dictionaries(FIELDS, JSON, max_size=4).map(lambda values: json.dumps({"genres": [], **values}).encode())
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> CommentaryHandler:
+    folder = tmp_path_factory.mktemp("running")
+    tiny_bundle(seed=1, generator=True).save(folder, model_card="# card\n")
+    return _ready(folder)[0]
+
+
+@settings(max_examples=60)
+@given(payloads=st.lists(PAYLOADS, max_size=5), place=st.integers(0, 5))
+def test_whatever_else_a_batch_holds_every_row_has_an_answer_and_a_good_one_its_own(
+    running: CommentaryHandler, payloads: list[Any], place: int
+) -> None:
+    context = worker_context(Path(), num_rows=6)
+    good = _request(7).to_json()
+    expected = decode_answer(running.handle([{"data": good}], context)[0]).samples
+    rows = [*payloads[:place], good, *payloads[place:]]
+    answers = running.handle([{"data": row} for row in rows], context)
+    assert len(answers) == len(rows)
+    assert decode_answer(answers[min(place, len(payloads))]).samples == expected
+    for answer in answers:
+        document = json.loads(answer, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        assert set(document) in ({"result"}, {"error"})
+        assert "result" in document or document["error"]["code"] == "INVALID_ARGUMENT"
 
 
 def test_a_batch_of_only_bad_rows_is_answered(folder: Path) -> None:
@@ -232,23 +274,18 @@ def test_a_folder_that_is_no_bundle_fails_at_start_and_not_at_the_first_request(
         CommentaryHandler().initialize(worker_context(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("yaml", "threads"),
-    [
-        ({"handler": {"threads": 3}}, 3),
-        ({"handler": {"threads": 0}}, num_cores()),
-        ({"handler": {"threads": None}}, num_cores()),
-        ({"handler": None}, num_cores()),
-        ({"maxWorkers": 1000}, 1),
-        ({}, num_cores()),
-        (None, num_cores()),
-    ],
-)
+@pytest.mark.parametrize("section", [{"threads": 0}, {"threads": None}, {}, None])
+@pytest.mark.parametrize("num_workers", [0, 1, 2, 1000])
 def test_without_serving_a_worker_shares_the_cores_with_those_of_its_own_version(
-    folder: Path, yaml: dict[str, Any] | None, threads: int
+    section: dict[str, Any] | None, num_workers: int
 ) -> None:
-    CommentaryHandler().initialize(worker_context(folder, yaml))
-    assert torch.get_num_threads() == threads
+    threads = Threads(WorkerOptions.from_yaml({"handler": section}), num_workers=num_workers)
+    assert threads.share() == max(1, num_cores() // max(1, num_workers))
+
+
+def test_the_number_of_workers_is_that_of_the_archives_configuration(folder: Path) -> None:
+    CommentaryHandler().initialize(worker_context(folder, {"maxWorkers": 1000, "handler": {"slots": 1}}))
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.usefixtures("_threads_as_before")
@@ -257,16 +294,17 @@ def test_a_worker_uses_the_threads_that_serving_says_and_takes_note_of_another_n
 ) -> None:
     file = tmp_path_factory.mktemp("serving") / "threads"
     monkeypatch.setenv(THREADS_FILE_VARIABLE, str(file))
-    file.write_text("3\n")
-    handler, context = _ready(folder, {"handler": {"threads": 0}})
-    assert torch.get_num_threads() == 3
+    file.write_text("2\n")
+    handler, context = _ready(folder, {"handler": {"threads": 0, "slots": 1}})
+    assert torch.get_num_threads() == 2
     before = handler.handle([{"data": _request(1).to_json()}], context)
     file.write_text("1\n")
     after = handler.handle([{"data": _request(1).to_json()}], context)
     assert torch.get_num_threads() == 1
     assert decode_answer(after[0]).samples == decode_answer(before[0]).samples
-    CommentaryHandler().initialize(worker_context(folder, {"handler": {"threads": 2}}))
-    assert torch.get_num_threads() == 2
+    file.write_text("2\n")
+    CommentaryHandler().initialize(worker_context(folder, {"handler": {"threads": 1, "slots": 1}}))
+    assert torch.get_num_threads() == 1
 
 
 @pytest.mark.parametrize("content", ["", "many", "0", "-4", None])

@@ -126,7 +126,11 @@ def test_the_commands_follow_a_version_from_registration_to_rollback(
     status = json.loads(run("models", "status", *asked, "--json").stdout)
     (live,) = [entry for entry in status["models"] if entry["name"] == model]
     assert (status["serving"], live["champion"]) == (True, version)
-    assert f"{version} (answers)" in run("models", "status", *asked).stdout
+    assert status["limits"]["max_rows"] == 256
+    assert (live["versions"][0]["precision"], live["versions"][0]["genres"]) == ("fp32", ["pop"])
+    shown = run("models", "status", *asked).stdout
+    assert f"{version} (answers)" in shown
+    assert "A request may ask for 64 samples of 128 tokens" in shown
 
     assert f"answers with {model} {before}" in run("models", "rollback", model, *told).stdout
     listed = json.loads(run("models", "list", "--tracking-uri", registry.uri, "--json").stdout)
