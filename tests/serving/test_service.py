@@ -249,7 +249,7 @@ def test_a_description_says_what_the_worker_is_and_its_share_of_the_cores_as_ver
     first = registry.register("describing")
     registry.alias("describing", "champion", first)
     folder = tmp_path / "service"
-    launched = launch_service(registry.uri, folder, ["describing"])
+    launched = launch_service(registry.uri, folder, ["describing"], "--workers", "1")
     try:
         service = wait_ready(launched, folder)
         with CommentaryClient(service.target, model="describing") as client:
