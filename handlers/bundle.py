@@ -1,7 +1,7 @@
 """A model as a folder: what an archive and a registered version hold, and nothing that has to be unpickled.
 
 config.json          names, sizes, lineage, desired topic          (`BundleConfig`)
-weights.safetensors  decoder.*, generator.*, topics.*; in its metadata, hashes of the three tables below
+weights.safetensors  decoder.*, generator.*, topics.*, copies.*; in its metadata, hashes of the three tables below
 vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     the topic model's words
@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from handlers.contract import ARCHIVE_CONFIG
+from handlers.copies import CopyTable
 from handlers.decoder import Decoder, DecoderConfig
 from handlers.generator import Generator, GeneratorConfig
 from handlers.genres import GenreTable
@@ -37,6 +38,7 @@ MODEL_CARD: Final = "model_card.md"
 FILES: Final = (ARCHIVE_CONFIG, WEIGHTS, VOCABULARY, GENRES, TOPIC_WORDS, MODEL_CARD)
 FORMAT: Final = 1
 _TABLES: Final = "tables"
+_COPIES: Final = "copies.hashes"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -98,6 +100,8 @@ class Bundle:
     topics: TopicModel
     decoder: Decoder
     generator: Generator | None
+    copies: CopyTable | None = None
+    """What the training sentences hold; None in bundles older than it."""
 
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
@@ -106,6 +110,8 @@ class Bundle:
             tensors |= _prefixed("generator", self.generator)
         tensors["topics.alpha"] = self.topics.alpha_K.contiguous()
         tensors["topics.exp_elog_beta"] = self.topics.exp_elog_beta_KW.contiguous()
+        if self.copies is not None:
+            tensors[_COPIES] = self.copies.hashes_N
         # Not save_file: its own error for a full disk is no OSError, and says nothing about the file.
         # One entry: safetensors writes several in whatever order, and the same model should be the same bytes.
         metadata = {_TABLES: json.dumps(self._table_hashes(), sort_keys=True)}
@@ -149,6 +155,7 @@ class Bundle:
                 exp_elog_beta_KW=tensors["topics.exp_elog_beta"],
                 desired=config.topics.index(config.desired_topic),
             )
+            copies = CopyTable(hashes_N=tensors[_COPIES]) if _COPIES in tensors else None
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
@@ -159,7 +166,13 @@ class Bundle:
                 f"{config.decoder.num_genres} genres, the tables hold {len(vocabulary)} and {len(genres)}"
             )
         bundle = cls(
-            config=config, vocabulary=vocabulary, genres=genres, topics=topics, decoder=decoder, generator=generator
+            config=config,
+            vocabulary=vocabulary,
+            genres=genres,
+            topics=topics,
+            decoder=decoder,
+            generator=generator,
+            copies=copies,
         )
         strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]
         if strange:
@@ -184,6 +197,8 @@ def _trained_with(weights: Path) -> dict[str, str]:
 
 def _check_numbers(tensors: Mapping[str, torch.Tensor]) -> None:
     for name, values in tensors.items():
+        if name == _COPIES:
+            continue
         if values.dtype != torch.float32:
             raise ValueError(f"{name} is {values.dtype}, not torch.float32")
         if values.numel() and not torch.isfinite(torch.stack(torch.aminmax(values))).all():

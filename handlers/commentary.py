@@ -130,7 +130,8 @@ class Commentator:
         for request, topic, (used, unknown) in zip(requests, topics, resolved, strict=True):
             part = slice(first, first + request.num_samples * request.best_of)
             wanted = [share[topic] for share in shares[part]]
-            best = [first + i for i in best_candidates(decoded[part], wanted, odds[part], request.best_of)]
+            copied = self._copied(request, texts[part])
+            best = [first + i for i in best_candidates(decoded[part], wanted, odds[part], request.best_of, copied)]
             responses.append(
                 CommentaryResponse(
                     samples=tuple(_sample(request, rows[i], decoded[i], texts[i], shares[i]) for i in best),
@@ -144,6 +145,11 @@ class Commentator:
             first = part.stop
         tokens = sum(each.token_count for each in decoded)
         return Answered(responses=responses, num_rows=len(rows), num_tokens=tokens, seconds=seconds)
+
+    def _copied(self, request: CommentaryRequest, texts: Sequence[str]) -> list[int] | None:
+        """N-grams that each candidate took from a training sentence, where that is known and there is a choice."""
+        copies = self.bundle.copies
+        return None if copies is None or request.best_of == 1 else copies.count(texts)
 
     def _genre_log_odds(
         self,

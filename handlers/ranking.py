@@ -11,24 +11,35 @@ from handlers.engine import Decoded
 _GENRES: Final = 0.3
 """Weight of the genres: at 1 they outvote the topic, whose log share varies less from sentence to sentence."""
 
+_COPIES: Final = 1.0
+"""Weight of each copied n-gram: one costs as much as a topic share 2.7 times smaller."""
+
 
 def best_candidates(
-    decoded: Sequence[Decoded], topic_shares: Sequence[float], genre_log_odds: Sequence[float], best_of: int
+    decoded: Sequence[Decoded],
+    topic_shares: Sequence[float],
+    genre_log_odds: Sequence[float],
+    best_of: int,
+    copied: Sequence[int] | None = None,
 ) -> list[int]:
     """Index of the best candidate of each sample.
 
     The score is the log of the wanted topic's share plus .3 times what the genres say for the sentence
-    (`Engine.genre_log_odds`). The sentence's own likelihood has no part in it: choosing by it gives bland and copied
-    sentences (docs/log.md). One that was cut off comes last.
+    (`Engine.genre_log_odds`), less 1 for each n-gram of a training sentence (`handlers.copies`). The sentence's own
+    likelihood has no part in it: choosing by it gives bland and copied sentences (docs/log.md). One that was cut off
+    comes last.
 
     Args:
         decoded: `best_of` candidates of the first sample, then of the next.
         topic_shares: the wanted topic's share of each candidate.
         genre_log_odds: of each candidate.
         best_of: candidates per sample.
+        copied: n-grams that each candidate shares with a training sentence; None where that is not known.
     """
 
     def score(index: int) -> tuple[bool, float]:
-        return decoded[index].finished, math.log(max(topic_shares[index], 1e-9)) + _GENRES * genre_log_odds[index]
+        penalty = 0 if copied is None else _COPIES * copied[index]
+        log_share = math.log(max(topic_shares[index], 1e-9))
+        return decoded[index].finished, log_share + _GENRES * genre_log_odds[index] - penalty
 
     return [max(range(first, first + best_of), key=score) for first in range(0, len(decoded), best_of)]

@@ -173,7 +173,8 @@ def _steer(way: Way, bundle: Bundle, engine: Engine, rows: Sequence[Row], distan
         return texts
     shares_B = bundle.topics.shares(texts)[:, bundle.topics.desired].tolist()
     odds_B = engine.genre_log_odds(candidates, decoded, moved_BZ)
-    return [texts[best] for best in best_candidates(decoded, shares_B, odds_B, way.candidates)]
+    copied = None if bundle.copies is None else bundle.copies.count(texts)
+    return [texts[best] for best in best_candidates(decoded, shares_B, odds_B, way.candidates, copied)]
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

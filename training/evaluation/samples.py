@@ -233,7 +233,8 @@ def _decode(
         if size > 1:
             desired = bundle.topics.shares(written)[:, bundle.topics.desired].tolist()
             odds = engine.genre_log_odds(rows[start : start + step], decoded, z_BZ)
-            chosen += [start + index for index in best_candidates(decoded, desired, odds, size)]
+            copied = None if bundle.copies is None else bundle.copies.count(written)
+            chosen += [start + index for index in best_candidates(decoded, desired, odds, size, copied)]
         progress(start + len(decoded), len(rows), model.name)
     seconds = time.perf_counter() - started
     first = list(range(0, len(rows), size))

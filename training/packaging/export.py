@@ -9,6 +9,7 @@ from pathlib import Path
 from handlers.bundle import Bundle, BundleConfig
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest
+from handlers.copies import CopyTable
 from handlers.generator import Generator
 from handlers.genres import GenreTable
 from handlers.topics import TopicModel
@@ -30,7 +31,13 @@ class Parts:
 
 
 def make_bundle(
-    name: str, model: Cvae, parts: Parts, *, generator: Generator | None, lineage: Mapping[str, str]
+    name: str,
+    model: Cvae,
+    parts: Parts,
+    *,
+    generator: Generator | None,
+    lineage: Mapping[str, str],
+    copies: CopyTable | None = None,
 ) -> Bundle:
     """The servable part of a model: decoder, tables, and the generator if it has one; the encoder stays here."""
     config = BundleConfig(
@@ -50,6 +57,7 @@ def make_bundle(
         topics=parts.topics,
         decoder=model.decoder,
         generator=generator,
+        copies=copies,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from handlers.bundle import MODEL_CARD, Bundle, bundle_sha256
+from handlers.copies import CopyTable
 from handlers.decoder import DecoderConfig
 from handlers.engine import Row
 from handlers.topics import TopicModel
@@ -145,7 +146,8 @@ class Training:
         )
         model = trained.model.cpu()
         scores = score_cvae(model, valid, batch_size=settings.batch_size)
-        bundle = make_bundle("cvae", model, parts, generator=None, lineage=self._lineage(run))
+        copies = CopyTable.of(self.corpus.part("train").texts)
+        bundle = make_bundle("cvae", model, parts, generator=None, lineage=self._lineage(run), copies=copies)
         figures = measure_samples(bundle, self._rows(parts))
         save_cvae(model, stage)
         show_curves(trained.held_out, stage, run)
@@ -186,9 +188,10 @@ class Training:
         if trained.stopped:
             run.set_tags({"stopped": trained.stopped})
         lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / BUNDLE)}
-        moved = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage)
+        unmoved = load_bundle(cvae_stage)
+        moved = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage, copies=unmoved.copies)
         rows = self._rows(parts)
-        before = measure_samples(load_bundle(cvae_stage), rows)
+        before = measure_samples(unmoved, rows)
         after = measure_samples(moved, rows)
         plot = stage.directory / "topic_shares.png"
         shares = {"cvae": before.topic_shares, "lcgan": after.topic_shares}

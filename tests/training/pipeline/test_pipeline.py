@@ -20,6 +20,7 @@ import torch
 
 from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
+from handlers.copies import CopyTable
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
 from training.corpus import build_corpus, load_corpus
@@ -287,6 +288,16 @@ def test_training_without_tracking_makes_archives_of_version_0_and_is_reused(
     assert sorted(path.name for path in (folder / "store").iterdir()) == ["cvae_0.mar", "lcgan_0.mar"]
     assert all(stage.reused for stage in _train(sample_corpus, folder, NullTracker()).stages)
     assert not any(each.champion for each in report.published)
+
+
+def test_both_archives_know_the_training_sentences_and_no_others(
+    sample_corpus: SampleCorpus, untracked: tuple[Path, TrainReport], tmp_path: Path
+) -> None:
+    expected = CopyTable.of(sample_corpus.corpus.part("train").texts).hashes_N
+    for model in ("cvae", "lcgan"):
+        copies = load_archive(untracked[0] / "store" / f"{model}_0.mar", tmp_path / model).copies
+        assert copies is not None
+        assert torch.equal(copies.hashes_N, expected)
 
 
 @pytest.mark.parametrize(
