@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bot.adapters.file_feed import FileFeed
 from bot.adapters.file_publisher import FilePublisher
+from bot.adapters.preload import preload
 from bot.domain.errors import SettingsError
 from bot.domain.model import PostMode
 from bot.ports import Board, GenreLookup, Publisher, SongLookup, Source
@@ -134,6 +135,7 @@ def _x_keys(settings: BotSettings) -> XKeys:
 
 
 def _bluesky_sources(settings: BotSettings) -> list[Source]:
+    _preload_atproto()
     from bot.adapters.bluesky_source import BlueskyFeed, BlueskySource
 
     wanted = {BlueskyFeed.MENTIONS: settings.bluesky.mentions, BlueskyFeed.TIMELINE: settings.bluesky.timeline}
@@ -142,6 +144,7 @@ def _bluesky_sources(settings: BotSettings) -> list[Source]:
 
 
 def _bluesky_publisher(settings: BotSettings) -> Publisher:
+    _preload_atproto()
     from bot.adapters.bluesky_publisher import BlueskyPublisher
 
     return BlueskyPublisher(client=_bluesky_client(settings))
@@ -156,12 +159,23 @@ def _bluesky_client(settings: BotSettings) -> BlueskyClient:
 @cache
 def _bluesky_session(handle: str, app_password: str, base_url: str) -> BlueskyClient:
     """One for both sources and the publisher: Bluesky lets an account sign in 300 times a day."""
+    _preload_atproto()
     from bot.adapters.bluesky_client import BlueskyClient
 
     return BlueskyClient(handle=handle, app_password=app_password, base_url=base_url)
 
 
+def _preload_atproto() -> None:
+    preload("atproto_client", without={"atproto_client.client.async_client": ("AsyncClient",)})
+
+
+def _preload_mastodon() -> None:
+    # An expression of 1.6 MiB by which it counts a text's characters, which the bot does by itself.
+    preload("mastodon", without={"mastodon._url_regex": ("url_regex",)})
+
+
 def _mastodon_sources(settings: BotSettings) -> list[Source]:
+    _preload_mastodon()
     from bot.adapters.mastodon_source import MastodonFeed, MastodonSource
 
     wanted = {MastodonFeed.MENTIONS: settings.mastodon.mentions, MastodonFeed.TIMELINE: settings.mastodon.timeline}
@@ -170,12 +184,14 @@ def _mastodon_sources(settings: BotSettings) -> list[Source]:
 
 
 def _mastodon_publisher(settings: BotSettings) -> Publisher:
+    _preload_mastodon()
     from bot.adapters.mastodon_publisher import MastodonPublisher
 
     return MastodonPublisher(client=_mastodon_client(settings))
 
 
 def _mastodon_client(settings: BotSettings) -> MastodonClient:
+    _preload_mastodon()
     from bot.adapters.mastodon_client import MastodonClient
 
     mastodon = settings.mastodon
@@ -198,6 +214,7 @@ def _given(section: Section, part: str, name: str) -> str:
 
 
 def _spotify(settings: BotSettings) -> SpotifyLookup:
+    preload("spotipy", without={"redis": ("RedisError",)})
     from bot.adapters.spotify import SpotifyLookup
 
     spotify = settings.spotify

@@ -162,6 +162,8 @@ class Posting:
 
     def _look_up(self, post: Post, summary: Summary) -> None:
         recent = self._publisher.recent(post.after_id)
+        if recent:
+            self._outbox.count_looked_up(self._publisher.name, len(recent))
         known = self._outbox.external_ids([own.id for own in recent])
         found = next((own for own in recent if own.id not in known and _is_same(post, own)), None)
         if found is None:

@@ -68,6 +68,15 @@ def stamp(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="seconds")
 
 
+def count_usage(connection: sqlite3.Connection, item: str, count: int, now: str) -> None:
+    """Within a transaction: add to this month's bill."""
+    connection.execute(
+        "INSERT INTO usage (month, item, count) VALUES (?, ?, ?) ON CONFLICT (month, item)"
+        " DO UPDATE SET count = count + excluded.count",
+        (now[:7], item, count),
+    )
+
+
 def to_json(value: object) -> str:
     """A value as the database has it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection
 from datetime import datetime
 
-from bot.adapters.sqlite_file import SqliteFile, stamp
+from bot.adapters.sqlite_file import SqliteFile, count_usage, stamp
 from bot.adapters.sqlite_rows import post_of, tweet_of
 from bot.adapters.sqlite_schema import wrapped_errors
 from bot.domain.model import Post, PostMode, PostStatus, Tweet, text_key
@@ -126,6 +126,11 @@ class SqliteOutbox(SqliteFile, Outbox):
         marks = ", ".join("?" * len(ids))
         rows = self._read(f"SELECT external_id FROM post WHERE external_id IN ({marks})", tuple(ids))  # noqa: S608 -- question marks
         return {row["external_id"] for row in rows}
+
+    def count_looked_up(self, network: str, posts: int) -> None:
+        """See `Outbox.count_looked_up`."""
+        with self._writing() as connection:
+            count_usage(connection, f"{network} read", posts, self._now())
 
     def count_sent(self, *, since: datetime) -> int:
         """See `Outbox.count_sent`."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from bot.adapters.sqlite_board import SqliteBoardStore
-from bot.adapters.sqlite_file import stamp
+from bot.adapters.sqlite_file import count_usage, stamp
 from bot.adapters.sqlite_outbox import SqliteOutbox
 from bot.adapters.sqlite_queue import SqliteQueue
 from bot.adapters.sqlite_rows import has_come, insert_candidate
@@ -192,15 +192,6 @@ def _insert_tweets(connection: sqlite3.Connection, source: str, tweets: Iterable
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         rows,
     ).rowcount
-
-
-def count_usage(connection: sqlite3.Connection, item: str, count: int, now: str) -> None:
-    """Within a transaction: add to this month's bill."""
-    connection.execute(
-        "INSERT INTO usage (month, item, count) VALUES (?, ?, ?) ON CONFLICT (month, item)"
-        " DO UPDATE SET count = count + excluded.count",
-        (now[:7], item, count),
-    )
 
 
 def _tweet(row: sqlite3.Row) -> Tweet:

@@ -250,5 +250,9 @@ class Outbox(ABC):
         """Which of these ids of the network belong to posts that are known to be sent."""
 
     @abstractmethod
+    def count_looked_up(self, network: str, posts: int) -> None:
+        """Add posts that were read on the account's own timeline to this month's bill."""
+
+    @abstractmethod
     def count_sent(self, *, since: datetime) -> int:
         """Posts that were sent, or may have been, since."""

@@ -199,6 +199,8 @@ def test_a_post_without_an_answer_is_looked_up_and_found(
     summary = run()
     assert (summary.posts_found, summary.posts_sent) == (1, 1)
     assert account.texts == ["One lamp.", "Two lamps."]
+    # The look at the own timeline is billed as well.
+    assert clocked.state().usage == {"file post": 2, "file read": 1}
 
 
 def test_a_post_without_an_answer_that_is_not_out_is_sent_again(
