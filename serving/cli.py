@@ -78,7 +78,9 @@ def serve(
         str,
         typer.Option("--models", envvar="DEEPHYPEBOT_MODELS", help="Models to serve, the default one first."),
     ] = "lcgan,cvae",
-    workers: Annotated[int, typer.Option("--workers", min=1, help="TorchServe workers of each live version.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="TorchServe workers of each live version; 0: one per core, up to 4.")
+    ] = 0,
     max_in_flight: Annotated[
         int, typer.Option("--max-in-flight", min=1, help="Requests at once; those above are told to come back.")
     ] = 256,
@@ -104,6 +106,7 @@ def serve(
     """
     import asyncio
 
+    from serving.cores import default_workers
     from serving.service import serve as run_service
     from serving.settings import service_settings
 
@@ -119,7 +122,7 @@ def serve(
         port=port,
         metrics_port=metrics_port,
         models=names,
-        workers=workers,
+        workers=workers or default_workers(),
         max_in_flight=max_in_flight,
         poll_s=poll,
         ready_file=ready_file,

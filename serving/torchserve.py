@@ -34,9 +34,6 @@ from serving.management import Management
 _log = logging.getLogger(__name__)
 
 HOST: Final = "127.0.0.1"
-DEFAULT_WORKERS: Final = 2
-"""Of each live version: one decodes while the other's batch is unpacked and packed, and one answers while the other
-starts again."""
 _PORTS: Final = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
 _PORT_ATTEMPTS: Final = 3
 _LOG_CONFIG: Final = Path(__file__).with_name("log4j2.xml")

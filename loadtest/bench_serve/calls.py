@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Final
 
 from handlers.contract import CommentaryRequest
@@ -43,8 +44,16 @@ class Asked:
         )
 
     def payload(self, number: int) -> str:
-        """The request as JSON."""
-        return self.request(number).to_json().decode()
+        """The request as JSON; quickly, as the client's time is taken from the server's cores."""
+        before, after = _around_the_seed(self, number % len(_GENRES))
+        return f"{before}{number}{after}"
+
+
+@cache
+def _around_the_seed(asked: Asked, place: int) -> tuple[str, str]:
+    mark = place + len(_GENRES) * 10**12
+    before, _, after = asked.request(mark).to_json().decode().partition(str(mark))
+    return before, after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,8 +56,8 @@ def bench_serve(
 ) -> None:
     """Measure serving: TorchServe and our gateway beside the engine alone and other servers, in one run.
 
-    All have the same archive, workers, threads, batch size, delay and requests. The other servers are installed for
-    the benchmark only, in environments of their own. Everything listens on 127.0.0.1 and ends with the command.
+    All have the same archive, workers, threads, batch size and requests. The other servers are installed for the
+    benchmark only, in environments of their own. Everything listens on 127.0.0.1 and ends with the command.
 
     deephypebot bench serve
 
@@ -110,26 +110,25 @@ def _compare(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[lis
 
 def _sweep(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[Table], dict[str, Any]]:
     from loadtest.bench_serve.plan import SweepPlan
-    from loadtest.bench_serve.result import cores
     from loadtest.bench_serve.sweep import sweep, sweep_figures, sweep_table
     from loadtest.errors import BenchError
+    from serving.cores import num_cores
 
     if plot is not None:
         raise BenchError("--sweep draws nothing; leave --plot out")
-    tried = sweep(SweepPlan(cores=cores()), plan, site, note)
+    tried = sweep(SweepPlan(cores=num_cores()), plan, site, note)
     return [sweep_table(tried)], sweep_figures(tried)
 
 
 def _serving(archive: Archive, workers: int, threads: int, batch_size: int, delay_ms: int) -> Serving:
     """What was asked for, and where nothing was what the product does by itself."""
     from loadtest.bench_serve.plan import Serving
-    from loadtest.bench_serve.result import cores
-    from serving.torchserve import DEFAULT_WORKERS
+    from serving.cores import default_workers, num_cores
 
-    number = workers or DEFAULT_WORKERS
+    number = workers or default_workers()
     return Serving(
         workers=number,
-        threads=threads or max(1, cores() // number),
+        threads=threads or max(1, num_cores() // number),
         batch_size=batch_size or archive.batch_size,
         delay_ms=delay_ms or archive.delay_ms,
     )
@@ -137,7 +136,11 @@ def _serving(archive: Archive, workers: int, threads: int, batch_size: int, dela
 
 @contextmanager
 def _notes(console: Console) -> Iterator[Note]:
-    """A bar that moves for as long as the block runs, and says what is being measured."""
+    """Says what is being measured: beside a bar that moves, or, where there is no terminal, in lines of their own."""
+    if not console.is_terminal:
+        errors = Console(stderr=True)
+        yield lambda text: errors.print(text, highlight=False)
+        return
     columns = (TextColumn("bench serve"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task("", total=None)

@@ -10,13 +10,16 @@ from loadtest.bench_serve.calls import Asked, Phase
 
 PEERS: Final = ("litserve", "rayserve", "bentoml", "grpc")
 """What the engine is also put behind; `grpc` is a bare grpc.aio server, which needs nothing installed."""
+PATIENCE: Final = {"litserve": 10, "rayserve": 10}
+"""How many times our delay these wait for company: they take requests in so slowly that in ours hardly a quarter of a
+batch comes together, which costs them a sixth of their samples per second (LitServe) and more (Ray Serve)."""
 FEW: Final = 32
 """Clients up to which a phase is short: their answers come often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How a server serves: the same for all of them.
+    """How a server serves.
 
     Raises:
         ValueError: a value is not positive.
@@ -69,6 +72,10 @@ class Plan:
             raise ValueError(f"--peers takes {', '.join(PEERS)} or none, got {', '.join(unknown)}")
         if not self.clients or min(self.clients) < 1 or list(self.clients) != sorted(set(self.clients)):
             raise ValueError(f"clients must be positive and ascending, got {self.clients}")
+
+    def serving_of(self, server: str) -> Serving:
+        """How a server serves: all alike, but for the patience of some."""
+        return replace(self.serving, delay_ms=self.serving.delay_ms * PATIENCE.get(server, 1))
 
     def quick(self) -> Plan:
         """The same in little: to see that it runs, not to believe it."""

@@ -13,8 +13,8 @@ from loadtest.bench_serve.run import Measured
 from loadtest.errors import BenchError
 
 _COLOURS: Final = {"p50_ms": "#4a6fa5", "p99_ms": "#b3446c"}
-_FIRST_PAST: Final = 0.95
-"""Below this share of the offered load answered, a server no longer follows."""
+_FOLLOWS: Final = 0.95
+"""Above this share of the offered load answered, a server follows."""
 
 
 def plot_curve(measured: Measured, path: Path) -> None:
@@ -33,19 +33,12 @@ def plot_curve(measured: Measured, path: Path) -> None:
     knee = knee_place(measured)
     axes.axvline(measured.offered[knee], color="0.4", linestyle="--", linewidth=1)
     axes.annotate(
-        f"knee: {measured.offered[knee]:.0f} requests/s",
-        (measured.offered[knee], measured.open[knee].p50_ms),
-        xytext=(-8, 28),
-        textcoords="offset points",
-        horizontalalignment="right",
+        f" knee: {measured.offered[knee]:.0f} requests/s",
+        (measured.offered[knee], 0.03),
+        xycoords=("data", "axes fraction"),
     )
-    behind = [
-        offered
-        for offered, level in zip(measured.offered, measured.open, strict=True)
-        if level.requests_per_s < _FIRST_PAST * offered
-    ]
-    if behind:
-        axes.axvspan(behind[0], measured.offered[-1], color="0.9", label="answers fall behind")
+    if (behind := _first_behind(measured)) is not None:
+        axes.axvspan(behind, measured.offered[-1], color="0.9", label="answers fall behind")
     asked = measured.plan.asked
     axes.set(
         title=f"TorchServe over gRPC: {measured.plan.serving}",
@@ -60,3 +53,13 @@ def plot_curve(measured: Measured, path: Path) -> None:
         figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
     except OSError as cause:
         raise BenchError(f"{path} cannot be written: {cause.strerror}; give another file with --plot") from cause
+
+
+def _first_behind(measured: Measured) -> float | None:
+    """The least load from which on answers never keep up: at a low one, few requests may come in a window by chance."""
+    first = None
+    for offered, level in reversed(tuple(zip(measured.offered, measured.open, strict=True))):
+        if level.requests_per_s >= _FOLLOWS * offered:
+            break
+        first = offered
+    return first

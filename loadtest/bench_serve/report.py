@@ -30,6 +30,7 @@ def figures(measured: Measured) -> dict[str, Any]:
     serving = measured.plan.serving
     peers = {f"vs_{peer}": _ratio(ours, measured, peer) for peer in measured.plan.peers}
     knee = knee_place(measured)
+    rates = {name: saturated(rounds) for name, rounds in measured.servers.items()}
     return {
         "vs_engine": median_of(ours, [each.samples_per_s for each in measured.engine]),
         "overhead_ms_p50": overhead_ms(measured),
@@ -46,7 +47,11 @@ def figures(measured: Measured) -> dict[str, Any]:
         "batch_size": serving.batch_size,
         "max_batch_delay_ms": serving.delay_ms,
         "model": f"{measured.archive.model}/{measured.archive.version}",
-        "rounds": measured.plan.rounds,
+        "rounds": [
+            {"engine": engine.samples_per_s, "engine_lone_ms": engine.lone_ms}
+            | {name: rate[number] for name, rate in rates.items() if number < len(rate)}
+            for number, engine in enumerate(measured.engine)
+        ],
         "absent": measured.absent,
         "closed": {
             name: {str(clients): _plain(each) for clients, each in medians(measured, name)} for name in measured.servers

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.errors import BenchError
+from serving.cores import num_cores
 
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _GIB: Final = 2**30
@@ -25,17 +26,12 @@ def machine() -> dict[str, Any]:
     """What a figure was measured on: processor, cores this process may use, memory, Python, torch, TorchServe."""
     return {
         "cpu": _cpu(),
-        "cores": cores(),
+        "cores": num_cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB, 1),
         "python": platform.python_version(),
         "torch": metadata.version("torch"),
         "torchserve": metadata.version("torchserve"),
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def finish(name: str, figures: Mapping[str, Any], json_path: Path | None = None) -> None:

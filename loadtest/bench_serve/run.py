@@ -1,7 +1,8 @@
 """Runs the benchmark: each round the engine, TorchServe and every peer, one after the other and each alone.
 
 A server is started for its turn and ended after it, so that none disturbs another. All have the same archive, workers,
-threads, batch size, delay and requests. Clients run beside the server on the same cores; nothing is pinned.
+threads, batch size and requests; the delay is the same but for `plan.PATIENCE`. Clients run beside the server on the
+same cores; nothing is pinned.
 """
 
 from __future__ import annotations
@@ -98,10 +99,12 @@ def measure(plan: Plan, site: Site, note: Note) -> Measured:
     for number in range(plan.rounds):
         turn = f"round {number + 1} of {plan.rounds}"
         note(f"{turn}: engine")
-        measured.engine.append(measure_engine(plan, site, number))
+        before = measure_engine(plan, site, number)
         note(f"{turn}: TorchServe")
         for name, levels in measure_torchserve(plan, site, number).items():
             measured.servers[name].append(levels)
+        note(f"{turn}: engine again")
+        measured.engine.append(_mean(before, measure_engine(plan, site, number)))
         for peer, python in pythons.items():
             if peer not in measured.absent:
                 note(f"{turn}: {peer}")
@@ -133,6 +136,13 @@ def measure_engine(plan: Plan, site: Site, number: int) -> EngineSpeed:
         with running("engine", str(stored), site.place(serving)) as program:
             found: dict[str, Any] = program.wait_for(out, _START_S + 4 * plan.seconds)
     return EngineSpeed(samples_per_s=found["samples_per_s"], lone_ms=statistics.median(found["lone_ms"]))
+
+
+def _mean(before: EngineSpeed, after: EngineSpeed) -> EngineSpeed:
+    """Of the engine before a server and after it: a machine that grows slower meanwhile is unfair to neither."""
+    return EngineSpeed(
+        samples_per_s=(before.samples_per_s + after.samples_per_s) / 2, lone_ms=(before.lone_ms + after.lone_ms) / 2
+    )
 
 
 def measure_torchserve(plan: Plan, site: Site, number: int) -> dict[str, tuple[Level, ...]]:
@@ -180,7 +190,7 @@ def _measure_peer(peer: str, python: Path | None, site: Site, number: int, measu
     plan = measured.plan
     phases = plan.closed(number)
     try:
-        with _server(peer, site, plan.serving, python) as server:
+        with _server(peer, site, plan.serving_of(peer), python) as server:
             protocol = "bare_grpc" if peer == "grpc" else peer
             calls = _load(protocol, server, phases, plan, site, python=python)
     except ServerError as fault:

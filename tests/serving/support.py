@@ -137,8 +137,8 @@ def launch_service(
             [
                 *(sys.executable, "-c", SERVE, "--port", "0", "--poll", "0.3", "--models", ",".join(models)),
                 *("--tracking-uri", registry_uri, "--workspace", str(folder), "--model-store", str(folder / "store")),
-                # A test runner that crashes must not leave a server behind.
-                *("--ready-file", str(folder / "ready.json"), "--stop-with-parent", *options),
+                # A test runner that crashes must not leave a server behind. A second worker would take time to start.
+                *("--ready-file", str(folder / "ready.json"), "--stop-with-parent", "--workers", "1", *options),
             ],
             stdout=log,
             stderr=log,

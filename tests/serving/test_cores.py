@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.cores import CoreShares, num_cores
+from serving.cores import CoreShares, default_workers, num_cores
 
 HERE = len(os.sched_getaffinity(0))
 
@@ -59,3 +59,9 @@ def test_every_worker_has_a_thread_where_there_are_more_workers_than_cores(tmp_p
 
 def test_a_folder_that_went_with_its_torchserve_is_no_error(tmp_path: Path) -> None:
     CoreShares(tmp_path / "gone" / "threads", workers=1).add("lcgan", "1")
+
+
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_by_default_every_core_has_a_worker_up_to_four(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert default_workers() == min(num_cores(), 4) <= cores

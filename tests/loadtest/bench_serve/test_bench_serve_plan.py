@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.contract import ContractError
+from handlers.contract import CommentaryRequest, ContractError
 from loadtest.bench_serve.calls import Asked, LoadSettings, Phase, arrivals
 from loadtest.bench_serve.plan import Plan, Serving, SweepPlan, read_numbers, read_peers
 from loadtest.bench_serve.programs.settings import ServerSettings
@@ -19,6 +19,12 @@ def test_no_two_requests_of_a_round_have_the_same_seed_whatever_the_phase() -> N
     phases = PLAN.closed(0)
     seeds = [{PLAN.asked.request(phase.first + number).seed for number in range(5000)} for phase in phases]
     assert len(set.union(*seeds)) == 5000 * len(phases)
+
+
+@pytest.mark.parametrize("number", [0, 7, 123_456_789_012])
+def test_a_payload_is_the_requests_json(number: int) -> None:
+    asked = Asked(samples=3, max_tokens=9)
+    assert CommentaryRequest.from_json(asked.payload(number)) == asked.request(number)
 
 
 def test_rounds_differ_by_their_requests_and_servers_of_one_round_do_not() -> None:
