@@ -81,18 +81,14 @@ def plot_points(
     """Named points, and named heights to hold them against."""
     figure = Figure(figsize=(7, 4.2))
     axes = figure.add_subplot()
-    middle = (min(across for across, _ in points.values()) + max(across for across, _ in points.values())) / 2
     for name, (across, up) in points.items():
         axes.plot(across, up, marker="o", linestyle="", color=_OTHER)
-        # Towards the middle, so that no name leaves the picture.
-        side, shift = ("right", -7) if across > middle else ("left", 7)
-        axes.annotate(
-            name, (across, up), xytext=(shift, 0), textcoords="offset points", ha=side, va="center", fontsize=8
-        )
+        # Above its point a name has the most room beside other names.
+        axes.annotate(name, (across, up), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
     for name, height in (levels or {}).items():
         axes.axhline(height, color=_WANTED, linewidth=1.2, linestyle="--", label=name)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    axes.margins(x=0.08, y=0.12)
+    axes.margins(x=0.12, y=0.12)
     axes.grid(alpha=0.3)
     if levels:
         axes.legend(fontsize=8)
