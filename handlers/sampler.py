@@ -283,13 +283,48 @@ def _sum_above(weight_BW: Tensor, height_B: NDArray[np.float32], scratch_BW: Ten
 
 def _draw_sorted(weight_RW: Tensor, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
     """The token at which each row's filtered distribution function, likely tokens first, reaches its number."""
-    sorted_RW, ids_RW = torch.sort(weight_RW, dim=1, descending=True, stable=True)
-    sorted_RW /= sorted_RW.sum(dim=1, keepdim=True, dtype=torch.float64).clamp_min_(_LEAST).float()
-    cumulative_RW = _filter(_host(sorted_RW), settings).cumsum(axis=1, dtype=np.float64)
-    threshold_R1 = (uniforms_R * cumulative_RW[:, -1])[:, None]
-    place_R = np.minimum(np.count_nonzero(cumulative_RW < threshold_R1, axis=1), sorted_RW.shape[1] - 1)
-    token_R: IntArray = ids_RW.cpu().numpy()[np.arange(len(place_R)), place_R]
+    token_R = np.empty(len(uniforms_R), dtype=np.int64)
+    enough_R = _enough(settings.top_k, weight_RW.shape[1])
+    for enough in np.unique(enough_R).tolist():
+        rows = (enough_R == enough).nonzero()[0]
+        token_R[rows] = _draw_among(weight_RW[torch.from_numpy(rows)], enough, uniforms_R[rows], settings[rows])
     return token_R
+
+
+def _enough(top_k_R: Floats, num_tokens: int) -> IntArray:
+    """How many tokens are looked at for the k likeliest: more, for those that are as likely as the last of them."""
+    # A power of two, so that few numbers serve all rows; a row's own, so that its neighbours do not matter.
+    enough_R = 2 ** np.ceil(np.log2(np.maximum(2 * top_k_R, BLOCK)))
+    all_R: IntArray = np.where((top_k_R > 0) & (4 * enough_R <= num_tokens), enough_R, num_tokens).astype(np.int64)
+    return all_R
+
+
+def _draw_among(weight_RW: Tensor, enough: int, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
+    """The same, of rows for which as many tokens, the likeliest, are enough: to find them takes a fifth of a sort."""
+    total_R1 = weight_RW.sum(dim=1, keepdim=True, dtype=torch.float64).clamp_min_(_LEAST).float()
+    sorted_RK, ids_RK = _likeliest(weight_RW, enough)
+    cumulative_RK = _filter(sorted_RK / _host(total_R1), settings).cumsum(axis=1, dtype=np.float64)
+    threshold_R1 = (uniforms_R * cumulative_RK[:, -1])[:, None]
+    place_R = np.minimum(np.count_nonzero(cumulative_RK < threshold_R1, axis=1), enough - 1)
+    token_R: IntArray = ids_RK[np.arange(len(place_R)), place_R]
+    if enough < weight_RW.shape[1]:
+        last_R = sorted_RK[np.arange(len(place_R)), settings.top_k.astype(np.int64) - 1]
+        if (tied_R := (last_R > 0) & (last_R == sorted_RK[:, -1])).any():
+            tied = tied_R.nonzero()[0]
+            whole_TW = weight_RW[torch.from_numpy(tied)]
+            token_R[tied] = _draw_among(whole_TW, weight_RW.shape[1], uniforms_R[tied], settings[tied])
+    return token_R
+
+
+def _likeliest(weight_RW: Tensor, count: int) -> tuple[NDArray[np.float32], IntArray]:
+    """Weights in falling order, equal ones in the order of their ids, and the ids."""
+    if count == weight_RW.shape[1]:
+        sorted_RW, ids_RW = torch.sort(weight_RW, dim=1, descending=True, stable=True)
+        return _host(sorted_RW), ids_RW.cpu().numpy()
+    best_RK, ids_RK = torch.topk(weight_RW, count, dim=1)
+    sorted_RK, found_RK = _host(best_RK), ids_RK.cpu().numpy()
+    order_RK = np.lexsort((found_RK, -sorted_RK))
+    return np.take_along_axis(sorted_RK, order_RK, axis=1), np.take_along_axis(found_RK, order_RK, axis=1)
 
 
 def _filter(top_RW: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.float32]:

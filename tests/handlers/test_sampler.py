@@ -168,6 +168,15 @@ def test_logarithms_that_no_float_can_raise_are_measured_by_their_best(shift: fl
     assert moved.choose(near + shift, none, uniforms).tolist() == expected.choose(near, none, uniforms).tolist()
 
 
+def test_top_k_takes_the_first_of_equals_however_many_they_are() -> None:
+    # 40 of 2,000 equals: more than are looked at for the 40 likeliest. Beside them a row that has no equals.
+    flat, rising = torch.zeros(300, 2000), torch.arange(2000.0).expand(300, -1) / 100
+    chosen = choose_tokens(torch.cat((flat, rising)), _uniforms(9, 600), _settings(600, top_k=40))
+    assert set(chosen[:300].tolist()) == set(range(40))
+    assert chosen[300:].min() >= 1960
+    assert choose_tokens(rising, _uniforms(9, 600)[300:], _settings(300, top_k=40)).tolist() == chosen[300:].tolist()
+
+
 def test_a_row_whose_likely_tokens_are_all_forbidden_draws_among_the_rest() -> None:
     log2 = torch.full((300, 64), -300.0)
     log2[:, :4] = 0.0
