@@ -1,15 +1,33 @@
-"""A board in memory, a clock for it, and candidates to put on it."""
+"""A board in memory, a clock for it, its passes, and candidates to put on it."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from bot.adapters.sqlite_store import SqliteStore
 from bot.domain.errors import NetworkError
 from bot.domain.model import Candidate, Song, SongReport, Tweet, TweetStatus
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, FeedPage, QueueRow
-from bot.schedule import Clock
+from bot.reviewing import Reviewing
+from bot.schedule import Clock, Settling
+from bot.summary import Summary
 from handlers.contract import Sample
+
+Run = Callable[[], Summary]
+"""One pass of the board."""
+
+
+def passes(board: Board, store: SqliteStore, clock: Clock) -> Run:
+    """Passes of one and the same reviewing; what is in doubt settles within a minute."""
+    reviewing = Reviewing(board=board, store=store, settling=Settling(clock, 60))
+
+    def once() -> Summary:
+        summary = Summary()
+        reviewing.run(summary, threading.Event())
+        return summary
+
+    return once
 
 
 class TableBoard(Board):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -14,9 +13,7 @@ from bot.ports import BoardRow
 from bot.reviewing import Reviewing
 from bot.schedule import Clock, Settling
 from bot.summary import Summary
-from tests.bot.table_board import PatientClock, TableBoard, fill
-
-Run = Callable[[], Summary]
+from tests.bot.table_board import PatientClock, Run, TableBoard, fill, passes
 
 
 @pytest.fixture
@@ -31,14 +28,7 @@ def clock() -> PatientClock:
 
 @pytest.fixture
 def run(store: SqliteStore, board: TableBoard, clock: PatientClock) -> Run:
-    reviewing = Reviewing(board=board, store=store, settling=Settling(clock, 60))
-
-    def once() -> Summary:
-        summary = Summary()
-        reviewing.run(summary, threading.Event())
-        return summary
-
-    return once
+    return passes(board, store, clock)
 
 
 def placed(board: TableBoard) -> list[str]:
