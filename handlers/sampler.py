@@ -4,7 +4,7 @@ What is as long as the vocabulary is torch's, on its device; what is as long as 
 half.
 
 Shapes: B rows, W tokens padded to whole blocks, N blocks, M = N + 1 edges, K tokens of a block, D draws, F forbidden
-tokens, R some of the rows.
+tokens, R some of the rows, P and T some of these.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ class Weights:
         sorted_R[left] = True
         if sorted_R.any():
             rows_R = again_R[sorted_R]
-            weight_RW, uniforms_R = self._weight_BW[torch.from_numpy(rows_R)], uniforms_RD[sorted_R, -1]
-            chosen_R[sorted_R] = _draw_sorted(weight_RW, uniforms_R, self._settings[rows_R])
+            uniforms_R, settings_R = uniforms_RD[sorted_R, -1], self._settings[rows_R]
+            chosen_R[sorted_R] = _draw_sorted(self._weight_BW, rows_R, uniforms_R, settings_R)
         return chosen_R
 
 
@@ -281,13 +281,14 @@ def _sum_above(weight_BW: Tensor, height_B: NDArray[np.float32], scratch_BW: Ten
     return _host(torch.threshold_(ratio_BW, 1.0, 0.0).sum(dim=1))
 
 
-def _draw_sorted(weight_RW: Tensor, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
+def _draw_sorted(weight_BW: Tensor, rows_R: IntArray, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
     """The token at which each row's filtered distribution function, likely tokens first, reaches its number."""
-    token_R = np.empty(len(uniforms_R), dtype=np.int64)
-    enough_R = _enough(settings.top_k, weight_RW.shape[1])
+    token_R = np.empty(len(rows_R), dtype=np.int64)
+    enough_R = _enough(settings.top_k, weight_BW.shape[1])
     for enough in np.unique(enough_R).tolist():
-        rows = (enough_R == enough).nonzero()[0]
-        token_R[rows] = _draw_among(weight_RW[torch.from_numpy(rows)], enough, uniforms_R[rows], settings[rows])
+        part = (enough_R == enough).nonzero()[0]
+        weight_PW = weight_BW[torch.from_numpy(rows_R[part])]
+        token_R[part] = _draw_among(weight_PW, enough, uniforms_R[part], settings[part])
     return token_R
 
 
