@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from handlers.bundle import Bundle
+from handlers.folded import FoldedDecoder
 from handlers.guidance import GuidedRun, paired
 from handlers.products import MOST_ROWS, Precision, best_precision
 from handlers.random_numbers import row_uniforms, standard_normals
@@ -72,8 +73,9 @@ class Engine:
         self.precision = precision or best_precision(self._decoder.parameters())
         self._generator = bundle.generator.to(self.device) if bundle.generator is not None else None
         with torch.inference_mode():
+            self._folded = FoldedDecoder(self._decoder)
             self._parts = Parts(
-                step=Step(self._decoder, self.precision),
+                step=Step(self._folded, self.precision),
                 rules=Rules(bundle.vocabulary),
                 repeats=Repeats(bundle.vocabulary),
             )
@@ -101,7 +103,7 @@ class Engine:
         def start(part: slice, num_steps: int) -> Slots:
             part_BZ = self.thought_vectors(rows[part]) if z_BZ is None else z_BZ[part].to(self.device)
             own = self._start(rows[part], part_BZ, num_steps)
-            return paired(own, self._parts.step.start(self._without_genres(part_BZ))) if guided else own
+            return paired(own, self._folded.start(self._without_genres(part_BZ))) if guided else own
 
         if guided:
             return GuidedRun(self._parts, rows, start, max(1, self._num_slots // 2)).finish()
@@ -164,16 +166,14 @@ class Engine:
         z_size = self._decoder.config.z_size
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
         uniforms_BN = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
-        hidden_BH, cell_BH, gates_BG, output_BE = self._parts.step.start(
-            torch.cat((z_BZ, self.embed_genres(rows)), dim=1)
-        )
+        started = self._folded.start(torch.cat((z_BZ, self.embed_genres(rows)), dim=1))
         counts_BF = [(BOS_ID, 0, row.max_tokens, Rules.start, *Repeats.start) for row in rows]
         settings_B4 = [(row.temperature, row.top_k, row.top_p, row.min_p) for row in rows]
         return Slots(
-            hidden_SH=hidden_BH,
-            cell_SH=cell_BH,
-            gates_SG=gates_BG,
-            output_SE=output_BE,
+            hidden_SH=started.hidden_BH,
+            cell_SH=started.cell_BH,
+            gates_SG=started.gates_BG,
+            output_SE=started.output_BE,
             settings_S4=np.array(settings_B4, dtype=np.float64),
             uniforms_STD=uniforms_BN.reshape(len(rows), num_steps, DRAWS).numpy(),
             tokens_ST=np.full((len(rows), num_steps), PAD_ID),

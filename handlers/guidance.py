@@ -23,17 +23,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from handlers.folded import Started
 from handlers.rows import Row
 from handlers.run import Parts, Run
 from handlers.slots import TOKEN, Slots
 
 
-def paired(own: Slots, shadow: tuple[Tensor, Tensor, Tensor, Tensor]) -> Slots:
+def paired(own: Slots, shadow: Started) -> Slots:
     """Slots that hold a row and its shadow each.
 
     Args:
         own: the rows; all that is not the model's stays theirs.
-        shadow: what `Step.start` gives of their shadows.
+        shadow: what `FoldedDecoder.start` gives of their shadows.
     """
     rows = (own.hidden_SH, own.cell_SH, own.gates_SG, own.output_SE)
     hidden_SPH, cell_SPH, gates_SPG, output_SPE = (torch.stack(pair, dim=1) for pair in zip(rows, shadow, strict=True))

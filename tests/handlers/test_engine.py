@@ -219,7 +219,7 @@ class _CountingStep(Step):
 def _counting(bundle: Bundle, slots: int) -> tuple[_CountingEngine, list[int]]:
     engine = _CountingEngine(bundle, slots=slots)
     engine.made = []
-    step = _CountingStep(bundle.decoder, engine.precision)
+    step = _CountingStep(engine._folded, engine.precision)
     step.taken = []
     engine._parts = dataclasses.replace(engine._parts, step=step)
     return engine, step.taken

@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from handlers.bundle import Bundle
+from handlers.folded import FoldedDecoder, Started
 from handlers.products import precisions
 from handlers.rules import IntArray
 from handlers.slots import TOKEN, Slots
@@ -53,7 +53,8 @@ def bits_per_character(
     cvae = load_cvae(directory, bundle)
     split = corpus.part("valid")
     known = EncodedSentences(split.texts[:most], split.genres[:most], bundle.vocabulary, bundle.genres)
-    steps = {precision: Step(bundle.decoder, precision) for precision in precisions()}
+    folded = FoldedDecoder(bundle.decoder)
+    steps = {precision: Step(folded, precision) for precision in precisions()}
     bits = dict.fromkeys(steps, 0.0)
     order = np.argsort(known.lengths_N, kind="stable")
     for first in range(0, len(order), _AT_ONCE):
@@ -62,19 +63,18 @@ def bits_per_character(
         genres_BA = bundle.decoder.embed_genres(batch.genres_G, batch.offsets_B)
         context_BC = torch.cat((cvae.encode(batch).mu, genres_BA), dim=1)
         for precision, step in steps.items():
-            bits[precision] += _bits(step, batch.tokens_TB.numpy(), context_BC)
+            bits[precision] += _bits(step, batch.tokens_TB.numpy(), folded.start(context_BC))
     return {precision.value: each / known.num_characters for precision, each in bits.items()}
 
 
-def _bits(step: Step, tokens_TB: IntArray, context_BC: Tensor) -> float:
+def _bits(step: Step, tokens_TB: IntArray, started: Started) -> float:
     """-log2 of the sentences' probability, end marks included, each step by the engine's own arithmetic."""
     count = tokens_TB.shape[1]
-    hidden_BH, cell_BH, gates_BG, output_BE = step.start(context_BC)
     waiting = Slots(
-        hidden_SH=hidden_BH,
-        cell_SH=cell_BH,
-        gates_SG=gates_BG,
-        output_SE=output_BE,
+        hidden_SH=started.hidden_BH,
+        cell_SH=started.cell_BH,
+        gates_SG=started.gates_BG,
+        output_SE=started.output_BE,
         uniforms_STD=np.zeros((count, 0, 0)),
         tokens_ST=np.zeros((count, 0), dtype=np.int64),
         settings_S4=np.zeros((count, 4)),
