@@ -9,8 +9,6 @@ tokens, R some of the rows, P and T some of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,65 +16,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from handlers.filters import Bools, Floats, SamplingSettings
 from handlers.rules import IntArray
+from handlers.sorted_draw import draw_sorted
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+__all__ = ["BLOCK", "DRAWS", "Floats", "SamplingSettings", "Weights", "pick"]
 
 BLOCK: Final = 64
 """Tokens that are summed up first when a distribution function is inverted."""
 DRAWS: Final = 4
 """Random numbers that a step of a row may need: three draws from the whole distribution, one from the sorted one."""
-_LEAST_TOP_P: Final = 0.5
-_MOST_MIN_P: Final = 0.3
-_COLDEST: Final = 1e-9
-"""Stands for temperature 0: one bit's last digit in single precision decides."""
 _LEAST_SUM: Final = 1e-20
 _MOST_SUM: Final = 1e30
 """Sums of weights beyond these bounds may have lost some to underflow or overflow."""
-_LEAST: Final = 1e-30
 _FEW: Final = 2
 """Rows that are drawn one by one: for so few, a loop is faster than arrays."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplingSettings:
-    """How each row's next token is chosen; every array is [B]. See `handlers.contract.CommentaryRequest`."""
-
-    temperature: Floats
-    top_k: Floats
-    top_p: Floats
-    min_p: Floats
-
-    def __getitem__(self, rows: IntArray) -> SamplingSettings:
-        """The settings of some rows, given by index."""
-        return SamplingSettings(
-            temperature=self.temperature[rows],
-            top_k=self.top_k[rows],
-            top_p=self.top_p[rows],
-            min_p=self.min_p[rows],
-        )
-
-    @cached_property
-    def is_sorted(self) -> Bools:
-        """Rows that are sorted from the start: top-k, a small nucleus, a large min-p."""
-        sorted_B: Bools = (self.top_k > 0) | (self.top_p < _LEAST_TOP_P) | (self.min_p > _MOST_MIN_P)
-        return sorted_B
-
-    @cached_property
-    def has_top_p(self) -> bool:
-        """Whether some row has a nucleus. A filter that no row uses is not looked at."""
-        return bool((self.top_p < 1).any())
-
-    @cached_property
-    def has_min_p(self) -> bool:
-        """Whether some row has a least share."""
-        return bool((self.min_p > 0).any())
-
-    def scale(self) -> Floats:
-        """What logarithms are multiplied by."""
-        scale_B: Floats = 1.0 / np.maximum(self.temperature, _COLDEST)
-        return scale_B
 
 
 class Weights:
@@ -138,8 +92,9 @@ class Weights:
         total_B = self._edges_BM[:, -1]
         chosen_B = self._invert(self._place_B, uniforms_BD[:, 0])
         # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
-        again_B = _is_dropped(self._weight_BW, chosen_B, total_B, self._settings, self._scratch_BW)
-        again_B |= self._settings.is_sorted
+        again_B = self._settings.is_sorted
+        if not again_B.all():
+            again_B = again_B | _is_dropped(self._weight_BW, chosen_B, total_B, self._settings, self._scratch_BW)
         if again_B.any():
             again_R = again_B.nonzero()[0]
             chosen_B[again_R] = self._draw_again(again_R, uniforms_BD[again_R])
@@ -211,7 +166,9 @@ class Weights:
         if sorted_R.any():
             rows_R = again_R[sorted_R]
             uniforms_R, settings_R = uniforms_RD[sorted_R, -1], self._settings[rows_R]
-            chosen_R[sorted_R] = _draw_sorted(self._weight_BW, rows_R, uniforms_R, settings_R)
+            weight_RW = self._weight_BW.index_select(0, torch.from_numpy(rows_R).to(self._weight_BW.device))
+            total_R = self._edges_BM[rows_R, -1]
+            chosen_R[sorted_R] = draw_sorted(_host(weight_RW), total_R, uniforms_R, settings_R)
         return chosen_R
 
 
@@ -279,62 +236,3 @@ def _sum_above(weight_BW: Tensor, height_B: NDArray[np.float32], scratch_BW: Ten
     height_B1 = torch.from_numpy(height_B).to(weight_BW.device).unsqueeze(1)
     ratio_BW = torch.div(weight_BW, height_B1, out=scratch_BW)
     return _host(torch.threshold_(ratio_BW, 1.0, 0.0).sum(dim=1))
-
-
-def _draw_sorted(weight_BW: Tensor, rows_R: IntArray, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
-    """The token at which each row's filtered distribution function, likely tokens first, reaches its number."""
-    token_R = np.empty(len(rows_R), dtype=np.int64)
-    enough_R = _enough(settings.top_k, weight_BW.shape[1])
-    for enough in np.unique(enough_R).tolist():
-        part = (enough_R == enough).nonzero()[0]
-        weight_PW = weight_BW[torch.from_numpy(rows_R[part])]
-        token_R[part] = _draw_among(weight_PW, enough, uniforms_R[part], settings[part])
-    return token_R
-
-
-def _enough(top_k_R: Floats, num_tokens: int) -> IntArray:
-    """How many tokens are looked at for the k likeliest: more, for those that are as likely as the last of them."""
-    # A power of two, so that few numbers serve all rows; a row's own, so that its neighbours do not matter.
-    enough_R = 2 ** np.ceil(np.log2(np.maximum(2 * top_k_R, BLOCK)))
-    all_R: IntArray = np.where((top_k_R > 0) & (4 * enough_R <= num_tokens), enough_R, num_tokens).astype(np.int64)
-    return all_R
-
-
-def _draw_among(weight_RW: Tensor, enough: int, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
-    """The same, of rows for which as many tokens, the likeliest, are enough: to find them takes a fifth of a sort."""
-    total_R1 = weight_RW.sum(dim=1, keepdim=True, dtype=torch.float64).clamp_min_(_LEAST).float()
-    sorted_RK, ids_RK = _likeliest(weight_RW, enough)
-    cumulative_RK = _filter(sorted_RK / _host(total_R1), settings).cumsum(axis=1, dtype=np.float64)
-    threshold_R1 = (uniforms_R * cumulative_RK[:, -1])[:, None]
-    place_R = np.minimum(np.count_nonzero(cumulative_RK < threshold_R1, axis=1), enough - 1)
-    token_R: IntArray = ids_RK[np.arange(len(place_R)), place_R]
-    if enough < weight_RW.shape[1]:
-        last_R = sorted_RK[np.arange(len(place_R)), settings.top_k.astype(np.int64) - 1]
-        if (tied_R := (last_R > 0) & (last_R == sorted_RK[:, -1])).any():
-            tied = tied_R.nonzero()[0]
-            whole_TW = weight_RW[torch.from_numpy(tied)]
-            token_R[tied] = _draw_among(whole_TW, weight_RW.shape[1], uniforms_R[tied], settings[tied])
-    return token_R
-
-
-def _likeliest(weight_RW: Tensor, count: int) -> tuple[NDArray[np.float32], IntArray]:
-    """Weights in falling order, equal ones in the order of their ids, and the ids."""
-    if count == weight_RW.shape[1]:
-        sorted_RW, ids_RW = torch.sort(weight_RW, dim=1, descending=True, stable=True)
-        return _host(sorted_RW), ids_RW.cpu().numpy()
-    best_RK, ids_RK = torch.topk(weight_RW, count, dim=1)
-    sorted_RK, found_RK = _host(best_RK), ids_RK.cpu().numpy()
-    order_RK = np.lexsort((found_RK, -sorted_RK))
-    return np.take_along_axis(sorted_RK, order_RK, axis=1), np.take_along_axis(found_RK, order_RK, axis=1)
-
-
-def _filter(top_RW: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.float32]:
-    """Probabilities in falling order, with those that the filters drop set to zero."""
-    top_k_R1, min_p_R1, top_p_R1 = settings.top_k[:, None], settings.min_p[:, None], settings.top_p[:, None]
-    beyond_k_RW = (top_k_R1 > 0) & (np.arange(top_RW.shape[1]) >= top_k_R1)
-    too_small_RW = top_RW < min_p_R1.astype(np.float32) * top_RW[:, :1]
-    kept_RW = np.where(beyond_k_RW | too_small_RW, np.float32(0), top_RW)
-    cumulative_RW = kept_RW.cumsum(axis=1, dtype=np.float64)
-    total_R1 = np.where((top_k_R1 == 0) & (min_p_R1 == 0), 1.0, cumulative_RW[:, -1:])
-    # A token stays while those before it have not reached top_p: the first one always does.
-    return np.where(cumulative_RW - kept_RW >= top_p_R1 * total_R1, np.float32(0), kept_RW)

@@ -127,11 +127,38 @@ def test_temperature_zero_takes_the_most_likely_token_whatever_the_filters_and_t
         assert chosen.tolist() == logits.argmax(dim=1).tolist()
 
 
-def test_a_forbidden_token_is_never_drawn() -> None:
+@pytest.mark.parametrize(
+    ("values", "allowed"),
+    [
+        (_settings(4000, temperature=5.0), {1, 2, 4, 5, 6, 7}),
+        (_settings(4000, temperature=5.0, top_p=0.999), {1, 2, 4, 5, 6, 7}),
+        (_settings(4000, temperature=5.0, min_p=0.4), {1, 2, 4, 5, 6, 7}),
+        (_settings(4000, temperature=5.0, top_k=5), {1, 2, 4, 5, 6}),
+        (_settings(4000, temperature=5.0, top_p=0.4), {1, 2, 4}),
+    ],
+)
+def test_a_forbidden_token_is_never_drawn(values: SamplingSettings, allowed: set[int]) -> None:
     logits = torch.zeros(4000, 8)
     logits[:, [0, 3]] = -torch.inf
-    chosen = choose_tokens(logits, _uniforms(2, 4000), _settings(4000, temperature=5.0))
-    assert set(chosen.tolist()) == {1, 2, 4, 5, 6, 7}
+    assert set(choose_tokens(logits, _uniforms(2, 4000), values).tolist()) == allowed
+
+
+@pytest.mark.parametrize("filters_", [{"top_k": 40}, {"top_p": 0.45}, {"min_p": 0.35}, {"top_p": 0.55}])
+def test_a_cold_row_draws_the_same_beside_warm_ones_under_every_filter(filters_: dict[str, float]) -> None:
+    # The cold rows' weights are measured by their own best; the warm ones' nucleus is more than a window.
+    log2 = torch.randn(60, 3000, generator=torch.Generator().manual_seed(4))
+    values = SamplingSettings(
+        **{
+            **_slots(_settings(60, **filters_)),  # type: ignore[arg-type]  # counts come as numbers
+            "temperature": np.tile([0.0, 0.02, 5.0], 20),
+        }
+    )
+    uniforms = _uniforms(10, 60)
+    together = choose_tokens(log2, uniforms, values).tolist()
+    assert together[::3] == log2[::3].argmax(dim=1).tolist()
+    for row in range(60):
+        alone = np.array([row])
+        assert choose_tokens(log2[row : row + 1], uniforms[alone], values[alone]).tolist() == [together[row]]
 
 
 def test_tokens_come_as_often_as_their_probability_says() -> None:
