@@ -44,7 +44,7 @@ def draw_sorted(weight_RW: _Weights, total_R: Floats, uniforms_R: Floats, settin
         cumulative_RK = sorted_RK.cumsum(axis=1, dtype=np.float64)
         kept_R, is_all_R = _kept(sorted_RK, cumulative_RK, total_R[left_R], settings[left_R])
         height_R = uniforms_R[left_R] * cumulative_RK[np.arange(len(kept_R)), kept_R - 1]
-        place_R = np.count_nonzero(cumulative_RK < height_R[:, None], axis=1)
+        place_R = (cumulative_RK >= height_R[:, None]).argmax(axis=1)
         token_R[left_R] = _ids(left_RW, sorted_RK, place_R)
         wider_R = ~is_all_R & (count < weight_RW.shape[1])
         left_R, left_RW, count = left_R[wider_R], left_RW[wider_R], count * _WIDER
