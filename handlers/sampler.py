@@ -4,7 +4,7 @@ What is as long as the vocabulary is torch's, on its device; what is as long as 
 half.
 
 Shapes: B rows, W tokens padded to whole blocks, N blocks, M = N + 1 edges, K tokens of a block, D draws, F forbidden
-tokens, R some of the rows, P and T some of these.
+tokens, R some of the rows, P further draws of such.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ BLOCK: Final = 64
 """Tokens that are summed up first when a distribution function is inverted."""
 DRAWS: Final = 4
 """Random numbers that a step of a row may need: three draws from the whole distribution, one from the sorted one."""
+_MORE: Final = DRAWS - 2
+"""Of these the ones from the whole distribution after the first."""
 _LEAST_SUM: Final = 1e-20
 _MOST_SUM: Final = 1e30
 """Sums of weights beyond these bounds may have lost some to underflow or overflow."""
@@ -154,15 +156,14 @@ class Weights:
         """Tokens of rows whose first draw was dropped, or that are sorted from the start."""
         chosen_R = np.zeros(len(again_R), dtype=np.int64)
         sorted_R = self._settings.is_sorted[again_R]
-        left = (~sorted_R).nonzero()[0]
-        for draw in range(1, DRAWS - 1):
-            if not len(left):
-                break
-            rows_R = again_R[left]
-            chosen_R[left] = self._invert(rows_R, uniforms_RD[left, draw])
-            weight_RW, settings_R = self._weights_of(rows_R), self._settings[rows_R]
-            left = left[_is_dropped(weight_RW, chosen_R[left], self._edges_BM[rows_R, -1], settings_R, weight_RW)]
-        sorted_R[left] = True
+        if len(left := (~sorted_R).nonzero()[0]):
+            # All draws at once: a round more for the few rows that need it would cost as much as the first.
+            rows_P = again_R[left].repeat(_MORE)
+            drawn_P = self._invert(rows_P, uniforms_RD[left, 1:-1].ravel())
+            weight_PW, settings_P = self._weights_of(rows_P), self._settings[rows_P]
+            dropped_P = _is_dropped(weight_PW, drawn_P, self._edges_BM[rows_P, -1], settings_P, weight_PW)
+            first_R = np.arange(0, len(rows_P), _MORE) + dropped_P.reshape(-1, _MORE).argmin(axis=1)
+            chosen_R[left], sorted_R[left] = drawn_P[first_R], dropped_P[first_R]
         if sorted_R.any():
             rows_R = again_R[sorted_R]
             uniforms_R, settings_R = uniforms_RD[sorted_R, -1], self._settings[rows_R]
