@@ -24,7 +24,7 @@ from handlers.contract import (
     Sample,
     Timings,
 )
-from handlers.engine import DEFAULT_SLOTS, Decoded, Engine, Row
+from handlers.engine import Decoded, Engine, Row
 from handlers.products import Precision
 from handlers.random_numbers import derive_seed
 from handlers.ranking import best_candidates
@@ -58,17 +58,33 @@ class Commentator:
         *,
         device: torch.device | str = "cpu",
         precision: Precision | None = None,
-        slots: int = DEFAULT_SLOTS,
+        slots: int | None = None,
+        kernels: bool | None = None,
     ) -> None:
         self.bundle = bundle
-        self._engine = Engine(bundle, device=device, precision=precision, slots=slots)
-        self.slots = slots
+        self._engine = Engine(bundle, device=device, precision=precision, slots=slots, kernels=kernels)
         self._identity = ModelIdentity(name=bundle.config.model, version=bundle.config.version)
 
     @property
     def precision(self) -> Precision:
         """How the weights are kept."""
         return self._engine.precision
+
+    @property
+    def slots(self) -> int:
+        """Rows that are decoded at a time."""
+        return self._engine.slots
+
+    @property
+    def kernels(self) -> bool:
+        """Whether a GPU's kernels decode."""
+        return self._engine.kernels
+
+    def largest_error(self, num_rows: int, max_tokens: int) -> float:
+        """How far the decode of some rows is from torch's own modules; see `Engine.largest_error`."""
+        genres = tuple(self.bundle.genres.indices(self.bundle.genres.labels[:1]))
+        rows = [Row(genres=genres, seed=number, max_tokens=max_tokens) for number in range(num_rows)]
+        return self._engine.largest_error(rows)
 
     @classmethod
     def load(cls, directory: Path, *, device: torch.device | str = "cpu") -> Commentator:

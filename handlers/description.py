@@ -19,6 +19,7 @@ def describe(commentator: Commentator) -> dict[str, Any]:
         "lineage": dict(config.lineage),
         "precision": commentator.precision.value,
         "slots": commentator.slots,
+        "kernels": commentator.kernels,
         "threads": torch.get_num_threads(),
         "topics": list(config.topics),
         "desired_topic": config.desired_topic,

@@ -11,14 +11,15 @@ E embedding, Z thought vector, A genre embedding, C = Z + A context, K topics.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from handlers.bundle import Bundle
-from handlers.folded import FoldedDecoder
+from handlers.folded import FoldedDecoder, Started
+from handlers.gpu import limits as gpu
 from handlers.guidance import GuidedRun, paired
 from handlers.products import MOST_ROWS, Precision, best_precision
 from handlers.random_numbers import row_uniforms, standard_normals
@@ -31,6 +32,9 @@ from handlers.scoring import sentence_log_probs
 from handlers.slots import Slots
 from handlers.step import Step
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID
+
+if TYPE_CHECKING:
+    from handlers.gpu.decoder import GpuDecoder
 
 __all__ = ["DEFAULT_SLOTS", "Decoded", "Engine", "Row"]
 
@@ -49,8 +53,9 @@ class Engine:
     Args:
         bundle: the model; it stays as it is.
         device: where to decode.
-        slots: rows that are decoded at a time.
+        slots: rows that are decoded at a time; as many as suit the device by default.
         precision: how the weights are kept; what `best_precision` says by default.
+        kernels: whether to decode with the kernels of `handlers.gpu`; by default where there are a GPU and Triton.
 
     Raises:
         ValueError: a number of slots that there cannot be, or a precision that the device does not have.
@@ -61,24 +66,32 @@ class Engine:
         bundle: Bundle,
         *,
         device: torch.device | str = "cpu",
-        slots: int = DEFAULT_SLOTS,
+        slots: int | None = None,
         precision: Precision | None = None,
+        kernels: bool | None = None,
     ) -> None:
-        if not 1 <= slots <= MOST_ROWS:
-            raise ValueError(f"slots must be between 1 and {MOST_ROWS}, got {slots}")
         self.bundle = bundle
         self.device = torch.device(device)
-        self._num_slots = slots
+        self.kernels = gpu.suits(self.device, len(bundle.vocabulary)) if kernels is None else kernels
+        self.slots = (gpu.SLOTS if self.kernels else DEFAULT_SLOTS) if slots is None else slots
+        most = gpu.MOST_SLOTS if self.kernels else MOST_ROWS
+        if not 1 <= self.slots <= most:
+            raise ValueError(f"slots must be between 1 and {most}, got {slots}")
         self._decoder = bundle.decoder.to(self.device)
-        self.precision = precision or best_precision(self._decoder.parameters())
+        self.precision = precision or best_precision(self.device, kernels=self.kernels)
         self._generator = bundle.generator.to(self.device) if bundle.generator is not None else None
+        # A GPU has its rows started as many at a time as there are slots: its products may round by their number.
+        self._padding = self.slots if self.device.type == "cuda" else _PADDING
+        rules, repeats = Rules(bundle.vocabulary), Repeats(bundle.vocabulary)
         with torch.inference_mode():
-            self._folded = FoldedDecoder(self._decoder)
-            self._parts = Parts(
-                step=Step(self._folded, self.precision),
-                rules=Rules(bundle.vocabulary),
-                repeats=Repeats(bundle.vocabulary),
-            )
+            self._folded = FoldedDecoder(self._decoder, padding=self._padding)
+            self._gpu: GpuDecoder | None = None
+            if self.kernels:
+                from handlers.gpu.decoder import GpuDecoder  # noqa: PLC0415 - needs Triton, which a CPU's host lacks
+
+                self._gpu = GpuDecoder(self._folded, rules, repeats, precision=self.precision, slots=self.slots)
+            else:
+                self._parts = Parts(step=Step(self._folded, self.precision), rules=rules, repeats=repeats)
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[Row], z_BZ: Tensor | None = None) -> list[Decoded]:
@@ -100,14 +113,24 @@ class Engine:
     def _run(self, rows: Sequence[Row], z_BZ: Tensor | None, *, guided: bool) -> list[Decoded]:
         """Decode rows that are all guided, or none of them; their shadows have half of the slots then."""
 
-        def start(part: slice, num_steps: int) -> Slots:
+        def start(part: slice) -> list[Started]:
+            """The rows before their first token, and their shadows."""
             part_BZ = self.thought_vectors(rows[part]) if z_BZ is None else z_BZ[part].to(self.device)
-            own = self._start(rows[part], part_BZ, num_steps)
-            return paired(own, self._folded.start(self._without_genres(part_BZ))) if guided else own
+            contexts = [torch.cat((part_BZ, self.embed_genres(rows[part])), dim=1)]
+            if guided:
+                contexts.append(self._without_genres(part_BZ))
+            return [self._folded.start(each_BC) for each_BC in contexts]
 
+        def slots(part: slice, num_steps: int) -> Slots:
+            own, *shadow = start(part)
+            waiting = self._slots(rows[part], own, num_steps)
+            return paired(waiting, *shadow) if guided else waiting
+
+        if self._gpu is not None:
+            return self._gpu.decode(rows, start, 2 if guided else 1)
         if guided:
-            return GuidedRun(self._parts, rows, start, max(1, self._num_slots // 2)).finish()
-        return Run(self._parts, rows, start, self._num_slots).finish()
+            return GuidedRun(self._parts, rows, slots, max(1, self.slots // 2)).finish()
+        return Run(self._parts, rows, slots, self.slots).finish()
 
     @torch.inference_mode()
     def thought_vectors(self, rows: Sequence[Row]) -> Tensor:
@@ -119,7 +142,7 @@ class Engine:
         desired = self.bundle.topics.desired
         topic_B = torch.tensor([desired if row.topic is None else row.topic for row in rows], device=self.device)
         target_BK = torch.nn.functional.one_hot(topic_B, self._generator.config.num_topics).to(z_BZ.dtype)
-        padding = (0, 0, 0, -len(rows) % _PADDING)
+        padding = (0, 0, 0, -len(rows) % self._padding)
         parts = (torch.nn.functional.pad(each, padding) for each in (z_BZ, self.embed_genres(rows), target_BK))
         moved_MZ: Tensor = self._generator(*parts)
         return moved_MZ[: len(rows)]
@@ -148,12 +171,31 @@ class Engine:
         for start in range(0, len(asked), _SENTENCES_AT_ONCE):
             part = asked[start : start + _SENTENCES_AT_ONCE]
             part_BZ = self.thought_vectors([rows[number] for number in part]) if z_BZ is None else z_BZ[part]
-            sentences = [[*decoded[number].ids, *([EOS_ID] if decoded[number].finished else [])] for number in part]
             context_BC = self._without_genres(part_BZ.to(self.device))
-            without_B = sentence_log_probs(self._decoder, sentences, context_BC)
-            for number, without in zip(part, without_B.tolist(), strict=True):
-                odds[number] = decoded[number].log_prob - without
+            without = self._log_probs([decoded[number] for number in part], context_BC)
+            for number, log_prob in zip(part, without, strict=True):
+                odds[number] = decoded[number].log_prob - log_prob
         return odds
+
+    @torch.inference_mode()
+    def largest_error(self, rows: Sequence[Row]) -> float:
+        """How far a decode is from torch's own modules: the most that log p of a sentence differs per token, in nats.
+
+        Args:
+            rows: what to decode.
+        """
+        decoded = self.decode(rows)
+        context_BC = torch.cat((self.thought_vectors(rows), self.embed_genres(rows)), dim=1)
+        expected = self._log_probs(decoded, context_BC)
+        return max(
+            abs(each.log_prob - log_prob) / each.token_count for each, log_prob in zip(decoded, expected, strict=True)
+        )
+
+    def _log_probs(self, decoded: Sequence[Decoded], context_BC: Tensor) -> list[float]:
+        """Log p of sentences in another context, by the decoder itself."""
+        sentences = [[*each.ids, *([EOS_ID] if each.finished else [])] for each in decoded]
+        log_probs: list[float] = sentence_log_probs(self._decoder, sentences, context_BC).tolist()
+        return log_probs
 
     def _without_genres(self, z_BZ: Tensor) -> Tensor:
         """The context of some thought vectors and no genre: [B, C]."""
@@ -161,12 +203,11 @@ class Engine:
         genres_BA = self._decoder.embed_genres(none, torch.arange(len(z_BZ), device=self.device))
         return torch.cat((z_BZ, genres_BA), dim=1)
 
-    def _start(self, rows: Sequence[Row], z_BZ: Tensor, num_steps: int) -> Slots:
+    def _slots(self, rows: Sequence[Row], started: Started, num_steps: int) -> Slots:
         """Rows as they are before their first token, in slots of their own."""
         z_size = self._decoder.config.z_size
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
         uniforms_BN = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
-        started = self._folded.start(torch.cat((z_BZ, self.embed_genres(rows)), dim=1))
         counts_BF = [(BOS_ID, 0, row.max_tokens, Rules.start, *Repeats.start) for row in rows]
         settings_B4 = [(row.temperature, row.top_k, row.top_p, row.min_p) for row in rows]
         return Slots(

@@ -17,9 +17,9 @@ from handlers.rules import IntArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_LEAST_TOP_P: Final = 0.5
-_MOST_MIN_P: Final = 0.3
-_COLDEST: Final = 1e-9
+LEAST_TOP_P: Final = 0.5
+MOST_MIN_P: Final = 0.3
+COLDEST: Final = 1e-9
 """Stands for temperature 0: one bit's last digit in single precision decides."""
 
 
@@ -44,7 +44,7 @@ class SamplingSettings:
     @cached_property
     def is_sorted(self) -> Bools:
         """Rows that are drawn likely tokens first from the start: top-k, a small nucleus, a large min-p."""
-        sorted_B: Bools = (self.top_k > 0) | (self.top_p < _LEAST_TOP_P) | (self.min_p > _MOST_MIN_P)
+        sorted_B: Bools = (self.top_k > 0) | (self.top_p < LEAST_TOP_P) | (self.min_p > MOST_MIN_P)
         return sorted_B
 
     @cached_property
@@ -59,5 +59,5 @@ class SamplingSettings:
 
     def scale(self) -> Floats:
         """What logarithms are multiplied by."""
-        scale_B: Floats = 1.0 / np.maximum(self.temperature, _COLDEST)
+        scale_B: Floats = 1.0 / np.maximum(self.temperature, COLDEST)
         return scale_B

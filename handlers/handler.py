@@ -27,7 +27,7 @@ from handlers.contract import (
 )
 from handlers.metrics import WorkerMetrics
 from handlers.options import Threads, WorkerOptions
-from handlers.warming import warm_up
+from handlers.warming import ready
 
 _log = logging.getLogger(__name__)
 
@@ -105,10 +105,7 @@ class CommentaryHandler:
             self._commentator = None  # not two packings at a time
             self._num_threads = threads
             torch.set_num_threads(threads)
-            self._commentator = Commentator(
-                self._bundle, device=self._device, precision=self._options.precision, slots=self._options.slots
-            )
-            warm_up(self._commentator)
+            self._commentator = ready(self._bundle, self._device, self._options)
         return self._commentator
 
 

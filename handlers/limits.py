@@ -47,11 +47,9 @@ class Limits:
         lists = {banned: number for number, banned in enumerate(dict.fromkeys(row.banned for row in rows))}
         self._no_list = lists.get((), -1)
         self._asked_R3 = np.array([(row.min_tokens, row.no_repeat_ngram, lists[row.banned]) for row in rows])
-        words = [[unicodedata.normalize("NFC", word) for word in banned] for banned in lists]
-        self._hashes_DW = _table([[word_hash(word) for word in each] for each in words], 0)
-        self._holding_DF = _table(
-            [[token for word in each for token in repeats.holding(word)] for each in words], PAD_ID
-        )
+        known = [banned_words(banned, repeats) for banned in lists]
+        self._hashes_DW = _table([hashes for hashes, _ in known], 0)
+        self._holding_DF = _table([holding for _, holding in known], PAD_ID)
 
     def look(self, live: Sequence[int]) -> None:
         """Take note of which rows the slots hold."""
@@ -86,6 +84,12 @@ class Limits:
         forbidden_BF = np.full((self._num_slots, forbidden_LF.shape[1]), PAD_ID)
         forbidden_BF[slots_L] = forbidden_LF
         return forbidden_BF
+
+
+def banned_words(banned: Sequence[str], repeats: Repeats) -> tuple[list[int], list[int]]:
+    """The hashes of some words, and the tokens that hold one of them whatever is written before."""
+    words = [unicodedata.normalize("NFC", word) for word in banned]
+    return [word_hash(word) for word in words], [token for word in words for token in repeats.holding(word)]
 
 
 def _table(lists: Sequence[Sequence[int]], padding: int) -> IntArray:

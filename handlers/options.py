@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from handlers.contract import THREADS_FILE_VARIABLE
-from handlers.engine import DEFAULT_SLOTS
 from handlers.products import Precision
 
 
@@ -23,8 +22,8 @@ class WorkerOptions:
 
     threads: int = 0
     """Threads of a decode; 0 leaves them to `Threads`."""
-    slots: int = DEFAULT_SLOTS
-    """Rows that are decoded at a time."""
+    slots: int | None = None
+    """Rows that are decoded at a time; what suits the device by default."""
     precision: Precision | None = None
     """How weights are kept; what decodes fastest by default."""
 

@@ -11,7 +11,7 @@ Shapes: M rows, K inputs, N outputs.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -25,6 +25,10 @@ _STEPS: Final = 63
 """Inputs become whole numbers from -63 to 63: with eight bits, AVX2's sums of two products could overflow."""
 _ZERO: Final = 64
 _LEAST: Final = 1e-30
+
+
+_BRAIN_SINCE: Final = (8, 0)
+"""The first NVIDIA generation that multiplies bfloat16, Ampere."""
 
 
 class Precision(StrEnum):
@@ -47,21 +51,24 @@ _PACKED: Final = {
 """FBGEMM's products, by torch's names, the fastest first."""
 
 
-def precisions(*, cuda: bool = False) -> tuple[Precision, ...]:
-    """What there is on a device of a kind; on a CPU it depends on how torch was built."""
-    if cuda:
-        return Precision.FP32, Precision.BF16
+def precisions() -> tuple[Precision, ...]:
+    """What there is on a CPU, which depends on how torch was built; the fastest first."""
     has_fbgemm = "fbgemm" in torch.backends.quantized.supported_engines
     packed = [each for each, name in _PACKED.items() if has_fbgemm and hasattr(torch.ops.quantized, name)]
     return (*packed, Precision.FP32, Precision.BF16)
 
 
-def best_precision(weights: Iterable[Tensor]) -> Precision:
-    """What decodes fastest with some weights: on a CPU whole numbers, which cost .0003 bits per character.
+def best_precision(device: torch.device, *, kernels: bool) -> Precision:
+    """What decodes fastest: on a CPU whole numbers, .0003 bits per character; on a GPU bfloat16, .00002 bits.
 
-    On a GPU single precision: bfloat16 moves logits by hundredths, so whoever wants it asks for it.
+    Args:
+        device: where to decode.
+        kernels: whether those of `handlers.gpu` do.
     """
-    return precisions(cuda=any(weight.is_cuda for weight in weights))[0]
+    if device.type == "cuda":
+        has_brain = torch.cuda.get_device_capability(device) >= _BRAIN_SINCE
+        return Precision.BF16 if has_brain else Precision.FP32
+    return Precision.BF16 if kernels else precisions()[0]
 
 
 class Product:

@@ -24,7 +24,7 @@ _WORD: Final = r"[\w'’\-]"
 _FIRST_WORD: Final = re.compile(rf"( *)({_WORD}+)")
 _LAST_WORD: Final = re.compile(rf"{_WORD}*$")
 _BASE: Final = 0x9E3779B97F4A7C15
-_AFTER_SPACE: Final = 0x3F58476D1CE4E5B9
+AFTER_SPACE: Final = 0x3F58476D1CE4E5B9
 """Keys of words that start a token are multiplied by this; those of pieces that go on are not."""
 _MODULUS: Final = 2**64
 
@@ -45,28 +45,32 @@ class Repeats:
     def __init__(self, vocabulary: Vocabulary) -> None:
         texts = ["" if token in SPECIALS else _folded(token) for token in vocabulary.tokens]
         lasts = [_LAST_WORD.findall(text)[0] for text in texts]
-        self._hash_V = _integers([_hash(last) for last in lasts])
-        self._power_V = _integers([pow(_BASE, len(last), _MODULUS) for last in lasts])
-        self._inverse_V = _integers([pow(_BASE, -len(last), _MODULUS) for last in lasts])
-        self._goes_on_V = np.array([len(last) == len(text) for text, last in zip(texts, lasts, strict=True)])
+        self.hash_V = _integers([_hash(last) for last in lasts])
+        self.power_V = _integers([pow(_BASE, len(last), _MODULUS) for last in lasts])
+        self.inverse_V = _integers([pow(_BASE, -len(last), _MODULUS) for last in lasts])
+        self.goes_on_V = np.array([len(last) == len(text) for text, last in zip(texts, lasts, strict=True)])
         cuts = [text[: len(text) - len(last)].strip(" ") != "" for text, last in zip(texts, lasts, strict=True)]
-        self._cuts_V = np.array(cuts)
+        self.cuts_V = np.array(cuts)
         # Key 0 is what is asked for where nothing is written yet; the padding token is never allowed anyway.
         groups: dict[int, list[int]] = defaultdict(list, {0: [PAD_ID]})
         for number, text in enumerate(texts):
             if found := _FIRST_WORD.match(text):
-                groups[_hash(found[2]) * (_AFTER_SPACE if found[1] else 1) % _MODULUS].append(number)
+                groups[_hash(found[2]) * (AFTER_SPACE if found[1] else 1) % _MODULUS].append(number)
         keys = _integers(list(groups))
         order = np.argsort(keys)
         width = max(map(len, groups.values()))
         padded = [group + [PAD_ID] * (width - len(group)) for group in groups.values()]
         self._keys_N, self._tokens_NK = keys[order], np.array(padded, dtype=np.int64)[order]
+        self.key_V = np.zeros(len(texts), dtype=np.int64)
+        """What `forbidden` and `becoming` look for in each token; 0 where no word is at its start."""
+        self.key_V[self._tokens_NK] = self._keys_N[:, None]
+        self.key_V[PAD_ID] = 0
         self._holding = _holding(texts)
 
     def forbidden(self, words_4B: IntArray) -> IntArray:
         """Tokens that would make a row's word the one before it, [B, F]; where there are fewer, the padding token."""
         current_B, _, inverse_B, previous_B = words_4B
-        wanted_2B = np.stack((current_B * _AFTER_SPACE, (previous_B - current_B) * inverse_B))
+        wanted_2B = np.stack((current_B * AFTER_SPACE, (previous_B - current_B) * inverse_B))
         place_2B = self._keys_N.searchsorted(wanted_2B)
         place_2B[place_2B == len(self._keys_N)] = 0
         tokens_2BK = self._tokens_NK[place_2B]
@@ -96,15 +100,15 @@ class Repeats:
     def after(self, words_4B: IntArray, chosen_B: IntArray) -> IntArray:
         """Where rows are that have written some tokens, [4, B]."""
         current_B, power_B, inverse_B, previous_B = words_4B
-        goes_on_B = self._goes_on_V[chosen_B]
+        goes_on_B = self.goes_on_V[chosen_B]
         power_B, inverse_B = np.where(goes_on_B, (power_B, inverse_B), 1)
         before_B = np.where(current_B != 0, current_B, previous_B)
-        before_B[self._cuts_V[chosen_B]] = 0
+        before_B[self.cuts_V[chosen_B]] = 0
         return np.stack(
             (
-                np.where(goes_on_B, current_B, 0) + power_B * self._hash_V[chosen_B],
-                power_B * self._power_V[chosen_B],
-                inverse_B * self._inverse_V[chosen_B],
+                np.where(goes_on_B, current_B, 0) + power_B * self.hash_V[chosen_B],
+                power_B * self.power_V[chosen_B],
+                inverse_B * self.inverse_V[chosen_B],
                 np.where(goes_on_B, previous_B, before_B),
             )
         )

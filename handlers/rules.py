@@ -43,20 +43,20 @@ class Rules:
         for bit, ids in enumerate(forms):
             for number in ids:
                 put[number] |= _FIRST_PLACEHOLDER << bit
-        self._keep_V, self._put_V, self._flip_V = (np.array(each, dtype=np.int64) for each in (keep, put, flip))
+        self.keep_V, self.put_V, self.flip_V = (np.array(each, dtype=np.int64) for each in (keep, put, flip))
         forbidden = [_forbidden(state, tokens, rises, forms) for state in range(_FIRST_PLACEHOLDER << len(forms))]
         width = max(map(len, forbidden))
         padded = [ids + [PAD_ID] * (width - len(ids)) for ids in forbidden]
-        self._forbidden_SF = np.array(padded, dtype=np.int64)
+        self.forbidden_SF = np.array(padded, dtype=np.int64)
 
     def forbidden(self, state_B: IntArray) -> IntArray:
         """Tokens that may not come next, [B, F]; where there are fewer, the padding token stands."""
-        forbidden_BF: IntArray = self._forbidden_SF[state_B]
+        forbidden_BF: IntArray = self.forbidden_SF[state_B]
         return forbidden_BF
 
     def after(self, state_B: IntArray, chosen_B: IntArray) -> IntArray:
         """The state of rows that have written some tokens."""
-        after_B: IntArray = ((state_B & self._keep_V[chosen_B]) | self._put_V[chosen_B]) ^ self._flip_V[chosen_B]
+        after_B: IntArray = ((state_B & self.keep_V[chosen_B]) | self.put_V[chosen_B]) ^ self.flip_V[chosen_B]
         return after_B
 
 

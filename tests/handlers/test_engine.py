@@ -17,11 +17,13 @@ from torch import Tensor
 from handlers.bundle import Bundle
 from handlers.contract import CommentaryRequest
 from handlers.engine import DEFAULT_SLOTS, Decoded, Engine, Row
+from handlers.folded import Started
 from handlers.products import Precision
 from handlers.random_numbers import derive_seed, row_uniforms, standard_normals
 from handlers.slots import TOKEN, Slots
 from handlers.step import Step
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
+from tests.handlers.float64_reference import Reference
 from tests.handlers.tiny_bundles import GENRES, tiny_bundle
 
 HALF = "fbgemm" in torch.backends.quantized.supported_engines
@@ -47,66 +49,6 @@ def _some_rows(count: int, **changes: Any) -> list[Row]:
     ]
 
 
-def _rounded(weight: Tensor, precision: Precision) -> Tensor:
-    """A matrix as a precision keeps it, in float64."""
-    if precision is Precision.INT8:
-        scale = weight.double().abs().amax(dim=1, keepdim=True) / 127
-        return (weight.double() / scale).round() * scale
-    kinds = {Precision.FP32: torch.float32, Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16}
-    return weight.to(kinds[precision]).double()
-
-
-State = tuple[Tensor, Tensor]
-
-
-class _Reference:
-    """The decoder in float64, gate by gate, from the weights as a precision keeps them and nothing else."""
-
-    def __init__(self, bundle: Bundle, precision: Precision) -> None:
-        self.exact = copy.deepcopy(bundle.decoder).double()
-        hidden = bundle.decoder.config.hidden_size
-        self.lstm = {name: weight.double() for name, weight in bundle.decoder.lstm.named_parameters()}
-        self.lstm["weight_hh_l0"] = _rounded(dict(bundle.decoder.lstm.named_parameters())["weight_hh_l0"], precision)
-        self.projection = _rounded(bundle.decoder.projection.weight[:, :hidden], precision)
-        # The engine keeps the output matrix in bits.
-        self.output = _rounded(bundle.decoder.token_embedding.weight * math.log2(math.e), precision) / math.log2(math.e)
-        self.precision = precision
-
-    def seen(self, inputs: Tensor, bound: float | None = None) -> Tensor:
-        """What a product's inputs are rounded to; whole numbers up to a bound, or to a row's largest."""
-        if self.precision is Precision.INT8:
-            scale = inputs.abs().amax(dim=1, keepdim=True) if bound is None else bound
-            return (inputs / scale * 63).round() / 63 * scale
-        return inputs.bfloat16().double() if self.precision is Precision.BF16 else inputs
-
-    def context(self, z_BZ: Tensor, genres: Sequence[tuple[int, ...]]) -> Tensor:
-        embedded = [self.exact.embed_genres(torch.tensor(each or (0,)), torch.tensor([0])) for each in genres]
-        return torch.cat((z_BZ.double(), torch.cat(embedded)), dim=1)
-
-    def step(self, state: State, tokens: Tensor, context: Tensor) -> tuple[State, Tensor]:
-        """The next state, and log p of every token, [B, V]."""
-        (hidden, cell), exact = state, self.exact
-        inputs = torch.cat((exact.token_embedding(tokens), context), dim=1)
-        gates = inputs @ self.lstm["weight_ih_l0"].T + self.lstm["bias_ih_l0"] + self.lstm["bias_hh_l0"]
-        gates = gates + self.seen(hidden, 1.0) @ self.lstm["weight_hh_l0"].T
-        opened, kept, candidate, shown = gates.chunk(4, dim=1)
-        cell = kept.sigmoid() * cell + opened.sigmoid() * candidate.tanh()
-        hidden = shown.sigmoid() * cell.tanh()
-        projected = self.seen(hidden, 1.0) @ self.projection.T + exact.projection.bias
-        projected = projected + context @ exact.projection.weight[:, exact.config.hidden_size :].T
-        return (hidden, cell), torch.log_softmax(self.seen(projected) @ self.output.T + exact.output_bias, dim=1)
-
-    def log_probs(self, z_Z: Tensor, genres: tuple[int, ...], tokens: list[int]) -> Tensor:
-        """log p of every token at every step, [T, V]."""
-        context = self.context(z_Z.unsqueeze(0), [genres])
-        state = self.exact.start(context)
-        lines = []
-        for token in [BOS_ID, *tokens[:-1]]:
-            state, log_probs = self.step(state, torch.tensor([token]), context)
-            lines.append(log_probs[0])
-        return torch.stack(lines)
-
-
 PRECISIONS = [
     pytest.param(
         each, marks=pytest.mark.skipif(each in (Precision.FP16, Precision.INT8) and not HALF, reason="needs FBGEMM")
@@ -121,7 +63,7 @@ def test_the_decode_has_the_log_probabilities_of_a_plain_float64_reference(
     name: str, precision: Precision, request: pytest.FixtureRequest
 ) -> None:
     bundle: Bundle = request.getfixturevalue(name)
-    engine, reference = Engine(bundle, precision=precision), _Reference(bundle, precision)
+    engine, reference = Engine(bundle, precision=precision), Reference(bundle, precision)
     asked = _some_rows(60)
     z_BZ = engine.thought_vectors(asked)
     # Inputs that are rounded the other way, for a last digit of float32, move a logit by that much.
@@ -135,14 +77,15 @@ def test_the_decode_has_the_log_probabilities_of_a_plain_float64_reference(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_step_has_the_distribution_of_a_plain_float64_reference(bundle: Bundle, precision: Precision) -> None:
-    engine, reference = Engine(bundle, precision=precision), _Reference(bundle, precision)
+    engine, reference = Engine(bundle, precision=precision), Reference(bundle, precision)
     rows, size = _some_rows(21), len(bundle.vocabulary)
     z_BZ = engine.thought_vectors(rows)
     context = reference.context(z_BZ, [row.genres for row in rows])
     written = torch.randint(4, size, (21, 15), generator=torch.Generator().manual_seed(0))
     step = engine._parts.step
     with torch.inference_mode():
-        waiting = engine._start(rows, z_BZ, 15)
+        started = engine._folded.start(torch.cat((z_BZ, engine.embed_genres(rows)), dim=1))
+        waiting = engine._slots(rows, started, 15)
         slots = waiting.resized(step.padded(21))
         slots.copy(range(21), waiting, range(21))
         before = torch.full((21,), BOS_ID)
@@ -162,7 +105,7 @@ def test_every_step_has_the_distribution_of_a_plain_float64_reference(bundle: Bu
 @pytest.mark.skipif(not HALF, reason="needs FBGEMM")
 @pytest.mark.parametrize(("precision", "most"), [(Precision.FP16, 0.01), (Precision.INT8, 0.1)])
 def test_a_precision_moves_a_log_probability_by_little(bundle: Bundle, precision: Precision, most: float) -> None:
-    exact, other = _Reference(bundle, Precision.FP32), _Reference(bundle, precision)
+    exact, other = Reference(bundle, Precision.FP32), Reference(bundle, precision)
     tokens = torch.randint(4, len(bundle.vocabulary), (30,), generator=torch.Generator().manual_seed(1)).tolist()
     z_Z = torch.randn(6, generator=torch.Generator().manual_seed(2))
     moved = (exact.log_probs(z_Z, (1,), tokens) - other.log_probs(z_Z, (1,), tokens)).abs()
@@ -201,9 +144,9 @@ class _CountingEngine(Engine):
 
     made: list[int]
 
-    def _start(self, rows: Sequence[Row], z_BZ: Tensor, num_steps: int) -> Slots:
+    def _slots(self, rows: Sequence[Row], started: Started, num_steps: int) -> Slots:
         self.made.append(len(rows))
-        return super()._start(rows, z_BZ, num_steps)
+        return super()._slots(rows, started, num_steps)
 
 
 class _CountingStep(Step):
