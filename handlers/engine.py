@@ -34,7 +34,7 @@ from handlers.step import Step
 from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 if TYPE_CHECKING:
-    from handlers.gpu.decoder import GpuDecoder
+    from handlers.gpu.decoder import GpuDecoder, Rounds
 
 __all__ = ["DEFAULT_SLOTS", "Decoded", "Engine", "Row"]
 
@@ -114,12 +114,7 @@ class Engine:
         """Decode rows that are all guided, or none of them; their shadows have half of the slots then."""
 
         def start(part: slice) -> list[Started]:
-            """The rows before their first token, and their shadows."""
-            part_BZ = self.thought_vectors(rows[part]) if z_BZ is None else z_BZ[part].to(self.device)
-            contexts = [torch.cat((part_BZ, self.embed_genres(rows[part])), dim=1)]
-            if guided:
-                contexts.append(self._without_genres(part_BZ))
-            return [self._folded.start(each_BC) for each_BC in contexts]
+            return self._start(rows[part], None if z_BZ is None else z_BZ[part].to(self.device), guided=guided)
 
         def slots(part: slice, num_steps: int) -> Slots:
             own, *shadow = start(part)
@@ -133,9 +128,32 @@ class Engine:
         return Run(self._parts, rows, slots, self.slots).finish()
 
     @torch.inference_mode()
+    def fill(self, rows: Sequence[Row]) -> Rounds:
+        """Let rows into a GPU's slots, and what takes them on: for who wants to time steps alone.
+
+        Args:
+            rows: at most as many as there are slots, none of them guided.
+
+        Raises:
+            ValueError: it is not a GPU's kernels that decode.
+        """
+        if self._gpu is None:
+            raise ValueError("only a GPU's kernels have slots that outlive a decode")
+        return self._gpu.fill(rows, self._start(rows, None, guided=False))
+
+    def _start(self, rows: Sequence[Row], z_BZ: Tensor | None, *, guided: bool) -> list[Started]:
+        """Rows before their first token, and their shadows."""
+        rows_BZ = self.thought_vectors(rows) if z_BZ is None else z_BZ
+        contexts = [torch.cat((rows_BZ, self.embed_genres(rows)), dim=1)]
+        if guided:
+            contexts.append(self._without_genres(rows_BZ))
+        return [self._folded.start(each_BC) for each_BC in contexts]
+
+    @torch.inference_mode()
     def thought_vectors(self, rows: Sequence[Row]) -> Tensor:
         """Each row's z from the prior by its seed, moved by the generator if the model has one: [B, Z]."""
-        uniforms_BZ = row_uniforms([row.seed for row in rows], self._decoder.config.z_size)
+        make = row_uniforms if self._gpu is None else self._gpu.uniforms
+        uniforms_BZ = make([row.seed for row in rows], self._decoder.config.z_size)
         z_BZ = standard_normals(uniforms_BZ).to(self.device, torch.float32)
         if self._generator is None:
             return z_BZ

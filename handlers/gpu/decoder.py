@@ -9,21 +9,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from typing import Final
 
 import torch
+from torch import Tensor
 
 from handlers.folded import FoldedDecoder, Started
 from handlers.gpu.kernels import layout
+from handlers.gpu.kernels.random_numbers import uniforms_kernel
 from handlers.gpu.limits import MOST_TOKENS
 from handlers.gpu.memory import Memory, Sizes
-from handlers.gpu.steps import BLOCK, KINDS, Steps
+from handlers.gpu.steps import BLOCK, KINDS, STEPS, Steps, on_device
 from handlers.gpu.tables import Tables
 from handlers.products import Precision
 from handlers.repeats import Repeats
 from handlers.rows import Decoded, Row
 from handlers.rules import Rules
 from handlers.vocabulary import EOS_ID
+
+
+class Rounds:
+    """What takes the rows in the slots on, some steps at a time."""
+
+    steps: Final = STEPS
+    """Of a round."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def take(self) -> None:
+        """One round, recorded where it can be."""
+        self._steps.take(1)
+
+    def launch(self) -> None:
+        """One round, kernel by kernel."""
+        self._steps.launch(1)
 
 
 class GpuDecoder:
@@ -64,6 +84,14 @@ class GpuDecoder:
         self._memory = Memory(sizes, KINDS[precision], device)
         self._steps = Steps(folded, Tables(rules, repeats, sizes.outputs, device), self._memory, precision)
 
+    def uniforms(self, seeds: Sequence[int], count: int) -> Tensor:
+        """`handlers.random_numbers.row_uniforms`, for whom a row costs the host as much as the rest of its start."""
+        seed_R = torch.tensor(seeds, dtype=torch.int64, device=self._device)
+        uniforms_RN = torch.empty(len(seeds), count, dtype=torch.float64, device=self._device)
+        with on_device(self._device):
+            uniforms_kernel[(len(seeds),)](seed_R, uniforms_RN, N=count, BLOCK=1 << (count - 1).bit_length())
+        return uniforms_RN
+
     def decode(self, rows: Sequence[Row], start: Callable[[slice], Sequence[Started]], per_slot: int) -> list[Decoded]:
         """Decode every row to its end; the order of the answer is the order of the rows.
 
@@ -72,11 +100,6 @@ class GpuDecoder:
             start: makes some of the rows ready, and their shadows if they are guided.
             per_slot: rows of a slot, 2 if they are guided.
         """
-        # Triton launches on the current device.
-        with torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext():
-            return self._decode(rows, start, per_slot)
-
-    def _decode(self, rows: Sequence[Row], start: Callable[[slice], Sequence[Started]], per_slot: int) -> list[Decoded]:
         decoded: dict[int, Decoded] = {}
         live: dict[int, int] = {}
         free = list(range(max(1, self._slots // per_slot)))
@@ -97,6 +120,12 @@ class GpuDecoder:
                 decoded[live.pop(slot)] = sentence
             free = sorted([*free, *gone])
         return [decoded[number] for number in range(len(rows))]
+
+    def fill(self, rows: Sequence[Row], started: Sequence[Started]) -> Rounds:
+        """Let rows into the first slots, and empty the others."""
+        self._memory.ended_S.fill_(1)
+        self._memory.admit(range(len(rows)), rows, started, self._repeats)
+        return Rounds(self._steps)
 
     def _sentences(self, slots: Sequence[int]) -> list[Decoded]:
         """What ended rows have become."""

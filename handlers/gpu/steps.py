@@ -5,6 +5,7 @@ Shapes: M rows, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import torch
@@ -53,7 +54,8 @@ class Steps:
         self._output_WE = pad(output_WE, (0, narrow)).to(kind)
         self._vocabulary_size, self._first_number = config.vocabulary_size, config.z_size
         # Triton's interpreter, which stands in for a GPU in tests, cannot multiply bfloat16.
-        self._widen = not memory.token_S.is_cuda
+        self._device = memory.token_S.device
+        self._widen = self._device.type != "cuda"
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     def take(self, per_slot: int) -> None:
@@ -67,17 +69,18 @@ class Steps:
             return
         # Kernels are compiled when they are launched for the first time, which cannot be recorded.
         self.launch(per_slot)
-        if self._memory.token_S.is_cuda:
+        if self._device.type == "cuda":
             self._graphs[per_slot] = graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with on_device(self._device), torch.cuda.graph(graph):
                 self.launch(per_slot)
 
     def launch(self, per_slot: int) -> None:
         """The same, kernel by kernel; nothing is allocated, and nothing is asked of the device."""
         memory = self._memory
-        for _ in range(STEPS // 2):
-            self._step(memory.hidden_MH, memory.next_MH, per_slot)
-            self._step(memory.next_MH, memory.hidden_MH, per_slot)
+        with on_device(self._device):
+            for _ in range(STEPS // 2):
+                self._step(memory.hidden_MH, memory.next_MH, per_slot)
+                self._step(memory.next_MH, memory.hidden_MH, per_slot)
 
     def _step(self, hidden_MH: Tensor, next_MH: Tensor, per_slot: int) -> None:
         memory = self._memory
@@ -109,3 +112,8 @@ class Steps:
 def num_warps(width: int) -> int:
     """Warps of a program that holds a distribution of some width."""
     return max(1, min(_MOST_WARPS, width // _TOKENS_PER_WARP))
+
+
+def on_device(device: torch.device) -> AbstractContextManager[object]:
+    """Makes a GPU the current one, on which Triton launches."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from handlers.bundle import Bundle
 
 app_bench = typer.Typer(help="Measurements, each with what it is compared with in the same run.")
 
@@ -192,7 +195,10 @@ def decode_speed(
     ] = "reference",
     rows: Annotated[int, typer.Option(min=2, max=240, help="Rows, and slots, of the larger decode.")] = 64,
     threads: Annotated[int, typer.Option(min=1, help="Of torch; with one the clock is processor time.")] = 1,
-    plot: Annotated[Path | None, typer.Option(help="Also draw what a row costs, as PNG.")] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, or cuda, cuda:1: then by CUDA events, and against what the GPU can do.")
+    ] = "cpu",
+    plot: Annotated[Path | None, typer.Option(help="Also draw what a row costs, as PNG; on the CPU.")] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(help="Folder of a corpus: also score its valid split with the bundle, in every precision."),
@@ -205,6 +211,8 @@ def decode_speed(
     deephypebot bench decode
 
     deephypebot bench decode workspace/stages/cvae-1a2b3c/bundle --corpus workspace/corpus --plot decode.png
+
+    deephypebot bench decode --device cuda
     """
     import torch
     from rich.console import Console
@@ -222,6 +230,9 @@ def decode_speed(
     if corpus is not None and bundle is None:
         raise SettingError("--corpus scores a bundle's own sentences: give the bundle as well")
     model = Bundle.load(bundle) if bundle else random_bundle(find_preset(preset).cvae)
+    if device != "cpu":
+        _gpu_decode_speed(model, device, rows, quick=quick, json_path=json_path)
+        return
     torch.set_num_threads(threads)
     plan = DecodeBenchPlan(rows=rows)
     if quick:
@@ -238,6 +249,23 @@ def decode_speed(
     if plot is not None:
         plot_decoding(speed, plot)
     finish("decode", {**speed.figures(), "bits_per_character": costs}, json_path)
+
+
+def _gpu_decode_speed(model: Bundle, device: str, rows: int, *, quick: bool, json_path: Path | None) -> None:
+    import torch
+    from rich.console import Console
+
+    from training.bench.gpu_decode import GpuBenchPlan, gpu_table, measure_gpu_decoding
+    from training.benchmark import finish
+    from training.console import stage_bars
+    from training.options import usable_device
+
+    console, plan = Console(), GpuBenchPlan(rows=rows, rounds=2 if quick else 9)
+    found = torch.device(usable_device(device))
+    with stage_bars(console) as bars:
+        speed = measure_gpu_decoding(model, plan, found, progress=bars.watch("rounds"))
+    console.print(gpu_table(speed, plan))
+    finish("decode", speed.figures(), json_path)
 
 
 @app_bench.command("vocabulary")

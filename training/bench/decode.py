@@ -130,10 +130,11 @@ class PlainLoop(nn.Module):
     @torch.inference_mode()
     def forward(self, z_BZ: Tensor, steps: int) -> Tensor:
         """Tokens, [steps, B]."""
-        none_B = torch.zeros(len(z_BZ), dtype=torch.long)
-        context_BC = torch.cat((z_BZ, self.decoder.embed_genres(none_B, torch.arange(len(z_BZ)))), dim=1)
+        none_B = torch.zeros(len(z_BZ), dtype=torch.long, device=z_BZ.device)
+        each_B = torch.arange(len(z_BZ), device=z_BZ.device)
+        context_BC = torch.cat((z_BZ, self.decoder.embed_genres(none_B, each_B)), dim=1)
         hidden_BH, cell_BH = self.decoder.start(context_BC)
-        token_B = torch.full((len(z_BZ),), BOS_ID)
+        token_B = torch.full_like(none_B, BOS_ID)
         written = []
         for _ in range(steps):
             seen_BI = torch.cat((self.decoder.token_embedding(token_B), context_BC), dim=1)
@@ -185,7 +186,7 @@ def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progres
     config = model.config.decoder
     weights = 4 * config.hidden_size**2 + (config.hidden_size + config.vocabulary_size) * config.embedding_size
     engine = Engine(model, slots=plan.rows)
-    engine.decode(_rows(plan.rows, plan.scaling_steps))
+    engine.decode(bench_rows(plan.rows, plan.scaling_steps))
     # Before anything else takes memory.
     before = _peak_mib()
     seconds_per_row = scaling(engine, plan)
@@ -196,12 +197,12 @@ def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progres
     copied = torch.empty_like(source)
     ways: dict[str, Callable[[], object]] = {
         "gemm": lambda: square @ square,
-        "engine_b64": lambda: engine.decode(_rows(plan.rows, plan.steps)),
+        "engine_b64": lambda: engine.decode(bench_rows(plan.rows, plan.steps)),
         "plain_b64": lambda: plain(many, plan.steps),
         "copy": lambda: copied.copy_(source),
-        "engine_b1": lambda: engine.decode(_rows(1, plan.steps)),
+        "engine_b1": lambda: engine.decode(bench_rows(1, plan.steps)),
         "plain_b1": lambda: plain(one, plan.steps),
-        "sentences": lambda: engine.decode(_rows(plan.rows, plan.sentence)),
+        "sentences": lambda: engine.decode(bench_rows(plan.rows, plan.sentence)),
         # A tenth of a sentence: it has no end, and every step costs the same.
         "original": lambda: original(one, _ORIGINAL_STEPS // 10),
         "original_same": lambda: plain(one, _ORIGINAL_STEPS),
@@ -241,7 +242,7 @@ def scaling(engine: Engine, plan: DecodeBenchPlan) -> dict[int, float]:
     times: dict[int, list[float]] = {count: [] for count in plan.scaling}
     for _ in range(3):
         for count, found in times.items():
-            rows = _rows(count, plan.scaling_steps)
+            rows = bench_rows(count, plan.scaling_steps)
             found.append(_seconds(lambda rows=rows: engine.decode(rows)) / count)  # type: ignore[misc]
     return {count: statistics.median(found) for count, found in times.items()}
 
@@ -250,12 +251,13 @@ def _growth_in_steps(engine: Engine, plan: DecodeBenchPlan) -> float:
     few = max(1, plan.steps // 4)
     ratios = []
     for _ in range(5):
-        long, short = (_seconds(lambda n=n: engine.decode(_rows(plan.rows, n))) / n for n in (plan.steps, few))  # type: ignore[misc]
+        long, short = (_seconds(lambda n=n: engine.decode(bench_rows(plan.rows, n))) / n for n in (plan.steps, few))  # type: ignore[misc]
         ratios.append(long / short)
     return statistics.median(ratios)
 
 
-def _rows(count: int, steps: int) -> list[Row]:
+def bench_rows(count: int, steps: int) -> list[Row]:
+    """Rows without genres, of as many tokens in a model whose sentences do not end."""
     return [Row(genres=(), seed=derive_seed(1, number), max_tokens=steps) for number in range(count)]
 
 

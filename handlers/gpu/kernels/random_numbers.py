@@ -33,3 +33,10 @@ def uniform(seed, index):
     lane = index % 4
     raw = tl.where(lane == 0, first, tl.where(lane == 1, second, tl.where(lane == 2, third, fourth)))
     return ((raw >> 11).to(tl.float64) + 0.5) * 1.1102230246251565e-16
+
+
+@triton.jit
+def uniforms_kernel(seed_R, out_RN, N: tl.constexpr, BLOCK: tl.constexpr):
+    """The first numbers of each row's stream."""
+    row, places = tl.program_id(0), tl.arange(0, BLOCK)
+    tl.store(out_RN + row * N + places, uniform(tl.load(seed_R + row), places), mask=places < N)

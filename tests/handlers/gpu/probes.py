@@ -8,7 +8,7 @@ from handlers.gpu.kernels.random_numbers import uniform
 
 
 @triton.jit
-def uniforms_kernel(seed_R, place_RN, out_RN, N: tl.constexpr):
+def places_kernel(seed_R, place_RN, out_RN, N: tl.constexpr):
     row = tl.program_id(0)
     for column in range(N):
         at = row * N + column

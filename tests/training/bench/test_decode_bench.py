@@ -50,7 +50,9 @@ def test_the_plain_loop_has_the_models_own_distribution(bundle: Bundle) -> None:
     first = plain(torch.zeros(4000, 4), 1)[0]
     engine = Engine(bundle)
     with torch.inference_mode():
-        slots = engine._start([Row(genres=(), seed=0)], torch.zeros(1, 4), 1)
+        row = Row(genres=(), seed=0)
+        (started,) = engine._start([row], torch.zeros(1, 4), guided=False)
+        slots = engine._slots([row], started, 1)
         padded = slots.resized(engine._parts.step.padded(1))
         padded.copy([0], slots, [0])
         step = engine._parts.step
