@@ -19,7 +19,7 @@ _TOKENS: Final = 8
 
 _CHECKED_ROWS: Final = 8
 _MOST_ERROR: Final = 0.05
-"""Nats per token: whole numbers and bfloat16 stay below a tenth of it, a kernel that errs does not."""
+"""Nats per token: bfloat16 stays below a tenth of it, a kernel that errs does not."""
 
 
 def ready(bundle: Bundle, device: str, options: WorkerOptions, *, kernels: bool | None = None) -> Commentator:
