@@ -21,6 +21,7 @@ from handlers.bundle import Bundle
 from handlers.folded import FoldedDecoder, Started
 from handlers.gpu import limits as gpu
 from handlers.guidance import GuidedRun, paired
+from handlers.lone import LoneRun
 from handlers.products import MOST_ROWS, Precision, best_precision
 from handlers.random_numbers import row_uniforms, standard_normals
 from handlers.repeats import Repeats
@@ -123,6 +124,8 @@ class Engine:
 
         if self._gpu is not None:
             return self._gpu.decode(rows, start, 2 if guided else 1)
+        if len(rows) == 1 and not guided and self.device.type == "cpu" and LoneRun.suits(rows[0]):
+            return [LoneRun(self._parts, rows[0], slots(slice(0, 1), rows[0].max_tokens)).finish()]
         if guided:
             return GuidedRun(self._parts, rows, slots, max(1, self.slots // 2)).finish()
         return Run(self._parts, rows, slots, self.slots).finish()

@@ -27,6 +27,8 @@ _BASE: Final = 0x9E3779B97F4A7C15
 AFTER_SPACE: Final = 0x3F58476D1CE4E5B9
 """Keys of words that start a token are multiplied by this; those of pieces that go on are not."""
 _MODULUS: Final = 2**64
+Words = tuple[int, int, int, int]
+"""Where one row is in its sentence, as `Repeats` has it."""
 
 
 class Repeats:
@@ -39,7 +41,7 @@ class Repeats:
     nothing but spaces between them, 0 if there is none.
     """
 
-    start: Final = (0, 1, 1, 0)
+    start: Final[Words] = (0, 1, 1, 0)
     """The four numbers of a row that has written nothing."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -111,6 +113,30 @@ class Repeats:
                 inverse_B * self.inverse_V[chosen_B],
                 np.where(goes_on_B, previous_B, before_B),
             )
+        )
+
+    def forbidden_one(self, words: Words) -> list[int]:
+        """`forbidden` of one row."""
+        current, _, inverse, previous = words
+        tokens: list[int] = []
+        for wanted in (current * AFTER_SPACE, (previous - current) * inverse):
+            key = _signed(wanted % _MODULUS)
+            place = int(self._keys_N.searchsorted(key))
+            if place < len(self._keys_N) and self._keys_N.item(place) == key:
+                tokens += self._tokens_NK[place].tolist()
+        return tokens
+
+    def after_one(self, words: Words, token: int) -> Words:
+        """`after` of one row."""
+        current, power, inverse, previous = words
+        if not self.goes_on_V.item(token):
+            previous = 0 if self.cuts_V.item(token) else current or previous
+            current, power, inverse = 0, 1, 1
+        return (
+            (current + power * self.hash_V.item(token)) % _MODULUS,
+            power * self.power_V.item(token) % _MODULUS,
+            inverse * self.inverse_V.item(token) % _MODULUS,
+            previous,
         )
 
 

@@ -59,6 +59,15 @@ class Rules:
         after_B: IntArray = ((state_B & self.keep_V[chosen_B]) | self.put_V[chosen_B]) ^ self.flip_V[chosen_B]
         return after_B
 
+    def forbidden_one(self, state: int) -> list[int]:
+        """The same of one row."""
+        forbidden: list[int] = self.forbidden_SF[state].tolist()
+        return forbidden
+
+    def after_one(self, state: int, token: int) -> int:
+        """The same of one row."""
+        return ((state & self.keep_V.item(token)) | self.put_V.item(token)) ^ self.flip_V.item(token)
+
 
 def _forbidden(state: int, tokens: list[str], rises: list[int], placeholders: tuple[tuple[int, ...], ...]) -> list[int]:
     ids = [PAD_ID, BOS_ID, UNK_ID]

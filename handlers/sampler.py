@@ -28,8 +28,8 @@ DRAWS: Final = 4
 """Random numbers that a step of a row may need: three draws from the whole distribution, one from the sorted one."""
 _MORE: Final = DRAWS - 2
 """Of these the ones from the whole distribution after the first."""
-_LEAST_SUM: Final = 1e-20
-_MOST_SUM: Final = 1e30
+LEAST_SUM: Final = 1e-20
+MOST_SUM: Final = 1e30
 """Sums of weights beyond these bounds may have lost some to underflow or overflow."""
 _FEW: Final = 2
 """Rows that are drawn one by one: for so few, a loop is faster than arrays."""
@@ -197,7 +197,7 @@ def _host(numbers: Tensor) -> NDArray[np.float32]:
 
 def _off(total_B: NDArray[np.floating]) -> list[int]:
     """Rows whose sums of weights may have lost some to underflow or overflow."""
-    return [row for row, total in enumerate(total_B.tolist()) if not _LEAST_SUM < total < _MOST_SUM]
+    return [row for row, total in enumerate(total_B.tolist()) if not LEAST_SUM < total < MOST_SUM]
 
 
 def _is_dropped(
