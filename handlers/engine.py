@@ -10,8 +10,9 @@ E embedding, Z thought vector, A genre embedding, C = Z + A context, K topics.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ __all__ = ["DEFAULT_SLOTS", "Decoded", "Engine", "Row"]
 DEFAULT_SLOTS: Final = 128
 """Rows that are decoded at a time. Memory is bounded by them, whatever a batch brings; more rows wait their turn."""
 
+_Module = TypeVar("_Module", bound=torch.nn.Module)
 _PADDING: Final = 16
 """Rows go through the generator in multiples of it, for the reason that `handlers.products` gives."""
 _SENTENCES_AT_ONCE: Final = 512
@@ -78,9 +80,9 @@ class Engine:
         most = gpu.MOST_SLOTS if self.kernels else MOST_ROWS
         if not 1 <= self.slots <= most:
             raise ValueError(f"slots must be between 1 and {most}, got {slots}")
-        self._decoder = bundle.decoder.to(self.device)
+        self._decoder = _on(bundle.decoder, self.device)
         self.precision = precision or best_precision(self.device, kernels=self.kernels)
-        self._generator = bundle.generator.to(self.device) if bundle.generator is not None else None
+        self._generator = None if bundle.generator is None else _on(bundle.generator, self.device)
         # A GPU has its rows started as many at a time as there are slots: its products may round by their number.
         self._padding = self.slots if self.device.type == "cuda" else _PADDING
         rules, repeats = Rules(bundle.vocabulary), Repeats(bundle.vocabulary)
@@ -242,3 +244,8 @@ class Engine:
             counts_FS=np.array(counts_BF, dtype=np.int64).T,
             log2_prob_S=np.zeros(len(rows)),
         )
+
+
+def _on(module: _Module, device: torch.device) -> _Module:
+    """A network on a device; a bundle's own stays where it is."""
+    return module if device.type == "cpu" else copy.deepcopy(module).to(device)

@@ -46,8 +46,7 @@ def test_every_step_has_the_distribution_of_a_plain_float64_reference(
     bundle = tiny_bundle(end_bias=-9.0, num_words=120)
     rows = [Row(genres=(1 + n % 5,) if n % 3 else (), seed=derive_seed(7, n), max_tokens=9) for n in range(5)]
     engine, decoder = _engine(bundle, device, precision=precision)
-    # Another bundle with the same weights: the engine has taken this one's to its device.
-    reference = _Truncating(tiny_bundle(end_bias=-9.0, num_words=120), precision)
+    reference = _Truncating(bundle, precision)
     size, hidden_size = len(bundle.vocabulary), 16
     # What is kept in bfloat16 may be rounded the other way, for a last digit of float32.
     near, close = (2e-5, 2e-6) if precision is Precision.FP32 else (1e-2, 4e-3)
