@@ -294,7 +294,7 @@ def _key(model: LoadedModel, genres: Sequence[Sequence[str]], plan: DecodePlan, 
 def _code() -> str:
     """Hash of the code that decodes: its samples are its own."""
     digest = hashlib.sha256()
-    for path in sorted(Path(handlers.__file__).parent.glob("*.py")):
+    for path in sorted(Path(handlers.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -70,7 +70,8 @@ def test_batching_settings_reach_torchserve(archive: Archive) -> None:
 
 def test_the_handlers_package_lies_complete_in_the_archive_and_nothing_compiled(archive: Archive) -> None:
     package = Path(handlers.__file__).parent
-    expected = {f"handlers/{path.name}" for path in package.glob("*.py")}
+    expected = {f"handlers/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")}
+    assert "handlers/gpu/kernels/choice.py" in expected
     with zipfile.ZipFile(archive.path) as opened:
         names = set(opened.namelist())
         for name in expected:
