@@ -26,6 +26,8 @@ class WorkerOptions:
     """Rows that are decoded at a time; what suits the device by default."""
     precision: Precision | None = None
     """How weights are kept; what decodes fastest by default."""
+    kernels: bool | None = None
+    """Whether a GPU's kernels decode; where they suit by default."""
 
     def __post_init__(self) -> None:
         if self.threads < 0:
@@ -37,7 +39,7 @@ class WorkerOptions:
 
         Raises:
             ValueError: an option that there is not, or a value that it cannot have.
-            TypeError: a number that is none.
+            TypeError: a number, or a yes or no, that is none.
         """
         section = (document or {}).get("handler") or {}
         given = {name: value for name, value in section.items() if value is not None}
@@ -47,6 +49,8 @@ class WorkerOptions:
         for name in ("threads", "slots"):
             if not isinstance(given.get(name, 0), int) or isinstance(given.get(name, 0), bool):
                 raise TypeError(f"handler.{name} must be a whole number, got {given[name]!r}")
+        if not isinstance(given.get("kernels", False), bool):
+            raise TypeError(f"handler.kernels must be true or false, got {given['kernels']!r}")
         if "precision" in given:
             given["precision"] = Precision(given["precision"])
         return cls(**given)

@@ -22,7 +22,7 @@ _MOST_ERROR: Final = 0.05
 """Nats per token: bfloat16 stays below a tenth of it, a kernel that errs does not."""
 
 
-def ready(bundle: Bundle, device: str, options: WorkerOptions, *, kernels: bool | None = None) -> Commentator:
+def ready(bundle: Bundle, device: str, options: WorkerOptions) -> Commentator:
     """A model that has decoded whatever a client may ask for.
 
     A GPU's kernels are compiled for the machine, by what is installed there, so they are held against torch's own
@@ -32,12 +32,13 @@ def ready(bundle: Bundle, device: str, options: WorkerOptions, *, kernels: bool 
         bundle: the model.
         device: where to decode.
         options: how.
-        kernels: whether to decode with a GPU's kernels; where they suit by default.
 
     Raises:
         ValueError: an option that the device does not have.
     """
-    commentator = Commentator(bundle, device=device, precision=options.precision, slots=options.slots, kernels=kernels)
+    commentator = Commentator(
+        bundle, device=device, precision=options.precision, slots=options.slots, kernels=options.kernels
+    )
     if commentator.kernels and not _are_sound(commentator):
         slots = None if options.slots is None else min(options.slots, MOST_ROWS)
         commentator = Commentator(bundle, device=device, precision=options.precision, slots=slots, kernels=False)

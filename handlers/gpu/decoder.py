@@ -18,7 +18,7 @@ from handlers.folded import FoldedDecoder, Started
 from handlers.gpu.kernels import layout
 from handlers.gpu.kernels.random_numbers import uniforms_kernel
 from handlers.gpu.limits import MOST_TOKENS
-from handlers.gpu.memory import Memory, Sizes
+from handlers.gpu.memory import PLACES, Memory, Sizes
 from handlers.gpu.steps import BLOCK, KINDS, STEPS, Steps, on_device
 from handlers.gpu.tables import Tables
 from handlers.products import Precision
@@ -26,6 +26,9 @@ from handlers.repeats import Repeats
 from handlers.rows import Decoded, Row
 from handlers.rules import Rules
 from handlers.vocabulary import EOS_ID
+
+_MOST_IDLE: Final = PLACES // STEPS
+"""Rounds in which no row may end: a row that has just been let in ends in as many."""
 
 
 class Rounds:
@@ -99,13 +102,16 @@ class GpuDecoder:
             rows: what to decode.
             start: makes some of the rows ready, and their shadows if they are guided.
             per_slot: rows of a slot, 2 if they are guided.
+
+        Raises:
+            RuntimeError: the kernels do not end a row that has to end.
         """
         decoded: dict[int, Decoded] = {}
         live: dict[int, int] = {}
         free = list(range(max(1, self._slots // per_slot)))
         # A decode that failed may have left rows behind.
         self._memory.ended_S.fill_(1)
-        admitted = 0
+        admitted = idle = 0
         while len(decoded) < len(rows):
             if free and admitted < len(rows):
                 part = slice(admitted, min(len(rows), admitted + len(free)))
@@ -116,6 +122,9 @@ class GpuDecoder:
             self._steps.take(per_slot)
             ended_S = self._memory.ended_S.cpu().numpy()
             gone = [slot for slot in live if ended_S[slot]]
+            idle = 0 if gone else idle + 1
+            if idle > _MOST_IDLE:
+                raise RuntimeError(f"no row has ended in {idle * STEPS} steps, more than any may take: the kernels err")
             for slot, sentence in zip(gone, self._sentences(gone), strict=True):
                 decoded[live.pop(slot)] = sentence
             free = sorted([*free, *gone])

@@ -10,6 +10,7 @@ from handlers.engine import Engine, Row
 from handlers.folded import FoldedDecoder
 from handlers.gpu.decoder import GpuDecoder
 from handlers.gpu.memory import Memory
+from handlers.gpu.steps import Steps
 from handlers.products import Precision
 from handlers.random_numbers import derive_seed
 from handlers.repeats import Repeats
@@ -122,6 +123,15 @@ def test_a_decode_that_fails_leaves_the_slots_to_the_next(device: torch.device, 
     with pytest.raises(ValueError, match=f"at most {MAX_BANNED} words can be banned on a GPU, got 65"):
         engine.decode([*rows, Row(genres=(), seed=1, banned=tuple(f"w{n}" for n in range(65)))])
     assert engine.decode(rows) == expected
+
+
+def test_kernels_that_end_no_row_are_noticed(device: torch.device, bundle: Bundle) -> None:
+    # A worker that waited for them for ever would never be ready.
+    engine = _engine(bundle, device)
+    assert engine._gpu is not None
+    engine._gpu._steps.__class__ = type("Still", (Steps,), {"take": lambda *_: None})
+    with pytest.raises(RuntimeError, match="no row has ended in 136 steps, more than any may take"):
+        engine.decode(_rows(2))
 
 
 @pytest.mark.parametrize(

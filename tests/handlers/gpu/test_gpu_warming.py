@@ -17,7 +17,7 @@ def _output_bias(commentator: Commentator) -> torch.Tensor:
 
 
 def test_a_worker_whose_kernels_are_sound_decodes_with_them(device: torch.device, bundle: Bundle) -> None:
-    commentator = ready(bundle, str(device), WorkerOptions(slots=3), kernels=True)
+    commentator = ready(bundle, str(device), WorkerOptions(slots=3, kernels=True))
     assert (commentator.kernels, commentator.slots, commentator.precision) == (True, 3, "bf16")
     (answer,) = commentator.answer([CommentaryRequest(genres=("pop",), num_samples=2, seed=1, max_tokens=5)])
     assert [each.token_count <= 5 for each in answer.samples] == [True, True]
@@ -51,3 +51,10 @@ def test_kernels_that_do_not_run_are_noticed_and_logged(
 def test_where_there_is_no_gpu_nothing_is_decoded_by_kernels(bundle: Bundle) -> None:
     commentator = ready(bundle, "cpu", WorkerOptions())
     assert (commentator.kernels, commentator.slots) == (False, 128)
+
+
+def test_a_models_configuration_can_do_without_kernels(device: torch.device, bundle: Bundle) -> None:
+    options = WorkerOptions.from_yaml({"handler": {"kernels": False}})
+    assert not ready(bundle, str(device), options).kernels
+    with pytest.raises(TypeError, match=r"handler\.kernels must be true or false, got 'no'"):
+        WorkerOptions.from_yaml({"handler": {"kernels": "no"}})
