@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from handlers.bundle import Bundle
-from handlers.folded import FoldedDecoder, Started
+from handlers.folded import PADDING, FoldedDecoder, Started
 from handlers.gpu import limits as gpu
 from handlers.guidance import GuidedRun, paired
 from handlers.lone import LoneRun
@@ -44,8 +44,6 @@ DEFAULT_SLOTS: Final = 128
 """Rows that are decoded at a time. Memory is bounded by them, whatever a batch brings; more rows wait their turn."""
 
 _Module = TypeVar("_Module", bound=torch.nn.Module)
-_PADDING: Final = 16
-"""Rows go through the generator in multiples of it, for the reason that `handlers.products` gives."""
 _SENTENCES_AT_ONCE: Final = 512
 """Known sentences that are scored at a time."""
 
@@ -84,7 +82,7 @@ class Engine:
         self.precision = precision or best_precision(self.device, kernels=self.kernels)
         self._generator = None if bundle.generator is None else _on(bundle.generator, self.device)
         # A GPU has its rows started as many at a time as there are slots: its products may round by their number.
-        self._padding = self.slots if self.device.type == "cuda" else _PADDING
+        self._padding = self.slots if self.device.type == "cuda" else PADDING
         rules, repeats = Rules(bundle.vocabulary), Repeats(bundle.vocabulary)
         with torch.inference_mode():
             self._folded = FoldedDecoder(self._decoder, padding=self._padding)

@@ -21,6 +21,9 @@ from handlers.decoder import Decoder
 
 _LOG2_E: Final = math.log2(math.e)
 
+PADDING: Final = 16
+"""Rows are started in multiples of it on a CPU, so that they round alike in any batch; see `handlers.products`."""
+
 
 class Started(NamedTuple):
     """Rows as the model sees them before their first token."""
@@ -40,11 +43,10 @@ class FoldedDecoder:
 
     Args:
         decoder: where they come from; it stays as it is.
-        padding: rows are started in multiples of it, so that their products round alike in any batch; see
-            `handlers.products`.
+        padding: rows are started in multiples of it.
     """
 
-    def __init__(self, decoder: Decoder, *, padding: int = 16) -> None:
+    def __init__(self, decoder: Decoder, *, padding: int = PADDING) -> None:
         config = decoder.config
         self._decoder, self._padding = decoder, padding
         self.config = config

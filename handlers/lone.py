@@ -6,8 +6,6 @@ what is a row's alone is Python's whole numbers.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,7 +13,7 @@ from torch import Tensor
 from handlers.filters import Floats, SamplingSettings
 from handlers.rows import Decoded, Row
 from handlers.run import Parts
-from handlers.sampler import BLOCK, DRAWS, LEAST_SUM, MOST_SUM, Weights
+from handlers.sampler import DRAWS, LEAST_SUM, MOST_SUM, Weights
 from handlers.slots import Slots
 from handlers.vocabulary import BOS_ID, EOS_ID
 
@@ -50,17 +48,10 @@ class LoneWeights(Weights):
         if not (self._is_plain and LEAST_SUM < total < MOST_SUM):
             return int(self.choose(log2_1W, np.array([forbidden]), uniforms_D[None], otherwise=otherwise).item())
         for uniform in uniforms_D[: DRAWS - 1].tolist():
-            token = self._token_at(uniform * total)
+            token = self._invert_one(0, uniform)
             if not self._is_beyond_nucleus(token, total):
                 return token
         return int(self._draw_again(np.zeros(1, dtype=np.int64), uniforms_D[None]).item())
-
-    def _token_at(self, height: float) -> int:
-        """The token at which the distribution function reaches a height."""
-        block = int(self._edges_M[1:].searchsorted(height))
-        within_K = self._weight_W[block * BLOCK : (block + 1) * BLOCK].cumsum(dtype=np.float64)
-        rest = min(height - self._edges_M.item(block), within_K.item(-1))
-        return block * BLOCK + int(within_K.searchsorted(rest))
 
     def _is_beyond_nucleus(self, token: int, total: float) -> bool:
         weight = self._weight_W[token]
@@ -110,10 +101,4 @@ class LoneRun:
             log2_prob += log2_1W.numpy().item(0, token) - normaliser
             state, words = self._rules.after_one(state, token), self._repeats.after_one(words, token)
             ids.append(token)
-        finished = token == EOS_ID
-        return Decoded(
-            ids=tuple(ids[: len(ids) - finished]),
-            token_count=len(ids),
-            log_prob=log2_prob * math.log(2),
-            finished=finished,
-        )
+        return Decoded.of(ids, len(ids), log2_prob)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from handlers.vocabulary import EOS_ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +45,20 @@ class Decoded:
     """Sum of the drawn tokens' log-probabilities under the model itself: temperature 1, nothing filtered or banned."""
     finished: bool
     """Whether the sentence ended by itself before max_tokens."""
+
+    @classmethod
+    def of(cls, ids: Sequence[int], length: int, log2_prob: float) -> Self:
+        """A row that has ended.
+
+        Args:
+            ids: what it has drawn, and anything behind it.
+            length: tokens that it has drawn, at least one.
+            log2_prob: base-2 logarithm of their probability.
+        """
+        finished = ids[length - 1] == EOS_ID
+        return cls(
+            ids=tuple(ids[: length - finished]),
+            token_count=length,
+            log_prob=log2_prob * math.log(2),
+            finished=finished,
+        )

@@ -5,7 +5,6 @@ Shapes: B rows in slots, F forbidden tokens, W tokens padded to whole blocks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -127,13 +126,7 @@ class Run:
         lengths = self._part.counts_FS[LENGTH, ended].tolist()
         log2_probs = self._part.log2_prob_S[ended].tolist()
         for slot, ids, length, log2_prob in zip(ended, tokens, lengths, log2_probs, strict=True):
-            finished = ids[length - 1] == EOS_ID
-            self._decoded[self._live[slot]] = Decoded(
-                ids=tuple(ids[: length - finished]),
-                token_count=length,
-                log_prob=log2_prob * math.log(2),
-                finished=finished,
-            )
+            self._decoded[self._live[slot]] = Decoded.of(ids, length, log2_prob)
 
     def _admit(self, free: list[int]) -> None:
         """Give slots that are free, and new ones while there are any, to rows that wait; close the gaps that remain."""

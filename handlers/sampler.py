@@ -148,7 +148,7 @@ class Weights:
         edges_M = self._edges_BM[row]
         height = uniform * edges_M.item(-1)
         block = int(edges_M[1:].searchsorted(height))
-        within_K = _host(self._weight_BNK[row, block]).cumsum(dtype=np.float64)
+        within_K = _at(self._weight_BNK, row, block).cumsum(dtype=np.float64)
         rest = min(height - edges_M.item(block), within_K.item(-1))
         return block * BLOCK + int(within_K.searchsorted(rest))
 
@@ -181,12 +181,12 @@ def pick(numbers_BW: Tensor, token_B: IntArray) -> NDArray[np.float32]:
     return _at(numbers_BW, np.arange(len(token_B)), token_B)
 
 
-def _at(numbers: Tensor, first_R: IntArray, second_R: IntArray) -> NDArray[np.float32]:
+def _at(numbers: Tensor, first_R: IntArray | int, second_R: IntArray | int) -> NDArray[np.float32]:
     """What stands at some places along the first two dimensions."""
     if numbers.device.type == "cpu":
         found_R: NDArray[np.float32] = numbers.numpy()[first_R, second_R]
         return found_R
-    return _host(numbers[torch.from_numpy(first_R), torch.from_numpy(second_R)])
+    return _host(numbers[torch.as_tensor(first_R), torch.as_tensor(second_R)])
 
 
 def _host(numbers: Tensor) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ Shapes: S slots, R some of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -25,7 +24,6 @@ from handlers.products import Precision
 from handlers.repeats import Repeats
 from handlers.rows import Decoded, Row
 from handlers.rules import Rules
-from handlers.vocabulary import EOS_ID
 
 _MOST_IDLE: Final = PLACES // STEPS
 """Rounds in which no row may end: a row that has just been let in ends in as many."""
@@ -125,9 +123,11 @@ class GpuDecoder:
             idle = 0 if gone else idle + 1
             if idle > _MOST_IDLE:
                 raise RuntimeError(f"no row has ended in {idle * STEPS} steps, more than any may take: the kernels err")
-            for slot, sentence in zip(gone, self._sentences(gone), strict=True):
-                decoded[live.pop(slot)] = sentence
-            free = sorted([*free, *gone])
+            # Without rows to fetch, nothing need wait for the device once more.
+            if gone:
+                for slot, sentence in zip(gone, self._sentences(gone), strict=True):
+                    decoded[live.pop(slot)] = sentence
+                free = sorted([*free, *gone])
         return [decoded[number] for number in range(len(rows))]
 
     def fill(self, rows: Sequence[Row], started: Sequence[Started]) -> Rounds:
@@ -142,18 +142,7 @@ class GpuDecoder:
         tokens = self._memory.tokens_ST[slot_R].tolist()
         lengths = self._memory.ints_S[slot_R, layout.LENGTH.value].tolist()
         log2_probs = self._memory.log2_prob_S[slot_R].tolist()
-        sentences = []
-        for ids, length, log2_prob in zip(tokens, lengths, log2_probs, strict=True):
-            finished = ids[length - 1] == EOS_ID
-            sentences.append(
-                Decoded(
-                    ids=tuple(ids[: length - finished]),
-                    token_count=length,
-                    log_prob=log2_prob * math.log(2),
-                    finished=finished,
-                )
-            )
-        return sentences
+        return [Decoded.of(*each) for each in zip(tokens, lengths, log2_probs, strict=True)]
 
 
 def _whole_blocks(size: int) -> int:

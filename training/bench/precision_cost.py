@@ -62,8 +62,9 @@ def bits_per_character(
         batch = known.batch(order[first : first + _AT_ONCE])
         genres_BA = bundle.decoder.embed_genres(batch.genres_G, batch.offsets_B)
         context_BC = torch.cat((cvae.encode(batch).mu, genres_BA), dim=1)
+        started = folded.start(context_BC)
         for precision, step in steps.items():
-            bits[precision] += _bits(step, batch.tokens_TB.numpy(), folded.start(context_BC))
+            bits[precision] += _bits(step, batch.tokens_TB.numpy(), started)
     return {precision.value: each / known.num_characters for precision, each in bits.items()}
 
 
