@@ -26,7 +26,7 @@ unit: $(INSTALLED) ## Only the quick tests
 	$(BIN)/python -m pytest -m "not integration" $(ARGS)
 
 kills: $(INSTALLED) ## Kill the bot at every moment of its work with X and Google Sheets; a few minutes
-	DEEPHYPEBOT_KILL_STRIDE=1 $(BIN)/python -m pytest tests/bot/test_bot_networked.py -k killed $(ARGS)
+	DEEPHYPEBOT_KILL_STRIDE=1 $(BIN)/python -m pytest tests/bot/entrypoints/test_networked.py -k killed $(ARGS)
 
 lint: $(INSTALLED) ## Style, import contracts, Dockerfile
 	$(BIN)/ruff format --check .
@@ -42,8 +42,8 @@ format: $(INSTALLED) ## Rewrite in the one style
 	$(BIN)/ruff check --fix .
 
 protos: $(INSTALLED) ## Write the gRPC stubs anew
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
-	    serving/v1/commentary.proto serving/torchserve_api/inference.proto
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
+	    serving/v1/commentary.proto serving/torchserve/api/inference.proto
 
 docs: $(INSTALLED) ## Write the command reference anew
 	$(BIN)/python scripts/command_reference.py > docs/commands.md

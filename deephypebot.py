@@ -14,7 +14,9 @@ from typing import Final
 import typer
 from rich.console import Console
 
-_OUR_PACKAGES: Final = ("training", "handlers", "serving", "bot", "loadtest", "deephypebot_demo")
+_OUR_PACKAGES: Final = (
+    "foundation", "training", "handlers", "serving", "bot", "loadtest", "benchmarks", "deephypebot_demo",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,8 @@ class _Entry:
     help: str
 
 
-# Commands of a group that another package has: what measures serving needs what training must not import.
-_PARTS: Final = {
-    "bench": {"serve": ("loadtest.bench_serve.cli", "bench_serve")},
-}
+# Groups within a group that another package has: nothing imports `benchmarks`.
+_SUBGROUPS: Final = {"bot": {"bench": ("benchmarks.bot.cli", "app_bench")}}
 
 # In the order of the path from posts to queue.
 _COMMANDS: Final = {
@@ -39,15 +39,17 @@ _COMMANDS: Final = {
     "train": _Entry("training.cli", "train", "train", "Corpus -> registered models and their archives."),
     "evaluate": _Entry("training.evaluation.cli", "evaluate", "train", "What models write, beside real text."),
     "interpolate": _Entry("training.evaluation.cli", "interpolate", "train", "A walk between two sentences."),
-    "bench": _Entry(
-        "training.bench.cli", "app_bench", "train,serve", "Measurements, beside what they are compared with."
-    ),
+    "bench": _Entry("benchmarks.cli", "app_bench", "train,serve", "Measurements, beside what they are compared with."),
     "models": _Entry("serving.cli", "app_models", "serve", "Versions: list, promote, rollback, status."),
     "archive": _Entry("serving.cli", "archive", "serve", "One registered version -> one .mar."),
     "serve": _Entry("serving.cli", "serve", "serve", "TorchServe, registry sync and gateway, in the foreground."),
     "generate": _Entry("serving.cli", "generate", "bot", "Ask a running server for samples."),
-    "bot": _Entry("bot.cli", "app_bot", "bot", "Timelines -> queue -> posts: run, once, check, status, parse."),
-    "queue": _Entry("bot.queue_cli", "app_queue", "bot", "The curator's queue: list, accept, reject, undo, export."),
+    "bot": _Entry(
+        "bot.entrypoints.cli", "app_bot", "bot", "Timelines -> queue -> posts: run, once, check, status, parse."
+    ),
+    "queue": _Entry(
+        "bot.entrypoints.queue_cli", "app_queue", "bot", "The curator's queue: list, accept, reject, undo, export."
+    ),
     "studio": _Entry("bot.studio.cli", "studio", "bot", "The curator's page, in the browser."),
 }
 
@@ -71,8 +73,8 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
             continue
         target = getattr(importlib.import_module(entry.module), entry.attribute)
         if isinstance(target, typer.Typer):
-            for part, (module, attribute) in _PARTS.get(name, {}).items():
-                target.command(part)(getattr(importlib.import_module(module), attribute))
+            for part, (module, attribute) in _SUBGROUPS.get(name, {}).items():
+                target.add_typer(getattr(importlib.import_module(module), attribute), name=part)
             app.add_typer(target, name=name, no_args_is_help=True)
         else:
             app.command(name)(target)

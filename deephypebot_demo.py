@@ -26,6 +26,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from foundation.defaults import GATEWAY_PORT
 from loadtest.report import report_table
 from loadtest.runner import Load, run_headless
 from training.sample import CATALOG_FILE, FEED_FILE, POSTS_FILE, make_sample, write_sample
@@ -36,7 +37,6 @@ _SAMPLES: Final = 5
 _LOAD_SECONDS: Final = 10
 _READY_S: Final = 180.0
 _STOP_S: Final = 30.0
-_DEFAULT_PORT: Final = 50051
 
 
 class DemoError(Exception):
@@ -108,7 +108,7 @@ def demo(
         corpus = _corpus(console, place, sources)
         training = ["train", str(corpus), "--preset", sources.preset, "--champion", *place.options]
         _step(console, "Train, register and pack", [*training, *(["--budget", budget] if budget else [])])
-        with _serving(console, place, port=_DEFAULT_PORT if keep and port == 0 else port) as target:
+        with _serving(console, place, port=GATEWAY_PORT if keep and port == 0 else port) as target:
             _ask(console, place, sources, target)
             _load_test(console, place, target)
             console.print(_closing(place, corpus, time.monotonic() - started, target if keep else None))

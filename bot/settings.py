@@ -23,11 +23,8 @@ from pydantic_settings import (
 
 from bot.domain.errors import SettingsError
 from bot.domain.model import PostMode
+from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import MAX_SAMPLES
-
-# serving.client's own defaults, repeated because importing it brings grpc, which `--help` should not wait for.
-DEFAULT_TARGET = "127.0.0.1:50051"
-DEFAULT_MODEL = "lcgan"
 
 DATABASE = "bot.db"
 """The bot's database within the workspace."""
@@ -208,7 +205,7 @@ class BotSettings(BaseSettings):
     feed: Path | None = None
     catalog: Path | None = None
     """Artists and genres; without it only the networks know any."""
-    target: str = DEFAULT_TARGET
+    target: str = GATEWAY_TARGET
     model: str = DEFAULT_MODEL
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 5
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4

@@ -13,7 +13,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from handlers.bundle import Bundle
 from handlers.contract import (
     MAX_SAMPLES,
     CommentaryRequest,
@@ -24,11 +23,12 @@ from handlers.contract import (
     Sample,
     Timings,
 )
-from handlers.engine import Decoded, Engine, Row
-from handlers.products import Precision
-from handlers.random_numbers import derive_seed
+from handlers.decoding.engine import Decoded, Engine, Row
+from handlers.decoding.matmul import Precision
+from handlers.decoding.random_numbers import derive_seed
+from handlers.model.bundle import Bundle
+from handlers.model.vocabulary import fill_placeholders
 from handlers.ranking import best_candidates
-from handlers.vocabulary import fill_placeholders
 
 # Seeds that the worker draws stay exact in programs that keep numbers as doubles.
 _DRAWN_SEED_BITS: Final = 53

@@ -51,7 +51,7 @@ DEFAULT_TEMPERATURE: Final = 0.95
 DEFAULT_TOP_P: Final = 0.92
 _MAX_SHOWN: Final = 60
 _BANNABLE: Final = re.compile(r"[\w'’\-]+")
-"""A word as `handlers.repeats` parts words."""
+"""A word as `handlers.decoding.constraints.word_repeats` parts words."""
 
 
 def archive_name(model: str, version: str) -> str:

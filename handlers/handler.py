@@ -14,8 +14,6 @@ from typing import Any
 
 import torch
 
-from handlers import description
-from handlers.bundle import Bundle
 from handlers.commentary import Commentator
 from handlers.contract import (
     INPUT_FIELD,
@@ -25,9 +23,11 @@ from handlers.contract import (
     ErrorCode,
     encode_answer,
 )
-from handlers.metrics import WorkerMetrics
-from handlers.options import Threads, WorkerOptions
-from handlers.warming import ready
+from handlers.model.bundle import Bundle
+from handlers.worker import description
+from handlers.worker.metrics import WorkerMetrics
+from handlers.worker.options import Threads, WorkerOptions
+from handlers.worker.warmup import ready
 
 _log = logging.getLogger(__name__)
 

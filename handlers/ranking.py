@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from handlers.engine import Decoded
+from handlers.decoding.engine import Decoded
 
 _GENRES: Final = 0.3
 """Weight of the genres: at 1 they outvote the topic, whose log share varies less from sentence to sentence."""
@@ -25,7 +25,7 @@ def best_candidates(
     """Index of the best candidate of each sample.
 
     The score is the log of the wanted topic's share plus .3 times what the genres say for the sentence
-    (`Engine.genre_log_odds`), less 1 for each n-gram of a training sentence (`handlers.copies`). The sentence's own
+    (`Engine.genre_log_odds`), less 1 for each n-gram of a training sentence (`handlers.model.copies`). The sentence's own
     likelihood has no part in it: choosing by it gives bland and copied sentences (docs/log.md). One that was cut off
     comes last.
 

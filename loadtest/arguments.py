@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.defaults import DEFAULT_MODEL
 from handlers.contract import MAX_SAMPLES, CommentaryRequest, ContractError
 from loadtest.plans import Plan, SpikePlan, StepPlan
-from serving.client import DEFAULT_MODEL
 
 DEFAULT_GENRES: Final = (
     ("dream pop",),

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET, LOOPBACK
 from loadtest.errors import LocustError
 from loadtest.plans import Plan, StepPlan
 from loadtest.report import Report, read_report
-from serving.client import DEFAULT_MODEL, DEFAULT_TARGET
 
 CSV_PREFIX: Final = "locust"
 HTML_FILE: Final = "report.html"
@@ -41,7 +41,7 @@ class Load:
         ValueError: the values contradict each other.
     """
 
-    target: str = DEFAULT_TARGET
+    target: str = GATEWAY_TARGET
     """Address of the gateway, host:port."""
     users: int = 4
     """Users at once; a plan sets its own."""
@@ -124,7 +124,7 @@ def _arguments(load: Load, directory: Path) -> list[str]:
     if load.processes > 1:
         port = str(_free_port())
         arguments += ["--processes", str(load.processes), "--expect-workers-max-wait", "30"]
-        arguments += ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+        arguments += ["--master-bind-host", LOOPBACK, "--master-bind-port", port, "--master-port", port]
     return [*arguments, *load.user_classes]
 
 
@@ -147,7 +147,7 @@ def _environment() -> dict[str, str]:
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 

@@ -14,10 +14,11 @@ from typing import Any, Final
 from locust import User, task
 from locust.user.wait_time import constant, constant_throughput
 
+from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from loadtest.arguments import read_genres
 from loadtest.checks import WRONG_ANSWER, FailedCallError, find_fault
-from serving.client import DEFAULT_TARGET, CommentaryClient, CommentaryError, RetryPolicy
+from serving.client import CommentaryClient, CommentaryError, RetryPolicy
 
 REQUEST_TYPE: Final = "grpc"
 _TURNED_AWAY: Final = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
@@ -28,7 +29,7 @@ class CommentaryUser(User):
     """Asks one model, again and again; not used itself."""
 
     abstract = True
-    host = DEFAULT_TARGET
+    host = GATEWAY_TARGET
     model = ""
     version: str | None = None
     """The version asked for; None for the champion."""
@@ -93,7 +94,7 @@ class LcganUser(CommentaryUser):
     """Asks the champion of `lcgan`."""
 
     abstract = False
-    model = "lcgan"
+    model = DEFAULT_MODEL
 
 
 class CvaeUser(CommentaryUser):

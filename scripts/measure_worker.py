@@ -21,9 +21,9 @@ from pathlib import Path
 
 import psutil
 
-from handlers.bundle import Bundle
-from serving.cores import CoreShares
-from serving.torchserve import Instance, TorchServeSettings, start_instance, stop_instance
+from handlers.model.bundle import Bundle
+from serving.torchserve.cores import CoreShares
+from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from training.packaging.archive import build_archive
 
 _VERSION = "1"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot.bootstrap import open_store
-from bot.display import queue_table
+from bot.bootstrap.build import open_store
+from bot.entrypoints.display import queue_table
 
 NUM_ROWS = 20
 PICTURE = Path(__file__).parents[1] / "docs" / "queue.svg"

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from foundation.defaults import DEFAULT_MODEL, GATEWAY_PORT, GATEWAY_TARGET, LOOPBACK
 from serving import tables
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Second
 
 _WORKSPACE = Path("workspace")
 _MODEL_STORE = Path("model_store")
-_TARGET = "127.0.0.1:50051"
 
 app_models = typer.Typer(
     name="models", no_args_is_help=True, help="Registered versions: which there are, and which of them answers."
@@ -57,13 +57,13 @@ def serve(
     tracking_uri: TrackingOption = "",
     host: Annotated[
         str, typer.Option("--host", envvar="DEEPHYPEBOT_GATEWAY_HOST", help="Address that the gateway listens on.")
-    ] = "127.0.0.1",
+    ] = LOOPBACK,
     port: Annotated[
         int,
         typer.Option(
             "--port", envvar="DEEPHYPEBOT_GATEWAY_PORT", min=0, max=65535, help="Its port; 0 takes any free one."
         ),
-    ] = 50051,
+    ] = GATEWAY_PORT,
     metrics_port: Annotated[
         int,
         typer.Option(
@@ -106,9 +106,9 @@ def serve(
     """
     import asyncio
 
-    from serving.cores import default_workers
     from serving.service import serve as run_service
     from serving.settings import service_settings
+    from serving.torchserve.cores import default_workers
 
     _configure_logging()
     names = tuple(name.strip() for name in models.split(",") if name.strip())
@@ -197,9 +197,9 @@ def generate(
         str | None,
         typer.Option("--topic", help="Steer to this topic, by number or name; `models status` lists them."),
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="lcgan or cvae.")] = "lcgan",
+    model: Annotated[str, typer.Option("--model", "-m", help="lcgan or cvae.")] = DEFAULT_MODEL,
     version: Annotated[str | None, typer.Option("--version", help="A live version; the champion if left out.")] = None,
-    target: TargetOption = _TARGET,
+    target: TargetOption = GATEWAY_TARGET,
     timeout: TimeoutOption = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
 ) -> None:
@@ -275,7 +275,7 @@ def promote(
     *,
     workspace: WorkspaceOption = _WORKSPACE,
     tracking_uri: TrackingOption = "",
-    target: TargetOption = _TARGET,
+    target: TargetOption = GATEWAY_TARGET,
     wait: WaitOption = True,
     timeout: TimeoutOption = 120.0,
 ) -> None:
@@ -296,7 +296,7 @@ def rollback(
     *,
     workspace: WorkspaceOption = _WORKSPACE,
     tracking_uri: TrackingOption = "",
-    target: TargetOption = _TARGET,
+    target: TargetOption = GATEWAY_TARGET,
     wait: WaitOption = True,
     timeout: TimeoutOption = 120.0,
 ) -> None:
@@ -312,7 +312,7 @@ def rollback(
 @app_models.command("status")
 def status(
     *,
-    target: TargetOption = _TARGET,
+    target: TargetOption = GATEWAY_TARGET,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask a running gateway what is live: versions, what they were made from, how they run, and what may be asked.

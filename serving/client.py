@@ -25,14 +25,13 @@ from typing import Final, Self, TypeVar
 
 import grpc
 
+from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving import wire
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import Limits, LiveModel, LiveVersion
 
 __all__ = [
-    "DEFAULT_MODEL",
-    "DEFAULT_TARGET",
     "CommentaryClient",
     "CommentaryError",
     "DeadlineError",
@@ -49,8 +48,6 @@ __all__ = [
     "UnknownModelError",
 ]
 
-DEFAULT_TARGET: Final = "127.0.0.1:50051"
-DEFAULT_MODEL: Final = "lcgan"
 
 _Answer = TypeVar("_Answer")
 
@@ -187,7 +184,7 @@ class CommentaryClient:
 
     def __init__(
         self,
-        target: str = DEFAULT_TARGET,
+        target: str = GATEWAY_TARGET,
         *,
         model: str = DEFAULT_MODEL,
         timeout_s: float = 10.0,

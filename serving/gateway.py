@@ -21,11 +21,12 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
 from serving import wire
 from serving.errors import PortInUseError, ServingError
-from serving.inference import Inference, InferenceError
 from serving.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.torchserve.inference import Inference, InferenceError
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 _log = logging.getLogger(__name__)
@@ -45,8 +46,8 @@ class GatewaySettings:
         ValueError: a value is out of range.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 50051
+    host: str = LOOPBACK
+    port: int = GATEWAY_PORT
     """0 takes any free one."""
     max_in_flight: int = 256
     """Requests that may be in the works or waiting at once; those above are told to come back."""

@@ -9,14 +9,15 @@ import os
 import sys
 from typing import Final
 
-from serving.client import DEFAULT_TARGET, CommentaryClient
+from foundation.defaults import GATEWAY_TARGET
+from serving.client import CommentaryClient
 
 TIMEOUT_S: Final = 3.0
 
 
 def main() -> int:
     """Ask once; the exit status."""
-    target = os.environ.get("DEEPHYPEBOT_TARGET", DEFAULT_TARGET)
+    target = os.environ.get("DEEPHYPEBOT_TARGET", GATEWAY_TARGET)
     with CommentaryClient(target) as client:
         serving = client.is_serving(timeout_s=TIMEOUT_S)
     print(f"{target} is {'serving' if serving else 'not serving'}")  # noqa: T201  # what the container's log shows

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from serving.archives import ArchiveInfo
 from serving.errors import ServingError
-from serving.management import WorkerDescription
+from serving.torchserve.management import WorkerDescription
 from serving.wire import LiveModel, LiveVersion
 
 

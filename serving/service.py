@@ -17,8 +17,8 @@ from serving.gateway import Gateway
 from serving.registry import Registry
 from serving.routes import RoutingTable
 from serving.settings import ServiceSettings
-from serving.supervisor import Supervisor
 from serving.sync import Sync
+from serving.torchserve.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving.gateway import GatewaySettings
 from serving.sync import SyncSettings
-from serving.torchserve import TorchServeSettings
+from serving.torchserve.process import TorchServeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,8 @@ def service_settings(
     model_store: Path,
     models: tuple[str, ...],
     tracking_uri: str = "",
-    host: str = "127.0.0.1",
-    port: int = 50051,
+    host: str = LOOPBACK,
+    port: int = GATEWAY_PORT,
     metrics_port: int = 0,
     workers: int = 1,
     max_in_flight: int = 256,

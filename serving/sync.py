@@ -21,12 +21,12 @@ from typing import Final
 
 from handlers.contract import CommentaryRequest, archive_name
 from serving.archives import ArchiveInfo, bring_archive
-from serving.cores import CoreShares
 from serving.errors import RegistryError, ServingError
 from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
 from serving.registry import LIVE_ALIASES, ModelSnapshot, RegisteredVersion, Registry
 from serving.routes import Route, RoutingTable
-from serving.supervisor import Running, Supervisor
+from serving.torchserve.cores import CoreShares
+from serving.torchserve.supervisor import Running, Supervisor
 
 _log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from handlers.bundle import Bundle
-from handlers.engine import Engine, Row
-from handlers.topics import topic_words
+from handlers.decoding.engine import Engine, Row
+from handlers.model.bundle import Bundle
+from handlers.model.topics import topic_words
 
 
 def distinct(texts: Sequence[str], size: int) -> float:

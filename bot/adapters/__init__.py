@@ -1,1 +1,1 @@
-"""The ports made real with what is at hand locally: files, SQLite, and the gateway's client."""
+"""Adapters: the ports on real networks, services, SQLite and files. One package per network or kind of storage."""

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from foundation.text_ngrams import spans
+
 MAX_WORDS = 12
 """Words of a genre's name that are looked at."""
 
@@ -112,12 +114,8 @@ class NearestGenre:
 
     def _by_words(self, plain: str) -> str | None:
         words = plain.split()[:MAX_WORDS]
-        for length in range(len(words) - 1, 0, -1):
-            for start in range(len(words) - length, -1, -1):  # English puts the head last
-                label = self._labels.get(" ".join(words[start : start + length]))
-                if label is not None:
-                    return label
-        return None
+        names = (" ".join(span) for span in spans(words, len(words) - 1))
+        return next((self._labels[name] for name in names if name in self._labels), None)
 
     def _by_place(self, plain: str) -> str | None:
         place = self._places.get(plain)

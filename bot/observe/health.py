@@ -15,8 +15,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from bot.domain.errors import SettingsError
+from foundation.defaults import LOOPBACK
 
-_HOST = "127.0.0.1"
 Start = Callable[..., Any]
 
 
@@ -74,7 +74,7 @@ def serving(port: int, metrics: CollectorRegistry, pulse: Pulse) -> Iterator[int
         return [json.dumps(document).encode() + b"\n"]
 
     try:
-        server = make_server(_HOST, port, app, server_class=_Server, handler_class=_Quiet)
+        server = make_server(LOOPBACK, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as cause:
         raise SettingsError(f"metrics_port {port} cannot be used: {cause.strerror}; choose another, or 0") from cause
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)

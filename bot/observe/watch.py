@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from bot.adapters.sqlite_store import SqliteStore
+from bot.adapters.sqlite.store import SqliteStore
 from bot.observe.health import Pulse
 from bot.ports import StoreState
 from bot.settings import BotSettings

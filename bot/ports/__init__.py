@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bot.ports.commentary import CommentaryService
+from bot.ports.desk import Change, Desk, DeskRow, Order, PostPage, PostRow, SongPage, SongQuery, SongRows
 from bot.ports.feed import FeedPage, Source
+from bot.ports.interpolation import Walker, WalkPoint
 from bot.ports.lookups import (
     ArtistEntry,
     CachedGenres,
@@ -17,7 +19,9 @@ from bot.ports.lookups import (
     SongLookup,
     SongResolver,
 )
+from bot.ports.model_server import LiveVersion, ModelServer
 from bot.ports.outlets import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, Outbox, Publisher
+from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingTweet, Queue, QueueRow, Store, StoreState, VariantTally
 
 __all__ = [
@@ -29,14 +33,23 @@ __all__ = [
     "BoardRow",
     "BoardStore",
     "CachedGenres",
+    "Change",
     "CommentaryService",
+    "Copies",
+    "Desk",
+    "DeskRow",
     "FeedPage",
     "GenreCache",
     "GenreLookup",
+    "LiveVersion",
+    "ModelServer",
+    "Order",
     "Outbox",
     "Pause",
     "PendingTweet",
     "PostHistory",
+    "PostPage",
+    "PostRow",
     "Publisher",
     "Queue",
     "QueueRow",
@@ -45,9 +58,15 @@ __all__ = [
     "SongHistory",
     "SongHit",
     "SongLookup",
+    "SongPage",
+    "SongQuery",
     "SongResolver",
+    "SongRows",
     "Source",
     "Store",
     "StoreState",
     "VariantTally",
+    "WalkPoint",
+    "Walker",
+    "WordList",
 ]

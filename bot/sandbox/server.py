@@ -24,8 +24,8 @@ from bot.sandbox.sheets import SheetsStandIn
 from bot.sandbox.spotify import SpotifyStandIn
 from bot.sandbox.world import MENTIONS, POSTS
 from bot.sandbox.x import XStandIn
+from foundation.defaults import LOOPBACK
 
-_HOST = "127.0.0.1"
 _START_S = 15.0
 
 
@@ -45,8 +45,8 @@ class SandboxServer:
     def __init__(
         self, *, port: int = 0, filled: bool = False, enforce_limits: bool = True, record: bool = False
     ) -> None:
-        self._socket = socket.create_server((_HOST, port))
-        url = f"http://{_HOST}:{self._socket.getsockname()[1]}"
+        self._socket = socket.create_server((LOOPBACK, port))
+        url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}"
         self.settings = open_accounts(url)
         self.control = SandboxControl(url)
         app = build_app(self.settings, filled=filled, enforce_limits=enforce_limits, record=record)

@@ -11,9 +11,8 @@ from functools import cached_property
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from bot.curation import DeskRow, LiveVersion, SongRows
 from bot.domain.model import CandidateStatus, Flag, PostStatus, SongReport, Tweet
-from bot.ports import QueueRow
+from bot.ports import DeskRow, LiveVersion, QueueRow, SongRows
 
 ALL_BARS = 4
 """Topics that all have a bar on a card; of more than these, the desired one and the two largest others."""

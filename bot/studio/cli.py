@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import Catalog, Config, Model, Target, Workspace
-from bot.queue_cli import Who
+from bot.entrypoints.cli import Catalog, Config, Model, Target, Workspace
+from bot.entrypoints.queue_cli import Who
 from bot.settings import load
 
 DEFAULT_PORT = 8733
@@ -39,8 +39,8 @@ def studio(
     """
     from rich.console import Console
 
+    from bot.entrypoints.running import stop_signals
     from bot.observe.log import Redactor
-    from bot.running import stop_signals
     from bot.studio.server import local_parts, running
 
     console = Console(stderr=True)

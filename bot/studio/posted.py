@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bot.curation import PostRow
 from bot.domain.model import PostStatus
+from bot.ports import PostRow
 from bot.studio.cards import source_link
 from bot.studio.forms import choice
 from bot.studio.site import site_of

@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from bot.curation import Change, Desk, Order, SongQuery
 from bot.domain.errors import StaleVerdictError
 from bot.domain.model import CandidateStatus, Decision, Flag, Verdict
+from bot.ports import Change, Desk, Order, SongQuery
 from bot.studio.cards import card_view, song_view
 from bot.studio.forms import Form, choice, one, read_form
 from bot.studio.security import is_own, is_token

@@ -10,13 +10,14 @@ from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
-from bot import bootstrap, understanding
-from bot.adapters.gateway import Gateway
-from bot.adapters.sqlite_desk import SqliteDesk
-from bot.adapters.sqlite_memory import SqliteMemory
-from bot.adapters.walk_command import WalkCommand
+from bot.adapters.gateway_client import Gateway
+from bot.adapters.interpolate_command import WalkCommand
+from bot.adapters.sqlite.desk import SqliteDesk
+from bot.adapters.sqlite.memory import SqliteMemory
+from bot.bootstrap import build as bootstrap
+from bot.bootstrap import knowledge
 from bot.domain.errors import InputError
-from bot.schedule import Clock
+from bot.services.schedule import Clock
 from bot.settings import BotSettings
 from bot.studio.app import build_app
 from bot.studio.site import StudioParts
@@ -45,10 +46,10 @@ def local_parts(
         InputError: a catalog or a list of words cannot be used.
     """
     bootstrap.open_store(settings.workspace).close()  # brought up to date, or refused, before anybody opens a page
-    table = understanding.open_catalog(settings)
+    table = knowledge.open_catalog(settings)
     with ExitStack() as stack:
         memory = stack.enter_context(SqliteMemory(settings.database))
-        screen = stack.enter_context(understanding.open_screen(settings, memory))
+        screen = stack.enter_context(knowledge.open_screen(settings, memory))
         gateway = Gateway(settings.target, model=settings.model, timeout_s=max(settings.timeout_s, _TIMEOUT_S))
         stack.callback(gateway.close)
         walker = WalkCommand(walk_model, workspace=settings.workspace) if walk_model is not None else None
@@ -57,7 +58,7 @@ def local_parts(
         yield StudioParts(
             open_desk=lambda: SqliteDesk(settings.database),
             server=gateway,
-            resolver=understanding.open_resolver(settings, table=table, cache=memory, clock=Clock(), notice=notice),
+            resolver=knowledge.open_resolver(settings, table=table, cache=memory, clock=Clock(), notice=notice),
             screen=screen,
             who=who,
             walker=walker,

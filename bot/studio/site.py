@@ -12,10 +12,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from bot.curation import Desk, LiveVersion, ModelServer, Walker
 from bot.domain.errors import BotError
 from bot.domain.model import Flag
-from bot.ports import QueueRow, Screen, SongResolver
+from bot.ports import Desk, LiveVersion, ModelServer, QueueRow, Screen, SongResolver, Walker
 from bot.studio.rendering import Renderer
 from bot.studio.security import new_token
 

@@ -10,11 +10,10 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bot.curation import LiveVersion, WalkPoint
 from bot.domain.errors import BotError
 from bot.domain.model import Song, credit
-from bot.domain.songs import parse_songs
-from bot.ports import SongFacts
+from bot.domain.songs.parser import parse_songs
+from bot.ports import LiveVersion, SongFacts, WalkPoint
 from bot.studio.cards import Bar, topic_bars
 from bot.studio.security import is_own
 from bot.studio.site import Site, site_of

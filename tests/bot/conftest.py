@@ -11,13 +11,15 @@ from pathlib import Path
 import grpc
 import pytest
 
-from bot.adapters.catalog import FileCatalog
-from bot.adapters.file_feed import FileFeed
-from bot.adapters.gateway import Gateway
-from bot.adapters.sqlite_store import SqliteStore
-from bot.genres import TableResolver
-from bot.service import Bot, ServiceOptions
+from bot.adapters.files.feed import FileFeed
+from bot.adapters.gateway_client import Gateway
+from bot.adapters.lookups.catalog import FileCatalog
+from bot.adapters.sqlite.store import SqliteStore
+from bot.sandbox.server import SandboxServer
+from bot.services.genres import TableResolver
+from bot.services.service import Bot, ServiceOptions
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
+from tests.bot.helpers import published
 
 TWEETS = [
     {"id": "101", "text": "Listen to Ona Vell’s “Slow Lamp” [ft. Tor Brisk] https://example.org/a", "author": "radio"},
@@ -168,3 +170,13 @@ def make_bot(
     yield make
     for commentary in opened:
         commentary.close()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    """Stand-ins without posts; `sandbox.control` makes them go wrong."""
+    with SandboxServer(record=True, enforce_limits=False) as server:
+        yield server
+        exchanges = server.control.exchanges()
+    if published.FOLDER:
+        published.check(exchanges)

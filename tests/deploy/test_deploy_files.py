@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.cli import app_bot
+from bot.entrypoints.cli import app_bot
 from bot.settings import BotSettings, load
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

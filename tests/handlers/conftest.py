@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from handlers.bundle import Bundle
+from handlers.model.bundle import Bundle
 from tests.handlers.tiny_bundles import tiny_bundle
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from handlers.bundle import Bundle
-from handlers.products import Precision
-from handlers.vocabulary import BOS_ID
+from handlers.decoding.matmul import Precision
+from handlers.model.bundle import Bundle
+from handlers.model.vocabulary import BOS_ID
 
 
 def rounded(weight: Tensor, precision: Precision) -> Tensor:

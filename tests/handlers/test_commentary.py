@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.bundle import Bundle
 from handlers.commentary import Commentator
 from handlers.contract import (
     MAX_SAMPLES,
@@ -19,8 +18,9 @@ from handlers.contract import (
     ErrorCode,
     Sample,
 )
-from handlers.engine import Engine, Row
-from handlers.random_numbers import derive_seed
+from handlers.decoding.engine import Engine, Row
+from handlers.decoding.random_numbers import derive_seed
+from handlers.model.bundle import Bundle
 from tests.handlers.tiny_bundles import tiny_bundle
 
 

@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import handlers.handler
-from handlers.bundle import Bundle, BundleError
+from foundation.processors import num_processors
 from handlers.commentary import Commentator, NotFiniteError
 from handlers.contract import THREADS_FILE_VARIABLE, CommentaryRequest, ContractError, ErrorCode, decode_answer
+from handlers.decoding.matmul import Precision
 from handlers.handler import CommentaryHandler
-from handlers.metrics import NAMES
-from handlers.options import Threads, WorkerOptions, num_cores
-from handlers.products import Precision
+from handlers.model.bundle import Bundle, BundleError
+from handlers.worker.metrics import NAMES
+from handlers.worker.options import Threads, WorkerOptions
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
 from tests.handlers.worker_context import worker_context
 
@@ -280,7 +281,7 @@ def test_without_serving_a_worker_shares_the_cores_with_those_of_its_own_version
     section: dict[str, Any] | None, num_workers: int
 ) -> None:
     threads = Threads(WorkerOptions.from_yaml({"handler": section}), num_workers=num_workers)
-    assert threads.share() == max(1, num_cores() // max(1, num_workers))
+    assert threads.share() == max(1, num_processors() // max(1, num_workers))
 
 
 def test_the_number_of_workers_is_that_of_the_archives_configuration(folder: Path) -> None:
@@ -315,7 +316,7 @@ def test_a_threads_file_that_says_nothing_of_use_leaves_at_least_one_thread(
     if content is not None:
         file.write_text(content)
     monkeypatch.setenv(THREADS_FILE_VARIABLE, str(file))
-    expected = 1 if content in {"0", "-4"} else max(1, num_cores() // 2)
+    expected = 1 if content in {"0", "-4"} else max(1, num_processors() // 2)
     assert Threads(WorkerOptions(), num_workers=2).share() == expected
 
 

@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 import torch
 
-from handlers.bundle import Bundle, BundleConfig
-from handlers.decoder import Decoder, DecoderConfig
-from handlers.generator import Generator, GeneratorConfig
-from handlers.genres import GenreTable
-from handlers.topics import TopicModel
-from handlers.vocabulary import EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
+from handlers.model.bundle import Bundle, BundleConfig
+from handlers.model.decoder import Decoder, DecoderConfig
+from handlers.model.generator import Generator, GeneratorConfig
+from handlers.model.genres import GenreTable
+from handlers.model.topics import TopicModel
+from handlers.model.vocabulary import EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
 
 GENRES = ("dream pop", "indie pop", "pop", "techno", "black metal")
 TOPICS = ("1 warm/hazy", "2 tour/label", "3 born/raised")

@@ -24,21 +24,21 @@ import pytest
 import torch
 from prometheus_client.parser import text_string_to_metric_families
 
-from handlers.bundle import Bundle
+from benchmarks.training.decode import random_bundle
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, ContractError, decode_answer
+from handlers.model.bundle import Bundle
 from serving.archives import hash_file, inspect_archive
-from serving.cores import CoreShares
 from serving.gateway import Gateway, GatewaySettings
-from serving.inference import Inference
-from serving.management import DescribedVersion, WorkerDescription
 from serving.routes import Route, RoutingTable
-from serving.torchserve import Instance, TorchServeSettings, start_instance, stop_instance
-from serving.torchserve_api import inference_pb2, inference_pb2_grpc
+from serving.torchserve.api import inference_pb2, inference_pb2_grpc
+from serving.torchserve.cores import CoreShares
+from serving.torchserve.inference import Inference
+from serving.torchserve.management import DescribedVersion, WorkerDescription
+from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import ERROR_FIELD_METADATA
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
-from training.bench.decode import random_bundle
 from training.packaging.archive import build_archive
 from training.presets import preset
 

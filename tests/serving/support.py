@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-import handlers
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
 from serving.client import CommentaryClient, RetryPolicy
+from training.worker_code import WORKER_PACKAGES
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -43,7 +43,8 @@ def build_archive(out: Path, model: str, version: str, *, batch_size: int = 8, *
     with tempfile.TemporaryDirectory() as scratch:
         staged = Path(scratch, "files")
         ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(Path(handlers.__file__).parent, staged / "handlers", ignore=ignore)
+        for package in WORKER_PACKAGES:
+            shutil.copytree(package, staged / package.name, ignore=ignore)
         document = {"model": model, "version": version, "topics": ["sound", "news"], "desired_topic": "sound"}
         (staged / "config.json").write_text(json.dumps({**document, "num_genres": 12, **config}))
         yaml = Path(scratch, "model-config.yaml")

@@ -26,9 +26,9 @@ from handlers.contract import (
 from serving.archives import ArchiveInfo
 from serving.errors import PortInUseError, ServingError
 from serving.gateway import Gateway, GatewaySettings
-from serving.inference import Inference, translate
 from serving.routes import Route, RoutingTable
-from serving.torchserve_api import inference_pb2, inference_pb2_grpc
+from serving.torchserve.api import inference_pb2, inference_pb2_grpc
+from serving.torchserve.inference import Inference, translate
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 Answer = Callable[[CommentaryRequest], Awaitable[str]]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from foundation.processors import num_processors
 from handlers.contract import CommentaryResponse
 from serving.client import (
     CommentaryClient,
@@ -24,7 +25,6 @@ from serving.client import (
     UnavailableError,
     UnknownModelError,
 )
-from serving.cores import num_cores
 from serving.promotion import NotSwitchedError, wait_for_champion
 from serving.registry import SYNC_ERROR_TAG, Registry
 from tests.serving.support import (
@@ -256,17 +256,17 @@ def test_a_description_says_what_the_worker_is_and_its_share_of_the_cores_as_ver
             (alone,) = live(client, "describing").versions
             assert (alone.genres, alone.lineage) == (("pop",), {"corpus": "ab" * 32})
             assert (alone.precision, alone.slots, alone.batch_size) == ("fp32", 3, 8)
-            assert alone.threads == num_cores()
+            assert alone.threads == num_processors()
             assert service.ready["metrics"].startswith("http://127.0.0.1:")
             registry.alias("describing", "challenger", registry.register("describing"))
-            wait_until(lambda: threads_of(client) == [max(1, num_cores() // 2)] * 2)
+            wait_until(lambda: threads_of(client) == [max(1, num_processors() // 2)] * 2)
             # One that cannot say what it is serves all the same.
             registry.alias("describing", "challenger", registry.register("describing", shy=True))
             wait_until(lambda: live_versions(client, "describing") == [first, "3"])
-            wait_until(lambda: threads_of(client) == [max(1, num_cores() // 2), 0])
+            wait_until(lambda: threads_of(client) == [max(1, num_processors() // 2), 0])
             assert client.generate(ask(title="x"), version="3").samples[0].text == "x"
             registry.client.delete_registered_model_alias("describing", "challenger")
-            wait_until(lambda: threads_of(client) == [num_cores()])
+            wait_until(lambda: threads_of(client) == [num_processors()])
         assert service.stop() == 0, service.log()
     finally:
         launched.kill()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from handlers.decoder import DecoderConfig
-from handlers.vocabulary import Vocabulary
+from handlers.model.decoder import DecoderConfig
+from handlers.model.vocabulary import Vocabulary
 from training.corpus import Corpus, CorpusSettings, build_corpus, load_corpus
 from training.cvae.batches import EncodedSentences
 from training.cvae.vocabulary import word_vocabulary

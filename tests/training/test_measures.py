@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.commentary import Commentator
-from handlers.engine import Row
+from handlers.decoding.engine import Row
 from tests.handlers.tiny_bundles import tiny_bundle
 from training.measures import distinct, measure_samples
 

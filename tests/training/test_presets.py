@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.decoder import DecoderConfig
+from handlers.model.decoder import DecoderConfig
 from training.errors import SettingError
 from training.presets import PRESETS, CvaeSettings, LcganSettings, TopicSettings, TrainSettings, fingerprint, preset
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from handlers.decoder import DecoderConfig
-from handlers.vocabulary import SPECIALS
+from handlers.model.decoder import DecoderConfig
+from handlers.model.vocabulary import SPECIALS
 from training.cvae.batches import PlainSentences
 
 NUM_TOKENS = 60

@@ -33,9 +33,9 @@ def build(
 
     Interrupted, the same command goes on where it was.
     """
+    from foundation.processors import num_processors
     from training.corpus import PLOT_FILE, CorpusSettings, build_corpus
     from training.corpus.chart import plot_funnel
-    from training.corpus.pool import usable_cores
     from training.corpus.sentences import SentenceLimits
 
     if max_words < min_words:
@@ -54,7 +54,7 @@ def build(
             out,
             settings=settings,
             catalog=catalog,
-            jobs=jobs or usable_cores(),
+            jobs=jobs or num_processors(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
         plot_funnel(funnel, out / PLOT_FILE)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from handlers.genres import GenreTable
+from handlers.model.genres import GenreTable
 
 Combinations = Callable[[], Iterable[tuple[tuple[str, ...], int]]]
 """Gives, whenever it is called, combinations of genres with how many posts have each; one may come several times."""

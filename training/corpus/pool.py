@@ -23,11 +23,6 @@ from training.errors import CorpusError
 Chunk = Sequence[Post | None]
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def clean_chunks(chunks: Iterable[Chunk], work: WorkFolder, settings: ChunkSettings, *, jobs: int) -> None:
     """Clean the chunks that the folder lacks and write them to it.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from handlers.genres import normalise_genre
+from handlers.model.genres import normalise_genre
 from training.corpus.rows import Advance, Row, read_rows
 from training.errors import PostsError
 

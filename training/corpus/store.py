@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from handlers.genres import GenreTable
+from handlers.model.genres import GenreTable
 from training.corpus.funnel import Funnel
 from training.corpus.songs import SPLITS
 from training.errors import CorpusError

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from handlers.genres import GenreTable
+from handlers.model.genres import GenreTable
 from training.corpus.chunks import COUNTED
 from training.corpus.funnel import Funnel, Input
 from training.corpus.genre_labels import choose_labels, common_genres, translate

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.genres import GenreTable
-from handlers.vocabulary import EOS_ID, PAD_ID, Vocabulary
+from handlers.model.genres import GenreTable
+from handlers.model.vocabulary import EOS_ID, PAD_ID, Vocabulary
 
 NO_GENRES: Final = 0
 COARSER_GENRES: Final = 1

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from handlers.bundle import Bundle, BundleError
+from handlers.model.bundle import Bundle, BundleError
 from training.cvae.model import Cvae
 
 ENCODER_FILE: Final = "encoder.safetensors"

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.decoder import Decoder
-from handlers.vocabulary import BOS_ID
+from handlers.model.decoder import Decoder
+from handlers.model.vocabulary import BOS_ID
 from training.cvae.batches import Batch, EncodedSentences
 from training.cvae.model import Cvae, Posterior
 from training.cvae.noise import mixed_seed

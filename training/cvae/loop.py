@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.vocabulary import PAD_ID
+from handlers.model.vocabulary import PAD_ID
 from training.cvae.batches import COARSER_GENRES, NO_GENRES, OWN_GENRES, EncodedSentences
 from training.cvae.held_out import HeldOutPoint
 from training.cvae.model import Cvae

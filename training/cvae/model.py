@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from handlers.decoder import Decoder, DecoderConfig
-from handlers.vocabulary import BOS_ID, PAD_ID
+from handlers.model.decoder import Decoder, DecoderConfig
+from handlers.model.vocabulary import BOS_ID, PAD_ID
 from training.cvae.batches import Batch
 from training.cvae.noise import StepNoise
 from training.cvae.output_loss import VocabularySample, linear_cross_entropy, target_log_probs

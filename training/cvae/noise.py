@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.vocabulary import BOS_ID, UNK_ID
+from handlers.model.vocabulary import BOS_ID, UNK_ID
 
 
 def mixed_seed(*parts: int) -> int:

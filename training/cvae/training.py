@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from handlers.decoder import DecoderConfig
+from handlers.model.decoder import DecoderConfig
 from training.cvae.batches import EncodedSentences
 from training.cvae.held_out import HeldOutPoint
 from training.cvae.loop import Clock, CvaeLoop

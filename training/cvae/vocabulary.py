@@ -9,7 +9,7 @@ from typing import Final
 
 import sentencepiece
 
-from handlers.vocabulary import PLACEHOLDERS, SPECIALS, Vocabulary, words
+from handlers.model.vocabulary import PLACEHOLDERS, SPECIALS, Vocabulary, words
 from training.errors import CorpusError
 from training.presets import CvaeSettings
 

@@ -68,7 +68,7 @@ def evaluate(
 
     from rich.console import Console
 
-    from training.benchmark import finish
+    from foundation.result_line import finish
     from training.console import stage_bars
     from training.corpus import load_corpus
     from training.evaluation.console import goals_table, parse_baselines

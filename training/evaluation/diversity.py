@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
+from foundation.text_ngrams import words
 from training.evaluation.intervals import Figure, Resampler, groups, jackknife
-from training.evaluation.words import Encoded, FloatArray, words
+from training.evaluation.words import Encoded, FloatArray
 
 SMALL: Final = 100
 """The number of samples that the original published; distinct-n and self-BLEU are given at it as well."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from training.benchmark import machine
+from foundation.result_line import machine
 from training.corpus import Corpus
 from training.cvae.held_out import HeldOutPoint
 from training.errors import SettingError

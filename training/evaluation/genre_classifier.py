@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from foundation.text_ngrams import words
 from training.corpus import Corpus
 from training.errors import CorpusError
-from training.evaluation.words import BoolArray, FloatArray, words
+from training.evaluation.words import BoolArray, FloatArray
 
 _MAX_LABELS: Final = 24
 _MAX_SENTENCES: Final = 30_000

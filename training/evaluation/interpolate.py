@@ -12,8 +12,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from handlers.bundle import Bundle
-from handlers.engine import Engine, Row
+from handlers.decoding.engine import Engine, Row
+from handlers.model.bundle import Bundle
 from training.cvae.batches import EncodedSentences
 from training.cvae.encoder_file import load_cvae
 from training.cvae.model import Cvae

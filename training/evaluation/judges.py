@@ -23,7 +23,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from handlers.topics import TopicModel, topic_words
+from handlers.model.topics import TopicModel, topic_words
 from training.corpus import Corpus
 from training.errors import CorpusError
 from training.files import atomic_directory, read_json, write_json

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handlers.bundle import Bundle, bundle_sha256
+from handlers.model.bundle import Bundle, bundle_sha256
 from training.cvae.held_out import HeldOutPoint, load_held_out
 from training.errors import SettingError
 from training.packaging.archive import load_archive

@@ -15,10 +15,9 @@ from typing import Final
 
 import numpy as np
 
-import handlers
 from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_SAMPLES
-from handlers.engine import Engine, Row
-from handlers.random_numbers import derive_seed
+from handlers.decoding.engine import Engine, Row
+from handlers.decoding.random_numbers import derive_seed
 from handlers.ranking import best_candidates
 from training.corpus import Corpus
 from training.errors import CorpusError
@@ -26,6 +25,7 @@ from training.evaluation.models import LoadedModel
 from training.files import read_json, write_json
 from training.presets import fingerprint
 from training.progress import Progress, silent
+from training.worker_code import worker_code_sha256
 
 _PART: Final = 512
 """Rows decoded between two looks at the clock."""
@@ -83,7 +83,7 @@ class DecodePlan:
     temperature: float = DEFAULT_TEMPERATURE
     top_p: float = DEFAULT_TOP_P
     guidance: float = 1.0
-    """How much the genres weigh; see `handlers.guidance`."""
+    """How much the genres weigh; see `handlers.decoding.guidance`."""
 
 
 def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
@@ -288,15 +288,7 @@ def _listed(line: str) -> list[str] | None:
 def _key(model: LoadedModel, genres: Sequence[Sequence[str]], plan: DecodePlan, seed: int) -> str:
     asked = hashlib.sha256(json.dumps(genres).encode()).hexdigest()
     how = (plan.best_of, plan.temperature, plan.top_p, plan.guidance)
-    return fingerprint(model.sha256, _code(), asked, *how, seed)
-
-
-def _code() -> str:
-    """Hash of the code that decodes: its samples are its own."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(handlers.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return fingerprint(model.sha256, worker_code_sha256(), asked, *how, seed)
 
 
 def _from(progress: Progress, number: int, sets: int, whole: int) -> Progress:

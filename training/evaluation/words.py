@@ -17,24 +17,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation.text_ngrams import WORD_PATTERN, words
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_WORD: Final = re.compile(r"<(?:artist|title|unk)>|[^\W_]+(?:['’\-.][^\W_]+)*")
-_WORD_OR_SIGN: Final = re.compile(_WORD.pattern + r"|\S")
+_WORD_OR_SIGN: Final = re.compile(WORD_PATTERN + r"|\S")
 # Odd, and of no short cycle modulo 2^64: two n-grams of millions share a hash with a chance of about 1e-7.
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
-
-
-def words(text: str) -> list[str]:
-    """The words of a text.
-
-    >>> words("<artist>'s Lo-Fi hiss, don't 'wait' 3.5 years.")
-    ['<artist>', 's', 'lo-fi', 'hiss', "don't", 'wait', '3.5', 'years']
-    """
-    return [word.replace("’", "'") for word in _WORD.findall(text.casefold())]
 
 
 def words_and_signs(text: str) -> list[str]:

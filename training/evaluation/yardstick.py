@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from handlers.topics import TopicModel
+from handlers.model.topics import TopicModel
 from training.corpus import Corpus
 from training.evaluation.copying import SIZES, Copies, find_copies
 from training.evaluation.diversity import SMALL, distinct, distinct_small, self_bleu

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.bundle import Bundle
-from handlers.engine import Engine, Row
-from handlers.generator import Generator
-from handlers.random_numbers import derive_seed
-from handlers.topics import topic_words
+from handlers.decoding.engine import Engine, Row
+from handlers.decoding.random_numbers import derive_seed
+from handlers.model.bundle import Bundle
+from handlers.model.generator import Generator
+from handlers.model.topics import topic_words
 from training.cvae.batches import EncodedSentences
 from training.cvae.model import Cvae
 from training.errors import NotLearnedError

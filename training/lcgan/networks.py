@@ -1,4 +1,4 @@
-"""What judges the LC-GAN's generator, which itself lives in `handlers.generator` for the worker. Architecture only.
+"""What judges the LC-GAN's generator, which itself lives in `handlers.model.generator` for the worker. Architecture only.
 
 Shapes: B rows, Z thought vector, A genre embedding, K topics.
 """

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from handlers.bundle import Bundle
+from handlers.model.bundle import Bundle
 from training.errors import NotLearnedError, SettingError
 from training.files import atomic_path
 from training.lcgan.labels import LabelledVectors

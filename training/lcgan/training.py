@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import torch
 from torch import Tensor, nn
 
-from handlers.generator import Generator, GeneratorConfig
+from handlers.model.generator import Generator, GeneratorConfig
 from training.errors import NotLearnedError
 from training.lcgan.labels import DecodedSample, LabelledVectors
 from training.lcgan.networks import Discriminator, TopicPredictor

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Final
 
 import handlers
-from handlers.bundle import FILES, Bundle, BundleConfig
 from handlers.contract import ARCHIVE_CONFIG, archive_name
+from handlers.model.bundle import FILES, Bundle, BundleConfig
 from training.errors import ArchiveBuildError
 from training.files import atomic_path
+from training.worker_code import WORKER_PACKAGES
 
 _HANDLERS: Final = Path(handlers.__file__).parent
 _MODEL_CONFIG: Final = "model-config.yaml"
@@ -114,7 +115,8 @@ def _stage(bundle: Path, stage: Path, config: BundleConfig, version: str, batchi
     (stage / ARCHIVE_CONFIG).write_text(
         json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    shutil.copytree(_HANDLERS, stage / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in WORKER_PACKAGES:
+        shutil.copytree(package, stage / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     (stage.parent / _MODEL_CONFIG).write_text(batching.to_yaml())
 
 
@@ -146,6 +148,6 @@ def _check(archive: Path) -> None:
             names = set(opened.namelist())
     except (zipfile.BadZipFile, OSError) as cause:
         raise ArchiveBuildError(f"{archive} is no archive: {cause}") from cause
-    needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/engine.py", _MODEL_CONFIG}
+    needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/decoding/engine.py", _MODEL_CONFIG}
     if missing := sorted(needed - names):
         raise ArchiveBuildError(f"{archive} lacks {', '.join(missing)}")

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handlers.bundle import Bundle, BundleConfig
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest
-from handlers.copies import CopyTable
-from handlers.generator import Generator
-from handlers.genres import GenreTable
-from handlers.topics import TopicModel
-from handlers.vocabulary import Vocabulary
+from handlers.model.bundle import Bundle, BundleConfig
+from handlers.model.copies import CopyTable
+from handlers.model.generator import Generator
+from handlers.model.genres import GenreTable
+from handlers.model.topics import TopicModel
+from handlers.model.vocabulary import Vocabulary
 from training.cvae.encoder_file import save_encoder
 from training.cvae.model import Cvae
 from training.files import atomic_directory

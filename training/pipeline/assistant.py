@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.vocabulary import Vocabulary
+from handlers.model.vocabulary import Vocabulary
 from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
 from training.cvae.training import decoder_config, train_cvae

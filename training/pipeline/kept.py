@@ -7,9 +7,9 @@ from typing import Final
 import torch
 from safetensors.torch import load_file, save
 
-from handlers.bundle import VOCABULARY, Bundle
-from handlers.topics import TopicModel
-from handlers.vocabulary import Vocabulary
+from handlers.model.bundle import VOCABULARY, Bundle
+from handlers.model.topics import TopicModel
+from handlers.model.vocabulary import Vocabulary
 from training.cvae.model import Cvae
 from training.files import atomic_path, read_json, write_json
 from training.pipeline.stages import Stage

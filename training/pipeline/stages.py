@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from safetensors import SafetensorError
 
-from handlers.bundle import BundleError
+from handlers.model.bundle import BundleError
 from training.errors import CheckpointError
 from training.files import make_folder, read_json, write_json
 

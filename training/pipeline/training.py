@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from handlers.bundle import MODEL_CARD, Bundle, bundle_sha256
-from handlers.copies import CopyTable
-from handlers.decoder import DecoderConfig
-from handlers.engine import Row
-from handlers.topics import TopicModel
+from handlers.decoding.engine import Row
+from handlers.model.bundle import MODEL_CARD, Bundle, bundle_sha256
+from handlers.model.copies import CopyTable
+from handlers.model.decoder import DecoderConfig
+from handlers.model.topics import TopicModel
 from training.corpus import Corpus
 from training.corpus.chart import plot_funnel
 from training.cvae.batches import EncodedSentences

@@ -23,7 +23,7 @@ from gensim.models import CoherenceModel, LdaModel
 from gensim.parsing.preprocessing import STOPWORDS
 from numpy.typing import NDArray
 
-from handlers.topics import TopicModel, topic_words
+from handlers.model.topics import TopicModel, topic_words
 from training.errors import CorpusError
 from training.presets import TopicSettings
 from training.progress import Progress

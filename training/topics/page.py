@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.topics import TopicModel, topic_words
+from handlers.model.topics import TopicModel, topic_words
 from training.files import atomic_path
 
 Array = NDArray[np.float64]

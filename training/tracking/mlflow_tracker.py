@@ -25,14 +25,13 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 from sqlalchemy.exc import SQLAlchemyError
 
-import handlers
-from handlers.bundle import MODEL_CARD
 from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest
+from handlers.model.bundle import MODEL_CARD
 from training.errors import TerminatedError, TrackingError
 from training.tracking.port import FetchedVersion, RegisteredVersion, Run, TrainedOn, archive_tags
+from training.worker_code import WORKER_PACKAGES
 
 EXPERIMENT: Final = "deephypebot"
-_HANDLERS: Final = Path(handlers.__file__).parent
 _MODEL_CODE: Final = Path(__file__).with_name("pyfunc_model.py")
 _DEFAULTS: Final = CommentaryRequest(genres=())
 
@@ -183,7 +182,7 @@ class MlflowTracker:
                 name=name,
                 python_model=str(_MODEL_CODE),
                 artifacts={"bundle": str(bundle)},
-                code_paths=[str(_HANDLERS)],
+                code_paths=[str(package) for package in WORKER_PACKAGES],
                 signature=SIGNATURE,
                 input_example=({"genres": ["dream pop"]}, {"num_samples": 2, "seed": 7}),
                 pip_requirements=["mlflow", "numpy", "pandas", "safetensors", "torch"],

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from bot.adapters.sqlite_store import SqliteStore
+from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.model import Flag, Kind, Tweet
 from bot.settings import load
 from bot.studio.server import local_parts, running

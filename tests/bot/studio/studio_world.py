@@ -11,7 +11,7 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from bot.adapters.sqlite_store import SqliteStore
+from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.model import (
     Candidate,
     CandidateStatus,

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.genres import GenreTable
-from handlers.vocabulary import EOS_ID, PAD_ID
+from handlers.model.genres import GenreTable
+from handlers.model.vocabulary import EOS_ID, PAD_ID
 from tests.training.conftest import SampleCorpus
 from training.cvae.batches import COARSER_GENRES, NO_GENRES, OWN_GENRES, Batch, EncodedSentences, PlainSentences
 from training.cvae.vocabulary import word_vocabulary

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from handlers.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from handlers.model.vocabulary import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tests.training.toy_sentences import NUM_TOKENS, toy_config, toy_sentences
 from training.cvae.batches import Batch
 from training.cvae.model import Cvae, Posterior

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.vocabulary import SPECIALS, UNK_ID, Vocabulary
+from handlers.model.vocabulary import SPECIALS, UNK_ID, Vocabulary
 from tests.training.conftest import SampleCorpus
 from training.cvae.vocabulary import learn_vocabulary, subword_vocabulary, word_vocabulary
 from training.errors import CorpusError

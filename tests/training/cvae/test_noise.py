@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from handlers.vocabulary import BOS_ID, UNK_ID
+from handlers.model.vocabulary import BOS_ID, UNK_ID
 from training.cvae.noise import StepNoise, mixed_seed
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from handlers.bundle import Bundle
+from handlers.model.bundle import Bundle
 from tests.handlers.tiny_bundles import tiny_bundle
 from training.cvae.held_out import HeldOutPoint, save_held_out
 from training.cvae.model import Cvae

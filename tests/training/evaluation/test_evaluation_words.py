@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.evaluation.words import WordTable, words
+from foundation.text_ngrams import words
+from training.evaluation.words import WordTable
 
 texts = st.lists(st.lists(st.sampled_from(["so", "warm", "bass"]), max_size=8).map(" ".join), max_size=10)
 

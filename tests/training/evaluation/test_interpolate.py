@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.bundle import BundleError
+from handlers.model.bundle import BundleError
 from training.cvae.encoder_file import ENCODER_FILE, load_cvae
 from training.errors import SettingError
 from training.evaluation.interpolate import Path as WalkPath

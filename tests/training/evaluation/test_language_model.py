@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foundation.text_ngrams import words
 from training.evaluation.language_model import Score, TrigramModel, WordVocabulary
-from training.evaluation.words import Encoded, WordTable, words
+from training.evaluation.words import Encoded, WordTable
 
 WORDS = ("warm", "cold", "bass", "drums", "and", "rare")
 sentences = st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), min_size=1, max_size=12)

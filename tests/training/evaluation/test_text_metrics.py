@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from foundation.text_ngrams import words
 from tests.training.conftest import SampleCorpus
 from training.errors import CorpusError
 from training.evaluation.copying import find_copies
@@ -17,7 +18,7 @@ from training.evaluation.genre_classifier import GenreClassifier
 from training.evaluation.intervals import Resampler, auc
 from training.evaluation.surface import check
 from training.evaluation.two_sample import folds, tell_apart
-from training.evaluation.words import WordTable, words, words_and_signs
+from training.evaluation.words import WordTable, words_and_signs
 
 sentences = st.lists(
     st.lists(st.sampled_from(["so", "warm", "bass", "and"]), max_size=8).map(" ".join), min_size=1, max_size=8

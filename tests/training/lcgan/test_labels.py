@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from handlers.bundle import Bundle
-from handlers.engine import Engine
-from handlers.generator import Generator, GeneratorConfig
-from handlers.topics import TopicModel
-from handlers.vocabulary import EOS_ID
+from handlers.decoding.engine import Engine
+from handlers.model.bundle import Bundle
+from handlers.model.generator import Generator, GeneratorConfig
+from handlers.model.topics import TopicModel
+from handlers.model.vocabulary import EOS_ID
 from tests.training.conftest import SampleCorpus
 from training.cvae.model import Cvae
 from training.errors import NotLearnedError

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from handlers.generator import Generator, GeneratorConfig
+from handlers.model.generator import Generator, GeneratorConfig
 from training.errors import NotLearnedError
 from training.lcgan.labels import DecodedSample, LabelledVectors
 from training.lcgan.predictor import refresh_predictor, score_predictor, train_predictor

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import handlers
-from handlers.bundle import FILES, BundleError, bundle_sha256
 from handlers.contract import ARCHIVE_CONFIG, archive_name
-from handlers.engine import Engine, Row
+from handlers.decoding.engine import Engine, Row
+from handlers.model.bundle import FILES, BundleError, bundle_sha256
 from tests.handlers.tiny_bundles import tiny_bundle
 from training.errors import ArchiveBuildError, OutputError
 from training.packaging.archive import Archive, BatchSettings, build_archive, file_sha256, load_archive
@@ -69,13 +69,14 @@ def test_batching_settings_reach_torchserve(archive: Archive) -> None:
 
 
 def test_the_handlers_package_lies_complete_in_the_archive_and_nothing_compiled(archive: Archive) -> None:
-    package = Path(handlers.__file__).parent
-    expected = {f"handlers/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")}
-    assert "handlers/gpu/kernels/choice.py" in expected
+    root = Path(handlers.__file__).parents[1]
+    packages = (root / "handlers", root / "foundation")
+    expected = {path.relative_to(root).as_posix() for package in packages for path in package.rglob("*.py")}
+    assert "handlers/decoding/gpu/kernels/choice.py" in expected
     with zipfile.ZipFile(archive.path) as opened:
         names = set(opened.namelist())
         for name in expected:
-            assert opened.read(name) == (package.parent / name).read_bytes()
+            assert opened.read(name) == (root / name).read_bytes()
     files = {name for name in names if not name.endswith("/")}
     assert files == expected | set(FILES) | {"handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json"}
 
@@ -91,8 +92,9 @@ def test_the_unpacked_archive_answers_with_its_own_code_and_none_of_the_projects
     code = (
         "import sys, pathlib; folder = sys.argv[1]\n"
         "sys.path[:] = [folder] + [each for each in sys.path if 'site-packages' in each or 'lib/python' in each]\n"
-        "import handler, handlers\n"
-        "assert pathlib.Path(handlers.__file__).is_relative_to(folder), handlers.__file__\n"
+        "import handler, handlers, foundation\n"
+        "for package in (handlers, foundation):\n"
+        "    assert pathlib.Path(package.__file__).is_relative_to(folder), package.__file__\n"
         "from ts.context import Context, RequestProcessor\n"
         "context = Context('lcgan', folder, {}, 8, None, '0.12', model_yaml_config={})\n"
         "context.request_processor = [RequestProcessor({})]\n"
@@ -165,7 +167,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) ->
 def test_an_archive_that_lacks_a_part_says_which(archive: Archive, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive.path) as opened, zipfile.ZipFile(tmp_path / "x.mar", "w") as poorer:
         for name in opened.namelist():
-            if name not in ("vocabulary.json", "handlers/engine.py"):
+            if name not in ("vocabulary.json", "handlers/decoding/engine.py"):
                 poorer.writestr(name, opened.read(name))
     with pytest.raises(ArchiveBuildError, match=r"lacks handlers/engine\.py, vocabulary\.json"):
         load_archive(tmp_path / "x.mar", tmp_path / "out")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.bundle import MODEL_CARD, Bundle
+from handlers.model.bundle import MODEL_CARD, Bundle
 from tests.handlers.tiny_bundles import GENRES, tiny_bundle
 from training.packaging.export import save_bundle, unselected_samples
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from handlers.topics import TopicModel
+from handlers.model.topics import TopicModel
 from training.topics.page import _scaled, write_topic_page
 
 WORDS = ("warm", "hazy", "vocals", "synth", "tour", "label", "dates", "debut", "born", "raised", "school", "town")

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from handlers.topics import TopicModel, topic_words
+from handlers.model.topics import TopicModel, topic_words
 from tests.training.conftest import SampleCorpus
 from training.errors import CorpusError
 from training.presets import SOUND_SEED_WORDS, TopicSettings

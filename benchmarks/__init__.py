@@ -1,0 +1,1 @@
+"""Benchmarks of every package, each beside what it is compared with. Nothing imports this package."""

@@ -1,0 +1,155 @@
+"""`deephypebot bot bench`: what the bot's parts do and how fast, measured."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bot.domain.rates import Rate
+from bot.entrypoints.display import visible
+from foundation.result_line import finish
+
+app_bench = typer.Typer(no_args_is_help=True, help="What the bot's parts do and how fast, measured.")
+
+JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as well.")]
+_QUICK_TEXTS = 50
+_QUICK_ARTISTS = 2_000
+_QUICK_TWEETS = 20_000
+_QUICK_DRAIN = 100
+_RATES = ("precision", "recall", "texts_exact", "silent_where_no_song")
+
+
+@app_bench.callback()
+def _bench() -> None:
+    """Stand for the group, so that it keeps its commands' names."""
+
+
+@app_bench.command("parse")
+def parse(
+    labels: Annotated[Path, typer.Option(help='JSON lines of {"text", "songs": [{"artists", "title"}]}.')],
+    *,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Artists and genres; the parser is measured with and without them.")
+    ] = None,
+    show: Annotated[bool, typer.Option(help="List the texts on which parser and labels differ.")] = False,
+    quick: Annotated[bool, typer.Option(help=f"The first {_QUICK_TEXTS} texts only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure the song parser against labels: precision, recall, milliseconds a text.
+
+    A song counts as found when its artists, in any order, and its title are those of the label, whatever the case, the
+    accents and the punctuation. Intervals are Wilson's, at 95%.
+
+    Example: deephypebot bot bench parse --labels labels.jsonl --catalog catalog.jsonl.gz
+    """
+    from benchmarks.bot.parsing import Score, read_labels, score
+    from bot.adapters.lookups.catalog import FileCatalog
+
+    labelled = read_labels(labels)[: _QUICK_TEXTS if quick else None]
+    scores: dict[str, Score] = {"rules alone": score(labelled)}
+    if catalog is not None:
+        table = FileCatalog(catalog)
+        scores["with a catalog"] = score(labelled, is_artist=lambda name: table.find(name) is not None)
+    console = Console(stderr=True)
+    figures = {name: each.figures() for name, each in scores.items()}
+    console.print(_table(figures))
+    if show:
+        for miss in list(scores.values())[-1].misses:
+            console.print(visible(f"{miss.text}\n    found:    {miss.wrong}\n    labelled: {miss.missed}"))
+    finish("bot parse", {name.replace(" ", "_"): each for name, each in figures.items()}, json_path)
+
+
+@app_bench.command("genres")
+def genres(
+    labels: Annotated[Path, typer.Option(help="The genres that a model knows: a genres.json or an archive.")],
+    catalog: Annotated[Path, typer.Option(help="Artists and genres.")],
+    *,
+    genre_map: Annotated[Path | None, typer.Option("--map", help="Places of genres: CSV of genre, x, y.")] = None,
+    quick: Annotated[bool, typer.Option(help=f"{_QUICK_ARTISTS} artists only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure the nearest known genre, way by way, on artists that were not counted.
+
+    Example: deephypebot bot bench genres --labels corpus/genres.json --catalog catalog.jsonl.gz --map map.csv
+    """
+    from benchmarks.bot.nearest import measure
+    from bot.adapters.lookups.catalog import FileCatalog
+    from bot.adapters.lookups.genre_files import read_labels, read_map
+
+    entries = FileCatalog(catalog).entries()
+    artists = ((entry.name, entry.genres) for entry in islice(entries, _QUICK_ARTISTS if quick else None))
+    figures = measure(read_labels(labels), artists, read_map(genre_map) if genre_map is not None else None)
+    table = Table("way", "share of artists", "says something", title="Nearest known genre", box=None, pad_edge=False)
+    for way, row in figures.items():
+        if isinstance(row, dict):
+            table.add_row(way.replace("_", " "), *("-" if value is None else f"{value:.3f}" for value in row.values()))
+    Console(stderr=True).print(table)
+    finish("bot genres", figures, json_path)
+
+
+@app_bench.command("state")
+def state(
+    *,
+    tweets: Annotated[int, typer.Option(min=1_000, help="Tweets that the database holds.")] = 1_000_000,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the database is made; a temporary folder without it.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help=f"{_QUICK_TWEETS} tweets only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure what the commands ask of a database that holds a year: a million tweets, a third of them with songs.
+
+    Example: deephypebot bot bench state
+    """
+    from benchmarks.bot.state import measure
+
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(dir=folder) as name, console.status("filling and asking"):
+        figures = measure(Path(name) / "bot.db", tweets=_QUICK_TWEETS if quick else tweets)
+    table = Table("", "ms, median", title=f"{figures.tweets:,} tweets, {figures.candidates:,} candidates", box=None)
+    for step, milliseconds in figures.milliseconds.items():
+        table.add_row(step, f"{milliseconds:.1f}")
+    console.print(table)
+    finish("bot state", asdict(figures), json_path)
+
+
+@app_bench.command("drain")
+def drain(
+    *,
+    tweets: Annotated[int, typer.Option(min=100, help="Tweets to drain.")] = 1_000,
+    target: Annotated[str | None, typer.Option(envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway.")] = None,
+    quick: Annotated[bool, typer.Option(help=f"{_QUICK_DRAIN} tweets only.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Measure how fast queued tweets drain, beside the same requests sent by the client alone, and the memory.
+
+    Example: deephypebot bot bench drain --target 127.0.0.1:50051
+    """
+    from benchmarks.bot.drain import measure
+    from bot.settings import load
+
+    with tempfile.TemporaryDirectory() as folder:
+        # The feed is empty: the tweets are queued already.
+        feed = Path(folder) / "feed.jsonl"
+        feed.touch()
+        settings = load(workspace=Path(folder), feed=feed, target=target, song_days=0.0)
+        figures = measure(settings, tweets=_QUICK_DRAIN if quick else tweets)
+    finish("bot drain", asdict(figures), json_path)
+
+
+def _table(figures: dict[str, dict[str, dict[str, int]]]) -> Table:
+    table = Table(title="Song parser", box=None, pad_edge=False)
+    table.add_column("")
+    for name in figures:
+        table.add_column(name, justify="right")
+    for rate in _RATES:
+        cells = (Rate(count=each[rate]["count"], total=each[rate]["total"]) for each in figures.values())
+        table.add_row(rate.replace("_", " "), *(f"{cell:.1%}" for cell in cells))
+    return table

@@ -1,0 +1,119 @@
+"""How fast queued tweets drain, beside the same requests sent by the client alone; and how the memory behaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.adapters.sqlite.store import SqliteStore
+from bot.bootstrap import build as bootstrap
+from bot.domain.errors import NoServiceError
+from bot.domain.model import Tweet
+from bot.ports import CommentaryService, FeedPage
+from bot.settings import BotSettings
+from handlers.contract import CommentaryRequest, CommentaryResponse
+
+_STATUS = Path("/proc/self/status")
+_WARM_UP = 8
+_FIRST_SHARE = 10
+"""The first tenth of the tweets brings the memory to where it stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainFigures:
+    """What was measured."""
+
+    tweets: int
+    candidates: int
+    drain_s: float
+    """What the bot took: reading, parsing, looking up, asking, flagging, storing."""
+    requests_s: float
+    """What the same requests took, sent by as many threads and thrown away."""
+    share_of_model_speed: float
+    """The model's time over the bot's: 1 when the bot costs nothing."""
+    memory_mib: float
+    """Peak of the process, all told."""
+    growth_mib: float
+    """By how much the resident memory grew between a tenth of the tweets and all of them."""
+
+
+class _Recorder(CommentaryService):
+    """Passes requests on and keeps them, so that the same can be sent again."""
+
+    def __init__(self, service: CommentaryService) -> None:
+        self._service = service
+        self.requests: list[CommentaryRequest] = []
+
+    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
+        self.requests.append(request)
+        return self._service.generate(request)
+
+    def is_reachable(self) -> bool:
+        return self._service.is_reachable()
+
+    def close(self) -> None:
+        """The connection is used again afterwards."""
+
+
+def measure(settings: BotSettings, *, tweets: int) -> DrainFigures:
+    """Queue tweets of one song each, drain them, and send the same requests again.
+
+    Raises:
+        NoServiceError: the gateway does not answer, or not all the way.
+    """
+    with SqliteStore(settings.database) as store:
+        for page in _pages(tweets):
+            store.add_page("bench", page)
+    with closing(
+        bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
+    ) as service:
+        if not service.is_reachable():
+            raise NoServiceError(f"nothing answers at {settings.target}; start `deephypebot serve`, or give --target")
+        recorder = _Recorder(service)
+        memory: list[float] = []
+        begin = time.perf_counter()
+        with bootstrap.build(settings, commentary=recorder) as bot:
+            summary = bot.tick(progress=lambda done, _: memory.append(_memory("VmRSS")) if done % 10 == 0 else None)
+        drain_s = time.perf_counter() - begin
+        if summary.tweets_pending:
+            raise NoServiceError(f"{summary.tweets_pending} of {tweets} tweets were not answered: {summary.outage}")
+        requests_s = _send(service, recorder.requests, threads=settings.concurrency)
+    settled = memory[len(memory) // _FIRST_SHARE]
+    return DrainFigures(
+        tweets=summary.tweets_done,
+        candidates=summary.candidates,
+        drain_s=round(drain_s, 2),
+        requests_s=round(requests_s, 2),
+        share_of_model_speed=round(requests_s / drain_s, 3),
+        memory_mib=round(_memory("VmHWM"), 1),
+        growth_mib=round(max(memory) - settled, 1),
+    )
+
+
+def _pages(tweets: int) -> Iterator[FeedPage]:
+    for begin in range(0, tweets, 200):
+        batch = (
+            Tweet(id=f"bench-{number}", text=f"Listen to “Slow Lamp {number}” by Ona Vell", author="bench")
+            for number in range(begin, min(begin + 200, tweets))
+        )
+        yield FeedPage(tweets=tuple(batch), cursor=str(begin), more=False)
+
+
+def _send(service: CommentaryService, requests: Sequence[CommentaryRequest], *, threads: int) -> float:
+    """Seconds that the requests take; the server has answered each before, so nothing is new to it."""
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(service.generate, requests[:_WARM_UP]))
+        begin = time.perf_counter()
+        for _ in pool.map(service.generate, requests):
+            pass
+        return time.perf_counter() - begin
+
+
+def _memory(name: str) -> float:
+    """A line of the kernel's on this process, in MiB."""
+    lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii").splitlines())
+    return int(lines[name].split()[0]) / 1024

@@ -1,0 +1,107 @@
+"""The archive that is measured: packed if need be, set to serve in a certain way, unpacked for the other servers."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from benchmarks.serving.plan import Serving
+from benchmarks.serving.processes import Place, running
+from handlers.contract import ARCHIVE_CONFIG
+from loadtest.errors import BenchError
+
+_MODEL_CONFIG: Final = "model-config.yaml"
+_PACKING_S: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """An archive (.mar) and what it says about itself."""
+
+    path: Path
+    model: str
+    version: str
+    batch_size: int
+    delay_ms: int
+
+
+def bring_archive(source: Path | None, preset: str, folder: Path) -> Archive:
+    """The archive to measure: the file itself, or one packed from a bundle's folder or from random weights.
+
+    Raises:
+        BenchError: there is no such thing, or it is no archive of ours.
+        ServerError: the bundle cannot be packed.
+    """
+    if source is not None and source.is_file():
+        return read_archive(source)
+    if source is not None and not source.is_dir():
+        raise BenchError(f"{source} is neither an archive (.mar) nor a bundle's folder")
+    packed = folder / "packed"
+    packed.mkdir()
+    done = packed / "done.json"
+    settings = {
+        "bundle": str(source.absolute()) if source else "",
+        "preset": preset,
+        "out": str(packed),
+        "done": str(done),
+    }
+    # What is packed is the installed code, so nothing is put before it on the path.
+    with running("model", json.dumps(settings), Place(folder=folder, model=folder, threads=1)) as program:
+        program.wait_for(done, _PACKING_S)
+    return read_archive(next(packed.glob("*.mar")))
+
+
+def read_archive(path: Path) -> Archive:
+    """What an archive says about itself.
+
+    Raises:
+        BenchError: it is none of ours, or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as opened:
+            config: dict[str, Any] = json.loads(opened.read(ARCHIVE_CONFIG))
+            serving: dict[str, Any] = yaml.safe_load(opened.read(_MODEL_CONFIG))
+        return Archive(
+            path=path,
+            model=config["model"],
+            version=config["version"],
+            batch_size=int(serving["batchSize"]),
+            delay_ms=int(serving["maxBatchDelay"]),
+        )
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, yaml.YAMLError) as cause:
+        raise BenchError(f"{path} is no archive of a model: {cause!r}") from cause
+
+
+def set_serving(archive: Archive, serving: Serving, store: Path) -> Path:
+    """A copy of the archive in a model store, whose model-config.yaml says how to serve."""
+    store.mkdir(parents=True, exist_ok=True)
+    target = store / archive.path.name
+    with zipfile.ZipFile(archive.path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            content = old.read(member)
+            new.writestr(member, _set(content, serving) if member.filename == _MODEL_CONFIG else content)
+    return target
+
+
+def unpack(archive: Archive, folder: Path) -> Path:
+    """The archive's files in a folder: its model, and its handlers package, which all servers use."""
+    with zipfile.ZipFile(archive.path) as opened:
+        opened.extractall(folder)
+    return folder
+
+
+def _set(content: bytes, serving: Serving) -> str:
+    document: dict[str, Any] = yaml.safe_load(content)
+    document |= {
+        "batchSize": serving.batch_size,
+        "maxBatchDelay": serving.delay_ms,
+        "minWorkers": serving.workers,
+        "maxWorkers": serving.workers,
+    }
+    document["handler"] = {**(document.get("handler") or {}), "threads": serving.threads}
+    return yaml.safe_dump(document, sort_keys=False)

@@ -1,0 +1,148 @@
+"""`deephypebot bench serve`: the serving benchmark's command."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from benchmarks.serving.archive import Archive
+    from benchmarks.serving.plan import Plan, Serving
+    from benchmarks.serving.run import Note, Site
+
+_TOKENS_OF_A_SENTENCE = 26
+"""What sentences of real text have; a model with random weights does not end its own."""
+
+
+def bench_serve(
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="An archive (.mar) or a bundle's folder; random weights of a preset's sizes without it."),
+    ] = None,
+    *,
+    preset: Annotated[
+        str, typer.Option(help="Named set of settings, whose sizes the random weights have.")
+    ] = "reference",
+    peers: Annotated[
+        str, typer.Option(help="Servers to compare with: litserve,rayserve,bentoml,grpc; or none.")
+    ] = "litserve,rayserve,bentoml,grpc",
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes of every server; 0 for what serve uses.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Of torch per worker; 0 for cores / workers.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=0, help="Requests of a batch; 0 for what the archive says.")] = 0,
+    max_batch_delay: Annotated[int, typer.Option(min=0, help="Milliseconds; 0 for what the archive says.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Samples per request.")] = 5,
+    clients: Annotated[str, typer.Option(help="Numbers of clients of the closed loops.")] = "1,8,32,128,256",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of a closed loop with many clients.")] = 8.0,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Measure ways to serve instead: batch size, delay, workers.")
+    ] = False,
+    workspace: Annotated[
+        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Its folder bench keeps the peers' environments.")
+    ] = Path("workspace"),
+    plot: Annotated[Path | None, typer.Option(help="Also draw latency over offered load, as PNG.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few requests: to see that it runs, not to believe it.")
+    ] = False,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Measure serving: TorchServe and our gateway beside the engine alone and other servers, in one run.
+
+    All have the same archive, workers, threads, batch size and requests. The other servers are installed for the
+    benchmark only, in environments of their own. Everything listens on 127.0.0.1 and ends with the command.
+
+    deephypebot bench serve
+
+    deephypebot bench serve model_store/lcgan_1.mar --peers none --plot serve.png
+
+    deephypebot bench serve --sweep --rounds 1
+    """
+    from benchmarks.serving.archive import bring_archive
+    from benchmarks.serving.calls import Asked
+    from benchmarks.serving.plan import Plan, read_numbers, read_peers
+    from benchmarks.serving.run import prepare_site
+    from foundation.result_line import finish
+    from handlers.contract import ContractError
+    from loadtest.errors import BenchError
+
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="bench-serve-") as folder, _notes(console) as note:
+        note("packing the archive")
+        archive = bring_archive(model, preset, Path(folder))
+        try:
+            plan = Plan(
+                serving=_serving(archive, workers, threads, batch_size, max_batch_delay),
+                asked=Asked(samples=samples, max_tokens=64 if model else _TOKENS_OF_A_SENTENCE),
+                clients=read_numbers(clients),
+                rounds=rounds,
+                seconds=seconds,
+                peers=read_peers(peers),
+            )
+        except (ValueError, ContractError) as cause:
+            raise BenchError(str(cause)) from cause
+        site = prepare_site(archive, Path(folder), workspace / "bench")
+        run = _sweep if sweep else _compare
+        tables, figures = run(plan.quick() if quick else plan, site, note, plot)
+    for table in tables:
+        console.print(table)
+    finish("serve sweep" if sweep else "serve", figures, json_path, digits=4)
+
+
+def _compare(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[Table], dict[str, Any]]:
+    from benchmarks.serving.report import figures, tables
+    from benchmarks.serving.run import measure
+
+    measured = measure(plan, site, note)
+    if plot is not None:
+        from benchmarks.serving.plot import plot_curve
+
+        plot_curve(measured, plot)
+    return tables(measured), figures(measured)
+
+
+def _sweep(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[Table], dict[str, Any]]:
+    from benchmarks.serving.plan import SweepPlan
+    from benchmarks.serving.sweep import sweep, sweep_figures, sweep_table
+    from foundation.processors import num_processors
+    from loadtest.errors import BenchError
+
+    if plot is not None:
+        raise BenchError("--sweep draws nothing; leave --plot out")
+    tried = sweep(SweepPlan(cores=num_processors()), plan, site, note)
+    return [sweep_table(tried)], sweep_figures(tried)
+
+
+def _serving(archive: Archive, workers: int, threads: int, batch_size: int, delay_ms: int) -> Serving:
+    """What was asked for, and where nothing was what the product does by itself."""
+    from benchmarks.serving.plan import Serving
+    from foundation.processors import num_processors
+    from serving.torchserve.cores import default_workers
+
+    number = workers or default_workers()
+    return Serving(
+        workers=number,
+        threads=threads or max(1, num_processors() // number),
+        batch_size=batch_size or archive.batch_size,
+        delay_ms=delay_ms or archive.delay_ms,
+    )
+
+
+@contextmanager
+def _notes(console: Console) -> Iterator[Note]:
+    """Says what is being measured: beside a bar that moves, or, where there is no terminal, in lines of their own."""
+    if not console.is_terminal:
+        errors = Console(stderr=True)
+        yield lambda text: errors.print(text, highlight=False)
+        return
+    columns = (TextColumn("bench serve"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=None)
+        yield lambda text: bars.update(task, description=text)

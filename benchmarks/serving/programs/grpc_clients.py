@@ -1,0 +1,91 @@
+"""Clients of what speaks gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+import grpc
+
+from benchmarks.serving.calls import LoadSettings
+from benchmarks.serving.programs.clients import Client, FailedError, read_answer
+from handlers.contract import INPUT_FIELD, CommentaryRequest
+from serving import wire
+from serving.torchserve.api import inference_pb2, inference_pb2_grpc
+from serving.v1 import commentary_pb2_grpc
+
+_CHANNELS: Final = 4
+"""Connections of a gRPC client. One would do for the bytes, but not for servers that spread connections."""
+_MAX_ANSWER: Final = 8 * 2**20
+
+
+@asynccontextmanager
+async def torchserve(settings: LoadSettings) -> AsyncIterator[Client]:
+    """TorchServe's own service."""
+    async with _grpc_calls(
+        settings, lambda channel: inference_pb2_grpc.InferenceAPIsServiceStub(channel).Predictions
+    ) as call:
+
+        async def ask(payload: str) -> tuple[int, float]:
+            message = inference_pb2.PredictionsRequest(
+                model_name=settings.model, model_version=settings.version, input={INPUT_FIELD: payload.encode()}
+            )
+            return read_answer((await call(message)).prediction)
+
+        yield ask
+
+
+@asynccontextmanager
+async def gateway(settings: LoadSettings) -> AsyncIterator[Client]:
+    """Our gateway's service."""
+    async with _grpc_calls(settings, lambda channel: commentary_pb2_grpc.CommentaryStub(channel).Generate) as call:
+
+        async def ask(payload: str) -> tuple[int, float]:
+            request = CommentaryRequest.from_json(payload)
+            answer = await call(wire.request_to_message(request, model=settings.model, version=None))
+            return len(answer.samples), answer.timings.decode_ms
+
+        yield ask
+
+
+@asynccontextmanager
+async def bare_grpc(settings: LoadSettings) -> AsyncIterator[Client]:
+    """The bare server's one method."""
+    async with _grpc_calls(settings, lambda channel: channel.unary_unary("/bench.Commentary/Answer")) as call:
+
+        async def ask(payload: str) -> tuple[int, float]:
+            return read_answer(await call(payload.encode()))
+
+        yield ask
+
+
+@asynccontextmanager
+async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> AsyncIterator[Callable[[Any], Any]]:
+    """A unary call, spread over a few connections; its failures become ours."""
+    options = (
+        ("grpc.use_local_subchannel_pool", 1),  # else channels to one address share a connection
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.max_receive_message_length", _MAX_ANSWER),
+        ("grpc.max_reconnect_backoff_ms", 500),
+    )
+    async with AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(settings.address, options=options))
+            for _ in range(_CHANNELS)
+        ]
+        methods = [method(channel) for channel in channels]
+        turn = 0
+
+        async def call(message: Any) -> Any:
+            nonlocal turn
+            turn = (turn + 1) % len(methods)
+            try:
+                return await methods[turn](message, timeout=settings.deadline_s)
+            except grpc.aio.AioRpcError as failure:
+                raise FailedError(failure.code().name) from failure
+
+        yield call
+
+
+CLIENTS: Final = {"grpc": torchserve, "gateway": gateway, "bare_grpc": bare_grpc}

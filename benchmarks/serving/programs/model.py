@@ -1,0 +1,40 @@
+"""Packs what is to be served: a bundle's folder, or random weights of a preset's sizes, as an archive.
+
+The one program of the benchmark that needs the training side; an archive that is there already does without it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.serving.programs.settings import write_whole
+from benchmarks.training.decode import endless, random_bundle
+from training.packaging.archive import build_archive
+from training.presets import preset
+
+_VERSION = "1"
+
+
+def main() -> None:
+    """Write the archive into a folder."""
+    settings = json.loads(sys.argv[1])
+    pack(settings["bundle"], settings["preset"], Path(settings["out"]))
+    write_whole(Path(settings["done"]), "packed")
+
+
+def pack(folder: str, name: str, out: Path) -> None:
+    """Pack the bundle of a folder; without one, random weights of the sizes of a preset."""
+    if folder:
+        build_archive(Path(folder), out, version=_VERSION)
+        return
+    with tempfile.TemporaryDirectory() as made:
+        bundle = endless(random_bundle(preset(name).cvae))
+        bundle.save(Path(made), model_card="Random weights, for their speed.\n")
+        build_archive(Path(made), out, version=_VERSION)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""LitServe, as https://lightning.ai/docs/litserve/features/batching has it: max_batch_size and batch_timeout.
+
+`fast_queue` (ZeroMQ between server and workers) is what its documentation advises for many requests a second.
+"""
+
+import litserve
+from fastapi import Request, Response
+
+from benchmarks.serving.programs.served import Served
+from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
+
+
+class Commentary(litserve.LitAPI):
+    """The engine as LitServe calls it."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        super().__init__(max_batch_size=settings.batch_size, batch_timeout=settings.delay_ms / 1000)
+        self._settings = settings
+
+    def setup(self, device: str) -> None:
+        """Load the model, in each worker."""
+        del device
+        self._served = Served(self._settings.model, threads=self._settings.threads)
+
+    def decode_request(self, request: Request) -> str:
+        """The request's text, which travels as one string: the engine checks it, as it does behind TorchServe.
+
+        LitServe looks at the annotation (which must not be a string), and hands over the body's JSON.
+        """
+        return str(request["request"])
+
+    def batch(self, inputs: list[str]) -> list[str]:
+        """Requests are a batch as they are."""
+        return inputs
+
+    def predict(self, x: list[str]) -> list[str]:
+        """Answer a batch."""
+        return self._served.answer(x)
+
+    def unbatch(self, output: list[str]) -> list[str]:
+        """One answer each."""
+        return output
+
+    def encode_response(self, output: str) -> Response:
+        """JSON already."""
+        return Response(output, media_type="application/json")
+
+
+def main() -> None:
+    """Serve until the benchmark lets go."""
+    settings = server_settings()
+    server = litserve.LitServer(
+        Commentary(settings),
+        accelerator="cpu",
+        devices=1,
+        workers_per_device=settings.workers,
+        timeout=60,
+        fast_queue=True,
+    )
+    announce(settings, http=f"http://127.0.0.1:{settings.port}/predict")
+    server.run(host="127.0.0.1", port=settings.port, generate_client_file=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""TorchServe as `deephypebot serve` starts it, and the gateway before it, for one archive, without a registry."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import signal
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
+from handlers.contract import ARCHIVE_CONFIG
+from serving.archives import ArchiveInfo, inspect_archive
+from serving.gateway import Gateway, GatewaySettings
+from serving.routes import Route, RoutingTable
+from serving.torchserve.inference import Inference
+from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+
+_LOAD_S = 120.0
+
+
+def main() -> None:
+    """Serve until the benchmark lets go."""
+    asyncio.run(serve(server_settings()))
+
+
+async def serve(settings: ServerSettings) -> None:
+    """Serve until SIGTERM."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    info = _info(settings.archive)
+    torchserve = TorchServeSettings(model_store=settings.archive.parent, log_dir=settings.scratch / "logs")
+    async with contextlib.AsyncExitStack() as stack:
+        instance = await start_instance(torchserve)
+        stack.push_async_callback(stop_instance, instance, torchserve)
+        await instance.management.register(
+            settings.archive.name, model=info.model, version=info.version, workers=settings.workers, timeout_s=_LOAD_S
+        )
+        gateway = await _gateway(instance, info, settings)
+        stack.push_async_callback(gateway.stop)
+        announce(
+            settings,
+            grpc=instance.inference_target,
+            gateway=f"127.0.0.1:{settings.port}",
+            model=info.model,
+            version=info.version,
+        )
+        await ended.wait()
+
+
+async def _gateway(instance: Instance, info: ArchiveInfo, settings: ServerSettings) -> Gateway:
+    """The gateway with one route, as the registry's sync would make it."""
+    table = RoutingTable((info.model,))
+    table.add(Route(info=info, slots=asyncio.Semaphore(info.batch_size * (settings.workers + 1))))
+    table.switch(info.model, info.version)
+    table.settle(info.model)
+    inference = Inference(instance.inference_target)
+    # It takes what it is sent: what it would shed is not what is measured.
+    gateway = Gateway(GatewaySettings(port=settings.port, max_in_flight=4096), table=table, inference=lambda: inference)
+    await gateway.start()
+    return gateway
+
+
+def _info(archive: Path) -> ArchiveInfo:
+    with zipfile.ZipFile(archive) as opened:
+        config: dict[str, Any] = json.loads(opened.read(ARCHIVE_CONFIG))
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return inspect_archive(archive, model=config["model"], version=config["version"], sha256=sha256)
+
+
+if __name__ == "__main__":
+    main()

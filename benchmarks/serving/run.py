@@ -1,0 +1,267 @@
+"""Runs the benchmark: each round the engine, TorchServe and every peer, one after the other and each alone.
+
+A server is started for its turn and ended after it, so that none disturbs another. All have the same archive, workers,
+threads, batch size and requests; the delay is the same but for `plan.PATIENCE`. Clients run beside the server on the
+same cores; nothing is pinned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.serving.archive import Archive, set_serving, unpack
+from benchmarks.serving.calls import Call, LoadSettings, Phase
+from benchmarks.serving.environments import ready_python
+from benchmarks.serving.measures import Level, level
+from benchmarks.serving.plan import Plan, Serving
+from benchmarks.serving.processes import Place, free_port, running
+from benchmarks.serving.programs.settings import ServerSettings
+from loadtest.errors import ServerError
+
+TORCHSERVE: Final = "torchserve"
+GATEWAY: Final = "gateway"
+
+_START_S: Final = 120.0
+_LONE: Final = 500
+"""Requests of the engine one at a time, if there is time for as many."""
+_SATURATING: Final = 256
+"""Requests of one decode of the engine by itself: many more rows than slots."""
+_SPARE_S: Final = 120.0
+"""For calls in flight at the end of phases, beyond the phases' own time."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpeed:
+    """The engine by itself."""
+
+    samples_per_s: float
+    lone_ms: float
+    """Median of one request at a time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Measured:
+    """Everything that was measured; a list has an entry per round."""
+
+    plan: Plan
+    archive: Archive
+    engine: list[EngineSpeed] = field(default_factory=list)
+    servers: dict[str, list[tuple[Level, ...]]] = field(default_factory=lambda: defaultdict(list))
+    """By server: its levels, in the order of the plan's clients."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Servers that could not be measured, and why."""
+    open: tuple[Level, ...] = ()
+    """TorchServe's, in the order of the plan's loads."""
+    offered: tuple[float, ...] = ()
+    """Requests a second of those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where it is measured."""
+
+    folder: Path
+    """For everything that ends with the run."""
+    environments: Path
+    """Of the peers."""
+    archive: Archive
+    model: Path
+    """The unpacked archive."""
+
+    def place(self, serving: Serving) -> Place:
+        """Where programs run."""
+        return Place(folder=self.folder, model=self.model, threads=serving.threads)
+
+
+def prepare_site(archive: Archive, folder: Path, environments: Path) -> Site:
+    """Unpack the archive."""
+    return Site(folder=folder, environments=environments, archive=archive, model=unpack(archive, folder / "model"))
+
+
+def measure(plan: Plan, site: Site, note: Note) -> Measured:
+    """Run the plan.
+
+    Raises:
+        ServerError: the engine or TorchServe could not be measured; a peer that cannot is only reported.
+    """
+    measured = Measured(plan=plan, archive=site.archive)
+    pythons = _peers_pythons(plan, site, measured, note)
+    for number in range(plan.rounds):
+        turn = f"round {number + 1} of {plan.rounds}"
+        note(f"{turn}: engine")
+        before = measure_engine(plan, site, number)
+        note(f"{turn}: TorchServe")
+        for name, levels in measure_torchserve(plan, site, number).items():
+            measured.servers[name].append(levels)
+        note(f"{turn}: engine again")
+        measured.engine.append(_mean(before, measure_engine(plan, site, number)))
+        for peer, python in pythons.items():
+            if peer not in measured.absent:
+                note(f"{turn}: {peer}")
+                _measure_peer(peer, python, site, number, measured)
+    note("open loop")
+    measure_open(plan, site, measured)
+    return measured
+
+
+def measure_engine(plan: Plan, site: Site, number: int) -> EngineSpeed:
+    """The engine by itself, on the requests of a round."""
+    serving, asked = plan.serving, plan.asked
+    busiest, lone = plan.first(number, len(plan.clients) - 1), plan.first(number)
+    with tempfile.TemporaryDirectory(dir=site.folder) as folder:
+        out = Path(folder) / "out.json"
+        settings = {
+            "model": str(site.model),
+            "threads": serving.threads,
+            "seconds": plan.seconds,
+            "saturating": [
+                [asked.payload(busiest + worker * _SATURATING + each) for each in range(_SATURATING)]
+                for worker in range(serving.workers)
+            ],
+            "lone": [asked.payload(lone + each) for each in range(_LONE)],
+            "out": str(out),
+        }
+        stored = Path(folder) / "settings.json"
+        stored.write_text(json.dumps(settings), encoding="utf-8")  # longer than an argument may be
+        with running("engine", str(stored), site.place(serving)) as program:
+            found: dict[str, Any] = program.wait_for(out, _START_S + 4 * plan.seconds)
+    return EngineSpeed(samples_per_s=found["samples_per_s"], lone_ms=statistics.median(found["lone_ms"]))
+
+
+def _mean(before: EngineSpeed, after: EngineSpeed) -> EngineSpeed:
+    """Of the engine before a server and after it: a machine that grows slower meanwhile is unfair to neither."""
+    return EngineSpeed(
+        samples_per_s=(before.samples_per_s + after.samples_per_s) / 2, lone_ms=(before.lone_ms + after.lone_ms) / 2
+    )
+
+
+def measure_torchserve(plan: Plan, site: Site, number: int) -> dict[str, tuple[Level, ...]]:
+    """TorchServe asked directly, then the same one through the gateway."""
+    phases = plan.closed(number)
+    with _server(TORCHSERVE, site, plan.serving) as server:
+        return {
+            TORCHSERVE: _levels(_load("grpc", server, phases, plan, site), phases),
+            GATEWAY: _levels(_load(GATEWAY, server, phases, plan, site), phases),
+        }
+
+
+def measure_direct(plan: Plan, site: Site, number: int) -> tuple[Level, ...]:
+    """TorchServe asked directly, alone."""
+    phases = plan.closed(number)
+    with _server(TORCHSERVE, site, plan.serving) as server:
+        return _levels(_load("grpc", server, phases, plan, site), phases)
+
+
+def measure_open(plan: Plan, site: Site, measured: Measured) -> None:
+    """TorchServe under loads that do not wait for answers, up to beyond what its closed loops reached."""
+    capacity = statistics.median(max(each.requests_per_s for each in levels) for levels in measured.servers[TORCHSERVE])
+    phases = plan.open(capacity)
+    with _server(TORCHSERVE, site, plan.serving) as server:
+        measured.open = _levels(_load("grpc", server, phases, plan, site), phases)
+    measured.offered = tuple(phase.rate for phase in phases)
+
+
+def _peers_pythons(plan: Plan, site: Site, measured: Measured, note: Note) -> dict[str, Path | None]:
+    """The interpreter of each peer that there is."""
+    pythons: dict[str, Path | None] = {}
+    for peer in plan.peers:
+        if peer == "grpc":
+            pythons[peer] = None
+            continue
+        note(f"environment of {peer}")
+        try:
+            pythons[peer] = ready_python(peer, site.environments)
+        except ServerError as fault:
+            measured.absent[peer] = str(fault)
+    return pythons
+
+
+def _measure_peer(peer: str, python: Path | None, site: Site, number: int, measured: Measured) -> None:
+    plan = measured.plan
+    phases = plan.closed(number)
+    try:
+        with _server(peer, site, plan.serving_of(peer), python) as server:
+            protocol = "bare_grpc" if peer == "grpc" else peer
+            calls = _load(protocol, server, phases, plan, site, python=python)
+    except ServerError as fault:
+        measured.absent[peer] = str(fault)
+    else:
+        measured.servers[peer].append(_levels(calls, phases))
+
+
+_MODULES: Final = {
+    TORCHSERVE: "torchserve",
+    "grpc": "peers.bare_grpc",
+    "litserve": "peers.behind_litserve",
+    "rayserve": "peers.behind_rayserve",
+    "bentoml": "peers.behind_bentoml",
+}
+_DOOR: Final = {"grpc": "grpc", GATEWAY: "gateway", "bare_grpc": "grpc"}
+"""Which of a server's addresses a protocol is spoken to; the others' is http."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    addresses: dict[str, str]
+
+    def address(self, protocol: str) -> str:
+        return self.addresses[_DOOR.get(protocol, "http")]
+
+
+@contextlib.contextmanager
+def _server(name: str, site: Site, serving: Serving, python: Path | None = None) -> Iterator[_Server]:
+    """A server for the length of the block; it may still be loading its model."""
+    scratch = Path(tempfile.mkdtemp(prefix="server-", dir=site.folder))
+    settings = ServerSettings(
+        model=site.model,
+        archive=set_serving(site.archive, serving, scratch / "store"),
+        scratch=scratch,
+        ready=scratch / "ready.json",
+        port=free_port(),
+        workers=serving.workers,
+        threads=serving.threads,
+        batch_size=serving.batch_size,
+        delay_ms=serving.delay_ms,
+    )
+    place = site.place(serving)
+    with running(_MODULES[name], settings.to_json(), place, python=python, scratch=scratch) as program:
+        try:
+            yield _Server(program.wait_for(settings.ready, _START_S))
+        except ServerError as fault:
+            raise ServerError(f"{fault}\n{name} said: {program.last_words()}") from fault
+
+
+def _load(
+    protocol: str, server: _Server, phases: Sequence[Phase], plan: Plan, site: Site, *, python: Path | None = None
+) -> list[list[Call]]:
+    """The calls of each phase, after a warm-up."""
+    warmed = (plan.warm(), *phases)
+    with tempfile.TemporaryDirectory(dir=site.folder) as folder:
+        out = Path(folder) / "calls.json"
+        settings = LoadSettings(
+            protocol=protocol,
+            address=server.address(protocol),
+            out=str(out),
+            phases=warmed,
+            asked=plan.asked,
+            model=site.archive.model,
+            version=site.archive.version,
+        )
+        longest = settings.patience_s + sum(phase.total_s for phase in warmed) + _SPARE_S
+        with running("load", settings.to_json(), site.place(plan.serving), python=python) as program:
+            found = program.wait_for(out, longest)
+    return [[Call(**call) for call in calls] for calls in found[1:]]
+
+
+def _levels(calls: Sequence[Sequence[Call]], phases: Sequence[Phase]) -> tuple[Level, ...]:
+    return tuple(level(each, phase) for each, phase in zip(calls, phases, strict=True))

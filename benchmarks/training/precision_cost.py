@@ -1,0 +1,93 @@
+"""What a precision of the decode costs in held-out bits: known sentences through the engine's own steps.
+
+Shapes: B rows, T steps, W tokens padded to whole blocks, H hidden, G gates, E embedding, A genre embedding, C context.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.folded import FoldedDecoder, Started
+from handlers.decoding.matmul import precisions
+from handlers.decoding.slots import TOKEN, Slots
+from handlers.decoding.step import Step
+from handlers.model.bundle import Bundle
+from handlers.model.vocabulary import BOS_ID, PAD_ID
+from training.corpus.store import Corpus
+from training.cvae.batches import EncodedSentences
+from training.cvae.encoder_file import load_cvae
+from training.progress import Progress, silent
+
+_AT_ONCE: Final = 64
+_LN_2: Final = math.log(2)
+
+
+@torch.inference_mode()
+def bits_per_character(
+    directory: Path,
+    corpus: Corpus,
+    *,
+    most: int,
+    progress: Progress = silent,
+) -> dict[str, float]:
+    """Bits per character of held-out sentences given their posterior means, by precision: -log2 p(x | z, a).
+
+    The divergence of z is left out: it is the encoder's, and the same whatever decodes.
+
+    Args:
+        directory: a bundle with its encoder.
+        corpus: whose valid split is written.
+        most: sentences; the first ones of the split.
+        progress: told after each batch.
+
+    Raises:
+        BundleError: the folder is no bundle, or has no encoder.
+    """
+    bundle = Bundle.load(directory)
+    cvae = load_cvae(directory, bundle)
+    split = corpus.part("valid")
+    known = EncodedSentences(split.texts[:most], split.genres[:most], bundle.vocabulary, bundle.genres)
+    folded = FoldedDecoder(bundle.decoder)
+    steps = {precision: Step(folded, precision) for precision in precisions()}
+    bits = dict.fromkeys(steps, 0.0)
+    order = np.argsort(known.lengths_N, kind="stable")
+    for first in range(0, len(order), _AT_ONCE):
+        progress(first, len(order), "sentences")
+        batch = known.batch(order[first : first + _AT_ONCE])
+        genres_BA = bundle.decoder.embed_genres(batch.genres_G, batch.offsets_B)
+        context_BC = torch.cat((cvae.encode(batch).mu, genres_BA), dim=1)
+        started = folded.start(context_BC)
+        for precision, step in steps.items():
+            bits[precision] += _bits(step, batch.tokens_TB.numpy(), started)
+    return {precision.value: each / known.num_characters for precision, each in bits.items()}
+
+
+def _bits(step: Step, tokens_TB: IntArray, started: Started) -> float:
+    """-log2 of the sentences' probability, end marks included, each step by the engine's own arithmetic."""
+    count = tokens_TB.shape[1]
+    waiting = Slots(
+        hidden_SH=started.hidden_BH,
+        cell_SH=started.cell_BH,
+        gates_SG=started.gates_BG,
+        output_SE=started.output_BE,
+        uniforms_STD=np.zeros((count, 0, 0)),
+        tokens_ST=np.zeros((count, 0), dtype=np.int64),
+        settings_S4=np.zeros((count, 4)),
+        counts_FS=np.full((TOKEN + 1, count), BOS_ID),
+        log2_prob_S=np.zeros(count),
+    )
+    slots = waiting.resized(step.padded(count))
+    slots.copy(range(count), waiting, range(count))
+    bits = 0.0
+    for token_B in tokens_TB:
+        log2_BW = step.log2_odds(step.advance(slots), count)
+        log2_B = (log2_BW[range(count), token_B] - torch.logsumexp(log2_BW * _LN_2, dim=1) / _LN_2).double()
+        bits -= float(log2_B[torch.from_numpy(token_B != PAD_ID)].sum())
+        slots.counts_FS[TOKEN, :count] = token_B
+    return bits

@@ -1,0 +1,1 @@
+"""Bluesky: client, source of posts, publisher."""

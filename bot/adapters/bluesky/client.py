@@ -1,0 +1,130 @@
+"""Bluesky through atproto: one session for reading and posting, and what a server's errors mean.
+
+The library is the heaviest of all that the bot uses; it is imported only where Bluesky is switched on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx
+from atproto_client import Client, exceptions
+from atproto_client.request import Request
+from atproto_core.exceptions import AtProtocolError
+
+from bot.adapters.http.session import TIMEOUT_S, brief, excerpt, retry_time
+from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+
+URL = "https://bsky.social"
+SERVICE = "Bluesky"
+PREFIX = "bsky:"
+"""Before a post's at:// address."""
+
+LIBRARY_ERRORS = (AtProtocolError, httpx.HTTPError, AttributeError, KeyError, TypeError, ValueError)
+"""What atproto raises: its own, httpx's own that it lets through, and those of answers that are none of Bluesky's."""
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_FORGOTTEN = frozenset({"ExpiredToken", "InvalidToken", "AuthenticationRequired"})
+
+_Answer = TypeVar("_Answer")
+
+
+class BlueskyClient:
+    """An account's session, begun with the first call and again when the server has forgotten it.
+
+    Args:
+        handle: the account's name, such as "bot.example.org".
+        app_password: made in Bluesky's settings, never the account's own.
+        base_url: the account's server.
+        timeout_s: seconds without a byte after which a call is given up.
+    """
+
+    def __init__(self, *, handle: str, app_password: str, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
+        self._handle = handle
+        self._password = app_password
+        # No connection is used twice: a stale one would turn a post that never left into one in doubt.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        request = Request(timeout=timeout_s, limits=limits)
+        self.api = Client(f"{base_url.rstrip('/')}/xrpc", request=request)
+
+    def me(self) -> Any:
+        """The account's profile.
+
+        Raises:
+            NetworkError: the account cannot be used.
+        """
+        if self.api.me is None:
+            self._login()
+        return self.api.me
+
+    def read(self, call: Callable[[], _Answer]) -> _Answer:
+        """The answer of a call that changes nothing; made again once if the session has run out.
+
+        Raises:
+            NetworkError: the server did not answer, or with an error.
+        """
+        self.me()
+        try:
+            return call()
+        except LIBRARY_ERRORS as error:
+            if not is_forgotten(error):
+                raise refusal(error) from error
+        self._login()
+        try:
+            return call()
+        except LIBRARY_ERRORS as error:
+            raise refusal(error) from error
+
+    def forget(self) -> None:
+        """Begin a new session with the next call."""
+        self.api.me = None
+
+    def _login(self) -> None:
+        self.api.me = None
+        try:
+            self.api.login(self._handle, self._password)
+        except LIBRARY_ERRORS as error:
+            # Without the cause: the request that it holds has the password in it.
+            raise refusal(error) from None
+
+
+def is_forgotten(error: Exception) -> bool:
+    """Whether the server no longer knows the session: nothing was applied."""
+    return _name_of(error) in _FORGOTTEN
+
+
+def is_doubtful(error: Exception) -> bool:
+    """Whether a write that ended so may have been applied."""
+    response = getattr(error, "response", None)
+    if isinstance(error, exceptions.RequestErrorBase) and response is not None:
+        return bool(response.status_code >= 500)
+    cause = error.__cause__ if isinstance(error, exceptions.NetworkError) else error
+    return not isinstance(cause, _NEVER_SENT)
+
+
+def refusal(error: Exception) -> NetworkError:
+    """What an error means where nothing was applied."""
+    response = getattr(error, "response", None)
+    if isinstance(error, exceptions.RateLimitExceededError) and response is not None:
+        at = retry_time(response.headers)
+        return RateLimitedError(f"{SERVICE}: {brief(error)}; it wants fewer calls", retry_at=at)
+    if isinstance(error, exceptions.UnauthorizedError) or is_forgotten(error):
+        return CredentialsError(f"{SERVICE} refuses the account: {brief(error)}; check the handle and the app password")
+    if isinstance(error, exceptions.NetworkError | httpx.HTTPError) and response is None:
+        cause = error.__cause__ or error
+        return UnavailableError(f"{SERVICE} did not answer: {brief(cause)}; it will be asked again")
+    if isinstance(error, exceptions.RequestErrorBase):
+        return UnavailableError(f"{SERVICE} answered {said_by(error)}; it will be asked again")
+    return UnavailableError(f"{SERVICE} answered something that is not an answer of its; it will be asked again")
+
+
+def said_by(error: Exception) -> str:
+    """What the server says went wrong."""
+    return excerpt(str(error))
+
+
+def _name_of(error: Exception) -> str:
+    """Bluesky's name for the error, such as "ExpiredToken"."""
+    response = getattr(error, "response", None)
+    content = getattr(response, "content", None)
+    return str(getattr(content, "error", ""))

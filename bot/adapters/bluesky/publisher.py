@@ -1,0 +1,110 @@
+"""Posting on Bluesky. There is no idempotency key: what ends without a clear answer has to be looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from atproto_client import exceptions, models
+from atproto_client.utils.facet_detection import detect_facets
+
+from bot.adapters.bluesky.client import (
+    LIBRARY_ERRORS,
+    PREFIX,
+    SERVICE,
+    BlueskyClient,
+    is_doubtful,
+    is_forgotten,
+    refusal,
+    said_by,
+)
+from bot.adapters.http.session import brief
+from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError, UnavailableError
+from bot.domain.model import OwnPost, Post, PostMode
+from bot.ports import Publisher
+
+_PAGE = 100
+_MOST_PAGES = 8
+
+
+class BlueskyPublisher(Publisher):
+    """Posts as the account.
+
+    Args:
+        client: the account's session.
+        replies: whether to answer who asked.
+    """
+
+    def __init__(self, *, client: BlueskyClient, replies: bool = True) -> None:
+        self._client = client
+        self._capabilities = frozenset({PostMode.STANDALONE, *([PostMode.REPLY] if replies else [])})
+
+    @property
+    def name(self) -> str:
+        """See `Publisher.name`."""
+        return "bsky"
+
+    @property
+    def capabilities(self) -> frozenset[PostMode]:
+        """See `Publisher.capabilities`."""
+        return self._capabilities
+
+    def check(self) -> str:
+        """See `Publisher.check`."""
+        return f"@{self._client.me().handle}"
+
+    def publish(self, post: Post) -> str:
+        """See `Publisher.publish`. What it replies to is read first, so that the session is a fresh one."""
+        me = self._client.me().did
+        reply = self._reply_to(post) if post.mode is PostMode.REPLY else None
+        try:
+            # Links and tags are marked as such: Bluesky does not look for them in the text.
+            created = self._client.api.send_post(
+                post.text, profile_identify=me, reply_to=reply, facets=detect_facets(post.text) or None
+            )
+        except LIBRARY_ERRORS as error:
+            if is_forgotten(error):
+                self._client.forget()
+                raise UnavailableError(
+                    f"{SERVICE}'s session has run out; the post will be sent with a new one"
+                ) from error
+            raise _posting_error(error) from error
+        return str(created.uri)
+
+    def recent(self, after: str | None) -> Sequence[OwnPost]:
+        """See `Publisher.recent`. The last part of an address grows with time."""
+        me = self._client.me().did
+        found: list[OwnPost] = []
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES if after is not None else 1):
+            page = self._client.read(partial(self._client.api.get_author_feed, me, cursor, limit=_PAGE))
+            own = [item.post for item in page.feed if item.reason is None and item.post.author.did == me]
+            new = [post for post in own if after is None or _key(post.uri) > _key(after)]
+            found += [OwnPost(id=post.uri, text=post.record.text, created_at=post.record.created_at) for post in new]
+            cursor = page.cursor
+            if cursor is None or len(new) < len(own):
+                break
+        return found
+
+    def _reply_to(self, post: Post) -> models.AppBskyFeedPost.ReplyRef:
+        uri = (post.in_reply_to or "").removeprefix(PREFIX)
+        found = self._client.read(lambda: self._client.api.get_posts([uri]).posts)
+        if not found:
+            raise PostRefusedError(f"the post {uri} that is replied to is gone")
+        parent = models.ComAtprotoRepoStrongRef.Main(uri=found[0].uri, cid=found[0].cid)
+        thread: Any = getattr(found[0].record, "reply", None)
+        return models.AppBskyFeedPost.ReplyRef(parent=parent, root=thread.root if thread is not None else parent)
+
+
+def _posting_error(error: Exception) -> NetworkError:
+    """What an error means for a post."""
+    if is_doubtful(error):
+        return DoubtfulError(f"{SERVICE} did not say whether the post is out: {brief(error)}")
+    if isinstance(error, exceptions.BadRequestError):
+        return PostRefusedError(f"{SERVICE} refuses the post: {said_by(error)}")
+    return refusal(error)
+
+
+def _key(uri: str) -> str:
+    return uri.rpartition("/")[2]

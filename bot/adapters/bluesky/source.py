@@ -1,0 +1,115 @@
+"""A Bluesky account's timeline and mentions as sources, read in sweeps by time."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from bot.adapters.bluesky.client import PREFIX, BlueskyClient
+from bot.adapters.http.sweep import Sweep
+from bot.domain.model import Kind, Tweet
+from bot.ports import FeedPage, Source
+
+_PAGE = 100
+"""Most that Bluesky gives at once."""
+
+
+class BlueskyFeed(StrEnum):
+    """Which posts a source reads."""
+
+    TIMELINE = "timeline"
+    MENTIONS = "mentions"
+
+
+class BlueskySource(Source):
+    """Posts that are new to the account, without its own. A repost stands for the post that it repeats.
+
+    Bluesky has no "since": pages are read until one ends before the last sweep began. The newest post of that sweep
+    comes once more, because another may bear the same time; the store knows it by its id.
+
+    Args:
+        feed: which posts.
+        client: the account's session.
+        account: the account's name, for the cursor's key.
+    """
+
+    def __init__(self, feed: BlueskyFeed, *, client: BlueskyClient, account: str) -> None:
+        self._feed = feed
+        self._client = client
+        self._account = account
+
+    @property
+    def name(self) -> str:
+        """The feed and the account."""
+        return f"bsky:{self._feed}:{self._account}"
+
+    def describe(self, cursor: str) -> str:
+        """See `Source.describe`."""
+        return Sweep.load(cursor).describe()
+
+    def check(self) -> str:
+        """The account's name.
+
+        Raises:
+            NetworkError: the account cannot be used.
+        """
+        return f"@{self._client.me().handle}"
+
+    def read(self, cursor: str | None, limit: int) -> FeedPage:
+        """See `Source.read`."""
+        sweep = Sweep.load(cursor)
+        items, next_page = self._client.read(lambda: self._list(sweep, min(limit, _PAGE)))
+        new = [item for item in items if sweep.since is None or _time(item) >= sweep.since]
+        # Order is by the time that the author's clock says, so a page may end with an old post among new ones.
+        more = next_page is not None and bool(items) and (sweep.since is None or _time(items[-1]) >= sweep.since)
+        after = sweep.after(max(map(_time, new), default=None), next_page, more=more)
+        me = self._client.me().did
+        return FeedPage(
+            # The oldest first, as they were written.
+            tweets=tuple(self._tweet(item) for item in reversed(new) if _post(item).author.did != me),
+            cursor=after.dump(),
+            more=after.is_under_way,
+        )
+
+    def _list(self, sweep: Sweep, size: int) -> tuple[Sequence[Any], str | None]:
+        """Items of a page, and where the next one is."""
+        if self._feed is BlueskyFeed.TIMELINE:
+            page = self._client.api.get_timeline(limit=size, cursor=sweep.until)
+            return [item for item in page.feed if isinstance(_text(item), str)], page.cursor
+        options = {"limit": size, "cursor": sweep.until, "reasons": ["mention"]}
+        mentions = self._client.api.app.bsky.notification.list_notifications(options)
+        return [item for item in mentions.notifications if isinstance(_text(item), str)], mentions.cursor
+
+    def _tweet(self, item: Any) -> Tweet:
+        post = _post(item)
+        record = post.record
+        named = {
+            getattr(feature, "did", "") for facet in getattr(record, "facets", None) or () for feature in facet.features
+        }
+        is_mention = self._feed is BlueskyFeed.MENTIONS or self._client.me().did in named
+        return Tweet(
+            id=f"{PREFIX}{post.uri}",
+            text=html.escape(record.text, quote=False),
+            author=post.author.handle,
+            created_at=str(record.created_at),
+            kind=Kind.MENTION if is_mention else Kind.TIMELINE,
+            lang=next(iter(getattr(record, "langs", None) or ()), ""),
+            url=f"https://bsky.app/profile/{post.author.handle}/post/{post.uri.rpartition('/')[2]}",
+        )
+
+
+def _post(item: Any) -> Any:
+    """The post of an item: a timeline's item wraps it, a notification is one."""
+    return getattr(item, "post", item)
+
+
+def _text(item: Any) -> Any:
+    return getattr(_post(item).record, "text", None)
+
+
+def _time(item: Any) -> str:
+    """When an item came into the list: a repost's own time. Bluesky writes all in UTC, so they sort as text."""
+    reason = getattr(item, "reason", None)
+    return str(getattr(reason, "indexed_at", None) or _post(item).indexed_at)

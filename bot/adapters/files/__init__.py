@@ -1,0 +1,1 @@
+"""Plain files: feed, posts, exports, word lists, training text."""

@@ -1,0 +1,79 @@
+"""Samples from the gateway, over gRPC, through the project's own client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
+from bot.ports import CommentaryService, LiveVersion, ModelServer
+from handlers.contract import CommentaryRequest, CommentaryResponse
+from serving import client
+
+_DESCRIBE_S = 1.0
+
+
+class Gateway(CommentaryService, ModelServer):
+    """Asks one model behind one gateway.
+
+    Args:
+        target: address of the gateway, `host:port`.
+        model: the registered model that writes.
+        timeout_s: seconds that a request may take, retries included.
+    """
+
+    def __init__(self, target: str, *, model: str, timeout_s: float) -> None:
+        self._target = target
+        self._client = client.CommentaryClient(target, model=model, timeout_s=timeout_s)
+
+    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
+        """See `CommentaryService.generate`."""
+        return self.write(request)
+
+    def write(
+        self, request: CommentaryRequest, *, model: str | None = None, version: str | None = None
+    ) -> CommentaryResponse:
+        """See `ModelServer.write`."""
+        with _bot_errors(self._target):
+            return self._client.generate(request, model=model, version=version)
+
+    def live(self) -> Sequence[LiveVersion]:
+        """See `ModelServer.live`."""
+        with _bot_errors(self._target):
+            models = self._client.describe(timeout_s=_DESCRIBE_S)
+        return [
+            LiveVersion(
+                model=model.name,
+                version=version.version,
+                champion=version.version == model.champion,
+                topics=version.topics,
+                desired_topic=version.desired_topic,
+            )
+            for model in models
+            for version in model.versions
+        ]
+
+    def is_reachable(self) -> bool:
+        """Whether the gateway says that it can answer."""
+        return self._client.is_serving(timeout_s=1.0)
+
+    def close(self) -> None:
+        """See `CommentaryService.close`."""
+        self._client.close()
+
+
+@contextmanager
+def _bot_errors(target: str) -> Iterator[None]:
+    """Turn the client's errors into the bot's own."""
+    try:
+        yield
+    except client.InvalidRequestError as error:
+        field = f" ({error.field})" if error.field else ""
+        raise SongRefusedError(f"the request was refused{field}: {error.message}") from error
+    except (client.InternalServiceError, client.DeadlineError) as error:
+        if error.code == "UNIMPLEMENTED":
+            raise NoServiceError(f"no commentary from {target}: {error.message}") from error
+        raise SongFailedError(f"the server failed: {error}") from error
+    except client.CommentaryError as error:
+        # Away, full, or without the model: whatever the song, so that no tweet is blamed for it.
+        raise NoServiceError(f"no commentary from {target}: {error}") from error

@@ -1,0 +1,88 @@
+"""What listeners call an artist, from Last.fm: the second choice where Spotify says nothing of genres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bot.adapters.http.json_service import JsonService
+from bot.adapters.http.session import TIMEOUT_S, excerpt, retry_time
+from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.keys import loose_key
+from bot.ports import ArtistEntry, GenreLookup
+
+URL = "https://ws.audioscrobbler.com"
+ORIGIN = "last.fm"
+_SERVICE = "Last.fm"
+_INTERVAL_S = 0.2
+"""Five calls a second are allowed."""
+_MOST_TAGS = 5
+_LEAST_WEIGHT = 20
+"""Of 100, the weight of an artist's first tag: what fewer listeners agree on is often a joke."""
+_UNKNOWN_ARTIST, _TOO_MANY = 6, 29
+_KEY_ERRORS = frozenset({4, 10, 26})
+# What listeners tag that says nothing of the music.
+_NO_GENRES = frozenset(
+    map(loose_key, ("seen live", "favorites", "favourites", "favorite", "favourite", "albums i own", "love", "awesome"))
+)
+
+
+class LastfmLookup(GenreLookup):
+    """An artist's top tags.
+
+    Args:
+        api_key: of an API account.
+        base_url: where Last.fm is.
+        timeout_s: seconds without a byte after which a call is given up.
+    """
+
+    def __init__(self, *, api_key: str, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
+        self._key = api_key
+        self._service = JsonService(
+            _SERVICE, base_url, contact="genres of artists", interval_s=_INTERVAL_S, timeout_s=timeout_s
+        )
+
+    def check(self) -> str:
+        """Ask for an artist that everybody knows.
+
+        Raises:
+            NetworkError: the key is none, or Last.fm does not answer.
+        """
+        self.find("Cher")
+        return "a key that may ask"
+
+    def find(self, artist: str) -> ArtistEntry | None:
+        """See `GenreLookup.find`."""
+        name = artist.removeprefix("@").strip()
+        if not name:
+            return None
+        query: dict[str, str | int] = {"method": "artist.gettoptags", "artist": name, "autocorrect": 1}
+        status, document, headers = self._service.get("/2.0/", {**query, "format": "json", "api_key": self._key})
+        code = document.get("error")
+        if code == _UNKNOWN_ARTIST:
+            return None
+        if code is not None or status >= 400:
+            raise _error(code, excerpt(str(document.get("message") or status)), headers)
+        top = document.get("toptags")
+        if not isinstance(top, dict):
+            raise UnavailableError("Last.fm answered something that is not an answer of its; it will be asked again")
+        spelled = str((top.get("@attr") or {}).get("artist") or name)
+        return ArtistEntry(name=spelled, genres=tuple(_genres(top, spelled))[:_MOST_TAGS], origin=ORIGIN)
+
+
+def _genres(top: Mapping[str, Any], artist: str) -> Iterator[str]:
+    tags = top.get("tag") or ()
+    for tag in [tags] if isinstance(tags, dict) else tags:  # one tag comes without a list
+        name, weight = str(tag.get("name") or "").strip().lower(), tag.get("count") or 0
+        key = loose_key(name) if name else ""
+        if name and int(weight) >= _LEAST_WEIGHT and key not in _NO_GENRES and key != loose_key(artist):
+            yield name
+
+
+def _error(code: Any, said: str, headers: Mapping[str, str]) -> NetworkError:
+    words = f"Last.fm answered {code}: {said}"
+    if code in _KEY_ERRORS:
+        return CredentialsError(f"{words}; check the API key")
+    if code == _TOO_MANY:
+        return RateLimitedError(f"{words}; it wants fewer calls", retry_at=retry_time(headers))
+    return UnavailableError(f"{words}; it will be asked again")

@@ -1,0 +1,75 @@
+"""Genres from MusicBrainz, which anybody may ask: once a second, and saying who asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bot.adapters.http.json_service import Document, JsonService
+from bot.adapters.http.session import TIMEOUT_S, excerpt, status_error
+from bot.domain.errors import UnavailableError
+from bot.domain.matching import is_same_artist
+from bot.ports import ArtistEntry, GenreLookup
+
+URL = "https://musicbrainz.org"
+ORIGIN = "musicbrainz"
+_SERVICE = "MusicBrainz"
+_INTERVAL_S = 1.05
+_HITS = 5
+_MOST_GENRES = 5
+_SPECIAL = re.compile(r'["\\]')
+
+
+class MusicbrainzLookup(GenreLookup):
+    """An artist's genres, those first that most people voted for.
+
+    Args:
+        contact: an address or a page of whoever runs the bot.
+        base_url: where MusicBrainz is.
+        timeout_s: seconds without a byte after which a call is given up.
+        interval_s: seconds from one call to the next; a mirror of one's own may be asked faster.
+    """
+
+    def __init__(
+        self, *, contact: str, base_url: str = URL, timeout_s: float = TIMEOUT_S, interval_s: float = _INTERVAL_S
+    ) -> None:
+        self._service = JsonService(
+            _SERVICE, base_url, contact=contact, interval_s=interval_s, timeout_s=timeout_s, too_many=503
+        )
+
+    def check(self) -> str:
+        """Ask for an artist that everybody knows.
+
+        Raises:
+            NetworkError: MusicBrainz does not answer.
+        """
+        self.find("Cher")
+        return "answers"
+
+    def find(self, artist: str) -> ArtistEntry | None:
+        """See `GenreLookup.find`."""
+        name = _SPECIAL.sub(" ", artist.removeprefix("@")).strip()
+        if not name:
+            return None
+        hits = self._get("/ws/2/artist", {"query": f'artist:"{name}"', "limit": _HITS}).get("artists")
+        if not isinstance(hits, list):
+            raise UnavailableError("MusicBrainz answered something that is not an answer of its")
+        hit = next((one for one in hits if is_same_artist(artist, str(one.get("name", "")))), None)
+        if hit is None:
+            return None
+        # A search shows tags, which are anything; only the artist's own page has what was voted to be a genre.
+        genres = self._get(f"/ws/2/artist/{hit['id']}", {"inc": "genres"}).get("genres") or []
+        ranked = sorted(genres, key=lambda genre: -int(genre.get("count") or 0))
+        return ArtistEntry(
+            name=str(hit["name"]),
+            genres=tuple(str(genre["name"]) for genre in ranked if genre.get("name"))[:_MOST_GENRES],
+            origin=ORIGIN,
+        )
+
+    def _get(self, path: str, parameters: Mapping[str, str | int]) -> Document:
+        status, document, headers = self._service.get(path, {**parameters, "fmt": "json"})
+        if status == 404:
+            return {}
+        if status >= 400:
+            raise status_error(_SERVICE, status, excerpt(str(document.get("error") or "")), headers)
+        return document

@@ -1,0 +1,173 @@
+"""Songs and artists on Spotify through spotipy.
+
+What a development app may do shrinks year by year: ten hits a search, one artist a call, genres that are missing, null
+or empty. A search in plain words always finds something, so a hit counts only if it is what was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import requests
+import spotipy
+from spotipy.cache_handler import MemoryCacheHandler
+from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
+
+from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, reading_error, status_error
+from bot.domain.errors import CredentialsError, NetworkError, UnavailableError
+from bot.domain.matching import fits, is_same_artist
+from bot.domain.model import Song
+from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
+
+API_URL = "https://api.spotify.com/v1/"
+TOKEN_URL = "https://accounts.spotify.com/api/token"  # noqa: S105 -- an address
+ORIGIN = "spotify"
+_SERVICE = "Spotify"
+_HITS = 10
+"""Most that a search gives."""
+_MOST_ARTISTS = 3
+"""Artists of a song whose genres are asked for: each is a call."""
+
+
+class SpotifyLookup(SongLookup, GenreLookup):
+    """Searches as an app; no user is asked for anything.
+
+    Args:
+        client_id: the app's, from Spotify's dashboard.
+        client_secret: likewise.
+        base_url: where the API is, up to and with its version.
+        token_url: where tokens are given out.
+        timeout_s: seconds without a byte after which a call is given up.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        base_url: str = API_URL,
+        token_url: str = TOKEN_URL,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        # Our own session: spotipy's would sleep through a Retry-After, which users have seen to be a day.
+        session = NetworkSession(timeout_s=timeout_s)
+        # In memory: the default writes the token into the working directory.
+        self._token = MemoryCacheHandler()
+        self._auth = SpotifyClientCredentials(
+            client_id, client_secret, requests_session=session, requests_timeout=timeout_s, cache_handler=self._token
+        )
+        self._auth.OAUTH_TOKEN_URL = token_url
+        self._client = spotipy.Spotify(auth_manager=self._auth, requests_session=session, requests_timeout=timeout_s)
+        self._client.prefix = f"{base_url.rstrip('/')}/"
+
+    def check(self) -> str:
+        """Get a token, which is what an app's keys are good for.
+
+        Raises:
+            NetworkError: they are not.
+        """
+        self._ask(lambda: {"token": self._auth.get_access_token(as_dict=False, check_cache=False)})
+        return "an app that may search"
+
+    def find(self, artist: str) -> ArtistEntry | None:
+        """See `GenreLookup.find`."""
+        name = _term(artist)
+        if not name:
+            return None
+        for hit in self._search(name, "artist"):
+            if is_same_artist(artist, str(hit.get("name", ""))):
+                return ArtistEntry(name=hit["name"], genres=_genres(hit), origin=ORIGIN)
+        return None
+
+    def find_song(self, song: Song) -> SongHit | None:
+        """See `SongLookup.find_song`. The narrow search first; it fails where a name is spelled in another way."""
+        title, artist = _term(song.title), _term(song.cover_of or song.artists[0])
+        if not title or not artist:
+            return None
+        for query in (f'track:"{title}" artist:"{artist}"', f"{artist} {title}"):
+            for hit in self._search(query, "track"):
+                artists = [one for one in hit.get("artists") or () if isinstance(one, dict) and one.get("name")]
+                if fits(song, [one["name"] for one in artists], str(hit.get("name", ""))):
+                    return self._song_hit(hit, artists)
+        return None
+
+    def _song_hit(self, hit: Mapping[str, Any], artists: Sequence[Mapping[str, Any]]) -> SongHit:
+        genres: dict[str, None] = {}
+        for artist in artists[:_MOST_ARTISTS]:
+            if artist.get("id"):
+                genres |= dict.fromkeys(_genres(self._ask(partial(self._client.artist, artist["id"]))))
+        return SongHit(
+            artists=tuple(one["name"] for one in artists),
+            title=hit["name"],
+            genres=tuple(genres),
+            url=str((hit.get("external_urls") or {}).get("spotify") or ""),
+            origin=ORIGIN,
+        )
+
+    def _search(self, query: str, kind: str) -> Iterator[Mapping[str, Any]]:
+        answer = self._ask(lambda: self._client.search(query, limit=_HITS, type=kind))
+        listing = answer.get(f"{kind}s")
+        if not isinstance(listing, dict):
+            raise _strange()
+        items = listing.get("items") or ()
+        # Spotify leaves a null where it withholds a hit.
+        return (item for item in items if isinstance(item, dict))
+
+    def _ask(self, call: Callable[[], Any]) -> Mapping[str, Any]:
+        """The answer of a call, which is made again with a new token when Spotify has forgotten the old one.
+
+        Raises:
+            NetworkError: Spotify did not answer, or with an error.
+        """
+        had_token = self._token.get_cached_token() is not None
+        try:
+            return _answer(call)
+        except CredentialsError:
+            if not had_token:
+                raise
+        self._token.save_token_to_cache(None)
+        return _answer(call)
+
+
+def _answer(call: Callable[[], Any]) -> Mapping[str, Any]:
+    try:
+        answer = call()
+    except spotipy.SpotifyException as error:
+        if error.http_status == 404:
+            return {}  # gone since the search
+        raise status_error(_SERVICE, error.http_status, excerpt(str(error.msg)), error.headers or {}) from error
+    except SpotifyOauthError as error:
+        raise _token_error(error) from error
+    except requests.RequestException as error:
+        raise reading_error(_SERVICE, error) from error
+    except (AttributeError, KeyError, TypeError) as error:
+        # spotipy takes every answer for an object.
+        raise _strange() from error
+    # A body that is no JSON is None to spotipy.
+    if not isinstance(answer, dict):
+        raise _strange()
+    return answer
+
+
+def _token_error(error: SpotifyOauthError) -> NetworkError:
+    cause = error.__context__
+    status = cause.response.status_code if isinstance(cause, requests.HTTPError) else 400
+    if status in {400, 401, 403}:
+        return CredentialsError(f"Spotify gives no token: {brief(error)}; check the app's id and secret")
+    headers = cause.response.headers if isinstance(cause, requests.HTTPError) else {}
+    return status_error(_SERVICE, status, excerpt(str(error)), headers)
+
+
+def _strange() -> NetworkError:
+    return UnavailableError("Spotify answered something that is not an answer of its; it will be asked again")
+
+
+def _genres(artist: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(genre for genre in artist.get("genres") or () if isinstance(genre, str) and genre)
+
+
+def _term(text: str) -> str:
+    """A name as part of a query: a quotation mark would end it."""
+    return " ".join(text.removeprefix("@").replace('"', " ").split())[:100]

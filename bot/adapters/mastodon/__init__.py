@@ -1,0 +1,1 @@
+"""Mastodon: client, source of statuses, publisher."""

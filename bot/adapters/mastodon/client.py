@@ -1,0 +1,119 @@
+"""Mastodon through Mastodon.py: a client that never waits by itself, and what a server's errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import requests
+from mastodon import Mastodon
+from mastodon.errors import (
+    MastodonAPIError,
+    MastodonError,
+    MastodonNetworkError,
+    MastodonRatelimitError,
+    MastodonServerError,
+)
+
+from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, retry_time, was_sent
+from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+
+SERVICE = "Mastodon"
+PREFIX = "masto:"
+"""Before the ids of posts, which are unique on one server alone."""
+
+_Answer = TypeVar("_Answer")
+
+
+class MastodonClient:
+    """A user's access to a server.
+
+    Args:
+        base_url: the server.
+        access_token: of an application that the user has made in the settings there.
+        timeout_s: seconds without a byte after which a call is given up.
+    """
+
+    def __init__(self, *, base_url: str, access_token: str, timeout_s: float = TIMEOUT_S) -> None:
+        self._session = _Session(timeout_s=timeout_s, keep_alive=False)
+        self.api = Mastodon(
+            access_token=access_token,
+            api_base_url=base_url,
+            ratelimit_method="throw",
+            request_timeout=timeout_s,
+            # Otherwise it asks the server before some calls.
+            mastodon_version="4.0.0",
+            version_check_mode="none",
+            session=self._session,
+            user_agent="deephypebot",
+        )
+        self._account: tuple[str, str] | None = None
+
+    def account(self) -> tuple[str, str]:
+        """Id and name of the user; asked for once.
+
+        Raises:
+            NetworkError: the server does not say.
+        """
+        if self._account is None:
+            user = self.read(self.api.account_verify_credentials)
+            self._account = (str(user.id), str(user.acct))
+        return self._account
+
+    def read(self, call: Callable[[], _Answer]) -> _Answer:
+        """The answer of a call that changes nothing.
+
+        Raises:
+            NetworkError: the server did not answer, or with an error.
+        """
+        try:
+            return call()
+        except MastodonError as error:
+            raise self.refusal(error) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # Mastodon.py takes every answer for one of Mastodon's.
+            raise UnavailableError("Mastodon answered something that is not an answer of its") from error
+
+    def refusal(self, error: MastodonError) -> NetworkError:
+        """What an error means where nothing was applied."""
+        if isinstance(error, MastodonNetworkError):
+            return UnavailableError(f"{SERVICE} did not answer: {brief(error)}; it will be asked again")
+        if isinstance(error, MastodonRatelimitError):
+            at = retry_time(self._session.last_headers)
+            return RateLimitedError(f"{SERVICE}: {brief(error)}; it wants fewer calls", retry_at=at)
+        words = f"{SERVICE} answered {said_by(error)}"
+        if status_of(error) in {401, 403}:
+            return CredentialsError(f"{words}; check the access token and what it may do")
+        return UnavailableError(f"{words}; it will be asked again")
+
+
+def status_of(error: MastodonError) -> int | None:
+    """The HTTP status behind an error, where there is one."""
+    status = error.args[1] if isinstance(error, MastodonAPIError) and len(error.args) > 1 else None
+    return status if isinstance(status, int) else None
+
+
+def said_by(error: MastodonError) -> str:
+    """What the server says went wrong."""
+    return excerpt(" ".join(str(part) for part in error.args[1:] if part) or str(error))
+
+
+def is_doubtful(error: MastodonError) -> bool:
+    """Whether a write that ended so may have been applied."""
+    if isinstance(error, MastodonNetworkError):
+        cause = error.__context__
+        return not isinstance(cause, requests.RequestException) or was_sent(cause)
+    # Without a status it is an answer that cannot be read.
+    return isinstance(error, MastodonServerError) or (isinstance(error, MastodonAPIError) and status_of(error) is None)
+
+
+class _Session(NetworkSession):
+    """Remembers the last answer's headers: Mastodon.py keeps the time of a rate limit to itself."""
+
+    def __init__(self, *, timeout_s: float, keep_alive: bool) -> None:
+        super().__init__(timeout_s=timeout_s, keep_alive=keep_alive)
+        self.last_headers: dict[str, str] = {}
+        self.hooks["response"].append(self._remember)
+
+    def _remember(self, response: requests.Response, *_: object, **__: object) -> None:
+        self.last_headers = {name.lower(): value for name, value in response.headers.items()}

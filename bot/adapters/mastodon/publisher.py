@@ -1,0 +1,94 @@
+"""Posting on Mastodon. The server remembers a post's key for an hour: what is sent again within it is out once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from mastodon.errors import MastodonError
+
+from bot.adapters.http.session import brief
+from bot.adapters.mastodon.client import PREFIX, SERVICE, MastodonClient, is_doubtful, said_by, status_of
+from bot.adapters.mastodon.text import plain_text
+from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
+from bot.domain.model import OwnPost, Post, PostMode
+from bot.ports import Publisher
+
+_PAGE = 40
+_MOST_PAGES = 10
+_REFUSALS = frozenset({404, 422})
+"""The post that is replied to is gone; the text is too long or empty."""
+
+
+class MastodonPublisher(Publisher):
+    """Posts as the user.
+
+    Args:
+        client: the user's access.
+        replies: whether to answer who asked.
+    """
+
+    def __init__(self, *, client: MastodonClient, replies: bool = True) -> None:
+        self._client = client
+        self._capabilities = frozenset({PostMode.STANDALONE, *([PostMode.REPLY] if replies else [])})
+
+    @property
+    def name(self) -> str:
+        """See `Publisher.name`."""
+        return "masto"
+
+    @property
+    def capabilities(self) -> frozenset[PostMode]:
+        """See `Publisher.capabilities`."""
+        return self._capabilities
+
+    def check(self) -> str:
+        """See `Publisher.check`."""
+        return f"@{self._client.account()[1]}"
+
+    def publish(self, post: Post) -> str:
+        """See `Publisher.publish`."""
+        parent = (post.in_reply_to or "").removeprefix(PREFIX) if post.mode is PostMode.REPLY else None
+        # With the text: a candidate that was edited since is another post.
+        digest = hashlib.sha256(post.text.encode()).hexdigest()[:16]
+        key = f"{post.candidate_id}-{digest}"
+        try:
+            status = self._client.api.status_post(post.text, in_reply_to_id=parent, idempotency_key=key)
+            identifier = status.get("id")
+        except MastodonError as error:
+            raise self._posting_error(error) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _strange() from error
+        if not identifier:
+            raise _strange()
+        return str(identifier)
+
+    def recent(self, after: str | None) -> Sequence[OwnPost]:
+        """See `Publisher.recent`."""
+        me, _ = self._client.account()
+        found: list[OwnPost] = []
+        until: str | None = None
+        for _ in range(_MOST_PAGES if after is not None else 1):
+            list_own = partial(self._client.api.account_statuses, me, exclude_reblogs=True, limit=_PAGE)
+            page: Sequence[Any] = self._client.read(partial(list_own, since_id=after, max_id=until))
+            found += [
+                OwnPost(id=str(one.id), text=plain_text(one.content), created_at=one.created_at.isoformat())
+                for one in page
+            ]
+            if not page:
+                break
+            until = str(page[-1].id)
+        return found
+
+    def _posting_error(self, error: MastodonError) -> NetworkError:
+        if is_doubtful(error):
+            return DoubtfulError(f"{SERVICE} did not say whether the post is out: {brief(error)}")
+        if status_of(error) in _REFUSALS:
+            return PostRefusedError(f"{SERVICE} refuses the post: {said_by(error)}")
+        return self._client.refusal(error)
+
+
+def _strange() -> DoubtfulError:
+    return DoubtfulError("Mastodon answered a post with something that is not an answer of its")

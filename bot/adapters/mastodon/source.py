@@ -1,0 +1,99 @@
+"""A Mastodon user's home timeline and mentions as sources, read in sweeps by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from mastodon.return_types import Notification, Status
+
+from bot.adapters.http.sweep import Sweep
+from bot.adapters.mastodon.client import PREFIX, MastodonClient
+from bot.adapters.mastodon.text import escaped_text
+from bot.domain.errors import UnavailableError
+from bot.domain.model import Kind, Tweet
+from bot.ports import FeedPage, Source
+
+_PAGE = 40
+"""Most that a server gives at once."""
+
+
+class MastodonFeed(StrEnum):
+    """Which posts a source reads."""
+
+    TIMELINE = "timeline"
+    MENTIONS = "mentions"
+
+
+class MastodonSource(Source):
+    """Posts that are new to the user, without the user's own. A boost stands for the post that it repeats.
+
+    Args:
+        feed: which posts.
+        client: the user's access.
+        account: a name for the access in the cursor's key, such as the server's address.
+    """
+
+    def __init__(self, feed: MastodonFeed, *, client: MastodonClient, account: str) -> None:
+        self._feed = feed
+        self._client = client
+        self._account = account
+
+    @property
+    def name(self) -> str:
+        """The feed and where it is read."""
+        return f"masto:{self._feed}:{self._account}"
+
+    def describe(self, cursor: str) -> str:
+        """See `Source.describe`."""
+        return Sweep.load(cursor).describe()
+
+    def check(self) -> str:
+        """The user's name.
+
+        Raises:
+            NetworkError: the access is none.
+        """
+        return f"@{self._client.account()[1]}"
+
+    def read(self, cursor: str | None, limit: int) -> FeedPage:
+        """See `Source.read`."""
+        sweep = Sweep.load(cursor)
+        me, _ = self._client.account()
+        size = min(limit, _PAGE)
+        items = self._client.read(lambda: self._list(sweep, size))
+        # Servers leave out what is filtered, so a page that is not full is no sign of the end.
+        after = sweep.after(str(items[0].id) if items else None, str(items[-1].id) if items else None, more=bool(items))
+        return FeedPage(
+            # The oldest first, as they were written.
+            tweets=tuple(tweet for item in reversed(items) if (tweet := self._tweet(item, me)) is not None),
+            cursor=after.dump(),
+            more=after.is_under_way,
+        )
+
+    def _list(self, sweep: Sweep, size: int) -> Sequence[Any]:
+        place: dict[str, Any] = {"since_id": sweep.since, "max_id": sweep.until, "limit": size}
+        if self._feed is MastodonFeed.TIMELINE:
+            items: Sequence[Any] = self._client.api.timeline_home(**place)
+        else:
+            items = self._client.api.notifications(types=["mention"], **place)
+        if not isinstance(items, list) or not all(getattr(item, "id", None) for item in items):
+            raise UnavailableError("Mastodon answered something that is not a list of posts; it will be asked again")
+        return items[:size]
+
+    def _tweet(self, item: Status | Notification, me: str) -> Tweet | None:
+        """The post; None for the user's own, and for a notification of another kind."""
+        status = item.get("status") if self._feed is MastodonFeed.MENTIONS else item.get("reblog") or item
+        if not status or str(status.account.id) == me:
+            return None
+        named = {str(mention.id) for mention in status.get("mentions") or ()}
+        return Tweet(
+            id=f"{PREFIX}{status.id}",
+            text=escaped_text(str(status.content or "")),
+            author=str(status.account.acct),
+            created_at=status.created_at.isoformat(),
+            kind=Kind.MENTION if self._feed is MastodonFeed.MENTIONS or me in named else Kind.TIMELINE,
+            lang=str(status.get("language") or ""),
+            url=str(status.get("url") or ""),
+        )

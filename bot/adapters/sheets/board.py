@@ -1,0 +1,244 @@
+"""A Google Sheet as the curators' board.
+
+Cells are written raw: a text that begins with "=" stays a text, an id of 19 digits keeps all of them. Rows are known by
+the candidate's id and columns by their header, so that curators may sort, insert and move as they like; a column of
+their own stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import gspread
+from gspread.utils import ValidationConditionType, absolute_range_name, rowcol_to_a1
+
+from bot.adapters.http.session import TIMEOUT_S
+from bot.adapters.sheets import client as sheets_client
+from bot.adapters.sheets.edit import Columns, PlacedEdit, outcome, request_body
+from bot.domain.errors import InputError, NetworkError
+from bot.domain.model import UNKNOWN_GENRE, CandidateStatus
+from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow
+
+COLUMNS = (
+    "candidate_id",
+    "status",
+    "commentary",
+    "curator",
+    "spotifyquery",
+    "spotifygenres",
+    "flags",
+    "variant",
+    "score",
+    "tweet",
+    "source",
+    "tweetid",
+    "date",
+)
+"""The header of a new sheet. Names are those of the sheet of 2019 where it had the column."""
+_NEEDED = ("candidate_id", "status", "commentary")
+_READ = (*_NEEDED, "curator")
+_BLOCK = 5_000
+"""Rows that are read at once: a sheet of any length is never held in memory."""
+
+
+class SheetsBoard(Board):
+    """One tab of a spreadsheet that is shared with a service account.
+
+    Args:
+        service_account: what the account's key file holds.
+        spreadsheet: the part of the sheet's address between /d/ and /edit.
+        worksheet: the tab's title; it is made where it is missing.
+        base_url: where Sheets is.
+        timeout_s: seconds without a byte after which a call is given up.
+
+    Raises:
+        SettingsError: the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        service_account: Mapping[str, Any],
+        spreadsheet: str,
+        worksheet: str = "queue",
+        base_url: str = sheets_client.URL,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._client = sheets_client.open_client(service_account, base_url=base_url, timeout_s=timeout_s)
+        self._key = spreadsheet
+        self._title = worksheet
+        self._header: list[str] = []
+        self._sheet: gspread.Worksheet | None = None
+
+    @property
+    def name(self) -> str:
+        """See `Board.name`."""
+        return f"sheet {self._title!r}"
+
+    def check(self) -> str:
+        """See `Board.check`."""
+        book = sheets_client.read(lambda: self._client.open_by_key(self._key))
+        return f"{book.title}, tab {self._title!r}"
+
+    def prepare(self) -> None:
+        """See `Board.prepare`. The header comes last: where it stands, the rest is there too."""
+        sheet = self._sheet = self._find_or_add()
+        self._header = [str(cell).strip() for cell in sheets_client.read(lambda: sheet.row_values(1))]
+        if self._header:
+            self._check_header()
+            return
+        sheets_client.read(lambda: sheet.freeze(rows=1))
+        sheets_client.read(lambda: sheet.format("1:1", {"textFormat": {"bold": True}}))
+        self._set_drop_down(sheet, list(COLUMNS))
+        sheets_client.read(lambda: sheet.update([list(COLUMNS)], "A1", raw=True))
+        self._header = list(COLUMNS)
+
+    def ids(self) -> set[str]:
+        """See `Board.ids`."""
+        return {row.candidate_id for _, row in self._rows(("candidate_id",))}
+
+    def append(self, rows: Sequence[QueueRow]) -> None:
+        """See `Board.append`. Columns are filled by the header as it was last read."""
+        if not rows:
+            return
+        values = [self._cells(row) for row in rows]
+        sheets_client.write_once(
+            lambda: self._client.http_client.values_append(
+                self._key,
+                absolute_range_name(self._title, "A1"),
+                {"valueInputOption": "RAW", "insertDataOption": "INSERT_ROWS"},
+                {"values": values},
+                # What is answered by somebody else, such as a proxy, lacks this, and is a doubt.
+            )["updates"]
+        )
+        if self._sheet is not None:
+            # Rows that are inserted need not inherit the drop-down. Should this fail, the next append sets it for them.
+            with suppress(NetworkError):
+                self._set_drop_down(self._sheet, self._header)
+
+    def rows(self) -> Iterator[BoardRow]:
+        """See `Board.rows`."""
+        return (row for _, row in self._rows(_READ))
+
+    def edit(self, edits: Sequence[BoardEdit]) -> BoardEdited:
+        """See `Board.edit`. The rows are looked up first, since curators sort, and compared with what was seen."""
+        wanted = {edit.candidate_id: edit for edit in edits}
+        found = {row.candidate_id: (place, row) for place, row in self._rows(_READ) if row.candidate_id in wanted}
+        placed = [
+            PlacedEdit(edit=wanted[name], row=place, now=row)
+            for name, (place, row) in found.items()
+            if (row.status, row.text) == (wanted[name].seen.status, wanted[name].seen.text)
+        ]
+        gone = frozenset(wanted) - frozenset(found)
+        left = frozenset(found) - {edit.edit.candidate_id for edit in placed}
+        if not placed:
+            return BoardEdited(written=frozenset(), left=left, gone=gone)
+        sheet = self._sheet = self._sheet or self._find_or_add()
+        columns = Columns(**{name: self._header.index(name) + 1 for name in _READ if name in self._header})
+        body = request_body(sheet.id, self._title, columns, placed)
+        edited = sheets_client.write_once(
+            lambda: outcome(self._client.http_client.batch_update(self._key, body), columns, placed)
+        )
+        return replace(edited, left=edited.left | left, gone=gone)
+
+    def _find_or_add(self) -> gspread.Worksheet:
+        book = sheets_client.read(lambda: self._client.open_by_key(self._key))
+        sheets = sheets_client.read(book.worksheets)
+        found = next((sheet for sheet in sheets if sheet.title == self._title), None)
+        if found is not None:
+            return found
+        # One row more than the header, because a sheet may not consist of frozen rows alone.
+        return sheets_client.read(lambda: book.add_worksheet(self._title, rows=2, cols=len(COLUMNS)))
+
+    def _set_drop_down(self, sheet: gspread.Worksheet, header: Sequence[str]) -> None:
+        column = rowcol_to_a1(1, header.index("status") + 1).rstrip("1")
+        choices = [status.value for status in CandidateStatus]
+        sheets_client.read(
+            lambda: sheet.add_validation(
+                f"{column}2:{column}", ValidationConditionType.one_of_list, choices, strict=True, showCustomUi=True
+            )
+        )
+
+    def _check_header(self) -> None:
+        missing = [name for name in _NEEDED if name not in self._header]
+        if missing:
+            raise InputError(
+                f"the first row of the tab {self._title!r} has no column {', '.join(missing)}; "
+                "put the header back, or name another tab and it will be made"
+            )
+
+    def _rows(self, names: Sequence[str]) -> Iterator[tuple[int, BoardRow]]:
+        """Rows with an id and their numbers, block by block.
+
+        A row that is sorted into another block meanwhile is read the next time.
+        """
+        self._read_header()
+        wanted = [name for name in names if name in self._header]
+        begin = 2
+        while block := self._block(wanted, begin):
+            for place, cells in enumerate(block, begin):
+                row = dict(zip(wanted, cells, strict=True))
+                if identifier := row["candidate_id"].strip():
+                    yield (
+                        place,
+                        BoardRow(
+                            candidate_id=identifier,
+                            status=row.get("status", ""),
+                            text=row.get("commentary", ""),
+                            who=row.get("curator", ""),
+                        ),
+                    )
+            begin += _BLOCK
+
+    def _read_header(self) -> None:
+        answer = sheets_client.read(
+            lambda: self._client.http_client.values_get(self._key, absolute_range_name(self._title, "1:1"))
+        )
+        self._header = [str(cell).strip() for cell in (answer.get("values") or [[]])[0]]
+        self._check_header()
+
+    def _block(self, names: Sequence[str], begin: int) -> list[tuple[str, ...]]:
+        """Cells of the named columns from a row on; empty behind the sheet's end."""
+        letters = [rowcol_to_a1(1, self._header.index(name) + 1).rstrip("1") for name in names]
+        ranges = [
+            absolute_range_name(self._title, f"{letter}{begin}:{letter}{begin + _BLOCK - 1}") for letter in letters
+        ]
+        try:
+            columns = sheets_client.read(lambda: self._columns(ranges))
+        except NetworkError as error:
+            if sheets_client.is_beyond(error):
+                return []
+            raise
+        length = max(map(len, columns))
+        padded = [[*map(str, column), *[""] * (length - len(column))] for column in columns]
+        return list(zip(*padded, strict=True))
+
+    def _columns(self, ranges: list[str]) -> list[list[Any]]:
+        answer = self._client.http_client.values_batch_get(self._key, ranges, {"majorDimension": "COLUMNS"})
+        found = [(area.get("values") or [[]])[0] for area in answer["valueRanges"]]
+        if len(found) != len(ranges):
+            raise KeyError("valueRanges")
+        return found
+
+    def _cells(self, row: QueueRow) -> list[str | float | None]:
+        """The row's cells in the order of the header; None leaves a column of the curators' alone."""
+        candidate, song = row.candidate, row.candidate.report.song
+        cells: dict[str, str | float | None] = {
+            "candidate_id": candidate.id,
+            "status": candidate.status.value,
+            "commentary": row.text,
+            "curator": row.verdict.who if row.verdict is not None else "",
+            "spotifyquery": f"{candidate.report.artist} - {song.title}",
+            "spotifygenres": ", ".join(candidate.report.genres) or UNKNOWN_GENRE,
+            "flags": ", ".join(candidate.flags),
+            "variant": f"{candidate.model} {candidate.model_version}",
+            "score": candidate.score,
+            "tweet": row.tweet.text,
+            "source": row.tweet.url or row.tweet.author,
+            "tweetid": row.tweet.id,
+            "date": row.created_at,
+        }
+        return [cells.get(name) for name in self._header or COLUMNS]

@@ -1,0 +1,1 @@
+"""SQLite: the store, the queue, the outbox, the curators' desk."""

@@ -1,0 +1,148 @@
+"""Verdicts given elsewhere on their way to the board, in SQLite: each is marked before the call that writes it.
+
+What stands on the board is replaced only where it is on record here: the sample, the text of a verdict. A text that
+somebody has begun to edit stays, and so does a status that is none.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable
+
+from bot.adapters.sqlite.file import SqliteFile
+from bot.domain.model import CandidateStatus
+from bot.ports import BoardEdit, BoardEdited, BoardRow
+
+_DUE = """
+SELECT board_edit.candidate_id, board_edit.restore, candidate.status,
+       json_extract(candidate.sample, '$.text') AS sample,
+       COALESCE(board_row.status, 'waiting') AS seen_status,
+       COALESCE(board_row.text, json_extract(candidate.sample, '$.text')) AS seen_text,
+       COALESCE(board_row.who, '') AS seen_who,
+       current.edited_text, COALESCE(latest.who, '') AS who
+FROM board_edit
+JOIN candidate ON candidate.id = board_edit.candidate_id
+LEFT JOIN board_row ON board_row.candidate_id = candidate.id
+LEFT JOIN verdict AS current ON current.id = candidate.verdict_id
+LEFT JOIN verdict AS latest ON latest.id = (SELECT MAX(id) FROM verdict WHERE candidate_id = candidate.id)
+WHERE board_edit.due AND board_edit.sent_at IS NULL AND candidate.board = 'on'
+AND lower(trim(COALESCE(board_row.status, ''))) IN ('', 'waiting', 'accepted', 'rejected')
+ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT ?
+"""
+
+
+class SqliteBoardEdits(SqliteFile):
+    """The part of `BoardStore` that leads to the board."""
+
+    def begin_edits(self, limit: int) -> list[BoardEdit]:
+        """See `BoardStore.begin_edits`."""
+        now = self._now()
+        with self._writing() as connection:
+            edits = [_edit(connection, row) for row in connection.execute(_DUE, (limit,)).fetchall()]
+            for edit in edits:
+                if _says_so(edit):
+                    forget_edit(connection, edit.candidate_id)
+            edits = [edit for edit in edits if not _says_so(edit)]
+            connection.executemany(
+                "UPDATE board_edit SET due = 0, sent_status = ?, sent_text = ?, sent_who = ?, sent_at = ?"
+                " WHERE candidate_id = ?",
+                [(edit.status, edit.text, edit.who, now, edit.candidate_id) for edit in edits],
+            )
+        return edits
+
+    def edits_in_doubt(self) -> tuple[Collection[str], str | None]:
+        """See `BoardStore.edits_in_doubt`."""
+        rows = self._read("SELECT candidate_id, sent_at FROM board_edit WHERE sent_at IS NOT NULL")
+        return [row["candidate_id"] for row in rows], max((row["sent_at"] for row in rows), default=None)
+
+    def settle_edits(self, edited: BoardEdited) -> None:
+        """See `BoardStore.settle_edits`."""
+        with self._writing() as connection:
+            for name in edited.written:
+                _remember_sent(connection, name)
+                _finish(connection, name)
+            for name in edited.left:
+                connection.execute(f"UPDATE board_edit SET due = 1, {_UNSENT} WHERE candidate_id = ?", (name,))  # noqa: S608 -- a constant
+            for name in edited.gone:
+                forget_edit(connection, name)
+            _restore(connection, edited.misplaced)
+
+
+_UNSENT = "sent_status = NULL, sent_text = NULL, sent_who = NULL, sent_at = NULL"
+
+
+def remember_row(connection: sqlite3.Connection, row: BoardRow) -> None:
+    """Within a transaction: what a row of the board says; once it says something else, that is news."""
+    connection.execute(
+        "INSERT OR REPLACE INTO board_row (candidate_id, status, text, who) VALUES (?, ?, ?, ?)",
+        (row.candidate_id, row.status, row.text, row.who),
+    )
+
+
+def forget_edit(connection: sqlite3.Connection, candidate_id: str) -> None:
+    """Within a transaction: there is nothing to write into this row."""
+    connection.execute("DELETE FROM board_edit WHERE candidate_id = ?", (candidate_id,))
+
+
+def settle_landed(connection: sqlite3.Connection, row: BoardRow) -> bool:
+    """Within a transaction: whether a row says what an edit in doubt was to write, which is then done."""
+    sent = connection.execute(
+        "SELECT sent_status, sent_text FROM board_edit WHERE candidate_id = ? AND sent_at IS NOT NULL",
+        (row.candidate_id,),
+    ).fetchone()
+    if sent is None or row.status != sent["sent_status"] or sent["sent_text"] not in {None, row.text}:
+        return False  # nobody looked for it, it is not there, or somebody has changed it since
+    remember_row(connection, row)
+    _finish(connection, row.candidate_id)
+    return True
+
+
+def _edit(connection: sqlite3.Connection, row: sqlite3.Row) -> BoardEdit:
+    seen = BoardRow(
+        candidate_id=row["candidate_id"], status=row["seen_status"], text=row["seen_text"], who=row["seen_who"]
+    )
+    text = row["edited_text"] or row["sample"]
+    is_wanted = row["restore"] or (
+        row["status"] == CandidateStatus.ACCEPTED and _is_on_record(connection, seen, row["sample"])
+    )
+    return BoardEdit(seen=seen, status=row["status"], text=text if is_wanted else None, who=row["who"])
+
+
+def _is_on_record(connection: sqlite3.Connection, seen: BoardRow, sample: str) -> bool:
+    texts = connection.execute("SELECT edited_text FROM verdict WHERE candidate_id = ?", (seen.candidate_id,))
+    return seen.text.strip() in {sample.strip(), *((row["edited_text"] or "").strip() for row in texts)}
+
+
+def _says_so(edit: BoardEdit) -> bool:
+    status = edit.seen.status.strip().casefold() or CandidateStatus.WAITING
+    return status == edit.status and edit.text in {None, edit.seen.text}
+
+
+def _remember_sent(connection: sqlite3.Connection, candidate_id: str) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO board_row (candidate_id, status, text, who)"
+        " SELECT candidate.id, sent_status,"
+        "  COALESCE(sent_text, board_row.text, json_extract(candidate.sample, '$.text')), sent_who"
+        " FROM board_edit JOIN candidate ON candidate.id = board_edit.candidate_id"
+        " LEFT JOIN board_row ON board_row.candidate_id = candidate.id"
+        " WHERE board_edit.candidate_id = ? AND sent_at IS NOT NULL",
+        (candidate_id,),
+    )
+
+
+def _finish(connection: sqlite3.Connection, candidate_id: str) -> None:
+    """An edit is on the board; a verdict that came meanwhile is still to be written."""
+    connection.execute(f"UPDATE board_edit SET restore = 0, {_UNSENT} WHERE candidate_id = ?", (candidate_id,))  # noqa: S608 -- a constant
+    connection.execute("DELETE FROM board_edit WHERE candidate_id = ? AND NOT due", (candidate_id,))
+
+
+def _restore(connection: sqlite3.Connection, rows: Iterable[BoardRow]) -> None:
+    """What stands in these rows is no verdict, and is to be put right."""
+    for row in rows:
+        restored = connection.execute(
+            "INSERT INTO board_edit (candidate_id, restore) SELECT id, 1 FROM candidate WHERE id = ?"
+            " ON CONFLICT (candidate_id) DO UPDATE SET due = 1, restore = 1",
+            (row.candidate_id,),
+        )
+        if restored.rowcount:
+            remember_row(connection, row)

@@ -1,0 +1,178 @@
+"""The curator's desk in SQLite: songs are found by their place, so that a page of a long queue costs no more."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from bot.adapters.sqlite.file import SqliteFile, from_json
+from bot.adapters.sqlite.queue import record_elsewhere
+from bot.adapters.sqlite.rows import SELECT_ROWS, post_of, queue_row, tweet_of
+from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
+from bot.domain.model import CandidateStatus, PostStatus, Song, SongReport
+from bot.ports import (
+    Change,
+    Desk,
+    DeskRow,
+    Order,
+    PostPage,
+    PostRow,
+    SongPage,
+    SongQuery,
+    SongRows,
+    VariantTally,
+)
+
+_OUT = frozenset({PostStatus.SENDING, PostStatus.SENT, PostStatus.UNKNOWN})
+"""A post that is out, or may be: its verdict is history."""
+_PLACE = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
+
+# Each of the four is a walk along an index; a status that is bound as "any" would be served by none.
+_OLDEST = "(tweet_place, song_number) > (:place, :number) ORDER BY tweet_place, song_number LIMIT :limit"
+_NEWEST = "(tweet_place, song_number) < (:place, :number) ORDER BY tweet_place DESC, song_number DESC LIMIT :limit"
+_OF_ALL = "SELECT DISTINCT tweet_place, song_number FROM candidate WHERE "
+_OF_STATUS = _OF_ALL + "status = :status AND "
+_PLACES = {
+    (False, Order.OLDEST): _OF_ALL + _OLDEST,
+    (False, Order.NEWEST): _OF_ALL + _NEWEST,
+    (True, Order.OLDEST): _OF_STATUS + _OLDEST,
+    (True, Order.NEWEST): _OF_STATUS + _NEWEST,
+}
+_BEGINNING = {Order.OLDEST: (-1, -1), Order.NEWEST: (2**62, 0)}
+_SONG = SELECT_ROWS + "WHERE candidate.tweet_place = ? AND candidate.song_number = ? ORDER BY candidate.number"
+_CANDIDATE = SELECT_ROWS + "WHERE candidate.id = ?"
+_STATE = (
+    "SELECT COALESCE(candidate.verdict_id, 0) AS verdict_id, post.status AS post"
+    " FROM candidate LEFT JOIN post ON post.candidate_id = candidate.id WHERE candidate.id = ?"
+)
+_POSTS = """
+SELECT post.*, song.artist, song.song, song.genres, candidate.song_number, candidate.verdict_id,
+       tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author, tweet.kind AS tweet_kind,
+       tweet.created_at AS tweet_created_at, tweet.lang AS tweet_lang, tweet.url AS tweet_url
+FROM post
+JOIN candidate ON candidate.id = post.candidate_id
+JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
+JOIN tweet ON tweet.id = candidate.tweet_id
+WHERE {condition} post.place < :before ORDER BY post.place DESC LIMIT :limit
+"""
+_ALL_POSTS, _POSTS_OF_STATUS = _POSTS.format(condition=""), _POSTS.format(condition="post.status = :status AND")
+
+
+class SqliteDesk(SqliteFile, Desk):
+    """The desk on the bot's database."""
+
+    def counts(self) -> Mapping[CandidateStatus, int]:
+        """See `Desk.counts`."""
+        rows = self._read("SELECT status, SUM(count) FROM candidate_tally GROUP BY status")
+        counts = dict(map(tuple, rows))
+        return {status: counts.get(status, 0) for status in CandidateStatus}
+
+    def songs(self, query: SongQuery) -> SongPage:
+        """See `Desk.songs`."""
+        place, number = _parse_place(query.after) if query.after else _BEGINNING[query.order]
+        found = self._read(
+            _PLACES[query.status is not None, query.order],
+            {"status": query.status, "place": place, "number": number, "limit": query.limit + 1},
+        )
+        songs = tuple(
+            SongRows(
+                place=f"{row['tweet_place']}.{row['song_number']}",
+                rows=tuple(map(self._desk_row, self._read(_SONG, (row["tweet_place"], row["song_number"])))),
+            )
+            for row in found[: query.limit]
+        )
+        return SongPage(songs=songs, more=len(found) > query.limit)
+
+    def rows(self, candidate_ids: Sequence[str]) -> list[DeskRow]:
+        """See `Desk.rows`."""
+        found = {name: self._read(_CANDIDATE, (name,)) for name in candidate_ids}
+        _check_known([name for name, rows in found.items() if not rows])
+        return [self._desk_row(found[name][0]) for name in candidate_ids]
+
+    def change(self, changes: Sequence[Change]) -> None:
+        """See `Desk.change`."""
+        now = self._now()
+        unknown: list[str] = []
+        stale: list[str] = []
+        with self._writing() as connection:
+            for change in changes:
+                name = change.verdict.candidate_id
+                row = connection.execute(_STATE, (name,)).fetchone()
+                if row is None:
+                    unknown.append(name)
+                elif row["post"] in _OUT:
+                    stale.append(f"{name} is posted, or on its way")
+                elif row["verdict_id"] != change.seen:
+                    stale.append(f"somebody else has decided on {name}")
+                else:
+                    record_elsewhere(connection, change.verdict, now)
+            # Raised within the transaction, which undoes the verdicts of the others.
+            _check_known(unknown)
+            if stale:
+                raise StaleVerdictError(f"{'; '.join(stale)}: nothing was changed, look again")
+
+    def posts(self, *, status: PostStatus | None = None, before: int | None = None, limit: int = 40) -> PostPage:
+        """See `Desk.posts`."""
+        values = {"status": status, "before": 2**62 if before is None else before, "limit": limit + 1}
+        found = self._read(_ALL_POSTS if status is None else _POSTS_OF_STATUS, values)
+        counts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
+        return PostPage(
+            rows=tuple(map(_post_row, found[:limit])),
+            more=len(found) > limit,
+            counts={status: counts.get(status, 0) for status in PostStatus},
+        )
+
+    def variants(self) -> Sequence[VariantTally]:
+        """See `Desk.variants`."""
+        rows = self._read(
+            "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
+            " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
+            " FROM candidate_tally GROUP BY model, model_version"
+        )
+        tallies = [VariantTally(**dict(row)) for row in rows]
+        # Versions are numbers in the registry, and whatever somebody called them elsewhere.
+        tallies.sort(key=lambda tally: (tally.model_version.zfill(12), tally.model_version), reverse=True)
+        tallies.sort(key=lambda tally: tally.model)
+        return tallies
+
+    def _desk_row(self, row: sqlite3.Row) -> DeskRow:
+        posts = self._read("SELECT status FROM post WHERE candidate_id = ?", (row["id"],))
+        with wrapped_errors(self._path):
+            return DeskRow(
+                row=queue_row(row),
+                verdict_id=row["verdict_id"] or 0,
+                post=PostStatus(posts[0]["status"]) if posts else None,
+            )
+
+
+def _check_known(unknown: Sequence[str]) -> None:
+    if unknown:
+        raise UnknownCandidateError(f"no candidate has the id {', '.join(unknown)}; nothing was changed")
+
+
+def _parse_place(place: str) -> tuple[int, int]:
+    if _PLACE.fullmatch(place) is None:
+        raise InputError(f"a place in the queue looks like 17.1, got {place[:60]!r}; begin with the first page")
+    tweet, _, song = place.partition(".")
+    return int(tweet), int(song)
+
+
+def _post_row(row: sqlite3.Row) -> PostRow:
+    return PostRow(
+        place=row["place"],
+        post=post_of(row),
+        report=SongReport(
+            tweet_id=row["tweet_id"],
+            number=row["song_number"],
+            song=Song(**from_json(row["song"])),
+            artist=row["artist"],
+            genres=tuple(json.loads(row["genres"])),
+        ),
+        tweet=tweet_of(row),
+        verdict_id=row["verdict_id"] or 0,
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+    )

@@ -1,0 +1,87 @@
+"""One SQLite file, opened: what the store, the queue, the outbox and the rest share."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bot.adapters.sqlite.schema import connect, transaction, wrapped_errors
+
+Values = Mapping[str, object] | tuple[object, ...]
+
+
+class SqliteFile:
+    """A database of the bot's.
+
+    One connection belongs to one thread. Several processes may use the file at once (the bot writes while a curator
+    reads).
+
+    Args:
+        path: the database; made when it does not exist.
+        now: the aware time that goes with what is written.
+        shared: whether several threads use this object, which then take turns by a lock of their own.
+
+    Raises:
+        StoreError: the file cannot be used, here and from every method.
+    """
+
+    def __init__(
+        self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), shared: bool = False
+    ) -> None:
+        self._path = path
+        self._clock = now
+        self._connection = connect(path, shared=shared)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with wrapped_errors(self._path), transaction(self._connection):
+            yield self._connection
+
+    def _read(self, statement: str, values: Values = ()) -> list[sqlite3.Row]:
+        with wrapped_errors(self._path):
+            return self._connection.execute(statement, values).fetchall()
+
+    def _now(self) -> str:
+        return stamp(self._clock())
+
+
+def stamp(time: datetime) -> str:
+    """An aware time as the database has it: UTC, to the second, so that text sorts as time does."""
+    return time.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def count_usage(connection: sqlite3.Connection, item: str, count: int, now: str) -> None:
+    """Within a transaction: add to this month's bill."""
+    connection.execute(
+        "INSERT INTO usage (month, item, count) VALUES (?, ?, ?) ON CONFLICT (month, item)"
+        " DO UPDATE SET count = count + excluded.count",
+        (now[:7], item, count),
+    )
+
+
+def to_json(value: object) -> str:
+    """A value as the database has it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def from_json(document: str) -> dict[str, Any]:
+    """A JSON object whose arrays become the tuples that our frozen classes hold."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(document).items()}

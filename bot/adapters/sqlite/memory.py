@@ -1,0 +1,62 @@
+"""What the bot's threads look up in SQLite while they handle tweets: genres, what was posted, which songs came."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.adapters.sqlite.file import SqliteFile, stamp, to_json
+from bot.adapters.sqlite.outbox import has_posted
+from bot.adapters.sqlite.rows import has_come
+from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.model import Song
+from bot.ports import ArtistEntry, CachedGenres, GenreCache, PostHistory, SongHistory
+
+
+class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
+    """A connection of its own that threads share, a call at a time.
+
+    Args:
+        path: the bot's database.
+        now: the aware time.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        super().__init__(path, now=now, shared=True)
+        self._lock = threading.Lock()
+
+    def get(self, artist_key: str) -> CachedGenres | None:
+        """See `GenreCache.get`."""
+        with self._lock:
+            rows = self._read(
+                "SELECT name, genres, origin FROM artist_genres WHERE key = ? AND expires_at > ?",
+                (artist_key, self._now()),
+            )
+        if not rows:
+            return None
+        name, genres, origin = rows[0]
+        if name is None:
+            return CachedGenres(entry=None)
+        return CachedGenres(entry=ArtistEntry(name=name, genres=tuple(json.loads(genres)), origin=origin))
+
+    def put(self, artist_key: str, entry: ArtistEntry | None, *, expires_at: datetime) -> None:
+        """See `GenreCache.put`."""
+        name, genres, origin = (entry.name, entry.genres, entry.origin) if entry is not None else (None, (), "")
+        with self._lock, self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO artist_genres (key, name, genres, origin, expires_at) VALUES (?, ?, ?, ?, ?)",
+                (artist_key, name, to_json(genres), origin, stamp(expires_at)),
+            )
+
+    def has_posted(self, text: str) -> bool:
+        """See `PostHistory.has_posted`."""
+        with self._lock, wrapped_errors(self._path):
+            return has_posted(self._connection, text)
+
+    def has_come(self, song: Song, *, since: datetime) -> bool:
+        """See `SongHistory.has_come`."""
+        with self._lock, wrapped_errors(self._path):
+            return has_come(self._connection, song, stamp(since))

@@ -1,0 +1,167 @@
+"""Posts on their way out, in SQLite: each is marked before the call that sends it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+
+from bot.adapters.sqlite.file import SqliteFile, count_usage, stamp
+from bot.adapters.sqlite.rows import post_of, tweet_of
+from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.model import Post, PostMode, PostStatus, Tweet, text_key
+from bot.ports import Outbox
+
+_POST = (
+    "post.candidate_id, post.text, post.network, post.mode, post.in_reply_to, post.status, post.attempts,"
+    " post.after_id, post.attempted_at, post.external_id, post.reason"
+)
+
+
+class SqliteOutbox(SqliteFile, Outbox):
+    """The outbox."""
+
+    def enqueue_accepted(self, *, since: datetime) -> int:
+        """See `Outbox.enqueue_accepted`."""
+        now = self._now()
+        with self._writing() as connection:
+            accepted = connection.execute(
+                "SELECT candidate.id, COALESCE(verdict.edited_text, json_extract(candidate.sample, '$.text')) AS text"
+                # Left to itself SQLite goes through all candidates, of which there are millions.
+                " FROM verdict INDEXED BY verdict_decided CROSS JOIN candidate ON candidate.id = verdict.candidate_id"
+                " WHERE candidate.verdict_id = verdict.id AND verdict.decided_at >= ? AND verdict.decision = 'accept'"
+                " AND NOT EXISTS (SELECT 1 FROM post WHERE post.candidate_id = candidate.id) ORDER BY verdict.id",
+                (stamp(since),),
+            ).fetchall()
+            connection.executemany(
+                "INSERT INTO post (candidate_id, text, text_key, status, created_at) VALUES (?, ?, ?, ?, ?)",
+                [(row["id"], row["text"], text_key(row["text"]), PostStatus.PENDING, now) for row in accepted],
+            )
+        return len(accepted)
+
+    def cancel_stale(self, *, before: datetime) -> int:
+        """See `Outbox.cancel_stale`."""
+        with self._writing() as connection:
+            stale = connection.execute(
+                "UPDATE post SET status = ?, reason = 'accepted too long ago' WHERE status = ? AND candidate_id IN"
+                " (SELECT candidate.id FROM candidate JOIN verdict ON verdict.id = candidate.verdict_id"
+                "  WHERE candidate.id = post.candidate_id AND verdict.decided_at < ?)",
+                (PostStatus.CANCELLED, PostStatus.PENDING, stamp(before)),
+            )
+        return stale.rowcount
+
+    def pending_posts(self, limit: int) -> list[tuple[Post, Tweet]]:
+        """See `Outbox.pending_posts`."""
+        rows = self._read(
+            f"SELECT {_POST}, tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,"  # noqa: S608 -- constants
+            " tweet.kind AS tweet_kind, tweet.lang AS tweet_lang, tweet.url AS tweet_url,"
+            " tweet.created_at AS tweet_created_at FROM post JOIN candidate ON candidate.id = post.candidate_id"
+            " JOIN tweet ON tweet.id = candidate.tweet_id WHERE post.status = ? ORDER BY post.place LIMIT ?",
+            (PostStatus.PENDING, limit),
+        )
+        return [(post_of(row), tweet_of(row)) for row in rows]
+
+    def is_repeat(self, post: Post) -> bool:
+        """See `Outbox.is_repeat`."""
+        with wrapped_errors(self._path):
+            return has_posted(self._connection, post.text, except_for=post.candidate_id)
+
+    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> Post | None:
+        """See `Outbox.claim`."""
+        with self._writing() as connection:
+            newest = connection.execute(
+                "SELECT external_id FROM post WHERE network = ? AND status = ? ORDER BY sent_number DESC LIMIT 1",
+                (network, PostStatus.SENT),
+            ).fetchone()
+            claimed = connection.execute(
+                "UPDATE post SET status = ?, network = ?, mode = ?, in_reply_to = ?, after_id = ?, attempted_at = ?,"
+                " attempts = attempts + 1, reason = '' WHERE candidate_id = ? AND status = ?",
+                (
+                    PostStatus.SENDING,
+                    network,
+                    mode,
+                    in_reply_to,
+                    newest["external_id"] if newest is not None else None,
+                    self._now(),
+                    candidate_id,
+                    PostStatus.PENDING,
+                ),
+            )
+            if claimed.rowcount != 1:
+                return None
+            row = connection.execute(
+                f"SELECT {_POST} FROM post WHERE candidate_id = ?",  # noqa: S608 -- constants
+                (candidate_id,),
+            ).fetchone()
+        return post_of(row)
+
+    def set_post(
+        self, candidate_id: str, status: PostStatus, *, external_id: str | None = None, reason: str = ""
+    ) -> None:
+        """See `Outbox.set_post`."""
+        now = self._now()
+        with self._writing() as connection:
+            if status is PostStatus.SENT:
+                _record_sent(connection, candidate_id, external_id, now)
+                return
+            if status is PostStatus.PENDING:
+                accepted = connection.execute(
+                    "SELECT 1 FROM candidate WHERE id = ? AND status = 'accepted'", (candidate_id,)
+                ).fetchone()
+                status, reason = (status, reason) if accepted else (PostStatus.CANCELLED, "the verdict was taken back")
+            connection.execute(
+                "UPDATE post SET status = ?, reason = ? WHERE candidate_id = ? AND status <> ?",
+                (status, reason, candidate_id, PostStatus.SENT),
+            )
+
+    def doubtful_posts(self) -> list[Post]:
+        """See `Outbox.doubtful_posts`."""
+        rows = self._read(
+            f"SELECT {_POST} FROM post WHERE status IN ('sending', 'unknown') ORDER BY place"  # noqa: S608 -- constants
+        )
+        return [post_of(row) for row in rows]
+
+    def external_ids(self, ids: Collection[str]) -> set[str]:
+        """See `Outbox.external_ids`."""
+        marks = ", ".join("?" * len(ids))
+        rows = self._read(f"SELECT external_id FROM post WHERE external_id IN ({marks})", tuple(ids))  # noqa: S608 -- question marks
+        return {row["external_id"] for row in rows}
+
+    def count_looked_up(self, network: str, posts: int) -> None:
+        """See `Outbox.count_looked_up`."""
+        with self._writing() as connection:
+            count_usage(connection, f"{network} read", posts, self._now())
+
+    def count_sent(self, *, since: datetime) -> int:
+        """See `Outbox.count_sent`."""
+        rows = self._read(
+            "SELECT COUNT(*) FROM post INDEXED BY post_attempted"
+            " WHERE attempted_at >= ? AND status IN ('sending', 'unknown', 'sent')",
+            (stamp(since),),
+        )
+        return int(rows[0][0])
+
+
+def has_posted(connection: sqlite3.Connection, text: str, *, except_for: str = "") -> bool:
+    """Whether a text is out, or may be."""
+    row = connection.execute(
+        "SELECT 1 FROM post WHERE text_key = ? AND candidate_id <> ? AND status IN ('sending', 'unknown', 'sent')",
+        (text_key(text), except_for),
+    ).fetchone()
+    return row is not None
+
+
+def _record_sent(connection: sqlite3.Connection, candidate_id: str, external_id: str | None, now: str) -> None:
+    updated = connection.execute(
+        "UPDATE post SET status = ?, external_id = ?, sent_at = ?, reason = '',"
+        " sent_number = (SELECT COALESCE(MAX(sent_number), 0) + 1 FROM post)"
+        " WHERE candidate_id = ? AND status <> ?",
+        (PostStatus.SENT, external_id, now, candidate_id, PostStatus.SENT),
+    )
+    if updated.rowcount == 1:
+        connection.execute(
+            "INSERT INTO usage (month, item, count) SELECT ?, network || CASE WHEN text LIKE '%http%' THEN"
+            " ' post with a link' ELSE ' post' END, 1 FROM post WHERE candidate_id = ?"
+            " ON CONFLICT (month, item) DO UPDATE SET count = count + 1",
+            (now[:7], candidate_id),
+        )

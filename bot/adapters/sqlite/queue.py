@@ -1,0 +1,91 @@
+"""The curator's queue in SQLite, and the one place where verdicts are recorded."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from bot.adapters.sqlite.file import SqliteFile
+from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
+from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.errors import UnknownCandidateError
+from bot.domain.model import CandidateStatus, Decision, PostStatus, Verdict, text_key
+from bot.ports import Queue, QueueRow
+
+_ALL = SELECT_ROWS + "ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT :limit"
+# A statement of its own, because a condition that holds for every status by a trick is one that no index serves.
+_OF_STATUS = (
+    SELECT_ROWS
+    + "WHERE candidate.status = :status"
+    + " ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT :limit"
+)
+
+
+class SqliteQueue(SqliteFile, Queue):
+    """Candidates, and what curators made of them."""
+
+    def rows(self, *, status: CandidateStatus | None = None, limit: int | None = None) -> Iterator[QueueRow]:
+        """See `Queue.rows`."""
+        with wrapped_errors(self._path):
+            values = {"status": status, "limit": -1 if limit is None else limit}
+            for row in self._connection.execute(_ALL if status is None else _OF_STATUS, values):
+                yield queue_row(row)
+
+    def decide(self, verdicts: Iterable[Verdict]) -> None:
+        """See `Queue.decide`."""
+        now = self._now()
+        with self._writing() as connection:
+            unknown = [verdict.candidate_id for verdict in verdicts if not record_elsewhere(connection, verdict, now)]
+            if unknown:
+                raise UnknownCandidateError(
+                    f"no candidate has the id {', '.join(unknown)}; nothing was changed"
+                    " (`deephypebot queue list` shows the ids)"
+                )
+
+
+def record_elsewhere(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:
+    """Within a transaction: `record_verdict` for one that was not given on the board, which is to show it."""
+    if not record_verdict(connection, verdict, now):
+        return False
+    connection.execute(
+        "INSERT INTO board_edit (candidate_id) SELECT id FROM candidate WHERE id = ? AND board <> 'off'"
+        " ON CONFLICT (candidate_id) DO UPDATE SET due = 1",
+        (verdict.candidate_id,),
+    )
+    return True
+
+
+def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:
+    """Within a transaction: keep a verdict, and bring the candidate's post in line; False for an unknown candidate."""
+    row = connection.execute(
+        "SELECT json_extract(sample, '$.text') AS text FROM candidate WHERE id = ?", (verdict.candidate_id,)
+    ).fetchone()
+    if row is None:
+        return False
+    inserted = connection.execute(
+        "INSERT INTO verdict (candidate_id, decision, edited_text, who, decided_at) VALUES (?, ?, ?, ?, ?)",
+        (verdict.candidate_id, verdict.decision, verdict.edited_text, verdict.who, now),
+    )
+    current = None if verdict.decision is Decision.UNDO else inserted.lastrowid
+    connection.execute(
+        "UPDATE candidate SET status = ?, verdict_id = ? WHERE id = ?",
+        (verdict.decision.status, current, verdict.candidate_id),
+    )
+    if verdict.decision is Decision.ACCEPT:
+        text = row["text"] if verdict.edited_text is None else verdict.edited_text
+        _revive_post(connection, verdict.candidate_id, text)
+    else:
+        connection.execute(
+            "UPDATE post SET status = ?, reason = 'the verdict was taken back' WHERE candidate_id = ? AND status = ?",
+            (PostStatus.CANCELLED, verdict.candidate_id, PostStatus.PENDING),
+        )
+    return True
+
+
+def _revive_post(connection: sqlite3.Connection, candidate_id: str, text: str) -> None:
+    """A post that is not out, and not on its way, follows the new verdict; new posts are made by the outbox."""
+    connection.execute(
+        "UPDATE post SET status = ?, text = ?, text_key = ?, reason = '' WHERE candidate_id = ?"
+        " AND status IN ('pending', 'cancelled', 'refused')",
+        (PostStatus.PENDING, text, text_key(text), candidate_id),
+    )

@@ -1,0 +1,155 @@
+"""Candidates, posts and tweets between the database's rows and the domain's classes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+
+from bot.adapters.sqlite.file import from_json, to_json
+from bot.domain.model import (
+    Candidate,
+    CandidateStatus,
+    Decision,
+    Flag,
+    Kind,
+    Post,
+    PostMode,
+    PostStatus,
+    Song,
+    SongReport,
+    Tweet,
+    Verdict,
+)
+from bot.ports import QueueRow
+from handlers.contract import Sample
+
+SELECT_ROWS = """
+SELECT candidate.*, song.artist, song.song, song.genres, song.origin, song.url AS song_url,
+       tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,
+       tweet.created_at AS tweet_created_at, tweet.kind AS tweet_kind, tweet.lang AS tweet_lang,
+       tweet.url AS tweet_url, verdict.decision, verdict.edited_text, verdict.who, verdict.decided_at
+FROM candidate
+JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
+JOIN tweet ON tweet.id = candidate.tweet_id
+LEFT JOIN verdict ON verdict.id = candidate.verdict_id
+"""
+"""The columns of a `QueueRow`; a WHERE and an ORDER BY go behind it."""
+
+
+def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: str) -> None:
+    """Add a candidate, and its song unless another candidate brought it."""
+    report = candidate.report
+    connection.execute(
+        "INSERT INTO song (tweet_id, number, artist, song, genres, origin, url, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (
+            report.tweet_id,
+            report.number,
+            report.artist,
+            to_json(asdict(report.song)),
+            to_json(report.genres),
+            report.origin,
+            report.url,
+            report.song.key,
+        ),
+    )
+    connection.execute(
+        "INSERT INTO candidate (id, tweet_place, tweet_id, song_number, number, sample, model, model_version,"
+        " archive_sha256, genres_unknown, status, created_at, flags, score)"
+        " SELECT ?, place, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tweet WHERE id = ?",
+        (
+            candidate.id,
+            report.number,
+            candidate.number,
+            to_json(asdict(candidate.sample)),
+            candidate.model,
+            candidate.model_version,
+            candidate.archive_sha256,
+            to_json(candidate.genres_unknown),
+            candidate.status,
+            now,
+            to_json(candidate.flags),
+            candidate.score,
+            report.tweet_id,
+        ),
+    )
+
+
+def has_come(connection: sqlite3.Connection, song: Song, since: str, *, except_for: str = "") -> bool:
+    """Whether another tweet brought a song since."""
+    row = connection.execute(
+        "SELECT 1 FROM song JOIN tweet ON tweet.id = song.tweet_id"
+        " WHERE song.key = ? AND song.key <> '' AND song.tweet_id <> ? AND tweet.handled_at >= ? LIMIT 1",
+        (song.key, except_for, since),
+    ).fetchone()
+    return row is not None
+
+
+def queue_row(row: sqlite3.Row) -> QueueRow:
+    """What `SELECT_ROWS` brings."""
+    verdict = None
+    if row["verdict_id"] is not None:
+        decision = Decision(row["decision"])
+        verdict = Verdict(candidate_id=row["id"], decision=decision, who=row["who"], edited_text=row["edited_text"])
+    return QueueRow(
+        candidate=_candidate(row),
+        tweet=tweet_of(row),
+        created_at=row["created_at"],
+        verdict=verdict,
+        decided_at=row["decided_at"],
+    )
+
+
+def _candidate(row: sqlite3.Row) -> Candidate:
+    report = SongReport(
+        tweet_id=row["tweet_id"],
+        number=row["song_number"],
+        song=Song(**from_json(row["song"])),
+        artist=row["artist"],
+        genres=tuple(json.loads(row["genres"])),
+        origin=row["origin"],
+        url=row["song_url"],
+    )
+    return Candidate(
+        report=report,
+        number=row["number"],
+        sample=Sample(**from_json(row["sample"])),
+        model=row["model"],
+        model_version=row["model_version"],
+        archive_sha256=row["archive_sha256"],
+        genres_unknown=tuple(json.loads(row["genres_unknown"])),
+        status=CandidateStatus(row["status"]),
+        flags=tuple(map(Flag, json.loads(row["flags"]))),
+        score=row["score"],
+    )
+
+
+def post_of(row: sqlite3.Row) -> Post:
+    """The post in a row that has the columns of the table `post`."""
+    return Post(
+        candidate_id=row["candidate_id"],
+        text=row["text"],
+        network=row["network"],
+        mode=PostMode(row["mode"]),
+        in_reply_to=row["in_reply_to"],
+        status=PostStatus(row["status"]),
+        attempts=row["attempts"],
+        after_id=row["after_id"],
+        attempted_at=row["attempted_at"],
+        external_id=row["external_id"],
+        reason=row["reason"],
+    )
+
+
+def tweet_of(row: sqlite3.Row) -> Tweet:
+    """The tweet in a row that has the table's columns as `tweet_...`."""
+    return Tweet(
+        id=row["tweet_id"],
+        text=row["tweet_text"],
+        author=row["tweet_author"],
+        created_at=row["tweet_created_at"],
+        kind=Kind(row["tweet_kind"]),
+        lang=row["tweet_lang"],
+        url=row["tweet_url"],
+    )

@@ -1,0 +1,96 @@
+"""Opening the bot's database: brought up to date, and kept safe."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.adapters.sqlite.migrations import MIGRATIONS
+from bot.domain.errors import StoreError
+
+APPLICATION_ID = 0x64687062
+"""Marks the file as ours ("dhpb"), for `file` and for us."""
+
+BUSY_TIMEOUT_S = 10.0
+"""How long one process waits for another one's write."""
+
+
+def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
+    """Open the database, made or brought up to date if need be.
+
+    Args:
+        path: the file.
+        shared: the connection is used by several threads, which take turns by a lock of their own.
+
+    Raises:
+        StoreError: the file is not ours, is from a newer version, or cannot be used.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=not shared)
+    except (OSError, sqlite3.Error) as cause:
+        raise StoreError(f"the bot's database {path} cannot be opened: {cause}; choose another --workspace") from cause
+    try:
+        with wrapped_errors(path):
+            connection.row_factory = sqlite3.Row
+            # FULL: in WAL mode anything less may lose the last commits when the power goes.
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+            # Off while tables are made anew: a table that others refer to could not be replaced.
+            _migrate(connection, path)
+            connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if (
+        _pragma(connection, "user_version") == len(MIGRATIONS)
+        and _pragma(connection, "application_id") == APPLICATION_ID
+    ):
+        return
+    with transaction(connection):
+        # Read again under the lock: another process may have done the work meanwhile.
+        version = _pragma(connection, "user_version")
+        filled = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+        if filled and _pragma(connection, "application_id") != APPLICATION_ID:
+            raise StoreError(f"{path} is a database of another program; choose another --workspace")
+        if version > len(MIGRATIONS):
+            raise StoreError(f"{path} was written by a newer deephypebot (schema {version}); upgrade this one")
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; the write lock is taken at once, so that nothing changes between a read and its write."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        # SQLite has rolled back by itself after some errors, such as a full disk.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def wrapped_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into the bot's own."""
+    try:
+        yield
+    except sqlite3.Error as cause:
+        hint = "; is another bot busy with it?" if "locked" in str(cause) else ""
+        raise StoreError(f"the bot's database {path} cannot be used: {cause}{hint}") from cause

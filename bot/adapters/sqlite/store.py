@@ -1,0 +1,206 @@
+"""The bot's memory in one SQLite file.
+
+Nothing is lost and nothing comes twice because
+- a page's tweets and the cursor behind it are committed together, before any tweet is handled;
+- a tweet's candidates and its new status are committed together, and only while the tweet is still pending;
+- a row on the board and a post are marked before the call that makes them, and looked for when its outcome is unknown;
+- ids are derived from the feed's, and unique.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+from bot.adapters.sqlite.board import SqliteBoardStore
+from bot.adapters.sqlite.file import count_usage, stamp
+from bot.adapters.sqlite.outbox import SqliteOutbox
+from bot.adapters.sqlite.queue import SqliteQueue
+from bot.adapters.sqlite.rows import has_come, insert_candidate
+from bot.domain.model import Candidate, CandidateStatus, Kind, PostStatus, Tweet, TweetStatus
+from bot.ports import FeedPage, Pause, PendingTweet, Store, StoreState, VariantTally
+
+_LAST_ERROR = "last error"
+_SHOWN_FAILURES = 5
+
+
+class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
+    """The bot's memory, the curator's queue, the outbox and the board's bookkeeping: all ports of one file."""
+
+    def cursor(self, source: str) -> str | None:
+        """See `Store.cursor`."""
+        rows = self._read("SELECT cursor FROM source WHERE name = ?", (source,))
+        return rows[0]["cursor"] if rows else None
+
+    def add_page(self, source: str, page: FeedPage) -> int:
+        """See `Store.add_page`. A tweet whose id is known already, from whatever source, is left as it is."""
+        now = self._now()
+        with self._writing() as connection:
+            added = _insert_tweets(connection, source, page.tweets, now)
+            connection.executemany(
+                "INSERT OR REPLACE INTO bad_row (source, line, reason, excerpt, seen_at) VALUES (?, ?, ?, ?, ?)",
+                [(source, row.line, row.reason, row.excerpt, now) for row in page.bad_rows],
+            )
+            connection.execute(
+                "INSERT INTO source (name, cursor, updated_at) VALUES (?, ?, ?) ON CONFLICT (name)"
+                " DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at",
+                (source, page.cursor, now),
+            )
+            if page.billed:
+                count_usage(connection, f"{source.partition(':')[0]} read", page.billed, now)
+        return added
+
+    def pending(self, limit: int, *, after: int = 0) -> list[PendingTweet]:
+        """See `Store.pending`."""
+        rows = self._read(
+            "SELECT place, id, text, author, created_at, kind, lang, url FROM tweet"
+            " WHERE status = ? AND place > ? ORDER BY place LIMIT ?",
+            (TweetStatus.PENDING, after, limit),
+        )
+        return [PendingTweet(place=row["place"], tweet=_tweet(row)) for row in rows]
+
+    def count_pending(self) -> int:
+        """See `Store.count_pending`."""
+        rows = self._read("SELECT COALESCE(SUM(count), 0) FROM tweet_tally WHERE status = ?", (TweetStatus.PENDING,))
+        return int(rows[0][0])
+
+    def finish(
+        self,
+        tweet_id: str,
+        status: TweetStatus,
+        *,
+        candidates: Iterable[Candidate] = (),
+        reason: str = "",
+        fresh_since: datetime | None = None,
+    ) -> bool:
+        """See `Store.finish`."""
+        now = self._now()
+        with self._writing() as connection:
+            closed = connection.execute(
+                "UPDATE tweet SET status = ?, reason = ?, handled_at = ? WHERE id = ? AND status = ?",
+                (status, reason, now, tweet_id, TweetStatus.PENDING),
+            )
+            if closed.rowcount != 1:
+                return False  # another bot was quicker: its candidates are in the queue
+            for candidate in candidates:
+                song = candidate.report.song
+                if fresh_since is None or not has_come(connection, song, stamp(fresh_since), except_for=tweet_id):
+                    insert_candidate(connection, candidate, now)
+        return True
+
+    def count_attempt(self, tweet_id: str, reason: str) -> int:
+        """See `Store.count_attempt`."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE tweet SET attempts = attempts + 1, reason = ? WHERE id = ? AND status = ?",
+                (reason, tweet_id, TweetStatus.PENDING),
+            )
+            row = connection.execute("SELECT attempts FROM tweet WHERE id = ?", (tweet_id,)).fetchone()
+        return int(row["attempts"]) if row is not None else 0
+
+    def reopen_failed(self) -> int:
+        """See `Store.reopen_failed`."""
+        with self._writing() as connection:
+            reopened = connection.execute(
+                "UPDATE tweet SET status = ?, attempts = 0 WHERE status = ?"
+                " AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.tweet_place = tweet.place)",
+                (TweetStatus.PENDING, TweetStatus.FAILED),
+            )
+        return reopened.rowcount
+
+    def set_last_error(self, message: str | None) -> None:
+        """See `Store.set_last_error`."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM note WHERE key = ?", (_LAST_ERROR,))
+            if message is not None:
+                connection.execute("INSERT INTO note VALUES (?, ?, ?)", (_LAST_ERROR, message, self._now()))
+
+    def pauses(self) -> list[Pause]:
+        """See `Store.pauses`."""
+        rows = self._read("SELECT part, until, reason FROM pause ORDER BY part")
+        return [
+            Pause(part=row["part"], until=datetime.fromisoformat(row["until"]), reason=row["reason"]) for row in rows
+        ]
+
+    def set_pause(self, part: str, pause: Pause | None) -> None:
+        """See `Store.set_pause`."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM pause WHERE part = ?", (part,))
+            if pause is not None:
+                connection.execute("INSERT INTO pause VALUES (?, ?, ?)", (part, stamp(pause.until), pause.reason))
+
+    def state(self) -> StoreState:
+        """See `Store.state`."""
+        tweets = dict(map(tuple, self._read("SELECT status, count FROM tweet_tally")))
+        posts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
+        errors = self._read("SELECT value, updated_at FROM note WHERE key = ?", (_LAST_ERROR,))
+        failures = self._read(
+            "SELECT id, reason FROM tweet WHERE status = ? ORDER BY place DESC LIMIT ?",
+            (TweetStatus.FAILED, _SHOWN_FAILURES),
+        )
+        variants = self._variants()
+        sources = self._read("SELECT name, cursor, updated_at FROM source ORDER BY name")
+        usage = self._read("SELECT item, count FROM usage WHERE month = ? ORDER BY item", (self._now()[:7],))
+        return StoreState(
+            tweets={status: tweets.get(status, 0) for status in TweetStatus},
+            candidates={
+                CandidateStatus.WAITING: sum(variant.waiting for variant in variants),
+                CandidateStatus.ACCEPTED: sum(variant.accepted for variant in variants),
+                CandidateStatus.REJECTED: sum(variant.rejected for variant in variants),
+            },
+            bad_rows=int(self._read("SELECT COUNT(*) FROM bad_row")[0][0]),
+            cursors={row["name"]: row["cursor"] for row in sources},
+            read_at={row["name"]: row["updated_at"] for row in sources},
+            last_error=errors[0]["value"] if errors else None,
+            last_error_at=errors[0]["updated_at"] if errors else None,
+            failures=tuple((row["id"], row["reason"]) for row in failures),
+            posts={status: posts.get(status, 0) for status in PostStatus},
+            usage={row["item"]: row["count"] for row in usage},
+            variants=variants,
+            boarding=int(self._read("SELECT COUNT(*) FROM candidate WHERE board = 'doubtful'")[0][0]),
+        )
+
+    def _variants(self) -> tuple[VariantTally, ...]:
+        rows = self._read(
+            "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
+            " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
+            " FROM candidate_tally GROUP BY model, model_version ORDER BY model, model_version"
+        )
+        return tuple(VariantTally(**dict(row)) for row in rows)
+
+
+def _insert_tweets(connection: sqlite3.Connection, source: str, tweets: Iterable[Tweet], now: str) -> int:
+    rows = [
+        (
+            tweet.id,
+            source,
+            tweet.author,
+            tweet.created_at,
+            tweet.text,
+            now,
+            TweetStatus.PENDING,
+            tweet.kind,
+            tweet.lang,
+            tweet.url,
+        )
+        for tweet in tweets
+    ]
+    # The rows that were inserted, not what their triggers changed: `total_changes` would count both.
+    return connection.executemany(
+        "INSERT INTO tweet (id, source, author, created_at, text, read_at, status, kind, lang, url)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        rows,
+    ).rowcount
+
+
+def _tweet(row: sqlite3.Row) -> Tweet:
+    return Tweet(
+        id=row["id"],
+        text=row["text"],
+        author=row["author"],
+        created_at=row["created_at"],
+        kind=Kind(row["kind"]),
+        lang=row["lang"],
+        url=row["url"],
+    )

@@ -1,0 +1,1 @@
+"""X: client, source of posts, publisher."""

@@ -1,0 +1,157 @@
+"""Posting on X. There is no idempotency key: what ends without a clear answer is in doubt and has to be looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+import tweepy
+
+from bot.adapters.http.session import TIMEOUT_S, brief, retry_time, was_sent
+from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, open_client, read, said_by, who_am_i
+from bot.adapters.x.text import written_text
+from bot.domain.errors import (
+    CredentialsError,
+    DoubtfulError,
+    NetworkError,
+    PostRefusedError,
+    RateLimitedError,
+    UnavailableError,
+)
+from bot.domain.model import OwnPost, Post, PostMode, text_key
+from bot.ports import Publisher
+
+_PAGE = 100
+_MOST_PAGES = 8
+_REFERENCE = {PostMode.REPLY: "in_reply_to_tweet_id", PostMode.QUOTE: "quote_tweet_id"}
+
+
+class XPublisher(Publisher):
+    """Posts as the account.
+
+    Args:
+        keys: the account's.
+        capabilities: what X lets the account do besides posting: since 2026 replies only to who mentioned it, quotes
+            on an enterprise plan alone.
+        base_url: where X is.
+        timeout_s: seconds without a byte after which a call is given up.
+
+    Raises:
+        SettingsError: the keys are none.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: XKeys,
+        capabilities: Collection[PostMode] = (),
+        base_url: str = URL,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._keys = keys
+        self._capabilities = frozenset({PostMode.STANDALONE, *capabilities})
+        self._client = open_client(keys, base_url=base_url, timeout_s=timeout_s)
+
+    @property
+    def name(self) -> str:
+        """See `Publisher.name`."""
+        return "x"
+
+    @property
+    def capabilities(self) -> frozenset[PostMode]:
+        """See `Publisher.capabilities`."""
+        return self._capabilities
+
+    def check(self) -> str:
+        """See `Publisher.check`."""
+        return who_am_i(self._client, self._keys)
+
+    def publish(self, post: Post) -> str:
+        """See `Publisher.publish`."""
+        reference = {} if post.mode is PostMode.STANDALONE else {_REFERENCE[post.mode]: post.in_reply_to}
+        try:
+            answer = as_document(self._client.create_tweet(text=post.text, user_auth=True, **reference))
+            return str(answer["data"]["id"])
+        except tweepy.HTTPException as error:
+            if _is_duplicate(error) and (found := self._find(post)) is not None:
+                return found
+            raise _posting_error(error) from error
+        except requests.RequestException as error:
+            if was_sent(error):
+                raise DoubtfulError(f"X did not say whether the post is out: {brief(error)}") from error
+            raise UnavailableError(f"X could not be reached: {brief(error)}") from error
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
+            raise DoubtfulError("X answered a post with something that is not an answer of X's") from error
+
+    def recent(self, after: str | None) -> Sequence[OwnPost]:
+        """See `Publisher.recent`."""
+        return [
+            OwnPost(id=str(post["id"]), text=written_text(post), created_at=str(post.get("created_at") or ""))
+            for post in self._own_posts(after)
+            if post.get("id")
+        ]
+
+    def _own_posts(self, after: str | None) -> Iterator[Mapping[str, Any]]:
+        token: str | None = None
+        for _ in range(_MOST_PAGES if after is not None else 1):
+            page = read(
+                self._client.get_users_tweets,
+                self._keys.user_id,
+                since_id=after,
+                max_results=_PAGE,
+                pagination_token=token,
+                tweet_fields=POST_FIELDS,
+            )
+            yield from (post for post in page.get("data") or () if isinstance(post, dict))
+            token = (page.get("meta") or {}).get("next_token")
+            if token is None:
+                return
+
+    def _find(self, post: Post) -> str | None:
+        """The post, if an earlier attempt brought it out after all."""
+        try:
+            own = self.recent(post.after_id)
+        except NetworkError:
+            return None  # X has said that it will not post it; that stands
+        key = text_key(post.text)
+        return next((one.id for one in own if text_key(one.text) == key), None)
+
+
+def _is_duplicate(error: tweepy.HTTPException) -> bool:
+    return isinstance(error, tweepy.Forbidden) and "duplicate" in said_by(error).lower()
+
+
+def _posting_error(error: tweepy.HTTPException) -> NetworkError:
+    """What X's answer to a post means for it."""
+    status, headers, said = error.response.status_code, error.response.headers, said_by(error)
+    words = f"X answered {status}: {said}"
+    if status == 429:
+        return RateLimitedError(f"{words}; the post will be sent later", retry_at=_retry_time(headers))
+    if status >= 500:
+        return DoubtfulError(f"{words}; the post may be out")
+    if status == 401 or _is_about_the_app(error):
+        return CredentialsError(f"{words}; check the keys, that the app may write, and the clock")
+    if not error.api_messages:
+        return UnavailableError(f"{words}; the post will be sent again")  # a proxy's page: X has not seen it
+    return PostRefusedError(words)
+
+
+def _is_about_the_app(error: tweepy.HTTPException) -> bool:
+    """Whether a 403 is about what the app may do, which X tells by a type of problem of its own, and not the post."""
+    try:
+        kind = error.response.json().get("type", "")
+    except (ValueError, AttributeError):
+        return False
+    return error.response.status_code == 403 and kind not in {"", "about:blank"}
+
+
+def _retry_time(headers: Mapping[str, str]) -> datetime | None:
+    """The later of the window's reset and, when the day's posts are used up, the day's."""
+    times = [retry_time(headers)]
+    for whose in ("user", "app"):
+        if headers.get(f"x-{whose}-limit-24hour-remaining") == "0":
+            reset = headers.get(f"x-{whose}-limit-24hour-reset", "")
+            times.append(datetime.fromtimestamp(int(reset), UTC) if reset.isdigit() else None)
+    return max(filter(None, times), default=None)

@@ -1,0 +1,147 @@
+"""X's home timeline and mentions as sources, read in sweeps by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from bot.adapters.http.session import TIMEOUT_S
+from bot.adapters.http.sweep import Sweep
+from bot.adapters.x.client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
+from bot.adapters.x.text import full_text, names_account, original_id
+from bot.domain.model import BadRow, Kind, Tweet
+from bot.ports import FeedPage, Source
+
+_PAGE = 100
+_EXCERPT = 120
+_MOST_EMPTY = 5
+
+
+class XFeed(StrEnum):
+    """Which posts a source reads."""
+
+    TIMELINE = "timeline"
+    """What those write whom the account follows."""
+    MENTIONS = "mentions"
+    """What names the account."""
+
+
+_SMALLEST = {XFeed.TIMELINE: 1, XFeed.MENTIONS: 5}
+"""Fewest posts of a page that X can be asked for."""
+_EXPANSIONS = ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"]
+
+
+class XSource(Source):
+    """Posts that are new to the account, without its own. A repost stands for the post that it repeats.
+
+    The first read takes the newest page alone: what is older is paid for and of no use to anybody now.
+
+    Args:
+        feed: which posts.
+        keys: the account's.
+        base_url: where X is.
+        timeout_s: seconds without a byte after which a call is given up.
+
+    Raises:
+        SettingsError: the keys are none.
+    """
+
+    def __init__(self, feed: XFeed, *, keys: XKeys, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
+        self._feed = feed
+        self._keys = keys
+        self._client = open_client(keys, base_url=base_url, timeout_s=timeout_s)
+
+    @property
+    def name(self) -> str:
+        """The feed, and the account's id."""
+        return f"x:{self._feed}:{self._keys.user_id}"
+
+    def describe(self, cursor: str) -> str:
+        """See `Source.describe`."""
+        return Sweep.load(cursor).describe()
+
+    def check(self) -> str:
+        """The account's name.
+
+        Raises:
+            NetworkError: the account cannot be used.
+        """
+        return who_am_i(self._client, self._keys)
+
+    def read(self, cursor: str | None, limit: int) -> FeedPage:
+        """See `Source.read`."""
+        sweep = Sweep.load(cursor)
+        answer = self._fetch(sweep, limit)
+        listed = list(_documents(answer.get("data")))
+        posts = listed[:limit]
+        ids = [str(post["id"]) for post in posts if post.get("id")]
+        more = len(listed) > len(posts) or "next_token" in (answer.get("meta") or {})
+        after = sweep.after(ids[0] if ids else None, ids[-1] if ids else None, more=more)
+        tweets, bad_rows = self._tweets(posts, answer)
+        included = (answer.get("includes") or {}).get("tweets") or ()
+        return FeedPage(
+            tweets=tweets,
+            bad_rows=bad_rows,
+            cursor=after.dump(),
+            more=after.is_under_way,
+            billed=len(listed) + len(included),
+        )
+
+    def _fetch(self, sweep: Sweep, limit: int) -> Document:
+        """A page; the next one where X withholds all posts of the first and says that there are more."""
+        answer: Document = {}
+        token: str | None = None
+        for _ in range(_MOST_EMPTY):
+            answer = self._ask(sweep, limit, token)
+            token = (answer.get("meta") or {}).get("next_token")
+            if answer.get("data") or token is None:
+                break
+        return answer
+
+    def _ask(self, sweep: Sweep, limit: int, token: str | None) -> Document:
+        options: dict[str, Any] = {
+            "max_results": max(_SMALLEST[self._feed], min(limit, _PAGE)),
+            "since_id": sweep.since,
+            "until_id": sweep.until,
+            "pagination_token": token,
+            "tweet_fields": POST_FIELDS,
+            "expansions": _EXPANSIONS,
+            "user_fields": ["username"],
+        }
+        if self._feed is XFeed.TIMELINE:
+            return read(self._client.get_home_timeline, **options)
+        return read(self._client.get_users_mentions, self._keys.user_id, **options)
+
+    def _tweets(self, posts: Iterable[Document], answer: Document) -> tuple[tuple[Tweet, ...], tuple[BadRow, ...]]:
+        includes = answer.get("includes") or {}
+        names = {user.get("id"): str(user.get("username", "")) for user in _documents(includes.get("users"))}
+        others = {post.get("id"): post for post in _documents(includes.get("tweets"))}
+        tweets, bad_rows = [], []
+        for number, listed in enumerate(posts, start=1):
+            # A repost's own text is cut; the same song by ten reposters is one post of one author.
+            post = others.get(original_id(listed), listed)
+            if not post.get("id") or not isinstance(post.get("text"), str):
+                bad_rows.append(BadRow(line=number, reason="a post without id or text", excerpt=str(post)[:_EXCERPT]))
+            elif post.get("author_id") != self._keys.user_id:
+                tweets.append(self._tweet(post, names))
+        # The oldest first, as they were written.
+        return tuple(tweets[::-1]), tuple(bad_rows)
+
+    def _tweet(self, post: Document, names: Mapping[Any, str]) -> Tweet:
+        author = names.get(post.get("author_id"), "")
+        is_mention = self._feed is XFeed.MENTIONS or names_account(post, self._keys.user_id)
+        return Tweet(
+            id=str(post["id"]),
+            text=full_text(post),
+            author=author,
+            created_at=str(post.get("created_at") or ""),
+            kind=Kind.MENTION if is_mention else Kind.TIMELINE,
+            lang=str(post.get("lang") or ""),
+            # The name in the address is not looked at: the id alone leads there.
+            url=f"https://x.com/{author or 'i/web'}/status/{post['id']}",
+        )
+
+
+def _documents(items: Any) -> Iterator[Document]:
+    return (item for item in items or () if isinstance(item, dict))

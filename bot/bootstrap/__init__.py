@@ -1,0 +1,1 @@
+"""The composition root: objects of the bot, wired from its settings."""

@@ -1,0 +1,104 @@
+"""What the bot knows of music and of words, put together from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+from bot.adapters.files.copy_index import open_index
+from bot.adapters.files.word_lists import SafetypeWords, read_words
+from bot.adapters.lookups.catalog import EmptyCatalog, FileCatalog
+from bot.adapters.lookups.genre_files import read_labels, read_map
+from bot.bootstrap import networks
+from bot.domain.length import is_too_long
+from bot.domain.nearest_genre import NearestGenre
+from bot.ports import CommentaryService, GenreCache, PostHistory, Screen, SongResolver
+from bot.services.genres import ChainOptions, ChainResolver
+from bot.services.known_genres import KnownGenres
+from bot.services.schedule import Clock
+from bot.services.screening import TextScreen
+from bot.settings import BotSettings, GenreSettings
+
+COPIES = "copies.db"
+"""The index of the training text within the workspace."""
+_LIMITS = {"bluesky": 300, "mastodon": 500}
+"""Characters of a post; X, which counts in a way of its own, is the rule for everything else."""
+
+Catalog = EmptyCatalog | FileCatalog
+
+
+def open_catalog(settings: BotSettings) -> Catalog:
+    """The local table of artists and genres.
+
+    Raises:
+        CatalogError: it cannot be used.
+    """
+    return FileCatalog(settings.catalog) if settings.catalog is not None else EmptyCatalog()
+
+
+def open_resolver(
+    settings: BotSettings, *, table: Catalog, cache: GenreCache, clock: Clock, notice: Callable[[str], None]
+) -> SongResolver:
+    """The lookups that are switched on, the best first, and the table behind them.
+
+    Args:
+        settings: which there are, and for how long they are believed.
+        table: what is known here.
+        cache: what was said before.
+        clock: tells the time.
+        notice: told when a lookup is left alone for a while; from any thread.
+    """
+    songs, lookups = networks.open_lookups(settings)
+    options = ChainOptions(
+        known_for=timedelta(days=settings.genres.cache_days),
+        unknown_for=timedelta(days=settings.genres.unknown_days),
+    )
+    return ChainResolver(
+        table=table, songs=songs, lookups=lookups, cache=cache, clock=clock, options=options, notice=notice
+    )
+
+
+def open_nearest(genres: GenreSettings, catalog: Catalog) -> NearestGenre | None:
+    """The model's genres, where the settings say which those are.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    if genres.labels is None:
+        return None
+    places = read_map(genres.map) if genres.map is not None else {}
+    artists = (entry.genres for entry in catalog.entries())
+    return NearestGenre(read_labels(genres.labels), artists=artists, places=places)
+
+
+def in_known_genres(commentary: CommentaryService, genres: GenreSettings, catalog: Catalog) -> CommentaryService:
+    """The service, asked in the genres that its model knows where the settings say which those are.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    nearest = open_nearest(genres, catalog)
+    return commentary if nearest is None else KnownGenres(commentary, nearest)
+
+
+@contextmanager
+def open_screen(settings: BotSettings, history: PostHistory) -> Iterator[Screen]:
+    """What curators are told of a text; closed when the block ends.
+
+    Raises:
+        InputError: a file cannot be used.
+        StoreError: the index of the training text cannot be written.
+    """
+    screen = settings.screen
+    words = SafetypeWords(blocked=read_words(screen.slurs) if screen.slurs is not None else ())
+    with ExitStack() as stack:
+        copies = None
+        if screen.sentences is not None:
+            copies = stack.enter_context(open_index(screen.sentences, settings.workspace / COPIES))
+        yield TextScreen(words=words, copies=copies, history=history, too_long=_too_long(settings.post.to))
+
+
+def _too_long(network: str) -> Callable[[str], bool]:
+    limit = _LIMITS.get(network)
+    return is_too_long if limit is None else lambda text: len(text) > limit

@@ -1,0 +1,1 @@
+"""The song parser: the songs that a text names."""

@@ -1,0 +1,63 @@
+"""Where, in a sentence, the words about a song begin: announcements and clauses before them."""
+
+from __future__ import annotations
+
+import re
+
+from bot.domain.songs.names import words_of
+
+LEAD_IN = re.compile(
+    r"(?:(?:\W*\b(?:please|go|let's|i'm|i|we|we're|currently|just|still|also|everyone|you|should|must|"
+    r"need to|can't|cannot|stop|to|am)\s+)*"
+    r"\W*\b(?:(?:listen(?:ing)? to|hear(?:ing)?|watch(?:ing)?|stream(?:ing)?|check(?:ing)? out|play(?:ing)?|spinning|"
+    r"now (?:playing|spinning)|nowplaying|nowspinning|np|on repeat|obsessed with|loving|loved|heard|discovered|"
+    r"new (?:music|song|single|track|video|release)|song of the day|sotd|throwback to|first listen|out now|"
+    r"today's (?:song|pick|track)|best new (?:music|track)|presenting|introducing|revisit(?:ing)?)\b(?![\w'])|"
+    # These begin names as well ("New Order", "Video Age"), so they must be set off by a mark.
+    r"(?:new|love|premiere|exclusive|video|audio|track|song|single|throwback|tbt|fresh|review|enjoy|recommended|"
+    r"discovery|update|breaking)(?=\s*[:!|\]]))\s*[:\-!|,\]]*\s*)+",
+    re.IGNORECASE,
+)
+_HARD_BREAK = re.compile(r".*(?:[.!?…]\s|[:;|()\[\]{}~]|\s-+\s|\s[^\w\s@&$+×'\".]+\s)")
+_STOP = re.compile(r"(?<!\S)(\S*?)([.!?…:;|])\s")
+_ABBREVIATED = words_of("no op nr mr mrs ms dr st pt vol vs ft feat jr sr")
+
+
+def last_clause(segment: str, *, comma: bool = True) -> str:
+    """The end of a segment from which a name is read: after the last break, less "listen to" and the like."""
+    segment = segment[-200:].strip()
+    broken = _HARD_BREAK.match(segment)
+    if broken is not None and not re.search(r"\b\w\.\s$", broken.group()):
+        segment = segment[broken.end() :]
+    if comma and "," in segment and not re.search(r",[^,]+(?:\s&|\sand|\sx)\s", segment):
+        head, tail = segment.rsplit(",", 1)
+        segment = tail if tail.strip().casefold() != "the creator" else ",".join((head.rsplit(",", 1)[-1], tail))
+    return strip_lead_in(segment)
+
+
+def strip_lead_in(segment: str) -> str:
+    """A text without the announcement before the song: "now playing:", "please listen to"."""
+    lead_in = LEAD_IN.match(segment)
+    rest = segment[lead_in.end() :] if lead_in is not None else segment
+    # "New Order" and "Video Age" are names: what is left of a lead-in must still be able to be one.
+    return rest.strip() or segment.strip()
+
+
+def last_sentence(text: str) -> str:
+    """What follows the last full stop, colon or semicolon; the stop of an abbreviation, or of one word alone, is none.
+
+    >>> last_sentence("My pick of today: Ona Vell feat. Tor Brisk"), last_sentence("Lamp! At The Sea")
+    ('Ona Vell feat. Tor Brisk', 'Lamp! At The Sea')
+    """
+    for stop in reversed(list(_STOP.finditer(text))):
+        alone = stop.group(2) in ".!?" and " " not in text[: stop.start()].strip()
+        if not alone and not is_abbreviation(stop.group(1), stop.group(2)):
+            return text[stop.end() :].strip()
+    return text
+
+
+def is_abbreviation(word: str, stop: str) -> bool:
+    """Whether a mark after a word ends an abbreviation rather than a sentence: "No.", "B.", "feat."."""
+    return stop == "." and (
+        word.casefold() in _ABBREVIATED or (len(word) == 1 and word.isalpha()) or "." in word.rstrip(".")
+    )

@@ -1,0 +1,205 @@
+"""Annotations of a song: guests, versions, and the remarks that people put behind a title."""
+
+from __future__ import annotations
+
+import re
+
+from bot.domain.songs.clauses import is_abbreviation
+from bot.domain.songs.names import FEATURING, IsArtist, is_name_word, is_titled, name_at_start, split_credit, words_of
+
+VERSION = re.compile(
+    r"\b(?:re-?mix(?:ed)?|mix|edit|version|live|acoustic|demo|re-?master(?:ed)?|instrumental|rework|vip|dub|bootleg|"
+    r"mash[- ]?up|session|unplugged|reprise|extended|a ?cappella|sped up|slowed(?: down)?|stripped|orchestral|cover|"
+    r"ukulele|piano|refix|flip|original)\b",
+    re.IGNORECASE,
+)
+WHOLE_WORK = re.compile(
+    r"\b(?:album(?! (?:version|mix|edit))|lp|e\.?p|mixtape|book|novel|memoir|film|movie|documentary|tour|series|show|"
+    r"podcast|essay|interview|article|playlist|discography|split|compilation|soundtrack|ost|full (?:set|concert)|"
+    r"dj set|festival|record)\b",
+    re.IGNORECASE,
+)
+_WHOLE_TITLE = re.compile(
+    r"\b(?:EP|E\.P\.?|LP|full album|albums?|mixtape|discography|documentary|lectures?|interview|soundtrack|OST|podcast|"
+    r"essential mix|dj set|live set|full (?:\w+ )?set|concert|playlist|compilation|tour dates|box ?set|"
+    r"teaser (?:pics?|photos?)|ama|trailer|review|available|pre-?order|tracklist|announce(?:s|d|ment)|samplers?|"
+    r"giveaway|wallpapers?|infographic|tickets)\b|^youtube$|"
+    r"^self.?titled\b|^live (?:at|in|from|on|@)|^live\b.*\b(?:festival|\d{4})\b",
+    re.IGNORECASE,
+)
+_WHOLE_NOTE = re.compile(
+    r"^(?!.*\b(?:from|off|on)\b).*\b(?:album(?! (?:version|mix|edit))|lp|e\.?p|mixtape|documentary|film|interview|"
+    r"discography|compilation|full (?:length(?! version)|set|concert)|dj set|playlist|podcast|book|soundtrack)\b",
+    re.IGNORECASE,
+)
+_MANY = re.compile(r"\b(?:\d+[- ]track|collection of)\b", re.IGNORECASE)
+_NOISE = re.compile(
+    r"\b(?:official|video|audio|lyrics?|hd|hq|mv|m/v|premiere|explicit|free|visuali[sz]er|out now|fresh|new|"
+    r"nsfw|x-?post|\d{2,4}s?|\d+p|cdq|youtube|links?|comments?|album)\b|/r/",
+    re.IGNORECASE,
+)
+BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]{1,200})[)\]}]")
+LEADING_BRACKETS = re.compile(r"^\s*[(\[{]([^()\[\]{}]{1,80})[)\]}]\s*")
+_COVER_OF = re.compile(
+    r"^(?:an? )?(?:\w+ )?(?:cover|covering|version) of (?:a |an )?(.+?)(?:'s)?(?: song)?$|^(.+?) cover$", re.IGNORECASE
+)
+# Words that titles have and names of artists seldom: what stands in brackets with one of them belongs to the title.
+_OF_TITLES = words_of(
+    "a all and are away be can can't do don't down for go he her i i'm if in is it it's me my never no not of on or "
+    "pt part phase she that the this to up was we what when why with without won't you you're your"
+)
+_GOES_ON = words_of("and but if is or so to what when")
+_SENTENCE = re.compile(r"(\w[\w.']*)?([.!?;])\s|\s[|/~•·*]+\s|\s\*+(?=\w)|\.{3,}|\s?,\s")
+_SIDE_GUESTS = re.compile(r"\s[(\[]?(?:(?i:feat(?:uring)?|ft)\.?\s|(?i:feat|ft)\.(?=\w)|w/\s(?=[A-Z@]))")
+
+
+def take_notes(text: str) -> tuple[list[str], str]:
+    """Bracketed notes at the start of a text, and what follows them."""
+    notes: list[str] = []
+    while (bracket := LEADING_BRACKETS.match(text)) is not None:
+        notes.append(bracket.group(1).strip())
+        text = text[bracket.end() :]
+    return notes, text
+
+
+def guests_in(notes: list[str]) -> list[str]:
+    """Lines of guests that some notes name: `feat. A & B`, `with A`."""
+    marks = ((note, FEATURING.match(note) or re.match(r"with(?=\s)", note, re.IGNORECASE)) for note in notes)
+    return [note[mark.end() :].strip() for note, mark in marks if mark is not None]
+
+
+def guests_at_start(text: str, is_artist: IsArtist | None) -> list[str]:
+    """Guests that are named next: `ft. A & B has been ...`, or in brackets."""
+    notes, rest = take_notes(text)
+    mark = FEATURING.match(rest.lstrip(" ,"))
+    if mark is None:
+        return guests_in(notes)
+    credit, _ = name_at_start(rest.lstrip(" ,")[mark.end() :].strip(), is_artist)
+    return [*guests_in(notes), credit]
+
+
+def split_guests(title: str) -> tuple[str, list[str]]:
+    """A title without its `(feat. Guest)`, and the guests."""
+    guests: list[str] = []
+    for bracket in BRACKETS.finditer(title):
+        if FEATURING.match(bracket.group(1).strip()):
+            guests += guests_in([bracket.group(1).strip()])
+            title = title.replace(bracket.group(), " ")
+    return " ".join(title.split()).rstrip(" ,"), guests
+
+
+def side_guests(credit: str) -> tuple[str, list[str]]:
+    """`Artist ft. Guest` -> the artist, the guests."""
+    mark = _SIDE_GUESTS.search(credit)
+    if mark is None:
+        return credit.strip(), []
+    return credit[: mark.start()].strip(), [credit[mark.end() :].strip(" )]")]
+
+
+def artists_of(lines: list[str], is_artist: IsArtist | None) -> tuple[str, ...]:
+    """The artists of several lines of credit, each once."""
+    return tuple(dict.fromkeys(name for line in lines for name in split_credit(line, is_artist)))
+
+
+def version_of(notes: list[str]) -> str | None:
+    """The first note that names a version."""
+    versions = (note.strip() for note in notes if VERSION.search(note) and not covered_by(note))
+    return next((note for note in versions if len(note.split()) <= 6 and not {",", "/"} & set(note)), None)
+
+
+def covered_by(note: str) -> str:
+    """Whose song a note says it is: `cover of A`, `A cover`; empty when it says no such thing.
+
+    >>> covered_by("cover of Ona Vell"), covered_by("Ona Vell cover"), covered_by("acoustic cover")
+    ('Ona Vell', 'Ona Vell', '')
+    """
+    match = _COVER_OF.match(note.strip())
+    name = (match.group(1) or match.group(2)).strip() if match is not None else ""
+    return name if name and is_name_word(name) and not VERSION.search(name) else ""
+
+
+def performer_in(notes: list[str]) -> str:
+    """Who performs somebody else's song, by a note behind the one whose song it is: `Title - Artist (Performer)`.
+
+    >>> performer_in(["2011", "Tor Brisk & the Lamps"]), performer_in(["Tor Brisk Remix"])
+    ('Tor Brisk & the Lamps', '')
+    """
+    return next(filter(_is_performer, notes), "")
+
+
+def _is_performer(note: str) -> bool:
+    name, _ = side_guests(note)
+    named = is_titled(name) and len(name.split()) <= 8 and name.casefold() not in {"me", "us", "my band"}
+    return named and not (any(map(str.isdigit, name)) or VERSION.search(name) or _NOISE.search(name))
+
+
+def is_whole_work(title: str) -> bool:
+    """Whether something in a title's place is an album, a set, a film or a picture rather than a song.
+
+    >>> is_whole_work("Tin Harbour EP"), is_whole_work("Live at the Quay"), is_whole_work("Live Wire")
+    (True, True, False)
+    """
+    return _WHOLE_TITLE.search(title) is not None
+
+
+def is_whole_note(note: str) -> bool:
+    """Whether a note says that an album or a set is meant: `Free Mixtape`, but not `from the new album`."""
+    return (len(note.split()) <= 4 and _WHOLE_NOTE.search(note) is not None) or _MANY.search(note) is not None
+
+
+def is_part_of_title(note: str) -> bool:
+    """Whether brackets in an unquoted title belong to it, rather than hold a remark.
+
+    >>> is_part_of_title("Not the Moon"), is_part_of_title("my favourite one"), is_part_of_title("The Dunes, 2012")
+    (True, False, False)
+    """
+    words = note.split()
+    first = words[0].casefold() if words else ""
+    small = {word.casefold().strip(".,'") for word in words} & _OF_TITLES
+    if not small or len(words) > 6 or note.endswith(("!", ".")) or any(map(str.isdigit, note)) or is_whole_work(note):
+        return False
+    return (is_titled(note) and first not in {"from", "off", "taken"}) or (len(words) <= 5 and first in _GOES_ON)
+
+
+def clean_title(text: str) -> tuple[str, list[str], list[str]]:
+    """An unquoted title without annotations and the prose behind it; its notes; its guests."""
+    notes: list[str] = []
+    for bracket in list(BRACKETS.finditer(text))[:6]:
+        note = bracket.group(1).strip()
+        leading = not text[: text.find(bracket.group())].strip()
+        noise = bracket.group()[0] == "[" or FEATURING.match(note) or VERSION.search(note) or _NOISE.search(note)
+        if not noise and (leading or is_part_of_title(note)):
+            continue
+        notes.append(note)
+        # What follows a note is a remark, or another note; what precedes it is the title.
+        text = text.replace(bracket.group(), " " if leading else "\n", 1)
+    text = text.partition("\n")[0]
+    title, side = side_guests(" ".join(text.split()))
+    return _without_prose(title), notes, [*guests_in(notes), *side]
+
+
+def clean_credit(text: str) -> tuple[str, list[str]]:
+    """The credit that stands second, in `Title - Artist (note), a remark`, and its notes in round brackets."""
+    notes = [bracket.group(1).strip() for bracket in BRACKETS.finditer(text) if bracket.group()[0] == "("][:6]
+    return _without_prose(" ".join(BRACKETS.sub("\n", text).partition("\n")[0].split())), notes
+
+
+def _without_prose(title: str) -> str:
+    """A title as far as its sentence goes: a full stop ends it, and a comma that begins a remark."""
+    for mark in _SENTENCE.finditer(title):
+        word, stop = mark.group(1) or "", mark.group(2)
+        rest = title[mark.end() :]
+        if stop and is_abbreviation(word, stop):
+            continue
+        if mark.group().strip() == "," and not _is_remark(rest):
+            continue
+        if stop in {"!", "?"} and is_titled(title):
+            continue  # "Panic! At The Disco", "Who? What!"
+        return title[: mark.start(2) if stop else mark.start()]
+    return title
+
+
+def _is_remark(text: str) -> bool:
+    words = [word for word in text.split() if word.isalpha()]
+    small = [word for word in words if word.islower()]
+    return text[:1].islower() or (len(words) > 2 and len(small) * 2 > len(words))

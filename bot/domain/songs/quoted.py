@@ -1,0 +1,189 @@
+"""Songs whose titles stand in quotes: `"Title" by Artist`, `Artist's "Title"` and what is like them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from bot.domain.model import Song
+from bot.domain.model import credit as credit_line
+from bot.domain.songs.clauses import LEAD_IN, last_clause
+from bot.domain.songs.names import IsArtist, is_name_word, is_titled, name_at_end, name_at_start, split_credit, words_of
+from bot.domain.songs.notes import (
+    BRACKETS,
+    WHOLE_WORK,
+    guests_at_start,
+    guests_in,
+    performer_in,
+    split_guests,
+    take_notes,
+)
+from bot.domain.songs.text import Quote, find_quotes
+from bot.domain.songs.unquoted import KNOWN, is_title, make_song
+
+_WORK_WORDS = (
+    r"(?:(?:the|a|an|my|their|his|her|this|brand|new|newest|latest|debut|lead|first|second|third|next|classic|great|"
+    r"gorgeous|beautiful|excellent|upcoming|solo|hit|smash|iconic|timeless|awesome|amazing|favou?rite|best|\d{4}|single|"
+    r"song|track|tune|video|clip|visual|music|anthem|ballad|banger|jam|cut|masterpiece|cover|rendition|version|for|"
+    r"remix|of|to|called|titled|entitled|named)\s+)"
+)
+_BY = re.compile(rf"^\s*[,-]?\s*{_WORK_WORDS}{{0,5}}(?:performed\s+)?by\s+", re.IGNORECASE)
+_POSSESSIVE = re.compile(rf"(?:'s|(?<=[szxSZX])'|\s+whose)\s+{_WORK_WORDS}{{0,6}}$", re.IGNORECASE)
+_VERBS = (
+    r"(?:(?:has|have|just|also)\s+){0,2}(?:shares?|shared|releases?|released|drops?|dropped|unveils?|unveiled|performs?|"
+    r"performed|performing|plays?|played|playing|sings?|sang|singing|announces?|announced|debuts?|debuted|"
+    r"returns? with|returned with)\s+"
+)
+_JOINT = re.compile(rf"(\s-+|:|,|)\s*(\b{_VERBS})?(?:\b{_WORK_WORDS}{{1,5}})?$", re.IGNORECASE)
+_ARTICLE = re.compile(r"\b(?:the|an?|my|their|his|her|this)\b", re.IGNORECASE)
+_COVER_OF = re.compile(r"('s\s+)?(?:\w+\s+)?\b(?:cover|rendition|version)\s+of\s*$", re.IGNORECASE)
+_AND = re.compile(r"^[,\s]*(?:(?:and|&|\+|/|,)\s*)+$", re.IGNORECASE)
+# What stands before a quoted title and is nobody's name: "Best songs: ...", "and ...".
+_NAMELESS = words_of(
+    "song songs track tracks title titles video single singles music new enjoy and but or especially including include "
+    "includes standout standouts highlight highlights favorite favorites favourite favourites best like namely que o y"
+)
+_COMMA_AFTER_WORK = re.compile(r"(\b(?:song|single|track|video|tune)),\s*$", re.IGNORECASE)
+_ALIAS = re.compile(r"\s*\([^()]{1,40}\)\s*$")
+_DASH_AFTER = re.compile(r"^\s*-+\s+(?=\S)")
+_COVERS = re.compile(r"^(.*\S)\s+(?:cover|covers|covered|covering)$", re.IGNORECASE)
+_BY_QUOTED, _POSSESSED, _DASHED_QUOTE, _LISTED_QUOTE, _ADJACENT = 0.95, 0.9, 0.95, 0.7, 0.6
+
+
+def quoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
+    """Songs whose titles stand in quotes."""
+    quotes = [quote for quote in find_quotes(line) if is_title(quote.text)]
+    songs: list[Song] = []
+    previous = ""
+    for place, quote in enumerate(quotes):
+        before = line[quotes[place - 1].end if place else 0 : quote.start]
+        after = line[quote.end : quotes[place + 1].start if place + 1 < len(quotes) else len(line)]
+        song = _by(quote, before, after, is_artist) or _before(quote, before, after, is_artist)
+        song = song or (_behind(quote, after, is_artist) if quote.double else None)
+        if song is None and songs and place and _AND.match(before) and songs[-1].title == split_guests(previous)[0]:
+            # `Artist's "Title" and "Title"`: both are the artist's.
+            song = replace(songs[-1], title=quote.text, version=None, featured=())
+        if song is not None:
+            songs.append(song)
+        previous = quote.text
+    return songs
+
+
+def _by(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -> Song | None:
+    """`"Title" (version) by Artist ft. Guest`, and `"Title" - Artist` where nothing else comes before."""
+    notes, rest = take_notes(after)
+    joint = _BY.match(rest)
+    confidence = _BY_QUOTED
+    if joint is None and not re.search(r"\w", LEAD_IN.sub("", before, count=1)):
+        joint, confidence = _DASH_AFTER.match(rest), _LISTED_QUOTE
+        if joint is not None and not is_name_word(rest[joint.end() :]):
+            return None
+    if joint is None or WHOLE_WORK.search(before[-25:]) or WHOLE_WORK.search(rest[: joint.end()]):
+        return None
+    credit, rest = name_at_start(rest[joint.end() :], is_artist)
+    song = _song(quote, credit, notes, rest, confidence=confidence - (0 if quote.double else 0.05), is_artist=is_artist)
+    if song is None:
+        return None
+    performer = performer_in(take_notes(rest)[0]) if confidence == _LISTED_QUOTE else ""
+    return _performed(song, performer, is_artist) if performer else _covered(song, before, rest, is_artist)
+
+
+def _covered(song: Song, before: str, after: str, is_artist: IsArtist | None) -> Song:
+    """`Performer's cover of "Title" by Artist`, `Cover of "Title" by Artist (Performer)`: who performs it."""
+    cover = _COVER_OF.search(before[-60:])
+    if cover is None:
+        return song
+    owner = before[: len(before) - len(cover.group())]
+    performer = name_at_end(last_clause(owner))[1] if cover.group(1) else next(iter(take_notes(after)[0]), "")
+    return _performed(song, performer, is_artist) if is_titled(performer) or performer.startswith("@") else song
+
+
+def _performed(song: Song, performer: str, is_artist: IsArtist | None) -> Song:
+    performers = split_credit(performer, is_artist)
+    return replace(song, artists=performers, cover_of=credit_line(song.artists)) if performers else song
+
+
+def _before(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -> Song | None:
+    """`Artist's "Title"`, and the other ways to put the artist first."""
+    if WHOLE_WORK.search(before[-15:]):
+        return None
+    named = _possessor(before) or _neighbour(quote, before, is_artist)
+    if named is None:
+        return None
+    rest, credit, confidence = named
+    cover_of = ""
+    covers = _COVERS.match(rest)
+    if covers is not None and credit:
+        cover_of, credit = credit, name_at_end(covers.group(1))[1]
+    notes, after = take_notes(after)
+    song = _song(quote, credit, notes, after, confidence=confidence, is_artist=is_artist)
+    return song if song is None or not cover_of else replace(song, cover_of=cover_of)
+
+
+def _possessor(before: str) -> tuple[str, str, float] | None:
+    """What precedes the name, the name and its confidence, in `Artist's new song "Title"`."""
+    possessive = _POSSESSIVE.search(before[-120:])
+    if possessive is None:
+        return None
+    segment = before[: len(before) - len(possessive.group())]
+    segment += "s" if possessive.group().startswith("s'") else ""
+    return (*name_at_end(last_clause(segment)), _POSSESSED)
+
+
+def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[str, str, float] | None:
+    """The same in `Artist - "Title"`, `Artist shares new song "Title"`, `Artist "Title"`."""
+    before = _COMMA_AFTER_WORK.sub(r"\1 ", before)  # `drops new song, "Title"`
+    joint = _JOINT.search(before[-120:])
+    sign = joint.group(1).strip()[:1] if joint is not None else ""
+    segment = before[: len(before) - len(joint.group())] if joint is not None else before
+    segment = _ALIAS.sub("", segment) or segment
+    # `..., Artist - "Title"` goes on with a list.
+    segment = segment.lstrip(" ,;") if sign == "-" else segment
+    rest, credit = name_at_end(last_clause(segment, comma=sign != "-"))
+    small = credit == credit.lower() and not credit.startswith("@")
+    # Small letters are a name where all is small: `girl in red "serotonin"`; else they are some word before a title.
+    named = not small or (before + quote.text).islower()
+    known = is_artist is not None and named and is_artist(credit)
+    confidence = {"-": _DASHED_QUOTE, ":": _LISTED_QUOTE, ",": _LISTED_QUOTE}.get(sign, _ADJACENT)
+    speech = sign != "-" and _is_speech(quote.text)
+    # With an article but no verb it is what somebody says about the quoted words: `Regarding the "Best" list`.
+    bare = joint is not None and joint.group(2) is None and _ARTICLE.search(joint.group()) is not None
+    loose = not sign and not (quote.double and is_titled(credit) and not bare)
+    words = [word.strip("?!.,") for word in credit.casefold().split()]
+    nameless = all(word in _NAMELESS for word in words) or (sign == "," and not named)
+    if nameless or (not known and (rest or speech or loose)):
+        return None
+    return rest, credit, max(confidence, KNOWN if known else 0)
+
+
+def _behind(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:
+    """`... "Title" - Artist`, with prose before it: only where nothing but a name follows."""
+    notes, rest = take_notes(after)
+    dash = _DASH_AFTER.match(rest)
+    if dash is None or _is_speech(quote.text):
+        return None
+    sentence = re.split(r"[.!?;]\s", rest[dash.end() :], maxsplit=1)[0].strip(" .!?")
+    if not is_titled(sentence) or len(sentence.split()) > 5:
+        return None
+    return _song(quote, sentence, notes, "", confidence=_ADJACENT, is_artist=is_artist)
+
+
+def _song(
+    quote: Quote, credit: str, notes: list[str], after: str, *, confidence: float, is_artist: IsArtist | None
+) -> Song | None:
+    title, guests = split_guests(quote.text)
+    return make_song(
+        credit,
+        title,
+        notes=[*BRACKETS.findall(title), *notes, *take_notes(after)[0]],
+        guests=[*guests, *guests_in(notes), *guests_at_start(after, is_artist)],
+        confidence=confidence,
+        is_artist=is_artist,
+    )
+
+
+def _is_speech(text: str) -> bool:
+    """Whether quoted words are what somebody said: a sentence, rather than a title."""
+    words = text.split()
+    capitals = sum(map(is_name_word, words))
+    return text.endswith((".", ",", "!")) or len(words) > 8 or (len(words) > 3 and capitals * 2 < len(words))

@@ -1,0 +1,246 @@
+"""Songs whose titles stand without quotes: `Artist - Title`, `Title - Artist`, else `Title by Artist`."""
+
+from __future__ import annotations
+
+import re
+
+from bot.domain.model import Song
+from bot.domain.songs.clauses import last_sentence, strip_lead_in
+from bot.domain.songs.names import (
+    IsArtist,
+    is_name,
+    is_name_word,
+    is_titled,
+    name_at_start,
+    split_credit,
+    trim,
+    words_of,
+)
+from bot.domain.songs.notes import (
+    BRACKETS,
+    artists_of,
+    clean_credit,
+    clean_title,
+    covered_by,
+    guests_at_start,
+    is_whole_note,
+    is_whole_work,
+    performer_in,
+    side_guests,
+    take_notes,
+    version_of,
+)
+from bot.domain.songs.orientation import second_is_artist
+
+_PLAYING = re.compile(
+    r"\b(?:now ?playing|listening to|np|on repeat|now ?spinning|song of the day|sotd)\b", re.IGNORECASE
+)
+_DASH = re.compile(r"\s+[-_]{1,3}\s+(?:-\s+)?|\s+-{1,3}(?=\w)|(?<=[\w.)])-{1,3}\s+")
+_TIGHT_DASH = re.compile(r"(?<=\w)-(?=\w)")
+_COMPOUND = words_of("rock pop hop metal core wave based z day post folk step punk hit man box archives factor")
+_PROSE = words_of(
+    "i i'm i've i'd i'll you you're your my me we we're they're it's that's this is are was were am be been have "
+    "has had do does did don't can can't could should would will won't if because what how why who when where "
+    "there here let's lets anyone anybody someone help please thanks looking think thoughts know just really very"
+)
+_REMARK = words_of(
+    "best great good new free album albums band bands music song songs track tracks video mix mixes mixtape download "
+    "part first favorite favourite amazing awesome beautiful this that these some any help"
+)
+_REMARK_FIRST = words_of("the a an for from like by with and my our")
+_NO_CREDIT = re.compile(
+    r"\b(?:fans|songs|tracks|albums|anyone|ep|lp|mixtape|podcast)\b|\"|"
+    r"'s (?:\w+ ){0,2}(?:album|ep|lp|record|book|film)\b",
+    re.IGNORECASE,
+)
+_COVER_OF = re.compile(r"^(?:\w+ ){0,3}(?:cover|rendition) of ", re.IGNORECASE)
+_TRAILING = re.compile(r"\s+(?:(?:official|music|lyrics?)\s+)*(?:video|mv|teaser|lyrics?)$", re.IGNORECASE)
+
+_DASHED, _DASHED_PROSE, _TIGHT, _BY_PLAIN, _BY_TITLED, _ANNOUNCED, KNOWN = 0.6, 0.35, 0.5, 0.3, 0.55, 0.8, 0.85
+_MAX_LINE = 400
+
+
+def unquoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
+    """The song of a line without quoted titles, if it names one."""
+    announced = _PLAYING.search(line) is not None
+    notes = [note.strip() for note in BRACKETS.findall(line[:_MAX_LINE])]
+    if any(map(is_whole_note, notes)):
+        return []
+    body = strip_lead_in(re.sub(r"#\w+", " ", take_notes(line)[1]))
+    song = _dashed(body, is_artist, announced=announced) or _plain_by(body, is_artist, announced=announced)
+    return [song] if song is not None else []
+
+
+def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song | None:
+    """The song of `Artist - Title` or `Title - Artist`, whatever is said behind it."""
+    sides = _sides(body, is_artist)
+    if sides is None:
+        return None
+    first, second, tight = sides
+    is_quoted = first.startswith('"') and first.endswith('"')  # what is quoted is the title
+    first = _name_side(first, is_artist)
+    swapped, credit_notes = clean_credit(second)
+    bracketed = performer_in(credit_notes)
+    plain = BRACKETS.sub("", first).strip()
+    performer, performer_guests = "", list[str]()
+    if is_quoted or second_is_artist(plain, swapped, is_artist, bracketed_name=bool(bracketed)):
+        credit, (title, notes, guests) = swapped, clean_title(first)
+        performer, performer_guests = side_guests(bracketed)
+        notes = [*notes, *credit_notes]
+    else:
+        credit, (title, notes, guests) = first, clean_title(second)
+        title = _TRAILING.sub("", title)
+    credit, credit_guests = side_guests(credit)
+    title = trim(title).strip(" '\"")
+    if not is_credit(credit) or not is_title(title) or reads_as_prose(title, 25):
+        return None
+    if is_whole_work(title) or (re.search(r"\bby\b", title) and not is_titled(title)):
+        return None
+    return make_song(
+        performer or credit,
+        title,
+        notes=notes,
+        guests=[*performer_guests, *credit_guests, *guests],
+        confidence=_dashed_confidence(credit, title, is_artist, announced=announced, tight=tight),
+        is_artist=is_artist,
+        cover_of=credit if performer else "",
+    )
+
+
+def _sides(body: str, is_artist: IsArtist | None) -> tuple[str, str, bool] | None:
+    """What stands on either side of the first dash, and whether the dash had no spaces."""
+    if len(body) > _MAX_LINE:
+        return None
+    # A dash within brackets parts nothing: "Tin Sea (demo - 2004) - Ona Vell".
+    masked = BRACKETS.sub(lambda bracket: re.sub(r"[-_]", "~", bracket.group()), body)
+    dash = next((dash for dash in _DASH.finditer(masked) if masked[: dash.start()].strip()), None)
+    if dash is not None:
+        rest = body[dash.end() :]
+        following = _DASH.search(masked[dash.end() :])
+        second = rest[: following.start()] if following is not None else rest
+        return body[: dash.start()].strip(), second.strip(), False
+    artist, colon, title = body.partition(": ")
+    if colon and is_artist is not None and is_artist(artist.strip()) and is_titled(BRACKETS.sub("", title)):
+        return artist.strip(), title, True
+    tight = _TIGHT_DASH.search(masked)
+    if tight is None or _TIGHT_DASH.search(masked, tight.end()) or len(body.split()) > 14:
+        return None
+    first, second = body[: tight.start()], body[tight.end() :]
+    following_word = re.split(r"\W", second, maxsplit=1)[0].casefold()
+    if " by " in second:
+        return None
+    whole = len(re.findall(r"\w+$", first)[0]) > 2 and len(second) > 2 and following_word not in _COMPOUND
+    known = is_artist is not None and is_artist(first)
+    known = known or (is_artist is not None and is_artist(second.strip()))
+    titled = is_titled(first) and is_titled(second)
+    return (first.strip(), second.strip(), True) if whole and (known or titled) else None
+
+
+def _name_side(text: str, is_artist: IsArtist | None) -> str:
+    """What stands before a dash, less the sentence or the announcement before the name: `My pick: Artist`."""
+    if is_artist is None:
+        clause = last_sentence(text)
+        return trim(clause if is_credit(clause) else text)
+    whole = trim(text)
+    if all(map(is_artist, split_credit(side_guests(whole)[0], is_artist))):
+        return whole
+    after_comma = text.rpartition(", ")[2]
+    candidates = (whole, last_sentence(text), after_comma, whole.removeprefix("New "))
+    known = next((name for name in map(trim, candidates) if name and is_artist(side_guests(name)[0])), "")
+    if not known and is_artist(trim(text.partition(":")[0])):
+        return ""  # `Artist: Album - a remark`
+    return known or _name_side(text, None)
+
+
+def _dashed_confidence(credit: str, title: str, is_artist: IsArtist | None, *, announced: bool, tight: bool) -> float:
+    known = is_artist is not None and any(map(is_artist, {credit, *split_credit(credit, is_artist)}))
+    words = title.split()
+    if sum(map(is_name_word, words)) * 2 < len(words) and not _is_short_title(title, credit, known=known):
+        return _ANNOUNCED if announced else _DASHED_PROSE
+    titled = sum(map(is_name_word, words)) * 2 >= len(words)
+    return KNOWN if known else _ANNOUNCED if announced else _DASHED if titled and not tight else _TIGHT
+
+
+def _is_short_title(title: str, credit: str, *, known: bool) -> bool:
+    """Whether small letters are a title rather than a remark: few, and none of the words that remarks are made of."""
+    words = title.casefold().split()
+    if set(words) & _REMARK:
+        return known and len(words) <= 3
+    if words[0] in _PROSE and not (known or is_titled(credit)):
+        return False
+    return len(words) <= 7 and (known or words[0] not in _REMARK_FIRST) and len(credit.split()) <= 4
+
+
+def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song | None:
+    """The song of `Title by Artist`, where something else than the word "by" says that it is one."""
+    head, by, tail = body.rpartition(" by ")
+    if not by or '"' in body or len(head) > 100:
+        return None
+    cover = _COVER_OF.match(head)
+    head = last_sentence(_DASH.split(head)[-1] if cover is None else head[cover.end() :])
+    credit, rest = name_at_start(tail, is_artist)
+    title, notes, guests = clean_title(head)
+    title = trim(title).strip(" '")
+    if not is_credit(credit) or not is_title(title) or is_whole_work(head) or reads_as_prose(title, 8):
+        return None
+    known = is_artist is not None and is_artist(credit)
+    titled = is_titled(title) and is_titled(credit) and title != credit
+    short = known and not rest and _is_short_title(title, credit, known=False)
+    if not (known or announced or not rest or titled):
+        return None
+    sure = announced or (known and titled)
+    return make_song(
+        credit,
+        title,
+        notes=[*notes, *(["cover"] if cover else [])],
+        guests=[*guests, *guests_at_start(rest, is_artist)],
+        confidence=_ANNOUNCED if sure else _BY_TITLED if titled or short else _BY_PLAIN,
+        is_artist=is_artist,
+    )
+
+
+def make_song(
+    credit: str,
+    title: str,
+    *,
+    notes: list[str],
+    guests: list[str],
+    confidence: float,
+    is_artist: IsArtist | None,
+    cover_of: str = "",
+) -> Song | None:
+    """A song of its parts; None when the credit names nobody."""
+    artists = split_credit(credit, is_artist)
+    if not artists:
+        return None
+    covered = cover_of or next(filter(None, map(covered_by, notes)), "")
+    return Song(
+        artists=artists,
+        title=title,
+        featured=artists_of(guests, is_artist),
+        version=version_of(notes),
+        cover_of=covered or None,
+        confidence=round(confidence, 2),
+    )
+
+
+def is_title(title: str) -> bool:
+    """Whether something between quotes can be a title at all."""
+    balanced = all(title.count(left) == title.count(right) for left, right in ("()", "[]", "{}"))
+    return balanced and is_name(title) and len(title) <= 150
+
+
+def is_credit(credit: str) -> bool:
+    """Whether a text can be a line of credit: short, and no sentence."""
+    words = credit.casefold().split()
+    # "My Chemical Romance" is a name, "my dog asleep" is none.
+    prose = bool(_PROSE & set(words)) and not (is_titled(credit) and len(words) <= 5)
+    return 0 < len(words) <= 9 and len(credit) <= 80 and is_name(credit) and not prose and not _NO_CREDIT.search(credit)
+
+
+def reads_as_prose(text: str, limit: int) -> bool:
+    """Whether a text in a title's place is a sentence."""
+    words = text.split()
+    return len(words) > limit or (
+        not is_titled(text) and len(words) > 5 and words[0].casefold() in _PROSE and not is_name_word(words[1])
+    )

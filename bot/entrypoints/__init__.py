@@ -1,0 +1,1 @@
+"""The command line of the bot, and what runs in the foreground."""

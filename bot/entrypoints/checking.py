@@ -1,0 +1,93 @@
+"""`bot check`: what is set up, what is missing, and whether it works when it is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+from bot.adapters.files.word_lists import read_words
+from bot.adapters.lookups.catalog import FileCatalog
+from bot.adapters.sqlite.store import SqliteStore
+from bot.bootstrap import build as bootstrap
+from bot.bootstrap import knowledge, networks
+from bot.domain.check import CheckResult, Standing
+from bot.domain.errors import BotError, NoServiceError, SettingsError
+from bot.settings import BotSettings, env_name
+
+
+def check(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Iterator[CheckResult]:
+    """Each part in turn, as soon as it is known; the calls change nothing."""
+    local = {
+        "sources": lambda: ", ".join(source.name for source in networks.open_sources(settings)),
+        "database": lambda: _database(settings),
+        "gateway": lambda: _gateway(settings),
+    }
+    if settings.catalog is not None:
+        local["catalog"] = lambda: _catalog(settings)
+    if settings.genres.labels is not None:
+        local["genres"] = lambda: _genres(settings)
+    local["flags"] = lambda: _flags(settings)
+    for part, attempt in local.items():
+        yield _try(part, attempt, redact)
+    for part, section in settings.networks.items():
+        if section.is_on:
+            yield _try(part, networks.checks(settings)[part], redact)
+        elif section.is_begun:
+            missing = ", ".join(f"{name} ({env_name(f'{part}.{name}')})" for name in section.missing)
+            yield CheckResult(part=part, standing=Standing.INCOMPLETE, detail=f"missing: {missing}")
+        else:
+            yield CheckResult(part=part, standing=Standing.OFF, detail=f"needs {', '.join(section.needed)}")
+    yield _try("posting", lambda: _posting(settings), redact)
+
+
+def _try(part: str, attempt: Callable[[], str], redact: Callable[[str], str]) -> CheckResult:
+    try:
+        return CheckResult(part=part, standing=Standing.WORKS, detail=redact(attempt()))
+    except BotError as error:
+        return CheckResult(part=part, standing=Standing.FAILS, detail=redact(str(error)))
+
+
+def _database(settings: BotSettings) -> str:
+    if not settings.database.is_file():
+        return f"{settings.database} will be made"
+    with SqliteStore(settings.database) as store:
+        return f"{settings.database}, {store.count_pending()} tweets pending"
+
+
+def _gateway(settings: BotSettings) -> str:
+    with closing(bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)) as commentary:
+        if not commentary.is_reachable():
+            raise NoServiceError(f"nothing answers at {settings.target}; start `deephypebot serve`, or set target")
+    return f"{settings.target} answers"
+
+
+def _catalog(settings: BotSettings) -> str:
+    if settings.catalog is None:
+        raise SettingsError("no catalog is set")
+    return f"{len(FileCatalog(settings.catalog))} artists"
+
+
+def _genres(settings: BotSettings) -> str:
+    nearest = knowledge.open_nearest(settings.genres, knowledge.open_catalog(settings))
+    ways = [
+        way for way, is_on in (("company", settings.catalog), ("words", True), ("place", settings.genres.map)) if is_on
+    ]
+    return f"{len(nearest or ())} that the model knows; the nearest by {', '.join(ways)}"
+
+
+def _flags(settings: BotSettings) -> str:
+    screen = settings.screen
+    if screen.sentences is not None and not screen.sentences.is_file():
+        raise SettingsError(f"the training text {screen.sentences} of screen.sentences does not exist")
+    words = f" and {len(read_words(screen.slurs))} words of your own" if screen.slurs is not None else ""
+    copies = f", copies of {screen.sentences}" if screen.sentences is not None else "; copies: set screen.sentences"
+    return f"profanity, length, repeats, slurs{words}{copies}"
+
+
+def _posting(settings: BotSettings) -> str:
+    publisher = networks.open_publisher(settings)
+    if publisher is None:
+        return "nowhere: set post.to to file, x, bluesky or mastodon"
+    modes = ", ".join(sorted(publisher.capabilities))
+    how = "dry run, nothing is posted" if settings.post.dry_run else f"at most {settings.post.per_day} in 24 hours"
+    return f"to {publisher.check()} ({modes}); {how}"

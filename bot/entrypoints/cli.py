@@ -1,0 +1,277 @@
+"""`deephypebot bot`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from bot.domain.errors import BotError, InputError, NoServiceError
+from bot.domain.songs.parser import parse_songs
+from bot.entrypoints.display import check_table, status_table, summary_lines, visible
+
+if TYPE_CHECKING:
+    from bot.settings import BotSettings
+
+app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates, and from there to posts.")
+
+Config = Annotated[
+    Path | None, typer.Option(help="Settings, TOML; deephypebot.toml of this folder without it, where there is one.")
+]
+Workspace = Annotated[
+    Path | None,
+    typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.  [default: workspace]"),
+]
+Feed = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="DEEPHYPEBOT_FEED",
+        help='JSON lines of {"id", "text", "author", "created_at"}; may grow while it is read.',
+    ),
+]
+Catalog = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="DEEPHYPEBOT_CATALOG",
+        help='JSON lines of {"artist", "genres"}, .gz or not; without it only networks know genres.',
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway.  [default: 127.0.0.1:50051]"),
+]
+Model = Annotated[str | None, typer.Option(help="The registered model that writes.  [default: lcgan]")]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="Speak to stand-ins for the networks on this machine: no account is needed, nothing is posted anywhere.",
+    ),
+]
+Samples = Annotated[int | None, typer.Option(help="Samples asked for each song, 1 to 64.  [default: 5]")]
+
+
+@app_bot.command()
+def once(
+    *,
+    config: Config = None,
+    feed: Feed = None,
+    catalog: Catalog = None,
+    workspace: Workspace = None,
+    target: Target = None,
+    model: Model = None,
+    samples: Samples = None,
+    retry_failed: Annotated[bool, typer.Option(help="Try tweets again that failed without any candidate.")] = False,
+    sandbox: Sandbox = False,
+) -> None:
+    """One pass: read what is new, write candidates for it, put them on the board, post what was accepted; and end.
+
+    A second run adds nothing twice. What cannot be reached is done by a later run, and the exit code is 1.
+
+    With --sandbox it is the whole way: tweets to the sheet, a curator's verdicts, posts.
+
+    Example: deephypebot bot once --feed feed.jsonl --catalog artists.jsonl.gz
+
+    Example: deephypebot bot once --sandbox
+    """
+    from bot.settings import load
+
+    settings = load(
+        config, feed=feed, catalog=catalog, workspace=workspace, target=target, model=model, num_samples=samples
+    )
+    if sandbox:
+        _trial(settings)
+    else:
+        _one_pass(settings, retry_failed=retry_failed)
+
+
+def _trial(settings: BotSettings) -> None:
+    """Two passes against the stand-ins, with a curator in between; what was posted at the end."""
+    from bot.entrypoints.trial import sandboxed
+
+    console = Console(stderr=True)
+    with sandboxed(settings) as trial:
+        _one_pass(trial.settings, retry_failed=False)
+        console.print(visible(f"a curator accepts {trial.curate()} of the candidates on the sheet"))
+        _one_pass(trial.settings, retry_failed=False)
+        for post in trial.control.posted():
+            answered = f" (in reply to {post['reply_to']})" if post["reply_to"] else ""
+            Console().print(visible(f"posted: {post['text']}{answered}"), soft_wrap=True)
+    console.print(visible(f"look around with: deephypebot queue list --workspace {trial.settings.workspace}"))
+
+
+def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
+    from bot.bootstrap import build as bootstrap
+    from bot.entrypoints.running import progress_bar, stop_signals
+    from bot.observe.log import Redactor
+
+    console = Console(stderr=True)
+    redact = Redactor(settings.secrets())
+    with stop_signals() as stop, bootstrap.build(settings, redact=redact) as bot:
+        if retry_failed:
+            with bootstrap.open_store(settings.workspace) as store:
+                console.print(f"{store.reopen_failed()} failed tweets are pending again")
+        with progress_bar(console, "tweets") as advance:
+            summary = bot.tick(progress=advance, stop=stop)
+    for line in summary_lines(summary):
+        console.print(visible(redact(line)), soft_wrap=True)
+    if summary.problems:
+        raise BotError("; ".join(summary.problems))
+    if summary.outage:
+        raise NoServiceError(f"{summary.outage}; {summary.tweets_pending} tweets stay pending, run this again later")
+
+
+@app_bot.command()
+def run(
+    *,
+    config: Config = None,
+    feed: Feed = None,
+    catalog: Catalog = None,
+    workspace: Workspace = None,
+    target: Target = None,
+    model: Model = None,
+    samples: Samples = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Seconds between two passes, about; longer when nothing comes.  [default: 60]")
+    ] = None,
+    sandbox: Sandbox = False,
+) -> None:
+    """Do what `once` does, again and again, until SIGTERM or Ctrl-C; the step in hand is finished within 5 seconds.
+
+    Example: deephypebot bot run --feed feed.jsonl --catalog artists.jsonl.gz --interval 30
+    """
+    from bot.settings import load
+
+    settings = load(
+        config,
+        feed=feed,
+        catalog=catalog,
+        workspace=workspace,
+        target=target,
+        model=model,
+        num_samples=samples,
+        interval_s=interval,
+    )
+    if settings.feed is not None and not settings.feed.is_file():
+        raise InputError(f"the feed {settings.feed} does not exist; give another one with --feed")
+    if sandbox:
+        from bot.entrypoints.trial import sandboxed
+
+        with sandboxed(settings) as trial:
+            _run(trial.settings)
+    else:
+        _run(settings)
+
+
+def _run(settings: BotSettings) -> None:
+    from bot.bootstrap import build as bootstrap
+    from bot.entrypoints.running import log_pass, stop_signals
+    from bot.observe.log import Redactor, open_log
+    from bot.observe.watch import watched
+    from bot.services.summary import Summary
+
+    redact = Redactor(settings.secrets())
+    log = open_log(redact)
+    build = bootstrap.build(settings, redact=redact, notice=lambda what: log.info("notice", what=what))
+    with stop_signals() as stop, build as bot, watched(settings) as pulse:
+        log.info("reading", every_s=settings.interval_s, database=str(settings.database), post_to=settings.post.to)
+
+        def report(result: Summary | BotError) -> None:
+            log_pass(log, result)
+            trouble = [str(result)] if isinstance(result, BotError) else [*result.problems, result.outage]
+            pulse.beat(redact("; ".join(filter(None, trouble))))
+
+        bot.run(interval_s=settings.interval_s, stop=stop, report=report)
+    log.info("stopped; nothing is lost")
+
+
+@app_bot.command()
+def status(config: Config = None, workspace: Workspace = None, target: Target = None) -> None:
+    """Show where the bot stands: sources, tweets, candidates, board, posts, bill, gateway, last error.
+
+    Example: deephypebot bot status --workspace workspace
+    """
+    from bot.bootstrap import build as bootstrap
+    from bot.settings import load
+
+    settings = load(config, workspace=workspace, target=target)
+    with bootstrap.open_store(settings.workspace) as store:
+        state, pauses = store.state(), store.pauses()
+    commentary = bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)
+    with contextlib.closing(commentary):
+        reachable = commentary.is_reachable()
+    Console().print(
+        status_table(
+            state,
+            pauses=[pause for pause in pauses if pause.until > datetime.now(UTC)],
+            places=bootstrap.describe_places(settings, state.cursors),
+            target=settings.target,
+            reachable=reachable,
+            now=datetime.now(UTC),
+        )
+    )
+
+
+@app_bot.command()
+def check(
+    config: Config = None,
+    feed: Feed = None,
+    catalog: Catalog = None,
+    workspace: Workspace = None,
+    target: Target = None,
+) -> None:
+    """Say what is set up, what is missing, and try every credential by a real call that costs next to nothing.
+
+    Nothing is written and nothing is posted. The exit code is 1 when something that is set up does not work.
+
+    Example: deephypebot bot check --config deephypebot.toml
+    """
+    from bot.entrypoints import checking
+    from bot.observe.log import Redactor
+    from bot.settings import load
+
+    settings = load(config, feed=feed, catalog=catalog, workspace=workspace, target=target)
+    with Console(stderr=True).status("trying"):
+        results = list(checking.check(settings, redact=Redactor(settings.secrets())))
+    Console().print(check_table(results))
+    failed = [result.part for result in results if result.is_failure]
+    if failed:
+        raise BotError(f"{', '.join(failed)}: see above")
+
+
+@app_bot.command()
+def parse(
+    catalog: Annotated[
+        Path | None, typer.Option(help="Artists: tells `Title - Artist` from `Artist - Title`, and where names end.")
+    ] = None,
+) -> None:
+    """Read JSON lines with a `text` from standard input, write JSON lines with its `songs`.
+
+    Each line comes back with all it had. A song has artists, title, featured, version, confidence, and cover_of where
+    somebody else's song is performed. The bot itself takes songs of a confidence of .5 and more.
+
+    Example: echo '{"text": "Now playing: Ona Vell - Slow Lamp"}' | deephypebot bot parse
+    """
+    from bot.adapters.lookups.catalog import FileCatalog
+
+    find = FileCatalog(catalog).find if catalog is not None else None
+    is_artist = None if find is None else lambda name: find(name) is not None
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as cause:
+            raise InputError(f"standard input, line {number}: not valid JSON ({cause})") from cause
+        if not isinstance(document, dict) or not isinstance(document.get("text"), str):
+            found = ", ".join(map(repr, document)) if isinstance(document, dict) else type(document).__name__
+            raise InputError(f"standard input, line {number}: needs an object with a string 'text', found {found}")
+        document["songs"] = [song.as_document() for song in parse_songs(document["text"], is_artist=is_artist)]
+        # ASCII: the line may hold half a surrogate pair, which no encoding of standard output takes.
+        sys.stdout.write(json.dumps(document) + "\n")

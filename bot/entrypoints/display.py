@@ -1,0 +1,174 @@
+"""What the commands print: the queue, the bot's state, the outcome of a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from rich.table import Table
+from rich.text import Text
+
+from bot.domain.check import CheckResult, Standing
+from bot.domain.model import UNKNOWN_GENRE, CandidateStatus
+from bot.domain.rates import Rate
+from bot.domain.spend import spend
+from bot.ports import Pause, QueueRow, StoreState
+from bot.services.summary import Summary
+
+_Status = TypeVar("_Status", bound=StrEnum)
+
+_STYLES = {CandidateStatus.WAITING: "yellow", CandidateStatus.ACCEPTED: "green", CandidateStatus.REJECTED: "red"}
+_SHOWN_GENRES = 3
+
+
+def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
+    """Candidates as a table; the song and its genres stand once, beside the first of its candidates.
+
+    Everything that came from outside goes in as plain text, so that brackets in it are never markup.
+    """
+    table = Table(title=title, title_justify="left", expand=True, pad_edge=False)
+    table.add_column("id", overflow="fold", no_wrap=False, max_width=23)
+    table.add_column("song", ratio=2)
+    table.add_column("genres", ratio=2)
+    table.add_column("candidate", ratio=5)
+    table.add_column("model", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    previous = None
+    for row in rows:
+        report = row.candidate.report
+        song = (report.tweet_id, report.number)
+        first = song != previous
+        if first and previous is not None:
+            table.add_section()
+        previous = song
+        table.add_row(
+            visible(row.candidate.id),
+            _song(row) if first else "",
+            Text(_genres(report.genres)) if first else "",
+            visible(row.text),
+            visible(f"{row.candidate.model} {row.candidate.model_version}"),
+            Text(row.candidate.status, style=_STYLES[row.candidate.status]),
+        )
+    return table
+
+
+def visible(text: str) -> Text:
+    """Text for a terminal: control characters and the like show as marks instead of moving the cursor."""
+    return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
+
+
+def _song(row: QueueRow) -> Text:
+    report = row.candidate.report
+    return Text.assemble((visible(report.song.title).plain, "bold"), "\n", visible(report.artist).plain)
+
+
+def _genres(genres: tuple[str, ...]) -> str:
+    more = f" +{len(genres) - _SHOWN_GENRES}" if len(genres) > _SHOWN_GENRES else ""
+    return visible(", ".join(genres[:_SHOWN_GENRES])).plain + more if genres else UNKNOWN_GENRE
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """What a pass did, in a few lines."""
+    read = f"read {_count(summary.tweets_read, 'new tweet')}"
+    read += f", {summary.tweets_known} known already" if summary.tweets_known else ""
+    read += f", {_count(summary.bad_rows, 'bad row')} passed over" if summary.bad_rows else ""
+    unknown = f" ({summary.songs_of_unknown_genre} of unknown genre)" if summary.songs_of_unknown_genre else ""
+    made = f"{_count(summary.candidates, 'candidate')} for {_count(summary.songs, 'song')}{unknown}"
+    made += f", {_count(summary.songs_repeated, 'song')} that came lately" if summary.songs_repeated else ""
+    made += f", {_count(summary.tweets_without_song, 'tweet')} without a song" if summary.tweets_without_song else ""
+    made += f", {summary.tweets_failed} failed" if summary.tweets_failed else ""
+    made += f", {summary.tweets_pending} pending" if summary.tweets_pending else ""
+    outlets = {
+        "put on the board": summary.rows_boarded,
+        "verdicts read": summary.verdicts,
+        "verdicts written to the board": summary.rows_edited,
+        "posted": summary.posts_sent,
+        "found to be out": summary.posts_found,
+        "in doubt": summary.posts_doubtful,
+        "refused": summary.posts_refused,
+        "held back by the dry run": summary.posts_held_back,
+    }
+    done = ", ".join(f"{count} {what}" for what, count in outlets.items() if count)
+    return [*summary.notices, read, made, *([done] if done else [])]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def status_table(
+    state: StoreState,
+    *,
+    places: Mapping[str, str],
+    pauses: Iterable[Pause],
+    target: str,
+    reachable: bool,
+    now: datetime,
+) -> Table:
+    """One screen on how the bot is doing; `places` says in words where each source is read on."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for source, place in places.items():
+        table.add_row("source", visible(source))
+        table.add_row("read up to", visible(f"{place}, {_ago(state.read_at[source], now)}"))
+    if not places:
+        table.add_row("source", "nothing read yet")
+    for pause in pauses:
+        table.add_row("rests", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
+    table.add_row("tweets", _counts(state.tweets))
+    if state.bad_rows:
+        table.add_row("bad rows", str(state.bad_rows))
+    doubtful = f", {state.boarding} perhaps on the board" if state.boarding else ""
+    table.add_row("candidates", _counts(state.candidates) + doubtful)
+    for variant in state.variants:
+        decided = Rate(count=variant.accepted, total=variant.accepted + variant.rejected)
+        table.add_row(
+            "", visible(f"{variant.model} {variant.model_version}: {decided:.0%} of {decided.total} accepted")
+        )
+    if any(state.posts.values()):
+        table.add_row("posts", _counts(state.posts))
+    if state.usage:
+        items = ", ".join(f"{count} {item}" for item, count in state.usage.items())
+        table.add_row("this month", visible(f"{items}: about ${spend(state.usage):.2f}"))
+    answer = Text("answers", style="green") if reachable else Text("does not answer", style="red")
+    table.add_row("gateway", Text(f"{target} ").append_text(answer))
+    error = f"{state.last_error_at}  {state.last_error}" if state.last_error else "none since the last good pass"
+    table.add_row("last error", visible(error))
+    for tweet_id, reason in state.failures:
+        table.add_row("failed", visible(f"{tweet_id}: {reason}"))
+    return table
+
+
+def _counts(counts: Mapping[_Status, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def _ago(then: str, now: datetime) -> str:
+    seconds = (now - datetime.fromisoformat(then)).total_seconds()
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            return f"{_count(int(seconds // size), unit)} ago"
+    return "just now"
+
+
+_STANDING_STYLES = {
+    Standing.OFF: "dim",
+    Standing.INCOMPLETE: "yellow",
+    Standing.WORKS: "green",
+    Standing.FAILS: "red",
+}
+
+
+def check_table(results: Iterable[CheckResult]) -> Table:
+    """What `bot check` found out, a line for each part."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for result in results:
+        style = _STANDING_STYLES[result.standing]
+        table.add_row(result.part, Text(result.standing, style=style), visible(result.detail))
+    return table

@@ -1,0 +1,146 @@
+"""`deephypebot queue`."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+from rich.console import Console
+
+from bot.domain.errors import InputError
+from bot.domain.model import CandidateStatus, Decision, Verdict
+from bot.entrypoints.display import queue_table, visible
+
+app_queue = typer.Typer(no_args_is_help=True, help="What the bot wrote, and what a curator makes of it.")
+
+Workspace = Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.")]
+Status = Annotated[CandidateStatus | None, typer.Option(help="Only candidates of this status.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidates, as `queue list` shows them.")]
+Who = Annotated[str | None, typer.Option(help="Whose verdict it is; your login name without it.")]
+
+_WORKSPACE = Path("workspace")
+
+
+class ExportFormat(StrEnum):
+    """What `queue export` writes."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@app_queue.command(name="list")
+def list_(
+    workspace: Workspace = _WORKSPACE,
+    *,
+    status: Status = None,
+    limit: Annotated[int, typer.Option(min=1, help="Candidates to show at most.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
+) -> None:
+    """Show candidates, the oldest first.
+
+    Example: deephypebot queue list --status waiting --limit 10
+    """
+    from bot.adapters.files.export import write_jsonl
+    from bot.bootstrap import build as bootstrap
+
+    with bootstrap.open_store(workspace) as store:
+        rows = store.rows(status=status, limit=limit)
+        if as_json:
+            write_jsonl(rows, sys.stdout)
+            return
+        state = store.state()
+        total = sum(state.candidates.values()) if status is None else state.candidates[status]
+        Console().print(queue_table(rows, title=f"Queue: {min(limit, total)} of {total} candidates"))
+
+
+@app_queue.command()
+def accept(
+    ids: Ids,
+    *,
+    edit: Annotated[str | None, typer.Option(help="The text to use instead of the sample's; for one ID.")] = None,
+    who: Who = None,
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Accept candidates, one of them with a text of your own if need be.
+
+    Example: deephypebot queue accept 1001.1.2 --edit "A slow lamp of a song."
+    """
+    if edit is not None and len(ids) != 1:
+        raise InputError(f"--edit changes one candidate's text, got {len(ids)} ids")
+    if edit is not None and not edit.strip():
+        raise InputError("--edit needs a text; to drop a candidate use `queue reject`")
+    _decide(workspace, ids, Decision.ACCEPT, who=who, edited_text=edit)
+
+
+@app_queue.command()
+def undo(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> None:
+    """Let candidates wait again; a post that is not out yet is cancelled.
+
+    Example: deephypebot queue undo 1001.1.2
+    """
+    _decide(workspace, ids, Decision.UNDO, who=who, edited_text=None)
+
+
+@app_queue.command()
+def reject(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> None:
+    """Reject candidates.
+
+    Example: deephypebot queue reject 1001.1.1 1001.1.3
+    """
+    _decide(workspace, ids, Decision.REJECT, who=who, edited_text=None)
+
+
+def _decide(workspace: Path, ids: list[str], decision: Decision, *, who: str | None, edited_text: str | None) -> None:
+    from bot.bootstrap import build as bootstrap
+
+    curator = who or getpass.getuser()
+    distinct = list(dict.fromkeys(ids))
+    with bootstrap.open_store(workspace) as store:
+        store.decide(
+            Verdict(candidate_id=name, decision=decision, who=curator, edited_text=edited_text) for name in distinct
+        )
+    Console(stderr=True).print(visible(f"{decision.status}: {', '.join(distinct)} (by {curator})"))
+
+
+@app_queue.command()
+def export(
+    *,
+    out: Annotated[Path | None, typer.Option(help="The file to write; standard output without it.")] = None,
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.CSV,
+    status: Status = None,
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Write the queue for other programs. In CSV, texts that look like formulas are made harmless.
+
+    Example: deephypebot queue export --status accepted --out accepted.csv
+    """
+    from bot.adapters.files.export import write_csv, write_jsonl
+    from bot.bootstrap import build as bootstrap
+
+    write = write_csv if file_format is ExportFormat.CSV else write_jsonl
+    with bootstrap.open_store(workspace) as store, _output(out) as file:
+        count = write(store.rows(status=status), file)
+    Console(stderr=True).print(visible(f"{count} candidates written to {out or 'standard output'}"))
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[IO[str]]:
+    """A file that appears whole or not at all; standard output without a path."""
+    if path is None:
+        yield sys.stdout
+        return
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        partial.replace(path)
+    except OSError as cause:
+        raise InputError(f"{path} cannot be written: {cause.strerror}; give another file with --out") from cause
+    finally:
+        partial.unlink(missing_ok=True)

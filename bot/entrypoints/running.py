@@ -1,0 +1,74 @@
+"""A bot in the foreground: signals, progress, the log of its passes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bot.domain.errors import BotError
+from bot.services.summary import Summary
+from bot.services.tweets import Progress as ProgressCallback
+
+_LAST_RESORT_S = 4.5
+"""A step that takes longer than this after a stop is left where it is, as by a kill; the next start looks it up."""
+
+
+@contextlib.contextmanager
+def stop_signals(*, last_resort_s: float = _LAST_RESORT_S) -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, instead of ending the process where it stands.
+
+    A call that hangs cannot be asked to end. Every step is safe against a kill, so the process ends itself when the
+    step in hand has not ended after `last_resort_s` seconds.
+    """
+    stop = threading.Event()
+    names = (signal.SIGTERM, signal.SIGINT)
+    timer = threading.Timer(last_resort_s, os._exit, args=(0,))
+    timer.daemon = True
+
+    def begin(_signal: int, _frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            timer.start()
+
+    before = [signal.signal(name, begin) for name in names]
+    try:
+        yield stop
+    finally:
+        timer.cancel()
+        for name, handler in zip(names, before, strict=True):
+            signal.signal(name, handler)
+
+
+@contextlib.contextmanager
+def progress_bar(console: Console, what: str) -> Iterator[ProgressCallback]:
+    """A bar for `Bot.tick`."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def log_pass(log: structlog.stdlib.BoundLogger, result: Summary | BotError) -> None:
+    """One pass in the log: what it did, in counts that are not zero, and a line for each thing that went wrong."""
+    if isinstance(result, BotError):
+        log.error("pass failed", error=str(result))
+        return
+    for problem in result.problems:
+        log.warning("problem", what=problem)
+    for notice in result.notices:
+        log.info("notice", what=notice)
+    if result.outage:
+        log.warning("no commentary", why=result.outage, tweets_pending=result.tweets_pending)
+    counts = {name: count for name, count in result.counts().items() if count}
+    if counts and not result.is_idle:
+        log.info("pass", **counts)
+    else:
+        log.debug("nothing new")

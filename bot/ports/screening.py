@@ -1,0 +1,23 @@
+"""Word lists and training text that a candidate is checked against."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from bot.domain.model import Flag
+
+
+class WordList(ABC):
+    """Who knows bad words. Called from several threads at once."""
+
+    @abstractmethod
+    def flags(self, text: str) -> frozenset[Flag]:
+        """`PROFANITY`, `BLOCKED`, both or none."""
+
+
+class Copies(ABC):
+    """Who knows the training text. Called from several threads at once."""
+
+    @abstractmethod
+    def holds(self, text: str) -> bool:
+        """Whether the training text holds a long run of the text's words."""

@@ -1,0 +1,111 @@
+"""Candidates to the board, each exactly once, the curators' verdicts back, and there what was decided elsewhere.
+
+A row's id stands in the board's first column. Before rows are appended or edited they are marked, and a call whose
+outcome is not known (no answer, an error after the write was applied, a killed bot) is followed by a look at the board,
+never by the same call.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from bot.domain.errors import DoubtfulError, NetworkError
+from bot.ports import Board, BoardEdited, BoardStore
+from bot.services.schedule import Settling
+from bot.services.summary import Summary
+
+PART = "board"
+_BATCH = 100
+"""Rows of one append, or of one edit."""
+_EDITS = "board edits"
+"""What the waiting for edits in doubt goes by."""
+
+
+class Reviewing:
+    """Keeps a board in step with the store.
+
+    Args:
+        board: where curators decide.
+        store: what the bot remembers of it.
+        settling: how long a write in doubt is left alone.
+    """
+
+    def __init__(self, *, board: Board, store: BoardStore, settling: Settling) -> None:
+        self._board = board
+        self._store = store
+        self._settling = settling
+        self._prepared = False
+
+    def run(self, summary: Summary, stop: threading.Event) -> None:
+        """Append what is new, read what curators decided, write what they decided elsewhere.
+
+        In this order, because what somebody typed on the board is never overwritten.
+
+        Raises:
+            NetworkError: the board cannot be used now; nothing is lost, and the next pass goes on.
+        """
+        if not self._prepared:
+            self._board.prepare()
+            self._prepared = True
+        self._append(summary, stop)
+        if not stop.is_set():
+            self._read(summary)
+        if not stop.is_set():
+            self._edit(summary)
+
+    def _read(self, summary: Summary) -> None:
+        doubtful, began_at = self._store.edits_in_doubt()
+        # Asked before the look: what was applied by then is seen by it.
+        settled = bool(doubtful) and self._settling.is_settled(_EDITS, began_at)
+        changes = self._store.apply_board(self._board.rows())
+        summary.verdicts += len(changes.verdicts)
+        summary.rows_edited += changes.landed
+        summary.notices += [f"{self._board.name}: {doubt}" for doubt in changes.unclear]
+        if settled:
+            missing = set(doubtful).intersection(self._store.edits_in_doubt()[0])
+            self._store.settle_edits(BoardEdited(written=frozenset(), left=frozenset(missing)))
+
+    def _edit(self, summary: Summary) -> None:
+        """At most one batch a pass: a row that was left is read before it is tried again."""
+        if self._store.edits_in_doubt()[0]:
+            return  # may still be applied; what is new waits with it, so that they settle some day
+        edits = self._store.begin_edits(_BATCH)
+        if not edits:
+            return
+        self._settling.begin(_EDITS)
+        try:
+            edited = self._board.edit(edits)
+        except DoubtfulError:
+            raise
+        except NetworkError:
+            names = frozenset(edit.candidate_id for edit in edits)
+            self._store.settle_edits(BoardEdited(written=frozenset(), left=names))
+            raise
+        self._store.settle_edits(edited)
+        summary.rows_edited += len(edited.written)
+
+    def _append(self, summary: Summary, stop: threading.Event) -> None:
+        doubtful, began_at = self._store.boarding()
+        rows = self._store.unboarded(_BATCH)
+        if not doubtful and not rows:
+            return
+        if doubtful and not self._settling.is_settled(PART, began_at):
+            return  # the append in doubt may still be applied; what is new waits with it, so the order stays
+        present = self._board.ids()
+        there = [name for name in doubtful if name in present]
+        self._store.settle_boarding(there=there, missing=[name for name in doubtful if name not in present])
+        summary.rows_boarded += len(there)
+        while (rows := self._store.unboarded(_BATCH)) and not stop.is_set():
+            ids = [row.candidate.id for row in rows]
+            self._store.begin_boarding(ids)
+            self._settling.begin(PART)
+            try:
+                # A row may be there already: the database was put back from a copy.
+                self._board.append([row for row in rows if row.candidate.id not in present])
+            except DoubtfulError:
+                raise
+            except NetworkError:
+                self._store.settle_boarding(there=(), missing=ids)
+                raise
+            self._store.settle_boarding(there=ids, missing=())
+            summary.rows_boarded += len(ids)

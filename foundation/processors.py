@@ -1,0 +1,95 @@
+"""The number of processors that this process may use, container limits included."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+_ROOT: Final = Path("/")
+
+
+def num_processors(root: Path = _ROOT) -> int:
+    """Number of processors that this process may keep busy: at least 1.
+
+    It is the smallest of three: the processors of the machine, those of the process's affinity mask, and the limit of
+    each control group above the process. A container with a limit (`docker run --cpus 2`) or a systemd slice with a
+    `CPUQuota=` shows all processors of its host, and threads for all of them would spend their time waiting.
+
+    A limit may stand at any level of the hierarchy, so every ancestor is read: `cpu.max` of control groups version 2,
+    `cpu.cfs_quota_us` and `cpu.cfs_period_us` of version 1 (Linux, Documentation/admin-guide/cgroup-v2.rst and
+    scheduler/sched-bwc.rst).
+
+    Args:
+        root: the folder under which `proc` and `sys` are looked up.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([allowed, *(round(limit) for limit in _limits(root))]))
+
+
+def _limits(root: Path) -> Iterator[float]:
+    """Limits of all control groups above this process, in processors."""
+    for folder, version in _groups(root):
+        limit = _limit_v2(folder) if version == 2 else _limit_v1(folder)
+        if limit is not None:
+            yield limit
+
+
+def _groups(root: Path) -> Iterator[tuple[Path, int]]:
+    """Folders of the process's control group and of its ancestors, each with the version of its hierarchy."""
+    try:
+        own = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        mounts = (root / "proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return
+    for mount in mounts:
+        fields, _, rest = mount.partition(" - ")
+        kind, _, options = rest.partition(" ")
+        version = {"cgroup2": 2, "cgroup": 1}.get(kind)
+        if version is None or (version == 1 and "cpu" not in options.split()[-1].split(",")):
+            continue
+        shown, place = fields.split()[3:5]
+        top = root / place.lstrip("/")
+        for folder in _ancestors(_path(own, version), shown):
+            yield top / folder, version
+
+
+def _path(own: list[str], version: int) -> str:
+    """Path of the process's group within one hierarchy, from lines such as `0::/user.slice` and `4:cpu,cpuacct:/a`."""
+    for line in own:
+        number, controllers, path = line.split(":", 2)
+        if (number == "0" and not controllers) if version == 2 else "cpu" in controllers.split(","):
+            return path
+    return "/"
+
+
+def _ancestors(path: str, shown: str) -> Iterator[PurePosixPath]:
+    """Folders from a group up to the top of the mount, relative to the mount.
+
+    A mount may show only a part of the hierarchy (`shown`): a container without a control group namespace of its own
+    sees its host's path in /proc/self/cgroup, and its own group at the mount's top.
+    """
+    full, part = PurePosixPath(path), PurePosixPath(shown)
+    relative = full.relative_to(part) if full.is_relative_to(part) else PurePosixPath()
+    yield relative
+    yield from relative.parents
+
+
+def _limit_v2(folder: Path) -> float | None:
+    """Limit of one group, from microseconds of processor time or "max", and the period in which they may be used."""
+    try:
+        quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+        return int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no such file at the top, or no limit
+        return None
+
+
+def _limit_v1(folder: Path) -> float | None:
+    """Limit of one group; a quota of -1 is not one."""
+    try:
+        quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="utf-8"))
+        period = int((folder / "cpu.cfs_period_us").read_text(encoding="utf-8"))
+        return quota / period if quota > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None

@@ -1,0 +1,1 @@
+"""Constraints on single sequences: grammar, word repeats, n-grams, banned words."""

@@ -1,0 +1,119 @@
+"""Steps of a decode on a GPU: four kernels each, and as many steps as one answer of the host is worth recorded.
+
+Shapes: M rows, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H gates, V tokens.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from handlers.contract import MAX_BANNED
+from handlers.decoding.folded import FoldedDecoder
+from handlers.decoding.gpu.kernels import choice, products
+from handlers.decoding.gpu.memory import PLACES, Memory
+from handlers.decoding.gpu.tables import Tables
+from handlers.decoding.matmul import Precision
+
+BLOCK: Final = 64
+"""Rows, outputs and inputs that a program multiplies at a time; every size is padded to a multiple."""
+UNITS: Final = 16
+"""Hidden units whose four gates a program computes."""
+STEPS: Final = 8
+"""Steps between two looks at which rows have ended; even, since the hidden state changes places with each."""
+_TOKENS_PER_WARP: Final = 512
+_MOST_WARPS: Final = 32
+KINDS: Final = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
+
+
+class Steps:
+    """A decoder's weights beside slots, ready to take all rows in them on.
+
+    Args:
+        folded: the decoder.
+        tables: what may follow what.
+        memory: the slots.
+        precision: how weights and hidden state are kept; sums are float32.
+    """
+
+    def __init__(self, folded: FoldedDecoder, tables: Tables, memory: Memory, precision: Precision) -> None:
+        self._memory, self._tables = memory, tables
+        kind, config = KINDS[precision], folded.config
+        hidden, embedding = memory.hidden_MH.shape[1], memory.output_ME.shape[1]
+        gates_4HH = folded.hidden().view(4, config.hidden_size, config.hidden_size)
+        missing = hidden - config.hidden_size
+        self._gates_GH = pad(gates_4HH, (0, missing, 0, missing)).flatten(0, 1).to(kind)
+        self._table_VG = pad(folded.gates_table_VG.view(-1, 4, config.hidden_size), (0, missing)).flatten(1)
+        narrow = embedding - config.embedding_size
+        self._projection_EH = pad(folded.projection(), (0, missing, 0, narrow)).to(kind)
+        output_WE, self._bias_W = folded.outputs(BLOCK)
+        self._output_WE = pad(output_WE, (0, narrow)).to(kind)
+        self._vocabulary_size, self._first_number = config.vocabulary_size, config.z_size
+        # Triton's interpreter, which stands in for a GPU in tests, cannot multiply bfloat16.
+        self._device = memory.token_S.device
+        self._widen = self._device.type != "cuda"
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+
+    def take(self, per_slot: int) -> None:
+        """Take all rows on by `STEPS` tokens, or to their ends.
+
+        Args:
+            per_slot: rows of a slot, 2 if they are guided.
+        """
+        if graph := self._graphs.get(per_slot):
+            graph.replay()
+            return
+        # Kernels are compiled when they are launched for the first time, which cannot be recorded.
+        self.launch(per_slot)
+        if self._device.type == "cuda":
+            self._graphs[per_slot] = graph = torch.cuda.CUDAGraph()
+            with on_device(self._device), torch.cuda.graph(graph):
+                self.launch(per_slot)
+
+    def launch(self, per_slot: int) -> None:
+        """The same, kernel by kernel; nothing is allocated, and nothing is asked of the device."""
+        memory = self._memory
+        with on_device(self._device):
+            for _ in range(STEPS // 2):
+                self._step(memory.hidden_MH, memory.next_MH, per_slot)
+                self._step(memory.next_MH, memory.hidden_MH, per_slot)
+
+    def _step(self, hidden_MH: Tensor, next_MH: Tensor, per_slot: int) -> None:
+        memory = self._memory
+        rows, hidden = hidden_MH.shape
+        products.lstm_kernel[rows // BLOCK, hidden // UNITS](
+            hidden_MH, next_MH, memory.cell_MH, memory.gates_M4H, self._table_VG, self._gates_GH, memory.token_S,
+            memory.ended_S, H=hidden, PER_SLOT=per_slot, ROWS=BLOCK, UNITS=UNITS, INPUTS=BLOCK, WIDEN=self._widen,
+        )  # fmt: skip
+        self._multiply(next_MH, self._projection_EH, memory.output_ME, memory.projected_ME, per_slot)
+        self._multiply(memory.projected_ME, self._output_WE, self._bias_W, memory.log2_MW, per_slot)
+        outputs = memory.log2_MW.shape[1]
+        width = 1 << (outputs - 1).bit_length()
+        choice.choice_kernel[(rows // per_slot,)](
+            memory.log2_MW, memory.token_S, memory.ended_S, memory.ints_S, memory.longs_S, memory.settings_S,
+            memory.log2_prob_S, memory.tokens_ST, memory.hashes_SD, memory.banned_SW, self._tables.state_forbids_SW,
+            self._tables.ints, self._tables.longs, self._vocabulary_size, self._first_number,
+            W=outputs, T=PLACES, D=MAX_BANNED, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),
+        )  # fmt: skip
+
+    def _multiply(self, inputs_MK: Tensor, weight_NK: Tensor, added: Tensor, out_MN: Tensor, per_slot: int) -> None:
+        (rows, inputs), outputs = inputs_MK.shape, len(weight_NK)
+        width = outputs if added.ndim == 2 else 0
+        products.linear_kernel[rows // BLOCK, outputs // BLOCK](
+            inputs_MK, weight_NK, added, out_MN, self._memory.ended_S, width,
+            N=outputs, K=inputs, PER_SLOT=per_slot, ROWS=BLOCK, OUTPUTS=BLOCK, INPUTS=BLOCK, WIDEN=self._widen,
+        )  # fmt: skip
+
+
+def num_warps(width: int) -> int:
+    """Warps of a program that holds a distribution of some width."""
+    return max(1, min(_MOST_WARPS, width // _TOKENS_PER_WARP))
+
+
+def on_device(device: torch.device) -> AbstractContextManager[object]:
+    """Makes a GPU the current one, on which Triton launches."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

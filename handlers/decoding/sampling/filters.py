@@ -1,0 +1,63 @@
+"""What a row asks of its next token: temperature and the filters.
+
+Shapes: B rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handlers.decoding.constraints.grammar import IntArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+LEAST_TOP_P: Final = 0.5
+MOST_MIN_P: Final = 0.3
+COLDEST: Final = 1e-9
+"""Stands for temperature 0: one bit's last digit in single precision decides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """How each row's next token is chosen; every array is [B]. See `handlers.contract.CommentaryRequest`."""
+
+    temperature: Floats
+    top_k: Floats
+    top_p: Floats
+    min_p: Floats
+
+    def __getitem__(self, rows: IntArray) -> SamplingSettings:
+        """The settings of some rows, given by index."""
+        return SamplingSettings(
+            temperature=self.temperature[rows],
+            top_k=self.top_k[rows],
+            top_p=self.top_p[rows],
+            min_p=self.min_p[rows],
+        )
+
+    @cached_property
+    def is_sorted(self) -> Bools:
+        """Rows that are drawn likely tokens first from the start: top-k, a small nucleus, a large min-p."""
+        sorted_B: Bools = (self.top_k > 0) | (self.top_p < LEAST_TOP_P) | (self.min_p > MOST_MIN_P)
+        return sorted_B
+
+    @cached_property
+    def has_top_p(self) -> bool:
+        """Whether some row has a nucleus. A filter that no row uses is not looked at."""
+        return bool((self.top_p < 1).any())
+
+    @cached_property
+    def has_min_p(self) -> bool:
+        """Whether some row has a least share."""
+        return bool((self.min_p > 0).any())
+
+    def scale(self) -> Floats:
+        """What logarithms are multiplied by."""
+        scale_B: Floats = 1.0 / np.maximum(self.temperature, COLDEST)
+        return scale_B

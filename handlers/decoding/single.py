@@ -1,0 +1,104 @@
+"""The decode of a lone row: what arrays of one number each would cost is most of such a decode.
+
+It writes what `handlers.decoding.batched` writes, to the last bit: what is as long as the vocabulary is the same arithmetic, and
+what is a row's alone is Python's whole numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from handlers.decoding.batched import Parts
+from handlers.decoding.rows import Decoded, Row
+from handlers.decoding.sampling.filters import Floats, SamplingSettings
+from handlers.decoding.sampling.sampler import DRAWS, LEAST_SUM, MOST_SUM, Weights
+from handlers.decoding.slots import Slots
+from handlers.model.vocabulary import BOS_ID, EOS_ID
+
+
+class LoneWeights(Weights):
+    """The weights of one row, with the calls that their likely course needs; what is rare is left to `Weights`.
+
+    Args:
+        settings: of the row.
+        memory_2BW: written over; what `Weights.memory` gives for one row.
+    """
+
+    def __init__(self, settings: SamplingSettings, memory_2BW: Tensor) -> None:
+        super().__init__(settings, memory_2BW)
+        self._weight_W, self._edges_M = self._weight_BW.numpy()[0], self._edges_BM[0]
+        self._height_11 = torch.zeros(1, 1)
+        self._height = self._height_11.numpy()
+        self._top_p = settings.top_p.item()
+        self._is_plain = not (settings.is_sorted.item() or settings.has_min_p)
+
+    def normaliser(self, log2_1W: Tensor) -> float:
+        """Base-2 logarithm of the row's sum of odds."""
+        total = torch.exp2(log2_1W, out=self._scratch_BW).sum(dim=1).item()
+        return float(np.log2(total)) if LEAST_SUM < total < MOST_SUM else self.normalisers(log2_1W).item()
+
+    def choose_one(self, log2_1W: Tensor, forbidden: list[int], uniforms_D: Floats, *, otherwise: int) -> int:
+        """The token that `choose` draws."""
+        torch.mul(log2_1W, self._scale_B1, out=self._weight_BW).exp2_()
+        self._weight_W[forbidden] = 0.0
+        self._weight_BNK.sum(dim=2).numpy()[0].cumsum(dtype=np.float64, out=self._edges_M[1:])
+        total = self._edges_M.item(-1)
+        if not (self._is_plain and LEAST_SUM < total < MOST_SUM):
+            return int(self.choose(log2_1W, np.array([forbidden]), uniforms_D[None], otherwise=otherwise).item())
+        for uniform in uniforms_D[: DRAWS - 1].tolist():
+            token = self._invert_one(0, uniform)
+            if not self._is_beyond_nucleus(token, total):
+                return token
+        return int(self._draw_again(np.zeros(1, dtype=np.int64), uniforms_D[None]).item())
+
+    def _is_beyond_nucleus(self, token: int, total: float) -> bool:
+        weight = self._weight_W[token]
+        if self._top_p >= 1 or float(weight) > (1 - self._top_p) * total:
+            return False
+        self._height[0, 0] = weight
+        ratio_1W = torch.div(self._weight_BW, self._height_11, out=self._scratch_BW)
+        above = np.float32(torch.threshold_(ratio_1W, 1.0, 0.0).sum(dim=1).item())
+        return float(above * weight) >= self._top_p * total
+
+
+class LoneRun:
+    """One row that limits nothing by itself, on a CPU.
+
+    Args:
+        parts: the model.
+        row: what to decode.
+        slots: the row before its first token.
+    """
+
+    def __init__(self, parts: Parts, row: Row, slots: Slots) -> None:
+        self._step, self._rules, self._repeats = parts.step, parts.rules, parts.repeats
+        self._row = row
+        self._slots = slots.resized(parts.step.padded(1))
+        self._slots.copy([0], slots, [0])
+        self._uniforms_TD = slots.uniforms_STD[0]
+        memory_2BW = Weights.memory(1, parts.step.num_outputs, slots.hidden_SH.device)
+        self._weights = LoneWeights(slots.settings(), memory_2BW)
+
+    @staticmethod
+    def suits(row: Row) -> bool:
+        """Whether a row limits nothing by itself; see `handlers.decoding.constraints.limits`."""
+        return not (row.min_tokens or row.no_repeat_ngram or row.banned)
+
+    def finish(self) -> Decoded:
+        """Decode to the end."""
+        ids: list[int] = []
+        token, state, words, log2_prob = BOS_ID, self._rules.start, self._repeats.start, 0.0
+        gates_MG = torch.empty_like(self._slots.gates_SG)
+        parts_4MH = gates_MG.chunk(4, dim=1)
+        while len(ids) < self._row.max_tokens and token != EOS_ID:
+            projected_ME = self._step.advance_one(self._slots, token, gates_MG, parts_4MH)
+            log2_1W = self._step.log2_odds(projected_ME, 1)
+            normaliser = self._weights.normaliser(log2_1W)
+            forbidden = [*self._rules.forbidden_one(state), *self._repeats.forbidden_one(words), token]
+            token = self._weights.choose_one(log2_1W, forbidden, self._uniforms_TD[len(ids)], otherwise=EOS_ID)
+            log2_prob += log2_1W.numpy().item(0, token) - normaliser
+            state, words = self._rules.after_one(state, token), self._repeats.after_one(words, token)
+            ids.append(token)
+        return Decoded.of(ids, len(ids), log2_prob)

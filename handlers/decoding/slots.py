@@ -1,0 +1,93 @@
+"""The memory of a decode: one slot per row that is being decoded, and as many for rows that wait their turn.
+
+Shapes: S slots, H hidden, G = 4 H gates, E embedding, T steps, D random numbers of a step, F counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.sampling.sampler import SamplingSettings
+
+TOKEN, LENGTH, MOST, STATE, WORDS = range(5)
+"""Places of the counts: a row's last token, how many it has drawn and may draw, the state of `handlers.decoding.constraints.grammar`, and
+from there on the four numbers of `handlers.decoding.constraints.word_repeats`."""
+_TEMPERATURE, _TOP_K, _TOP_P, _MIN_P = range(4)
+
+
+@dataclass(slots=True, kw_only=True)
+class Slots:
+    """State of some rows: what the model sees on its device, the rest where NumPy is."""
+
+    hidden_SH: Tensor
+    cell_SH: Tensor
+    gates_SG: Tensor
+    """The context's share of the gates."""
+    output_SE: Tensor
+    """The context's share of the output projection."""
+    uniforms_STD: NDArray[np.float64]
+    tokens_ST: IntArray
+    settings_S4: NDArray[np.float64]
+    counts_FS: IntArray
+    """By count first, so that each is contiguous."""
+    log2_prob_S: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.log2_prob_S)
+
+    def resized(self, size: int) -> Slots:
+        """As many slots of the same kind, without rows."""
+
+        def zeros(like: Tensor) -> Tensor:
+            return like.new_zeros((size, *like.shape[1:]))
+
+        return Slots(
+            hidden_SH=zeros(self.hidden_SH),
+            cell_SH=zeros(self.cell_SH),
+            gates_SG=zeros(self.gates_SG),
+            output_SE=zeros(self.output_SE),
+            settings_S4=np.zeros((size, self.settings_S4.shape[1])),
+            uniforms_STD=np.zeros((size, *self.uniforms_STD.shape[1:])),
+            tokens_ST=np.zeros((size, self.tokens_ST.shape[1]), dtype=np.int64),
+            counts_FS=np.zeros((len(self.counts_FS), size), dtype=np.int64),
+            log2_prob_S=np.zeros(size),
+        )
+
+    def part(self, count: int) -> Slots:
+        """The first slots, sharing memory with these."""
+        return Slots(
+            **{name: getattr(self, name)[:count] for name in (*_TENSORS, *_ARRAYS)},
+            counts_FS=self.counts_FS[:, :count],
+        )
+
+    def copy(self, to: Sequence[int], other: Slots, of: Sequence[int]) -> None:
+        """Write rows of other slots, or of these, over some of these."""
+        device = self.hidden_SH.device
+        to_R, of_R = torch.tensor(to, device=device), torch.tensor(of, device=device)
+        for name in _TENSORS:
+            getattr(self, name).index_copy_(0, to_R, getattr(other, name).index_select(0, of_R))
+        for name in _ARRAYS:
+            getattr(self, name)[to] = getattr(other, name)[of]
+        self.counts_FS[:, to] = other.counts_FS[:, of]
+
+    def settings(self) -> SamplingSettings:
+        """How the rows' tokens are drawn."""
+        columns_4S = self.settings_S4.T.copy()
+        return SamplingSettings(
+            temperature=columns_4S[_TEMPERATURE],
+            top_k=columns_4S[_TOP_K],
+            top_p=columns_4S[_TOP_P],
+            min_p=columns_4S[_MIN_P],
+        )
+
+
+_TENSORS: Final = ("hidden_SH", "cell_SH", "gates_SG", "output_SE")
+_ARRAYS: Final = ("settings_S4", "uniforms_STD", "tokens_ST", "log2_prob_S")

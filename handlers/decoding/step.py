@@ -1,0 +1,75 @@
+"""The arithmetic of a decode's step, by products whose weights are packed once; see `handlers.decoding.folded`.
+
+Shapes: M rows with padding, B of them, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from handlers.decoding.folded import FoldedDecoder
+from handlers.decoding.matmul import Precision, Product
+from handlers.decoding.sampling.sampler import BLOCK
+from handlers.decoding.slots import TOKEN, Slots
+
+
+class Step:
+    """A decoder's weights, ready to take rows on by one token."""
+
+    def __init__(self, folded: FoldedDecoder, precision: Precision) -> None:
+        self._gates_table_VG = folded.gates_table_VG
+        self._gates = Product(folded.hidden(), precision=precision, bound=0.5)
+        self._projection = Product(folded.projection(), precision=precision, bound=0.5)
+        output_WE, bias_W = folded.outputs(BLOCK)
+        self._output = Product(output_WE, bias_W, precision=precision)
+        self.num_tokens, self.num_outputs = folded.config.vocabulary_size, len(output_WE)
+
+    def padded(self, count: int) -> int:
+        """Rows to compute for `count` rows, so that each comes out as it does in any other batch."""
+        rows = count
+        while True:
+            more = self._gates.padded(self._projection.padded(self._output.padded(rows)))
+            if more == rows:
+                return rows
+            rows = more
+
+    def advance(self, slots: Slots) -> Tensor:
+        """One LSTM step of the rows, in place; returns the output projection [M, E]."""
+        token_M = torch.from_numpy(slots.counts_FS[TOKEN]).to(slots.hidden_SH.device)
+        gates_MG = self._gates(slots.hidden_SH)
+        gates_MG += self._gates_table_VG.index_select(0, token_M)
+        gates_MG += slots.gates_SG
+        return self._move(slots, gates_MG.sigmoid_().chunk(4, dim=1))
+
+    def advance_one(self, slots: Slots, token: int, gates_MG: Tensor, parts_4MH: Sequence[Tensor]) -> Tensor:
+        """The same where only the first row matters, with fewer calls.
+
+        Args:
+            slots: the row, and those that pad.
+            token: the row's last one.
+            gates_MG: written over.
+            parts_4MH: views of its four parts.
+        """
+        torch.add(self._gates(slots.hidden_SH), self._gates_table_VG[token], out=gates_MG)
+        gates_MG.add_(slots.gates_SG).sigmoid_()
+        return self._move(slots, parts_4MH)
+
+    def _move(self, slots: Slots, gates_4MH: Sequence[Tensor]) -> Tensor:
+        """The next state by gates that are open so far, in place; returns the output projection."""
+        input_MH, forget_MH, candidate_MH, output_MH = gates_4MH
+        # 2 c' = f 2 c + 2 i (2 g - 1), and h' / 2 = o (2 sigmoid(2 c') - 1) / 2.
+        cell_MH = slots.cell_SH.mul_(forget_MH).addcmul_(input_MH, candidate_MH, value=4).sub_(input_MH, alpha=2)
+        torch.sigmoid(cell_MH, out=slots.hidden_SH).mul_(output_MH).sub_(output_MH, alpha=0.5)
+        return self._projection(slots.hidden_SH).add_(slots.output_SE)
+
+    def log2_odds(self, projected_ME: Tensor, count: int) -> Tensor:
+        """Base-2 logarithms of the next token's odds: [B, W], of which what is beyond the vocabulary is -inf.
+
+        Args:
+            projected_ME: what `advance` gives.
+            count: rows that are looked at, the first ones.
+        """
+        return self._output(projected_ME)[:count]

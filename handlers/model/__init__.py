@@ -1,0 +1,1 @@
+"""The model that a bundle holds: networks, vocabulary, genres, topics."""

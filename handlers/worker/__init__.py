@@ -1,0 +1,1 @@
+"""The worker around the decode: options, warm-up, metrics, description."""

@@ -1,4 +1,0 @@
-"""What the serving benchmark starts: `python -m loadtest.bench_serve.programs.NAME SETTINGS`.
-
-A server of `programs.peers` runs with the interpreter of the environment that its framework was installed in.
-"""

@@ -1,0 +1,186 @@
+"""TorchServe's management API: which versions it holds, and how to add, prefer and remove them.
+
+It speaks HTTP through the standard library: these are a handful of small calls on loopback, each of which may block for
+as long as a model takes to load, so a thread per call is enough and an HTTP library would bring nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode
+
+from serving.errors import TorchServeError
+
+_READY: Final = "READY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedVersion:
+    """What TorchServe says about one version."""
+
+    model: str
+    version: str
+    archive: str
+    """File name in the model store."""
+    batch_size: int
+    num_ready: int
+    """Workers that loaded the version."""
+    worker_pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerDescription:
+    """What a worker says about itself (handlers/worker/description.py); empty for one that says nothing of the kind."""
+
+    genres: tuple[str, ...] = ()
+    lineage: Mapping[str, str] = field(default_factory=dict)
+    precision: str = ""
+    slots: int = 0
+    threads: int = 0
+
+    @classmethod
+    def from_document(cls, document: object) -> Self:
+        """Read what the worker said; archives may be older than this code, or of another make."""
+        match document:
+            case {
+                "genres": [*genres],
+                "lineage": dict() as lineage,
+                "precision": str() as precision,
+                "slots": int() as slots,
+                "threads": int() as threads,
+            }:
+                names = tuple(map(str, genres))
+                made_from = {str(key): str(value) for key, value in lineage.items()}
+                return cls(genres=names, lineage=made_from, precision=precision, slots=slots, threads=threads)
+        return cls()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Management:
+    """The management and health endpoints of one running TorchServe."""
+
+    host: str
+    management_port: int
+    inference_port: int
+    timeout_s: float = 10.0
+    """For calls that load nothing."""
+
+    async def is_healthy(self) -> bool:
+        """Whether the server answers /ping. It says nothing about models: TorchServe is healthy without workers."""
+        try:
+            status, _ = await self._send("GET", "/ping", port=self.inference_port, timeout_s=2.0)
+        except TorchServeError:
+            return False
+        return status == http.client.OK
+
+    async def register(self, archive: str, *, model: str, version: str, workers: int, timeout_s: float) -> None:
+        """Register an archive of the model store and wait until its workers loaded it.
+
+        Raises:
+            TorchServeError: TorchServe refuses it, or it is not loaded within `timeout_s`.
+        """
+        query = urlencode({"url": archive, "initial_workers": workers, "synchronous": "true"})
+        await self._expect_success("POST", f"/models?{query}", f"load {archive}", timeout_s=timeout_s)
+        # maxWorkers in the archive's model-config.yaml overrules initial_workers, but not a later scaling.
+        loaded = [entry.num_ready for entry in await self.describe(model) if entry.version == version]
+        if loaded != [workers]:
+            await self.scale(model, version, workers, timeout_s=timeout_s)
+
+    async def describe(self, model: str) -> tuple[DescribedVersion, ...]:
+        """All versions of a model, none if TorchServe does not know it."""
+        status, body = await self._send("GET", f"/models/{quote(model, safe='')}/all")
+        if status == http.client.NOT_FOUND:
+            return ()
+        if status != http.client.OK:
+            raise TorchServeError(f"TorchServe could not describe {model}: {_reason(status, body)}")
+        return tuple(_described(entry) for entry in json.loads(body))
+
+    async def describe_worker(self, model: str, version: str) -> WorkerDescription:
+        """Ask a worker of a version what it is; the question waits its turn among the version's requests.
+
+        Raises:
+            TorchServeError: no such version, or its worker does not answer.
+        """
+        status, body = await self._send("GET", f"{_path(model, version)}?customized=true", timeout_s=30.0)
+        if status != http.client.OK:
+            raise TorchServeError(f"TorchServe could not ask {model} {version} what it is: {_reason(status, body)}")
+        return WorkerDescription.from_document(json.loads(body)[0].get("customizedMetadata"))
+
+    async def list_models(self) -> tuple[str, ...]:
+        """Names of the models that TorchServe knows."""
+        status, body = await self._send("GET", "/models?limit=1000")
+        if status != http.client.OK:
+            raise TorchServeError(f"TorchServe could not list its models: {_reason(status, body)}")
+        return tuple(entry["modelName"] for entry in json.loads(body)["models"])
+
+    async def set_default(self, model: str, version: str) -> None:
+        """Make a version the one that TorchServe itself gives to callers without a pin."""
+        await self._expect_success("PUT", f"{_path(model, version)}/set-default", f"prefer {model} {version}")
+
+    async def scale(self, model: str, version: str, workers: int, *, timeout_s: float) -> None:
+        """Set the number of workers and wait for them. Scaling down drops what is in flight."""
+        query = urlencode({"min_worker": workers, "max_worker": workers, "synchronous": "true"})
+        await self._expect_success(
+            "PUT", f"{_path(model, version)}?{query}", f"scale {model} {version} to {workers}", timeout_s=timeout_s
+        )
+
+    async def unregister(self, model: str, version: str) -> None:
+        """Remove a version. Drops what is in flight; one that is not there is fine."""
+        status, body = await self._send("DELETE", _path(model, version), timeout_s=60.0)
+        if status not in (http.client.OK, http.client.ACCEPTED, http.client.NOT_FOUND):
+            raise TorchServeError(f"TorchServe could not remove {model} {version}: {_reason(status, body)}")
+
+    async def _expect_success(self, method: str, path: str, purpose: str, *, timeout_s: float | None = None) -> None:
+        status, body = await self._send(method, path, timeout_s=timeout_s)
+        if status not in (http.client.OK, http.client.ACCEPTED):
+            raise TorchServeError(f"TorchServe could not {purpose}: {_reason(status, body)}")
+
+    async def _send(
+        self, method: str, path: str, *, port: int | None = None, timeout_s: float | None = None
+    ) -> tuple[int, bytes]:
+        """One request on a connection of its own; (status, body)."""
+        return await asyncio.to_thread(
+            self._send_blocking, method, path, port or self.management_port, timeout_s or self.timeout_s
+        )
+
+    def _send_blocking(self, method: str, path: str, port: int, timeout_s: float) -> tuple[int, bytes]:
+        # http.client itself, because urllib obeys the environment's proxies, loopback or not.
+        connection = http.client.HTTPConnection(self.host, port, timeout=timeout_s)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except TimeoutError as cause:
+            raise TorchServeError(f"TorchServe did not answer {method} {path} within {timeout_s:g} s") from cause
+        except (OSError, http.client.HTTPException) as cause:
+            raise TorchServeError(f"TorchServe does not answer on {self.host}:{port}: {cause!r}") from cause
+        finally:
+            connection.close()
+
+
+def _described(entry: dict[str, Any]) -> DescribedVersion:
+    workers = entry["workers"]
+    return DescribedVersion(
+        model=entry["modelName"],
+        version=entry["modelVersion"],
+        archive=entry["modelUrl"],
+        batch_size=int(entry["batchSize"]),
+        num_ready=sum(worker["status"] == _READY for worker in workers),
+        worker_pids=tuple(int(worker["pid"]) for worker in workers if int(worker["pid"]) > 0),
+    )
+
+
+def _path(model: str, version: str) -> str:
+    return f"/models/{quote(model, safe='')}/{quote(version, safe='')}"
+
+
+def _reason(status: int, body: bytes) -> str:
+    try:
+        return f"{json.loads(body)['message']} (HTTP {status})"
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {status}: {body[:200].decode(errors='replace')}"

@@ -1,0 +1,115 @@
+"""A database of an earlier version is brought up to date with all that is in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.sqlite.migrations import MIGRATIONS
+from bot.adapters.sqlite.schema import APPLICATION_ID
+from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.model import CandidateStatus, Decision, Kind, TweetStatus, Verdict
+
+SAMPLE = '{"text":"A slow lamp.","token_count":4,"log_prob":-3.0,"topics":[0.5,0.5],"seed":7}'
+SONG = '{"artists":["Ona"],"title":"Moss","featured":[],"version":null,"cover_of":null,"confidence":0.9}'
+
+
+@pytest.fixture
+def version_1(database: Path) -> Path:
+    """A database as version 1 left it: three tweets, one with two candidates, one of them decided on twice."""
+    database.parent.mkdir()
+    connection = sqlite3.connect(database)
+    for statement in MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    for name, status in (("1", "done"), ("2", "no song"), ("3", "pending")):
+        connection.execute(
+            "INSERT INTO tweet (id, source, author, created_at, text, read_at, status)"
+            " VALUES (?, 's', 'a', '', ?, '', ?)",
+            (name, f"text {name}", status),
+        )
+    connection.execute("INSERT INTO source VALUES ('s', 'here', '')")
+    connection.execute("INSERT INTO song VALUES ('1', 1, 'Ona', ?, '[\"dream pop\"]')", (SONG,))
+    for number in (1, 2):
+        connection.execute(
+            "INSERT INTO candidate VALUES (?, 1, '1', 1, ?, ?, 'lcgan', '2', 'ab', '[]', 'waiting', 'then', NULL)",
+            (f"1.1.{number}", number, SAMPLE),
+        )
+    for decision in ("reject", "accept"):
+        connection.execute(
+            "INSERT INTO verdict (candidate_id, decision, edited_text, who, decided_at)"
+            " VALUES ('1.1.2', ?, NULL, 'ana', ?)",
+            (decision, datetime.now(UTC).isoformat(timespec="seconds")),
+        )
+    connection.execute("UPDATE candidate SET status = 'accepted', verdict_id = 2 WHERE id = '1.1.2'")
+    connection.commit()
+    connection.close()
+    return database
+
+
+def test_rows_of_version_1_are_all_there_and_counted(version_1: Path) -> None:
+    with SqliteStore(version_1) as store:
+        state = store.state()
+        assert [state.tweets[status] for status in TweetStatus] == [1, 1, 1, 0]
+        assert [state.candidates[status] for status in CandidateStatus] == [1, 1, 0]
+        assert store.cursor("s") == "here"
+        waiting, accepted = store.rows()
+        (pending,) = store.pending(9)
+    assert (waiting.candidate.flags, waiting.candidate.score, waiting.candidate.report.origin) == ((), None, "")
+    assert (accepted.verdict, accepted.tweet.kind) == (
+        Verdict(candidate_id="1.1.2", decision=Decision.ACCEPT, who="ana"),
+        Kind.FEED,
+    )
+    assert pending.tweet.id == "3"
+
+
+def test_references_hold_after_the_verdicts_were_moved(version_1: Path) -> None:
+    with SqliteStore(version_1) as store:
+        store.decide([Verdict(candidate_id="1.1.2", decision=Decision.UNDO, who="bo")])
+        assert [row.candidate.status for row in store.rows()] == [CandidateStatus.WAITING] * 2
+        assert store._connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
+        assert store._connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+            store._connection.execute(
+                "INSERT INTO verdict (candidate_id, decision, who, decided_at) VALUES ('9', 'undo', '', '')"
+            )
+    connection = sqlite3.connect(version_1)
+    decisions = [row[0] for row in connection.execute("SELECT decision FROM verdict ORDER BY id")]
+    connection.close()
+    assert decisions == ["reject", "accept", "undo"]
+
+
+def test_what_was_accepted_before_there_was_a_poster_is_posted_only_while_it_is_new(version_1: Path) -> None:
+    with SqliteStore(version_1) as store:
+        assert store.enqueue_accepted(since=datetime.now(UTC) + timedelta(minutes=1)) == 0
+        assert store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1)) == 1
+        ((post, tweet),) = store.pending_posts(9)
+    assert (post.candidate_id, post.text, tweet.id) == ("1.1.2", "A slow lamp.", "1")
+
+
+def test_what_version_2_decided_elsewhere_and_the_board_does_not_show_is_still_to_be_written(version_1: Path) -> None:
+    connection = sqlite3.connect(version_1)
+    for statement in MIGRATIONS[1]:
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 2")
+    connection.execute("UPDATE candidate SET board = 'on'")
+    connection.commit()
+    connection.close()
+    with SqliteStore(version_1) as store:
+        (edit,) = store.begin_edits(9)
+    assert (edit.candidate_id, edit.seen.status, edit.status, edit.who) == ("1.1.2", "waiting", "accepted", "ana")
+
+
+def test_a_migration_that_breaks_off_leaves_the_file_as_it_was(version_1: Path) -> None:
+    connection = sqlite3.connect(version_1)
+    connection.execute("CREATE TABLE pause (x)")
+    connection.commit()
+    with pytest.raises(Exception, match="pause"):
+        SqliteStore(version_1)
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'post'").fetchone()[0] == 0
+    connection.close()

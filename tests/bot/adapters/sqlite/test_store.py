@@ -1,0 +1,204 @@
+"""The SQLite store and queue."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.adapters.sqlite.migrations import MIGRATIONS
+from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.errors import StoreError, UnknownCandidateError
+from bot.domain.model import (
+    BadRow,
+    Candidate,
+    CandidateStatus,
+    Decision,
+    Song,
+    SongReport,
+    Tweet,
+    TweetStatus,
+    Verdict,
+)
+from bot.ports import FeedPage
+from handlers.contract import Sample
+
+
+def page(*ids: str, cursor: str = "c", bad_rows: tuple[BadRow, ...] = ()) -> FeedPage:
+    tweets = tuple(Tweet(id=name, text=f"text {name}") for name in ids)
+    return FeedPage(tweets=tweets, cursor=cursor, more=False, bad_rows=bad_rows)
+
+
+def candidate(tweet_id: str, song_number: int = 1, number: int = 1, text: str = "A slow lamp.") -> Candidate:
+    song = Song(artists=("Ona", "Tor"), title="Moss", featured=("Mica",), version="live", confidence=0.9)
+    return Candidate(
+        report=SongReport(tweet_id=tweet_id, number=song_number, song=song, artist="Ona & Tor", genres=("dream pop",)),
+        number=number,
+        sample=Sample(text=text, token_count=4, log_prob=-3.25, topics=(0.5, 0.5), seed=2**62 + 1),
+        model="lcgan",
+        model_version="2",
+        archive_sha256="ab",
+        genres_unknown=("slowcore",),
+    )
+
+
+def test_a_page_and_its_cursor_are_kept_together_and_no_tweet_twice(store: SqliteStore) -> None:
+    assert store.cursor("feed") is None
+    assert store.add_page("feed", page("1", "2", cursor="a")) == 2
+    assert store.add_page("feed", page("2", "3", "3", cursor="b")) == 1
+    assert store.add_page("other", page("1", cursor="z")) == 0
+    assert (store.cursor("feed"), store.cursor("other")) == ("b", "z")
+    assert [pending.tweet.id for pending in store.pending(10)] == ["1", "2", "3"]
+
+
+def test_pending_tweets_come_in_pages_in_the_order_of_the_feed(store: SqliteStore) -> None:
+    store.add_page("feed", page("c", "a", "b"))
+    first = store.pending(2)
+    assert [pending.tweet for pending in first] == [Tweet(id="c", text="text c"), Tweet(id="a", text="text a")]
+    assert [pending.tweet.id for pending in store.pending(2, after=first[-1].place)] == ["b"]
+    assert store.count_pending() == 3
+
+
+def test_a_tweet_is_closed_once_with_its_candidates(store: SqliteStore) -> None:
+    store.add_page("feed", page("1"))
+    assert store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=1), candidate("1", number=2)])
+    assert not store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=3)])
+    assert [row.candidate.id for row in store.rows()] == ["1.1.1", "1.1.2"]
+    assert store.count_pending() == 0
+
+
+def test_when_a_candidate_cannot_be_kept_its_tweet_stays_pending(store: SqliteStore) -> None:
+    store.add_page("feed", page("1"))
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.finish("1", TweetStatus.DONE, candidates=[candidate("1"), candidate("1")])
+    assert store.count_pending() == 1
+    assert list(store.rows()) == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    text=st.text(st.characters(codec="utf-8"), max_size=60), seed=st.integers(0, 2**63 - 1), log_prob=st.floats(-1e6, 0)
+)
+def test_a_candidate_comes_back_as_it_was_kept(
+    tmp_path_factory: pytest.TempPathFactory, text: str, seed: int, log_prob: float
+) -> None:
+    kept = candidate("1")
+    sample = Sample(text=text, token_count=4, log_prob=log_prob, topics=(0.1, 0.9), seed=seed)
+    kept = Candidate(report=kept.report, number=1, sample=sample, model="m", model_version="2", archive_sha256="x")
+    with SqliteStore(tmp_path_factory.mktemp("store") / "bot.db") as store:
+        store.add_page("feed", page("1"))
+        store.finish("1", TweetStatus.DONE, candidates=[kept])
+        (row,) = store.rows()
+    assert (row.candidate, row.tweet, row.verdict, row.text) == (kept, Tweet(id="1", text="text 1"), None, text)
+
+
+def test_a_verdict_is_kept_with_who_and_when_and_the_latest_counts(store: SqliteStore, database: Path) -> None:
+    store.add_page("feed", page("1"))
+    store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=1), candidate("1", number=2)])
+    store.decide([Verdict(candidate_id="1.1.2", decision=Decision.REJECT, who="ana")])
+    edited = Verdict(candidate_id="1.1.2", decision=Decision.ACCEPT, who="bo", edited_text="A slower lamp.")
+    store.decide([edited])
+    (row,) = store.rows(status=CandidateStatus.ACCEPTED)
+    assert (row.candidate.id, row.verdict, row.text) == ("1.1.2", edited, "A slower lamp.")
+    assert row.decided_at is not None
+    assert [row.candidate.id for row in store.rows(status=CandidateStatus.WAITING)] == ["1.1.1"]
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT who, decision FROM verdict").fetchall() == [
+            ("ana", "reject"),
+            ("bo", "accept"),
+        ]
+    connection.close()
+
+
+def test_verdicts_on_unknown_ids_change_nothing_and_name_them(store: SqliteStore) -> None:
+    store.add_page("feed", page("1"))
+    store.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
+    verdicts = [Verdict(candidate_id=name, decision=Decision.ACCEPT, who="ana") for name in ("1.1.1", "9.9.9", "8")]
+    with pytest.raises(UnknownCandidateError, match=r"9\.9\.9, 8; nothing was changed"):
+        store.decide(verdicts)
+    assert [row.verdict for row in store.rows()] == [None]
+
+
+def test_failed_attempts_are_counted_and_failed_tweets_can_be_reopened(store: SqliteStore) -> None:
+    store.add_page("feed", page("1", "2"))
+    assert [store.count_attempt("1", "broke"), store.count_attempt("1", "broke again")] == [1, 2]
+    store.finish("1", TweetStatus.FAILED, reason="broke again")
+    store.finish("2", TweetStatus.FAILED, candidates=[candidate("2")], reason="song 2: refused")
+    assert store.state().failures == (("2", "song 2: refused"), ("1", "broke again"))
+    assert store.reopen_failed() == 1
+    assert [pending.tweet.id for pending in store.pending(9)] == ["1"]
+    assert store.count_attempt("1", "broke") == 1
+
+
+def test_the_state_counts_what_there_is(store: SqliteStore) -> None:
+    bad = BadRow(line=3, reason="not valid JSON", excerpt="{")
+    store.add_page("feed", page("1", "2", "3", cursor="here", bad_rows=(bad,)))
+    store.add_page("feed", page(cursor="here", bad_rows=(bad,)))
+    store.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
+    store.finish("2", TweetStatus.NO_SONG)
+    store.set_last_error("no commentary")
+    state = store.state()
+    assert [state.tweets[status] for status in TweetStatus] == [1, 1, 1, 0]
+    assert [state.candidates[status] for status in CandidateStatus] == [1, 0, 0]
+    assert (state.bad_rows, state.cursors, state.last_error) == (1, {"feed": "here"}, "no commentary")
+    store.set_last_error(None)
+    assert store.state().last_error is None
+
+
+def test_the_limit_bounds_the_rows(store: SqliteStore) -> None:
+    store.add_page("feed", page("1"))
+    store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=number) for number in range(1, 6)])
+    assert [row.candidate.number for row in store.rows(limit=2)] == [1, 2]
+
+
+def test_the_queue_is_in_the_order_of_the_feed_whichever_tweet_was_answered_first(store: SqliteStore) -> None:
+    store.add_page("feed", page("9", "10"))
+    for tweet_id in ("10", "9"):
+        songs = [candidate(tweet_id, song_number=song) for song in (1, 2)]
+        store.finish(tweet_id, TweetStatus.DONE, candidates=songs)
+    assert [row.candidate.id for row in store.rows()] == ["9.1.1", "9.2.1", "10.1.1", "10.2.1"]
+
+
+def test_two_stores_on_one_file_close_a_tweet_once(store: SqliteStore, database: Path) -> None:
+    store.add_page("feed", page("1"))
+    with SqliteStore(database) as other:
+        assert other.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
+        assert not store.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
+    assert len(list(store.rows())) == 1
+
+
+def test_the_file_is_in_wal_mode_and_carries_its_schema_version(store: SqliteStore, database: Path) -> None:
+    assert store.cursor("feed") is None
+    connection = sqlite3.connect(database)
+    pragmas = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "user_version")]
+    connection.close()
+    assert pragmas == ["wal", len(MIGRATIONS)]
+
+
+def test_a_file_of_a_newer_version_is_refused(database: Path) -> None:
+    SqliteStore(database).close()
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match=r"newer deephypebot \(schema 99\)"):
+        SqliteStore(database)
+
+
+def test_a_foreign_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    text = tmp_path / "notes.db"
+    text.write_text("not a database, but long enough to be read as one" * 50)
+    with pytest.raises(StoreError, match="not a database"):
+        SqliteStore(text)
+    foreign = tmp_path / "foreign.db"
+    connection = sqlite3.connect(foreign)
+    connection.execute("CREATE TABLE other (x)")
+    connection.commit()
+    with pytest.raises(StoreError, match="another program"):
+        SqliteStore(foreign)
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("other",)]
+    connection.close()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        SqliteStore(text / "below" / "bot.db")

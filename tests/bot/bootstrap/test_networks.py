@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.bootstrap import networks
+from bot.domain.errors import CredentialsError
+from bot.domain.model import Post
+from bot.sandbox.server import SandboxServer
+from bot.settings import BlueskySettings, BotSettings, MastodonSettings, PostSettings
+
+# The process's own peak: what getrusage tells, a child inherits from whoever started it.
+MEMORY = """
+from pathlib import Path
+from bot.adapters import {modules}
+(peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) // 1024)
+"""
+
+
+def make_settings(sandbox: SandboxServer, to: str) -> BotSettings:
+    known = sandbox.settings
+    return BotSettings(
+        bluesky=BlueskySettings(
+            handle=known.bluesky_handle, app_password=SecretStr(known.bluesky_password), base_url=known.url
+        ),
+        mastodon=MastodonSettings(base_url=known.url, access_token=SecretStr(known.mastodon_access_token)),
+        post=PostSettings(to=to),
+    )
+
+
+@pytest.mark.parametrize(("to", "name"), [("bluesky", "bsky"), ("mastodon", "masto")])
+def test_what_the_settings_switch_on_reads_and_posts(sandbox: SandboxServer, to: str, name: str) -> None:
+    settings = make_settings(sandbox, to)
+    sandbox.control.add_tweets([{"text": "“Moss” by Ona Vell"}], to)
+    sources = networks.open_sources(settings)
+    assert [source.name.rpartition(":")[0].partition(":http")[0] for source in sources] == [
+        # Somebody waits for an answer to a mention.
+        "bsky:mentions",
+        "bsky:timeline",
+        "masto:mentions",
+        "masto:timeline",
+    ]
+    timelines = [source for source in sources if ":timeline" in source.name]
+    read = {source.name.partition(":")[0]: source.read(None, 10).tweets for source in timelines}
+    assert [tweet.text for tweet in read[name]] == ["“Moss” by Ona Vell"]
+    publisher = networks.open_publisher(settings)
+    assert publisher is not None
+    assert publisher.name == name
+    publisher.publish(Post(candidate_id="1.1.1", text="slow and careful"))
+    assert [post["text"] for post in sandbox.control.posted(to)] == ["slow and careful"]
+
+
+def test_bluesky_is_signed_in_to_once_for_all_that_use_it(sandbox: SandboxServer) -> None:
+    settings = make_settings(sandbox, "bluesky")
+    for source in networks.open_sources(settings)[:2]:
+        source.read(None, 10)
+    assert networks.checks(settings)["bluesky"]() == "@sandboxbot.test"
+    assert len(sandbox.control.calls("bluesky.login")) == 1
+
+
+def test_an_account_that_does_not_work_is_told_by_its_check(sandbox: SandboxServer) -> None:
+    settings = make_settings(sandbox, "mastodon")
+    assert networks.checks(settings)["mastodon"]() == "@sandboxbot"
+    sandbox.control.fail("mastodon.me", status=401)
+    with pytest.raises(CredentialsError):
+        networks.checks(settings)["mastodon"]()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")
+@pytest.mark.parametrize(
+    ("modules", "most_mib"),
+    [
+        ("x_source, x_publisher, spotify, lastfm, musicbrainz, sheets_board", 75),
+        ("mastodon_source, mastodon_publisher", 60),
+        ("bluesky_source, bluesky_publisher", 90),
+    ],
+)
+def test_the_libraries_of_the_networks_leave_the_bot_room_within_120_mib(modules: str, most_mib: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY.format(modules=modules)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        env=os.environ,
+    )
+    assert int(done.stdout) < most_mib

@@ -1,0 +1,130 @@
+"""Kills a bot at every moment of its work with X and Google Sheets, lets another one finish, prints what is then there.
+
+Run as a program: `python -m tests.bot.helpers.killed_networks FOLDER STRIDE`. X, Google and Sheets are the sandbox, in a
+process of its own for each moment; the bot is a fork of this process, which has one thread. It is killed with SIGKILL
+before or after its n-th commit, before or after its n-th outside call (google-auth makes some in a thread of its own),
+for every STRIDE-th n. One JSON line per moment:
+the first is of a bot that nobody killed, the last of one that was done before it came to be killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from bot.adapters.sheets import board as sheets_board
+from bot.adapters.x import publisher as x_publisher
+from bot.adapters.x import source as x_source
+from bot.sandbox.account import SandboxSettings
+from bot.sandbox.client import SandboxControl
+from bot.sandbox.server import SandboxServer
+from bot.settings import BotSettings
+from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
+from tests.bot.helpers.networked import PASSES, bot_settings, contents, one_pass, people_post
+
+IMPORTED = (sheets_board, x_publisher, x_source)
+"""Here rather than in every fork."""
+
+
+class ToldCountdown(Countdown):
+    """Writes down at which moment it kills."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        super().__init__(step)
+        self._path = path
+
+    def tell(self, what: str) -> None:
+        self._path.write_text(what)
+
+
+def open_sandbox() -> tuple[int, SandboxSettings]:
+    """The stand-ins in a process of their own; its id, and how to get in."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        server = SandboxServer(enforce_limits=False)
+        os.write(writer, json.dumps(server.settings.as_document()).encode() + b"\n")
+        server.serve()
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        return child, SandboxSettings.from_json(pipe.readline())
+
+
+def count_steps(countdown: Countdown) -> None:
+    """Make commits and the bot's outside calls steps of the countdown, in this process."""
+    connect, send = sqlite3.connect, requests.adapters.HTTPAdapter.send
+
+    def counted_connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        # Called before each statement; BEGIN follows the commit before it.
+        moments = {"COMMIT": "before a commit", "BEGIN IMMEDIATE": "after a commit"}
+        connection.set_trace_callback(lambda text: countdown.tick(moments[text]) if text in moments else None)
+        return connection
+
+    def counted_send(self: Any, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> Any:
+        path = (request.path_url or "").partition("?")[0]
+        if path.startswith("/sandbox/"):  # the curator's
+            return send(self, request, *arguments, **options)
+        countdown.tick(f"before {request.method} {path}")
+        answer = send(self, request, *arguments, **options)
+        countdown.tick(f"after {request.method} {path}")
+        return answer
+
+    sqlite3.connect = counted_connect  # type: ignore[assignment] # with all of its signatures
+    requests.adapters.HTTPAdapter.send = counted_send  # type: ignore[method-assign] # the outermost of all calls
+
+
+def work(settings: BotSettings, step: int) -> str:
+    """A bot's life in a process of its own, killed at the given step; at which moment, or "" if it came to none."""
+    told = settings.workspace / "killed"
+    child = os.fork()
+    if child == 0:
+        countdown = ToldCountdown(step, told)
+        if step:
+            count_steps(countdown)
+        control = SandboxControl(settings.x.base_url)
+        for _ in range(PASSES):
+            summary = one_pass(settings, control, CountedCommentary(countdown))
+            if summary.problems or summary.outage:
+                sys.stderr.write(f"{summary}\n")
+                os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise SystemExit(f"the bot failed at step {step}")
+    return told.read_text() if os.WIFSIGNALED(status) else ""
+
+
+def one_moment(folder: Path, step: int) -> dict[str, object]:
+    child, sandbox = open_sandbox()
+    try:
+        settings, control = bot_settings(folder, sandbox), SandboxControl(sandbox.url)
+        people_post(control)
+        killed = work(settings, step) if step else ""
+        work(settings, 0)
+        return {"step": step, "killed": killed, "after": contents(settings, control)}
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def main(folder: Path, stride: int) -> None:
+    step, killed = 0, True
+    while killed:
+        run = one_moment(folder / str(step), step)
+        sys.stdout.write(json.dumps(run) + "\n")
+        sys.stdout.flush()
+        killed = bool(run["killed"]) or step == 0
+        step += stride if step else 1
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

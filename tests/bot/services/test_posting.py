@@ -1,0 +1,390 @@
+"""The poster: what was accepted goes out once, whatever the network does."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.files.publisher import FilePublisher
+from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.errors import (
+    CredentialsError,
+    DoubtfulError,
+    NetworkError,
+    PostRefusedError,
+    RateLimitedError,
+    UnavailableError,
+)
+from bot.domain.model import (
+    Candidate,
+    Decision,
+    Flag,
+    Kind,
+    OwnPost,
+    Post,
+    PostMode,
+    PostStatus,
+    Song,
+    SongReport,
+    Tweet,
+    TweetStatus,
+    Verdict,
+)
+from bot.ports import FeedPage, Screen
+from bot.services.posting import Posting, PostingOptions
+from bot.services.schedule import Settling
+from bot.services.summary import Summary
+from handlers.contract import Sample
+from tests.bot.helpers.set_clock import SetClock
+
+LIVE = PostingOptions(dry_run=False, per_day=100, per_pass=100)
+
+
+class Account(FilePublisher):
+    """A file that answers like a network: `faults` are raised before or after the next calls are applied."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+        self.faults: list[tuple[NetworkError, bool]] = []
+        self.looks = 0
+
+    def publish(self, post: Post) -> str:
+        error, applied = self.faults.pop(0) if self.faults else (None, True)
+        posted = super().publish(post) if applied else ""
+        if error is not None:
+            raise error
+        return posted
+
+    def recent(self, after: str | None) -> Sequence[OwnPost]:
+        self.looks += 1
+        return super().recent(after)
+
+    @property
+    def texts(self) -> list[str]:
+        return [own.text for own in reversed(super().recent(None))]
+
+
+class Wordlist(Screen):
+    def flags(self, text: str) -> tuple[Flag, ...]:
+        return (Flag.BLOCKED,) if "unsayable" in text else (Flag.PROFANITY,)
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def clocked(database: Path, clock: SetClock) -> SqliteStore:
+    return SqliteStore(database, now=clock.now)
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Account:
+    return Account(tmp_path / "posts.jsonl")
+
+
+Run = Callable[..., Summary]
+
+
+@pytest.fixture
+def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
+    """One pass of a poster, by a bot that was just started."""
+
+    def once(options: PostingOptions = LIVE, settling: Settling | None = None) -> Summary:
+        summary = Summary()
+        posting = Posting(
+            publisher=account,
+            outbox=clocked,
+            screen=Wordlist(),
+            settling=settling or Settling(clock, 60),
+            clock=clock,
+            options=options,
+        )
+        posting.run(summary, threading.Event())
+        return summary
+
+    return once
+
+
+def accept(store: SqliteStore, *texts: str, tweet: Tweet | None = None, first: int = 1) -> list[str]:
+    """Candidates with these texts, accepted; their ids."""
+    ids = []
+    for number, text in enumerate(texts, start=first):
+        item = tweet or Tweet(id=f"t{number}", text="Moss by Ona")
+        store.add_page("feed", FeedPage(tweets=(item,), cursor="c", more=False))
+        report = SongReport(
+            tweet_id=item.id,
+            number=1,
+            song=Song(artists=("Ona",), title="Moss", confidence=1.0),
+            artist="Ona",
+            genres=(),
+        )
+        sample = Sample(text=text, token_count=4, log_prob=-2.0, topics=(1.0,), seed=1)
+        kept = Candidate(report=report, number=1, sample=sample, model="m", model_version="1", archive_sha256="")
+        assert store.finish(item.id, TweetStatus.DONE, candidates=[kept])
+        store.decide([Verdict(candidate_id=kept.id, decision=Decision.ACCEPT, who="ana")])
+        ids.append(kept.id)
+    return ids
+
+
+def posts(store: SqliteStore) -> dict[str, int]:
+    return {status.value: count for status, count in store.state().posts.items() if count}
+
+
+def test_what_was_accepted_is_posted_once_in_the_order_of_the_verdicts(
+    clocked: SqliteStore, account: Account, run: Run
+) -> None:
+    accept(clocked, "One lamp.", "Two lamps.")
+    assert run().posts_sent == 2
+    assert run().posts_sent == 0
+    assert account.texts == ["One lamp.", "Two lamps."]
+    assert posts(clocked) == {"sent": 2}
+    assert clocked.state().usage == {"file post": 2}
+
+
+def test_the_curators_text_is_posted_and_rejected_candidates_are_not(
+    clocked: SqliteStore, account: Account, run: Run
+) -> None:
+    first, second, _ = accept(clocked, "One lamp.", "Two lamps.", "Three lamps.")
+    clocked.decide([Verdict(candidate_id=first, decision=Decision.ACCEPT, who="bo", edited_text="A lamp.")])
+    clocked.decide([Verdict(candidate_id=second, decision=Decision.REJECT, who="bo")])
+    run()
+    assert account.texts == ["Three lamps.", "A lamp."]
+
+
+def test_a_dry_run_says_what_it_would_post_and_posts_nothing(clocked: SqliteStore, account: Account, run: Run) -> None:
+    accept(clocked, "One lamp.")
+    summary = run(PostingOptions())
+    assert (summary.posts_held_back, summary.posts_sent) == (1, 0)
+    assert summary.notices == ["dry run, not posted to file: One lamp."]
+    assert account.texts == []
+    assert run().posts_sent == 1
+
+
+def test_a_dry_run_that_goes_on_says_each_post_once(clocked: SqliteStore, account: Account, clock: SetClock) -> None:
+    accept(clocked, "One lamp.", "Two lamps.")
+    posting = Posting(
+        publisher=account,
+        outbox=clocked,
+        screen=None,
+        settling=Settling(clock, 60),
+        clock=clock,
+        options=PostingOptions(),
+    )
+    said: list[str] = []
+    for _ in range(4):
+        summary = Summary()
+        posting.run(summary, threading.Event())
+        said += summary.notices
+    assert said == [f"dry run, not posted to file: {text}" for text in ("One lamp.", "Two lamps.")]
+    assert account.texts == []
+
+
+def test_a_post_without_an_answer_is_looked_up_and_found(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock
+) -> None:
+    accept(clocked, "One lamp.", "Two lamps.")
+    account.faults = [(DoubtfulError("503 after the write"), True)]
+    with pytest.raises(DoubtfulError):
+        run()
+    assert posts(clocked) == {"unknown": 1, "pending": 1}
+    clock.pass_by(61)
+    summary = run()
+    assert (summary.posts_found, summary.posts_sent) == (1, 1)
+    assert account.texts == ["One lamp.", "Two lamps."]
+    # The look at the own timeline is billed as well.
+    assert clocked.state().usage == {"file post": 2, "file read": 1}
+
+
+def test_a_post_without_an_answer_that_is_not_out_is_sent_again(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock
+) -> None:
+    accept(clocked, "One lamp.")
+    account.faults = [(DoubtfulError("timed out"), False)]
+    with pytest.raises(DoubtfulError):
+        run()
+    clock.pass_by(61)
+    assert run().posts_sent == 1
+    assert account.texts == ["One lamp."]
+
+
+def test_a_post_in_doubt_is_left_alone_until_a_slow_server_is_done_with_it(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock
+) -> None:
+    accept(clocked, "One lamp.")
+    account.faults = [(DoubtfulError("timed out"), False)]
+    with pytest.raises(DoubtfulError):
+        run()
+    clock.pass_by(10)
+    assert run().posts_doubtful == 1
+    assert account.looks == 0
+    # Applied late, after the bot gave the call up.
+    FilePublisher.publish(account, Post(candidate_id="t1.1.1", text="One lamp."))
+    clock.pass_by(51)
+    assert run().posts_found == 1
+    assert account.texts == ["One lamp."]
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(days=400), timedelta(hours=-1)])
+def test_a_clock_that_jumps_while_a_post_is_in_doubt_doubles_nothing(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock, jump: timedelta
+) -> None:
+    accept(clocked, "Before.", "One lamp.", "Two lamps.")
+    account.faults = [(DoubtfulError("503"), True)]
+    with pytest.raises(DoubtfulError):
+        run()
+    clock.time += jump
+    settling = Settling(clock, 60)  # the bot was started again
+    options = PostingOptions(dry_run=False, per_day=100, per_pass=100, max_age=timedelta(days=1000))
+    for _ in range(3):
+        run(options, settling)
+        clock.pass_by(61)
+    assert sorted(account.texts) == ["Before.", "One lamp.", "Two lamps."]
+    assert posts(clocked) == {"sent": 3}
+
+
+def test_a_bot_that_died_while_sending_looks_before_it_sends(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock
+) -> None:
+    (name,) = accept(clocked, "One lamp.")
+    clocked.enqueue_accepted(since=clock.now() - timedelta(days=1))
+    post = clocked.claim(name, network="file", mode=PostMode.STANDALONE, in_reply_to=None)
+    assert post is not None
+    FilePublisher.publish(account, post)
+    clock.pass_by(61)
+    assert run().posts_found == 1
+    assert account.texts == ["One lamp."]
+
+
+def test_only_posts_behind_the_newest_known_one_are_read(clocked: SqliteStore, account: Account, run: Run) -> None:
+    accept(clocked, "One lamp.")
+    run()
+    (name,) = accept(clocked, "Two lamps.", first=2)
+    account.faults = [(DoubtfulError("503"), True)]
+    with pytest.raises(DoubtfulError):
+        run()
+    (doubtful,) = clocked.doubtful_posts()
+    assert doubtful.candidate_id == name
+    assert [own.text for own in account.recent(doubtful.after_id)] == ["Two lamps."]
+
+
+@pytest.mark.parametrize("error", [UnavailableError("502"), RateLimitedError("429"), CredentialsError("401")], ids=str)
+def test_a_post_that_was_not_applied_is_sent_by_a_later_pass(
+    clocked: SqliteStore, account: Account, run: Run, error: NetworkError
+) -> None:
+    accept(clocked, "One lamp.")
+    account.faults = [(error, False)]
+    with pytest.raises(type(error)):
+        run()
+    assert posts(clocked) == {"pending": 1}
+    assert run().posts_sent == 1
+    assert account.looks == 0
+
+
+def test_a_refused_post_is_not_sent_again_until_it_is_accepted_anew(
+    clocked: SqliteStore, account: Account, run: Run
+) -> None:
+    (name,) = accept(clocked, "One lamp.")
+    account.faults = [(PostRefusedError("403: too long"), False)]
+    assert run().posts_refused == 1
+    assert run().posts_refused == 0
+    assert posts(clocked) == {"refused": 1}
+    clocked.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="bo", edited_text="A lamp.")])
+    assert run().posts_sent == 1
+    assert account.texts == ["A lamp."]
+
+
+def test_a_verdict_that_is_taken_back_in_time_stops_the_post(clocked: SqliteStore, account: Account, run: Run) -> None:
+    first, second = accept(clocked, "One lamp.", "Two lamps.")
+    run(PostingOptions())
+    clocked.decide([Verdict(candidate_id=first, decision=Decision.UNDO, who="bo")])
+    account.faults = [(DoubtfulError("503"), False)]
+    with pytest.raises(DoubtfulError):
+        run()
+    clocked.decide([Verdict(candidate_id=second, decision=Decision.REJECT, who="bo")])
+    assert posts(clocked) == {"cancelled": 1, "unknown": 1}
+    clocked.set_post(second, PostStatus.PENDING, reason="was not out")
+    run()
+    assert account.texts == []
+    assert posts(clocked) == {"cancelled": 2}
+    clocked.decide([Verdict(candidate_id=first, decision=Decision.ACCEPT, who="bo")])
+    run()
+    assert account.texts == ["One lamp."]
+
+
+def test_no_more_than_the_days_cap_is_posted_and_doubtful_ones_count(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock
+) -> None:
+    accept(clocked, *(f"Lamp {number}." for number in range(5)))
+    options = PostingOptions(dry_run=False, per_day=3, per_pass=2)
+    account.faults = [(DoubtfulError("503"), True)]
+    with pytest.raises(DoubtfulError):
+        run(options)
+    assert [run(options).posts_sent for _ in range(3)] == [2, 0, 0]
+    clock.pass_by(24 * 3600 + 1)
+    assert [run(options).posts_sent for _ in range(2)] == [2, 0]
+    assert len(account.texts) == 5
+
+
+def test_verdicts_that_are_too_old_are_not_acted_on(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock
+) -> None:
+    accept(clocked, "One lamp.")
+    run(PostingOptions())
+    accept(clocked, "Two lamps.", first=2)
+    clock.pass_by(4 * 24 * 3600)
+    accept(clocked, "Three lamps.", first=3)
+    assert run().posts_sent == 1
+    assert account.texts == ["Three lamps."]
+    assert posts(clocked) == {"cancelled": 1, "sent": 1}
+
+
+def test_a_slur_is_never_posted_though_it_was_accepted(clocked: SqliteStore, account: Account, run: Run) -> None:
+    accept(clocked, "An unsayable lamp.")
+    assert run().notices == ["t1.1.1 was not posted: holds a word that is never posted"]
+    assert account.texts == []
+
+
+def test_the_same_text_is_not_posted_twice(clocked: SqliteStore, account: Account, run: Run) -> None:
+    accept(clocked, "One lamp.", "One  LAMP!")
+    summary = run()
+    assert (summary.posts_sent, summary.posts_refused) == (1, 1)
+    assert account.texts == ["One lamp."]
+
+
+def test_only_where_it_is_allowed_and_asked_for_a_post_is_a_reply(
+    clocked: SqliteStore, account: Account, run: Run
+) -> None:
+    mention = Tweet(id="file:9", text="@bot Moss by Ona", kind=Kind.MENTION)
+    accept(clocked, "One lamp.", tweet=mention)
+    accept(clocked, "Two lamps.", tweet=Tweet(id="bsky:8", text="@bot", kind=Kind.MENTION), first=2)
+    accept(clocked, "Three lamps.", tweet=Tweet(id="7", text="Moss"), first=3)
+    run(PostingOptions(dry_run=False, per_day=9, per_pass=9, reply_to_mentions=True))
+    rows = [json.loads(line) for line in account.path.read_text().splitlines()]
+    assert {row["text"]: row["in_reply_to"] for row in rows} == {
+        "One lamp.": "file:9",
+        "Two lamps.": None,
+        "Three lamps.": None,
+    }
+
+
+def test_a_torn_line_in_the_file_spoils_no_other(account: Account) -> None:
+    account.publish(Post(candidate_id="1", text="One."))
+    with account.path.open("a") as file:
+        file.write('{"id": "x", "te')
+    account.publish(Post(candidate_id="2", text="Two."))
+    assert account.texts == ["One.", "Two."]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="cannot be written: Is a directory"):
+        FilePublisher(tmp_path).publish(Post(candidate_id="1", text="One."))
+    with pytest.raises(UnavailableError, match="cannot be written; choose another file"):
+        FilePublisher(tmp_path).check()

@@ -1,0 +1,22 @@
+"""The packages that run in a worker, which every archive and every registered model carries."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import foundation
+import handlers
+
+WORKER_PACKAGES: Final = tuple(Path(str(package.__file__)).parent for package in (handlers, foundation))
+"""Folders of `handlers` and of `foundation`, on which it stands."""
+
+
+def worker_code_sha256() -> str:
+    """Hash of the worker's code, in hexadecimal: samples that other code decoded may differ."""
+    digest = hashlib.sha256()
+    for package in WORKER_PACKAGES:
+        for path in sorted(package.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
