@@ -254,7 +254,7 @@ def parse(
     """Read JSON lines with a `text` from standard input, write JSON lines with its `songs`.
 
     Each line comes back with all it had. A song has artists, title, featured, version, confidence, and cover_of where
-    somebody else's song is performed. The bot itself takes songs of a confidence of .5 and more.
+    somebody else's song is performed. The bot itself takes songs of a confidence of 0.5 and more.
 
     Example: echo '{"text": "Now playing: Ona Vell - Slow Lamp"}' | deephypebot bot parse
     """

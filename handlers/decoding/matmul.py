@@ -59,7 +59,7 @@ def precisions() -> tuple[Precision, ...]:
 
 
 def best_precision(device: torch.device, *, kernels: bool) -> Precision:
-    """What decodes fastest: on a CPU whole numbers, .0003 bits per character; on a GPU bfloat16, .00002 bits.
+    """What decodes fastest: on a CPU whole numbers, 0.0003 bits per character; on a GPU bfloat16, 0.00002 bits.
 
     Args:
         device: where to decode.

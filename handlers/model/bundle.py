@@ -242,7 +242,7 @@ def _prefixed(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:
 
 def _restored(module: ModuleT, tensors: Mapping[str, torch.Tensor], prefix: str) -> ModuleT:
     state = {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(prefix + ".")}
-    # The initial values go. (Making none, on torch's meta device, imports its compiler: 1.5 s for .02.)
+    # The initial values go. (Making none, on torch's meta device, imports its compiler: 1.5 s for 0.02.)
     module.load_state_dict(state, assign=True)
     return module.eval().requires_grad_(requires_grad=False)
 

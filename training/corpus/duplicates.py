@@ -15,7 +15,7 @@ from training.corpus.groups import Keys
 
 NUM_BANDS: Final = 16
 _ROWS: Final = 4
-"""Texts that share half of their word pairs meet in one of the bands with a chance of .64, 60%: .89, 70%: .988."""
+"""Texts that share half of their word pairs meet in one of the bands with a chance of 0.64, 60%: 0.89, 70%: 0.988."""
 SKETCH_BYTES: Final = NUM_BANDS * _ROWS
 _SEED: Final = 20181
 _NO_WORD: Final = re.compile(r"[\W_]+")
@@ -68,7 +68,7 @@ def _mixed(halves: NDArray[np.uint64]) -> Keys:
 
 
 def similarity(one: Sketch, other: Sketch) -> NDArray[np.float64]:
-    """Estimated share of word pairs that texts have in common (Jaccard), over the last axis; within about .06.
+    """Estimated share of word pairs that texts have in common (Jaccard), over the last axis; within about 0.06.
 
     Bytes of different minima agree once in 256 by chance, which is taken off (b-bit MinHash, Li and König 2010).
     """

@@ -31,7 +31,7 @@ class CvaeScores:
     mutual_information: float
     """E log q(z | x) - E log q(z), q(z) a mixture of `MIXTURE_SIZE` posteriors (Hoffman and Johnson 2016)."""
     active_units: int
-    """Dimensions of z whose posterior mean varies by at least .01 (Burda 2016)."""
+    """Dimensions of z whose posterior mean varies by at least 0.01 (Burda 2016)."""
     perplexity_bound: float
     """exp(-ELBO per token), end marks counted: an upper bound on perplexity."""
     bits_per_character: float

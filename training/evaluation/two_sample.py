@@ -1,4 +1,4 @@
-"""Can a classifier tell samples from real text? The area under its ROC curve: .5 is no, 1 is always.
+"""Can a classifier tell samples from real text? The area under its ROC curve: 0.5 is no, 1 is always.
 
 A linear classifier on TF-IDF of 1-, 2- and 3-grams, five-fold, as many samples as real sentences. Sentences of one post
 stay in one fold: their artist and their writer would give them away.

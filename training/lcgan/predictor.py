@@ -25,7 +25,7 @@ from training.tracking.port import Run
 
 PREDICTOR_FILE: Final = "predictor.safetensors"
 _LEAST_EXPLAINED: Final = 0.03
-"""On labels of pure noise, the best of a dozen epochs was seen to explain up to .02 by luck."""
+"""On labels of pure noise, the best of a dozen epochs was seen to explain up to 0.02 by luck."""
 _REFRESH_EPOCHS: Final = 3
 
 

@@ -33,7 +33,7 @@ _PAGE: Final = Template("""<!doctype html>
 <style>$css
 body { font-family: sans-serif; margin: 1.5em; }
 table { border-collapse: collapse; margin: 1em 0; }
-td, th { text-align: left; padding: .2em 1em .2em 0; }
+td, th { text-align: left; padding: 0.2em 1em 0.2em 0; }
 .desired { font-weight: bold; }
 </style>
 <h1>Topics</h1>

@@ -81,11 +81,11 @@ class Reference:
 def test_a_bigram_world_worked_out_by_hand() -> None:
     # One sentence, four times: "go on". Every trigram has count 4, no discount can be estimated, so D is 3/4.
     world = World(["go on"] * 4)
-    # Words and marks: go, on, end, unknown. p1(go) = (1 - .75) / 3 + .75 * 3 / 3 / 4 = .270833.
+    # Words and marks: go, on, end, unknown. p1(go) = (1 - 0.75) / 3 + 0.75 * 3 / 3 / 4 = 0.270833.
     first = 0.25 / 3 + 0.75 / 4
-    # After the start mark "go" keeps its count 4: p2 = 3.25 / 4 + .75 / 4 * p1; p3 alike, over p2.
+    # After the start mark "go" keeps its count 4: p2 = 3.25 / 4 + 0.75 / 4 * p1; p3 alike, over p2.
     start = 3.25 / 4 + 0.75 / 4 * (3.25 / 4 + 0.75 / 4 * first)
-    # "on" follows one word only, "go": p2 = .25 + .75 p1; p3 = 3.25 / 4 + .75 / 4 p2. The end mark is as "on".
+    # "on" follows one word only, "go": p2 = 0.25 + 0.75 p1; p3 = 3.25 / 4 + 0.75 / 4 p2. The end mark is as "on".
     later = 3.25 / 4 + 0.75 / 4 * (0.25 + 0.75 * first)
     score = world.score(["go on"])
     assert score.count_N.tolist() == [3]

@@ -254,7 +254,7 @@ def test_the_parts_of_the_generators_loss_follow_their_formulas(run: Run) -> Non
 
     game.generator = Still(GeneratorConfig(z_size=Z, genre_size=A, num_topics=NUM_TOPICS, hidden_size=4, num_layers=1))
     losses = game.generator_losses()
-    # A move of 2 in each dimension, at sigma .5.
+    # A move of 2 in each dimension, at sigma 0.5.
     assert float(losses["distance"]) == pytest.approx(float(torch.log(torch.tensor(5.0))) / 0.25, rel=1e-4)
     assert float(losses["moved"]) == pytest.approx(2 * Z**0.5, rel=1e-4)
     assert float(losses["topic"]) > 0

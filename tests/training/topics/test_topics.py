@@ -34,7 +34,7 @@ def test_the_desired_topic_is_mostly_sound_description_and_finds_most_of_it(
     sound = [kinds[text] is Kind.SOUND for text in texts]
     hits = sum(one and other for one, other in zip(chosen, sound, strict=True))
     precision, recall, base = hits / sum(chosen), hits / sum(sound), sum(sound) / len(sound)
-    # Measured: precision .58, where a quarter of the sentences describe sound and each post mixes the kinds.
+    # Measured: precision 0.58, where a quarter of the sentences describe sound and each post mixes the kinds.
     assert base < 0.35
     assert precision > base + 0.2
     assert recall > base + 0.1
