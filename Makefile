@@ -46,7 +46,7 @@ protos: $(INSTALLED) ## Write the gRPC stubs anew
 	    serving/v1/commentary.proto serving/torchserve/api/inference.proto
 
 docs: $(INSTALLED) ## Write the command reference anew
-	$(BIN)/python scripts/command_reference.py > docs/commands.md
+	$(BIN)/python scripts/command_reference.py > docs/reference/commands.md
 
 clean: ## Remove what can be made again; the workspace stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

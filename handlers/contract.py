@@ -47,7 +47,7 @@ MAX_TEXT_LENGTH: Final = 200
 """Characters in a genre, a banned word, an artist, a title, a topic, a unit or a request id."""
 MAX_SEED: Final = 2**63 - 1
 DEFAULT_TEMPERATURE: Final = 0.95
-"""Warm enough to write like people: colder, sentences are likelier than real ones and alike (docs/log.md)."""
+"""Warm enough to write like people: colder, sentences are likelier than real ones and alike (docs/measurements/log.md)."""
 DEFAULT_TOP_P: Final = 0.92
 _MAX_SHOWN: Final = 60
 _BANNABLE: Final = re.compile(r"[\w'’\-]+")

@@ -26,7 +26,7 @@ def best_candidates(
 
     The score is the log of the wanted topic's share plus 0.3 times what the genres say for the sentence
     (`Engine.genre_log_odds`), less 1 for each n-gram of a training sentence (`handlers.model.copies`). The sentence's own
-    likelihood has no part in it: choosing by it gives bland and copied sentences (docs/log.md). One that was cut off
+    likelihood has no part in it: choosing by it gives bland and copied sentences (docs/measurements/log.md). One that was cut off
     comes last.
 
     Args:

@@ -1,4 +1,4 @@
-"""Writes docs/commands.md: the help of every command, as the command itself prints it."""
+"""Writes docs/reference/commands.md: the help of every command, as the command itself prints it."""
 
 from __future__ import annotations
 

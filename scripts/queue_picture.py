@@ -1,4 +1,4 @@
-"""Writes docs/queue.svg: the head of the queue that a demo left in a workspace.
+"""Writes docs/pictures/queue.svg: the head of the queue that a demo left in a workspace.
 
 python scripts/queue_picture.py [WORKSPACE]
 """
@@ -16,7 +16,7 @@ from bot.bootstrap.build import open_store
 from bot.entrypoints.display import queue_table
 
 NUM_ROWS = 20
-PICTURE = Path(__file__).parents[1] / "docs" / "queue.svg"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "queue.svg"
 
 
 def picture(workspace: Path) -> str:

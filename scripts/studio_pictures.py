@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/studio.md of a studio that runs.
+"""Takes the pictures of docs/guides/studio.md of a studio that runs.
 
 Example: python scripts/studio_pictures.py http://127.0.0.1:8733/
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 from playwright.sync_api import Browser, sync_playwright
 
-FOLDER: Final = Path(__file__).parents[1] / "docs"
+FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
 DESK: Final = (1280, 860)
 PHONE: Final = (390, 844)
 

@@ -60,7 +60,7 @@ def evaluate(
     """Measure what models write beside held-out real text: report.html, report.json.
 
     Rows: held-out real text, each baseline, each model, and the best of several candidates of each model.
-    docs/quality.md has what the columns mean, and the goals.
+    docs/concepts/quality.md has what the columns mean, and the goals.
 
         deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion
     """

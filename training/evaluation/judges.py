@@ -37,7 +37,7 @@ FloatArray = NDArray[np.float64]
 _FIT: Final = 5
 # Not the reward's.
 _SEED: Final = 1
-# Of four, two fits agree best on what is sound description (docs/steering.md).
+# Of four, two fits agree best on what is sound description (docs/concepts/steering.md).
 _NUM_TOPICS: Final = 4
 _PASSES: Final = 4
 _PASSES_FEW: Final = 8

@@ -42,7 +42,7 @@ class BatchSettings:
     """32 gave a tenth fewer samples per second: towards the end of a batch slots are empty, so a larger one pays."""
     max_batch_delay_ms: int = 2
     """How long a lone request waits for company; TorchServe reads 0 as 100. Under load requests wait in the queue
-    anyway: 5 or 10 gave no more samples per second (docs/serving-performance.md)."""
+    anyway: 5 or 10 gave no more samples per second (docs/measurements/serving-performance.md)."""
     response_timeout_s: int = 60
 
     def to_yaml(self) -> str:

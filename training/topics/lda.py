@@ -218,7 +218,7 @@ def _fit(
     )
     if settings.seeded:
         # Only the start: the prior is the same for all words, so that what the posts say decides in the end. A prior
-        # that favours the seed words as well leaves their topic with nothing else (docs/log.md).
+        # that favours the seed words as well leaves their topic with nothing else (docs/measurements/log.md).
         lda.state.sstats[1:, list(seeds)] *= _SEEDS_ELSEWHERE
         lda.sync_state()
     lda.update([dictionary.doc2bow(document) for document in documents])

@@ -1,4 +1,4 @@
-"""Training against a tracking server, as docs/mlflow.md starts it."""
+"""Training against a tracking server, as docs/guides/mlflow.md starts it."""
 
 from __future__ import annotations
 
