@@ -61,35 +61,35 @@ def train(
 
     from training.console import stage_bars
     from training.corpus import load_corpus
-    from training.cvae.parallel import joined
-    from training.ending import ends_in_order
+    from training.cvae.parallel import init_process_group
     from training.options import make_tracker, seconds, tracking_address, usable_device, use_bf16
-    from training.pipeline.assistant import assist
     from training.pipeline.plan import TrainPlan
     from training.pipeline.tables import stages_table, versions_table
     from training.pipeline.training import Training
+    from training.pipeline.worker_rank import run_worker_rank
     from training.presets import preset as find_preset
+    from training.signals import raise_on_sigterm
 
     seed_setting = "" if seed is None else f"seed={seed}"
     # `mlflow run` passes an empty text for a parameter that was not given.
     chosen = find_preset(preset).with_overrides([each for each in (*(settings or []), seed_setting) if each])
     address = tracking_address(tracking, tracking_uri, workspace)
-    with ends_in_order(), joined(device) as (peers, own_device):
-        console = Console(quiet=not peers.leads)
+    with raise_on_sigterm(), init_process_group(device) as (process_group, own_device):
+        console = Console(quiet=not process_group.is_main)
         plan = TrainPlan(
             workspace=workspace,
             model_store=model_store,
             budget_s=seconds(budget) if budget else None,
             device=usable_device(own_device),
             bf16=use_bf16(precision, own_device),
-            peers=peers,
+            process_group=process_group,
             champion=champion,
             resume=resume,
         )
         with console.status("reading the corpus, opening MLflow"):
             loaded = load_corpus(corpus)
-            if not peers.leads:
-                assist(loaded, chosen, plan)
+            if not process_group.is_main:
+                run_worker_rank(loaded, chosen, plan)
                 return
             tracker = make_tracker(address, workspace)
         with stage_bars(console) as bars:

@@ -8,7 +8,7 @@ TrainingError
 ├── OutputError                 a file cannot be written
 ├── CheckpointError             what an interrupted training left cannot be read
 ├── NotLearnedError             a stage is no better than a constant
-├── PeerLostError               another process of a training that several share has ended
+├── RankLostError               another process of a training that several share has ended
 ├── TerminatedError             somebody asked the process to end (SIGTERM)
 ├── TrackingError               MLflow cannot be reached or opened
 └── ArchiveBuildError           torch-model-archiver failed, or what it built does not hold
@@ -53,7 +53,7 @@ class NotLearnedError(TrainingError):
     """A stage is no better than a constant, so going on would build on nothing."""
 
 
-class PeerLostError(TrainingError):
+class RankLostError(TrainingError):
     """Another process of a training that several share has ended, so that this one cannot go on."""
 
 

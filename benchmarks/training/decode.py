@@ -32,8 +32,8 @@ from handlers.model.genres import GenreTable
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import BOS_ID, EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
 from training.plots import plot_curves
-from training.presets import CvaeSettings
 from training.progress import Progress, silent
+from training.settings import CvaeSettings
 
 _EDGE: Final = 1024
 _COPIED: Final = 16_000_000

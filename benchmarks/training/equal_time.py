@@ -31,8 +31,9 @@ from training.cvae.training import decoder_config
 from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CheckpointError, CorpusError
 from training.files import make_folder, read_json, write_json
-from training.presets import CvaeSettings, fingerprint
+from training.fingerprints import fingerprint
 from training.progress import Progress, silent
+from training.settings import CvaeSettings
 
 _CHECKPOINT: Final = "checkpoint.pt"
 _VOCABULARY: Final = "vocabulary.json"

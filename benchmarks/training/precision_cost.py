@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.arrays import IntArray
 from handlers.decoding.folded import FoldedDecoder, Started
 from handlers.decoding.matmul import precisions
 from handlers.decoding.slots import TOKEN, Slots

@@ -20,8 +20,8 @@ from training.cvae.model import Cvae
 from training.cvae.scores import MIXTURE_SIZE, score_cvae
 from training.cvae.training import train_cvae
 from training.errors import CheckpointError
-from training.presets import CvaeSettings
 from training.progress import Progress
+from training.settings import CvaeSettings
 from training.tracking.port import NullTracker
 
 

@@ -15,7 +15,7 @@ from benchmarks.training.decode import PlainLoop
 from handlers.model.decoder import DecoderConfig
 from training.cvae.model import Cvae
 from training.errors import SettingError
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 ORIGINAL: Final = "original"
 _KINDS: Final = ("subwords", "words")

@@ -30,9 +30,9 @@ from training.cvae.model import Cvae, Posterior
 from training.cvae.output_loss import VocabularySampler
 from training.cvae.training import decoder_config
 from training.cvae.vocabulary import learn_vocabulary
-from training.presets import CvaeSettings
 from training.progress import Progress, silent
 from training.sample import CATALOG_FILE, POSTS_FILE, make_sample, write_sample
+from training.settings import CvaeSettings
 
 _WARM_UP_STEPS: Final = 3
 _POSTS: Final = 2500

@@ -13,7 +13,7 @@ from handlers.model.decoder import DecoderConfig
 from handlers.model.vocabulary import SPECIALS, UNK, UNK_ID
 from training.cvae.batches import EncodedSentences, PlainSentences
 from training.errors import CorpusError
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 SPLITS: Final = ("train", "valid", "test")
 

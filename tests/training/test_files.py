@@ -16,10 +16,10 @@ from training.cvae.model import Cvae
 from training.errors import OutputError
 from training.files import _exchange, atomic_directory, atomic_path, make_folder, read_json, write_json
 from training.packaging.export import save_bundle
-from training.pipeline.kept import save_cvae, save_topics
+from training.pipeline.artifacts import save_cvae, save_topics
 from training.pipeline.stages import Stage
 from training.plots import plot_curves
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 Atomic = Callable[[Path], AbstractContextManager[Path]]
 

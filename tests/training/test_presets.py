@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from handlers.model.decoder import DecoderConfig
 from training.errors import SettingError
-from training.presets import PRESETS, CvaeSettings, LcganSettings, TopicSettings, TrainSettings, fingerprint, preset
+from training.fingerprints import fingerprint
+from training.presets import PRESETS, preset
+from training.settings import CvaeSettings, LcganSettings, TopicSettings, TrainSettings
 
 
 @pytest.mark.parametrize("name", PRESETS)

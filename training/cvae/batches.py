@@ -106,7 +106,7 @@ class EncodedSentences:
         tokens_TB = np.where(steps_T < lengths_B, self._flat[flat_TB], PAD_ID).astype(np.int64)
         rows = [self._genres[index] or (0,) for index in chosen_B]
         if detail_B is not None:
-            rows = [self._told(row, detail) for row, detail in zip(rows, detail_B, strict=True)]
+            rows = [self._genres_in_detail(row, detail) for row, detail in zip(rows, detail_B, strict=True)]
         counts_B = [len(row) for row in rows]
         return Batch(
             tokens_TB=torch.from_numpy(tokens_TB),
@@ -115,7 +115,7 @@ class EncodedSentences:
             offsets_B=torch.tensor(np.concatenate(([0], np.cumsum(counts_B)[:-1]))),
         )
 
-    def _told(self, genres: tuple[int, ...], detail: int) -> tuple[int, ...]:
+    def _genres_in_detail(self, genres: tuple[int, ...], detail: int) -> tuple[int, ...]:
         if detail == OWN_GENRES:
             return genres
         if detail == NO_GENRES:

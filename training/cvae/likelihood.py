@@ -68,21 +68,21 @@ def importance_weighted_nll(
     """
     model.eval()
     path = None if folder is None else folder / f"nll-{_fingerprint(model, sentences, num_samples, seed)}.npy"
-    work = _Work(len(sentences), path)
+    scores = _SavedScores(len(sentences), path)
     generator = torch.Generator(device="cpu")
     total = int(sentences.num_tokens)
-    done = int(sentences.lengths_N[~np.isnan(work.nll_D)].sum())
-    for index in np.flatnonzero(np.isnan(work.nll_D)).tolist():
+    done = int(sentences.lengths_N[~np.isnan(scores.nll_D)].sum())
+    for index in np.flatnonzero(np.isnan(scores.nll_D)).tolist():
         batch = sentences.batch([index]).to(device)
         generator.manual_seed(mixed_seed(seed, index))
-        work.nll_D[index] = _sentence_nll(model, batch, num_samples, generator)
-        work.save_now_and_then()
+        scores.nll_D[index] = _sentence_nll(model, batch, num_samples, generator)
+        scores.save_periodically()
         done += int(sentences.lengths_N[index])
-        known = ~np.isnan(work.nll_D)
-        perplexity = math.exp(work.nll_D[known].sum() / sentences.lengths_N[known].sum())
+        known = ~np.isnan(scores.nll_D)
+        perplexity = math.exp(scores.nll_D[known].sum() / sentences.lengths_N[known].sum())
         progress(done, total, f"perplexity {perplexity:.2f} so far")
-    work.save()
-    return work.nll_D
+    scores.save()
+    return scores.nll_D
 
 
 def _sentence_nll(model: Cvae, batch: Batch, num_samples: int, generator: torch.Generator) -> float:
@@ -133,7 +133,7 @@ def _projected(decoder: Decoder, hidden_TSH: Tensor, context_SC: Tensor) -> Tens
     return torch.matmul(hidden_TSH, from_hidden.T).add_(shared_SE)
 
 
-class _Work:
+class _SavedScores:
     """The sentences' figures so far, NaN where there is none yet, and the file that keeps them."""
 
     def __init__(self, count: int, path: Path | None) -> None:
@@ -141,9 +141,9 @@ class _Work:
         self._saved_s = time.monotonic()
         self.nll_D = np.full(count, np.nan)
         if path is not None and path.exists():
-            self.nll_D = _read(path, count)
+            self.nll_D = _load_scores(path, count)
 
-    def save_now_and_then(self) -> None:
+    def save_periodically(self) -> None:
         """Save if the last time is a minute ago."""
         if time.monotonic() - self._saved_s > _SAVE_EVERY_S:
             self.save()
@@ -159,7 +159,7 @@ class _Work:
             whole.write_bytes(packed.getbuffer())
 
 
-def _read(path: Path, count: int) -> np.ndarray:
+def _load_scores(path: Path, count: int) -> np.ndarray:
     nll_D = np.zeros(0)
     reason = "it has figures of another number of sentences"
     try:

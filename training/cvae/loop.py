@@ -26,11 +26,11 @@ from training.cvae.held_out import HeldOutPoint
 from training.cvae.model import Cvae
 from training.cvae.noise import StepNoise, mixed_seed
 from training.cvae.output_loss import VocabularySampler
-from training.cvae.parallel import ALONE, Peers
+from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 from training.cvae.scores import score_cvae
 from training.errors import CheckpointError, NotLearnedError, SettingError
 from training.files import atomic_path
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 Clock = Callable[[], float]
 
@@ -54,11 +54,11 @@ class CvaeLoop:
     budget_s: float | None = None
     clock: Clock = time.monotonic
     bf16: bool = False
-    peers: Peers = ALONE
+    process_group: ProcessGroup = SINGLE_PROCESS
     done: int = 0
     """Steps taken, those before an interruption included."""
     share: float = 0.0
-    """Of the schedule that is done: of the steps or of the budget, whichever is further; the same for all peers."""
+    """Of the schedule that is done: of the steps or of the budget, whichever is further; the same for all process_group."""
     decoder_is_new: bool = False
     """Whether the decoder has started anew behind the autoencoder phase."""
     held_out: list[HeldOutPoint] = field(default_factory=list)
@@ -75,13 +75,13 @@ class CvaeLoop:
             counts_V = self.train.token_counts(self.model.decoder.config.vocabulary_size)
             self.sampler = VocabularySampler(counts_V, self.settings.sampled_vocabulary)
         smallest = len(self.train) // max(1, self.steps_per_epoch)
-        if smallest < self.peers.size:
+        if smallest < self.process_group.world_size:
             raise SettingError(
-                f"batches of {smallest} sentences have no row for some of {self.peers.size} processes; start fewer "
+                f"batches of {smallest} sentences have no row for some of {self.process_group.world_size} processes; start fewer "
                 f"with torchrun, or raise cvae.batch_size ({self.settings.batch_size})"
             )
         self._started = self.clock()
-        self._look_at_clock()
+        self._update_progress()
 
     # Where it stands
 
@@ -100,12 +100,12 @@ class CvaeLoop:
         """Whether the schedule has ended."""
         return self.share >= 1
 
-    def _look_at_clock(self) -> None:
+    def _update_progress(self) -> None:
         by_steps = self.done / (self.steps_per_epoch * self.settings.epochs)
         if self.budget_s is None:
             self.share = by_steps
         else:
-            self.share = self.peers.agree(max(by_steps, self._spent() / self.budget_s))
+            self.share = self.process_group.broadcast(max(by_steps, self._spent() / self.budget_s))
 
     def _spent(self) -> float:
         return self._spent_before + self.clock() - self._started
@@ -131,8 +131,8 @@ class CvaeLoop:
         torch.manual_seed(mixed_seed(self.seed, self.done))
         rng = np.random.default_rng((self.seed, self.done))
         whole = self.train.batch(indices, detail_B=genre_detail(rng, len(indices), settings.genre_dropout))
-        mine = self.peers.share_of(len(indices))
-        batch = (whole.rows(mine) if self.peers.size > 1 else whole).to(self.device)
+        mine = self.process_group.shard(len(indices))
+        batch = (whole.rows(mine) if self.process_group.world_size > 1 else whole).to(self.device)
         noise = StepNoise(
             rows=len(indices),
             steps=len(whole.tokens_TB),
@@ -143,7 +143,7 @@ class CvaeLoop:
         posterior = self.model.encode(batch)
         as_autoencoder = share < settings.autoencoder
         if not (as_autoencoder or self.decoder_is_new):
-            self._renew_decoder()
+            self._reset_decoder()
         z_BZ = posterior.mu if as_autoencoder else posterior.sample(noise.normal(posterior.mu))
         part = None
         if self.sampler is not None and share < settings.exact_from:
@@ -151,16 +151,16 @@ class CvaeLoop:
         reconstruction = self.model.reconstruction(batch, z_BZ, noise=noise, part=part, bf16=self.bf16) / len(indices)
         beta = 0.0 if as_autoencoder else _beta(share, settings)
         # Each process's share of the loss; gradients and figures are sums over processes.
-        kl_Z = self.peers.sum(posterior.kl_BZ().sum(dim=0)) / len(indices)
-        loss = reconstruction + beta * free_kl(kl_Z, settings.free_nats) / self.peers.size
+        kl_Z = self.process_group.all_reduce(posterior.kl_BZ().sum(dim=0)) / len(indices)
+        loss = reconstruction + beta * free_kl(kl_Z, settings.free_nats) / self.process_group.world_size
         norm = self._update(loss, learning_rate=settings.learning_rate * _decay(share))
         self.done += 1
-        self._look_at_clock()
+        self._update_progress()
         if self.done % _LOG_EVERY:
             return {}
-        total = self.peers.sum(torch.stack((loss.detach(), reconstruction.detach()))).tolist()
+        total = self.process_group.all_reduce(torch.stack((loss.detach(), reconstruction.detach()))).tolist()
         if not math.isfinite(total[0]):
-            raise self.not_a_number()
+            raise self._not_finite_error()
         return {
             "train.nats_per_token": total[1] * len(indices) / whole.num_tokens,
             "train.kl": float(kl_Z.detach().sum()),
@@ -173,7 +173,7 @@ class CvaeLoop:
         self.optimizer.param_groups[0]["lr"] = learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.peers.add_gradients(self.model.parameters())
+        self.process_group.all_reduce_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         self.optimizer.step()
         return norm
@@ -185,17 +185,17 @@ class CvaeLoop:
             NotLearnedError: they are no numbers.
         """
         scores: dict[str, float] = {}
-        if self.peers.leads:
+        if self.process_group.is_main:
             scored = score_cvae(self.model, valid, batch_size=self.settings.batch_size, device=self.device)
             scores = scored.metrics("valid")
-        scores = self.peers.tell(scores)
+        scores = self.process_group.broadcast_object(scores)
         if not math.isfinite(scores["valid.elbo"]):
-            raise self.not_a_number()
+            raise self._not_finite_error()
         plain = {name.removeprefix("valid."): value for name, value in scores.items()}
         self.held_out.append(HeldOutPoint.of(plain, seconds=self._spent(), step=self.done))
         return {**scores, "train.seconds": self._spent()}
 
-    def _renew_decoder(self) -> None:
+    def _reset_decoder(self) -> None:
         """Throw away what the decoder learned beside noise-free z; embeddings, which the encoder reads too, stay."""
         self.decoder_is_new = True
         if self.settings.autoencoder == 0:
@@ -206,7 +206,7 @@ class CvaeLoop:
             for parameter in module.parameters():
                 self.optimizer.state.pop(parameter, None)
 
-    def not_a_number(self) -> NotLearnedError:
+    def _not_finite_error(self) -> NotLearnedError:
         """What to say when the loss has left the numbers."""
         return NotLearnedError(
             f"the CVAE's loss is no number any more at step {self.done} (epoch {self.epoch + 1}); lower "
@@ -223,10 +223,10 @@ class CvaeLoop:
             NotLearnedError: some weight is no number; the checkpoint that is there stays.
             OutputError: it cannot be written.
         """
-        if not self.peers.leads:
+        if not self.process_group.is_main:
             return
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters()):
-            raise self.not_a_number()
+            raise self._not_finite_error()
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -234,7 +234,7 @@ class CvaeLoop:
             "decoder_is_new": self.decoder_is_new,
             "spent": self._spent(),
             "held_out": [point.document() for point in self.held_out],
-            "told": self._told(),
+            "told": self._fingerprint(),
         }
         # In memory first: torch.save itself turns a full disk into an error that does not say so.
         packed = io.BytesIO()
@@ -250,31 +250,33 @@ class CvaeLoop:
         """
         try:
             # The others may be on hosts that do not have the file.
-            packed = self.peers.tell(path.read_bytes() if self.peers.leads and path.exists() else None)
+            packed = self.process_group.broadcast_object(
+                path.read_bytes() if self.process_group.is_main and path.exists() else None
+            )
             if packed is None:
                 return
             state = torch.load(io.BytesIO(packed), weights_only=True, map_location="cpu")
-            self._check_told(path, state.get("told", {}))
+            self._check_fingerprint(path, state.get("told", {}))
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.done, self.decoder_is_new = int(state["done"]), bool(state["decoder_is_new"])
             self._spent_before = float(state["spent"])
             # Checkpoints older than the curve go on without its beginning.
             self.held_out = [HeldOutPoint.from_document(point) for point in state.get("held_out", [])]
-            self._look_at_clock()
+            self._update_progress()
         except _UNREADABLE as cause:
             raise CheckpointError(
                 f"the checkpoint {path} cannot be read ({type(cause).__name__}); remove it, or train with --no-resume"
             ) from cause
 
-    def _told(self) -> dict[str, Any]:
+    def _fingerprint(self) -> dict[str, Any]:
         """What decides how the steps turn out, beside the sentences."""
         config = self.model.decoder.config
         sizes = {"vocabulary_size": config.vocabulary_size, "num_genres": config.num_genres}
         return {"seed": self.seed, "sentences": len(self.train), **sizes, **asdict(self.settings)}
 
-    def _check_told(self, path: Path, then: Mapping[str, Any]) -> None:
-        now = self._told()
+    def _check_fingerprint(self, path: Path, then: Mapping[str, Any]) -> None:
+        now = self._fingerprint()
         other = [f"{name} {value}, not {now[name]}" for name, value in then.items() if now.get(name, value) != value]
         if other:
             raise CheckpointError(

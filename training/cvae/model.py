@@ -16,7 +16,7 @@ from handlers.model.vocabulary import BOS_ID, PAD_ID
 from training.cvae.batches import Batch
 from training.cvae.noise import StepNoise
 from training.cvae.output_loss import VocabularySample, linear_cross_entropy, target_log_probs
-from training.cvae.parallel import ALONE, Peers
+from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 from training.cvae.renorm import BatchRenorm
 
 
@@ -41,7 +41,12 @@ class Cvae(nn.Module):
     """Encoder and decoder share the token embedding; only the decoder sees the genres."""
 
     def __init__(
-        self, config: DecoderConfig, *, encoder_size: int = 0, mu_scale: float = 0.0, peers: Peers = ALONE
+        self,
+        config: DecoderConfig,
+        *,
+        encoder_size: int = 0,
+        mu_scale: float = 0.0,
+        process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         """Make the modules.
 
@@ -51,11 +56,11 @@ class Cvae(nn.Module):
             mu_scale: if positive, the posterior means are batch-normalised to this standard deviation in every
                 dimension, which keeps KL above Z mu_scale^2 / 2 nats and every dimension in use (Zhu 2020,
                 arXiv 2004.12585, with its gamma fixed).
-            peers: the processes that share a batch's rows in training.
+            process_group: the processes that share a batch's rows in training.
         """
         super().__init__()
         self._mu_scale = mu_scale
-        self.mu_norm = BatchRenorm(config.z_size, peers=peers)
+        self.mu_norm = BatchRenorm(config.z_size, process_group=process_group)
         self.mu_shift = nn.Parameter(torch.zeros(config.z_size))
         self.decoder = Decoder(config)
         encoder_size = encoder_size or config.hidden_size

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from training.cvae.parallel import ALONE, Peers
+from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 
 _EPS: Final = 1e-10
 """torch's 1e-5 is above the variance that an encoder's means start with, and would leave them next to nothing."""
@@ -32,10 +32,10 @@ class BatchRenorm(nn.Module):
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, size: int, *, peers: Peers = ALONE) -> None:
-        """Start without statistics; `peers` are the processes that share a batch's rows."""
+    def __init__(self, size: int, *, process_group: ProcessGroup = SINGLE_PROCESS) -> None:
+        """Start without statistics; `process_group` are the processes that share a batch's rows."""
         super().__init__()
-        self._peers = peers
+        self._process_group = process_group
         self.register_buffer("running_mean", torch.zeros(size))
         self.register_buffer("running_var", torch.ones(size))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
@@ -44,9 +44,9 @@ class BatchRenorm(nn.Module):
         """[B, Z] -> [B, Z]; in training the batch has to hold two rows at least."""
         if not self.training:
             return (values_BZ - self.running_mean) * torch.rsqrt(self.running_var + _EPS)
-        count = self._peers.sum(values_BZ.new_tensor(float(len(values_BZ))))
-        mean_Z = self._peers.sum(values_BZ.sum(dim=0)) / count
-        variance_Z = self._peers.sum(((values_BZ - mean_Z) ** 2).sum(dim=0)) / count
+        count = self._process_group.all_reduce(values_BZ.new_tensor(float(len(values_BZ))))
+        mean_Z = self._process_group.all_reduce(values_BZ.sum(dim=0)) / count
+        variance_Z = self._process_group.all_reduce(((values_BZ - mean_Z) ** 2).sum(dim=0)) / count
         normalised_BZ = (values_BZ - mean_Z) * torch.rsqrt(variance_Z + _EPS)
         scale_Z, shift_Z = self._follow(mean_Z.detach(), variance_Z.detach())
         return normalised_BZ * scale_Z + shift_Z

@@ -14,9 +14,9 @@ from training.cvae.batches import EncodedSentences
 from training.cvae.held_out import HeldOutPoint
 from training.cvae.loop import Clock, CvaeLoop
 from training.cvae.model import Cvae
-from training.cvae.parallel import ALONE, Peers
-from training.presets import CvaeSettings
+from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 from training.progress import Progress
+from training.settings import CvaeSettings
 from training.tracking.port import Run
 
 _CHECKPOINT_EVERY_S: Final = 120.0
@@ -56,7 +56,7 @@ def train_cvae(
     budget_s: float | None = None,
     device: str = "cpu",
     bf16: bool = False,
-    peers: Peers = ALONE,
+    process_group: ProcessGroup = SINGLE_PROCESS,
     clock: Clock = time.monotonic,
 ) -> TrainedCvae:
     """Train until the epochs or the budget are used up, whichever comes first.
@@ -73,8 +73,8 @@ def train_cvae(
         budget_s: seconds after which the schedule should have ended; None for no limit.
         device: where to train.
         bf16: make the output layer's products in bfloat16.
-        peers: the processes that train this model, all of which call this with the same arguments; the first one
-            alone writes checkpoints and scores, and is the one whose clock counts.
+        process_group: the processes that train this model, all of which call this with the same arguments; the first
+            one alone writes checkpoints and scores, and its clock counts.
         clock: seconds, monotonic.
 
     Raises:
@@ -83,7 +83,7 @@ def train_cvae(
         OutputError: the checkpoint cannot be written.
     """
     torch.manual_seed(seed)
-    model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale, peers=peers)
+    model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale, process_group=process_group)
     loop = CvaeLoop(
         model=model.to(device),
         settings=settings,
@@ -91,7 +91,7 @@ def train_cvae(
         seed=seed,
         device=device,
         bf16=bf16,
-        peers=peers,
+        process_group=process_group,
         budget_s=budget_s,
         clock=clock,
     )

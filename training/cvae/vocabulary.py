@@ -11,7 +11,7 @@ import sentencepiece
 
 from handlers.model.vocabulary import PLACEHOLDERS, SPECIALS, Vocabulary, words
 from training.errors import CorpusError
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 _PLACEHOLDER_FORMS: Final = tuple(space + placeholder for placeholder in PLACEHOLDERS for space in ("", " "))
 _SPACE: Final = "\u2581"

@@ -27,8 +27,9 @@ from handlers.model.topics import TopicModel, topic_words
 from training.corpus import Corpus
 from training.errors import CorpusError
 from training.files import atomic_directory, read_json, write_json
-from training.presets import SOUND_SEED_WORDS, TopicSettings, fingerprint
+from training.fingerprints import fingerprint
 from training.progress import Progress, silent
+from training.settings import SOUND_SEED_WORDS, TopicSettings
 from training.topics.lda import fit_topics
 
 FloatArray = NDArray[np.float64]

@@ -23,7 +23,7 @@ from training.corpus import Corpus
 from training.errors import CorpusError
 from training.evaluation.models import LoadedModel
 from training.files import read_json, write_json
-from training.presets import fingerprint
+from training.fingerprints import fingerprint
 from training.progress import Progress, silent
 from training.worker_code import worker_code_sha256
 

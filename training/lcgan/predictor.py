@@ -20,7 +20,7 @@ from training.errors import NotLearnedError, SettingError
 from training.files import atomic_path
 from training.lcgan.labels import LabelledVectors
 from training.lcgan.networks import TopicPredictor
-from training.presets import LcganSettings
+from training.settings import LcganSettings
 from training.tracking.port import Run
 
 PREDICTOR_FILE: Final = "predictor.safetensors"

@@ -1,6 +1,6 @@
 """LC-GAN training: a generator against a discriminator, a predictor, and what the decoder really makes of its vectors.
 
-Engel, Hoffman and Roberts 2017 (arXiv 1711.05772), with topics of *decoded* sentences as labels. The game is played in
+Engel, Hoffman and Roberts 2017 (arXiv 1711.05772), with topics of *decoded* sentences as labels. Training goes in
 rounds. After each, vectors that the generator moved are decoded: they tell how far it has come, they teach the
 predictor where the generator has found it to be wrong, and they set the weight of the diversity term, so that a topic
 is not paid for with one phrase repeated.
@@ -24,19 +24,19 @@ from training.errors import NotLearnedError
 from training.lcgan.labels import DecodedSample, LabelledVectors
 from training.lcgan.networks import Discriminator, TopicPredictor
 from training.lcgan.predictor import refresh_predictor
-from training.presets import LcganSettings
 from training.progress import Progress
+from training.settings import LcganSettings
 from training.tracking.port import Run
 
 _SNAPSHOT_STEPS: Final = 25
-_MOST_WEIGHT: Final = 64.0
+_MAX_DIVERSITY_WEIGHT: Final = 64.0
 _DIVERSITY_PRICE: Final = 4.0
 """What a lost hundredth of distinct-2 costs in hundredths of the desired topic's share, below the floor."""
-_BETAS: Final = (0.0, 0.9)
+_ADAM_BETAS: Final = (0.0, 0.9)
 
 
-class Decodes(Protocol):
-    """Decodes what a generator makes of the prior's vectors; see `training.lcgan.labels.Labeller`."""
+class SampleDecoder(Protocol):
+    """SampleDecoder what a generator makes of the prior's vectors; see `training.lcgan.labels.Labeller`."""
 
     def decode(self, topics: Sequence[int], generator: Generator | None, *, seed: int) -> DecodedSample:
         """A sample of sentences, one per topic, labelled."""
@@ -50,7 +50,7 @@ class Trained:
     generator: Generator
     figures: Mapping[str, float]
     stopped: str
-    """Why the game ended before its last step; empty if it did not."""
+    """Reason for ending before its last step; empty if it did not."""
 
 
 def train_generator(
@@ -62,7 +62,7 @@ def train_generator(
     seed: int,
     run: Run,
     progress: Progress,
-    decoder: Decodes | None = None,
+    decoder: SampleDecoder | None = None,
     budget_s: float | None = None,
 ) -> Trained:
     """Play the rounds and keep the generator of the best one.
@@ -76,7 +76,7 @@ def train_generator(
     Args:
         data: labelled vectors.
         predictor: fitted on them; it goes on learning here.
-        settings: of the game.
+        settings: of the trainer.
         desired: the topic by which rounds are compared.
         seed: of everything random.
         run: gets the curves.
@@ -88,17 +88,17 @@ def train_generator(
         NotLearnedError: a loss was no number before there was any generator to keep.
     """
     torch.manual_seed(seed + 1)
-    game = _Game(data, predictor, settings)
-    rounds = _Rounds(game, settings, decoder, desired=desired, seed=seed, run=run)
+    trainer = GanTrainer(data, predictor, settings)
+    rounds = RoundEvaluator(trainer, settings, decoder, desired=desired, seed=seed, run=run)
     clock = _Clock(budget_s)
     steps_per_round = math.ceil(settings.steps / (settings.rounds if decoder is not None else 1))
     stopped = ""
     step = 0
     while step < settings.steps and not stopped:
         last = min(step + steps_per_round, settings.steps)
-        stopped = _play(game, range(step, last), clock, run, progress)
+        stopped = train_steps(trainer, range(step, last), clock, run, progress)
         step = last
-        rounds.close(final=bool(stopped) or step == settings.steps)
+        rounds.evaluate_round(final=bool(stopped) or step == settings.steps)
     generator, figures = rounds.best()
     return Trained(generator=generator.eval().requires_grad_(requires_grad=False), figures=figures, stopped=stopped)
 
@@ -112,43 +112,43 @@ class _Clock:
         return self.budget_s is not None and time.monotonic() - self.started > self.budget_s
 
 
-def _play(game: _Game, steps: range, clock: _Clock, run: Run, progress: Progress) -> str:
+def train_steps(trainer: GanTrainer, steps: range, clock: _Clock, run: Run, progress: Progress) -> str:
     """Some steps; returns why they ended early, if they did."""
-    settings = game.settings
+    settings = trainer.settings
     for step in steps:
         if clock.is_over():
             return "the budget is used up"
-        losses = game.step()
+        losses = trainer.step()
         if step % _SNAPSHOT_STEPS and step + 1 != steps.stop:
             continue
         figures = {name: float(value) for name, value in losses.items()}
         if not all(map(math.isfinite, figures.values())):
-            if not game.restore():
+            if not trainer.restore():
                 raise NotLearnedError(
                     f"a loss of the LC-GAN was no number by step {step + 1} ({figures}); lower lcgan.learning_rate "
                     f"({settings.learning_rate:g})"
                 )
             return f"a loss was no number by step {step + 1}; the generator of the last good step is kept"
-        game.snapshot()
+        trainer.snapshot()
         run.log_metrics(figures, step=step)
         progress(step + 1, settings.steps, f"topic loss {figures['generator.topic']:.2f}")
     return ""
 
 
-class _Rounds:
+class RoundEvaluator:
     """What follows each round: decode, measure, keep the best, teach the predictor, weigh diversity anew."""
 
     def __init__(
         self,
-        game: _Game,
+        trainer: GanTrainer,
         settings: LcganSettings,
-        decoder: Decodes | None,
+        decoder: SampleDecoder | None,
         *,
         desired: int,
         seed: int,
         run: Run,
     ) -> None:
-        self._game = game
+        self._trainer = trainer
         self._settings = settings
         self._decoder = decoder
         self._desired = desired
@@ -158,36 +158,36 @@ class _Rounds:
         self._best: tuple[float, dict[str, Tensor], dict[str, float]] | None = None
         if decoder is not None:
             self._prior = decoder.decode([desired] * settings.round_samples, None, seed=seed + 1)
-            game.aim_for_rarity(float(self._prior.vectors.rarity_N.mean()))
+            trainer.set_rarity_target(float(self._prior.vectors.rarity_N.mean()))
 
-    def close(self, *, final: bool) -> None:
+    def evaluate_round(self, *, final: bool) -> None:
         """End a round."""
         if self._decoder is None:
             return
         self._number += 1
         count, seed = self._settings.round_samples, self._seed + 2 * self._number
-        wanted = self._decoder.decode([self._desired] * count, self._game.generator, seed=seed)
+        wanted = self._decoder.decode([self._desired] * count, self._trainer.generator, seed=seed)
         figures = self._measured(wanted)
         self._run.log_metrics({f"round.{name}": value for name, value in figures.items()}, step=self._number)
         if self._best is None or figures["score"] > self._best[0]:
-            state = {name: tensor.clone() for name, tensor in self._game.generator.state_dict().items()}
+            state = {name: tensor.clone() for name, tensor in self._trainer.generator.state_dict().items()}
             self._best = figures["score"], state, figures
         if final:
             return
         num_topics = wanted.vectors.topics_NK.shape[1]
         others = [topic for topic in range(num_topics) if topic != self._desired]
         spread = self._decoder.decode(
-            [others[number % len(others)] for number in range(count)], self._game.generator, seed=seed + 1
+            [others[number % len(others)] for number in range(count)], self._trainer.generator, seed=seed + 1
         )
-        self._game.learn(wanted.vectors.joined(spread.vectors))
-        self._game.weigh_diversity(figures["distinct_ratio"])
+        self._trainer.refit_predictor(wanted.vectors.joined(spread.vectors))
+        self._trainer.update_diversity_weight(figures["distinct_ratio"])
 
     def best(self) -> tuple[Generator, dict[str, float]]:
         """The generator kept, and its figures."""
         if self._best is not None:
-            self._game.generator.load_state_dict(self._best[1])
-            return self._game.generator, self._best[2]
-        return self._game.generator, {}
+            self._trainer.generator.load_state_dict(self._best[1])
+            return self._trainer.generator, self._best[2]
+        return self._trainer.generator, {}
 
     def _measured(self, wanted: DecodedSample) -> dict[str, float]:
         """How a round did. The score is the desired share, less a price for distinct-2 below the floor."""
@@ -198,12 +198,12 @@ class _Rounds:
             "distinct_ratio": ratio,
             "log_prob": wanted.log_prob,
             "prior_log_prob": self._prior.log_prob,
-            "diversity_weight": self._game.diversity_weight,
+            "diversity_weight": self._trainer.diversity_weight,
             "score": share - _DIVERSITY_PRICE * max(0.0, self._settings.diversity_floor - ratio),
         }
 
 
-class _Game:
+class GanTrainer:
     """Generator and discriminator with the data they play on; each loss draws rows of its own."""
 
     def __init__(self, data: LabelledVectors, predictor: TopicPredictor, settings: LcganSettings) -> None:
@@ -219,22 +219,22 @@ class _Game:
         self.generator = Generator(config).to(self._device)
         self.discriminator = Discriminator(z_size, genre_size, self._num_topics, **sizes).to(self._device)
         self._generator_optimizer = torch.optim.Adam(
-            self.generator.parameters(), lr=settings.learning_rate, betas=_BETAS
+            self.generator.parameters(), lr=settings.learning_rate, betas=_ADAM_BETAS
         )
-        self._critic_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), lr=settings.learning_rate, betas=_BETAS
+        self._discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=settings.learning_rate, betas=_ADAM_BETAS
         )
         self._real_rows = data.encoded_N.nonzero().squeeze(1)
         self._main_topic_NK = nn.functional.one_hot(data.topics_NK.argmax(dim=1), self._num_topics).float()
         self._mean_topic_K = data.topics_NK.mean(dim=0)
-        self._aimed_rarity = float(data.rarity_N.mean())
+        self._rarity_target = float(data.rarity_N.mean())
         self._good: dict[str, Tensor] | None = None
 
     def step(self) -> dict[str, Tensor]:
         """Some updates of the discriminator and one of the generator; returns the losses before it."""
         for _ in range(self.settings.critic_steps):
-            critic_loss = self.critic_loss()
-            _update(self._critic_optimizer, critic_loss)
+            discriminator_loss = self.discriminator_loss()
+            _update(self._discriminator_optimizer, discriminator_loss)
         losses = self.generator_losses()
         settings = self.settings
         total = (
@@ -245,9 +245,9 @@ class _Game:
         )
         _update(self._generator_optimizer, total)
         tracked = {f"generator.{name}": value.detach() for name, value in losses.items()}
-        return {**tracked, "generator.loss": total.detach(), "discriminator.loss": critic_loss.detach()}
+        return {**tracked, "generator.loss": total.detach(), "discriminator.loss": discriminator_loss.detach()}
 
-    def critic_loss(self) -> Tensor:
+    def discriminator_loss(self) -> Tensor:
         """Encoded z with its topic is real; the same with a shuffled topic, G's z and (a tenth) the prior's are not."""
         rows = self._real_rows[self._randint(len(self._real_rows))]
         z_BZ, genres_BA, topic_BK = self._data.z_NZ[rows], self._data.genres_NA[rows], self._main_topic_NK[rows]
@@ -272,27 +272,27 @@ class _Game:
         log_share_BK, rarity_B = self._predictor(moved_BZ, genres_BA)
         return {
             "realism": nn.functional.softplus(-self.discriminator(moved_BZ, genres_BA, target_BK)).mean(),
-            "topic": self._divergence(target_BK, log_share_BK),
+            "topic": self._topic_divergence(target_BK, log_share_BK),
             "distance": (torch.log1p((moved_BZ - z_BZ) ** 2) / self._data.sigma_Z**2).mean(),
-            "diversity": self._rarity_lost(target_BK, rarity_B) + self._spread_lost(z_BZ, moved_BZ, target_BK),
+            "diversity": self._rarity_shortfall(target_BK, rarity_B) + self._spread_loss(z_BZ, moved_BZ, target_BK),
             "moved": (moved_BZ - z_BZ).norm(dim=1).mean(),
         }
 
-    def aim_for_rarity(self, rarity: float) -> None:
+    def set_rarity_target(self, rarity: float) -> None:
         """Let word pairs be as rare as this."""
-        self._aimed_rarity = rarity
+        self._rarity_target = rarity
 
-    def learn(self, fresh: LabelledVectors) -> None:
+    def refit_predictor(self, fresh: LabelledVectors) -> None:
         """Teach the predictor from vectors that the generator moved, and keep them."""
         refresh_predictor(self._predictor, self._data, fresh, self.settings)
         self._data = self._data.joined(fresh)
         fresh_NK = nn.functional.one_hot(fresh.topics_NK.argmax(dim=1), self._num_topics).float()
         self._main_topic_NK = torch.cat((self._main_topic_NK, fresh_NK))
 
-    def weigh_diversity(self, ratio: float) -> None:
+    def update_diversity_weight(self, ratio: float) -> None:
         """Raise the weight while what is decoded is less diverse than the floor, else lower it."""
         factor = 1.5 if ratio < self.settings.diversity_floor else 0.75
-        self.diversity_weight = min(self.diversity_weight * factor, _MOST_WEIGHT)
+        self.diversity_weight = min(self.diversity_weight * factor, _MAX_DIVERSITY_WEIGHT)
 
     def snapshot(self) -> None:
         """Remember the generator as one of finite losses."""
@@ -305,7 +305,7 @@ class _Game:
         self.generator.load_state_dict(self._good)
         return True
 
-    def _divergence(self, target_BK: Tensor, log_share_BK: Tensor) -> Tensor:
+    def _topic_divergence(self, target_BK: Tensor, log_share_BK: Tensor) -> Tensor:
         """KL(y' || T): y' has `target_share` of the target, and of the other topics what is left, as in the labels."""
         share = self.settings.target_share
         rest_BK = (1 - target_BK) * self._mean_topic_K
@@ -313,17 +313,17 @@ class _Game:
         entropy_BK = -torch.xlogy(soft_BK, soft_BK)
         return (-soft_BK * log_share_BK - entropy_BK).sum(dim=1).mean()
 
-    def _rarity_lost(self, target_BK: Tensor, rarity_B: Tensor) -> Tensor:
+    def _rarity_shortfall(self, target_BK: Tensor, rarity_B: Tensor) -> Tensor:
         """By how many standard deviations the mean rarity of each target's rows falls short of what is aimed for.
 
         Of the rows together, not of each: a stock phrase is no fault while others are rarer.
         """
         count_K = target_BK.sum(dim=0)
         mean_K = (target_BK.T @ rarity_B) / count_K.clamp_min(1.0)
-        short_K = nn.functional.relu(self._aimed_rarity - mean_K) * (count_K > 0)
+        short_K = nn.functional.relu(self._rarity_target - mean_K) * (count_K > 0)
         return short_K.mean() / self._predictor.rarity_scale
 
-    def _spread_lost(self, z_BZ: Tensor, moved_BZ: Tensor, target_BK: Tensor) -> Tensor:
+    def _spread_loss(self, z_BZ: Tensor, moved_BZ: Tensor, target_BK: Tensor) -> Tensor:
         """By how much the moved vectors of a target lie closer together than they did: mean of log(sigma / sigma')."""
         # Distances from the target's own centre: that all of them are moved the same way is no loss.
         count_K1 = target_BK.sum(dim=0).clamp_min(1.0).unsqueeze(1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from training.cvae.parallel import ALONE, Peers
+from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 from training.pipeline.publish import Published
 
 CVAE_BUDGET: Final = 0.75
@@ -25,8 +25,8 @@ class TrainPlan:
     device: str = "cpu"
     bf16: bool = False
     """Make the CVAE's largest products in bfloat16."""
-    peers: Peers = ALONE
-    """The processes that train the CVAE together; see `training.pipeline.assistant` for what the others do."""
+    process_group: ProcessGroup = SINGLE_PROCESS
+    """The processes that train the CVAE together; see `training.pipeline.worker_rank` for what the others do."""
     champion: bool = False
     """Make the new versions champions even where there are some already."""
     resume: bool = True

@@ -25,12 +25,13 @@ from training.cvae.training import decoder_config, train_cvae
 from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CorpusError
 from training.files import atomic_path
+from training.fingerprints import fingerprint
 from training.lcgan.labels import Labeller, genre_rows, known_words
 from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
 from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
-from training.pipeline.kept import (
+from training.pipeline.artifacts import (
     BUNDLE,
     kept_vocabulary,
     load_bundle,
@@ -41,11 +42,11 @@ from training.pipeline.kept import (
 )
 from training.pipeline.plan import CVAE_BUDGET, LCGAN_BUDGET, StageReport, TrainPlan, TrainReport
 from training.pipeline.publish import Published, Publisher
-from training.pipeline.shown import show_curves, show_topics
+from training.pipeline.reports import show_curves, show_topics
 from training.pipeline.stages import Stage
 from training.plots import plot_topic_shares
-from training.presets import TrainSettings, fingerprint
 from training.progress import Progress
+from training.settings import TrainSettings
 from training.topics.lda import fit_topics
 from training.tracking.curves import RecordingRun
 from training.tracking.port import Run, Tracker, TrainedOn
@@ -116,7 +117,7 @@ class Training:
         parts = Parts(vocabulary=vocabulary, genres=self.corpus.genre_table, topics=topics)
         config = decoder_config(settings, vocabulary_size=len(vocabulary), num_genres=len(parts.genres))
         with self._stage_run(stage) as run:
-            self.plan.peers.tell(None if run is None else vocabulary.tokens)
+            self.plan.process_group.broadcast_object(None if run is None else vocabulary.tokens)
             if run is not None:
                 self._train_cvae(stage, parts, config, run)
         model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale)
@@ -142,7 +143,7 @@ class Training:
             budget_s=self._budget(CVAE_BUDGET),
             device=self.plan.device,
             bf16=self.plan.bf16,
-            peers=self.plan.peers,
+            process_group=self.plan.process_group,
         )
         model = trained.model.cpu()
         scores = score_cvae(model, valid, batch_size=settings.batch_size)

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from handlers.model.topics import TopicModel, topic_words
 from training.errors import CorpusError
-from training.presets import TopicSettings
 from training.progress import Progress
+from training.settings import TopicSettings
 
 _SEEDS_ELSEWHERE: Final = 0.02
 """Weight of the seed words in all topics but the first, as a share of what chance gave them, before the first pass."""

@@ -11,7 +11,8 @@ from benchmarks.training.cli import app_bench
 from benchmarks.training.decode import DecodeBenchPlan, DecodeSpeed, PlainLoop, endless, measure_decoding, random_bundle
 from handlers.decoding.engine import Engine, Row
 from handlers.model.bundle import Bundle
-from training.presets import CvaeSettings, preset
+from training.presets import preset
+from training.settings import CvaeSettings
 
 SMALL = CvaeSettings(max_vocabulary=300, embedding_size=16, hidden_size=24, z_size=4, genre_size=4)
 PLAN = DecodeBenchPlan(rows=8, steps=6, rounds=2, scaling=(8, 32), scaling_steps=3, original_words=500, sentence=5)

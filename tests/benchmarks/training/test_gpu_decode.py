@@ -12,7 +12,7 @@ from benchmarks.training.gpu_decode import GpuBenchPlan, gpu_table, measure_gpu_
 from handlers.decoding.engine import Engine
 from tests.handlers.decoding.gpu.interpreter import DEVICE, HAS_TRITON
 from training.errors import SettingError
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 SMALL = CvaeSettings(max_vocabulary=100, embedding_size=8, hidden_size=8, z_size=4, genre_size=4)
 PLAN = GpuBenchPlan(rows=2, steps=8, saturated=(1, 3), rounds=1, sentence=2, edge=32, copied=1000)

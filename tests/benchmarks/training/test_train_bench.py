@@ -21,7 +21,7 @@ from tests.training.toy_sentences import NUM_TOKENS, toy_config, toy_sentences
 from training.cvae.batches import PlainSentences
 from training.cvae.loop import CvaeLoop
 from training.cvae.model import Cvae
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 TRAIN = toy_sentences(200)
 SETTINGS = CvaeSettings(

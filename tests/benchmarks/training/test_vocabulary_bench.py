@@ -31,7 +31,7 @@ from tests.training.conftest import SampleCorpus
 from training.cvae.scores import score_cvae
 from training.cvae.vocabulary import word_vocabulary
 from training.errors import CheckpointError, CorpusError, SettingError
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 SETTINGS = CvaeSettings(embedding_size=16, hidden_size=24, z_size=4, genre_size=4, batch_size=64, sampled_vocabulary=80)
 BUDGET = Budget(settings=SETTINGS, seconds=1.0, held_out=60)

@@ -17,8 +17,8 @@ from training.cvae.loop import CvaeLoop, _decay, free_kl
 from training.cvae.model import Cvae, Posterior
 from training.cvae.training import train_cvae
 from training.errors import CheckpointError, NotLearnedError, OutputError
-from training.presets import CvaeSettings
 from training.progress import Progress, silent
+from training.settings import CvaeSettings
 from training.tracking.curves import RecordingRun
 from training.tracking.port import NullTracker
 

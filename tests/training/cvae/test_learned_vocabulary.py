@@ -10,7 +10,7 @@ from handlers.model.vocabulary import SPECIALS, UNK_ID, Vocabulary
 from tests.training.conftest import SampleCorpus
 from training.cvae.vocabulary import learn_vocabulary, subword_vocabulary, word_vocabulary
 from training.errors import CorpusError
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 PLACEHOLDER_FORMS = ("<artist>", " <artist>", "<title>", " <title>")
 

@@ -11,11 +11,11 @@ from tests.training.cvae.toy_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, V
 from tests.training.torchrun import torchrun
 from tests.training.toy_sentences import toy_config, toy_sentences
 from training.cvae.loop import CvaeLoop
-from training.cvae.parallel import Peers, joined
+from training.cvae.parallel import ProcessGroup, init_process_group
 from training.cvae.training import train_cvae
 from training.errors import SettingError
-from training.presets import CvaeSettings
 from training.progress import silent
+from training.settings import CvaeSettings
 from training.tracking.curves import RecordingRun
 from training.tracking.port import NullTracker
 
@@ -31,21 +31,29 @@ import json, sys
 from pathlib import Path
 import torch
 from tests.training.cvae.test_parallel import EVERYTHING, train
-from training.cvae.parallel import joined
+from training.cvae.parallel import init_process_group
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
-with joined("cpu") as (peers, device):
-    assert (peers.size, device) == (2, "cpu")
-    train(folder / "checkpoint.pt", folder / f"rank{peers.rank}", peers=peers)
+with init_process_group("cpu") as (process_group, device):
+    assert (process_group.world_size, device) == (2, "cpu")
+    train(folder / "checkpoint.pt", folder / f"rank{process_group.rank}", process_group=process_group)
 """
 
 
-def train(checkpoint: Path, out: Path, *, peers: Peers) -> None:
+def train(checkpoint: Path, out: Path, *, process_group: ProcessGroup) -> None:
     with NullTracker().run("cvae") as null:
         run = RecordingRun(null)
         trained = train_cvae(
-            toy_config(), EVERYTHING, TRAIN, VALID, seed=5, checkpoint=checkpoint, run=run, progress=silent, peers=peers
+            toy_config(),
+            EVERYTHING,
+            TRAIN,
+            VALID,
+            seed=5,
+            checkpoint=checkpoint,
+            run=run,
+            progress=silent,
+            process_group=process_group,
         )
     torch.save(trained.model.state_dict(), out.with_suffix(".pt"))
     curves = {
@@ -62,7 +70,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     command = torchrun(str(tmp_path / "worker.py"), str(tmp_path))
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
-    train(tmp_path / "alone_checkpoint.pt", tmp_path / "alone", peers=Peers())
+    train(tmp_path / "alone_checkpoint.pt", tmp_path / "alone", process_group=ProcessGroup())
     alone, *ranks = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("alone", "rank0", "rank1"))
     for curves in ranks:
         for name, points in alone.items():
@@ -75,14 +83,14 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     # The file is written by one of them, and one process goes on from it just as well.
     assert not list(tmp_path.glob(".*"))
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["done"] == EVERYTHING.epochs * STEPS_PER_EPOCH
-    train(tmp_path / "checkpoint.pt", tmp_path / "resumed", peers=Peers())
+    train(tmp_path / "checkpoint.pt", tmp_path / "resumed", process_group=ProcessGroup())
     assert torch.equal(torch.load(tmp_path / "resumed.pt", weights_only=True)["mu_shift"], two["mu_shift"])
 
 
 def test_shares_of_a_batch_are_all_of_it_once_and_none_is_empty() -> None:
     for size in (1, 2, 3, 7):
         for rows in (7, 8, 31, 64):
-            shares = [range(rows)[Peers(rank=rank, size=size).share_of(rows)] for rank in range(size)]
+            shares = [range(rows)[ProcessGroup(rank=rank, world_size=size).shard(rows)] for rank in range(size)]
             assert [row for share in shares for row in share] == list(range(rows))
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
             assert min(map(len, shares)) > 0
@@ -103,17 +111,23 @@ def test_more_processes_than_rows_are_an_error_that_says_what_to_change() -> Non
     from training.cvae.model import Cvae
 
     with pytest.raises(SettingError, match=r"cvae\.batch_size \(32\)"):
-        CvaeLoop(model=Cvae(toy_config()), settings=SETTINGS, train=TRAIN, seed=0, peers=Peers(rank=0, size=40))
+        CvaeLoop(
+            model=Cvae(toy_config()),
+            settings=SETTINGS,
+            train=TRAIN,
+            seed=0,
+            process_group=ProcessGroup(rank=0, world_size=40),
+        )
 
 
 def test_a_process_that_nobody_started_beside_others_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with joined("cpu") as (peers, device):
-        assert (peers, device) == (Peers(rank=0, size=1), "cpu")
-        assert peers.leads
+    with init_process_group("cpu") as (process_group, device):
+        assert (process_group, device) == (ProcessGroup(rank=0, world_size=1), "cpu")
+        assert process_group.is_main
 
 
 def test_a_gpu_by_number_for_many_processes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SettingError, match="--device cuda, not cuda:1"), joined("cuda:1"):
+    with pytest.raises(SettingError, match="--device cuda, not cuda:1"), init_process_group("cuda:1"):
         pass

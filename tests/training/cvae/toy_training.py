@@ -9,7 +9,7 @@ import torch
 
 from tests.training.toy_sentences import toy_sentences
 from training.cvae.model import Cvae
-from training.presets import CvaeSettings
+from training.settings import CvaeSettings
 
 SETTINGS = CvaeSettings(
     embedding_size=16, hidden_size=16, z_size=6, genre_size=4, epochs=4, batch_size=32, learning_rate=1e-2,

@@ -15,8 +15,8 @@ from training.evaluation.judges import (
     judge_quality,
     read_labels,
 )
-from training.presets import SOUND_SEED_WORDS
 from training.sample import Kind
+from training.settings import SOUND_SEED_WORDS
 
 
 @pytest.fixture(scope="module")

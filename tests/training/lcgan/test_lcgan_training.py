@@ -11,9 +11,9 @@ from handlers.model.generator import Generator, GeneratorConfig
 from training.errors import NotLearnedError
 from training.lcgan.labels import DecodedSample, LabelledVectors
 from training.lcgan.predictor import refresh_predictor, score_predictor, train_predictor
-from training.lcgan.training import Trained, _Game, train_generator
-from training.presets import LcganSettings
+from training.lcgan.training import GanTrainer, Trained, train_generator
 from training.progress import silent
+from training.settings import LcganSettings
 from training.tracking.curves import RecordingRun
 from training.tracking.port import NullTracker, Run
 
@@ -59,7 +59,7 @@ def _labelled(count: int, *, noise: bool = False) -> LabelledVectors:
 
 
 class World:
-    """Decodes by the world's rules; `distinct_2` is its mean rarity."""
+    """SampleDecoder by the world's rules; `distinct_2` is its mean rarity."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[tuple[int, ...], bool]] = []
@@ -227,13 +227,13 @@ def test_a_game_that_breaks_on_the_way_keeps_its_last_good_generator(run: Record
 def test_the_gradient_penalty_is_the_squared_distance_of_the_slope_from_one(run: Run) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
-    game = _Game(data, predictor, SETTINGS)
+    trainer = GanTrainer(data, predictor, SETTINGS)
     # A linear discriminator has the same slope everywhere: its weights for z.
     linear = nn.Linear(Z + A + NUM_TOPICS, 1)
-    game.discriminator.body = nn.Sequential(linear)
+    trainer.discriminator.body = nn.Sequential(linear)
     weight = linear.weight
     rows = data.z_NZ[:50], data.z_NZ[50:100], data.genres_NA[:50], data.topics_NK[:50]
-    penalty = game._gradient_penalty(*rows)
+    penalty = trainer._gradient_penalty(*rows)
     slope = weight[0, :Z].norm()
     assert float(penalty.detach()) == pytest.approx(float(((slope - 1) ** 2).detach()), rel=1e-5)
     # Twice the slope less one: the penalty pulls the weights towards a slope of one.
@@ -245,15 +245,17 @@ def test_the_gradient_penalty_is_the_squared_distance_of_the_slope_from_one(run:
 def test_the_parts_of_the_generators_loss_follow_their_formulas(run: Run) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
-    game = _Game(data, predictor, SETTINGS)
+    trainer = GanTrainer(data, predictor, SETTINGS)
 
     class Still(Generator):
         def forward(self, z_BZ: Tensor, genres_BA: Tensor, target_BK: Tensor) -> Tensor:
             del genres_BA, target_BK
             return z_BZ + 2.0
 
-    game.generator = Still(GeneratorConfig(z_size=Z, genre_size=A, num_topics=NUM_TOPICS, hidden_size=4, num_layers=1))
-    losses = game.generator_losses()
+    trainer.generator = Still(
+        GeneratorConfig(z_size=Z, genre_size=A, num_topics=NUM_TOPICS, hidden_size=4, num_layers=1)
+    )
+    losses = trainer.generator_losses()
     # A move of 2 in each dimension, at sigma 0.5.
     assert float(losses["distance"]) == pytest.approx(float(torch.log(torch.tensor(5.0))) / 0.25, rel=1e-4)
     assert float(losses["moved"]) == pytest.approx(2 * Z**0.5, rel=1e-4)
@@ -265,24 +267,24 @@ def test_the_parts_of_the_generators_loss_follow_their_formulas(run: Run) -> Non
 def test_vectors_moved_into_one_place_are_less_spread_and_so_dearer(run: Run) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
-    game = _Game(data, predictor, SETTINGS)
+    trainer = GanTrainer(data, predictor, SETTINGS)
     z, target = torch.randn(400, Z), torch.eye(NUM_TOPICS)[torch.arange(400) % NUM_TOPICS]
     # Half as wide in every dimension costs log 2, one common move nothing.
-    assert float(game._spread_lost(z, 0.5 * z + 3, target)) == pytest.approx(
+    assert float(trainer._spread_loss(z, 0.5 * z + 3, target)) == pytest.approx(
         float(torch.log(torch.tensor(2.0))), rel=1e-3
     )
-    assert float(game._spread_lost(z, 2 * z + 3, target)) == 0
+    assert float(trainer._spread_loss(z, 2 * z + 3, target)) == 0
 
 
 def test_more_of_the_target_than_is_aimed_for_is_no_better(run: Run) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
-    game = _Game(data, predictor, dataclasses.replace(SETTINGS, target_share=0.8))
+    trainer = GanTrainer(data, predictor, dataclasses.replace(SETTINGS, target_share=0.8))
     target = torch.eye(NUM_TOPICS)[:1]
     rest = (1 - target) * data.topics_NK.mean(dim=0)
 
     def loss(share: float) -> float:
-        return float(game._divergence(target, (share * target + (1 - share) * rest / rest.sum()).log()))
+        return float(trainer._topic_divergence(target, (share * target + (1 - share) * rest / rest.sum()).log()))
 
     assert loss(0.8) == pytest.approx(0, abs=1e-5)
     assert min(loss(0.6), loss(0.95)) > 0.01

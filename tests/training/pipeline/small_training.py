@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from tests.training.conftest import SampleCorpus
-from training.presets import CvaeSettings, LcganSettings, TopicSettings, TrainSettings
+from training.settings import CvaeSettings, LcganSettings, TopicSettings, TrainSettings
 
 SETTINGS = TrainSettings(
     preset="tiny",

@@ -29,9 +29,10 @@ from training.options import make_tracker
 from training.packaging.archive import file_sha256, load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
 from training.pipeline.training import Training
-from training.presets import TrainSettings, preset
+from training.presets import preset
 from training.progress import Progress, silent
 from training.sample import CATALOG_FILE, POSTS_FILE, make_sample, write_sample
+from training.settings import TrainSettings
 from training.tracking.port import NullTracker, Tracker
 
 

@@ -10,9 +10,9 @@ import pytest
 from handlers.model.topics import TopicModel, topic_words
 from tests.training.conftest import SampleCorpus
 from training.errors import CorpusError
-from training.presets import SOUND_SEED_WORDS, TopicSettings
 from training.progress import silent
 from training.sample import Kind
+from training.settings import SOUND_SEED_WORDS, TopicSettings
 from training.topics.lda import FittedTopics, TopicTrial, _joined, fewest_coherent, fit_topics
 
 SETTINGS = TopicSettings(candidates=(4, 5), passes=4, min_sentences=5, max_share=0.15)

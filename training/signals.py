@@ -20,7 +20,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def ends_in_order() -> Iterator[None]:
+def raise_on_sigterm() -> Iterator[None]:
     """Make SIGTERM an error like another for as long as the block runs; the main thread alone may ask for this.
 
     Raises:

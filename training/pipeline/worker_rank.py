@@ -7,18 +7,18 @@ from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
 from training.cvae.training import decoder_config, train_cvae
 from training.pipeline.plan import CVAE_BUDGET, TrainPlan
-from training.presets import TrainSettings
 from training.progress import silent
+from training.settings import TrainSettings
 from training.tracking.port import NullTracker
 
 
-def assist(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> None:
+def run_worker_rank(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> None:
     """Wait until the first process comes to the CVAE, train with it, and leave the rest to it.
 
     Raises:
         NotLearnedError: the loss has become no number, as the first process will say too.
     """
-    tokens = plan.peers.tell(None)
+    tokens = plan.process_group.broadcast_object(None)
     if tokens is None:  # the CVAE was trained before
         return
     vocabulary, table = Vocabulary(tokens=tuple(tokens)), corpus.genre_table
@@ -39,5 +39,5 @@ def assist(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> None:
             budget_s=None if plan.budget_s is None else plan.budget_s * CVAE_BUDGET,
             device=plan.device,
             bf16=plan.bf16,
-            peers=plan.peers,
+            process_group=plan.process_group,
         )

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from training.ending import ends_in_order
 from training.errors import TerminatedError
+from training.signals import raise_on_sigterm
 
 
 def _ask() -> None:
@@ -14,7 +14,7 @@ def _ask() -> None:
 
 
 def test_sigterm_is_an_error_that_says_what_to_do_next() -> None:
-    with pytest.raises(TerminatedError, match="goes on from the last checkpoint"), ends_in_order():
+    with pytest.raises(TerminatedError, match="goes on from the last checkpoint"), raise_on_sigterm():
         _ask()
 
 
@@ -28,13 +28,13 @@ def test_what_is_ending_already_is_not_cut_short() -> None:
             _ask()
             done.append("closed")
 
-    with pytest.raises(OSError, match="disk"), ends_in_order():
+    with pytest.raises(OSError, match="disk"), raise_on_sigterm():
         fail()
     assert done == ["closed"]
 
 
 def test_afterwards_the_signal_means_what_it_meant_before() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with ends_in_order():
+    with raise_on_sigterm():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
