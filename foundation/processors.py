@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 _ROOT: Final = Path("/")
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
 def num_processors(root: Path = _ROOT) -> int:
@@ -39,26 +41,37 @@ def _limits(root: Path) -> Iterator[float]:
 def _groups(root: Path) -> Iterator[tuple[Path, int]]:
     """Folders of the process's control group and of its ancestors, each with the version of its hierarchy."""
     try:
-        own = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-        mounts = (root / "proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        own = _lines(root / "proc/self/cgroup")
+        mounts = _lines(root / "proc/self/mountinfo")
     except OSError:  # not Linux
         return
     for mount in mounts:
-        fields, _, rest = mount.partition(" - ")
-        kind, _, options = rest.partition(" ")
-        version = {"cgroup2": 2, "cgroup": 1}.get(kind)
-        if version is None or (version == 1 and "cpu" not in options.split()[-1].split(",")):
+        # As "31 23 0:28 /shown /mount/point rw - cgroup2 source rw" (proc_pid_mountinfo(5)).
+        place, _, kind = (part.split() for part in mount.partition(" - "))
+        version = {"cgroup2": 2, "cgroup": 1}.get(kind[0]) if kind else None
+        if version is None or len(place) < 5 or (version == 1 and "cpu" not in kind[-1].split(",")):
             continue
-        shown, place = fields.split()[3:5]
-        top = root / place.lstrip("/")
+        shown, point = map(_unescaped, place[3:5])
+        top = root / point.lstrip("/")
         for folder in _ancestors(_path(own, version), shown):
             yield top / folder, version
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines of a file of /proc, whose paths may hold any bytes."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+
+
+def _unescaped(path: str) -> str:
+    r"""Path from mountinfo, which escapes backslashes and spaces: systemd writes a slice `a-b` as `a\x2db`."""
+    return _OCTAL.sub(lambda code: chr(int(code[1], 8)), path)
 
 
 def _path(own: list[str], version: int) -> str:
     """Path of the process's group within one hierarchy, from lines such as `0::/user.slice` and `4:cpu,cpuacct:/a`."""
     for line in own:
-        number, controllers, path = line.split(":", 2)
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
         if (number == "0" and not controllers) if version == 2 else "cpu" in controllers.split(","):
             return path
     return "/"

@@ -34,7 +34,7 @@ def runs(sequence: Sequence[str], size: int = COPY_SIZE) -> Iterator[Sequence[st
 
 
 def spans(sequence: Sequence[str], longest: int) -> Iterator[Sequence[str]]:
-    """Every run of at most `longest` words, longest first; among equals the last first, since English puts the head last.
+    """Every run of at most `longest` words: the longest first, and of these the last, where English puts the head.
 
     >>> [" ".join(span) for span in spans(["deep", "dub", "techno"], 2)]
     ['dub techno', 'deep dub', 'techno', 'dub', 'deep']

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import yaml
 
+from benchmarks.serving.errors import BenchError
 from benchmarks.serving.plan import Serving
 from benchmarks.serving.processes import Place, running
 from handlers.contract import ARCHIVE_CONFIG
-from loadtest.errors import BenchError
 
 _MODEL_CONFIG: Final = "model-config.yaml"
 _PACKING_S: Final = 300.0

@@ -67,11 +67,11 @@ def bench_serve(
     """
     from benchmarks.serving.archive import bring_archive
     from benchmarks.serving.calls import Asked
+    from benchmarks.serving.errors import BenchError
     from benchmarks.serving.plan import Plan, read_numbers, read_peers
     from benchmarks.serving.run import prepare_site
     from foundation.result_line import finish
     from handlers.contract import ContractError
-    from loadtest.errors import BenchError
 
     console = Console()
     with tempfile.TemporaryDirectory(prefix="bench-serve-") as folder, _notes(console) as note:
@@ -109,10 +109,10 @@ def _compare(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[lis
 
 
 def _sweep(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[Table], dict[str, Any]]:
+    from benchmarks.serving.errors import BenchError
     from benchmarks.serving.plan import SweepPlan
     from benchmarks.serving.sweep import sweep, sweep_figures, sweep_table
     from foundation.processors import num_processors
-    from loadtest.errors import BenchError
 
     if plot is not None:
         raise BenchError("--sweep draws nothing; leave --plot out")

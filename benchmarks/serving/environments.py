@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 from typing import Final
 
-from loadtest.errors import ServerError
+from benchmarks.serving.errors import ServerError
 
 _REQUIREMENTS: Final = Path(__file__).with_name("programs") / "peers"
 _MARK: Final = "installed"

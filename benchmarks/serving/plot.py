@@ -8,9 +8,9 @@ from typing import Final
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmarks.serving.errors import BenchError
 from benchmarks.serving.report import knee_place
 from benchmarks.serving.run import Measured
-from loadtest.errors import BenchError
 
 _COLOURS: Final = {"p50_ms": "#4a6fa5", "p99_ms": "#b3446c"}
 _FOLLOWS: Final = 0.95

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import psutil
 
-from loadtest.errors import ServerError
+from benchmarks.serving.errors import ServerError
 from serving.torchserve import guard
 
 _PROGRAMS: Final = "benchmarks.serving.programs"

@@ -20,11 +20,11 @@ from typing import Any, Final
 from benchmarks.serving.archive import Archive, set_serving, unpack
 from benchmarks.serving.calls import Call, LoadSettings, Phase
 from benchmarks.serving.environments import ready_python
+from benchmarks.serving.errors import ServerError
 from benchmarks.serving.measures import Level, level
 from benchmarks.serving.plan import Plan, Serving
 from benchmarks.serving.processes import Place, free_port, running
 from benchmarks.serving.programs.settings import ServerSettings
-from loadtest.errors import ServerError
 
 TORCHSERVE: Final = "torchserve"
 GATEWAY: Final = "gateway"

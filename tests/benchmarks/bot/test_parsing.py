@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from benchmarks.bot.cli import app_bench
 from benchmarks.bot.parsing import read_labels, score
 from bot.domain.errors import InputError
+from foundation.result_line import ResultFileError
 
 
 def label(text: str, *songs: tuple[list[str], str]) -> str:
@@ -93,8 +94,6 @@ def test_missing_labels_and_places_that_cannot_be_written_are_named(tmp_path: Pa
     with pytest.raises(InputError, match=r"nowhere\.jsonl cannot be read"):
         read_labels(tmp_path / "nowhere.jsonl")
     labels = written(tmp_path / "labels.jsonl", label("x"))
-    done = CliRunner().invoke(
-        app_bench, ["parse", "--labels", str(labels), "--json", str(tmp_path / "no" / "out.json")]
-    )
-    assert isinstance(done.exception, InputError)
+    done = CliRunner().invoke(app_bench, ["parse", "--labels", str(labels), "--json", str(labels / "out.json")])
+    assert isinstance(done.exception, ResultFileError)
     assert "--json" in str(done.exception)

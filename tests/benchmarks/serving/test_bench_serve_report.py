@@ -16,8 +16,7 @@ from benchmarks.serving.plot import plot_curve
 from benchmarks.serving.report import figures, tables
 from benchmarks.serving.run import EngineSpeed, Measured
 from benchmarks.serving.sweep import Tried, best
-from foundation.result_line import finish
-from loadtest.errors import BenchError
+from foundation.result_line import ResultFileError, finish
 
 SERVING = Serving(workers=2, threads=1, batch_size=32, delay_ms=5)
 
@@ -94,8 +93,9 @@ def test_the_last_line_is_json_without_nan(
 
 
 def test_a_result_that_cannot_be_written_is_told_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="--json"):
-        finish("serve", {}, tmp_path / "missing" / "out.json")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultFileError, match="--json"):
+        finish("serve", {}, tmp_path / "file" / "out.json")
 
 
 def test_the_picture_is_a_png(measured: Measured, tmp_path: Path) -> None:

@@ -17,13 +17,12 @@ import yaml
 
 from benchmarks.serving.archive import bring_archive, read_archive, set_serving
 from benchmarks.serving.environments import ready_python
-from benchmarks.serving.errors import BenchError
+from benchmarks.serving.errors import BenchError, ServerError
 from benchmarks.serving.plan import Serving
 from benchmarks.serving.processes import Place, running
 from benchmarks.serving.programs.clients import FailedError, read_answer
 from benchmarks.serving.programs.peers.bare_grpc import gather
 from benchmarks.training.decode import random_bundle
-from loadtest.errors import ServerError
 from training.packaging.archive import build_archive
 from training.settings import CvaeSettings
 
