@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from handlers.decoding.constraints.grammar import IntArray, Rules
-from handlers.decoding.constraints.limits import Limits
-from handlers.decoding.constraints.word_repeats import Repeats
+from handlers.decoding.arrays import IntArray
+from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.token_constraints import Constraints
+from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.rows import Decoded, Row
 from handlers.decoding.sampling.sampler import Weights, pick
-from handlers.decoding.slots import LENGTH, MOST, STATE, TOKEN, WORDS, Slots
+from handlers.decoding.slots import LENGTH, MAX_TOKENS, STATE, TOKEN, WORDS, Slots
 from handlers.decoding.step import Step
 from handlers.model.vocabulary import EOS_ID
 
@@ -27,9 +28,9 @@ class Parts:
 
     step: Step
     """Its arithmetic."""
-    rules: Rules
+    grammar: Grammar
     """What may follow, by marks and placeholders."""
-    repeats: Repeats
+    word_repeats: WordRepeats
     """What may follow, by words."""
 
 
@@ -44,11 +45,11 @@ class Run:
     """
 
     def __init__(self, parts: Parts, rows: Sequence[Row], start: Callable[[slice, int], Slots], most: int) -> None:
-        self._step, self._rules, self._repeats = parts.step, parts.rules, parts.repeats
+        self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
         self._rows, self._start = rows, start
         self._most = min(most, len(rows))
         self._num_steps = max(row.max_tokens for row in rows)
-        self._limits = Limits(rows, parts.repeats)
+        self._constraints = Constraints(rows, parts.word_repeats)
         self._decoded: dict[int, Decoded] = {}
         self._live: list[int] = []
         """Which row each slot holds."""
@@ -74,7 +75,7 @@ class Run:
         count = len(self._live)
         self._padded, self._part = self._slots.part(self._padded_slots(count)), self._slots.part(count)
         self._place_B = np.arange(count)
-        self._limits.look(self._live)
+        self._constraints.look(self._live)
         self._weights = Weights(self._part.settings(), self._memory_2SW)
 
     def _take_step(self) -> list[int]:
@@ -100,10 +101,10 @@ class Run:
         counts_FS = self._part.counts_FS
         return np.concatenate(
             (
-                self._rules.forbidden(counts_FS[STATE]),
-                self._repeats.forbidden(counts_FS[WORDS:]),
+                self._grammar.forbidden(counts_FS[STATE]),
+                self._word_repeats.forbidden(counts_FS[WORDS:]),
                 counts_FS[TOKEN][:, None],
-                *self._limits.forbidden(self._part.tokens_ST, counts_FS[LENGTH], counts_FS[WORDS:]),
+                *self._constraints.forbidden(self._part.tokens_ST, counts_FS[LENGTH], counts_FS[WORDS:]),
             ),
             axis=1,
         )
@@ -114,9 +115,9 @@ class Run:
         self._part.tokens_ST[self._place_B, counts_FS[LENGTH]] = chosen_B
         counts_FS[TOKEN] = chosen_B
         counts_FS[LENGTH] += 1
-        counts_FS[STATE] = self._rules.after(counts_FS[STATE], chosen_B)
-        counts_FS[WORDS:] = self._repeats.after(counts_FS[WORDS:], chosen_B)
-        ended_B = (chosen_B == EOS_ID) | (counts_FS[LENGTH] >= counts_FS[MOST])
+        counts_FS[STATE] = self._grammar.after(counts_FS[STATE], chosen_B)
+        counts_FS[WORDS:] = self._word_repeats.after(counts_FS[WORDS:], chosen_B)
+        ended_B = (chosen_B == EOS_ID) | (counts_FS[LENGTH] >= counts_FS[MAX_TOKENS])
         ended: list[int] = ended_B.nonzero()[0].tolist()
         return ended
 

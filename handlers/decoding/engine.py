@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from handlers.decoding.batched import Parts, Run
-from handlers.decoding.constraints.grammar import Rules
-from handlers.decoding.constraints.word_repeats import Repeats
+from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import PADDING, FoldedDecoder, Started
 from handlers.decoding.gpu import capability as gpu
 from handlers.decoding.guidance import GuidedRun, paired
@@ -36,7 +36,7 @@ from handlers.model.scoring import sentence_log_probs
 from handlers.model.vocabulary import BOS_ID, EOS_ID, PAD_ID
 
 if TYPE_CHECKING:
-    from handlers.decoding.gpu.decoder import GpuDecoder, Rounds
+    from handlers.decoding.gpu.decoder import GpuDecoder, Stepper
 
 __all__ = ["DEFAULT_SLOTS", "Decoded", "Engine", "Row"]
 
@@ -73,9 +73,9 @@ class Engine:
     ) -> None:
         self.bundle = bundle
         self.device = torch.device(device)
-        self.kernels = gpu.suits(self.device, len(bundle.vocabulary)) if kernels is None else kernels
-        self.slots = (gpu.SLOTS if self.kernels else DEFAULT_SLOTS) if slots is None else slots
-        most = gpu.MOST_SLOTS if self.kernels else MOST_ROWS
+        self.kernels = gpu.supports(self.device, len(bundle.vocabulary)) if kernels is None else kernels
+        self.slots = (gpu.DEFAULT_SLOTS if self.kernels else DEFAULT_SLOTS) if slots is None else slots
+        most = gpu.MAX_SLOTS if self.kernels else MOST_ROWS
         if not 1 <= self.slots <= most:
             raise ValueError(f"slots must be between 1 and {most}, got {slots}")
         self._decoder = _on(bundle.decoder, self.device)
@@ -83,16 +83,16 @@ class Engine:
         self._generator = None if bundle.generator is None else _on(bundle.generator, self.device)
         # A GPU has its rows started as many at a time as there are slots: its products may round by their number.
         self._padding = self.slots if self.device.type == "cuda" else PADDING
-        rules, repeats = Rules(bundle.vocabulary), Repeats(bundle.vocabulary)
+        grammar, word_repeats = Grammar(bundle.vocabulary), WordRepeats(bundle.vocabulary)
         with torch.inference_mode():
             self._folded = FoldedDecoder(self._decoder, padding=self._padding)
             self._gpu: GpuDecoder | None = None
             if self.kernels:
                 from handlers.decoding.gpu.decoder import GpuDecoder  # noqa: PLC0415 - needs Triton, which a CPU's host lacks
 
-                self._gpu = GpuDecoder(self._folded, rules, repeats, precision=self.precision, slots=self.slots)
+                self._gpu = GpuDecoder(self._folded, grammar, word_repeats, precision=self.precision, slots=self.slots)
             else:
-                self._parts = Parts(step=Step(self._folded, self.precision), rules=rules, repeats=repeats)
+                self._parts = Parts(step=Step(self._folded, self.precision), grammar=grammar, word_repeats=word_repeats)
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[Row], z_BZ: Tensor | None = None) -> list[Decoded]:
@@ -124,14 +124,14 @@ class Engine:
 
         if self._gpu is not None:
             return self._gpu.decode(rows, start, 2 if guided else 1)
-        if len(rows) == 1 and not guided and self.device.type == "cpu" and LoneRun.suits(rows[0]):
+        if len(rows) == 1 and not guided and self.device.type == "cpu" and LoneRun.supports(rows[0]):
             return [LoneRun(self._parts, rows[0], slots(slice(0, 1), rows[0].max_tokens)).finish()]
         if guided:
             return GuidedRun(self._parts, rows, slots, max(1, self.slots // 2)).finish()
         return Run(self._parts, rows, slots, self.slots).finish()
 
     @torch.inference_mode()
-    def fill(self, rows: Sequence[Row]) -> Rounds:
+    def fill(self, rows: Sequence[Row]) -> Stepper:
         """Let rows into a GPU's slots, and what takes them on: for who wants to time steps alone.
 
         Args:
@@ -229,7 +229,7 @@ class Engine:
         z_size = self._decoder.config.z_size
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
         uniforms_BN = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
-        counts_BF = [(BOS_ID, 0, row.max_tokens, Rules.start, *Repeats.start) for row in rows]
+        counts_BF = [(BOS_ID, 0, row.max_tokens, Grammar.start, *WordRepeats.start) for row in rows]
         settings_B4 = [(row.temperature, row.top_k, row.top_p, row.min_p) for row in rows]
         return Slots(
             hidden_SH=started.hidden_BH,

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from handlers.decoding.arrays import FloatArray
 from handlers.decoding.batched import Parts
 from handlers.decoding.rows import Decoded, Row
-from handlers.decoding.sampling.filters import Floats, SamplingSettings
+from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sampler import DRAWS, LEAST_SUM, MOST_SUM, Weights
 from handlers.decoding.slots import Slots
 from handlers.model.vocabulary import BOS_ID, EOS_ID
@@ -39,7 +40,7 @@ class LoneWeights(Weights):
         total = torch.exp2(log2_1W, out=self._scratch_BW).sum(dim=1).item()
         return float(np.log2(total)) if LEAST_SUM < total < MOST_SUM else self.normalisers(log2_1W).item()
 
-    def choose_one(self, log2_1W: Tensor, forbidden: list[int], uniforms_D: Floats, *, otherwise: int) -> int:
+    def choose_one(self, log2_1W: Tensor, forbidden: list[int], uniforms_D: FloatArray, *, otherwise: int) -> int:
         """The token that `choose` draws."""
         torch.mul(log2_1W, self._scale_B1, out=self._weight_BW).exp2_()
         self._weight_W[forbidden] = 0.0
@@ -73,7 +74,7 @@ class LoneRun:
     """
 
     def __init__(self, parts: Parts, row: Row, slots: Slots) -> None:
-        self._step, self._rules, self._repeats = parts.step, parts.rules, parts.repeats
+        self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
         self._row = row
         self._slots = slots.resized(parts.step.padded(1))
         self._slots.copy([0], slots, [0])
@@ -82,23 +83,23 @@ class LoneRun:
         self._weights = LoneWeights(slots.settings(), memory_2BW)
 
     @staticmethod
-    def suits(row: Row) -> bool:
-        """Whether a row limits nothing by itself; see `handlers.decoding.constraints.limits`."""
+    def supports(row: Row) -> bool:
+        """Whether a row limits nothing by itself; see `handlers.decoding.constraints.token_constraints`."""
         return not (row.min_tokens or row.no_repeat_ngram or row.banned)
 
     def finish(self) -> Decoded:
         """Decode to the end."""
         ids: list[int] = []
-        token, state, words, log2_prob = BOS_ID, self._rules.start, self._repeats.start, 0.0
+        token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
         gates_MG = torch.empty_like(self._slots.gates_SG)
         parts_4MH = gates_MG.chunk(4, dim=1)
         while len(ids) < self._row.max_tokens and token != EOS_ID:
             projected_ME = self._step.advance_one(self._slots, token, gates_MG, parts_4MH)
             log2_1W = self._step.log2_odds(projected_ME, 1)
             normaliser = self._weights.normaliser(log2_1W)
-            forbidden = [*self._rules.forbidden_one(state), *self._repeats.forbidden_one(words), token]
+            forbidden = [*self._grammar.forbidden_one(state), *self._word_repeats.forbidden_one(words), token]
             token = self._weights.choose_one(log2_1W, forbidden, self._uniforms_TD[len(ids)], otherwise=EOS_ID)
             log2_prob += log2_1W.numpy().item(0, token) - normaliser
-            state, words = self._rules.after_one(state, token), self._repeats.after_one(words, token)
+            state, words = self._grammar.after_one(state, token), self._word_repeats.after_one(words, token)
             ids.append(token)
         return Decoded.of(ids, len(ids), log2_prob)

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.arrays import IntArray
 from handlers.decoding.sampling.sampler import SamplingSettings
 
-TOKEN, LENGTH, MOST, STATE, WORDS = range(5)
+TOKEN, LENGTH, MAX_TOKENS, STATE, WORDS = range(5)
 """Places of the counts: a row's last token, how many it has drawn and may draw, the state of `handlers.decoding.constraints.grammar`, and
 from there on the four numbers of `handlers.decoding.constraints.word_repeats`."""
 _TEMPERATURE, _TOP_K, _TOP_P, _MIN_P = range(4)

@@ -26,7 +26,7 @@ class GenreTable:
 
     labels: tuple[str, ...]
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
-    _most_words: int = field(init=False, repr=False, compare=False)
+    _max_words: int = field(init=False, repr=False, compare=False)
     """Words of the longest label: no longer part of a name needs looking up, however long the name is."""
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class GenreTable:
 
     def _labels_within(self, genre: str) -> Iterator[str]:
         """Labels that are parts of a genre's name, itself included: the longest first, then later words first."""
-        for span in spans(normalise_genre(genre).split(), self._most_words):
+        for span in spans(normalise_genre(genre).split(), self._max_words):
             part = " ".join(span)
             if part in self._index:
                 yield self.labels[self._index[part] - 1]

@@ -18,7 +18,7 @@ _TOKENS: Final = 8
 """Enough: what comes for the first time comes in a decode's first steps, or when a row ends."""
 
 _CHECKED_ROWS: Final = 8
-_MOST_ERROR: Final = 0.05
+_MAX_ERROR: Final = 0.05
 """Nats per token: bfloat16 stays below a tenth of it, a kernel that errs does not."""
 
 
@@ -53,7 +53,7 @@ def _are_sound(commentator: Commentator) -> bool:
     except Exception:  # noqa: BLE001 - no compiler, no memory, a GPU that Triton does not know: there is another way
         _log.exception("the GPU's kernels do not run; torch's products decode instead")
         return False
-    if error > _MOST_ERROR or math.isnan(error):
+    if error > _MAX_ERROR or math.isnan(error):
         _log.error("the GPU's kernels are %.3f nats per token from torch; torch's products decode instead", error)
         return False
     return True

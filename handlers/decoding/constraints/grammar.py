@@ -15,11 +15,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from handlers.decoding.arrays import IntArray
 from handlers.model.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
-
-IntArray = NDArray[np.int64]
 
 _QUOTE: Final = '"'
 _EMPTY, _QUOTING, _BRACKETED, _FIRST_PLACEHOLDER = 1, 2, 4, 8
@@ -27,7 +25,7 @@ _EMPTY, _QUOTING, _BRACKETED, _FIRST_PLACEHOLDER = 1, 2, 4, 8
 _ALL_BITS: Final = (1 << 62) - 1
 
 
-class Rules:
+class Grammar:
     """The states of a vocabulary's sentences: what each forbids, and where each token leads."""
 
     start: Final = _EMPTY

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.arrays import IntArray
 from handlers.model.vocabulary import PAD_ID
 
 

@@ -1,4 +1,4 @@
-"""Words beside themselves ("the the"), and words that somebody bans: which tokens a row may not write next.
+"""WordHashState beside themselves ("the the"), and words that somebody bans: which tokens a row may not write next.
 
 A word may be spelled in several ways, so tokens alone do not tell. Each row carries the hash of the word that it is
 writing and of the one before; what would make the two equal is looked up in a table of the tokens' own hashes. A token
@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.arrays import IntArray
 from handlers.model.vocabulary import PAD_ID, SPECIALS, Vocabulary
 
 _WORD: Final = r"[\w'’\-]"
@@ -27,11 +27,11 @@ _BASE: Final = 0x9E3779B97F4A7C15
 AFTER_SPACE: Final = 0x3F58476D1CE4E5B9
 """Keys of words that start a token are multiplied by this; those of pieces that go on are not."""
 _MODULUS: Final = 2**64
-Words = tuple[int, int, int, int]
-"""Where one row is in its sentence, as `Repeats` has it."""
+WordHashState = tuple[int, int, int, int]
+"""Where one row is in its sentence, as `WordRepeats` has it."""
 
 
-class Repeats:
+class WordRepeats:
     """The words and pieces of words in each token of a vocabulary, and what follows from them.
 
     Case is ignored. A token may hold a space at its start only, as `handlers.model.vocabulary` has it.
@@ -41,7 +41,7 @@ class Repeats:
     nothing but spaces between them, 0 if there is none.
     """
 
-    start: Final[Words] = (0, 1, 1, 0)
+    start: Final[WordHashState] = (0, 1, 1, 0)
     """The four numbers of a row that has written nothing."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -64,14 +64,14 @@ class Repeats:
         padded = [group + [PAD_ID] * (width - len(group)) for group in groups.values()]
         self._keys_N, self._tokens_NK = keys[order], np.array(padded, dtype=np.int64)[order]
         self.key_V = np.zeros(len(texts), dtype=np.int64)
-        """What `forbidden` and `becoming` look for in each token; 0 where no word is at its start."""
+        """What `forbidden` and `completing` look for in each token; 0 where no word is at its start."""
         self.key_V[self._tokens_NK] = self._keys_N[:, None]
         self.key_V[PAD_ID] = 0
-        self._holding = _holding(texts)
+        self._containing = _containing(texts)
 
-    def forbidden(self, words_4B: IntArray) -> IntArray:
+    def forbidden(self, word_state_4B: IntArray) -> IntArray:
         """Tokens that would make a row's word the one before it, [B, F]; where there are fewer, the padding token."""
-        current_B, _, inverse_B, previous_B = words_4B
+        current_B, _, inverse_B, previous_B = word_state_4B
         wanted_2B = np.stack((current_B * AFTER_SPACE, (previous_B - current_B) * inverse_B))
         place_2B = self._keys_N.searchsorted(wanted_2B)
         place_2B[place_2B == len(self._keys_N)] = 0
@@ -79,18 +79,18 @@ class Repeats:
         tokens_2BK[self._keys_N[place_2B] != wanted_2B] = PAD_ID
         return np.concatenate(tokens_2BK, axis=1)
 
-    def holding(self, word: str) -> tuple[int, ...]:
+    def containing(self, word: str) -> tuple[int, ...]:
         """Tokens in which a word stands whatever is written before them: behind a space or a sign of the token."""
-        return tuple(self._holding.get(_folded(word), ()))
+        return tuple(self._containing.get(_folded(word), ()))
 
-    def becoming(self, hashes_BW: IntArray, words_4B: IntArray) -> IntArray:
+    def completing(self, hashes_BW: IntArray, word_state_4B: IntArray) -> IntArray:
         """Tokens with which the word that a row is writing would become one of some words, [B, F].
 
         Args:
             hashes_BW: what `word_hash` gives of each row's words, 0 where there are fewer.
-            words_4B: where the rows are.
+            word_state_4B: where the rows are.
         """
-        current_B, _, inverse_B, _ = words_4B
+        current_B, _, inverse_B, _ = word_state_4B
         wanted_BW = (hashes_BW - current_B[:, None]) * inverse_B[:, None]
         place_BW = self._keys_N.searchsorted(wanted_BW)
         place_BW[place_BW == len(self._keys_N)] = 0
@@ -99,9 +99,9 @@ class Repeats:
         tokens_BFK = np.where(found_BW[:, columns, None], self._tokens_NK[place_BW[:, columns]], PAD_ID)
         return tokens_BFK.reshape(len(current_B), -1)
 
-    def after(self, words_4B: IntArray, chosen_B: IntArray) -> IntArray:
+    def after(self, word_state_4B: IntArray, chosen_B: IntArray) -> IntArray:
         """Where rows are that have written some tokens, [4, B]."""
-        current_B, power_B, inverse_B, previous_B = words_4B
+        current_B, power_B, inverse_B, previous_B = word_state_4B
         goes_on_B = self.goes_on_V[chosen_B]
         power_B, inverse_B = np.where(goes_on_B, (power_B, inverse_B), 1)
         before_B = np.where(current_B != 0, current_B, previous_B)
@@ -115,7 +115,7 @@ class Repeats:
             )
         )
 
-    def forbidden_one(self, words: Words) -> list[int]:
+    def forbidden_one(self, words: WordHashState) -> list[int]:
         """`forbidden` of one row."""
         current, _, inverse, previous = words
         tokens: list[int] = []
@@ -126,7 +126,7 @@ class Repeats:
                 tokens += self._tokens_NK[place].tolist()
         return tokens
 
-    def after_one(self, words: Words, token: int) -> Words:
+    def after_one(self, words: WordHashState, token: int) -> WordHashState:
         """`after` of one row."""
         current, power, inverse, previous = words
         if not self.goes_on_V.item(token):
@@ -141,11 +141,11 @@ class Repeats:
 
 
 def word_hash(word: str) -> int:
-    """What `Repeats.becoming` knows a word by; case and the kind of apostrophe make no other word."""
+    """What `WordRepeats.completing` knows a word by; case and the kind of apostrophe make no other word."""
     return _signed(_hash(_folded(word)))
 
 
-def _holding(texts: list[str]) -> dict[str, list[int]]:
+def _containing(texts: list[str]) -> dict[str, list[int]]:
     """By word, the tokens that hold it anywhere but at their very start, where it may go on with another."""
     tokens: dict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(texts):

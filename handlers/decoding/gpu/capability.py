@@ -7,13 +7,15 @@ from typing import Final
 
 import torch
 
-SLOTS: Final = 1024
+DEFAULT_SLOTS: Final = 1024
 """Rows that are decoded at a time by default: enough to fill the GPU."""
-MOST_SLOTS: Final = 1 << 14
-MOST_TOKENS: Final = 1 << 15
+MAX_SLOTS: Final = 1 << 14
+MAX_VOCABULARY: Final = 1 << 15
 """Of a vocabulary: a row's distribution is in the registers of one program, up to half of it without spilling."""
 
 
-def suits(device: torch.device, vocabulary_size: int) -> bool:
+def supports(device: torch.device, vocabulary_size: int) -> bool:
     """Whether the kernels should decode: on a GPU, if Triton is there, which PyTorch for CUDA brings."""
-    return device.type == "cuda" and vocabulary_size <= MOST_TOKENS and importlib.util.find_spec("triton") is not None
+    return (
+        device.type == "cuda" and vocabulary_size <= MAX_VOCABULARY and importlib.util.find_spec("triton") is not None
+    )

@@ -13,23 +13,23 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from handlers.decoding.constraints.grammar import Rules
-from handlers.decoding.constraints.word_repeats import Repeats
+from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import FoldedDecoder, Started
-from handlers.decoding.gpu.capability import MOST_TOKENS
+from handlers.decoding.gpu.capability import MAX_VOCABULARY
 from handlers.decoding.gpu.kernels import layout
 from handlers.decoding.gpu.kernels.random_numbers import uniforms_kernel
-from handlers.decoding.gpu.memory import PLACES, Memory, Sizes
-from handlers.decoding.gpu.steps import BLOCK, KINDS, STEPS, Steps, on_device
+from handlers.decoding.gpu.memory import TOKENS_PER_SLOT, Memory, PaddedSizes
+from handlers.decoding.gpu.steps import BLOCK, DTYPES, STEPS, Steps, on_device
 from handlers.decoding.gpu.tables import Tables
 from handlers.decoding.matmul import Precision
 from handlers.decoding.rows import Decoded, Row
 
-_MOST_IDLE: Final = PLACES // STEPS
+_MAX_IDLE_ROUNDS: Final = TOKENS_PER_SLOT // STEPS
 """Rounds in which no row may end: a row that has just been let in ends in as many."""
 
 
-class Rounds:
+class Stepper:
     """What takes the rows in the slots on, some steps at a time."""
 
     steps: Final = STEPS
@@ -52,8 +52,8 @@ class GpuDecoder:
 
     Args:
         folded: the decoder.
-        rules: what may follow, by marks and placeholders.
-        repeats: what may follow, by words.
+        grammar: what may follow, by marks and placeholders.
+        word_repeats: what may follow, by words.
         precision: how weights and hidden state are kept; sums are float32.
         slots: rows that are decoded at a time.
 
@@ -64,26 +64,26 @@ class GpuDecoder:
     def __init__(
         self,
         folded: FoldedDecoder,
-        rules: Rules,
-        repeats: Repeats,
+        grammar: Grammar,
+        word_repeats: WordRepeats,
         *,
         precision: Precision,
         slots: int,
     ) -> None:
         config, device = folded.config, folded.gates_table_VG.device
-        if precision not in KINDS:
-            raise ValueError(f"precision {precision} is for the CPU, got device {device}; use {' or '.join(KINDS)}")
-        if config.vocabulary_size > MOST_TOKENS:
-            raise ValueError(f"a GPU decodes at most {MOST_TOKENS} tokens, got {config.vocabulary_size}")
-        sizes = Sizes(
-            rows=_whole_blocks(slots),
-            hidden=_whole_blocks(config.hidden_size),
-            embedding=_whole_blocks(config.embedding_size),
-            outputs=_whole_blocks(config.vocabulary_size),
+        if precision not in DTYPES:
+            raise ValueError(f"precision {precision} is for the CPU, got device {device}; use {' or '.join(DTYPES)}")
+        if config.vocabulary_size > MAX_VOCABULARY:
+            raise ValueError(f"a GPU decodes at most {MAX_VOCABULARY} tokens, got {config.vocabulary_size}")
+        sizes = PaddedSizes(
+            rows=_round_up(slots),
+            hidden=_round_up(config.hidden_size),
+            embedding=_round_up(config.embedding_size),
+            outputs=_round_up(config.vocabulary_size),
         )
-        self._repeats, self._slots, self._device = repeats, slots, device
-        self._memory = Memory(sizes, KINDS[precision], device)
-        self._steps = Steps(folded, Tables(rules, repeats, sizes.outputs, device), self._memory, precision)
+        self._word_repeats, self._slots, self._device = word_repeats, slots, device
+        self._memory = Memory(sizes, DTYPES[precision], device)
+        self._steps = Steps(folded, Tables(grammar, word_repeats, sizes.outputs, device), self._memory, precision)
 
     def uniforms(self, seeds: Sequence[int], count: int) -> Tensor:
         """`handlers.decoding.random_numbers.row_uniforms`, for whom a row costs the host as much as the rest of its start."""
@@ -114,14 +114,14 @@ class GpuDecoder:
             if free and admitted < len(rows):
                 part = slice(admitted, min(len(rows), admitted + len(free)))
                 taken, free = free[: part.stop - part.start], free[part.stop - part.start :]
-                self._memory.admit(taken, rows[part], start(part), self._repeats)
+                self._memory.admit(taken, rows[part], start(part), self._word_repeats)
                 live.update(zip(taken, range(part.start, part.stop), strict=True))
                 admitted = part.stop
             self._steps.take(per_slot)
             ended_S = self._memory.ended_S.cpu().numpy()
             gone = [slot for slot in live if ended_S[slot]]
             idle = 0 if gone else idle + 1
-            if idle > _MOST_IDLE:
+            if idle > _MAX_IDLE_ROUNDS:
                 raise RuntimeError(f"no row has ended in {idle * STEPS} steps, more than any may take: the kernels err")
             # Without rows to fetch, nothing need wait for the device once more.
             if gone:
@@ -130,11 +130,11 @@ class GpuDecoder:
                 free = sorted([*free, *gone])
         return [decoded[number] for number in range(len(rows))]
 
-    def fill(self, rows: Sequence[Row], started: Sequence[Started]) -> Rounds:
+    def fill(self, rows: Sequence[Row], started: Sequence[Started]) -> Stepper:
         """Let rows into the first slots, and empty the others."""
         self._memory.ended_S.fill_(1)
-        self._memory.admit(range(len(rows)), rows, started, self._repeats)
-        return Rounds(self._steps)
+        self._memory.admit(range(len(rows)), rows, started, self._word_repeats)
+        return Stepper(self._steps)
 
     def _sentences(self, slots: Sequence[int]) -> list[Decoded]:
         """What ended rows have become."""
@@ -145,5 +145,5 @@ class GpuDecoder:
         return [Decoded.of(*each) for each in zip(tokens, lengths, log2_probs, strict=True)]
 
 
-def _whole_blocks(size: int) -> int:
+def _round_up(size: int) -> int:
     return -(-size // BLOCK) * BLOCK

@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.contract import MAX_BANNED, MAX_TOKENS
-from handlers.decoding.constraints.grammar import Rules
-from handlers.decoding.constraints.limits import banned_words
-from handlers.decoding.constraints.word_repeats import Repeats
+from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.token_constraints import compile_bad_words
+from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import Started
 from handlers.decoding.gpu.kernels import layout
 from handlers.decoding.rows import Row
 from handlers.decoding.sampling.filters import COLDEST
 from handlers.model.vocabulary import BOS_ID
 
-PLACES: Final = 1 << (MAX_TOKENS - 1).bit_length()
+TOKENS_PER_SLOT: Final = 1 << (MAX_TOKENS - 1).bit_length()
 """T."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
+class PaddedSizes:
     """Of one decoder and its slots, padded to whole blocks."""
 
     rows: int
@@ -48,7 +48,7 @@ class Memory:
         device: where they are.
     """
 
-    def __init__(self, sizes: Sizes, kind: torch.dtype, device: torch.device) -> None:
+    def __init__(self, sizes: PaddedSizes, kind: torch.dtype, device: torch.device) -> None:
         def zeros(*shape: int, kind: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=kind, device=device)
 
@@ -65,18 +65,20 @@ class Memory:
         self.longs_S = zeros(rows, layout.SLOT_LONGS.value, kind=torch.int64)
         self.settings_S = zeros(rows, layout.SLOT_FLOATS.value)
         self.log2_prob_S = zeros(rows, kind=torch.float64)
-        self.tokens_ST = zeros(rows, PLACES, kind=torch.int32)
+        self.tokens_ST = zeros(rows, TOKENS_PER_SLOT, kind=torch.int32)
         self.hashes_SD = zeros(rows, MAX_BANNED, kind=torch.int64)
-        self.banned_SW = zeros(rows, sizes.outputs, kind=torch.int8)
+        self.contains_bad_word_SW = zeros(rows, sizes.outputs, kind=torch.int8)
 
-    def admit(self, slots: Sequence[int], rows: Sequence[Row], started: Sequence[Started], repeats: Repeats) -> None:
+    def admit(
+        self, slots: Sequence[int], rows: Sequence[Row], started: Sequence[Started], word_repeats: WordRepeats
+    ) -> None:
         """Let rows into free slots.
 
         Args:
             slots: one per row.
             rows: what is decoded.
             started: the rows as they are before their first token, and, if they are guided, their shadows.
-            repeats: the vocabulary's words.
+            word_repeats: the vocabulary's words.
 
         Raises:
             ValueError: a row asks for more tokens than a slot has places, or bans more words.
@@ -95,15 +97,15 @@ class Memory:
         self.settings_S.index_copy_(0, slot_R, self._on_device(settings))
         self.log2_prob_S.index_fill_(0, slot_R, 0.0)
         self.token_S.index_fill_(0, slot_R, BOS_ID)
-        self._ban(slots, rows, repeats)
+        self._ban(slots, rows, word_repeats)
         self.ended_S.index_fill_(0, slot_R, 0)
 
-    def _ban(self, slots: Sequence[int], rows: Sequence[Row], repeats: Repeats) -> None:
+    def _ban(self, slots: Sequence[int], rows: Sequence[Row], word_repeats: WordRepeats) -> None:
         for slot, row in zip(slots, rows, strict=True):
             if row.banned:
-                hashes, holding = banned_words(row.banned, repeats)
+                hashes, containing = compile_bad_words(row.banned, word_repeats)
                 self.hashes_SD[slot, : len(hashes)] = self._on_device(np.array(hashes, dtype=np.int64))
-                self.banned_SW[slot].zero_()[self._on_device(np.array(holding, dtype=np.int64))] = 1
+                self.contains_bad_word_SW[slot].zero_()[self._on_device(np.array(containing, dtype=np.int64))] = 1
 
     def _on_device(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self.token_S.device)
@@ -111,8 +113,8 @@ class Memory:
 
 def _check(rows: Sequence[Row]) -> None:
     for row in rows:
-        if row.max_tokens > PLACES:
-            raise ValueError(f"max_tokens must be at most {PLACES} on a GPU, got {row.max_tokens}")
+        if row.max_tokens > TOKENS_PER_SLOT:
+            raise ValueError(f"max_tokens must be at most {TOKENS_PER_SLOT} on a GPU, got {row.max_tokens}")
         if len(row.banned) > MAX_BANNED:
             raise ValueError(f"at most {MAX_BANNED} words can be banned on a GPU, got {len(row.banned)}")
 
@@ -128,15 +130,15 @@ def _numbers(rows: Sequence[Row]) -> tuple[NDArray[np.int32], NDArray[np.int64],
     ints = np.zeros((len(rows), layout.SLOT_INTS.value), dtype=np.int32)
     longs = np.zeros((len(rows), layout.SLOT_LONGS.value), dtype=np.int64)
     settings = np.zeros((len(rows), layout.SLOT_FLOATS.value), dtype=np.float32)
-    ints[:, layout.MOST.value] = [row.max_tokens for row in rows]
-    ints[:, layout.STATE.value] = Rules.start
+    ints[:, layout.MAX_TOKENS.value] = [row.max_tokens for row in rows]
+    ints[:, layout.STATE.value] = Grammar.start
     ints[:, layout.TOP_K.value] = [row.top_k for row in rows]
-    ints[:, layout.LEAST.value] = [row.min_tokens for row in rows]
-    ints[:, layout.NGRAM.value] = [row.no_repeat_ngram for row in rows]
-    ints[:, layout.BANNED.value] = [len(row.banned) for row in rows]
+    ints[:, layout.MIN_TOKENS.value] = [row.min_tokens for row in rows]
+    ints[:, layout.NO_REPEAT_NGRAM_SIZE.value] = [row.no_repeat_ngram for row in rows]
+    ints[:, layout.BAD_WORDS.value] = [len(row.banned) for row in rows]
     longs[:, layout.SEED.value] = [row.seed for row in rows]
-    longs[:, layout.WORDS.value : layout.WORDS.value + len(Repeats.start)] = Repeats.start
-    settings[:, layout.SCALE.value] = [1 / max(row.temperature, COLDEST) for row in rows]
+    longs[:, layout.WORD_STATE.value : layout.WORD_STATE.value + len(WordRepeats.start)] = WordRepeats.start
+    settings[:, layout.INVERSE_TEMPERATURE.value] = [1 / max(row.temperature, COLDEST) for row in rows]
     settings[:, layout.TOP_P.value] = [row.top_p for row in rows]
     settings[:, layout.MIN_P.value] = [row.min_p for row in rows]
     settings[:, layout.GUIDANCE.value] = [row.guidance for row in rows]

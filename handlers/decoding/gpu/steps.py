@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from handlers.contract import MAX_BANNED
 from handlers.decoding.folded import FoldedDecoder
 from handlers.decoding.gpu.kernels import choice, products
-from handlers.decoding.gpu.memory import PLACES, Memory
+from handlers.decoding.gpu.memory import TOKENS_PER_SLOT, Memory
 from handlers.decoding.gpu.tables import Tables
 from handlers.decoding.matmul import Precision
 
@@ -26,8 +26,8 @@ UNITS: Final = 16
 STEPS: Final = 8
 """Steps between two looks at which rows have ended; even, since the hidden state changes places with each."""
 _TOKENS_PER_WARP: Final = 512
-_MOST_WARPS: Final = 32
-KINDS: Final = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
+_MAX_WARPS: Final = 32
+DTYPES: Final = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 
 
 class Steps:
@@ -42,7 +42,7 @@ class Steps:
 
     def __init__(self, folded: FoldedDecoder, tables: Tables, memory: Memory, precision: Precision) -> None:
         self._memory, self._tables = memory, tables
-        kind, config = KINDS[precision], folded.config
+        kind, config = DTYPES[precision], folded.config
         hidden, embedding = memory.hidden_MH.shape[1], memory.output_ME.shape[1]
         gates_4HH = folded.hidden().view(4, config.hidden_size, config.hidden_size)
         missing = hidden - config.hidden_size
@@ -95,9 +95,9 @@ class Steps:
         width = 1 << (outputs - 1).bit_length()
         choice.choice_kernel[(rows // per_slot,)](
             memory.log2_MW, memory.token_S, memory.ended_S, memory.ints_S, memory.longs_S, memory.settings_S,
-            memory.log2_prob_S, memory.tokens_ST, memory.hashes_SD, memory.banned_SW, self._tables.state_forbids_SW,
-            self._tables.ints, self._tables.longs, self._vocabulary_size, self._first_number,
-            W=outputs, T=PLACES, D=MAX_BANNED, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),
+            memory.log2_prob_S, memory.tokens_ST, memory.hashes_SD, memory.contains_bad_word_SW,
+            self._tables.state_forbids_SW, self._tables.ints, self._tables.longs, self._vocabulary_size, self._first_number,
+            W=outputs, T=TOKENS_PER_SLOT, D=MAX_BANNED, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),
         )  # fmt: skip
 
     def _multiply(self, inputs_MK: Tensor, weight_NK: Tensor, added: Tensor, out_MN: Tensor, per_slot: int) -> None:
@@ -111,7 +111,7 @@ class Steps:
 
 def num_warps(width: int) -> int:
     """Warps of a program that holds a distribution of some width."""
-    return max(1, min(_MOST_WARPS, width // _TOKENS_PER_WARP))
+    return max(1, min(_MAX_WARPS, width // _TOKENS_PER_WARP))
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:

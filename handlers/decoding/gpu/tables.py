@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.decoding.constraints.grammar import Rules
-from handlers.decoding.constraints.word_repeats import Repeats
+from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.gpu.kernels import layout
 
 
@@ -19,29 +19,29 @@ class Tables:
     """The tables of one vocabulary, on a device.
 
     Args:
-        rules: what may follow, by marks and placeholders.
-        repeats: what may follow, by words.
+        grammar: what may follow, by marks and placeholders.
+        word_repeats: what may follow, by words.
         num_outputs: W.
         device: where they are.
     """
 
-    def __init__(self, rules: Rules, repeats: Repeats, num_outputs: int, device: torch.device) -> None:
-        forbids_SW = np.zeros((len(rules.forbidden_SF), num_outputs), dtype=np.int8)
-        np.put_along_axis(forbids_SW, rules.forbidden_SF, 1, axis=1)
+    def __init__(self, grammar: Grammar, word_repeats: WordRepeats, num_outputs: int, device: torch.device) -> None:
+        forbids_SW = np.zeros((len(grammar.forbidden_SF), num_outputs), dtype=np.int8)
+        np.put_along_axis(forbids_SW, grammar.forbidden_SF, 1, axis=1)
         self.state_forbids_SW = torch.from_numpy(forbids_SW).to(device)
         ints = {
-            layout.KEEP: rules.keep_V,
-            layout.PUT: rules.put_V,
-            layout.FLIP: rules.flip_V,
-            layout.GOES_ON: repeats.goes_on_V,
-            layout.CUTS: repeats.cuts_V,
-            layout.LOW_KEY: repeats.key_V,
+            layout.KEEP: grammar.keep_V,
+            layout.PUT: grammar.put_V,
+            layout.FLIP: grammar.flip_V,
+            layout.GOES_ON: word_repeats.goes_on_V,
+            layout.CUTS: word_repeats.cuts_V,
+            layout.LOW_KEY: word_repeats.key_V,
         }
         longs = {
-            layout.HASH: repeats.hash_V,
-            layout.POWER: repeats.power_V,
-            layout.INVERSE: repeats.inverse_V,
-            layout.KEY: repeats.key_V,
+            layout.HASH: word_repeats.hash_V,
+            layout.POWER: word_repeats.power_V,
+            layout.INVERSE: word_repeats.inverse_V,
+            layout.KEY: word_repeats.key_V,
         }
         self.ints = _stacked({at.value: each for at, each in ints.items()}, num_outputs, np.int32).to(device)
         self.longs = _stacked({at.value: each for at, each in longs.items()}, num_outputs, np.int64).to(device)

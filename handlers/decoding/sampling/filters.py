@@ -10,12 +10,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from handlers.decoding.constraints.grammar import IntArray
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
 
 LEAST_TOP_P: Final = 0.5
 MOST_MIN_P: Final = 0.3
@@ -27,10 +23,10 @@ COLDEST: Final = 1e-9
 class SamplingSettings:
     """How each row's next token is chosen; every array is [B]. See `handlers.contract.CommentaryRequest`."""
 
-    temperature: Floats
-    top_k: Floats
-    top_p: Floats
-    min_p: Floats
+    temperature: FloatArray
+    top_k: FloatArray
+    top_p: FloatArray
+    min_p: FloatArray
 
     def __getitem__(self, rows: IntArray) -> SamplingSettings:
         """The settings of some rows, given by index."""
@@ -42,9 +38,9 @@ class SamplingSettings:
         )
 
     @cached_property
-    def is_sorted(self) -> Bools:
+    def is_sorted(self) -> BoolArray:
         """Rows that are drawn likely tokens first from the start: top-k, a small nucleus, a large min-p."""
-        sorted_B: Bools = (self.top_k > 0) | (self.top_p < LEAST_TOP_P) | (self.min_p > MOST_MIN_P)
+        sorted_B: BoolArray = (self.top_k > 0) | (self.top_p < LEAST_TOP_P) | (self.min_p > MOST_MIN_P)
         return sorted_B
 
     @cached_property
@@ -57,7 +53,7 @@ class SamplingSettings:
         """Whether some row has a least share."""
         return bool((self.min_p > 0).any())
 
-    def scale(self) -> Floats:
+    def scale(self) -> FloatArray:
         """What logarithms are multiplied by."""
-        scale_B: Floats = 1.0 / np.maximum(self.temperature, COLDEST)
+        scale_B: FloatArray = 1.0 / np.maximum(self.temperature, COLDEST)
         return scale_B

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.decoding.constraints.grammar import IntArray
-from handlers.decoding.sampling.filters import Bools, Floats, SamplingSettings
+from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
+from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sorted_draw import draw_sorted
 
-__all__ = ["BLOCK", "DRAWS", "Floats", "SamplingSettings", "Weights", "pick"]
+__all__ = ["BLOCK", "DRAWS", "SamplingSettings", "Weights", "pick"]
 
 BLOCK: Final = 64
 """Tokens that are summed up first when a distribution function is inverted."""
@@ -63,7 +63,7 @@ class Weights:
             raise ValueError(f"the number of tokens must be a multiple of {BLOCK}, got {num_tokens}")
         return torch.empty(2, most, num_tokens, device=device)
 
-    def normalisers(self, log2_BW: Tensor) -> Floats:
+    def normalisers(self, log2_BW: Tensor) -> FloatArray:
         """Base-2 logarithm of each row's sum of odds, [B]; rows whose sum no float holds are moved, in place."""
         total_B = _host(torch.exp2(log2_BW, out=self._scratch_BW).sum(dim=1))
         if off := _off(total_B):
@@ -72,10 +72,12 @@ class Weights:
             moved_RW -= moved_RW.amax(dim=1, keepdim=True)
             log2_BW[off_R] = moved_RW
             total_B[off] = _host(torch.exp2(moved_RW).sum(dim=1))
-        normaliser_B: Floats = np.log2(total_B.astype(np.float64))
+        normaliser_B: FloatArray = np.log2(total_B.astype(np.float64))
         return normaliser_B
 
-    def choose(self, log2_BW: Tensor, forbidden_BF: IntArray, uniforms_BD: Floats, *, otherwise: int = 0) -> IntArray:
+    def choose(
+        self, log2_BW: Tensor, forbidden_BF: IntArray, uniforms_BD: FloatArray, *, otherwise: int = 0
+    ) -> IntArray:
         """Draw one token per row from the filtered distribution.
 
         Filters act in this order, each on what the one before it left: temperature, top-k, min-p, top-p.
@@ -124,7 +126,7 @@ class Weights:
         """The distribution function after each block of tokens, in the order of ids; 0 before the first."""
         self._edges_BM[rows, 1:] = _host(weight_RNK.sum(dim=2)).cumsum(axis=1, dtype=np.float64)
 
-    def _invert(self, rows_R: IntArray, uniforms_R: Floats) -> IntArray:
+    def _invert(self, rows_R: IntArray, uniforms_R: FloatArray) -> IntArray:
         """The tokens at which some rows' distribution functions, in the order of ids, reach a number.
 
         In two steps, blocks and then the tokens of one block, so that nothing as long as the vocabulary is summed up
@@ -152,7 +154,7 @@ class Weights:
         rest = min(height - edges_M.item(block), within_K.item(-1))
         return block * BLOCK + int(within_K.searchsorted(rest))
 
-    def _draw_again(self, again_R: IntArray, uniforms_RD: Floats) -> IntArray:
+    def _draw_again(self, again_R: IntArray, uniforms_RD: FloatArray) -> IntArray:
         """Tokens of rows whose first draw was dropped, or that are sorted from the start."""
         chosen_R = np.zeros(len(again_R), dtype=np.int64)
         sorted_R = self._settings.is_sorted[again_R]
@@ -203,10 +205,10 @@ def _off(total_B: NDArray[np.floating]) -> list[int]:
 def _is_dropped(
     weight_BW: Tensor,
     drawn_B: IntArray,
-    total_B: Floats,
+    total_B: FloatArray,
     settings: SamplingSettings,
     scratch_BW: Tensor,
-) -> Bools:
+) -> BoolArray:
     """Whether min-p or top-p drop a token that was drawn, [B]; top-k is not looked at.
 
     The scratch may be the weights themselves.

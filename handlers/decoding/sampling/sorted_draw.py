@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.decoding.constraints.grammar import IntArray
-from handlers.decoding.sampling.filters import Bools, Floats, SamplingSettings
+from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
+from handlers.decoding.sampling.filters import SamplingSettings
 
 _Weights = NDArray[np.float32]
 
@@ -24,7 +24,9 @@ _WIDER: Final = 4
 """Times the tokens of the window before."""
 
 
-def draw_sorted(weight_RW: _Weights, total_R: Floats, uniforms_R: Floats, settings: SamplingSettings) -> IntArray:
+def draw_sorted(
+    weight_RW: _Weights, total_R: FloatArray, uniforms_R: FloatArray, settings: SamplingSettings
+) -> IntArray:
     """The token at which each row's filtered distribution function, likely tokens first, reaches its number.
 
     Equal weights are in the order of their ids. A window of the likeliest is looked at, and a wider one while it may
@@ -62,8 +64,8 @@ def _likeliest(moved_RW: _Weights, count: int) -> _Weights:
 
 
 def _kept(
-    sorted_RK: _Weights, cumulative_RK: Floats, total_R: Floats, settings: SamplingSettings
-) -> tuple[IntArray, Bools]:
+    sorted_RK: _Weights, cumulative_RK: FloatArray, total_R: FloatArray, settings: SamplingSettings
+) -> tuple[IntArray, BoolArray]:
     """How many tokens the filters keep of each window, one at least, and whether they would keep no others."""
     top_k_R = np.where(settings.top_k > 0, settings.top_k, np.inf)
     floor_R1 = settings.min_p.astype(np.float32)[:, None] * sorted_RK[:, :1]
@@ -74,7 +76,7 @@ def _kept(
     # A token stays while those before it have not reached top_p: the first one always does.
     reach_R = np.where(settings.top_p < 1, settings.top_p * left_R, np.inf)
     kept_R = np.minimum(first_R, 1 + np.count_nonzero(cumulative_RK < reach_R[:, None], axis=1))
-    is_all_R: Bools = np.where(is_cut_R, first_R, kept_R) < sorted_RK.shape[1]
+    is_all_R: BoolArray = np.where(is_cut_R, first_R, kept_R) < sorted_RK.shape[1]
     return kept_R, is_all_R
 
 

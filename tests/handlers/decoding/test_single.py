@@ -63,5 +63,5 @@ def test_where_sums_leave_what_single_precision_holds(bias: float) -> None:
 
 @pytest.mark.parametrize("limit", [{"min_tokens": 2}, {"no_repeat_ngram": 2}, {"banned": ("a",)}])
 def test_a_row_that_limits_something_is_decoded_in_arrays(limit: dict[str, Any]) -> None:
-    assert LoneRun.suits(Row(genres=(), seed=0))
-    assert not LoneRun.suits(Row(genres=(), seed=0, **limit))
+    assert LoneRun.supports(Row(genres=(), seed=0))
+    assert not LoneRun.supports(Row(genres=(), seed=0, **limit))

@@ -6,7 +6,7 @@ filters let little pass, from the tokens in falling order. Nothing is sorted for
 falling order reaches a number is found by bisection over the bits of floating-point numbers, which are ordered as the
 numbers are. So nothing waits for the host, however many draws a row takes.
 
-What may not follow is what `handlers.decoding.constraints.grammar`, `handlers.decoding.constraints.word_repeats` and `handlers.decoding.constraints.limits` say, from tables over the whole
+What may not follow is what `handlers.decoding.constraints.grammar`, `handlers.decoding.constraints.word_repeats` and `handlers.decoding.constraints.token_constraints` say, from tables over the whole
 vocabulary instead of lists.
 
 Shapes: S slots, M rows, W tokens padded to whole blocks, T places of a sentence, D banned words. In registers, V is
@@ -35,7 +35,7 @@ _STEPS_TO_1 = tl.constexpr(30)
 
 
 @triton.jit
-def reaching(weight_V, measure_V, aim):
+def weight_reaching(weight_V, measure_V, aim):
     """Of weights from 0 to 1, the largest w such that the measures of all that are not below w reach the aim.
 
     It must be reached by all that are above 0 together. Float32, and its bits.
@@ -52,13 +52,13 @@ def reaching(weight_V, measure_V, aim):
 
 
 @triton.jit
-def in_falling_order(weight_V, ids_V, aim, V: tl.constexpr):
+def invert_sorted(weight_V, ids_V, aim, V: tl.constexpr):
     """The token at which the weights' sum in falling order, equal ones in the order of ids, reaches a number.
 
     And the sum with that token.
     """
     aim = tl.minimum(aim, tl.sum(weight_V))
-    height = reaching(weight_V, weight_V, aim)
+    height = weight_reaching(weight_V, weight_V, aim)
     above = tl.sum(tl.where(weight_V > height, weight_V, 0.0))
     is_equal_V = weight_V == height
     number = tl.ceil((aim - above) / height).to(tl.int32)
@@ -69,11 +69,11 @@ def in_falling_order(weight_V, ids_V, aim, V: tl.constexpr):
 
 
 @triton.jit
-def likeliest(weight_V, number):
+def keep_top_k(weight_V, number):
     """The weights of the likeliest tokens, equal ones in the order of ids; 0 for all others."""
     one_V = tl.where(weight_V > 0, 1.0, 0.0)
     if tl.sum(one_V) > number:
-        height = reaching(weight_V, one_V, number.to(tl.float32))
+        height = weight_reaching(weight_V, one_V, number.to(tl.float32))
         is_equal_V = weight_V == height
         left = number - tl.sum((weight_V > height).to(tl.int32))
         place_V = tl.cumsum(is_equal_V.to(tl.int32), 0)
@@ -86,12 +86,12 @@ def draw_sorted(weight_V, ids_V, settings, top_k, number, V: tl.constexpr):
     """The token at which the filtered distribution function, likely tokens first, reaches a share of its sum."""
     top_p, min_p = tl.load(settings + layout.TOP_P), tl.load(settings + layout.MIN_P)
     if top_k > 0:
-        weight_V = likeliest(weight_V, top_k)
+        weight_V = keep_top_k(weight_V, top_k)
     weight_V = tl.where(weight_V >= min_p, weight_V, 0.0)
     total = tl.sum(weight_V)
     if top_p < 1:
-        _, total = in_falling_order(weight_V, ids_V, top_p * total, V)
-    token, _ = in_falling_order(weight_V, ids_V, (number * total).to(tl.float32), V)
+        _, total = invert_sorted(weight_V, ids_V, top_p * total, V)
+    token, _ = invert_sorted(weight_V, ids_V, (number * total).to(tl.float32), V)
     return token
 
 
@@ -161,19 +161,19 @@ def repeats_word(ids_V, inside_V, token_ints, token_longs, words, W: tl.constexp
 
 
 @triton.jit
-def is_banned(ids_V, inside_V, token_longs, words, hashes_D, banned_W, number, W: tl.constexpr):
+def is_bad_word(ids_V, inside_V, token_longs, words, hashes_D, contains_bad_word_W, number, W: tl.constexpr):
     """Tokens that hold one of the row's banned words, or with which its word would become one."""
     current, inverse = tl.load(words), tl.load(words + 2)
     key_V = tl.load(token_longs + layout.KEY * W + ids_V, mask=inside_V, other=0)
-    banned_V = tl.load(banned_W + ids_V, mask=inside_V, other=0) != 0
+    banned_V = tl.load(contains_bad_word_W + ids_V, mask=inside_V, other=0) != 0
     for word in range(number):
-        becoming = (tl.load(hashes_D + word) - current) * inverse
-        banned_V = banned_V | ((key_V == becoming) & (key_V != 0))
+        completing = (tl.load(hashes_D + word) - current) * inverse
+        banned_V = banned_V | ((key_V == completing) & (key_V != 0))
     return banned_V
 
 
 @triton.jit
-def take_note(token, ints, words, token_ints, token_longs, W: tl.constexpr):
+def advance_state(token, ints, words, token_ints, token_longs, W: tl.constexpr):
     """The row's state after a token; see `handlers.decoding.constraints.grammar` and `handlers.decoding.constraints.word_repeats`."""
     state = tl.load(ints + layout.STATE)
     kept, put = tl.load(token_ints + layout.KEEP * W + token), tl.load(token_ints + layout.PUT * W + token)
@@ -202,7 +202,7 @@ def choice_kernel(
     log2_prob_S,
     tokens_ST,
     hashes_SD,
-    banned_SW,
+    contains_bad_word_SW,
     state_forbids,
     token_ints,
     token_longs,
@@ -224,7 +224,7 @@ def choice_kernel(
     slot = tl.program_id(0).to(tl.int64)
     if tl.load(ended_S + slot) != 0:
         return
-    ints, words = ints_S + slot * layout.SLOT_INTS, longs_S + slot * layout.SLOT_LONGS + layout.WORDS
+    ints, words = ints_S + slot * layout.SLOT_INTS, longs_S + slot * layout.SLOT_LONGS + layout.WORD_STATE
     settings = settings_S + slot * layout.SLOT_FLOATS
     ids_V = tl.arange(0, V)
     inside_V = ids_V < vocabulary_size
@@ -241,19 +241,19 @@ def choice_kernel(
     length, last = tl.load(ints + layout.LENGTH), tl.load(token_S + slot)
     forbidden_V = tl.load(state_forbids + tl.load(ints + layout.STATE) * W + ids_V, mask=inside_V, other=1) != 0
     forbidden_V = forbidden_V | (ids_V == last)
-    forbidden_V = forbidden_V | ((ids_V == _EOS) & (length + 1 < tl.load(ints + layout.LEAST)))
+    forbidden_V = forbidden_V | ((ids_V == _EOS) & (length + 1 < tl.load(ints + layout.MIN_TOKENS)))
     forbidden_V = forbidden_V | repeats_word(ids_V, inside_V, token_ints, token_longs, words, W)
-    ngram, number = tl.load(ints + layout.NGRAM), tl.load(ints + layout.BANNED)
+    ngram, number = tl.load(ints + layout.NO_REPEAT_NGRAM_SIZE), tl.load(ints + layout.BAD_WORDS)
     if ngram > 0:
         forbidden_V = forbidden_V | repeats_ngram(tokens_ST + slot * T, length, ngram, ids_V, T)
     if number > 0:
-        forbidden_V = forbidden_V | is_banned(
-            ids_V, inside_V, token_longs, words, hashes_SD + slot * D, banned_SW + slot * W, number, W
+        forbidden_V = forbidden_V | is_bad_word(
+            ids_V, inside_V, token_longs, words, hashes_SD + slot * D, contains_bad_word_SW + slot * W, number, W
         )
 
     log2_V = tl.where(forbidden_V, float("-inf"), log2_V)
     best = tl.maximum(tl.max(log2_V), -3e38)
-    weight_V = tl.exp2((log2_V - best) * tl.load(settings + layout.SCALE))
+    weight_V = tl.exp2((log2_V - best) * tl.load(settings + layout.INVERSE_TEMPERATURE))
     seed = tl.load(longs_S + slot * layout.SLOT_LONGS + layout.SEED)
     place = first_number + length * _DRAWS
     token = draw(weight_V, ids_V, settings, tl.load(ints + layout.TOP_K), seed, place, V)
@@ -261,8 +261,8 @@ def choice_kernel(
     log2_prob = tl.load(log2_prob_S + slot) + (tl.load(row + token) - normaliser).to(tl.float64)
     tl.store(log2_prob_S + slot, log2_prob)
     tl.store(tokens_ST + slot * T + length, token)
-    take_note(token, ints, words, token_ints, token_longs, W)
+    advance_state(token, ints, words, token_ints, token_longs, W)
     tl.store(token_S + slot, token)
     tl.store(ints + layout.LENGTH, length + 1)
-    ended = (token == _EOS) | (length + 1 >= tl.load(ints + layout.MOST))
+    ended = (token == _EOS) | (length + 1 >= tl.load(ints + layout.MAX_TOKENS))
     tl.store(ended_S + slot, ended.to(tl.int32))

@@ -10,26 +10,26 @@ from triton.language import constexpr
 # A slot's whole numbers of 32 bits.
 LENGTH = constexpr(0)
 """Tokens that are drawn."""
-MOST = constexpr(1)
+MAX_TOKENS = constexpr(1)
 """Tokens that may be drawn."""
 STATE = constexpr(2)
 """The state of `handlers.decoding.constraints.grammar`."""
 TOP_K = constexpr(3)
-LEAST = constexpr(4)
+MIN_TOKENS = constexpr(4)
 """Tokens before which the sentence may not end."""
-NGRAM = constexpr(5)
-BANNED = constexpr(6)
+NO_REPEAT_NGRAM_SIZE = constexpr(5)
+BAD_WORDS = constexpr(6)
 """How many words are banned."""
 SLOT_INTS = constexpr(8)
 
 # A slot's whole numbers of 64 bits.
 SEED = constexpr(0)
-WORDS = constexpr(1)
+WORD_STATE = constexpr(1)
 """The first of the four numbers of `handlers.decoding.constraints.word_repeats`."""
 SLOT_LONGS = constexpr(8)
 
 # A slot's settings.
-SCALE = constexpr(0)
+INVERSE_TEMPERATURE = constexpr(0)
 """One over the temperature."""
 TOP_P = constexpr(1)
 MIN_P = constexpr(2)

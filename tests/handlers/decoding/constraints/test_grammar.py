@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from handlers.decoding.constraints.grammar import Rules
+from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.engine import Engine, Row
 from handlers.model.vocabulary import EOS_ID, SPECIALS, Vocabulary
 from tests.handlers.tiny_bundles import tiny_bundle, tiny_vocabulary
@@ -17,11 +17,11 @@ VOCABULARY = Vocabulary(tokens=TOKENS)
 
 def _allowed(written: list[str]) -> set[str]:
     """Tokens that may follow some others."""
-    rules = Rules(VOCABULARY)
-    state = np.array([rules.start])
+    grammar = Grammar(VOCABULARY)
+    state = np.array([grammar.start])
     for token in written:
-        state = rules.after(state, np.array([TOKENS.index(token)]))
-    return set(TOKENS) - {TOKENS[number] for number in rules.forbidden(state)[0].tolist()}
+        state = grammar.after(state, np.array([TOKENS.index(token)]))
+    return set(TOKENS) - {TOKENS[number] for number in grammar.forbidden(state)[0].tolist()}
 
 
 def test_nothing_ends_while_a_mark_is_open_and_anything_may_after_it_has_closed() -> None:
@@ -45,9 +45,9 @@ def test_a_quotation_does_not_open_within_a_quotation() -> None:
 
 
 def test_rows_are_kept_apart() -> None:
-    rules = Rules(VOCABULARY)
-    state = rules.after(np.full(3, rules.start), np.array([TOKENS.index(each) for each in ("a", ' "', " (")]))
-    assert [EOS_ID in ids for ids in rules.forbidden(state).tolist()] == [False, True, True]
+    grammar = Grammar(VOCABULARY)
+    state = grammar.after(np.full(3, grammar.start), np.array([TOKENS.index(each) for each in ("a", ' "', " (")]))
+    assert [EOS_ID in ids for ids in grammar.forbidden(state).tolist()] == [False, True, True]
 
 
 def test_special_tokens_are_never_written_and_no_sentence_is_empty() -> None:
@@ -56,14 +56,14 @@ def test_special_tokens_are_never_written_and_no_sentence_is_empty() -> None:
 
 
 def test_a_placeholder_is_written_once_in_either_form() -> None:
-    rules = Rules(tiny_vocabulary(3))
+    grammar = Grammar(tiny_vocabulary(3))
     first, second = tiny_vocabulary(3).placeholder_ids()
-    state = rules.after(np.array([rules.start]), np.array([first[1]]))
-    forbidden = set(rules.forbidden(state)[0].tolist())
+    state = grammar.after(np.array([grammar.start]), np.array([first[1]]))
+    forbidden = set(grammar.forbidden(state)[0].tolist())
     assert set(first) <= forbidden
     assert not set(second) & forbidden
-    state = rules.after(rules.after(state, np.array([second[0]])), np.array([8]))
-    assert {*first, *second} <= set(rules.forbidden(state)[0].tolist())
+    state = grammar.after(grammar.after(state, np.array([second[0]])), np.array([8]))
+    assert {*first, *second} <= set(grammar.forbidden(state)[0].tolist())
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.decoding.constraints.word_repeats import Repeats
+from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.engine import Engine, Row
 from handlers.model.vocabulary import EOS_ID, PAD_ID, PLACEHOLDERS, SPECIALS, Vocabulary
 from tests.handlers.tiny_bundles import tiny_bundle
@@ -28,11 +28,11 @@ def _vocabulary(*tokens: str) -> Vocabulary:
 
 def _forbidden(vocabulary: Vocabulary, written: list[int]) -> set[str]:
     """The tokens that may not come next."""
-    repeats = Repeats(vocabulary)
-    words = np.array(repeats.start)[:, None]
+    word_repeats = WordRepeats(vocabulary)
+    words = np.array(word_repeats.start)[:, None]
     for number in written:
-        words = repeats.after(words, np.array([number]))
-    return {vocabulary.tokens[number] for number in repeats.forbidden(words)[0].tolist()} - {"<pad>"}
+        words = word_repeats.after(words, np.array([number]))
+    return {vocabulary.tokens[number] for number in word_repeats.forbidden(words)[0].tolist()} - {"<pad>"}
 
 
 @settings(max_examples=30, deadline=None)
@@ -90,7 +90,9 @@ def test_a_row_whose_every_word_is_a_repeat_ends() -> None:
 
 def test_rows_are_kept_apart() -> None:
     vocabulary = _vocabulary(" a", " b", " c")
-    repeats = Repeats(vocabulary)
-    words = repeats.after(np.tile(np.array(repeats.start)[:, None], 3), np.array([FIRST, FIRST + 1, FIRST + 2]))
-    for row, ids in enumerate(repeats.forbidden(words).tolist()):
+    word_repeats = WordRepeats(vocabulary)
+    words = word_repeats.after(
+        np.tile(np.array(word_repeats.start)[:, None], 3), np.array([FIRST, FIRST + 1, FIRST + 2])
+    )
+    for row, ids in enumerate(word_repeats.forbidden(words).tolist()):
         assert set(ids) == {PAD_ID, FIRST + row}

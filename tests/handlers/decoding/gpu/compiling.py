@@ -16,7 +16,7 @@ from triton.compiler import ASTSource
 
 from handlers.contract import MAX_BANNED
 from handlers.decoding.gpu.kernels import choice, products
-from handlers.decoding.gpu.memory import PLACES
+from handlers.decoding.gpu.memory import TOKENS_PER_SLOT
 from handlers.decoding.gpu.steps import BLOCK, UNITS, num_warps
 
 KINDS = {"fp32": "*fp32", "bf16": "*bf16"}
@@ -61,7 +61,7 @@ def main(generation: int, kind: str, vocabulary: int) -> None:
     choosing |= dict.fromkeys(("vocabulary_size", "first_number"), "i32")
     width = 1 << (vocabulary - 1).bit_length()
     for per_slot in (1, 2):
-        sizes = {"W": vocabulary, "T": PLACES, "D": MAX_BANNED, "V": width, "PER_SLOT": per_slot}
+        sizes = {"W": vocabulary, "T": TOKENS_PER_SLOT, "D": MAX_BANNED, "V": width, "PER_SLOT": per_slot}
         compiled(choice.choice_kernel, choosing, sizes, generation, num_warps(width))
 
 

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from handlers.decoding.gpu.kernels.choice import draw, in_falling_order, likeliest
+from handlers.decoding.gpu.kernels.choice import draw, invert_sorted, keep_top_k
 from handlers.decoding.gpu.kernels.random_numbers import uniform
 
 
@@ -19,7 +19,7 @@ def places_kernel(seed_R, place_RN, out_RN, N: tl.constexpr):
 def order_kernel(weight_RV, aim_R, token_R, sum_R, V: tl.constexpr):
     row = tl.program_id(0)
     ids_V = tl.arange(0, V)
-    token, total = in_falling_order(tl.load(weight_RV + row * V + ids_V), ids_V, tl.load(aim_R + row), V)
+    token, total = invert_sorted(tl.load(weight_RV + row * V + ids_V), ids_V, tl.load(aim_R + row), V)
     tl.store(token_R + row, token)
     tl.store(sum_R + row, total)
 
@@ -28,7 +28,7 @@ def order_kernel(weight_RV, aim_R, token_R, sum_R, V: tl.constexpr):
 def likeliest_kernel(weight_RV, number_R, out_RV, V: tl.constexpr):
     row = tl.program_id(0)
     ids_V = tl.arange(0, V)
-    kept_V = likeliest(tl.load(weight_RV + row * V + ids_V), tl.load(number_R + row))
+    kept_V = keep_top_k(tl.load(weight_RV + row * V + ids_V), tl.load(number_R + row))
     tl.store(out_RV + row * V + ids_V, kept_V)
 
 

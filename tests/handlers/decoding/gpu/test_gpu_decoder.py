@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from handlers.contract import MAX_BANNED, MAX_TOKENS
-from handlers.decoding.constraints.grammar import Rules
-from handlers.decoding.constraints.word_repeats import Repeats
+from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.engine import Engine, Row
 from handlers.decoding.folded import FoldedDecoder
 from handlers.decoding.gpu.decoder import GpuDecoder
@@ -153,7 +153,7 @@ def test_a_vocabulary_that_no_program_can_hold_is_refused(device: torch.device, 
     sizes = {"num_genres": 1, "embedding_size": 1, "hidden_size": 1, "z_size": 1, "genre_size": 1}
     large = FoldedDecoder(Decoder(DecoderConfig(vocabulary_size=33_000, **sizes)).to(device))
     with pytest.raises(ValueError, match="a GPU decodes at most 32768 tokens, got 33000"):
-        GpuDecoder(large, Rules(bundle.vocabulary), Repeats(bundle.vocabulary), precision=Precision.BF16, slots=1)
+        GpuDecoder(large, Grammar(bundle.vocabulary), WordRepeats(bundle.vocabulary), precision=Precision.BF16, slots=1)
 
 
 def test_the_kernels_are_held_against_torchs_own_modules(device: torch.device) -> None:

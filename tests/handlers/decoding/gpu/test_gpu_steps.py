@@ -35,7 +35,7 @@ def _engine(bundle: Bundle, device: torch.device, **options: Any) -> tuple[Engin
 def _admit(engine: Engine, decoder: GpuDecoder, rows: list[Row]) -> Tensor:
     """Rows in the first slots; their contexts."""
     context = torch.cat((engine.thought_vectors(rows), engine.embed_genres(rows)), dim=1)
-    decoder._memory.admit(range(len(rows)), rows, [engine._folded.start(context)], decoder._repeats)
+    decoder._memory.admit(range(len(rows)), rows, [engine._folded.start(context)], decoder._word_repeats)
     return context.cpu()
 
 

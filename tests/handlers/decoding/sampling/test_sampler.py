@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.arrays import FloatArray, IntArray
 from handlers.decoding.random_numbers import derive_seed, row_uniforms
-from handlers.decoding.sampling.sampler import BLOCK, DRAWS, Floats, SamplingSettings, Weights
+from handlers.decoding.sampling.sampler import BLOCK, DRAWS, SamplingSettings, Weights
 from tests.handlers.counts import p_value
 
 
@@ -24,7 +24,7 @@ def _settings(
     )
 
 
-def choose_tokens(log2: torch.Tensor, uniforms: Floats, values: SamplingSettings) -> IntArray:
+def choose_tokens(log2: torch.Tensor, uniforms: FloatArray, values: SamplingSettings) -> IntArray:
     """From base-2 logarithms to tokens, as a step goes; -inf forbids a token."""
     forbidden = [row.isinf().nonzero().squeeze(1).tolist() for row in log2]
     width = max(map(len, forbidden))
@@ -37,8 +37,8 @@ def _weights(values: SamplingSettings, num_tokens: int) -> Weights:
     return Weights(values, Weights.memory(len(values.temperature), num_tokens, torch.device("cpu")))
 
 
-def _uniforms(seed: int, count: int) -> Floats:
-    numbers: Floats = row_uniforms([seed], count * DRAWS)[0].view(count, DRAWS).numpy()
+def _uniforms(seed: int, count: int) -> FloatArray:
+    numbers: FloatArray = row_uniforms([seed], count * DRAWS)[0].view(count, DRAWS).numpy()
     return numbers
 
 
@@ -115,7 +115,7 @@ def test_a_row_draws_the_same_beside_rows_that_need_the_whole_vocabulary_even_am
     assert choose_tokens(mixed, np.tile(uniforms, (2, 1)), both)[:200].tolist() == alone.tolist()
 
 
-def _slots(values: SamplingSettings) -> dict[str, Floats]:
+def _slots(values: SamplingSettings) -> dict[str, FloatArray]:
     return {name: getattr(values, name) for name in ("temperature", "top_k", "top_p", "min_p")}
 
 

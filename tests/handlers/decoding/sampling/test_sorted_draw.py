@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from handlers.decoding.constraints.grammar import IntArray
-from handlers.decoding.sampling.filters import Floats, SamplingSettings
+from handlers.decoding.arrays import FloatArray, IntArray
+from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sorted_draw import draw_sorted
 
 # Whole weights and shares of a power of two: sums and products are exact in any order, so that a token on an edge has
@@ -28,7 +28,7 @@ def _settings(rows: list[Filters]) -> SamplingSettings:
     return SamplingSettings(temperature=np.ones(len(rows)), **columns)
 
 
-def _drawn(weights: np.ndarray, uniforms: Floats, rows: list[Filters]) -> list[int]:
+def _drawn(weights: np.ndarray, uniforms: FloatArray, rows: list[Filters]) -> list[int]:
     before = weights.astype(np.float32)
     given_weights = before.copy()
     drawn: IntArray = draw_sorted(given_weights, before.sum(axis=1, dtype=np.float64), uniforms, _settings(rows))

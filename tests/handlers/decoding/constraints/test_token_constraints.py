@@ -185,8 +185,8 @@ def test_limits_are_felt_where_they_are_asked_for_and_nowhere_else() -> None:
     before = Engine(bundle).decode(plain)
     mixed = Engine(bundle).decode([row for pair in zip(plain, limited, strict=True) for row in pair])
     assert mixed[::2] == before
-    repeats = sum(len(_grams(each.ids, 2)) != len(set(_grams(each.ids, 2))) for each in before)
-    assert repeats > 10, "else nothing is claimed"
+    word_repeats = sum(len(_grams(each.ids, 2)) != len(set(_grams(each.ids, 2))) for each in before)
+    assert word_repeats > 10, "else nothing is claimed"
     assert sum("a" in _words(bundle.vocabulary.decode(each.ids)) for each in before) > 10
     assert sum(one != other for one, other in zip(mixed[::2], mixed[1::2], strict=True)) > 30
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.decoding.constraints.grammar import IntArray
+from handlers.decoding.arrays import IntArray
 from handlers.decoding.constraints.ngrams import completing
-from handlers.decoding.constraints.word_repeats import Repeats, word_hash
+from handlers.decoding.constraints.word_repeats import WordRepeats, word_hash
 from handlers.decoding.rows import Row
 from handlers.model.vocabulary import EOS_ID, PAD_ID
 
@@ -34,22 +34,22 @@ class _Users(NamedTuple):
         return cls(slots_L, values_B[slots_L])
 
 
-class Limits:
+class Constraints:
     """The limits of the rows of one decode.
 
     Args:
         rows: what is decoded.
-        repeats: the vocabulary's words.
+        word_repeats: the vocabulary's words.
     """
 
-    def __init__(self, rows: Sequence[Row], repeats: Repeats) -> None:
-        self._repeats = repeats
+    def __init__(self, rows: Sequence[Row], word_repeats: WordRepeats) -> None:
+        self._word_repeats = word_repeats
         lists = {banned: number for number, banned in enumerate(dict.fromkeys(row.banned for row in rows))}
         self._no_list = lists.get((), -1)
         self._asked_R3 = np.array([(row.min_tokens, row.no_repeat_ngram, lists[row.banned]) for row in rows])
-        known = [banned_words(banned, repeats) for banned in lists]
+        known = [compile_bad_words(banned, word_repeats) for banned in lists]
         self._hashes_DW = _table([hashes for hashes, _ in known], 0)
-        self._holding_DF = _table([holding for _, holding in known], PAD_ID)
+        self._holding_DF = _table([containing for _, containing in known], PAD_ID)
 
     def look(self, live: Sequence[int]) -> None:
         """Take note of which rows the slots hold."""
@@ -58,13 +58,13 @@ class Limits:
         self._list = _Users.of(list_B, self._no_list)
         self._num_slots = len(live)
 
-    def forbidden(self, tokens_BT: IntArray, length_B: IntArray, words_4B: IntArray) -> list[IntArray]:
+    def forbidden(self, tokens_BT: IntArray, length_B: IntArray, word_state_4B: IntArray) -> list[IntArray]:
         """Tokens that may not come next, [B, F] each; where there are fewer, the padding token stands.
 
         Args:
             tokens_BT: what the rows in the slots have written.
             length_B: how many tokens these are.
-            words_4B: where they are in their words, by `handlers.decoding.constraints.word_repeats`.
+            word_state_4B: where they are in their words, by `handlers.decoding.constraints.word_repeats`.
         """
         found = []
         if len(slots_L := self._least.slots_L):
@@ -75,7 +75,7 @@ class Limits:
             found.append(self._spread(slots_L, repeated_LF))
         if len(slots_L := self._list.slots_L):
             list_L = self._list.values_L
-            becoming_LF = self._repeats.becoming(self._hashes_DW[list_L], words_4B[:, slots_L])
+            becoming_LF = self._word_repeats.completing(self._hashes_DW[list_L], word_state_4B[:, slots_L])
             found += [self._spread(slots_L, each) for each in (self._holding_DF[list_L], becoming_LF)]
         return found
 
@@ -86,10 +86,10 @@ class Limits:
         return forbidden_BF
 
 
-def banned_words(banned: Sequence[str], repeats: Repeats) -> tuple[list[int], list[int]]:
+def compile_bad_words(banned: Sequence[str], word_repeats: WordRepeats) -> tuple[list[int], list[int]]:
     """The hashes of some words, and the tokens that hold one of them whatever is written before."""
     words = [unicodedata.normalize("NFC", word) for word in banned]
-    return [word_hash(word) for word in words], [token for word in words for token in repeats.holding(word)]
+    return [word_hash(word) for word in words], [token for word in words for token in word_repeats.containing(word)]
 
 
 def _table(lists: Sequence[Sequence[int]], padding: int) -> IntArray:
