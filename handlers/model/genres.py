@@ -34,7 +34,7 @@ class GenreTable:
         if len(index) != len(self.labels):
             raise ValueError("genre labels must be distinct once case and spaces are normalised")
         object.__setattr__(self, "_index", index)
-        object.__setattr__(self, "_most_words", max((len(label.split()) for label in index), default=0))
+        object.__setattr__(self, "_max_words", max((len(label.split()) for label in index), default=0))
 
     def __len__(self) -> int:
         return len(self.labels)
