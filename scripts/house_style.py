@@ -26,7 +26,7 @@ FIRST_WORDS: Final = re.compile(r"(What|How|Who|Whom|Whose|Which|Where|When|Why|
 
 RULES: Final = {
     "write 'is not', not 'is no'": re.compile(
-        r"(?<![Tt]here )\b(?:is|are|was|were|be) (?:no|none)\b(?! (?:longer|more|less|fewer|matter))(?! ?[|)])"
+        r"(?<![Tt]here )\b(?:is|are|was|were|be) (?:no|none)\b(?! (?:longer|more|less|fewer|matter))(?! ?[|)]|$)"
     ),
     "write a leading zero, as in 0.83": re.compile(r"(?<![\w./\\:)\]%*'\"-])\.\d+(?![\dfge_]|\.\w)"),
     "use a word of today": re.compile(
