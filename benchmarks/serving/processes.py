@@ -18,6 +18,7 @@ from typing import Any, Final
 import psutil
 
 from benchmarks.serving.errors import ServerError
+from foundation.defaults import LOOPBACK
 from serving.torchserve import guard
 
 _PROGRAMS: Final = "benchmarks.serving.programs"
@@ -144,7 +145,7 @@ def environment(base: Mapping[str, str], place: Place) -> dict[str, str]:
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody has at the moment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 

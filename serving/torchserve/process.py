@@ -1,8 +1,8 @@
-"""Starts TorchServe's JVM, watches it, starts it again when it dies, and leaves nothing of it behind.
+"""TorchServe as a child process: started, watched, and ended without leftovers.
 
 The JVM is started directly, with the flags that TorchServe's own launcher uses: SIGTERM to `torchserve --foreground`
-orphans the JVM. It runs under `serving.torchserve.guard`, in a session of its own, so that Ctrl-C in a terminal does not reach it
-before the gateway has drained.
+orphans the JVM. It runs under `serving.torchserve.guard`, in a session of its own, so that Ctrl-C in a terminal does
+not reach it before the gateway has drained.
 
 TorchServe keeps a pid file and sockets in its temporary folder and puts its working directory first on the class path,
 so each instance gets a fresh private folder for both. Everything listens on loopback, on ports that were free.
@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from foundation.defaults import LOOPBACK
+from foundation.processors import num_processors
 from handlers.contract import THREADS_FILE_VARIABLE
 from serving.errors import TorchServeError
 from serving.torchserve import guard
@@ -33,7 +35,6 @@ from serving.torchserve.management import Management
 
 _log = logging.getLogger(__name__)
 
-HOST: Final = "127.0.0.1"
 _PORTS: Final = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
 _PORT_ATTEMPTS: Final = 3
 _LOG_CONFIG: Final = Path(__file__).with_name("log4j2.xml")
@@ -123,7 +124,7 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
     except OSError as cause:
         shutil.rmtree(folder, ignore_errors=True)
         raise TorchServeError(f"TorchServe could not be started: {cause}") from cause
-    management = Management(host=HOST, management_port=ports["management"], inference_port=ports["inference"])
+    management = Management(host=LOOPBACK, management_port=ports["management"], inference_port=ports["inference"])
     try:
         await _wait_until_healthy(process, management, settings)
         pid = int((folder / guard.PID_FILE).read_text())
@@ -134,8 +135,8 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
         guard=process,
         pid=pid,
         management=management,
-        inference_target=f"{HOST}:{ports['grpc_inference']}",
-        metrics_url=f"http://{HOST}:{ports['metrics']}/metrics",
+        inference_target=f"{LOOPBACK}:{ports['grpc_inference']}",
+        metrics_url=f"http://{LOOPBACK}:{ports['metrics']}/metrics",
         threads_file=folder / _THREADS_FILE,
     )
 
@@ -206,6 +207,8 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
         str(java),
         f"-Xmx{settings.heap_mb}m",
         "-XX:+UseSerialGC",
+        # Java 21 reads the limit of its own control group only, and sizes its pools for the host if that has none.
+        f"-XX:ActiveProcessorCount={num_processors()}",
         # What it does for a batch is little. Compiling that for the last bit of speed takes cores from the decode for
         # minutes and never gives them back: quick compilation serves 7% more samples.
         "-XX:TieredStopAtLevel=1",
@@ -226,12 +229,12 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
 
 def _properties(settings: TorchServeSettings, ports: Mapping[str, int]) -> str:
     lines = {
-        "inference_address": f"http://{HOST}:{ports['inference']}",
-        "management_address": f"http://{HOST}:{ports['management']}",
-        "metrics_address": f"http://{HOST}:{ports['metrics']}",
-        "grpc_inference_address": HOST,
+        "inference_address": f"http://{LOOPBACK}:{ports['inference']}",
+        "management_address": f"http://{LOOPBACK}:{ports['management']}",
+        "metrics_address": f"http://{LOOPBACK}:{ports['metrics']}",
+        "grpc_inference_address": LOOPBACK,
         "grpc_inference_port": ports["grpc_inference"],
-        "grpc_management_address": HOST,
+        "grpc_management_address": LOOPBACK,
         "grpc_management_port": ports["grpc_management"],
         "enable_model_api": "true",
         "job_queue_size": settings.job_queue_size,
@@ -280,7 +283,7 @@ def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in sockets:
-            probe.bind((HOST, 0))
+            probe.bind((LOOPBACK, 0))
         return [int(probe.getsockname()[1]) for probe in sockets]
 
 
@@ -289,10 +292,10 @@ def _checked_port(port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was just left is free
         try:
-            probe.bind((HOST, port))
+            probe.bind((LOOPBACK, port))
         except OSError as cause:
             raise TorchServeError(
-                f"port {port} on {HOST} cannot be TorchServe's for metrics ({cause.strerror}): choose another with "
+                f"port {port} on {LOOPBACK} cannot be TorchServe's for metrics ({cause.strerror}): choose another with "
                 "--metrics-port or DEEPHYPEBOT_METRICS_PORT"
             ) from cause
     return port

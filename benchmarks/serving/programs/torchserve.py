@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
+from foundation.defaults import LOOPBACK
 from handlers.contract import ARCHIVE_CONFIG
 from serving.archives import ArchiveInfo, inspect_archive
 from serving.gateway import Gateway, GatewaySettings
@@ -44,7 +45,7 @@ async def serve(settings: ServerSettings) -> None:
         announce(
             settings,
             grpc=instance.inference_target,
-            gateway=f"127.0.0.1:{settings.port}",
+            gateway=f"{LOOPBACK}:{settings.port}",
             model=info.model,
             version=info.version,
         )

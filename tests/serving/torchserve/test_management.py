@@ -15,7 +15,7 @@ SAID: dict[str, Any] = {
     "threads": 2,
     "genres": ["dream pop", "techno"],
     "topics": ["sound"],
-    "limits": {"max_rows": 256},
+    "limits": {"max_sequences": 256},
 }
 
 

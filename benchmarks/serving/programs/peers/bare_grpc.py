@@ -13,6 +13,7 @@ import grpc
 
 from benchmarks.serving.programs.served import Served
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
+from foundation.defaults import LOOPBACK
 
 SERVICE: Final = "bench.Commentary"
 METHOD: Final = "Answer"
@@ -43,11 +44,11 @@ async def serve(settings: ServerSettings) -> None:
         feeders = [asyncio.create_task(_feed(waiting, pool, settings)) for _ in range(settings.workers)]
         server = grpc.aio.server()
         server.add_generic_rpc_handlers((_handlers(waiting),))
-        server.add_insecure_port(f"127.0.0.1:{settings.port}")
+        server.add_insecure_port(f"{LOOPBACK}:{settings.port}")
         await server.start()
         ended = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, ended.set)
-        announce(settings, grpc=f"127.0.0.1:{settings.port}")
+        announce(settings, grpc=f"{LOOPBACK}:{settings.port}")
         await ended.wait()
         await server.stop(0)
         for feeder in feeders:

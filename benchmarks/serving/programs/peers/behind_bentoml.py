@@ -13,6 +13,7 @@ import bentoml
 
 from benchmarks.serving.programs.served import Served
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
+from foundation.defaults import LOOPBACK
 
 _SETTINGS = "DEEPHYPEBOT_BENCH_SERVER"
 
@@ -45,10 +46,10 @@ if _SETTINGS in os.environ:
 def main() -> None:
     """Become `bentoml serve`."""
     settings = server_settings()
-    announce(settings, http=f"http://127.0.0.1:{settings.port}/answer")
+    announce(settings, http=f"http://{LOOPBACK}:{settings.port}/answer")
     os.environ[_SETTINGS] = settings.to_json()
     command = [sys.executable, "-m", "bentoml", "serve", f"{__spec__.name}:commentary"]
-    os.execv(command[0], [*command, "--host", "127.0.0.1", "--port", str(settings.port)])  # noqa: S606 - no shell is wanted
+    os.execv(command[0], [*command, "--host", LOOPBACK, "--port", str(settings.port)])  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

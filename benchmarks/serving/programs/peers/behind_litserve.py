@@ -8,6 +8,7 @@ from fastapi import Request, Response
 
 from benchmarks.serving.programs.served import Served
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
+from foundation.defaults import LOOPBACK
 
 
 class Commentary(litserve.LitAPI):
@@ -57,8 +58,8 @@ def main() -> None:
         timeout=60,
         fast_queue=True,
     )
-    announce(settings, http=f"http://127.0.0.1:{settings.port}/predict")
-    server.run(host="127.0.0.1", port=settings.port, generate_client_file=False, log_level="warning")
+    announce(settings, http=f"http://{LOOPBACK}:{settings.port}/predict")
+    server.run(host=LOOPBACK, port=settings.port, generate_client_file=False, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from benchmarks.serving.programs.served import Served
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings, wait_for_end
+from foundation.defaults import LOOPBACK
 
 
 def application(settings: ServerSettings) -> serve.Application:
@@ -50,13 +51,13 @@ def main() -> None:
             include_dashboard=False,
             log_to_driver=False,
             object_store_memory=100 * 2**20,
-            _node_ip_address="127.0.0.1",
+            _node_ip_address=LOOPBACK,
             _temp_dir=folder,
         )
         try:
-            serve.start(http_options={"host": "127.0.0.1", "port": settings.port})
+            serve.start(http_options={"host": LOOPBACK, "port": settings.port})
             serve.run(application(settings))
-            announce(settings, http=f"http://127.0.0.1:{settings.port}/")
+            announce(settings, http=f"http://{LOOPBACK}:{settings.port}/")
             wait_for_end()
         finally:
             serve.shutdown()
