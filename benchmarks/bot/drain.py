@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
 from bot.domain.errors import NoServiceError
-from bot.domain.model import Tweet
+from bot.domain.model import SourcePost
 from bot.ports import CommentaryService, FeedPage
 from bot.settings import BotSettings
 from handlers.contract import CommentaryRequest, CommentaryResponse
@@ -79,12 +79,14 @@ def measure(settings: BotSettings, *, tweets: int) -> DrainFigures:
         with bootstrap.build(settings, commentary=recorder) as bot:
             summary = bot.tick(progress=lambda done, _: memory.append(_memory("VmRSS")) if done % 10 == 0 else None)
         drain_s = time.perf_counter() - begin
-        if summary.tweets_pending:
-            raise NoServiceError(f"{summary.tweets_pending} of {tweets} tweets were not answered: {summary.outage}")
+        if summary.source_posts_pending:
+            raise NoServiceError(
+                f"{summary.source_posts_pending} of {tweets} tweets were not answered: {summary.outage}"
+            )
         requests_s = _send(service, recorder.requests, threads=settings.concurrency)
     settled = memory[len(memory) // _FIRST_SHARE]
     return DrainFigures(
-        tweets=summary.tweets_done,
+        tweets=summary.source_posts_done,
         candidates=summary.candidates,
         drain_s=round(drain_s, 2),
         requests_s=round(requests_s, 2),
@@ -97,10 +99,10 @@ def measure(settings: BotSettings, *, tweets: int) -> DrainFigures:
 def _pages(tweets: int) -> Iterator[FeedPage]:
     for begin in range(0, tweets, 200):
         batch = (
-            Tweet(id=f"bench-{number}", text=f"Listen to “Slow Lamp {number}” by Ona Vell", author="bench")
+            SourcePost(id=f"bench-{number}", text=f"Listen to “Slow Lamp {number}” by Ona Vell", author="bench")
             for number in range(begin, min(begin + 200, tweets))
         )
-        yield FeedPage(tweets=tuple(batch), cursor=str(begin), more=False)
+        yield FeedPage(source_posts=tuple(batch), cursor=str(begin), more=False)
 
 
 def _send(service: CommentaryService, requests: Sequence[CommentaryRequest], *, threads: int) -> float:

@@ -21,8 +21,8 @@ from bot.domain.model import (
     Decision,
     Song,
     SongReport,
-    Tweet,
-    TweetStatus,
+    SourcePost,
+    SourcePostStatus,
     Verdict,
 )
 from bot.ports import FeedPage, Order, SongQuery
@@ -122,7 +122,7 @@ def measure(path: Path, *, tweets: int) -> StateFigures:
     with SqliteStore(path) as store:
         state = store.state()
     return StateFigures(
-        tweets=sum(state.tweets.values()),
+        tweets=sum(state.source_posts.values()),
         candidates=sum(state.candidates.values()),
         file_mib=round(path.stat().st_size / 2**20, 1),
         fill_s=round(fill_s, 1),
@@ -166,7 +166,7 @@ def _steps(waiting: Iterator[str]) -> dict[str, Step]:
         "pass: a page of 100 tweets": lambda store, _: _add_page(store, next(number)),
         "pass: pending tweets": lambda store, _: (store.count_pending(), store.pending(200)),
         "pass: a tweet with 5 candidates": lambda store, _: _finish(store),
-        "pass: new rows for the board": lambda store, _: (store.boarding(), store.unboarded(100)),
+        "pass: new rows for the board": lambda store, _: (store.appends_in_doubt(), store.pending_append(100)),
         "pass: verdicts for the board": lambda store, _: (store.edits_in_doubt(), store.begin_edits(100)),
         "pass: what may be posted": lambda store, _: _outbox(store, now),
     }
@@ -191,14 +191,16 @@ def _undo(name: str) -> Verdict:
 
 
 def _add_page(store: SqliteStore, number: int) -> None:
-    tweets = tuple(Tweet(id=f"{number}:{place}", text="“Moss” by Ona Vell") for place in range(100))
-    store.add_page("x:timeline:1", FeedPage(tweets=tweets, cursor="{}", more=False, billed=100))
+    tweets = tuple(SourcePost(id=f"{number}:{place}", text="“Moss” by Ona Vell") for place in range(100))
+    store.add_page("x:timeline:1", FeedPage(source_posts=tweets, cursor="{}", more=False, billed=100))
 
 
 def _finish(store: SqliteStore) -> None:
     (pending,) = store.pending(1)
     song = Song(artists=("Ona Vell",), title=f"Moss {pending.place}", confidence=0.9)
-    report = SongReport(tweet_id=pending.tweet.id, number=1, song=song, artist="Ona Vell", genres=("dream pop",))
+    report = SongReport(
+        source_post_id=pending.source_post.id, number=1, song=song, artist="Ona Vell", genres=("dream pop",)
+    )
     candidates = [
         Candidate(
             report=report,
@@ -211,7 +213,7 @@ def _finish(store: SqliteStore) -> None:
         for number in range(1, _SAMPLES + 1)
     ]
     fresh_since = datetime.now(UTC) - timedelta(days=7)
-    store.finish(pending.tweet.id, TweetStatus.DONE, candidates=candidates, fresh_since=fresh_since)
+    store.finish(pending.source_post.id, SourcePostStatus.DONE, candidates=candidates, fresh_since=fresh_since)
 
 
 def _outbox(store: SqliteStore, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Walks by `deephypebot interpolate`, in a process of its own: the encoder needs torch, which the bot does without."""
+"""Interpolation by `deephypebot interpolate` in a process of its own: the encoder needs torch, the bot does not."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.domain.errors import InputError, NoServiceError, SongFailedError
-from bot.ports import Walker, WalkPoint
+from bot.ports import InterpolationPoint, Interpolator
 
 MAX_SENTENCE = 400
 """Characters; a sentence of the corpus has a hundred or two."""
 _KEPT = 32
-"""Walks remembered: the same one twice is the same, and each takes seconds."""
+"""Number of interpolations kept: equal arguments give equal points, and each takes seconds."""
 _SHOWN = 400
 
 
-class WalkCommand(Walker):
-    """Starts the command for each walk, one at a time.
+class InterpolateCommand(Interpolator):
+    """Interpolator that starts the command, one at a time.
 
     Args:
         model: as `deephypebot interpolate --model` takes it.
         workspace: where its models are registered.
-        timeout_s: seconds that a walk may take, loading torch and the model included.
+        timeout_s: maximum seconds of an interpolation, loading torch and the model included.
     """
 
     def __init__(self, model: str, *, workspace: Path, timeout_s: float = 180.0) -> None:
@@ -37,45 +37,45 @@ class WalkCommand(Walker):
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
-        self._walks: dict[tuple[object, ...], tuple[WalkPoint, ...]] = {}
+        self._interpolations: dict[tuple[object, ...], tuple[InterpolationPoint, ...]] = {}
 
-    def walk(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> Sequence[WalkPoint]:
-        """See `Walker.walk`."""
+    def interpolate(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> Sequence[InterpolationPoint]:
+        """See `Interpolator.interpolate`."""
         for sentence in (first, last):
             _check(sentence)
         key = (first, last, steps, tuple(genres))
         if not self._turn.acquire(timeout=self._timeout_s):
-            raise NoServiceError("other walks are under way; try again when they are done")
+            raise NoServiceError("other interpolations are running; retry when they have ended")
         try:
-            if key not in self._walks:
-                self._walks[key] = self._run(first, last, steps=steps, genres=genres)
-                while len(self._walks) > _KEPT:
-                    del self._walks[next(iter(self._walks))]
-            return self._walks[key]
+            if key not in self._interpolations:
+                self._interpolations[key] = self._run(first, last, steps=steps, genres=genres)
+                while len(self._interpolations) > _KEPT:
+                    del self._interpolations[next(iter(self._interpolations))]
+            return self._interpolations[key]
         finally:
             self._turn.release()
 
     def close(self) -> None:
-        """End the walk under way."""
+        """End the running interpolation."""
         self._closed = True
         process = self._process
         if process is not None:
             process.kill()
 
-    def _run(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> tuple[WalkPoint, ...]:
+    def _run(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> tuple[InterpolationPoint, ...]:
         if self._closed:
             raise NoServiceError("the studio is being stopped")
-        with tempfile.TemporaryDirectory(prefix="deephypebot-walk-") as scratch:
-            out = Path(scratch) / "walk.json"
+        with tempfile.TemporaryDirectory(prefix="deephypebot-interpolate-") as scratch:
+            out = Path(scratch) / "interpolation.json"
             options = [f"--model={self._model}", f"--workspace={self._workspace}", f"--steps={steps}", f"--json={out}"]
             options += [f"--genres={genre}" for genre in genres]
             # Behind "--" a sentence is a sentence, even one that begins with a dash.
             command = [sys.executable, "-m", "deephypebot", "interpolate", *options, "--", first, last]
             code, errors = self._wait(command)
             if code != 0:
-                raise SongFailedError(f"the walk failed: {_last_words(errors)}")
+                raise SongFailedError(f"the interpolation failed: {_last_words(errors)}")
             points = json.loads(out.read_text(encoding="utf-8"))["figures"]["points"]
-        return tuple(WalkPoint(at=point["at"], text=point["text"]) for point in points)
+        return tuple(InterpolationPoint(at=point["at"], text=point["text"]) for point in points)
 
     def _wait(self, command: list[str]) -> tuple[int, bytes]:
         with subprocess.Popen(  # noqa: S603 -- our own command, and no shell
@@ -85,7 +85,9 @@ class WalkCommand(Walker):
             try:
                 _, errors = process.communicate(timeout=self._timeout_s)
             except subprocess.TimeoutExpired as cause:
-                raise SongFailedError(f"the walk took more than {self._timeout_s:g} s and was given up") from cause
+                raise SongFailedError(
+                    f"the interpolation took more than {self._timeout_s:g} s and was stopped"
+                ) from cause
             finally:
                 process.kill()
                 self._process = None
@@ -94,7 +96,7 @@ class WalkCommand(Walker):
 
 def _check(sentence: str) -> None:
     if not sentence.strip():
-        raise InputError("a walk goes from one sentence to another, and one of them is empty")
+        raise InputError("interpolation needs two sentences, and one of them is empty")
     if len(sentence) > MAX_SENTENCE:
         raise InputError(f"a sentence has at most {MAX_SENTENCE} characters, got {len(sentence)}")
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in sentence):

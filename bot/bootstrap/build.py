@@ -14,10 +14,10 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import knowledge, networks
 from bot.domain.errors import SettingsError, StoreError
 from bot.ports import CommentaryService, Screen, Source
-from bot.services.board_sync import Reviewing
-from bot.services.posting import Posting, PostingOptions
-from bot.services.schedule import Clock, Settling
-from bot.services.service import Bot, Outlets, ServiceOptions
+from bot.services.board_sync import BoardSync
+from bot.services.post_sender import PostSender, PostSenderOptions
+from bot.services.schedule import Clock, SettleTimer
+from bot.services.service import Bot, Outputs, ServiceOptions
 from bot.settings import DATABASE, BotSettings, PostSettings
 
 
@@ -64,7 +64,7 @@ def build(
             store=store,
             screen=screen,
             history=memory,
-            outlets=_outlets(settings, store, clock, screen),
+            outputs=_outputs(settings, store, clock, screen),
             options=ServiceOptions(
                 num_samples=settings.num_samples,
                 concurrency=settings.concurrency,
@@ -76,25 +76,25 @@ def build(
         )
 
 
-def _outlets(settings: BotSettings, store: SqliteStore, clock: Clock, screen: Screen) -> Outlets:
-    settling = Settling(clock, settings.post.settle_s)
+def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, screen: Screen) -> Outputs:
+    settle_timer = SettleTimer(clock, settings.post.settle_s)
     board, publisher = networks.open_board(settings), networks.open_publisher(settings)
-    reviewing = Reviewing(board=board, store=store, settling=settling) if board is not None else None
+    board_sync = BoardSync(board=board, store=store, settle_timer=settle_timer) if board is not None else None
     if publisher is None:
-        return Outlets(reviewing=reviewing)
-    posting = Posting(
+        return Outputs(board_sync=board_sync)
+    post_sender = PostSender(
         publisher=publisher,
         outbox=store,
         screen=screen,
-        settling=settling,
+        settle_timer=settle_timer,
         clock=clock,
-        options=_posting_options(settings.post),
+        options=_post_sender_options(settings.post),
     )
-    return Outlets(reviewing=reviewing, posting=posting)
+    return Outputs(board_sync=board_sync, post_sender=post_sender)
 
 
-def _posting_options(post: PostSettings) -> PostingOptions:
-    return PostingOptions(
+def _post_sender_options(post: PostSettings) -> PostSenderOptions:
+    return PostSenderOptions(
         dry_run=post.dry_run,
         per_day=post.per_day,
         per_pass=post.per_pass,

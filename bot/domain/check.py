@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Standing(StrEnum):
+class CheckStatus(StrEnum):
     """How a part stands."""
 
     OFF = "off"
@@ -22,10 +22,10 @@ class CheckResult:
     """What was found out about a part."""
 
     part: str
-    standing: Standing
+    status: CheckStatus
     detail: str
 
     @property
     def is_failure(self) -> bool:
         """Whether a person has to do something."""
-        return self.standing in {Standing.INCOMPLETE, Standing.FAILS}
+        return self.status in {CheckStatus.INCOMPLETE, CheckStatus.FAILS}

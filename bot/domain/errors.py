@@ -8,12 +8,12 @@
     ├── StoreError                 the database
     │   ├── UnknownCandidateError
     │   └── StaleVerdictError      a verdict on what has changed since it was looked at
-    ├── CommentaryError            the model server
+    ├── ModelServerError            the model server
     │   ├── SongRefusedError       this song cannot be answered: asking again gives the same answer
     │   ├── SongFailedError        the server broke while it answered this song; others may do
     │   └── NoServiceError         nothing can be answered at the moment
     └── NetworkError               a service on the net: X, Spotify, Google Sheets and the like
-        ├── UnavailableError       nothing was applied: away, broken, too slow; the same call may succeed later
+        ├── NetworkUnavailableError       nothing was applied: away, broken, too slow; the same call may succeed later
         ├── RateLimitedError       nothing was applied: too many calls; `retry_at` says when there may be more
         ├── CredentialsError       nothing was applied: the account or what it may do; a person has to act
         ├── PostRefusedError       nothing was applied: this post, and it will be refused for ever
@@ -59,19 +59,19 @@ class StaleVerdictError(StoreError):
     """Somebody else has decided, or the post is out, since the curator looked."""
 
 
-class CommentaryError(BotError):
+class ModelServerError(BotError):
     """No samples came back."""
 
 
-class SongRefusedError(CommentaryError):
+class SongRefusedError(ModelServerError):
     """The request for a song is invalid, and will be for ever."""
 
 
-class SongFailedError(CommentaryError):
+class SongFailedError(ModelServerError):
     """The server failed on a song's request; the fault may be the song's or the server's."""
 
 
-class NoServiceError(CommentaryError):
+class NoServiceError(ModelServerError):
     """The server is away, full, too slow, or does not serve the model that was asked for."""
 
 
@@ -88,7 +88,7 @@ class NetworkError(BotError):
         self.retry_at = retry_at
 
 
-class UnavailableError(NetworkError):
+class NetworkUnavailableError(NetworkError):
     """The service is away, broken or too slow, and nothing was applied: the same call may succeed later."""
 
 

@@ -14,7 +14,7 @@ UNKNOWN_GENRE = "unknown"
 """What the curator reads where no catalog knew an artist."""
 
 
-class TweetStatus(StrEnum):
+class SourcePostStatus(StrEnum):
     """Where a tweet of the feed stands; every state but `PENDING` is final, so a handled tweet is never read again."""
 
     PENDING = "pending"
@@ -90,7 +90,7 @@ class PostMode(StrEnum):
     QUOTE = "quote"
 
 
-class PostStatus(StrEnum):
+class OutgoingPostStatus(StrEnum):
     """Where a post stands. `SENT`, `REFUSED` and `CANCELLED` are final, save that a new verdict revives the last."""
 
     PENDING = "pending"
@@ -107,7 +107,7 @@ class PostStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tweet:
+class SourcePost:
     """One item of a feed, as its source gave it."""
 
     id: str
@@ -126,7 +126,7 @@ class Tweet:
     def network(self) -> str:
         """The network that the id belongs to; empty for a row of a file, which may be from anywhere.
 
-        >>> Tweet(id="bsky:at://1", text="", kind=Kind.TIMELINE).network
+        >>> SourcePost(id="bsky:at://1", text="", kind=Kind.TIMELINE).network
         'bsky'
         """
         if self.kind is Kind.FEED:
@@ -186,7 +186,7 @@ class Song:
 class SongReport:
     """A song of a tweet, with what was looked up for it: one request, and one group of rows in the queue."""
 
-    tweet_id: str
+    source_post_id: str
     number: int
     """Place of the song in the tweet, from 1."""
     song: Song
@@ -202,7 +202,7 @@ class SongReport:
     @property
     def seed(self) -> int:
         """Seed of the song's request."""
-        return request_seed(self.tweet_id, self.number, self.song)
+        return request_seed(self.source_post_id, self.number, self.song)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +227,7 @@ class Candidate:
     @property
     def id(self) -> str:
         """Stable for ever: what a curator types and what a verdict refers to."""
-        return candidate_id(self.report.tweet_id, self.report.number, self.number)
+        return candidate_id(self.report.source_post_id, self.report.number, self.number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +242,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class OutgoingPost:
     """An accepted candidate on its way out; there is at most one for a candidate."""
 
     candidate_id: str
@@ -252,8 +252,8 @@ class Post:
     """Where it goes or went, as `Publisher.name` has it; empty before the first attempt."""
     mode: PostMode = PostMode.STANDALONE
     in_reply_to: str | None = None
-    """Id of the tweet that a reply or a quote refers to, as `Tweet.id` has it."""
-    status: PostStatus = PostStatus.PENDING
+    """Id of the tweet that a reply or a quote refers to, as `SourcePost.id` has it."""
+    status: OutgoingPostStatus = OutgoingPostStatus.PENDING
     attempts: int = 0
     after_id: str | None = None
     """The newest post of the account that the bot knew of when it began to send: what is looked up lies behind it."""
@@ -284,22 +284,22 @@ def text_key(text: str) -> str:
     return "".join(filter(str.isalnum, plain)) or " ".join(plain.split())
 
 
-def candidate_id(tweet_id: str, song_number: int, sample_number: int) -> str:
+def candidate_id(source_post_id: str, song_number: int, sample_number: int) -> str:
     """The id of a candidate.
 
     >>> candidate_id("17", 1, 3)
     '17.1.3'
     """
-    return f"{tweet_id}.{song_number}.{sample_number}"
+    return f"{source_post_id}.{song_number}.{sample_number}"
 
 
-def request_seed(tweet_id: str, song_number: int, song: Song) -> int:
+def request_seed(source_post_id: str, song_number: int, song: Song) -> int:
     """The seed of a song's request, 0 to 2**63 - 1.
 
     It depends on the tweet and the song alone. A bot that was killed between the answer and the commit asks again
     after its restart, and the same seed brings the same text.
     """
-    key = "\x1f".join((tweet_id, str(song_number), song.title, *song.artists))
+    key = "\x1f".join((source_post_id, str(song_number), song.title, *song.artists))
     # Big-endian and cut by a mask, so that the number is the same on every machine.
     return int.from_bytes(hashlib.sha256(key.encode("utf-8", "replace")).digest()[:8], "big") & MAX_SEED
 

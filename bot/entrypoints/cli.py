@@ -108,7 +108,7 @@ def _trial(settings: BotSettings) -> None:
 
 def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
     from bot.bootstrap import build as bootstrap
-    from bot.entrypoints.running import progress_bar, stop_signals
+    from bot.entrypoints.foreground import progress_bar, stop_signals
     from bot.observe.log import Redactor
 
     console = Console(stderr=True)
@@ -124,7 +124,9 @@ def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
     if summary.problems:
         raise BotError("; ".join(summary.problems))
     if summary.outage:
-        raise NoServiceError(f"{summary.outage}; {summary.tweets_pending} tweets stay pending, run this again later")
+        raise NoServiceError(
+            f"{summary.outage}; {summary.source_posts_pending} tweets stay pending, run this again later"
+        )
 
 
 @app_bot.command()
@@ -171,7 +173,7 @@ def run(
 
 def _run(settings: BotSettings) -> None:
     from bot.bootstrap import build as bootstrap
-    from bot.entrypoints.running import log_pass, stop_signals
+    from bot.entrypoints.foreground import log_pass, stop_signals
     from bot.observe.log import Redactor, open_log
     from bot.observe.watch import watched
     from bot.services.summary import Summary
@@ -232,13 +234,13 @@ def check(
 
     Example: deephypebot bot check --config deephypebot.toml
     """
-    from bot.entrypoints import checking
+    from bot.entrypoints import check_command
     from bot.observe.log import Redactor
     from bot.settings import load
 
     settings = load(config, feed=feed, catalog=catalog, workspace=workspace, target=target)
     with Console(stderr=True).status("trying"):
-        results = list(checking.check(settings, redact=Redactor(settings.secrets())))
+        results = list(check_command.check(settings, redact=Redactor(settings.secrets())))
     Console().print(check_table(results))
     failed = [result.part for result in results if result.is_failure]
     if failed:

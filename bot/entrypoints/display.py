@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.table import Table
 from rich.text import Text
 
-from bot.domain.check import CheckResult, Standing
+from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.model import UNKNOWN_GENRE, CandidateStatus
 from bot.domain.rates import Rate
 from bot.domain.spend import spend
@@ -38,7 +38,7 @@ def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
     previous = None
     for row in rows:
         report = row.candidate.report
-        song = (report.tweet_id, report.number)
+        song = (report.source_post_id, report.number)
         first = song != previous
         if first and previous is not None:
             table.add_section()
@@ -71,17 +71,21 @@ def _genres(genres: tuple[str, ...]) -> str:
 
 def summary_lines(summary: Summary) -> list[str]:
     """What a pass did, in a few lines."""
-    read = f"read {_count(summary.tweets_read, 'new tweet')}"
-    read += f", {summary.tweets_known} known already" if summary.tweets_known else ""
+    read = f"read {_count(summary.source_posts_read, 'new tweet')}"
+    read += f", {summary.source_posts_known} known already" if summary.source_posts_known else ""
     read += f", {_count(summary.bad_rows, 'bad row')} passed over" if summary.bad_rows else ""
     unknown = f" ({summary.songs_of_unknown_genre} of unknown genre)" if summary.songs_of_unknown_genre else ""
     made = f"{_count(summary.candidates, 'candidate')} for {_count(summary.songs, 'song')}{unknown}"
     made += f", {_count(summary.songs_repeated, 'song')} that came lately" if summary.songs_repeated else ""
-    made += f", {_count(summary.tweets_without_song, 'tweet')} without a song" if summary.tweets_without_song else ""
-    made += f", {summary.tweets_failed} failed" if summary.tweets_failed else ""
-    made += f", {summary.tweets_pending} pending" if summary.tweets_pending else ""
-    outlets = {
-        "put on the board": summary.rows_boarded,
+    made += (
+        f", {_count(summary.source_posts_without_song, 'tweet')} without a song"
+        if summary.source_posts_without_song
+        else ""
+    )
+    made += f", {summary.source_posts_failed} failed" if summary.source_posts_failed else ""
+    made += f", {summary.source_posts_pending} pending" if summary.source_posts_pending else ""
+    outputs = {
+        "put on the board": summary.rows_appended,
         "verdicts read": summary.verdicts,
         "verdicts written to the board": summary.rows_edited,
         "posted": summary.posts_sent,
@@ -90,7 +94,7 @@ def summary_lines(summary: Summary) -> list[str]:
         "refused": summary.posts_refused,
         "held back by the dry run": summary.posts_held_back,
     }
-    done = ", ".join(f"{count} {what}" for what, count in outlets.items() if count)
+    done = ", ".join(f"{count} {what}" for what, count in outputs.items() if count)
     return [*summary.notices, read, made, *([done] if done else [])]
 
 
@@ -118,16 +122,14 @@ def status_table(
         table.add_row("source", "nothing read yet")
     for pause in pauses:
         table.add_row("rests", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
-    table.add_row("tweets", _counts(state.tweets))
+    table.add_row("tweets", _counts(state.source_posts))
     if state.bad_rows:
         table.add_row("bad rows", str(state.bad_rows))
-    doubtful = f", {state.boarding} perhaps on the board" if state.boarding else ""
+    doubtful = f", {state.appends_in_doubt} perhaps on the board" if state.appends_in_doubt else ""
     table.add_row("candidates", _counts(state.candidates) + doubtful)
-    for variant in state.variants:
-        decided = Rate(count=variant.accepted, total=variant.accepted + variant.rejected)
-        table.add_row(
-            "", visible(f"{variant.model} {variant.model_version}: {decided:.0%} of {decided.total} accepted")
-        )
+    for tally in state.versions:
+        decided = Rate(count=tally.accepted, total=tally.accepted + tally.rejected)
+        table.add_row("", visible(f"{tally.model} {tally.model_version}: {decided:.0%} of {decided.total} accepted"))
     if any(state.posts.values()):
         table.add_row("posts", _counts(state.posts))
     if state.usage:
@@ -137,8 +139,8 @@ def status_table(
     table.add_row("gateway", Text(f"{target} ").append_text(answer))
     error = f"{state.last_error_at}  {state.last_error}" if state.last_error else "none since the last good pass"
     table.add_row("last error", visible(error))
-    for tweet_id, reason in state.failures:
-        table.add_row("failed", visible(f"{tweet_id}: {reason}"))
+    for source_post_id, reason in state.failures:
+        table.add_row("failed", visible(f"{source_post_id}: {reason}"))
     return table
 
 
@@ -154,11 +156,11 @@ def _ago(then: str, now: datetime) -> str:
     return "just now"
 
 
-_STANDING_STYLES = {
-    Standing.OFF: "dim",
-    Standing.INCOMPLETE: "yellow",
-    Standing.WORKS: "green",
-    Standing.FAILS: "red",
+_STATUS_STYLES = {
+    CheckStatus.OFF: "dim",
+    CheckStatus.INCOMPLETE: "yellow",
+    CheckStatus.WORKS: "green",
+    CheckStatus.FAILS: "red",
 }
 
 
@@ -169,6 +171,6 @@ def check_table(results: Iterable[CheckResult]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for result in results:
-        style = _STANDING_STYLES[result.standing]
-        table.add_row(result.part, Text(result.standing, style=style), visible(result.detail))
+        style = _STATUS_STYLES[result.status]
+        table.add_row(result.part, Text(result.status, style=style), visible(result.detail))
     return table

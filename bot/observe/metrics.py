@@ -10,12 +10,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bot.domain.model import PostStatus, TweetStatus
+from bot.domain.model import OutgoingPostStatus, SourcePostStatus
 from bot.domain.spend import spend
 from bot.ports import StoreState
 
 _Key = TypeVar("_Key", bound=str)
-_ON_ITS_WAY = (PostStatus.PENDING, PostStatus.SENDING, PostStatus.UNKNOWN)
+_ON_ITS_WAY = (OutgoingPostStatus.PENDING, OutgoingPostStatus.SENDING, OutgoingPostStatus.UNKNOWN)
 
 
 class StateCollector(Collector):
@@ -33,7 +33,7 @@ class StateCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """See `Collector.collect`."""
         state = self._read()
-        yield _by("tweets", "Tweets of all sources, by what became of them.", "status", state.tweets)
+        yield _by("tweets", "Tweets of all sources, by what became of them.", "status", state.source_posts)
         yield _by("candidates", "Candidates in the queue, by verdict.", "status", state.candidates)
         yield _by("posts", "Posts, by where they stand.", "status", state.posts)
         yield GaugeMetricFamily(
@@ -42,7 +42,7 @@ class StateCollector(Collector):
             value=sum(state.posts[status] for status in _ON_ITS_WAY),
         )
         yield GaugeMetricFamily(
-            "deephypebot_board_doubtful", "Candidates that may be on the board or not.", value=state.boarding
+            "deephypebot_board_doubtful", "Candidates that may be on the board or not.", value=state.appends_in_doubt
         )
         yield self._ages(state)
         yield from _parse_rate(state)
@@ -68,8 +68,8 @@ def _by(name: str, text: str, label: str, counts: Mapping[_Key, int]) -> Metric:
 
 
 def _parse_rate(state: StoreState) -> Iterable[Metric]:
-    found = state.tweets[TweetStatus.DONE] + state.tweets[TweetStatus.FAILED]
-    parsed = found + state.tweets[TweetStatus.NO_SONG]
+    found = state.source_posts[SourcePostStatus.DONE] + state.source_posts[SourcePostStatus.FAILED]
+    parsed = found + state.source_posts[SourcePostStatus.NO_SONG]
     if parsed:
         yield GaugeMetricFamily(
             "deephypebot_parse_rate", "Share of the tweets in which a song was found.", value=found / parsed
@@ -83,12 +83,12 @@ def _verdicts(state: StoreState) -> Iterable[Metric]:
     rates = GaugeMetricFamily(
         "deephypebot_accept_rate", "Share of the decided candidates that were accepted.", labels=["model", "version"]
     )
-    for variant in state.variants:
-        labels = [variant.model, variant.model_version]
-        verdicts.add_metric([*labels, "accepted"], variant.accepted)
-        verdicts.add_metric([*labels, "rejected"], variant.rejected)
-        if decided := variant.accepted + variant.rejected:
-            rates.add_metric(labels, variant.accepted / decided)
+    for tally in state.versions:
+        labels = [tally.model, tally.model_version]
+        verdicts.add_metric([*labels, "accepted"], tally.accepted)
+        verdicts.add_metric([*labels, "rejected"], tally.rejected)
+        if decided := tally.accepted + tally.rejected:
+            rates.add_metric(labels, tally.accepted / decided)
     yield verdicts
     yield rates
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.ports.commentary import CommentaryService
 from bot.ports.desk import Change, Desk, DeskRow, Order, PostPage, PostRow, SongPage, SongQuery, SongRows
 from bot.ports.feed import FeedPage, Source
-from bot.ports.interpolation import Walker, WalkPoint
+from bot.ports.interpolation import InterpolationPoint, Interpolator
 from bot.ports.lookups import (
     ArtistEntry,
     CachedGenres,
@@ -20,9 +20,9 @@ from bot.ports.lookups import (
     SongResolver,
 )
 from bot.ports.model_server import LiveVersion, ModelServer
-from bot.ports.outlets import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, Outbox, Publisher
+from bot.ports.outputs import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, Outbox, Publisher
 from bot.ports.screening import Copies, WordList
-from bot.ports.store import Pause, PendingTweet, Queue, QueueRow, Store, StoreState, VariantTally
+from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
 
 __all__ = [
     "ArtistEntry",
@@ -41,12 +41,14 @@ __all__ = [
     "FeedPage",
     "GenreCache",
     "GenreLookup",
+    "InterpolationPoint",
+    "Interpolator",
     "LiveVersion",
     "ModelServer",
     "Order",
     "Outbox",
     "Pause",
-    "PendingTweet",
+    "PendingSourcePost",
     "PostHistory",
     "PostPage",
     "PostRow",
@@ -65,8 +67,6 @@ __all__ = [
     "Source",
     "Store",
     "StoreState",
-    "VariantTally",
-    "WalkPoint",
-    "Walker",
+    "VersionTally",
     "WordList",
 ]

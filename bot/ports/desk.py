@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.domain.model import CandidateStatus, Post, PostStatus, SongReport, Tweet, Verdict
-from bot.ports.store import QueueRow, VariantTally
+from bot.domain.model import CandidateStatus, OutgoingPost, OutgoingPostStatus, SongReport, SourcePost, Verdict
+from bot.ports.store import QueueRow, VersionTally
 
 
 class Order(StrEnum):
@@ -25,7 +25,7 @@ class DeskRow:
     row: QueueRow
     verdict_id: int
     """The last verdict, so that a page that is out of date can be told; 0 while there is none."""
-    post: PostStatus | None = None
+    post: OutgoingPostStatus | None = None
     """Where its post stands; None while there is none."""
 
 
@@ -44,9 +44,9 @@ class SongRows:
         return self.rows[0].row.candidate.report
 
     @property
-    def tweet(self) -> Tweet:
+    def source_post(self) -> SourcePost:
         """Where it was named."""
-        return self.rows[0].row.tweet
+        return self.rows[0].row.source_post
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +85,9 @@ class PostRow:
 
     place: int
     """Grows in the order in which posts were accepted."""
-    post: Post
+    post: OutgoingPost
     report: SongReport
-    tweet: Tweet
+    source_post: SourcePost
     verdict_id: int
     """The verdict that it stands on, as `DeskRow.verdict_id`."""
     created_at: str
@@ -100,7 +100,7 @@ class PostPage:
 
     rows: tuple[PostRow, ...]
     more: bool
-    counts: Mapping[PostStatus, int]
+    counts: Mapping[OutgoingPostStatus, int]
     """Of all posts."""
 
 
@@ -137,9 +137,11 @@ class Desk(ABC):
         """
 
     @abstractmethod
-    def posts(self, *, status: PostStatus | None = None, before: int | None = None, limit: int = 40) -> PostPage:
+    def posts(
+        self, *, status: OutgoingPostStatus | None = None, before: int | None = None, limit: int = 40
+    ) -> PostPage:
         """Some posts, from before a place."""
 
     @abstractmethod
-    def variants(self) -> Sequence[VariantTally]:
+    def versions(self) -> Sequence[VersionTally]:
         """What curators made of each model version's candidates, the newest version of each model first."""

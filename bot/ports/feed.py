@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from bot.domain.model import BadRow, Tweet
+from bot.domain.model import BadRow, SourcePost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedPage:
     """Some items of a feed, and where the next page begins."""
 
-    tweets: tuple[Tweet, ...]
+    source_posts: tuple[SourcePost, ...]
     cursor: str
     """For the source alone to understand; stored together with the page's tweets."""
     more: bool

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WalkPoint:
+class InterpolationPoint:
     """A sentence on the way from one to another."""
 
     at: float
@@ -16,11 +16,11 @@ class WalkPoint:
     text: str
 
 
-class Walker(ABC):
+class Interpolator(ABC):
     """Who walks from one sentence to another through what a model thinks of them. Called from several threads."""
 
     @abstractmethod
-    def walk(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> Sequence[WalkPoint]:
+    def interpolate(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> Sequence[InterpolationPoint]:
         """The points of a walk, its ends included.
 
         Raises:

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.model import Candidate, CandidateStatus, PostStatus, Tweet, TweetStatus, Verdict
+from bot.domain.model import Candidate, CandidateStatus, OutgoingPostStatus, SourcePost, SourcePostStatus, Verdict
 from bot.ports.feed import FeedPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PendingTweet:
+class PendingSourcePost:
     """A tweet to handle."""
 
     place: int
     """Grows in the order in which tweets were read."""
-    tweet: Tweet
+    source_post: SourcePost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VariantTally:
+class VersionTally:
     """What curators made of one model version's candidates."""
 
     model: str
@@ -45,7 +45,7 @@ class VariantTally:
 class StoreState:
     """What the store holds, in numbers."""
 
-    tweets: Mapping[TweetStatus, int]
+    source_posts: Mapping[SourcePostStatus, int]
     candidates: Mapping[CandidateStatus, int]
     bad_rows: int
     cursors: Mapping[str, str]
@@ -56,11 +56,11 @@ class StoreState:
     last_error_at: str | None
     failures: tuple[tuple[str, str], ...]
     """The latest failed tweets: id and reason."""
-    posts: Mapping[PostStatus, int]
+    posts: Mapping[OutgoingPostStatus, int]
     usage: Mapping[str, int]
     """What this month's bill is made of: items, such as "x read" or "x post", and how many."""
-    variants: tuple[VariantTally, ...]
-    boarding: int
+    versions: tuple[VersionTally, ...]
+    appends_in_doubt: int
     """Candidates that may be on the board or not."""
 
 
@@ -76,7 +76,7 @@ class Store(ABC):
         """Keep a page's tweets and its cursor together; the number of tweets that were new."""
 
     @abstractmethod
-    def pending(self, limit: int, *, after: int = 0) -> list[PendingTweet]:
+    def pending(self, limit: int, *, after: int = 0) -> list[PendingSourcePost]:
         """Tweets to handle, in the order in which they were read, from behind the given place."""
 
     @abstractmethod
@@ -86,8 +86,8 @@ class Store(ABC):
     @abstractmethod
     def finish(
         self,
-        tweet_id: str,
-        status: TweetStatus,
+        source_post_id: str,
+        status: SourcePostStatus,
         *,
         candidates: Iterable[Candidate] = (),
         reason: str = "",
@@ -99,7 +99,7 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def count_attempt(self, tweet_id: str, reason: str) -> int:
+    def count_attempt(self, source_post_id: str, reason: str) -> int:
         """Note that a pending tweet could not be handled; how often that has happened."""
 
     @abstractmethod
@@ -132,7 +132,7 @@ class QueueRow:
     """A candidate as the curator sees it, with the tweet it answers and the verdict it got."""
 
     candidate: Candidate
-    tweet: Tweet
+    source_post: SourcePost
     created_at: str
     verdict: Verdict | None = None
     decided_at: str | None = None

@@ -88,7 +88,7 @@ class SandboxControl:
         """Let held calls go on."""
         self._ask("POST", "release")
 
-    def add_tweets(self, posts: Sequence[Mapping[str, str]], network: str = "x") -> list[str]:
+    def add_posts(self, posts: Sequence[Mapping[str, str]], network: str = "x") -> list[str]:
         """Somebody posts: text, and optionally author, id, repost_of, reply_to; "@sandboxbot" makes it a mention."""
         ids: list[str] = self._ask("POST", "tweets", {"network": network, "posts": list(map(dict, posts))})["ids"]
         return ids

@@ -11,7 +11,7 @@ import threading
 
 from bot.domain.errors import DoubtfulError, NetworkError
 from bot.ports import Board, BoardEdited, BoardStore
-from bot.services.schedule import Settling
+from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
 
 PART = "board"
@@ -21,7 +21,7 @@ _EDITS = "board edits"
 """What the waiting for edits in doubt goes by."""
 
 
-class Reviewing:
+class BoardSync:
     """Keeps a board in step with the store.
 
     Args:
@@ -30,10 +30,10 @@ class Reviewing:
         settling: how long a write in doubt is left alone.
     """
 
-    def __init__(self, *, board: Board, store: BoardStore, settling: Settling) -> None:
+    def __init__(self, *, board: Board, store: BoardStore, settle_timer: SettleTimer) -> None:
         self._board = board
         self._store = store
-        self._settling = settling
+        self._settle_timer = settle_timer
         self._prepared = False
 
     def run(self, summary: Summary, stop: threading.Event) -> None:
@@ -56,7 +56,7 @@ class Reviewing:
     def _read(self, summary: Summary) -> None:
         doubtful, began_at = self._store.edits_in_doubt()
         # Asked before the look: what was applied by then is seen by it.
-        settled = bool(doubtful) and self._settling.is_settled(_EDITS, began_at)
+        settled = bool(doubtful) and self._settle_timer.is_settled(_EDITS, began_at)
         changes = self._store.apply_board(self._board.rows())
         summary.verdicts += len(changes.verdicts)
         summary.rows_edited += changes.landed
@@ -72,7 +72,7 @@ class Reviewing:
         edits = self._store.begin_edits(_BATCH)
         if not edits:
             return
-        self._settling.begin(_EDITS)
+        self._settle_timer.begin(_EDITS)
         try:
             edited = self._board.edit(edits)
         except DoubtfulError:
@@ -85,27 +85,27 @@ class Reviewing:
         summary.rows_edited += len(edited.written)
 
     def _append(self, summary: Summary, stop: threading.Event) -> None:
-        doubtful, began_at = self._store.boarding()
-        rows = self._store.unboarded(_BATCH)
+        doubtful, began_at = self._store.appends_in_doubt()
+        rows = self._store.pending_append(_BATCH)
         if not doubtful and not rows:
             return
-        if doubtful and not self._settling.is_settled(PART, began_at):
+        if doubtful and not self._settle_timer.is_settled(PART, began_at):
             return  # the append in doubt may still be applied; what is new waits with it, so the order stays
         present = self._board.ids()
         there = [name for name in doubtful if name in present]
-        self._store.settle_boarding(there=there, missing=[name for name in doubtful if name not in present])
-        summary.rows_boarded += len(there)
-        while (rows := self._store.unboarded(_BATCH)) and not stop.is_set():
+        self._store.settle_appends(there=there, missing=[name for name in doubtful if name not in present])
+        summary.rows_appended += len(there)
+        while (rows := self._store.pending_append(_BATCH)) and not stop.is_set():
             ids = [row.candidate.id for row in rows]
-            self._store.begin_boarding(ids)
-            self._settling.begin(PART)
+            self._store.begin_append(ids)
+            self._settle_timer.begin(PART)
             try:
                 # A row may be there already: the database was put back from a copy.
                 self._board.append([row for row in rows if row.candidate.id not in present])
             except DoubtfulError:
                 raise
             except NetworkError:
-                self._store.settle_boarding(there=(), missing=ids)
+                self._store.settle_appends(there=(), missing=ids)
                 raise
-            self._store.settle_boarding(there=ids, missing=())
-            summary.rows_boarded += len(ids)
+            self._store.settle_appends(there=ids, missing=())
+            summary.rows_appended += len(ids)

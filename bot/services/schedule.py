@@ -84,7 +84,7 @@ class Schedule:
         return interval_s * slower * (0.9 + 0.2 * self._spread())
 
 
-class Settling:
+class SettleTimer:
     """Waits until a write in doubt has either been applied or never will be: a slow server may apply it late.
 
     Args:

@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from bot.domain.errors import BotError, InputError, NetworkError
 from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Source, Store
 from bot.services.board_sync import PART as BOARD
-from bot.services.board_sync import Reviewing
-from bot.services.posting import PART as PUBLISHER
-from bot.services.posting import Posting
+from bot.services.board_sync import BoardSync
+from bot.services.post_sender import PART as PUBLISHER
+from bot.services.post_sender import PostSender
 from bot.services.schedule import Clock, Schedule
+from bot.services.source_posts import CommentaryWriter, Progress, SourcePostProcessor
 from bot.services.summary import DEFAULT_OPTIONS, ServiceOptions, Summary
-from bot.services.tweets import Handling, Progress, Writer
 
-__all__ = ["DEFAULT_OPTIONS", "Bot", "Outlets", "Progress", "ServiceOptions", "Summary"]
+__all__ = ["DEFAULT_OPTIONS", "Bot", "Outputs", "Progress", "ServiceOptions", "Summary"]
 
 _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlets:
+class Outputs:
     """Where candidates go from the queue; a bot does without either."""
 
-    reviewing: Reviewing | None = None
-    posting: Posting | None = None
+    board_sync: BoardSync | None = None
+    post_sender: PostSender | None = None
 
 
 class Bot:
@@ -59,7 +59,7 @@ class Bot:
         store: Store,
         screen: Screen | None = None,
         history: SongHistory | None = None,
-        outlets: Outlets | None = None,
+        outputs: Outputs | None = None,
         options: ServiceOptions = DEFAULT_OPTIONS,
         clock: Clock | None = None,
         redact: Callable[[str], str] = str,
@@ -68,11 +68,11 @@ class Bot:
         self._sources = tuple(sources)
         self._commentary = commentary
         self._store = store
-        self._outlets = outlets or Outlets()
+        self._outputs = outputs or Outputs()
         self._options = options
         clock = clock or Clock()
         self._schedule = Schedule(store, clock)
-        self._writer = Writer(
+        self._writer = CommentaryWriter(
             resolver=resolver, commentary=commentary, screen=screen, options=options, history=history, clock=clock
         )
 
@@ -94,7 +94,7 @@ class Bot:
         stop = stop or threading.Event()
         for source in self._sources:
             self._attempt(source.name, summary, stop, functools.partial(self._read, source, summary, stop))
-        Handling(
+        SourcePostProcessor(
             writer=self._writer,
             store=self._store,
             commentary=self._commentary,
@@ -102,12 +102,12 @@ class Bot:
             summary=summary,
             stop=stop,
         ).run(progress)
-        summary.tweets_pending = self._store.count_pending()
-        reviewing, posting = self._outlets.reviewing, self._outlets.posting
-        if reviewing is not None:
-            self._attempt(BOARD, summary, stop, functools.partial(reviewing.run, summary, stop))
-        if posting is not None:
-            self._attempt(PUBLISHER, summary, stop, functools.partial(posting.run, summary, stop))
+        summary.source_posts_pending = self._store.count_pending()
+        board_sync, post_sender = self._outputs.board_sync, self._outputs.post_sender
+        if board_sync is not None:
+            self._attempt(BOARD, summary, stop, functools.partial(board_sync.run, summary, stop))
+        if post_sender is not None:
+            self._attempt(PUBLISHER, summary, stop, functools.partial(post_sender.run, summary, stop))
         self._store.set_last_error("; ".join(filter(None, [*summary.problems, summary.outage])) or None)
         return summary
 
@@ -148,8 +148,8 @@ class Bot:
         while more and not stop.is_set():
             page = source.read(self._store.cursor(source.name), _PAGE)
             added = self._store.add_page(source.name, page)
-            summary.tweets_read += added
-            summary.tweets_known += len(page.tweets) - added
+            summary.source_posts_read += added
+            summary.source_posts_known += len(page.source_posts) - added
             summary.bad_rows += len(page.bad_rows)
             summary.notices += [page.notice] if page.notice else []
             more = page.more

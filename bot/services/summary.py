@@ -31,24 +31,24 @@ DEFAULT_OPTIONS = ServiceOptions()
 class Summary:
     """What a pass did."""
 
-    tweets_read: int = 0
+    source_posts_read: int = 0
     """New tweets of the sources."""
-    tweets_known: int = 0
+    source_posts_known: int = 0
     """Tweets of the sources that were read before, by their ids."""
     bad_rows: int = 0
-    tweets_done: int = 0
-    tweets_without_song: int = 0
-    tweets_failed: int = 0
-    tweets_postponed: int = 0
+    source_posts_done: int = 0
+    source_posts_without_song: int = 0
+    source_posts_failed: int = 0
+    source_posts_postponed: int = 0
     """Tweets that the server failed on, to be tried again."""
-    tweets_pending: int = 0
+    source_posts_pending: int = 0
     """Tweets that are left to handle."""
     songs: int = 0
     songs_of_unknown_genre: int = 0
     songs_repeated: int = 0
     """Songs that came lately, and for which nothing was asked again."""
     candidates: int = 0
-    rows_boarded: int = 0
+    rows_appended: int = 0
     """Candidates that are on the board now."""
     verdicts: int = 0
     """Verdicts that were read from the board."""
@@ -76,11 +76,11 @@ class Summary:
     def is_idle(self) -> bool:
         """Whether nothing came in and nothing went out."""
         return not (
-            self.tweets_read
+            self.source_posts_read
             or self.candidates
-            or self.rows_boarded
+            or self.rows_appended
             or self.verdicts
             or self.rows_edited
             or self.posts_sent
-            or self.tweets_pending
+            or self.source_posts_pending
         )

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from bot.domain.model import CandidateStatus, Flag, PostStatus, SongReport, Tweet
+from bot.domain.model import CandidateStatus, Flag, OutgoingPostStatus, SongReport, SourcePost
 from bot.ports import DeskRow, LiveVersion, QueueRow, SongRows
 
 ALL_BARS = 4
@@ -19,7 +19,7 @@ ALL_BARS = 4
 _FEW_BARS = 3
 LONG_TEXT = 420
 """Characters of a tweet above which it is folded."""
-_OUT = {PostStatus.PENDING, PostStatus.SENDING, PostStatus.SENT, PostStatus.UNKNOWN}
+_OUT = {OutgoingPostStatus.PENDING, OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN}
 _FLAGS = {
     Flag.PROFANITY: "holds a word that some lists call profane",
     Flag.COPY: "holds a long run of words of the training text",
@@ -80,7 +80,7 @@ class Card:
     bars: tuple[Bar, ...]
     main: tuple[Bar, ...]
     """Those of `bars` that are shown at once."""
-    post: PostStatus | None
+    post: OutgoingPostStatus | None
     """Where its post stands; None while there is none."""
     flags: tuple[FlagView, ...]
     """Of the text as it would be posted."""
@@ -102,7 +102,7 @@ class SongView:
     """A song with its candidates."""
 
     report: SongReport
-    tweet: Tweet
+    source_post: SourcePost
     cards: tuple[Card, ...]
 
     @cached_property
@@ -118,17 +118,17 @@ class SongView:
     @property
     def source(self) -> str:
         """The tweet as its readers see it: networks write `&amp;` for an ampersand."""
-        return html.unescape(self.tweet.text)
+        return html.unescape(self.source_post.text)
 
     @property
     def long(self) -> bool:
         """Whether the tweet is folded."""
-        return len(self.tweet.text) > LONG_TEXT or self.tweet.text.count("\n") > 8
+        return len(self.source_post.text) > LONG_TEXT or self.source_post.text.count("\n") > 8
 
     @property
     def link(self) -> str:
         """Where the tweet can be read; empty when nobody knows."""
-        return source_link(self.tweet)
+        return source_link(self.source_post)
 
     @property
     def listen(self) -> str:
@@ -138,7 +138,9 @@ class SongView:
 
 def song_view(song: SongRows, known: Known) -> SongView:
     """A song for the queue's page."""
-    return SongView(report=song.report, tweet=song.tweet, cards=tuple(card_view(row, known) for row in song.rows))
+    return SongView(
+        report=song.report, source_post=song.source_post, cards=tuple(card_view(row, known) for row in song.rows)
+    )
 
 
 def card_view(row: DeskRow, known: Known) -> Card:
@@ -191,16 +193,16 @@ def main_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
     return tuple(sorted(bars, key=lambda bar: (not bar.desired, -bar.percent))[:_FEW_BARS])
 
 
-def source_link(tweet: Tweet) -> str:
+def source_link(source_post: SourcePost) -> str:
     """The address of a tweet, if it is one that a browser may follow.
 
-    >>> source_link(Tweet(id="1", text="", url="javascript:alert(1)"))
+    >>> source_link(SourcePost(id="1", text="", url="javascript:alert(1)"))
     ''
     """
-    if address := web_address(tweet.url):
+    if address := web_address(source_post.url):
         return address
-    if tweet.network == "x" and tweet.id.isascii() and tweet.id.isdigit():
-        return f"https://x.com/i/status/{quote(tweet.id)}"
+    if source_post.network == "x" and source_post.id.isascii() and source_post.id.isdigit():
+        return f"https://x.com/i/status/{quote(source_post.id)}"
     return ""
 
 

@@ -23,9 +23,9 @@ def studio(
     catalog: Catalog = None,
     target: Target = None,
     model: Model = None,
-    walk: Annotated[
+    interpolate: Annotated[
         str | None,
-        typer.Option(help="Model to walk through between two sentences, as `interpolate` takes it; needs training."),
+        typer.Option(help="Model to interpolate with between two sentences, as `interpolate --model`; needs training."),
     ] = None,
     who: Who = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
@@ -39,7 +39,7 @@ def studio(
     """
     from rich.console import Console
 
-    from bot.entrypoints.running import stop_signals
+    from bot.entrypoints.foreground import stop_signals
     from bot.observe.log import Redactor
     from bot.studio.server import local_parts, running
 
@@ -53,7 +53,7 @@ def studio(
 
     with (
         stop_signals() as stop,
-        local_parts(settings, who=curator, walk_model=walk, notice=notice) as parts,
+        local_parts(settings, who=curator, interpolation_model=interpolate, notice=notice) as parts,
         running(parts, port=port) as address,
     ):
         console.print(f"studio: {address} (verdicts by {curator}; Ctrl-C ends)", markup=False, soft_wrap=True)

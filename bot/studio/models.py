@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.domain.rates import Rate
-from bot.ports import VariantTally
+from bot.ports import VersionTally
 from bot.studio.site import Site, site_of
 
 FEW = 30
@@ -16,10 +16,10 @@ FEW = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VariantView:
+class VersionView:
     """One version's row."""
 
-    tally: VariantTally
+    tally: VersionTally
     accepted: Rate
     """Of the candidates with a verdict."""
     state: str
@@ -35,21 +35,21 @@ def models_page(request: Request) -> Response:
     """GET /models: each version's share of accepted candidates, with its interval."""
     site = site_of(request)
     with site.parts.open_desk() as desk:
-        tallies = desk.variants()
+        tallies = desk.versions()
         counts = desk.counts()
     return site.page(
         "models",
         "models.html",
-        variants=[_view(tally, site) for tally in tallies],
+        versions=[_view(tally, site) for tally in tallies],
         gateway=bool(site.versions()),
         few=FEW,
         counts=counts,
     )
 
 
-def _view(tally: VariantTally, site: Site) -> VariantView:
+def _view(tally: VersionTally, site: Site) -> VersionView:
     live = site.find_version(tally.model, tally.model_version)
-    return VariantView(
+    return VersionView(
         tally=tally,
         accepted=Rate(count=tally.accepted, total=tally.accepted + tally.rejected),
         state="" if live is None else "champion" if live.champion else "live",

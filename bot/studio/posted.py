@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bot.domain.model import PostStatus
+from bot.domain.model import OutgoingPostStatus
 from bot.ports import PostRow
 from bot.studio.cards import source_link
 from bot.studio.forms import choice
@@ -16,12 +16,12 @@ from bot.studio.site import site_of
 
 _ALL = "all"
 _LABELS = {
-    PostStatus.PENDING: ("To send", "accepted, and will be sent"),
-    PostStatus.SENDING: ("Sending", "a call is under way"),
-    PostStatus.SENT: ("Sent", "is out"),
-    PostStatus.UNKNOWN: ("In doubt", "may be out: looked up before anything is sent again"),
-    PostStatus.REFUSED: ("Refused", "will not be sent"),
-    PostStatus.CANCELLED: ("Cancelled", "the verdict was taken back, or is too old"),
+    OutgoingPostStatus.PENDING: ("To send", "accepted, and will be sent"),
+    OutgoingPostStatus.SENDING: ("Sending", "a call is under way"),
+    OutgoingPostStatus.SENT: ("Sent", "is out"),
+    OutgoingPostStatus.UNKNOWN: ("In doubt", "may be out: looked up before anything is sent again"),
+    OutgoingPostStatus.REFUSED: ("Refused", "will not be sent"),
+    OutgoingPostStatus.CANCELLED: ("Cancelled", "the verdict was taken back, or is too old"),
 }
 _NETWORKS = {"x": "X", "bsky": "Bluesky", "masto": "Mastodon"}
 
@@ -30,7 +30,7 @@ def posted_page(request: Request) -> Response:
     """GET /posted: posts, the newest first."""
     site, params = site_of(request), request.query_params
     name = params.get("status", _ALL)
-    status = None if name == _ALL else choice(PostStatus, "status", name, PostStatus.SENT)
+    status = None if name == _ALL else choice(OutgoingPostStatus, "status", name, OutgoingPostStatus.SENT)
     before = params.get("before", "")
     if before and not (before.isascii() and before.isdigit() and len(before) <= 18):
         raise HTTPException(400, f"before must be the number of a post, got {before[:60]!r}")

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import uvicorn
 
 from bot.adapters.gateway_client import Gateway
-from bot.adapters.interpolate_command import WalkCommand
+from bot.adapters.interpolate_command import InterpolateCommand
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.bootstrap import build as bootstrap
@@ -31,14 +31,18 @@ _STOP_S = 3
 
 @contextmanager
 def local_parts(
-    settings: BotSettings, *, who: str, walk_model: str | None = None, notice: Callable[[str], None] = lambda _: None
+    settings: BotSettings,
+    *,
+    who: str,
+    interpolation_model: str | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[StudioParts]:
     """The studio's parts as the bot is set up; closed when the block ends.
 
     Args:
         settings: workspace, gateway, catalog.
         who: whose verdicts they will be.
-        walk_model: what to walk through between two sentences, as `deephypebot interpolate --model` takes it.
+        interpolation_model: model to interpolate with, as `deephypebot interpolate --model` takes it.
         notice: told when a lookup is left alone for a while; from any thread.
 
     Raises:
@@ -52,16 +56,20 @@ def local_parts(
         screen = stack.enter_context(knowledge.open_screen(settings, memory))
         gateway = Gateway(settings.target, model=settings.model, timeout_s=max(settings.timeout_s, _TIMEOUT_S))
         stack.callback(gateway.close)
-        walker = WalkCommand(walk_model, workspace=settings.workspace) if walk_model is not None else None
-        if walker is not None:
-            stack.callback(walker.close)
+        interpolator = (
+            InterpolateCommand(interpolation_model, workspace=settings.workspace)
+            if interpolation_model is not None
+            else None
+        )
+        if interpolator is not None:
+            stack.callback(interpolator.close)
         yield StudioParts(
             open_desk=lambda: SqliteDesk(settings.database),
             server=gateway,
             resolver=knowledge.open_resolver(settings, table=table, cache=memory, clock=Clock(), notice=notice),
             screen=screen,
             who=who,
-            walker=walker,
+            interpolator=interpolator,
         )
 
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from bot.domain.errors import BotError
 from bot.domain.model import Flag
-from bot.ports import Desk, LiveVersion, ModelServer, QueueRow, Screen, SongResolver, Walker
+from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, Screen, SongResolver
 from bot.studio.rendering import Renderer
 from bot.studio.security import new_token
 
@@ -40,7 +40,7 @@ class StudioParts:
     """What curators are told of a text of their own."""
     who: str
     """Whose verdicts they are."""
-    walker: Walker | None = None
+    interpolator: Interpolator | None = None
 
 
 class Site:

@@ -1,4 +1,4 @@
-"""The try-it page: genres or a free query -> samples, and a walk between two sentences."""
+"""The try-it page: genres or a free query -> samples, and interpolation between two sentences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from bot.domain.errors import BotError
 from bot.domain.model import Song, credit
 from bot.domain.songs.parser import parse_songs
-from bot.ports import LiveVersion, SongFacts, WalkPoint
+from bot.ports import InterpolationPoint, LiveVersion, SongFacts
 from bot.studio.cards import Bar, topic_bars
 from bot.studio.security import is_own
 from bot.studio.site import Site, site_of
@@ -28,12 +28,14 @@ from handlers.contract import (
     Sample,
 )
 
-WALK_STEPS = 11
+INTERPOLATION_STEPS = 11
 _NUMBERS: Mapping[str, type[int | float]] = {
-    **dict.fromkeys(("num_samples", "best_of", "top_k", "seed", "max_tokens", "min_tokens", "no_repeat_ngram"), int),
+    **dict.fromkeys(
+        ("num_samples", "best_of", "top_k", "seed", "max_tokens", "min_tokens", "no_repeat_ngram_size"), int
+    ),
     **dict.fromkeys(("temperature", "top_p", "min_p", "guidance"), float),
 }
-_SHOWN = ("num_samples", "best_of", "temperature", "top_p", "guidance", "min_tokens", "no_repeat_ngram")
+_SHOWN = ("num_samples", "best_of", "temperature", "top_p", "guidance", "min_tokens", "no_repeat_ngram_size")
 _DEFAULTS = CommentaryRequest(genres=())
 _SEED_BITS = 31
 """Enough seeds to wander through, and few enough digits to read out."""
@@ -73,9 +75,9 @@ def try_page(request: Request) -> Response:
     values = dict(request.query_params)
     own = is_own(request.headers)
     found, result, fault = None, None, ""
-    walk: Sequence[WalkPoint] = ()
+    points: Sequence[InterpolationPoint] = ()
     if own and "walk" in values:
-        walk, fault = _walk(site, values)
+        points, fault = _interpolate(site, values)
     elif own and "go" in values:
         try:
             found, result = _samples(site, values)
@@ -90,8 +92,8 @@ def try_page(request: Request) -> Response:
         found=found,
         result=result,
         fault=fault,
-        walk=walk,
-        can_walk=site.parts.walker is not None,
+        points=points,
+        can_interpolate=site.parts.interpolator is not None,
         versions=site.versions(),
         topics=_topics(site.versions(), values.get("version", "")),
         max_samples=MAX_SAMPLES,
@@ -138,8 +140,8 @@ def _request(values: Mapping[str, str], found: Found | None) -> CommentaryReques
         document |= {"genres": genres or found.facts.genres[:MAX_GENRES], "title": found.song.title}
         document |= {"artist": found.facts.artist or credit(found.song.artists)}
     document |= {name: text for name in ("artist", "title", "topic") if (text := values.get(name, "").strip())}
-    if banned := _parts(values.get("banned", "")):
-        document["banned"] = banned
+    if banned := _parts(values.get("bad_words", "")):
+        document["bad_words"] = banned
     for name, kind in _NUMBERS.items():
         if text := values.get(name, "").strip():
             document[name] = _number(name, text, kind)
@@ -154,19 +156,19 @@ def _number(name: str, text: str, kind: type[int | float]) -> int | float:
         raise _RefusedError(f"{name} must be {what}, got {text[:60]!r}") from cause
 
 
-def _walk(site: Site, values: Mapping[str, str]) -> tuple[Sequence[WalkPoint], str]:
-    if site.parts.walker is None:
-        return (), "this studio was started without a model to walk through"
+def _interpolate(site: Site, values: Mapping[str, str]) -> tuple[Sequence[InterpolationPoint], str]:
+    if site.parts.interpolator is None:
+        return (), "this studio was started without a model to interpolate with"
     genres = _parts(values.get("genres", ""))
     try:
         first, last = values.get("first", ""), values.get("last", "")
-        return site.parts.walker.walk(first, last, steps=WALK_STEPS, genres=genres), ""
+        return site.parts.interpolator.interpolate(first, last, steps=INTERPOLATION_STEPS, genres=genres), ""
     except BotError as error:
         return (), str(error)
 
 
 def _defaults() -> dict[str, str]:
-    texts = ("query", "genres", "artist", "title", "banned", "topic", "version", "seed", "first", "last")
+    texts = ("query", "genres", "artist", "title", "bad_words", "topic", "version", "seed", "first", "last")
     return {
         **dict.fromkeys(texts, ""),
         **{name: str(getattr(_DEFAULTS, name)) for name in _SHOWN},

@@ -130,7 +130,7 @@ def gateway() -> Iterator[LoopbackGateway]:
 
 @pytest.fixture
 def feed_path(tmp_path: Path) -> Path:
-    return write_jsonl(tmp_path / "feed.jsonl", [dict(tweet) for tweet in TWEETS])
+    return write_jsonl(tmp_path / "feed.jsonl", [dict(source_post) for source_post in TWEETS])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from atproto_client.request import Request
 from atproto_core.exceptions import AtProtocolError
 
 from bot.adapters.http.session import TIMEOUT_S, brief, excerpt, retry_time
-from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 
 URL = "https://bsky.social"
 SERVICE = "Bluesky"
@@ -112,10 +112,10 @@ def refusal(error: Exception) -> NetworkError:
         return CredentialsError(f"{SERVICE} refuses the account: {brief(error)}; check the handle and the app password")
     if isinstance(error, exceptions.NetworkError | httpx.HTTPError) and response is None:
         cause = error.__cause__ or error
-        return UnavailableError(f"{SERVICE} did not answer: {brief(cause)}; it will be asked again")
+        return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(cause)}; it will be asked again")
     if isinstance(error, exceptions.RequestErrorBase):
-        return UnavailableError(f"{SERVICE} answered {said_by(error)}; it will be asked again")
-    return UnavailableError(f"{SERVICE} answered something that is not an answer of its; it will be asked again")
+        return NetworkUnavailableError(f"{SERVICE} answered {said_by(error)}; it will be asked again")
+    return NetworkUnavailableError(f"{SERVICE} answered something that is not an answer of its; it will be asked again")
 
 
 def said_by(error: Exception) -> str:

@@ -20,8 +20,8 @@ from bot.adapters.bluesky.client import (
     said_by,
 )
 from bot.adapters.http.session import brief
-from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError, UnavailableError
-from bot.domain.model import OwnPost, Post, PostMode
+from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
+from bot.domain.model import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 100
@@ -54,7 +54,7 @@ class BlueskyPublisher(Publisher):
         """See `Publisher.check`."""
         return f"@{self._client.me().handle}"
 
-    def publish(self, post: Post) -> str:
+    def publish(self, post: OutgoingPost) -> str:
         """See `Publisher.publish`. What it replies to is read first, so that the session is a fresh one."""
         me = self._client.me().did
         reply = self._reply_to(post) if post.mode is PostMode.REPLY else None
@@ -66,7 +66,7 @@ class BlueskyPublisher(Publisher):
         except LIBRARY_ERRORS as error:
             if is_forgotten(error):
                 self._client.forget()
-                raise UnavailableError(
+                raise NetworkUnavailableError(
                     f"{SERVICE}'s session has run out; the post will be sent with a new one"
                 ) from error
             raise _posting_error(error) from error
@@ -87,7 +87,7 @@ class BlueskyPublisher(Publisher):
                 break
         return found
 
-    def _reply_to(self, post: Post) -> models.AppBskyFeedPost.ReplyRef:
+    def _reply_to(self, post: OutgoingPost) -> models.AppBskyFeedPost.ReplyRef:
         uri = (post.in_reply_to or "").removeprefix(PREFIX)
         found = self._client.read(lambda: self._client.api.get_posts([uri]).posts)
         if not found:

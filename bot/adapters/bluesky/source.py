@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.adapters.bluesky.client import PREFIX, BlueskyClient
 from bot.adapters.http.sweep import Sweep
-from bot.domain.model import Kind, Tweet
+from bot.domain.model import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 100
@@ -68,7 +68,7 @@ class BlueskySource(Source):
         me = self._client.me().did
         return FeedPage(
             # The oldest first, as they were written.
-            tweets=tuple(self._tweet(item) for item in reversed(new) if _post(item).author.did != me),
+            source_posts=tuple(self._source_post(item) for item in reversed(new) if _post(item).author.did != me),
             cursor=after.dump(),
             more=after.is_under_way,
         )
@@ -82,14 +82,14 @@ class BlueskySource(Source):
         mentions = self._client.api.app.bsky.notification.list_notifications(options)
         return [item for item in mentions.notifications if isinstance(_text(item), str)], mentions.cursor
 
-    def _tweet(self, item: Any) -> Tweet:
+    def _source_post(self, item: Any) -> SourcePost:
         post = _post(item)
         record = post.record
         named = {
             getattr(feature, "did", "") for facet in getattr(record, "facets", None) or () for feature in facet.features
         }
         is_mention = self._feed is BlueskyFeed.MENTIONS or self._client.me().did in named
-        return Tweet(
+        return SourcePost(
             id=f"{PREFIX}{post.uri}",
             text=html.escape(record.text, quote=False),
             author=post.author.handle,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bot.domain.errors import FeedError
-from bot.domain.model import BadRow, Tweet
+from bot.domain.model import BadRow, SourcePost
 from bot.ports import FeedPage, Source
 from handlers.contract import MAX_TEXT_LENGTH
 
@@ -92,30 +92,32 @@ class FileFeed(Source):
         return start, ""
 
     def _read_page(self, file: BinaryIO, start: _Cursor, notice: str, limit: int) -> FeedPage:
-        tweets: list[Tweet] = []
+        source_posts: list[SourcePost] = []
         bad_rows: list[BadRow] = []
         offset, line, more = start.offset, start.line, False
         wrong_columns = ""
         for row in _rows(file, start):
-            if len(tweets) + len(bad_rows) == limit:
+            if len(source_posts) + len(bad_rows) == limit:
                 more = True
                 break
             try:
-                tweet = _parse_row(row)
+                source_post = _parse_row(row)
             except _BadRowError as bad:
                 if not row.ended:
                     break  # half a row: its end is still to come
                 bad_rows.append(BadRow(line=row.line, reason=str(bad), excerpt=_excerpt(row.data)))
                 wrong_columns = wrong_columns or (str(bad) if bad.wrong_columns else "")
             else:
-                if tweet is not None:
-                    tweets.append(tweet)
+                if source_post is not None:
+                    source_posts.append(source_post)
             offset, line = row.end, row.line - (not row.ended)
-        if start.offset == 0 and not tweets and wrong_columns:
+        if start.offset == 0 and not source_posts and wrong_columns:
             raise FeedError(f"{self._path}, line {bad_rows[0].line}: {wrong_columns}; {_SHAPE}")
         head, tail = _fingerprints(file, offset)
         cursor = json.dumps(asdict(_Cursor(offset=offset, line=line, head=head, tail=tail)))
-        return FeedPage(tweets=tuple(tweets), bad_rows=tuple(bad_rows), cursor=cursor, more=more, notice=notice)
+        return FeedPage(
+            source_posts=tuple(source_posts), bad_rows=tuple(bad_rows), cursor=cursor, more=more, notice=notice
+        )
 
 
 class _BadRowError(Exception):
@@ -137,7 +139,7 @@ def _rows(file: BinaryIO, start: _Cursor) -> Iterator[_Row]:
         yield _Row(line=line, data=data, end=end, ended=rest.endswith(b"\n"), too_long=too_long)
 
 
-def _parse_row(row: _Row) -> Tweet | None:
+def _parse_row(row: _Row) -> SourcePost | None:
     """The tweet of a row; None for a blank one."""
     if row.too_long:
         raise _BadRowError(f"longer than {MAX_LINE} bytes")
@@ -151,10 +153,10 @@ def _parse_row(row: _Row) -> Tweet | None:
         raise _BadRowError(f"not valid JSON: {cause}") from cause
     if not isinstance(document, dict):
         raise _BadRowError(f"must be a JSON object, got {type(document).__name__}", wrong_columns=True)
-    return _tweet(document)
+    return _source_post(document)
 
 
-def _tweet(document: dict[str, Any]) -> Tweet:
+def _source_post(document: dict[str, Any]) -> SourcePost:
     missing = [key for key in ("id", "text") if document.get(key) is None]
     if missing:
         found = ", ".join(map(repr, list(document)[:10])) or "none"
@@ -167,7 +169,7 @@ def _tweet(document: dict[str, Any]) -> Tweet:
         raise _BadRowError(f"'id' must be printable and have at most {MAX_TEXT_LENGTH} characters", wrong_columns=True)
     if not isinstance(text, str):
         raise _BadRowError(f"'text' must be a string, got {type(text).__name__}", wrong_columns=True)
-    return Tweet(
+    return SourcePost(
         id=_storable(str(identifier).strip()),
         text=_storable(text),
         author=_storable(str(document.get("author") or "")),

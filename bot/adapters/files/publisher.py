@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bot.domain.errors import UnavailableError
-from bot.domain.model import OwnPost, Post, PostMode
+from bot.domain.errors import NetworkUnavailableError
+from bot.domain.model import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _LATEST = 100
@@ -37,7 +37,7 @@ class FilePublisher(Publisher):
         """A file takes everything."""
         return frozenset(PostMode)
 
-    def publish(self, post: Post) -> str:
+    def publish(self, post: OutgoingPost) -> str:
         """See `Publisher.publish`; a line is there whole or not at all."""
         row = {
             "id": uuid.uuid4().hex,
@@ -50,7 +50,7 @@ class FilePublisher(Publisher):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _append(self._path, json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         except OSError as cause:
-            raise UnavailableError(f"{self._path} cannot be written: {cause.strerror}") from cause
+            raise NetworkUnavailableError(f"{self._path} cannot be written: {cause.strerror}") from cause
         return str(row["id"])
 
     def recent(self, after: str | None) -> Sequence[OwnPost]:
@@ -64,7 +64,7 @@ class FilePublisher(Publisher):
         """See `Publisher.check`."""
         folder = self._path.parent
         if self._path.is_dir() or (folder.exists() and not os.access(folder, os.W_OK)):
-            raise UnavailableError(f"{self._path} cannot be written; choose another file")
+            raise NetworkUnavailableError(f"{self._path} cannot be written; choose another file")
         return f"the file {self._path}"
 
     def _rows(self) -> Iterator[dict[str, Any]]:
@@ -73,7 +73,7 @@ class FilePublisher(Publisher):
         except FileNotFoundError:
             return
         except OSError as cause:
-            raise UnavailableError(f"{self._path} cannot be read: {cause.strerror}") from cause
+            raise NetworkUnavailableError(f"{self._path} cannot be read: {cause.strerror}") from cause
         for line in lines:
             try:
                 row = json.loads(line)

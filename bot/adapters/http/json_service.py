@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from bot.adapters.http.session import NetworkSession, excerpt, reading_error, status_error
-from bot.domain.errors import NetworkError, UnavailableError
+from bot.domain.errors import NetworkError, NetworkUnavailableError
 
 Document = Mapping[str, Any]
 
@@ -90,7 +90,7 @@ class JsonService:
 
     def _error(self, answer: requests.Response) -> NetworkError:
         if answer.ok:
-            return UnavailableError(f"{self._service} answered something that is not an answer of its")
+            return NetworkUnavailableError(f"{self._service} answered something that is not an answer of its")
         status = 429 if answer.status_code == self._too_many else answer.status_code
         return status_error(self._service, status, excerpt(answer.text), answer.headers)
 

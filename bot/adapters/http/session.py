@@ -21,7 +21,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 
 TIMEOUT_S = 4.5
 """Seconds without a byte after which a call is given up: with it, a bot that is told to stop does so within five."""
@@ -109,7 +109,7 @@ def _after_time(after: str, now: datetime) -> datetime | None:
 
 def reading_error(service: str, error: requests.RequestException) -> NetworkError:
     """What to raise when a call that changes nothing got no answer."""
-    return UnavailableError(f"{service} did not answer: {brief(error)}; it will be asked again")
+    return NetworkUnavailableError(f"{service} did not answer: {brief(error)}; it will be asked again")
 
 
 def status_error(service: str, status: int, said: str, headers: Mapping[str, str]) -> NetworkError:
@@ -119,7 +119,7 @@ def status_error(service: str, status: int, said: str, headers: Mapping[str, str
         return RateLimitedError(f"{words}; it wants fewer calls", retry_at=retry_time(headers))
     if status in {401, 403}:
         return CredentialsError(f"{words}; check the keys, what the account may do, and the clock")
-    return UnavailableError(f"{words}; it will be asked again", retry_at=retry_time(headers))
+    return NetworkUnavailableError(f"{words}; it will be asked again", retry_at=retry_time(headers))
 
 
 def brief(error: BaseException) -> str:

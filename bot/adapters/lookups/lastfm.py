@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.adapters.http.json_service import JsonService
 from bot.adapters.http.session import TIMEOUT_S, excerpt, retry_time
-from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.keys import loose_key
 from bot.ports import ArtistEntry, GenreLookup
 
@@ -65,7 +65,9 @@ class LastfmLookup(GenreLookup):
             raise _error(code, excerpt(str(document.get("message") or status)), headers)
         top = document.get("toptags")
         if not isinstance(top, dict):
-            raise UnavailableError("Last.fm answered something that is not an answer of its; it will be asked again")
+            raise NetworkUnavailableError(
+                "Last.fm answered something that is not an answer of its; it will be asked again"
+            )
         spelled = str((top.get("@attr") or {}).get("artist") or name)
         return ArtistEntry(name=spelled, genres=tuple(_genres(top, spelled))[:_MOST_TAGS], origin=ORIGIN)
 
@@ -85,4 +87,4 @@ def _error(code: Any, said: str, headers: Mapping[str, str]) -> NetworkError:
         return CredentialsError(f"{words}; check the API key")
     if code == _TOO_MANY:
         return RateLimitedError(f"{words}; it wants fewer calls", retry_at=retry_time(headers))
-    return UnavailableError(f"{words}; it will be asked again")
+    return NetworkUnavailableError(f"{words}; it will be asked again")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bot.adapters.http.json_service import Document, JsonService
 from bot.adapters.http.session import TIMEOUT_S, excerpt, status_error
-from bot.domain.errors import UnavailableError
+from bot.domain.errors import NetworkUnavailableError
 from bot.domain.matching import is_same_artist
 from bot.ports import ArtistEntry, GenreLookup
 
@@ -53,7 +53,7 @@ class MusicbrainzLookup(GenreLookup):
             return None
         hits = self._get("/ws/2/artist", {"query": f'artist:"{name}"', "limit": _HITS}).get("artists")
         if not isinstance(hits, list):
-            raise UnavailableError("MusicBrainz answered something that is not an answer of its")
+            raise NetworkUnavailableError("MusicBrainz answered something that is not an answer of its")
         hit = next((one for one in hits if is_same_artist(artist, str(one.get("name", "")))), None)
         if hit is None:
             return None

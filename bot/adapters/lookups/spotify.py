@@ -16,7 +16,7 @@ from spotipy.cache_handler import MemoryCacheHandler
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
 
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, reading_error, status_error
-from bot.domain.errors import CredentialsError, NetworkError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError
 from bot.domain.matching import fits, is_same_artist
 from bot.domain.model import Song
 from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
@@ -161,7 +161,7 @@ def _token_error(error: SpotifyOauthError) -> NetworkError:
 
 
 def _strange() -> NetworkError:
-    return UnavailableError("Spotify answered something that is not an answer of its; it will be asked again")
+    return NetworkUnavailableError("Spotify answered something that is not an answer of its; it will be asked again")
 
 
 def _genres(artist: Mapping[str, Any]) -> tuple[str, ...]:

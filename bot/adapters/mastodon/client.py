@@ -16,7 +16,7 @@ from mastodon.errors import (
 )
 
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, retry_time, was_sent
-from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 
 SERVICE = "Mastodon"
 PREFIX = "masto:"
@@ -72,19 +72,19 @@ class MastodonClient:
             raise self.refusal(error) from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # Mastodon.py takes every answer for one of Mastodon's.
-            raise UnavailableError("Mastodon answered something that is not an answer of its") from error
+            raise NetworkUnavailableError("Mastodon answered something that is not an answer of its") from error
 
     def refusal(self, error: MastodonError) -> NetworkError:
         """What an error means where nothing was applied."""
         if isinstance(error, MastodonNetworkError):
-            return UnavailableError(f"{SERVICE} did not answer: {brief(error)}; it will be asked again")
+            return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(error)}; it will be asked again")
         if isinstance(error, MastodonRatelimitError):
             at = retry_time(self._session.last_headers)
             return RateLimitedError(f"{SERVICE}: {brief(error)}; it wants fewer calls", retry_at=at)
         words = f"{SERVICE} answered {said_by(error)}"
         if status_of(error) in {401, 403}:
             return CredentialsError(f"{words}; check the access token and what it may do")
-        return UnavailableError(f"{words}; it will be asked again")
+        return NetworkUnavailableError(f"{words}; it will be asked again")
 
 
 def status_of(error: MastodonError) -> int | None:

@@ -13,7 +13,7 @@ from bot.adapters.http.session import brief
 from bot.adapters.mastodon.client import PREFIX, SERVICE, MastodonClient, is_doubtful, said_by, status_of
 from bot.adapters.mastodon.text import plain_text
 from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
-from bot.domain.model import OwnPost, Post, PostMode
+from bot.domain.model import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 40
@@ -48,7 +48,7 @@ class MastodonPublisher(Publisher):
         """See `Publisher.check`."""
         return f"@{self._client.account()[1]}"
 
-    def publish(self, post: Post) -> str:
+    def publish(self, post: OutgoingPost) -> str:
         """See `Publisher.publish`."""
         parent = (post.in_reply_to or "").removeprefix(PREFIX) if post.mode is PostMode.REPLY else None
         # With the text: a candidate that was edited since is another post.

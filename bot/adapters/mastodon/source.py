@@ -11,8 +11,8 @@ from mastodon.return_types import Notification, Status
 from bot.adapters.http.sweep import Sweep
 from bot.adapters.mastodon.client import PREFIX, MastodonClient
 from bot.adapters.mastodon.text import escaped_text
-from bot.domain.errors import UnavailableError
-from bot.domain.model import Kind, Tweet
+from bot.domain.errors import NetworkUnavailableError
+from bot.domain.model import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 40
@@ -67,7 +67,9 @@ class MastodonSource(Source):
         after = sweep.after(str(items[0].id) if items else None, str(items[-1].id) if items else None, more=bool(items))
         return FeedPage(
             # The oldest first, as they were written.
-            tweets=tuple(tweet for item in reversed(items) if (tweet := self._tweet(item, me)) is not None),
+            source_posts=tuple(
+                source_post for item in reversed(items) if (source_post := self._source_post(item, me)) is not None
+            ),
             cursor=after.dump(),
             more=after.is_under_way,
         )
@@ -79,16 +81,18 @@ class MastodonSource(Source):
         else:
             items = self._client.api.notifications(types=["mention"], **place)
         if not isinstance(items, list) or not all(getattr(item, "id", None) for item in items):
-            raise UnavailableError("Mastodon answered something that is not a list of posts; it will be asked again")
+            raise NetworkUnavailableError(
+                "Mastodon answered something that is not a list of posts; it will be asked again"
+            )
         return items[:size]
 
-    def _tweet(self, item: Status | Notification, me: str) -> Tweet | None:
+    def _source_post(self, item: Status | Notification, me: str) -> SourcePost | None:
         """The post; None for the user's own, and for a notification of another kind."""
         status = item.get("status") if self._feed is MastodonFeed.MENTIONS else item.get("reblog") or item
         if not status or str(status.account.id) == me:
             return None
         named = {str(mention.id) for mention in status.get("mentions") or ()}
-        return Tweet(
+        return SourcePost(
             id=f"{PREFIX}{status.id}",
             text=escaped_text(str(status.content or "")),
             author=str(status.account.acct),

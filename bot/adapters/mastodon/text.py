@@ -22,7 +22,7 @@ def plain_text(content: str) -> str:
 
 
 def escaped_text(content: str) -> str:
-    """The same with `&`, `<` and `>` escaped, as `Tweet.text` has them."""
+    """The same with `&`, `<` and `>` escaped, as `SourcePost.text` has them."""
     return html.escape(plain_text(content), quote=False)
 
 

@@ -236,9 +236,9 @@ class SheetsBoard(Board):
             "flags": ", ".join(candidate.flags),
             "variant": f"{candidate.model} {candidate.model_version}",
             "score": candidate.score,
-            "tweet": row.tweet.text,
-            "source": row.tweet.url or row.tweet.author,
-            "tweetid": row.tweet.id,
+            "tweet": row.source_post.text,
+            "source": row.source_post.url or row.source_post.author,
+            "tweetid": row.source_post.id,
             "date": row.created_at,
         }
         return [cells.get(name) for name in self._header or COLUMNS]

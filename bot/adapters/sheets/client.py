@@ -28,8 +28,8 @@ from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
     NetworkError,
+    NetworkUnavailableError,
     SettingsError,
-    UnavailableError,
 )
 
 URL = "https://sheets.googleapis.com"
@@ -121,7 +121,7 @@ def write_once(call: Callable[[], _Answer]) -> _Answer:
     except requests.RequestException as error:
         if was_sent(error):
             raise DoubtfulError(f"{SERVICE} did not say whether it was applied: {brief(error)}") from error
-        raise UnavailableError(f"{SERVICE} could not be reached: {brief(error)}") from error
+        raise NetworkUnavailableError(f"{SERVICE} could not be reached: {brief(error)}") from error
     except (GoogleAuthError, GSpreadException, PermissionError) as error:
         if isinstance(error, APIError) and error.response.status_code >= 500:
             raise DoubtfulError(f"{_words(error)}; it may have been applied") from error
@@ -147,7 +147,7 @@ def _refusal(error: Exception) -> NetworkError:
     if isinstance(error, APIError):
         response = error.response
         return status_error(SERVICE, response.status_code, _said(error), response.headers)
-    return UnavailableError(f"{SERVICE}: {brief(error)}; it will be asked again")
+    return NetworkUnavailableError(f"{SERVICE}: {brief(error)}; it will be asked again")
 
 
 def _token_refusal(error: GoogleAuthError) -> NetworkError:
@@ -155,7 +155,7 @@ def _token_refusal(error: GoogleAuthError) -> NetworkError:
         return CredentialsError(
             f"Google refuses the service account: {brief(error)}; make a new key in its console, or set the clock"
         )
-    return UnavailableError(f"Google's token service gave no token: {brief(error)}; it will be asked again")
+    return NetworkUnavailableError(f"Google's token service gave no token: {brief(error)}; it will be asked again")
 
 
 def _said(error: APIError) -> str:
@@ -167,4 +167,4 @@ def _words(error: APIError) -> str:
 
 
 def _strange() -> NetworkError:
-    return UnavailableError(f"{SERVICE} answered something that is not an answer of its; it will be asked again")
+    return NetworkUnavailableError(f"{SERVICE} answered something that is not an answer of its; it will be asked again")

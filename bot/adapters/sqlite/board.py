@@ -11,10 +11,10 @@ from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
 from bot.domain.model import CandidateStatus, Decision, Verdict
 from bot.ports import BoardChanges, BoardRow, BoardStore, QueueRow
 
-_BOARDING_BEGAN = "boarding began"
+_APPEND_BEGAN = "boarding began"
 _ANONYMOUS = "board"
 # The index holds what is to be put on the board and nothing else; left to itself SQLite goes through all that waits.
-_UNBOARDED = f"""{SELECT_ROWS}
+_PENDING_APPEND = f"""{SELECT_ROWS}
 WHERE candidate.id IN (
     SELECT id FROM candidate INDEXED BY candidate_unboarded WHERE board = 'off' AND status = 'waiting'
     ORDER BY tweet_place, song_number, number LIMIT ?
@@ -25,12 +25,12 @@ ORDER BY candidate.tweet_place, candidate.song_number, candidate.number"""  # no
 class SqliteBoardStore(SqliteBoardEdits, BoardStore):
     """The board's bookkeeping."""
 
-    def unboarded(self, limit: int) -> list[QueueRow]:
-        """See `BoardStore.unboarded`."""
-        return [queue_row(row) for row in self._read(_UNBOARDED, (limit,))]
+    def pending_append(self, limit: int) -> list[QueueRow]:
+        """See `BoardStore.pending_append`."""
+        return [queue_row(row) for row in self._read(_PENDING_APPEND, (limit,))]
 
-    def begin_boarding(self, candidate_ids: Sequence[str]) -> None:
-        """See `BoardStore.begin_boarding`."""
+    def begin_append(self, candidate_ids: Sequence[str]) -> None:
+        """See `BoardStore.begin_append`."""
         with self._writing() as connection:
             connection.executemany(
                 "UPDATE candidate SET board = 'doubtful' WHERE id = ? AND board = 'off'",
@@ -42,17 +42,17 @@ class SqliteBoardStore(SqliteBoardEdits, BoardStore):
                 " ON CONFLICT (candidate_id) DO UPDATE SET due = 1",
                 [(name,) for name in candidate_ids],
             )
-            connection.execute("DELETE FROM note WHERE key = ?", (_BOARDING_BEGAN,))
-            connection.execute("INSERT INTO note VALUES (?, '', ?)", (_BOARDING_BEGAN, self._now()))
+            connection.execute("DELETE FROM note WHERE key = ?", (_APPEND_BEGAN,))
+            connection.execute("INSERT INTO note VALUES (?, '', ?)", (_APPEND_BEGAN, self._now()))
 
-    def boarding(self) -> tuple[Collection[str], str | None]:
-        """See `BoardStore.boarding`."""
+    def appends_in_doubt(self) -> tuple[Collection[str], str | None]:
+        """See `BoardStore.appends_in_doubt`."""
         names = self._read("SELECT id FROM candidate WHERE board = 'doubtful'")
-        began = self._read("SELECT updated_at FROM note WHERE key = ?", (_BOARDING_BEGAN,))
+        began = self._read("SELECT updated_at FROM note WHERE key = ?", (_APPEND_BEGAN,))
         return [row["id"] for row in names], began[0]["updated_at"] if began else None
 
-    def settle_boarding(self, *, there: Collection[str], missing: Collection[str]) -> None:
-        """See `BoardStore.settle_boarding`."""
+    def settle_appends(self, *, there: Collection[str], missing: Collection[str]) -> None:
+        """See `BoardStore.settle_appends`."""
         with self._writing() as connection:
             for place, names in (("on", there), ("off", missing)):
                 connection.executemany(

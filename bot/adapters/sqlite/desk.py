@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from bot.adapters.sqlite.file import SqliteFile, from_json
 from bot.adapters.sqlite.queue import record_elsewhere
-from bot.adapters.sqlite.rows import SELECT_ROWS, post_of, queue_row, tweet_of
+from bot.adapters.sqlite.rows import SELECT_ROWS, post_of, queue_row, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
-from bot.domain.model import CandidateStatus, PostStatus, Song, SongReport
+from bot.domain.model import CandidateStatus, OutgoingPostStatus, Song, SongReport
 from bot.ports import (
     Change,
     Desk,
@@ -23,10 +23,10 @@ from bot.ports import (
     SongPage,
     SongQuery,
     SongRows,
-    VariantTally,
+    VersionTally,
 )
 
-_OUT = frozenset({PostStatus.SENDING, PostStatus.SENT, PostStatus.UNKNOWN})
+_OUT = frozenset({OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN})
 """A post that is out, or may be: its verdict is history."""
 _PLACE = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
 
@@ -114,7 +114,9 @@ class SqliteDesk(SqliteFile, Desk):
             if stale:
                 raise StaleVerdictError(f"{'; '.join(stale)}: nothing was changed, look again")
 
-    def posts(self, *, status: PostStatus | None = None, before: int | None = None, limit: int = 40) -> PostPage:
+    def posts(
+        self, *, status: OutgoingPostStatus | None = None, before: int | None = None, limit: int = 40
+    ) -> PostPage:
         """See `Desk.posts`."""
         values = {"status": status, "before": 2**62 if before is None else before, "limit": limit + 1}
         found = self._read(_ALL_POSTS if status is None else _POSTS_OF_STATUS, values)
@@ -122,17 +124,17 @@ class SqliteDesk(SqliteFile, Desk):
         return PostPage(
             rows=tuple(map(_post_row, found[:limit])),
             more=len(found) > limit,
-            counts={status: counts.get(status, 0) for status in PostStatus},
+            counts={status: counts.get(status, 0) for status in OutgoingPostStatus},
         )
 
-    def variants(self) -> Sequence[VariantTally]:
-        """See `Desk.variants`."""
+    def versions(self) -> Sequence[VersionTally]:
+        """See `Desk.versions`."""
         rows = self._read(
             "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
             " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
             " FROM candidate_tally GROUP BY model, model_version"
         )
-        tallies = [VariantTally(**dict(row)) for row in rows]
+        tallies = [VersionTally(**dict(row)) for row in rows]
         # Versions are numbers in the registry, and whatever somebody called them elsewhere.
         tallies.sort(key=lambda tally: (tally.model_version.zfill(12), tally.model_version), reverse=True)
         tallies.sort(key=lambda tally: tally.model)
@@ -144,7 +146,7 @@ class SqliteDesk(SqliteFile, Desk):
             return DeskRow(
                 row=queue_row(row),
                 verdict_id=row["verdict_id"] or 0,
-                post=PostStatus(posts[0]["status"]) if posts else None,
+                post=OutgoingPostStatus(posts[0]["status"]) if posts else None,
             )
 
 
@@ -156,8 +158,8 @@ def _check_known(unknown: Sequence[str]) -> None:
 def _parse_place(place: str) -> tuple[int, int]:
     if _PLACE.fullmatch(place) is None:
         raise InputError(f"a place in the queue looks like 17.1, got {place[:60]!r}; begin with the first page")
-    tweet, _, song = place.partition(".")
-    return int(tweet), int(song)
+    source_post, _, song = place.partition(".")
+    return int(source_post), int(song)
 
 
 def _post_row(row: sqlite3.Row) -> PostRow:
@@ -165,13 +167,13 @@ def _post_row(row: sqlite3.Row) -> PostRow:
         place=row["place"],
         post=post_of(row),
         report=SongReport(
-            tweet_id=row["tweet_id"],
+            source_post_id=row["tweet_id"],
             number=row["song_number"],
             song=Song(**from_json(row["song"])),
             artist=row["artist"],
             genres=tuple(json.loads(row["genres"])),
         ),
-        tweet=tweet_of(row),
+        source_post=source_post_of(row),
         verdict_id=row["verdict_id"] or 0,
         created_at=row["created_at"],
         sent_at=row["sent_at"],

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from bot.adapters.sqlite.file import SqliteFile, count_usage, stamp
-from bot.adapters.sqlite.rows import post_of, tweet_of
+from bot.adapters.sqlite.rows import post_of, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
-from bot.domain.model import Post, PostMode, PostStatus, Tweet, text_key
+from bot.domain.model import OutgoingPost, OutgoingPostStatus, PostMode, SourcePost, text_key
 from bot.ports import Outbox
 
 _POST = (
@@ -35,7 +35,7 @@ class SqliteOutbox(SqliteFile, Outbox):
             ).fetchall()
             connection.executemany(
                 "INSERT INTO post (candidate_id, text, text_key, status, created_at) VALUES (?, ?, ?, ?, ?)",
-                [(row["id"], row["text"], text_key(row["text"]), PostStatus.PENDING, now) for row in accepted],
+                [(row["id"], row["text"], text_key(row["text"]), OutgoingPostStatus.PENDING, now) for row in accepted],
             )
         return len(accepted)
 
@@ -46,45 +46,45 @@ class SqliteOutbox(SqliteFile, Outbox):
                 "UPDATE post SET status = ?, reason = 'accepted too long ago' WHERE status = ? AND candidate_id IN"
                 " (SELECT candidate.id FROM candidate JOIN verdict ON verdict.id = candidate.verdict_id"
                 "  WHERE candidate.id = post.candidate_id AND verdict.decided_at < ?)",
-                (PostStatus.CANCELLED, PostStatus.PENDING, stamp(before)),
+                (OutgoingPostStatus.CANCELLED, OutgoingPostStatus.PENDING, stamp(before)),
             )
         return stale.rowcount
 
-    def pending_posts(self, limit: int) -> list[tuple[Post, Tweet]]:
+    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, SourcePost]]:
         """See `Outbox.pending_posts`."""
         rows = self._read(
             f"SELECT {_POST}, tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,"  # noqa: S608 -- constants
             " tweet.kind AS tweet_kind, tweet.lang AS tweet_lang, tweet.url AS tweet_url,"
             " tweet.created_at AS tweet_created_at FROM post JOIN candidate ON candidate.id = post.candidate_id"
             " JOIN tweet ON tweet.id = candidate.tweet_id WHERE post.status = ? ORDER BY post.place LIMIT ?",
-            (PostStatus.PENDING, limit),
+            (OutgoingPostStatus.PENDING, limit),
         )
-        return [(post_of(row), tweet_of(row)) for row in rows]
+        return [(post_of(row), source_post_of(row)) for row in rows]
 
-    def is_repeat(self, post: Post) -> bool:
+    def is_repeat(self, post: OutgoingPost) -> bool:
         """See `Outbox.is_repeat`."""
         with wrapped_errors(self._path):
             return has_posted(self._connection, post.text, except_for=post.candidate_id)
 
-    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> Post | None:
+    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> OutgoingPost | None:
         """See `Outbox.claim`."""
         with self._writing() as connection:
             newest = connection.execute(
                 "SELECT external_id FROM post WHERE network = ? AND status = ? ORDER BY sent_number DESC LIMIT 1",
-                (network, PostStatus.SENT),
+                (network, OutgoingPostStatus.SENT),
             ).fetchone()
             claimed = connection.execute(
                 "UPDATE post SET status = ?, network = ?, mode = ?, in_reply_to = ?, after_id = ?, attempted_at = ?,"
                 " attempts = attempts + 1, reason = '' WHERE candidate_id = ? AND status = ?",
                 (
-                    PostStatus.SENDING,
+                    OutgoingPostStatus.SENDING,
                     network,
                     mode,
                     in_reply_to,
                     newest["external_id"] if newest is not None else None,
                     self._now(),
                     candidate_id,
-                    PostStatus.PENDING,
+                    OutgoingPostStatus.PENDING,
                 ),
             )
             if claimed.rowcount != 1:
@@ -96,25 +96,27 @@ class SqliteOutbox(SqliteFile, Outbox):
         return post_of(row)
 
     def set_post(
-        self, candidate_id: str, status: PostStatus, *, external_id: str | None = None, reason: str = ""
+        self, candidate_id: str, status: OutgoingPostStatus, *, external_id: str | None = None, reason: str = ""
     ) -> None:
         """See `Outbox.set_post`."""
         now = self._now()
         with self._writing() as connection:
-            if status is PostStatus.SENT:
+            if status is OutgoingPostStatus.SENT:
                 _record_sent(connection, candidate_id, external_id, now)
                 return
-            if status is PostStatus.PENDING:
+            if status is OutgoingPostStatus.PENDING:
                 accepted = connection.execute(
                     "SELECT 1 FROM candidate WHERE id = ? AND status = 'accepted'", (candidate_id,)
                 ).fetchone()
-                status, reason = (status, reason) if accepted else (PostStatus.CANCELLED, "the verdict was taken back")
+                status, reason = (
+                    (status, reason) if accepted else (OutgoingPostStatus.CANCELLED, "the verdict was taken back")
+                )
             connection.execute(
                 "UPDATE post SET status = ?, reason = ? WHERE candidate_id = ? AND status <> ?",
-                (status, reason, candidate_id, PostStatus.SENT),
+                (status, reason, candidate_id, OutgoingPostStatus.SENT),
             )
 
-    def doubtful_posts(self) -> list[Post]:
+    def doubtful_posts(self) -> list[OutgoingPost]:
         """See `Outbox.doubtful_posts`."""
         rows = self._read(
             f"SELECT {_POST} FROM post WHERE status IN ('sending', 'unknown') ORDER BY place"  # noqa: S608 -- constants
@@ -156,7 +158,7 @@ def _record_sent(connection: sqlite3.Connection, candidate_id: str, external_id:
         "UPDATE post SET status = ?, external_id = ?, sent_at = ?, reason = '',"
         " sent_number = (SELECT COALESCE(MAX(sent_number), 0) + 1 FROM post)"
         " WHERE candidate_id = ? AND status <> ?",
-        (PostStatus.SENT, external_id, now, candidate_id, PostStatus.SENT),
+        (OutgoingPostStatus.SENT, external_id, now, candidate_id, OutgoingPostStatus.SENT),
     )
     if updated.rowcount == 1:
         connection.execute(

@@ -9,7 +9,7 @@ from bot.adapters.sqlite.file import SqliteFile
 from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.errors import UnknownCandidateError
-from bot.domain.model import CandidateStatus, Decision, PostStatus, Verdict, text_key
+from bot.domain.model import CandidateStatus, Decision, OutgoingPostStatus, Verdict, text_key
 from bot.ports import Queue, QueueRow
 
 _ALL = SELECT_ROWS + "ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT :limit"
@@ -77,7 +77,7 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
     else:
         connection.execute(
             "UPDATE post SET status = ?, reason = 'the verdict was taken back' WHERE candidate_id = ? AND status = ?",
-            (PostStatus.CANCELLED, verdict.candidate_id, PostStatus.PENDING),
+            (OutgoingPostStatus.CANCELLED, verdict.candidate_id, OutgoingPostStatus.PENDING),
         )
     return True
 
@@ -87,5 +87,5 @@ def _revive_post(connection: sqlite3.Connection, candidate_id: str, text: str) -
     connection.execute(
         "UPDATE post SET status = ?, text = ?, text_key = ?, reason = '' WHERE candidate_id = ?"
         " AND status IN ('pending', 'cancelled', 'refused')",
-        (PostStatus.PENDING, text, text_key(text), candidate_id),
+        (OutgoingPostStatus.PENDING, text, text_key(text), candidate_id),
     )

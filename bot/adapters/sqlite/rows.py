@@ -13,12 +13,12 @@ from bot.domain.model import (
     Decision,
     Flag,
     Kind,
-    Post,
+    OutgoingPost,
+    OutgoingPostStatus,
     PostMode,
-    PostStatus,
     Song,
     SongReport,
-    Tweet,
+    SourcePost,
     Verdict,
 )
 from bot.ports import QueueRow
@@ -44,7 +44,7 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
         "INSERT INTO song (tweet_id, number, artist, song, genres, origin, url, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
         (
-            report.tweet_id,
+            report.source_post_id,
             report.number,
             report.artist,
             to_json(asdict(report.song)),
@@ -71,7 +71,7 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
             now,
             to_json(candidate.flags),
             candidate.score,
-            report.tweet_id,
+            report.source_post_id,
         ),
     )
 
@@ -94,7 +94,7 @@ def queue_row(row: sqlite3.Row) -> QueueRow:
         verdict = Verdict(candidate_id=row["id"], decision=decision, who=row["who"], edited_text=row["edited_text"])
     return QueueRow(
         candidate=_candidate(row),
-        tweet=tweet_of(row),
+        source_post=source_post_of(row),
         created_at=row["created_at"],
         verdict=verdict,
         decided_at=row["decided_at"],
@@ -103,7 +103,7 @@ def queue_row(row: sqlite3.Row) -> QueueRow:
 
 def _candidate(row: sqlite3.Row) -> Candidate:
     report = SongReport(
-        tweet_id=row["tweet_id"],
+        source_post_id=row["tweet_id"],
         number=row["song_number"],
         song=Song(**from_json(row["song"])),
         artist=row["artist"],
@@ -125,15 +125,15 @@ def _candidate(row: sqlite3.Row) -> Candidate:
     )
 
 
-def post_of(row: sqlite3.Row) -> Post:
+def post_of(row: sqlite3.Row) -> OutgoingPost:
     """The post in a row that has the columns of the table `post`."""
-    return Post(
+    return OutgoingPost(
         candidate_id=row["candidate_id"],
         text=row["text"],
         network=row["network"],
         mode=PostMode(row["mode"]),
         in_reply_to=row["in_reply_to"],
-        status=PostStatus(row["status"]),
+        status=OutgoingPostStatus(row["status"]),
         attempts=row["attempts"],
         after_id=row["after_id"],
         attempted_at=row["attempted_at"],
@@ -142,9 +142,9 @@ def post_of(row: sqlite3.Row) -> Post:
     )
 
 
-def tweet_of(row: sqlite3.Row) -> Tweet:
+def source_post_of(row: sqlite3.Row) -> SourcePost:
     """The tweet in a row that has the table's columns as `tweet_...`."""
-    return Tweet(
+    return SourcePost(
         id=row["tweet_id"],
         text=row["tweet_text"],
         author=row["tweet_author"],

@@ -18,8 +18,8 @@ from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
 from bot.adapters.sqlite.queue import SqliteQueue
 from bot.adapters.sqlite.rows import has_come, insert_candidate
-from bot.domain.model import Candidate, CandidateStatus, Kind, PostStatus, Tweet, TweetStatus
-from bot.ports import FeedPage, Pause, PendingTweet, Store, StoreState, VariantTally
+from bot.domain.model import Candidate, CandidateStatus, Kind, OutgoingPostStatus, SourcePost, SourcePostStatus
+from bot.ports import FeedPage, Pause, PendingSourcePost, Store, StoreState, VersionTally
 
 _LAST_ERROR = "last error"
 _SHOWN_FAILURES = 5
@@ -37,7 +37,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         """See `Store.add_page`. A tweet whose id is known already, from whatever source, is left as it is."""
         now = self._now()
         with self._writing() as connection:
-            added = _insert_tweets(connection, source, page.tweets, now)
+            added = _insert_source_posts(connection, source, page.source_posts, now)
             connection.executemany(
                 "INSERT OR REPLACE INTO bad_row (source, line, reason, excerpt, seen_at) VALUES (?, ?, ?, ?, ?)",
                 [(source, row.line, row.reason, row.excerpt, now) for row in page.bad_rows],
@@ -51,24 +51,26 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
                 count_usage(connection, f"{source.partition(':')[0]} read", page.billed, now)
         return added
 
-    def pending(self, limit: int, *, after: int = 0) -> list[PendingTweet]:
+    def pending(self, limit: int, *, after: int = 0) -> list[PendingSourcePost]:
         """See `Store.pending`."""
         rows = self._read(
             "SELECT place, id, text, author, created_at, kind, lang, url FROM tweet"
             " WHERE status = ? AND place > ? ORDER BY place LIMIT ?",
-            (TweetStatus.PENDING, after, limit),
+            (SourcePostStatus.PENDING, after, limit),
         )
-        return [PendingTweet(place=row["place"], tweet=_tweet(row)) for row in rows]
+        return [PendingSourcePost(place=row["place"], source_post=_source_post(row)) for row in rows]
 
     def count_pending(self) -> int:
         """See `Store.count_pending`."""
-        rows = self._read("SELECT COALESCE(SUM(count), 0) FROM tweet_tally WHERE status = ?", (TweetStatus.PENDING,))
+        rows = self._read(
+            "SELECT COALESCE(SUM(count), 0) FROM tweet_tally WHERE status = ?", (SourcePostStatus.PENDING,)
+        )
         return int(rows[0][0])
 
     def finish(
         self,
-        tweet_id: str,
-        status: TweetStatus,
+        source_post_id: str,
+        status: SourcePostStatus,
         *,
         candidates: Iterable[Candidate] = (),
         reason: str = "",
@@ -79,24 +81,24 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         with self._writing() as connection:
             closed = connection.execute(
                 "UPDATE tweet SET status = ?, reason = ?, handled_at = ? WHERE id = ? AND status = ?",
-                (status, reason, now, tweet_id, TweetStatus.PENDING),
+                (status, reason, now, source_post_id, SourcePostStatus.PENDING),
             )
             if closed.rowcount != 1:
                 return False  # another bot was quicker: its candidates are in the queue
             for candidate in candidates:
                 song = candidate.report.song
-                if fresh_since is None or not has_come(connection, song, stamp(fresh_since), except_for=tweet_id):
+                if fresh_since is None or not has_come(connection, song, stamp(fresh_since), except_for=source_post_id):
                     insert_candidate(connection, candidate, now)
         return True
 
-    def count_attempt(self, tweet_id: str, reason: str) -> int:
+    def count_attempt(self, source_post_id: str, reason: str) -> int:
         """See `Store.count_attempt`."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE tweet SET attempts = attempts + 1, reason = ? WHERE id = ? AND status = ?",
-                (reason, tweet_id, TweetStatus.PENDING),
+                (reason, source_post_id, SourcePostStatus.PENDING),
             )
-            row = connection.execute("SELECT attempts FROM tweet WHERE id = ?", (tweet_id,)).fetchone()
+            row = connection.execute("SELECT attempts FROM tweet WHERE id = ?", (source_post_id,)).fetchone()
         return int(row["attempts"]) if row is not None else 0
 
     def reopen_failed(self) -> int:
@@ -105,7 +107,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
             reopened = connection.execute(
                 "UPDATE tweet SET status = ?, attempts = 0 WHERE status = ?"
                 " AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.tweet_place = tweet.place)",
-                (TweetStatus.PENDING, TweetStatus.FAILED),
+                (SourcePostStatus.PENDING, SourcePostStatus.FAILED),
             )
         return reopened.rowcount
 
@@ -132,22 +134,22 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
 
     def state(self) -> StoreState:
         """See `Store.state`."""
-        tweets = dict(map(tuple, self._read("SELECT status, count FROM tweet_tally")))
+        source_posts = dict(map(tuple, self._read("SELECT status, count FROM tweet_tally")))
         posts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
         errors = self._read("SELECT value, updated_at FROM note WHERE key = ?", (_LAST_ERROR,))
         failures = self._read(
             "SELECT id, reason FROM tweet WHERE status = ? ORDER BY place DESC LIMIT ?",
-            (TweetStatus.FAILED, _SHOWN_FAILURES),
+            (SourcePostStatus.FAILED, _SHOWN_FAILURES),
         )
-        variants = self._variants()
+        versions = self._versions()
         sources = self._read("SELECT name, cursor, updated_at FROM source ORDER BY name")
         usage = self._read("SELECT item, count FROM usage WHERE month = ? ORDER BY item", (self._now()[:7],))
         return StoreState(
-            tweets={status: tweets.get(status, 0) for status in TweetStatus},
+            source_posts={status: source_posts.get(status, 0) for status in SourcePostStatus},
             candidates={
-                CandidateStatus.WAITING: sum(variant.waiting for variant in variants),
-                CandidateStatus.ACCEPTED: sum(variant.accepted for variant in variants),
-                CandidateStatus.REJECTED: sum(variant.rejected for variant in variants),
+                CandidateStatus.WAITING: sum(tally.waiting for tally in versions),
+                CandidateStatus.ACCEPTED: sum(tally.accepted for tally in versions),
+                CandidateStatus.REJECTED: sum(tally.rejected for tally in versions),
             },
             bad_rows=int(self._read("SELECT COUNT(*) FROM bad_row")[0][0]),
             cursors={row["name"]: row["cursor"] for row in sources},
@@ -155,36 +157,38 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
             last_error=errors[0]["value"] if errors else None,
             last_error_at=errors[0]["updated_at"] if errors else None,
             failures=tuple((row["id"], row["reason"]) for row in failures),
-            posts={status: posts.get(status, 0) for status in PostStatus},
+            posts={status: posts.get(status, 0) for status in OutgoingPostStatus},
             usage={row["item"]: row["count"] for row in usage},
-            variants=variants,
-            boarding=int(self._read("SELECT COUNT(*) FROM candidate WHERE board = 'doubtful'")[0][0]),
+            versions=versions,
+            appends_in_doubt=int(self._read("SELECT COUNT(*) FROM candidate WHERE board = 'doubtful'")[0][0]),
         )
 
-    def _variants(self) -> tuple[VariantTally, ...]:
+    def _versions(self) -> tuple[VersionTally, ...]:
         rows = self._read(
             "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
             " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
             " FROM candidate_tally GROUP BY model, model_version ORDER BY model, model_version"
         )
-        return tuple(VariantTally(**dict(row)) for row in rows)
+        return tuple(VersionTally(**dict(row)) for row in rows)
 
 
-def _insert_tweets(connection: sqlite3.Connection, source: str, tweets: Iterable[Tweet], now: str) -> int:
+def _insert_source_posts(
+    connection: sqlite3.Connection, source: str, source_posts: Iterable[SourcePost], now: str
+) -> int:
     rows = [
         (
-            tweet.id,
+            source_post.id,
             source,
-            tweet.author,
-            tweet.created_at,
-            tweet.text,
+            source_post.author,
+            source_post.created_at,
+            source_post.text,
             now,
-            TweetStatus.PENDING,
-            tweet.kind,
-            tweet.lang,
-            tweet.url,
+            SourcePostStatus.PENDING,
+            source_post.kind,
+            source_post.lang,
+            source_post.url,
         )
-        for tweet in tweets
+        for source_post in source_posts
     ]
     # The rows that were inserted, not what their triggers changed: `total_changes` would count both.
     return connection.executemany(
@@ -194,8 +198,8 @@ def _insert_tweets(connection: sqlite3.Connection, source: str, tweets: Iterable
     ).rowcount
 
 
-def _tweet(row: sqlite3.Row) -> Tweet:
-    return Tweet(
+def _source_post(row: sqlite3.Row) -> SourcePost:
+    return SourcePost(
         id=row["id"],
         text=row["text"],
         author=row["author"],

@@ -14,7 +14,7 @@ import requests
 import tweepy
 
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, excerpt, reading_error, status_error
-from bot.domain.errors import CredentialsError, SettingsError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkUnavailableError, SettingsError
 
 URL = "https://api.twitter.com"
 """Built into tweepy."""
@@ -79,7 +79,9 @@ def read(call: Callable[..., Any], /, *arguments: Any, **options: Any) -> Docume
         raise reading_error(SERVICE, error) from error
     except (AttributeError, TypeError, KeyError, ValueError) as error:
         # tweepy takes every answer for an object and every reset for a number, and falls over what is neither.
-        raise UnavailableError("X answered something that is not an answer of X's; it will be asked again") from error
+        raise NetworkUnavailableError(
+            "X answered something that is not an answer of X's; it will be asked again"
+        ) from error
 
 
 def as_document(answer: Any) -> Document:

@@ -16,11 +16,11 @@ from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
     NetworkError,
+    NetworkUnavailableError,
     PostRefusedError,
     RateLimitedError,
-    UnavailableError,
 )
-from bot.domain.model import OwnPost, Post, PostMode, text_key
+from bot.domain.model import OutgoingPost, OwnPost, PostMode, text_key
 from bot.ports import Publisher
 
 _PAGE = 100
@@ -68,7 +68,7 @@ class XPublisher(Publisher):
         """See `Publisher.check`."""
         return who_am_i(self._client, self._keys)
 
-    def publish(self, post: Post) -> str:
+    def publish(self, post: OutgoingPost) -> str:
         """See `Publisher.publish`."""
         reference = {} if post.mode is PostMode.STANDALONE else {_REFERENCE[post.mode]: post.in_reply_to}
         try:
@@ -81,7 +81,7 @@ class XPublisher(Publisher):
         except requests.RequestException as error:
             if was_sent(error):
                 raise DoubtfulError(f"X did not say whether the post is out: {brief(error)}") from error
-            raise UnavailableError(f"X could not be reached: {brief(error)}") from error
+            raise NetworkUnavailableError(f"X could not be reached: {brief(error)}") from error
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise DoubtfulError("X answered a post with something that is not an answer of X's") from error
 
@@ -109,7 +109,7 @@ class XPublisher(Publisher):
             if token is None:
                 return
 
-    def _find(self, post: Post) -> str | None:
+    def _find(self, post: OutgoingPost) -> str | None:
         """The post, if an earlier attempt brought it out after all."""
         try:
             own = self.recent(post.after_id)
@@ -134,7 +134,7 @@ def _posting_error(error: tweepy.HTTPException) -> NetworkError:
     if status == 401 or _is_about_the_app(error):
         return CredentialsError(f"{words}; check the keys, that the app may write, and the clock")
     if not error.api_messages:
-        return UnavailableError(f"{words}; the post will be sent again")  # a proxy's page: X has not seen it
+        return NetworkUnavailableError(f"{words}; the post will be sent again")  # a proxy's page: X has not seen it
     return PostRefusedError(words)
 
 

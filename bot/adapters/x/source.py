@@ -10,7 +10,7 @@ from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.http.sweep import Sweep
 from bot.adapters.x.client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
 from bot.adapters.x.text import full_text, names_account, original_id
-from bot.domain.model import BadRow, Kind, Tweet
+from bot.domain.model import BadRow, Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 100
@@ -78,10 +78,10 @@ class XSource(Source):
         ids = [str(post["id"]) for post in posts if post.get("id")]
         more = len(listed) > len(posts) or "next_token" in (answer.get("meta") or {})
         after = sweep.after(ids[0] if ids else None, ids[-1] if ids else None, more=more)
-        tweets, bad_rows = self._tweets(posts, answer)
+        source_posts, bad_rows = self._source_posts(posts, answer)
         included = (answer.get("includes") or {}).get("tweets") or ()
         return FeedPage(
-            tweets=tweets,
+            source_posts=source_posts,
             bad_rows=bad_rows,
             cursor=after.dump(),
             more=after.is_under_way,
@@ -113,25 +113,27 @@ class XSource(Source):
             return read(self._client.get_home_timeline, **options)
         return read(self._client.get_users_mentions, self._keys.user_id, **options)
 
-    def _tweets(self, posts: Iterable[Document], answer: Document) -> tuple[tuple[Tweet, ...], tuple[BadRow, ...]]:
+    def _source_posts(
+        self, posts: Iterable[Document], answer: Document
+    ) -> tuple[tuple[SourcePost, ...], tuple[BadRow, ...]]:
         includes = answer.get("includes") or {}
         names = {user.get("id"): str(user.get("username", "")) for user in _documents(includes.get("users"))}
         others = {post.get("id"): post for post in _documents(includes.get("tweets"))}
-        tweets, bad_rows = [], []
+        source_posts, bad_rows = [], []
         for number, listed in enumerate(posts, start=1):
             # A repost's own text is cut; the same song by ten reposters is one post of one author.
             post = others.get(original_id(listed), listed)
             if not post.get("id") or not isinstance(post.get("text"), str):
                 bad_rows.append(BadRow(line=number, reason="a post without id or text", excerpt=str(post)[:_EXCERPT]))
             elif post.get("author_id") != self._keys.user_id:
-                tweets.append(self._tweet(post, names))
+                source_posts.append(self._source_post(post, names))
         # The oldest first, as they were written.
-        return tuple(tweets[::-1]), tuple(bad_rows)
+        return tuple(source_posts[::-1]), tuple(bad_rows)
 
-    def _tweet(self, post: Document, names: Mapping[Any, str]) -> Tweet:
+    def _source_post(self, post: Document, names: Mapping[Any, str]) -> SourcePost:
         author = names.get(post.get("author_id"), "")
         is_mention = self._feed is XFeed.MENTIONS or names_account(post, self._keys.user_id)
-        return Tweet(
+        return SourcePost(
             id=str(post["id"]),
             text=full_text(post),
             author=author,

@@ -284,11 +284,11 @@ function prepare(within) {
   });
 }
 
-// A walk's points are a list; with a slider one of them is shown large.
-function prepareWalk(walk) {
-  const slider = find("input", walk);
-  const here = find("[data-here]", walk);
-  const points = findAll("li", walk);
+// An interpolation's points are a list; with a slider one of them is shown large.
+function prepareInterpolation(section) {
+  const slider = find("input", section);
+  const here = find("[data-here]", section);
+  const points = findAll("li", section);
   const show = () => {
     points.forEach((point, number) => point.classList.toggle("is-here", number === slider.valueAsNumber));
     here.textContent = find("span", points[slider.valueAsNumber]).textContent;
@@ -331,7 +331,7 @@ function start() {
     input.addEventListener("input", () => (output.value = input.value));
   });
   prepare(document);
-  findAll("[data-walk]").forEach(prepareWalk);
+  findAll("[data-interpolation]").forEach(prepareInterpolation);
   choose(location.hash.startsWith("#c-") ? find(".candidate:target") : candidates().find(waits), { focus: Boolean(candidates().length) });
   setInterval(refreshCount, COUNT_EVERY_MS);
 }

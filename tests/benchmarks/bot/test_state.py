@@ -13,7 +13,7 @@ from benchmarks.bot.cli import app_bench
 from benchmarks.bot.state import fill
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import NoServiceError
-from bot.domain.model import CandidateStatus, TweetStatus
+from bot.domain.model import CandidateStatus, SourcePostStatus
 
 
 def figures(*arguments: str) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def test_the_filled_database_is_one_that_a_bot_can_go_on_with(database: Path) ->
         rows = list(store.rows(status=CandidateStatus.ACCEPTED))
         assert store._connection.execute("PRAGMA foreign_key_check").fetchall() == []
         plain = store._connection.execute("SELECT status, COUNT(*) FROM tweet GROUP BY status").fetchall()
-    assert {status: count for status, count in state.tweets.items() if count} == dict(map(tuple, plain))
-    assert state.tweets[TweetStatus.DONE] == 1000
+    assert {status: count for status, count in state.source_posts.items() if count} == dict(map(tuple, plain))
+    assert state.source_posts[SourcePostStatus.DONE] == 1000
     assert sum(state.candidates.values()) == 5000
     assert len(rows) == state.candidates[CandidateStatus.ACCEPTED] > 0
 

@@ -1,4 +1,4 @@
-"""Walks between two sentences: the command in a process of its own, and the page around it."""
+"""Interpolation between two sentences: the command in a process of its own, and the page around it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.interpolate_command import MAX_SENTENCE, WalkCommand
+from bot.adapters.interpolate_command import MAX_SENTENCE, InterpolateCommand
 from bot.domain.errors import InputError, NoServiceError, SongFailedError
 from tests.bot.studio.studio_world import Client
 from tests.training.evaluation.conftest import save_tiny
@@ -17,49 +17,53 @@ from tests.training.evaluation.conftest import save_tiny
 
 @pytest.mark.parametrize("sentence", ["", "  ", "a\x00b", "a\nb", "x" * (MAX_SENTENCE + 1)])
 def test_a_sentence_that_cannot_be_an_argument_starts_nothing(tmp_path: Path, sentence: str) -> None:
-    walker = WalkCommand("models:/cvae/1", workspace=tmp_path, timeout_s=0.001)
+    interpolator = InterpolateCommand("models:/cvae/1", workspace=tmp_path, timeout_s=0.001)
     with pytest.raises(InputError):
-        walker.walk("A slow song.", sentence, steps=3, genres=())
+        interpolator.interpolate("A slow song.", sentence, steps=3, genres=())
 
 
-def test_a_walk_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
-    walker = WalkCommand("models:/cvae/1", workspace=tmp_path, timeout_s=0.05)
+def test_an_interpolation_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    interpolator = InterpolateCommand("models:/cvae/1", workspace=tmp_path, timeout_s=0.05)
     with pytest.raises(SongFailedError, match=r"0\.05 s"):
-        walker.walk("A slow song.", "A loud song.", steps=3, genres=())
+        interpolator.interpolate("A slow song.", "A loud song.", steps=3, genres=())
 
 
-def test_a_closed_walker_starts_nothing(tmp_path: Path) -> None:
-    walker = WalkCommand("models:/cvae/1", workspace=tmp_path)
-    walker.close()
+def test_a_closed_interpolator_starts_nothing(tmp_path: Path) -> None:
+    interpolator = InterpolateCommand("models:/cvae/1", workspace=tmp_path)
+    interpolator.close()
     with pytest.raises(NoServiceError):
-        walker.walk("A slow song.", "A loud song.", steps=3, genres=())
+        interpolator.interpolate("A slow song.", "A loud song.", steps=3, genres=())
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_studio_without_a_model_to_walk_through_says_how_to_get_one(open_studio: Callable[..., Client]) -> None:
+def test_a_studio_without_a_model_to_interpolate_with_says_how_to_get_one(open_studio: Callable[..., Client]) -> None:
     page = open_studio().get("/try?first=a&last=b&walk=1").text
-    assert "deephypebot studio --walk" in page
-    assert "without a model to walk through" in page
+    assert "deephypebot studio --interpolate" in page
+    assert "without a model to interpolate with" in page
 
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.timeout(200)
-def test_a_walk_that_failed_is_told_on_the_page_in_the_commands_own_words(
+def test_an_interpolation_that_failed_is_told_on_the_page_in_the_commands_own_words(
     open_studio: Callable[..., Client], tmp_path: Path
 ) -> None:
-    page = open_studio(walk_model=str(tmp_path / "no-bundle")).get("/try?first=--help&last=b&genres=--x&walk=1").text
-    assert "the walk failed" in page
+    page = (
+        open_studio(interpolation_model=str(tmp_path / "no-bundle"))
+        .get("/try?first=--help&last=b&genres=--x&walk=1")
+        .text
+    )
+    assert "the interpolation failed" in page
     assert "no-bundle" in page
     assert 'name="first" value="--help"' in page
 
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.timeout(200)
-def test_a_walk_is_shown_from_end_to_end_and_costs_nothing_the_second_time(
+def test_an_interpolation_is_shown_from_end_to_end_and_costs_nothing_the_second_time(
     open_studio: Callable[..., Client], tmp_path: Path
 ) -> None:
     save_tiny(tmp_path / "bundle")
-    studio = open_studio(walk_model=str(tmp_path / "bundle"))
+    studio = open_studio(interpolation_model=str(tmp_path / "bundle"))
     page = studio.get("/try?first=wa+wb+wc&last=-wd+we&walk=1").text
     points = re.findall(r"<i>([0-9.]+)</i> <span>(.+?)</span>", page)
     assert [at for at, _ in points] == [f"{step / 10:.1f}" for step in range(11)]

@@ -10,10 +10,10 @@ import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
-from bot.domain.check import Standing
+from bot.domain.check import CheckStatus
 from bot.domain.errors import InputError
 from bot.domain.model import Flag
-from bot.entrypoints.checking import check
+from bot.entrypoints.check_command import check
 from bot.ports import QueueRow
 from bot.settings import BotSettings, GenreSettings, ScreenSettings
 
@@ -83,11 +83,11 @@ def test_check_says_how_genres_and_flags_are_set_up(
     genres, screen = GenreSettings(labels=labels), ScreenSettings(sentences=tmp_path / "nowhere.txt")
     good = settings(gateway, feed_path, catalog_path, tmp_path / "w", genres=genres)
     results = {result.part: result for result in check(good)}
-    assert (results["genres"].standing, results["flags"].standing) == (Standing.WORKS, Standing.WORKS)
+    assert (results["genres"].status, results["flags"].status) == (CheckStatus.WORKS, CheckStatus.WORKS)
     assert results["genres"].detail == "2 that the model knows; the nearest by company, words"
     bad = settings(gateway, feed_path, catalog_path, tmp_path / "w", screen=screen)
     results = {result.part: result for result in check(bad)}
-    assert results["flags"].standing is Standing.FAILS
+    assert results["flags"].status is CheckStatus.FAILS
     assert "nowhere.txt" in results["flags"].detail
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.bootstrap import networks
 from bot.domain.errors import CredentialsError
-from bot.domain.model import Post
+from bot.domain.model import OutgoingPost
 from bot.sandbox.server import SandboxServer
 from bot.settings import BlueskySettings, BotSettings, MastodonSettings, PostSettings
 
@@ -37,7 +37,7 @@ def make_settings(sandbox: SandboxServer, to: str) -> BotSettings:
 @pytest.mark.parametrize(("to", "name"), [("bluesky", "bsky"), ("mastodon", "masto")])
 def test_what_the_settings_switch_on_reads_and_posts(sandbox: SandboxServer, to: str, name: str) -> None:
     settings = make_settings(sandbox, to)
-    sandbox.control.add_tweets([{"text": "“Moss” by Ona Vell"}], to)
+    sandbox.control.add_posts([{"text": "“Moss” by Ona Vell"}], to)
     sources = networks.open_sources(settings)
     assert [source.name.rpartition(":")[0].partition(":http")[0] for source in sources] == [
         # Somebody waits for an answer to a mention.
@@ -47,12 +47,12 @@ def test_what_the_settings_switch_on_reads_and_posts(sandbox: SandboxServer, to:
         "masto:timeline",
     ]
     timelines = [source for source in sources if ":timeline" in source.name]
-    read = {source.name.partition(":")[0]: source.read(None, 10).tweets for source in timelines}
-    assert [tweet.text for tweet in read[name]] == ["“Moss” by Ona Vell"]
+    read = {source.name.partition(":")[0]: source.read(None, 10).source_posts for source in timelines}
+    assert [source_post.text for source_post in read[name]] == ["“Moss” by Ona Vell"]
     publisher = networks.open_publisher(settings)
     assert publisher is not None
     assert publisher.name == name
-    publisher.publish(Post(candidate_id="1.1.1", text="slow and careful"))
+    publisher.publish(OutgoingPost(candidate_id="1.1.1", text="slow and careful"))
     assert [post["text"] for post in sandbox.control.posted(to)] == ["slow and careful"]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import Kind, PostStatus, TweetStatus
+from bot.domain.model import Kind, OutgoingPostStatus, SourcePostStatus
 from bot.sandbox.server import SandboxServer
 from bot.services.summary import Summary
 from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
@@ -148,11 +148,11 @@ def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_pat
     with SqliteStore(tmp_path / "sandbox" / "bot.db") as store:
         state = store.state()
         rows = list(store.rows())
-    assert state.posts[PostStatus.SENT] == len(posted)
-    assert state.tweets[TweetStatus.PENDING] == 0
+    assert state.posts[OutgoingPostStatus.SENT] == len(posted)
+    assert state.source_posts[SourcePostStatus.PENDING] == 0
     assert {"spotify", "last.fm"} <= {row.candidate.report.origin for row in rows}
     assert {row.verdict.who for row in rows if row.verdict is not None} == {"sandbox curator"}
-    assert {row.tweet.kind for row in rows} == {Kind.TIMELINE, Kind.MENTION}
+    assert {row.source_post.kind for row in rows} == {Kind.TIMELINE, Kind.MENTION}
     command = [sys.executable, "-m", "deephypebot", "bot", "status", "--target", gateway.target]
     shown = subprocess.run(
         [*command, "--workspace", str(tmp_path / "sandbox")],
@@ -200,9 +200,9 @@ def test_check_tries_every_credential_and_names_what_is_missing(
     environment = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 0, done.stderr + done.stdout
-    standing = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line[:1].isalpha()}
-    assert standing.items() >= {"x": "works", "sheet": "works", "posting": "works", "gateway": "works"}.items()
-    assert standing["spotify"] == standing["bluesky"] == "off"
+    status = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines() if line[:1].isalpha()}
+    assert status.items() >= {"x": "works", "sheet": "works", "posting": "works", "gateway": "works"}.items()
+    assert status["spotify"] == status["bluesky"] == "off"
     assert "@sandboxbot" in done.stdout
     assert sandbox.control.posted() == []
     assert sandbox.control.sheet() in ([], [[]])
@@ -261,7 +261,7 @@ access_token = "{account.mastodon_access_token}"
 base_url = "{url}"
 """
     for network in ("bluesky", "mastodon"):
-        sandbox.control.add_tweets([{"text": "“Fern” by Mica Dunn", "author": "radio"}], network)
+        sandbox.control.add_posts([{"text": "“Fern” by Mica Dunn", "author": "radio"}], network)
     config.write_text(config.read_text() + lookups + others * more)
     command = [sys.executable, "-c", MEASURED, "once", "--config", str(config), "--target", gateway.target]
     command += ["--workspace", str(tmp_path / "workspace")]

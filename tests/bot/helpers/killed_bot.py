@@ -97,10 +97,10 @@ def work(feed: Path, catalog: FileCatalog, database: Path, step: int) -> bool:
 
 def contents(database: Path) -> dict[str, object]:
     connection = sqlite3.connect(database)
-    tweets = connection.execute("SELECT id, status FROM tweet ORDER BY id").fetchall()
+    source_posts = connection.execute("SELECT id, status FROM tweet ORDER BY id").fetchall()
     candidates = connection.execute("SELECT id, sample FROM candidate ORDER BY id").fetchall()
     connection.close()
-    return {"tweets": tweets, "candidates": candidates}
+    return {"tweets": source_posts, "candidates": candidates}
 
 
 def main(feed: Path, catalog_path: Path, folder: Path) -> None:

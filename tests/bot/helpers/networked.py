@@ -33,7 +33,7 @@ PASSES = 4
 
 def people_post(control: SandboxControl) -> None:
     """The posts, with ids that are the same in every run: the seeds, and so the texts, follow from them."""
-    control.add_tweets([{**post, "id": str(2_000_000_000_000_000_000 + n)} for n, post in enumerate(POSTS)])
+    control.add_posts([{**post, "id": str(2_000_000_000_000_000_000 + n)} for n, post in enumerate(POSTS)])
 
 
 def bot_settings(folder: Path, sandbox: SandboxSettings, *, timeout_s: float = 4.5) -> BotSettings:

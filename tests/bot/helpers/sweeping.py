@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bot.domain.model import Tweet
+from bot.domain.model import SourcePost
 from bot.ports import Source
 
 
-def sweep(source: Source, cursor: str | None, limit: int = 100) -> tuple[list[Tweet], str]:
+def sweep(source: Source, cursor: str | None, limit: int = 100) -> tuple[list[SourcePost], str]:
     """Everything that is new, the newest first within a page, and where to go on."""
-    tweets: list[Tweet] = []
+    source_posts: list[SourcePost] = []
     while True:
         page = source.read(cursor, limit)
-        tweets += page.tweets[::-1]  # a page comes with the oldest first
+        source_posts += page.source_posts[::-1]  # a page comes with the oldest first
         cursor = page.cursor
         if not page.more:
-            return tweets, cursor
+            return source_posts, cursor

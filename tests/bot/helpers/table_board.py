@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import NetworkError
-from bot.domain.model import Candidate, Song, SongReport, Tweet, TweetStatus
+from bot.domain.model import Candidate, Song, SongReport, SourcePost, SourcePostStatus
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, FeedPage, QueueRow
-from bot.services.board_sync import Reviewing
-from bot.services.schedule import Clock, Settling
+from bot.services.board_sync import BoardSync
+from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary
 from handlers.contract import Sample
 
@@ -20,11 +20,11 @@ Run = Callable[[], Summary]
 
 def passes(board: Board, store: SqliteStore, clock: Clock) -> Run:
     """Passes of one and the same reviewing; what is in doubt settles within a minute."""
-    reviewing = Reviewing(board=board, store=store, settling=Settling(clock, 60))
+    board_sync = BoardSync(board=board, store=store, settle_timer=SettleTimer(clock, 60))
 
     def once() -> Summary:
         summary = Summary()
-        reviewing.run(summary, threading.Event())
+        board_sync.run(summary, threading.Event())
         return summary
 
     return once
@@ -118,11 +118,13 @@ class PatientClock(Clock):
         return self.seconds
 
 
-def fill(store: SqliteStore, count: int, *, tweet: str = "1") -> list[str]:
+def fill(store: SqliteStore, count: int, *, source_post: str = "1") -> list[str]:
     """Waiting candidates of one tweet; their ids."""
-    store.add_page("feed", FeedPage(tweets=(Tweet(id=tweet, text="Moss by Ona"),), cursor="c", more=False))
+    store.add_page(
+        "feed", FeedPage(source_posts=(SourcePost(id=source_post, text="Moss by Ona"),), cursor="c", more=False)
+    )
     song = Song(artists=("Ona",), title="Moss", confidence=1.0)
-    report = SongReport(tweet_id=tweet, number=1, song=song, artist="Ona", genres=())
+    report = SongReport(source_post_id=source_post, number=1, song=song, artist="Ona", genres=())
     candidates = [
         Candidate(
             report=report,
@@ -134,5 +136,5 @@ def fill(store: SqliteStore, count: int, *, tweet: str = "1") -> list[str]:
         )
         for number in range(1, count + 1)
     ]
-    store.finish(tweet, TweetStatus.DONE, candidates=candidates)
+    store.finish(source_post, SourcePostStatus.DONE, candidates=candidates)
     return [candidate.id for candidate in candidates]

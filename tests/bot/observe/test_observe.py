@@ -17,7 +17,7 @@ from prometheus_client import generate_latest
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import SettingsError, StoreError
-from bot.entrypoints.running import log_pass
+from bot.entrypoints.foreground import log_pass
 from bot.observe.health import Pulse, serving
 from bot.observe.log import Redactor, open_log
 from bot.observe.metrics import StateCollector, registry
@@ -72,7 +72,7 @@ def test_an_exception_is_logged_without_the_secret_in_it(capsys: pytest.CaptureF
 def test_a_pass_is_one_event_with_the_counts_that_matter(capsys: pytest.CaptureFixture[str]) -> None:
     log = open_log(Redactor([]), as_json=True)
     log_pass(log, Summary())
-    log_pass(log, Summary(tweets_read=2, candidates=5, problems=["x: 502"], notices=["replaced"], outage="away"))
+    log_pass(log, Summary(source_posts_read=2, candidates=5, problems=["x: 502"], notices=["replaced"], outage="away"))
     log_pass(log, StoreError("locked"))
     events = [(line["event"], line["level"]) for line in lines(capsys.readouterr().err)]
     assert events == [

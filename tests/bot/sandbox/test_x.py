@@ -64,7 +64,7 @@ def test_a_request_that_is_sent_a_second_time_is_refused(sandbox: SandboxServer,
 def test_pages_of_the_timeline_hold_every_post_once_the_newest_first(
     sandbox: SandboxServer, client: tweepy.Client
 ) -> None:
-    ids = sandbox.control.add_tweets([{"text": f"post {number}"} for number in range(25)])
+    ids = sandbox.control.add_posts([{"text": f"post {number}"} for number in range(25)])
     pages = tweepy.Paginator(client.get_home_timeline, max_results=10)
     assert [str(tweet.id) for page in pages for tweet in page.data] == ids[::-1]
     later = client.get_home_timeline(since_id=ids[20], max_results=100)
@@ -74,8 +74,8 @@ def test_pages_of_the_timeline_hold_every_post_once_the_newest_first(
 
 def test_a_post_shows_only_the_fields_that_were_asked_for(sandbox: SandboxServer, client: tweepy.Client) -> None:
     long = "“Tin Sea” & more " * 30 + "https://example.org/a?b=1&c=2"
-    (_, original) = sandbox.control.add_tweets([{"text": "other"}, {"text": long, "author": "radio"}])
-    sandbox.control.add_tweets([{"author": "fan", "repost_of": original}])
+    (_, original) = sandbox.control.add_posts([{"text": "other"}, {"text": long, "author": "radio"}])
+    sandbox.control.add_posts([{"author": "fan", "repost_of": original}])
     (bare, *_) = client.get_home_timeline().data
     assert set(bare.data) == {"id", "text", "edit_history_tweet_ids"}
     page = client.get_home_timeline(
@@ -93,14 +93,14 @@ def test_a_post_shows_only_the_fields_that_were_asked_for(sandbox: SandboxServer
 
 
 def test_mentions_are_the_posts_of_others_that_name_the_account(sandbox: SandboxServer, client: tweepy.Client) -> None:
-    _, asked = sandbox.control.add_tweets([{"text": "@sandboxbots no"}, {"text": "hey @SandboxBot what of “Moss”?"}])
+    _, asked = sandbox.control.add_posts([{"text": "@sandboxbots no"}, {"text": "hey @SandboxBot what of “Moss”?"}])
     client.create_tweet(text="I am @sandboxbot")
     mentions = client.get_users_mentions(sandbox.settings.x.user_id, user_auth=True).data
     assert [str(tweet.id) for tweet in mentions] == [asked]
 
 
 def test_a_post_appears_in_the_own_timeline(sandbox: SandboxServer, client: tweepy.Client) -> None:
-    sandbox.control.add_tweets([{"text": "somebody else's"}])
+    sandbox.control.add_posts([{"text": "somebody else's"}])
     created = client.create_tweet(text="mine & mine alone").data
     own = client.get_users_tweets(sandbox.settings.x.user_id, user_auth=True).data
     assert [(str(tweet.id), tweet.text) for tweet in own] == [(created["id"], "mine &amp; mine alone")]
@@ -121,7 +121,7 @@ def test_a_post_appears_in_the_own_timeline(sandbox: SandboxServer, client: twee
 def test_what_x_refuses_is_refused(
     sandbox: SandboxServer, client: tweepy.Client, fields: dict[str, str], reason: str
 ) -> None:
-    sandbox.control.add_tweets([{"text": "a stranger's post", "id": "17"}])
+    sandbox.control.add_posts([{"text": "a stranger's post", "id": "17"}])
     client.create_tweet(text="said before")
     with pytest.raises(tweepy.Forbidden, match=reason):
         client.create_tweet(**fields)
@@ -129,7 +129,7 @@ def test_what_x_refuses_is_refused(
 
 
 def test_one_who_mentioned_the_account_may_be_replied_to(sandbox: SandboxServer, client: tweepy.Client) -> None:
-    (asked,) = sandbox.control.add_tweets([{"text": "@sandboxbot well?"}])
+    (asked,) = sandbox.control.add_posts([{"text": "@sandboxbot well?"}])
     client.create_tweet(text="well.", in_reply_to_tweet_id=asked)
     assert sandbox.control.posted()[0]["reply_to"] == asked
 

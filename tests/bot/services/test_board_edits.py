@@ -8,11 +8,11 @@ import pytest
 
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.errors import DoubtfulError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.model import CandidateStatus, Decision, Verdict
 from bot.ports import BoardRow, Change
-from bot.services.board_sync import Reviewing
-from bot.services.schedule import Settling
+from bot.services.board_sync import BoardSync
+from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
 from tests.bot.helpers.table_board import PatientClock, Run, TableBoard, fill, passes
 
@@ -214,7 +214,7 @@ def test_new_verdicts_do_not_keep_an_edit_in_doubt_for_ever(
     assert [said(board, name)[0] for name in names] == ["accepted"] * 4
 
 
-@pytest.mark.parametrize("error", [UnavailableError("500"), RateLimitedError("429")], ids=str)
+@pytest.mark.parametrize("error", [NetworkUnavailableError("500"), RateLimitedError("429")], ids=str)
 def test_an_edit_that_was_not_applied_is_tried_again_at_once_when_it_may(
     store: SqliteStore, board: TableBoard, run: Run, name: str, error: NetworkError
 ) -> None:
@@ -234,7 +234,7 @@ def test_a_bot_killed_around_an_edit_is_followed_by_one_that_looks(
     if applied:
         board.edit(edits)
     summary = Summary()
-    Reviewing(board=board, store=store, settling=Settling(PatientClock(), 0)).run(summary, threading.Event())
+    BoardSync(board=board, store=store, settle_timer=SettleTimer(PatientClock(), 0)).run(summary, threading.Event())
     assert (summary.rows_edited, summary.verdicts) == (1, 0)
     assert said(board, name)[0] == "accepted"
     assert len(board.edits) == 1
@@ -258,11 +258,11 @@ def test_a_verdict_given_while_a_row_is_on_its_way_to_the_board_comes_after_it(
     store: SqliteStore, board: TableBoard, run: Run
 ) -> None:
     (name,) = fill(store, 1)
-    (row,) = store.unboarded(9)
+    (row,) = store.pending_append(9)
     store.decide([verdict(name)])
-    store.begin_boarding([name])
+    store.begin_append([name])
     board.append([row])
-    store.settle_boarding(there=[name], missing=())
+    store.settle_appends(there=[name], missing=())
     assert said(board, name)[0] == "waiting"
     assert run().rows_edited == 1
     assert said(board, name)[0] == "accepted"

@@ -7,11 +7,11 @@ import threading
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.errors import DoubtfulError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.model import CandidateStatus, Decision, Verdict
 from bot.ports import BoardRow
-from bot.services.board_sync import Reviewing
-from bot.services.schedule import Clock, Settling
+from bot.services.board_sync import BoardSync
+from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary
 from tests.bot.helpers.table_board import PatientClock, Run, TableBoard, fill, passes
 
@@ -39,8 +39,8 @@ def test_every_candidate_comes_to_the_board_once_in_bounded_appends(
     store: SqliteStore, board: TableBoard, run: Run
 ) -> None:
     ids = fill(store, 250)
-    assert run().rows_boarded == 250
-    assert run().rows_boarded == 0
+    assert run().rows_appended == 250
+    assert run().rows_appended == 0
     assert placed(board) == ids
     assert board.appends == 3
 
@@ -52,11 +52,11 @@ def test_rows_that_were_applied_and_answered_with_an_error_are_not_appended_agai
     board.faults = [(DoubtfulError("503 after the write"), True)]
     with pytest.raises(DoubtfulError):
         run()
-    assert store.state().boarding == 3
+    assert store.state().appends_in_doubt == 3
     clock.seconds += 61
-    assert run().rows_boarded == 3
+    assert run().rows_appended == 3
     assert placed(board) == ids
-    assert store.state().boarding == 0
+    assert store.state().appends_in_doubt == 0
 
 
 def test_rows_without_an_answer_that_are_not_there_are_appended_again(
@@ -75,14 +75,14 @@ def test_rows_without_an_answer_that_are_not_there_are_appended_again(
 
 def test_half_an_append_is_completed(store: SqliteStore, board: TableBoard, clock: PatientClock) -> None:
     ids = fill(store, 4)
-    store.begin_boarding(ids[:3])
+    store.begin_append(ids[:3])
     board.table = [BoardRow(candidate_id=ids[1], status="waiting", text="Lamp 2.")]
-    fresh = Reviewing(board=board, store=store, settling=Settling(clock, 0))
+    fresh = BoardSync(board=board, store=store, settle_timer=SettleTimer(clock, 0))
     fresh.run(Summary(), threading.Event())
     assert sorted(placed(board)) == sorted(ids)
 
 
-@pytest.mark.parametrize("error", [UnavailableError("500"), RateLimitedError("429")], ids=str)
+@pytest.mark.parametrize("error", [NetworkUnavailableError("500"), RateLimitedError("429")], ids=str)
 def test_an_append_that_was_not_applied_is_tried_again_at_once_when_it_may(
     store: SqliteStore, board: TableBoard, run: Run, error: NetworkError
 ) -> None:
@@ -180,7 +180,7 @@ def test_rows_of_strangers_and_removed_rows_do_no_harm(store: SqliteStore, board
     run()
     board.table = [BoardRow(candidate_id="8.8.8", status="accepted", text="x"), board.table[1]]
     summary = run()
-    assert (summary.verdicts, summary.notices, summary.rows_boarded) == (0, [], 0)
+    assert (summary.verdicts, summary.notices, summary.rows_appended) == (0, [], 0)
     assert placed(board) == ["8.8.8", ids[1]]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import TweetStatus
+from bot.domain.model import SourcePostStatus
 
 KILLED_BOT = Path(__file__).parents[1] / "helpers" / "killed_bot.py"
 
@@ -57,6 +57,6 @@ def test_killed_while_the_server_answers_it_goes_on_with_the_same_requests(
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     with SqliteStore(database) as store:
         rows = list(store.rows())
-        assert store.state().tweets[TweetStatus.DONE] == 3
+        assert store.state().source_posts[SourcePostStatus.DONE] == 3
     assert len({row.candidate.id for row in rows}) == len(rows) == 5 * 5
     assert first <= {(row.candidate.report.song.title, row.candidate.report.seed) for row in rows}

@@ -9,7 +9,7 @@ import pytest
 
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.model import Song
 from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
 from bot.services.genres import ChainOptions, ChainResolver, TableResolver
@@ -168,7 +168,7 @@ def test_what_was_said_is_kept_over_restarts_and_asked_again_when_it_is_old(memo
 def test_one_that_fails_stops_nobody_and_is_left_alone_for_a_while(memory: SqliteMemory, watch: Watch) -> None:
     first, second = Lookup("spotify", ona="a", tor="a"), Lookup("last.fm", ona="b")
     songs = Songs(None)
-    first.error = songs.error = UnavailableError("spotify is away")
+    first.error = songs.error = NetworkUnavailableError("spotify is away")
     notices: list[str] = []
     chain = ChainResolver(
         songs=songs, lookups=(first, second), table=Lookup("table"), cache=memory, clock=watch, notice=notices.append

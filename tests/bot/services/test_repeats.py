@@ -12,7 +12,7 @@ from bot.adapters.gateway_client import Gateway
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import Kind, Song, Tweet, TweetStatus
+from bot.domain.model import Kind, Song, SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Source
 from bot.services.genres import TableResolver
 from bot.services.schedule import Clock
@@ -23,8 +23,8 @@ from bot.services.summary import Summary
 class Listed(Source):
     """Tweets that the test lists."""
 
-    def __init__(self, *tweets: Tweet) -> None:
-        self.tweets = tweets
+    def __init__(self, *source_posts: SourcePost) -> None:
+        self.source_posts = source_posts
 
     @property
     def name(self) -> str:
@@ -32,8 +32,8 @@ class Listed(Source):
 
     def read(self, cursor: str | None, limit: int) -> FeedPage:
         begin = int(cursor or 0)
-        page = self.tweets[begin : begin + limit]
-        return FeedPage(tweets=page, cursor=str(begin + len(page)), more=False)
+        page = self.source_posts[begin : begin + limit]
+        return FeedPage(source_posts=page, cursor=str(begin + len(page)), more=False)
 
 
 class LaterClock(Clock):
@@ -46,15 +46,15 @@ class LaterClock(Clock):
         return super().now() + self.ahead
 
 
-def tweet(number: int, text: str = "“Slow Lamp” by Ona Vell", kind: Kind = Kind.TIMELINE) -> Tweet:
-    return Tweet(id=str(number), text=text, kind=kind)
+def source_post(number: int, text: str = "“Slow Lamp” by Ona Vell", kind: Kind = Kind.TIMELINE) -> SourcePost:
+    return SourcePost(id=str(number), text=text, kind=kind)
 
 
 @pytest.fixture
 def run(gateway: Any, store: SqliteStore, database: Path, catalog_path: Path) -> Any:
-    def once(*tweets: Tweet, days_later: float = 0, concurrency: int = 1) -> Summary:
-        source = Listed(*tweets)
-        store.add_page(source.name, FeedPage(tweets=(), cursor="0", more=False))
+    def once(*source_posts: SourcePost, days_later: float = 0, concurrency: int = 1) -> Summary:
+        source = Listed(*source_posts)
+        store.add_page(source.name, FeedPage(source_posts=(), cursor="0", more=False))
         commentary = Gateway(gateway.target, model="lcgan", timeout_s=5)
         with SqliteMemory(database) as memory:
             summary = Bot(
@@ -73,34 +73,34 @@ def run(gateway: Any, store: SqliteStore, database: Path, catalog_path: Path) ->
 
 
 def test_a_song_that_came_lately_costs_no_request(run: Any, gateway: Any, store: SqliteStore) -> None:
-    run(tweet(1))
-    summary = run(tweet(2, "Now playing: ONA VELL - Slow Lamp"))
-    assert (summary.songs_repeated, summary.candidates, summary.tweets_done) == (1, 0, 1)
+    run(source_post(1))
+    summary = run(source_post(2, "Now playing: ONA VELL - Slow Lamp"))
+    assert (summary.songs_repeated, summary.candidates, summary.source_posts_done) == (1, 0, 1)
     assert len(gateway.requests) == 1
-    assert [row.tweet.id for row in store.rows()] == ["1", "1"]
+    assert [row.source_post.id for row in store.rows()] == ["1", "1"]
 
 
 def test_after_a_while_it_is_written_about_again(run: Any, gateway: Any) -> None:
-    run(tweet(1))
-    assert run(tweet(2), days_later=8).candidates == 2
+    run(source_post(1))
+    assert run(source_post(2), days_later=8).candidates == 2
     assert len(gateway.requests) == 2
 
 
 def test_who_mentions_the_bot_gets_an_answer(run: Any) -> None:
-    run(tweet(1))
-    assert run(tweet(2, kind=Kind.MENTION)).candidates == 2
+    run(source_post(1))
+    assert run(source_post(2, kind=Kind.MENTION)).candidates == 2
 
 
 def test_another_recording_of_a_song_is_another_song(run: Any) -> None:
-    run(tweet(1))
-    assert run(tweet(2, "Now playing: Ona Vell - Slow Lamp (Tor Brisk Remix)")).candidates == 2
+    run(source_post(1))
+    assert run(source_post(2, "Now playing: Ona Vell - Slow Lamp (Tor Brisk Remix)")).candidates == 2
 
 
 def test_of_two_tweets_at_the_same_moment_one_brings_the_song(run: Any, gateway: Any, store: SqliteStore) -> None:
     gateway.fault = lambda _request, _context: gateway.released.wait(0.3)
-    run(tweet(1), tweet(2), tweet(3), concurrency=3)
-    assert len({row.tweet.id for row in store.rows()}) == 1
-    assert store.state().tweets[TweetStatus.DONE] == 3
+    run(source_post(1), source_post(2), source_post(3), concurrency=3)
+    assert len({row.source_post.id for row in store.rows()}) == 1
+    assert store.state().source_posts[SourcePostStatus.DONE] == 3
 
 
 def test_songs_are_told_apart_by_artists_title_and_version() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from bot.adapters.lookups.catalog import EmptyCatalog
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.errors import CredentialsError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError
 from bot.ports import CommentaryService, FeedPage, Source
 from bot.services.genres import TableResolver
-from bot.services.schedule import Schedule, Settling
+from bot.services.schedule import Schedule, SettleTimer
 from bot.services.service import Bot
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from tests.bot.helpers.set_clock import SetClock
@@ -54,14 +54,14 @@ def test_a_clock_that_is_set_back_does_not_make_a_pause_last_for_ever(
 def test_pauses_grow_with_failures_in_a_row_up_to_a_quarter_of_an_hour(schedule: Schedule, clock: SetClock) -> None:
     pauses = []
     for _ in range(8):
-        schedule.failed("x", UnavailableError("502"))
+        schedule.failed("x", NetworkUnavailableError("502"))
         begin = clock.seconds
         while schedule.waits_for("x"):
             clock.pass_by(1)
         pauses.append(clock.seconds - begin)
     assert pauses == [30, 60, 120, 240, 480, 900, 900, 900]
     schedule.succeeded("x")
-    schedule.failed("x", UnavailableError("502"))
+    schedule.failed("x", NetworkUnavailableError("502"))
     assert schedule.waits_for("x") == "x rests for 30 s after a failure"
 
 
@@ -85,24 +85,24 @@ def test_the_interval_varies_by_a_tenth_and_grows_fivefold_while_nothing_comes(
 
 
 def test_a_write_in_doubt_settles_by_a_time_that_no_clock_can_set(clock: SetClock) -> None:
-    settling = Settling(clock, 60)
-    settling.begin("post")
+    settle_timer = SettleTimer(clock, 60)
+    settle_timer.begin("post")
     clock.time += timedelta(days=1)
-    assert not settling.is_settled("post", clock.now().isoformat())
+    assert not settle_timer.is_settled("post", clock.now().isoformat())
     clock.seconds += 60
-    assert settling.is_settled("post", clock.now().isoformat())
+    assert settle_timer.is_settled("post", clock.now().isoformat())
 
 
 def test_a_write_of_an_earlier_process_settles_by_the_time_of_day_or_from_now_on(clock: SetClock) -> None:
-    settling = Settling(clock, 60)
+    settle_timer = SettleTimer(clock, 60)
     began = clock.now().isoformat()
-    assert not settling.is_settled("post", began)
+    assert not settle_timer.is_settled("post", began)
     clock.pass_by(61)
-    assert settling.is_settled("post", began)
+    assert settle_timer.is_settled("post", began)
     later = (clock.now() + timedelta(days=9)).isoformat()
-    assert not settling.is_settled("other", later)
+    assert not settle_timer.is_settled("other", later)
     clock.pass_by(61)
-    assert settling.is_settled("other", later)
+    assert settle_timer.is_settled("other", later)
 
 
 class LimitedSource(Source):
@@ -121,7 +121,7 @@ class LimitedSource(Source):
         self.calls += 1
         if self.clock.now() < self.until:
             raise RateLimitedError("429", retry_at=self.until)
-        return FeedPage(tweets=(), cursor=cursor or str(limit), more=False)
+        return FeedPage(source_posts=(), cursor=cursor or str(limit), more=False)
 
 
 class Silent(CommentaryService):

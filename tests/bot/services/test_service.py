@@ -14,7 +14,7 @@ import pytest
 from bot.adapters.gateway_client import Gateway
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
-from bot.domain.model import TweetStatus, request_seed
+from bot.domain.model import SourcePostStatus, request_seed
 from bot.services.service import Bot, Summary
 from handlers.contract import CommentaryRequest
 
@@ -31,15 +31,20 @@ def fail(code: grpc.StatusCode, *titles: str) -> Callable[[Any, grpc.ServicerCon
     return fault
 
 
-def statuses(store: SqliteStore) -> dict[TweetStatus, int]:
-    return {status: count for status, count in store.state().tweets.items() if count}
+def statuses(store: SqliteStore) -> dict[SourcePostStatus, int]:
+    return {status: count for status, count in store.state().source_posts.items() if count}
 
 
 def test_a_pass_brings_every_song_of_the_feed_to_the_queue(make_bot: MakeBot, store: SqliteStore) -> None:
     steps: list[tuple[int, int]] = []
     summary = make_bot().tick(progress=lambda done, total: steps.append((done, total)))
     assert summary == Summary(
-        tweets_read=4, tweets_done=3, tweets_without_song=1, songs=5, songs_of_unknown_genre=1, candidates=25
+        source_posts_read=4,
+        source_posts_done=3,
+        source_posts_without_song=1,
+        songs=5,
+        songs_of_unknown_genre=1,
+        candidates=25,
     )
     assert steps == [(number, 4) for number in range(1, 5)]
     rows = {row.candidate.id: row for row in store.rows()}
@@ -53,7 +58,7 @@ def test_a_pass_brings_every_song_of_the_feed_to_the_queue(make_bot: MakeBot, st
     assert (row.candidate.model, row.candidate.model_version, row.candidate.archive_sha256) == ("lcgan", "3", "ab" * 32)
     assert rows["103.3.1"].candidate.report.genres == ()
     assert rows["104.1.1"].candidate.report.song.version == "Tor Brisk Remix"
-    assert rows["101.1.1"].tweet.author == "radio"
+    assert rows["101.1.1"].source_post.author == "radio"
 
 
 def test_the_request_says_what_is_known_of_the_song(make_bot: MakeBot, gateway: Any) -> None:
@@ -75,7 +80,7 @@ def test_a_feed_that_is_read_anew_adds_nothing_twice(make_bot: MakeBot, store: S
     make_bot().tick()
     feed_path.write_text('{"id": "100", "text": "Ona Vell - Rye"}\n' + feed_path.read_text())
     summary = make_bot().tick()
-    assert (summary.tweets_read, summary.tweets_known, summary.candidates) == (1, 4, 5)
+    assert (summary.source_posts_read, summary.source_posts_known, summary.candidates) == (1, 4, 5)
     assert "replaced" in summary.notices[0]
     assert len(list(store.rows())) == 30
 
@@ -86,7 +91,9 @@ def test_the_seed_follows_from_the_tweet_and_the_song(make_bot: MakeBot, store: 
     assert len(set(seeds.values())) == 5
     for row in store.rows():
         report = row.candidate.report
-        assert seeds[report.song.title] == report.seed == request_seed(report.tweet_id, report.number, report.song)
+        assert (
+            seeds[report.song.title] == report.seed == request_seed(report.source_post_id, report.number, report.song)
+        )
 
 
 def test_while_the_server_is_down_tweets_wait_and_then_they_are_handled(
@@ -95,9 +102,9 @@ def test_while_the_server_is_down_tweets_wait_and_then_they_are_handled(
     gateway.stop()
     bot = make_bot(timeout_s=1.0)
     summary = bot.tick()
-    assert (summary.tweets_read, summary.candidates) == (4, 0)
+    assert (summary.source_posts_read, summary.candidates) == (4, 0)
     assert gateway.target in summary.outage
-    assert statuses(store)[TweetStatus.PENDING] >= 3
+    assert statuses(store)[SourcePostStatus.PENDING] >= 3
     assert store.state().last_error == summary.outage
     gateway.start()
     # The client's connection tries again within two seconds; until then a pass finds nobody, as before.
@@ -106,8 +113,8 @@ def test_while_the_server_is_down_tweets_wait_and_then_they_are_handled(
     while passes[-1].outage and time.monotonic() < deadline:
         time.sleep(0.2)
         passes.append(bot.tick())
-    assert (passes[-1].outage, passes[-1].tweets_pending) == ("", 0)
-    assert sum(again.tweets_read for again in passes) == 0
+    assert (passes[-1].outage, passes[-1].source_posts_pending) == ("", 0)
+    assert sum(again.source_posts_read for again in passes) == 0
     assert sum(again.candidates for again in passes) == 25
     assert store.state().last_error is None
 
@@ -117,7 +124,7 @@ def test_when_the_server_goes_away_half_way_what_was_answered_is_kept(
 ) -> None:
     gateway.fault = fail(grpc.StatusCode.UNAVAILABLE, "Salt Clock")
     summary = make_bot(concurrency=1, timeout_s=1.0).tick()
-    assert (summary.tweets_done, summary.candidates, summary.tweets_pending) == (2, 20, 1)
+    assert (summary.source_posts_done, summary.candidates, summary.source_posts_pending) == (2, 20, 1)
     gateway.fault = None
     assert make_bot().tick().candidates == 5
     assert len(list(store.rows())) == 25
@@ -127,7 +134,7 @@ def test_a_model_that_is_not_live_is_no_tweets_fault(make_bot: MakeBot, store: S
     gateway.fault = fail(grpc.StatusCode.NOT_FOUND)
     summary = make_bot().tick()
     assert "NOT_FOUND" in summary.outage
-    assert TweetStatus.FAILED not in statuses(store)
+    assert SourcePostStatus.FAILED not in statuses(store)
 
 
 def test_a_refused_song_fails_its_tweet_with_the_reason_and_the_others_go_on(
@@ -135,9 +142,14 @@ def test_a_refused_song_fails_its_tweet_with_the_reason_and_the_others_go_on(
 ) -> None:
     gateway.fault = fail(grpc.StatusCode.INVALID_ARGUMENT, "Moss")
     summary = make_bot().tick()
-    assert (summary.outage, summary.tweets_done, summary.tweets_failed, summary.candidates) == ("", 2, 1, 20)
-    ((tweet_id, reason),) = store.state().failures
-    assert tweet_id == "103"
+    assert (summary.outage, summary.source_posts_done, summary.source_posts_failed, summary.candidates) == (
+        "",
+        2,
+        1,
+        20,
+    )
+    ((source_post_id, reason),) = store.state().failures
+    assert source_post_id == "103"
     assert "song 2, 'Moss': the request was refused: as the test says" in reason
     # What its other songs got is not thrown away.
     assert {row.candidate.id for row in store.rows()} >= {"103.1.1", "103.3.5"}
@@ -148,7 +160,7 @@ def test_a_song_that_the_contract_refuses_never_leaves_the_bot(
 ) -> None:
     catalog_path.write_text(f'{{"artist": "Ona Vell", "genres": ["{"x" * 201}"]}}\n')
     feed_path.write_text('{"id": "1", "text": "Ona Vell - Moss"}\n')
-    assert make_bot().tick().tweets_failed == 1
+    assert make_bot().tick().source_posts_failed == 1
     assert "genres: must have at most 200 characters" in store.state().failures[0][1]
     assert gateway.requests == []
 
@@ -158,11 +170,16 @@ def test_a_tweet_that_the_server_breaks_on_is_put_off_and_at_last_given_up(
 ) -> None:
     gateway.fault = fail(grpc.StatusCode.INTERNAL, "Slow Lamp")
     summary = make_bot(max_attempts=2).tick()
-    assert (summary.tweets_done, summary.tweets_postponed, summary.tweets_pending, summary.outage) == (2, 1, 1, "")
+    assert (
+        summary.source_posts_done,
+        summary.source_posts_postponed,
+        summary.source_posts_pending,
+        summary.outage,
+    ) == (2, 1, 1, "")
     with feed_path.open("a") as file:
         file.write('{"id": "105", "text": "Ona Vell - Rye"}\n')
     summary = make_bot(max_attempts=2).tick()
-    assert (summary.tweets_done, summary.tweets_failed, summary.tweets_pending) == (1, 1, 0)
+    assert (summary.source_posts_done, summary.source_posts_failed, summary.source_posts_pending) == (1, 1, 0)
     gateway.fault = None
     assert store.reopen_failed() == 1
     assert make_bot().tick().candidates == 5
@@ -174,7 +191,7 @@ def test_a_server_that_breaks_on_everything_is_an_outage_and_blames_no_tweet(
     gateway.fault = fail(grpc.StatusCode.INTERNAL)
     for _ in range(3):
         assert "the server failed" in make_bot(max_attempts=1).tick().outage
-    assert statuses(store) == {TweetStatus.PENDING: 3, TweetStatus.NO_SONG: 1}
+    assert statuses(store) == {SourcePostStatus.PENDING: 3, SourcePostStatus.NO_SONG: 1}
 
 
 def test_a_slow_server_is_given_up_at_the_deadline(make_bot: MakeBot, gateway: Any, store: SqliteStore) -> None:
@@ -218,8 +235,8 @@ def test_told_to_stop_it_keeps_what_comes_within_the_grace_and_leaves_the_rest(
     started = time.monotonic()
     summary = make_bot(grace_s=1.0).tick(stop=stop)
     assert time.monotonic() - started < 4
-    assert (summary.tweets_done, summary.outage) == (1, "")
-    assert summary.tweets_pending == 2
+    assert (summary.source_posts_done, summary.outage) == (1, "")
+    assert summary.source_posts_pending == 2
     assert len(list(store.rows())) == 5
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import Flag, Kind, Tweet
+from bot.domain.model import Flag, Kind, SourcePost
 from bot.settings import load
 from bot.studio.server import local_parts, running
 from tests.bot.studio.studio_world import HOSTILE, LONG_WORD, RTL, Client, Untouched, add_song
@@ -43,15 +43,15 @@ def filled(world: Path, database: Path) -> Iterator[SqliteStore]:
 def fill(store: SqliteStore) -> None:
     """The first three songs plain, then one of everything that breaks pages, then many."""
     for number, title in enumerate(("Slow Lamp", "Tin Sea", "Moss"), start=1):
-        tweet = Tweet(
+        source_post = SourcePost(
             id=str(100 + number),
             text=f"Listen to {title}",
             author="@radio",
             created_at="2026-01-04T10:00:00Z",
             kind=Kind.TIMELINE,
         )
-        add_song(store, tweet, [f"{title}, take {take}." for take in (1, 2, 3)], title=title)
-    hostile = Tweet(
+        add_song(store, source_post, [f"{title}, take {take}." for take in (1, 2, 3)], title=title)
+    hostile = SourcePost(
         id="</li><b>'\"", text=HOSTILE + " and much more. " * 200, author=HOSTILE, url="javascript:alert(1)"
     )
     add_song(
@@ -65,7 +65,9 @@ def fill(store: SqliteStore) -> None:
         url="javascript:alert(1)",
     )
     for number in range(16):
-        add_song(store, Tweet(id=f"more-{number}", text="Another one"), [f"Song {number}."], title=f"Song {number}")
+        add_song(
+            store, SourcePost(id=f"more-{number}", text="Another one"), [f"Song {number}."], title=f"Song {number}"
+        )
 
 
 @pytest.fixture
@@ -73,9 +75,9 @@ def open_studio(database: Path, catalog_path: Path) -> Iterator[Callable[..., Cl
     """Studios on the tests' database; further keyword arguments are settings."""
     with contextlib.ExitStack() as stack:
 
-        def start(target: str = "127.0.0.1:1", *, walk_model: str | None = None, **options: Any) -> Client:
+        def start(target: str = "127.0.0.1:1", *, interpolation_model: str | None = None, **options: Any) -> Client:
             settings = load(workspace=database.parent, catalog=catalog_path, target=target, **options)
-            parts = stack.enter_context(local_parts(settings, who="ana", walk_model=walk_model))
+            parts = stack.enter_context(local_parts(settings, who="ana", interpolation_model=interpolation_model))
             return Client(stack.enter_context(running(parts, port=0)))
 
         yield start

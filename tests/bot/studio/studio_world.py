@@ -17,12 +17,12 @@ from bot.domain.model import (
     CandidateStatus,
     Decision,
     Flag,
+    OutgoingPostStatus,
     PostMode,
-    PostStatus,
     Song,
     SongReport,
-    Tweet,
-    TweetStatus,
+    SourcePost,
+    SourcePostStatus,
     Verdict,
     credit,
 )
@@ -36,7 +36,7 @@ LONG_WORD = "Unbreakable" * 30
 
 def add_song(
     store: SqliteStore,
-    tweet: Tweet,
+    source_post: SourcePost,
     texts: list[str],
     *,
     artist: str = "Ona Vell",
@@ -47,10 +47,16 @@ def add_song(
     url: str = "",
 ) -> list[str]:
     """A tweet with a song and a candidate for each text; the candidates' ids."""
-    store.add_page("test", FeedPage(tweets=(tweet,), cursor=tweet.id, more=False))
+    store.add_page("test", FeedPage(source_posts=(source_post,), cursor=source_post.id, more=False))
     song = Song(artists=(artist,), title=title, confidence=0.9)
     report = SongReport(
-        tweet_id=tweet.id, number=1, song=song, artist=credit(song.artists), genres=genres, origin="table", url=url
+        source_post_id=source_post.id,
+        number=1,
+        song=song,
+        artist=credit(song.artists),
+        genres=genres,
+        origin="table",
+        url=url,
     )
     candidates = [
         Candidate(
@@ -64,7 +70,7 @@ def add_song(
         )
         for number, text in enumerate(texts, start=1)
     ]
-    assert store.finish(tweet.id, TweetStatus.DONE, candidates=candidates)
+    assert store.finish(source_post.id, SourcePostStatus.DONE, candidates=candidates)
     return [candidate.id for candidate in candidates]
 
 
@@ -72,13 +78,15 @@ def accept(store: SqliteStore, *ids: str, text: str | None = None) -> None:
     store.decide(Verdict(candidate_id=name, decision=Decision.ACCEPT, who="jo", edited_text=text) for name in ids)
 
 
-def post(store: SqliteStore, candidate_id: str, status: PostStatus, *, reason: str = "", external_id: str = "") -> None:
+def post(
+    store: SqliteStore, candidate_id: str, status: OutgoingPostStatus, *, reason: str = "", external_id: str = ""
+) -> None:
     """Send an accepted candidate on its way, as far as `status`."""
     store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1))
-    if status is PostStatus.PENDING:
+    if status is OutgoingPostStatus.PENDING:
         return
     assert store.claim(candidate_id, network="x", mode=PostMode.STANDALONE, in_reply_to=None)
-    if status is not PostStatus.SENDING:
+    if status is not OutgoingPostStatus.SENDING:
         store.set_post(candidate_id, status, external_id=external_id or None, reason=reason)
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import CandidateStatus, Decision, PostStatus, Tweet, Verdict
+from bot.domain.model import CandidateStatus, Decision, OutgoingPostStatus, SourcePost, Verdict
 from tests.bot.studio.studio_world import Client, accept, add_song, post
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -227,7 +227,7 @@ def test_the_pages_are_reached_by_two_keys(window: Callable[..., Watched]) -> No
 def test_hostile_text_is_read_and_never_run(window: Callable[..., Watched], filled: SqliteStore) -> None:
     names = [row.candidate.id for row in filled.rows() if "script" in row.candidate.sample.text]
     accept(filled, *names)
-    post(filled, names[0], PostStatus.REFUSED, reason="<img src=x onerror=\"document.title='owned'\">")
+    post(filled, names[0], OutgoingPostStatus.REFUSED, reason="<img src=x onerror=\"document.title='owned'\">")
     watched = window()
     for path in ("/?status=all", "/posted", "/try?query=<script>document.title='owned'</script>&go=1"):
         page = watched.open(path)
@@ -238,7 +238,7 @@ def test_hostile_text_is_read_and_never_run(window: Callable[..., Watched], fill
 
 def test_every_page_fits_a_telephone_and_a_desk(window: Callable[..., Watched], filled: SqliteStore) -> None:
     accept(filled, *[row.candidate.id for row in filled.rows()][:12])
-    post(filled, "101.1.1", PostStatus.REFUSED, reason="Unbreakable" * 40)
+    post(filled, "101.1.1", OutgoingPostStatus.REFUSED, reason="Unbreakable" * 40)
     watched = window()
     for path in PAGES:
         page = watched.open(path)
@@ -342,6 +342,6 @@ def test_new_candidates_are_counted_while_the_page_is_open(window: Callable[...,
     watched.page.clock.install()
     page = watched.open()
     expect(page.locator("#waiting")).to_have_text("28")
-    add_song(filled, Tweet(id="late", text="x"), ["a", "b"])
+    add_song(filled, SourcePost(id="late", text="x"), ["a", "b"])
     page.clock.run_for(21_000)
     expect(page.locator("#waiting")).to_have_text("30")

@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
-from bot.domain.model import CandidateStatus, Decision, PostStatus, Tweet, Verdict
+from bot.domain.model import CandidateStatus, Decision, OutgoingPostStatus, SourcePost, Verdict
 from bot.ports import Change, Order, SongQuery
 from tests.bot.studio.studio_world import accept, add_song, post
 
@@ -37,7 +37,7 @@ def walk_pages(desk: SqliteDesk, *, status: CandidateStatus | None, order: Order
     after = ""
     while True:
         page = desk.songs(SongQuery(status=status, order=order, after=after, limit=limit))
-        found += [song.tweet.id for song in page.songs]
+        found += [song.source_post.id for song in page.songs]
         if not page.more:
             return found
         assert len(page.songs) == limit
@@ -51,7 +51,7 @@ def test_pages_hold_every_song_once_and_in_order(
 ) -> None:
     names = [f"t{number}" for number in range(11)]
     for name in names:
-        add_song(store, Tweet(id=name, text="x"), ["a", "b"])
+        add_song(store, SourcePost(id=name, text="x"), ["a", "b"])
     expected = names if order is Order.OLDEST else names[::-1]
     assert walk_pages(desk, status=None, order=order, limit=limit) == expected
     assert walk_pages(desk, status=CandidateStatus.WAITING, order=order, limit=limit) == expected
@@ -61,8 +61,8 @@ def test_pages_hold_every_song_once_and_in_order(
 def test_a_song_that_still_has_a_waiting_candidate_is_shown_with_its_decided_ones(
     desk: SqliteDesk, store: SqliteStore
 ) -> None:
-    first = add_song(store, Tweet(id="1", text="x"), ["a", "b"])
-    second = add_song(store, Tweet(id="2", text="x"), ["c"])
+    first = add_song(store, SourcePost(id="1", text="x"), ["a", "b"])
+    second = add_song(store, SourcePost(id="2", text="x"), ["c"])
     accept(store, first[0], *second)
     (song,) = desk.songs(SongQuery(status=CandidateStatus.WAITING)).songs
     assert [row.row.candidate.status for row in song.rows] == [CandidateStatus.ACCEPTED, CandidateStatus.WAITING]
@@ -78,7 +78,7 @@ def test_a_place_that_is_none_is_refused_by_its_value(desk: SqliteDesk, place: s
 def test_a_page_is_found_by_an_index_in_every_order_and_status(database: Path, store: SqliteStore) -> None:
     from bot.adapters.sqlite.desk import _PLACES
 
-    add_song(store, Tweet(id="1", text="x"), ["a"])
+    add_song(store, SourcePost(id="1", text="x"), ["a"])
     connection = sqlite3.connect(database)
     values = {"status": "waiting", "place": 0, "number": 0, "limit": 13}
     for statement in _PLACES.values():
@@ -91,7 +91,7 @@ def test_a_page_is_found_by_an_index_in_every_order_and_status(database: Path, s
 def test_a_verdict_and_its_undo_are_recorded_with_who_and_leave_the_candidate_waiting(
     desk: SqliteDesk, store: SqliteStore
 ) -> None:
-    (name,) = add_song(store, Tweet(id="1", text="x"), ["a"])
+    (name,) = add_song(store, SourcePost(id="1", text="x"), ["a"])
     desk.change([change(name, Decision.ACCEPT, 0, text="Better.")])
     (row,) = desk.rows([name])
     assert (row.row.text, row.row.verdict and row.row.verdict.who) == ("Better.", "ana")
@@ -105,7 +105,7 @@ def test_a_verdict_and_its_undo_are_recorded_with_who_and_leave_the_candidate_wa
 def test_a_verdict_on_what_somebody_else_decided_meanwhile_changes_nothing_at_all(
     desk: SqliteDesk, store: SqliteStore
 ) -> None:
-    first, second = add_song(store, Tweet(id="1", text="x"), ["a", "b"])
+    first, second = add_song(store, SourcePost(id="1", text="x"), ["a", "b"])
     accept(store, second)
     with pytest.raises(StaleVerdictError, match=r"1\.1\.2"):
         desk.change([change(first, Decision.REJECT, 0), change(second, Decision.REJECT, 0)])
@@ -114,7 +114,7 @@ def test_a_verdict_on_what_somebody_else_decided_meanwhile_changes_nothing_at_al
 
 
 def test_one_unknown_candidate_changes_nothing_at_all(desk: SqliteDesk, store: SqliteStore) -> None:
-    (name,) = add_song(store, Tweet(id="1", text="x"), ["a"])
+    (name,) = add_song(store, SourcePost(id="1", text="x"), ["a"])
     with pytest.raises(UnknownCandidateError, match="nobody"):
         desk.change([change(name, Decision.ACCEPT, 0), change("nobody", Decision.ACCEPT, 0)])
     assert status_of(desk, name) is CandidateStatus.WAITING
@@ -122,11 +122,13 @@ def test_one_unknown_candidate_changes_nothing_at_all(desk: SqliteDesk, store: S
         desk.rows([name, "nobody"])
 
 
-@pytest.mark.parametrize("status", [PostStatus.SENDING, PostStatus.SENT, PostStatus.UNKNOWN])
-def test_the_verdict_on_a_post_that_may_be_out_stays(desk: SqliteDesk, store: SqliteStore, status: PostStatus) -> None:
-    (name,) = add_song(store, Tweet(id="1", text="x"), ["a"])
+@pytest.mark.parametrize("status", [OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN])
+def test_the_verdict_on_a_post_that_may_be_out_stays(
+    desk: SqliteDesk, store: SqliteStore, status: OutgoingPostStatus
+) -> None:
+    (name,) = add_song(store, SourcePost(id="1", text="x"), ["a"])
     accept(store, name)
-    post(store, name, status, external_id="77" if status is PostStatus.SENT else "")
+    post(store, name, status, external_id="77" if status is OutgoingPostStatus.SENT else "")
     (row,) = desk.rows([name])
     assert row.post is status
     with pytest.raises(StaleVerdictError, match="posted"):
@@ -135,34 +137,34 @@ def test_the_verdict_on_a_post_that_may_be_out_stays(desk: SqliteDesk, store: Sq
 
 
 def test_a_verdict_that_is_taken_back_cancels_a_post_that_is_not_out(desk: SqliteDesk, store: SqliteStore) -> None:
-    (name,) = add_song(store, Tweet(id="1", text="x"), ["a"])
+    (name,) = add_song(store, SourcePost(id="1", text="x"), ["a"])
     accept(store, name)
-    post(store, name, PostStatus.PENDING)
+    post(store, name, OutgoingPostStatus.PENDING)
     desk.change([change(name, Decision.UNDO, desk.rows([name])[0].verdict_id)])
     (row,) = desk.posts().rows
-    assert row.post.status is PostStatus.CANCELLED
+    assert row.post.status is OutgoingPostStatus.CANCELLED
 
 
 def test_posts_come_newest_first_page_by_page_and_are_counted(desk: SqliteDesk, store: SqliteStore) -> None:
-    names = [add_song(store, Tweet(id=f"t{number}", text="x"), [f"text {number}"])[0] for number in range(5)]
+    names = [add_song(store, SourcePost(id=f"t{number}", text="x"), [f"text {number}"])[0] for number in range(5)]
     accept(store, *names)
     for name in names[:3]:
-        post(store, name, PostStatus.SENT, external_id=f"9{names.index(name)}")
+        post(store, name, OutgoingPostStatus.SENT, external_id=f"9{names.index(name)}")
     page = desk.posts(limit=2)
     assert [row.post.text for row in page.rows] == ["text 4", "text 3"]
     assert page.more
     rest = desk.posts(limit=9, before=page.rows[-1].place)
     assert [row.post.text for row in rest.rows] == ["text 2", "text 1", "text 0"]
     assert not rest.more
-    assert (rest.counts[PostStatus.SENT], rest.counts[PostStatus.PENDING]) == (3, 2)
-    assert [row.post.external_id for row in desk.posts(status=PostStatus.SENT).rows] == ["92", "91", "90"]
+    assert (rest.counts[OutgoingPostStatus.SENT], rest.counts[OutgoingPostStatus.PENDING]) == (3, 2)
+    assert [row.post.external_id for row in desk.posts(status=OutgoingPostStatus.SENT).rows] == ["92", "91", "90"]
 
 
 def test_versions_are_tallied_the_newest_first_by_number(desk: SqliteDesk, store: SqliteStore) -> None:
     for version in ("9", "10", "2"):
-        names = add_song(store, Tweet(id=version, text="x"), ["a", "b"], version=version)
+        names = add_song(store, SourcePost(id=version, text="x"), ["a", "b"], version=version)
         accept(store, names[0])
-    assert [(tally.model_version, tally.accepted, tally.waiting) for tally in desk.variants()] == [
+    assert [(tally.model_version, tally.accepted, tally.waiting) for tally in desk.versions()] == [
         ("10", 1, 1),
         ("9", 1, 1),
         ("2", 1, 1),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import CandidateStatus, Flag, PostStatus, Tweet
+from bot.domain.model import CandidateStatus, Flag, OutgoingPostStatus, SourcePost
 from bot.ports import LiveVersion
 from bot.studio.cards import main_bars, topic_bars
 from tests.bot.conftest import LoopbackGateway
@@ -37,7 +37,7 @@ def test_the_queue_shows_song_genres_source_and_samples_with_named_topics(studio
 
 
 def test_a_source_is_shown_as_its_readers_see_it_and_never_as_markup(studio: Client, filled: SqliteStore) -> None:
-    add_song(filled, Tweet(id="amp", text="R&amp;B &lt;b&gt;live&lt;/b&gt;"), ["A."])
+    add_song(filled, SourcePost(id="amp", text="R&amp;B &lt;b&gt;live&lt;/b&gt;"), ["A."])
     assert '<blockquote dir="auto">R&amp;B &lt;b&gt;live&lt;/b&gt;</blockquote>' in studio.get("/?order=newest").text
 
 
@@ -156,9 +156,9 @@ def test_an_empty_queue_says_what_to_do(open_studio: Callable[..., Client]) -> N
 
 def test_posts_are_shown_with_what_became_of_them(studio: Client, filled: SqliteStore) -> None:
     accept(filled, "101.1.1", "101.1.2", "101.1.3", "102.1.1")
-    post(filled, "101.1.1", PostStatus.SENT, external_id="990")
-    post(filled, "101.1.2", PostStatus.REFUSED, reason="a duplicate")
-    post(filled, "101.1.3", PostStatus.UNKNOWN, reason="timed out")
+    post(filled, "101.1.1", OutgoingPostStatus.SENT, external_id="990")
+    post(filled, "101.1.2", OutgoingPostStatus.REFUSED, reason="a duplicate")
+    post(filled, "101.1.3", OutgoingPostStatus.UNKNOWN, reason="timed out")
     page = studio.get("/posted").text
     assert 'href="https://x.com/i/status/990"' in page
     for text in ("a duplicate", "timed out", "In doubt", "Refused", "To send"):
@@ -172,7 +172,7 @@ def test_posts_are_shown_with_what_became_of_them(studio: Client, filled: Sqlite
 
 def test_a_post_that_is_not_out_is_taken_back_from_the_list(studio: Client, filled: SqliteStore) -> None:
     accept(filled, "101.1.1")
-    post(filled, "101.1.1", PostStatus.PENDING)
+    post(filled, "101.1.1", OutgoingPostStatus.PENDING)
     page = studio.get("/posted").text
     seen = re.search(r'name="seen" value="(\d+)"', page)
     assert seen
@@ -192,7 +192,7 @@ def test_an_address_that_makes_no_sense_is_refused_in_words(studio: Client, path
 
 
 def test_versions_are_compared_by_share_and_interval(studio: Client, filled: SqliteStore) -> None:
-    names = add_song(filled, Tweet(id="v2", text="x"), [f"s{number}" for number in range(10)], version="2")
+    names = add_song(filled, SourcePost(id="v2", text="x"), [f"s{number}" for number in range(10)], version="2")
     accept(filled, *names[:8])
     for name in names[8:]:
         studio.decide([("decision", "reject"), ("candidate", name), ("seen", "0")])
@@ -228,11 +228,11 @@ def test_settings_of_the_form_reach_the_model(studio: Client, gateway: LoopbackG
     asked = gateway.requests[-1]
     assert (asked.temperature, asked.top_p, asked.best_of, asked.num_samples, asked.seed) == (0.5, 0.8, 2, 3, 7)
     assert (asked.topic, asked.model, asked.version) == ("t", "lcgan", "3")
-    limits = "guidance=1.5&min_tokens=9&no_repeat_ngram=3&banned=banger,+vibes"
+    limits = "guidance=1.5&min_tokens=9&no_repeat_ngram_size=3&bad_words=banger,+vibes"
     page = studio.get(f"/try?genres=techno&{limits}&go=1").text
     asked = gateway.requests[-1]
-    assert (asked.guidance, asked.min_tokens, asked.no_repeat_ngram) == (1.5, 9, 3)
-    assert list(asked.banned) == ["banger", "vibes"]
+    assert (asked.guidance, asked.min_tokens, asked.no_repeat_ngram_size) == (1.5, 9, 3)
+    assert list(asked.bad_words) == ["banger", "vibes"]
     assert 'value="banger, vibes"' in page
 
 
@@ -247,7 +247,7 @@ def test_settings_of_the_form_reach_the_model(studio: Client, gateway: LoopbackG
         ("genres=" + "g," * 65, "at most 64 genres"),
         ("guidance=strong&genres=x", "guidance must be a number"),
         ("min_tokens=9&max_tokens=8&genres=x", "min_tokens: must be at most max_tokens"),
-        ("banned=two+words&genres=x", "banned: must hold single words"),
+        ("bad_words=two+words&genres=x", "bad_words: must hold single words"),
         ("genres=a%00b", "control characters"),
         ("query=What+a+grey+morning.", "no song was found"),
     ],

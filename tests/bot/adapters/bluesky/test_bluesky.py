@@ -13,11 +13,11 @@ from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
     NetworkError,
+    NetworkUnavailableError,
     PostRefusedError,
     RateLimitedError,
-    UnavailableError,
 )
-from bot.domain.model import Kind, Post, PostMode, Tweet
+from bot.domain.model import Kind, OutgoingPost, PostMode, SourcePost
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers.sweeping import sweep
 
@@ -47,55 +47,55 @@ def publisher(sandbox: SandboxServer) -> BlueskyPublisher:
 
 
 def post(sandbox: SandboxServer, *texts: str, **fields: str) -> list[str]:
-    return sandbox.control.add_tweets([{"text": text, **fields} for text in texts], "bluesky")
+    return sandbox.control.add_posts([{"text": text, **fields} for text in texts], "bluesky")
 
 
-def make_post(text: str = "a slow & careful song", **fields: Any) -> Post:
-    return Post(candidate_id="17.1.1", text=text, **fields)
+def make_post(text: str = "a slow & careful song", **fields: Any) -> OutgoingPost:
+    return OutgoingPost(candidate_id="17.1.1", text=text, **fields)
 
 
 def test_a_post_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, source: BlueskySource) -> None:
     (uri,) = post(sandbox, "“Moss” & <more>", author="radio")
-    (tweet,) = source.read(None, 100).tweets
-    assert tweet == Tweet(
+    (source_post,) = source.read(None, 100).source_posts
+    assert source_post == SourcePost(
         id=f"bsky:{uri}",
         text="“Moss” &amp; &lt;more&gt;",
         author="radio.test",
-        created_at=tweet.created_at,
+        created_at=source_post.created_at,
         kind=Kind.TIMELINE,
         lang="en",
         url=f"https://bsky.app/profile/radio.test/post/{uri.rpartition('/')[2]}",
     )
-    assert tweet.network == "bsky"
+    assert source_post.network == "bsky"
 
 
 def test_every_post_since_the_cursor_is_read_over_pages(sandbox: SandboxServer, source: BlueskySource) -> None:
     (old,) = post(sandbox, "an old one")
     _, cursor = sweep(source, None)
     uris = post(sandbox, *(f"post {number}" for number in range(25)))
-    tweets, cursor = sweep(source, cursor, limit=10)
+    source_posts, cursor = sweep(source, cursor, limit=10)
     # The newest of the last sweep comes again: another may bear the same time.
-    assert [tweet.id for tweet in tweets] == [f"bsky:{uri}" for uri in (*uris[::-1], old)]
-    assert [tweet.id for tweet in sweep(source, cursor)[0]] == [f"bsky:{uris[-1]}"]
+    assert [source_post.id for source_post in source_posts] == [f"bsky:{uri}" for uri in (*uris[::-1], old)]
+    assert [source_post.id for source_post in sweep(source, cursor)[0]] == [f"bsky:{uris[-1]}"]
 
 
 def test_a_repost_stands_for_the_post_and_own_posts_are_left_out(sandbox: SandboxServer, source: BlueskySource) -> None:
     (original, _) = post(sandbox, "“Tin Sea” by Tor Brisk", "another", author="radio")
     _, cursor = sweep(source, None)
-    sandbox.control.add_tweets([{"author": "fan", "repost_of": original}], "bluesky")
+    sandbox.control.add_posts([{"author": "fan", "repost_of": original}], "bluesky")
     post(sandbox, "mine", author="sandboxbot")
-    tweets, _ = sweep(source, cursor)
-    assert (tweets[0].id, tweets[0].author) == (f"bsky:{original}", "radio.test")
-    assert len(tweets) == 2
+    source_posts, _ = sweep(source, cursor)
+    assert (source_posts[0].id, source_posts[0].author) == (f"bsky:{original}", "radio.test")
+    assert len(source_posts) == 2
 
 
 def test_who_names_the_account_asks(sandbox: SandboxServer) -> None:
     (asked,) = post(sandbox, "héy @sandboxbot.test “Moss”?")
     post(sandbox, "nobody is asked")
     mentions, _ = sweep(open_source(sandbox, BlueskyFeed.MENTIONS), None)
-    assert [(tweet.id, tweet.kind) for tweet in mentions] == [(f"bsky:{asked}", Kind.MENTION)]
+    assert [(source_post.id, source_post.kind) for source_post in mentions] == [(f"bsky:{asked}", Kind.MENTION)]
     timeline, _ = sweep(open_source(sandbox), None)
-    assert {tweet.id: tweet.kind for tweet in timeline}[f"bsky:{asked}"] is Kind.MENTION
+    assert {source_post.id: source_post.kind for source_post in timeline}[f"bsky:{asked}"] is Kind.MENTION
 
 
 def test_a_source_says_what_it_is(source: BlueskySource) -> None:
@@ -111,7 +111,7 @@ def test_one_session_serves_many_calls_and_is_begun_again_when_it_is_forgotten(
     source.read(None, 100)
     assert len(sandbox.control.calls("bluesky.login")) == 1
     sandbox.control.fail("bluesky.timeline", kind="expired")
-    assert source.read(None, 100).tweets == ()
+    assert source.read(None, 100).source_posts == ()
     assert len(sandbox.control.calls("bluesky.login")) == 2
 
 
@@ -133,9 +133,9 @@ def test_a_fault_of_the_network_is_no_end(
     post(sandbox, "one")
     source.check()
     sandbox.control.fail("bluesky.timeline", **fault)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         source.read(None, 100)
-    assert len(source.read(None, 100).tweets) == 1
+    assert len(source.read(None, 100).source_posts) == 1
 
 
 def test_a_rate_limit_says_when_to_come_back(sandbox: SandboxServer, source: BlueskySource) -> None:
@@ -195,7 +195,7 @@ def test_what_ends_without_a_clear_answer_is_in_doubt_and_sent_once(
     [make_post("x" * 301), make_post(mode=PostMode.REPLY, in_reply_to="bsky:at://did:plc:x/app.bsky.feed.post/2")],
 )
 def test_what_will_never_be_posted_is_refused(
-    sandbox: SandboxServer, publisher: BlueskyPublisher, refused: Post
+    sandbox: SandboxServer, publisher: BlueskyPublisher, refused: OutgoingPost
 ) -> None:
     with pytest.raises(PostRefusedError):
         publisher.publish(refused)
@@ -204,7 +204,11 @@ def test_what_will_never_be_posted_is_refused(
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [({"status": 429}, RateLimitedError), ({"status": 403}, CredentialsError), ({"kind": "expired"}, UnavailableError)],
+    [
+        ({"status": 429}, RateLimitedError),
+        ({"status": 403}, CredentialsError),
+        ({"kind": "expired"}, NetworkUnavailableError),
+    ],
 )
 def test_what_was_not_applied_may_be_sent_again(
     sandbox: SandboxServer, publisher: BlueskyPublisher, fault: Mapping[str, Any], error: type[NetworkError]
@@ -219,5 +223,5 @@ def test_what_was_not_applied_may_be_sent_again(
 
 def test_a_network_that_is_away_has_taken_nothing(sandbox: SandboxServer) -> None:
     away = BlueskyPublisher(client=open_client(sandbox, base_url="http://127.0.0.1:9"))
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         away.publish(make_post())

@@ -19,7 +19,7 @@ def row(identifier: object, text: object = "Ona Vell - Moss") -> str:
 
 
 def ids(page: FeedPage) -> list[str]:
-    return [tweet.id for tweet in page.tweets]
+    return [source_post.id for source_post in page.source_posts]
 
 
 def test_rows_are_read_in_pages_and_each_once(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_bytes_that_are_no_utf8_and_lone_surrogates_harm_nobody(tmp_path: Path) 
     path = tmp_path / "feed.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"id": "1", "text": "half \\ud83d pair"}\n{"id": "2", "text": "\xff"}\n')
     page = FileFeed(path).read(None, 10)
-    assert [tweet.text for tweet in page.tweets] == ["half ? pair"]
+    assert [source_post.text for source_post in page.source_posts] == ["half ? pair"]
     assert [bad_row.line for bad_row in page.bad_rows] == [2]
 
 

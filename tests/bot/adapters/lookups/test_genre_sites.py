@@ -10,7 +10,7 @@ import requests
 from bot.adapters.http.json_service import Pace
 from bot.adapters.lookups.lastfm import LastfmLookup
 from bot.adapters.lookups.musicbrainz import MusicbrainzLookup
-from bot.domain.errors import CredentialsError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.ports import ArtistEntry, GenreLookup
 from bot.sandbox.server import SandboxServer
 
@@ -77,7 +77,7 @@ def test_a_fault_of_the_network_is_no_end(
     sandbox: SandboxServer, site: str, lookup: GenreLookup, fault: Mapping[str, Any]
 ) -> None:
     sandbox.control.fail(f"{site}.*", **fault)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         lookup.find("Pell")
     assert lookup.find("Pell") is not None
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.lookups.spotify import SpotifyLookup
-from bot.domain.errors import CredentialsError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError
 from bot.domain.model import Song
 from bot.ports import ArtistEntry, SongHit
 from bot.sandbox.server import SandboxServer
@@ -120,7 +120,7 @@ def test_a_fault_of_the_network_is_no_end(
     sandbox: SandboxServer, lookup: SpotifyLookup, operation: str, fault: Mapping[str, Any]
 ) -> None:
     sandbox.control.fail(operation, **fault)
-    with pytest.raises(UnavailableError, match="Spotify"):
+    with pytest.raises(NetworkUnavailableError, match="Spotify"):
         lookup.find_song(song("Ona Vell", "Moss"))
     assert len(sandbox.control.calls(operation)) == 1, "no call is repeated behind the bot's back"
     assert lookup.find_song(song("Ona Vell", "Moss")) is not None
@@ -132,7 +132,7 @@ def test_an_answer_of_another_shape_is_not_taken_for_nothing_found(
     sandbox: SandboxServer, lookup: SpotifyLookup, operation: str, document: object
 ) -> None:
     sandbox.control.fail(operation, kind="json", status=200, document=document)
-    with pytest.raises(UnavailableError, match="Spotify"):
+    with pytest.raises(NetworkUnavailableError, match="Spotify"):
         lookup.find("Pell")
 
 
@@ -155,7 +155,7 @@ def test_an_app_whose_keys_are_right_is_told_so(lookup: SpotifyLookup) -> None:
 
 
 def test_a_network_that_is_away_is_unavailable(sandbox: SandboxServer) -> None:
-    with pytest.raises(UnavailableError, match="did not answer"):
+    with pytest.raises(NetworkUnavailableError, match="did not answer"):
         open_lookup(sandbox, token_url="http://127.0.0.1:9").find("Pell")  # noqa: S106 -- an address
 
 

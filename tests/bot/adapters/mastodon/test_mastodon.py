@@ -14,11 +14,11 @@ from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
     NetworkError,
+    NetworkUnavailableError,
     PostRefusedError,
     RateLimitedError,
-    UnavailableError,
 )
-from bot.domain.model import Kind, Post, PostMode, Tweet
+from bot.domain.model import Kind, OutgoingPost, PostMode, SourcePost
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers.sweeping import sweep
 
@@ -47,56 +47,60 @@ def publisher(sandbox: SandboxServer) -> MastodonPublisher:
 
 
 def post(sandbox: SandboxServer, *texts: str, **fields: str) -> list[str]:
-    return sandbox.control.add_tweets([{"text": text, **fields} for text in texts], "mastodon")
+    return sandbox.control.add_posts([{"text": text, **fields} for text in texts], "mastodon")
 
 
-def make_post(text: str = "a slow & careful song", **fields: Any) -> Post:
-    return Post(candidate_id="masto:17.1.1", text=text, **fields)
+def make_post(text: str = "a slow & careful song", **fields: Any) -> OutgoingPost:
+    return OutgoingPost(candidate_id="masto:17.1.1", text=text, **fields)
 
 
 def test_a_post_comes_as_text(sandbox: SandboxServer, source: MastodonSource) -> None:
     text = "“Moss” & <more>\nby @onavell: https://example.org/a/rather/long/address?a=1&b=2\n\nthe end"
     (identifier,) = post(sandbox, text, author="radio")
-    (tweet,) = source.read(None, 40).tweets
-    assert tweet == Tweet(
+    (source_post,) = source.read(None, 40).source_posts
+    assert source_post == SourcePost(
         id=f"masto:{identifier}",
         text=text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
         author="radio",
-        created_at=tweet.created_at,
+        created_at=source_post.created_at,
         kind=Kind.TIMELINE,
         lang="en",
         url=f"{sandbox.settings.url}/@radio/{identifier}",
     )
-    assert tweet.network == "masto"
+    assert source_post.network == "masto"
 
 
 def test_every_post_since_the_cursor_is_read_once_over_pages(sandbox: SandboxServer, source: MastodonSource) -> None:
     post(sandbox, "an old one")
     _, cursor = sweep(source, None, 40)
     ids = post(sandbox, *(f"post {number}" for number in range(25)))
-    tweets, cursor = sweep(source, cursor, limit=10)
-    assert [tweet.id for tweet in tweets] == [f"masto:{identifier}" for identifier in ids[::-1]]
+    source_posts, cursor = sweep(source, cursor, limit=10)
+    assert [source_post.id for source_post in source_posts] == [f"masto:{identifier}" for identifier in ids[::-1]]
     assert sweep(source, cursor, 40) == ([], cursor)
 
 
 def test_a_boost_stands_for_the_post_and_own_posts_are_left_out(sandbox: SandboxServer, source: MastodonSource) -> None:
     (original,) = post(sandbox, "“Tin Sea” by Tor Brisk", author="radio")
     _, cursor = sweep(source, None, 40)
-    sandbox.control.add_tweets([{"author": "fan", "repost_of": original}], "mastodon")
+    sandbox.control.add_posts([{"author": "fan", "repost_of": original}], "mastodon")
     post(sandbox, "mine", author="sandboxbot")
-    (tweet,), _ = sweep(source, cursor, 40)
-    assert (tweet.id, tweet.author, tweet.text) == (f"masto:{original}", "radio", "“Tin Sea” by Tor Brisk")
+    (source_post,), _ = sweep(source, cursor, 40)
+    assert (source_post.id, source_post.author, source_post.text) == (
+        f"masto:{original}",
+        "radio",
+        "“Tin Sea” by Tor Brisk",
+    )
 
 
 def test_who_names_the_user_asks(sandbox: SandboxServer) -> None:
     (asked,) = post(sandbox, "@sandboxbot “Moss”?")
     post(sandbox, "nobody is asked")
     mentions, _ = sweep(open_source(sandbox, MastodonFeed.MENTIONS), None, 40)
-    assert [(tweet.id, tweet.kind, tweet.text) for tweet in mentions] == [
+    assert [(source_post.id, source_post.kind, source_post.text) for source_post in mentions] == [
         (f"masto:{asked}", Kind.MENTION, "@sandboxbot “Moss”?")
     ]
     timeline, _ = sweep(open_source(sandbox), None, 40)
-    assert {tweet.id: tweet.kind for tweet in timeline}[f"masto:{asked}"] is Kind.MENTION
+    assert {source_post.id: source_post.kind for source_post in timeline}[f"masto:{asked}"] is Kind.MENTION
 
 
 def test_a_source_says_what_it_is(source: MastodonSource) -> None:
@@ -122,9 +126,9 @@ def test_a_fault_of_the_network_is_no_end(
 ) -> None:
     post(sandbox, "one")
     sandbox.control.fail("mastodon.timeline", **fault)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         source.read(None, 40)
-    assert len(source.read(None, 40).tweets) == 1
+    assert len(source.read(None, 40).source_posts) == 1
     assert len(sandbox.control.calls("mastodon.timeline")) == 2
 
 
@@ -180,7 +184,7 @@ def test_what_ends_without_a_clear_answer_is_in_doubt_and_out_once_when_it_is_se
     [make_post("x" * 501), make_post(" "), make_post(mode=PostMode.REPLY, in_reply_to="masto:17")],
 )
 def test_what_will_never_be_posted_is_refused(
-    sandbox: SandboxServer, publisher: MastodonPublisher, refused: Post
+    sandbox: SandboxServer, publisher: MastodonPublisher, refused: OutgoingPost
 ) -> None:
     with pytest.raises(PostRefusedError):
         publisher.publish(refused)
@@ -199,7 +203,7 @@ def test_what_was_not_applied_may_be_sent_again(
 
 def test_a_network_that_is_away_has_taken_nothing(sandbox: SandboxServer) -> None:
     away = MastodonPublisher(client=open_client(sandbox, base_url="http://127.0.0.1:9"))
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         away.publish(make_post())
 
 

@@ -14,11 +14,11 @@ from bot.domain.errors import (
     DoubtfulError,
     InputError,
     NetworkError,
+    NetworkUnavailableError,
     RateLimitedError,
     SettingsError,
-    UnavailableError,
 )
-from bot.domain.model import Candidate, Flag, Kind, Song, SongReport, Tweet
+from bot.domain.model import Candidate, Flag, Kind, Song, SongReport, SourcePost
 from bot.ports import BoardRow, QueueRow
 from bot.sandbox.server import SandboxServer
 from handlers.contract import Sample
@@ -47,7 +47,7 @@ def board(sandbox: SandboxServer) -> SheetsBoard:
 
 def make_row(number: int = 1, text: str = "slow and careful") -> QueueRow:
     report = SongReport(
-        tweet_id=TWEET_ID,
+        source_post_id=TWEET_ID,
         number=1,
         song=Song(artists=("Ona Vell",), title="Moss", confidence=1.0),
         artist="Ona Vell",
@@ -63,8 +63,8 @@ def make_row(number: int = 1, text: str = "slow and careful") -> QueueRow:
         flags=(Flag.PROFANITY, Flag.TOO_LONG),
         score=-2.5,
     )
-    tweet = Tweet(id=TWEET_ID, text="“Moss” by Ona Vell", kind=Kind.TIMELINE, url="https://x.com/a/status/1")
-    return QueueRow(candidate=candidate, tweet=tweet, created_at="2026-01-04T10:00:00Z")
+    source_post = SourcePost(id=TWEET_ID, text="“Moss” by Ona Vell", kind=Kind.TIMELINE, url="https://x.com/a/status/1")
+    return QueueRow(candidate=candidate, source_post=source_post, created_at="2026-01-04T10:00:00Z")
 
 
 def fields_of(sandbox: SandboxServer) -> list[dict[str, str]]:
@@ -148,7 +148,7 @@ def test_preparing_again_changes_nothing(sandbox: SandboxServer, board: SheetsBo
 @pytest.mark.parametrize("skip", [0, 1, 2])
 def test_preparing_that_was_broken_off_is_taken_up_again(sandbox: SandboxServer, skip: int) -> None:
     sandbox.control.fail("sheets.batch_update", status=503, applied=True, skip=skip)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         open_board(sandbox).prepare()
     board = open_board(sandbox)
     board.prepare()
@@ -209,7 +209,7 @@ def test_an_append_without_a_clear_answer_is_in_doubt_and_sent_once(
     [
         ({"status": 429}, RateLimitedError),
         ({"status": 403}, CredentialsError),
-        ({"status": 400}, UnavailableError),
+        ({"status": 400}, NetworkUnavailableError),
     ],
 )
 def test_an_append_that_was_refused_was_not_applied(
@@ -248,7 +248,7 @@ def test_a_drop_down_that_could_not_be_set_is_set_with_the_next_append(
 def test_a_fault_while_reading_is_no_end(sandbox: SandboxServer, board: SheetsBoard, fault: Mapping[str, Any]) -> None:
     board.append([make_row()])
     sandbox.control.fail("sheets.batch_get", **fault)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         list(board.rows())
     assert len(list(board.rows())) == 1
 
@@ -263,8 +263,8 @@ def test_an_expired_token_is_renewed_and_the_rows_are_there_once(sandbox: Sandbo
     ("fault", "error"),
     [
         ({"status": 400}, CredentialsError),
-        ({"status": 503, "times": 9}, UnavailableError),
-        ({"kind": "hang", "delay_s": 2}, UnavailableError),
+        ({"status": 503, "times": 9}, NetworkUnavailableError),
+        ({"kind": "hang", "delay_s": 2}, NetworkUnavailableError),
     ],
 )
 def test_without_a_token_nothing_was_applied(
@@ -280,9 +280,9 @@ def test_without_a_token_nothing_was_applied(
 
 def test_a_network_that_is_away_has_taken_nothing(sandbox: SandboxServer) -> None:
     away = open_board(sandbox, base_url="http://127.0.0.1:9")
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         away.append([make_row()])
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         away.check()
 
 

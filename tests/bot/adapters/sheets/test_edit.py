@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.sheets.board import SheetsBoard
-from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, RateLimitedError, UnavailableError
+from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.ports import BoardEdit, BoardEdited, BoardRow
 from bot.sandbox.server import SandboxServer
 from tests.bot.adapters.sheets.test_board import TWEET_ID, fields_of, make_row, open_board
@@ -164,7 +164,7 @@ def test_an_edit_without_a_clear_answer_is_in_doubt_and_sent_once(
     [
         ({"status": 429}, RateLimitedError),
         ({"status": 403}, CredentialsError),
-        ({"status": 400}, UnavailableError),
+        ({"status": 400}, NetworkUnavailableError),
     ],
 )
 def test_an_edit_that_was_refused_was_not_applied(
@@ -179,6 +179,6 @@ def test_an_edit_that_was_refused_was_not_applied(
 
 def test_when_the_look_fails_nothing_was_written(sandbox: SandboxServer, board: SheetsBoard) -> None:
     sandbox.control.fail("sheets.batch_get", status=503)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NetworkUnavailableError):
         board.edit([change(FIRST)])
     assert said(sandbox, FIRST)[0] == "waiting"

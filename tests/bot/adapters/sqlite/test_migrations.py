@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.adapters.sqlite.schema import APPLICATION_ID
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import CandidateStatus, Decision, Kind, TweetStatus, Verdict
+from bot.domain.model import CandidateStatus, Decision, Kind, SourcePostStatus, Verdict
 
 SAMPLE = '{"text":"A slow lamp.","token_count":4,"log_prob":-3.0,"topics":[0.5,0.5],"seed":7}'
 SONG = '{"artists":["Ona"],"title":"Moss","featured":[],"version":null,"cover_of":null,"confidence":0.9}'
@@ -54,17 +54,17 @@ def version_1(database: Path) -> Path:
 def test_rows_of_version_1_are_all_there_and_counted(version_1: Path) -> None:
     with SqliteStore(version_1) as store:
         state = store.state()
-        assert [state.tweets[status] for status in TweetStatus] == [1, 1, 1, 0]
+        assert [state.source_posts[status] for status in SourcePostStatus] == [1, 1, 1, 0]
         assert [state.candidates[status] for status in CandidateStatus] == [1, 1, 0]
         assert store.cursor("s") == "here"
         waiting, accepted = store.rows()
         (pending,) = store.pending(9)
     assert (waiting.candidate.flags, waiting.candidate.score, waiting.candidate.report.origin) == ((), None, "")
-    assert (accepted.verdict, accepted.tweet.kind) == (
+    assert (accepted.verdict, accepted.source_post.kind) == (
         Verdict(candidate_id="1.1.2", decision=Decision.ACCEPT, who="ana"),
         Kind.FEED,
     )
-    assert pending.tweet.id == "3"
+    assert pending.source_post.id == "3"
 
 
 def test_references_hold_after_the_verdicts_were_moved(version_1: Path) -> None:
@@ -87,8 +87,8 @@ def test_what_was_accepted_before_there_was_a_poster_is_posted_only_while_it_is_
     with SqliteStore(version_1) as store:
         assert store.enqueue_accepted(since=datetime.now(UTC) + timedelta(minutes=1)) == 0
         assert store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1)) == 1
-        ((post, tweet),) = store.pending_posts(9)
-    assert (post.candidate_id, post.text, tweet.id) == ("1.1.2", "A slow lamp.", "1")
+        ((post, source_post),) = store.pending_posts(9)
+    assert (post.candidate_id, post.text, source_post.id) == ("1.1.2", "A slow lamp.", "1")
 
 
 def test_what_version_2_decided_elsewhere_and_the_board_does_not_show_is_still_to_be_written(version_1: Path) -> None:

@@ -19,8 +19,8 @@ from bot.domain.model import (
     Decision,
     Song,
     SongReport,
-    Tweet,
-    TweetStatus,
+    SourcePost,
+    SourcePostStatus,
     Verdict,
 )
 from bot.ports import FeedPage
@@ -28,14 +28,16 @@ from handlers.contract import Sample
 
 
 def page(*ids: str, cursor: str = "c", bad_rows: tuple[BadRow, ...] = ()) -> FeedPage:
-    tweets = tuple(Tweet(id=name, text=f"text {name}") for name in ids)
-    return FeedPage(tweets=tweets, cursor=cursor, more=False, bad_rows=bad_rows)
+    source_posts = tuple(SourcePost(id=name, text=f"text {name}") for name in ids)
+    return FeedPage(source_posts=source_posts, cursor=cursor, more=False, bad_rows=bad_rows)
 
 
-def candidate(tweet_id: str, song_number: int = 1, number: int = 1, text: str = "A slow lamp.") -> Candidate:
+def candidate(source_post_id: str, song_number: int = 1, number: int = 1, text: str = "A slow lamp.") -> Candidate:
     song = Song(artists=("Ona", "Tor"), title="Moss", featured=("Mica",), version="live", confidence=0.9)
     return Candidate(
-        report=SongReport(tweet_id=tweet_id, number=song_number, song=song, artist="Ona & Tor", genres=("dream pop",)),
+        report=SongReport(
+            source_post_id=source_post_id, number=song_number, song=song, artist="Ona & Tor", genres=("dream pop",)
+        ),
         number=number,
         sample=Sample(text=text, token_count=4, log_prob=-3.25, topics=(0.5, 0.5), seed=2**62 + 1),
         model="lcgan",
@@ -51,21 +53,24 @@ def test_a_page_and_its_cursor_are_kept_together_and_no_tweet_twice(store: Sqlit
     assert store.add_page("feed", page("2", "3", "3", cursor="b")) == 1
     assert store.add_page("other", page("1", cursor="z")) == 0
     assert (store.cursor("feed"), store.cursor("other")) == ("b", "z")
-    assert [pending.tweet.id for pending in store.pending(10)] == ["1", "2", "3"]
+    assert [pending.source_post.id for pending in store.pending(10)] == ["1", "2", "3"]
 
 
 def test_pending_tweets_come_in_pages_in_the_order_of_the_feed(store: SqliteStore) -> None:
     store.add_page("feed", page("c", "a", "b"))
     first = store.pending(2)
-    assert [pending.tweet for pending in first] == [Tweet(id="c", text="text c"), Tweet(id="a", text="text a")]
-    assert [pending.tweet.id for pending in store.pending(2, after=first[-1].place)] == ["b"]
+    assert [pending.source_post for pending in first] == [
+        SourcePost(id="c", text="text c"),
+        SourcePost(id="a", text="text a"),
+    ]
+    assert [pending.source_post.id for pending in store.pending(2, after=first[-1].place)] == ["b"]
     assert store.count_pending() == 3
 
 
 def test_a_tweet_is_closed_once_with_its_candidates(store: SqliteStore) -> None:
     store.add_page("feed", page("1"))
-    assert store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=1), candidate("1", number=2)])
-    assert not store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=3)])
+    assert store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1", number=1), candidate("1", number=2)])
+    assert not store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1", number=3)])
     assert [row.candidate.id for row in store.rows()] == ["1.1.1", "1.1.2"]
     assert store.count_pending() == 0
 
@@ -73,7 +78,7 @@ def test_a_tweet_is_closed_once_with_its_candidates(store: SqliteStore) -> None:
 def test_when_a_candidate_cannot_be_kept_its_tweet_stays_pending(store: SqliteStore) -> None:
     store.add_page("feed", page("1"))
     with pytest.raises(StoreError, match="UNIQUE"):
-        store.finish("1", TweetStatus.DONE, candidates=[candidate("1"), candidate("1")])
+        store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1"), candidate("1")])
     assert store.count_pending() == 1
     assert list(store.rows()) == []
 
@@ -90,14 +95,19 @@ def test_a_candidate_comes_back_as_it_was_kept(
     kept = Candidate(report=kept.report, number=1, sample=sample, model="m", model_version="2", archive_sha256="x")
     with SqliteStore(tmp_path_factory.mktemp("store") / "bot.db") as store:
         store.add_page("feed", page("1"))
-        store.finish("1", TweetStatus.DONE, candidates=[kept])
+        store.finish("1", SourcePostStatus.DONE, candidates=[kept])
         (row,) = store.rows()
-    assert (row.candidate, row.tweet, row.verdict, row.text) == (kept, Tweet(id="1", text="text 1"), None, text)
+    assert (row.candidate, row.source_post, row.verdict, row.text) == (
+        kept,
+        SourcePost(id="1", text="text 1"),
+        None,
+        text,
+    )
 
 
 def test_a_verdict_is_kept_with_who_and_when_and_the_latest_counts(store: SqliteStore, database: Path) -> None:
     store.add_page("feed", page("1"))
-    store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=1), candidate("1", number=2)])
+    store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1", number=1), candidate("1", number=2)])
     store.decide([Verdict(candidate_id="1.1.2", decision=Decision.REJECT, who="ana")])
     edited = Verdict(candidate_id="1.1.2", decision=Decision.ACCEPT, who="bo", edited_text="A slower lamp.")
     store.decide([edited])
@@ -115,7 +125,7 @@ def test_a_verdict_is_kept_with_who_and_when_and_the_latest_counts(store: Sqlite
 
 def test_verdicts_on_unknown_ids_change_nothing_and_name_them(store: SqliteStore) -> None:
     store.add_page("feed", page("1"))
-    store.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
+    store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1")])
     verdicts = [Verdict(candidate_id=name, decision=Decision.ACCEPT, who="ana") for name in ("1.1.1", "9.9.9", "8")]
     with pytest.raises(UnknownCandidateError, match=r"9\.9\.9, 8; nothing was changed"):
         store.decide(verdicts)
@@ -125,11 +135,11 @@ def test_verdicts_on_unknown_ids_change_nothing_and_name_them(store: SqliteStore
 def test_failed_attempts_are_counted_and_failed_tweets_can_be_reopened(store: SqliteStore) -> None:
     store.add_page("feed", page("1", "2"))
     assert [store.count_attempt("1", "broke"), store.count_attempt("1", "broke again")] == [1, 2]
-    store.finish("1", TweetStatus.FAILED, reason="broke again")
-    store.finish("2", TweetStatus.FAILED, candidates=[candidate("2")], reason="song 2: refused")
+    store.finish("1", SourcePostStatus.FAILED, reason="broke again")
+    store.finish("2", SourcePostStatus.FAILED, candidates=[candidate("2")], reason="song 2: refused")
     assert store.state().failures == (("2", "song 2: refused"), ("1", "broke again"))
     assert store.reopen_failed() == 1
-    assert [pending.tweet.id for pending in store.pending(9)] == ["1"]
+    assert [pending.source_post.id for pending in store.pending(9)] == ["1"]
     assert store.count_attempt("1", "broke") == 1
 
 
@@ -137,11 +147,11 @@ def test_the_state_counts_what_there_is(store: SqliteStore) -> None:
     bad = BadRow(line=3, reason="not valid JSON", excerpt="{")
     store.add_page("feed", page("1", "2", "3", cursor="here", bad_rows=(bad,)))
     store.add_page("feed", page(cursor="here", bad_rows=(bad,)))
-    store.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
-    store.finish("2", TweetStatus.NO_SONG)
+    store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1")])
+    store.finish("2", SourcePostStatus.NO_SONG)
     store.set_last_error("no commentary")
     state = store.state()
-    assert [state.tweets[status] for status in TweetStatus] == [1, 1, 1, 0]
+    assert [state.source_posts[status] for status in SourcePostStatus] == [1, 1, 1, 0]
     assert [state.candidates[status] for status in CandidateStatus] == [1, 0, 0]
     assert (state.bad_rows, state.cursors, state.last_error) == (1, {"feed": "here"}, "no commentary")
     store.set_last_error(None)
@@ -150,23 +160,23 @@ def test_the_state_counts_what_there_is(store: SqliteStore) -> None:
 
 def test_the_limit_bounds_the_rows(store: SqliteStore) -> None:
     store.add_page("feed", page("1"))
-    store.finish("1", TweetStatus.DONE, candidates=[candidate("1", number=number) for number in range(1, 6)])
+    store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1", number=number) for number in range(1, 6)])
     assert [row.candidate.number for row in store.rows(limit=2)] == [1, 2]
 
 
 def test_the_queue_is_in_the_order_of_the_feed_whichever_tweet_was_answered_first(store: SqliteStore) -> None:
     store.add_page("feed", page("9", "10"))
-    for tweet_id in ("10", "9"):
-        songs = [candidate(tweet_id, song_number=song) for song in (1, 2)]
-        store.finish(tweet_id, TweetStatus.DONE, candidates=songs)
+    for source_post_id in ("10", "9"):
+        songs = [candidate(source_post_id, song_number=song) for song in (1, 2)]
+        store.finish(source_post_id, SourcePostStatus.DONE, candidates=songs)
     assert [row.candidate.id for row in store.rows()] == ["9.1.1", "9.2.1", "10.1.1", "10.2.1"]
 
 
 def test_two_stores_on_one_file_close_a_tweet_once(store: SqliteStore, database: Path) -> None:
     store.add_page("feed", page("1"))
     with SqliteStore(database) as other:
-        assert other.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
-        assert not store.finish("1", TweetStatus.DONE, candidates=[candidate("1")])
+        assert other.finish("1", SourcePostStatus.DONE, candidates=[candidate("1")])
+        assert not store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1")])
     assert len(list(store.rows())) == 1
 
 

@@ -11,11 +11,11 @@ from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
     NetworkError,
+    NetworkUnavailableError,
     PostRefusedError,
     RateLimitedError,
-    UnavailableError,
 )
-from bot.domain.model import Post, PostMode
+from bot.domain.model import OutgoingPost, PostMode
 from bot.sandbox.server import SandboxServer
 from tests.bot.adapters.x.test_source import keys_of
 
@@ -30,8 +30,8 @@ def publisher(sandbox: SandboxServer) -> XPublisher:
     return open_publisher(sandbox, [PostMode.REPLY, PostMode.QUOTE])
 
 
-def make_post(text: str = "a slow & careful song", **fields: Any) -> Post:
-    return Post(candidate_id="17.1.1", text=text, **fields)
+def make_post(text: str = "a slow & careful song", **fields: Any) -> OutgoingPost:
+    return OutgoingPost(candidate_id="17.1.1", text=text, **fields)
 
 
 def test_a_post_goes_out_and_is_found_again(sandbox: SandboxServer, publisher: XPublisher) -> None:
@@ -45,14 +45,14 @@ def test_a_post_goes_out_and_is_found_again(sandbox: SandboxServer, publisher: X
 def test_a_reply_goes_to_who_asked_and_is_found_without_the_name_before_it(
     sandbox: SandboxServer, publisher: XPublisher
 ) -> None:
-    (asked,) = sandbox.control.add_tweets([{"text": "@sandboxbot “Moss”?", "author": "curious"}])
+    (asked,) = sandbox.control.add_posts([{"text": "@sandboxbot “Moss”?", "author": "curious"}])
     publisher.publish(make_post(mode=PostMode.REPLY, in_reply_to=asked))
     assert sandbox.control.posted()[0]["reply_to"] == asked
     assert publisher.recent(None)[0].text == "a slow & careful song"
 
 
 def test_own_posts_behind_an_id_are_read_over_pages(sandbox: SandboxServer, publisher: XPublisher) -> None:
-    first, *rest = sandbox.control.add_tweets([{"text": f"{n}", "author": "sandboxbot"} for n in range(150)])
+    first, *rest = sandbox.control.add_posts([{"text": f"{n}", "author": "sandboxbot"} for n in range(150)])
     assert [own.id for own in publisher.recent(first)] == rest[::-1]
     assert len(publisher.recent(None)) == 100
 
@@ -72,9 +72,9 @@ def test_what_the_account_may_do_is_what_the_settings_say(sandbox: SandboxServer
     ],
 )
 def test_what_x_will_never_post_is_refused(
-    sandbox: SandboxServer, publisher: XPublisher, post: Post, reason: str
+    sandbox: SandboxServer, publisher: XPublisher, post: OutgoingPost, reason: str
 ) -> None:
-    sandbox.control.add_tweets([{"text": "a stranger's", "id": "17"}])
+    sandbox.control.add_posts([{"text": "a stranger's", "id": "17"}])
     with pytest.raises(PostRefusedError, match=reason):
         publisher.publish(post)
     assert sandbox.control.posted() == []
@@ -124,8 +124,8 @@ def test_whatever_ends_without_a_clear_answer_is_in_doubt_and_sent_once(
     [
         ({"status": 429, "headers": {"x-rate-limit-reset": "2000000000"}}, RateLimitedError),
         ({"status": 401}, CredentialsError),
-        ({"kind": "html", "status": 403}, UnavailableError),
-        ({"kind": "html", "status": 400}, UnavailableError),
+        ({"kind": "html", "status": 403}, NetworkUnavailableError),
+        ({"kind": "html", "status": 400}, NetworkUnavailableError),
     ],
 )
 def test_what_was_not_applied_may_be_sent_again(
@@ -147,7 +147,7 @@ def test_the_limit_of_the_day_outlasts_that_of_the_window(sandbox: SandboxServer
 
 
 def test_a_network_that_is_away_has_taken_nothing(sandbox: SandboxServer) -> None:
-    with pytest.raises(UnavailableError, match="could not be reached"):
+    with pytest.raises(NetworkUnavailableError, match="could not be reached"):
         open_publisher(sandbox, base_url="http://127.0.0.1:9").publish(make_post())
 
 

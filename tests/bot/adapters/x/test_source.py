@@ -8,8 +8,8 @@ import pytest
 
 from bot.adapters.x.client import XKeys
 from bot.adapters.x.source import XFeed, XSource
-from bot.domain.errors import CredentialsError, RateLimitedError, SettingsError, UnavailableError
-from bot.domain.model import Kind, Tweet
+from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError, SettingsError
+from bot.domain.model import Kind, SourcePost
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers.sweeping import sweep
 
@@ -36,36 +36,36 @@ def source(sandbox: SandboxServer) -> XSource:
 
 
 def post(sandbox: SandboxServer, *texts: str, **fields: str) -> list[str]:
-    return sandbox.control.add_tweets([{"text": text, **fields} for text in texts])
+    return sandbox.control.add_posts([{"text": text, **fields} for text in texts])
 
 
 def test_a_tweet_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, source: XSource) -> None:
     (identifier,) = post(sandbox, "“Moss” & more https://example.org/?a=1&copy=2", author="radio")
-    (tweet,) = source.read(None, 100).tweets
-    assert tweet == Tweet(
+    (source_post,) = source.read(None, 100).source_posts
+    assert source_post == SourcePost(
         id=identifier,
         text="“Moss” &amp; more https://example.org/?a=1&amp;copy=2",
         author="radio",
-        created_at=tweet.created_at,
+        created_at=source_post.created_at,
         kind=Kind.TIMELINE,
         lang="en",
         url=f"https://x.com/radio/status/{identifier}",
     )
-    assert abs(datetime.fromisoformat(tweet.created_at).timestamp() - time.time()) < 60
+    assert abs(datetime.fromisoformat(source_post.created_at).timestamp() - time.time()) < 60
 
 
 def test_a_long_post_comes_whole(sandbox: SandboxServer, source: XSource) -> None:
     text = "a long story of “Tin Sea” by Tor Brisk " * 20 + "https://example.org/end"
     post(sandbox, text)
-    assert source.read(None, 100).tweets[0].text == text
+    assert source.read(None, 100).source_posts[0].text == text
 
 
 def test_every_post_since_the_cursor_is_read_once_over_pages(sandbox: SandboxServer, source: XSource) -> None:
     post(sandbox, "an old one")
     _, cursor = sweep(source, None)
     ids = post(sandbox, *(f"post {number}" for number in range(25)))
-    tweets, cursor = sweep(source, cursor, limit=10)
-    assert [tweet.id for tweet in tweets] == ids[::-1]
+    source_posts, cursor = sweep(source, cursor, limit=10)
+    assert [source_post.id for source_post in source_posts] == ids[::-1]
     assert sweep(source, cursor) == ([], cursor)
 
 
@@ -77,51 +77,51 @@ def test_a_sweep_that_is_broken_off_goes_on_while_new_posts_arrive(sandbox: Sand
     later = post(sandbox, "one more", "and another")
     # Another source stands for the bot after its restart.
     rest, cursor = sweep(open_source(sandbox), page.cursor, limit=10)
-    assert [tweet.id for tweet in (*page.tweets[::-1], *rest)] == before[::-1]
-    assert [tweet.id for tweet in sweep(source, cursor)[0]] == later[::-1]
+    assert [source_post.id for source_post in (*page.source_posts[::-1], *rest)] == before[::-1]
+    assert [source_post.id for source_post in sweep(source, cursor)[0]] == later[::-1]
 
 
 def test_the_first_read_takes_the_newest_page_alone(sandbox: SandboxServer, source: XSource) -> None:
     ids = post(sandbox, *(f"post {number}" for number in range(9)))
     page = source.read(None, 3)
-    assert ([tweet.id for tweet in page.tweets], page.more) == (ids[-3:], False)
-    assert source.read(page.cursor, 3).tweets == ()
+    assert ([source_post.id for source_post in page.source_posts], page.more) == (ids[-3:], False)
+    assert source.read(page.cursor, 3).source_posts == ()
 
 
 def test_an_empty_timeline_is_read_from_the_beginning_until_there_is_something(
     sandbox: SandboxServer, source: XSource
 ) -> None:
     page = source.read(None, 100)
-    assert (page.tweets, page.more) == ((), False)
+    assert (page.source_posts, page.more) == ((), False)
     (identifier,) = post(sandbox, "the first")
-    assert [tweet.id for tweet in source.read(page.cursor, 100).tweets] == [identifier]
+    assert [source_post.id for source_post in source.read(page.cursor, 100).source_posts] == [identifier]
 
 
 def test_own_posts_are_left_out_and_paid_for(sandbox: SandboxServer, source: XSource) -> None:
     mine = post(sandbox, "mine", author="sandboxbot")
     post(sandbox, "not mine")
-    sandbox.control.add_tweets([{"author": "fan", "repost_of": mine[0]}])
+    sandbox.control.add_posts([{"author": "fan", "repost_of": mine[0]}])
     page = source.read(None, 100)
-    assert [tweet.text for tweet in page.tweets] == ["not mine"]
+    assert [source_post.text for source_post in page.source_posts] == ["not mine"]
     assert page.billed == 4  # the repost brings the post that it repeats
 
 
 def test_a_repost_stands_for_the_whole_post_that_it_repeats(sandbox: SandboxServer, source: XSource) -> None:
     (original,) = post(sandbox, "“Tin Sea” by Tor Brisk, at length: " + "la " * 120, author="radio")
     cursor = source.read(None, 100).cursor
-    sandbox.control.add_tweets([{"author": "fan", "repost_of": original}])
-    (tweet,) = source.read(cursor, 100).tweets
-    assert (tweet.id, tweet.author) == (original, "radio")
-    assert tweet.text.endswith("la la ")
+    sandbox.control.add_posts([{"author": "fan", "repost_of": original}])
+    (source_post,) = source.read(cursor, 100).source_posts
+    assert (source_post.id, source_post.author) == (original, "radio")
+    assert source_post.text.endswith("la la ")
 
 
 def test_a_post_that_names_the_account_is_a_mention_wherever_it_is_read(sandbox: SandboxServer) -> None:
     (asked,) = post(sandbox, "hey @SandboxBot, “Moss” by Ona Vell?")
     post(sandbox, "nobody is asked")
-    by_mentions = open_source(sandbox, XFeed.MENTIONS).read(None, 2).tweets
-    assert [(tweet.id, tweet.kind) for tweet in by_mentions] == [(asked, Kind.MENTION)]
-    by_timeline = open_source(sandbox).read(None, 100).tweets
-    assert {tweet.id: tweet.kind for tweet in by_timeline}[asked] is Kind.MENTION
+    by_mentions = open_source(sandbox, XFeed.MENTIONS).read(None, 2).source_posts
+    assert [(source_post.id, source_post.kind) for source_post in by_mentions] == [(asked, Kind.MENTION)]
+    by_timeline = open_source(sandbox).read(None, 100).source_posts
+    assert {source_post.id: source_post.kind for source_post in by_timeline}[asked] is Kind.MENTION
 
 
 def test_a_source_is_named_by_feed_and_account_and_tells_its_place(sandbox: SandboxServer, source: XSource) -> None:
@@ -152,7 +152,7 @@ def test_a_rate_limit_without_a_time_is_one_all_the_same(
     sandbox: SandboxServer, source: XSource, headers: dict[str, str]
 ) -> None:
     sandbox.control.fail("x.timeline", status=429, headers=headers)
-    with pytest.raises((RateLimitedError, UnavailableError)) as caught:
+    with pytest.raises((RateLimitedError, NetworkUnavailableError)) as caught:
         source.read(None, 100)
     assert caught.value.retry_at is None
     assert len(sandbox.control.calls("x.timeline")) == 1, "no call is repeated behind the bot's back"
@@ -174,14 +174,14 @@ def test_a_rate_limit_without_a_time_is_one_all_the_same(
 def test_a_fault_of_the_network_is_no_end(sandbox: SandboxServer, source: XSource, fault: dict[str, Any]) -> None:
     post(sandbox, "one")
     sandbox.control.fail("x.timeline", **fault)
-    with pytest.raises(UnavailableError, match="X"):
+    with pytest.raises(NetworkUnavailableError, match="X"):
         source.read(None, 100)
-    assert len(source.read(None, 100).tweets) == 1
+    assert len(source.read(None, 100).source_posts) == 1
 
 
 def test_a_network_that_is_away_is_unavailable(sandbox: SandboxServer) -> None:
     away = open_source(sandbox, base_url="http://127.0.0.1:9")
-    with pytest.raises(UnavailableError, match="did not answer"):
+    with pytest.raises(NetworkUnavailableError, match="did not answer"):
         away.read(None, 100)
 
 

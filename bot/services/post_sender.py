@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
-from bot.domain.model import Flag, Kind, OwnPost, Post, PostMode, PostStatus, Tweet, text_key
+from bot.domain.model import Flag, Kind, OutgoingPost, OutgoingPostStatus, OwnPost, PostMode, SourcePost, text_key
 from bot.ports import Outbox, Publisher, Screen
-from bot.services.schedule import Clock, Settling
+from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary
 
 PART = "publisher"
@@ -24,7 +24,7 @@ _TELLING = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostingOptions:
+class PostSenderOptions:
     """What is posted, and how much of it."""
 
     dry_run: bool = True
@@ -41,7 +41,7 @@ class PostingOptions:
     """Answer who mentioned the bot with a reply, where the account may."""
 
 
-class Posting:
+class PostSender:
     """Sends what was accepted.
 
     Args:
@@ -59,14 +59,14 @@ class Posting:
         publisher: Publisher,
         outbox: Outbox,
         screen: Screen | None,
-        settling: Settling,
+        settle_timer: SettleTimer,
         clock: Clock,
-        options: PostingOptions,
+        options: PostSenderOptions,
     ) -> None:
         self._publisher = publisher
         self._outbox = outbox
         self._screen = screen
-        self._settling = settling
+        self._settle_timer = settle_timer
         self._clock = clock
         self._options = options
         self._held_back: set[tuple[str, str]] = set()
@@ -82,17 +82,17 @@ class Posting:
         self._outbox.cancel_stale(before=now - self._options.max_age)
         self._outbox.enqueue_accepted(since=now - self._options.max_age)
         room = min(self._options.per_pass, self._options.per_day - self._outbox.count_sent(since=now - _DAY))
-        for post, tweet in self._outbox.pending_posts(_LOOK_AHEAD):
+        for post, source_post in self._outbox.pending_posts(_LOOK_AHEAD):
             if room <= 0 or stop.is_set():
                 return
             if (objection := self._objection(post)) is not None:
                 self._refuse(post, objection, summary)
             elif self._options.dry_run:
                 room -= self._hold_back(post, summary)
-            elif self._send(post, tweet, summary):
+            elif self._send(post, source_post, summary):
                 room -= 1
 
-    def _hold_back(self, post: Post, summary: Summary) -> int:
+    def _hold_back(self, post: OutgoingPost, summary: Summary) -> int:
         """Say what would be posted, once in the bot's life; how many posts that was."""
         if (post.candidate_id, post.text) in self._held_back:
             return 0
@@ -101,7 +101,7 @@ class Posting:
         summary.notices.append(f"dry run, not posted to {self._publisher.name}: {post.text}")
         return 1
 
-    def _objection(self, post: Post) -> str | None:
+    def _objection(self, post: OutgoingPost) -> str | None:
         """Why the bot itself will not post a text, whoever accepted it."""
         if self._screen is not None and Flag.BLOCKED in self._screen.flags(post.text):
             return "holds a word that is never posted"
@@ -109,42 +109,42 @@ class Posting:
             return "the same text was posted before"
         return None
 
-    def _send(self, post: Post, tweet: Tweet, summary: Summary) -> bool:
+    def _send(self, post: OutgoingPost, source_post: SourcePost, summary: Summary) -> bool:
         """One post, one call; whether it counts towards the pass's limit."""
-        mode = self._mode(tweet)
+        mode = self._mode(source_post)
         claimed = self._outbox.claim(
             post.candidate_id,
             network=self._publisher.name,
             mode=mode,
-            in_reply_to=None if mode is PostMode.STANDALONE else tweet.id,
+            in_reply_to=None if mode is PostMode.STANDALONE else source_post.id,
         )
         if claimed is None:
             return False  # another bot was quicker, or a curator took the verdict back
-        self._settling.begin(claimed.candidate_id)
+        self._settle_timer.begin(claimed.candidate_id)
         try:
             external_id = self._publisher.publish(claimed)
         except PostRefusedError as error:
             self._refuse(claimed, str(error), summary)
             return False
         except DoubtfulError as error:
-            self._outbox.set_post(claimed.candidate_id, PostStatus.UNKNOWN, reason=str(error))
+            self._outbox.set_post(claimed.candidate_id, OutgoingPostStatus.UNKNOWN, reason=str(error))
             summary.posts_doubtful += 1
             raise
         except NetworkError as error:
-            self._outbox.set_post(claimed.candidate_id, PostStatus.PENDING, reason=str(error))
+            self._outbox.set_post(claimed.candidate_id, OutgoingPostStatus.PENDING, reason=str(error))
             raise
-        self._outbox.set_post(claimed.candidate_id, PostStatus.SENT, external_id=external_id)
+        self._outbox.set_post(claimed.candidate_id, OutgoingPostStatus.SENT, external_id=external_id)
         summary.posts_sent += 1
         return True
 
-    def _refuse(self, post: Post, reason: str, summary: Summary) -> None:
-        self._outbox.set_post(post.candidate_id, PostStatus.REFUSED, reason=reason)
+    def _refuse(self, post: OutgoingPost, reason: str, summary: Summary) -> None:
+        self._outbox.set_post(post.candidate_id, OutgoingPostStatus.REFUSED, reason=reason)
         summary.posts_refused += 1
         summary.notices.append(f"{post.candidate_id} was not posted: {reason}")
 
-    def _mode(self, tweet: Tweet) -> PostMode:
-        able = self._publisher.capabilities if tweet.network == self._publisher.name else frozenset[PostMode]()
-        if tweet.kind is Kind.MENTION and self._options.reply_to_mentions and PostMode.REPLY in able:
+    def _mode(self, source_post: SourcePost) -> PostMode:
+        able = self._publisher.capabilities if source_post.network == self._publisher.name else frozenset[PostMode]()
+        if source_post.kind is Kind.MENTION and self._options.reply_to_mentions and PostMode.REPLY in able:
             return PostMode.REPLY
         return self._options.mode if self._options.mode in able else PostMode.STANDALONE
 
@@ -155,25 +155,27 @@ class Posting:
                 summary.notices.append(
                     f"{post.candidate_id} may have been posted to {post.network}, which the bot no longer posts to"
                 )
-            elif self._settling.is_settled(post.candidate_id, post.attempted_at):
+            elif self._settle_timer.is_settled(post.candidate_id, post.attempted_at):
                 self._look_up(post, summary)
             else:
                 summary.posts_doubtful += 1
 
-    def _look_up(self, post: Post, summary: Summary) -> None:
+    def _look_up(self, post: OutgoingPost, summary: Summary) -> None:
         recent = self._publisher.recent(post.after_id)
         if recent:
             self._outbox.count_looked_up(self._publisher.name, len(recent))
         known = self._outbox.external_ids([own.id for own in recent])
         found = next((own for own in recent if own.id not in known and _is_same(post, own)), None)
         if found is None:
-            self._outbox.set_post(post.candidate_id, PostStatus.PENDING, reason="was not out when it was looked up")
+            self._outbox.set_post(
+                post.candidate_id, OutgoingPostStatus.PENDING, reason="was not out when it was looked up"
+            )
             return
-        self._outbox.set_post(post.candidate_id, PostStatus.SENT, external_id=found.id)
+        self._outbox.set_post(post.candidate_id, OutgoingPostStatus.SENT, external_id=found.id)
         summary.posts_found += 1
 
 
-def _is_same(post: Post, own: OwnPost) -> bool:
+def _is_same(post: OutgoingPost, own: OwnPost) -> bool:
     """Whether a post of the account is the one that was sent; a network may add a name before it, a link behind."""
     sent, shown = text_key(post.text), text_key(own.text)
     return sent == shown or (len(sent) >= _TELLING and sent in shown)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
-from bot.domain.model import Candidate, Kind, Song, SongReport, Tweet, TweetStatus
+from bot.domain.model import Candidate, Kind, Song, SongReport, SourcePost, SourcePostStatus
 from bot.domain.songs.parser import parse_songs
 from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Store
 from bot.services.schedule import Clock
@@ -36,7 +36,7 @@ _MAX_FAILURES_IN_A_ROW = 3
 class Outcome:
     """What came of a tweet that was handled to the end."""
 
-    status: TweetStatus
+    status: SourcePostStatus
     reports: tuple[SongReport, ...] = ()
     """The songs that were answered."""
     candidates: tuple[Candidate, ...] = ()
@@ -50,7 +50,7 @@ class _StoppedError(Exception):
     """The bot is to stop, between two songs of a tweet."""
 
 
-class Writer:
+class CommentaryWriter:
     """Has commentary written for a tweet; used by several threads at once, it leaves the store alone.
 
     Args:
@@ -79,18 +79,18 @@ class Writer:
         self._screen = screen
         self._options = options
 
-    def handle(self, tweet: Tweet, stop: threading.Event) -> Outcome:
+    def handle(self, source_post: SourcePost, stop: threading.Event) -> Outcome:
         """Songs, genres, samples of one tweet.
 
         Raises:
             SongFailedError, NoServiceError: the tweet is to be handled again, as a whole.
         """
-        songs = parse_songs(tweet.text, is_artist=self._resolver.is_artist)
+        songs = parse_songs(source_post.text, is_artist=self._resolver.is_artist)
         reports: list[SongReport] = []
         candidates: list[Candidate] = []
         refusals: list[str] = []
         sure = [song for song in songs if song.confidence >= self._options.min_confidence]
-        fresh_since = self._fresh_since(tweet)
+        fresh_since = self._fresh_since(source_post)
         repeated = 0
         for number, song in enumerate(sure, start=1):
             if stop.is_set():
@@ -98,13 +98,13 @@ class Writer:
             if self._has_come(song, fresh_since):
                 repeated += 1
                 continue
-            report = self._report(tweet, number, song)
+            report = self._report(source_post, number, song)
             try:
                 candidates += self._candidates(report)
                 reports.append(report)
             except (SongRefusedError, ContractError) as error:
                 refusals.append(f"song {number}, {song.title!r}: {error}")
-        status = TweetStatus.FAILED if refusals else TweetStatus.DONE if sure else TweetStatus.NO_SONG
+        status = SourcePostStatus.FAILED if refusals else SourcePostStatus.DONE if sure else SourcePostStatus.NO_SONG
         return Outcome(
             status=status,
             reports=tuple(reports),
@@ -114,9 +114,9 @@ class Writer:
             fresh_since=fresh_since,
         )
 
-    def _fresh_since(self, tweet: Tweet) -> datetime | None:
+    def _fresh_since(self, source_post: SourcePost) -> datetime | None:
         """Who mentions the bot gets an answer, whatever came before."""
-        if tweet.kind is Kind.MENTION or not self._options.song_age:
+        if source_post.kind is Kind.MENTION or not self._options.song_age:
             return None
         return self._clock.now() - self._options.song_age
 
@@ -124,10 +124,10 @@ class Writer:
         """Asked before the commentary is, to save it; the store asks again when it has the last word."""
         return fresh_since is not None and self._history is not None and self._history.has_come(song, since=fresh_since)
 
-    def _report(self, tweet: Tweet, number: int, song: Song) -> SongReport:
+    def _report(self, source_post: SourcePost, number: int, song: Song) -> SongReport:
         facts = self._resolver.resolve(song)
         return SongReport(
-            tweet_id=tweet.id,
+            source_post_id=source_post.id,
             number=number,
             song=song,
             artist=facts.artist,
@@ -144,7 +144,7 @@ class Writer:
             num_samples=self._options.num_samples,
             seed=report.seed,
             # The unit of sticky assignment: all samples of a tweet come from one version.
-            unit=report.tweet_id[:MAX_TEXT_LENGTH],
+            unit=report.source_post_id[:MAX_TEXT_LENGTH],
         )
         response = self._commentary.generate(request)
         return [
@@ -165,13 +165,13 @@ class Writer:
         )
 
 
-class Handling:
+class SourcePostProcessor:
     """Handles the pending tweets: a bounded number at once, each stored as soon as it is answered."""
 
     def __init__(
         self,
         *,
-        writer: Writer,
+        writer: CommentaryWriter,
         store: Store,
         commentary: CommentaryService,
         options: ServiceOptions,
@@ -184,7 +184,7 @@ class Handling:
         self._options = options
         self._summary = summary
         self._stop = stop
-        self._running: dict[Future[Outcome], Tweet] = {}
+        self._running: dict[Future[Outcome], SourcePost] = {}
         self._answered = 0
         self._failed_in_a_row = 0
         self._unjudged: list[tuple[str, str]] = []
@@ -193,10 +193,10 @@ class Handling:
     def run(self, progress: Progress | None) -> None:
         """Until nothing is pending, the server is away, or the bot is to stop."""
         total, done = self._store.count_pending(), 0
-        tweets = self._tweets()
+        source_posts = self._source_posts()
         executor = ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="bot")
         try:
-            while self._fill(executor, tweets):
+            while self._fill(executor, source_posts):
                 finished, _ = wait(self._running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for future in finished:
                     self._settle(self._running.pop(future), future)
@@ -209,25 +209,25 @@ class Handling:
             executor.shutdown(wait=False, cancel_futures=True)
         if self._unjudged and not self._summary.outage:
             self._summary.outage = self._unjudged[0][1]
-        self._summary.tweets_postponed += len(self._unjudged)
+        self._summary.source_posts_postponed += len(self._unjudged)
 
-    def _tweets(self) -> Iterator[Tweet]:
+    def _source_posts(self) -> Iterator[SourcePost]:
         place = 0
         while page := self._store.pending(_PAGE, after=place):
             for pending in page:
-                yield pending.tweet
+                yield pending.source_post
             place = page[-1].place
 
-    def _fill(self, executor: ThreadPoolExecutor, tweets: Iterator[Tweet]) -> bool:
+    def _fill(self, executor: ThreadPoolExecutor, source_posts: Iterator[SourcePost]) -> bool:
         """Begin as many tweets as may run; whether any runs."""
         while len(self._running) < self._options.concurrency and not self._summary.outage and not self._stop.is_set():
-            tweet = next(tweets, None)
-            if tweet is None:
+            source_post = next(source_posts, None)
+            if source_post is None:
                 break
-            self._running[executor.submit(self._writer.handle, tweet, self._stop)] = tweet
+            self._running[executor.submit(self._writer.handle, source_post, self._stop)] = source_post
         return bool(self._running)
 
-    def _settle(self, tweet: Tweet, future: Future[Outcome]) -> None:
+    def _settle(self, source_post: SourcePost, future: Future[Outcome]) -> None:
         try:
             outcome = future.result()
         except _StoppedError:
@@ -237,17 +237,17 @@ class Handling:
             if not self._stop.is_set():
                 self._summary.outage = self._summary.outage or str(error)
         except SongFailedError as error:
-            self._note_failure(tweet, str(error))
+            self._note_failure(source_post, str(error))
         else:
-            self._keep(tweet, outcome)
+            self._keep(source_post, outcome)
 
-    def _keep(self, tweet: Tweet, outcome: Outcome) -> None:
+    def _keep(self, source_post: SourcePost, outcome: Outcome) -> None:
         if outcome.reports:
             self._answered += 1
             self._failed_in_a_row = 0
             self._judge()
         closed = self._store.finish(
-            tweet.id,
+            source_post.id,
             outcome.status,
             candidates=outcome.candidates,
             reason=outcome.reason,
@@ -256,17 +256,17 @@ class Handling:
         if not closed:
             return  # another bot on the same store was quicker
         summary = self._summary
-        summary.tweets_done += outcome.status is TweetStatus.DONE
-        summary.tweets_without_song += outcome.status is TweetStatus.NO_SONG
-        summary.tweets_failed += outcome.status is TweetStatus.FAILED
+        summary.source_posts_done += outcome.status is SourcePostStatus.DONE
+        summary.source_posts_without_song += outcome.status is SourcePostStatus.NO_SONG
+        summary.source_posts_failed += outcome.status is SourcePostStatus.FAILED
         summary.songs += len(outcome.reports)
         summary.songs_repeated += outcome.songs_repeated
         summary.songs_of_unknown_genre += sum(not report.genres for report in outcome.reports)
         summary.candidates += len(outcome.candidates)
 
-    def _note_failure(self, tweet: Tweet, reason: str) -> None:
+    def _note_failure(self, source_post: SourcePost, reason: str) -> None:
         """Is it the tweet or the server? A tweet is blamed only in a pass in which others were answered."""
-        self._unjudged.append((tweet.id, reason))
+        self._unjudged.append((source_post.id, reason))
         self._failed_in_a_row += 1
         if self._failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
             self._summary.outage = reason
@@ -274,11 +274,11 @@ class Handling:
             self._judge()
 
     def _judge(self) -> None:
-        for tweet_id, reason in self._unjudged:
-            if self._store.count_attempt(tweet_id, reason) < self._options.max_attempts:
-                self._summary.tweets_postponed += 1
-            elif self._store.finish(tweet_id, TweetStatus.FAILED, reason=reason):
-                self._summary.tweets_failed += 1
+        for source_post_id, reason in self._unjudged:
+            if self._store.count_attempt(source_post_id, reason) < self._options.max_attempts:
+                self._summary.source_posts_postponed += 1
+            elif self._store.finish(source_post_id, SourcePostStatus.FAILED, reason=reason):
+                self._summary.source_posts_failed += 1
         self._unjudged.clear()
 
     def _cut_short(self) -> None:

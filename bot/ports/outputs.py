@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.model import OwnPost, Post, PostMode, PostStatus, Tweet, Verdict
+from bot.domain.model import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode, SourcePost, Verdict
 from bot.ports.store import QueueRow
 
 
@@ -17,7 +17,7 @@ class Publisher(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """The network, as `Tweet.network` has it: "x", "bsky", "masto"; or "file"."""
+        """The network, as `SourcePost.network` has it: "x", "bsky", "masto"; or "file"."""
 
     @property
     @abstractmethod
@@ -25,13 +25,13 @@ class Publisher(ABC):
         """What the account may do; `STANDALONE` always."""
 
     @abstractmethod
-    def publish(self, post: Post) -> str:
+    def publish(self, post: OutgoingPost) -> str:
         """Post it, in one call that is never repeated here; the network's id of the post.
 
         Raises:
             DoubtfulError: it may be out or not: a time-out, a connection that broke, a 5xx.
             PostRefusedError: it is not out and never will be: too long, a duplicate, a reply that is not allowed.
-            RateLimitedError, UnavailableError, CredentialsError: it is not out, and may be tried again.
+            RateLimitedError, NetworkUnavailableError, CredentialsError: it is not out, and may be tried again.
         """
 
     @abstractmethod
@@ -130,7 +130,7 @@ class Board(ABC):
 
         Raises:
             DoubtfulError: they may be there or not.
-            RateLimitedError, UnavailableError, CredentialsError: they are not there.
+            RateLimitedError, NetworkUnavailableError, CredentialsError: they are not there.
         """
 
     @abstractmethod
@@ -147,7 +147,7 @@ class Board(ABC):
 
         Raises:
             DoubtfulError: they may say it now or not.
-            RateLimitedError, UnavailableError, CredentialsError: they do not.
+            RateLimitedError, NetworkUnavailableError, CredentialsError: they do not.
         """
 
     def check(self) -> str:
@@ -174,19 +174,19 @@ class BoardStore(ABC):
     """What the bot remembers of the board: which rows are on it, and what they last said."""
 
     @abstractmethod
-    def unboarded(self, limit: int) -> list[QueueRow]:
+    def pending_append(self, limit: int) -> list[QueueRow]:
         """Waiting candidates that have never been on the board, in the order of the feed."""
 
     @abstractmethod
-    def begin_boarding(self, candidate_ids: Sequence[str]) -> None:
+    def begin_append(self, candidate_ids: Sequence[str]) -> None:
         """Note, before the call, that these are being appended: should the bot die now, they may be there."""
 
     @abstractmethod
-    def boarding(self) -> tuple[Collection[str], str | None]:
+    def appends_in_doubt(self) -> tuple[Collection[str], str | None]:
         """Candidates that may be on the board or not, and when the last call for one began."""
 
     @abstractmethod
-    def settle_boarding(self, *, there: Collection[str], missing: Collection[str]) -> None:
+    def settle_appends(self, *, there: Collection[str], missing: Collection[str]) -> None:
         """Record what a look at the board showed; what is missing will be appended again."""
 
     @abstractmethod
@@ -224,25 +224,25 @@ class Outbox(ABC):
         """Cancel pending posts that were accepted before; how many there were."""
 
     @abstractmethod
-    def pending_posts(self, limit: int) -> list[tuple[Post, Tweet]]:
+    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, SourcePost]]:
         """Posts that are pending, the longest accepted first, with the tweets that they answer."""
 
     @abstractmethod
-    def is_repeat(self, post: Post) -> bool:
+    def is_repeat(self, post: OutgoingPost) -> bool:
         """Whether another post with the same text was sent, or may have been."""
 
     @abstractmethod
-    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> Post | None:
+    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> OutgoingPost | None:
         """Set a pending post to `SENDING`; None when another bot was quicker or the verdict was taken back."""
 
     @abstractmethod
     def set_post(
-        self, candidate_id: str, status: PostStatus, *, external_id: str | None = None, reason: str = ""
+        self, candidate_id: str, status: OutgoingPostStatus, *, external_id: str | None = None, reason: str = ""
     ) -> None:
         """Record what came of a post. One that goes back to `PENDING` is cancelled if it is accepted no more."""
 
     @abstractmethod
-    def doubtful_posts(self) -> list[Post]:
+    def doubtful_posts(self) -> list[OutgoingPost]:
         """Posts that are `SENDING` or `UNKNOWN`, the oldest attempt first."""
 
     @abstractmethod

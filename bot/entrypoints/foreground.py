@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bot.domain.errors import BotError
+from bot.services.source_posts import Progress as ProgressCallback
 from bot.services.summary import Summary
-from bot.services.tweets import Progress as ProgressCallback
 
 _LAST_RESORT_S = 4.5
 """A step that takes longer than this after a stop is left where it is, as by a kill; the next start looks it up."""
@@ -66,7 +66,7 @@ def log_pass(log: structlog.stdlib.BoundLogger, result: Summary | BotError) -> N
     for notice in result.notices:
         log.info("notice", what=notice)
     if result.outage:
-        log.warning("no commentary", why=result.outage, tweets_pending=result.tweets_pending)
+        log.warning("no commentary", why=result.outage, source_posts_pending=result.source_posts_pending)
     counts = {name: count for name, count in result.counts().items() if count}
     if counts and not result.is_idle:
         log.info("pass", **counts)

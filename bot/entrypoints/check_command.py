@@ -10,7 +10,7 @@ from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
 from bot.bootstrap import knowledge, networks
-from bot.domain.check import CheckResult, Standing
+from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.errors import BotError, NoServiceError, SettingsError
 from bot.settings import BotSettings, env_name
 
@@ -34,17 +34,17 @@ def check(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Itera
             yield _try(part, networks.checks(settings)[part], redact)
         elif section.is_begun:
             missing = ", ".join(f"{name} ({env_name(f'{part}.{name}')})" for name in section.missing)
-            yield CheckResult(part=part, standing=Standing.INCOMPLETE, detail=f"missing: {missing}")
+            yield CheckResult(part=part, status=CheckStatus.INCOMPLETE, detail=f"missing: {missing}")
         else:
-            yield CheckResult(part=part, standing=Standing.OFF, detail=f"needs {', '.join(section.needed)}")
+            yield CheckResult(part=part, status=CheckStatus.OFF, detail=f"needs {', '.join(section.needed)}")
     yield _try("posting", lambda: _posting(settings), redact)
 
 
 def _try(part: str, attempt: Callable[[], str], redact: Callable[[str], str]) -> CheckResult:
     try:
-        return CheckResult(part=part, standing=Standing.WORKS, detail=redact(attempt()))
+        return CheckResult(part=part, status=CheckStatus.WORKS, detail=redact(attempt()))
     except BotError as error:
-        return CheckResult(part=part, standing=Standing.FAILS, detail=redact(str(error)))
+        return CheckResult(part=part, status=CheckStatus.FAILS, detail=redact(str(error)))
 
 
 def _database(settings: BotSettings) -> str:

@@ -16,33 +16,33 @@ from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
     NetworkError,
+    NetworkUnavailableError,
     PostRefusedError,
     RateLimitedError,
-    UnavailableError,
 )
 from bot.domain.model import (
     Candidate,
     Decision,
     Flag,
     Kind,
+    OutgoingPost,
+    OutgoingPostStatus,
     OwnPost,
-    Post,
     PostMode,
-    PostStatus,
     Song,
     SongReport,
-    Tweet,
-    TweetStatus,
+    SourcePost,
+    SourcePostStatus,
     Verdict,
 )
 from bot.ports import FeedPage, Screen
-from bot.services.posting import Posting, PostingOptions
-from bot.services.schedule import Settling
+from bot.services.post_sender import PostSender, PostSenderOptions
+from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
 from handlers.contract import Sample
 from tests.bot.helpers.set_clock import SetClock
 
-LIVE = PostingOptions(dry_run=False, per_day=100, per_pass=100)
+LIVE = PostSenderOptions(dry_run=False, per_day=100, per_pass=100)
 
 
 class Account(FilePublisher):
@@ -54,7 +54,7 @@ class Account(FilePublisher):
         self.faults: list[tuple[NetworkError, bool]] = []
         self.looks = 0
 
-    def publish(self, post: Post) -> str:
+    def publish(self, post: OutgoingPost) -> str:
         error, applied = self.faults.pop(0) if self.faults else (None, True)
         posted = super().publish(post) if applied else ""
         if error is not None:
@@ -97,30 +97,30 @@ Run = Callable[..., Summary]
 def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
     """One pass of a poster, by a bot that was just started."""
 
-    def once(options: PostingOptions = LIVE, settling: Settling | None = None) -> Summary:
+    def once(options: PostSenderOptions = LIVE, settle_timer: SettleTimer | None = None) -> Summary:
         summary = Summary()
-        posting = Posting(
+        post_sender = PostSender(
             publisher=account,
             outbox=clocked,
             screen=Wordlist(),
-            settling=settling or Settling(clock, 60),
+            settle_timer=settle_timer or SettleTimer(clock, 60),
             clock=clock,
             options=options,
         )
-        posting.run(summary, threading.Event())
+        post_sender.run(summary, threading.Event())
         return summary
 
     return once
 
 
-def accept(store: SqliteStore, *texts: str, tweet: Tweet | None = None, first: int = 1) -> list[str]:
+def accept(store: SqliteStore, *texts: str, source_post: SourcePost | None = None, first: int = 1) -> list[str]:
     """Candidates with these texts, accepted; their ids."""
     ids = []
     for number, text in enumerate(texts, start=first):
-        item = tweet or Tweet(id=f"t{number}", text="Moss by Ona")
-        store.add_page("feed", FeedPage(tweets=(item,), cursor="c", more=False))
+        item = source_post or SourcePost(id=f"t{number}", text="Moss by Ona")
+        store.add_page("feed", FeedPage(source_posts=(item,), cursor="c", more=False))
         report = SongReport(
-            tweet_id=item.id,
+            source_post_id=item.id,
             number=1,
             song=Song(artists=("Ona",), title="Moss", confidence=1.0),
             artist="Ona",
@@ -128,7 +128,7 @@ def accept(store: SqliteStore, *texts: str, tweet: Tweet | None = None, first: i
         )
         sample = Sample(text=text, token_count=4, log_prob=-2.0, topics=(1.0,), seed=1)
         kept = Candidate(report=report, number=1, sample=sample, model="m", model_version="1", archive_sha256="")
-        assert store.finish(item.id, TweetStatus.DONE, candidates=[kept])
+        assert store.finish(item.id, SourcePostStatus.DONE, candidates=[kept])
         store.decide([Verdict(candidate_id=kept.id, decision=Decision.ACCEPT, who="ana")])
         ids.append(kept.id)
     return ids
@@ -161,7 +161,7 @@ def test_the_curators_text_is_posted_and_rejected_candidates_are_not(
 
 def test_a_dry_run_says_what_it_would_post_and_posts_nothing(clocked: SqliteStore, account: Account, run: Run) -> None:
     accept(clocked, "One lamp.")
-    summary = run(PostingOptions())
+    summary = run(PostSenderOptions())
     assert (summary.posts_held_back, summary.posts_sent) == (1, 0)
     assert summary.notices == ["dry run, not posted to file: One lamp."]
     assert account.texts == []
@@ -170,18 +170,18 @@ def test_a_dry_run_says_what_it_would_post_and_posts_nothing(clocked: SqliteStor
 
 def test_a_dry_run_that_goes_on_says_each_post_once(clocked: SqliteStore, account: Account, clock: SetClock) -> None:
     accept(clocked, "One lamp.", "Two lamps.")
-    posting = Posting(
+    post_sender = PostSender(
         publisher=account,
         outbox=clocked,
         screen=None,
-        settling=Settling(clock, 60),
+        settle_timer=SettleTimer(clock, 60),
         clock=clock,
-        options=PostingOptions(),
+        options=PostSenderOptions(),
     )
     said: list[str] = []
     for _ in range(4):
         summary = Summary()
-        posting.run(summary, threading.Event())
+        post_sender.run(summary, threading.Event())
         said += summary.notices
     assert said == [f"dry run, not posted to file: {text}" for text in ("One lamp.", "Two lamps.")]
     assert account.texts == []
@@ -226,7 +226,7 @@ def test_a_post_in_doubt_is_left_alone_until_a_slow_server_is_done_with_it(
     assert run().posts_doubtful == 1
     assert account.looks == 0
     # Applied late, after the bot gave the call up.
-    FilePublisher.publish(account, Post(candidate_id="t1.1.1", text="One lamp."))
+    FilePublisher.publish(account, OutgoingPost(candidate_id="t1.1.1", text="One lamp."))
     clock.pass_by(51)
     assert run().posts_found == 1
     assert account.texts == ["One lamp."]
@@ -241,10 +241,10 @@ def test_a_clock_that_jumps_while_a_post_is_in_doubt_doubles_nothing(
     with pytest.raises(DoubtfulError):
         run()
     clock.time += jump
-    settling = Settling(clock, 60)  # the bot was started again
-    options = PostingOptions(dry_run=False, per_day=100, per_pass=100, max_age=timedelta(days=1000))
+    settle_timer = SettleTimer(clock, 60)  # the bot was started again
+    options = PostSenderOptions(dry_run=False, per_day=100, per_pass=100, max_age=timedelta(days=1000))
     for _ in range(3):
-        run(options, settling)
+        run(options, settle_timer)
         clock.pass_by(61)
     assert sorted(account.texts) == ["Before.", "One lamp.", "Two lamps."]
     assert posts(clocked) == {"sent": 3}
@@ -275,7 +275,9 @@ def test_only_posts_behind_the_newest_known_one_are_read(clocked: SqliteStore, a
     assert [own.text for own in account.recent(doubtful.after_id)] == ["Two lamps."]
 
 
-@pytest.mark.parametrize("error", [UnavailableError("502"), RateLimitedError("429"), CredentialsError("401")], ids=str)
+@pytest.mark.parametrize(
+    "error", [NetworkUnavailableError("502"), RateLimitedError("429"), CredentialsError("401")], ids=str
+)
 def test_a_post_that_was_not_applied_is_sent_by_a_later_pass(
     clocked: SqliteStore, account: Account, run: Run, error: NetworkError
 ) -> None:
@@ -303,14 +305,14 @@ def test_a_refused_post_is_not_sent_again_until_it_is_accepted_anew(
 
 def test_a_verdict_that_is_taken_back_in_time_stops_the_post(clocked: SqliteStore, account: Account, run: Run) -> None:
     first, second = accept(clocked, "One lamp.", "Two lamps.")
-    run(PostingOptions())
+    run(PostSenderOptions())
     clocked.decide([Verdict(candidate_id=first, decision=Decision.UNDO, who="bo")])
     account.faults = [(DoubtfulError("503"), False)]
     with pytest.raises(DoubtfulError):
         run()
     clocked.decide([Verdict(candidate_id=second, decision=Decision.REJECT, who="bo")])
     assert posts(clocked) == {"cancelled": 1, "unknown": 1}
-    clocked.set_post(second, PostStatus.PENDING, reason="was not out")
+    clocked.set_post(second, OutgoingPostStatus.PENDING, reason="was not out")
     run()
     assert account.texts == []
     assert posts(clocked) == {"cancelled": 2}
@@ -323,7 +325,7 @@ def test_no_more_than_the_days_cap_is_posted_and_doubtful_ones_count(
     clocked: SqliteStore, account: Account, run: Run, clock: SetClock
 ) -> None:
     accept(clocked, *(f"Lamp {number}." for number in range(5)))
-    options = PostingOptions(dry_run=False, per_day=3, per_pass=2)
+    options = PostSenderOptions(dry_run=False, per_day=3, per_pass=2)
     account.faults = [(DoubtfulError("503"), True)]
     with pytest.raises(DoubtfulError):
         run(options)
@@ -337,7 +339,7 @@ def test_verdicts_that_are_too_old_are_not_acted_on(
     clocked: SqliteStore, account: Account, run: Run, clock: SetClock
 ) -> None:
     accept(clocked, "One lamp.")
-    run(PostingOptions())
+    run(PostSenderOptions())
     accept(clocked, "Two lamps.", first=2)
     clock.pass_by(4 * 24 * 3600)
     accept(clocked, "Three lamps.", first=3)
@@ -362,11 +364,11 @@ def test_the_same_text_is_not_posted_twice(clocked: SqliteStore, account: Accoun
 def test_only_where_it_is_allowed_and_asked_for_a_post_is_a_reply(
     clocked: SqliteStore, account: Account, run: Run
 ) -> None:
-    mention = Tweet(id="file:9", text="@bot Moss by Ona", kind=Kind.MENTION)
-    accept(clocked, "One lamp.", tweet=mention)
-    accept(clocked, "Two lamps.", tweet=Tweet(id="bsky:8", text="@bot", kind=Kind.MENTION), first=2)
-    accept(clocked, "Three lamps.", tweet=Tweet(id="7", text="Moss"), first=3)
-    run(PostingOptions(dry_run=False, per_day=9, per_pass=9, reply_to_mentions=True))
+    mention = SourcePost(id="file:9", text="@bot Moss by Ona", kind=Kind.MENTION)
+    accept(clocked, "One lamp.", source_post=mention)
+    accept(clocked, "Two lamps.", source_post=SourcePost(id="bsky:8", text="@bot", kind=Kind.MENTION), first=2)
+    accept(clocked, "Three lamps.", source_post=SourcePost(id="7", text="Moss"), first=3)
+    run(PostSenderOptions(dry_run=False, per_day=9, per_pass=9, reply_to_mentions=True))
     rows = [json.loads(line) for line in account.path.read_text().splitlines()]
     assert {row["text"]: row["in_reply_to"] for row in rows} == {
         "One lamp.": "file:9",
@@ -376,15 +378,15 @@ def test_only_where_it_is_allowed_and_asked_for_a_post_is_a_reply(
 
 
 def test_a_torn_line_in_the_file_spoils_no_other(account: Account) -> None:
-    account.publish(Post(candidate_id="1", text="One."))
+    account.publish(OutgoingPost(candidate_id="1", text="One."))
     with account.path.open("a") as file:
         file.write('{"id": "x", "te')
-    account.publish(Post(candidate_id="2", text="Two."))
+    account.publish(OutgoingPost(candidate_id="2", text="Two."))
     assert account.texts == ["One.", "Two."]
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="cannot be written: Is a directory"):
-        FilePublisher(tmp_path).publish(Post(candidate_id="1", text="One."))
-    with pytest.raises(UnavailableError, match="cannot be written; choose another file"):
+    with pytest.raises(NetworkUnavailableError, match="cannot be written: Is a directory"):
+        FilePublisher(tmp_path).publish(OutgoingPost(candidate_id="1", text="One."))
+    with pytest.raises(NetworkUnavailableError, match="cannot be written; choose another file"):
         FilePublisher(tmp_path).check()
