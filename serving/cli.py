@@ -71,7 +71,17 @@ def serve(
             envvar="DEEPHYPEBOT_METRICS_PORT",
             min=0,
             max=65535,
-            help="Port of TorchServe's Prometheus page, on 127.0.0.1; 0 takes any free one.",
+            help=f"Port of TorchServe's Prometheus page, on {LOOPBACK}; 0 takes any free one.",
+        ),
+    ] = 0,
+    gateway_metrics_port: Annotated[
+        int,
+        typer.Option(
+            "--gateway-metrics-port",
+            envvar="DEEPHYPEBOT_GATEWAY_METRICS_PORT",
+            min=0,
+            max=65535,
+            help=f"Port of the gateway's Prometheus page, on {LOOPBACK}; 0 takes any free one.",
         ),
     ] = 0,
     models: Annotated[
@@ -88,7 +98,7 @@ def serve(
     ready_file: Annotated[
         Path | None,
         typer.Option(
-            "--ready-file", help="Written as JSON (target, pid, champions, metrics page) when every model answers."
+            "--ready-file", help="Written as JSON (target, pid, champions, metrics pages) when every model answers."
         ),
     ] = None,
     stop_with_parent: Annotated[
@@ -121,6 +131,7 @@ def serve(
         host=host,
         port=port,
         metrics_port=metrics_port,
+        gateway_metrics_port=gateway_metrics_port,
         models=names,
         workers=workers or default_workers(),
         max_in_flight=max_in_flight,
@@ -186,11 +197,11 @@ def generate(
     ] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Tokens of a sentence at most.")] = None,
     min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="Tokens of a sentence at least.")] = None,
-    no_repeat_ngram: Annotated[
-        int | None, typer.Option("--no-repeat-ngram", help="No n tokens in a row come twice; 0 allows all.")
+    no_repeat_ngram_size: Annotated[
+        int | None, typer.Option("--no-repeat-ngram-size", help="No n tokens in a row come twice; 0 allows all.")
     ] = None,
-    ban: Annotated[
-        list[str], typer.Option("--ban", help="A word not to write, or several with commas; may be given again.")
+    bad_words: Annotated[
+        list[str], typer.Option("--bad-words", help="A word not to write, or several with commas; may be given again.")
     ] = [],  # noqa: B006 - typer copies it
     best_of: Annotated[int | None, typer.Option("--best-of", help="Candidates for each sentence.")] = None,
     topic: Annotated[
@@ -212,7 +223,7 @@ def generate(
 
         deephypebot generate --genres "dream pop" --topic 1
 
-        deephypebot generate --genres techno --ban "banger, vibes" --min-tokens 12 --no-repeat-ngram 3
+        deephypebot generate --genres techno --bad-words "banger, vibes" --min-tokens 12 --no-repeat-ngram-size 3
     """
     from handlers.contract import CommentaryRequest, ContractError
     from serving.client import CommentaryClient, InvalidRequestError
@@ -229,8 +240,8 @@ def generate(
         "guidance": guidance,
         "max_tokens": max_tokens,
         "min_tokens": min_tokens,
-        "no_repeat_ngram": no_repeat_ngram,
-        "banned": _listed(ban),
+        "no_repeat_ngram_size": no_repeat_ngram_size,
+        "bad_words": _listed(bad_words),
         "best_of": best_of,
         "topic": topic,
         "genres": _listed(genres),

@@ -25,6 +25,7 @@ from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
 from serving import wire
 from serving.errors import PortInUseError, ServingError
+from serving.metrics import GatewayMetrics
 from serving.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 from serving.torchserve.inference import Inference, InferenceError
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
@@ -82,6 +83,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self._stopping = False
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
+        self.metrics: Final = GatewayMetrics(lambda: self._in_flight)
 
     async def start(self) -> str:
         """Listen; returns the address, `host:port`.
@@ -93,11 +95,12 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         host, port = self._settings.host, self._settings.port
         _check_address(host, port)
         server = grpc.aio.server(
+            interceptors=(self.metrics,),
             options=(
                 # Otherwise two gateways share a port, and each gets some of the requests of the other's clients.
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
-            )
+            ),
         )
         commentary_pb2_grpc.add_CommentaryServicer_to_server(self, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

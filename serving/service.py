@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.gateway import Gateway
+from serving.metrics import metrics_page
 from serving.registry import Registry
 from serving.routes import RoutingTable
 from serving.settings import ServiceSettings
@@ -31,6 +32,8 @@ class Service:
 
     target: str
     """Where the gateway listens."""
+    metrics_url: str
+    """The gateway's Prometheus page."""
     table: RoutingTable
     supervisor: Supervisor
     failed: asyncio.Future[None]
@@ -74,13 +77,16 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
         stack.push_async_callback(gateway.stop)
         # The port first: it is the likeliest thing to be wrong and the quickest to try.
         target = await gateway.start()
+        metrics_url = stack.enter_context(metrics_page(gateway.metrics.registry, settings.gateway_metrics_port))
         settings.torchserve.model_store.mkdir(parents=True, exist_ok=True)
         registry = await _start_torchserve_and_registry(supervisor, settings.tracking_uri)
         sync = Sync(settings.sync, registry=registry, supervisor=supervisor, table=table, on_change=wake.set)
         failed = await stack.enter_async_context(
             _in_background(supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway))
         )
-        yield Service(target=target, table=table, supervisor=supervisor, failed=failed, changed=changed)
+        yield Service(
+            target=target, metrics_url=metrics_url, table=table, supervisor=supervisor, failed=failed, changed=changed
+        )
 
 
 async def serve(settings: ServiceSettings, *, stop_with_parent: bool = False) -> None:
@@ -117,9 +123,9 @@ async def serve(settings: ServiceSettings, *, stop_with_parent: bool = False) ->
 async def _run(settings: ServiceSettings) -> None:
     """Run the service until it is cancelled or fails."""
     async with running_service(settings) as service:
-        _log.info("gateway listens on %s", service.target)
+        _log.info("gateway listens on %s, with its metrics on %s", service.target, service.metrics_url)
         if (running := service.supervisor.running) is not None:
-            _log.info("what the workers count is on %s", running.instance.metrics_url)
+            _log.info("metrics of the workers are on %s", running.instance.metrics_url)
         live = asyncio.create_task(service.wait_live())
         await asyncio.wait([live, service.failed], return_when=asyncio.FIRST_COMPLETED)
         if live.done():
@@ -194,6 +200,7 @@ def _ready_file(path: Path | None, service: Service) -> Iterator[None]:
         "pid": os.getpid(),
         "torchserve_pid": running.instance.pid if running else None,
         "metrics": running.instance.metrics_url if running else None,
+        "gateway_metrics": service.metrics_url,
         "champions": {model: service.table.champion(model) for model in service.table.models},
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,8 @@ class ServiceSettings:
     torchserve: TorchServeSettings
     sync: SyncSettings
     gateway: GatewaySettings
+    gateway_metrics_port: int = 0
+    """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
     ready_file: Path | None = None
     """Written once, as JSON, when every model has a live champion; removed when the service stops."""
 
@@ -48,6 +50,7 @@ def service_settings(
     host: str = LOOPBACK,
     port: int = GATEWAY_PORT,
     metrics_port: int = 0,
+    gateway_metrics_port: int = 0,
     workers: int = 1,
     max_in_flight: int = 256,
     poll_s: float = 1.0,
@@ -64,5 +67,6 @@ def service_settings(
         torchserve=TorchServeSettings(model_store=model_store, log_dir=workspace / "logs", metrics_port=metrics_port),
         sync=SyncSettings(model_store=model_store, workers=workers, poll_s=poll_s),
         gateway=GatewaySettings(host=host, port=port, max_in_flight=max_in_flight),
+        gateway_metrics_port=gateway_metrics_port,
         ready_file=ready_file,
     )

@@ -57,7 +57,7 @@ def test_scalars_of_numpy_and_torch_become_numbers_at_any_depth(capsys: pytest.C
     figures = {
         "nested": {"list": [np.float32(0.5), np.int64(3)], "pair": (np.bool_(False), torch.tensor(2.25))},
         "plain": [True, None, "Für Elise", 3],
-        5: np.float64(1.5),
+        "5": np.float64(1.5),
     }
     finish("bench words", figures)
     printed = json.loads(capsys.readouterr().out)["figures"]

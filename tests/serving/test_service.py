@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -258,6 +259,8 @@ def test_a_description_says_what_the_worker_is_and_its_share_of_the_cores_as_ver
             assert (alone.precision, alone.slots, alone.batch_size) == ("fp32", 3, 8)
             assert alone.threads == num_processors()
             assert service.ready["metrics"].startswith("http://127.0.0.1:")
+            with urllib.request.urlopen(service.ready["gateway_metrics"], timeout=5) as page:  # noqa: S310 - our own
+                assert b'grpc_server_handled_total{grpc_code="OK",grpc_method="Describe"} 1.0' in page.read()
             registry.alias("describing", "challenger", registry.register("describing"))
             wait_until(lambda: threads_of(client) == [max(1, num_processors() // 2)] * 2)
             # One that cannot say what it is serves all the same.

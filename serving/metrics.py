@@ -1,0 +1,135 @@
+"""Metrics of the gateway, for Prometheus.
+
+The names of the `grpc_server_*` metrics are those of the common gRPC middleware, so that ready-made dashboards fit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from typing_extensions import override
+
+from foundation.defaults import LOOPBACK
+from foundation.version import project_version
+from serving.errors import ServingError
+
+_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class GatewayMetrics(grpc.aio.ServerInterceptor):
+    """Counts, times and status codes of the gateway's calls, as an interceptor of its server.
+
+    Every unary call of a registered method is counted once, whatever it ends with. Streams (health watches and
+    reflection) and unknown methods are not counted.
+
+    Args:
+        in_flight: number of accepted requests that have no answer yet.
+    """
+
+    def __init__(self, in_flight: Callable[[], int]) -> None:
+        self.registry: Final = CollectorRegistry()
+        self._handled = Counter(
+            "grpc_server_handled_total",
+            "Calls that ended, by method and status code.",
+            ["grpc_method", "grpc_code"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "grpc_server_handling_seconds",
+            "Time from the arrival of a call to its end.",
+            ["grpc_method"],
+            buckets=_BUCKETS_S,
+            registry=self.registry,
+        )
+        Gauge(
+            "deephypebot_gateway_in_flight", "Accepted requests without an answer yet.", registry=self.registry
+        ).set_function(in_flight)
+        Info("deephypebot_gateway_build", "Version of the gateway.", registry=self.registry).info(
+            {"version": project_version(), "python": platform.python_version()}
+        )
+
+    @override
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        return grpc.unary_unary_rpc_method_handler(
+            self._measured(handler.unary_unary, handler_call_details.method.rpartition("/")[2]),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _measured(self, answer: Callable[..., Any], method: str) -> Callable[..., Any]:
+        async def measured(request: Any, context: _Context) -> Any:
+            started = time.perf_counter()
+            code = grpc.StatusCode.UNKNOWN  # of an exception that nothing translated
+            try:
+                response = await answer(request, context)
+                code = _code_set_on(context)
+            except grpc.aio.AbortError:
+                code = _code_set_on(context)
+                raise
+            except asyncio.CancelledError:
+                code = _code_of_cancellation(context)
+                raise
+            else:
+                return response
+            finally:
+                self._handled.labels(method, code.name).inc()
+                self._seconds.labels(method).observe(time.perf_counter() - started)
+
+        return measured
+
+
+@contextlib.contextmanager
+def metrics_page(registry: CollectorRegistry, port: int) -> Iterator[str]:
+    """Serve a registry's metrics on loopback for the length of the block, and yield the page's address.
+
+    Args:
+        registry: the metrics.
+        port: 0 takes any free one.
+
+    Raises:
+        ServingError: the port cannot be used.
+    """
+    try:
+        server, thread = start_http_server(port, addr=LOOPBACK, registry=registry)
+    except OSError as cause:
+        raise ServingError(
+            f"port {port} on {LOOPBACK} cannot be the gateway's for metrics ({cause.strerror}): choose another with "
+            "--gateway-metrics-port or DEEPHYPEBOT_GATEWAY_METRICS_PORT"
+        ) from cause
+    try:
+        yield f"http://{LOOPBACK}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _code_set_on(context: _Context) -> grpc.StatusCode:
+    """Status code of a call, which gRPC keeps as a number; OK if nothing set it."""
+    code: Any = context.code()
+    return code if isinstance(code, grpc.StatusCode) else _CODES[code or 0]
+
+
+def _code_of_cancellation(context: _Context) -> grpc.StatusCode:
+    """Reason for which gRPC cancels a handler: the client's deadline is over, or the client (or the server) gave up."""
+    remaining_s: float | None = context.time_remaining()
+    late = remaining_s is not None and remaining_s <= 0
+    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED

@@ -1,0 +1,141 @@
+"""A gateway in front of a loopback server that speaks TorchServe's protocol, so that a test chooses every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Timings, encode_answer
+from serving.archives import ArchiveInfo
+from serving.gateway import Gateway, GatewaySettings
+from serving.routes import Route, RoutingTable
+from serving.torchserve.api import inference_pb2, inference_pb2_grpc
+from serving.torchserve.inference import Inference
+from serving.v1 import commentary_pb2, commentary_pb2_grpc
+
+Answer = Callable[[CommentaryRequest], Awaitable[str]]
+
+
+@dataclass
+class LoopbackTorchServe(inference_pb2_grpc.InferenceAPIsServiceServicer):
+    """Answers what the test says, or fails as TorchServe fails."""
+
+    answer: Answer
+    failure: tuple[grpc.StatusCode, str] | None = None
+    seen: list[tuple[str, str, CommentaryRequest]] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
+
+    async def Predictions(  # noqa: N802 - the protocol's name
+        self, request: inference_pb2.PredictionsRequest, context: Any
+    ) -> inference_pb2.PredictionResponse:
+        asked = CommentaryRequest.from_json(request.input["data"])
+        self.seen.append((request.model_name, request.model_version, asked))
+        self.deadlines.append(context.time_remaining())
+        if self.failure is not None:
+            await context.abort(*self.failure)
+        return inference_pb2.PredictionResponse(prediction=(await self.answer(asked)).encode())
+
+
+@dataclass
+class Connection:
+    """To TorchServe, as the supervisor has it: None while TorchServe is down."""
+
+    inference: Inference | None
+
+
+@dataclass
+class Bench:
+    """A gateway, what stands behind it, and a connection to it."""
+
+    backend: LoopbackTorchServe
+    table: RoutingTable
+    gateway: Gateway
+    channel: grpc.aio.Channel
+    stub: commentary_pb2_grpc.CommentaryAsyncStub
+    connection: Connection
+    target: str
+
+    async def generate(self, timeout_s: float | None = 5, **values: Any) -> commentary_pb2.GenerateResponse:
+        return await self.stub.Generate(commentary_pb2.GenerateRequest(**values), timeout=timeout_s)
+
+    async def health(self, service: str = "") -> str:
+        stub: Any = health_pb2_grpc.HealthStub(cast("Any", self.channel))
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+async def answer_well(_: CommentaryRequest) -> str:
+    model = ModelIdentity(name="what the worker thinks", version="0")
+    return encode_answer(
+        CommentaryResponse(
+            samples=(), model=model, genres_used=(), genres_unknown=("zydeco",), timings=Timings(decode_ms=0.5)
+        )
+    )
+
+
+def route(version: str, *, slots: int = 100) -> Route:
+    info = ArchiveInfo(
+        model="lcgan",
+        version=version,
+        sha256=version * 64,
+        topics=("sound",),
+        desired_topic="sound",
+        num_genres=12,
+        batch_size=8,
+    )
+    return Route(info=info, slots=asyncio.Semaphore(slots))
+
+
+@contextlib.asynccontextmanager
+async def bench(answer: Answer = answer_well, *, slots: int = 100, **settings: Any) -> AsyncIterator[Bench]:
+    backend = LoopbackTorchServe(answer)
+    server = grpc.aio.server()
+    inference_pb2_grpc.add_InferenceAPIsServiceServicer_to_server(backend, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    table = RoutingTable(("lcgan", "cvae"))
+    for version in ("1", "2"):
+        table.add(route(version, slots=slots))
+    table.switch("lcgan", "2")
+    table.settle("lcgan")
+    table.settle("cvae")
+    inference = Inference(f"127.0.0.1:{port}")
+    connection = Connection(inference)
+    gateway = Gateway(GatewaySettings(port=0, **settings), table=table, inference=lambda: connection.inference)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop, None)
+        await stack.enter_async_context(inference)
+        stack.push_async_callback(gateway.stop)
+        target = await gateway.start()
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(target))
+        stub: commentary_pb2_grpc.CommentaryAsyncStub = commentary_pb2_grpc.CommentaryStub(channel)
+        yield Bench(
+            backend=backend,
+            table=table,
+            gateway=gateway,
+            channel=channel,
+            stub=stub,
+            connection=connection,
+            target=target,
+        )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while True:
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+
+
+async def failure_of(call: Coroutine[Any, Any, object]) -> tuple[grpc.StatusCode, str, dict[str, str]]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    metadata = {str(key): str(value) for key, value in caught.value.trailing_metadata() or ()}
+    return caught.value.code(), caught.value.details() or "", metadata

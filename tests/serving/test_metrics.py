@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import asyncio
+import platform
+import socket
+import urllib.error
+import urllib.request
+from typing import Any
+
+import grpc
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge
+from prometheus_client.parser import text_string_to_metric_families
+
+from foundation.version import project_version
+from handlers.contract import CommentaryRequest
+from serving.errors import ServingError
+from serving.metrics import metrics_page
+from serving.v1 import commentary_pb2
+from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, until
+
+
+def handled(it: Bench) -> dict[tuple[str, str], float]:
+    (family,) = (family for family in it.gateway.metrics.registry.collect() if family.name == "grpc_server_handled")
+    return {
+        (sample.labels["grpc_method"], sample.labels["grpc_code"]): sample.value
+        for sample in family.samples
+        if sample.name == "grpc_server_handled_total"
+    }
+
+
+def value(it: Bench, name: str, **labels: str) -> float | None:
+    return it.gateway.metrics.registry.get_sample_value(name, labels)
+
+
+def test_calls_are_counted_by_method_and_code_and_timed() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            await it.generate()
+            await it.generate()
+            await it.stub.Describe(commentary_pb2.DescribeRequest())
+            await it.health()
+            await failure_of(it.generate(num_samples=0))
+            await failure_of(it.generate(version="9"))
+            it.connection.inference = None
+            await failure_of(it.generate())
+            assert handled(it) == {
+                ("Generate", "OK"): 2,
+                ("Generate", "INVALID_ARGUMENT"): 1,
+                ("Generate", "NOT_FOUND"): 1,
+                ("Generate", "UNAVAILABLE"): 1,
+                ("Describe", "OK"): 1,
+                ("Check", "OK"): 1,
+            }
+            assert value(it, "grpc_server_handling_seconds_count", grpc_method="Generate") == 5
+            assert 0 < (value(it, "grpc_server_handling_seconds_sum", grpc_method="Generate") or 0) < 5
+
+    asyncio.run(scene())
+
+
+def test_shed_requests_are_counted_and_those_in_flight_shown() -> None:
+    async def scene() -> None:
+        release = asyncio.Event()
+
+        async def answer(request: CommentaryRequest) -> str:
+            await release.wait()
+            return await answer_well(request)
+
+        async with bench(answer, max_in_flight=2) as it:
+            accepted = [asyncio.create_task(it.generate()) for _ in range(2)]
+            await until(lambda: len(it.backend.seen) == 2)
+            assert value(it, "deephypebot_gateway_in_flight") == 2
+            await failure_of(it.generate())
+            assert handled(it) == {("Generate", "RESOURCE_EXHAUSTED"): 1}
+            release.set()
+            await asyncio.gather(*accepted)
+            assert value(it, "deephypebot_gateway_in_flight") == 0
+            assert handled(it) == {("Generate", "RESOURCE_EXHAUSTED"): 1, ("Generate", "OK"): 2}
+
+    asyncio.run(scene())
+
+
+def test_a_call_that_its_client_cancels_is_counted_as_cancelled() -> None:
+    async def scene() -> None:
+        async def answer(_: CommentaryRequest) -> str:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        async with bench(answer, stop_grace_s=0) as it:
+            call = asyncio.create_task(it.generate())
+            await until(lambda: it.backend.seen)
+            call.cancel()
+            await asyncio.wait_for(until(lambda: handled(it)), 5)
+            assert handled(it) == {("Generate", "CANCELLED"): 1}
+            assert value(it, "deephypebot_gateway_in_flight") == 0
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("whose", ["client", "gateway"])
+def test_a_call_whose_deadline_passes_is_counted_as_such(whose: str) -> None:
+    async def scene() -> None:
+        limits = {"client": (0.2, 30.0), "gateway": (None, 0.2)}
+        timeout_s, max_deadline_s = limits[whose]
+        async with bench(slots=0, max_deadline_s=max_deadline_s) as it:
+            code, *_ = await failure_of(it.generate(timeout_s=timeout_s))
+            assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+            await asyncio.wait_for(until(lambda: handled(it)), 5)
+            assert handled(it) == {("Generate", "DEADLINE_EXCEEDED"): 1}
+
+    asyncio.run(scene())
+
+
+def test_an_exception_that_nothing_translates_is_counted_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+
+            def fail(*_: Any) -> None:
+                raise RuntimeError
+
+            monkeypatch.setattr(it.gateway, "_resolve", fail)
+            code, *_ = await failure_of(it.generate())
+            assert code is grpc.StatusCode.UNKNOWN
+            assert handled(it) == {("Generate", "UNKNOWN"): 1}
+
+    asyncio.run(scene())
+
+
+def test_unknown_methods_and_requests_that_cannot_be_read_leave_no_new_label() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            for method in ("/deephypebot.v1.Commentary/Generate2", "/x/y"):
+                code, *_ = await failure_of(_call(it, method))
+                assert code is grpc.StatusCode.UNIMPLEMENTED
+            assert handled(it) == {}
+
+    async def _call(it: Bench, method: str) -> object:
+        channel: Any = it.channel
+        return await channel.unary_unary(method)(b"")
+
+    asyncio.run(scene())
+
+
+def test_two_gateways_count_apart_and_nothing_is_global() -> None:
+    async def scene() -> None:
+        async with bench() as first, bench() as second:
+            await first.generate()
+            assert handled(first) == {("Generate", "OK"): 1}
+            assert handled(second) == {}
+
+    before = {family.name for family in REGISTRY.collect()}
+    asyncio.run(scene())
+    assert {family.name for family in REGISTRY.collect()} == before
+
+
+def test_the_build_is_described() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            labels = {"version": project_version(), "python": platform.python_version()}
+            assert value(it, "deephypebot_gateway_build_info", **labels) == 1
+
+    asyncio.run(scene())
+
+
+def read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - an address of ours
+        return str(answer.read().decode())
+
+
+def test_the_page_is_on_loopback_for_the_length_of_the_block() -> None:
+    registry = CollectorRegistry()
+    Gauge("deephypebot_test", "A test.", registry=registry).set(3)
+    with metrics_page(registry, 0) as url:
+        assert url.startswith("http://127.0.0.1:")
+        samples = [sample for family in text_string_to_metric_families(read(url)) for sample in family.samples]
+        assert [(sample.name, sample.value) for sample in samples] == [("deephypebot_test", 3)]
+    with pytest.raises(urllib.error.URLError):
+        read(url)
+
+
+def test_a_port_in_use_is_named_with_the_setting_that_changes_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = owner.getsockname()[1]
+        with (
+            pytest.raises(ServingError, match=rf"port {port} on 127\.0\.0\.1 .*--gateway-metrics-port"),
+            metrics_page(CollectorRegistry(), port),
+        ):
+            pass
