@@ -14,7 +14,7 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
-from handlers.contract import MAX_BANNED
+from handlers.contract import MAX_BAD_WORDS
 from handlers.decoding.gpu.kernels import choice, products
 from handlers.decoding.gpu.memory import TOKENS_PER_SLOT
 from handlers.decoding.gpu.steps import BLOCK, UNITS, num_warps
@@ -57,11 +57,11 @@ def main(generation: int, kind: str, vocabulary: int) -> None:
     choosing = numbers | dict.fromkeys(("log2_MW", "settings_S"), "*fp32") | {"log2_prob_S": "*fp64"}
     choosing |= dict.fromkeys(("ints_S", "tokens_ST", "token_ints"), "*i32")
     choosing |= dict.fromkeys(("longs_S", "hashes_SD", "token_longs"), "*i64")
-    choosing |= dict.fromkeys(("banned_SW", "state_forbids"), "*i8")
+    choosing |= dict.fromkeys(("contains_bad_word_SW", "state_forbids"), "*i8")
     choosing |= dict.fromkeys(("vocabulary_size", "first_number"), "i32")
     width = 1 << (vocabulary - 1).bit_length()
     for per_slot in (1, 2):
-        sizes = {"W": vocabulary, "T": TOKENS_PER_SLOT, "D": MAX_BANNED, "V": width, "PER_SLOT": per_slot}
+        sizes = {"W": vocabulary, "T": TOKENS_PER_SLOT, "D": MAX_BAD_WORDS, "V": width, "PER_SLOT": per_slot}
         compiled(choice.choice_kernel, choosing, sizes, generation, num_warps(width))
 
 
