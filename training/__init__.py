@@ -1,1 +1,1 @@
-"""From posts to registered model versions: corpus, topics, CVAE, LC-GAN, tracking and archives."""
+"""Training, from posts to registered model versions: corpus, topics, CVAE, LC-GAN, tracking and archives."""

@@ -1,4 +1,4 @@
-"""Bars of work under way in the terminal."""
+"""Progress bars in the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.progress import Progress as StageProgress
 
 
 class StageBars:
-    """A bar per stage, made when the stage first speaks."""
+    """Progress bars, one per stage."""
 
     def __init__(self, bars: Progress, verb: str) -> None:
         self._bars = bars
@@ -20,18 +20,18 @@ class StageBars:
         self._tasks: dict[str, TaskID] = {}
 
     def watch(self, stage: str) -> StageProgress:
-        """The progress of one stage."""
+        """Add a bar for a stage and return its progress callback."""
         task = self._bars.add_task(f"{self._verb}: {stage}", total=None, note="")
 
-        def tell(done: float, total: float, note: str) -> None:
+        def update(done: float, total: float, note: str) -> None:
             self._bars.update(task, completed=done, total=total, note=note)
 
-        return tell
+        return update
 
 
 @contextmanager
 def stage_bars(console: Console, verb: str = "train") -> Iterator[StageBars]:
-    """Bars for as long as the block runs; in a file or a pipe only their last state is written."""
+    """Show bars while the block runs; into a file or a pipe, only their last state is written."""
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(),

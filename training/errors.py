@@ -1,24 +1,24 @@
-"""The errors of `training`, all of them the user's to act on.
+"""Errors of `training`, all of which the user can act on.
 
 TrainingError
 ├── SettingError                a preset, setting or option does not exist or does not fit
 ├── PostsError                  a file of posts or a catalog cannot be used
-├── CorpusError                 a corpus cannot be built or is none
+├── CorpusError                 a corpus cannot be built, or a folder is not a corpus
 │   └── NoUsableSentenceError   nothing is left after cleaning
 ├── OutputError                 a file cannot be written
-├── CheckpointError             what an interrupted training left cannot be read
+├── CheckpointError             files of an earlier training cannot be read
 ├── NotLearnedError             a stage is no better than a constant
-├── RankLostError               another process of a training that several share has ended
-├── TerminatedError             somebody asked the process to end (SIGTERM)
+├── RankLostError               another process of a data-parallel training has ended
+├── TerminatedError             the process was terminated (SIGTERM)
 ├── TrackingError               MLflow cannot be reached or opened
-└── ArchiveBuildError           torch-model-archiver failed, or what it built does not hold
+└── ArchiveBuildError           torch-model-archiver failed, or its archive is not valid
 """
 
 from __future__ import annotations
 
 
 class TrainingError(Exception):
-    """Base of the package's errors; the message names the value at fault and the way out."""
+    """Base of the package's errors; the message names the value at fault and the remedy."""
 
 
 class SettingError(TrainingError):
@@ -30,7 +30,7 @@ class PostsError(TrainingError):
 
 
 class CorpusError(TrainingError):
-    """A corpus cannot be written where it should go, or a folder is no corpus."""
+    """A corpus cannot be written, or a folder is not a corpus."""
 
 
 class NoUsableSentenceError(CorpusError):
@@ -46,20 +46,20 @@ class OutputError(TrainingError):
 
 
 class CheckpointError(TrainingError):
-    """What an interrupted training left cannot be read."""
+    """Files of an earlier training cannot be read."""
 
 
 class NotLearnedError(TrainingError):
-    """A stage is no better than a constant, so going on would build on nothing."""
+    """A stage is no better than a constant, so later stages would have nothing to build on."""
 
 
 class RankLostError(TrainingError):
-    """Another process of a training that several share has ended, so that this one cannot go on."""
+    """Another process of a data-parallel training has ended, so this one cannot continue."""
 
 
 class TerminatedError(TrainingError):
-    """Somebody asked the process to end (SIGTERM): an operator, a container's host, torchrun."""
+    """The process was terminated (SIGTERM), by an operator, a container runtime or torchrun."""
 
 
 class ArchiveBuildError(TrainingError):
-    """torch-model-archiver failed, or what it built does not hold."""
+    """torch-model-archiver failed, or its archive is not valid."""

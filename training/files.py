@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or absent."""
+"""Atomic writing of files and folders."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from training.errors import OutputError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside the file's to write to; it takes the file's place when the block ends well, else it is removed.
+    """Yield a temporary path that replaces the file when the block succeeds, and is removed otherwise.
 
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
     """
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not mkstemp: the file should have the permissions that any file of its writer's has.
+        # Not mkstemp, which makes files that only their owner can read.
         partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
             yield partial
@@ -35,9 +35,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """A temporary sibling folder that takes the folder's place when the block ends well, else it is removed.
+    """Yield a temporary folder that replaces the folder when the block succeeds, and is removed otherwise.
 
-    Until the new folder is whole and in its place, the old one is kept.
+    The old folder is kept until the new one is complete and in place.
 
     Raises:
         OutputError: the parent folder cannot be written to, or the disk is full.
@@ -54,7 +54,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 def _exchange(new: Path, path: Path) -> None:
-    """Put a folder in the place of another, which is removed last, and put back if anything comes between."""
+    """Replace a folder by another; the old one is removed last, and restored if the replacement fails."""
     holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     aside = holder / path.name
     try:
@@ -76,10 +76,10 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder with those above it, if it is not there.
+    """Create a folder and its parents, if they do not exist.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: the folder cannot be created.
     """
     with _explained(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def make_folder(path: Path) -> Path:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     with atomic_path(path) as partial:
         partial.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -8,14 +8,14 @@ from dataclasses import asdict
 
 
 def fingerprint(*parts: object) -> str:
-    """Short hash that names a stage's output by everything it depends on."""
+    """Return a short hash of an output's name, settings and inputs."""
     document = json.dumps(parts, sort_keys=True, default=asdict_or_str)
     return hashlib.sha256(document.encode()).hexdigest()[:12]
 
 
 def asdict_or_str(value: object) -> object:
-    """JSON form of a settings object; anything else by its name."""
+    """Convert a settings object for JSON; other values become their text."""
     try:
-        return asdict(value)  # type: ignore[call-overload]  # asdict checks, and says TypeError
+        return asdict(value)  # type: ignore[call-overload]  # asdict raises TypeError for others
     except TypeError:
         return str(value)

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what their texts mean."""
+"""Options that several commands share, and how their values are parsed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """A duration as people write it.
+    """Parse a duration in seconds, minutes or hours.
 
     Raises:
-        SettingError: the text is no duration.
+        SettingError: the text is not a duration.
 
     >>> seconds("90"), seconds("10m"), seconds("1.5h")
     (90.0, 600.0, 5400.0)
@@ -30,10 +30,10 @@ def seconds(text: str) -> float:
 
 
 def usable_device(name: str) -> str:
-    """A device's name, tried out.
+    """Return a device's name after trying to use it.
 
     Raises:
-        SettingError: this machine or this torch does not have it.
+        SettingError: the machine or the installed torch does not have the device.
     """
     import torch  # noqa: PLC0415 - the other options do not need it
 
@@ -46,14 +46,14 @@ def usable_device(name: str) -> str:
 
 
 def use_bf16(precision: str, device: str) -> bool:
-    """Whether to make products in bfloat16.
+    """Whether to compute products in bfloat16.
 
     Args:
-        precision: `fp32`, `bf16`, or `auto`: on a GPU that has it.
-        device: where.
+        precision: `fp32`, `bf16`, or `auto` for bfloat16 on GPUs that support it.
+        device: device of the training.
 
     Raises:
-        SettingError: the precision is none of these.
+        SettingError: the precision is unknown.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise SettingError(f"--precision is auto, fp32 or bf16; got {precision!r}")
@@ -65,18 +65,18 @@ def use_bf16(precision: str, device: str) -> bool:
 
 
 def default_tracking_uri(workspace: Path) -> str:
-    """MLFLOW_TRACKING_URI, else the workspace's own SQLite database."""
+    """Return MLFLOW_TRACKING_URI, or else the address of an SQLite database in the workspace."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
 
 
 def tracking_address(tracking: str, tracking_uri: str | None, workspace: Path) -> str:
-    """Where to track, from `--tracking` and `--tracking-uri`; the word `none` for nowhere.
+    """Tracking address from `--tracking` and `--tracking-uri`; `none` disables tracking.
 
     Raises:
-        SettingError: the word is another than `mlflow` and `none`, or an address is given for nowhere.
+        SettingError: `tracking` is neither `mlflow` nor `none`, or is `none` while an address is given.
     """
     if tracking not in ("mlflow", "none"):
-        raise SettingError(f"--tracking is mlflow or none, got {tracking!r}; --tracking-uri says where MLflow is")
+        raise SettingError(f"--tracking is mlflow or none, got {tracking!r}; give MLflow's address with --tracking-uri")
     if tracking == "none":
         if tracking_uri not in (None, "", "none"):
             raise SettingError(f"--tracking none and --tracking-uri {tracking_uri} contradict each other: give one")
@@ -85,11 +85,11 @@ def tracking_address(tracking: str, tracking_uri: str | None, workspace: Path) -
 
 
 def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:
-    """MLflow at an address; the word `none` tracks nothing, and needs no MLflow.
+    """Make a tracker for an MLflow address; `none` gives one that tracks nothing and needs no MLflow.
 
     Raises:
         TrackingError: the address cannot be used.
-        OutputError: the workspace cannot be made.
+        OutputError: the workspace cannot be created.
     """
     if tracking_uri == "none":
         return NullTracker()

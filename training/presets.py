@@ -15,7 +15,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
         cvae=CvaeSettings(epochs=6, batch_size=128, learning_rate=4e-3),
         lcgan=LcganSettings(num_samples=5_000, hidden_size=160, steps=800, rounds=3, round_samples=400),
     ),
-    # Real posts: longer, larger, usually under a --budget.
+    # For real posts: larger and longer, usually limited by --budget.
     "reference": TrainSettings(
         preset="reference",
         topics=TopicSettings(candidates=(4, 6, 8, 12), passes=5, min_sentences=20),
@@ -49,7 +49,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             evaluation_samples=5_000,
         ),
     ),
-    # Penn Treebank with the published sizes, for `deephypebot bench ptb`.
+    # The published sizes for Penn Treebank, used by `deephypebot bench ptb`.
     "ptb": TrainSettings(
         preset="ptb",
         cvae=CvaeSettings(
@@ -72,10 +72,10 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
 
 
 def preset(name: str) -> TrainSettings:
-    """The preset of a name.
+    """Return a preset by name.
 
     Raises:
-        SettingError: there is none.
+        SettingError: the preset does not exist.
     """
     if name not in PRESETS:
         raise SettingError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")

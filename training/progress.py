@@ -1,4 +1,4 @@
-"""How long work says how far it is."""
+"""Progress callbacks of long work."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called often; cheap to ignore."""
+    """Callback that gets the progress of long work; it is called often, and may ignore it."""
 
     def __call__(self, done: float, total: float, note: str) -> None:
-        """Say how much is done of how much, and a few words on the state."""
+        """Report the amount done, the total, and a short note on the state."""
 
 
 def silent(done: float, total: float, note: str) -> None:
-    """A progress that nobody watches."""
+    """Ignore the progress."""
     del done, total, note

@@ -17,14 +17,14 @@ SOUND_SEED_WORDS: Final = (
     "drum", "melody", "melodies", "rhythm", "piano", "chorus", "groove", "percussion", "harmonies", "reverb", "strings",
     "keys", "tempo", "chords", "instrumental", "riff",
 )  # fmt: skip
-"""Words that give the sound-description topic away; the topic that weighs them most becomes the desired one."""
+"""Words that identify sound descriptions; the topic that gives them the largest weight becomes the desired one."""
 
 
 def _check(settings: object, **ranges: tuple[float, float]) -> None:
-    """Hold settings to their ranges, ends included.
+    """Check that settings are within their ranges, bounds included.
 
     Raises:
-        ValueError: naming the setting, its value and its range.
+        ValueError: a setting is out of range; the message names it, its value and its range.
     """
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
@@ -35,28 +35,29 @@ def _check(settings: object, **ranges: tuple[float, float]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSettings:
-    """LDA over posts, or parts of them, applied to sentences."""
+    """Settings of the topic model: LDA of posts, or parts of posts, applied to sentences."""
 
     candidates: tuple[int, ...] = (4, 6, 8)
-    """Numbers of topics to try; see `tolerance`."""
+    """Numbers of topics to try; `tolerance` decides among them."""
     tolerance: float = 0.02
-    """The fewest topics are kept whose coherence is within this of the best."""
+    """Accepted loss of coherence: the smallest number of topics within this of the best is chosen."""
     document_words: int = 10_000
-    """Sentences of a post are joined until they have this many content words: 1 learns from single sentences, a number
-    that no post reaches from whole posts."""
+    """Content words of a document: sentences of a post are joined until they have this many. With 1, documents are
+    single sentences; with a number that no post reaches, whole posts."""
     passes: int = 8
     min_sentences: int = 10
-    """A word in fewer sentences is left out."""
+    """Minimum number of sentences with a word; rarer words are left out."""
     max_share: float = 0.06
-    """A word in a larger share of sentences is left out: in posts about music, "album" and "song" tell nothing."""
+    """Maximum share of sentences with a word; more frequent words, as "album" and "song" in posts about music, are left
+    out."""
     max_sentences: int = 120_000
-    """Of more, posts are left out at random."""
+    """Maximum number of sentences; of more, posts are left out at random."""
     selection_sentences: int = 40_000
-    """Sentences whose posts the candidates are tried on, half to fit and half to measure."""
+    """Number of sentences whose posts the candidates are tried on, half to fit and half to measure."""
     seed_words: tuple[str, ...] = SOUND_SEED_WORDS
-    """Words of the kind of sentence that is wanted; the topic that weighs them most is the desired one."""
+    """Words of the desired kind of sentence; the topic that gives them the largest weight is the desired one."""
     seeded: bool = True
-    """Let the seed words begin in one topic; otherwise chance decides where they are."""
+    """Whether all seed words are initialised in one topic; otherwise they are initialised at random."""
 
     def __post_init__(self) -> None:
         if not self.candidates or min(self.candidates) < 2:
@@ -71,14 +72,14 @@ class CvaeSettings:
     """Sizes and schedule of the CVAE."""
 
     vocabulary: str = "subwords"
-    """Tokens are `subwords` (byte-pair encoding: any word can be written) or whole `words` (the rare ones unknown)."""
+    """Kind of tokens: `subwords` (byte-pair encoding, which can spell any word) or `words` (rare words are unknown)."""
     max_vocabulary: int = 4_000
     min_count: int = 2
-    """A word seen less often in the training split is unknown; subwords need no such floor."""
+    """Minimum frequency of a word in the training split, for `words`."""
     embedding_size: int = 128
     hidden_size: int = 256
     encoder_size: int = 0
-    """Hidden size of the encoder, which reads what is there and needs less than the decoder; 0 for the same."""
+    """Hidden size of the encoder, which may be smaller than the decoder's; 0 for the same."""
     z_size: int = 32
     genre_size: int = 24
     epochs: int = 6
@@ -87,28 +88,28 @@ class CvaeSettings:
     clip: float = 5.0
     dropout: float = 0.2
     word_dropout: float = 0.2
-    """Share of decoder inputs replaced by the unknown mark, so that z is needed (Bowman 2016)."""
+    """Share of decoder inputs replaced by the unknown token, so that the decoder needs z (Bowman 2016)."""
     genre_dropout: float = 0.1
-    """Share of sentences trained without their genres, and share trained with coarser ones in their place."""
+    """Share of sentences trained without genres; an equal share is trained with coarser genres."""
     mu_scale: float = 0.6
-    """Standard deviation that the posterior means are normalised to in every dimension; 0 leaves them as they are."""
+    """Standard deviation to which the posterior means are normalised in every dimension; 0 for no normalisation."""
     free_nats: float = 0.0
-    """KL that is free of charge, shared evenly by the dimensions of z (Kingma 2016, per dimension)."""
+    """KL without penalty, divided evenly among the dimensions of z (free bits per dimension, Kingma 2016)."""
     warm_up: float = 0.3
     """Share of the training over which the KL weight rises from 0 to 1."""
     autoencoder: float = 0.0
-    """Share of the training, before all else, without noise and KL; the decoder then starts anew (Li 2019,
-    arXiv 1909.00868), with an encoder that knows what sentences are about."""
+    """Share of the training that pretrains the encoder as an autoencoder, without noise and KL; the decoder is then
+    initialised again (Li 2019, arXiv 1909.00868)."""
     sampled_vocabulary: int = 0
-    """Tokens on which the softmax's normaliser is estimated in a training step; 0 for all."""
+    """Number of sampled tokens on which a training step estimates the softmax's normaliser; 0 for the exact softmax."""
     exact_from: float = 0.8
-    """Share of the training after which the softmax is exact again."""
+    """Share of the training after which the softmax is exact, whatever `sampled_vocabulary` is."""
 
     def __post_init__(self) -> None:
         if self.vocabulary not in ("subwords", "words"):
             raise ValueError(f"vocabulary must be subwords or words, got {self.vocabulary!r}")
         positive = ("min_count", "max_vocabulary", "embedding_size", "hidden_size", "z_size", "genre_size", "epochs")
-        # Batches of two would leave a lone sentence in the last one, whose mean cannot be normalised.
+        # With batches of two, one batch may hold a single sentence, whose posterior mean cannot be normalised.
         _check(self, batch_size=(3, math.inf), **dict.fromkeys(positive, _POSITIVE))
         _check(self, learning_rate=_RATE, clip=_RATE, mu_scale=(0, 100), free_nats=(0, math.inf), warm_up=(0, 1))
         _check(self, dropout=(0, 0.95), word_dropout=(0, 1), genre_dropout=(0, 1), encoder_size=(0, math.inf))
@@ -117,10 +118,10 @@ class CvaeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LcganSettings:
-    """The generator that moves z, and what judges it."""
+    """Settings of the LC-GAN: generator, discriminator and topic predictor."""
 
     num_samples: int = 6_000
-    """Decoded samples whose topics are the labels."""
+    """Number of latent vectors that are decoded and labelled with topics."""
     hidden_size: int = 256
     num_layers: int = 3
     predictor_epochs: int = 12
@@ -130,25 +131,25 @@ class LcganSettings:
     batch_size: int = 256
     learning_rate: float = 5e-4
     rounds: int = 4
-    """Parts of the game; after each, moved vectors are decoded, measured and learned from."""
+    """Number of rounds; after each, shifted vectors are decoded and measured, and the predictor is refitted."""
     round_samples: int = 1_000
-    """Sentences decoded to the desired topic after each round, and as many again to the others."""
+    """Number of sentences decoded for the desired topic after each round, and as many for the other topics."""
     realism_weight: float = 1.0
     topic_weight: float = 2.0
     target_share: float = 0.9
-    """Share of the target topic that is aimed for; more of it is no better."""
+    """Target share of a topic; a larger share is not rewarded."""
     diversity_weight: float = 1.0
-    """Of the loss for word pairs less rare, and vectors less spread, than the prior's; raised after each round that
-    misses `diversity_floor`."""
+    """Initial weight of the diversity loss: word pairs less rare, and vectors less spread, than the prior's. It is
+    raised after each round that misses `diversity_floor`."""
     diversity_floor: float = 0.97
-    """Distinct-2 of the moved vectors' sentences, as a share of the prior's, below which a round is worth less."""
+    """Minimum distinct-2 of shifted vectors' sentences, relative to the prior's; a round below it scores lower."""
     distance_weight: float = 0.1
-    """Weight of mean(log(1 + (z' - z)^2) / sigma^2), the paper's lambda."""
+    """Weight of the distance loss mean(log(1 + (z' - z)^2) / sigma^2), lambda in the paper."""
     gradient_penalty: float = 10.0
     evaluation_samples: int = 1_000
 
     def __post_init__(self) -> None:
-        # A tenth of the samples is held out to judge the predictor by.
+        # A tenth of the samples is held out to score the predictor.
         _check(self, num_samples=(20, math.inf), learning_rate=_RATE)
         positive = ("hidden_size", "num_layers", "predictor_epochs", "steps", "critic_steps", "batch_size", "rounds")
         _check(self, evaluation_samples=_POSITIVE, round_samples=_POSITIVE, **dict.fromkeys(positive, _POSITIVE))
@@ -158,7 +159,7 @@ class LcganSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Everything that decides how a training turns out."""
+    """All settings of a training."""
 
     preset: str = "demo"
     seed: int = 7
@@ -170,10 +171,10 @@ class TrainSettings:
         _check(self, seed=(0, 2**31 - 1))
 
     def with_overrides(self, assignments: Sequence[str]) -> TrainSettings:
-        """Apply `stage.name=value` assignments, as `--set` takes them.
+        """Apply `stage.name=value` assignments, as given with `--set`.
 
         Raises:
-            SettingError: no such setting, or a value of the wrong type.
+            SettingError: a setting does not exist, or its value has the wrong type.
 
         >>> TrainSettings().with_overrides(["cvae.z_size=16"]).cvae.z_size
         16
@@ -184,7 +185,7 @@ class TrainSettings:
         return settings
 
     def flat(self, *stages: str) -> dict[str, Any]:
-        """The settings of some stages (all by default) as `stage.name`, with preset and seed."""
+        """Return the settings of some stages, by default all, as `stage.name`, with preset and seed."""
         chosen = stages or ("topics", "cvae", "lcgan")
         values: dict[str, Any] = {"preset": self.preset, "seed": self.seed}
         for stage in chosen:

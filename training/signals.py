@@ -1,4 +1,4 @@
-"""How a training ends when it is asked to: in order, so that its runs are closed and its last checkpoint is whole."""
+"""SIGTERM as an error, so that a training closes its runs and leaves its last checkpoint whole."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from types import FrameType
 from training.errors import TerminatedError
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _raise_terminated(number: int, frame: FrameType | None) -> None:
     del number, frame
-    # torchrun ends all processes when one has failed. One that is failing itself is about to end, and to cut that
-    # short would leave its runs open.
+    # torchrun terminates all processes when one has failed. A process that is handling its own error ends anyway, and
+    # interrupting it would leave its runs open.
     if sys.exc_info()[0] is None:
-        raise TerminatedError("asked to end (SIGTERM); the same command goes on from the last checkpoint")
+        raise TerminatedError("terminated (SIGTERM); the same command continues from the last checkpoint")
 
 
 @contextmanager
 def raise_on_sigterm() -> Iterator[None]:
-    """Make SIGTERM an error like another for as long as the block runs; the main thread alone may ask for this.
+    """Raise an error when SIGTERM arrives within the block; only for the main thread.
 
     Raises:
-        TerminatedError: the signal came.
+        TerminatedError: the signal arrived.
     """
-    before = signal.signal(signal.SIGTERM, _end)
+    before = signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         yield
     finally:

@@ -148,11 +148,11 @@ def _vocabulary(texts: Sequence[str], settings: CvaeSettings, place: Path) -> Vo
 def _train(loop: CvaeLoop, checkpoint: Path, progress: Progress) -> None:
     loop.resume(checkpoint)
     saved_s = loop.clock()
-    while not loop.over:
-        for indices in loop.rest_of_epoch():
+    while not loop.is_finished:
+        for indices in loop.remaining_batches():
             if figures := loop.step(indices):
-                progress(loop.share, 1.0, f"{figures['train.nats_per_token']:.2f} nats/token")
-            if loop.over:
+                progress(loop.fraction_done, 1.0, f"{figures['train.nats_per_token']:.2f} nats/token")
+            if loop.is_finished:
                 break
             if loop.clock() - saved_s > _SAVE_EVERY_S:
                 loop.save(checkpoint)
@@ -190,11 +190,11 @@ def _score(loop: CvaeLoop, corpus: Corpus, vocabulary: Vocabulary, budget: Budge
     spelling = spelling_model(corpus.part("train").texts, vocabulary)
     spelling_bits = sum(map(spelling.bits, unknown))
     bits = nats / math.log(2)
-    sentences = loop.done * len(loop.train) / loop.steps_per_epoch
+    sentences = loop.step_count * len(loop.train) / loop.steps_per_epoch
     return Result(
         tokens=len(vocabulary),
         parameters=sum(each.numel() for each in loop.model.parameters()),
-        epochs=loop.done / loop.steps_per_epoch,
+        epochs=loop.step_count / loop.steps_per_epoch,
         training_sentences_per_s=sentences / budget.seconds,
         tokens_per_sentence=encoded.num_tokens / len(encoded),
         bits_per_character=(bits + spelling_bits) / encoded.num_characters,

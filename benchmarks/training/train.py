@@ -224,7 +224,7 @@ class _Steps:
 
     def __init__(self, loop: CvaeLoop) -> None:
         self._loop = loop
-        self._batches = loop.rest_of_epoch()
+        self._batches = loop.remaining_batches()
 
     def take(self, count: int) -> _Timed:
         chosen = [self._next() for _ in range(count)]

@@ -14,7 +14,7 @@ def _ask() -> None:
 
 
 def test_sigterm_is_an_error_that_says_what_to_do_next() -> None:
-    with pytest.raises(TerminatedError, match="goes on from the last checkpoint"), raise_on_sigterm():
+    with pytest.raises(TerminatedError, match="continues from the last checkpoint"), raise_on_sigterm():
         _ask()
 
 

@@ -1,1 +1,1 @@
-"""The conditional VAE: sentences as batches, the model, its loss, its training in one process or many, its scores."""
+"""CVAE: batches of sentences, the model, its loss, training in one or several processes, and held-out scores."""

@@ -1,4 +1,4 @@
-"""Sentences as batches of like lengths, so that little of a batch is padding.
+"""Batches of sentences of similar lengths, so that little of a batch is padding.
 
 Shapes: N sentences, B rows, T steps, G genres.
 """
@@ -24,36 +24,36 @@ OWN_GENRES: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Some sentences, time first."""
+    """A batch of sentences, time first."""
 
     tokens_TB: Tensor
-    """Token ids, each sentence ending in its end mark, padded behind it."""
+    """Token ids; each column is a sentence with its end token, then padding."""
     lengths_B: Tensor
-    """Tokens of each sentence, end mark included."""
+    """Number of tokens of each sentence, including the end token."""
     genres_G: Tensor
-    """Embedding indices of all rows' genres, one row after the other; a row without genres has the single index 0."""
+    """Embedding indices of the rows' genres, concatenated; a row without genres has the single index 0."""
     offsets_B: Tensor
-    """Where each row's genres start."""
+    """Index in `genres_G` at which each row's genres start."""
 
     @property
     def num_tokens(self) -> int:
-        """Real tokens, end marks included."""
+        """Number of tokens without padding, including end tokens."""
         return int(self.lengths_B.sum())
 
-    def rows(self, share: slice) -> Batch:
-        """Some neighbouring rows, without the padding that only the others need."""
-        lengths_B = self.lengths_B[share]
+    def rows(self, chosen: slice) -> Batch:
+        """Return some adjacent rows, without padding that only the others need."""
+        lengths_B = self.lengths_B[chosen]
         ends_B = torch.cat((self.offsets_B[1:], self.offsets_B.new_tensor([len(self.genres_G)])))
-        first, last = int(self.offsets_B[share][0]), int(ends_B[share][-1])
+        first, last = int(self.offsets_B[chosen][0]), int(ends_B[chosen][-1])
         return Batch(
-            tokens_TB=self.tokens_TB[: int(lengths_B.max()), share].contiguous(),
+            tokens_TB=self.tokens_TB[: int(lengths_B.max()), chosen].contiguous(),
             lengths_B=lengths_B,
             genres_G=self.genres_G[first:last],
-            offsets_B=self.offsets_B[share] - first,
+            offsets_B=self.offsets_B[chosen] - first,
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """The batch on another device."""
+        """Return the batch on another device."""
         return Batch(
             tokens_TB=self.tokens_TB.to(device),
             lengths_B=self.lengths_B.to(device),
@@ -63,7 +63,7 @@ class Batch:
 
 
 class EncodedSentences:
-    """A split of a corpus as ids, in flat arrays whatever the number of sentences."""
+    """Sentences of a corpus split as token ids, in a few flat arrays."""
 
     def __init__(
         self, texts: Sequence[str], genres: Sequence[Sequence[str]], vocabulary: Vocabulary, table: GenreTable
@@ -84,24 +84,24 @@ class EncodedSentences:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens in all sentences, end marks included."""
+        """Number of tokens in all sentences, including end tokens."""
         return int(self.lengths_N.sum())
 
     def genres_of(self, index: int) -> tuple[int, ...]:
-        """Embedding indices of a sentence's genres."""
+        """Return the embedding indices of a sentence's genres."""
         return self._genres[index]
 
     def batch(self, indices: Sequence[int] | np.ndarray, *, detail_B: np.ndarray | None = None) -> Batch:
-        """Put some sentences together.
+        """Make a batch of sentences.
 
         Args:
-            indices: of the sentences, B of them.
-            detail_B: what each row tells of its genres: `NO_GENRES`, `COARSER_GENRES` or `OWN_GENRES`, the default.
+            indices: the sentences, B of them.
+            detail_B: how much each row shows of its genres: `NO_GENRES`, `COARSER_GENRES` or `OWN_GENRES`, the default.
         """
         chosen_B = np.asarray(indices)
         lengths_B = self.lengths_N[chosen_B]
         steps_T = np.arange(lengths_B.max())[:, None]
-        # Behind its end a row reads whatever follows in the flat array, which padding then covers.
+        # After its end a row reads whatever follows in the flat array; padding then overwrites it.
         flat_TB = np.minimum(self._starts_N[chosen_B] + steps_T, len(self._flat) - 1)
         tokens_TB = np.where(steps_T < lengths_B, self._flat[flat_TB], PAD_ID).astype(np.int64)
         rows = [self._genres[index] or (0,) for index in chosen_B]
@@ -120,22 +120,25 @@ class EncodedSentences:
             return genres
         if detail == NO_GENRES:
             return (0,)
-        # Two genres may come down to one, which then counts once, as it does when a request's genres are resolved.
+        # Two genres may have the same coarser genre, which then counts once, as when a request's genres are resolved.
         return tuple(dict.fromkeys(int(self._coarser[index]) for index in genres))
 
     def token_counts(self, vocabulary_size: int) -> np.ndarray:
-        """How often each token of the vocabulary comes, end marks included: [V]."""
+        """Return the frequency of each token of the vocabulary, including the end token: [V]."""
         return np.bincount(self._flat, minlength=vocabulary_size)
 
     def bucketed(self, batch_size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-        """Every sentence once, in batches of like lengths, in random order: the indices of each batch.
+        """Iterate over every sentence once, in batches of similar lengths in random order.
 
-        No batch holds a lone sentence if `batch_size` is at least 3 and there are two sentences.
+        No batch holds a single sentence if `batch_size` is at least 3 and there are two sentences.
+
+        Yields:
+            The indices of a batch.
         """
-        # The noise lets sentences meet different neighbours in every epoch and costs under a step of padding.
+        # The noise mixes sentences of equal lengths differently in every epoch and costs less than one step of padding.
         keys = self.lengths_N + generator.random(len(self)) * 0.99
         order = np.argsort(keys, kind="stable")
-        # Of even sizes: statistics over a batch need two rows, and a last batch may be a lone one.
+        # Batches of even sizes: batch statistics need two rows, and a remainder could be a single one.
         batches = np.array_split(order, max(1, math.ceil(len(order) / batch_size)))
         for number in generator.permutation(len(batches)):
             if len(batches[number]):
@@ -143,7 +146,7 @@ class EncodedSentences:
 
 
 class PlainSentences(EncodedSentences):
-    """Sentences that are ids already."""
+    """Sentences given as token ids."""
 
     def __init__(
         self,
@@ -152,21 +155,21 @@ class PlainSentences(EncodedSentences):
         num_characters: int,
         genres: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        """Take the ids of each sentence, without end marks.
+        """Store the sentences.
 
         Args:
-            sentences: token ids.
-            num_characters: how many characters they stand for.
-            genres: embedding indices of each sentence's genres; none have any by default.
+            sentences: token ids of each sentence, without end tokens.
+            num_characters: number of characters that the tokens stand for.
+            genres: embedding indices of each sentence's genres; by default no sentence has any.
         """
         self._set_ids(sentences)
         self._genres = [tuple(each) for each in genres] if genres is not None else [()] * len(sentences)
-        # Bare indices have no names to come down by.
+        # Indices alone have no labels by which a coarser genre could be found.
         self._coarser = np.arange(1 + max((max(each, default=0) for each in self._genres), default=0))
         self.num_characters = num_characters
 
 
 def _coarser_indices(table: GenreTable) -> np.ndarray:
-    """Embedding index of the label that each label comes down to, its own if there is none: [labels + 1]."""
+    """Embedding index of each label's coarser label, or its own if it has none: [labels + 1]."""
     coarser = [table.coarser(label) or label for label in table.labels]
     return np.array([0, *table.indices(coarser)])

@@ -1,6 +1,6 @@
-"""The CVAE's encoder beside the bundle: what serving does without, and a walk between two sentences needs.
+"""Encoder of a CVAE, stored beside the bundle: interpolation between sentences needs it, serving does not.
 
-encoder.safetensors    everything of the CVAE that is not the decoder's; the mean's scale in its metadata
+encoder.safetensors    all weights of the CVAE outside the decoder; the scale of the means in the metadata
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MU_SCALE: Final = "mu_scale"
 
 
 def save_encoder(model: Cvae, mu_scale: float, directory: Path) -> None:
-    """Write a CVAE's encoder into its bundle's folder."""
+    """Write a CVAE's encoder into the folder of its bundle."""
     tensors = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in model.state_dict().items()
@@ -31,21 +31,21 @@ def save_encoder(model: Cvae, mu_scale: float, directory: Path) -> None:
 
 
 def load_cvae(directory: Path, bundle: Bundle) -> Cvae:
-    """The whole CVAE of a bundle, from the encoder beside it.
+    """Load the whole CVAE of a bundle: its decoder and the encoder beside it.
 
     Raises:
-        BundleError: there is no encoder, or it is not the decoder's.
+        BundleError: the encoder is missing, or does not belong to the decoder.
     """
     path = directory / ENCODER_FILE
     if not path.is_file():
         raise BundleError(
-            f"{directory} holds no {ENCODER_FILE}: archives leave the encoder out, since serving needs none; "
-            "give a registered version (models:/cvae/1), or train again if it is older than that file"
+            f"{directory} holds no {ENCODER_FILE}: archives leave the encoder out, since serving does not need it; "
+            "give a registered version (models:/cvae/1), or train again if the version was registered without it"
         )
     try:
         with safe_open(path, framework="pt") as opened:
             mu_scale = float((opened.metadata() or {})[_MU_SCALE])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
         encoder_size = tensors["encoder_lstm.weight_hh_l0"].shape[1]
         model = Cvae(bundle.decoder.config, encoder_size=encoder_size, mu_scale=mu_scale)
         state: dict[str, torch.Tensor] = {

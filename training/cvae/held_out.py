@@ -1,4 +1,4 @@
-"""How good a CVAE was on held-out sentences, and after how long a training: what the time bought.
+"""Held-out scores of a CVAE over training time.
 
 held_out.json    beside the bundle: a point for each epoch
 """
@@ -19,13 +19,13 @@ HELD_OUT_FILE: Final = "held_out.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutPoint:
-    """A CVAE's scores at one moment of its training; see `training.cvae.scores.CvaeScores`."""
+    """Scores of a CVAE after one epoch of its training; see `training.cvae.scores.CvaeScores`."""
 
     seconds: float
-    """Of training, by the clock on the wall, those before an interruption counted."""
+    """Wall time of the training so far, including the time before an interruption."""
     step: int
     elbo: float
-    """Nats per sentence."""
+    """Evidence lower bound, in nats per sentence."""
     kl: float
     mutual_information: float
     perplexity_bound: float
@@ -33,37 +33,37 @@ class HeldOutPoint:
 
     @classmethod
     def of(cls, scores: Mapping[str, float], *, seconds: float, step: int) -> HeldOutPoint:
-        """From scores by name, some of which the curve leaves out."""
+        """Make a point from scores by name, some of which the curve leaves out."""
         names = [each.name for each in fields(cls) if each.name not in ("seconds", "step")]
         return cls(seconds=seconds, step=step, **{name: float(scores[name]) for name in names})
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> HeldOutPoint:
-        """From what `document` made.
+        """Make a point from the result of `document`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is something else.
+            KeyError, TypeError, ValueError: the document has another form.
         """
         point = cls.of(document, seconds=float(document["seconds"]), step=int(document["step"]))
         if not all(math.isfinite(value) for value in asdict(point).values()):
-            raise ValueError(f"a score is no number: {point}")
+            raise ValueError(f"a score is not finite: {point}")
         return point
 
     def document(self) -> dict[str, float]:
-        """As files have it."""
+        """Return the point in the form that files have."""
         return asdict(self)
 
 
 def save_held_out(points: Sequence[HeldOutPoint], folder: Path) -> None:
-    """Write the curve into a folder, whole or not at all."""
+    """Write the curve into a folder, atomically."""
     write_json(folder / HELD_OUT_FILE, [point.document() for point in points])
 
 
 def load_held_out(folder: Path) -> tuple[HeldOutPoint, ...]:
-    """The curve of a folder; empty where none was kept, as in archives and with models older than that file.
+    """Read the curve of a folder; it is empty where no file was written, as in archives and by earlier versions.
 
     Raises:
-        CheckpointError: the file is something else.
+        CheckpointError: the file is not a curve.
     """
     path = folder / HELD_OUT_FILE
     if not path.is_file():
@@ -72,6 +72,6 @@ def load_held_out(folder: Path) -> tuple[HeldOutPoint, ...]:
         return tuple(HeldOutPoint.from_document(document) for document in read_json(path))
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as cause:
         raise CheckpointError(
-            f"{path} is no curve of held-out scores ({type(cause).__name__}: {cause}); remove it, and the model is "
-            "used without"
+            f"{path} is not a curve of held-out scores ({type(cause).__name__}: {cause}); remove it to use the model "
+            "without the curve"
         ) from cause

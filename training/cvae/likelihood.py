@@ -1,10 +1,10 @@
-"""The importance-weighted likelihood of sentences under a CVAE, as cheap as it can be without changing its value.
+"""Importance-weighted likelihood of sentences under a CVAE, with shared work computed once.
 
-All samples of a sentence read the same words, so the words' part of the LSTM's input product is made once for all of
-them, and z's part once for all steps; no row is padded; logits exist in chunks and become their sum in place.
+All samples of a sentence read the same words, so the words' part of the LSTM's input product is computed once for all
+samples, and the part of z once for all steps. No row is padded, and logits are reduced chunk by chunk in place.
 
-Shapes: S importance samples, T steps, V tokens, E embedding, H hidden, Z thought vector, C context <z, a>,
-D sentences.
+Shapes: S importance samples, T steps, V tokens, E embedding, H hidden, Z latent vector, A genre embedding,
+C context <z, a>, D sentences.
 """
 
 from __future__ import annotations
@@ -44,27 +44,28 @@ def importance_weighted_nll(
     progress: Progress = silent,
     folder: Path | None = None,
 ) -> np.ndarray:
-    """-log p(x | a) of each sentence in nats, by importance sampling from q(z | x) (Burda 2016, equation 8).
+    """Estimate -log p(x | a) of each sentence in nats by importance sampling from q(z | x) (Burda 2016, equation 8).
 
-    -(logsumexp_s[log p(x | z_s, a) + log p(z_s) - log q(z_s | x)] - log S), z_s ~ q(z | x): an upper bound on average,
-    and the closer the more samples there are. A sentence's z depend on the seed and its place alone.
+    The estimate is -(logsumexp_s[log p(x | z_s, a) + log p(z_s) - log q(z_s | x)] - log S) with z_s ~ q(z | x). Its
+    expectation is an upper bound that becomes tighter with more samples. The samples of a sentence depend only on the
+    seed and the sentence's index.
 
     Args:
-        model: what is scored.
-        sentences: on what.
+        model: model to score.
+        sentences: sentences to score it on.
         num_samples: S.
-        seed: of the z.
-        device: where the model is.
-        progress: told about tokens done.
-        folder: where the figures so far are kept, in a file named by model, sentences, seed and S that is written
-            every minute and continued from if it is there.
+        seed: seed of the samples.
+        device: device of the model.
+        progress: gets the number of tokens done.
+        folder: folder that keeps the scores so far, in a file named by model, sentences, seed and S. The file is
+            written every minute, and an interrupted run continues from it.
 
     Returns:
-        [D], in the order of the sentences.
+        Scores [D], in the order of the sentences.
 
     Raises:
-        CheckpointError: the figures that are there cannot be read.
-        OutputError: it cannot be written.
+        CheckpointError: the scores of an interrupted run cannot be read.
+        OutputError: the scores cannot be written.
     """
     model.eval()
     path = None if folder is None else folder / f"nll-{_fingerprint(model, sentences, num_samples, seed)}.npy"
@@ -90,14 +91,14 @@ def _sentence_nll(model: Cvae, batch: Batch, num_samples: int, generator: torch.
     noise_SZ = torch.randn(num_samples, posterior.mu.shape[1], generator=generator).to(posterior.mu.device)
     spread = Posterior(mu=posterior.mu.expand_as(noise_SZ), log_variance=posterior.log_variance.expand_as(noise_SZ))
     z_SZ = spread.sample(noise_SZ)
-    # log p(z) - log q(z | x), in which the normal distributions' constants cancel; and (z - mu) / sigma is the noise.
+    # log p(z) - log q(z | x): the constants of both normal distributions cancel, and (z - mu) / sigma is the noise.
     log_ratio_S = 0.5 * (noise_SZ**2 - z_SZ**2 + posterior.log_variance).sum(dim=1)
     log_weight_S = (_log_likelihood(model.decoder, batch, z_SZ) + log_ratio_S).double()
     return math.log(num_samples) - float(torch.logsumexp(log_weight_S, dim=0))
 
 
 def _log_likelihood(decoder: Decoder, batch: Batch, z_SZ: Tensor) -> Tensor:
-    """Logarithm of p(x | z_s, a) in nats of one sentence for each of many z: [S]."""
+    """Log-likelihood log p(x | z_s, a) of one sentence for each of S latent vectors, in nats: [S]."""
     config, lstm = decoder.config, decoder.lstm
     targets_T = batch.tokens_TB[:, 0]
     genres_1A = decoder.embed_genres(batch.genres_G, batch.offsets_B)
@@ -112,9 +113,9 @@ def _log_likelihood(decoder: Decoder, batch: Batch, z_SZ: Tensor) -> Tensor:
     steps = []
     for words_4H in words_T4H:
         gates_S4H = torch.addmm(context_S4H, hidden_SH, recurrent_H4H).add_(words_4H)
-        admit_SH, keep_SH, new_SH, show_SH = gates_S4H.chunk(4, dim=1)
-        cell_SH = keep_SH.sigmoid_().mul_(cell_SH).addcmul_(admit_SH.sigmoid_(), new_SH.tanh_())
-        hidden_SH = show_SH.sigmoid_() * cell_SH.tanh()
+        input_SH, forget_SH, candidate_SH, output_SH = gates_S4H.chunk(4, dim=1)
+        cell_SH = forget_SH.sigmoid_().mul_(cell_SH).addcmul_(input_SH.sigmoid_(), candidate_SH.tanh_())
+        hidden_SH = output_SH.sigmoid_() * cell_SH.tanh()
         steps.append(hidden_SH)
     projected_TSE = _projected(decoder, torch.stack(steps), context_SC)
     log_prob_TS = target_log_probs(
@@ -127,14 +128,14 @@ def _log_likelihood(decoder: Decoder, batch: Batch, z_SZ: Tensor) -> Tensor:
 
 
 def _projected(decoder: Decoder, hidden_TSH: Tensor, context_SC: Tensor) -> Tensor:
-    """What the output matrix is applied to, with the context's part of the product made once for all steps."""
+    """Input of the output layer [T, S, E], with the context's part of the product computed once for all steps."""
     from_hidden, from_context = decoder.projection.weight.tensor_split([hidden_TSH.shape[2]], dim=1)
     shared_SE = torch.addmm(decoder.projection.bias, context_SC, from_context.T)
     return torch.matmul(hidden_TSH, from_hidden.T).add_(shared_SE)
 
 
 class _SavedScores:
-    """The sentences' figures so far, NaN where there is none yet, and the file that keeps them."""
+    """Scores so far, NaN for sentences without one, and the file that keeps them."""
 
     def __init__(self, count: int, path: Path | None) -> None:
         self._path = path
@@ -144,12 +145,12 @@ class _SavedScores:
             self.nll_D = _load_scores(path, count)
 
     def save_periodically(self) -> None:
-        """Save if the last time is a minute ago."""
+        """Save if the last save was more than a minute ago."""
         if time.monotonic() - self._saved_s > _SAVE_EVERY_S:
             self.save()
 
     def save(self) -> None:
-        """Write the file, if there is to be one."""
+        """Write the scores, if they are to be kept."""
         self._saved_s = time.monotonic()
         if self._path is None:
             return
@@ -161,13 +162,13 @@ class _SavedScores:
 
 def _load_scores(path: Path, count: int) -> np.ndarray:
     nll_D = np.zeros(0)
-    reason = "it has figures of another number of sentences"
+    reason = "it holds scores of another number of sentences"
     try:
         nll_D = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as cause:  # what numpy says of a file that is none of its own, or cut short
+    except (OSError, ValueError, EOFError) as cause:  # numpy, for a file that is foreign or cut short
         reason = type(cause).__name__
     if nll_D.shape != (count,) or nll_D.dtype != np.float64:
-        raise CheckpointError(f"{path} cannot be read ({reason}); remove it, and the sentences are scored anew")
+        raise CheckpointError(f"{path} cannot be read ({reason}); remove it to score the sentences again")
     return nll_D
 
 

@@ -1,7 +1,7 @@
-"""The conditional VAE: LSTM encoder q(z | x), and the decoder p(x | z, a) that the worker runs. Architecture only.
+"""Architecture of the CVAE: an LSTM encoder q(z | x), and the decoder p(x | z, a) that the worker runs.
 
 Shapes: B rows, T steps, V tokens, S sampled tokens of the vocabulary, E embedding, H hidden,
-Z thought vector, A genre embedding, P real tokens of a batch.
+Z latent vector, A genre embedding, C context <z, a>, Y = 2 Z, P real tokens of a batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Posterior:
     log_variance: Tensor
 
     def sample(self, noise_BZ: Tensor | None = None) -> Tensor:
-        """One z per row, differentiable in mu and log_variance (Kingma and Welling 2014)."""
+        """Sample one z per row, differentiable in mu and log_variance (Kingma and Welling 2014)."""
         noise_BZ = torch.randn_like(self.mu) if noise_BZ is None else noise_BZ
         return self.mu + torch.exp(0.5 * self.log_variance) * noise_BZ
 
@@ -38,7 +38,7 @@ class Posterior:
 
 
 class Cvae(nn.Module):
-    """Encoder and decoder share the token embedding; only the decoder sees the genres."""
+    """Conditional VAE; encoder and decoder share the token embedding, and only the decoder gets the genres."""
 
     def __init__(
         self,
@@ -48,15 +48,15 @@ class Cvae(nn.Module):
         mu_scale: float = 0.0,
         process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        """Make the modules.
+        """Create the modules.
 
         Args:
-            config: sizes.
-            encoder_size: hidden size of the encoder; 0 for the decoder's.
+            config: sizes of the decoder.
+            encoder_size: hidden size of the encoder; 0 for that of the decoder.
             mu_scale: if positive, the posterior means are batch-normalised to this standard deviation in every
                 dimension, which keeps KL above Z mu_scale^2 / 2 nats and every dimension in use (Zhu 2020,
                 arXiv 2004.12585, with its gamma fixed).
-            process_group: the processes that share a batch's rows in training.
+            process_group: processes that shard a batch in training.
         """
         super().__init__()
         self._mu_scale = mu_scale
@@ -69,16 +69,16 @@ class Cvae(nn.Module):
 
     @property
     def output_weight(self) -> Tensor:
-        """Matrix of the output layer, [V, E]."""
+        """Weight of the output layer, [V, E]."""
         return self.decoder.token_embedding.weight
 
     def encode(self, batch: Batch) -> Posterior:
-        """q(z | x) of each sentence."""
-        # Undisturbed, as in the published recipes: dropout is there to keep the decoder from learning by heart.
+        """Return q(z | x) of each sentence."""
+        # No dropout here, as in the published recipes: it is meant to keep the decoder from memorising.
         embedded_TBE = self.decoder.token_embedding(batch.tokens_TB)
         hidden_TBH, _ = self.encoder_lstm(embedded_TBE)
         rows = torch.arange(len(batch.lengths_B), device=hidden_TBH.device)
-        # Behind its end mark a row reads padding, so its summary is the state at the mark.
+        # After its end token a row reads padding, so the state at the end token summarises the sentence.
         last_BH = hidden_TBH[batch.lengths_B - 1, rows]
         mu_BZ, log_variance_BZ = self._posterior_parts(last_BH)
         if self._mu_scale > 0:
@@ -86,12 +86,12 @@ class Cvae(nn.Module):
         return Posterior(mu=mu_BZ, log_variance=log_variance_BZ.clamp(-10, 10))
 
     def _posterior_parts(self, last_BH: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior means, not normalised yet, and log-variances, [B, Z] each."""
+        """Posterior means before normalisation, and log-variances, [B, Z] each."""
         z_size = self.mu_shift.shape[0]
         bias: Tensor = self.posterior_head.bias
         if self._mu_scale > 0:
-            # Normalising takes this half out again, so its gradient is nothing but rounding, which Adam would turn into
-            # steps of full length, and the running means would be late behind them.
+            # Normalisation cancels this half of the bias, so its gradient is only rounding error. Adam would turn that
+            # into steps of full length, and the running means would lag behind them.
             bias = torch.cat((bias[:z_size].detach(), bias[z_size:]))
         both_BY = nn.functional.linear(last_BH, self.posterior_head.weight, bias)
         return both_BY[:, :z_size], both_BY[:, z_size:]
@@ -102,50 +102,50 @@ class Cvae(nn.Module):
         z_BZ: Tensor,
         *,
         noise: StepNoise | None = None,
-        part: VocabularySample | None = None,
+        sample: VocabularySample | None = None,
         bf16: bool = False,
     ) -> Tensor:
-        """-log p(x | z, a) in nats, summed over the batch's tokens: what a training step descends.
+        """Reconstruction loss -log p(x | z, a) in nats, summed over the batch's tokens.
 
         Args:
             batch: the sentences.
-            z_BZ: a thought vector per row.
-            noise: hides words and drops values; nothing is disturbed without it.
-            part: of the vocabulary, to estimate the softmax's normaliser on; exact without it.
-            bf16: make the products of the output layer, most of a step's, in bfloat16. The LSTMs stay in single
-                precision (TF32 on a GPU): in bfloat16 torch runs them with cuDNN 9.13 or later alone.
+            z_BZ: a latent vector per row.
+            noise: dropout and word dropout; none by default.
+            sample: tokens on which to estimate the softmax's normaliser; by default it is exact.
+            bf16: compute the matrix products of the output layer, most of a step's, in bfloat16. The LSTMs stay in
+                single precision (TF32 on a GPU): in bfloat16 torch needs cuDNN 9.13 or later for them.
         """
         projected_PE, targets_P, _ = self._projected(batch, z_BZ, noise)
         weight_VE, bias_V = self.output_weight, self.decoder.output_bias
-        if part is None:
+        if sample is None:
             return linear_cross_entropy(projected_PE, weight_VE, bias_V, targets_P, bf16=bf16)
-        weight_SE, bias_S = weight_VE[part.tokens_S], bias_V[part.tokens_S] + part.raise_S
-        return linear_cross_entropy(projected_PE, weight_SE, bias_S, part.positions(targets_P), bf16=bf16)
+        weight_SE, bias_S = weight_VE[sample.tokens_S], bias_V[sample.tokens_S] + sample.correction_S
+        return linear_cross_entropy(projected_PE, weight_SE, bias_S, sample.positions(targets_P), bf16=bf16)
 
     @torch.no_grad()
     def token_log_probs(self, batch: Batch, z_BZ: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability in nats of every real token given those before it; without gradients.
+        """Log-probability in nats of every real token given those before it, without gradients.
 
         Args:
             batch: the sentences.
-            z_BZ: a thought vector per row.
+            z_BZ: a latent vector per row.
 
         Returns:
-            log-probabilities [P] and the row of each [P].
+            Log-probabilities [P], and the row of each [P].
         """
         projected_PE, targets_P, rows_P = self._projected(batch, z_BZ, None)
         return target_log_probs(projected_PE, self.output_weight, self.decoder.output_bias, targets_P), rows_P
 
     def _projected(self, batch: Batch, z_BZ: Tensor, noise: StepNoise | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Decoder outputs before the vocabulary product at real tokens [P, E], the tokens [P] and their rows [P]."""
+        """Inputs of the output layer at real tokens [P, E], the tokens [P], and their rows [P]."""
         targets_TB = batch.tokens_TB
         inputs_TB = torch.cat((torch.full_like(targets_TB[:1], BOS_ID), targets_TB[:-1]))
-        inputs_TBE = self.decoder.token_embedding(inputs_TB if noise is None else noise.hide(inputs_TB))
+        inputs_TBE = self.decoder.token_embedding(inputs_TB if noise is None else noise.drop_words(inputs_TB))
         context_BC = torch.cat((z_BZ, self.decoder.embed_genres(batch.genres_G, batch.offsets_B)), dim=1)
         if noise is None:
             projected_TBE = self.decoder(inputs_TBE, context_BC)
         else:
             projected_TBE = noise.drop(self.decoder(noise.drop(inputs_TBE), context_BC))
-        # Only real tokens reach the vocabulary product, the largest of all.
+        # Only real tokens reach the output layer, whose matrix product is the largest.
         real_TB = targets_TB != PAD_ID
         return projected_TBE[real_TB], targets_TB[real_TB], real_TB.nonzero()[:, 1]

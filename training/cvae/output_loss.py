@@ -1,6 +1,7 @@
-"""The output layer's loss, which is most of what a training token costs: chunked, and on a sampled vocabulary.
+"""Loss of the output layer, most of the cost of a training token: chunked, or on a sampled vocabulary.
 
-Shapes: P real tokens of a batch, E embedding, V tokens of the vocabulary, S tokens of a sample of it.
+Shapes: P real tokens of a batch, C tokens of a chunk, E embedding, V tokens of the vocabulary, S tokens of a sample of
+it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _CHUNK: Final = 512
-"""Rows of logits at once: 512 x 8,000 are 16 MB, which the last-level cache holds; a batch's are ten times that."""
+"""Tokens per chunk: 512 x 8,000 logits are 16 MB and fit the last-level cache; those of a batch are ten times that."""
 
 _SAFE: Final = 60.0
-"""Logarithms of sums of exponentials up to this size lose nothing to single precision, whose exp ends at 88."""
+"""Largest log-normaliser for which exp in single precision, which overflows at 88, is safe."""
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Sum of -log softmax(hidden weight^T + bias)[target], with its gradients made while the logits are in the cache.
+    """Sum of -log softmax(hidden weight^T + bias)[target], with gradients computed while the logits are in the cache.
 
-    torch has `linear_cross_entropy` from 2.12 on; this runs on 2.11, and on a CPU took two thirds of its time.
+    torch has `linear_cross_entropy` since 2.12. This runs on 2.11, and on a CPU it took two thirds of the time.
     """
 
     @staticmethod
@@ -37,7 +38,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_CV = torch.addmm(bias_V, hidden_CE, weight_VE.T)
             highest_C1 = grad_CV.amax(dim=1, keepdim=True)
             total += (highest_C1 - grad_CV.gather(1, targets_C1)).sum(dtype=torch.float64)
-            # From here on the logits become probabilities, and those the gradient, all in place.
+            # In place, the logits become probabilities, and the probabilities the gradient.
             grad_CV.sub_(highest_C1).exp_()
             normaliser_C1 = grad_CV.sum(dim=1, keepdim=True)
             total += normaliser_C1.log().sum(dtype=torch.float64)
@@ -61,14 +62,14 @@ def linear_cross_entropy(
     """Cross-entropy in nats, summed over tokens, of logits = hidden weight^T + bias.
 
     Args:
-        hidden_PE: what the output matrix is applied to.
-        weight_VE: output matrix.
-        bias_V: of the output.
-        targets_P: the token that came, each below V.
-        bf16: make the products in bfloat16; softmax and sum stay in single precision.
+        hidden_PE: inputs of the output layer.
+        weight_VE: weight of the output layer.
+        bias_V: bias of the output layer.
+        targets_P: target tokens, each below V.
+        bf16: compute the products in bfloat16; softmax and sum stay in single precision.
 
     Returns:
-        A scalar; differentiable once in the first three.
+        A scalar, once differentiable in the first three arguments.
     """
     if bf16 or hidden_PE.is_cuda:  # on a GPU the logits of a batch fit, and one large kernel beats many small ones
         with torch.autocast(hidden_PE.device.type, torch.bfloat16, enabled=bf16):
@@ -80,13 +81,13 @@ def linear_cross_entropy(
 
 @torch.no_grad()
 def target_log_probs(hidden_PE: Tensor, weight_VE: Tensor, bias_V: Tensor, targets_P: Tensor) -> Tensor:
-    """Logarithms of softmax(hidden weight^T + bias)[target] in nats, [P]; no gradients, as few passes as can be.
+    """Log-probabilities log softmax(hidden weight^T + bias)[target] in nats, [P], without gradients.
 
     Args:
-        hidden_PE: what the output matrix is applied to.
-        weight_VE: output matrix.
-        bias_V: of the output.
-        targets_P: the token that came, each below V.
+        hidden_PE: inputs of the output layer.
+        weight_VE: weight of the output layer.
+        bias_V: bias of the output layer.
+        targets_P: target tokens, each below V.
     """
     log_prob_P = torch.empty_like(hidden_PE[:, 0])
     weight_EV = weight_VE.T
@@ -96,8 +97,8 @@ def target_log_probs(hidden_PE: Tensor, weight_VE: Tensor, bias_V: Tensor, targe
         targets_C1 = targets_P[start : start + _CHUNK].unsqueeze(1)
         part_CV = torch.addmm(bias_V, hidden_CE, weight_EV, out=logits_CV[: len(hidden_CE)])
         target_C = part_CV.gather(1, targets_C1).squeeze(1)
-        # Logits of a model of words are far from where exp leaves single precision, so the usual subtraction of each
-        # row's largest one, two passes over all of them, is made only if it turns out to be needed.
+        # A language model's logits are far from the range where exp overflows. The usual subtraction of each row's
+        # maximum takes two passes over all logits, so it is done only if it turns out to be needed.
         normaliser_C = part_CV.exp_().sum(dim=1).log_()
         if not bool((normaliser_C.abs() < _SAFE).all()):
             normaliser_C = torch.logsumexp(torch.addmm(bias_V, hidden_CE, weight_EV, out=part_CV), dim=1)
@@ -107,34 +108,35 @@ def target_log_probs(hidden_PE: Tensor, weight_VE: Tensor, bias_V: Tensor, targe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocabularySample:
-    """Some tokens, and what their logits are raised by so that the sample's normaliser is right on average."""
+    """Tokens sampled from the vocabulary, with corrections that make the sample's normaliser unbiased."""
 
     tokens_S: Tensor
-    """Ids, ascending."""
-    raise_S: Tensor
-    """-log of the probability with which a token came into the sample; 0 for the batch's own targets."""
+    """Ids of the sampled tokens, ascending."""
+    correction_S: Tensor
+    """Correction to add to each token's logit: -log of its inclusion probability, or 0 for the batch's own targets."""
     position_V: Tensor
-    """Of each token of the vocabulary in `tokens_S`; of no meaning for one that is not there."""
+    """Index of each token of the vocabulary in `tokens_S`; meaningless for a token that is not in the sample."""
 
     def positions(self, targets_P: Tensor) -> Tensor:
-        """Where in `tokens_S` some of the targets are."""
+        """Return the indices of targets in `tokens_S`."""
         return self.position_V[targets_P]
 
 
 class VocabularySampler:
-    """Draws part of the vocabulary for the normaliser of a softmax (Bengio and Senecal 2003, importance sampling).
+    """Importance sampling of the vocabulary for a softmax's normaliser (Bengio and Senecal 2003).
 
-    Every token comes in by itself with probability pi, which is 1 for frequent ones and falls with the square root of
-    the count; a batch's targets are always in. sum_j exp(logit_j) / pi_j over the sample is an unbiased estimate of the
-    normaliser, and its variance is small because nearly all probability is in the tokens with pi = 1.
+    Each token is included independently with probability pi, which is 1 for frequent tokens and falls with the square
+    root of the count; a batch's targets are always included. The sum of exp(logit_j) / pi_j over the sample is an
+    unbiased estimate of the normaliser. Its variance is small because nearly all probability mass is on tokens with
+    pi = 1.
     """
 
     def __init__(self, counts_V: np.ndarray, size: int) -> None:
-        """Set the probabilities.
+        """Compute the inclusion probabilities.
 
         Args:
-            counts_V: how often the training has each token.
-            size: tokens that a sample has on average, targets not counted.
+            counts_V: frequency of each token in the training split.
+            size: expected size of a sample, without the targets.
         """
         weight_V = np.sqrt(counts_V + 1.0)
         low, high = 0.0, size / weight_V.min()
@@ -144,12 +146,12 @@ class VocabularySampler:
         self._inclusion_V = torch.from_numpy(np.minimum(1.0, high * weight_V)).float()
 
     def draw(self, targets_P: Tensor) -> VocabularySample:
-        """A sample for some targets, by torch's global generator."""
+        """Draw a sample that includes the targets, with torch's global generator."""
         inclusion_V = self._inclusion_V = self._inclusion_V.to(targets_P.device)
         chosen_V = torch.rand_like(inclusion_V) < inclusion_V
-        raise_V = -inclusion_V.log()
+        correction_V = -inclusion_V.log()
         chosen_V[targets_P] = True
-        raise_V[targets_P] = 0.0
+        correction_V[targets_P] = 0.0
         tokens_S = chosen_V.nonzero().squeeze(1)
         position_V = torch.cumsum(chosen_V, dim=0) - 1
-        return VocabularySample(tokens_S=tokens_S, raise_S=raise_V[tokens_S], position_V=position_V)
+        return VocabularySample(tokens_S=tokens_S, correction_S=correction_V[tokens_S], position_V=position_V)

@@ -1,7 +1,7 @@
-"""Processes that train one model together, each on its share of every batch's rows; `torchrun` starts them.
+"""Data-parallel training of one model by the processes that `torchrun` starts, each on its shard of every batch.
 
-Every process draws the same batches and the same noise and keeps its share, and sums go over all of them, so a training
-does not depend on how many there are (but for the order in which numbers are added).
+Every process draws the same batches and the same noise and keeps its shard of the rows. Losses and statistics are
+summed over all processes, so the result does not depend on their number, apart from the order of the additions.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from torch import Tensor
 from training.errors import RankLostError, SettingError
 
 _TIMEOUT: Final = timedelta(days=1)
-"""How long a process waits for the others: they wait while the first one fits topics and writes files."""
+"""Maximum time a process waits for the others, long because they wait while rank 0 fits topics and writes files."""
 
 
 @contextmanager
 def _lost_ranks_reported() -> Iterator[None]:
-    """Say in the user's terms what the backend says when one of the processes is gone."""
+    """Turn the backend's error about a lost process into one that says how to continue."""
     try:
         yield
-    except RuntimeError as cause:  # gloo's errors have no type of their own, and those of torch are kinds of this one
+    except RuntimeError as cause:  # gloo raises plain RuntimeError, and torch's errors are subclasses of it
         reason = str(cause).partition("\n")[0]
         raise RankLostError(
-            f"another process of this training has ended ({reason}); its own output says why. Start them all again: "
-            "they go on from the last checkpoint"
+            f"another process of this training has ended ({reason}); see its output for the cause. Start all processes "
+            "again: they continue from the last checkpoint"
         ) from cause
 
 
 def _all_reduce_in_place(tensor: Tensor) -> Tensor:
-    """The sum over processes, in place."""
+    """Sum a tensor over processes, in place."""
     with _lost_ranks_reported():
         dist.all_reduce(tensor)
     return tensor
 
 
 class _AllReduce(torch.autograd.Function):
-    """A sum over processes, whose gradient is the sum over processes of the gradients that each has for it."""
+    """Differentiable sum over processes; its gradient is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -59,27 +59,27 @@ class _AllReduce(torch.autograd.Function):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessGroup:
-    """One of some processes, and what it can say to the others; alone, everything is as if there were no others."""
+    """Process group of a training, as one rank sees it; with a single process, every exchange returns its input."""
 
     rank: int = 0
     world_size: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes, tracks and registers."""
+        """Whether this process has rank 0, which writes, tracks and registers."""
         return self.rank == 0
 
     def shard(self, rows: int) -> slice:
-        """The rows of a batch that are this process's: none is without one if there are as many rows as processes."""
+        """Rows of a batch that belong to this process; no shard is empty if `rows` is at least `world_size`."""
         return slice(rows * self.rank // self.world_size, rows * (self.rank + 1) // self.world_size)
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
-        """The sum over processes; differentiable, for a loss that is itself the sum of what each process has of it."""
+        """Sum over processes, differentiable in each process's summand."""
         total: Tensor = tensor if self.world_size == 1 else _AllReduce.apply(tensor)  # type: ignore[no-untyped-call]  # torch leaves it
         return total
 
     def all_reduce_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Put the sum over processes in the place of each gradient; one exchange for all of them."""
+        """Replace each gradient by its sum over processes, all of them in one exchange."""
         if self.world_size == 1:
             return
         with_gradient = [parameter for parameter in parameters if parameter.requires_grad]
@@ -94,11 +94,11 @@ class ProcessGroup:
             start += gradient.numel()
 
     def broadcast(self, value: float) -> float:
-        """The first process's value, for decisions that must be the same everywhere."""
+        """Return rank 0's value, for decisions that must be the same in every process."""
         return float(self.broadcast_object(value))
 
     def broadcast_object(self, content: Any) -> Any:
-        """What the first process has; the others' contents are not looked at."""
+        """Return rank 0's object; those of other ranks are ignored."""
         if self.world_size == 1:
             return content
         box = [content if self.is_main else None]
@@ -112,23 +112,23 @@ SINGLE_PROCESS: Final = ProcessGroup()
 
 @contextmanager
 def init_process_group(device: str) -> Iterator[tuple[ProcessGroup, str]]:
-    """Join the processes that `torchrun` has started beside this one, if it has; leave them when the block ends.
+    """Join the process group that `torchrun` describes in the environment, if any, and leave it after the block.
 
     Args:
-        device: `cpu`, or `cuda`, of which every process takes the one of its number on its host.
+        device: `cpu`, or `cuda`, where every process takes the GPU of its local rank.
 
     Yields:
-        The process_group, and this process's device.
+        The process group, and this process's device.
 
     Raises:
-        SettingError: a single GPU was asked for by number.
-        RankLostError: from whatever is exchanged within the block, another process has ended.
+        SettingError: the device names a single GPU, but there are several processes.
+        RankLostError: another process ended; raised by any exchange within the block.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SINGLE_PROCESS, device
         return
     if ":" in device:
-        raise SettingError(f"each process that torchrun starts takes a GPU of its own: say --device cuda, not {device}")
+        raise SettingError(f"torchrun gives each process its own GPU: use --device cuda, not {device}")
     on_gpu = device == "cuda"
     if on_gpu:
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"

@@ -1,6 +1,6 @@
-"""What a CVAE is worth on held-out sentences: the bound and its parts.
+"""Scores of a CVAE on held-out sentences: the evidence lower bound (ELBO) and its parts.
 
-Shapes: B rows, Z thought vector, M mixture components, D sentences.
+Shapes: B rows, Z latent vector, M mixture components, D sentences.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from training.cvae.batches import Batch, EncodedSentences
 from training.cvae.model import Cvae, Posterior
 
 MIXTURE_SIZE: Final = 4096
-"""Sentences of the mixture that stands for q(z); mutual information cannot come out above its logarithm, 8.3 nats."""
+"""Posteriors in the mixture that approximates q(z); its logarithm, 8.3 nats, bounds the mutual information."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CvaeScores:
-    """A CVAE on held-out sentences; nats per sentence unless it says otherwise."""
+    """Scores on held-out sentences, in nats per sentence unless stated otherwise."""
 
     elbo: float
     reconstruction: float
@@ -31,19 +31,19 @@ class CvaeScores:
     mutual_information: float
     """E log q(z | x) - E log q(z), q(z) a mixture of `MIXTURE_SIZE` posteriors (Hoffman and Johnson 2016)."""
     active_units: int
-    """Dimensions of z whose posterior mean varies by at least 0.01 (Burda 2016)."""
+    """Number of dimensions of z whose posterior mean has a variance of at least 0.01 (Burda 2016)."""
     perplexity_bound: float
-    """exp(-ELBO per token), end marks counted: an upper bound on perplexity."""
+    """Upper bound on perplexity: exp(-ELBO per token), including end tokens."""
     bits_per_character: float
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """As tracked figures."""
+        """Return the scores as metrics by name."""
         return {f"{prefix}.{name}": float(getattr(self, name)) for name in self.__slots__}
 
 
 @torch.no_grad()
 def score_cvae(model: Cvae, sentences: EncodedSentences, *, batch_size: int, device: str = "cpu") -> CvaeScores:
-    """ELBO and its parts with one z per sentence, drawn from q(z | x) by a fixed seed."""
+    """Compute ELBO and its parts with one z per sentence, drawn from q(z | x) with a fixed seed."""
     model.eval()
     generator = torch.Generator(device="cpu").manual_seed(0)
     log_prob = kl = 0.0
@@ -72,9 +72,9 @@ def score_cvae(model: Cvae, sentences: EncodedSentences, *, batch_size: int, dev
 
 @torch.no_grad()
 def mutual_information(posterior: Posterior, *, mixture_size: int = MIXTURE_SIZE) -> float:
-    """I(x; z) in nats under q, over the first `mixture_size` sentences in a fixed random order.
+    """Estimate the mutual information I(x; z) under q, in nats, on `mixture_size` sentences in a fixed random order.
 
-    log q(z) is the logarithm of their posteriors' mean density at z, so the estimate is capped at log(mixture_size).
+    log q(z) is the logarithm of the posteriors' mean density at z, so the estimate cannot exceed log(mixture_size).
     """
     generator = torch.Generator(device="cpu").manual_seed(0)
     chosen_M = torch.randperm(len(posterior.mu), generator=generator)[:mixture_size].to(posterior.mu.device)
@@ -93,15 +93,15 @@ def _batches(sentences: EncodedSentences, batch_size: int, device: str) -> Itera
 
 
 def _draw(posterior: Posterior, generator: torch.Generator) -> Tensor:
-    """A z per row from q(z | x); the noise is made on the CPU, so that it is the same on every device."""
+    """Sample one z per row from q(z | x); the noise is drawn on the CPU, so that it is the same on every device."""
     return posterior.sample(torch.randn(posterior.mu.shape, generator=generator).to(posterior.mu.device))
 
 
 def _log_normals(z_MZ: Tensor, mu_MZ: Tensor, log_variance_MZ: Tensor) -> Tensor:
-    """Log-density of every z (rows) under every diagonal normal (columns), with the square multiplied out.
+    """Log-density of every z (rows) under every diagonal normal (columns), with the square expanded.
 
-    So it is two products of matrices instead of M x M x Z differences; in double precision, since what is left over of
-    large squares matters.
+    Expanding replaces M x M x Z differences by two matrix products. It needs double precision, since large squares
+    nearly cancel.
     """
     precision_MZ = torch.exp(-log_variance_MZ)
     squares_MM = (z_MZ**2) @ precision_MZ.T - 2 * z_MZ @ (mu_MZ * precision_MZ).T + (mu_MZ**2 * precision_MZ).sum(dim=1)

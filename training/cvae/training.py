@@ -1,4 +1,4 @@
-"""The CVAE's training: epochs of steps, checkpoints on the way, held-out scores after each epoch."""
+"""Training of the CVAE: epochs of steps, with checkpoints, and held-out scores after each epoch."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _CHECKPOINT_EVERY_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedCvae:
-    """A model, and how it came to be as good as it is."""
+    """A trained model and its held-out scores."""
 
     model: Cvae
     held_out: tuple[HeldOutPoint, ...]
-    """Its scores after each epoch, in their order."""
+    """Held-out scores after each epoch, in order."""
 
 
 def decoder_config(settings: CvaeSettings, *, vocabulary_size: int, num_genres: int) -> DecoderConfig:
-    """Sizes of a model for some vocabulary and genres."""
+    """Return the sizes of a model for a vocabulary and genres."""
     return DecoderConfig(
         vocabulary_size=vocabulary_size,
         num_genres=num_genres,
@@ -62,24 +62,24 @@ def train_cvae(
     """Train until the epochs or the budget are used up, whichever comes first.
 
     Args:
-        config: sizes.
-        settings: schedule.
-        train: sentences to learn from.
-        valid: sentences to watch.
-        seed: of everything random.
-        checkpoint: file that is written every two minutes and after each epoch, and continued from if it is there.
-        run: gets curves per step and per epoch.
-        progress: told about steps done.
-        budget_s: seconds after which the schedule should have ended; None for no limit.
-        device: where to train.
-        bf16: make the output layer's products in bfloat16.
-        process_group: the processes that train this model, all of which call this with the same arguments; the first
-            one alone writes checkpoints and scores, and its clock counts.
-        clock: seconds, monotonic.
+        config: sizes of the decoder.
+        settings: sizes and schedule.
+        train: sentences to train on.
+        valid: sentences to score after each epoch.
+        seed: seed of all random numbers.
+        checkpoint: file to write every two minutes and after each epoch; an existing one is continued from.
+        run: gets metrics per step and per epoch.
+        progress: gets the fraction done.
+        budget_s: seconds after which the schedule ends; None for no limit.
+        device: device to train on.
+        bf16: compute the output layer's products in bfloat16.
+        process_group: processes that train this model; all of them call this function with the same arguments. Only
+            rank 0 writes checkpoints and scores, and its clock counts.
+        clock: monotonic clock, in seconds.
 
     Raises:
-        CheckpointError: the checkpoint that is there cannot be read, or is of a training with other settings.
-        NotLearnedError: the loss has become infinite or no number; the last good checkpoint stays.
+        CheckpointError: the checkpoint cannot be read, or belongs to a training with other settings.
+        NotLearnedError: the loss is not finite any more; the last good checkpoint stays.
         OutputError: the checkpoint cannot be written.
     """
     torch.manual_seed(seed)
@@ -97,20 +97,22 @@ def train_cvae(
     )
     loop.resume(checkpoint)
     saved_s = clock()
-    while not loop.over:
-        for indices in loop.rest_of_epoch():
+    while not loop.is_finished:
+        for indices in loop.remaining_batches():
             figures = loop.step(indices)
             if figures:
-                run.log_metrics(figures, step=loop.done)
-                progress(loop.share, 1.0, f"epoch {loop.epoch + 1}, {figures['train.nats_per_token']:.2f} nats/token")
+                run.log_metrics(figures, step=loop.step_count)
+                progress(
+                    loop.fraction_done, 1.0, f"epoch {loop.epoch + 1}, {figures['train.nats_per_token']:.2f} nats/token"
+                )
             if clock() - saved_s > _CHECKPOINT_EVERY_S:
                 loop.save(checkpoint)
                 saved_s = clock()
-            if loop.over:
+            if loop.is_finished:
                 break
         metrics = loop.score(valid)
-        run.log_metrics(metrics, step=loop.done)
+        run.log_metrics(metrics, step=loop.step_count)
         loop.save(checkpoint)
         saved_s = clock()
-    progress(1.0, 1.0, f"{loop.done} steps")
+    progress(1.0, 1.0, f"{loop.step_count} steps")
     return TrainedCvae(model=model.eval(), held_out=tuple(loop.held_out))

@@ -1,4 +1,4 @@
-"""Which tokens a model reads and writes: pieces of words, learned by byte-pair encoding from the training split."""
+"""Vocabulary of a model: subwords learned by byte-pair encoding from the training split, or whole words."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from training.settings import CvaeSettings
 
 _PLACEHOLDER_FORMS: Final = tuple(space + placeholder for placeholder in PLACEHOLDERS for space in ("", " "))
 _SPACE: Final = "\u2581"
-"""How sentencepiece writes a space."""
+"""Space, as sentencepiece writes it."""
 _BETWEEN_WORDS: Final = "\t"
 _MIN_CHARACTER_COUNT: Final = 5
-"""A rarer character is left to the unknown mark: a model cannot learn what it stands for."""
+"""Minimum frequency of a character; rarer ones become the unknown token, since a model cannot learn them."""
 
 
 def learn_vocabulary(texts: Sequence[str], settings: CvaeSettings) -> Vocabulary:
-    """The vocabulary that the settings ask for.
+    """Learn the vocabulary that the settings describe.
 
     Raises:
         CorpusError: see `subword_vocabulary`.
@@ -33,34 +33,34 @@ def learn_vocabulary(texts: Sequence[str], settings: CvaeSettings) -> Vocabulary
 
 
 def word_vocabulary(texts: Iterable[str], *, min_count: int, size: int) -> Vocabulary:
-    """The most frequent words; placeholders are always there, with and without a space.
+    """Make a vocabulary of the most frequent words, and of placeholders with and without a space.
 
     Args:
         texts: sentences.
-        min_count: a rarer word is left out.
-        size: tokens at most.
+        min_count: minimum frequency of a word.
+        size: maximum number of tokens.
     """
     counts = Counter(word for text in texts for word in words(text))
     room = size - len(SPECIALS) - len(_PLACEHOLDER_FORMS)
-    # Ties are broken by the word itself: the same corpus gives the same vocabulary in any order.
+    # Ties are broken by the word, so that the order of the sentences does not matter.
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     frequent = [word for word, count in ranked if count >= min_count and word not in _PLACEHOLDER_FORMS]
     return Vocabulary(tokens=(*SPECIALS, *_PLACEHOLDER_FORMS, *frequent[: max(room, 0)]))
 
 
 def subword_vocabulary(texts: Sequence[str], *, size: int) -> Vocabulary:
-    """Pieces of words by byte-pair encoding (Sennrich 2016, arXiv 1508.07909): frequent words stay whole.
+    """Learn subwords by byte-pair encoding (Sennrich 2016, arXiv 1508.07909); frequent words stay whole.
 
-    A piece never reaches over a word's end, and every character that comes often enough is a piece, so any word can be
-    spelled. Text is segmented by the longest piece first, which for this purpose is as good as the order of merges and
-    needs no file besides the pieces (Uzan 2024, arXiv 2403.01289).
+    A subword never crosses a word boundary, and every sufficiently frequent character is a token, so any word can be
+    spelled. Text is segmented by the longest subword first, which for this purpose is as good as the order of merges
+    and needs no file besides the tokens (Uzan 2024, arXiv 2403.01289).
 
     Args:
         texts: sentences.
-        size: tokens at most; a small corpus gives fewer.
+        size: maximum number of tokens; a small corpus gives fewer.
 
     Raises:
-        CorpusError: the size does not even hold the characters.
+        CorpusError: the size is too small for the characters of the corpus.
     """
     counts = Counter(word for text in texts for word in words(text) if word.strip() not in PLACEHOLDERS)
     characters: Counter[str] = Counter()
@@ -79,8 +79,8 @@ def subword_vocabulary(texts: Sequence[str], *, size: int) -> Vocabulary:
     return Vocabulary(tokens=(*always, *alphabet, *learned[: room - len(alphabet)]))
 
 
-def _pieces(counts: Counter[str], alphabet: set[str], most: int) -> list[str]:
-    """Merged pieces in the order in which they were learned."""
+def _pieces(counts: Counter[str], alphabet: set[str], max_pieces: int) -> list[str]:
+    """Subwords in the order in which they were learned."""
     spelled = [(word.replace(" ", _SPACE), count) for word, count in sorted(counts.items()) if set(word) <= alphabet]
     if not spelled:
         return []
@@ -90,7 +90,7 @@ def _pieces(counts: Counter[str], alphabet: set[str], most: int) -> list[str]:
         input_format="tsv",
         model_writer=model,
         model_type="bpe",
-        vocab_size=most + 3,  # its own marks
+        vocab_size=max_pieces + 3,  # and its own special tokens
         hard_vocab_limit=False,
         character_coverage=1.0,
         normalization_rule_name="identity",

@@ -32,7 +32,7 @@ def batch() -> Batch:
 
 def _noise(batch: Batch, **shares: float) -> StepNoise:
     steps, rows = batch.tokens_TB.shape
-    return StepNoise(rows=rows, steps=steps, share=slice(0, rows), **{"dropout": 0.0, "word_dropout": 0.0} | shares)
+    return StepNoise(rows=rows, steps=steps, shard=slice(0, rows), **{"dropout": 0.0, "word_dropout": 0.0} | shares)
 
 
 def test_the_kl_is_that_of_two_normal_distributions() -> None:
@@ -121,7 +121,7 @@ def test_what_a_step_descends_is_minus_the_sum_of_the_log_probabilities(model: C
     assert float(model.reconstruction(batch, z_BZ)) == pytest.approx(expected, rel=1e-5)
     # A sample of the vocabulary that holds all of it changes nothing.
     everything = VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), NUM_TOKENS).draw(batch.tokens_TB)
-    assert float(model.reconstruction(batch, z_BZ, part=everything)) == pytest.approx(expected, rel=1e-5)
+    assert float(model.reconstruction(batch, z_BZ, sample=everything)) == pytest.approx(expected, rel=1e-5)
     # Products in bfloat16 keep eight bits of every factor.
     assert float(model.reconstruction(batch, z_BZ, bf16=True)) == pytest.approx(expected, rel=1e-2)
 
@@ -129,7 +129,7 @@ def test_what_a_step_descends_is_minus_the_sum_of_the_log_probabilities(model: C
 def test_a_sampled_vocabulary_trains_the_tokens_that_were_drawn_and_the_same_targets(model: Cvae, batch: Batch) -> None:
     torch.manual_seed(3)
     part = VocabularySampler(SENTENCES.token_counts(NUM_TOKENS), 20).draw(batch.tokens_TB[batch.tokens_TB != PAD_ID])
-    model.reconstruction(batch, torch.randn(5, 6), part=part).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    model.reconstruction(batch, torch.randn(5, 6), sample=part).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     gradient_V = model.decoder.output_bias.grad
     assert gradient_V is not None
     targets = sorted(set(batch.tokens_TB[batch.tokens_TB != PAD_ID].tolist()))

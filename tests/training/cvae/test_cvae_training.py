@@ -13,8 +13,9 @@ import torch
 from tests.training.cvae.toy_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID, looks
 from tests.training.toy_sentences import toy_config
 from training.cvae.held_out import HeldOutPoint
-from training.cvae.loop import CvaeLoop, _decay, free_kl
+from training.cvae.loop import CvaeLoop
 from training.cvae.model import Cvae, Posterior
+from training.cvae.schedule import free_kl, learning_rate_factor
 from training.cvae.training import train_cvae
 from training.errors import CheckpointError, NotLearnedError, OutputError
 from training.progress import Progress, silent
@@ -87,10 +88,10 @@ def test_a_dimension_below_its_free_nats_gets_no_gradient() -> None:
 
 
 def test_the_learning_rate_is_flat_and_then_falls_to_a_twentieth() -> None:
-    assert [_decay(share) for share in (0.0, 0.3, 0.49)] == [1.0, 1.0, 1.0]
-    assert _decay(0.75) == pytest.approx((1 + 0.05) / 2)
-    assert _decay(1.0) == pytest.approx(0.05)
-    assert _decay(7.0) == pytest.approx(0.05)
+    assert [learning_rate_factor(share) for share in (0.0, 0.3, 0.49)] == [1.0, 1.0, 1.0]
+    assert learning_rate_factor(0.75) == pytest.approx((1 + 0.05) / 2)
+    assert learning_rate_factor(1.0) == pytest.approx(0.05)
+    assert learning_rate_factor(7.0) == pytest.approx(0.05)
 
 
 def test_the_kl_weight_rises_evenly_to_one_over_the_warm_up(train: Train) -> None:
@@ -177,6 +178,7 @@ from pathlib import Path
 import torch
 from tests.training.cvae.toy_training import SETTINGS, TRAIN, VALID, looks
 from tests.training.toy_sentences import toy_config
+from training.cvae.schedule import free_kl, learning_rate_factor
 from training.cvae.training import train_cvae
 from training.tracking.port import NullTracker
 
@@ -257,8 +259,8 @@ def test_time_spent_before_an_interruption_counts_towards_the_budget(train: Trai
 
 def _steps(loop: CvaeLoop) -> Iterator[float]:
     """Take all steps of a loop; how far the recurrent weight that moved furthest went in each."""
-    while not loop.over:
-        for indices in loop.rest_of_epoch():
+    while not loop.is_finished:
+        for indices in loop.remaining_batches():
             weight = loop.model.decoder.lstm.get_parameter("weight_hh_l0")
             before = weight.detach().clone()
             loop.step(indices)
@@ -396,7 +398,7 @@ def test_a_loss_that_is_no_number_any_more_ends_the_training_with_advice_and_the
     state["model"]["decoder.output_bias"][5] = math.nan
     torch.save(state, path)
     before = path.read_bytes()
-    with pytest.raises(NotLearnedError, match=r"no number any more at step 20 \(epoch 2\); lower cvae\.learning_rate"):
+    with pytest.raises(NotLearnedError, match=r"not finite any more at step 20 \(epoch 2\); lower cvae\.learning_rate"):
         train()
     assert path.read_bytes() == before
 

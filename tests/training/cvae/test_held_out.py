@@ -39,5 +39,5 @@ def test_a_folder_without_one_has_an_empty_curve(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_no_curve_is_an_error_that_names_it_and_the_way_out(tmp_path: Path, content: str) -> None:
     (tmp_path / HELD_OUT_FILE).write_text(content, encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"held_out\.json is no curve.*remove it"):
+    with pytest.raises(CheckpointError, match=r"held_out\.json is not a curve.*remove it"):
         load_held_out(tmp_path)

@@ -140,5 +140,5 @@ def test_a_file_of_figures_cut_short_is_an_error_that_says_what_to_do(model: Cva
     importance_weighted_nll(model, few, num_samples=2, folder=tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(CheckpointError, match="remove it, and the sentences are scored anew"):
+    with pytest.raises(CheckpointError, match="remove it to score the sentences again"):
         importance_weighted_nll(model, few, num_samples=2, folder=tmp_path)

@@ -8,7 +8,7 @@ from training.cvae.noise import StepNoise, mixed_seed
 
 
 def _noise(share: slice, *, dropout: float = 0.5, word_dropout: float = 0.5) -> StepNoise:
-    return StepNoise(rows=40, steps=30, share=share, dropout=dropout, word_dropout=word_dropout)
+    return StepNoise(rows=40, steps=30, shard=share, dropout=dropout, word_dropout=word_dropout)
 
 
 def _drawn(share: slice, steps: int) -> list[torch.Tensor]:
@@ -17,7 +17,7 @@ def _drawn(share: slice, steps: int) -> list[torch.Tensor]:
     noise, rows = _noise(share), len(range(40)[share])
     return [
         noise.normal(torch.zeros(rows, 6)),
-        noise.hide(torch.full((steps, rows), 9)),
+        noise.drop_words(torch.full((steps, rows), 9)),
         noise.drop(torch.ones(steps, rows, 5)),
         noise.drop(torch.ones(steps, rows, 7)),
     ]
@@ -46,7 +46,7 @@ def test_hidden_words_are_the_asked_share_and_never_the_start() -> None:
     torch.manual_seed(0)
     inputs_TB = torch.full((30, 40), 9)
     inputs_TB[0] = BOS_ID
-    hidden_TB = _noise(slice(0, 40), word_dropout=0.2).hide(inputs_TB)
+    hidden_TB = _noise(slice(0, 40), word_dropout=0.2).drop_words(inputs_TB)
     assert hidden_TB[0].tolist() == [BOS_ID] * 40
     assert float((hidden_TB[1:] == UNK_ID).float().mean()) == pytest.approx(0.2, abs=0.03)
 
@@ -56,7 +56,7 @@ def test_nothing_is_drawn_where_nothing_is_to_be_disturbed() -> None:
     before = torch.get_rng_state()
     noise, values = _noise(slice(0, 40), dropout=0.0, word_dropout=0.0), torch.ones(30, 40, 2)
     assert noise.drop(values) is values
-    assert noise.hide(values) is values
+    assert noise.drop_words(values) is values
     assert torch.equal(torch.get_rng_state(), before)
 
 

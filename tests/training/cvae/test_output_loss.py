@@ -114,7 +114,7 @@ def test_the_normaliser_of_a_sampled_vocabulary_is_right_on_average() -> None:
     draws = []
     for _ in range(4000):
         part = sampler.draw(targets_P)
-        draws.append(float((logits_V[part.tokens_S] + part.raise_S).exp().sum()))
+        draws.append(float((logits_V[part.tokens_S] + part.correction_S).exp().sum()))
     error = float(np.std(draws)) / len(draws) ** 0.5
     assert np.mean(draws) == pytest.approx(exact, abs=4 * error)
     assert error / exact < 0.01
@@ -136,8 +136,8 @@ def test_targets_are_always_in_a_sample_and_found_there() -> None:
     targets_P = torch.tensor([199, 0, 150, 199, 8])
     part = VocabularySampler(COUNTS, 20).draw(targets_P)
     assert torch.equal(part.tokens_S[part.positions(targets_P)], targets_P)
-    assert part.raise_S[part.positions(targets_P)].tolist() == [0.0] * 5
-    assert bool((part.raise_S >= 0).all())
+    assert part.correction_S[part.positions(targets_P)].tolist() == [0.0] * 5
+    assert bool((part.correction_S >= 0).all())
 
 
 @pytest.mark.parametrize("size", [len(COUNTS), 10 * len(COUNTS)])
@@ -146,8 +146,8 @@ def test_a_sample_of_the_whole_vocabulary_is_exact(size: int) -> None:
     hidden, weight, bias, targets = _inputs(50, 4, len(COUNTS))
     part = VocabularySampler(COUNTS, size).draw(targets)
     assert torch.equal(part.tokens_S, torch.arange(len(COUNTS)))
-    assert not part.raise_S.any()
+    assert not part.correction_S.any()
     sampled = linear_cross_entropy(
-        hidden, weight[part.tokens_S], bias[part.tokens_S] + part.raise_S, part.positions(targets)
+        hidden, weight[part.tokens_S], bias[part.tokens_S] + part.correction_S, part.positions(targets)
     )
     assert float(sampled.detach()) == pytest.approx(float(linear_cross_entropy(hidden, weight, bias, targets).detach()))

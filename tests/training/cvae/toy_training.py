@@ -1,4 +1,4 @@
-"""What tests of the CVAE share: a training of a few seconds, and a posterior that says nothing."""
+"""Fixtures of the CVAE tests: a training of a few seconds, and a posterior that ignores the sentence."""
 
 from __future__ import annotations
 

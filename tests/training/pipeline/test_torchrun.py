@@ -102,8 +102,8 @@ def test_when_one_process_is_killed_the_other_ends_with_a_clear_error_and_the_ch
         assert launcher.wait(timeout=90) != 0
         assert not ranks[1 - killed].is_running()
     output = " ".join(log.read_text().split())
-    assert "another process of this training has ended" in output or "asked to end (SIGTERM)" in output, output
-    assert "go on from the last checkpoint" in output or "goes on from the last checkpoint" in output
+    assert "another process of this training has ended" in output or "terminated (SIGTERM)" in output, output
+    assert "continue from the last checkpoint" in output or "continues from the last checkpoint" in output
     # torchrun has a trace of its own for the one that was killed; we have none.
     assert "deephypebot.py" not in output
     (checkpoint,) = workspace.glob("stages/cvae-*/checkpoint.pt")
