@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from bot.domain.errors import SettingsError
-from bot.domain.model import PostMode
+from bot.domain.outgoing_posts import PostMode
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import MAX_SAMPLES
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
 from bot.domain.errors import NoServiceError
-from bot.domain.model import SourcePost
+from bot.domain.source_posts import SourcePost
 from bot.ports import CommentaryService, FeedPage
 from bot.settings import BotSettings
 from handlers.contract import CommentaryRequest, CommentaryResponse

@@ -12,10 +12,10 @@ from typing import Any
 
 from bot.domain.errors import InputError
 from bot.domain.keys import loose_key
-from bot.domain.model import Song
 from bot.domain.rates import Rate
 from bot.domain.songs.names import IsArtist, split_credit
 from bot.domain.songs.parser import parse_songs
+from bot.domain.songs.song import Song
 
 _SHAPE = 'labels are JSON lines of {"text": "...", "songs": [{"artists": ["..."], "title": "..."}]}'
 

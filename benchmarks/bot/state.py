@@ -15,16 +15,9 @@ from pathlib import Path
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.schema import connect
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import (
-    Candidate,
-    CandidateStatus,
-    Decision,
-    Song,
-    SongReport,
-    SourcePost,
-    SourcePostStatus,
-    Verdict,
-)
+from bot.domain.candidates import Candidate, CandidateStatus, Decision, Verdict
+from bot.domain.songs.song import Song, SongReport
+from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Order, SongQuery
 from handlers.contract import Sample
 

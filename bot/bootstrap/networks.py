@@ -14,7 +14,7 @@ from bot.adapters.files.feed import FileFeed
 from bot.adapters.files.publisher import FilePublisher
 from bot.adapters.http.preload import preload
 from bot.domain.errors import SettingsError
-from bot.domain.model import PostMode
+from bot.domain.outgoing_posts import PostMode
 from bot.ports import Board, GenreLookup, Publisher, SongLookup, Source
 from bot.settings import BotSettings, Section, env_name
 

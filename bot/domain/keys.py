@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import unicodedata
 
 
@@ -24,6 +25,16 @@ def loose_key(name: str) -> str:
     """
     plain = artist_key(name.removeprefix("@")).replace("&", "and")
     return "".join(filter(str.isalnum, plain)) or plain
+
+
+def text_key(text: str) -> str:
+    """Letters and digits alone: equal for texts that a reader, or a network that tidies texts up, takes for the same.
+
+    >>> text_key("A slow\u2014lamp &amp; more!") == text_key("a Slow lamp & more")
+    True
+    """
+    plain = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
+    return "".join(filter(str.isalnum, plain)) or " ".join(plain.split())
 
 
 def _is_base(character: str) -> bool:

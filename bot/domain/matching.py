@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz
 
 from bot.domain.keys import artist_key, loose_key
-from bot.domain.model import Song
+from bot.domain.songs.song import Song
 
 _CLOSE = 87.0
 """Similarity, 0 to 100, from which two spellings are one name: a slip in eight letters."""

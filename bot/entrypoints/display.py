@@ -10,9 +10,10 @@ from typing import TypeVar
 from rich.table import Table
 from rich.text import Text
 
+from bot.domain.candidates import CandidateStatus
 from bot.domain.check import CheckResult, CheckStatus
-from bot.domain.model import UNKNOWN_GENRE, CandidateStatus
 from bot.domain.rates import Rate
+from bot.domain.songs.song import UNKNOWN_GENRE
 from bot.domain.spend import spend
 from bot.ports import Pause, QueueRow, StoreState
 from bot.services.summary import Summary

@@ -13,8 +13,8 @@ from typing import IO, Annotated
 import typer
 from rich.console import Console
 
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import InputError
-from bot.domain.model import CandidateStatus, Decision, Verdict
 from bot.entrypoints.display import queue_table, visible
 
 app_queue = typer.Typer(no_args_is_help=True, help="What the bot wrote, and what a curator makes of it.")

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bot.domain.model import OutgoingPostStatus, SourcePostStatus
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.source_posts import SourcePostStatus
 from bot.domain.spend import spend
 from bot.ports import StoreState
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.domain.model import CandidateStatus, OutgoingPost, OutgoingPostStatus, SongReport, SourcePost, Verdict
+from bot.domain.candidates import CandidateStatus, Verdict
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus
+from bot.domain.songs.song import SongReport
+from bot.domain.source_posts import SourcePost
 from bot.ports.store import QueueRow, VersionTally
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from bot.domain.model import BadRow, SourcePost
+from bot.domain.source_posts import BadRow, SourcePost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.model import Flag, Song
+from bot.domain.candidates import Flag
+from bot.domain.songs.song import Song
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.model import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode, SourcePost, Verdict
+from bot.domain.candidates import Verdict
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
+from bot.domain.source_posts import SourcePost
 from bot.ports.store import QueueRow
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from bot.domain.model import Flag
+from bot.domain.candidates import Flag
 
 
 class WordList(ABC):

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain.model import Candidate, CandidateStatus, OutgoingPostStatus, SourcePost, SourcePostStatus, Verdict
+from bot.domain.candidates import Candidate, CandidateStatus, Verdict
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports.feed import FeedPage
 
 

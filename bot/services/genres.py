@@ -10,7 +10,7 @@ from datetime import timedelta
 from bot.domain.errors import CredentialsError, NetworkError
 from bot.domain.keys import loose_key
 from bot.domain.matching import fits, is_same_artist
-from bot.domain.model import Song, credit
+from bot.domain.songs.song import Song, credit
 from bot.ports import ArtistEntry, GenreCache, GenreLookup, SongFacts, SongHit, SongLookup, SongResolver
 from bot.services.schedule import Clock
 

@@ -10,8 +10,11 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bot.domain.candidates import Flag
 from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
-from bot.domain.model import Flag, Kind, OutgoingPost, OutgoingPostStatus, OwnPost, PostMode, SourcePost, text_key
+from bot.domain.keys import text_key
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
+from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import Outbox, Publisher, Screen
 from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary

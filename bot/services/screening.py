@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bot.domain.candidates import Flag
 from bot.domain.length import is_too_long
-from bot.domain.model import Flag
 from bot.ports import Copies, PostHistory, Screen, WordList
 
 

@@ -14,9 +14,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.domain.candidates import Candidate
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
-from bot.domain.model import Candidate, Kind, Song, SongReport, SourcePost, SourcePostStatus
 from bot.domain.songs.parser import parse_songs
+from bot.domain.songs.song import Song, SongReport
+from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
 from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Store
 from bot.services.schedule import Clock
 from bot.services.summary import ServiceOptions, Summary

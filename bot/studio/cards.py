@@ -11,7 +11,10 @@ from functools import cached_property
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from bot.domain.model import CandidateStatus, Flag, OutgoingPostStatus, SongReport, SourcePost
+from bot.domain.candidates import CandidateStatus, Flag
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.songs.song import SongReport
+from bot.domain.source_posts import SourcePost
 from bot.ports import DeskRow, LiveVersion, QueueRow, SongRows
 
 ALL_BARS = 4

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bot.domain.model import OutgoingPostStatus
+from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.ports import PostRow
 from bot.studio.cards import source_link
 from bot.studio.forms import choice

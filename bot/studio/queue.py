@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from bot.domain.candidates import CandidateStatus, Decision, Flag, Verdict
 from bot.domain.errors import StaleVerdictError
-from bot.domain.model import CandidateStatus, Decision, Flag, Verdict
 from bot.ports import Change, Desk, Order, SongQuery
 from bot.studio.cards import card_view, song_view
 from bot.studio.forms import Form, choice, one, read_form

@@ -12,8 +12,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from bot.domain.candidates import Flag
 from bot.domain.errors import BotError
-from bot.domain.model import Flag
 from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, Screen, SongResolver
 from bot.studio.rendering import Renderer
 from bot.studio.security import new_token

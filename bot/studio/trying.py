@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.domain.errors import BotError
-from bot.domain.model import Song, credit
 from bot.domain.songs.parser import parse_songs
+from bot.domain.songs.song import Song, credit
 from bot.ports import InterpolationPoint, LiveVersion, SongFacts
 from bot.studio.cards import Bar, topic_bars
 from bot.studio.security import is_own

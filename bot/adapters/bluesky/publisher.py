@@ -21,7 +21,7 @@ from bot.adapters.bluesky.client import (
 )
 from bot.adapters.http.session import brief
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
-from bot.domain.model import OutgoingPost, OwnPost, PostMode
+from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 100

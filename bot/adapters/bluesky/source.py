@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.adapters.bluesky.client import PREFIX, BlueskyClient
 from bot.adapters.http.sweep import Sweep
-from bot.domain.model import Kind, SourcePost
+from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 100

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bot.domain.errors import FeedError
-from bot.domain.model import BadRow, SourcePost
+from bot.domain.source_posts import BadRow, SourcePost
 from bot.ports import FeedPage, Source
 from handlers.contract import MAX_TEXT_LENGTH
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.domain.errors import NetworkUnavailableError
-from bot.domain.model import OutgoingPost, OwnPost, PostMode
+from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _LATEST = 100

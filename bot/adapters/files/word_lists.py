@@ -8,8 +8,8 @@ from pathlib import Path
 from safetype import create_moderation_engine
 from safetype.types import RuleDict
 
+from bot.domain.candidates import Flag
 from bot.domain.errors import InputError
-from bot.domain.model import Flag
 from bot.ports import WordList
 
 _BLOCKED = frozenset({"hate", "custom"})

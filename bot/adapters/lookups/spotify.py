@@ -18,7 +18,7 @@ from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, reading_error, status_error
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError
 from bot.domain.matching import fits, is_same_artist
-from bot.domain.model import Song
+from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
 
 API_URL = "https://api.spotify.com/v1/"

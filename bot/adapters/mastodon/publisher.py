@@ -13,7 +13,7 @@ from bot.adapters.http.session import brief
 from bot.adapters.mastodon.client import PREFIX, SERVICE, MastodonClient, is_doubtful, said_by, status_of
 from bot.adapters.mastodon.text import plain_text
 from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
-from bot.domain.model import OutgoingPost, OwnPost, PostMode
+from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 40

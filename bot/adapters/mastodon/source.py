@@ -12,7 +12,7 @@ from bot.adapters.http.sweep import Sweep
 from bot.adapters.mastodon.client import PREFIX, MastodonClient
 from bot.adapters.mastodon.text import escaped_text
 from bot.domain.errors import NetworkUnavailableError
-from bot.domain.model import Kind, SourcePost
+from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 40

@@ -18,8 +18,9 @@ from gspread.utils import ValidationConditionType, absolute_range_name, rowcol_t
 from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.sheets import client as sheets_client
 from bot.adapters.sheets.edit import Columns, PlacedEdit, outcome, request_body
+from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError, NetworkError
-from bot.domain.model import UNKNOWN_GENRE, CandidateStatus
+from bot.domain.songs.song import UNKNOWN_GENRE
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow
 
 COLUMNS = (

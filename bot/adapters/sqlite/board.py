@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from bot.adapters.sqlite.board_edits import SqliteBoardEdits, forget_edit, remember_row, settle_landed
 from bot.adapters.sqlite.queue import record_verdict
 from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
-from bot.domain.model import CandidateStatus, Decision, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.ports import BoardChanges, BoardRow, BoardStore, QueueRow
 
 _APPEND_BEGAN = "boarding began"

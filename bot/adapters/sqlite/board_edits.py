@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 
 from bot.adapters.sqlite.file import SqliteFile
-from bot.domain.model import CandidateStatus
+from bot.domain.candidates import CandidateStatus
 from bot.ports import BoardEdit, BoardEdited, BoardRow
 
 _DUE = """

@@ -11,8 +11,10 @@ from bot.adapters.sqlite.file import SqliteFile, from_json
 from bot.adapters.sqlite.queue import record_elsewhere
 from bot.adapters.sqlite.rows import SELECT_ROWS, post_of, queue_row, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
-from bot.domain.model import CandidateStatus, OutgoingPostStatus, Song, SongReport
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.songs.song import Song, SongReport
 from bot.ports import (
     Change,
     Desk,

@@ -12,7 +12,7 @@ from bot.adapters.sqlite.file import SqliteFile, stamp, to_json
 from bot.adapters.sqlite.outbox import has_posted
 from bot.adapters.sqlite.rows import has_come
 from bot.adapters.sqlite.schema import wrapped_errors
-from bot.domain.model import Song
+from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, CachedGenres, GenreCache, PostHistory, SongHistory
 
 

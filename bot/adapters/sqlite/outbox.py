@@ -9,7 +9,9 @@ from datetime import datetime
 from bot.adapters.sqlite.file import SqliteFile, count_usage, stamp
 from bot.adapters.sqlite.rows import post_of, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
-from bot.domain.model import OutgoingPost, OutgoingPostStatus, PostMode, SourcePost, text_key
+from bot.domain.keys import text_key
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
+from bot.domain.source_posts import SourcePost
 from bot.ports import Outbox
 
 _POST = (

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from bot.adapters.sqlite.file import SqliteFile
 from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
 from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import UnknownCandidateError
-from bot.domain.model import CandidateStatus, Decision, OutgoingPostStatus, Verdict, text_key
+from bot.domain.keys import text_key
+from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.ports import Queue, QueueRow
 
 _ALL = SELECT_ROWS + "ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT :limit"

@@ -7,20 +7,10 @@ import sqlite3
 from dataclasses import asdict
 
 from bot.adapters.sqlite.file import from_json, to_json
-from bot.domain.model import (
-    Candidate,
-    CandidateStatus,
-    Decision,
-    Flag,
-    Kind,
-    OutgoingPost,
-    OutgoingPostStatus,
-    PostMode,
-    Song,
-    SongReport,
-    SourcePost,
-    Verdict,
-)
+from bot.domain.candidates import Candidate, CandidateStatus, Decision, Flag, Verdict
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
+from bot.domain.songs.song import Song, SongReport
+from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import QueueRow
 from handlers.contract import Sample
 

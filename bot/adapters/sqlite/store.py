@@ -18,7 +18,9 @@ from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
 from bot.adapters.sqlite.queue import SqliteQueue
 from bot.adapters.sqlite.rows import has_come, insert_candidate
-from bot.domain.model import Candidate, CandidateStatus, Kind, OutgoingPostStatus, SourcePost, SourcePostStatus
+from bot.domain.candidates import Candidate, CandidateStatus
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Pause, PendingSourcePost, Store, StoreState, VersionTally
 
 _LAST_ERROR = "last error"

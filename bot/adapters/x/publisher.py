@@ -20,7 +20,8 @@ from bot.domain.errors import (
     PostRefusedError,
     RateLimitedError,
 )
-from bot.domain.model import OutgoingPost, OwnPost, PostMode, text_key
+from bot.domain.keys import text_key
+from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 100

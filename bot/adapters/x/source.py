@@ -10,7 +10,7 @@ from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.http.sweep import Sweep
 from bot.adapters.x.client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
 from bot.adapters.x.text import full_text, names_account, original_id
-from bot.domain.model import BadRow, Kind, SourcePost
+from bot.domain.source_posts import BadRow, Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 100

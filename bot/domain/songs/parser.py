@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 
-from bot.domain.model import Song
 from bot.domain.songs.names import IsArtist
 from bot.domain.songs.quoted import quoted_songs
+from bot.domain.songs.song import Song
 from bot.domain.songs.text import clean_lines
 from bot.domain.songs.unquoted import unquoted_songs
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from bot.domain.model import Song
-from bot.domain.model import credit as credit_line
 from bot.domain.songs.clauses import LEAD_IN, last_clause
 from bot.domain.songs.names import IsArtist, is_name_word, is_titled, name_at_end, name_at_start, split_credit, words_of
 from bot.domain.songs.notes import (
@@ -18,6 +16,8 @@ from bot.domain.songs.notes import (
     split_guests,
     take_notes,
 )
+from bot.domain.songs.song import Song
+from bot.domain.songs.song import credit as credit_line
 from bot.domain.songs.text import Quote, find_quotes
 from bot.domain.songs.unquoted import KNOWN, is_title, make_song
 

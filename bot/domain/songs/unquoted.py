@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from bot.domain.model import Song
 from bot.domain.songs.clauses import last_sentence, strip_lead_in
 from bot.domain.songs.names import (
     IsArtist,
@@ -31,6 +30,7 @@ from bot.domain.songs.notes import (
     version_of,
 )
 from bot.domain.songs.orientation import second_is_artist
+from bot.domain.songs.song import Song
 
 _PLAYING = re.compile(
     r"\b(?:now ?playing|listening to|np|on repeat|now ?spinning|song of the day|sotd)\b", re.IGNORECASE

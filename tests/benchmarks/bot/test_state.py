@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from benchmarks.bot.cli import app_bench
 from benchmarks.bot.state import fill
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import NoServiceError
-from bot.domain.model import CandidateStatus, SourcePostStatus
+from bot.domain.source_posts import SourcePostStatus
 
 
 def figures(*arguments: str) -> dict[str, Any]:

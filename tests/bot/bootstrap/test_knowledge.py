@@ -10,9 +10,9 @@ import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
+from bot.domain.candidates import Flag
 from bot.domain.check import CheckStatus
 from bot.domain.errors import InputError
-from bot.domain.model import Flag
 from bot.entrypoints.check_command import check
 from bot.ports import QueueRow
 from bot.settings import BotSettings, GenreSettings, ScreenSettings

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.bootstrap import networks
 from bot.domain.errors import CredentialsError
-from bot.domain.model import OutgoingPost
+from bot.domain.outgoing_posts import OutgoingPost
 from bot.sandbox.server import SandboxServer
 from bot.settings import BlueskySettings, BotSettings, MastodonSettings, PostSettings
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.matching import fits, is_same_artist, is_same_title
-from bot.domain.model import Song
+from bot.domain.songs.song import Song
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from typer.testing import CliRunner, Result
 
 from bot.adapters.files.export import neutral
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import BotError, CatalogError, InputError, NoServiceError, StoreError
-from bot.domain.model import CandidateStatus
 from bot.entrypoints.cli import app_bot
 from bot.entrypoints.display import queue_table
 from bot.entrypoints.queue_cli import app_queue

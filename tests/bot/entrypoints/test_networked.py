@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import Kind, OutgoingPostStatus, SourcePostStatus
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.source_posts import Kind, SourcePostStatus
 from bot.sandbox.server import SandboxServer
 from bot.services.summary import Summary
 from tests.bot.helpers.killed_bot import Countdown, CountedCommentary

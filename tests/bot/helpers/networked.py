@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
-from bot.domain.model import CandidateStatus, Decision, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.ports import CommentaryService
 from bot.sandbox.account import SandboxSettings
 from bot.sandbox.client import SandboxControl

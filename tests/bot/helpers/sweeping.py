@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.domain.model import SourcePost
+from bot.domain.source_posts import SourcePost
 from bot.ports import Source
 
 

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import Candidate
 from bot.domain.errors import NetworkError
-from bot.domain.model import Candidate, Song, SongReport, SourcePost, SourcePostStatus
+from bot.domain.songs.song import Song, SongReport
+from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, FeedPage, QueueRow
 from bot.services.board_sync import BoardSync
 from bot.services.schedule import Clock, SettleTimer

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, RateLimitedError
-from bot.domain.model import CandidateStatus, Decision, Verdict
 from bot.ports import BoardRow
 from bot.services.board_sync import BoardSync
 from bot.services.schedule import Clock, SettleTimer

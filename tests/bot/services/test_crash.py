@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import SourcePostStatus
+from bot.domain.source_posts import SourcePostStatus
 
 KILLED_BOT = Path(__file__).parents[1] / "helpers" / "killed_bot.py"
 

@@ -10,7 +10,7 @@ import pytest
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
-from bot.domain.model import Song
+from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
 from bot.services.genres import ChainOptions, ChainResolver, TableResolver
 from bot.services.schedule import Clock

@@ -12,6 +12,7 @@ import pytest
 
 from bot.adapters.files.publisher import FilePublisher
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import Candidate, Decision, Flag, Verdict
 from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
@@ -20,21 +21,9 @@ from bot.domain.errors import (
     PostRefusedError,
     RateLimitedError,
 )
-from bot.domain.model import (
-    Candidate,
-    Decision,
-    Flag,
-    Kind,
-    OutgoingPost,
-    OutgoingPostStatus,
-    OwnPost,
-    PostMode,
-    Song,
-    SongReport,
-    SourcePost,
-    SourcePostStatus,
-    Verdict,
-)
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
+from bot.domain.songs.song import Song, SongReport
+from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Screen
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import SettleTimer

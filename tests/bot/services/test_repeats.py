@@ -12,7 +12,8 @@ from bot.adapters.gateway_client import Gateway
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import Kind, Song, SourcePost, SourcePostStatus
+from bot.domain.songs.song import Song
+from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Source
 from bot.services.genres import TableResolver
 from bot.services.schedule import Clock

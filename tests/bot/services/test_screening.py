@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from bot.adapters.files.copy_index import CopyIndex, open_index
 from bot.adapters.files.word_lists import SafetypeWords, read_words
+from bot.domain.candidates import Flag
 from bot.domain.errors import InputError, StoreError
 from bot.domain.length import is_too_long, weighted_length
-from bot.domain.model import Flag
 from bot.ports import PostHistory
 from bot.services.screening import TextScreen
 

@@ -14,7 +14,8 @@ import pytest
 from bot.adapters.gateway_client import Gateway
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
-from bot.domain.model import SourcePostStatus, request_seed
+from bot.domain.songs.song import request_seed
+from bot.domain.source_posts import SourcePostStatus
 from bot.services.service import Bot, Summary
 from handlers.contract import CommentaryRequest
 

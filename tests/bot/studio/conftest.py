@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import Flag, Kind, SourcePost
+from bot.domain.candidates import Flag
+from bot.domain.source_posts import Kind, SourcePost
 from bot.settings import load
 from bot.studio.server import local_parts, running
 from tests.bot.studio.studio_world import HOSTILE, LONG_WORD, RTL, Client, Untouched, add_song

@@ -12,20 +12,10 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import (
-    Candidate,
-    CandidateStatus,
-    Decision,
-    Flag,
-    OutgoingPostStatus,
-    PostMode,
-    Song,
-    SongReport,
-    SourcePost,
-    SourcePostStatus,
-    Verdict,
-    credit,
-)
+from bot.domain.candidates import Candidate, CandidateStatus, Decision, Flag, Verdict
+from bot.domain.outgoing_posts import OutgoingPostStatus, PostMode
+from bot.domain.songs.song import Song, SongReport, credit
+from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage
 from handlers.contract import Sample
 

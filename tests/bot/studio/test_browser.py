@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import CandidateStatus, Decision, OutgoingPostStatus, SourcePost, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.source_posts import SourcePost
 from tests.bot.studio.studio_world import Client, accept, add_song, post
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -10,8 +10,10 @@ import pytest
 
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
-from bot.domain.model import CandidateStatus, Decision, OutgoingPostStatus, SourcePost, Verdict
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.source_posts import SourcePost
 from bot.ports import Change, Order, SongQuery
 from tests.bot.studio.studio_world import accept, add_song, post
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import CandidateStatus, Flag, OutgoingPostStatus, SourcePost
+from bot.domain.candidates import CandidateStatus, Flag
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.source_posts import SourcePost
 from bot.ports import LiveVersion
 from bot.studio.cards import main_bars, topic_bars
 from tests.bot.conftest import LoopbackGateway

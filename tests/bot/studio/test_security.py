@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import Decision, Verdict
+from bot.domain.candidates import Decision, Verdict
 from bot.studio.site import MAX_EDIT
 from tests.bot.studio.studio_world import HOSTILE, Client, Untouched
 

@@ -17,7 +17,8 @@ from bot.domain.errors import (
     PostRefusedError,
     RateLimitedError,
 )
-from bot.domain.model import Kind, OutgoingPost, PostMode, SourcePost
+from bot.domain.outgoing_posts import OutgoingPost, PostMode
+from bot.domain.source_posts import Kind, SourcePost
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers.sweeping import sweep
 

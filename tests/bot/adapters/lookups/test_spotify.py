@@ -9,7 +9,7 @@ import pytest
 
 from bot.adapters.lookups.spotify import SpotifyLookup
 from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError
-from bot.domain.model import Song
+from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, SongHit
 from bot.sandbox.server import SandboxServer
 

@@ -9,6 +9,7 @@ import pytest
 
 from bot.adapters.sheets.board import COLUMNS, SheetsBoard
 from bot.adapters.sheets.client import read_service_account
+from bot.domain.candidates import Candidate, Flag
 from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
@@ -18,7 +19,8 @@ from bot.domain.errors import (
     RateLimitedError,
     SettingsError,
 )
-from bot.domain.model import Candidate, Flag, Kind, Song, SongReport, SourcePost
+from bot.domain.songs.song import Song, SongReport
+from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import BoardRow, QueueRow
 from bot.sandbox.server import SandboxServer
 from handlers.contract import Sample

@@ -11,7 +11,8 @@ import pytest
 from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.adapters.sqlite.schema import APPLICATION_ID
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.model import CandidateStatus, Decision, Kind, SourcePostStatus, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.domain.source_posts import Kind, SourcePostStatus
 
 SAMPLE = '{"text":"A slow lamp.","token_count":4,"log_prob":-3.0,"topics":[0.5,0.5],"seed":7}'
 SONG = '{"artists":["Ona"],"title":"Moss","featured":[],"version":null,"cover_of":null,"confidence":0.9}'

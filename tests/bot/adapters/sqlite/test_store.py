@@ -11,18 +11,10 @@ from hypothesis import strategies as st
 
 from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import Candidate, CandidateStatus, Decision, Verdict
 from bot.domain.errors import StoreError, UnknownCandidateError
-from bot.domain.model import (
-    BadRow,
-    Candidate,
-    CandidateStatus,
-    Decision,
-    Song,
-    SongReport,
-    SourcePost,
-    SourcePostStatus,
-    Verdict,
-)
+from bot.domain.songs.song import Song, SongReport
+from bot.domain.source_posts import BadRow, SourcePost, SourcePostStatus
 from bot.ports import FeedPage
 from handlers.contract import Sample
 

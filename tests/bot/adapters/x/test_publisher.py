@@ -15,7 +15,7 @@ from bot.domain.errors import (
     PostRefusedError,
     RateLimitedError,
 )
-from bot.domain.model import OutgoingPost, PostMode
+from bot.domain.outgoing_posts import OutgoingPost, PostMode
 from bot.sandbox.server import SandboxServer
 from tests.bot.adapters.x.test_source import keys_of
 

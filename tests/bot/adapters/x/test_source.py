@@ -9,7 +9,7 @@ import pytest
 from bot.adapters.x.client import XKeys
 from bot.adapters.x.source import XFeed, XSource
 from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError, SettingsError
-from bot.domain.model import Kind, SourcePost
+from bot.domain.source_posts import Kind, SourcePost
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers.sweeping import sweep
 

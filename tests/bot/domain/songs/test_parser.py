@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.domain.model import Song
 from bot.domain.songs.parser import MAX_SONGS, parse_songs
+from bot.domain.songs.song import Song
 from handlers.contract import CommentaryRequest
 
 
