@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
 import socket
 import urllib.error
 import urllib.request
@@ -22,6 +23,7 @@ from bot.observe.health import Pulse, serving
 from bot.observe.log import Redactor, open_log
 from bot.observe.metrics import StateCollector, registry
 from bot.observe.watch import watched
+from bot.ports import FeedPage
 from bot.services.service import Bot
 from bot.services.summary import Summary
 from bot.settings import BotSettings
@@ -96,19 +98,29 @@ def test_metrics_tell_the_state_and_survive_a_restart(make_bot: Any, database: P
     now = datetime.now(UTC) + timedelta(seconds=30)
     with SqliteStore(database) as other:
         found = scrape(other, now)
-    assert found['deephypebot_tweets{status="done"}'] == 3
-    assert found['deephypebot_candidates{status="waiting"}'] == 25
-    assert found["deephypebot_parse_rate"] == pytest.approx(0.75)
-    (age,) = [value for name, value in found.items() if name.startswith("deephypebot_poll_age_seconds")]
+    assert found['deephypebot_bot_source_posts{status="done"}'] == 3
+    assert found['deephypebot_bot_candidates{status="waiting"}'] == 25
+    assert found["deephypebot_bot_parse_ratio"] == pytest.approx(0.75)
+    (age,) = [value for name, value in found.items() if name.startswith("deephypebot_bot_poll_age_seconds")]
     assert 29 <= age <= 60
-    assert found["deephypebot_outbox_depth"] == 0
-    assert found["deephypebot_spend_this_month_dollars"] == 0
+    assert found["deephypebot_bot_outbox_posts"] == 0
+    assert found["deephypebot_bot_spend_this_month_dollars"] == 0
+    (build,) = [name for name in found if name.startswith("deephypebot_bot_build_info")]
+    assert f'python="{platform.python_version()}"' in build
+    assert 'version="' in build
+    assert found[build] == 1
+
+
+def test_usage_is_labelled_by_network_and_item(store: SqliteStore) -> None:
+    store.add_page("x:timeline:1", FeedPage(source_posts=(), cursor="1", more=False, billed=7))
+    found = scrape(store, datetime.now(UTC))
+    assert found['deephypebot_bot_usage_this_month{item="read",network="x"}'] == 7
 
 
 def test_an_empty_store_has_no_rates_but_can_be_scraped(store: SqliteStore) -> None:
     found = scrape(store, datetime.now(UTC))
-    assert "deephypebot_parse_rate" not in found
-    assert found['deephypebot_posts{status="sent"}'] == 0
+    assert "deephypebot_bot_parse_ratio" not in found
+    assert found['deephypebot_bot_outgoing_posts{status="sent"}'] == 0
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
@@ -135,7 +147,7 @@ def test_health_turns_when_passes_stay_away_and_not_when_a_network_does(store: S
         )
         time[0] = 161.0
         assert get(port, "/healthz")[0] == 503
-        assert b"deephypebot_tweets" in get(port, "/metrics")[1]
+        assert b"deephypebot_bot_source_posts" in get(port, "/metrics")[1]
         assert get(port, "/secrets")[0] == 404
         with (
             pytest.raises(SettingsError, match=f"metrics_port {port} cannot be used"),
@@ -154,6 +166,6 @@ def test_a_running_bot_shows_its_database_on_the_port_of_the_settings(make_bot: 
     with watched(settings) as pulse:
         pulse.beat()
         assert get(port, "/healthz")[0] == 200
-        assert b'deephypebot_tweets{status="done"} 3.0' in get(port, "/metrics")[1]
+        assert b'deephypebot_bot_source_posts{status="done"} 3.0' in get(port, "/metrics")[1]
     with watched(settings.model_copy(update={"metrics_port": 0})), pytest.raises(urllib.error.URLError):
         get(port, "/healthz")
