@@ -56,7 +56,7 @@ class CommentaryHandler:
         self._bundle = Bundle.load(Path(properties["model_dir"]))
         config = self._bundle.config
         self._metrics = WorkerMetrics(context.metrics, model=config.model, version=config.version)
-        self._ready()
+        self._metrics.set_build_info(self._ready().precision)
 
     def handle(self, batch: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         """One answer per row of the batch, in its order; a row that cannot be read is answered with its error."""
@@ -87,7 +87,7 @@ class CommentaryHandler:
                 return [ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")]
         else:
             seconds = answered.seconds
-            self._metrics.count_decode(num_rows=answered.num_rows, num_tokens=answered.num_tokens, seconds=seconds)
+            self._metrics.count_decode(num_sequences=answered.num_rows, num_tokens=answered.num_tokens, seconds=seconds)
             return answered.responses
         half = len(requests) // 2
         return [*self._answer(commentator, requests[:half]), *self._answer(commentator, requests[half:])]

@@ -1,34 +1,40 @@
-"""What a worker counts, on TorchServe's own Prometheus page.
+"""Metrics of a worker, on TorchServe's Prometheus page.
 
-TorchServe shows the metrics that the file it was started with names (`serving/torchserve/metrics.yaml`). A worker adds to those it
-finds there; started by somebody else with another file, it serves all the same and counts nothing.
+TorchServe shows the metrics that its metrics file names (`serving/torchserve/metrics.yaml`). In a TorchServe that was
+started with another file, a worker answers all the same and counts nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import platform
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, Final
 
-from handlers.contract import INPUT_FIELD, CommentaryRequest, CommentaryResponse, ContractError
+import torch
+
+from handlers.contract import INPUT_FIELD, CommentaryRequest, CommentaryResponse, ContractError, archive_name
+from handlers.decoding.matmul import Precision
 
 _log = logging.getLogger(__name__)
 
-REQUESTS: Final = "deephypebot_requests_total"
-"""Requests, whatever became of them."""
-REJECTED: Final = "deephypebot_rejected_total"
-"""Requests answered with an error, by its code and the field at fault."""
-ROWS: Final = "deephypebot_rows_total"
-"""Rows decoded: samples times candidates."""
-TOKENS: Final = "deephypebot_tokens_total"
-"""Tokens of these rows."""
-DECODE_SECONDS: Final = "deephypebot_decode_seconds"
-"""Histogram of the time of a batch's decode; its count is the number of batches."""
-BATCH_ROWS: Final = "deephypebot_batch_rows"
-"""Rows of the last batch."""
-NAMES: Final = (REQUESTS, REJECTED, ROWS, TOKENS, DECODE_SECONDS, BATCH_ROWS)
+REQUESTS: Final = "deephypebot_worker_requests_total"
+"""Counter of requests, answered with samples or with an error."""
+ERRORS: Final = "deephypebot_worker_errors_total"
+"""Counter of requests answered with an error, by its code and the field at fault."""
+SEQUENCES: Final = "deephypebot_worker_sequences_total"
+"""Counter of decoded sequences: samples times candidates."""
+TOKENS: Final = "deephypebot_worker_tokens_total"
+"""Counter of the tokens of all decoded sequences."""
+DECODE_SECONDS: Final = "deephypebot_worker_decode_seconds"
+"""Histogram of the time of a batch: its decode, topic shares and genre odds. Its count is the number of batches."""
+BATCH_SEQUENCES: Final = "deephypebot_worker_batch_sequences"
+"""Gauge of the sequences of the last batch."""
+BUILD_INFO: Final = "deephypebot_worker_build_info"
+"""Gauge of constant value 1, labelled by the archive, the precision of the weights, and the versions in use."""
+NAMES: Final = (REQUESTS, ERRORS, SEQUENCES, TOKENS, DECODE_SECONDS, BATCH_SEQUENCES, BUILD_INFO)
 
 _NO_FIELD: Final = "none"
 _UNKNOWN_FIELD: Final = "unknown"
@@ -36,21 +42,26 @@ _FIELDS: Final = frozenset((INPUT_FIELD, *(field.name for field in fields(Commen
 
 
 class WorkerMetrics:
-    """Adds to TorchServe's metrics in the name of one version.
+    """Counts of one model version in TorchServe's metrics.
 
     Args:
         cache: `context.metrics` of TorchServe; None where there is none.
-        model: the version's registered model.
+        model: the registered model of the version.
         version: its number.
     """
 
     def __init__(self, cache: Any, *, model: str, version: str) -> None:
-        # By name, not by `get_metric`: that one wants an enumeration of TorchServe's, which this package cannot import.
+        # By name, not by `get_metric`, which needs an enumeration of TorchServe's that this package cannot import.
         known = {name: metric for by_name in cache.cache.values() for name, metric in by_name.items()} if cache else {}
         self._metrics = {name: known[name] for name in NAMES if name in known}
-        self._version = [model, version]
+        self._model, self._version = model, version
         if lacking := sorted(set(NAMES) - set(known)):
             _log.warning("TorchServe's metrics file does not name %s; they are not counted", ", ".join(lacking))
+
+    def set_build_info(self, precision: Precision) -> None:
+        """Show the archive, the precision of its weights, and the versions of torch and Python."""
+        archive = archive_name(self._model, self._version)
+        self._add(BUILD_INFO, 1, archive, precision.value, torch.__version__, platform.python_version())
 
     def count_answers(self, answers: Iterable[CommentaryResponse | ContractError]) -> None:
         """Count a batch's requests, and those that were answered with an error."""
@@ -58,22 +69,22 @@ class WorkerMetrics:
         self._add(REQUESTS, len(kept))
         errors = Counter((each.code.value, _label(each.field)) for each in kept if isinstance(each, ContractError))
         for (code, field), number in errors.items():
-            self._add(REJECTED, number, code, field)
+            self._add(ERRORS, number, code, field)
 
-    def count_decode(self, *, num_rows: int, num_tokens: int, seconds: float) -> None:
-        """Count what one decode took and gave."""
-        self._add(ROWS, num_rows)
+    def count_decode(self, *, num_sequences: int, num_tokens: int, seconds: float) -> None:
+        """Count the sequences, the tokens and the time of one batch."""
+        self._add(SEQUENCES, num_sequences)
         self._add(TOKENS, num_tokens)
-        self._add(BATCH_ROWS, num_rows)
+        self._add(BATCH_SEQUENCES, num_sequences)
         self._add(DECODE_SECONDS, round(seconds, 6))
 
     def _add(self, name: str, value: float, *labels: str) -> None:
-        if name in self._metrics and (value or name == BATCH_ROWS):
-            self._metrics[name].add_or_update(value, [*self._version, *labels])
+        if name in self._metrics and (value or name == BATCH_SEQUENCES):
+            self._metrics[name].add_or_update(value, [self._model, self._version, *labels])
 
 
 def _label(field: str) -> str:
-    """A field as a label. A client may call a field what it likes: each name would be a series of its own."""
+    """Return a field's label: unknown names share one, since each label value is a time series of its own."""
     if not field:
         return _NO_FIELD
     return field if field in _FIELDS else _UNKNOWN_FIELD

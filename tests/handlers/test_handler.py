@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import logging
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,21 +213,31 @@ def test_a_batch_is_counted_with_its_rows_tokens_time_and_what_was_refused(
     found = {line.removeprefix("[METRICS]").split("|#type:")[0] for line in lines}
     version = "|#model_name:lcgan,model_version:1"
     assert {
-        f"deephypebot_requests_total.Count:6{version}",
-        f"deephypebot_rows_total.Count:9{version}",
-        f"deephypebot_batch_rows.Count:9{version}",
-        f"deephypebot_rejected_total.Count:1{version},code:INVALID_ARGUMENT,field:none",
-        f"deephypebot_rejected_total.Count:1{version},code:INVALID_ARGUMENT,field:num_samples",
+        f"deephypebot_worker_requests_total.Count:6{version}",
+        f"deephypebot_worker_sequences_total.Count:9{version}",
+        f"deephypebot_worker_batch_sequences.Count:9{version}",
+        f"deephypebot_worker_errors_total.Count:1{version},code:INVALID_ARGUMENT,field:none",
+        f"deephypebot_worker_errors_total.Count:1{version},code:INVALID_ARGUMENT,field:num_samples",
         # A client's own names would each be a series of their own.
-        f"deephypebot_rejected_total.Count:2{version},code:INVALID_ARGUMENT,field:unknown",
+        f"deephypebot_worker_errors_total.Count:2{version},code:INVALID_ARGUMENT,field:unknown",
     } <= found
-    tokens = next(line for line in found if line.startswith("deephypebot_tokens_total"))
+    tokens = next(line for line in found if line.startswith("deephypebot_worker_tokens_total"))
     told = int(tokens.split("|")[0].split(":")[1])
     # The candidates that were not chosen were work as well.
     assert told > sum(sample.token_count for answer in answers[:2] for sample in decode_answer(answer).samples)
-    seconds = next(line for line in found if line.startswith("deephypebot_decode_seconds.Seconds:"))
+    seconds = next(line for line in found if line.startswith("deephypebot_worker_decode_seconds.Seconds:"))
     assert 0 < float(seconds.split("|")[0].split(":")[1]) < 60
     assert len(found) == 8
+
+
+def test_a_worker_shows_its_archive_precision_and_versions_once_it_is_ready(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="ts.metrics.caching_metric")
+    _ready(folder, {"handler": {"threads": 1, "precision": "fp32"}})
+    (line,) = [each for each in caplog.messages if "build_info" in each]
+    assert line.startswith("[METRICS]deephypebot_worker_build_info.Count:1|#model_name:lcgan,model_version:1,")
+    assert f"archive:lcgan_1.mar,precision:fp32,torch:{torch.__version__},python:{platform.python_version()}|" in line
 
 
 def test_every_metric_of_the_worker_is_in_the_file_that_torchserve_is_started_with() -> None:
@@ -242,7 +253,7 @@ def test_a_torchserve_that_was_started_without_our_metrics_is_served_all_the_sam
     handler, context = CommentaryHandler(), worker_context(folder, ONE_THREAD, metrics=stock)
     handler.initialize(context)
     assert decode_answer(handler.handle([{"data": _request(1).to_json()}], context)[0]).samples
-    assert caplog.text.count("deephypebot_rows_total") == 1
+    assert caplog.text.count("deephypebot_worker_sequences_total") == 1
 
 
 def test_a_worker_that_is_asked_says_what_it_is_and_what_may_be_asked_of_it(folder: Path) -> None:
@@ -255,7 +266,7 @@ def test_a_worker_that_is_asked_says_what_it_is_and_what_may_be_asked_of_it(fold
     assert (document["topics"], document["desired_topic"]) == (list(TOPICS), TOPICS[0])
     assert document["genres"] == list(GENRES)
     assert document["limits"]["max_samples"] == 64
-    assert document["limits"]["max_rows"] == 256
+    assert document["limits"]["max_sequences"] == 256
 
 
 def test_a_client_that_sends_the_header_of_a_description_spoils_no_batch(folder: Path) -> None:

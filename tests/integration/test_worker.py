@@ -340,22 +340,25 @@ def test_the_worker_is_the_same_process_afterwards_streaming_calls_included(met:
 
 def test_the_metrics_page_agrees_with_what_the_clients_counted(met: Met, in_process: Commentator) -> None:
     answered = in_process.answer_batch([request for request, _ in met.good])
-    assert met.metrics["deephypebot_requests_total"] == {VERSION: met.at_the_worker.total()}
-    assert met.metrics["deephypebot_rows_total"] == {VERSION: answered.num_rows}
-    assert met.metrics["deephypebot_tokens_total"] == {VERSION: answered.num_tokens}
+    assert met.metrics["deephypebot_worker_requests_total"] == {VERSION: met.at_the_worker.total()}
+    assert met.metrics["deephypebot_worker_sequences_total"] == {VERSION: answered.num_rows}
+    assert met.metrics["deephypebot_worker_tokens_total"] == {VERSION: answered.num_tokens}
     refused: Counter[frozenset[tuple[str, str]]] = Counter()
     for (code, name), count in met.at_the_worker.items():
         label = {"": "none", "colour": "unknown"}.get(name, name)
         if code != "OK":
             refused[VERSION | {("code", code), ("field", label)}] += count
-    assert met.metrics["deephypebot_rejected_total"] == refused
+    assert met.metrics["deephypebot_worker_errors_total"] == refused
+    (built,) = met.metrics["deephypebot_worker_build_info"].items()
+    assert built[0] > VERSION | {("archive", "lcgan_7.mar")}
+    assert built[1] == 1
 
 
 def test_requests_of_different_clients_were_decoded_together(met: Met) -> None:
-    batches = met.metrics["deephypebot_decode_seconds_count"][VERSION]
+    batches = met.metrics["deephypebot_worker_decode_seconds_count"][VERSION]
     assert 0 < batches < 4 * NUM_CLIENTS
-    assert met.metrics["deephypebot_decode_seconds_sum"][VERSION] > 0
-    assert met.metrics["deephypebot_batch_rows"][VERSION] >= 1
+    assert met.metrics["deephypebot_worker_decode_seconds_sum"][VERSION] > 0
+    assert met.metrics["deephypebot_worker_batch_sequences"][VERSION] >= 1
 
 
 def test_the_worker_says_what_it_is(met: Met) -> None:
