@@ -1,8 +1,7 @@
-"""How a bot is set up: from the command's options, the environment, `.env` and a TOML file, the first that says so.
+"""Settings of a bot: from the command's options, the environment, `.env` and a TOML file, in this order of precedence.
 
-A setting is called the same everywhere: `interval_s = 60` and `[x] access_token = "..."` in TOML are
-`DEEPHYPEBOT_INTERVAL_S` and `DEEPHYPEBOT_X__ACCESS_TOKEN` in the environment. Secrets show as stars wherever they are
-printed.
+A setting has the same name everywhere: `interval_s = 60` and `[x] access_token = "..."` in TOML are
+`DEEPHYPEBOT_INTERVAL_S` and `DEEPHYPEBOT_X__ACCESS_TOKEN` in the environment. Secrets are printed as stars.
 """
 
 from __future__ import annotations
@@ -11,56 +10,81 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
     InitSettingsSource,
-    PydanticBaseSettingsSource,
     SettingsConfigDict,
+    TomlConfigSettingsSource,
 )
 
 from bot.domain.errors import SettingsError
+from bot.domain.networks import BLUESKY, MASTODON, NETWORKS, X
 from bot.domain.outgoing_posts import PostMode
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import MAX_SAMPLES
 
-DATABASE = "bot.db"
-"""The bot's database within the workspace."""
-CONFIG = Path("deephypebot.toml")
-"""The file that is read when none is named."""
-_PREFIX = "DEEPHYPEBOT_"
-_DELIMITER = "__"
-_OPTIONS = {"num_samples": "--samples", "feed": "--feed", "interval_s": "--interval", "target": "--target"}
+DATABASE: Final = "bot.db"
+"""Name of the bot's database within the workspace."""
+CONFIG: Final = Path("deephypebot.toml")
+"""Settings file that is read when no other is named."""
+TO_FILE: Final = "file"
+"""Value of `PostSettings.to` that writes posts to a file instead of a network."""
+_PREFIX: Final = "DEEPHYPEBOT_"
+_DELIMITER: Final = "__"
+_OPTIONS: Final = {
+    "num_samples": "--num-samples",
+    "feed": "--feed",
+    "interval_s": "--interval",
+    "target": "--target",
+}
 
 
 class Section(BaseModel):
-    """A part of the settings; an unknown name in it is refused, since a misspelt one would be passed over."""
+    """Table of the settings. An unknown name in it is an error, because a misspelt setting would have no effect."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    part: ClassVar[str] = ""
+    """The section's own name in `BotSettings`; empty for sections that need no account."""
     needed: ClassVar[tuple[str, ...]] = ()
-    """Without these the section is off."""
+    """Settings without which the section is off."""
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The names of settings that are needed and not given."""
+        """Names of needed settings that are not given."""
         return tuple(name for name in self.needed if not getattr(self, name))
 
     @property
     def is_on(self) -> bool:
-        """Whether all is there that is needed."""
+        """Whether all needed settings are given."""
         return not self.missing
 
     @property
     def is_begun(self) -> bool:
-        """Whether somebody meant to switch it on: at least one of what is needed is there."""
+        """Whether at least one needed setting is given, so that the section was probably meant to be on."""
         return len(self.missing) < len(self.needed)
+
+    def given(self, name: str) -> str:
+        """A setting in plain text.
+
+        Raises:
+            SettingsError: it is not given.
+        """
+        value = getattr(self, name)
+        if value is None:
+            place = f"{self.part}.{name}"
+            raise SettingsError(f"{place} is missing; set it in the settings or as {env_name(place)}")
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 class XSettings(Section):
-    """An app and a user on X, as the developer portal shows them."""
+    """Credentials of an app and a user on X, with the names of the developer portal."""
 
+    part = X.name
     needed = ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
 
     consumer_key: SecretStr | None = None
@@ -69,64 +93,21 @@ class XSettings(Section):
     access_token_secret: SecretStr | None = None
     base_url: str = "https://api.twitter.com"
     timeline: bool = True
-    """Read the home timeline."""
+    """Whether the home timeline is read."""
     mentions: bool = True
-    """Read who mentions the bot."""
+    """Whether posts that mention the account are read."""
     replies: bool = False
-    """The account may reply; X allows that only to who mentioned it."""
+    """Whether the account may reply; X allows replies only to users who mentioned the account."""
     quotes: bool = False
-    """The account may quote; X asks an enterprise plan for that."""
+    """Whether the account may quote; X requires an enterprise plan for that."""
     timeout_s: float = Field(default=4.5, gt=0, le=60)
-    """Seconds without a byte after which a call is given up; below five, so that a stop ends in five."""
-
-
-class SpotifySettings(Section):
-    """An app of Spotify's dashboard."""
-
-    needed = ("client_id", "client_secret")
-
-    client_id: str | None = None
-    client_secret: SecretStr | None = None
-    base_url: str = "https://api.spotify.com/v1/"
-    token_url: str = "https://accounts.spotify.com/api/token"  # noqa: S105 -- an address
-
-
-class LastfmSettings(Section):
-    """An account of Last.fm's API."""
-
-    needed = ("api_key",)
-
-    api_key: SecretStr | None = None
-    base_url: str = "https://ws.audioscrobbler.com"
-
-
-class MusicbrainzSettings(Section):
-    """MusicBrainz needs no account, but wants to know whom to write to."""
-
-    needed = ("contact",)
-
-    contact: str | None = None
-    """An address or a page, sent with each call."""
-    base_url: str = "https://musicbrainz.org"
-
-
-class SheetSettings(Section):
-    """A Google Sheet as the curators' board."""
-
-    needed = ("credentials", "spreadsheet")
-
-    credentials: Path | None = None
-    """The service account's key file, JSON."""
-    spreadsheet: str | None = None
-    """The part of the sheet's address between /d/ and /edit."""
-    worksheet: str = "queue"
-    base_url: str = "https://sheets.googleapis.com"
-    timeout_s: float = Field(default=4.5, gt=0, le=60)
+    """Seconds without a byte after which a call fails; below five, so that the bot stops within five."""
 
 
 class BlueskySettings(Section):
     """An account on Bluesky."""
 
+    part = BLUESKY.name
     needed = ("handle", "app_password")
 
     handle: str | None = None
@@ -139,6 +120,7 @@ class BlueskySettings(Section):
 class MastodonSettings(Section):
     """An account on a Mastodon server."""
 
+    part = MASTODON.name
     needed = ("base_url", "access_token")
 
     base_url: str | None = None
@@ -147,56 +129,109 @@ class MastodonSettings(Section):
     mentions: bool = True
 
 
+class SpotifySettings(Section):
+    """An app of Spotify's dashboard."""
+
+    part = "spotify"
+    needed = ("client_id", "client_secret")
+
+    client_id: str | None = None
+    client_secret: SecretStr | None = None
+    base_url: str = "https://api.spotify.com/v1/"
+    token_url: str = "https://accounts.spotify.com/api/token"  # noqa: S105 -- an address
+
+
+class LastfmSettings(Section):
+    """An account of Last.fm's API."""
+
+    part = "lastfm"
+    needed = ("api_key",)
+
+    api_key: SecretStr | None = None
+    base_url: str = "https://ws.audioscrobbler.com"
+
+
+class MusicbrainzSettings(Section):
+    """MusicBrainz, which needs no account but a way to contact the operator."""
+
+    part = "musicbrainz"
+    needed = ("contact",)
+
+    contact: str | None = None
+    """Address or web page that is sent with each call."""
+    base_url: str = "https://musicbrainz.org"
+
+
+class SheetSettings(Section):
+    """A Google Sheet as the curators' board."""
+
+    part = "sheet"
+    needed = ("credentials", "spreadsheet")
+
+    credentials: Path | None = None
+    """Key file of the service account, JSON."""
+    spreadsheet: str | None = None
+    """The part of the sheet's address between /d/ and /edit."""
+    worksheet: str = "queue"
+    base_url: str = "https://sheets.googleapis.com"
+    timeout_s: float = Field(default=4.5, gt=0, le=60)
+
+
 class GenreSettings(Section):
-    """How genres are looked up."""
+    """Lookup of genres."""
 
     cache_days: float = Field(default=30, gt=0)
-    """For how long what a lookup knew is believed."""
+    """Days for which the genres that a lookup returned are kept."""
     unknown_days: float = Field(default=3, gt=0)
-    """For how long it is believed that nobody knows an artist."""
+    """Days for which an artist that no lookup knows is not looked up again."""
     labels: Path | None = None
-    """The genres that the model knows, a corpus's genres.json or an archive; others are asked for by the nearest."""
+    """Genres that the model knows: a corpus's genres.json, or an archive. Any other is replaced by the nearest."""
     map: Path | None = None
-    """A table of genres and their places on a map, CSV; the nearest is found by company and words alone without it."""
+    """Table of genres with coordinates, CSV; without it shared artists and words alone say which genre is near."""
 
 
 class ScreenSettings(Section):
-    """What curators are told of a text."""
+    """Checks of a text, shown to curators as flags."""
 
     sentences: Path | None = None
-    """Training text, a sentence a line, .gz or not: long runs of its words are flagged as copies."""
+    """Training text, a sentence a line, .gz or not; long runs of its words are flagged as copies."""
     slurs: Path | None = None
-    """Words that are never posted, one a line, besides those that come with the bot."""
+    """Words that are never posted, one a line, in addition to the built-in ones."""
 
 
 class PostSettings(Section):
-    """What is posted, where, and how much of it."""
+    """Posting: the network, the text's mode and the limits."""
 
-    to: str = Field(default="", pattern="^(|file|x|bluesky|mastodon)$")
-    """Where accepted candidates go; nowhere when empty."""
+    to: str = Field(default="", pattern=f"^(|{TO_FILE}|{'|'.join(NETWORKS)})$")
+    """Network, or "file", that accepted candidates are posted to; empty posts nothing."""
     dry_run: bool = True
-    """Say what would be posted, and post nothing."""
+    """Whether posts are only printed."""
     file: Path = Path("posts.jsonl")
-    """Where `to = "file"` writes, within the workspace unless the path is absolute."""
+    """File for `to = "file"`, relative to the workspace unless the path is absolute."""
     per_day: int = Field(default=10, ge=0, le=500)
     per_pass: int = Field(default=1, ge=1, le=100)
     max_age_days: float = Field(default=3, gt=0)
-    """Verdicts older than this are not acted on."""
+    """Age in days beyond which a verdict is not acted on."""
     mode: PostMode = PostMode.STANDALONE
     reply_to_mentions: bool = False
     settle_s: float = Field(default=60, ge=0, le=3600)
-    """How long a write without an answer is left alone before it is looked up."""
+    """Seconds that a write without an answer rests before the bot looks for it."""
 
 
 class BotSettings(BaseSettings):
-    """All that `bootstrap.build` needs to know; `load` reads it from everywhere."""
+    """All settings of a bot; `load` reads them from every source.
+
+    A section that has `Section.needed` settings stands for an account with a network or service.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
         env_nested_delimiter=_DELIMITER,
         env_file=".env",
         env_ignore_empty=True,
-        extra="ignore",
+        # Other commands have variables with the same prefix in the same file.
+        dotenv_filtering="only_existing",
+        extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
     )
@@ -204,29 +239,29 @@ class BotSettings(BaseSettings):
     workspace: Path = Path("workspace")
     feed: Path | None = None
     catalog: Path | None = None
-    """Artists and genres; without it only the networks know any."""
+    """Table of artists and genres; without it genres come from lookups alone."""
     target: str = GATEWAY_TARGET
     model: str = DEFAULT_MODEL
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 5
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    """Requests in flight, for the server to batch."""
+    """Requests in flight, which the server can batch."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
     """Seconds that a request for commentary may take, retries included."""
     interval_s: Annotated[float, Field(ge=0.1, le=86_400)] = 60.0
-    """Seconds between two looks at the sources, a tenth more or less."""
+    """Seconds between two reads of the sources, plus or minus a tenth."""
     song_days: Annotated[float, Field(ge=0)] = 7.0
-    """A song that came within these days is passed over; 0 takes every one."""
+    """Days within which a repeated song is skipped; 0 skips none."""
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """Loopback port of /metrics and /healthz; none when 0."""
+    """Loopback port of /metrics and /healthz; 0 opens none."""
 
     x: XSettings = XSettings()
+    bluesky: BlueskySettings = BlueskySettings()
+    mastodon: MastodonSettings = MastodonSettings()
     spotify: SpotifySettings = SpotifySettings()
     lastfm: LastfmSettings = LastfmSettings()
     musicbrainz: MusicbrainzSettings = MusicbrainzSettings()
     sheet: SheetSettings = SheetSettings()
-    bluesky: BlueskySettings = BlueskySettings()
-    mastodon: MastodonSettings = MastodonSettings()
     genres: GenreSettings = GenreSettings()
     screen: ScreenSettings = ScreenSettings()
     post: PostSettings = PostSettings()
@@ -237,21 +272,14 @@ class BotSettings(BaseSettings):
         return self.workspace / DATABASE
 
     @property
-    def networks(self) -> Mapping[str, Section]:
-        """What needs an account elsewhere, by the name of its section."""
-        return {
-            "x": self.x,
-            "bluesky": self.bluesky,
-            "mastodon": self.mastodon,
-            "spotify": self.spotify,
-            "lastfm": self.lastfm,
-            "musicbrainz": self.musicbrainz,
-            "sheet": self.sheet,
-        }
+    def accounts(self) -> Mapping[str, Section]:
+        """Sections that need an account with a network or service, by name."""
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: part for name, part in sections.items() if isinstance(part, Section) and part.needed}
 
     def secrets(self) -> Iterator[str]:
-        """What must never be printed."""
-        for section in self.networks.values():
+        """Values that must never be printed."""
+        for section in self.accounts.values():
             for name in type(section).model_fields:
                 value = getattr(section, name)
                 if isinstance(value, SecretStr):
@@ -259,69 +287,75 @@ class BotSettings(BaseSettings):
 
 
 def load(config: Path | None = None, **options: Any) -> BotSettings:
-    """The settings from everywhere.
+    """Read the settings from every source.
 
     Args:
-        config: a TOML file; without one `deephypebot.toml` is read, where there is one.
-        options: what the command line says; None for what it leaves open.
+        config: a TOML file; without one `deephypebot.toml` is read if there is one.
+        options: values of the command line; None for an option that is not given.
 
     Raises:
-        SettingsError: names the setting that is wrong, unknown or missing, and never shows a secret.
+        SettingsError: a setting is invalid, unknown or missing; the message names it and never shows a secret.
     """
-    document = _read(config)
     given = {name: value for name, value in options.items() if value is not None}
-
-    class _WithFile(BotSettings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del file_secret_settings
-            return init_settings, env_settings, dotenv_settings, InitSettingsSource(settings_cls, document)
-
+    path = _config_path(config)
+    sources = (
+        InitSettingsSource(BotSettings, given),
+        EnvSettingsSource(BotSettings),
+        DotEnvSettingsSource(BotSettings),
+        _read_toml(path),
+    )
     try:
-        read = _WithFile(**given)
+        return BotSettings(_build_sources=(sources, given))  # type: ignore[call-arg] # unknown to pydantic's plugin
     except ValidationError as cause:
-        problems = "; ".join(_problem(error) for error in cause.errors(include_url=False, include_context=False))
+        problems = "; ".join(_problem(error, path) for error in cause.errors(include_url=False, include_context=False))
         # Without the cause: pydantic's own error holds the values that were read.
         raise SettingsError(problems) from None
-    return BotSettings.model_construct(**{name: getattr(read, name) for name in BotSettings.model_fields})
 
 
-def _read(config: Path | None) -> dict[str, Any]:
+def _config_path(config: Path | None) -> Path | None:
+    """The file to read; None if none is named and there is no `deephypebot.toml`.
+
+    Raises:
+        SettingsError: the file that is named cannot be read.
+    """
     named = os.environ.get(f"{_PREFIX}CONFIG")
     path = config or (Path(named) if named else CONFIG)
-    if path == CONFIG and not path.is_file():
-        return {}
+    if path.is_file():
+        return path
+    if path == CONFIG:
+        return None
+    # pydantic-settings skips a file that is missing or special without a word.
+    raise _unreadable(path, "not a regular file" if path.exists() else "No such file or directory")
+
+
+def _read_toml(path: Path | None) -> TomlConfigSettingsSource:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as cause:
-        reason = getattr(cause, "strerror", None) or cause
-        raise SettingsError(f"the settings {path} cannot be read: {reason}; give another file with --config") from cause
+        return TomlConfigSettingsSource(BotSettings, path)
     except tomllib.TOMLDecodeError as cause:
-        raise SettingsError(f"the settings {path} are no TOML: {cause}") from cause
-    unknown = sorted(set(document) - set(BotSettings.model_fields))
-    if unknown:
-        raise SettingsError(f"{path} holds what is no setting: {', '.join(unknown)}")
-    return document
+        raise SettingsError(f"the settings {path} are not valid TOML: {cause}") from cause
+    except (OSError, UnicodeDecodeError) as cause:
+        raise _unreadable(path, getattr(cause, "strerror", None) or cause) from cause
 
 
-def _problem(error: Mapping[str, Any]) -> str:
-    """A line on a wrong setting; of its value only numbers are shown, which are never secrets."""
+def _unreadable(path: Path | None, reason: object) -> SettingsError:
+    return SettingsError(f"the settings {path} cannot be read: {reason}; give another file with --config")
+
+
+def _problem(error: Mapping[str, Any], config: Path | None) -> str:
+    """A line on a wrong setting. Of values only numbers are shown, which are never secrets."""
     place = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden" and place == error["loc"][0]:
+        return f"unknown setting in {config}: {place}"
+    name = _OPTIONS.get(place) or f"{place} (in the environment {env_name(place)})"
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting: {name}"
     value = error.get("input")
     got = f", got {value}" if isinstance(value, int | float) else ""
-    name = _OPTIONS.get(place) or f"{place} (in the environment {env_name(place)})"
     return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}{got}"
 
 
 def env_name(place: str) -> str:
-    """The variable of a setting.
+    """The environment variable of a setting.
 
     >>> env_name("x.access_token")
     'DEEPHYPEBOT_X__ACCESS_TOKEN'

@@ -11,8 +11,8 @@ from bot.adapters.files.word_lists import SafetypeWords, read_words
 from bot.adapters.lookups.catalog import EmptyCatalog, FileCatalog
 from bot.adapters.lookups.genre_files import read_labels, read_map
 from bot.bootstrap import networks
-from bot.domain.length import is_too_long
 from bot.domain.nearest_genre import NearestGenre
+from bot.domain.networks import NETWORKS, X
 from bot.ports import CommentaryService, GenreCache, PostHistory, Screen, SongResolver
 from bot.services.genres import ChainOptions, ChainResolver
 from bot.services.known_genres import KnownGenres
@@ -22,8 +22,6 @@ from bot.settings import BotSettings, GenreSettings
 
 COPIES = "copies.db"
 """The index of the training text within the workspace."""
-_LIMITS = {"bluesky": 300, "mastodon": 500}
-"""Characters of a post; X, which counts in a way of its own, is the rule for everything else."""
 
 Catalog = EmptyCatalog | FileCatalog
 
@@ -91,14 +89,11 @@ def open_screen(settings: BotSettings, history: PostHistory) -> Iterator[Screen]
         StoreError: the index of the training text cannot be written.
     """
     screen = settings.screen
+    # X has the strictest limit, so it stands in where no network is chosen.
+    network = NETWORKS.get(settings.post.to, X)
     words = SafetypeWords(blocked=read_words(screen.slurs) if screen.slurs is not None else ())
     with ExitStack() as stack:
         copies = None
         if screen.sentences is not None:
             copies = stack.enter_context(open_index(screen.sentences, settings.workspace / COPIES))
-        yield TextScreen(words=words, copies=copies, history=history, too_long=_too_long(settings.post.to))
-
-
-def _too_long(network: str) -> Callable[[str], bool]:
-    limit = _LIMITS.get(network)
-    return is_too_long if limit is None else lambda text: len(text) > limit
+        yield TextScreen(words=words, copies=copies, history=history, too_long=network.is_too_long)

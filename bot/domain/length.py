@@ -1,7 +1,7 @@
-"""How long a text is for X, which counts neither characters nor bytes.
+"""Length of a text by the rules of X, which counts neither characters nor bytes.
 
-By the rules of twitter-text, configuration 3: a character of the Latin, Greek, Cyrillic, Hebrew, Arabic scripts and
-their neighbours counts 1, any other 2, an emoji 2 however many characters it is made of, a link 23.
+The rules are those of twitter-text, configuration 3: a character of the Latin, Greek, Cyrillic, Hebrew, Arabic scripts
+and their neighbours counts 1, any other 2, an emoji 2 whatever its number of characters, a link 23.
 https://github.com/twitter/twitter-text/blob/master/config/v3.json
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-MAX_LENGTH = 280
 LINK_LENGTH = 23
 _LIGHT = ((0x0, 0x10FF), (0x2000, 0x200D), (0x2010, 0x201F), (0x2032, 0x2037))
 _TOP_DOMAINS = "com|org|net|edu|gov|info|biz|app|dev|fm|io|co|tv|me|link|page|band|music|live|online|site|store"
@@ -36,15 +35,10 @@ def weighted_length(text: str) -> int:
     >>> [weighted_length(text) for text in ("a slow lamp", "日本", "https://example.org/?a=1", "👩‍👩‍👧")]
     [11, 4, 23, 2]
     """
-    # X counts the composed form; a link and an emoji stand for their own lengths, which no other mark can have.
+    # X counts the composed form (NFC). Links and emoji are removed from the text and counted by their fixed lengths.
     plain, links = _LINK.subn("", unicodedata.normalize("NFC", text))
     plain, emoji = _EMOJI.subn("", plain)
     return links * LINK_LENGTH + emoji * 2 + sum(map(_weight, plain))
-
-
-def is_too_long(text: str) -> bool:
-    """Whether X would refuse a text for its length."""
-    return weighted_length(text) > MAX_LENGTH
 
 
 def _weight(character: str) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.domain.networks import network_of
+
 
 class SourcePostStatus(StrEnum):
     """Status of a source post; every status but `PENDING` is final, so a post is processed once."""
@@ -32,39 +34,36 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePost:
-    """One item of a feed, as its source gave it."""
+    """A post that the bot reads, as its source delivered it."""
 
     id: str
-    """Unique over all networks: X's bare id, "bsky:..." and "masto:..." for Bluesky's and Mastodon's."""
+    """The network's id behind its `Network.id_prefix`, so that the id is unique over all networks."""
     text: str
-    """Whole, with entities such as `&amp;` as the source gave them."""
+    """The whole text, with entities such as `&amp;` as the source delivered them."""
     author: str = ""
     created_at: str = ""
     kind: Kind = Kind.FEED
     lang: str = ""
-    """As the network says, "en"; empty when it does not."""
+    """Language by the network, such as "en"; empty when the network does not give one."""
     url: str = ""
-    """Where people read it."""
+    """Web address of the post."""
 
     @property
     def network(self) -> str:
-        """The network that the id belongs to; empty for a row of a file, which may be from anywhere.
+        """Name of the network that the post is from; empty for a row of a file, which may be from anywhere.
 
         >>> SourcePost(id="bsky:at://1", text="", kind=Kind.TIMELINE).network
-        'bsky'
+        'bluesky'
         """
-        if self.kind is Kind.FEED:
-            return ""
-        prefix, colon, _ = self.id.partition(":")
-        return prefix if colon else "x"
+        return "" if self.kind is Kind.FEED else network_of(self.id).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRow:
-    """A row of a feed that is no tweet: recorded and passed over."""
+    """A row of a feed that is not a valid source post: recorded and skipped."""
 
     line: int
-    """Counted from 1."""
+    """Line number, from 1."""
     reason: str
     excerpt: str
-    """The beginning of the row."""
+    """Beginning of the row."""

@@ -12,7 +12,8 @@ from bot.bootstrap import build as bootstrap
 from bot.bootstrap import knowledge, networks
 from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.errors import BotError, NoServiceError, SettingsError
-from bot.settings import BotSettings, env_name
+from bot.domain.networks import NETWORKS
+from bot.settings import TO_FILE, BotSettings, env_name
 
 
 def check(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Iterator[CheckResult]:
@@ -29,7 +30,7 @@ def check(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Itera
     local["flags"] = lambda: _flags(settings)
     for part, attempt in local.items():
         yield _try(part, attempt, redact)
-    for part, section in settings.networks.items():
+    for part, section in settings.accounts.items():
         if section.is_on:
             yield _try(part, networks.checks(settings)[part], redact)
         elif section.is_begun:
@@ -85,9 +86,10 @@ def _flags(settings: BotSettings) -> str:
 
 
 def _posting(settings: BotSettings) -> str:
+    *others, last = NETWORKS
     publisher = networks.open_publisher(settings)
     if publisher is None:
-        return "nowhere: set post.to to file, x, bluesky or mastodon"
+        return f"nowhere: set post.to to {TO_FILE}, {', '.join(others)} or {last}"
     modes = ", ".join(sorted(publisher.capabilities))
     how = "dry run, nothing is posted" if settings.post.dry_run else f"at most {settings.post.per_day} in 24 hours"
     return f"to {publisher.check()} ({modes}); {how}"

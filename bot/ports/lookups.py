@@ -34,6 +34,18 @@ class GenreLookup(ABC):
         """
 
 
+class LookupService(GenreLookup):
+    """A genre lookup on the net."""
+
+    @abstractmethod
+    def check(self) -> str:
+        """Make a call that changes nothing; a few words on the account, for people.
+
+        Raises:
+            NetworkError: the service does not answer, or refuses the account.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongHit:
     """A song that a lookup holds, checked to be the one that was asked for."""

@@ -19,7 +19,7 @@ class Publisher(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """The network, as `SourcePost.network` has it: "x", "bsky", "masto"; or "file"."""
+        """Name of the network, as in `bot.domain.networks`; or "file"."""
 
     @property
     @abstractmethod

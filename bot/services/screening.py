@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.domain.candidates import Flag
-from bot.domain.length import is_too_long
+from bot.domain.networks import X
 from bot.ports import Copies, PostHistory, Screen, WordList
 
 
@@ -25,7 +25,7 @@ class TextScreen(Screen):
         words: WordList,
         copies: Copies | None = None,
         history: PostHistory | None = None,
-        too_long: Callable[[str], bool] = is_too_long,
+        too_long: Callable[[str], bool] = X.is_too_long,
     ) -> None:
         self._words = words
         self._copies = copies

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from bot.domain.candidates import CandidateStatus, Flag
+from bot.domain.networks import NETWORKS
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.songs.song import SongReport
 from bot.domain.source_posts import SourcePost
@@ -204,9 +205,8 @@ def source_link(source_post: SourcePost) -> str:
     """
     if address := web_address(source_post.url):
         return address
-    if source_post.network == "x" and source_post.id.isascii() and source_post.id.isdigit():
-        return f"https://x.com/i/status/{quote(source_post.id)}"
-    return ""
+    network = NETWORKS.get(source_post.network)
+    return network.url_of(source_post.id) if network is not None else ""
 
 
 def web_address(address: str) -> str:

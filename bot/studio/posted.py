@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bot.domain.networks import NETWORKS
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.ports import PostRow
 from bot.studio.cards import source_link
@@ -23,7 +24,7 @@ _LABELS = {
     OutgoingPostStatus.REFUSED: ("Refused", "will not be sent"),
     OutgoingPostStatus.CANCELLED: ("Cancelled", "the verdict was taken back, or is too old"),
 }
-_NETWORKS = {"x": "X", "bsky": "Bluesky", "masto": "Mastodon"}
+_LABELS_OF_NETWORKS = {network.name: network.label for network in NETWORKS.values()}
 
 
 def posted_page(request: Request) -> Response:
@@ -46,7 +47,7 @@ def posted_page(request: Request) -> Response:
         total=sum(page.counts.values()),
         status=name,
         labels=_LABELS,
-        networks=_NETWORKS,
+        networks=_LABELS_OF_NETWORKS,
         counts=counts,
         post_link=post_link,
         source_link=source_link,
@@ -56,12 +57,6 @@ def posted_page(request: Request) -> Response:
 
 
 def post_link(row: PostRow) -> str:
-    """Where a post can be read; empty where the id alone does not say."""
-    identifier = row.post.external_id or ""
-    if row.post.network == "x" and identifier.isascii() and identifier.isdigit():
-        return f"https://x.com/i/status/{identifier}"
-    address = identifier.removeprefix("bsky:")
-    if row.post.network == "bsky" and address.startswith("at://") and address.count("/") == 4:
-        account, _, key = address.removeprefix("at://").split("/")
-        return f"https://bsky.app/profile/{quote(account)}/post/{quote(key)}"
-    return ""
+    """The web address of a post; empty if its id does not lead to one."""
+    network = NETWORKS.get(row.post.network)
+    return network.url_of(row.post.external_id or "") if network is not None else ""

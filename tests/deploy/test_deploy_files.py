@@ -43,7 +43,7 @@ def test_every_setting_that_the_example_shows_exists(tmp_path: Path) -> None:
     path = tmp_path / "whole.toml"
     path.write_text(shown)
     settings = load(path)
-    assert all(section.is_on for section in settings.networks.values())
+    assert all(section.is_on for section in settings.accounts.values())
     assert settings.genres.labels == Path("corpus/genres.json")
 
 

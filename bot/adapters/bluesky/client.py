@@ -15,11 +15,10 @@ from atproto_core.exceptions import AtProtocolError
 
 from bot.adapters.http.session import TIMEOUT_S, brief, excerpt, retry_time
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
+from bot.domain.networks import BLUESKY
 
 URL = "https://bsky.social"
-SERVICE = "Bluesky"
-PREFIX = "bsky:"
-"""Before a post's at:// address."""
+SERVICE = BLUESKY.label
 
 LIBRARY_ERRORS = (AtProtocolError, httpx.HTTPError, AttributeError, KeyError, TypeError, ValueError)
 """What atproto raises: its own, httpx's own that it lets through, and those of answers that are none of Bluesky's."""

@@ -11,7 +11,6 @@ from atproto_client.utils.facet_detection import detect_facets
 
 from bot.adapters.bluesky.client import (
     LIBRARY_ERRORS,
-    PREFIX,
     SERVICE,
     BlueskyClient,
     is_doubtful,
@@ -21,6 +20,7 @@ from bot.adapters.bluesky.client import (
 )
 from bot.adapters.http.session import brief
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
+from bot.domain.networks import BLUESKY
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
@@ -43,7 +43,7 @@ class BlueskyPublisher(Publisher):
     @property
     def name(self) -> str:
         """See `Publisher.name`."""
-        return "bsky"
+        return BLUESKY.name
 
     @property
     def capabilities(self) -> frozenset[PostMode]:
@@ -88,7 +88,7 @@ class BlueskyPublisher(Publisher):
         return found
 
     def _reply_to(self, post: OutgoingPost) -> models.AppBskyFeedPost.ReplyRef:
-        uri = (post.in_reply_to or "").removeprefix(PREFIX)
+        uri = (post.in_reply_to or "").removeprefix(BLUESKY.id_prefix)
         found = self._client.read(lambda: self._client.api.get_posts([uri]).posts)
         if not found:
             raise PostRefusedError(f"the post {uri} that is replied to is gone")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from bot.adapters.bluesky.client import PREFIX, BlueskyClient
+from bot.adapters.bluesky.client import BlueskyClient
 from bot.adapters.http.sweep import Sweep
+from bot.domain.networks import BLUESKY
 from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
@@ -43,7 +44,7 @@ class BlueskySource(Source):
     @property
     def name(self) -> str:
         """The feed and the account."""
-        return f"bsky:{self._feed}:{self._account}"
+        return f"{BLUESKY.name}:{self._feed}:{self._account}"
 
     def describe(self, cursor: str) -> str:
         """See `Source.describe`."""
@@ -90,13 +91,13 @@ class BlueskySource(Source):
         }
         is_mention = self._feed is BlueskyFeed.MENTIONS or self._client.me().did in named
         return SourcePost(
-            id=f"{PREFIX}{post.uri}",
+            id=f"{BLUESKY.id_prefix}{post.uri}",
             text=html.escape(record.text, quote=False),
             author=post.author.handle,
             created_at=str(record.created_at),
             kind=Kind.MENTION if is_mention else Kind.TIMELINE,
             lang=next(iter(getattr(record, "langs", None) or ()), ""),
-            url=f"https://bsky.app/profile/{post.author.handle}/post/{post.uri.rpartition('/')[2]}",
+            url=BLUESKY.url_of(post.uri, post.author.handle),
         )
 
 

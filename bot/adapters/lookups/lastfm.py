@@ -9,7 +9,8 @@ from bot.adapters.http.json_service import JsonService
 from bot.adapters.http.session import TIMEOUT_S, excerpt, retry_time
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.keys import loose_key
-from bot.ports import ArtistEntry, GenreLookup
+from bot.ports import ArtistEntry, LookupService
+from bot.settings import LastfmSettings
 
 URL = "https://ws.audioscrobbler.com"
 ORIGIN = "last.fm"
@@ -27,7 +28,12 @@ _NO_GENRES = frozenset(
 )
 
 
-class LastfmLookup(GenreLookup):
+def open_lookup(section: LastfmSettings) -> LastfmLookup:
+    """Open the lookup with its section of the settings."""
+    return LastfmLookup(api_key=section.given("api_key"), base_url=section.base_url)
+
+
+class LastfmLookup(LookupService):
     """An artist's top tags.
 
     Args:

@@ -9,7 +9,8 @@ from bot.adapters.http.json_service import Document, JsonService
 from bot.adapters.http.session import TIMEOUT_S, excerpt, status_error
 from bot.domain.errors import NetworkUnavailableError
 from bot.domain.matching import is_same_artist
-from bot.ports import ArtistEntry, GenreLookup
+from bot.ports import ArtistEntry, LookupService
+from bot.settings import MusicbrainzSettings
 
 URL = "https://musicbrainz.org"
 ORIGIN = "musicbrainz"
@@ -20,7 +21,12 @@ _MOST_GENRES = 5
 _SPECIAL = re.compile(r'["\\]')
 
 
-class MusicbrainzLookup(GenreLookup):
+def open_lookup(section: MusicbrainzSettings) -> MusicbrainzLookup:
+    """Open the lookup with its section of the settings."""
+    return MusicbrainzLookup(contact=section.given("contact"), base_url=section.base_url)
+
+
+class MusicbrainzLookup(LookupService):
     """An artist's genres, those first that most people voted for.
 
     Args:

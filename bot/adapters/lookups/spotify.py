@@ -19,7 +19,8 @@ from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt,
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError
 from bot.domain.matching import fits, is_same_artist
 from bot.domain.songs.song import Song
-from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
+from bot.ports import ArtistEntry, LookupService, SongHit, SongLookup
+from bot.settings import SpotifySettings
 
 API_URL = "https://api.spotify.com/v1/"
 TOKEN_URL = "https://accounts.spotify.com/api/token"  # noqa: S105 -- an address
@@ -31,7 +32,17 @@ _MOST_ARTISTS = 3
 """Artists of a song whose genres are asked for: each is a call."""
 
 
-class SpotifyLookup(SongLookup, GenreLookup):
+def open_lookup(section: SpotifySettings) -> SpotifyLookup:
+    """Open the lookup with its section of the settings."""
+    return SpotifyLookup(
+        client_id=section.given("client_id"),
+        client_secret=section.given("client_secret"),
+        base_url=section.base_url,
+        token_url=section.token_url,
+    )
+
+
+class SpotifyLookup(SongLookup, LookupService):
     """Searches as an app; no user is asked for anything.
 
     Args:

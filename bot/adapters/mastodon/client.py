@@ -17,10 +17,9 @@ from mastodon.errors import (
 
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, retry_time, was_sent
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
+from bot.domain.networks import MASTODON
 
-SERVICE = "Mastodon"
-PREFIX = "masto:"
-"""Before the ids of posts, which are unique on one server alone."""
+SERVICE = MASTODON.label
 
 _Answer = TypeVar("_Answer")
 

@@ -10,9 +10,10 @@ from typing import Any
 from mastodon.errors import MastodonError
 
 from bot.adapters.http.session import brief
-from bot.adapters.mastodon.client import PREFIX, SERVICE, MastodonClient, is_doubtful, said_by, status_of
+from bot.adapters.mastodon.client import SERVICE, MastodonClient, is_doubtful, said_by, status_of
 from bot.adapters.mastodon.text import plain_text
 from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
+from bot.domain.networks import MASTODON
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
@@ -37,7 +38,7 @@ class MastodonPublisher(Publisher):
     @property
     def name(self) -> str:
         """See `Publisher.name`."""
-        return "masto"
+        return MASTODON.name
 
     @property
     def capabilities(self) -> frozenset[PostMode]:
@@ -50,7 +51,7 @@ class MastodonPublisher(Publisher):
 
     def publish(self, post: OutgoingPost) -> str:
         """See `Publisher.publish`."""
-        parent = (post.in_reply_to or "").removeprefix(PREFIX) if post.mode is PostMode.REPLY else None
+        parent = (post.in_reply_to or "").removeprefix(MASTODON.id_prefix) if post.mode is PostMode.REPLY else None
         # With the text: a candidate that was edited since is another post.
         digest = hashlib.sha256(post.text.encode()).hexdigest()[:16]
         key = f"{post.candidate_id}-{digest}"

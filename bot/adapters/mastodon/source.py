@@ -9,9 +9,10 @@ from typing import Any
 from mastodon.return_types import Notification, Status
 
 from bot.adapters.http.sweep import Sweep
-from bot.adapters.mastodon.client import PREFIX, MastodonClient
+from bot.adapters.mastodon.client import MastodonClient
 from bot.adapters.mastodon.text import escaped_text
 from bot.domain.errors import NetworkUnavailableError
+from bot.domain.networks import MASTODON
 from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
@@ -43,7 +44,7 @@ class MastodonSource(Source):
     @property
     def name(self) -> str:
         """The feed and where it is read."""
-        return f"masto:{self._feed}:{self._account}"
+        return f"{MASTODON.name}:{self._feed}:{self._account}"
 
     def describe(self, cursor: str) -> str:
         """See `Source.describe`."""
@@ -93,7 +94,7 @@ class MastodonSource(Source):
             return None
         named = {str(mention.id) for mention in status.get("mentions") or ()}
         return SourcePost(
-            id=f"{PREFIX}{status.id}",
+            id=f"{MASTODON.id_prefix}{status.id}",
             text=escaped_text(str(status.content or "")),
             author=str(status.account.acct),
             created_at=status.created_at.isoformat(),

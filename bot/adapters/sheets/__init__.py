@@ -1,1 +1,27 @@
 """Google Sheets: the curators' board."""
+# ruff: noqa: PLC0415 -- gspread is imported only where a sheet is on
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.ports import Board
+from bot.settings import SheetSettings
+
+
+def open_board(section: SheetSettings) -> Board:
+    """Open the sheet.
+
+    Raises:
+        SettingsError: a credential is missing or cannot be used.
+    """
+    from bot.adapters.sheets.board import SheetsBoard
+    from bot.adapters.sheets.client import read_service_account
+
+    return SheetsBoard(
+        service_account=read_service_account(Path(section.given("credentials"))),
+        spreadsheet=section.given("spreadsheet"),
+        worksheet=section.worksheet,
+        base_url=section.base_url,
+        timeout_s=section.timeout_s,
+    )

@@ -29,6 +29,24 @@ def _tally(table: str, *key: str) -> tuple[str, ...]:
     return tuple(template.substitute(names) for template in _TALLY)
 
 
+def _rename_network(old: str, new: str) -> tuple[str, ...]:
+    """Statements that rename a network in names of sources, on the bill and on posts."""
+
+    def rename(table: str, column: str, mark: str) -> str:
+        first = len(old) + len(mark)
+        return (
+            f"UPDATE {table} SET {column} = '{new}{mark}' || substr({column}, {first + 1})"  # noqa: S608 -- constants
+            f" WHERE substr({column}, 1, {first}) = '{old}{mark}'"
+        )
+
+    return (
+        *(rename(*place, ":") for place in (("source", "name"), ("tweet", "source"), ("bad_row", "source"))),
+        rename("pause", "part", ":"),
+        rename("usage", "item", " "),
+        f"UPDATE post SET network = '{new}' WHERE network = '{old}'",  # noqa: S608 -- constants
+    )
+
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # Version 1. Each step of the bot's work is a row's state, so that a killed bot goes on where it stopped.
     (
@@ -192,5 +210,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             WHERE candidate.board <> 'off'
             AND candidate.status <> lower(trim(COALESCE(board_row.status, 'waiting')))""",
     ),
+    # Version 4. A network has one name; ids of posts keep the prefixes that they were stored with.
+    (*_rename_network("bsky", "bluesky"), *_rename_network("masto", "mastodon")),
 )
 """Statements that lead from each version of the schema to the next; the first from an empty file to version 1."""

@@ -15,10 +15,11 @@ import tweepy
 
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, excerpt, reading_error, status_error
 from bot.domain.errors import CredentialsError, NetworkUnavailableError, SettingsError
+from bot.domain.networks import X
 
 URL = "https://api.twitter.com"
 """Built into tweepy."""
-SERVICE = "X"
+SERVICE = X.label
 POST_FIELDS = ["author_id", "created_at", "entities", "lang", "note_tweet", "referenced_tweets"]
 
 Document = Mapping[str, Any]

@@ -21,6 +21,7 @@ from bot.domain.errors import (
     RateLimitedError,
 )
 from bot.domain.keys import text_key
+from bot.domain.networks import X
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
@@ -58,7 +59,7 @@ class XPublisher(Publisher):
     @property
     def name(self) -> str:
         """See `Publisher.name`."""
-        return "x"
+        return X.name
 
     @property
     def capabilities(self) -> frozenset[PostMode]:

@@ -10,6 +10,7 @@ from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.http.sweep import Sweep
 from bot.adapters.x.client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
 from bot.adapters.x.text import full_text, names_account, original_id
+from bot.domain.networks import X
 from bot.domain.source_posts import BadRow, Kind, SourcePost
 from bot.ports import FeedPage, Source
 
@@ -55,7 +56,7 @@ class XSource(Source):
     @property
     def name(self) -> str:
         """The feed, and the account's id."""
-        return f"x:{self._feed}:{self._keys.user_id}"
+        return f"{X.name}:{self._feed}:{self._keys.user_id}"
 
     def describe(self, cursor: str) -> str:
         """See `Source.describe`."""
@@ -140,8 +141,7 @@ class XSource(Source):
             created_at=str(post.get("created_at") or ""),
             kind=Kind.MENTION if is_mention else Kind.TIMELINE,
             lang=str(post.get("lang") or ""),
-            # The name in the address is not looked at: the id alone leads there.
-            url=f"https://x.com/{author or 'i/web'}/status/{post['id']}",
+            url=X.url_of(str(post["id"]), author),
         )
 
 

@@ -67,7 +67,7 @@ def test_a_post_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, 
         lang="en",
         url=f"https://bsky.app/profile/radio.test/post/{uri.rpartition('/')[2]}",
     )
-    assert source_post.network == "bsky"
+    assert source_post.network == "bluesky"
 
 
 def test_every_post_since_the_cursor_is_read_over_pages(sandbox: SandboxServer, source: BlueskySource) -> None:
@@ -100,7 +100,7 @@ def test_who_names_the_account_asks(sandbox: SandboxServer) -> None:
 
 
 def test_a_source_says_what_it_is(source: BlueskySource) -> None:
-    assert source.name == "bsky:timeline:sandboxbot.test"
+    assert source.name == "bluesky:timeline:sandboxbot.test"
     assert source.check() == "@sandboxbot.test"
     assert source.describe(source.read(None, 5).cursor) == "at the beginning"
 

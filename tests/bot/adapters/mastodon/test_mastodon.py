@@ -68,7 +68,7 @@ def test_a_post_comes_as_text(sandbox: SandboxServer, source: MastodonSource) ->
         lang="en",
         url=f"{sandbox.settings.url}/@radio/{identifier}",
     )
-    assert source_post.network == "masto"
+    assert source_post.network == "mastodon"
 
 
 def test_every_post_since_the_cursor_is_read_once_over_pages(sandbox: SandboxServer, source: MastodonSource) -> None:
@@ -105,7 +105,7 @@ def test_who_names_the_user_asks(sandbox: SandboxServer) -> None:
 
 
 def test_a_source_says_what_it_is(source: MastodonSource) -> None:
-    assert source.name == "masto:timeline:example.org"
+    assert source.name == "mastodon:timeline:example.org"
     assert source.check() == "@sandboxbot"
     assert source.describe(source.read(None, 5).cursor) == "at the beginning"
 
