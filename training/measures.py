@@ -1,4 +1,7 @@
-"""Figures of generated text that a training watches while it runs."""
+"""Figures of generated text that a training tracks.
+
+Shapes: D sentences, K topics.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import Bundle
 from handlers.model.topics import topic_words
 
 
 def distinct(texts: Sequence[str], size: int) -> float:
-    """Share of n-grams that differ from each other (Li 2016): words case folded, none across sentences.
+    """Share of distinct n-grams among all n-grams of words (Li 2016), case folded, none across sentences.
 
     >>> distinct(["so warm", "so warm", "so cold"], 2)
     0.6666666666666666
@@ -29,7 +32,7 @@ def distinct(texts: Sequence[str], size: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleFigures:
-    """What a model's samples look like."""
+    """Figures of a model's samples."""
 
     topic_shares: tuple[float, ...]
     """Share of samples whose main topic is each topic."""
@@ -37,10 +40,10 @@ class SampleFigures:
     distinct_2: float
     mean_tokens: float
     unfinished: float
-    """Share of samples cut off at the length limit."""
+    """Share of samples that were cut off at the length limit."""
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """As tracked figures."""
+        """Return the figures as metrics by name."""
         return {
             f"{prefix}.desired_share": self.desired_share,
             f"{prefix}.distinct_2": self.distinct_2,
@@ -49,8 +52,8 @@ class SampleFigures:
         }
 
 
-def measure_samples(bundle: Bundle, rows: Sequence[Row], *, device: str = "cpu") -> SampleFigures:
-    """Decode rows and measure what comes out."""
+def measure_samples(bundle: Bundle, rows: Sequence[SequenceSpec], *, device: str = "cpu") -> SampleFigures:
+    """Decode sequences and measure the sentences."""
     decoded = Engine(bundle, device=device).decode(rows)
     texts = [bundle.vocabulary.decode(each.ids) for each in decoded]
     main_D: Tensor = bundle.topics.shares(texts).argmax(dim=1)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from handlers.model.bundle import Bundle
 
-app_bench = typer.Typer(help="Measurements, each with what it is compared with in the same run.")
+app_bench = typer.Typer(help="Benchmarks with baselines.")
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 DeviceOption = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")]

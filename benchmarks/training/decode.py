@@ -24,7 +24,7 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle, BundleConfig
 from handlers.model.decoder import Decoder, DecoderConfig
@@ -256,9 +256,9 @@ def _growth_in_steps(engine: Engine, plan: DecodeBenchPlan) -> float:
     return statistics.median(ratios)
 
 
-def bench_rows(count: int, steps: int) -> list[Row]:
+def bench_rows(count: int, steps: int) -> list[SequenceSpec]:
     """Rows without genres, of as many tokens in a model whose sentences do not end."""
-    return [Row(genres=(), seed=derive_seed(1, number), max_tokens=steps) for number in range(count)]
+    return [SequenceSpec(genres=(), seed=derive_seed(1, number), max_tokens=steps) for number in range(count)]
 
 
 def _seconds(run: Callable[[], object]) -> float:

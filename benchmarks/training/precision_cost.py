@@ -79,15 +79,15 @@ def _bits(step: Step, tokens_TB: IntArray, started: Started) -> float:
         uniforms_STD=np.zeros((count, 0, 0)),
         tokens_ST=np.zeros((count, 0), dtype=np.int64),
         settings_S4=np.zeros((count, 4)),
-        counts_FS=np.full((TOKEN + 1, count), BOS_ID),
+        state_FS=np.full((TOKEN + 1, count), BOS_ID),
         log2_prob_S=np.zeros(count),
     )
-    slots = waiting.resized(step.padded(count))
+    slots = waiting.resized(step.invariant_batch_size(count))
     slots.copy(range(count), waiting, range(count))
     bits = 0.0
     for token_B in tokens_TB:
         log2_BW = step.log2_odds(step.advance(slots), count)
         log2_B = (log2_BW[range(count), token_B] - torch.logsumexp(log2_BW * _LN_2, dim=1) / _LN_2).double()
         bits -= float(log2_B[torch.from_numpy(token_B != PAD_ID)].sum())
-        slots.counts_FS[TOKEN, :count] = token_B
+        slots.state_FS[TOKEN, :count] = token_B
     return bits

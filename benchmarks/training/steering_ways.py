@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.ranking import best_candidates
@@ -140,7 +140,7 @@ def chosen(predictor: TopicPredictor, topic: int, *, count: int) -> Move:
     return move
 
 
-def try_way(way: Way, bundle: Bundle, sets: Sequence[Sequence[Row]], progress: Progress) -> Outcome:
+def try_way(way: Way, bundle: Bundle, sets: Sequence[Sequence[SequenceSpec]], progress: Progress) -> Outcome:
     """Decode one way's sentences for each set of rows."""
     engine = Engine(replace(bundle, generator=None, config=replace(bundle.config, generator=None)))
     started = time.perf_counter()
@@ -162,9 +162,11 @@ def try_way(way: Way, bundle: Bundle, sets: Sequence[Sequence[Row]], progress: P
 
 
 @torch.no_grad()
-def _steer(way: Way, bundle: Bundle, engine: Engine, rows: Sequence[Row], distances: list[Tensor]) -> list[str]:
+def _steer(
+    way: Way, bundle: Bundle, engine: Engine, rows: Sequence[SequenceSpec], distances: list[Tensor]
+) -> list[str]:
     candidates = [replace(row, seed=derive_seed(row.seed, number)) for row in rows for number in range(way.candidates)]
-    z_BZ, genres_BA = engine.thought_vectors(candidates).clone(), engine.embed_genres(candidates).clone()
+    z_BZ, genres_BA = engine.latent_vectors(candidates).clone(), engine.embed_genres(candidates).clone()
     moved_BZ = z_BZ if way.move is None else way.move(z_BZ, genres_BA)
     distances.append((moved_BZ - z_BZ).norm(dim=1))
     decoded = engine.decode(candidates, moved_BZ)
@@ -177,7 +179,7 @@ def _steer(way: Way, bundle: Bundle, engine: Engine, rows: Sequence[Row], distan
     return [texts[best] for best in best_candidates(decoded, shares_B, odds_B, way.candidates, copied)]
 
 
-def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _parts(rows: Sequence[SequenceSpec]) -> Iterator[Sequence[SequenceSpec]]:
     for start in range(0, len(rows), 512):
         yield rows[start : start + 512]
 
@@ -215,14 +217,16 @@ class Measure:
         return wanted
 
 
-def row_sets(bundle: Bundle, corpus: Corpus, count: int, *, seeds: Sequence[int]) -> list[list[Row]]:
+def row_sets(bundle: Bundle, corpus: Corpus, count: int, *, seeds: Sequence[int]) -> list[list[SequenceSpec]]:
     """Rows with genres as in the test split, a set per seed."""
     labels = corpus.part("test").genres
     sets = []
     for seed in seeds:
         drawn = np.random.default_rng(seed).choice(len(labels), size=count)
         genres = [tuple(bundle.genres.indices(bundle.genres.resolve(labels[index])[0])) for index in drawn]
-        sets.append([Row(genres=each, seed=derive_seed(seed, number + 1)) for number, each in enumerate(genres)])
+        sets.append(
+            [SequenceSpec(genres=each, seed=derive_seed(seed, number + 1)) for number, each in enumerate(genres)]
+        )
     return sets
 
 

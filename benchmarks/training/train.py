@@ -243,15 +243,15 @@ class _Steps:
     def _next(self) -> np.ndarray:
         indices = next(self._batches, None)
         if indices is None:  # a small corpus has few batches; which epoch they are of makes no difference
-            self._loop.done = 0
-            self._batches = self._loop.rest_of_epoch()
+            self._loop.step_count = 0
+            self._batches = self._loop.remaining_batches()
             indices = next(self._batches)
         return indices
 
     def _outputs(self, batch: Batch) -> int:
         """Tokens that the output layer is computed for: a sample of the vocabulary is as large as the next one."""
         sampler: VocabularySampler | None = self._loop.sampler
-        if sampler is None or self._loop.share >= self._loop.settings.exact_from:
+        if sampler is None or self._loop.fraction_done >= self._loop.settings.exact_from:
             return self._loop.model.decoder.config.vocabulary_size
         return len(sampler.draw(batch.tokens_TB[batch.tokens_TB != PAD_ID].to(self._loop.device)).tokens_S)
 

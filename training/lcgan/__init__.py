@@ -1,1 +1,1 @@
-"""The LC-GAN: thoughts labelled by what the decoder makes of them, and the game that learns to move them."""
+"""LC-GAN: labels latent vectors by decoding them, and trains a generator that shifts them towards a topic."""

@@ -1,8 +1,8 @@
-"""Thought vectors with what the decoder makes of them: what the LC-GAN learns from.
+"""Labelled latent vectors, the data of the LC-GAN: each has topics and rarity of the sentence decoded from it.
 
-What matters is what is decoded from a z, not what the sentence that z came from was about.
+A label describes the sentence decoded from z, not the sentence that z was encoded from.
 
-Shapes: N labelled rows, B rows of one decode, Z thought vector, A genre embedding, K topics.
+Shapes: N labelled vectors, B rows of one decode, Z latent vector, A genre embedding, K topics.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.generator import Generator
@@ -28,66 +28,68 @@ from training.errors import NotLearnedError
 from training.measures import distinct
 from training.progress import Progress
 
-_BY_ROW: Final = ("z_NZ", "genres_NA", "topics_NK", "rarity_N", "encoded_N")
-_ONE_TOPIC: Final = 0.98
-"""With a larger share of the labels in one topic there is nothing to learn from the others."""
+_PER_VECTOR: Final = ("z_NZ", "genres_NA", "topics_NK", "rarity_N", "encoded_N")
+_MAX_TOPIC_SHARE: Final = 0.98
+"""Maximum share of labels with the same main topic; beyond it, too few labels are left to learn other topics from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledVectors:
-    """Thought vectors with the topics and the wording of the sentences that the decoder made of them."""
+    """Latent vectors, labelled by the topics and the word pairs of the sentences decoded from them."""
 
     z_NZ: Tensor
     genres_NA: Tensor
     topics_NK: Tensor
-    """Topic shares; rows sum to 1."""
+    """Topic shares of the decoded sentences; each row sums to 1."""
     rarity_N: Tensor
-    """Mean of 1 / count over a sentence's word pairs, counted among as many sentences as the group has: the mean of it
-    over a group (each sentence weighed by its pairs) is the group's distinct-2. A pair with a word that is in no real
-    sentence counts 0, lest misspelling be the way to be diverse."""
+    """Rarity of each sentence's word pairs: the mean of 1 / count, with counts over a group of sentences.
+
+    The mean over a group, weighted by each sentence's number of pairs, is the group's distinct-2. A pair with a word
+    that occurs in no real sentence counts 0, so that misspelling does not look like diversity.
+    """
     encoded_N: Tensor
-    """Whether z came from the encoder (a real sentence)."""
+    """Whether z was encoded from a real sentence; otherwise it is of the prior, or shifted."""
     sigma_Z: Tensor
-    """Mean posterior standard deviation of each dimension."""
+    """Mean posterior standard deviation of each dimension of z."""
 
     def __len__(self) -> int:
         return len(self.z_NZ)
 
-    def joined(self, other: LabelledVectors) -> LabelledVectors:
-        """Both sets of rows; sigma is this one's."""
-        rows = {name: torch.cat((getattr(self, name), getattr(other, name))) for name in _BY_ROW}
+    def concatenated(self, other: LabelledVectors) -> LabelledVectors:
+        """Return the vectors of both, with this one's `sigma_Z`."""
+        rows = {name: torch.cat((getattr(self, name), getattr(other, name))) for name in _PER_VECTOR}
         return LabelledVectors(**rows, sigma_Z=self.sigma_Z)
 
-    def sampled(self, count: int) -> LabelledVectors:
-        """Some of the rows, drawn by torch's own random numbers; all of them if there are no more."""
-        rows = torch.randperm(len(self), device=self.z_NZ.device)[:count]
-        return LabelledVectors(**{name: getattr(self, name)[rows] for name in _BY_ROW}, sigma_Z=self.sigma_Z)
+    def sample(self, count: int) -> LabelledVectors:
+        """Draw some of the vectors with torch's global generator; all of them if there are not more."""
+        chosen = torch.randperm(len(self), device=self.z_NZ.device)[:count]
+        return LabelledVectors(**{name: getattr(self, name)[chosen] for name in _PER_VECTOR}, sigma_Z=self.sigma_Z)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedSample:
-    """Sentences decoded from one way of making z."""
+    """Labelled sentences decoded from vectors of one kind, for example shifted ones."""
 
     vectors: LabelledVectors
     distinct_2: float
     log_prob: float
-    """Mean log-probability of a token in nats, under the decoder."""
+    """Mean log-probability of a token under the decoder, in nats."""
 
     def share(self, topic: int) -> float:
-        """Share of the sentences that are mainly about a topic."""
+        """Return the share of sentences whose main topic is the given one."""
         return float((self.vectors.topics_NK.argmax(dim=1) == topic).float().mean())
 
 
 class Labeller:
-    """Decodes thought vectors and labels them by what comes out.
+    """Decodes latent vectors and labels them by the decoded sentences.
 
     Args:
-        model: whose encoder makes z of real sentences.
-        bundle: the same model's decoder, without a generator.
-        train: sentences; their genres come as often here as there.
+        model: CVAE whose encoder encodes real sentences.
+        bundle: bundle of the same CVAE, without a generator.
+        train: training split; genres are drawn with its frequencies.
         known: words of real sentences; see `known_words`.
-        group: sentences among which word pairs are counted.
-        device: where to work.
+        group: number of sentences among which word pairs are counted.
+        device: device to encode and decode on.
     """
 
     def __init__(
@@ -110,10 +112,10 @@ class Labeller:
 
     @torch.no_grad()
     def label(self, count: int, *, seed: int, progress: Progress) -> LabelledVectors:
-        """Vectors half from the encoder and half from the prior, labelled.
+        """Label vectors, half of them encoded and half of them of the prior.
 
         Raises:
-            NotLearnedError: nearly all the labels are one topic.
+            NotLearnedError: nearly all labels have the same main topic.
         """
         chosen = np.random.default_rng(seed).choice(len(self._train), size=count)
         encoded_N = torch.arange(count) % 2 == 0
@@ -123,11 +125,11 @@ class Labeller:
             part = chosen[start : start + 512]
             posterior = self._model.encode(self._train.batch(part).to(self._device))
             rows = [
-                Row(genres=self._train.genres_of(index), seed=derive_seed(seed, start + i))
+                SequenceSpec(genres=self._train.genres_of(index), seed=derive_seed(seed, start + i))
                 for i, index in enumerate(part)
             ]
             from_encoder_B1 = encoded_N[start : start + 512].unsqueeze(1).to(self._device)
-            z_BZ = torch.where(from_encoder_B1, posterior.sample(), self._engine.thought_vectors(rows))
+            z_BZ = torch.where(from_encoder_B1, posterior.sample(), self._engine.latent_vectors(rows))
             written = [self._bundle.vocabulary.decode(each.ids) for each in self._engine.decode(rows, z_BZ)]
             shares_BK = self._bundle.topics.shares(written).to(self._device)
             parts.append((z_BZ, self._engine.embed_genres(rows), shares_BK, torch.exp(0.5 * posterior.log_variance)))
@@ -146,9 +148,9 @@ class Labeller:
 
     @torch.no_grad()
     def decode(self, topics: Sequence[int], generator: Generator | None, *, seed: int) -> DecodedSample:
-        """Vectors of the prior, moved towards a topic each, decoded and labelled; not moved without a generator."""
+        """Decode and label vectors of the prior, each shifted to a topic if there is a generator."""
         rows = genre_rows(self._train, len(topics), seed=seed)
-        z_BZ, genres_BA = self._engine.thought_vectors(rows).clone(), self._engine.embed_genres(rows).clone()
+        z_BZ, genres_BA = self._engine.latent_vectors(rows).clone(), self._engine.embed_genres(rows).clone()
         if generator is not None:
             target_BK = torch.eye(len(self._bundle.topics.names), device=self._device)[list(topics)]
             z_BZ = generator(z_BZ, genres_BA, target_BK)
@@ -171,7 +173,7 @@ class Labeller:
 
 
 def known_words(texts: Sequence[str]) -> frozenset[str]:
-    """The words of real sentences.
+    """Return the words of real sentences.
 
     >>> sorted(known_words(["A slow hiss.", "So slow"]))
     ['a', 'hiss', 'slow', 'so']
@@ -180,9 +182,9 @@ def known_words(texts: Sequence[str]) -> frozenset[str]:
 
 
 def rarities(texts: Sequence[str], group: int, *, known: Container[str]) -> Tensor:
-    """How rare each text's word pairs are among the texts of its group, float32 [N]; see `LabelledVectors.rarity_N`.
+    """Compute the rarity of each text's word pairs within its group, float32 [N]; see `LabelledVectors.rarity_N`.
 
-    A text without a pair is as rare as can be.
+    A text without a word pair has the maximum, 1.
 
     >>> rarities(["so warm", "so warm", "so cold", "so cxld"], 4, known={"so", "warm", "cold"}).tolist()
     [0.5, 0.5, 1.0, 0.0]
@@ -197,19 +199,22 @@ def rarities(texts: Sequence[str], group: int, *, known: Container[str]) -> Tens
     return torch.tensor(values)
 
 
-def genre_rows(train: EncodedSentences, count: int, *, seed: int) -> list[Row]:
-    """Rows with genres as in the corpus, each with a seed of its own: the same for all models that are compared."""
+def genre_rows(train: EncodedSentences, count: int, *, seed: int) -> list[SequenceSpec]:
+    """Make sequences with genres as frequent as in the corpus, equal for all models that are compared."""
     chosen = np.random.default_rng(seed).choice(len(train), size=count)
-    return [Row(genres=train.genres_of(index), seed=derive_seed(seed, number)) for number, index in enumerate(chosen)]
+    return [
+        SequenceSpec(genres=train.genres_of(index), seed=derive_seed(seed, number))
+        for number, index in enumerate(chosen)
+    ]
 
 
 def _check_spread(topics_NK: Tensor, names: Sequence[str]) -> None:
     main_N = topics_NK.argmax(dim=1)
     share_K = torch.bincount(main_N, minlength=len(names)).float() / max(len(main_N), 1)
     largest = int(share_K.argmax())
-    if float(share_K[largest]) > _ONE_TOPIC:
+    if float(share_K[largest]) > _MAX_TOPIC_SHARE:
         raise NotLearnedError(
-            f"{float(share_K[largest]):.1%} of {len(main_N)} decoded samples are about one topic ({names[largest]}): "
-            "there is nothing to steer between. Look at the CVAE's samples: if they are all alike, train it longer or "
-            "raise cvae.mu_scale; if they are not, try other topics.candidates or lower topics.max_share"
+            f"{float(share_K[largest]):.1%} of {len(main_N)} decoded samples are about one topic ({names[largest]}), "
+            "so the LC-GAN has nothing to learn. Look at the CVAE's samples: if they are all alike, train it longer or "
+            "raise cvae.mu_scale; if not, try other topics.candidates or lower topics.max_share"
         )

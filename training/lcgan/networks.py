@@ -1,6 +1,6 @@
-"""What judges the LC-GAN's generator, which itself lives in `handlers.model.generator` for the worker. Architecture only.
+"""Architecture of the topic predictor and the discriminator; the worker's generator is in `handlers.model.generator`.
 
-Shapes: B rows, Z thought vector, A genre embedding, K topics.
+Shapes: N labelled vectors, B rows, Z latent vector, A genre embedding, K topics, K1 = K + 1.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def _perceptron(inputs: int, hidden: int, layers: int, outputs: int) -> nn.Seque
 
 
 class TopicPredictor(nn.Module):
-    """What the sentence decoded from <z, a> will be like: log T(topic | z, a), and how rare its word pairs will be.
+    """Predictor of a decoded sentence from <z, a>: log T(topic | z, a), and the rarity of its word pairs.
 
-    The differentiable stand-in for decoding, LDA and counting.
+    It is the differentiable substitute for decoding, LDA and counting.
     """
 
     rarity_mean: Tensor
@@ -34,24 +34,24 @@ class TopicPredictor(nn.Module):
         self.register_buffer("rarity_scale", torch.ones(()))
 
     def standardise(self, rarity_N: Tensor) -> None:
-        """Take the units of the rarities from a sample, so that the network answers in numbers about 1."""
+        """Set mean and scale of the rarity from a sample, so that the network's own output is of order 1."""
         self.rarity_mean.copy_(rarity_N.mean())
         self.rarity_scale.copy_(rarity_N.std().clamp_min(1e-6))
 
     def forward(self, z_BZ: Tensor, genres_BA: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of the topics [B, K], and the rarity [B]."""
-        answer_BK1 = self.body(torch.cat((z_BZ, genres_BA), dim=1))
-        return torch.log_softmax(answer_BK1[:, :-1], dim=1), self.rarity_mean + self.rarity_scale * answer_BK1[:, -1]
+        """Predict the log-probabilities of the topics [B, K] and the rarity [B]."""
+        output_BK1 = self.body(torch.cat((z_BZ, genres_BA), dim=1))
+        return torch.log_softmax(output_BK1[:, :-1], dim=1), self.rarity_mean + self.rarity_scale * output_BK1[:, -1]
 
 
 class Discriminator(nn.Module):
-    """D(z, a, y): whether z is one that a real sentence with topic y and genres a was encoded to."""
+    """Discriminator D(z, a, y) of vectors that real sentences with topic y and genres a are encoded to."""
 
     def __init__(self, z_size: int, genre_size: int, num_topics: int, *, hidden_size: int, num_layers: int) -> None:
         super().__init__()
         self.body = _perceptron(z_size + genre_size + num_topics, hidden_size, num_layers, 1)
 
     def forward(self, z_BZ: Tensor, genres_BA: Tensor, topic_BK: Tensor) -> Tensor:
-        """Log-odds of being real, [B]."""
+        """Return the log-odds of being real, [B]."""
         logits: Tensor = self.body(torch.cat((z_BZ, genres_BA, topic_BK), dim=1))
         return logits.squeeze(1)

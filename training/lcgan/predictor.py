@@ -1,6 +1,6 @@
-"""Fitting the topic predictor, holding it against a constant, and keeping it for later comparisons.
+"""Topic predictor: fit it, compare it with a constant, and keep it for later comparisons.
 
-Shapes: N labelled rows, B rows of a step, K topics.
+Shapes: N labelled vectors, B rows of a batch, K topics.
 """
 
 from __future__ import annotations
@@ -24,37 +24,38 @@ from training.settings import LcganSettings
 from training.tracking.port import Run
 
 PREDICTOR_FILE: Final = "predictor.safetensors"
-_LEAST_EXPLAINED: Final = 0.03
-"""On labels of pure noise, the best of a dozen epochs was seen to explain up to 0.02 by luck."""
+_MIN_EXPLAINED: Final = 0.03
+"""Minimum of `explained`; on labels of pure noise, the best of a dozen epochs explained up to 0.02 by chance."""
 _REFRESH_EPOCHS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictorScores:
-    """Cross-entropy in nats against the held-out labels."""
+    """Scores of a predictor on held-out labels."""
 
     predictor: float
+    """Cross-entropy of the predicted topics in nats."""
     constant: float
-    """The best constant's: the mean of the training labels."""
+    """Cross-entropy of the best constant, the mean of the training labels, in nats."""
     entropy: float
-    """Of the labels themselves: the floor."""
+    """Entropy of the labels in nats, the minimum of the cross-entropy."""
     rarity_explained: float
-    """Share of the variance of the held-out rarities that is explained."""
+    """Explained share of the variance of the held-out rarities."""
 
     @property
     def explained(self) -> float:
-        """Share of what a constant leaves open that the predictor explains; 0 is no better, 1 is perfect."""
+        """Share of the constant's excess cross-entropy that the predictor removes, from 0 (none) to 1 (all)."""
         return (self.constant - self.predictor) / max(self.constant - self.entropy, 1e-9)
 
 
 def train_predictor(
     data: LabelledVectors, settings: LcganSettings, *, seed: int, run: Run
 ) -> tuple[TopicPredictor, PredictorScores]:
-    """Fit the topic predictor and hold it against a constant on a tenth of the labels.
+    """Fit the topic predictor and compare it with a constant on a tenth of the labels.
 
     Raises:
-        NotLearnedError: it is hardly better than the constant: z says next to nothing about the topic of what is
-            decoded from it.
+        NotLearnedError: the predictor is hardly better than the constant, so z hardly determines the topic of the
+            decoded sentence.
     """
     torch.manual_seed(seed)
     held = max(1, len(data) // 10)
@@ -79,10 +80,10 @@ def train_predictor(
             best, best_state = scores.predictor, {key: value.clone() for key, value in predictor.state_dict().items()}
     predictor.load_state_dict(best_state)
     final = score_predictor(predictor, data, held)
-    # The best epoch was picked by these same labels, so a little better than a constant may be luck.
-    if not final.explained > _LEAST_EXPLAINED:
+    # The best epoch was chosen on the same labels, so a small gain over the constant may be chance.
+    if not final.explained > _MIN_EXPLAINED:
         raise NotLearnedError(
-            f"the topic predictor ({final.predictor:.3f} nats on held-out samples) hardly beats a constant "
+            f"the topic predictor ({final.predictor:.3f} nats on held-out samples) is hardly better than a constant "
             f"({final.constant:.3f}): the decoder's topics do not depend on z. Train the CVAE longer, raise "
             "cvae.mu_scale, or give more lcgan.num_samples"
         )
@@ -92,47 +93,46 @@ def train_predictor(
 def refresh_predictor(
     predictor: TopicPredictor, data: LabelledVectors, fresh: LabelledVectors, settings: LcganSettings
 ) -> None:
-    """Teach the predictor what the generator's own vectors decode to, beside as many of the others.
+    """Fit the predictor further, to vectors that the generator shifted and twice as many of the others.
 
-    A generator finds where its judge is wrong; this is where the judge learns from it.
+    The generator exploits errors of the predictor; this corrects them.
     """
     predictor.requires_grad_(requires_grad=True)
     optimizer = torch.optim.AdamW(predictor.parameters(), lr=0.5 * settings.learning_rate, weight_decay=0.05)
     for _ in range(_REFRESH_EPOCHS):
-        others = data.sampled(2 * len(fresh))
-        joined = others.joined(fresh)
-        _epoch(predictor, optimizer, joined, torch.randperm(len(joined)), settings.batch_size)
+        mixed = data.sample(2 * len(fresh)).concatenated(fresh)
+        _epoch(predictor, optimizer, mixed, torch.randperm(len(mixed)), settings.batch_size)
     predictor.requires_grad_(requires_grad=False)
 
 
 @torch.no_grad()
 def score_predictor(predictor: TopicPredictor, data: LabelledVectors, held: int) -> PredictorScores:
-    """Scores on the first `held` rows, the constant being the mean of the others."""
+    """Score the predictor on the first `held` vectors; the constant is the mean of the others."""
     labels_BK = data.topics_NK[:held]
     constant_K = data.topics_NK[held:].mean(dim=0).clamp_min(1e-9).log()
     log_share_BK, rarity_B = predictor(data.z_NZ[:held], data.genres_NA[:held])
-    left_over = ((rarity_B - data.rarity_N[:held]) ** 2).mean()
+    residual = ((rarity_B - data.rarity_N[:held]) ** 2).mean()
     spread = data.rarity_N[:held].var(correction=0).clamp_min(1e-9)
     return PredictorScores(
         predictor=float(-(labels_BK * log_share_BK).sum(dim=1).mean()),
         constant=float(-(labels_BK * constant_K).sum(dim=1).mean()),
         entropy=float(-(labels_BK * labels_BK.clamp_min(1e-9).log()).sum(dim=1).mean()),
-        rarity_explained=float(1 - left_over / spread),
+        rarity_explained=float(1 - residual / spread),
     )
 
 
 def save_predictor(predictor: TopicPredictor, path: Path) -> None:
-    """Keep a predictor for a later comparison."""
+    """Write a predictor, for later comparisons."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in predictor.state_dict().items()}
     with atomic_path(path) as partial:
         partial.write_bytes(save(tensors))
 
 
 def load_predictor(path: Path, bundle: Bundle) -> TopicPredictor:
-    """Read what `save_predictor` wrote.
+    """Read a predictor that `save_predictor` wrote.
 
     Raises:
-        SettingError: the file is not there, or belongs to another model.
+        SettingError: the file does not exist, or belongs to another model.
     """
     sizes = bundle.config.decoder
     try:
@@ -148,8 +148,8 @@ def load_predictor(path: Path, bundle: Bundle) -> TopicPredictor:
         predictor.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError, IndexError) as cause:
         raise SettingError(
-            f"{path} is no topic predictor of this model ({type(cause).__name__}); train the LC-GAN again: it is "
-            "written beside the bundle"
+            f"{path} is not a topic predictor of this model ({type(cause).__name__}); train the LC-GAN again, which "
+            "writes it beside the bundle"
         ) from cause
     return predictor.eval().requires_grad_(requires_grad=False)
 

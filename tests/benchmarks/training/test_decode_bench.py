@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from benchmarks.training.cli import app_bench
 from benchmarks.training.decode import DecodeBenchPlan, DecodeSpeed, PlainLoop, endless, measure_decoding, random_bundle
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import Bundle
 from training.presets import preset
 from training.settings import CvaeSettings
@@ -40,7 +40,7 @@ def test_random_weights_have_a_presets_sizes() -> None:
 
 
 def test_what_is_measured_takes_every_step(bundle: Bundle) -> None:
-    rows = [Row(genres=(), seed=seed, max_tokens=20) for seed in range(30)]
+    rows = [SequenceSpec(genres=(), seed=seed, max_tokens=20) for seed in range(30)]
     assert {each.token_count for each in Engine(endless(bundle)).decode(rows)} == {20}
     assert any(each.finished for each in Engine(bundle).decode(rows)), "the model itself ends"
 
@@ -51,10 +51,10 @@ def test_the_plain_loop_has_the_models_own_distribution(bundle: Bundle) -> None:
     first = plain(torch.zeros(4000, 4), 1)[0]
     engine = Engine(bundle)
     with torch.inference_mode():
-        row = Row(genres=(), seed=0)
+        row = SequenceSpec(genres=(), seed=0)
         (started,) = engine._start([row], torch.zeros(1, 4), guided=False)
         slots = engine._slots([row], started, 1)
-        padded = slots.resized(engine._parts.step.padded(1))
+        padded = slots.resized(engine._parts.step.invariant_batch_size(1))
         padded.copy([0], slots, [0])
         step = engine._parts.step
         best = torch.softmax(step.log2_odds(step.advance(padded), 1) * 0.6931 / 0.95, dim=1)[0].topk(50)

@@ -26,7 +26,7 @@ from benchmarks.training.steering_ways import (
     verdicts,
     ways,
 )
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import Bundle
 from handlers.model.generator import Generator, GeneratorConfig
 from handlers.model.topics import TopicModel
@@ -53,8 +53,8 @@ def vectors() -> tuple[Tensor, Tensor]:
     return torch.randn(500, Z), torch.randn(500, A)
 
 
-def _rows(count: int) -> list[Row]:
-    return [Row(genres=(1,), seed=number, max_tokens=24) for number in range(count)]
+def _rows(count: int) -> list[SequenceSpec]:
+    return [SequenceSpec(genres=(1,), seed=number, max_tokens=24) for number in range(count)]
 
 
 def test_half_of_z_is_half_of_z(vectors: tuple[Tensor, Tensor]) -> None:

@@ -52,12 +52,12 @@ def test_labels_are_the_topics_of_what_is_decoded_from_each_vector(
     engine = Engine(bundle)
     rows = genre_rows(sample_corpus.train, 600, seed=3)
     prior = ~data.encoded_N
-    assert torch.equal(data.z_NZ[prior], engine.thought_vectors(rows)[prior])
+    assert torch.equal(data.z_NZ[prior], engine.latent_vectors(rows)[prior])
     texts = [bundle.vocabulary.decode(each.ids) for each in engine.decode(rows, data.z_NZ)]
     assert torch.allclose(bundle.topics.shares(texts), data.topics_NK, atol=1e-4)
     assert torch.allclose(data.rarity_N, rarities(texts, 200, known=KNOWN))
     # The encoder's half lies where sentences are encoded to, and varies with them.
-    assert not torch.allclose(data.z_NZ[data.encoded_N], engine.thought_vectors(rows)[data.encoded_N])
+    assert not torch.allclose(data.z_NZ[data.encoded_N], engine.latent_vectors(rows)[data.encoded_N])
     assert bool((data.sigma_Z > 0).all())
 
 
@@ -85,10 +85,10 @@ def test_moved_vectors_are_decoded_by_the_same_seeds(
     assert 0 < prior.distinct_2 <= 1
     assert prior.log_prob < 0
     assert prior.share(0) + prior.share(1) == pytest.approx(1)
-    joined = prior.vectors.joined(moved.vectors)
+    joined = prior.vectors.concatenated(moved.vectors)
     assert len(joined) == 200
     assert not joined.encoded_N.any()
-    assert len(joined.sampled(30)) == 30
+    assert len(joined.sample(30)) == 30
 
 
 def test_labels_that_are_nearly_all_one_topic_are_an_error_that_says_what_to_look_at(

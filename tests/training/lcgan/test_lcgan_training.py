@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from handlers.model.generator import Generator, GeneratorConfig
 from training.errors import NotLearnedError
+from training.lcgan.gan_trainer import GanTrainer
 from training.lcgan.labels import DecodedSample, LabelledVectors
 from training.lcgan.predictor import refresh_predictor, score_predictor, train_predictor
-from training.lcgan.training import GanTrainer, Trained, train_generator
+from training.lcgan.training import Trained, train_generator
 from training.progress import silent
 from training.settings import LcganSettings
 from training.tracking.curves import RecordingRun
@@ -108,7 +109,7 @@ def test_the_predictor_learns_what_moved_vectors_decode_to(run: Run) -> None:
     z = torch.randn(800, Z) + 6
     strange = _vectors(z, _true_topics(-z))
     before = score_predictor(predictor, strange, 400).predictor
-    refresh_predictor(predictor, data, strange.sampled(400), SETTINGS)
+    refresh_predictor(predictor, data, strange.sample(400), SETTINGS)
     after = score_predictor(predictor, strange, 400).predictor
     assert after < 0.5 * before
     assert score_predictor(predictor, data, 200).explained > 0.7
@@ -200,7 +201,7 @@ def test_a_game_whose_first_loss_is_no_number_is_an_error_that_names_the_setting
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
     broken = dataclasses.replace(data, sigma_Z=torch.zeros(Z))
-    with pytest.raises(NotLearnedError, match=r"no number by step 1.*lower lcgan\.learning_rate"):
+    with pytest.raises(NotLearnedError, match=r"not finite by step 1.*lower lcgan\.learning_rate"):
         train_generator(broken, predictor, SETTINGS, desired=0, seed=0, run=run, progress=silent)
 
 
@@ -219,7 +220,7 @@ def test_a_game_that_breaks_on_the_way_keeps_its_last_good_generator(run: Record
     with NullTracker().run("lcgan") as null:
         breaking = Breaking(null)
         trained = train_generator(data, predictor, SETTINGS, desired=0, seed=0, run=breaking, progress=silent)
-    assert "no number by step 101" in trained.stopped
+    assert "not finite by step 101" in trained.stopped
     assert breaking.curve("generator.topic")[-1][0] == 75
     assert all(bool(tensor.isfinite().all()) for tensor in trained.generator.state_dict().values())
 
