@@ -1,27 +1,33 @@
-"""The command `deephypebot`, and nothing else: a map of the packages' commands, each imported when it is called."""
+"""The command `deephypebot`: a map of the packages' commands, each imported when it is called."""
 
 from __future__ import annotations
 
+import copy
 import errno
 import importlib
 import os
+import platform
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from foundation.version import project_version
+
 _OUR_PACKAGES: Final = (
     "foundation", "training", "handlers", "serving", "bot", "loadtest", "benchmarks", "deephypebot_demo",
 )  # fmt: skip
+_COMPLETION: Final = "_DEEPHYPEBOT_COMPLETE"
+"""Variable that a shell's completion script sets when it asks for the words that may come next."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """Where a command lives, the extra that installs what it needs, and its line of help."""
+class Entry:
+    """One command: its module, the extra that installs what it needs, and its line of help."""
 
     module: str
     attribute: str
@@ -29,59 +35,85 @@ class _Entry:
     help: str
 
 
-# Groups within a group that another package has: nothing imports `benchmarks`.
-_SUBGROUPS: Final = {"bot": {"bench": ("benchmarks.bot.cli", "app_bench")}}
-
 # In the order of the path from posts to queue.
-_COMMANDS: Final = {
-    "demo": _Entry("deephypebot_demo", "demo", "train,serve,bot,loadtest", "The whole path, posts to queue, at once."),
-    "corpus": _Entry("training.corpus.cli", "app_corpus", "train", "Posts -> a clean, split corpus."),
-    "train": _Entry("training.cli", "train", "train", "Corpus -> registered models and their archives."),
-    "evaluate": _Entry("training.evaluation.cli", "evaluate", "train", "What models write, beside real text."),
-    "interpolate": _Entry("training.evaluation.cli", "interpolate", "train", "A walk between two sentences."),
-    "bench": _Entry("benchmarks.cli", "app_bench", "train,serve", "Measurements, beside what they are compared with."),
-    "models": _Entry("serving.cli", "app_models", "serve", "Versions: list, promote, rollback, status."),
-    "archive": _Entry("serving.cli", "archive", "serve", "One registered version -> one .mar."),
-    "serve": _Entry("serving.cli", "serve", "serve", "TorchServe, registry sync and gateway, in the foreground."),
-    "generate": _Entry("serving.cli", "generate", "bot", "Ask a running server for samples."),
-    "bot": _Entry(
-        "bot.entrypoints.cli", "app_bot", "bot", "Timelines -> queue -> posts: run, once, check, status, parse."
+COMMANDS: Final = {
+    "demo": Entry(
+        "deephypebot_demo", "demo", "train,serve,bot,loadtest", "Run the whole path, from posts to a load test."
     ),
-    "queue": _Entry(
-        "bot.entrypoints.queue_cli", "app_queue", "bot", "The curator's queue: list, accept, reject, undo, export."
+    "corpus": Entry("training.corpus.cli", "app_corpus", "train", "Make training corpora from posts."),
+    "train": Entry(
+        "training.cli", "train", "train", "Train topics, CVAE and LC-GAN; register the models and pack their archives."
     ),
-    "studio": _Entry("bot.studio.cli", "studio", "bot", "The curator's page, in the browser."),
+    "evaluate": Entry("training.evaluation.cli", "evaluate", "train", "Evaluate models against held-out text."),
+    "interpolate": Entry("training.evaluation.cli", "interpolate", "train", "Interpolate between two sentences."),
+    "bench": Entry("benchmarks.cli", "app_bench", "train,serve", "Benchmarks with baselines."),
+    "models": Entry("serving.cli", "app_models", "serve", "Registered versions: list, promote, roll back, status."),
+    "archive": Entry("serving.cli", "archive", "serve", "Fetch the archive of one registered version."),
+    "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),
+    "generate": Entry("serving.cli", "generate", "bot", "Ask a running gateway for sentences about a song."),
+    "bot": Entry("bot.entrypoints.cli", "app_bot", "bot", "From timelines to a queue of candidates to posts."),
+    "queue": Entry(
+        "bot.entrypoints.queue_cli", "app_queue", "bot", "The queue of candidates and the curator's verdicts."
+    ),
+    "studio": Entry("bot.studio.cli", "studio", "bot", "Curate in the browser."),
+}
+
+# Groups within a group of another package.
+SUBGROUPS: Final = {
+    "bot": {"bench": Entry("benchmarks.bot.cli", "app_bench", "bot", "Benchmarks of the bot's parts.")},
 }
 
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:
-    """The command-line application for some arguments: the command that they name in full, the others by their help.
+    """Build the command-line application for some arguments: the command that they name in full, the others by help.
 
     So `deephypebot --help` imports nothing, and the bot's host does without the packages of the other commands.
     """
     app = typer.Typer(
         help="Train, register, serve, compare and improve small text generators that write about music.",
         no_args_is_help=True,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
     )
-    app.callback()(_no_options)
-    wanted = next((argument for argument in arguments if not argument.startswith("-")), None)
-    for name, entry in _COMMANDS.items():
-        if name != wanted:
-            app.command(name, help=entry.help)(_no_options)
-            continue
-        target = getattr(importlib.import_module(entry.module), entry.attribute)
-        if isinstance(target, typer.Typer):
-            for part, (module, attribute) in _SUBGROUPS.get(name, {}).items():
-                target.add_typer(getattr(importlib.import_module(module), attribute), name=part)
-            app.add_typer(target, name=name, no_args_is_help=True)
-        else:
-            app.command(name)(target)
+    app.callback()(_options)
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    for name, entry in COMMANDS.items():
+        _add(app, name, entry, words, SUBGROUPS.get(name, {}))
     return app
 
 
-def _no_options() -> None:
+def _add(app: typer.Typer, name: str, entry: Entry, words: Sequence[str], parts: dict[str, Entry]) -> None:
+    """Add a command or a group: whole if it is the next of the words, by its line of help otherwise."""
+    if words[:1] != [name]:
+        app.command(name, help=entry.help)(_listed)
+        return
+    target = getattr(importlib.import_module(entry.module), entry.attribute)
+    if not isinstance(target, typer.Typer):
+        app.command(name)(target)
+        return
+    group = copy.copy(target)  # the package's own group stays as it is
+    group.registered_commands, group.registered_groups = [*target.registered_commands], [*target.registered_groups]
+    for part, part_entry in parts.items():
+        _add(group, part, part_entry, words[1:], {})
+    app.add_typer(group, name=name, no_args_is_help=True)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"deephypebot {project_version()} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def _listed() -> None:
     """Stand for a command that is listed, not called."""
 
 
@@ -94,12 +126,15 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*[Tt]ype hint", category=UserWarning)
     # torch's idle threads would otherwise spin on cores that the workers, the gateway and a load test share.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    arguments = sys.argv[1:]
+    completing = _COMPLETION in os.environ
+    arguments = _words_to_complete() if completing else sys.argv[1:]
     try:
         build_app(arguments)()
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        entry = _COMMANDS.get(arguments[0]) if arguments else None
+        entry = COMMANDS.get(arguments[0]) if arguments else None
+        if completing:  # a command whose extra is not installed has no words to offer
+            raise SystemExit(1) from error
         if missing in _OUR_PACKAGES or entry is None:
             raise
         _fail(f"{arguments[0]} needs {missing}, which is not installed: pip install 'deephypebot[{entry.extra}]'")
@@ -112,6 +147,11 @@ def main() -> None:
         if type(error).__module__.partition(".")[0] not in _OUR_PACKAGES:
             raise
         _fail(str(error))
+
+
+def _words_to_complete() -> list[str]:
+    """Words of the line that a shell completes, from the variables that typer's completion scripts set."""
+    return (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()[1:]
 
 
 def _fail(message: str) -> None:

@@ -86,10 +86,10 @@ def demo(
         "model_store"
     ),
 ) -> None:
-    """Run the whole path: posts, corpus, training, registry, archives, TorchServe, bot, queue and a short load test.
+    """Run the whole path, from posts to a load test.
 
-    What an earlier run made from the same input is reused. Ctrl-C leaves no process behind, and the next run goes on
-    from there.
+    The steps: posts, corpus, training, registry, archives, TorchServe, bot, queue, and a short load test. Results of an
+    earlier run on the same input are reused. Ctrl-C leaves no process behind, and the next run continues from there.
 
         deephypebot demo
 

@@ -46,7 +46,7 @@ _WORKSPACE = Path("workspace")
 _MODEL_STORE = Path("model_store")
 
 app_models = typer.Typer(
-    name="models", no_args_is_help=True, help="Registered versions: which there are, and which of them answers."
+    name="models", no_args_is_help=True, help="Registered versions: list, promote, roll back, status."
 )
 
 
@@ -105,9 +105,10 @@ def serve(
         bool, typer.Option("--stop-with-parent", help="Also stop when the process that started this one is gone.")
     ] = False,
 ) -> None:
-    """Serve the registry's champions: TorchServe, registry sync and the gRPC gateway, in the foreground.
+    """Serve the registry's champions through a gRPC gateway.
 
-    SIGTERM and Ctrl-C drain: requests in flight are answered, then everything stops.
+    The command starts TorchServe and follows the registry, in the foreground. SIGTERM and Ctrl-C drain: requests in
+    flight are answered, then everything stops.
 
     Examples:
         deephypebot serve
@@ -150,7 +151,9 @@ def archive(
     workspace: WorkspaceOption = _WORKSPACE,
     tracking_uri: TrackingOption = "",
 ) -> None:
-    """Fetch one registered version's archive, checked against the registry's hash.
+    """Fetch the archive of one registered version.
+
+    The archive is checked against the hash in the registry.
 
     Examples:
         deephypebot archive lcgan@champion

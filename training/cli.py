@@ -44,7 +44,7 @@ def train(
         typer.Option(help="MLflow's address. Default: MLFLOW_TRACKING_URI, else a database in the workspace."),
     ] = None,
 ) -> None:
-    """Train topics, CVAE and LC-GAN on a corpus; register both models in MLflow and pack their archives.
+    """Train topics, CVAE and LC-GAN; register the models and pack their archives.
 
     A stage whose corpus and settings have not changed is reused, so trying another setting of the LC-GAN does not
     train the CVAE again:

@@ -1,4 +1,4 @@
-"""`deephypebot bot bench`: what the bot's parts do and how fast, measured."""
+"""The commands `deephypebot bot bench`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.domain.rates import Rate
 from bot.entrypoints.display import visible
 from foundation.result_line import finish
 
-app_bench = typer.Typer(no_args_is_help=True, help="What the bot's parts do and how fast, measured.")
+app_bench = typer.Typer(no_args_is_help=True, help="Benchmarks of the bot's parts.")
 
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as well.")]
 _QUICK_TEXTS = 50

@@ -19,7 +19,7 @@ from bot.entrypoints.display import check_table, status_table, summary_lines, vi
 if TYPE_CHECKING:
     from bot.settings import BotSettings
 
-app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates, and from there to posts.")
+app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates to posts.")
 
 Config = Annotated[
     Path | None, typer.Option(help="Settings, TOML; deephypebot.toml of this folder without it, where there is one.")

@@ -17,7 +17,7 @@ from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import InputError
 from bot.entrypoints.display import queue_table, visible
 
-app_queue = typer.Typer(no_args_is_help=True, help="What the bot wrote, and what a curator makes of it.")
+app_queue = typer.Typer(no_args_is_help=True, help="The queue of candidates and the curator's verdicts.")
 
 Workspace = Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.")]
 Status = Annotated[CandidateStatus | None, typer.Option(help="Only candidates of this status.")]

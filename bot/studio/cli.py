@@ -30,7 +30,9 @@ def studio(
     who: Who = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = False,
 ) -> None:
-    """Curate in the browser: the queue, what was posted, a model to try, verdicts by model version.
+    """Curate in the browser.
+
+    The pages: the queue, the published posts, a model to try, and the verdicts by model version.
 
     The page is served to this machine alone, works without the internet and is made for the keyboard: press ? there.
     From afar: ssh -L 8733:127.0.0.1:8733 HOST.

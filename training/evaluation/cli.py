@@ -57,9 +57,9 @@ def evaluate(
     workspace: Workspace = Path("workspace"),
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Measure what models write beside held-out real text: report.html, report.json.
+    """Evaluate models against held-out text.
 
-    Rows: held-out real text, each baseline, each model, and the best of several candidates of each model.
+    Writes report.html and report.json. Rows: held-out real text, each baseline, each model, and the best of several candidates of each model.
     docs/concepts/quality.md has what the columns mean, and the goals.
 
         deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion
@@ -132,9 +132,9 @@ def interpolate(
     workspace: Workspace = Path("workspace"),
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Walk through z from one sentence to another and write what is on the way.
+    """Interpolate between two sentences.
 
-    The same sentences and model give the same walk.
+    Decodes latent vectors on the way from one to the other. The same sentences and model give the same result.
 
         deephypebot interpolate "A slow, warm song." "The drums are huge and loud!" --model models:/cvae/1
     """

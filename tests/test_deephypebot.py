@@ -1,0 +1,109 @@
+"""The command itself: its map of commands, version, help and shell completion."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from deephypebot import COMMANDS, SUBGROUPS, Entry, build_app
+
+PARTS = {f"{group} {name}": entry for group, parts in SUBGROUPS.items() for name, entry in parts.items()}
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(build_app(arguments), arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def complete(*words: str, kind: str = "bash") -> list[str]:
+    """Ask for the words that may follow, as the shell's completion script does; the last word is incomplete."""
+    line = " ".join(["deephypebot", *words])
+    variables = {"_DEEPHYPEBOT_COMPLETE": f"complete_{kind}"}
+    if kind == "bash":
+        variables |= {"COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+    else:
+        variables |= {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    program = "import sys; sys.argv[0] = 'deephypebot'; from deephypebot import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def first_line(entry: Entry) -> str:
+    target = getattr(importlib.import_module(entry.module), entry.attribute)
+    text = target.info.help if isinstance(target, typer.Typer) else target.__doc__
+    return inspect.cleandoc(str(text)).splitlines()[0]
+
+
+@pytest.mark.parametrize(("name", "entry"), [*COMMANDS.items(), *PARTS.items()])
+def test_the_list_of_commands_has_the_first_line_of_each_ones_help(name: str, entry: Entry) -> None:
+    assert entry.help == first_line(entry), name
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert run("--version").startswith(f"deephypebot {metadata.version('deephypebot')} (Python 3.")
+
+
+@pytest.mark.parametrize(
+    "command", ["", "serve", "generate", "models", "models promote", "bot", "bot bench", "bench serve"]
+)
+def test_h_is_short_for_help_everywhere(command: str) -> None:
+    words = command.split()
+    assert run(*words, "-h") == run(*words, "--help") != ""
+
+
+def test_a_group_can_be_built_again_without_a_trace_of_the_first_time() -> None:
+    assert run("bot", "--help") == run("bot", "--help")
+    assert run("bot", "--help").count("bench ") == 1
+
+
+def test_help_imports_no_package_behind_a_command() -> None:
+    program = (
+        "import sys; from deephypebot import build_app; build_app(['--help'])\n"
+        "print([name for name in sys.modules if name.partition('.')[0] in "
+        "('training', 'handlers', 'serving', 'bot', 'loadtest', 'benchmarks', 'torch', 'mlflow', 'grpc')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_shell_completes_commands() -> None:
+    assert complete("") == list(COMMANDS)
+    assert complete("ge") == ["generate"]
+
+
+def test_a_shell_completes_what_a_command_that_is_imported_late_has() -> None:
+    assert complete("models", "ro") == ["rollback"]
+    assert complete("generate", "--num") == ["--num-samples"]
+    assert complete("bot", "bench", "dr") == ["drain"]
+    assert "--gateway-metrics-port" in complete("serve", "--")
+
+
+def test_other_shells_complete_as_well() -> None:
+    assert "promote" in " ".join(complete("models", "pro", kind="zsh"))
+    assert complete("models", "pro", kind="fish")[0].startswith("promote")
+
+
+def test_a_command_that_is_not_installed_has_nothing_to_complete_and_no_complaint() -> None:
+    program = (
+        "import sys; sys.modules['numpy'] = None; sys.modules['grpc'] = None; sys.argv[0] = 'deephypebot'\n"
+        "import deephypebot\n"
+        "deephypebot.COMMANDS['generate'] = deephypebot.Entry('no_such_module', 'x', 'bot', 'x')\n"
+        "deephypebot.main()"
+    )
+    line = {"_DEEPHYPEBOT_COMPLETE": "complete_bash", "COMP_WORDS": "deephypebot generate --", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **line}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
