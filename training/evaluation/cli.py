@@ -59,7 +59,8 @@ def evaluate(
 ) -> None:
     """Evaluate models against held-out text.
 
-    Writes report.html and report.json. Rows: held-out real text, each baseline, each model, and the best of several candidates of each model.
+    Writes report.html and report.json. Rows: held-out real text, each baseline, each model, and the best of several
+    candidates of each model.
     docs/concepts/quality.md has what the columns mean, and the goals.
 
         deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion
