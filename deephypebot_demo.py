@@ -167,7 +167,7 @@ def _ask(console: Console, place: _Place, sources: _Input, target: str) -> None:
 
 def _load_test(console: Console, place: _Place, target: str) -> None:
     console.rule("Load test", align="left")
-    load = Load(target=target, users=8, seconds=_LOAD_SECONDS, samples=_SAMPLES)
+    load = Load(target=target, users=8, seconds=_LOAD_SECONDS, num_samples=_SAMPLES)
     with _bar(console, "locust, 8 users", _LOAD_SECONDS) as advance:
         report = run_headless(load, place.workspace / "loadtest", on_progress=advance)
     console.print(report_table(report))

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser, **_: Any) -> None:
 
 def _add_requests(group: argparse._ArgumentGroup) -> None:
     add: Callable[..., Any] = group.add_argument  # locust's parser takes more keywords than argparse knows
-    add("--samples", type=_samples, default=5, help=f"samples per request, 1-{MAX_SAMPLES} (default 5)")
+    add("--num-samples", type=_samples, default=5, help=f"samples per request, 1-{MAX_SAMPLES} (default 5)")
     add(
         "--deadline",
         type=_positive,

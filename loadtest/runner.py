@@ -51,7 +51,7 @@ class Load:
     """Steps or a spike instead of a steady number of users."""
     user_classes: tuple[str, ...] = ()
     """Names of the users; empty takes LcganUser and CvaeUser, and PinnedUser when there is a version."""
-    samples: int = 5
+    num_samples: int = 5
     """Samples per request."""
     deadline_s: float = 5.0
     user_rate: float = 0.0
@@ -63,7 +63,7 @@ class Load:
     """Processes that the users are spread over."""
 
     def __post_init__(self) -> None:
-        for name in ("users", "seconds", "samples", "processes", "deadline_s"):
+        for name in ("users", "seconds", "num_samples", "processes", "deadline_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be more than 0, got {getattr(self, name):g}")
         if "PinnedUser" in self.user_classes and not self.pinned_version:
@@ -112,7 +112,7 @@ def run_headless(load: Load, directory: Path, *, on_progress: Callable[[float], 
 
 def _arguments(load: Load, directory: Path) -> list[str]:
     arguments = ["-f", str(LOCUSTFILE), "--headless", "--only-summary", "--exit-code-on-error", "0"]
-    arguments += ["--host", load.target, "--samples", str(load.samples), "--deadline", str(load.deadline_s)]
+    arguments += ["--host", load.target, "--num-samples", str(load.num_samples), "--deadline", str(load.deadline_s)]
     arguments += ["--user-rate", str(load.user_rate), "--csv", str(directory / CSV_PREFIX), "--csv-full-history"]
     # requests in flight at the end are waited for, and counted
     arguments += ["--html", str(directory / HTML_FILE), "--stop-timeout", str(math.ceil(load.deadline_s))]

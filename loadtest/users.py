@@ -37,7 +37,7 @@ class CommentaryUser(User):
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         options = environment.parsed_options
-        self._samples: int = options.samples
+        self._num_samples: int = options.num_samples
         self._genres = read_genres(options.genres_file)
         # Each user is one unit of a sticky split, as a curator would be.
         self._unit = f"loadtest-{uuid.uuid4().hex}"
@@ -61,7 +61,7 @@ class CommentaryUser(User):
             genres=random.choice(self._genres),
             artist="The Loopbacks",
             title="Ten Thousand Requests",
-            num_samples=self._samples,
+            num_samples=self._num_samples,
             unit=self._unit,
             request_id=uuid.uuid4().hex,
         )

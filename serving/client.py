@@ -29,7 +29,7 @@ from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving import wire
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
-from serving.wire import Limits, LiveModel, LiveVersion
+from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 __all__ = [
     "CommentaryClient",
@@ -37,11 +37,11 @@ __all__ = [
     "DeadlineError",
     "InternalServiceError",
     "InvalidRequestError",
-    "Limits",
     "LiveModel",
     "LiveVersion",
     "OverloadedError",
     "RequestError",
+    "RequestLimits",
     "RetryPolicy",
     "ServiceError",
     "UnavailableError",
@@ -250,7 +250,7 @@ class CommentaryClient:
             self._call(lambda timeout: self._stub.Describe(message, timeout=timeout), timeout_s)
         )
 
-    def limits(self, *, timeout_s: float | None = None) -> Limits:
+    def limits(self, *, timeout_s: float | None = None) -> RequestLimits:
         """What a request may ask for at most.
 
         Raises:

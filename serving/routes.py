@@ -35,7 +35,7 @@ class Route:
     in_flight: int = 0
     aliases: tuple[str, ...] = ()
     worker: WorkerDescription = field(default_factory=WorkerDescription)
-    asked_at: int = 0
+    described_with_threads: int = 0
     """Threads that the workers were told to use when this one was asked what it is; 0 before."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 

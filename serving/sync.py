@@ -235,9 +235,9 @@ class Sync:
     async def _ask_worker(self, route: Route, running: Running) -> None:
         """Have a version's worker say what it is, once, and again when its share of the cores changes."""
         shares = self._shares.get(running)
-        if shares is None or route.asked_at == shares.threads:
+        if shares is None or route.described_with_threads == shares.threads:
             return
-        route.asked_at = shares.threads
+        route.described_with_threads = shares.threads
         try:
             route.worker = await running.instance.management.describe_worker(route.info.model, route.info.version)
         except ServingError as fault:  # it answers requests, which is what counts

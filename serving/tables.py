@@ -11,7 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from handlers.contract import CommentaryResponse
     from serving.registry import RegisteredVersion
-    from serving.wire import Limits, LiveModel, LiveVersion
+    from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 _DIGEST = 12
 
@@ -68,12 +68,12 @@ def live_models(models: Sequence[LiveModel]) -> Table:
     return table
 
 
-def limits(allowed: Limits) -> Text:
+def limits(allowed: RequestLimits) -> Text:
     """What one request may ask for."""
     return Text(
         f"A request may ask for {allowed.max_samples} samples of {allowed.max_tokens} tokens, best of "
-        f"{allowed.max_best_of}, {allowed.max_rows} rows in all; {allowed.max_genres} genres, "
-        f"{allowed.max_banned} banned words, and {allowed.max_text_length} characters in a text."
+        f"{allowed.max_best_of}, {allowed.max_sequences} rows in all; {allowed.max_genres} genres, "
+        f"{allowed.max_bad_words} banned words, and {allowed.max_text_length} characters in a text."
     )
 
 

@@ -49,16 +49,16 @@ class LiveVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RequestLimits:
     """What one request may ask for at most."""
 
     max_samples: int
     max_tokens: int
     max_best_of: int
-    max_rows: int
+    max_sequences: int
     """num_samples times best_of."""
     max_genres: int
-    max_banned: int
+    max_bad_words: int
     max_text_length: int
 
 
@@ -72,13 +72,13 @@ class LiveModel:
     versions: tuple[LiveVersion, ...]
 
 
-CONTRACT_LIMITS: Final = Limits(
+CONTRACT_LIMITS: Final = RequestLimits(
     max_samples=contract.MAX_SAMPLES,
     max_tokens=contract.MAX_TOKENS,
     max_best_of=contract.MAX_BEST_OF,
-    max_rows=contract.MAX_ROWS,
+    max_sequences=contract.MAX_SEQUENCES,
     max_genres=contract.MAX_GENRES,
-    max_banned=contract.MAX_BANNED,
+    max_bad_words=contract.MAX_BAD_WORDS,
     max_text_length=contract.MAX_TEXT_LENGTH,
 )
 
@@ -103,7 +103,9 @@ def request_from_message(message: commentary_pb2.GenerateRequest) -> CommentaryR
     """
     present = {descriptor.name: value for descriptor, value in message.ListFields()}
     document = {name: present[name] for name in REQUEST_FIELDS if name in present}
-    return CommentaryRequest.from_mapping({**document, "genres": list(message.genres), "banned": list(message.banned)})
+    return CommentaryRequest.from_mapping(
+        {**document, "genres": list(message.genres), "bad_words": list(message.bad_words)}
+    )
 
 
 def response_to_message(response: CommentaryResponse) -> commentary_pb2.GenerateResponse:
@@ -185,6 +187,6 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
     )
 
 
-def limits_from_message(message: commentary_pb2.DescribeResponse) -> Limits:
+def limits_from_message(message: commentary_pb2.DescribeResponse) -> RequestLimits:
     """Decode what may be asked for."""
-    return Limits(**{field.name: getattr(message.limits, field.name) for field in fields(Limits)})
+    return RequestLimits(**{field.name: getattr(message.limits, field.name) for field in fields(RequestLimits)})

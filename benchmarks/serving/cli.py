@@ -38,7 +38,7 @@ def bench_serve(
     threads: Annotated[int, typer.Option(min=0, help="Of torch per worker; 0 for cores / workers.")] = 0,
     batch_size: Annotated[int, typer.Option(min=0, help="Requests of a batch; 0 for what the archive says.")] = 0,
     max_batch_delay: Annotated[int, typer.Option(min=0, help="Milliseconds; 0 for what the archive says.")] = 0,
-    samples: Annotated[int, typer.Option(min=1, help="Samples per request.")] = 5,
+    num_samples: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples per request.")] = 5,
     clients: Annotated[str, typer.Option(help="Numbers of clients of the closed loops.")] = "1,8,32,128,256",
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
     seconds: Annotated[float, typer.Option(min=0.5, help="Of a closed loop with many clients.")] = 8.0,
@@ -80,7 +80,7 @@ def bench_serve(
         try:
             plan = Plan(
                 serving=_serving(archive, workers, threads, batch_size, max_batch_delay),
-                asked=Asked(samples=samples, max_tokens=64 if model else _TOKENS_OF_A_SENTENCE),
+                asked=Asked(samples=num_samples, max_tokens=64 if model else _TOKENS_OF_A_SENTENCE),
                 clients=read_numbers(clients),
                 rounds=rounds,
                 seconds=seconds,

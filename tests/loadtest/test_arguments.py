@@ -38,9 +38,9 @@ def test_a_spike_that_is_none_is_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--samples", "0"], "between 1 and 64"),
-        (["--samples", "65"], "between 1 and 64"),
-        (["--samples", "five"], "five"),
+        (["--num-samples", "0"], "between 1 and 64"),
+        (["--num-samples", "65"], "between 1 and 64"),
+        (["--num-samples", "five"], "five"),
         (["--deadline", "0"], "more than 0"),
         (["--deadline", "nan"], "got nan"),
         (["--user-rate", "-1"], "from 0 up"),

@@ -32,7 +32,7 @@ def test_a_run_counts_what_the_server_answered_and_leaves_its_files(
     server = serve("ok")
     told: list[float] = []
     report = run_headless(
-        Load(target=server.target, users=4, seconds=2, samples=3), tmp_path / "run", on_progress=told.append
+        Load(target=server.target, users=4, seconds=2, num_samples=3), tmp_path / "run", on_progress=told.append
     )
     heard = server.stop()
     assert agrees(report.requests, heard["calls"]["ok"], users=4)
@@ -153,7 +153,7 @@ def test_locust_itself_runs_the_spike_from_the_repository_root(serve: Serve, tmp
     ("arguments", "words"),
     [
         (["PinnedUser"], "--pinned-version"),
-        (["--samples", "65"], "between 1 and 64"),
+        (["--num-samples", "65"], "between 1 and 64"),
         (["--shape", "spike", "--spike-users", "1"], "spike_users must be more than calm_users"),
     ],
 )
