@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.serving.support import ServiceProcess, launch_service, wait_ready
 from training.sample import CATALOG_FILE, FEED_FILE, POSTS_FILE, make_sample, write_sample
@@ -99,3 +101,15 @@ def serving(place: Place) -> Iterator[ServiceProcess]:
     finally:
         child.kill()
         child.wait()
+
+
+def scrape(url: str) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+    """Values by name and labels, the host's left out."""
+    with urllib.request.urlopen(url, timeout=10) as page:  # noqa: S310 - our own TorchServe's
+        text = page.read().decode()
+    found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = frozenset((name, value) for name, value in sample.labels.items() if name != "Hostname")
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found

@@ -11,7 +11,6 @@ import contextlib
 import random
 import subprocess
 import sys
-import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ import grpc
 import psutil
 import pytest
 import torch
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.training.decode import random_bundle
 from handlers.commentary import Commentator
@@ -39,6 +37,7 @@ from serving.torchserve.process import Instance, TorchServeSettings, start_insta
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import ERROR_FIELD_METADATA
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
+from tests.integration.support import scrape
 from training.packaging.archive import build_archive
 from training.presets import preset
 
@@ -157,7 +156,7 @@ async def _use(instance: Instance, place: Place) -> Met:
     met.ready_cpu_s = sum(worker.cpu_times()[:2])
     async with _gateway(instance, place) as gateway, Inference(instance.inference_target) as stock:
         await asyncio.gather(*(_client(number, instance, gateway, met) for number in range(NUM_CLIENTS)))
-        met.metrics = await asyncio.to_thread(_scrape, instance.metrics_url)
+        met.metrics = await asyncio.to_thread(scrape, instance.metrics_url)
         met.memory = worker.memory_info().rss
         met.described = await instance.management.describe_worker("lcgan", "7")
         await _stream(stock, met)
@@ -288,18 +287,6 @@ async def _stream(inference: Inference, met: Met) -> None:
         message = inference_pb2.PredictionsRequest(**MODEL, input={"data": payload})
         met.streamed += [answer.prediction async for answer in call(message, timeout=30)]
     await inference.generate(request, model="lcgan", version="7", timeout_s=30)
-
-
-def _scrape(url: str) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
-    """Values by name and labels, the host's left out."""
-    with urllib.request.urlopen(url, timeout=10) as page:  # noqa: S310 - our own TorchServe's
-        text = page.read().decode()
-    found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = frozenset((name, value) for name, value in sample.labels.items() if name != "Hostname")
-            found.setdefault(sample.name, {})[labels] = sample.value
-    return found
 
 
 VERSION = frozenset({("model_name", "lcgan"), ("model_version", "7")})

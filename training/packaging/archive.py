@@ -148,6 +148,6 @@ def _check(archive: Path) -> None:
             names = set(opened.namelist())
     except (zipfile.BadZipFile, OSError) as cause:
         raise ArchiveBuildError(f"{archive} is no archive: {cause}") from cause
-    needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/decoding/engine.py", _MODEL_CONFIG}
+    needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/contract.py", _MODEL_CONFIG}
     if missing := sorted(needed - names):
         raise ArchiveBuildError(f"{archive} lacks {', '.join(missing)}")
