@@ -1,1 +1,1 @@
-"""From a feed of tweets to a queue of candidates that a curator decides on; light enough to run anywhere."""
+"""The bot: reads source posts, generates candidates for a curator's queue, and sends the accepted ones."""

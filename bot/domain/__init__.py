@@ -1,1 +1,1 @@
-"""What the bot knows by itself: posts of a feed, the songs they name, candidates, verdicts. No file, no network."""
+"""The bot's domain: source posts, the songs they name, candidates, verdicts, outgoing posts; no files, no network."""

@@ -10,7 +10,7 @@ from handlers.contract import Sample
 
 
 class CandidateStatus(StrEnum):
-    """What the curator thinks of a candidate."""
+    """Status of a candidate by its last verdict."""
 
     WAITING = "waiting"
     ACCEPTED = "accepted"
@@ -18,16 +18,16 @@ class CandidateStatus(StrEnum):
 
 
 class Decision(StrEnum):
-    """What a verdict says."""
+    """Content of a verdict."""
 
     ACCEPT = "accept"
     REJECT = "reject"
     UNDO = "undo"
-    """The candidate waits again, as if nobody had decided; the earlier verdicts stay on record."""
+    """The candidate waits again; the earlier verdicts stay on record."""
 
     @property
     def status(self) -> CandidateStatus:
-        """The status that a candidate has after this decision."""
+        """Status of a candidate after this decision."""
         return _STATUS_AFTER[self]
 
 
@@ -39,27 +39,27 @@ _STATUS_AFTER = {
 
 
 class Flag(StrEnum):
-    """What a curator should know of a text before deciding."""
+    """Property of a text that a curator should see before deciding."""
 
     PROFANITY = "profanity"
-    """A word that some lists hold; also "Pussy Riot" and "Kill Bill", which is why it is no more than a flag."""
+    """Contains a word of a profanity list. Names such as "Pussy Riot" match too, so it does not block the text."""
     COPY = "copy"
-    """Holds a long run of words of the training text."""
+    """Contains a long run of words of the training text."""
     TOO_LONG = "too long"
-    """Longer than the network takes, by its own way of counting."""
+    """Longer than the network accepts, by its own way of counting."""
     REPEAT = "repeat"
-    """Says what was posted before."""
+    """Equal to a text that was posted before."""
     BLOCKED = "blocked"
-    """Holds a slur: never posted, whatever the verdict."""
+    """Contains a slur: never posted, whatever the verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One sample in the queue, with all that the curator sees of it."""
+    """A sample in the queue, with everything that the curator sees of it."""
 
     report: SongReport
     number: int
-    """Place of the sample in the answer, from 1."""
+    """Position of the sample in the model server's answer, from 1."""
     sample: Sample
     model: str
     model_version: str
@@ -68,13 +68,13 @@ class Candidate:
     """Genres of the song that the model does not know."""
     status: CandidateStatus = CandidateStatus.WAITING
     flags: tuple[Flag, ...] = ()
-    """What was noticed when it was written; the text that is posted is looked at again."""
+    """Flags of the sample's text when it was generated; the text is checked again before it is posted."""
     score: float | None = None
     """Mean log-probability of a token, in nats; comparable within one model version."""
 
     @property
     def id(self) -> str:
-        """Stable for ever: what a curator types and what a verdict refers to."""
+        """Permanent id: curators type it, and verdicts refer to it."""
         return candidate_id(self.report.source_post_id, self.report.number, self.number)
 
 
@@ -86,11 +86,11 @@ class Verdict:
     decision: Decision
     who: str
     edited_text: str | None = None
-    """The text to post instead of the sample's."""
+    """Text to post instead of the sample's."""
 
 
 def candidate_id(source_post_id: str, song_number: int, sample_number: int) -> str:
-    """The id of a candidate.
+    """Return the id of a candidate.
 
     >>> candidate_id("17", 1, 3)
     '17.1.3'

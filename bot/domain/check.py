@@ -1,4 +1,4 @@
-"""How the parts of a bot stand when they are tried."""
+"""Results of `bot check`, which tries every part of a bot."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from enum import StrEnum
 
 
 class CheckStatus(StrEnum):
-    """How a part stands."""
+    """Status of a part."""
 
     OFF = "off"
-    """Nobody asked for it."""
+    """The settings do not ask for the part."""
     INCOMPLETE = "incomplete"
-    """Begun, but something is missing."""
+    """Some settings of the part are present, others are missing."""
     WORKS = "works"
     FAILS = "fails"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What was found out about a part."""
+    """Result of trying a part."""
 
     part: str
     status: CheckStatus
@@ -27,5 +27,5 @@ class CheckResult:
 
     @property
     def is_failure(self) -> bool:
-        """Whether a person has to do something."""
+        """Whether a person has to act."""
         return self.status in {CheckStatus.INCOMPLETE, CheckStatus.FAILS}

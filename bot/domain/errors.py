@@ -7,44 +7,44 @@
     │   └── SettingsError
     ├── StoreError                 the database
     │   ├── UnknownCandidateError
-    │   └── StaleVerdictError      a verdict on what has changed since it was looked at
-    ├── ModelServerError            the model server
-    │   ├── SongRefusedError       this song cannot be answered: asking again gives the same answer
-    │   ├── SongFailedError        the server broke while it answered this song; others may do
-    │   └── NoServiceError         nothing can be answered at the moment
-    └── NetworkError               a service on the net: X, Spotify, Google Sheets and the like
-        ├── NetworkUnavailableError       nothing was applied: away, broken, too slow; the same call may succeed later
-        ├── RateLimitedError       nothing was applied: too many calls; `retry_at` says when there may be more
-        ├── CredentialsError       nothing was applied: the account or what it may do; a person has to act
-        ├── PostRefusedError       nothing was applied: this post, and it will be refused for ever
-        └── DoubtfulError          a write may have been applied or not: look before it is sent again
+    │   └── StaleVerdictError      the candidate has changed since the curator saw it
+    ├── ModelServerError           the model server
+    │   ├── SongRefusedError       the request for this song is invalid: a retry gives the same answer
+    │   ├── SongFailedError        the server failed on this song; other songs may succeed
+    │   └── NoServiceError         no request can be answered at the moment
+    └── NetworkError               an external service: X, Spotify, Google Sheets and others
+        ├── NetworkUnavailableError   nothing was applied: unreachable, broken or too slow; a retry may succeed
+        ├── RateLimitedError          nothing was applied: too many calls; `retry_at` is the time of the next one
+        ├── CredentialsError          nothing was applied: unknown account or missing permission; a person has to act
+        ├── PostRefusedError          nothing was applied: this post is refused permanently
+        └── DoubtfulError             a write may or may not have been applied: look it up before any retry
 
-The network's errors are the same for every service, because what the bot does next depends on them alone: wait, wait
-until, tell the operator, drop the post, or look. Every message names the value at fault and the way out; the command
-prints it as it is. No message holds a secret.
+The network errors are the same for every service, because the bot's reaction depends on the class alone: back off, wait
+until `retry_at`, call the operator, drop the post, or look it up. Every message names the value at fault and the way
+out; the command prints it unchanged. No message contains a secret.
 """
 
 from datetime import datetime
 
 
 class BotError(Exception):
-    """Base of everything that the bot raises on purpose."""
+    """Base class of the bot's errors."""
 
 
 class InputError(BotError):
-    """Something that the user gave cannot be used."""
+    """Invalid input from the user."""
 
 
 class FeedError(InputError):
-    """The feed is missing, unreadable or of another kind."""
+    """The feed is missing, unreadable or in another format."""
 
 
 class CatalogError(InputError):
-    """The catalog is missing, unreadable or of another kind."""
+    """The catalog is missing, unreadable or in another format."""
 
 
 class SettingsError(InputError):
-    """A setting is missing or out of range; names it."""
+    """A setting is missing or out of range; the message names it."""
 
 
 class StoreError(BotError):
@@ -56,31 +56,31 @@ class UnknownCandidateError(StoreError):
 
 
 class StaleVerdictError(StoreError):
-    """Somebody else has decided, or the post is out, since the curator looked."""
+    """The candidate got another verdict, or its post was sent, after the curator saw it."""
 
 
 class ModelServerError(BotError):
-    """No samples came back."""
+    """The model server returned no samples."""
 
 
 class SongRefusedError(ModelServerError):
-    """The request for a song is invalid, and will be for ever."""
+    """The request for a song is invalid; a retry gives the same answer."""
 
 
 class SongFailedError(ModelServerError):
-    """The server failed on a song's request; the fault may be the song's or the server's."""
+    """The server failed on a song's request; the cause may be the song or the server."""
 
 
 class NoServiceError(ModelServerError):
-    """The server is away, full, too slow, or does not serve the model that was asked for."""
+    """The server is unreachable, overloaded or too slow, or does not serve the requested model."""
 
 
 class NetworkError(BotError):
-    """A service on the net did not do what it was asked to.
+    """An external service failed or refused a call.
 
     Args:
-        message: which service, what it said, and the way out.
-        retry_at: aware time before which another call is no use, where the service said so.
+        message: the service, its answer, and the way out.
+        retry_at: aware time before which a retry is useless, if the service gave one.
     """
 
     def __init__(self, message: str, *, retry_at: datetime | None = None) -> None:
@@ -89,20 +89,20 @@ class NetworkError(BotError):
 
 
 class NetworkUnavailableError(NetworkError):
-    """The service is away, broken or too slow, and nothing was applied: the same call may succeed later."""
+    """The service is unreachable, broken or too slow; nothing was applied, and the same call may succeed later."""
 
 
 class RateLimitedError(NetworkError):
-    """Too many calls; nothing was applied."""
+    """The rate limit of the service is exceeded; nothing was applied."""
 
 
 class CredentialsError(NetworkError):
-    """The service does not know the account, or the account may not do this; a person has to act."""
+    """The account is unknown to the service or lacks a permission; a person has to act."""
 
 
 class PostRefusedError(NetworkError):
-    """The service refuses this post and always will; nothing was applied."""
+    """The service refuses this post permanently; nothing was applied."""
 
 
 class DoubtfulError(NetworkError):
-    """A write was sent and no answer says whether it was applied."""
+    """A write was sent, and whether it was applied is unknown."""

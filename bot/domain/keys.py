@@ -1,4 +1,4 @@
-"""How names are compared: two spellings of an artist or a title have one key."""
+"""Keys for comparison: two spellings of an artist, a title or a text have one key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 
 
 def artist_key(name: str) -> str:
-    """Case, accents, spaces and a leading "the" make no difference; punctuation does.
+    """Return a key that ignores case, accents, spaces and a leading "the", but not punctuation.
 
     >>> artist_key("The  Öna Vell") == artist_key("ona vell")
     True
@@ -18,7 +18,7 @@ def artist_key(name: str) -> str:
 
 
 def loose_key(name: str) -> str:
-    """Letters and digits alone, for handles and for how people type.
+    """Return a key of letters and digits alone, for handles and careless spelling.
 
     >>> loose_key("@OnaVell") == loose_key("Ona-Vell!")
     True
@@ -28,7 +28,7 @@ def loose_key(name: str) -> str:
 
 
 def text_key(text: str) -> str:
-    """Letters and digits alone: equal for texts that a reader, or a network that tidies texts up, takes for the same.
+    """Return a key that is equal for texts that differ in case, spaces, punctuation or entities alone.
 
     >>> text_key("A slow\u2014lamp &amp; more!") == text_key("a Slow lamp & more")
     True

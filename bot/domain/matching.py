@@ -1,4 +1,4 @@
-"""Whether what a lookup found is what a text meant: the first hit of a search often is not."""
+"""Comparison of a lookup's hit with the song of a text: the first hit of a search is often another song."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bot.domain.keys import artist_key, loose_key
 from bot.domain.songs.song import Song
 
 _CLOSE = 87.0
-"""Similarity, 0 to 100, from which two spellings are one name: a slip in eight letters."""
+"""Similarity, 0 to 100, from which two spellings are one name: one wrong letter in eight."""
 _SHORT = 4
-"""Names of so few letters must be the same to the letter: "Moss" is not "Mass"."""
+"""Maximum letters of names that must be spelled the same: "Moss" is not "Mass"."""
 _ANNOTATION = re.compile(r"\s*[(\[{][^()\[\]{}]*[)\]}]|\s+-\s.*$|\s+(?:feat|ft)\.?\s.*$", re.IGNORECASE)
 
 
@@ -27,7 +27,7 @@ def is_same_artist(asked: str, found: str) -> bool:
     one, other = loose_key(asked), loose_key(found)
     if one == other or (handle and one.removeprefix("the") == other):
         return True
-    # A handle is too free a spelling to be compared by letters.
+    # Handles are spelled too freely for a comparison by letters.
     return not handle and _is_close(artist_key(asked), artist_key(found))
 
 
@@ -44,9 +44,9 @@ def is_same_title(asked: str, found: str) -> bool:
 
 
 def fits(song: Song, artists: Sequence[str], title: str) -> bool:
-    """Whether a recording is the song that a text names: the title, and at least one of its artists.
+    """Whether a recording is the song that a text names, by its title and at least one of its artists.
 
-    The artist who is covered counts as well: search finds the original first, and its genres do.
+    The original artist of a cover counts as well: search finds the original first, and its genres suit the cover.
     """
     names = (*song.artists, *((song.cover_of,) if song.cover_of else ()))
     return is_same_title(song.title, title) and any(is_same_artist(name, found) for name in names for found in artists)

@@ -1,7 +1,7 @@
-"""The genre nearest to one that a model does not know, among those that it does.
+"""Nearest known genre ("label") for a genre that the model does not know.
 
-Three ways, the surest first (`deephypebot bot bench genres` measures them: the share of a genre's artists who have the
-label that was found, on artists that were not counted).
+Three methods, the most accurate first. `deephypebot bot bench genres` measures them: the share of a genre's artists who
+have the label that was found, on held-out artists.
 
 1. company: the label that most artists of the genre have as well, by a table of artists;
 2. words: the longest part of the genre's name that is a label ("canadian indie pop" -> "indie pop");
@@ -18,11 +18,11 @@ from enum import StrEnum
 from foundation.text_ngrams import spans
 
 MAX_WORDS = 12
-"""Words of a genre's name that are looked at."""
+"""Maximum words of a genre's name that are compared."""
 
 
 class Way(StrEnum):
-    """How a label was found."""
+    """Method by which a label was found."""
 
     ITSELF = "itself"
     COMPANY = "company"
@@ -32,23 +32,23 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Near:
-    """A label, and how it was found."""
+    """A label and the method that found it."""
 
     label: str
     way: Way
 
 
 Place = tuple[float, ...]
-"""Coordinates on a map, of one scale: what is far apart in one of them is far apart."""
+"""Coordinates on a map of genres, all of one scale."""
 
 
 class NearestGenre:
-    """Finds labels for genres.
+    """Index that finds labels for genres.
 
     Args:
-        labels: the genres that the model knows.
-        artists: genres of artists, one entry an artist, for the way by company.
-        places: a map of genres, for the way by place.
+        labels: genres that the model knows.
+        artists: genres of each artist, for the method "company".
+        places: map of genres, for the method "place".
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class NearestGenre:
         return len(self._labels)
 
     def find(self, genre: str) -> Near | None:
-        """The label nearest to a genre; None when no way leads to one.
+        """Return the label nearest to a genre; None when no method finds one.
 
         >>> nearest = NearestGenre(["indie pop", "noise"], artists=[("harsh", "noise")])
         >>> [near and near.label for near in map(nearest.find, ("Noise", "harsh", "tin indie pop", "opera"))]
@@ -85,10 +85,10 @@ class NearestGenre:
         return Near(label=label, way=Way.PLACE) if label is not None else None
 
     def replace(self, genres: Iterable[str]) -> tuple[str, ...]:
-        """Genres for a request: as they are where the model knows one of them, else the nearest labels, each once.
+        """Return genres for a request: unchanged if the model knows one of them, else the nearest labels, each once.
 
-        One that is known says more than the neighbours of those that are not. What has no label stays, so that the
-        model's answer names it.
+        A known genre is better than the neighbours of unknown ones. A genre without a label stays, so that the
+        model's answer lists it as unknown.
         """
         asked = tuple(genres)
         found = [self.find(genre) for genre in asked]
@@ -105,7 +105,7 @@ class NearestGenre:
             totals.update(known)
             for genre in plain - known:
                 together[genre].update(known)
-        # Among equals the rarer label, which says more, and then the first by the alphabet.
+        # Ties go to the rarer label, which is more specific, then to the first in alphabetical order.
         return {
             genre: self._labels[min(counts, key=lambda label: (-counts[label], totals[label], label))]
             for genre, counts in together.items()

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class PostMode(StrEnum):
-    """How a post stands to the tweet that it answers."""
+    """Relation of an outgoing post to its source post."""
 
     STANDALONE = "standalone"
     REPLY = "reply"
@@ -15,49 +15,52 @@ class PostMode(StrEnum):
 
 
 class OutgoingPostStatus(StrEnum):
-    """Where a post stands. `SENT`, `REFUSED` and `CANCELLED` are final, save that a new verdict revives the last."""
+    """Status of an outgoing post.
+
+    `SENT` and `REFUSED` are final. `CANCELLED` is final unless a new verdict accepts the candidate again.
+    """
 
     PENDING = "pending"
-    """Accepted, and to be sent."""
+    """Accepted, not sent yet."""
     SENDING = "sending"
-    """A call is under way, or the bot was killed during it."""
+    """A call is in flight, or the bot was killed during it."""
     SENT = "sent"
     UNKNOWN = "unknown"
-    """The call ended without saying whether the post is out; to be looked up among the account's own posts."""
+    """The call ended without a clear result; the post is looked up among the account's own posts."""
     REFUSED = "refused"
-    """The network or the bot's own rules refuse it; the reason is stored with it."""
+    """Refused by the network or by the bot's own rules; the reason is stored with the post."""
     CANCELLED = "cancelled"
-    """The verdict was taken back or is too old."""
+    """The verdict was undone or is too old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingPost:
-    """An accepted candidate on its way out; there is at most one for a candidate."""
+    """Post of an accepted candidate; a candidate has at most one."""
 
     candidate_id: str
     text: str
     """The curator's text where there is one, else the sample's."""
     network: str = ""
-    """Where it goes or went, as `Publisher.name` has it; empty before the first attempt."""
+    """`Publisher.name` of the network that the post goes to; empty before the first attempt."""
     mode: PostMode = PostMode.STANDALONE
     in_reply_to: str | None = None
-    """Id of the tweet that a reply or a quote refers to, as `SourcePost.id` has it."""
+    """`SourcePost.id` that a reply or a quote refers to."""
     status: OutgoingPostStatus = OutgoingPostStatus.PENDING
     attempts: int = 0
     after_id: str | None = None
-    """The newest post of the account that the bot knew of when it began to send: what is looked up lies behind it."""
+    """Newest known post of the account before the attempt; a lookup of the post searches after it."""
     attempted_at: str | None = None
     external_id: str | None = None
-    """The network's id of the post, once it is known to be out."""
+    """The network's id of the post, once it is known to be sent."""
     reason: str = ""
-    """Why it was refused, cancelled, put off or is in doubt."""
+    """Reason why the post was refused, cancelled, postponed or is in doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnPost:
-    """A post of the bot's account, as the network shows it."""
+    """A post of the bot's own account, as the network shows it."""
 
     id: str
     text: str
-    """As it was written: entities unescaped, shortened links written out."""
+    """Text as it was written: entities unescaped, shortened links expanded."""
     created_at: str = ""

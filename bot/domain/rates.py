@@ -1,4 +1,4 @@
-"""Shares with their uncertainty: Wilson's interval, which holds for few counts and for shares near 0 or 1.
+"""Rates with Wilson's confidence interval, which holds for few trials and for rates near 0 or 1.
 
 E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
 """
@@ -15,7 +15,7 @@ _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """`count` of `total`, both of independent trials.
+    """Rate of `count` successes in `total` independent trials.
 
     >>> f"{Rate(count=8, total=10):.1%}"
     '80.0% (49.0-94.3)'
@@ -33,18 +33,18 @@ class Rate:
 
     @property
     def share(self) -> float | None:
-        """The share itself; None of nothing."""
+        """The rate itself; None without any trial."""
         return self.count / self.total if self.total else None
 
     @property
     def low(self) -> float:
-        """Lower end of the 95% interval; 0 where there is no trial."""
-        # The ends of an interval around 0 or 1 are exact; rounding would put them a hair within.
+        """Lower end of the 95% interval; 0 without any trial."""
+        # The ends at 0 and 1 are exact; rounding errors would move them inwards.
         return 0.0 if self.count == 0 else self._centre - self._half
 
     @property
     def high(self) -> float:
-        """Upper end of the 95% interval; 1 where there is no trial."""
+        """Upper end of the 95% interval; 1 without any trial."""
         return 1.0 if self.count == self.total else self._centre + self._half
 
     @property
@@ -57,7 +57,7 @@ class Rate:
         return _Z * math.sqrt(variance) / (self.total + _Z**2)
 
     def as_document(self) -> dict[str, float | int | None]:
-        """The rate in a report: value, low, high, count, total."""
+        """Return the rate for a report: value, low, high, count, total."""
         return {"value": self.share, "low": self.low, "high": self.high, "count": self.count, "total": self.total}
 
     def __format__(self, spec: str) -> str:

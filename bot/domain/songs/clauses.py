@@ -1,4 +1,4 @@
-"""Where, in a sentence, the words about a song begin: announcements and clauses before them."""
+"""Clauses and announcements before the words about a song, and their removal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAD_IN = re.compile(
     r"now (?:playing|spinning)|nowplaying|nowspinning|np|on repeat|obsessed with|loving|loved|heard|discovered|"
     r"new (?:music|song|single|track|video|release)|song of the day|sotd|throwback to|first listen|out now|"
     r"today's (?:song|pick|track)|best new (?:music|track)|presenting|introducing|revisit(?:ing)?)\b(?![\w'])|"
-    # These begin names as well ("New Order", "Video Age"), so they must be set off by a mark.
+    # These begin names as well ("New Order", "Video Age"), so a punctuation mark must follow.
     r"(?:new|love|premiere|exclusive|video|audio|track|song|single|throwback|tbt|fresh|review|enjoy|recommended|"
     r"discovery|update|breaking)(?=\s*[:!|\]]))\s*[:\-!|,\]]*\s*)+",
     re.IGNORECASE,
@@ -24,7 +24,7 @@ _ABBREVIATED = words_of("no op nr mr mrs ms dr st pt vol vs ft feat jr sr")
 
 
 def last_clause(segment: str, *, comma: bool = True) -> str:
-    """The end of a segment from which a name is read: after the last break, less "listen to" and the like."""
+    """Return the part of a segment after its last break, without "listen to" and similar; a name is read from it."""
     segment = segment[-200:].strip()
     broken = _HARD_BREAK.match(segment)
     if broken is not None and not re.search(r"\b\w\.\s$", broken.group()):
@@ -36,15 +36,17 @@ def last_clause(segment: str, *, comma: bool = True) -> str:
 
 
 def strip_lead_in(segment: str) -> str:
-    """A text without the announcement before the song: "now playing:", "please listen to"."""
+    """Remove the announcement before the song: "now playing:", "please listen to"."""
     lead_in = LEAD_IN.match(segment)
     rest = segment[lead_in.end() :] if lead_in is not None else segment
-    # "New Order" and "Video Age" are names: what is left of a lead-in must still be able to be one.
+    # A text that is a lead-in as a whole may be a name and stays.
     return rest.strip() or segment.strip()
 
 
 def last_sentence(text: str) -> str:
-    """What follows the last full stop, colon or semicolon; the stop of an abbreviation, or of one word alone, is none.
+    """Return the text after the last full stop, colon or semicolon.
+
+    The stop of an abbreviation, or behind a single word, does not count.
 
     >>> last_sentence("My pick of today: Ona Vell feat. Tor Brisk"), last_sentence("Lamp! At The Sea")
     ('Ona Vell feat. Tor Brisk', 'Lamp! At The Sea')

@@ -1,6 +1,6 @@
-"""Where an artist's name begins and ends in running text, and which artists a line of credit holds.
+"""Boundaries of artists' names in running text, and the split of a credit into artists.
 
-No list of names is needed. Where one is at hand, `is_artist` tells "Crosby, Stills & Nash" from three people.
+A list of names is not required. With one, `is_artist` tells the band "Crosby, Stills & Nash" from three people.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Callable
 IsArtist = Callable[[str], bool]
 
 MAX_WORDS = 8
-"""Words of one name."""
+"""Maximum words of one name."""
 MAX_NAME = 100
-"""Characters of one name."""
+"""Maximum characters of one name."""
 MAX_ARTISTS = 8
-"""Artists of one credit."""
+"""Maximum artists of one credit."""
 
 FEATURING = re.compile(r"(?:feat(?:uring)?|ft|w/)\.?(?=\s|$)|(?:feat|ft)\.(?=\w)", re.IGNORECASE)
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The words of a text, as a set."""
+    """Return the words of a text as a set."""
     return frozenset(text.split())
 
 
@@ -32,7 +32,7 @@ _SMALL = words_of(
     "of the and & x × + a an da de del della der des di do dos du e el en et for from i in la las le les los mit "
     "my n 'n' n' no of off on or sur the to und van vom von vs vs. y y'all your zu"
 )
-# Words that go on with the sentence after a name.
+# Words that continue the sentence after a name.
 _AFTER = words_of(
     "about again after all also although already and any are as at back be because been before being both breaks "
     "but by came can comes debut debuted debuts did do does drops enters ever featuring finally first for forever "
@@ -55,9 +55,9 @@ _OWN = frozenset({"the", "his", "her", "their"})  # "& the Machine" belongs to t
 _END_MARKS = ".,;:!?…"
 _SPLIT = re.compile(r"\s*,\s+|\s+vs\.?\s+|\s+(?:&|\+|x|×)\s+(?!(?:the|his|her|their|los|las|la)\b)", re.IGNORECASE)
 _AND = re.compile(r"\s+and\s+(?!(?:the|his|her|their)\b)", re.IGNORECASE)
-# One name in two halves, the best known of its kind; with a list of artists any other is found as well.
+# A name with a comma, the best known of its kind; with a list of artists any other is found as well.
 _HALVES = re.compile(r",\s+(the creator)\b", re.IGNORECASE)
-# Names that are never parted, the best known of their kind; with a list of artists any other stays whole as well.
+# Names that are never split, the best known of their kind; with a list of artists any other stays whole as well.
 _WHOLE = frozenset(
     (
         "simon & garfunkel", "earth, wind & fire", "crosby, stills & nash", "crosby, stills, nash & young",
@@ -80,7 +80,7 @@ def is_name_word(word: str) -> bool:
 
 
 def is_titled(text: str) -> bool:
-    """Whether a text is written as names and titles are: every word with a capital, but for small ones within.
+    """Whether a text is in title case: every word has a capital, except small words within.
 
     >>> is_titled("Queens of the Stone Age"), is_titled("My dog asleep")
     (True, False)
@@ -91,20 +91,20 @@ def is_titled(text: str) -> bool:
 
 
 def name_at_start(text: str, is_artist: IsArtist | None = None) -> tuple[str, str]:
-    """The credit that a text begins with, and the rest.
+    """Split off the credit at the start of a text; return the credit and the rest.
 
     >>> name_at_start("Florence and the Machine is here")
     ('Florence and the Machine', 'is here')
     >>> name_at_start("the way")
     ('', 'the way')
     """
-    # A line is read as far as its longest name could go, so that the time per quote is bounded.
+    # Only as much of a line is read as the longest name could fill, so that the time per quote is bounded.
     window = text[: 4 * MAX_NAME]
     spans = list(re.finditer(r"\S+", window))[: MAX_WORDS * 3]
     words = [window[span.start() : span.end()] for span in spans]
     count, tail = _credit_length(words)
     if is_artist is not None:
-        # A known name may go on where the rules would stop: "Panic! At The Disco".
+        # A known name may be longer than the rules find: "Panic! At The Disco".
         for longer in range(min(len(words), MAX_WORDS), count, -1):
             if is_artist(trim(" ".join(words[:longer]))):
                 count, tail = longer, 0
@@ -121,7 +121,7 @@ def _credit_length(words: list[str]) -> tuple[int, int]:
         if index - start >= MAX_WORDS or not _goes_on(words, index, start):
             break
         if _is_connector(words, index) and index > start and words[index + 1].casefold() not in _OWN:
-            start = index + 1  # the next name may be written in another way than the last
+            start = index + 1  # the next name may have another case than the last
             continue
         count = index + 1
         if _ends_here(words, index):
@@ -144,12 +144,12 @@ def _goes_on(words: list[str], index: int, start: int) -> bool:
         return False  # a handle is one word
     if is_name_word(words[start]):
         return is_name_word(word) or _small_goes_on(word, words[index + 1 : index + 3])
-    # A name that began with a small letter goes on until the sentence does: "girl in red is".
+    # A name that began in lower case ends where the sentence continues: "girl in red is".
     return _bare(word) not in _AFTER or (_bare(word) in _SMALL and index - start < 3)
 
 
 def _small_goes_on(word: str, rest: list[str]) -> bool:
-    """Whether a word in small letters belongs to a name that began with a capital; `rest` follows it."""
+    """Whether a lower-case word belongs to a name that began with a capital; `rest` follows it."""
     if word.casefold() in _SMALL:  # inside a name only: "Queens of the Stone Age"
         return _named(rest[:1]) or (rest[:1] != [] and rest[0] in _SMALL and _named(rest[1:]))
     return _bare(word) not in _AFTER and (not rest or not is_plain_word(rest[0]))
@@ -179,7 +179,7 @@ def _starts_name(word: str) -> bool:
 
 
 def is_plain_word(word: str) -> bool:
-    """Whether a word is prose: lower-case letters that are no connector."""
+    """Whether a word is prose: lower-case letters, and not a connector."""
     return word.isalpha() and word.islower() and word not in _CONNECTORS and not FEATURING.match(word)
 
 
@@ -199,7 +199,7 @@ def _ends_here(words: list[str], index: int) -> bool:
 
 
 def name_at_end(text: str) -> tuple[str, str]:
-    """What comes before the credit that a text ends with, and the credit.
+    """Split off the credit at the end of a text; return the text before it and the credit.
 
     >>> name_at_end("I could hear Ona Vell")
     ('I could hear', 'Ona Vell')
@@ -218,7 +218,7 @@ def name_at_end(text: str) -> tuple[str, str]:
                 break
         elif begin == len(words) or word.casefold() not in _SMALL:
             break
-    if begin == len(words):  # no capitals: a short text may be a name as a whole
+    if begin == len(words):  # without capitals: a short text may be a name as a whole
         return _small_name(text, words)
     name = " ".join(words[begin:])
     return text[: len(text) - len(name)].strip() if text.endswith(name) else "", trim(name)
@@ -230,7 +230,7 @@ def _small_name(text: str, words: list[str]) -> tuple[str, str]:
 
 
 def trim(name: str) -> str:
-    """A name without the marks around it; dots within initials stay.
+    """Remove the marks around a name; dots within initials stay.
 
     >>> trim(".@ona_vell,"), trim("M.O.T."), trim("Ona Vell 😭 😭")
     ('@ona_vell', 'M.O.T.', 'Ona Vell')
@@ -247,7 +247,7 @@ def trim(name: str) -> str:
 
 
 def _without_pictographs(name: str) -> str:
-    """A name without the pictographs around it, which clean text keeps apart; one made of them alone stays."""
+    """Remove the pictographs around a name, which clean text sets off by spaces; a name of pictographs alone stays."""
     words = name.split()
     for end in (-1, 0):
         while len(words) > 1 and all(unicodedata.category(character) in {"So", "Sk"} for character in words[end]):
@@ -256,10 +256,10 @@ def _without_pictographs(name: str) -> str:
 
 
 def split_credit(credit: str, is_artist: IsArtist | None = None) -> tuple[str, ...]:
-    """The artists that a credit names, in order.
+    """Split a credit into its artists, in order.
 
-    "&", "x" and commas part artists unless the whole is one known name; "and" does so only where both sides are
-    known, or at the end of a list, since many bands have one in their name.
+    "&", "x" and commas separate artists unless the whole is one known name; "and" does so only if both sides are
+    known, or at the end of a list, since many bands have it in their names.
 
     >>> split_credit("Ona Vell & Tor Brisk"), split_credit("Mica and the Dunes")
     (('Ona Vell', 'Tor Brisk'), ('Mica and the Dunes',))
@@ -280,5 +280,5 @@ def split_credit(credit: str, is_artist: IsArtist | None = None) -> tuple[str, .
 
 
 def is_name(name: str) -> bool:
-    """Whether anything is left that can be a name: a letter, a digit, or a sign used as one ("!!!", "÷")."""
+    """Whether a text can be a name: it has a letter, a digit, or consists of a few signs ("!!!", "÷")."""
     return bool(name) and (any(map(str.isalnum, name)) or (len(name) <= 4 and not set(name) & set("()[]{}\"'")))

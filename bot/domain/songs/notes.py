@@ -1,4 +1,4 @@
-"""Annotations of a song: guests, versions, and the remarks that people put behind a title."""
+"""Annotations of a song: guests, versions, and remarks behind a title."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LEADING_BRACKETS = re.compile(r"^\s*[(\[{]([^()\[\]{}]{1,80})[)\]}]\s*")
 _COVER_OF = re.compile(
     r"^(?:an? )?(?:\w+ )?(?:cover|covering|version) of (?:a |an )?(.+?)(?:'s)?(?: song)?$|^(.+?) cover$", re.IGNORECASE
 )
-# Words that titles have and names of artists seldom: what stands in brackets with one of them belongs to the title.
+# Words that are common in titles and rare in artists' names: brackets with one of them belong to the title.
 _OF_TITLES = words_of(
     "a all and are away be can can't do don't down for go he her i i'm if in is it it's me my never no not of on or "
     "pt part phase she that the this to up was we what when why with without won't you you're your"
@@ -54,7 +54,7 @@ _SIDE_GUESTS = re.compile(r"\s[(\[]?(?:(?i:feat(?:uring)?|ft)\.?\s|(?i:feat|ft)\
 
 
 def take_notes(text: str) -> tuple[list[str], str]:
-    """Bracketed notes at the start of a text, and what follows them."""
+    """Split off the bracketed notes at the start of a text; return the notes and the rest."""
     notes: list[str] = []
     while (bracket := LEADING_BRACKETS.match(text)) is not None:
         notes.append(bracket.group(1).strip())
@@ -63,13 +63,13 @@ def take_notes(text: str) -> tuple[list[str], str]:
 
 
 def guests_in(notes: list[str]) -> list[str]:
-    """Lines of guests that some notes name: `feat. A & B`, `with A`."""
+    """Return the credits of guests in some notes: `feat. A & B`, `with A`."""
     marks = ((note, FEATURING.match(note) or re.match(r"with(?=\s)", note, re.IGNORECASE)) for note in notes)
     return [note[mark.end() :].strip() for note, mark in marks if mark is not None]
 
 
 def guests_at_start(text: str, is_artist: IsArtist | None) -> list[str]:
-    """Guests that are named next: `ft. A & B has been ...`, or in brackets."""
+    """Return the credits of guests at the start of a text: `ft. A & B has been ...`, or in brackets."""
     notes, rest = take_notes(text)
     mark = FEATURING.match(rest.lstrip(" ,"))
     if mark is None:
@@ -79,7 +79,7 @@ def guests_at_start(text: str, is_artist: IsArtist | None) -> list[str]:
 
 
 def split_guests(title: str) -> tuple[str, list[str]]:
-    """A title without its `(feat. Guest)`, and the guests."""
+    """Split off `(feat. Guest)` from a title; return the title and the guests."""
     guests: list[str] = []
     for bracket in BRACKETS.finditer(title):
         if FEATURING.match(bracket.group(1).strip()):
@@ -89,7 +89,7 @@ def split_guests(title: str) -> tuple[str, list[str]]:
 
 
 def side_guests(credit: str) -> tuple[str, list[str]]:
-    """`Artist ft. Guest` -> the artist, the guests."""
+    """Split `Artist ft. Guest` into the artist and the guests."""
     mark = _SIDE_GUESTS.search(credit)
     if mark is None:
         return credit.strip(), []
@@ -97,18 +97,18 @@ def side_guests(credit: str) -> tuple[str, list[str]]:
 
 
 def artists_of(lines: list[str], is_artist: IsArtist | None) -> tuple[str, ...]:
-    """The artists of several lines of credit, each once."""
+    """Return the artists of several credits, each once."""
     return tuple(dict.fromkeys(name for line in lines for name in split_credit(line, is_artist)))
 
 
 def version_of(notes: list[str]) -> str | None:
-    """The first note that names a version."""
+    """Return the first note that names a version; None without one."""
     versions = (note.strip() for note in notes if VERSION.search(note) and not covered_by(note))
     return next((note for note in versions if len(note.split()) <= 6 and not {",", "/"} & set(note)), None)
 
 
 def covered_by(note: str) -> str:
-    """Whose song a note says it is: `cover of A`, `A cover`; empty when it says no such thing.
+    """Return the original artist that a note names, `cover of A` or `A cover`; empty without one.
 
     >>> covered_by("cover of Ona Vell"), covered_by("Ona Vell cover"), covered_by("acoustic cover")
     ('Ona Vell', 'Ona Vell', '')
@@ -119,7 +119,7 @@ def covered_by(note: str) -> str:
 
 
 def performer_in(notes: list[str]) -> str:
-    """Who performs somebody else's song, by a note behind the one whose song it is: `Title - Artist (Performer)`.
+    """Return the performer of a cover, named in a note behind the original artist: `Title - Artist (Performer)`.
 
     >>> performer_in(["2011", "Tor Brisk & the Lamps"]), performer_in(["Tor Brisk Remix"])
     ('Tor Brisk & the Lamps', '')
@@ -134,7 +134,7 @@ def _is_performer(note: str) -> bool:
 
 
 def is_whole_work(title: str) -> bool:
-    """Whether something in a title's place is an album, a set, a film or a picture rather than a song.
+    """Whether a text in a title's place names an album, a set, a film or a picture rather than a song.
 
     >>> is_whole_work("Tin Harbour EP"), is_whole_work("Live at the Quay"), is_whole_work("Live Wire")
     (True, True, False)
@@ -143,12 +143,12 @@ def is_whole_work(title: str) -> bool:
 
 
 def is_whole_note(note: str) -> bool:
-    """Whether a note says that an album or a set is meant: `Free Mixtape`, but not `from the new album`."""
+    """Whether a note names an album or a set: `Free Mixtape`, but not `from the new album`."""
     return (len(note.split()) <= 4 and _WHOLE_NOTE.search(note) is not None) or _MANY.search(note) is not None
 
 
 def is_part_of_title(note: str) -> bool:
-    """Whether brackets in an unquoted title belong to it, rather than hold a remark.
+    """Whether brackets in an unquoted title are part of the title rather than a remark.
 
     >>> is_part_of_title("Not the Moon"), is_part_of_title("my favourite one"), is_part_of_title("The Dunes, 2012")
     (True, False, False)
@@ -162,7 +162,7 @@ def is_part_of_title(note: str) -> bool:
 
 
 def clean_title(text: str) -> tuple[str, list[str], list[str]]:
-    """An unquoted title without annotations and the prose behind it; its notes; its guests."""
+    """Split an unquoted title into the bare title, without trailing prose, its notes and its guests."""
     notes: list[str] = []
     for bracket in list(BRACKETS.finditer(text))[:6]:
         note = bracket.group(1).strip()
@@ -171,7 +171,7 @@ def clean_title(text: str) -> tuple[str, list[str], list[str]]:
         if not noise and (leading or is_part_of_title(note)):
             continue
         notes.append(note)
-        # What follows a note is a remark, or another note; what precedes it is the title.
+        # The title precedes the note; a remark or another note follows.
         text = text.replace(bracket.group(), " " if leading else "\n", 1)
     text = text.partition("\n")[0]
     title, side = side_guests(" ".join(text.split()))
@@ -179,13 +179,13 @@ def clean_title(text: str) -> tuple[str, list[str], list[str]]:
 
 
 def clean_credit(text: str) -> tuple[str, list[str]]:
-    """The credit that stands second, in `Title - Artist (note), a remark`, and its notes in round brackets."""
+    """Split the second part of `Title - Artist (note), a remark` into the credit and its notes in round brackets."""
     notes = [bracket.group(1).strip() for bracket in BRACKETS.finditer(text) if bracket.group()[0] == "("][:6]
     return _without_prose(" ".join(BRACKETS.sub("\n", text).partition("\n")[0].split())), notes
 
 
 def _without_prose(title: str) -> str:
-    """A title as far as its sentence goes: a full stop ends it, and a comma that begins a remark."""
+    """Cut a title at the end of its sentence: at a full stop, or at a comma before a remark."""
     for mark in _SENTENCE.finditer(title):
         word, stop = mark.group(1) or "", mark.group(2)
         rest = title[mark.end() :]

@@ -1,7 +1,7 @@
-"""Which side of `A - B` is the artist: most people put the artist first, but not all.
+"""Orientation of `A - B`: decides which side is the artist.
 
-The evidence is summed in log-odds for "B is the artist". The figures were counted on 7,700 forum titles of which a list
-of artists knew at least one side, other titles than those that the parser's figures are measured on.
+The evidence is summed as log-odds for "B is the artist". The figures were counted on 7,700 forum titles with at least
+one side in a list of artists; the parser's accuracy is measured on other titles.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from types import MappingProxyType
 from bot.domain.songs.names import IsArtist, is_titled, split_credit, words_of
 
 _PRIOR = -2.0
-"""Of 7,412 titles with one known artist, 6,541 had it first."""
+"""Prior log-odds: in 6,541 of 7,412 titles with one known artist, the artist was first."""
 _TITLE_WORDS = MappingProxyType(
-    # Log-odds of a word in a title against one in an artist's name, bounded, since rare words are counted badly.
+    # Log-odds of a word in a title against an artist's name, bounded, since counts of rare words are unreliable.
     dict.fromkeys(words_of("i i'm it it's is me my your you don't can't won't isn't be was what when how if"), 3.0)
     | dict.fromkeys(words_of("a in to on all up no get do this about that love for from are never"), 2.0)
 )
 _MOST = 6.0
 _LISTED = re.compile(r",\s.+\s(?:&|and|x)\s", re.IGNORECASE)
 _KNOWN = (1.2, 2.5, 4.5)
-"""A known name of one word, of two, of more: 15%, 4% and 0.3% of such titles are some artist's name as well."""
+"""Log-odds of a known name of one word, two, more: 15%, 4% and 0.3% of such titles are names of artists as well."""
 _UNKNOWN = 0.7
-"""Against a name that a long list of artists does not hold."""
+"""Log-odds against a name that is missing in a long list of artists."""
 _BRACKETED_NAME = 1.5
-"""`A - B (Some Name)` is more often a title, an artist and who covers it than the plain form has the title first."""
+"""Log-odds of a name in brackets: `A - B (Some Name)` is often a title, an artist and the performer of a cover."""
 
 
 def second_is_artist(first: str, second: str, is_artist: IsArtist | None, *, bracketed_name: bool = False) -> bool:
-    """Whether the artist stands second in `first - second`.
+    """Whether the artist is the second part of `first - second`.
 
     Args:
-        first: what stands before the dash, without brackets.
-        second: what stands behind it, without brackets.
-        is_artist: says whether a name is a known artist's.
-        bracketed_name: a name in brackets follows, as that of who covers the song.
+        first: text before the dash, without brackets.
+        second: text after the dash, without brackets.
+        is_artist: returns whether a name is that of a known artist.
+        bracketed_name: whether a name in brackets follows, such as the performer of a cover.
 
     >>> second_is_artist("Ona Vell", "Tin Sea", None), second_is_artist("Don't Wake Me If I Fall", "Ona Vell", None)
     (False, True)
@@ -47,7 +47,7 @@ def second_is_artist(first: str, second: str, is_artist: IsArtist | None, *, bra
         odds += 2.5
     if odds <= 0:
         return False
-    # Small letters are no name, unless all that people type is small or the name is known.
+    # A text in lower case is not a name, unless the other side is in lower case too or the name is known.
     return is_titled(second) or not is_titled(first) or (is_artist is not None and is_artist(second))
 
 

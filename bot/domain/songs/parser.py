@@ -1,15 +1,15 @@
-"""Which songs a text names.
+"""The parser of songs in a text.
 
-Four families of patterns, tried line by line; what stands in quotes (`quoted`) is preferred to what does not
+Four families of patterns are tried on each line; titles in quotes (`quoted`) are preferred to titles without
 (`unquoted`).
 
     "Title" by Artist        also with (versions), [ft. Guest], "the new single by"; "Title" - Artist
     Artist's "Title"         Artist - "Title", Artist: "Title", Artist, "Title", Artist "Title"
-    Artist - Title           less annotations in brackets and what is said behind; or Title - Artist (`orientation`)
-    Title by Artist          a whole line of names, after "now playing" and the like, or where the artist is known
+    Artist - Title           without annotations in brackets and trailing remarks; or Title - Artist (`orientation`)
+    Title by Artist          a whole line of names, after "now playing" and similar, or if the artist is known
 
-Each song carries the confidence of its pattern. A caller that has a list of artists passes `is_artist`: names with
-"and" or commas in them are then kept whole, and the patterns without quotes become trustworthy.
+Each song has the confidence of its pattern. A caller with a list of artists passes `is_artist`: names that contain
+"and" or commas then stay whole, and the patterns without quotes become reliable.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from bot.domain.songs.text import clean_lines
 from bot.domain.songs.unquoted import unquoted_songs
 
 MAX_SONGS = 25
-"""Songs of one text; a longer list is a playlist."""
+"""Maximum songs of one text; a longer list is a playlist."""
 
 _ITEM = re.compile(r"(?:^|(?<=\s))#?(\d{1,2})[.)]\s+")
 _NUMBER = re.compile(r"^\W*\d{1,3}\s*[.):]\s+|^[-*•·]\s+")
 
 
 def parse_songs(text: str, *, is_artist: IsArtist | None = None) -> list[Song]:
-    """The songs that a text names, in the order in which it names them; never an error, often none.
+    """Find the songs that a text names, in the order of the text; raises nothing, and often finds none.
 
     Args:
-        text: what somebody posted, HTML entities, links and all.
-        is_artist: says whether a name is a known artist's.
+        text: text of a post, with HTML entities and links.
+        is_artist: returns whether a name is that of a known artist.
 
     >>> [(song.artists, song.title) for song in parse_songs("Listen to Ona Vell’s “Slow Lamp” [ft. Tor Brisk]")]
     [(('Ona Vell',), 'Slow Lamp')]
@@ -51,7 +51,7 @@ def parse_songs(text: str, *, is_artist: IsArtist | None = None) -> list[Song]:
 
 
 def _items(line: str) -> list[str]:
-    """The items of a list that stands in one line, `1. ... 2. ...`; else the line."""
+    """Items of a list in one line, `1. ... 2. ...`; for any other line, the line itself."""
     starts = [mark.start() for number, mark in enumerate(_ITEM.finditer(line), start=1) if int(mark.group(1)) == number]
     if len(starts) < 2:
         return [line]

@@ -1,4 +1,4 @@
-"""Songs whose titles stand in quotes: `"Title" by Artist`, `Artist's "Title"` and what is like them."""
+"""Songs with titles in quotes: `"Title" by Artist`, `Artist's "Title"` and similar patterns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _JOINT = re.compile(rf"(\s-+|:|,|)\s*(\b{_VERBS})?(?:\b{_WORK_WORDS}{{1,5}})?$",
 _ARTICLE = re.compile(r"\b(?:the|an?|my|their|his|her|this)\b", re.IGNORECASE)
 _COVER_OF = re.compile(r"('s\s+)?(?:\w+\s+)?\b(?:cover|rendition|version)\s+of\s*$", re.IGNORECASE)
 _AND = re.compile(r"^[,\s]*(?:(?:and|&|\+|/|,)\s*)+$", re.IGNORECASE)
-# What stands before a quoted title and is nobody's name: "Best songs: ...", "and ...".
+# Words before a quoted title that are not a name: "Best songs: ...", "and ...".
 _NAMELESS = words_of(
     "song songs track tracks title titles video single singles music new enjoy and but or especially including include "
     "includes standout standouts highlight highlights favorite favorites favourite favourites best like namely que o y"
@@ -51,7 +51,7 @@ _BY_QUOTED, _POSSESSED, _DASHED_QUOTE, _LISTED_QUOTE, _ADJACENT = 0.95, 0.9, 0.9
 
 
 def quoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
-    """Songs whose titles stand in quotes."""
+    """Find the songs of a line with titles in quotes."""
     quotes = [quote for quote in find_quotes(line) if is_title(quote.text)]
     songs: list[Song] = []
     previous = ""
@@ -61,7 +61,7 @@ def quoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
         song = _by(quote, before, after, is_artist) or _before(quote, before, after, is_artist)
         song = song or (_behind(quote, after, is_artist) if quote.double else None)
         if song is None and songs and place and _AND.match(before) and songs[-1].title == split_guests(previous)[0]:
-            # `Artist's "Title" and "Title"`: both are the artist's.
+            # `Artist's "Title" and "Title"`: both belong to the artist.
             song = replace(songs[-1], title=quote.text, version=None, featured=())
         if song is not None:
             songs.append(song)
@@ -70,7 +70,7 @@ def quoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
 
 
 def _by(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -> Song | None:
-    """`"Title" (version) by Artist ft. Guest`, and `"Title" - Artist` where nothing else comes before."""
+    """`"Title" (version) by Artist ft. Guest`, and `"Title" - Artist` at the start of a line."""
     notes, rest = take_notes(after)
     joint = _BY.match(rest)
     confidence = _BY_QUOTED
@@ -89,7 +89,7 @@ def _by(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -> So
 
 
 def _covered(song: Song, before: str, after: str, is_artist: IsArtist | None) -> Song:
-    """`Performer's cover of "Title" by Artist`, `Cover of "Title" by Artist (Performer)`: who performs it."""
+    """Set the performer in `Performer's cover of "Title" by Artist`, `Cover of "Title" by Artist (Performer)`."""
     cover = _COVER_OF.search(before[-60:])
     if cover is None:
         return song
@@ -121,7 +121,7 @@ def _before(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -
 
 
 def _possessor(before: str) -> tuple[str, str, float] | None:
-    """What precedes the name, the name and its confidence, in `Artist's new song "Title"`."""
+    """Read `Artist's new song "Title"`; return the text before the name, the name and the confidence."""
     possessive = _POSSESSIVE.search(before[-120:])
     if possessive is None:
         return None
@@ -131,22 +131,22 @@ def _possessor(before: str) -> tuple[str, str, float] | None:
 
 
 def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[str, str, float] | None:
-    """The same in `Artist - "Title"`, `Artist shares new song "Title"`, `Artist "Title"`."""
+    """Read `Artist - "Title"`, `Artist shares new song "Title"`, `Artist "Title"`; return as `_possessor` does."""
     before = _COMMA_AFTER_WORK.sub(r"\1 ", before)  # `drops new song, "Title"`
     joint = _JOINT.search(before[-120:])
     sign = joint.group(1).strip()[:1] if joint is not None else ""
     segment = before[: len(before) - len(joint.group())] if joint is not None else before
     segment = _ALIAS.sub("", segment) or segment
-    # `..., Artist - "Title"` goes on with a list.
+    # `..., Artist - "Title"` continues a list.
     segment = segment.lstrip(" ,;") if sign == "-" else segment
     rest, credit = name_at_end(last_clause(segment, comma=sign != "-"))
     small = credit == credit.lower() and not credit.startswith("@")
-    # Small letters are a name where all is small: `girl in red "serotonin"`; else they are some word before a title.
+    # Lower case is a name if the title is in lower case too, `girl in red "serotonin"`; else it is some other word.
     named = not small or (before + quote.text).islower()
     known = is_artist is not None and named and is_artist(credit)
     confidence = {"-": _DASHED_QUOTE, ":": _LISTED_QUOTE, ",": _LISTED_QUOTE}.get(sign, _ADJACENT)
     speech = sign != "-" and _is_speech(quote.text)
-    # With an article but no verb it is what somebody says about the quoted words: `Regarding the "Best" list`.
+    # An article without a verb introduces words about the quote, not a name: `Regarding the "Best" list`.
     bare = joint is not None and joint.group(2) is None and _ARTICLE.search(joint.group()) is not None
     loose = not sign and not (quote.double and is_titled(credit) and not bare)
     words = [word.strip("?!.,") for word in credit.casefold().split()]
@@ -157,7 +157,7 @@ def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[s
 
 
 def _behind(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:
-    """`... "Title" - Artist`, with prose before it: only where nothing but a name follows."""
+    """Read `... "Title" - Artist` after prose, only if nothing but a name follows."""
     notes, rest = take_notes(after)
     dash = _DASH_AFTER.match(rest)
     if dash is None or _is_speech(quote.text):
@@ -183,7 +183,7 @@ def _song(
 
 
 def _is_speech(text: str) -> bool:
-    """Whether quoted words are what somebody said: a sentence, rather than a title."""
+    """Whether quoted words are speech, a sentence rather than a title."""
     words = text.split()
     capitals = sum(map(is_name_word, words))
     return text.endswith((".", ",", "!")) or len(words) > 8 or (len(words) > 3 and capitals * 2 < len(words))

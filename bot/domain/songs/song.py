@@ -17,25 +17,25 @@ class Song:
     """A song that a text names."""
 
     artists: tuple[str, ...]
-    """As written, at least one; a handle keeps its "@"."""
+    """At least one artist, spelled as in the text; a handle keeps its "@"."""
     title: str
-    """As written between the quotes; without quotes, less the annotations in brackets."""
+    """Title as written between the quotes; without quotes, the text minus annotations in brackets."""
     featured: tuple[str, ...] = ()
     version: str | None = None
-    """Which recording: "live", "Remix", "Overmono Remix"."""
+    """Recording that is meant: "live", "Remix", "Overmono Remix"."""
     cover_of: str | None = None
-    """Whose song it is when `artists` perform somebody else's."""
+    """Original artist when `artists` perform a cover."""
     confidence: float
-    """How sure the pattern is, 0 to 1."""
+    """Confidence of the pattern that matched, 0 to 1."""
 
     @property
     def key(self) -> str:
-        """Equal for the same recording as different people write it."""
+        """Key of the recording, equal for its different spellings."""
         names = sorted(filter(None, map(text_key, self.artists)))
         return "\x1f".join((text_key(self.title), text_key(self.version or ""), *names))
 
     def as_document(self) -> dict[str, object]:
-        """The song as `bot parse` prints it."""
+        """Return the song as `bot parse` prints it."""
         document: dict[str, object] = {
             "artists": list(self.artists),
             "title": self.title,
@@ -50,20 +50,20 @@ class Song:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongReport:
-    """A song of a tweet, with what was looked up for it: one request, and one group of rows in the queue."""
+    """A song of a source post with its lookups: one request to the model, one group of rows in the queue."""
 
     source_post_id: str
     number: int
-    """Place of the song in the tweet, from 1."""
+    """Position of the song in the source post, from 1."""
     song: Song
     artist: str
-    """The artists as one line, handles replaced by the names they stand for where those are known."""
+    """The artists as one line, with handles replaced by names where those are known."""
     genres: tuple[str, ...]
-    """Empty when no artist is known."""
+    """Genres of the artists; empty when no lookup knows any."""
     origin: str = ""
-    """Who knew the genres: "spotify", "last.fm", "musicbrainz", "table"; empty when nobody did."""
+    """Lookup that gave the genres: "spotify", "last.fm", "musicbrainz", "table"; empty when none did."""
     url: str = ""
-    """Where the song can be heard, when the lookup knows."""
+    """Web address to listen to the song; empty when unknown."""
 
     @property
     def seed(self) -> int:
@@ -72,10 +72,10 @@ class SongReport:
 
 
 def request_seed(source_post_id: str, song_number: int, song: Song) -> int:
-    """The seed of a song's request, 0 to 2**63 - 1.
+    """Return the seed of a song's request, 0 to 2**63 - 1.
 
-    It depends on the tweet and the song alone. A bot that was killed between the answer and the commit asks again
-    after its restart, and the same seed brings the same text.
+    The seed depends on the source post and the song alone. A bot that was killed between the answer and the commit
+    repeats the request after its restart, and the same seed gives the same text.
     """
     key = "\x1f".join((source_post_id, str(song_number), song.title, *song.artists))
     # Big-endian and cut by a mask, so that the number is the same on every machine.
@@ -83,7 +83,7 @@ def request_seed(source_post_id: str, song_number: int, song: Song) -> int:
 
 
 def credit(names: tuple[str, ...]) -> str:
-    """Several artists as one line.
+    """Join several artists into one line.
 
     >>> credit(("Ona Vell", "Tor Brisk", "Mica Dunn"))
     'Ona Vell, Tor Brisk & Mica Dunn'

@@ -1,4 +1,4 @@
-"""From what people type to plain lines: entities, quotes, links and stray characters out of the parser's way."""
+"""Normalization of text for the parser: entities, quotes, dashes, links, control characters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import unicodedata
 from dataclasses import dataclass
 
 MAX_LENGTH = 3_000
-"""Characters of a text that are read. Longer ones are essays; a bound keeps every text within its milliseconds."""
+"""Maximum characters of a text that are read; the bound limits the parser's time to milliseconds."""
 _PIECE = 512
 MAX_QUOTE = 150
-"""Characters between two quotes."""
+"""Maximum characters between two quotes."""
 MAX_QUOTES = 30
-"""Quoted parts of one line."""
+"""Maximum quoted parts of one line."""
 
 _SAME = str.maketrans(
     {
@@ -22,7 +22,7 @@ _SAME = str.maketrans(
         **dict.fromkeys("‘’‚‛`´′‹›ʼ", "'"),
         **dict.fromkeys("‐‑‒–−", "-"),
         **dict.fromkeys("—―", " - "),
-        # Japanese titles are written in corner brackets, with no space before them.
+        # Japanese titles are written in corner brackets, without a space before them.
         **dict.fromkeys("「『", ' "'),
         **dict.fromkeys("」』", '" '),
     }
@@ -32,9 +32,9 @@ _NEWLINES = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def clean_lines(text: str) -> list[str]:
-    """Lines of a text, in NFKC, with one kind of single quote, double quote and dash, and single spaces.
+    """Return the lines of a text in NFKC, with one kind of single quote, double quote and dash, and single spaces.
 
-    Links, control characters and lone surrogates are dropped; pictographs get a space on either side.
+    Links, control characters and lone surrogates are removed; pictographs get a space on either side.
 
     >>> clean_lines("“Slow Lamp”  by Ona Vell &amp; Co https://example.org/1")
     ['"Slow Lamp" by Ona Vell & Co']
@@ -47,9 +47,10 @@ def clean_lines(text: str) -> list[str]:
 
 
 def _compatible(text: str) -> str:
-    """NFKC, at most `MAX_LENGTH` characters of it.
+    """Return the first `MAX_LENGTH` characters of a text's NFKC form.
 
-    In pieces, because NFKC may make eighteen characters out of one and sorts runs of accents in squared time.
+    The text is normalized in pieces, because NFKC may expand one character to eighteen and sorts runs of accents in
+    quadratic time.
     """
     pieces: list[str] = []
     length = 0
@@ -62,7 +63,7 @@ def _compatible(text: str) -> str:
 
 
 class _Plain(dict[int, str]):
-    """A table for `str.translate` that works each character out once."""
+    """Table for `str.translate` that computes each character once."""
 
     def __missing__(self, code: int) -> str:
         self[code] = plain = _plain_character(chr(code))
@@ -81,7 +82,7 @@ def _plain_character(character: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """A quoted part of a line: `line[start:end]` with its quotes, `text` without them."""
+    """Quoted part of a line: `line[start:end]` with its quotes, `text` without them."""
 
     start: int
     end: int
@@ -90,7 +91,7 @@ class Quote:
 
 
 def find_quotes(line: str) -> list[Quote]:
-    """Quoted parts of a line, in order, none within another; apostrophes and inch marks open nothing.
+    """Find the quoted parts of a line, in order and not nested; apostrophes and inch marks do not open a quote.
 
     >>> [quote.text for quote in find_quotes('''The 7" of Ona Vell's "Don't Wait"''')]
     ["Don't Wait"]
@@ -105,10 +106,10 @@ def find_quotes(line: str) -> list[Quote]:
             continue
         next_double = _first_after(doubles, start, len(line))
         if line[start] == '"':
-            # A double quote that is followed by one that closes nothing is a broken pair.
+            # The next double quote does not close anything: an unbalanced pair.
             end = next_double if next_double < len(line) and _closes(line, next_double) else len(line)
         else:
-            # A double quote in between: this was an apostrophe at the start of a word.
+            # If a double quote lies in between, this was an apostrophe at the start of a word.
             end = _first_after(closing, start, len(line))
             end = end if end < next_double else len(line)
         if end < len(line) and end - start <= MAX_QUOTE:

@@ -1,4 +1,4 @@
-"""Songs whose titles stand without quotes: `Artist - Title`, `Title - Artist`, else `Title by Artist`."""
+"""Songs with titles without quotes: `Artist - Title`, `Title - Artist`, else `Title by Artist`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _MAX_LINE = 400
 
 
 def unquoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
-    """The song of a line without quoted titles, if it names one."""
+    """Find the song of a line without quoted titles; an empty list without one."""
     announced = _PLAYING.search(line) is not None
     notes = [note.strip() for note in BRACKETS.findall(line[:_MAX_LINE])]
     if any(map(is_whole_note, notes)):
@@ -72,12 +72,12 @@ def unquoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
 
 
 def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song | None:
-    """The song of `Artist - Title` or `Title - Artist`, whatever is said behind it."""
+    """Read `Artist - Title` or `Title - Artist`, and ignore trailing remarks."""
     sides = _sides(body, is_artist)
     if sides is None:
         return None
     first, second, tight = sides
-    is_quoted = first.startswith('"') and first.endswith('"')  # what is quoted is the title
+    is_quoted = first.startswith('"') and first.endswith('"')  # then it is the title
     first = _name_side(first, is_artist)
     swapped, credit_notes = clean_credit(second)
     bracketed = performer_in(credit_notes)
@@ -108,10 +108,10 @@ def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song |
 
 
 def _sides(body: str, is_artist: IsArtist | None) -> tuple[str, str, bool] | None:
-    """What stands on either side of the first dash, and whether the dash had no spaces."""
+    """Return the texts on either side of the first dash, and whether the dash had no spaces around it."""
     if len(body) > _MAX_LINE:
         return None
-    # A dash within brackets parts nothing: "Tin Sea (demo - 2004) - Ona Vell".
+    # A dash within brackets does not count: "Tin Sea (demo - 2004) - Ona Vell".
     masked = BRACKETS.sub(lambda bracket: re.sub(r"[-_]", "~", bracket.group()), body)
     dash = next((dash for dash in _DASH.finditer(masked) if masked[: dash.start()].strip()), None)
     if dash is not None:
@@ -137,7 +137,7 @@ def _sides(body: str, is_artist: IsArtist | None) -> tuple[str, str, bool] | Non
 
 
 def _name_side(text: str, is_artist: IsArtist | None) -> str:
-    """What stands before a dash, less the sentence or the announcement before the name: `My pick: Artist`."""
+    """Return the name before a dash, without the sentence or announcement before it: `My pick: Artist`."""
     if is_artist is None:
         clause = last_sentence(text)
         return trim(clause if is_credit(clause) else text)
@@ -162,7 +162,7 @@ def _dashed_confidence(credit: str, title: str, is_artist: IsArtist | None, *, a
 
 
 def _is_short_title(title: str, credit: str, *, known: bool) -> bool:
-    """Whether small letters are a title rather than a remark: few, and none of the words that remarks are made of."""
+    """Whether a text in lower case is a title rather than a remark: short, and without typical words of remarks."""
     words = title.casefold().split()
     if set(words) & _REMARK:
         return known and len(words) <= 3
@@ -172,7 +172,7 @@ def _is_short_title(title: str, credit: str, *, known: bool) -> bool:
 
 
 def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song | None:
-    """The song of `Title by Artist`, where something else than the word "by" says that it is one."""
+    """Read `Title by Artist`, only with other evidence of a song beside the word "by"."""
     head, by, tail = body.rpartition(" by ")
     if not by or '"' in body or len(head) > 100:
         return None
@@ -209,7 +209,7 @@ def make_song(
     is_artist: IsArtist | None,
     cover_of: str = "",
 ) -> Song | None:
-    """A song of its parts; None when the credit names nobody."""
+    """Build a song from its parts; None if the credit has no artist."""
     artists = split_credit(credit, is_artist)
     if not artists:
         return None
@@ -225,15 +225,15 @@ def make_song(
 
 
 def is_title(title: str) -> bool:
-    """Whether something between quotes can be a title at all."""
+    """Whether a text between quotes can be a title."""
     balanced = all(title.count(left) == title.count(right) for left, right in ("()", "[]", "{}"))
     return balanced and is_name(title) and len(title) <= 150
 
 
 def is_credit(credit: str) -> bool:
-    """Whether a text can be a line of credit: short, and no sentence."""
+    """Whether a text can be a credit: short, and not a sentence."""
     words = credit.casefold().split()
-    # "My Chemical Romance" is a name, "my dog asleep" is none.
+    # "My Chemical Romance" is a name, "my dog asleep" is not.
     prose = bool(_PROSE & set(words)) and not (is_titled(credit) and len(words) <= 5)
     return 0 < len(words) <= 9 and len(credit) <= 80 and is_name(credit) and not prose and not _NO_CREDIT.search(credit)
 
