@@ -7,7 +7,7 @@ TrainingError
 │   └── NoUsableSentenceError   nothing is left after cleaning
 ├── OutputError                 a file cannot be written
 ├── CheckpointError             files of an earlier training cannot be read
-├── NotLearnedError             a stage is no better than a constant
+├── NotLearnedError             a stage does not outperform a constant
 ├── RankLostError               another process of a data-parallel training has ended
 ├── TerminatedError             the process was terminated (SIGTERM)
 ├── TrackingError               MLflow cannot be reached or opened
@@ -50,7 +50,7 @@ class CheckpointError(TrainingError):
 
 
 class NotLearnedError(TrainingError):
-    """A stage is no better than a constant, so later stages would have nothing to build on."""
+    """A stage does not outperform a constant, so later stages would have nothing to build on."""
 
 
 class RankLostError(TrainingError):

@@ -1,1 +1,1 @@
-"""The training as stages, one after the other: tracked, resumed, reused, published."""
+"""Pipeline of training stages, which are tracked, resumed, reused and published."""

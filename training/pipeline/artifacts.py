@@ -1,4 +1,4 @@
-"""What a stage keeps for the stages behind it, and for a training that finds it done: topics, CVAE, vocabulary."""
+"""Artifacts of a stage that later stages and later trainings load: topics, CVAE, vocabulary, bundle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOPIC_WORDS: Final = "topics.json"
 
 
 def save_topics(model: TopicModel, stage: Stage) -> None:
-    """Write a topic model into its stage's folder."""
+    """Write a topic model into the folder of its stage."""
     tensors: dict[str, torch.Tensor] = {"alpha": model.alpha_K, "exp_elog_beta": model.exp_elog_beta_KW.contiguous()}
     with atomic_path(stage.directory / _TOPICS) as partial:
         partial.write_bytes(save(tensors))
@@ -29,10 +29,10 @@ def save_topics(model: TopicModel, stage: Stage) -> None:
 
 
 def load_topics(stage: Stage) -> TopicModel:
-    """Read what `save_topics` wrote.
+    """Read a topic model that `save_topics` wrote.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: a file is damaged.
     """
     with stage.reading():
         tables = read_json(stage.directory / _TOPIC_WORDS)
@@ -47,30 +47,30 @@ def load_topics(stage: Stage) -> TopicModel:
 
 
 def save_cvae(model: Cvae, stage: Stage) -> None:
-    """Write a CVAE's weights into its stage's folder, the encoder's too."""
+    """Write a CVAE's weights, including the encoder, into the folder of its stage."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(stage.directory / _CVAE) as partial:
         partial.write_bytes(save(tensors))
 
 
 def restore_cvae(model: Cvae, stage: Stage) -> Cvae:
-    """Give a model of the same sizes what `save_cvae` wrote, ready to be used.
+    """Load weights that `save_cvae` wrote into a model of the same sizes, and switch it to evaluation.
 
     Raises:
-        CheckpointError: it is damaged, or of other sizes.
+        CheckpointError: the file is damaged, or has other sizes.
     """
     with stage.reading():
         model.load_state_dict(load_file(stage.directory / _CVAE))
     return model.eval()
 
 
-def kept_vocabulary(stage: Stage) -> Vocabulary | None:
-    """The vocabulary that a finished CVAE was trained with, None where there is none yet.
+def load_vocabulary(stage: Stage) -> Vocabulary | None:
+    """Read the vocabulary of a finished CVAE; None if the stage is not done.
 
-    Learned anew, it might be another one: by another release of sentencepiece, say.
+    Learning it again could give another vocabulary, for example with another release of sentencepiece.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: the file is damaged.
     """
     if stage.result() is None:
         return None
@@ -79,10 +79,10 @@ def kept_vocabulary(stage: Stage) -> Vocabulary | None:
 
 
 def load_bundle(stage: Stage) -> Bundle:
-    """The bundle that a stage made.
+    """Read the bundle of a stage.
 
     Raises:
-        CheckpointError: it is damaged.
+        CheckpointError: the bundle is damaged.
     """
     with stage.reading():
         return Bundle.load(stage.directory / BUNDLE)

@@ -1,4 +1,4 @@
-"""What a training is asked to do, and how it went."""
+"""Plan and report of a training."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 from training.pipeline.publish import Published
 
 CVAE_BUDGET: Final = 0.75
-"""Share of the time budget for the CVAE; the LC-GAN has most of the rest, the topics what they need."""
+"""Share of the time budget for the CVAE; topics have no limit."""
 LCGAN_BUDGET: Final = 0.15
+"""Share of the time budget for the LC-GAN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainPlan:
-    """Where a training works and how long it may take."""
+    """Folders, device, time budget and processes of a training."""
 
     workspace: Path
     model_store: Path
     budget_s: float | None = None
     device: str = "cpu"
     bf16: bool = False
-    """Make the CVAE's largest products in bfloat16."""
+    """Whether to compute the CVAE's largest products in bfloat16."""
     process_group: ProcessGroup = SINGLE_PROCESS
-    """The processes that train the CVAE together; see `training.pipeline.worker_rank` for what the others do."""
+    """Processes that train the CVAE; see `training.pipeline.worker_rank` for ranks other than 0."""
     champion: bool = False
-    """Make the new versions champions even where there are some already."""
+    """Whether to make the new versions champions even if their models have champions already."""
     resume: bool = True
-    """Go on from a checkpoint that an interrupted training left."""
+    """Whether to continue from the checkpoint of an interrupted training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageReport:
-    """How a stage went, for people."""
+    """Report of a stage."""
 
     name: str
     seconds: float
@@ -45,7 +46,7 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainReport:
-    """How a training went."""
+    """Report of a training."""
 
     stages: tuple[StageReport, ...]
     published: tuple[Published, ...]

@@ -1,4 +1,4 @@
-"""A finished stage as a registered version with its archive, once."""
+"""Publishing of a finished stage: a registered version with its archive, made once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 
 from training.files import atomic_path, read_json, write_json
 from training.packaging.archive import Archive, build_archive, file_sha256
+from training.pipeline.artifacts import BUNDLE
 from training.pipeline.stages import Stage
 from training.progress import Progress
 from training.tracking.port import RegisteredVersion, Tracker
@@ -19,42 +20,42 @@ _RECORD: Final = "published.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A version that can be served."""
+    """Registered version with an archive in the model store."""
 
     name: str
     version: str
     run_id: str
     archive: str
-    """Path of the archive in the model store."""
+    """Path of the archive, in the model store."""
     archive_sha256: str
     tracking: str
     reused: bool
-    """Whether it was there before this training."""
+    """Whether the version existed before this training."""
     champion: bool
-    """Whether this training made it the champion."""
+    """Whether this training made the version the champion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """Registers, packs and puts into the model store what a stage made."""
+    """Registers a stage's bundle, packs it and copies its archive into the model store."""
 
     tracker: Tracker
     model_store: Path
     champion: bool
-    """Make every version the champion; otherwise only the first of its name becomes one."""
+    """Whether every version becomes the champion; otherwise only the first one of its model does."""
 
     def publish(
         self, name: str, stage: Stage, *, tags: Mapping[str, str], watch: Callable[[str], Progress]
     ) -> Published:
-        """Publish a stage's bundle, or find that it has been published to the same tracking server before.
+        """Publish a stage's bundle, unless it has been published to the same tracking server before.
 
-        The alias comes last: a version that answers requests always has its archive.
+        The champion alias is set last, so a version that gets requests always has its archive.
 
         Args:
-            name: of the registered model.
-            stage: whose bundle to publish.
-            tags: of the version.
-            watch: gives the progress to tell, if there is something to do.
+            name: name of the registered model.
+            stage: stage with the bundle.
+            tags: tags of the version.
+            watch: makes a progress callback, if there is something to do.
         """
         published = self._recorded(stage)
         if published is None:
@@ -82,17 +83,17 @@ class Publisher:
         with stage.reading():
             record = Published(**{**read_json(path), "reused": True})
         known = record.tracking == self.tracker.uri and self.tracker.has(record.name, record.version)
-        whole = Path(record.archive).exists() and file_sha256(Path(record.archive)) == record.archive_sha256
-        return record if known and whole else None
+        intact = Path(record.archive).exists() and file_sha256(Path(record.archive)) == record.archive_sha256
+        return record if known and intact else None
 
     def _register(
         self, name: str, stage: Stage, tags: Mapping[str, str], progress: Progress
     ) -> tuple[RegisteredVersion, Archive]:
-        bundle = stage.directory / "bundle"
+        bundle = stage.directory / BUNDLE
         progress(0, 3, "logging the model")
         version = self.tracker.register(stage.run_id(), name, bundle, tags=tags)
         progress(1, 3, f"packing version {version.version}")
-        # The stage keeps an archive of its own: the model store may be emptied at any time.
+        # The stage keeps its own archive, because the model store may be emptied at any time.
         archive = build_archive(bundle, stage.directory, version=version.version)
         progress(2, 3, "storing the archive")
         self.tracker.attach_archive(version, archive.path, archive.sha256)

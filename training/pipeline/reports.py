@@ -1,4 +1,4 @@
-"""What a stage shows to people: pictures and tables in its folder, which its run keeps too."""
+"""Reports of a stage: plots, tables and pages in its folder, logged to its run as well."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from training.topics.page import write_topic_page
 from training.tracking.curves import RecordingRun
 
 
-def show_topics(fitted: FittedTopics, texts: Sequence[str], stage: Stage, run: RecordingRun) -> dict[str, float]:
-    """Coherence by number of topics, heavy words, the page to explore; and the figures that sum the stage up."""
+def report_topics(fitted: FittedTopics, texts: Sequence[str], stage: Stage, run: RecordingRun) -> dict[str, float]:
+    """Write coherence by number of topics, top words and the topic page; return the stage's figures."""
     chosen = len(fitted.model.names)
     plot_coherence(
         {number: trial.c_npmi for number, trial in fitted.trials.items()}, chosen, stage.directory / "coherence.png"
@@ -37,8 +37,8 @@ def show_topics(fitted: FittedTopics, texts: Sequence[str], stage: Stage, run: R
     }
 
 
-def show_curves(held_out: Sequence[HeldOutPoint], stage: Stage, run: RecordingRun) -> None:
-    """Loss and KL by step, and what the time bought on held-out sentences."""
+def report_curves(held_out: Sequence[HeldOutPoint], stage: Stage, run: RecordingRun) -> None:
+    """Plot loss and KL by step, and held-out scores over training time."""
     curves = {"train.nats_per_token": "nats per token", "train.kl": "KL, nats per sentence"}
     for name, label in curves.items():
         path = stage.directory / f"{name}.png"

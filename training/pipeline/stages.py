@@ -1,11 +1,11 @@
-"""A stage's folder: named by everything its content depends on, marked when whole, reused when it is there.
+"""Folder of a stage: named by a fingerprint of its inputs, marked when complete, and then reused.
 
 workspace/stages/cvae-3f9a1c0b7d2e/
-    checkpoint.pt      while it is under way, so that it can go on
-    bundle/, *.png     what it made
-    run.json           the tracked run that made it
-    done.json          written last: its figures
-    published.json     what it was registered as, with its archive beside it
+    checkpoint.pt      state of the training, from which an interrupted one continues
+    bundle/, *.png     results
+    run.json           id of the tracked run
+    done.json          figures; written last
+    published.json     the registered version, whose archive lies beside it
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RUN: Final = "run.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage of one training."""
+    """Stage of a training."""
 
     name: str
     key: str
@@ -36,15 +36,15 @@ class Stage:
 
     @property
     def directory(self) -> Path:
-        """Where the stage keeps its files; made when first asked for.
+        """Folder of the stage, created if it does not exist.
 
         Raises:
-            OutputError: it cannot be made.
+            OutputError: the folder cannot be created.
         """
         return make_folder(self.root / f"{self.name}-{self.key}")
 
     def result(self) -> dict[str, Any] | None:
-        """What `finish` recorded, or None while the stage is not done."""
+        """Return what `finish` recorded, or None if the stage is not done."""
         path = self.directory / _DONE
         if not path.exists():
             return None
@@ -54,31 +54,31 @@ class Stage:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Say what to do when a file of the stage turns out to be damaged within the block.
+        """Turn errors of reading within the block into one that says what to do.
 
         Raises:
-            CheckpointError: it is.
+            CheckpointError: a file of the stage is damaged.
         """
         try:
             yield
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError, BundleError) as cause:
             reason = str(cause).partition("\n")[0]
             raise CheckpointError(
-                f"the stage in {self.directory} is damaged ({type(cause).__name__}: {reason}); remove that folder, and "
-                "the stage is made anew"
+                f"the stage in {self.directory} is damaged ({type(cause).__name__}: {reason}); remove that folder to "
+                "run the stage again"
             ) from cause
 
     def record_run(self, run_id: str) -> None:
-        """Remember the tracked run that made the stage."""
+        """Record the id of the tracked run."""
         write_json(self.directory / _RUN, {"run_id": run_id})
 
     def run_id(self) -> str:
-        """The tracked run that made the stage; empty when none did."""
+        """Return the id of the tracked run, or an empty text without one."""
         path = self.directory / _RUN
         with self.reading():
             return str(read_json(path)["run_id"]) if path.exists() else ""
 
     def finish(self, **facts: Any) -> dict[str, Any]:
-        """Mark the stage done and keep its figures."""
+        """Mark the stage as done and record its figures and other facts."""
         write_json(self.directory / _DONE, facts)
         return facts

@@ -1,4 +1,4 @@
-"""Tables of a training in the terminal."""
+"""Terminal tables of a training."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _FIGURES: Final = {
     "cvae": ("valid.perplexity_bound", "valid.kl", "valid.active_units", "samples.desired_share"),
     "lcgan": ("predictor.explained", "prior.desired_share", "moved.desired_share", "moved.distinct_2"),
 }
-"""The figures of a stage that its line shows; the run has the rest."""
+"""Main figures of each stage; the tracked run has all of them."""
 
 
 def stages_table(reports: Sequence[StageReport]) -> Table:
-    """A line per stage: time or reuse, and its main figures."""
+    """Make a table with one row per stage: its time, or reuse, and its main figures."""
     table = Table(title="Training", title_justify="left")
     for heading in ("stage", "time", "figures"):
         table.add_column(heading)
@@ -29,12 +29,12 @@ def stages_table(reports: Sequence[StageReport]) -> Table:
 
 
 def versions_table(report: TrainReport) -> Table:
-    """A line per published version."""
+    """Make a table with one row per published version."""
     table = Table(title="Versions", title_justify="left")
     for heading in ("model", "version", "champion", "archive", "sha256"):
         table.add_column(heading, overflow="fold")
     for each in report.published:
-        version = f"{each.version} (was there)" if each.reused else each.version
+        version = f"{each.version} (existed)" if each.reused else each.version
         champion = "yes" if each.champion else "no"
         table.add_row(each.name, version, champion, each.archive, each.archive_sha256[:12])
     return table

@@ -1,22 +1,17 @@
-"""The training as stages: topics, CVAE, LC-GAN; each tracked, each reused when nothing it depends on has changed."""
+"""Training of topics, CVAE and LC-GAN as stages; each is tracked, and reused while its inputs stay the same."""
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from handlers.decoding.engine import Row
+from handlers.decoding.engine import SequenceSpec
 from handlers.model.bundle import MODEL_CARD, Bundle, bundle_sha256
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import DecoderConfig
 from handlers.model.topics import TopicModel
 from training.corpus import Corpus
-from training.corpus.chart import plot_funnel
 from training.cvae.batches import EncodedSentences
 from training.cvae.held_out import HELD_OUT_FILE, save_held_out
 from training.cvae.model import Cvae
@@ -33,70 +28,72 @@ from training.measures import measure_samples
 from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
 from training.pipeline.artifacts import (
     BUNDLE,
-    kept_vocabulary,
     load_bundle,
     load_topics,
+    load_vocabulary,
     restore_cvae,
     save_cvae,
     save_topics,
 )
-from training.pipeline.plan import CVAE_BUDGET, LCGAN_BUDGET, StageReport, TrainPlan, TrainReport
+from training.pipeline.plan import CVAE_BUDGET, LCGAN_BUDGET, TrainPlan, TrainReport
 from training.pipeline.publish import Published, Publisher
-from training.pipeline.reports import show_curves, show_topics
+from training.pipeline.reports import report_curves, report_topics
+from training.pipeline.stage_runs import StageRuns
 from training.pipeline.stages import Stage
 from training.plots import plot_topic_shares
 from training.progress import Progress
 from training.settings import TrainSettings
 from training.topics.lda import fit_topics
 from training.tracking.curves import RecordingRun
-from training.tracking.port import Run, Tracker, TrainedOn
+from training.tracking.port import Run, Tracker
 
 _MIN_SENTENCES: Final = 2
 
 
 @dataclass(slots=True, kw_only=True)
 class Training:
-    """One training of one corpus; `run` does it all."""
+    """Training on one corpus; `run` executes all of it."""
 
     corpus: Corpus
     settings: TrainSettings
     plan: TrainPlan
     tracker: Tracker
     watch: Callable[[str], Progress]
-    """Gives the progress to tell about a stage."""
-    _open: ExitStack = field(default_factory=ExitStack)
-    _parent: Run | None = None
+    """Makes the progress callback of a named piece of work."""
+    _runs: StageRuns = field(init=False)
     _encoded_splits: dict[str, EncodedSentences] = field(default_factory=dict)
-    _reports: list[StageReport] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._runs = StageRuns(corpus=self.corpus, settings=self.settings, plan=self.plan, tracker=self.tracker)
 
     def run(self) -> TrainReport:
-        """Train, register and pack what is not there yet.
+        """Train, register and pack every stage that is not done yet.
 
         Raises:
-            CorpusError: the corpus is too small for a split or for topics.
-            NotLearnedError: a stage is no better than a constant.
-            CheckpointError: what an earlier training left is damaged.
+            CorpusError: a split has too few sentences, or the corpus is too small for topics.
+            NotLearnedError: a stage does not outperform a constant.
+            CheckpointError: files of an earlier training are damaged.
         """
         for split in ("train", "valid"):
             if (count := len(self.corpus.indices(split))) < _MIN_SENTENCES:
                 raise CorpusError(
                     f"the corpus has {count} sentences in its {split} split ({len(self.corpus)} in all); "
-                    "give more posts: songs are split, so that a few songs may leave a split empty"
+                    "give more posts: the split is by song, so a few songs may leave a split empty"
                 )
-        with self._open:
+        with self._runs:
             topics_stage, topics = self._topics()
             cvae_stage, parts, cvae = self._cvae(topics_stage, topics)
             published = [self._publish("cvae", cvae_stage, {})]
             lcgan_stage = self._lcgan(cvae_stage, parts, cvae)
             published.append(self._publish("lcgan", lcgan_stage, {"cvae_version": published[0].version}))
-            self._close_parent()
-        return TrainReport(stages=tuple(self._reports), published=tuple(published))
+            self._runs.log_seconds()
+        return TrainReport(stages=tuple(self._runs.reports), published=tuple(published))
 
     # Topics
 
     def _topics(self) -> tuple[Stage, TopicModel]:
         stage = self._stage("topics", self.corpus.content_hash, self.settings.topics, self.settings.seed)
-        with self._stage_run(stage) as run:
+        with self._runs.run(stage) as run:
             if run is not None:
                 run.log_params(self.settings.flat("topics"))
                 progress = self.watch("topics")
@@ -105,7 +102,7 @@ class Training:
                     train.texts, self.settings.topics, seed=self.settings.seed, progress=progress, posts=train.post_ids
                 )
                 save_topics(fitted.model, stage)
-                self._finish(stage, show_topics(fitted, train.texts, stage, run))
+                self._finish(stage, report_topics(fitted, train.texts, stage, run))
         return stage, load_topics(stage)
 
     # CVAE
@@ -113,10 +110,10 @@ class Training:
     def _cvae(self, topics_stage: Stage, topics: TopicModel) -> tuple[Stage, Parts, Cvae]:
         settings = self.settings.cvae
         stage = self._stage("cvae", topics_stage.key, settings, self.settings.seed, self.plan.budget_s)
-        vocabulary = kept_vocabulary(stage) or learn_vocabulary(self.corpus.part("train").texts, settings)
+        vocabulary = load_vocabulary(stage) or learn_vocabulary(self.corpus.part("train").texts, settings)
         parts = Parts(vocabulary=vocabulary, genres=self.corpus.genre_table, topics=topics)
         config = decoder_config(settings, vocabulary_size=len(vocabulary), num_genres=len(parts.genres))
-        with self._stage_run(stage) as run:
+        with self._runs.run(stage) as run:
             self.plan.process_group.broadcast_object(None if run is None else vocabulary.tokens)
             if run is not None:
                 self._train_cvae(stage, parts, config, run)
@@ -149,12 +146,12 @@ class Training:
         scores = score_cvae(model, valid, batch_size=settings.batch_size)
         copies = CopyTable.of(self.corpus.part("train").texts)
         bundle = make_bundle("cvae", model, parts, generator=None, lineage=self._lineage(run), copies=copies)
-        figures = measure_samples(bundle, self._rows(parts))
+        figures = measure_samples(bundle, self._sequences(parts))
         save_cvae(model, stage)
-        show_curves(trained.held_out, stage, run)
+        report_curves(trained.held_out, stage, run)
         metrics = scores.metrics("valid") | figures.metrics("samples")
         self._export(stage, bundle, model, run, metrics)
-        # The quality report draws it; archives leave it out.
+        # For the quality report; archives leave it out.
         save_held_out(trained.held_out, stage.directory / BUNDLE)
         run.log_file(stage.directory / BUNDLE / HELD_OUT_FILE)
         self._finish(stage, metrics, topic_shares=figures.topic_shares)
@@ -163,7 +160,7 @@ class Training:
 
     def _lcgan(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Stage:
         stage = self._stage("lcgan", cvae_stage.key, self.settings.lcgan, self.settings.seed)
-        with self._stage_run(stage) as run:
+        with self._runs.run(stage) as run:
             if run is not None:
                 self._train_lcgan(stage, cvae_stage, parts, model, run)
         return stage
@@ -189,11 +186,11 @@ class Training:
         if trained.stopped:
             run.set_tags({"stopped": trained.stopped})
         lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / BUNDLE)}
-        unmoved = load_bundle(cvae_stage)
-        moved = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage, copies=unmoved.copies)
-        rows = self._rows(parts)
-        before = measure_samples(unmoved, rows)
-        after = measure_samples(moved, rows)
+        unshifted = load_bundle(cvae_stage)
+        shifted = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage, copies=unshifted.copies)
+        sequences = self._sequences(parts)
+        before = measure_samples(unshifted, sequences)
+        after = measure_samples(shifted, sequences)
         plot = stage.directory / "topic_shares.png"
         shares = {"cvae": before.topic_shares, "lcgan": after.topic_shares}
         plot_topic_shares(shares, parts.topics.names, parts.topics.desired, plot)
@@ -204,8 +201,8 @@ class Training:
             **before.metrics("prior"),
             **after.metrics("moved"),
         }
-        self._export(stage, moved, model, run, metrics)
-        # Other ways to a topic, and whoever compares them, need it; archives leave it out.
+        self._export(stage, shifted, model, run, metrics)
+        # For comparisons with other ways of steering; archives leave it out.
         save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
         self._finish(stage, metrics, topic_shares=after.topic_shares)
 
@@ -219,60 +216,10 @@ class Training:
             device=self.plan.device,
         )
 
-    # What all stages share
+    # Shared by all stages
 
     def _stage(self, name: str, *depends_on: object) -> Stage:
         return Stage(name=name, key=fingerprint(name, *depends_on), root=self.plan.workspace / "stages")
-
-    @contextmanager
-    def _stage_run(self, stage: Stage) -> Iterator[RecordingRun | None]:
-        """A tracked run for a stage that is not done, None for one that is."""
-        started = time.monotonic()
-        result = stage.result()
-        if result is not None:
-            self._report(stage, started, reused=True, figures=result["figures"])
-            yield None
-            return
-        self._open_parent()
-        with self.tracker.run(stage.name, tags={"stage": stage.name, "key": stage.key}) as tracked:
-            run = RecordingRun(tracked)
-            stage.record_run(run.run_id)
-            yield run
-            finished = stage.result()
-            if finished is not None:
-                run.log_metrics({name: float(value) for name, value in finished["figures"].items()})
-                self._report(stage, started, reused=False, figures=finished["figures"])
-
-    def _open_parent(self) -> None:
-        """One run above the stages' runs, opened only when some stage has something to do."""
-        if self._parent is None:
-            self._parent = self._open.enter_context(self.tracker.run(f"train {self.settings.preset}"))
-            self._parent.log_params(self.settings.flat())
-            self._parent.log_params({"corpus_hash": self.corpus.content_hash, "budget_s": self.plan.budget_s})
-            self._log_corpus(self._parent)
-
-    def _log_corpus(self, run: Run) -> None:
-        """What was learned from, and how it came to be: in the table of datasets, and as files."""
-        funnel = self.corpus.funnel
-        sizes = {name: len(self.corpus.indices(name)) for name in ("train", "valid", "test")}
-        run.log_dataset(
-            TrainedOn(
-                name="corpus",
-                sha256=self.corpus.content_hash,
-                source=", ".join(each.name for each in funnel.inputs) or "unknown",
-                profile={f"{split}_sentences": count for split, count in sizes.items()},
-            )
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            document, picture = Path(folder) / "funnel.json", Path(folder) / "funnel.png"
-            document.write_text(funnel.to_json(), encoding="utf-8")
-            plot_funnel(funnel, picture)
-            for path in (document, picture):
-                run.log_file(path, "corpus")
-
-    def _close_parent(self) -> None:
-        if self._parent is not None:
-            self._parent.log_metrics({f"seconds.{each.name}": each.seconds for each in self._reports})
 
     def _publish(self, name: str, stage: Stage, tags: Mapping[str, str]) -> Published:
         publisher = Publisher(tracker=self.tracker, model_store=self.plan.model_store, champion=self.plan.champion)
@@ -289,13 +236,13 @@ class Training:
         run.log_file(stage.directory / BUNDLE / MODEL_CARD)
 
     def _encoded(self, split: str, parts: Parts) -> EncodedSentences:
-        """A split as ids; a training has one vocabulary, so each split is tokenised once."""
+        """Token ids of a split; each split is tokenised once, since a training has one vocabulary."""
         if split not in self._encoded_splits:
             part = self.corpus.part(split)
             self._encoded_splits[split] = EncodedSentences(part.texts, part.genres, parts.vocabulary, parts.genres)
         return self._encoded_splits[split]
 
-    def _rows(self, parts: Parts) -> Sequence[Row]:
+    def _sequences(self, parts: Parts) -> Sequence[SequenceSpec]:
         count = self.settings.lcgan.evaluation_samples
         return genre_rows(self._encoded("train", parts), count, seed=self.settings.seed + 1)
 
@@ -308,7 +255,3 @@ class Training:
 
     def _finish(self, stage: Stage, figures: Mapping[str, float], **facts: Any) -> None:
         stage.finish(figures={name: float(value) for name, value in figures.items()}, **facts)
-
-    def _report(self, stage: Stage, started: float, *, reused: bool, figures: Mapping[str, float]) -> None:
-        seconds = time.monotonic() - started
-        self._reports.append(StageReport(name=stage.name, seconds=seconds, reused=reused, figures=figures))

@@ -1,4 +1,4 @@
-"""What the processes beside the first one do in a training that `torchrun` started: their share of the CVAE's steps."""
+"""Work of ranks other than 0 under `torchrun`: their shard of the CVAE's training steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from training.tracking.port import NullTracker
 
 
 def run_worker_rank(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> None:
-    """Wait until the first process comes to the CVAE, train with it, and leave the rest to it.
+    """Wait until rank 0 reaches the CVAE, train it together, and return; rank 0 does the rest.
 
     Raises:
-        NotLearnedError: the loss has become no number, as the first process will say too.
+        NotLearnedError: the loss is not finite any more; rank 0 raises the same.
     """
     tokens = plan.process_group.broadcast_object(None)
-    if tokens is None:  # the CVAE was trained before
+    if tokens is None:  # rank 0 reuses a trained CVAE
         return
     vocabulary, table = Vocabulary(tokens=tuple(tokens)), corpus.genre_table
     train, valid = (
@@ -33,7 +33,7 @@ def run_worker_rank(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) ->
             train,
             valid,
             seed=settings.seed,
-            checkpoint=plan.workspace / "checkpoint.pt",  # read and written by the first process alone
+            checkpoint=plan.workspace / "checkpoint.pt",  # only rank 0 reads and writes it
             run=run,
             progress=silent,
             budget_s=None if plan.budget_s is None else plan.budget_s * CVAE_BUDGET,
