@@ -1,1 +1,1 @@
-"""The bot's work: reading tweets, writing candidates, keeping the curators' board, sending posts."""
+"""The bot's services: reading source posts, generating candidates, keeping the board in step, sending posts."""

@@ -1,8 +1,8 @@
-"""Candidates to the board, each exactly once, the curators' verdicts back, and there what was decided elsewhere.
+"""Synchronization of the board: candidates are appended exactly once, verdicts are read, other verdicts written.
 
-A row's id stands in the board's first column. Before rows are appended or edited they are marked, and a call whose
-outcome is not known (no answer, an error after the write was applied, a killed bot) is followed by a look at the board,
-never by the same call.
+A candidate's id is in the first column of its row. Rows are marked before they are appended or edited. If the outcome
+of a call is unknown (no answer, an error after the write was applied, a killed bot), the board is read before any
+retry.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bot.services.summary import Summary
 
 PART = "board"
 _BATCH = 100
-"""Rows of one append, or of one edit."""
+"""Maximum rows of one append or edit."""
 _EDITS = "board edits"
-"""What the waiting for edits in doubt goes by."""
+"""Key of the settle timer for edits."""
 
 
 class BoardSync:
-    """Keeps a board in step with the store.
+    """Two-way synchronization of a board and the store.
 
     Args:
-        board: where curators decide.
-        store: what the bot remembers of it.
-        settling: how long a write in doubt is left alone.
+        board: table that the curators edit.
+        store: the bot's record of the board.
+        settle_timer: time until a write in doubt is looked up.
     """
 
     def __init__(self, *, board: Board, store: BoardStore, settle_timer: SettleTimer) -> None:
@@ -37,12 +37,12 @@ class BoardSync:
         self._prepared = False
 
     def run(self, summary: Summary, stop: threading.Event) -> None:
-        """Append what is new, read what curators decided, write what they decided elsewhere.
+        """Append new candidates, read verdicts from the board, then write verdicts that were given elsewhere.
 
-        In this order, because what somebody typed on the board is never overwritten.
+        The order matters: what a curator typed on the board is never overwritten.
 
         Raises:
-            NetworkError: the board cannot be used now; nothing is lost, and the next pass goes on.
+            NetworkError: the board cannot be used now; nothing is lost, and the next pass continues.
         """
         if not self._prepared:
             self._board.prepare()
@@ -55,7 +55,7 @@ class BoardSync:
 
     def _read(self, summary: Summary) -> None:
         doubtful, began_at = self._store.edits_in_doubt()
-        # Asked before the look: what was applied by then is seen by it.
+        # Checked before the board is read, so that the read sees everything that was applied by then.
         settled = bool(doubtful) and self._settle_timer.is_settled(_EDITS, began_at)
         changes = self._store.apply_board(self._board.rows())
         summary.verdicts += len(changes.verdicts)
@@ -66,9 +66,9 @@ class BoardSync:
             self._store.settle_edits(BoardEdited(written=frozenset(), left=frozenset(missing)))
 
     def _edit(self, summary: Summary) -> None:
-        """At most one batch a pass: a row that was left is read before it is tried again."""
+        """Write at most one batch per pass: a row that was skipped is read before it is edited again."""
         if self._store.edits_in_doubt()[0]:
-            return  # may still be applied; what is new waits with it, so that they settle some day
+            return  # edits in doubt may still be applied; new edits wait, so that the ones in doubt can settle
         edits = self._store.begin_edits(_BATCH)
         if not edits:
             return
@@ -90,7 +90,7 @@ class BoardSync:
         if not doubtful and not rows:
             return
         if doubtful and not self._settle_timer.is_settled(PART, began_at):
-            return  # the append in doubt may still be applied; what is new waits with it, so the order stays
+            return  # the append in doubt may still be applied; new rows wait, so that the order stays
         present = self._board.ids()
         there = [name for name in doubtful if name in present]
         self._store.settle_appends(there=there, missing=[name for name in doubtful if name not in present])
@@ -100,7 +100,7 @@ class BoardSync:
             self._store.begin_append(ids)
             self._settle_timer.begin(PART)
             try:
-                # A row may be there already: the database was put back from a copy.
+                # A row may be on the board already, if the database was restored from a backup.
                 self._board.append([row for row in rows if row.candidate.id not in present])
             except DoubtfulError:
                 raise

@@ -1,4 +1,4 @@
-"""What is known of a song: its artists as they are spelled, and their genres, from the best informed who answers."""
+"""Lookup of a song's artists and genres: earlier answers, then each lookup in order of quality, then the table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+
+from typing_extensions import override
 
 from bot.domain.errors import CredentialsError, NetworkError
 from bot.domain.keys import loose_key
@@ -15,39 +17,39 @@ from bot.ports import ArtistEntry, GenreCache, GenreLookup, SongFacts, SongHit, 
 from bot.services.schedule import Clock
 
 _REST_S = 60.0
-"""How long a lookup that failed is left alone, unless it says when to come back; meanwhile the next ones answer."""
+"""Pause of a failed lookup, unless it gave a time; meanwhile the next lookups answer."""
 _LONG_REST_S = 3600.0
-"""The same where a person has to act."""
+"""Pause of a lookup whose failure needs a person to act."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainOptions:
-    """For how long answers are believed."""
+    """Lifetimes of cached answers."""
 
     known_for: timedelta = timedelta(days=30)
-    """An artist's genres."""
+    """Lifetime of an artist's genres."""
     unknown_for: timedelta = timedelta(days=3)
-    """That nobody knows an artist, or any genre of theirs; shorter, since a new artist becomes known."""
+    """Lifetime of the answer that no lookup knows an artist's genres; shorter, since a new artist becomes known."""
 
 
 DEFAULT_OPTIONS = ChainOptions()
 
 
 class ChainResolver(SongResolver):
-    """Asks what was said before, then each lookup in turn, then the table, until somebody knows genres.
+    """Resolver that asks the cache, then each lookup in turn, then the table, until one has genres.
 
-    A lookup that fails is left alone for a while and does not stop the rest; that nobody knows is kept only if all were
-    asked. A lookup's answer counts only if its name is that of the artist asked for. A guest's genres, or those of the
-    artist who is covered, do where the artists' own are unknown.
+    A failed lookup is paused and does not stop the others; that no lookup knows an artist is cached only if all were
+    asked. An answer counts only if its name matches the artist. If the artists' own genres are unknown, those of a
+    guest or of the original artist of a cover are used.
 
     Args:
-        songs: knows recordings; asked first, since its hit says how the artists are spelled.
-        lookups: know artists, the best first; what they say is cached.
-        table: answers at once and never fails: asked last, and what the parser asks for names.
-        cache: what lookups said, over restarts.
-        clock: tells the time.
-        options: for how long answers are believed.
-        notice: told when a lookup begins to be left alone.
+        songs: lookup of recordings; asked first, since its hit gives the spelling of the artists.
+        lookups: lookups of artists, the best first; their answers are cached.
+        table: local table that never fails: asked last, and by the parser for names.
+        cache: answers of the lookups, kept over restarts.
+        clock: the time.
+        options: lifetimes of cached answers.
+        notice: called with a message when a lookup is paused.
     """
 
     def __init__(
@@ -67,16 +69,16 @@ class ChainResolver(SongResolver):
         self._cache = cache
         self._clock = clock or Clock()
         self._options = options
-        self._rests = _Rests(self._clock, notice)
+        self._pauses = _Pauses(self._clock, notice)
 
+    @override
     def is_artist(self, name: str) -> bool:
-        """See `SongResolver.is_artist`."""
         return self._table.find(name) is not None
 
+    @override
     def resolve(self, song: Song) -> SongFacts:
-        """See `SongResolver.resolve`."""
         hit = self._hit(song)
-        # A hit that has genres saves the artists' lookups; only the table is asked for handles it does not spell out.
+        # A hit with genres saves the lookups of the artists; the table still resolves handles that the hit lacks.
         find = self._table.find if hit is not None and hit.genres else self._find
         entries = [find(name) for name in song.artists]
         artist = credit(tuple(_spelled(name, hit, entry) for name, entry in zip(song.artists, entries, strict=True)))
@@ -92,17 +94,17 @@ class ChainResolver(SongResolver):
 
     def _hit(self, song: Song) -> SongHit | None:
         songs = self._songs
-        if songs is None or not self._rests.may_ask(songs):
+        if songs is None or not self._pauses.may_ask(songs):
             return None
         try:
             hit = songs.find_song(song)
         except NetworkError as error:
-            self._rests.begin(songs, error)
+            self._pauses.begin(songs, error)
             return None
         return hit if hit is not None and fits(song, hit.artists, hit.title) else None
 
     def _find(self, artist: str) -> ArtistEntry | None:
-        """The best entry of an artist: one with genres if anybody has them."""
+        """Return the best entry of an artist: one with genres if any lookup has them."""
         named: ArtistEntry | None
         key = loose_key(artist)
         cached = self._cache.get(key) if self._cache is not None else None
@@ -112,7 +114,7 @@ class ChainResolver(SongResolver):
             named, everybody_answered = self._ask(artist)
             has_genres = named is not None and bool(named.genres)
             if self._cache is not None and self._lookups and (everybody_answered or has_genres):
-                # What a second choice said while the first was away is believed for the shorter time.
+                # An answer given while a better lookup was unavailable gets the shorter lifetime.
                 sure = has_genres and everybody_answered
                 believed = self._options.known_for if sure else self._options.unknown_for
                 self._cache.put(key, named, expires_at=self._clock.now() + believed)
@@ -121,17 +123,17 @@ class ChainResolver(SongResolver):
         return self._table.find(artist) or named
 
     def _ask(self, artist: str) -> tuple[ArtistEntry | None, bool]:
-        """The first entry with genres, else the first at all; and whether every lookup was asked and answered."""
+        """Return the first entry with genres, else the first entry, and whether every lookup answered."""
         named: ArtistEntry | None = None
         everybody_answered = True
         for lookup in self._lookups:
-            if not self._rests.may_ask(lookup):
+            if not self._pauses.may_ask(lookup):
                 everybody_answered = False
                 continue
             try:
                 entry = lookup.find(artist)
             except NetworkError as error:
-                self._rests.begin(lookup, error)
+                self._pauses.begin(lookup, error)
                 everybody_answered = False
                 continue
             if entry is None or not is_same_artist(artist, entry.name):
@@ -142,19 +144,8 @@ class ChainResolver(SongResolver):
         return named, everybody_answered
 
 
-class TableResolver(ChainResolver):
-    """Asks a table alone.
-
-    Args:
-        table: answers at once.
-    """
-
-    def __init__(self, table: GenreLookup) -> None:
-        super().__init__(table=table)
-
-
-class _Rests:
-    """Which lookups are left alone, and until when; in memory, since the first failure after a restart finds out."""
+class _Pauses:
+    """Pauses of lookups, in memory: after a restart, the first failure pauses a lookup again."""
 
     def __init__(self, clock: Clock, notice: Callable[[str], None]) -> None:
         self._clock = clock
@@ -167,16 +158,16 @@ class _Rests:
             return self._clock.monotonic() >= self._until.get(lookup, 0.0)
 
     def begin(self, lookup: object, error: NetworkError) -> None:
-        rest = _LONG_REST_S if isinstance(error, CredentialsError) else _REST_S
+        pause_s = _LONG_REST_S if isinstance(error, CredentialsError) else _REST_S
         if error.retry_at is not None:
-            # No longer than an hour: a clock that jumped, or a service that says "in a day", must not cost the day.
-            rest = min(max(0.0, (error.retry_at - self._clock.now()).total_seconds()), _LONG_REST_S)
+            # At most an hour: a clock that jumped, or a service that asks for a day, must not cost the day.
+            pause_s = min(max(0.0, (error.retry_at - self._clock.now()).total_seconds()), _LONG_REST_S)
         with self._lock:
-            self._until[lookup] = self._clock.monotonic() + rest
-        self._notice(f"{error}; without it for {rest:.0f} s")
+            self._until[lookup] = self._clock.monotonic() + pause_s
+        self._notice(f"{error}; without it for {pause_s:.0f} s")
 
 
 def _spelled(name: str, hit: SongHit | None, entry: ArtistEntry | None) -> str:
-    """An artist's name as the hit spells it; a handle that it does not have, as the entry does."""
+    """Return an artist's name as the hit spells it; for a handle that the hit lacks, as the entry spells it."""
     found = next((each for each in hit.artists if is_same_artist(name, each)), "") if hit is not None else ""
     return found or (entry.name if entry is not None and name.startswith("@") else name)

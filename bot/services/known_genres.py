@@ -1,8 +1,10 @@
-"""Requests in the genres that the model knows."""
+"""Replacement of a request's genres by genres that the model knows."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+
+from typing_extensions import override
 
 from bot.domain.nearest_genre import NearestGenre
 from bot.ports import CommentaryService
@@ -10,27 +12,27 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 
 
 class KnownGenres(CommentaryService):
-    """Asks another service, with the nearest genres that the model knows in the place of those that it does not.
+    """Decorator of a commentary service that replaces genres unknown to the model by the nearest known ones.
 
-    The queue keeps the artists' own genres; the model's answer still names those without any neighbour.
+    The queue keeps the artists' own genres; the model's answer lists genres without a neighbour as unknown.
 
     Args:
-        service: who writes.
-        nearest: the model's genres.
+        service: the decorated service.
+        nearest: index of the model's genres.
     """
 
     def __init__(self, service: CommentaryService, nearest: NearestGenre) -> None:
         self._service = service
         self._nearest = nearest
 
+    @override
     def generate(self, request: CommentaryRequest) -> CommentaryResponse:
-        """See `CommentaryService.generate`."""
         return self._service.generate(replace(request, genres=self._nearest.replace(request.genres)))
 
+    @override
     def is_reachable(self) -> bool:
-        """See `CommentaryService.is_reachable`."""
         return self._service.is_reachable()
 
+    @override
     def close(self) -> None:
-        """See `CommentaryService.close`."""
         self._service.close()

@@ -1,7 +1,7 @@
-"""Accepted candidates out to the network, each exactly once.
+"""Sending of accepted candidates to the network, each exactly once.
 
-A post is marked before the call that sends it. When it ends without an answer, or the bot is killed during it, the
-account's own posts are read before anything is sent again: no network takes an idempotency key that all of them honour.
+A post is marked before the call that sends it. If the call ends without an answer, or the bot is killed during it, the
+account's own posts are read before anything is sent again: there is no idempotency key that all networks support.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ PART = "publisher"
 _DAY = timedelta(days=1)
 _LOOK_AHEAD = 50
 _TELLING = 12
-"""Letters and digits that a text needs before another text that holds it, such as one with a name in front, is it."""
+"""Minimum letters and digits of a text for a match with a longer text that contains it, such as with a name added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostSenderOptions:
-    """What is posted, and how much of it."""
+    """Options of the post sender."""
 
     dry_run: bool = True
-    """Say what would be posted, and post nothing."""
+    """Whether posts are reported instead of sent."""
     per_day: int = 10
-    """Posts within any 24 hours."""
+    """Maximum posts within any 24 hours."""
     per_pass: int = 1
-    """Posts of one pass: several at once look like a flood."""
+    """Maximum posts of one pass; several at once look like a flood."""
     max_age: timedelta = timedelta(days=3)
-    """Verdicts older than this are not acted on: a bot that was off for a month does not post last month's songs."""
+    """Maximum age of a verdict: a bot that was off for a month does not post last month's songs."""
     mode: PostMode = PostMode.STANDALONE
-    """How posts stand to timeline tweets; standalone where the account may not do that."""
+    """Relation of posts to timeline posts; standalone if the account lacks the permission."""
     reply_to_mentions: bool = False
-    """Answer who mentioned the bot with a reply, where the account may."""
+    """Whether mentions are answered by a reply, if the account has the permission."""
 
 
 class PostSender:
-    """Sends what was accepted.
+    """Sender of accepted posts.
 
     Args:
-        publisher: where to.
-        outbox: what is on its way.
-        screen: looks at the final text once more; a slur is refused.
-        settling: how long a post in doubt is left alone.
-        clock: tells the time.
-        options: how much is posted.
+        publisher: network to post to.
+        outbox: accepted posts and their statuses.
+        screen: checks the final text again; a slur is refused.
+        settle_timer: time until a post in doubt is looked up.
+        clock: the time.
+        options: limits and modes.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class PostSender:
         self._held_back: set[tuple[str, str]] = set()
 
     def run(self, summary: Summary, stop: threading.Event) -> None:
-        """Clear up what is in doubt, then send what may be sent.
+        """Resolve the posts in doubt, then send accepted posts within the limits.
 
         Raises:
-            NetworkError: the network cannot be used now; nothing is lost, and the next pass goes on.
+            NetworkError: the network cannot be used now; nothing is lost, and the next pass continues.
         """
         self._reconcile(summary)
         now = self._clock.now()
@@ -96,7 +96,7 @@ class PostSender:
                 room -= 1
 
     def _hold_back(self, post: OutgoingPost, summary: Summary) -> int:
-        """Say what would be posted, once in the bot's life; how many posts that was."""
+        """Report what would be posted, once per process; return the number of posts reported."""
         if (post.candidate_id, post.text) in self._held_back:
             return 0
         self._held_back.add((post.candidate_id, post.text))
@@ -105,15 +105,15 @@ class PostSender:
         return 1
 
     def _objection(self, post: OutgoingPost) -> str | None:
-        """Why the bot itself will not post a text, whoever accepted it."""
+        """Reason why the bot itself refuses an accepted text; None without one."""
         if self._screen is not None and Flag.BLOCKED in self._screen.flags(post.text):
-            return "holds a word that is never posted"
+            return "contains a word that is never posted"
         if self._outbox.is_repeat(post):
             return "the same text was posted before"
         return None
 
     def _send(self, post: OutgoingPost, source_post: SourcePost, summary: Summary) -> bool:
-        """One post, one call; whether it counts towards the pass's limit."""
+        """Send a post in one call; return whether it counts towards the limit of the pass."""
         mode = self._mode(source_post)
         claimed = self._outbox.claim(
             post.candidate_id,
@@ -122,7 +122,7 @@ class PostSender:
             in_reply_to=None if mode is PostMode.STANDALONE else source_post.id,
         )
         if claimed is None:
-            return False  # another bot was quicker, or a curator took the verdict back
+            return False  # another bot was faster, or a curator took the verdict back
         self._settle_timer.begin(claimed.candidate_id)
         try:
             external_id = self._publisher.publish(claimed)
@@ -152,7 +152,7 @@ class PostSender:
         return self._options.mode if self._options.mode in able else PostMode.STANDALONE
 
     def _reconcile(self, summary: Summary) -> None:
-        """Find out, for posts in doubt, whether they are out."""
+        """Look up whether the posts in doubt were sent."""
         for post in self._outbox.doubtful_posts():
             if post.network != self._publisher.name:
                 summary.notices.append(
@@ -171,7 +171,7 @@ class PostSender:
         found = next((own for own in recent if own.id not in known and _is_same(post, own)), None)
         if found is None:
             self._outbox.set_post(
-                post.candidate_id, OutgoingPostStatus.PENDING, reason="was not out when it was looked up"
+                post.candidate_id, OutgoingPostStatus.PENDING, reason="was not found when it was looked up"
             )
             return
         self._outbox.set_post(post.candidate_id, OutgoingPostStatus.SENT, external_id=found.id)
@@ -179,6 +179,6 @@ class PostSender:
 
 
 def _is_same(post: OutgoingPost, own: OwnPost) -> bool:
-    """Whether a post of the account is the one that was sent; a network may add a name before it, a link behind."""
+    """Whether a post of the account is the one that was sent; a network may add a name before it or a link after it."""
     sent, shown = text_key(post.text), text_key(own.text)
     return sent == shown or (len(sent) >= _TELLING and sent in shown)

@@ -1,7 +1,7 @@
-"""The bot's work: sources -> songs -> genres -> samples -> queue -> board -> posts, one pass at a time.
+"""The bot's passes: sources -> songs -> genres -> samples -> queue -> board -> posts.
 
-A pass reads the sources into the store, handles what is pending there, puts it before the curators and posts what they
-accepted. Each part stands alone: where one cannot do its work the others go on, and the next pass tries it again.
+A pass reads the sources into the store, processes the pending source posts, synchronizes the board and posts what the
+curators accepted. The parts are independent: if one fails, the others continue, and the next pass retries it.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """Where candidates go from the queue; a bot does without either."""
+    """Outputs of the queue; a bot works without either."""
 
     board_sync: BoardSync | None = None
     post_sender: PostSender | None = None
 
 
 class Bot:
-    """Reads, asks, stores, shows, posts.
+    """The bot: each `tick` is one pass over all of its parts.
 
     Args:
-        sources: where tweets come from.
-        resolver: what is known of a song.
-        commentary: who writes.
-        store: what the bot remembers; used by the thread that calls `tick` alone.
-        screen: what curators should know of a text.
-        history: which songs came before.
-        outlets: the board and the poster.
-        options: how it works.
-        clock: tells the time.
-        redact: takes secrets out of what other services say.
+        sources: where source posts come from.
+        resolver: looks up genres and spelling of a song.
+        commentary: model server that generates samples.
+        store: the bot's memory; used only by the thread that calls `tick`.
+        screen: flags texts for the curators.
+        history: songs of earlier passes.
+        outputs: the board and the post sender.
+        options: limits of a pass.
+        clock: the time.
+        redact: removes secrets from the messages of other services.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class Bot:
         )
 
     def tick(self, *, progress: Progress | None = None, stop: threading.Event | None = None) -> Summary:
-        """One pass over what is new, what is pending and what was accepted.
+        """Run one pass over new source posts, pending ones, and accepted candidates.
 
-        A model server that is away ends the handling early, with the reason in `Summary.outage`; a source, the board
-        or the network that cannot be used is named in `Summary.problems`. What was not done is done by a later pass.
+        An unreachable model server ends the processing early, with the reason in `Summary.outage`; an unusable source,
+        board or network is listed in `Summary.problems`. The rest of the work is left for a later pass.
 
         Args:
-            progress: called after each tweet.
-            stop: once it is set, nothing new is begun; requests in flight get `ServiceOptions.grace_s` seconds, after
-                which the commentary service is closed.
+            progress: called after each source post.
+            stop: once set, no new work begins; requests in flight get `ServiceOptions.grace_s` seconds, after which
+                the commentary service is closed.
 
         Raises:
             StoreError: the store cannot be used.
@@ -112,9 +112,9 @@ class Bot:
         return summary
 
     def run(self, *, interval_s: float, stop: threading.Event, report: Callable[[Summary | BotError], None]) -> None:
-        """Passes until `stop` is set, about the interval apart and rarer while nothing comes.
+        """Run passes until `stop` is set, about the interval apart and less often while they are idle.
 
-        What goes wrong in one is reported, and the next tries.
+        An error of a pass is passed to `report`, and the next pass runs.
         """
         while not stop.is_set():
             idle = False
@@ -127,7 +127,7 @@ class Bot:
             stop.wait(self._schedule.next_wait(interval_s, idle=idle))
 
     def _attempt(self, part: str, summary: Summary, stop: threading.Event, work: Callable[[], None]) -> None:
-        """Do a part's work, unless it has to rest; what goes wrong there stays there."""
+        """Run a part unless it is paused; its errors do not affect the other parts."""
         if stop.is_set():
             return
         if reason := self._schedule.waits_for(part):

@@ -1,8 +1,8 @@
-"""Pending tweets -> songs -> what is known of them -> samples -> candidates.
+"""Processing of source posts: songs -> lookups -> samples -> candidates.
 
-Requests run in a few threads, so that the model server can put them into one batch; only the caller's thread touches
-the store. The work may be cut short at any moment: what was not committed is done again by the next pass, with the same
-seeds and so with the same text.
+Requests run in a few threads, so that the model server can batch them; only the caller's thread uses the store. The
+work may be interrupted at any moment: the next pass repeats what was not committed, with the same seeds and therefore
+with the same text.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ from bot.services.summary import ServiceOptions, Summary
 from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, CommentaryResponse, ContractError, Sample
 
 Progress = Callable[[int, int], None]
-"""Called with the number of tweets handled and of tweets there are to handle."""
+"""Callback with the number of source posts processed and the total to process."""
 
 _PAGE = 200
 _POLL_S = 0.1
-"""How long a stop may go unnoticed while requests are in flight."""
+"""Maximum time a stop goes unnoticed while requests are in flight."""
 _MAX_FAILURES_IN_A_ROW = 3
-"""Failed songs, with no answered one in between, after which it is the server that is taken to be broken."""
+"""Consecutive failed songs after which the server is considered broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a tweet that was handled to the end."""
+    """Result of a source post that was processed to the end."""
 
     status: SourcePostStatus
     reports: tuple[SongReport, ...] = ()
-    """The songs that were answered."""
+    """Songs for which the model server returned samples."""
     candidates: tuple[Candidate, ...] = ()
     reason: str = ""
     songs_repeated: int = 0
     fresh_since: datetime | None = None
-    """Songs that another tweet brings after this are repeats."""
+    """Time after which a song of another source post counts as a repeat; None if repeats are allowed."""
 
 
 class _StoppedError(Exception):
-    """The bot is to stop, between two songs of a tweet."""
+    """The bot stops between two songs of a source post."""
 
 
 class CommentaryWriter:
-    """Has commentary written for a tweet; used by several threads at once, it leaves the store alone.
+    """Writer of the candidates of a source post. It is thread-safe and does not use the store.
 
     Args:
-        resolver: what is known of a song.
-        commentary: who writes.
-        screen: what the curator should know of a text; nothing is noticed without one.
-        options: how many samples, and of which songs.
-        history: which songs came before; without it every one is written about.
-        clock: tells the time.
+        resolver: looks up genres and spelling of a song.
+        commentary: model server that generates samples.
+        screen: flags texts for the curator; without it there are no flags.
+        options: number of samples and minimum confidence.
+        history: songs of earlier source posts; without it no song is a repeat.
+        clock: the time.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class CommentaryWriter:
         self._options = options
 
     def handle(self, source_post: SourcePost, stop: threading.Event) -> Outcome:
-        """Songs, genres, samples of one tweet.
+        """Parse one source post, look up its songs and generate their samples.
 
         Raises:
-            SongFailedError, NoServiceError: the tweet is to be handled again, as a whole.
+            SongFailedError, NoServiceError: the source post has to be processed again, as a whole.
         """
         songs = parse_songs(source_post.text, is_artist=self._resolver.is_artist)
         reports: list[SongReport] = []
@@ -117,13 +117,13 @@ class CommentaryWriter:
         )
 
     def _fresh_since(self, source_post: SourcePost) -> datetime | None:
-        """Who mentions the bot gets an answer, whatever came before."""
+        """Time after which a song is a repeat; None for a mention, which is always answered."""
         if source_post.kind is Kind.MENTION or not self._options.song_age:
             return None
         return self._clock.now() - self._options.song_age
 
     def _has_come(self, song: Song, fresh_since: datetime | None) -> bool:
-        """Asked before the commentary is, to save it; the store asks again when it has the last word."""
+        """Whether a song is a repeat; saves a request, and the store decides again when it commits."""
         return fresh_since is not None and self._history is not None and self._history.has_come(song, since=fresh_since)
 
     def _report(self, source_post: SourcePost, number: int, song: Song) -> SongReport:
@@ -145,7 +145,7 @@ class CommentaryWriter:
             title=report.song.title,
             num_samples=self._options.num_samples,
             seed=report.seed,
-            # The unit of sticky assignment: all samples of a tweet come from one version.
+            # The key by which a router may keep all samples of a source post on one model version.
             unit=report.source_post_id[:MAX_TEXT_LENGTH],
         )
         response = self._commentary.generate(request)
@@ -168,7 +168,7 @@ class CommentaryWriter:
 
 
 class SourcePostProcessor:
-    """Handles the pending tweets: a bounded number at once, each stored as soon as it is answered."""
+    """Processor of the pending source posts: a bounded number at once, each stored as soon as it is answered."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class SourcePostProcessor:
         self._stopped_at: float | None = None
 
     def run(self, progress: Progress | None) -> None:
-        """Until nothing is pending, the server is away, or the bot is to stop."""
+        """Process until nothing is pending, the server is unreachable, or the bot stops."""
         total, done = self._store.count_pending(), 0
         source_posts = self._source_posts()
         executor = ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="bot")
@@ -207,7 +207,7 @@ class SourcePostProcessor:
                         progress(done, max(done, total))
                 self._cut_short()
         finally:
-            # Nothing waits here: threads end by themselves, at the latest when the service is closed.
+            # Not waited for: the threads end by themselves, at the latest when the service is closed.
             executor.shutdown(wait=False, cancel_futures=True)
         if self._unjudged and not self._summary.outage:
             self._summary.outage = self._unjudged[0][1]
@@ -221,7 +221,7 @@ class SourcePostProcessor:
             place = page[-1].place
 
     def _fill(self, executor: ThreadPoolExecutor, source_posts: Iterator[SourcePost]) -> bool:
-        """Begin as many tweets as may run; whether any runs."""
+        """Start source posts up to the concurrency limit; return whether any is running."""
         while len(self._running) < self._options.concurrency and not self._summary.outage and not self._stop.is_set():
             source_post = next(source_posts, None)
             if source_post is None:
@@ -235,7 +235,7 @@ class SourcePostProcessor:
         except _StoppedError:
             return
         except NoServiceError as error:
-            # Closing the service is how a stop cuts requests short; that is no outage.
+            # A stop ends requests by closing the service; that is not an outage.
             if not self._stop.is_set():
                 self._summary.outage = self._summary.outage or str(error)
         except SongFailedError as error:
@@ -256,7 +256,7 @@ class SourcePostProcessor:
             fresh_since=outcome.fresh_since,
         )
         if not closed:
-            return  # another bot on the same store was quicker
+            return  # another bot on the same store was faster
         summary = self._summary
         summary.source_posts_done += outcome.status is SourcePostStatus.DONE
         summary.source_posts_without_song += outcome.status is SourcePostStatus.NO_SONG
@@ -267,7 +267,7 @@ class SourcePostProcessor:
         summary.candidates += len(outcome.candidates)
 
     def _note_failure(self, source_post: SourcePost, reason: str) -> None:
-        """Is it the tweet or the server? A tweet is blamed only in a pass in which others were answered."""
+        """Record a failure; it counts against the source post only in a pass in which others were answered."""
         self._unjudged.append((source_post.id, reason))
         self._failed_in_a_row += 1
         if self._failed_in_a_row == _MAX_FAILURES_IN_A_ROW:
@@ -284,7 +284,7 @@ class SourcePostProcessor:
         self._unjudged.clear()
 
     def _cut_short(self) -> None:
-        """Give requests in flight their grace once the bot is to stop, then end them."""
+        """Give requests in flight `grace_s` seconds once the bot stops, then end them."""
         if not self._stop.is_set():
             return
         now = time.monotonic()

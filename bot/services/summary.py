@@ -1,4 +1,4 @@
-"""How the bot works, and what a pass of it did."""
+"""Options of the bot's passes, and the summary of a pass."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
-    """How the bot works."""
+    """Options of the bot's passes."""
 
     num_samples: int = 5
-    """Samples asked for each song."""
+    """Number of samples generated for each song."""
     min_confidence: float = 0.5
-    """Songs that the parser is less sure of are passed over."""
+    """Minimum confidence of the parser; songs below it are skipped."""
     concurrency: int = 4
-    """Tweets handled at once."""
+    """Maximum source posts processed at once."""
     max_attempts: int = 5
-    """Passes in which the server may fail on a tweet, while it answers others, before the tweet counts as failed."""
+    """Passes in which the server may fail on a source post, while it answers others, before the post fails."""
     song_age: timedelta = timedelta(0)
-    """A song that another tweet brought within this time is passed over, save where somebody asks for it."""
+    """Time within which a song of another source post is not repeated, unless a mention asks for it."""
     grace_s: float = 2.5
-    """Seconds that requests in flight get when the bot is told to stop."""
+    """Seconds that requests in flight get when the bot stops."""
 
 
 DEFAULT_OPTIONS = ServiceOptions()
@@ -29,52 +29,52 @@ DEFAULT_OPTIONS = ServiceOptions()
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """What a pass did."""
+    """Summary of a pass."""
 
     source_posts_read: int = 0
-    """New tweets of the sources."""
+    """New source posts."""
     source_posts_known: int = 0
-    """Tweets of the sources that were read before, by their ids."""
+    """Source posts whose ids were read before."""
     bad_rows: int = 0
     source_posts_done: int = 0
     source_posts_without_song: int = 0
     source_posts_failed: int = 0
     source_posts_postponed: int = 0
-    """Tweets that the server failed on, to be tried again."""
+    """Source posts that the server failed on, to be retried."""
     source_posts_pending: int = 0
-    """Tweets that are left to handle."""
+    """Source posts that are left to process."""
     songs: int = 0
     songs_of_unknown_genre: int = 0
     songs_repeated: int = 0
-    """Songs that came lately, and for which nothing was asked again."""
+    """Songs that were skipped because another source post named them recently."""
     candidates: int = 0
     rows_appended: int = 0
-    """Candidates that are on the board now."""
+    """Candidates that the pass found or put on the board."""
     verdicts: int = 0
     """Verdicts that were read from the board."""
     rows_edited: int = 0
-    """Rows of the board that show a verdict given elsewhere now."""
+    """Rows of the board to which a verdict given elsewhere was written."""
     posts_sent: int = 0
     posts_refused: int = 0
     posts_found: int = 0
-    """Posts in doubt that were found to be out."""
+    """Posts in doubt that were found to be sent."""
     posts_doubtful: int = 0
-    """Posts of which nobody knows yet whether they are out."""
+    """Posts of which it is unknown whether they were sent."""
     posts_held_back: int = 0
-    """Posts that would have been sent, were this no dry run."""
+    """Posts that were held back by the dry run."""
     outage: str = ""
-    """Why no more commentary was asked for; empty when all was answered."""
+    """Reason why no more commentary was requested; empty if all requests were answered."""
     problems: list[str] = field(default_factory=list)
-    """What went wrong, a line each; the rest of the pass went on."""
+    """Problems, one line each; the rest of the pass continued."""
     notices: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
-        """Every count by its name."""
+        """Return every count by its name."""
         return {name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)}
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing came in and nothing went out."""
+        """Whether the pass had nothing to do."""
         return not (
             self.source_posts_read
             or self.candidates

@@ -16,7 +16,7 @@ from bot.adapters.gateway_client import Gateway
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.sandbox.server import SandboxServer
-from bot.services.genres import TableResolver
+from bot.services.genres import ChainResolver
 from bot.services.service import Bot, ServiceOptions
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from tests.bot.helpers import published
@@ -161,7 +161,7 @@ def make_bot(
         opened.append(commentary)
         return Bot(
             sources=(FileFeed(feed_path),),
-            resolver=TableResolver(FileCatalog(catalog_path)),
+            resolver=ChainResolver(table=FileCatalog(catalog_path)),
             commentary=commentary,
             store=store,
             options=ServiceOptions(**options),  # type: ignore[arg-type] # a test names the right ones

@@ -19,7 +19,7 @@ from bot.adapters.files.feed import FileFeed
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.ports import CommentaryService
-from bot.services.genres import TableResolver
+from bot.services.genres import ChainResolver
 from bot.services.service import Bot, ServiceOptions
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
 
@@ -83,7 +83,7 @@ def work(feed: Path, catalog: FileCatalog, database: Path, step: int) -> bool:
             options = ServiceOptions(num_samples=2, concurrency=2)
             Bot(
                 sources=(FileFeed(feed),),
-                resolver=TableResolver(catalog),
+                resolver=ChainResolver(table=catalog),
                 commentary=CountedCommentary(countdown),
                 store=store,
                 options=options,

@@ -1,4 +1,4 @@
-"""Kills a bot at every moment of its work with X and Google Sheets, lets another one finish, prints what is then there.
+"""Kill a bot at every moment of its work with X and Google Sheets, let another one finish, print the final state.
 
 Run as a program: `python -m tests.bot.helpers.killed_networks FOLDER STRIDE`. X, Google and Sheets are the sandbox, in a
 process of its own for each moment; the bot is a fork of this process, which has one thread. It is killed with SIGKILL

@@ -12,7 +12,7 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
-from bot.services.genres import ChainOptions, ChainResolver, TableResolver
+from bot.services.genres import ChainOptions, ChainResolver
 from bot.services.schedule import Clock
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -105,14 +105,14 @@ def test_what_nobody_knows_is_looked_up_in_the_table_and_else_unknown() -> None:
 
 def test_genres_of_several_artists_come_together() -> None:
     table = Lookup("table", ona="a,b", tor="b,c")
-    assert TableResolver(table).resolve(song("Ona", "Tor", "Mica")).genres == ("a", "b", "c")
+    assert ChainResolver(table=table).resolve(song("Ona", "Tor", "Mica")).genres == ("a", "b", "c")
 
 
 def test_a_guest_or_the_one_who_is_covered_stands_in_where_the_artists_are_unknown() -> None:
     table = Lookup("table", tor="a", mica="b")
-    assert TableResolver(table).resolve(song("Ona", featured=("Tor",))).genres == ("a",)
-    assert TableResolver(table).resolve(song("Ona", cover_of="Mica")).genres == ("b",)
-    assert TableResolver(table).resolve(song("Tor", featured=("Mica",))).genres == ("a",)
+    assert ChainResolver(table=table).resolve(song("Ona", featured=("Tor",))).genres == ("a",)
+    assert ChainResolver(table=table).resolve(song("Ona", cover_of="Mica")).genres == ("b",)
+    assert ChainResolver(table=table).resolve(song("Tor", featured=("Mica",))).genres == ("a",)
 
 
 def test_an_answer_for_another_artist_does_not_count() -> None:

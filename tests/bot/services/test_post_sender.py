@@ -339,7 +339,7 @@ def test_verdicts_that_are_too_old_are_not_acted_on(
 
 def test_a_slur_is_never_posted_though_it_was_accepted(clocked: SqliteStore, account: Account, run: Run) -> None:
     accept(clocked, "An unsayable lamp.")
-    assert run().notices == ["t1.1.1 was not posted: holds a word that is never posted"]
+    assert run().notices == ["t1.1.1 was not posted: contains a word that is never posted"]
     assert account.texts == []
 
 

@@ -15,7 +15,7 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.songs.song import Song
 from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Source
-from bot.services.genres import TableResolver
+from bot.services.genres import ChainResolver
 from bot.services.schedule import Clock
 from bot.services.service import Bot, ServiceOptions
 from bot.services.summary import Summary
@@ -60,7 +60,7 @@ def run(gateway: Any, store: SqliteStore, database: Path, catalog_path: Path) ->
         with SqliteMemory(database) as memory:
             summary = Bot(
                 sources=(source,),
-                resolver=TableResolver(FileCatalog(catalog_path)),
+                resolver=ChainResolver(table=FileCatalog(catalog_path)),
                 commentary=commentary,
                 store=store,
                 history=memory,

@@ -10,7 +10,7 @@ from bot.adapters.lookups.catalog import EmptyCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError
 from bot.ports import CommentaryService, FeedPage, Source
-from bot.services.genres import TableResolver
+from bot.services.genres import ChainResolver
 from bot.services.schedule import Schedule, SettleTimer
 from bot.services.service import Bot
 from handlers.contract import CommentaryRequest, CommentaryResponse
@@ -31,7 +31,7 @@ def test_a_rate_limit_is_waited_for_even_after_a_restart(
     store: SqliteStore, schedule: Schedule, clock: SetClock
 ) -> None:
     schedule.failed("x", RateLimitedError("X answered 429", retry_at=clock.now() + timedelta(minutes=14)))
-    assert schedule.waits_for("x") == "x rests until 2026-05-01 12:14:00 UTC: X answered 429"
+    assert schedule.waits_for("x") == "x is paused until 2026-05-01 12:14:00 UTC: X answered 429"
     assert schedule.waits_for("board") == ""
     again = Schedule(store, clock)
     clock.pass_by(13 * 60)
@@ -62,7 +62,7 @@ def test_pauses_grow_with_failures_in_a_row_up_to_a_quarter_of_an_hour(schedule:
     assert pauses == [30, 60, 120, 240, 480, 900, 900, 900]
     schedule.succeeded("x")
     schedule.failed("x", NetworkUnavailableError("502"))
-    assert schedule.waits_for("x") == "x rests for 30 s after a failure"
+    assert schedule.waits_for("x") == "x is paused for 30 s after a failure"
 
 
 def test_wrong_credentials_are_not_tried_every_half_minute(schedule: Schedule, clock: SetClock) -> None:
@@ -140,7 +140,7 @@ def test_a_source_is_asked_once_before_its_reset_and_once_after(store: SqliteSto
     for _ in range(30):
         bot = Bot(
             sources=(source,),
-            resolver=TableResolver(EmptyCatalog()),
+            resolver=ChainResolver(table=EmptyCatalog()),
             commentary=Silent(),
             store=store,
             clock=clock,
@@ -149,5 +149,5 @@ def test_a_source_is_asked_once_before_its_reset_and_once_after(store: SqliteSto
         clock.pass_by(60)
         if clock.now() < source.until:
             assert source.calls == 1
-            assert summary.problems or "rests until 2026-05-01 12:15:00" in summary.notices[0]
+            assert summary.problems or "is paused until 2026-05-01 12:15:00" in summary.notices[0]
     assert store.cursor("limited") == "200"
