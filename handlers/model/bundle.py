@@ -1,11 +1,11 @@
-"""A model as a folder: what an archive and a registered version hold, and nothing that has to be unpickled.
+"""A model as a folder of an archive or a registered version; nothing in it is unpickled.
 
 config.json          names, sizes, lineage, desired topic          (`BundleConfig`)
-weights.safetensors  decoder.*, generator.*, topics.*, copies.*; in its metadata, hashes of the three tables below
+weights.safetensors  decoder.*, generator.*, topics.*, copies.*; its metadata holds hashes of the three tables below
 vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
-topic_words.json     the topic model's words
-model_card.md        for people
+topic_words.json     words of the topic model
+model_card.md        description for readers
 """
 
 from __future__ import annotations
@@ -49,32 +49,32 @@ class BundleError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleConfig:
-    """What config.json says."""
+    """Contents of config.json."""
 
     model: str
     """Registered name: cvae or lcgan."""
     version: str
-    """Version in the registry; 0 before it is registered."""
+    """Version in the registry; 0 before the model is registered."""
     decoder: DecoderConfig
     generator: GeneratorConfig | None
-    """None for a model that decodes z as it comes from the prior."""
+    """Sizes of the generator; None for a model that decodes z as it comes from the prior."""
     topics: tuple[str, ...]
     desired_topic: str
     num_genres: int
     lineage: dict[str, str]
-    """Where the model came from: corpus hash, run ids, the cvae version that an lcgan moves."""
+    """Origin of the model: corpus hash, run ids, and for an lcgan the version of its cvae."""
     format: int = FORMAT
 
     def to_json(self) -> str:
-        """The text of config.json."""
+        """Return the text of config.json."""
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> BundleConfig:
-        """Read what `to_json` wrote.
+        """Read the text of a config.json.
 
         Raises:
-            BundleError: the text is no configuration, or one of another format.
+            BundleError: the text is not a configuration, or has another format.
         """
         try:
             document: dict[str, Any] = json.loads(text)
@@ -92,7 +92,7 @@ class BundleConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """Everything that is needed to decode, in memory."""
+    """A model in memory: configuration, tables and networks."""
 
     config: BundleConfig
     vocabulary: Vocabulary
@@ -101,7 +101,7 @@ class Bundle:
     decoder: Decoder
     generator: Generator | None
     copies: CopyTable | None = None
-    """What the training sentences hold; None in bundles older than it."""
+    """N-grams of the training sentences; None in bundles that were written before there was such a table."""
 
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
@@ -112,11 +112,11 @@ class Bundle:
         tensors["topics.exp_elog_beta"] = self.topics.exp_elog_beta_KW.contiguous()
         if self.copies is not None:
             tensors[_COPIES] = self.copies.hashes_N
-        # Not save_file: its own error for a full disk is no OSError, and says nothing about the file.
-        # One entry: safetensors writes several in whatever order, and the same model should be the same bytes.
+        # Not `save_file`: its error for a full disk is not an OSError and does not name the file.
+        # One entry: safetensors writes several in any order, and the same model should give the same bytes.
         metadata = {_TABLES: json.dumps(self._table_hashes(), sort_keys=True)}
         content = save(tensors, metadata=metadata)
-        # A bundle that was loaded from here reads its weights from the old file: it must not be written over.
+        # A bundle that was loaded from here still reads its weights from the old file, which must not be overwritten.
         (directory / WEIGHTS).unlink(missing_ok=True)
         (directory / WEIGHTS).write_bytes(content)
         (directory / ARCHIVE_CONFIG).write_text(self.config.to_json(), encoding="utf-8")
@@ -127,10 +127,10 @@ class Bundle:
 
     @classmethod
     def load(cls, directory: Path) -> Bundle:
-        """Read a bundle; its weights stay in the file, memory-mapped, and are read when something uses them.
+        """Read a bundle; its weights are memory-mapped and read from the file when they are used.
 
-        Workers of one version so share what they keep of them, and the system may drop what nobody uses. Writing to a
-        weight gives this process a copy of its own of that page and leaves the file as it is.
+        Workers of one version share these pages, and the system may drop unused ones. Writing to a weight copies its
+        page for this process and leaves the file as it is.
 
         Raises:
             BundleError: a file is missing or unreadable, or the parts do not fit each other.
@@ -178,18 +178,18 @@ class Bundle:
         if strange:
             raise BundleError(
                 f"{directory}: the weights were trained with another {' and another '.join(strange)} of the same size: "
-                "these are files of two models; fetch the archive anew, or pack it with `deephypebot train`"
+                "these are files of two models; fetch the archive again, or pack it with `deephypebot train`"
             )
         return bundle
 
     def _table_hashes(self) -> dict[str, str]:
-        """What the weights' rows stand for, by the name of the file that says so."""
+        """Return a hash of each table that names the rows of the weights, by file name."""
         tables = {VOCABULARY: self.vocabulary.tokens, GENRES: self.genres.labels, TOPIC_WORDS: self.topics.words}
         return {name: hashlib.sha256(json.dumps(table).encode()).hexdigest() for name, table in tables.items()}
 
 
 def _trained_with(weights: Path) -> dict[str, str]:
-    """Hashes of the tables that the weights were saved with; none in a file older than they are."""
+    """Return the hashes of the tables that the weights were saved with; older files have none."""
     with safe_open(weights, framework="pt") as opened:
         hashes: dict[str, str] = json.loads((opened.metadata() or {}).get(_TABLES, "{}"))
     return hashes
@@ -202,11 +202,11 @@ def _check_numbers(tensors: Mapping[str, torch.Tensor]) -> None:
         if values.dtype != torch.float32:
             raise ValueError(f"{name} is {values.dtype}, not torch.float32")
         if values.numel() and not torch.isfinite(torch.stack(torch.aminmax(values))).all():
-            raise ValueError(f"{name} holds values that are no finite numbers: the training went wrong, or the file")
+            raise ValueError(f"{name} holds values that are not finite: the training diverged, or the file is damaged")
 
 
 def _check_sizes(config: BundleConfig) -> None:
-    """Whether the parts that config.json describes fit each other."""
+    """Check that the parts that config.json describes fit each other."""
     if config.num_genres != config.decoder.num_genres:
         raise ValueError(f"num_genres is {config.num_genres}, the decoder's {config.decoder.num_genres}")
     if config.generator is None:
@@ -215,15 +215,15 @@ def _check_sizes(config: BundleConfig) -> None:
     given = (config.generator.z_size, config.generator.genre_size, config.generator.num_topics)
     if given != needed:
         raise ValueError(
-            f"z, genre and topic sizes of the generator are {given}, of the rest {needed}: they are of two trainings; "
+            f"the generator has z, genre and topic sizes {given}, the rest {needed}: they come from two trainings; "
             "pack the model again with `deephypebot train`"
         )
 
 
 def bundle_sha256(directory: Path) -> str:
-    """Hash of what a bundle's files say, the version number left out.
+    """Return a hash of the contents of a bundle's files, without the model card and the version number.
 
-    Archives carry time stamps, so two builds of one model differ; this hash does not.
+    Archives carry time stamps, so two builds of one model differ; this hash is the same for both.
     """
     digest = hashlib.sha256()
     for name in sorted(set(FILES) - {MODEL_CARD}):
@@ -242,7 +242,8 @@ def _prefixed(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:
 
 def _restored(module: ModuleT, tensors: Mapping[str, torch.Tensor], prefix: str) -> ModuleT:
     state = {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(prefix + ".")}
-    # The initial values go. (Making none, on torch's meta device, imports its compiler: 1.5 s for 0.02.)
+    # The initial values are dropped. (On torch's meta device there are none, but it imports its compiler: 1.5 s, not
+    # 0.02 s.)
     module.load_state_dict(state, assign=True)
     return module.eval().requires_grad_(requires_grad=False)
 

@@ -1,10 +1,10 @@
-"""What of a text stands in a training sentence already: n-grams looked up in a table that fits into an archive.
+"""Detection of copied text: n-grams of a text that a training sentence contains, by a table that fits into an archive.
 
-Eight words in a row are hardly the same by chance: of those in unseen posts, one in a hundred stands in others. A text
-that holds some was copied. The table has 4 bytes for each n-gram, a hash of 32 bits; with a million of them it takes
-one in four thousand for known that is not.
+Eight equal words in a row are rarely chance: of the 8-grams in unseen posts, one in a hundred occurs in another post.
+The table stores a hash of 32 bits (4 bytes) for each n-gram. With a million of them, one unknown n-gram in four
+thousand is taken for a known one.
 
-Shapes: D texts, L words in all of them, G n-grams, N n-grams of the table.
+Shapes: D texts, L words of all texts, G n-grams of all texts, N n-grams of the table.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _TEXTS_AT_ONCE: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyTable:
-    """The n-grams of some sentences. Case, signs and the kind of apostrophe make no difference.
+    """Set of the n-grams of some sentences; case, punctuation and the kind of apostrophe are ignored.
 
     Attributes:
-        hashes_N: int32, in rising order, each once.
+        hashes_N: distinct hashes in ascending order, int32.
     """
 
     hashes_N: Tensor
     _known: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """Hashes of words that were met before."""
+    """Cache of the hashes of words."""
 
     def __post_init__(self) -> None:
         if self.hashes_N.dtype != torch.int32 or self.hashes_N.dim() != 1:
-            raise ValueError(f"hashes must be a row of torch.int32, got {self.hashes_N.dim()}-d {self.hashes_N.dtype}")
+            raise ValueError(f"hashes must be 1-d torch.int32, got {self.hashes_N.dim()}-d {self.hashes_N.dtype}")
         if bool((self.hashes_N[1:] <= self.hashes_N[:-1]).any()):
-            raise ValueError("hashes must rise")
+            raise ValueError("hashes must be in ascending order, each once")
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> CopyTable:
-        """The table of some sentences."""
+        """Build the table of some sentences."""
         known: dict[str, int] = {}
         parts: list[NDArray[np.int32]] = []
         waiting: list[str] = []
@@ -59,7 +59,7 @@ class CopyTable:
         return cls(hashes_N=torch.from_numpy(np.unique(np.concatenate(parts))))
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """N-grams of each text that stand in one of the sentences."""
+        """Count the n-grams of each text that one of the sentences contains."""
         if len(self._known) > _TEXTS_AT_ONCE:
             self._known.clear()
         hashes_G, text_G = _grams(texts, self._known)
@@ -72,7 +72,7 @@ class CopyTable:
 
 
 def _grams(texts: Sequence[str], known: dict[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Each n-gram's hash, and the text that it is of: [G] both."""
+    """Return each n-gram's hash and the index of its text, [G] each."""
     numbers = [[_number(word, known) for word in words(text)] for text in texts]
     flat_L = np.array([number for each in numbers for number in each], dtype=np.uint64)
     lengths_D = np.array([len(each) for each in numbers], dtype=np.int64)
@@ -82,12 +82,12 @@ def _grams(texts: Sequence[str], known: dict[str, int]) -> tuple[NDArray[np.int3
     hashes_G = np.zeros(len(start_G), dtype=np.uint64)
     for offset in range(COPY_SIZE):
         hashes_G = (hashes_G ^ flat_L[start_G + offset]) * _MULTIPLIER
-    # The upper half is the better mixed one.
+    # The upper half is mixed better.
     return (hashes_G >> _UPPER).astype(np.uint32).view(np.int32), text_L[start_G]
 
 
 def _number(word: str, known: dict[str, int]) -> int:
-    """64 bits that stand for a word, the same in every process."""
+    """Return a 64-bit hash of a word, the same in every process."""
     number = known.get(word)
     if number is None:
         number = known[word] = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")

@@ -1,6 +1,7 @@
-"""The CVAE's decoder p(x | z, a): architecture only, shared by training (teacher forced) and the worker (step by step).
+"""Decoder p(x | z, a) of the CVAE: architecture only, for training (teacher forced) and the worker (step by step).
 
-Shapes: B rows, T steps, V tokens, E embedding, H hidden, Z thought vector, A genre embedding, C = Z + A, G genres.
+Shapes: B sequences, T steps, V tokens, E embedding, H hidden, Z latent vector, A genre embedding, C = Z + A context, G
+genres of all sequences.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class DecoderConfig:
 
     vocabulary_size: int
     num_genres: int
-    """Genre labels, "no genre" not counted."""
+    """Number of genre labels, without "no genre"."""
     embedding_size: int
     hidden_size: int
     z_size: int
@@ -32,11 +33,11 @@ class DecoderConfig:
 
 
 class Decoder(nn.Module):
-    """LSTM whose initial state, every step's input and every output see the context <z, a>.
+    """LSTM with the context <z, a> in its initial state, in the input of every step and in every output.
 
     The output matrix is the token embedding (Press and Wolf 2017, arXiv 1608.05859) behind a projection H + C -> E,
-    which makes the largest product of a step E / H of its untied size. The context's share of the output lets z speak
-    to the words directly, which an autoregressive decoder otherwise learns to ignore.
+    which makes the largest product of a step E / H of its untied size. The context's part of the output lets z act on
+    the words directly; an autoregressive decoder otherwise learns to ignore z.
     """
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -53,24 +54,24 @@ class Decoder(nn.Module):
         nn.init.normal_(self.token_embedding.weight, std=config.embedding_size**-0.5)
 
     def embed_genres(self, genres_G: Tensor, offsets_B: Tensor) -> Tensor:
-        """Mean genre embedding a of each row, [B, A]; a row without genres holds the single index 0."""
+        """Return the mean genre embedding a of each sequence, [B, A]; no genre is given as the single index 0."""
         embedded: Tensor = self.genre_embedding(genres_G, offsets_B)
         return embedded
 
     def start(self, context_BC: Tensor) -> tuple[Tensor, Tensor]:
-        """Initial hidden and cell state, [B, H] each."""
+        """Return the initial hidden and cell state, [B, H] each."""
         hidden_BH, cell_BH = torch.tanh(self.initial_state(context_BC)).chunk(2, dim=1)
         return hidden_BH.contiguous(), cell_BH.contiguous()
 
     def forward(self, inputs_TBE: Tensor, context_BC: Tensor) -> Tensor:
-        """Teacher-forced outputs before the vocabulary product.
+        """Return the teacher-forced outputs before the product with the vocabulary.
 
         Args:
-            inputs_TBE: embeddings of the tokens before each target, the start mark first.
-            context_BC: <z, a>.
+            inputs_TBE: embeddings of the token before each target, the start mark first.
+            context_BC: context <z, a>.
 
         Returns:
-            [T, B, E]; `logits` turns it into log-odds over the vocabulary.
+            [T, B, E]; `logits` turns it into logits over the vocabulary.
         """
         hidden_BH, cell_BH = self.start(context_BC)
         context_TBC = context_BC.expand(inputs_TBE.shape[0], -1, -1)
@@ -81,5 +82,5 @@ class Decoder(nn.Module):
         return projected
 
     def logits(self, projected: Tensor) -> Tensor:
-        """[..., E] -> [..., V]."""
+        """Return the logits of the vocabulary: [..., E] -> [..., V]."""
         return nn.functional.linear(projected, self.token_embedding.weight, self.output_bias)

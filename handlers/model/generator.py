@@ -1,6 +1,6 @@
-"""The LC-GAN's generator: moves a thought vector towards a topic. Architecture only.
+"""Generator of the LC-GAN, which moves a latent vector towards a topic: architecture only.
 
-Shapes: B rows, Z thought vector, A genre embedding, K topics.
+Shapes: B sequences, Z latent vector, A genre embedding, K topics.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class GeneratorConfig:
 class Generator(nn.Module):
     """Gated move z' = (1 - g) z + g dz, g = sigmoid (Engel, Hoffman and Roberts 2017, arXiv 1711.05772, appendix).
 
-    It sees z, the genres a and the target topics, and changes z only.
+    The inputs are z, the genres a and the target topics; only z is changed.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -45,12 +45,12 @@ class Generator(nn.Module):
         self.head = nn.Linear(size, 2 * config.z_size)
 
     def forward(self, z_BZ: Tensor, genres_BA: Tensor, target_BK: Tensor) -> Tensor:
-        """The moved thought vector z', [B, Z].
+        """Return the moved latent vectors z', [B, Z].
 
         Args:
-            z_BZ: thought vectors, from the prior or the encoder.
+            z_BZ: latent vectors, from the prior or the encoder.
             genres_BA: mean genre embeddings.
-            target_BK: wanted share of each topic; rows sum to 1.
+            target_BK: wanted share of each topic; each row sums to 1.
         """
         move_BZ, gate_BZ = self.head(self.body(torch.cat((z_BZ, genres_BA, target_BK), dim=1))).chunk(2, dim=1)
         gate_BZ = torch.sigmoid(gate_BZ)

@@ -1,4 +1,4 @@
-"""The genres a model knows, and how a genre it does not know is brought down to one it does."""
+"""Genre labels of a model, and the back-off from other genres to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from foundation.text_ngrams import spans
 
 
 def normalise_genre(genre: str) -> str:
-    """One spelling for a genre: case folded, single spaces.
+    """Return a genre in its normal spelling: case folded, single spaces.
 
     >>> normalise_genre("  Dream   Pop ")
     'dream pop'
@@ -27,7 +27,7 @@ class GenreTable:
     labels: tuple[str, ...]
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
     _max_words: int = field(init=False, repr=False, compare=False)
-    """Words of the longest label: no longer part of a name needs looking up, however long the name is."""
+    """Number of words of the longest label, and so of the longest part of a name that needs a look-up."""
 
     def __post_init__(self) -> None:
         index = {normalise_genre(label): number for number, label in enumerate(self.labels, start=1)}
@@ -40,7 +40,7 @@ class GenreTable:
         return len(self.labels)
 
     def back_off(self, genre: str) -> str | None:
-        """The label for a genre: itself, else the longest part of its name that is a label, later words first.
+        """Return the label of a genre: itself, else the longest part of its name that is a label, later words first.
 
         >>> GenreTable(labels=("indie pop", "pop")).back_off("Canadian Indie Pop")
         'indie pop'
@@ -48,7 +48,7 @@ class GenreTable:
         return next(self._labels_within(genre), None)
 
     def coarser(self, label: str) -> str | None:
-        """The longest part of a label's name that is a label too, later words first; None if none is.
+        """Return the longest part of a label's name that is another label, later words first; else None.
 
         >>> GenreTable(labels=("indie pop", "pop", "indie")).coarser("indie pop")
         'pop'
@@ -57,14 +57,14 @@ class GenreTable:
         return next((found for found in self._labels_within(label) if normalise_genre(found) != own), None)
 
     def _labels_within(self, genre: str) -> Iterator[str]:
-        """Labels that are parts of a genre's name, itself included: the longest first, then later words first."""
+        """Yield the labels that are parts of a genre's name, or all of it: longest first, then later words first."""
         for span in spans(normalise_genre(genre).split(), self._max_words):
             part = " ".join(span)
             if part in self._index:
                 yield self.labels[self._index[part] - 1]
 
     def resolve(self, genres: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Split genres into the labels they map to (distinct, in order) and those that map to none."""
+        """Split genres into the labels they map to (distinct, in order) and those that map to no label."""
         used: dict[str, None] = {}
         unknown: dict[str, None] = {}
         for genre in genres:
@@ -76,9 +76,9 @@ class GenreTable:
         return tuple(used), tuple(unknown)
 
     def indices(self, labels: Iterable[str]) -> list[int]:
-        """Embedding indices of labels.
+        """Return the embedding indices of labels.
 
         Raises:
-            KeyError: for a genre that is not a label; `resolve` it first.
+            KeyError: a genre is not a label; `resolve` it first.
         """
         return [self._index[normalise_genre(label)] for label in labels]

@@ -1,6 +1,6 @@
-"""What a decoder says of sentences that are known: all steps at once.
+"""Log-likelihood of known sentences under a decoder, all steps at once.
 
-Shapes: B rows, T steps, P real tokens, V tokens, E embedding, C context.
+Shapes: B sentences, T steps, P tokens of all sentences, V tokens of the vocabulary, E embedding, C context.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from torch import Tensor
 from handlers.model.decoder import Decoder
 from handlers.model.vocabulary import BOS_ID, PAD_ID
 
-_AT_ONCE: Final = 2048
-"""Tokens whose whole distributions are in memory."""
+_TOKENS_AT_ONCE: Final = 2048
+"""Number of tokens whose distributions over the vocabulary are in memory at a time."""
 
 
 def sentence_log_probs(decoder: Decoder, sentences: Sequence[Sequence[int]], context_BC: Tensor) -> Tensor:
-    """Log p(x | z, a) in nats, float64 [B].
+    """Return log p(x | z, a) in nats, float64 [B].
 
     Args:
-        decoder: the model.
-        sentences: token ids, with the end mark where there is one; none may be empty.
-        context_BC: <z, a> of each.
+        decoder: decoder of the model.
+        sentences: token ids, with the end mark where there is one; at least one token each.
+        context_BC: context <z, a> of each sentence.
     """
     device = context_BC.device
     tokens_TB = torch.full((max(map(len, sentences)), len(sentences)), PAD_ID)
@@ -36,8 +36,8 @@ def sentence_log_probs(decoder: Decoder, sentences: Sequence[Sequence[int]], con
     projected_PE = decoder(decoder.token_embedding(inputs_TB), context_BC)[real_TB]
     targets_P = tokens_TB[real_TB]
     log_prob_P = []
-    for start in range(0, len(targets_P), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    for start in range(0, len(targets_P), _TOKENS_AT_ONCE):
+        part = slice(start, start + _TOKENS_AT_ONCE)
         logits_PV = decoder.logits(projected_PE[part])
         log_prob_P.append(-torch.nn.functional.cross_entropy(logits_PV, targets_P[part], reduction="none"))
     sums_B = torch.zeros(len(sentences), dtype=torch.float64, device=device)

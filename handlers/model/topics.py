@@ -1,7 +1,7 @@
 """Topic shares of short texts, by the E step of variational LDA (Hoffman, Blei and Bach 2010, algorithm 2).
 
-The worker scores its samples with this, without gensim; the LC-GAN's labels are made with the same code, so what is
-rewarded in training is what is reported in serving. A test holds it against gensim's own inference.
+The worker scores its samples with this module, without gensim. The labels of the LC-GAN are made with the same code,
+so training rewards what serving reports. A test compares it with gensim's inference.
 
 Shapes: D documents, K topics, W words.
 """
@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
-# A fixed number, not a test for convergence over the batch: a text's shares must not depend on its neighbours.
+# A fixed number, not a convergence test over the batch: a text's shares must not depend on its neighbours.
 _ITERATIONS: Final = 30
 
 
 def topic_words(text: str) -> list[str]:
-    """The words by which a text's topics are judged: case folded, without signs, numbers or placeholders.
+    """Return the words that count for a text's topics: case folded, without punctuation, numbers or placeholders.
 
     >>> topic_words("<artist>'s Lo-Fi hiss, 1999.")
     ['lo-fi', 'hiss']
@@ -34,14 +34,14 @@ def topic_words(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicModel:
-    """A fitted LDA, ready for inference.
+    """Fitted LDA, ready for inference.
 
     Attributes:
-        words: the W words it knows.
-        names: a readable name per topic, K of them.
-        alpha_K: Dirichlet prior of a document's shares.
-        exp_elog_beta_KW: exp(E[log beta]), the topics' word weights.
-        desired: index of the topic that the LC-GAN steers to.
+        words: words of the model.
+        names: readable name of each topic.
+        alpha_K: parameters of the Dirichlet prior of a document's shares.
+        exp_elog_beta_KW: exp(E[log beta]), weight of each word in each topic.
+        desired: index of the topic that the LC-GAN steers to by default.
     """
 
     words: tuple[str, ...]
@@ -60,11 +60,11 @@ class TopicModel:
             )
         if not 0 <= self.desired < len(self.names):
             raise ValueError(f"the desired topic must be one of {len(self.names)}, got {self.desired}")
-        # Once: a served model is asked for shares at every batch.
+        # Built once, since a worker computes shares for every batch.
         object.__setattr__(self, "_ids", {word: number for number, word in enumerate(self.words)})
 
     def find(self, topic: str) -> int | None:
-        """Index of the topic that somebody means: by its name, or its name's number or words alone; None if by none.
+        """Return the index of a topic by its name, or by the number or words of its name; else None.
 
         >>> model = TopicModel(words=(), names=("1 warm/hazy", "2 tour/label"), alpha_K=torch.ones(2),
         ...                    exp_elog_beta_KW=torch.ones(2, 0), desired=0)
@@ -78,7 +78,7 @@ class TopicModel:
         return None
 
     def shares(self, texts: Sequence[str]) -> Tensor:
-        """Expected share of each topic in each text, float32 [D, K]; a text of unknown words gets the prior's."""
+        """Return the expected share of each topic in each text, float32 [D, K]; without known words, the prior's."""
         parts = [self._infer(self._counts(texts[start : start + 512])) for start in range(0, len(texts), 512)]
         return torch.cat(parts) if parts else torch.empty(0, len(self.names))
 
@@ -92,10 +92,10 @@ class TopicModel:
         return counts_DW
 
     def _infer(self, counts_DW: Tensor) -> Tensor:
-        # Words that no document of this part holds play no role: leaving them out is most of the speed.
+        # Words that occur in no document of this part have no effect; leaving them out gives most of the speed.
         present_W = counts_DW.any(dim=0)
-        # The order in which products are added up depends on the neighbours; what that does to the last bit of a
-        # float64 is gone when the shares are rounded to float32.
+        # The order of summation depends on the neighbours. Its effect on the last bit of a float64 vanishes when the
+        # shares are rounded to float32.
         counts_DW = counts_DW[:, present_W].double()
         beta_KW = self.exp_elog_beta_KW[:, present_W].double()
         gamma_DK = torch.ones(counts_DW.shape[0], len(self.names), dtype=torch.float64)

@@ -1,9 +1,8 @@
-"""Text to ids and back, losing nothing.
+"""Lossless conversion of text to token ids and back.
 
-A word keeps the space before it (" warm", ",", "'s"), as byte-pair vocabularies do, so a sentence is the plain
-concatenation of its tokens and no rule about where spaces go is needed when text is put together again. A word that
-is no token itself is written with the longest tokens that spell it (" war", "bly"): which pieces there are is learned
-in training, how to use them needs nothing but the list of tokens.
+A word keeps the space before it (" warm", ",", "'s"), as in byte-pair vocabularies, so a sentence is the plain
+concatenation of its tokens. A word that is not a token is spelled with the longest tokens that fit (" war", "bly").
+The tokens are learned in training; to use them, their list is enough.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ _WORD: Final = re.compile(
     r"""
     \ ?(?:
         <(?:artist|title)>                    # placeholders stay whole
-      | [^\W\d_]+(?:['’\-][^\W\d_]+)*         # words, with what is inside them: don't, lo-fi
+      | [^\W\d_]+(?:['’\-][^\W\d_]+)*         # words, with apostrophes and hyphens inside: don't, lo-fi
       | \d+(?:[.,:]\d+)*                      # numbers: 1999, 3.5, 10,000
-      | ['’](?:s|d|m|t|re|ve|ll)\b            # what follows a placeholder: <artist>'s
-      | \S                                    # any other sign by itself
+      | ['’](?:s|d|m|t|re|ve|ll)\b            # endings after a placeholder: <artist>'s
+      | \S                                    # any other character by itself
     )
     """,
     re.VERBOSE,
@@ -46,9 +45,9 @@ _WORD: Final = re.compile(
 
 
 def words(text: str) -> list[str]:
-    """Split a sentence into words, numbers and signs, each with the space before it.
+    """Split a sentence into words, numbers and punctuation, each with the space before it.
 
-    Joined they are the sentence again, given single spaces and none at the ends.
+    Joined, they give the sentence back if its spaces are single and inside it.
 
     >>> words("<artist>'s lo-fi hiss, again.")
     ['<artist>', "'s", ' lo-fi', ' hiss', ',', ' again', '.']
@@ -57,24 +56,24 @@ def words(text: str) -> list[str]:
 
 
 def fill_placeholders(text: str, *, artist: str | None, title: str | None) -> str:
-    """Put a song's names where the model wrote placeholders; a name that is not known leaves its placeholder."""
+    """Replace placeholders by a song's names; the placeholder of an unknown name stays."""
     names = {ARTIST: artist or ARTIST, TITLE: title or TITLE}
-    # In one pass: a song may be called "<artist>".
+    # One pass, since a song may be called "<artist>".
     return re.sub("|".join(PLACEHOLDERS), lambda found: names[found[0]], text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """The tokens a model reads and writes; ids are positions, special tokens first."""
+    """Tokens of a model. A token's id is its position; special tokens come first."""
 
     tokens: tuple[str, ...]
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
     _spelled: dict[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
-    """Words that were encoded before, as ids."""
+    """Cache of the ids of words."""
 
     def __post_init__(self) -> None:
         if self.tokens[: len(SPECIALS)] != SPECIALS:
-            raise ValueError(f"a vocabulary starts with {SPECIALS}, got {self.tokens[: len(SPECIALS)]}")
+            raise ValueError(f"a vocabulary must start with {SPECIALS}, got {self.tokens[: len(SPECIALS)]}")
         ids = {token: number for number, token in enumerate(self.tokens)}
         if len(ids) != len(self.tokens):
             raise ValueError("a vocabulary's tokens must be distinct")
@@ -85,7 +84,7 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode(self, sentence: str) -> list[int]:
-        """Token ids of a sentence, without the marks for its start and end; a word that cannot be spelled is UNK_ID."""
+        """Return the ids of a sentence, without start and end marks; a word that cannot be spelled gives UNK_ID."""
         ids: list[int] = []
         for word in words(sentence):
             spelled = self._spelled.get(word)
@@ -97,7 +96,7 @@ class Vocabulary:
         return ids
 
     def _spell(self, word: str) -> tuple[int, ...]:
-        """The longest token that starts the word, then the longest that starts the rest, and so on."""
+        """Return the longest token that starts the word, then the longest that starts the rest, and so on."""
         ids: list[int] = []
         start = 0
         while start < len(word):
@@ -110,11 +109,11 @@ class Vocabulary:
         return tuple(ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The sentence of some ids; start, end and padding are skipped."""
+        """Return the sentence of some ids; start, end and padding are skipped."""
         return "".join(self.tokens[number] for number in ids if number not in (PAD_ID, BOS_ID, EOS_ID)).strip()
 
     def placeholder_ids(self) -> tuple[tuple[int, ...], ...]:
-        """For each placeholder the ids of its tokens (with and without a space before it)."""
+        """Return the ids of the tokens of each placeholder, with and without a space before it."""
         return tuple(
             tuple(self._ids[form] for form in (placeholder, " " + placeholder) if form in self._ids)
             for placeholder in PLACEHOLDERS
@@ -126,12 +125,12 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
-        """Read what `save` wrote.
+        """Read a vocabulary that `save` wrote.
 
         Raises:
-            ValueError: the file holds no list of distinct strings that starts with the special tokens.
+            ValueError: the file is not a list of distinct strings that starts with the special tokens.
         """
         tokens = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-            raise ValueError(f"a vocabulary is a list of strings; {path} holds something else")
+            raise ValueError(f"the vocabulary {path} must be a list of strings")
         return cls(tokens=tuple(tokens))

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from handlers.contract import ARCHIVE_CONFIG
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import FILES, MODEL_CARD, WEIGHTS, Bundle, BundleConfig, BundleError, bundle_sha256
 from tests.handlers.tiny_bundles import tiny_bundle
 
@@ -35,7 +35,7 @@ def test_a_bundle_decodes_the_same_after_saving_and_loading(generator: bool, tmp
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
     loaded = Bundle.load(tmp_path)
     assert (loaded.config, loaded.vocabulary, loaded.genres) == (bundle.config, bundle.vocabulary, bundle.genres)
-    rows = [Row(genres=(1,), seed=seed) for seed in range(20)]
+    rows = [SequenceSpec(genres=(1,), seed=seed) for seed in range(20)]
     assert Engine(loaded).decode(rows) == Engine(bundle).decode(rows)
     texts = ["wa wb wc", "wdx"]
     assert torch.equal(loaded.topics.shares(texts), bundle.topics.shares(texts))
@@ -120,7 +120,7 @@ def test_a_table_that_is_longer_than_its_weights_is_refused(saved: Path, name: s
 @pytest.mark.parametrize("name", ["vocabulary.json", "genres.json", "topic_words.json"])
 def test_a_table_of_another_model_of_the_same_size_is_refused_by_its_name(saved: Path, name: str) -> None:
     _edit(saved / name, lambda values: [*values[:-2], values[-1], values[-2]])
-    with pytest.raises(BundleError, match=f"trained with another {name} of the same size.*fetch the archive anew"):
+    with pytest.raises(BundleError, match=f"trained with another {name} of the same size.*fetch the archive again"):
         Bundle.load(saved)
 
 
@@ -153,8 +153,8 @@ def test_weights_that_are_missing_or_of_another_shape_are_refused(
 @pytest.mark.parametrize(
     ("name", "damage", "said"),
     [
-        ("decoder.lstm.weight_hh_l0", lambda values: values.fill_(float("nan")), "no finite numbers"),
-        ("generator.head.bias", lambda values: values.index_fill_(0, torch.tensor([0]), float("inf")), "no finite"),
+        ("decoder.lstm.weight_hh_l0", lambda values: values.fill_(float("nan")), "not finite"),
+        ("generator.head.bias", lambda values: values.index_fill_(0, torch.tensor([0]), float("inf")), "not finite"),
         ("topics.alpha", lambda values: values.half(), "torch.float16, not torch.float32"),
         ("decoder.output_bias", lambda values: values.double(), "torch.float64, not torch.float32"),
     ],
@@ -180,9 +180,9 @@ def test_a_loaded_models_weights_are_the_pages_of_its_file(saved: Path) -> None:
 
 def test_saving_over_the_file_that_a_model_was_loaded_from_leaves_that_model_as_it_was(saved: Path) -> None:
     loaded = Bundle.load(saved)
-    before = Engine(loaded).decode([Row(genres=(1,), seed=3)])
+    before = Engine(loaded).decode([SequenceSpec(genres=(1,), seed=3)])
     tiny_bundle(seed=5, num_words=20, generator=True).save(saved, model_card="# another\n")
-    assert Engine(loaded).decode([Row(genres=(1,), seed=3)]) == before
+    assert Engine(loaded).decode([SequenceSpec(genres=(1,), seed=3)]) == before
     with torch.no_grad():
         loaded.decoder.output_bias.zero_()
     assert float(Bundle.load(saved).decoder.output_bias.abs().max()) > 0
@@ -241,5 +241,5 @@ def test_topics_that_do_not_match_the_generator_are_refused_with_both_sizes_and_
     config = json.loads((tmp_path / "config.json").read_text())
     config["topics"] = [*config["topics"], "4 one/too/many"]
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(BundleError, match=r"\(6, 4, 3\), of the rest \(6, 4, 4\).*deephypebot train"):
+    with pytest.raises(BundleError, match=r"\(6, 4, 3\), the rest \(6, 4, 4\).*deephypebot train"):
         Bundle.load(tmp_path)

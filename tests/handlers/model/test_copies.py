@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from foundation.text_ngrams import COPY_SIZE
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest
-from handlers.decoding.engine import Decoded
+from handlers.decoding.engine import DecodedSequence
 from handlers.model.bundle import Bundle, BundleError
 from handlers.model.copies import CopyTable
 from handlers.ranking import best_candidates
@@ -111,12 +111,12 @@ def test_a_damaged_table_is_refused(tmp_path: Path, bundle_with_copies: Bundle) 
     assert bundle_with_copies.copies is not None
     bundle_with_copies.copies.hashes_N[0] = 2**31 - 1
     bundle_with_copies.save(tmp_path, model_card="card")
-    with pytest.raises(BundleError, match="hashes must rise"):
+    with pytest.raises(BundleError, match="hashes must be in ascending order"):
         Bundle.load(tmp_path)
 
 
-def _written(*, finished: bool = True) -> Decoded:
-    return Decoded(ids=(5,), token_count=2, log_prob=-1.0, finished=finished)
+def _written(*, finished: bool = True) -> DecodedSequence:
+    return DecodedSequence(ids=(5,), token_count=2, log_prob=-1.0, finished=finished)
 
 
 def test_a_copied_n_gram_costs_as_much_as_a_topic_share_e_times_smaller() -> None:
