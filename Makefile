@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 # The command does this for itself: torch's idle threads should not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install demo test unit kills lint types format protos image-lint docs clean
+.PHONY: help install demo test unit alone kills coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,8 +45,12 @@ protos: $(INSTALLED) ## Write the gRPC stubs anew
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
 	    serving/v1/commentary.proto serving/torchserve/api/inference.proto
 
-docs: $(INSTALLED) ## Write the command reference anew
-	$(BIN)/python scripts/command_reference.py > docs/reference/commands.md
+docs: $(INSTALLED) ## Write the reference pages and build the site into site/; a broken link is an error
+	$(BIN)/python scripts/reference
+	$(BIN)/zensical build --strict
+
+audit: $(INSTALLED) ## Look for known vulnerabilities in the pinned packages; write build/sbom.cdx.json
+	sh scripts/audit.sh $(BIN)
 
 clean: ## Remove what can be made again; the workspace stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
