@@ -1,4 +1,4 @@
-"""A Bluesky server with one account of ours: sessions that run out, timeline, mentions, own posts, posting."""
+"""Stand-in for a Bluesky server with the bot's account: expiring sessions, timeline, mentions, own posts, posting."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
 from bot.sandbox.calls import Handler, StandIn
 
@@ -40,7 +41,7 @@ class _Item:
 
 
 class BlueskyStandIn(StandIn):
-    """A server and its network."""
+    """Stand-in for a Bluesky server and its network."""
 
     name = "bluesky"
 
@@ -51,8 +52,8 @@ class BlueskyStandIn(StandIn):
         self._last_micros = 0
         self.items: list[_Item] = []
 
+    @override
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """See `StandIn`."""
         feed = "/xrpc/app.bsky.feed"
         return {
             "login": ("POST", "/xrpc/com.atproto.server.createSession", self._login),
@@ -68,16 +69,16 @@ class BlueskyStandIn(StandIn):
     def error(
         self, status: int, headers: Mapping[str, str] | None = None, error: str = "", message: str = ""
     ) -> Response:
-        """An error: its name, and words."""
+        """Return an error with a name and a message."""
         name = error or _NAMES.get(status, "InternalServerError")
         return JSONResponse({"error": name, "message": message or name}, status, headers=dict(headers or {}))
 
+    @override
     def forget_tokens(self) -> None:
-        """See `StandIn`."""
         self._tokens.clear()
 
     def add(self, text: str, handle: str, *, reply: Any = None, reposted: str | None = None) -> str:
-        """Somebody posts, or reposts; the post's address."""
+        """Add a post or repost of a user; return its address."""
         micros = self._last_micros = max(int(time.time() * 1e6), self._last_micros + 1000)
         at = datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if reposted is not None:
@@ -97,7 +98,7 @@ class BlueskyStandIn(StandIn):
         return uri
 
     def posted(self) -> list[dict[str, Any]]:
-        """What the bot posted."""
+        """Return the bot's own posts."""
         mine = [item for item in self.items if item.handle == self._handle and item.reposted_by is None]
         return [
             {
@@ -133,7 +134,7 @@ class BlueskyStandIn(StandIn):
         return JSONResponse({"accessJwt": tokens[0], "refreshJwt": tokens[1], "handle": self._handle, "did": did})
 
     def _token(self, scope: str) -> str:
-        """Looks like a JWT, because clients read when it runs out; known by itself, so its signature is none."""
+        """Return a token in the form of a JWT, because clients read its expiry; the signature is not used."""
         expires = int(time.time()) + _SESSION_S
         claims = {"scope": scope, "sub": _did(self._handle), "exp": expires, "jti": str(len(self._tokens))}
         token = ".".join(map(_base64, (json.dumps({"alg": "none"}), json.dumps(claims), str(time.time_ns()))))
@@ -208,14 +209,14 @@ def _feed_item(item: _Item) -> dict[str, Any]:
 
 
 def _mention(text: str, found: re.Match[str], did: str) -> dict[str, Any]:
-    """A facet: its place is counted in bytes."""
+    """Return a facet; its position is counted in bytes."""
     start, end = (len(text[:place].encode()) for place in found.span())
     feature = {"$type": "app.bsky.richtext.facet#mention", "did": did}
     return {"index": {"byteStart": start, "byteEnd": end}, "features": [feature]}
 
 
 def _tid(micros: int) -> str:
-    """A record key: it grows with time."""
+    """Return a record key, which grows with time."""
     number, digits = micros << 10, ""
     for _ in range(13):
         number, rest = divmod(number, 32)

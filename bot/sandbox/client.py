@@ -1,4 +1,4 @@
-"""The stand-ins' control, from anywhere."""
+"""Client of the stand-ins' control, for this or another process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A call that a stand-in answered, in full."""
+    """Full request and response of a call."""
 
     operation: str
     fault: str | None
@@ -32,38 +32,34 @@ class Exchange:
 
 
 class SandboxControl:
-    """Does things to the stand-ins at an address; see `bot.sandbox.control` for what each means.
+    """Control of the stand-ins at an address; `bot.sandbox.control` describes the calls.
 
     Raises (every method):
-        RuntimeError: the stand-ins refuse; says why.
+        RuntimeError: the stand-ins refuse the call; the message has the reason.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def settings(self) -> SandboxSettings:
-        """Addresses and credentials."""
+        """Return addresses and credentials."""
         return SandboxSettings.from_document(self._ask("GET", "settings"))
 
     def fail(self, operation: str, kind: str = "status", **fields: Any) -> None:
-        """Let a call to come go wrong; the fields are those of `bot.sandbox.calls.Fault`."""
+        """Queue a fault for a future call; the fields are those of `bot.sandbox.calls.Fault`."""
         self._ask("POST", "faults", {"operation": operation, "kind": kind, **fields})
 
-    def clear_faults(self) -> None:
-        """Forget the faults that wait."""
-        self._ask("DELETE", "faults")
-
     def faults_waiting(self) -> int:
-        """How many faults have not hit yet, or not often enough."""
+        """Return the number of faults that still wait for calls."""
         return int(self._ask("GET", "calls")["faults_waiting"])
 
     def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
-        """The latest calls, the oldest first; those of one operation where it is given."""
+        """Return the latest calls, the oldest first, of all operations or of one."""
         calls: list[dict[str, Any]] = self._ask("GET", "calls")["calls"]
         return [call for call in calls if operation in (None, call["operation"])]
 
     def exchanges(self) -> list[Exchange]:
-        """The latest calls in full; empty where recording is off."""
+        """Return the latest calls in full; an empty list if recording is off."""
         documents: list[dict[str, Any]] = self._ask("GET", "exchanges")["exchanges"]
         for document in documents:
             for part in ("body", "response_body"):
@@ -85,30 +81,33 @@ class SandboxControl:
         raise TimeoutError(f"no call was held within {timeout_s:g} seconds")
 
     def release(self) -> None:
-        """Let held calls go on."""
+        """Continue the held calls."""
         self._ask("POST", "release")
 
     def add_posts(self, posts: Sequence[Mapping[str, str]], network: str = "x") -> list[str]:
-        """Somebody posts: text, and optionally author, id, repost_of, reply_to; "@sandboxbot" makes it a mention."""
-        ids: list[str] = self._ask("POST", "tweets", {"network": network, "posts": list(map(dict, posts))})["ids"]
+        """Add posts of other users and return their ids.
+
+        A post has a text and optionally author, id, repost_of, reply_to; "@sandboxbot" in the text makes it a mention.
+        """
+        ids: list[str] = self._ask("POST", "posts", {"network": network, "posts": list(map(dict, posts))})["ids"]
         return ids
 
     def posted(self, network: str = "x") -> list[dict[str, Any]]:
-        """What the bot posted: id, text, reply_to."""
+        """Return the bot's own posts: id, text, reply_to."""
         posts: list[dict[str, Any]] = self._ask("GET", f"posted?network={network}")["posts"]
         return posts
 
     def sheet(self, title: str | None = None) -> list[list[str]]:
-        """The rows of a tab as shown, the header first."""
+        """Return the rows of a tab as displayed, the header first."""
         rows: list[list[str]] = self._ask("GET", "sheet" + (f"?title={title}" if title else ""))["rows"]
         return rows
 
     def edit(self, title: str, key: str, column: str, value: str) -> None:
-        """A curator types into the row whose first cell is `key`."""
+        """Edit the row whose first cell is `key`, as a curator."""
         self._ask("POST", "sheet/edit", {"title": title, "key": key, "column": column, "value": value})
 
     def sort(self, title: str, column: str, *, descending: bool = False) -> None:
-        """A curator sorts the rows."""
+        """Sort the rows, as a curator."""
         self._ask("POST", "sheet/sort", {"title": title, "column": column, "descending": descending})
 
     def renew(self) -> None:
@@ -116,7 +115,7 @@ class SandboxControl:
         self._ask("POST", "renew")
 
     def forget_calls(self) -> None:
-        """Empty the log."""
+        """Empty the call log."""
         self._ask("POST", "forget")
 
     def _ask(self, method: str, path: str, document: Any = None) -> Any:

@@ -1,16 +1,16 @@
-"""The stand-ins' other side: what a test, or a person who tries the bot out, does to them. Under /sandbox/.
+"""HTTP control of the stand-ins under /sandbox/, for tests and for people who try the bot.
 
 GET  /sandbox/settings         addresses and credentials
-GET  /sandbox/calls            the latest calls; /sandbox/exchanges: in full, where recording is on
-POST /sandbox/faults           queue a `Fault`; DELETE forgets those that wait
-POST /sandbox/release          let held calls go on
-POST /sandbox/tweets           somebody posts: {"network", "posts": [{"text", "author", "id", "repost_of", ...}]}
-GET  /sandbox/posted?network=  what the bot posted; on X where no network is named
-GET  /sandbox/sheet?title=     the rows of a tab, as shown
-POST /sandbox/sheet/edit       a curator types: {"title", "key", "column", "value"}
-POST /sandbox/sheet/sort       a curator sorts: {"title", "column", "descending"}
+GET  /sandbox/calls            the latest calls; /sandbox/exchanges: in full, if recording is on
+POST /sandbox/faults           queue a `Fault`
+POST /sandbox/release          continue the held calls
+POST /sandbox/posts            add posts of users: {"network", "posts": [{"text", "author", "id", "repost_of", ...}]}
+GET  /sandbox/posted?network=  the bot's own posts; on X without a network
+GET  /sandbox/sheet?title=     the rows of a tab, as displayed
+POST /sandbox/sheet/edit       edit a row as a curator: {"title", "key", "column", "value"}
+POST /sandbox/sheet/sort       sort the rows as a curator: {"title", "column", "descending"}
 POST /sandbox/renew            make X's access token valid again
-POST /sandbox/forget           forget the calls that were logged
+POST /sandbox/forget           empty the call log
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from bot.sandbox.x import XStandIn
 
 
 class Control:
-    """Answers the control's calls."""
+    """Handlers of the control's calls."""
 
     def __init__(
         self,
@@ -52,15 +52,14 @@ class Control:
         self._sheets = sheets
 
     def routes(self) -> list[Route]:
-        """All under /sandbox/."""
+        """Return the routes under /sandbox/."""
         routes: dict[tuple[str, str], Handler] = {
             ("GET", "settings"): self._show_settings,
             ("GET", "calls"): self._calls,
             ("GET", "exchanges"): self._exchanges,
             ("POST", "faults"): self._add_fault,
-            ("DELETE", "faults"): self._clear_faults,
             ("POST", "release"): self._release,
-            ("POST", "tweets"): self._tweets,
+            ("POST", "posts"): self._add_posts,
             ("GET", "posted"): self._posted,
             ("GET", "sheet"): self._sheet,
             ("POST", "sheet/edit"): self._edit,
@@ -85,15 +84,11 @@ class Control:
         self._gate.faults.add(Fault(**await request.json()))
         return _done()
 
-    async def _clear_faults(self, _: Request) -> Response:
-        self._gate.faults.clear()
-        return _done()
-
     async def _release(self, _: Request) -> Response:
         self._gate.release()
         return _done()
 
-    async def _tweets(self, request: Request) -> Response:
+    async def _add_posts(self, request: Request) -> Response:
         document = await request.json()
         return JSONResponse({"ids": [self._add(document.get("network", "x"), post) for post in document["posts"]]})
 
@@ -141,7 +136,7 @@ def _checked(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except (ValueError, TypeError, KeyError, RangeError) as error:
-            # The one who reads this is the one who sent it.
+            # The reader of the message is the sender of the request.
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
 
     return checked

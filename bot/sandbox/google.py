@@ -1,4 +1,4 @@
-"""Google's token endpoint for service accounts: the assertion's signature, audience, issuer and age are checked."""
+"""Stand-in for Google's token endpoint; it checks the assertion's signature, audience, issuer and age."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from urllib.parse import parse_qs
 from google.auth import exceptions, jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
 from bot.sandbox.account import SERVICE_ACCOUNT, GoogleAccount
 from bot.sandbox.calls import Handler, StandIn
 
 TOKEN_S = 3599
 _AUDIENCE = "https://oauth2.googleapis.com/token"
-"""google-auth names this one wherever the endpoint is."""
+"""Audience that google-auth always sends, whatever the endpoint."""
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 
 
 class GoogleStandIn(StandIn):
-    """Google's identity service, with one service account."""
+    """Stand-in for Google's identity service, with one service account."""
 
     name = "google"
 
@@ -30,22 +31,22 @@ class GoogleStandIn(StandIn):
         self._account = account
         self._tokens: dict[str, float] = {}
 
+    @override
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """See `StandIn`."""
         return {"token": ("POST", "/token", self._token)}
 
     def error(self, status: int, headers: Mapping[str, str] | None = None, error: str = "") -> Response:
-        """An error of OAuth 2.0."""
-        # "internal_failure" is what google-auth takes for passing.
+        """Return an error of OAuth 2.0."""
+        # google-auth treats "internal_failure" as transient.
         error = error or ("internal_failure" if status >= 500 else "invalid_grant")
         return JSONResponse({"error": error, "error_description": error}, status, headers=dict(headers or {}))
 
+    @override
     def forget_tokens(self) -> None:
-        """See `StandIn`."""
         self._tokens.clear()
 
     def is_valid(self, request: Request) -> bool:
-        """Whether a request carries a token that was given out here and has not run out."""
+        """Whether a request has a token that was issued here and has not expired."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         return self._tokens.get(token, 0.0) > time.time()
 

@@ -1,4 +1,4 @@
-"""How often an operation may be called, counted as the networks count: in fixed windows."""
+"""Rate limits in fixed windows, as the networks count them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class RateWindow:
-    """So many calls in so many seconds, from the first one on."""
+    """At most `limit` calls in `window_s` seconds, counted from the first call of a window."""
 
     limit: int
     window_s: float
@@ -17,7 +17,7 @@ class RateWindow:
     reset_at: float = 0.0
 
     def take(self) -> bool:
-        """Count a call; False when it is one too many."""
+        """Count a call; return False if it exceeds the limit."""
         now = time.time()
         if now >= self.reset_at:
             self.used, self.reset_at = 0, now + self.window_s
@@ -28,11 +28,11 @@ class RateWindow:
 
     @property
     def remaining(self) -> int:
-        """Calls that are left in this window."""
+        """Calls left in the current window."""
         return max(0, self.limit - self.used)
 
     def headers(self) -> dict[str, str]:
-        """The window as X shows it with each answer."""
+        """Return the window as the headers that X sends with each answer."""
         return {
             "x-rate-limit-limit": str(self.limit),
             "x-rate-limit-remaining": str(self.remaining),

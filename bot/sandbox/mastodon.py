@@ -1,4 +1,4 @@
-"""A Mastodon server with one user of ours: home timeline, mentions, own posts, posting with idempotency keys."""
+"""Stand-in for a Mastodon server with the bot's account: home timeline, mentions, posting with idempotency keys."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
 from bot.sandbox.account import USERNAME
 from bot.sandbox.calls import Handler, StandIn
@@ -35,7 +36,7 @@ class _Status:
 
 
 class MastodonStandIn(StandIn):
-    """A server."""
+    """Stand-in for a Mastodon server."""
 
     name = "mastodon"
 
@@ -46,8 +47,8 @@ class MastodonStandIn(StandIn):
         self._keys: dict[str, int] = {}
         self.statuses: dict[int, _Status] = {}
 
+    @override
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """See `StandIn`."""
         user = "/api/v1/accounts"
         return {
             "me": ("GET", f"{user}/verify_credentials", self._guarded(self._me)),
@@ -58,12 +59,12 @@ class MastodonStandIn(StandIn):
         }
 
     def error(self, status: int, headers: Mapping[str, str] | None = None, message: str = "") -> Response:
-        """An error, in words."""
+        """Return an error with a message."""
         document = {"error": message or _MESSAGES.get(status, "Something went wrong")}
         return JSONResponse(document, status, headers=dict(headers or {}))
 
     def add(self, text: str, author: str, *, reply_to: str | None = None, boosted: str | None = None) -> str:
-        """Somebody posts; the post's id."""
+        """Add a post of a user; return its id."""
         status = _Status(
             number=len(self.statuses) + 1000,
             author=author,
@@ -77,7 +78,7 @@ class MastodonStandIn(StandIn):
         return str(status.number)
 
     def posted(self) -> list[dict[str, Any]]:
-        """What the bot posted."""
+        """Return the bot's own posts."""
         mine = [status for status in self.statuses.values() if status.author == USERNAME]
         return [{"id": str(one.number), "text": one.text, "reply_to": one.reply_to} for one in mine]
 
@@ -172,7 +173,7 @@ def _time(at: datetime) -> str:
 
 
 def _as_html(text: str) -> str:
-    """As Mastodon shows a text: paragraphs, line breaks, links with most of their address hidden."""
+    """Return a text as Mastodon's HTML: paragraphs, line breaks, links with most of the address hidden."""
     parts: list[str] = []
     place = 0
     for found in _URL.finditer(text):

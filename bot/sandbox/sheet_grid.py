@@ -1,4 +1,4 @@
-"""A spreadsheet's cells as Sheets v4 sees them: A1 ranges, typed values, tables, drop-downs."""
+"""Cells of a spreadsheet as in Sheets v4: A1 ranges, typed values, tables, drop-downs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NUMBER = re.compile(r"^[-+]?\d+(?:\.\d+)?$")
 
 
 class RangeError(ValueError):
-    """A range that cannot be read, or lies outside of its sheet."""
+    """The range is invalid or lies outside of its sheet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """A rectangle of a sheet; rows and columns from 0, the ends excluded, None where it is open."""
+    """Rectangle of a sheet: rows and columns from 0, ends exclusive, None for an open end."""
 
     title: str | None
     row: int = 0
@@ -29,7 +29,7 @@ class Range:
 
 @dataclass(slots=True, kw_only=True)
 class Sheet:
-    """One tab."""
+    """A tab of the spreadsheet."""
 
     id: int
     title: str
@@ -37,24 +37,24 @@ class Sheet:
     num_columns: int = 26
     frozen_rows: int = 0
     cells: list[list[Cell]] = field(default_factory=list)
-    """Rows as far as anything was written."""
+    """Rows up to the last one that was written."""
     drop_downs: list[dict[str, Any]] = field(default_factory=list)
 
     def properties(self) -> dict[str, Any]:
-        """As the API shows the tab."""
+        """Return the tab as the API shows it."""
         grid = {"rowCount": self.num_rows, "columnCount": self.num_columns}
         if self.frozen_rows:
             grid["frozenRowCount"] = self.frozen_rows
         return {"sheetId": self.id, "title": self.title, "index": 0, "sheetType": "GRID", "gridProperties": grid}
 
     def check(self, area: Range) -> None:
-        """Refuse what lies outside."""
+        """Refuse a range outside of the sheet."""
         if area.row >= self.num_rows or area.column >= self.num_columns or (area.end_column or 0) > self.num_columns:
             size = f"{self.num_rows} rows, {self.num_columns} columns"
             raise RangeError(f"Range exceeds grid limits. Max {size}")
 
     def read(self, area: Range) -> list[list[str]]:
-        """The cells of a range as they are shown, without empty rows and cells at the ends."""
+        """Return the displayed cells of a range, without empty rows and cells at the ends."""
         self.check(area)
         rows = [
             [shown(cell) for cell in row[area.column : area.end_column]] for row in self.cells[area.row : area.end_row]
@@ -62,7 +62,7 @@ class Sheet:
         return _trimmed([_trimmed(row) for row in rows])
 
     def write(self, row: int, column: int, values: Sequence[Sequence[Any]], *, raw: bool) -> int:
-        """Put values from a cell on; the number of cells that were written. None leaves a cell as it is."""
+        """Write values from a cell on and return the number of cells written; None leaves a cell unchanged."""
         width = max((len(line) for line in values), default=0)
         self.check(Range(title=None, row=row, column=column, end_column=column + width))
         if row + len(values) > self.num_rows:
@@ -77,14 +77,14 @@ class Sheet:
         return count
 
     def table_end(self, area: Range) -> int:
-        """The row below the table that a range lies in."""
+        """Return the row below the table that contains a range."""
         row = area.row
         while row < len(self.cells) and any(shown(cell) for cell in self.cells[row]):
             row += 1
         return row
 
     def insert_rows(self, at: int, count: int) -> None:
-        """Make room."""
+        """Insert empty rows."""
         self._reach(at - 1, 0)
         self.cells[at:at] = [[] for _ in range(count)]
         self.num_rows += count
@@ -98,13 +98,13 @@ class Sheet:
 
 
 def parse_range(text: str) -> Range:
-    """A range in A1 notation; a bare word that looks like no cell is a tab's title.
+    """Parse a range in A1 notation; a bare word that is not a cell is the title of a tab.
 
     >>> parse_range("'My queue'!B2:C")
     Range(title='My queue', row=1, column=1, end_row=None, end_column=3)
 
     Raises:
-        RangeError: it is none.
+        RangeError: it is not a valid range.
     """
     found = _RANGE.match(text)
     if found is None or not any(found.groups()):
@@ -127,7 +127,7 @@ def parse_range(text: str) -> Range:
 
 
 def cell_name(row: int, column: int) -> str:
-    """A cell in A1 notation.
+    """Return a cell in A1 notation.
 
     >>> cell_name(1, 27)
     'AB2'
@@ -140,7 +140,7 @@ def cell_name(row: int, column: int) -> str:
 
 
 def shown(cell: Cell) -> str:
-    """A cell as the sheet shows it."""
+    """Return a cell as the sheet displays it."""
     if cell is None:
         return ""
     if isinstance(cell, bool):
@@ -151,7 +151,7 @@ def shown(cell: Cell) -> str:
 
 
 def _entered(value: Any) -> Cell:
-    """What typing a value into a cell makes of it: numbers lose digits, formulas are worked out."""
+    """Convert a value as typing it into a cell does: numbers lose digits, formulas are evaluated."""
     if isinstance(value, str) and value.startswith("="):
         return "#NAME?"
     if isinstance(value, str) and _NUMBER.match(value):

@@ -1,6 +1,6 @@
-"""Sheets v4 as far as gspread uses it for the queue: tabs, values, appending rows, drop-downs; and the curator's hands.
+"""Stand-in for Sheets v4 as gspread uses it: tabs, values, appended rows, drop-downs; and the curator's edits.
 
-60 reads and 60 writes a minute, as Google allows a user. Tokens are those of `GoogleStandIn`.
+The limit is 60 reads and 60 writes per minute, as for a user of Google. Tokens are those of `GoogleStandIn`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
 from bot.sandbox.account import SPREADSHEET_ID
 from bot.sandbox.calls import Handler, StandIn
@@ -32,7 +33,7 @@ _PER_MINUTE = 60
 
 
 class SheetsStandIn(StandIn):
-    """One spreadsheet, shared with the service account."""
+    """Stand-in for Sheets with one spreadsheet, shared with the service account."""
 
     name = "sheets"
 
@@ -41,8 +42,8 @@ class SheetsStandIn(StandIn):
         self.sheets = [Sheet(id=0, title="Sheet1")]
         self._windows = {kind: RateWindow(_PER_MINUTE, 60.0, enforce_limits) for kind in ("read", "write")}
 
+    @override
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """See `StandIn`."""
         book = "/v4/spreadsheets/{id}"
         values = f"{book}/values/{{range:path}}"
         return {
@@ -55,17 +56,17 @@ class SheetsStandIn(StandIn):
         }
 
     def error(self, status: int, headers: Mapping[str, str] | None = None, message: str = "") -> Response:
-        """Google's error object."""
+        """Return Google's error object."""
         word = _STATUS.get(status, "UNAVAILABLE")
         document = {"error": {"code": status, "message": message or f"The service answers {word}.", "status": word}}
         return JSONResponse(document, status, headers=dict(headers or {}))
 
+    @override
     def forget_tokens(self) -> None:
-        """See `StandIn`."""
         self._google.forget_tokens()
 
     def sheet(self, title: str | None) -> Sheet:
-        """The tab of this title, or the first.
+        """Return the tab of a title, or the first.
 
         Raises:
             RangeError: there is none.
@@ -76,7 +77,7 @@ class SheetsStandIn(StandIn):
         raise RangeError(f"Unable to parse range: {title}")
 
     def edit(self, title: str, key: str, column: str, value: str) -> None:
-        """A curator types into the row whose first cell is `key`, under the header `column`.
+        """Edit, as a curator, the row whose first cell is `key`, in the column of a header.
 
         Raises:
             RangeError: there is no such row or column, or a drop-down refuses the value.
@@ -95,7 +96,7 @@ class SheetsStandIn(StandIn):
         sheet.write(rows[0], x, [[value]], raw=True)
 
     def sort(self, title: str, column: str, *, descending: bool = False) -> None:
-        """A curator sorts the rows under the header.
+        """Sort the rows under the header, as a curator.
 
         Raises:
             RangeError: there is no such column.
@@ -185,7 +186,7 @@ class SheetsStandIn(StandIn):
         try:
             replies = [self._step(kind, arguments) for step in body["requests"] for kind, arguments in step.items()]
         except (RangeError, ValueError, KeyError, TypeError):
-            self.sheets = before  # none is applied where one is invalid
+            self.sheets = before  # all or none: one request is invalid
             raise
         answer: dict[str, Any] = {"spreadsheetId": SPREADSHEET_ID, "replies": replies}
         if body.get("includeSpreadsheetInResponse"):
@@ -193,7 +194,7 @@ class SheetsStandIn(StandIn):
         return JSONResponse(answer)
 
     def _with_grids(self, ranges: list[str]) -> dict[str, Any]:
-        """The spreadsheet with the cells of some ranges."""
+        """Return the spreadsheet with the cells of some ranges."""
         grids: dict[int, list[dict[str, Any]]] = {}
         for text in ranges:
             area = parse_range(text)
@@ -221,13 +222,13 @@ class SheetsStandIn(StandIn):
             sheet = self._by_id(properties["sheetId"])
             sheet.frozen_rows = sheet.frozen_rows if rows is None else rows
         elif kind == "repeatCell":
-            self._by_id(arguments["range"]["sheetId"])  # how cells look is not kept
+            self._by_id(arguments["range"]["sheetId"])  # the format of cells is not kept
         else:
             raise ValueError(f"the stand-in knows no {kind!r}")
         return {}
 
     def _find_replace(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Whole cells of a range, as far as the bot uses it; the reply leaves out counts of nothing."""
+        """Replace whole cells of a range, as far as the bot needs it; the reply omits counts of 0."""
         if not (arguments["matchEntireCell"] and arguments["matchCase"]) or arguments.get("searchByRegex"):
             raise ValueError("the stand-in replaces whole cells alone")
         sheet, area = self._by_id(arguments["range"]["sheetId"]), arguments["range"]
@@ -252,7 +253,7 @@ class SheetsStandIn(StandIn):
         self._by_id(area["sheetId"]).write(area["startRowIndex"], area["startColumnIndex"], values, raw=True)
 
     def _set_drop_down(self, area: dict[str, Any], rule: dict[str, Any]) -> None:
-        """Over the rows that there are now: those that are inserted later do not inherit it."""
+        """Set a drop-down on the existing rows; rows inserted later do not inherit it."""
         sheet = self._by_id(area["sheetId"])
         first, end = area["startColumnIndex"], area["endColumnIndex"]
         sheet.drop_downs = [old for old in sheet.drop_downs if (old["column"], old["end_column"]) != (first, end)]

@@ -1,4 +1,4 @@
-"""The invented music that the stand-ins know: artists with their genres and songs, and posts about them."""
+"""Invented music of the stand-ins: artists with their genres and songs, and posts about them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldArtist:
-    """Somebody who makes music."""
+    """An artist."""
 
     name: str
     genres: tuple[str, ...] | None
-    """None: the network says nothing of genres, as Spotify often does."""
+    """Genres by Spotify; None if its answer has no genres, as is often the case."""
     songs: tuple[str, ...]
     popularity: int = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldPost:
-    """What somebody posts."""
+    """A post of a user."""
 
     author: str
     text: str
@@ -34,7 +34,7 @@ ARTISTS = (
 )
 
 OTHER_GENRES = {"Ólöf Brandt": ("ambient", "modern classical"), "Pell": ("shoegaze",)}
-"""What Last.fm and MusicBrainz say where Spotify is silent."""
+"""Genres by Last.fm and MusicBrainz of artists without genres on Spotify."""
 
 POSTS = (
     WorldPost(author="slowradio", text="Listen to Ona Vell’s “Slow Lamp” [ft. Tor Brisk] https://example.org/a"),

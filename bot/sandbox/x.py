@@ -1,6 +1,6 @@
-"""X v2 as far as the bot goes: who am I, home timeline, mentions, own posts, posting. OAuth 1.0a is checked.
+"""Stand-in for X v2: who am I, home timeline, mentions, own posts, posting. OAuth 1.0a is checked.
 
-Refused as X refuses: a text over 280, the same text again, a reply to one who did not mention the account, a quote.
+Like X, it refuses a text over 280, a repeated text, a reply to a user who did not mention the account, and a quote.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from oauthlib.oauth1 import RequestValidator, ResourceEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
 from bot.sandbox.account import XAccount
 from bot.sandbox.calls import Handler, StandIn
@@ -23,7 +24,7 @@ from bot.sandbox.x_posts import MAX_WEIGHT, XPost, XPosts, weight
 _PROBLEM = "application/problem+json"
 _TITLES = {400: "Invalid Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
 _CLOCK_S = 600
-"""How far the clock of a signature may be off."""
+"""Maximum difference between the clocks of a signature and the server."""
 _PAGING = {"since_id", "until_id", "max_results", "pagination_token", "start_time", "end_time"}
 _FIELDS = {"tweet.fields", "expansions", "user.fields", "media.fields", "poll.fields", "place.fields"}
 _WINDOW_S = 900.0
@@ -31,7 +32,7 @@ _LIMITS = {"me": 75, "timeline": 180, "mentions": 300, "own_tweets": 900, "creat
 
 
 class XStandIn(StandIn):
-    """X, with one app and one account."""
+    """Stand-in for X, with one app and one account."""
 
     name = "x"
 
@@ -41,8 +42,8 @@ class XStandIn(StandIn):
         self._endpoint = ResourceEndpoint(_Accounts(account))
         self._windows = {name: RateWindow(limit, _WINDOW_S, enforce_limits) for name, limit in _LIMITS.items()}
 
+    @override
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """See `StandIn`."""
         user = "/2/users/{id}"
         return {
             "me": ("GET", "/2/users/me", self._guarded("me", self._me)),
@@ -57,28 +58,28 @@ class XStandIn(StandIn):
         }
 
     def error(self, status: int, headers: Mapping[str, str] | None = None, detail: str = "") -> Response:
-        """A problem document."""
+        """Return a problem document."""
         title = _TITLES.get(status, "Service Unavailable")
         kind = "https://api.twitter.com/2/problems/invalid-request" if status == 400 else "about:blank"
         document = {"title": title, "type": kind, "status": status, "detail": detail or title}
         return JSONResponse(document, status, headers=dict(headers or {}), media_type=_PROBLEM)
 
     def forget_tokens(self) -> None:
-        """The user takes the app's access back."""
+        """Revoke the app's access."""
         self._tokens_valid = False
 
     def add(self, text: str, author: str, *, reply_to: str | None, repost_of: str | None, post_id: str | None) -> str:
-        """Somebody posts; the post's id."""
+        """Add a post of a user; return its id."""
         posts = self.posts
         return posts.add(text, posts.user(author), reply_to=reply_to, reposted=repost_of, post_id=post_id).id
 
     def posted(self) -> list[dict[str, Any]]:
-        """What the bot posted."""
+        """Return the bot's own posts."""
         mine = [post for post in self.posts.posts.values() if post.author == self.posts.me]
         return [{"id": p.id, "text": p.text, "reply_to": p.reply_to, "at": p.created_at} for p in mine]
 
     def renew_tokens(self) -> None:
-        """The user gives it again."""
+        """Restore the app's access."""
         self._tokens_valid = True
 
     def _guarded(self, name: str, handler: Handler) -> Handler:
@@ -224,7 +225,7 @@ class XStandIn(StandIn):
 
 
 class _Accounts(RequestValidator):
-    """What oauthlib needs to know to check a signature."""
+    """Validator of signatures for oauthlib."""
 
     enforce_ssl = False
     nonce_length = (8, 64)
@@ -258,7 +259,7 @@ class _Accounts(RequestValidator):
         return True
 
     def validate_timestamp_and_nonce(self, client_key: str, timestamp: str, nonce: str, *_: Any, **__: Any) -> bool:  # noqa: ARG002
-        """No request twice, and none from another time."""
+        """Accept each request once, and only with a recent timestamp."""
         now = time.time()
         self._seen = {seen: at for seen, at in self._seen.items() if now - at < _CLOCK_S}
         if nonce in self._seen or abs(now - float(timestamp)) > _CLOCK_S:

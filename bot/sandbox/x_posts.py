@@ -1,4 +1,4 @@
-"""What X holds: users and posts, as its v2 API shows them."""
+"""Users and posts of the stand-in for X, in the format of the v2 API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from bot.sandbox.account import USERNAME, X_USER_ID
 
 _EPOCH_MS = 1288834974657
-"""X counts milliseconds from here in the upper bits of an id."""
+"""Epoch of X's ids, whose upper bits are milliseconds."""
 _URL = re.compile(r"https?://\S+")
 _MENTION = re.compile(r"@(\w{1,15})")
 _NOTE_AT = 280
@@ -26,13 +26,13 @@ _SINGLE = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XUser:
-    """Somebody on X."""
+    """A user of X."""
 
     id: str
     username: str
 
     def document(self) -> dict[str, Any]:
-        """As the API shows the user."""
+        """Return the user as the API shows it."""
         return {"id": self.id, "name": self.username.title(), "username": self.username}
 
 
@@ -49,15 +49,15 @@ class XPost:
     quoted: str | None = None
     reposted: str | None = None
     links: Mapping[str, str] = field(default_factory=dict)
-    """Address as typed -> X's short one."""
+    """Short addresses of X by the addresses as typed."""
 
     def mentions(self, username: str) -> bool:
-        """Whether the post names this user."""
+        """Whether the post mentions a user."""
         return any(name.lower() == username.lower() for name in _MENTION.findall(self.text))
 
 
 class XPosts:
-    """Every user and post, the newest last."""
+    """All users and posts, the newest last."""
 
     def __init__(self) -> None:
         self.me = XUser(id=X_USER_ID, username=USERNAME)
@@ -66,7 +66,7 @@ class XPosts:
         self._last_id = 0
 
     def user(self, username: str) -> XUser:
-        """The user of this name, who joins if need be."""
+        """Return the user of a name, created if needed."""
         if username not in self.users:
             self.users[username] = XUser(id=str(int(X_USER_ID) + len(self.users)), username=username)
         return self.users[username]
@@ -81,7 +81,7 @@ class XPosts:
         reposted: str | None = None,
         post_id: str | None = None,
     ) -> XPost:
-        """Somebody posts."""
+        """Add a post of a user."""
         new_id = int(post_id or self._new_id())
         self._last_id = max(self._last_id, new_id)
         if reposted is not None:
@@ -101,14 +101,14 @@ class XPosts:
         return post
 
     def between(self, since_id: str | None, until_id: str | None) -> Iterator[XPost]:
-        """Posts between two ids, neither included, the newest first."""
+        """Return the posts between two ids, exclusive, the newest first."""
         low, high = int(since_id or 0), int(until_id) if until_id else None
         for number in sorted(map(int, self.posts), reverse=True):
             if number > low and (high is None or number < high):
                 yield self.posts[str(number)]
 
     def document(self, post: XPost, fields: set[str]) -> dict[str, Any]:
-        """A post with the fields that were asked for; id, text and its history are always there."""
+        """Return a post with the requested fields; id, text and edit history are always included."""
         shown, rest = _shorten(post, self._addressee(post))
         everything: dict[str, Any] = {
             "author_id": post.author.id,
@@ -127,7 +127,7 @@ class XPosts:
         return {"id": post.id, "text": html.escape(shown, quote=False), "edit_history_tweet_ids": [post.id], **asked}
 
     def _addressee(self, post: XPost) -> str:
-        """What X puts before a reply: the name of the one who is replied to."""
+        """Return the prefix that X adds to a reply: the handle of the author of the post that it answers."""
         target = self.posts.get(post.reply_to or "")
         return f"@{target.author.username} " if target and not post.text.startswith("@") else ""
 
@@ -156,7 +156,7 @@ class XPosts:
 
 
 def weight(text: str) -> int:
-    """How long a text is by X's rules.
+    """Return the length of a text by X's rules.
 
     >>> weight("no 音楽"), weight("see https://example.org/a-long-address/of-many-parts")
     (7, 27)
@@ -173,7 +173,7 @@ def _with_links(text: str, links: Mapping[str, str]) -> str:
 
 
 def _shorten(post: XPost, addressee: str) -> tuple[str, str]:
-    """What `text` shows of a post, and what it leaves to `note_tweet`. A repost is cut for good."""
+    """Return the `text` of a post; long texts are cut, with the whole in `note_tweet`, which reposts lack."""
     text = addressee + _with_links(post.text, post.links)
     if len(text) <= _NOTE_AT:
         return text, ""
