@@ -1,1 +1,1 @@
-"""The worker around the decode: options, warm-up, metrics, description."""
+"""Parts of a TorchServe worker around the answers: `options` and threads, `warmup`, `metrics`, `description`."""

@@ -1,4 +1,4 @@
-"""What an archive's model-config.yaml says under `handler`, and how many threads a worker may use."""
+"""Options of a worker: the section `handler` of an archive's model-config.yaml, and its share of the cores."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class WorkerOptions:
     """Options of a worker.
 
     Raises:
-        ValueError: a number of threads that there cannot be. (Slots and precision are the engine's to judge.)
+        ValueError: the number of threads is negative. (The engine checks slots and precision.)
     """
 
     threads: int = 0
-    """Threads of a decode; 0 leaves them to `Threads`."""
+    """Number of threads of a decode; 0 stands for the worker's share, see `Threads`."""
     slots: int | None = None
-    """Rows that are decoded at a time; what suits the device by default."""
+    """Number of sequences that are decoded at a time; None stands for the device's default."""
     precision: Precision | None = None
-    """How weights are kept; what decodes fastest by default."""
+    """Precision of the weights; None stands for the fastest on the device."""
     kernels: bool | None = None
-    """Whether a GPU's kernels decode; where they suit by default."""
+    """Whether to decode with the GPU kernels; None stands for wherever they can run."""
 
     def __post_init__(self) -> None:
         if self.threads < 0:
@@ -36,20 +36,20 @@ class WorkerOptions:
 
     @classmethod
     def from_yaml(cls, document: Mapping[str, Any] | None) -> Self:
-        """Options of a model-config.yaml as TorchServe has read it; what it leaves out, or at null, has its default.
+        """Read the options from the parsed model-config.yaml; an absent or null option has its default.
 
         Raises:
-            ValueError: an option that there is not, or a value that it cannot have.
-            TypeError: a number, or a yes or no, that is none.
+            ValueError: an option is unknown, or its value is out of range.
+            TypeError: an integer or boolean option has another type.
         """
         section = (document or {}).get("handler") or {}
         given = {name: value for name, value in section.items() if value is not None}
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(given) - set(known)):
-            raise ValueError(f"handler.{unknown[0]} is no option of model-config.yaml; there is {', '.join(known)}")
+            raise ValueError(f"unknown option handler.{unknown[0]} in model-config.yaml; known are {', '.join(known)}")
         for name in ("threads", "slots"):
             if not isinstance(given.get(name, 0), int) or isinstance(given.get(name, 0), bool):
-                raise TypeError(f"handler.{name} must be a whole number, got {given[name]!r}")
+                raise TypeError(f"handler.{name} must be an integer, got {given[name]!r}")
         if not isinstance(given.get("kernels", False), bool):
             raise TypeError(f"handler.kernels must be true or false, got {given['kernels']!r}")
         if "precision" in given:
@@ -58,27 +58,28 @@ class WorkerOptions:
 
 
 class Threads:
-    """Threads that this worker may use: its share of the cores.
+    """Number of threads that this worker may use: its share of the cores.
 
-    How many workers share them changes as versions come and go, so whoever starts workers keeps each one's share in a
-    file, whose path is in the environment. Without it a worker knows only of those of its own version.
+    The number of workers changes as versions are loaded and removed, so the service that starts them writes each
+    worker's share to a file and puts its path into the environment. Without that file, the cores are divided by the
+    workers of this version.
 
     Args:
-        options: their `threads` beats everything else.
-        num_workers: workers of this version.
+        options: options of the worker; `threads`, if set, overrides the share.
+        num_workers: number of workers of this version.
     """
 
     def __init__(self, options: WorkerOptions, *, num_workers: int) -> None:
         self._fixed = options.threads
         path = os.environ.get(THREADS_FILE_VARIABLE)
         self._file = Path(path) if path else None
-        self._otherwise = max(1, num_processors() // max(1, num_workers))
+        self._default = max(1, num_processors() // max(1, num_workers))
 
     def share(self) -> int:
-        """How many they are now; at least 1."""
+        """Return the current number of threads, at least 1."""
         if self._fixed or self._file is None:
-            return self._fixed or self._otherwise
+            return self._fixed or self._default
         try:
             return max(1, int(self._file.read_text()))
-        except (OSError, ValueError):  # not written yet, or by somebody else
-            return self._otherwise
+        except (OSError, ValueError):  # not written yet, or by another program
+            return self._default
