@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,11 +18,9 @@ from bot.sandbox.client import SandboxControl
 from bot.sandbox.server import SandboxServer
 from bot.settings import (
     BotSettings,
-    LastfmSettings,
-    MusicbrainzSettings,
     PostSettings,
+    Section,
     SheetSettings,
-    SpotifySettings,
     XSettings,
 )
 
@@ -65,14 +63,14 @@ def sandboxed(settings: BotSettings) -> Iterator[Trial]:
         key = workspace / _KEY
         key.write_text(json.dumps(server.settings.google.service_account), encoding="utf-8")
         key.chmod(0o600)
-        networks = _networks(server.settings, key_file=key.as_posix())
+        networks = _networks(server.settings, settings.accounts, key_file=key.as_posix())
         yield Trial(
             settings=settings.model_copy(update={"workspace": workspace, "feed": None, "song_days": 0.0, **networks}),
             control=server.control,
         )
 
 
-def _networks(sandbox: SandboxSettings, *, key_file: str) -> dict[str, object]:
+def _networks(sandbox: SandboxSettings, accounts: Mapping[str, Section], *, key_file: str) -> dict[str, object]:
     x, url = sandbox.x, sandbox.url
     return {
         "x": XSettings(
@@ -83,14 +81,7 @@ def _networks(sandbox: SandboxSettings, *, key_file: str) -> dict[str, object]:
             base_url=url,
             replies=True,
         ),
-        "spotify": SpotifySettings(
-            client_id=sandbox.spotify.client_id,
-            client_secret=SecretStr(sandbox.spotify.client_secret),
-            base_url=f"{url}/v1/",
-            token_url=f"{url}/api/token",
-        ),
-        "lastfm": LastfmSettings(api_key=SecretStr(sandbox.lastfm_api_key), base_url=url),
-        "musicbrainz": MusicbrainzSettings(contact="sandbox@example.org", base_url=url),
+        **{name: type(accounts[name]).model_validate(section) for name, section in sandbox.lookups.items()},
         "sheet": SheetSettings.model_validate(
             {"credentials": key_file, "spreadsheet": sandbox.google.spreadsheet_id, "base_url": url}
         ),

@@ -1,9 +1,10 @@
-"""Who the bot is for the stand-ins: one account on each network, with credentials made anew by each process."""
+"""The bot's accounts on the stand-ins: one on each network, with new credentials in each process."""
 
 from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -17,7 +18,7 @@ _TOKEN_BYTES = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XAccount:
-    """An app's keys and a user's, as X's developer portal shows them."""
+    """Keys of an app and of a user, as in X's developer portal."""
 
     consumer_key: str
     consumer_secret: str
@@ -28,61 +29,57 @@ class XAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpotifyAccount:
-    """An app of Spotify's dashboard."""
-
-    client_id: str
-    client_secret: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleAccount:
-    """A service account, and the spreadsheet that is shared with it."""
+    """A service account and the spreadsheet that is shared with it."""
 
     service_account: dict[str, str]
-    """What the JSON key file of Google's console holds."""
+    """Content of the JSON key file of Google's console."""
     public_key: str
     spreadsheet_id: str = SPREADSHEET_ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
-    """Where the stand-ins are and how to get in."""
+    """Addresses and credentials of the stand-ins."""
 
     url: str
     """Base address of every network."""
     x: XAccount
-    spotify: SpotifyAccount
     google: GoogleAccount
-    lastfm_api_key: str
     bluesky_handle: str
     bluesky_password: str
     mastodon_access_token: str
+    lookups: Mapping[str, Mapping[str, str]]
+    """Sections of a bot's settings for services that know artists, by name."""
 
     def as_document(self) -> dict[str, Any]:
-        """The settings as JSON."""
+        """Return the settings as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> SandboxSettings:
-        """The settings that `python -m bot.sandbox` printed."""
+        """Read the settings that `python -m bot.sandbox` printed."""
         return cls(
             **{
                 **document,
                 "x": XAccount(**document["x"]),
-                "spotify": SpotifyAccount(**document["spotify"]),
                 "google": GoogleAccount(**document["google"]),
             }
         )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> SandboxSettings:
-        """The same from text."""
+        """Read the settings from JSON text."""
         return cls.from_document(json.loads(text))
 
 
-def open_accounts(url: str) -> SandboxSettings:
-    """Accounts for the stand-ins at this address."""
+def open_accounts(url: str, *, lookups: Mapping[str, Mapping[str, str]]) -> SandboxSettings:
+    """Make accounts for the stand-ins at this address.
+
+    Args:
+        url: base address of all stand-ins.
+        lookups: as in `SandboxSettings`.
+    """
     return SandboxSettings(
         url=url,
         x=XAccount(
@@ -92,12 +89,11 @@ def open_accounts(url: str) -> SandboxSettings:
             access_token=f"{X_USER_ID}-{_secret()}",
             access_token_secret=_secret(),
         ),
-        spotify=SpotifyAccount(client_id=secrets.token_hex(16), client_secret=secrets.token_hex(16)),
         google=_service_account(url),
-        lastfm_api_key=secrets.token_hex(16),
         bluesky_handle=f"{USERNAME}.test",
         bluesky_password=_secret(),
         mastodon_access_token=_secret(),
+        lookups=lookups,
     )
 
 
@@ -123,8 +119,8 @@ def _service_account(url: str) -> GoogleAccount:
 
 @cache
 def _key_pair() -> tuple[str, str]:
-    """A private key and its public half, PEM. One a process: it takes a moment, and tests open many accounts."""
-    # Imported here: reading settings from a file needs no cryptography.
+    """Return a private key and its public key, PEM; cached, because it is slow and tests open many accounts."""
+    # Imported here: reading settings from a file does not need cryptography.
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
 

@@ -1,17 +1,18 @@
-"""What every stand-in goes through: a log of calls, and faults that are injected by name.
+"""Call log and fault injection, common to all stand-ins.
 
-A fault is queued for an operation ("x.create_tweet", or a pattern such as "sheets.*") and hits the next call of it:
+A fault is queued for an operation ("x.create_tweet", or a pattern such as "sheets.*") and affects its next call:
 
-    kind       what the client sees
-    status     an error of the service, in its own words: `status`, `headers`
-    html       the same status with a page of HTML, as a proxy in front of the service sends it
-    truncated  an answer that breaks off: the connection ends within the body
-    json       `status` with `document` as the body, whatever it is
-    hang       silence for `delay_s` seconds, then 504
-    hold       silence until `release`, which brings the answer as if nothing had been, or until the client goes away
-    expired    401, and the access token is forgotten
+    kind       result for the client
+    status     an error in the service's own format: `status`, `headers`
+    html       the same status with an HTML page, as from a proxy in front of the service
+    truncated  an incomplete answer: the connection ends within the body
+    json       `status` with `document` as the body
+    hang       no answer for `delay_s` seconds, then 504
+    hold       no answer until `release`, which brings the normal answer, or until the client disconnects
+    expired    401, and the access token becomes invalid
 
-With `applied` the operation is carried out first. `skip` lets calls pass before, `times` says how many are hit.
+With `applied` the operation is carried out first. `skip` is the number of calls to pass over, `times` the number to
+affect.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ _LOGGED = 10_000
 _RECORDED = 1_000
 _POLL_S = 0.02
 _CLIENT_GONE = 499
-"""Nobody reads this status; the log shows it."""
+"""Status of a call whose client disconnected, for the log."""
 _PAGE = "<!DOCTYPE html><html><head><title>{0}</title></head><body><h1>{0}</h1><p>Please try again.</p></body></html>"
 
 
 class FaultKind(StrEnum):
-    """What goes wrong; see the module."""
+    """Kind of a fault; the module's docstring describes each."""
 
     STATUS = "status"
     HTML = "html"
@@ -55,20 +56,20 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something that goes wrong with a call to come.
+    """Fault of a future call.
 
     Raises:
-        ValueError: `kind` is none of `FaultKind`'s, or `times` or `skip` is out of range.
+        ValueError: `kind` is not a `FaultKind`, or `times` or `skip` is out of range.
     """
 
     operation: str
-    """Name or pattern of the operations that it may hit."""
+    """Name or pattern of the operations that the fault may affect."""
     kind: FaultKind
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
     document: Any = None
     applied: bool = False
-    """Whether the operation is carried out all the same."""
+    """Whether the operation is carried out nevertheless."""
     delay_s: float = 60.0
     skip: int = 0
     times: int = 1
@@ -87,7 +88,7 @@ class _Queued:
 
 
 class FaultQueue:
-    """Faults that wait for their calls, the oldest first."""
+    """Queue of faults that wait for their calls, the oldest first."""
 
     def __init__(self) -> None:
         self._waiting: list[_Queued] = []
@@ -97,7 +98,7 @@ class FaultQueue:
         self._waiting.append(_Queued(fault, fault.skip, fault.times))
 
     def take(self, operation: str) -> Fault | None:
-        """The fault that hits this call."""
+        """Return the fault for a call; None without one."""
         for queued in self._waiting:
             if not fnmatchcase(operation, queued.fault.operation):
                 continue
@@ -110,24 +111,20 @@ class FaultQueue:
             return queued.fault
         return None
 
-    def clear(self) -> None:
-        """Forget them all."""
-        self._waiting.clear()
-
     def __len__(self) -> int:
         return len(self._waiting)
 
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One call that arrived."""
+    """A call to a stand-in."""
 
     number: int
     operation: str
     at: float
-    """Seconds since the epoch."""
+    """Arrival in seconds since the epoch."""
     status: int | None = None
-    """None while it is being answered."""
+    """HTTP status of the answer; None while the call is in flight."""
     fault: str | None = None
     held: bool = False
     applied: bool = False
@@ -135,7 +132,7 @@ class Call:
 
 
 class CallLog:
-    """The latest calls and, where `record` is on, what was said in full."""
+    """Log of the latest calls and, if `record` is set, of their full requests and responses."""
 
     def __init__(self, *, record: bool = False) -> None:
         self.calls: deque[Call] = deque(maxlen=_LOGGED)
@@ -144,24 +141,24 @@ class CallLog:
         self._count = 0
 
     def begin(self, operation: str) -> Call:
-        """Note a call."""
+        """Log a call."""
         self._count += 1
         call = Call(number=self._count, operation=operation, at=time.time())
         self.calls.append(call)
         return call
 
     async def end(self, call: Call, request: Request, response: Response) -> None:
-        """Note its answer."""
+        """Log the answer of a call."""
         call.status = response.status_code
         if self._record:
             self.exchanges.append(await _exchange(call, request, response))
 
     def documents(self) -> list[dict[str, Any]]:
-        """The calls as JSON."""
+        """Return the calls as JSON objects."""
         return [asdict(call) for call in self.calls]
 
     def clear(self) -> None:
-        """Forget the calls, but for those that are being answered."""
+        """Delete all calls except those in flight."""
         running = [call for call in self.calls if call.status is None]
         self.calls.clear()
         self.calls.extend(running)
@@ -183,25 +180,46 @@ async def _exchange(call: Call, request: Request, response: Response) -> dict[st
 
 
 class StandIn(ABC):
-    """One network."""
+    """Stand-in for one network."""
 
     name: str
-    """First part of its operations' names."""
+    """First part of the names of the network's operations."""
 
     @abstractmethod
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """Per operation: HTTP method, path, and who answers."""
+        """Return the HTTP method, path and handler of each operation."""
 
     @abstractmethod
     def error(self, status: int, headers: Mapping[str, str] | None = None) -> Response:
-        """An error in the network's own words."""
+        """Return an error in the network's own format."""
 
-    def forget_tokens(self) -> None:  # noqa: B027 -- a network whose tokens live for ever has none to forget
-        """Make every access token that was given out invalid."""
+    def forget_tokens(self) -> None:  # noqa: B027 -- tokens of some networks never expire
+        """Invalidate every access token that was issued."""
+
+
+class LookupStandIn(StandIn):
+    """Stand-in for a service that knows artists.
+
+    Args:
+        section: what `section` returned.
+        enforce_limits: whether calls beyond the service's limits are refused.
+    """
+
+    @abstractmethod
+    def __init__(self, section: Mapping[str, str], *, enforce_limits: bool = True) -> None: ...
+
+    @classmethod
+    @abstractmethod
+    def section(cls, url: str) -> dict[str, str]:
+        """New credentials, and the stand-in's addresses: a section of a bot's settings.
+
+        Args:
+            url: base address of all stand-ins.
+        """
 
 
 class Gate:
-    """Answers calls through the log and the faults."""
+    """Gate between the routes and the stand-ins: logs calls and injects faults."""
 
     def __init__(self, *, record: bool = False) -> None:
         self.faults = FaultQueue()
@@ -209,20 +227,20 @@ class Gate:
         self._released = asyncio.Event()
 
     def routes(self, stand_in: StandIn) -> list[Route]:
-        """The routes of a network."""
+        """Return the routes of a network."""
         return [
             Route(path, self._endpoint(stand_in, f"{stand_in.name}.{name}", handler), methods=[method])
             for name, (method, path, handler) in stand_in.operations().items()
         ]
 
     def release(self) -> None:
-        """Let the calls go on that are held now."""
+        """Continue the calls that are held now."""
         self._released.set()
         self._released = asyncio.Event()
 
     def _endpoint(self, stand_in: StandIn, operation: str, handler: Handler) -> Handler:
         async def endpoint(request: Request) -> Response:
-            # Waiting for the client to go away would swallow the body, so it is read first.
+            # The body is read first, because waiting for a disconnect would consume it.
             await request.body()
             call = self.log.begin(operation)
             fault = self.faults.take(operation)
@@ -249,7 +267,7 @@ class Gate:
         return response
 
     async def _hold(self, call: Call, request: Request) -> bool:
-        """Wait; whether the client is still there."""
+        """Hold a call until `release`; return whether the client is still connected."""
         released, call.held = self._released, True
         try:
             while not released.is_set():
@@ -278,11 +296,11 @@ async def _failure(stand_in: StandIn, fault: Fault) -> Response:
 
 
 class _TruncatedResponse(Response):
-    """Promises a body and sends its first byte: the server ends the connection over the rest."""
+    """Response that announces a body and sends its first byte only, so that the server closes the connection."""
 
     def __init__(self) -> None:
         super().__init__(b"{", media_type="application/json", headers={"content-length": "1000"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what there is."""
+        """Send the first byte of the body."""
         await super().__call__(scope, receive, send)

@@ -1,4 +1,4 @@
-"""MusicBrainz: search for an artist, and an artist's genres. Who does not say who asks is refused, and who hurries."""
+"""Stand-in for MusicBrainz: search and genres of artists; requests without a contact, or too fast, are refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
-from bot.sandbox.calls import Handler, StandIn
+from bot.sandbox.calls import Handler, LookupStandIn
 from bot.sandbox.limits import RateWindow
 from bot.sandbox.world import ARTISTS, OTHER_GENRES, WorldArtist
 
@@ -19,24 +20,30 @@ _AGENT = re.compile(r"^\S+/\S+ \(.+\)$")
 _LIMIT_TEXT = "Your requests are exceeding the allowable rate limit."
 
 
-class MusicbrainzStandIn(StandIn):
-    """MusicBrainz, which needs no account."""
+class MusicbrainzStandIn(LookupStandIn):
+    """Stand-in for MusicBrainz, which does not need an account."""
 
     name = "musicbrainz"
 
-    def __init__(self, *, enforce_limits: bool = True) -> None:
+    def __init__(self, section: Mapping[str, str], *, enforce_limits: bool = True) -> None:
+        del section  # it takes any contact
         self._artists = {_identifier(artist): artist for artist in ARTISTS}
         self._window = RateWindow(1, 1.0, enforce_limits)
 
+    @classmethod
+    @override
+    def section(cls, url: str) -> dict[str, str]:
+        return {"contact": "sandbox@example.org", "base_url": url}
+
+    @override
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """See `StandIn`."""
         return {
             "search": ("GET", "/ws/2/artist", self._guarded(self._search)),
             "artist": ("GET", "/ws/2/artist/{id}", self._guarded(self._artist)),
         }
 
     def error(self, status: int, headers: Mapping[str, str] | None = None, message: str = "") -> Response:
-        """An error, in words."""
+        """Return an error with a message."""
         help_page = "For usage, please see: https://musicbrainz.org/development/mmd"
         document = {"error": message or _LIMIT_TEXT, "help": help_page}
         return JSONResponse(document, status, headers=dict(headers or {}))
@@ -69,7 +76,7 @@ class MusicbrainzStandIn(StandIn):
             return self.error(404, message="Not Found")
         genres = OTHER_GENRES.get(artist.name, artist.genres or ())
         voted = [{"id": str(uuid.uuid5(uuid.NAMESPACE_DNS, genre)), "name": genre} for genre in genres]
-        # Alphabetical, as MusicBrainz lists them: the votes say which comes first.
+        # Alphabetical, as MusicBrainz lists them: clients have to sort by votes.
         listed = sorted(
             ({**genre, "count": len(voted) - i, "disambiguation": ""} for i, genre in enumerate(voted)), key=_name
         )

@@ -1,4 +1,4 @@
-"""All stand-ins behind one loopback address, in a thread or in the foreground."""
+"""Server of all stand-ins at one loopback address, in a thread or in the foreground."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import socket
 import threading
 import time
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import uvicorn
 from starlette.applications import Starlette
 
 from bot.sandbox.account import SandboxSettings, open_accounts
 from bot.sandbox.bluesky import BlueskyStandIn
-from bot.sandbox.calls import Gate, StandIn
+from bot.sandbox.calls import Gate, LookupStandIn, StandIn
 from bot.sandbox.client import SandboxControl
 from bot.sandbox.control import Control
 from bot.sandbox.google import GoogleStandIn
@@ -26,16 +26,18 @@ from bot.sandbox.world import MENTIONS, POSTS
 from bot.sandbox.x import XStandIn
 from foundation.defaults import LOOPBACK
 
+LOOKUPS: Final[tuple[type[LookupStandIn], ...]] = (SpotifyStandIn, LastfmStandIn, MusicbrainzStandIn)
+"""Stand-ins for services that know artists; each has the name of the service's section in a bot's settings."""
 _START_S = 15.0
 
 
 class SandboxServer:
-    """The stand-ins, for the life of a `with` block or of `serve`.
+    """Server of the stand-ins, for the duration of a `with` block or of `serve`.
 
     Args:
-        port: 0 takes a free one.
-        filled: whether people have posted already; otherwise X is empty.
-        enforce_limits: whether calls beyond the networks' limits are refused.
+        port: port on loopback; 0 takes a free one.
+        filled: whether X starts with some posts; otherwise it is empty.
+        enforce_limits: whether the networks' rate limits are enforced.
         record: whether calls are kept in full, for `SandboxControl.exchanges`.
 
     Raises:
@@ -47,7 +49,7 @@ class SandboxServer:
     ) -> None:
         self._socket = socket.create_server((LOOPBACK, port))
         url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}"
-        self.settings = open_accounts(url)
+        self.settings = open_accounts(url, lookups={one.name: one.section(url) for one in LOOKUPS})
         self.control = SandboxControl(url)
         app = build_app(self.settings, filled=filled, enforce_limits=enforce_limits, record=record)
         config = uvicorn.Config(
@@ -56,7 +58,7 @@ class SandboxServer:
             ws="none",
             http="h11",
             log_config=None,
-            # It calls an answer that breaks off an error of the application: it is one that was asked for.
+            # Uvicorn logs a truncated answer as an error of the application, but it is an injected fault.
             log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=0,
@@ -65,7 +67,7 @@ class SandboxServer:
         self._thread: threading.Thread | None = None
 
     def serve(self) -> None:
-        """Answer until the process is told to stop."""
+        """Serve until the process is stopped."""
         self._server.run(sockets=[self._socket])
 
     def __enter__(self) -> Self:
@@ -88,7 +90,7 @@ class SandboxServer:
 
 
 def build_app(settings: SandboxSettings, *, filled: bool, enforce_limits: bool, record: bool) -> Starlette:
-    """The networks and their control as one application."""
+    """Build one application of the networks and their control."""
     gate = Gate(record=record)
     x = XStandIn(settings.x, enforce_limits=enforce_limits)
     google = GoogleStandIn(settings.google)
@@ -99,9 +101,7 @@ def build_app(settings: SandboxSettings, *, filled: bool, enforce_limits: bool, 
         x,
         google,
         sheets,
-        SpotifyStandIn(settings.spotify, settings.url),
-        LastfmStandIn(settings.lastfm_api_key),
-        MusicbrainzStandIn(enforce_limits=enforce_limits),
+        *(lookup(settings.lookups[lookup.name], enforce_limits=enforce_limits) for lookup in LOOKUPS),
         mastodon,
         bluesky,
     ]

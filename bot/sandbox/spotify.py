@@ -1,7 +1,7 @@
-"""Spotify as a development app meets it in 2026: a token for the app, search with a limit of 10, one artist at a time.
+"""Stand-in for Spotify as a development app of 2026 sees it: app token, search with a limit of 10, single artists.
 
-The batch of artists is closed (403), genres may be missing or empty, and a search in plain words always finds
-something, however far from what was asked.
+The batch endpoint is closed (403), genres may be missing or empty, and a search in plain words always finds
+something, however far from the query.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
-from bot.sandbox.account import SpotifyAccount
-from bot.sandbox.calls import Handler, StandIn
+from bot.sandbox.calls import Handler, LookupStandIn
 from bot.sandbox.world import ARTISTS, WorldArtist
 
 TOKEN_S = 3600
@@ -29,19 +29,32 @@ _MESSAGES = {400: "Bad request", 401: "The access token expired", 403: "Forbidde
 _FIELD = re.compile(r'(\w+):(?:"([^"]*)"|(\S+))')
 
 
-class SpotifyStandIn(StandIn):
-    """Spotify, with one app."""
+class SpotifyStandIn(LookupStandIn):
+    """Stand-in for Spotify, with one app."""
 
     name = "spotify"
 
-    def __init__(self, account: SpotifyAccount, url: str, artists: Sequence[WorldArtist] = ARTISTS) -> None:
-        self._account = account
-        self._url = f"{url}/v1"
+    def __init__(
+        self, section: Mapping[str, str], *, enforce_limits: bool = True, artists: Sequence[WorldArtist] = ARTISTS
+    ) -> None:
+        del enforce_limits  # Spotify does not publish any
+        self._section = section
+        self._url = section["base_url"].rstrip("/")
         self._artists = {_identifier(artist.name): artist for artist in artists}
         self._tokens: dict[str, float] = {}
 
+    @classmethod
+    @override
+    def section(cls, url: str) -> dict[str, str]:
+        return {
+            "client_id": secrets.token_hex(16),
+            "client_secret": secrets.token_hex(16),
+            "base_url": f"{url}/v1/",
+            "token_url": f"{url}/api/token",
+        }
+
+    @override
     def operations(self) -> Mapping[str, tuple[str, str, Handler]]:
-        """See `StandIn`."""
         return {
             "token": ("POST", "/api/token", self._token),
             "search": ("GET", "/v1/search", self._guarded(self._search)),
@@ -50,19 +63,19 @@ class SpotifyStandIn(StandIn):
         }
 
     def error(self, status: int, headers: Mapping[str, str] | None = None, message: str = "") -> Response:
-        """Spotify's error object."""
+        """Return Spotify's error object."""
         document = {"error": {"status": status, "message": message or _MESSAGES.get(status, "Service unavailable")}}
         return JSONResponse(document, status, headers=dict(headers or {}))
 
+    @override
     def forget_tokens(self) -> None:
-        """See `StandIn`."""
         self._tokens.clear()
 
     async def _token(self, request: Request) -> Response:
         form = parse_qs((await request.body()).decode())
         if form.get("grant_type") != ["client_credentials"]:
             return JSONResponse({"error": "unsupported_grant_type"}, 400)
-        pair = f"{self._account.client_id}:{self._account.client_secret}"
+        pair = f"{self._section['client_id']}:{self._section['client_secret']}"
         expected = f"Basic {base64.b64encode(pair.encode()).decode()}"
         if not secrets.compare_digest(request.headers.get("authorization", ""), expected):
             return JSONResponse({"error": "invalid_client", "error_description": "Invalid client secret"}, 400)
@@ -187,13 +200,13 @@ def _words(text: str) -> set[str]:
 
 
 def _is_within(field: str, query: str, name: str) -> bool:
-    """Whether a name holds all words that the query wants in this field."""
+    """Whether a name contains all words of the query for this field."""
     wanted = [found[2] or found[3] for found in _FIELD.finditer(query) if found[1] == field]
     return all(_words(text) <= _words(name) for text in wanted)
 
 
 def _overlap(query: str, name: str) -> float:
-    """How much of the words is shared, 0 to 1."""
+    """Return the share of common words, 0 to 1."""
     asked = _words(_FIELD.sub(lambda found: f" {found[2] or found[3] or ''} ", query))
     known = _words(name)
     return len(asked & known) / max(1, len(asked | known))

@@ -32,6 +32,7 @@ from tests.bot.helpers.networked import (
     contents,
     one_pass,
     people_post,
+    with_all_accounts,
     write_config,
 )
 
@@ -231,43 +232,45 @@ print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
-@pytest.mark.parametrize(("more", "most_mib"), [(False, 105), (True, 125)])
-def test_memory_with_the_networks_switched_on_stays_bounded(
-    gateway: Any, sandbox: SandboxServer, tmp_path: Path, *, more: bool, most_mib: int
+SERVICES = ("spotify", "lastfm", "musicbrainz", "sheet")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")
+@pytest.mark.parametrize(
+    ("accounts", "candidates", "on_board", "most_mib"),
+    [
+        ((), 25, 0, 80),
+        (("x",), 15, 0, 90),
+        (("mastodon",), 5, 0, 95),
+        (("bluesky",), 5, 0, 120),
+        (("x", *SERVICES), 15, 15, 110),
+        (("x", *SERVICES, "bluesky", "mastodon"), 25, 20, 140),
+    ],
+    ids=["nothing", "x", "mastodon", "bluesky", "x and services", "all"],
+)
+def test_memory_stays_bounded(
+    gateway: Any,
+    sandbox: SandboxServer,
+    feed_path: Path,
+    tmp_path: Path,
+    *,
+    accounts: tuple[str, ...],
+    candidates: int,
+    on_board: int,
+    most_mib: int,
 ) -> None:
-    """First with X, Spotify, Last.fm, MusicBrainz and a sheet; then with Bluesky and Mastodon as well."""
+    """The peak of a pass; `-rP` shows it."""
     people_post(sandbox.control)
-    config = write_config(tmp_path / "bot.toml", bot_settings(tmp_path / "workspace", sandbox.settings))
-    account, url = sandbox.settings, sandbox.settings.url
-    lookups = f"""
-[spotify]
-client_id = "{account.spotify.client_id}"
-client_secret = "{account.spotify.client_secret}"
-base_url = "{url}/v1/"
-token_url = "{url}/api/token"
-[lastfm]
-api_key = "{account.lastfm_api_key}"
-base_url = "{url}"
-[musicbrainz]
-contact = "bot@example.org"
-base_url = "{url}"
-"""
-    others = f"""
-[bluesky]
-handle = "{account.bluesky_handle}"
-app_password = "{account.bluesky_password}"
-base_url = "{url}"
-[mastodon]
-access_token = "{account.mastodon_access_token}"
-base_url = "{url}"
-"""
     for network in ("bluesky", "mastodon"):
         sandbox.control.add_posts([{"text": "“Fern” by Mica Dunn", "author": "radio"}], network)
-    config.write_text(config.read_text() + lookups + others * more)
+    settings = with_all_accounts(bot_settings(tmp_path / "workspace", sandbox.settings), sandbox.settings)
+    config = write_config(tmp_path / "bot.toml", settings, accounts)
     command = [sys.executable, "-c", MEASURED, "once", "--config", str(config), "--target", gateway.target]
-    command += ["--workspace", str(tmp_path / "workspace")]
+    command += ["--workspace", str(tmp_path / "workspace"), *([] if accounts else ["--feed", str(feed_path)])]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert f"{20 if more else 15} put on the board" in done.stderr
-    assert sandbox.control.calls("spotify.search")
+    assert f"{candidates} candidates" in done.stderr
+    assert (f"{on_board} put on the board" in done.stderr) == bool(on_board)
+    assert bool(sandbox.control.calls("spotify.search")) == ("spotify" in accounts)
+    sys.stdout.write(f"{', '.join(accounts) or 'nothing'}: {done.stdout.strip()} MiB\n")
     assert int(done.stdout) < most_mib

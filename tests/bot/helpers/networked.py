@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,22 @@ def bot_settings(folder: Path, sandbox: SandboxSettings, *, timeout_s: float = 4
             timeout_s=timeout_s,
         ),
         post=PostSettings(to="x", dry_run=False, per_day=50, per_pass=50, settle_s=0, reply_to_mentions=True),
+    )
+
+
+def with_all_accounts(settings: BotSettings, sandbox: SandboxSettings) -> BotSettings:
+    """The settings with an account on each of the other networks and services."""
+    sections: dict[str, Mapping[str, str]] = {
+        "bluesky": {
+            "handle": sandbox.bluesky_handle,
+            "app_password": sandbox.bluesky_password,
+            "base_url": sandbox.url,
+        },
+        "mastodon": {"access_token": sandbox.mastodon_access_token, "base_url": sandbox.url},
+        **sandbox.lookups,
+    }
+    return settings.model_copy(
+        update={name: type(settings.accounts[name]).model_validate(section) for name, section in sections.items()}
     )
 
 
@@ -131,10 +148,10 @@ def contents(settings: BotSettings, control: SandboxControl) -> dict[str, Any]:
     return plain
 
 
-def write_config(path: Path, settings: BotSettings) -> Path:
-    """The networks of the settings as a file for the command."""
+def write_config(path: Path, settings: BotSettings, accounts: Iterable[str] = ("x", "sheet")) -> Path:
+    """Some accounts of the settings as a file for the command; nothing is posted without X."""
     lines = ["interval_s = 0.2"]
-    for part in ("x", "sheet", "post"):
+    for part in (*accounts, *(["post"] if "x" in accounts else [])):
         lines.append(f"[{part}]")
         for name, value in getattr(settings, part):
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value

@@ -16,12 +16,12 @@ import tweepy
 from bot.sandbox.calls import Fault, FaultKind, FaultQueue
 from bot.sandbox.client import SandboxControl
 from bot.sandbox.server import SandboxServer
-from tests.bot.sandbox.test_x import open_client
+from tests.bot.helpers.sandbox_clients import open_x
 
 
 @pytest.fixture
 def client(sandbox: SandboxServer) -> tweepy.Client:
-    return open_client(sandbox)
+    return open_x(sandbox)
 
 
 def test_a_fault_hits_its_operation_after_those_to_skip_and_as_often_as_it_says() -> None:
@@ -104,10 +104,10 @@ def test_a_held_call_is_answered_when_it_is_released(
 CALLER = """
 import json, sys
 from bot.sandbox.account import SandboxSettings
-from tests.bot.sandbox.test_x import open_client
+from tests.bot.helpers.sandbox_clients import open_x
 class Server:
     settings = SandboxSettings.from_json(sys.stdin.read())
-open_client(Server).create_tweet(text="hello")
+open_x(Server).create_tweet(text="hello")
 """
 
 
@@ -148,4 +148,4 @@ def open_client_of(control: SandboxControl) -> tweepy.Client:
     class Server:
         settings = control.settings()
 
-    return open_client(Server)  # type: ignore[arg-type]
+    return open_x(Server)  # type: ignore[arg-type]

@@ -9,9 +9,7 @@ import tweepy
 
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers import published
-from tests.bot.sandbox.test_sheets import append, open_book
-from tests.bot.sandbox.test_spotify import open_client as open_spotify
-from tests.bot.sandbox.test_x import open_client as open_x
+from tests.bot.helpers.sandbox_clients import append, open_book, open_spotify, open_x
 
 pytestmark = pytest.mark.skipif(
     not published.FOLDER, reason="DEEPHYPEBOT_SPECS names no folder with the published descriptions"

@@ -1,36 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
-
 import gspread
 import pytest
-import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.auth.exceptions import RefreshError
-from google.auth.transport.requests import AuthorizedSession, Request
-from google.oauth2.service_account import Credentials
-from gspread.utils import InsertDataOption, ValidationConditionType, ValueInputOption
+from gspread.utils import ValidationConditionType, ValueInputOption
 
-from bot.adapters.http.session import NetworkSession
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.sheet_grid import Range, RangeError, Sheet, cell_name, parse_range
-
-
-def open_book(sandbox: SandboxServer, **changes: str) -> gspread.Spreadsheet:
-    url = sandbox.settings.url
-    swaps = {f"https://{name}.googleapis.com": url for name in ("sheets", "iamcredentials")}
-
-    class Swapped(gspread.HTTPClient):
-        def request(self, method: str, endpoint: str, *args: Any, **kwargs: Any) -> requests.Response:
-            return super().request(method, endpoint.replace("https://sheets.googleapis.com", url), *args, **kwargs)
-
-    credentials = Credentials.from_service_account_info(
-        sandbox.settings.google.service_account | changes, scopes=gspread.auth.DEFAULT_SCOPES
-    )
-    session = AuthorizedSession(credentials, auth_request=Request(NetworkSession(swaps=swaps)))
-    client = gspread.Client(auth=credentials, session=session, http_client=Swapped)
-    return client.open_by_key(sandbox.settings.google.spreadsheet_id)
+from tests.bot.helpers.sandbox_clients import append, open_book
 
 
 @pytest.fixture
@@ -38,15 +17,6 @@ def sheet(sandbox: SandboxServer) -> gspread.Worksheet:
     sheet = open_book(sandbox).add_worksheet("Queue", rows=3, cols=4)
     sheet.update([["id", "status", "text"]], "A1")
     return sheet
-
-
-def append(sheet: gspread.Worksheet, *rows: list[str]) -> None:
-    sheet.append_rows(
-        list(rows),
-        value_input_option=ValueInputOption.raw,
-        insert_data_option=InsertDataOption.insert_rows,
-        table_range="A1",
-    )
 
 
 def test_rows_are_appended_below_the_table_and_read_as_they_were_written(sheet: gspread.Worksheet) -> None:

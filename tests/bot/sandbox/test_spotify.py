@@ -3,27 +3,15 @@ from __future__ import annotations
 import pytest
 import requests
 import spotipy
-from spotipy.cache_handler import MemoryCacheHandler
-from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
+from spotipy.oauth2 import SpotifyOauthError
 
 from bot.sandbox.server import SandboxServer
-
-
-def open_client(sandbox: SandboxServer, secret: str | None = None) -> spotipy.Spotify:
-    account = sandbox.settings.spotify
-    auth = SpotifyClientCredentials(
-        account.client_id, secret or account.client_secret, cache_handler=MemoryCacheHandler()
-    )
-    auth.OAUTH_TOKEN_URL = f"{sandbox.settings.url}/api/token"
-    # Without its own repetitions every status comes through as it was answered.
-    client = spotipy.Spotify(auth_manager=auth, retries=0, status_retries=0)
-    client.prefix = f"{sandbox.settings.url}/v1/"
-    return client
+from tests.bot.helpers.sandbox_clients import open_spotify
 
 
 @pytest.fixture
 def client(sandbox: SandboxServer) -> spotipy.Spotify:
-    return open_client(sandbox)
+    return open_spotify(sandbox)
 
 
 def status_of(caught: pytest.ExceptionInfo[spotipy.SpotifyException]) -> int:
@@ -64,7 +52,7 @@ def test_artists_in_one_batch_are_forbidden(client: spotipy.Spotify) -> None:
 
 def test_a_wrong_secret_brings_no_token(sandbox: SandboxServer) -> None:
     with pytest.raises(SpotifyOauthError, match="invalid_client"):
-        open_client(sandbox, secret="0" * 32).search("Moss")
+        open_spotify(sandbox, secret="0" * 32).search("Moss")
 
 
 def test_a_call_without_a_token_is_refused(sandbox: SandboxServer) -> None:

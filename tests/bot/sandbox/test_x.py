@@ -9,35 +9,12 @@ import tweepy
 
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.x_posts import weight
-
-
-class SwappedSession(requests.Session):
-    """tweepy has X's address built in."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self._url = url
-
-    def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:  # type: ignore[override]
-        return super().request(method, url.replace("https://api.twitter.com", self._url), timeout=5, **kwargs)
-
-
-def open_client(sandbox: SandboxServer, **changes: str) -> tweepy.Client:
-    account = sandbox.settings.x
-    keys = {
-        "consumer_key": account.consumer_key,
-        "consumer_secret": account.consumer_secret,
-        "access_token": account.access_token,
-        "access_token_secret": account.access_token_secret,
-    }
-    client = tweepy.Client(**(keys | changes))
-    client.session = SwappedSession(sandbox.settings.url)
-    return client
+from tests.bot.helpers.sandbox_clients import SwappedSession, open_x
 
 
 @pytest.fixture
 def client(sandbox: SandboxServer) -> tweepy.Client:
-    return open_client(sandbox)
+    return open_x(sandbox)
 
 
 def test_tweepy_learns_who_it_is(client: tweepy.Client) -> None:
@@ -47,7 +24,7 @@ def test_tweepy_learns_who_it_is(client: tweepy.Client) -> None:
 @pytest.mark.parametrize("wrong", ["consumer_secret", "access_token_secret"])
 def test_a_signature_made_with_a_wrong_secret_is_refused(sandbox: SandboxServer, wrong: str) -> None:
     with pytest.raises(tweepy.Unauthorized):
-        open_client(sandbox, **{wrong: "0" * 48}).get_me(user_auth=True)
+        open_x(sandbox, **{wrong: "0" * 48}).get_me(user_auth=True)
 
 
 def test_a_request_that_is_sent_a_second_time_is_refused(sandbox: SandboxServer, client: tweepy.Client) -> None:
@@ -141,7 +118,7 @@ def test_a_length_beyond_what_is_described_is_refused(client: tweepy.Client) -> 
 
 def test_calls_beyond_the_limit_are_refused_and_say_when_there_will_be_more() -> None:
     with SandboxServer() as sandbox:
-        client = open_client(sandbox)
+        client = open_x(sandbox)
         for _ in range(75):
             client.get_me(user_auth=True)
         with pytest.raises(tweepy.TooManyRequests) as caught:

@@ -17,7 +17,7 @@ from bot.sandbox.server import SandboxServer
 
 def open_lastfm(sandbox: SandboxServer, **changes: Any) -> LastfmLookup:
     options: dict[str, Any] = {
-        "api_key": sandbox.settings.lastfm_api_key,
+        "api_key": sandbox.settings.lookups["lastfm"]["api_key"],
         "base_url": sandbox.settings.url,
         "timeout_s": 1,
     }

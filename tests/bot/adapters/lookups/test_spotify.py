@@ -16,8 +16,8 @@ from bot.sandbox.server import SandboxServer
 
 def open_lookup(sandbox: SandboxServer, **changes: Any) -> SpotifyLookup:
     options: dict[str, Any] = {
-        "client_id": sandbox.settings.spotify.client_id,
-        "client_secret": sandbox.settings.spotify.client_secret,
+        "client_id": sandbox.settings.lookups["spotify"]["client_id"],
+        "client_secret": sandbox.settings.lookups["spotify"]["client_secret"],
         "base_url": f"{sandbox.settings.url}/v1/",
         "token_url": f"{sandbox.settings.url}/api/token",
         "timeout_s": 1,

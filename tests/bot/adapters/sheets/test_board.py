@@ -9,7 +9,6 @@ import pytest
 
 from bot.adapters.sheets.board import COLUMNS, SheetsBoard
 from bot.adapters.sheets.client import read_service_account
-from bot.domain.candidates import Candidate, Flag
 from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
@@ -19,25 +18,10 @@ from bot.domain.errors import (
     RateLimitedError,
     SettingsError,
 )
-from bot.domain.songs.song import Song, SongReport
-from bot.domain.source_posts import Kind, SourcePost
-from bot.ports import BoardRow, QueueRow
+from bot.ports import BoardRow
 from bot.sandbox.server import SandboxServer
-from handlers.contract import Sample
-from tests.bot.sandbox.test_sheets import open_book
-
-TWEET_ID = "1700000000000000001"
-
-
-def open_board(sandbox: SandboxServer, **changes: Any) -> SheetsBoard:
-    account = sandbox.settings.google
-    options: dict[str, Any] = {
-        "service_account": account.service_account,
-        "spreadsheet": account.spreadsheet_id,
-        "base_url": sandbox.settings.url,
-        "timeout_s": 1,
-    }
-    return SheetsBoard(**options | changes)
+from tests.bot.helpers.sandbox_clients import open_book
+from tests.bot.helpers.sheets_board import TWEET_ID, fields_of, make_row, open_board
 
 
 @pytest.fixture
@@ -45,33 +29,6 @@ def board(sandbox: SandboxServer) -> SheetsBoard:
     board = open_board(sandbox)
     board.prepare()
     return board
-
-
-def make_row(number: int = 1, text: str = "slow and careful") -> QueueRow:
-    report = SongReport(
-        source_post_id=TWEET_ID,
-        number=1,
-        song=Song(artists=("Ona Vell",), title="Moss", confidence=1.0),
-        artist="Ona Vell",
-        genres=("dream pop", "slowcore"),
-    )
-    candidate = Candidate(
-        report=report,
-        number=number,
-        sample=Sample(text=text, token_count=3, log_prob=-1.0, topics=(), seed=1),
-        model="lcgan",
-        model_version="2",
-        archive_sha256="0" * 64,
-        flags=(Flag.PROFANITY, Flag.TOO_LONG),
-        score=-2.5,
-    )
-    source_post = SourcePost(id=TWEET_ID, text="“Moss” by Ona Vell", kind=Kind.TIMELINE, url="https://x.com/a/status/1")
-    return QueueRow(candidate=candidate, source_post=source_post, created_at="2026-01-04T10:00:00Z")
-
-
-def fields_of(sandbox: SandboxServer) -> list[dict[str, str]]:
-    header, *rows = sandbox.control.sheet("queue")
-    return [dict(zip(header, row, strict=False)) for row in rows]
 
 
 def test_a_new_sheet_gets_a_header_and_a_drop_down(sandbox: SandboxServer, board: SheetsBoard) -> None:

@@ -12,8 +12,8 @@ from bot.adapters.sheets.board import SheetsBoard
 from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.ports import BoardEdit, BoardEdited, BoardRow
 from bot.sandbox.server import SandboxServer
-from tests.bot.adapters.sheets.test_board import TWEET_ID, fields_of, make_row, open_board
-from tests.bot.sandbox.test_sheets import open_book
+from tests.bot.helpers.sandbox_clients import open_book
+from tests.bot.helpers.sheets_board import TWEET_ID, fields_of, make_row, open_board
 
 FIRST, SECOND, THIRD = (f"{TWEET_ID}.1.{number}" for number in (1, 2, 3))
 TEXTS = {FIRST: "b", SECOND: "c", THIRD: "a"}

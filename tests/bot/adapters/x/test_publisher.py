@@ -17,11 +17,11 @@ from bot.domain.errors import (
 )
 from bot.domain.outgoing_posts import OutgoingPost, PostMode
 from bot.sandbox.server import SandboxServer
-from tests.bot.adapters.x.test_source import keys_of
+from tests.bot.helpers.sandbox_clients import x_keys
 
 
 def open_publisher(sandbox: SandboxServer, modes: Collection[PostMode] = (), **changes: Any) -> XPublisher:
-    options: dict[str, Any] = {"keys": keys_of(sandbox), "base_url": sandbox.settings.url, "timeout_s": 1}
+    options: dict[str, Any] = {"keys": x_keys(sandbox), "base_url": sandbox.settings.url, "timeout_s": 1}
     return XPublisher(capabilities=modes, **options | changes)
 
 

@@ -6,27 +6,16 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.x.client import XKeys
 from bot.adapters.x.source import XFeed, XSource
 from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError, SettingsError
 from bot.domain.source_posts import Kind, SourcePost
 from bot.sandbox.server import SandboxServer
+from tests.bot.helpers.sandbox_clients import x_keys
 from tests.bot.helpers.sweeping import sweep
 
 
-def keys_of(sandbox: SandboxServer, **changes: str) -> XKeys:
-    account = sandbox.settings.x
-    keys = {
-        "consumer_key": account.consumer_key,
-        "consumer_secret": account.consumer_secret,
-        "access_token": account.access_token,
-        "access_token_secret": account.access_token_secret,
-    }
-    return XKeys(**(keys | changes))
-
-
 def open_source(sandbox: SandboxServer, feed: XFeed = XFeed.TIMELINE, **changes: Any) -> XSource:
-    options: dict[str, Any] = {"keys": keys_of(sandbox), "base_url": sandbox.settings.url, "timeout_s": 1}
+    options: dict[str, Any] = {"keys": x_keys(sandbox), "base_url": sandbox.settings.url, "timeout_s": 1}
     return XSource(feed, **options | changes)
 
 
@@ -194,14 +183,14 @@ def test_a_token_that_was_taken_back_asks_for_a_person(sandbox: SandboxServer, s
 
 
 def test_an_access_token_without_an_id_is_refused_at_once(sandbox: SandboxServer) -> None:
-    half_a_token = keys_of(sandbox).access_token.partition("-")[2]
+    half_a_token = x_keys(sandbox).access_token.partition("-")[2]
     with pytest.raises(SettingsError, match="begins with the account's id"):
-        keys_of(sandbox, access_token=half_a_token)
+        x_keys(sandbox, access_token=half_a_token)
 
 
 def test_no_secret_shows(sandbox: SandboxServer) -> None:
-    keys = keys_of(sandbox)
-    wrong = open_source(sandbox, keys=keys_of(sandbox, consumer_secret="0" * 48))
+    keys = x_keys(sandbox)
+    wrong = open_source(sandbox, keys=x_keys(sandbox, consumer_secret="0" * 48))
     with pytest.raises(CredentialsError) as caught:
         wrong.read(None, 100)
     for secret in (keys.consumer_secret, keys.access_token_secret, keys.access_token.partition("-")[2]):
