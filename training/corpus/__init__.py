@@ -1,4 +1,4 @@
-"""Posts -> sentences that a model can learn from, with a count of everything that was dropped on the way."""
+"""Corpora: clean sentences from posts, with a count of everything that was dropped on the way."""
 
 from training.corpus.build import CorpusSettings, build_corpus
 from training.corpus.store import FUNNEL_FILE, GENRES_FILE, PLOT_FILE, SENTENCES_FILE, Corpus, load_corpus

@@ -1,9 +1,10 @@
-"""Posts -> a corpus: clean sentences with their song's genres and a split by song, in a folder.
+"""Build of a corpus from posts: clean sentences with their song's genres and a split by song, in a folder.
 
-Three passes: chunks of posts are cleaned, each by itself, in several processes (`chunks`); what only all of them
-together tell is judged on disk (`judging`); what is left is written. Memory is that of the chunks at work, whatever
-the number of posts. Cleaned chunks lie in a hidden folder beside the corpus until it is whole, so that a build that
-was interrupted goes on where it was. The same posts and settings give the same bytes, interrupted or not.
+A build has three passes. Chunks of posts are cleaned independently in several processes (`chunks`); duplicates and
+rare words, which only all chunks together show, are found on disk (`judging`); the remaining sentences are written.
+Memory is that of the chunks being cleaned, whatever the number of posts. Cleaned chunks lie in a hidden folder beside
+the corpus until it is complete, so that an interrupted build continues where it stopped. The same posts and settings
+give the same bytes, interrupted or not.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from training.errors import CorpusError, NoUsableSentenceError, PostsError
 from training.files import atomic_directory
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes of post files read so far, and with how many there are."""
+"""Called with the number of bytes of post files read so far and with their total."""
 
 CHUNK_POSTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusSettings:
-    """What a build depends on besides its posts."""
+    """Settings of a build: everything but the posts that it depends on."""
 
     limits: SentenceLimits = field(default_factory=SentenceLimits)
     min_posts_per_genre: int = 50
@@ -44,16 +45,18 @@ class CorpusSettings:
     """Share of songs in the validation split."""
     test_share: float = 0.05
     max_repeats: int = 5
-    """A sentence found more often than this is boilerplate, and all its copies go; up to this, the first stays."""
+    """Occurrences up to which the first copy of a sentence is kept; a more frequent sentence is boilerplate, and all
+    its copies are dropped."""
     min_english_post: float = 0.25
-    """How sure it must be that a post is English, from 0 to 1."""
+    """Minimum probability that a post is English."""
     min_english_sentence: float = 0.1
-    """Less is asked of a sentence: it is short, and stands in an English post."""
+    """Minimum probability that a sentence is English; low, since sentences are short and their post is English."""
     min_near_posts: float = 0.8
-    """Share of word pairs in common from which a later post is nearly the same as an earlier one."""
+    """Share of common word pairs from which a later post is a near duplicate of an earlier one."""
     min_near_sentences: float = 0.7
+    """Share of common word pairs from which a later sentence is a near duplicate of an earlier one."""
     min_word_posts: int = 3
-    """Posts that must have a word which the dictionary lacks, unless its spelling can be corrected."""
+    """Posts that must hold a word that the dictionary lacks, unless its spelling can be corrected."""
 
     def __post_init__(self) -> None:
         if min(self.min_posts_per_genre, self.max_genres, self.max_repeats, self.min_word_posts) < 1:
@@ -65,7 +68,7 @@ class CorpusSettings:
             raise ValueError(f"min_english_* and min_near_* must be from 0 to 1, got {shares}")
 
     def for_chunks(self) -> ChunkSettings:
-        """The part that cleaning a chunk depends on."""
+        """Return the settings that cleaning a chunk depends on."""
         return ChunkSettings(
             limits=self.limits,
             valid_share=self.valid_share,
@@ -75,7 +78,7 @@ class CorpusSettings:
         )
 
     def for_judging(self) -> JudgeSettings:
-        """The part that judging all chunks together depends on."""
+        """Return the settings that judging all chunks together depends on."""
         return JudgeSettings(
             min_near_posts=self.min_near_posts,
             min_near_sentences=self.min_near_sentences,
@@ -100,19 +103,19 @@ def build_corpus(
     """Build a corpus from files of posts.
 
     Args:
-        post_files: see `posts.read_posts`; their order decides which of two equal sentences is the first.
-        out: folder of the corpus; a corpus that is there already is replaced once the new one is whole.
-        settings: of the build.
-        catalog: table of artist and genres, for posts without genres.
+        post_files: files for `posts.read_posts`; their order decides which of two equal sentences is the first.
+        out: folder of the corpus; an existing corpus is replaced once the new one is complete.
+        settings: settings of the build.
+        catalog: table of artists and genres, for posts without genres.
         jobs: processes that clean chunks; the result does not depend on their number.
-        chunk_posts: posts that a process takes at a time; nor on this.
+        chunk_posts: posts of a chunk; the result does not depend on their number.
         progress: see `Progress`.
 
     Raises:
-        PostsError: if a file cannot be used.
-        CorpusError: if `out` holds something else.
-        OutputError: if `out` cannot be written.
-        NoUsableSentenceError: if nothing is left.
+        PostsError: a file cannot be used.
+        CorpusError: `out` holds something else.
+        OutputError: `out` cannot be written.
+        NoUsableSentenceError: no sentence is left.
     """
     if not post_files:
         raise CorpusError("no file of posts was given")
@@ -142,7 +145,7 @@ def build_corpus(
                     max_genres=settings.max_genres,
                 )
         except (PostsError, NoUsableSentenceError):
-            # Whoever mends the posts has other posts; an interrupt, in contrast, leaves chunks to go on from.
+            # Corrected posts are other posts, so these chunks are useless; those of an interrupted build are kept.
             work.remove()
             raise
         work.remove()
@@ -176,11 +179,11 @@ def check_place(out: Path) -> None:
     """Refuse to replace anything but a corpus or an empty folder.
 
     Raises:
-        CorpusError: `out` is something else, or cannot be looked at.
+        CorpusError: `out` is something else, or cannot be accessed.
     """
     try:
         replaceable = not out.exists() or (out.is_dir() and ((out / FUNNEL_FILE).is_file() or not any(out.iterdir())))
     except OSError as cause:
         raise CorpusError(f"{out} cannot be written: {cause.strerror or cause}") from cause
     if not replaceable:
-        raise CorpusError(f"{out} exists and is no corpus; choose another folder or remove it")
+        raise CorpusError(f"{out} exists and is not a corpus; choose another folder or remove it")

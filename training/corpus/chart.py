@@ -1,4 +1,4 @@
-"""The funnel as a picture."""
+"""Picture of the funnel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLOURS: Final = {"in": "#4a6fa5", "dropped": "#b3446c", "changed": "#b8a04a", 
 
 
 def plot_funnel(funnel: Funnel, path: Path) -> None:
-    """Draw what came in, what each step changed or dropped and what was kept: posts on the left, sentences right.
+    """Draw what was read, changed, dropped and kept by each step: posts on the left, sentences on the right.
 
     Raises:
         OutputError: the file cannot be written.
@@ -34,7 +34,7 @@ def plot_funnel(funnel: Funnel, path: Path) -> None:
         ncols=len(_COLOURS),
         frameon=False,
     )
-    # Straight on a canvas: pyplot keeps global state and looks for a screen.
+    # Without pyplot, which keeps global state and looks for a screen.
     FigureCanvasAgg(figure)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     with atomic_path(path) as partial:
@@ -42,7 +42,7 @@ def plot_funnel(funnel: Funnel, path: Path) -> None:
 
 
 def _bars(axes: Axes, steps: list[Step], title: str) -> None:
-    """A bar per step, on a logarithmic scale: what is dropped is often a thousandth of what is kept."""
+    """Draw a bar per step, on a logarithmic scale: a step often drops a thousandth of what is kept."""
     counts = [step.count for step in steps]
     bars = axes.barh(
         [step.name for step in steps], [max(count, 0.5) for count in counts], color=[_COLOURS[s.effect] for s in steps]

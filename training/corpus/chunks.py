@@ -1,4 +1,4 @@
-"""A chunk of posts, cleaned by itself: a pure function that any process can run, and the tables that it gives."""
+"""Cleaning of a chunk of posts: a pure function that any process can run, and the tables that it returns."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from training.corpus.songs import choose_split, is_round_up, song_key
 from training.corpus.words import unknown_words
 
 NAMED: Final = ("artist named", "title named", "author or site named")
-"""What masking found, in posts."""
+"""Names that masking finds, counted in posts."""
 COUNTED: Final = ("sentences found", *REASONS, "in another language", *CHANGES, *NAMED)
-"""What a post's counts are of, in order."""
+"""Names of a post's counts, in order."""
 
 POSTS: Final = pa.schema(
     {
@@ -38,7 +38,7 @@ POSTS: Final = pa.schema(
         "sketch": pa.binary(),
     }
 )
-"""Every row that was read, with the `reason` why it is no post to keep, as far as it alone can tell."""
+"""Table of all rows that were read; `reason` says why a row is dropped, as far as the row alone shows it."""
 SENTENCES: Final = pa.schema(
     {
         "post": pa.int32(),
@@ -49,14 +49,15 @@ SENTENCES: Final = pa.schema(
         "unknown": pa.list_(pa.string()),
     }
 )
-"""Sentences that are good by themselves; `post` is the row of the chunk's posts, `unknown` lists words to ask about."""
+"""Table of the sentences that pass by themselves; `post` is the row of the chunk's posts, `unknown` the words that the
+dictionary lacks."""
 MAX_UNKNOWN: Final = 32
-"""Unknown words of one sentence that are looked at; more of them fit in no sentence that is English."""
+"""Unknown words of one sentence that are kept; an English sentence never has more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkSettings:
-    """What cleaning a chunk depends on besides its posts."""
+    """Settings of cleaning: everything but the posts that a chunk depends on."""
 
     limits: SentenceLimits
     valid_share: float
@@ -69,11 +70,11 @@ def clean_chunk(posts: Sequence[Post | None], settings: ChunkSettings) -> tuple[
     """Clean posts and split them into sentences.
 
     Args:
-        posts: in their order; None for a row that could not be read.
-        settings: of the cleaning.
+        posts: the posts in order; None for a row that could not be read.
+        settings: settings of cleaning.
 
     Returns:
-        A table of `POSTS` with a row for each of them, and one of `SENTENCES`.
+        A table of the schema `POSTS` with a row per post, and one of the schema `SENTENCES`.
     """
     kept: list[dict[str, Any]] = []
     sentences: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
-"""From scraped text to clean paragraphs, in small pure steps.
+"""Cleaning of scraped text into paragraphs, in small pure steps.
 
-`paragraphs` runs them all. Placeholders travel as single private-use characters, so that no step takes `<artist>` for
-a tag and no step splits it; `show_placeholders` turns them into what a corpus holds.
+`clean` runs all of them. Between steps a placeholder is a single private-use character, so that no step takes
+`<artist>` for a tag or splits it; `show_placeholders` turns the characters into what a corpus holds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import ftfy
 from ftfy.fixes import uncurl_quotes
 
 from training.corpus.markup import strip_html
-from training.corpus.words import is_common, is_known, part_glued
+from training.corpus.words import is_common, is_known, split_glued
 
 _T = TypeVar("_T")
 
@@ -24,7 +24,7 @@ TITLE: Final = "\ue001"
 AUTHOR: Final = "\ue002"
 SITE: Final = "\ue003"
 LINK: Final = "\ue004"
-"""Stands where a bare URL was: the sentence around it points at something that is not there."""
+"""Mark of a removed URL: the sentence around it refers to something that is not there."""
 
 _PRIVATE: Final = re.compile("[\ue000-\uf8ff]")
 _PLACEHOLDER: Final = re.compile(r"<\s*(artist|song_title|title|author|sitename)\s*>", re.IGNORECASE)
@@ -32,7 +32,7 @@ _PLACEHOLDERS: Final = {"artist": ARTIST, "song_title": TITLE, "title": TITLE, "
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TRANSLITERATED: Final = re.compile(r"aEUR(\(tm\)|oe|~|\"|\||)")
 _MEANT: Final = {"(tm)": "'", "oe": '"', "~": "'", '"': " – ", "|": "..."}
-"""What a mark that was decoded wrongly, and then spelt in ASCII, stood for: "whataEUR(tm)s" is "what's"."""
+"""Marks by their spelling in ASCII after a wrong decoding: "whataEUR(tm)s" is "what's"."""
 
 _IMAGE: Final = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _INLINE_LINK: Final = re.compile(r"\[([^\[\]]*)\]\s?\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\s*\)")
@@ -63,7 +63,7 @@ _DOTS: Final = re.compile(r"…|\.(?: ?\.){2,}")
 _TWO_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 _SHOUT: Final = re.compile(r"([!?])[!?]+")
 _ELISIONS: Final = r"(?:em|til|till|cause|bout|round|n|nuff|tis|twas|neath|\d\ds?)\b"
-"""What an apostrophe may open without being a quote: 'em, 'til, rock 'n' roll, the '80s."""
+"""Words that begin with an apostrophe which is not a quote: 'em, 'til, rock 'n' roll, the '80s."""
 _SPACED_MARK: Final = re.compile(r" (\.\.\.|[,.;:!?](?= |$))")
 _GLUED_STOP: Final = re.compile(
     r"(?<=[a-z]{2})[.!?](?=[A-Z][a-z])|(?<=[a-z0-9]{2}),(?=[A-Za-z]{2})|(?<=[a-z])\.\.\.(?=[A-Za-z])"
@@ -96,9 +96,9 @@ _SINGLE: Final = re.compile(
 )
 
 _ALL_SHOUTED: Final = 0.5
-"""Share of capitals from which a line is not an exception in capitals but written so."""
+"""Share of capitals from which a line is written in capitals as a whole."""
 _WRAPPED: Final = 50
-"""A line of at least so many characters goes on in the next one; shorter ones end where they end."""
+"""Minimum characters of a hard-wrapped line, which continues in the next one."""
 
 
 CHANGES: Final = (
@@ -116,10 +116,10 @@ CHANGES: Final = (
 
 
 def clean(text: str) -> tuple[list[str], list[str]]:
-    """Clean a post's text and part it into paragraphs without line breaks.
+    """Clean a post's text and split it into paragraphs without line breaks.
 
     Returns:
-        The paragraphs, and those of `CHANGES` that changed something.
+        The paragraphs, and the names of the `CHANGES` that changed something.
     """
     changes: dict[str, None] = {}
 
@@ -138,17 +138,17 @@ def clean(text: str) -> tuple[list[str], list[str]]:
     lines = step("page tail cut", cut_tail, unwrap(text))
     tidied = [line for each in lines if (line := tidy(each))]
     calmed = step("shouting calmed", lambda each: list(map(calm, each)), tidied)
-    parted = step("glued words parted", lambda each: list(map(part_glued, each)), calmed)
+    parted = step("glued words parted", lambda each: list(map(split_glued, each)), calmed)
     return list(map(double_quotes, parted)), list(changes)
 
 
 def paragraphs(text: str) -> list[str]:
-    """The paragraphs of `clean` alone."""
+    """Return only the paragraphs of `clean`."""
     return clean(text)[0]
 
 
 def repair(text: str) -> str:
-    """Undo encoding accidents; drop control and private-use characters.
+    """Repair encoding errors; drop control and private-use characters.
 
     >>> repair("itâ€™s  fine")
     'it’s  fine'
@@ -160,7 +160,7 @@ def repair(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Undo HTML's escapes, twice, because scraped text is often escaped twice.
+    """Unescape HTML twice, because scraped text is often escaped twice.
 
     >>> unescape("R&amp;amp;B; &lt;3")
     'R&B <3'
@@ -169,7 +169,7 @@ def unescape(text: str) -> str:
 
 
 def plain_quotes(text: str) -> str:
-    r"""One kind of single and one of double quotation marks.
+    r"""Make quotation marks plain: one kind of single and one of double marks.
 
     >>> plain_quotes("it’s “fine”, `so to say´")
     'it\'s "fine", \'so to say\''
@@ -180,7 +180,7 @@ def plain_quotes(text: str) -> str:
 
 
 def hide_placeholders(text: str) -> str:
-    """Turn placeholders, the original's included, into single private-use characters."""
+    """Turn placeholders, including the original's, into single private-use characters."""
     return _PLACEHOLDER.sub(lambda match: _PLACEHOLDERS[match[1].casefold()], text) if "<" in text else text
 
 
@@ -190,7 +190,7 @@ def show_placeholders(sentence: str) -> str:
 
 
 def strip_markdown(text: str) -> str:
-    """Remove markdown's marks and keep what they mark; headings and list items become paragraphs.
+    """Remove Markdown's marks and keep the text; headings and list items become paragraphs.
 
     >>> strip_markdown('**"Glass"** is [out](https://a.example).')
     '"Glass" is out.'
@@ -213,8 +213,8 @@ def strip_markdown(text: str) -> str:
 
 
 def mark_links(text: str) -> str:
-    """Put `LINK` where bare URLs and mail addresses are."""
-    # The hints are cheap to look for, the addresses are not, and most texts hold none.
+    """Replace bare URLs and mail addresses by `LINK`."""
+    # Searching for hints is cheap, searching for addresses is not, and most texts hold none.
     if "://" in text or "ww." in text or "pic." in text:
         text = _URL.sub(LINK, text)
     if "@" in text:
@@ -223,7 +223,7 @@ def mark_links(text: str) -> str:
 
 
 def unwrap(text: str) -> list[str]:
-    """Join the lines of hard-wrapped paragraphs; lines that end early stay apart."""
+    """Join the lines of hard-wrapped paragraphs; short lines stay separate."""
     joined: list[str] = []
     for block in re.split(r"\n\s*\n", text):
         previous = 0
@@ -232,7 +232,7 @@ def unwrap(text: str) -> list[str]:
             if not line:
                 continue
             if previous and (previous >= _WRAPPED or line[0].islower()):
-                # "garden-" and "variety" were one word before the line broke at its hyphen.
+                # "garden-" and "variety" were one word before the line was broken at its hyphen.
                 joined[-1] += line if _BROKEN_WORD.search(joined[-1]) and line[0].islower() else " " + line
             else:
                 joined.append(line)
@@ -241,7 +241,7 @@ def unwrap(text: str) -> list[str]:
 
 
 def cut_tail(lines: list[str]) -> list[str]:
-    """Drop what stands below a page's text: link lists, tags, related posts, and everything after the first of them.
+    """Drop everything from the first link list, tag line or list of related posts below a page's text.
 
     >>> cut_tail(["It is loud.", "Facebook | Twitter | SoundCloud", "Related: It is louder."])
     ['It is loud.']
@@ -253,7 +253,7 @@ def cut_tail(lines: list[str]) -> list[str]:
 
 
 def tidy(line: str) -> str:
-    """One form for dashes, dots, spaces and shouting; no emoji, no link at the ends.
+    """Unify dashes, dots, spaces and repeated marks; remove emoji, and links at the ends.
 
     >>> tidy("Wow!!!  It is --really-- loud…")
     'Wow! It is – really – loud...'
@@ -269,7 +269,7 @@ def tidy(line: str) -> str:
 
 
 def calm(line: str) -> str:
-    """Write shouted words small, and shouted names of several words like names, unless the whole line shouts.
+    """Write words in capitals in lower case, and names of several words like names, unless the whole line shouts.
 
     >>> calm("What a GREAT album it is by ABBA, and as good as GOODBYE YELLOW BRICK ROAD.")
     'What a great album it is by ABBA, and as good as Goodbye Yellow Brick Road.'
@@ -288,7 +288,7 @@ def _calmed(words: str, *, at_start: bool) -> str:
 
 
 def double_quotes(line: str) -> str:
-    r"""One kind of quotation marks: single ones around a few words become double, within double ones they stay.
+    r"""Turn single quotation marks around a few words into double ones, except within double ones.
 
     >>> double_quotes("The 'Glass' EP isn't 'em at their 'Tide's Out' best.")
     'The "Glass" EP isn\'t \'em at their "Tide\'s Out" best.'
@@ -301,7 +301,7 @@ def double_quotes(line: str) -> str:
 
 
 def has_stray_quote(line: str) -> bool:
-    """Whether a single quote opens something, once `double_quotes` has had its turn.
+    """Whether an opening single quote is left after `double_quotes`.
 
     >>> has_stray_quote("From 'Ode to the finale."), has_stray_quote("Give 'em the '80s, rockin' boys' toys")
     (True, False)

@@ -21,17 +21,19 @@ def _corpus() -> None:
 def build(
     posts: Annotated[list[Path], typer.Argument(help="Files of posts: .jsonl, .json, .csv (.gz each) or .parquet.")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the corpus; a corpus that is there is replaced.")],
-    catalog: Annotated[Path | None, typer.Option(help="Table of artist and genres, for posts without genres.")] = None,
-    min_posts_per_genre: Annotated[int, typer.Option(min=1, help="Rarer genres back off to coarser ones.")] = 50,
-    max_genres: Annotated[int, typer.Option(min=1, help="The most frequent genres become labels.")] = 300,
-    min_words: Annotated[int, typer.Option(min=1, help="Shorter sentences are dropped.")] = 4,
-    max_words: Annotated[int, typer.Option(min=1, help="Longer sentences are dropped.")] = 40,
-    jobs: Annotated[int, typer.Option(min=0, help="Processes that clean; 0 for one per core.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the corpus; an existing corpus is replaced.")],
+    catalog: Annotated[Path | None, typer.Option(help="Table of artists and genres, for posts without genres.")] = None,
+    min_posts_per_genre: Annotated[
+        int, typer.Option(min=1, help="Posts that a label needs; rarer genres back off to coarser ones.")
+    ] = 50,
+    max_genres: Annotated[int, typer.Option(min=1, help="Maximum number of labels; the most frequent are kept.")] = 300,
+    min_words: Annotated[int, typer.Option(min=1, help="Minimum words of a sentence.")] = 4,
+    max_words: Annotated[int, typer.Option(min=1, help="Maximum words of a sentence.")] = 40,
+    jobs: Annotated[int, typer.Option(min=0, help="Cleaning processes; 0 for one per core.")] = 0,
 ) -> None:
     """Clean posts, split them into sentences and write a corpus with its funnel.
 
-    Interrupted, the same command goes on where it was.
+    After an interruption, the same command continues where it stopped.
     """
     from foundation.processors import num_processors
     from training.corpus import PLOT_FILE, CorpusSettings, build_corpus
@@ -67,12 +69,12 @@ def build(
 def text(
     corpus: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
     *,
-    out: Annotated[Path, typer.Option(help="The file to write; gzipped when its name ends in .gz.")],
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
+    out: Annotated[Path, typer.Option(help="File to write; gzipped if its name ends in .gz.")],
+    split: Annotated[str, typer.Option(help="Split to write: train, valid or test.")] = "train",
 ) -> None:
-    """Write a corpus's sentences as plain text, one a line.
+    """Write a corpus's sentences as plain text, one per line.
 
-    The bot flags commentary that copies them: set `screen.sentences` to the file.
+    The bot flags commentary that copies these sentences: set `screen.sentences` to the file.
 
     Example: deephypebot corpus text corpus --out sentences.txt.gz
     """

@@ -1,4 +1,4 @@
-"""Fingerprints and sketches of texts: what tells that two are the same, or nearly."""
+"""Fingerprints and sketches of texts, to find duplicates and near duplicates."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from training.corpus.groups import Keys
 
 NUM_BANDS: Final = 16
 _ROWS: Final = 4
-"""Texts that share half of their word pairs meet in one of the bands with a chance of 0.64, 60%: 0.89, 70%: 0.988."""
+"""Rows of a band. Texts with 50% of word pairs in common share a band with probability 0.64; 60%: 0.89; 70%: 0.988."""
 SKETCH_BYTES: Final = NUM_BANDS * _ROWS
 _SEED: Final = 20181
 _NO_WORD: Final = re.compile(r"[\W_]+")
 _MIN_WORDS: Final = 6
-"""Shorter texts are only compared whole: with one word changed they say something else."""
+"""Words from which texts are compared by sketches; in a shorter text one changed word changes the meaning."""
 
 Sketch = NDArray[np.uint8]
-"""One byte of each of the `SKETCH_BYTES` minima: enough to estimate how much two texts share, at 64 bytes a text."""
+"""One byte of each of the `SKETCH_BYTES` minima: enough to estimate the similarity of two texts, at 64 bytes each."""
 
 
 def fingerprint(text: str) -> int:
-    """64 bits of a hash of a text's letters and digits: punctuation and case make no new text.
+    """Hash a text's letters and digits to 64 bits, without regard to punctuation and case.
 
     >>> fingerprint("So loud!") == fingerprint("so... LOUD"), fingerprint("So loud!") == fingerprint("so low")
     (True, False)
@@ -37,7 +37,7 @@ def fingerprint(text: str) -> int:
 
 
 def word_key(word: str) -> int:
-    """64 bits of a hash of a word as it is written."""
+    """Hash a word as it is written to 64 bits."""
     return _hash(word.encode())
 
 
@@ -45,7 +45,8 @@ def sketch(text: str) -> tuple[Keys, Sketch] | None:
     """MinHash of a text's pairs of neighbouring words; None for texts of fewer than six words.
 
     Returns:
-        Keys of its bands: texts that share one are probably near (locality-sensitive hashing); and its `Sketch`.
+        Keys of the text's bands, of which near duplicates probably share one (locality-sensitive hashing), and its
+        `Sketch`.
     """
     words = _NO_WORD.sub(" ", text.casefold()).split()
     if len(words) < _MIN_WORDS:
@@ -57,7 +58,7 @@ def sketch(text: str) -> tuple[Keys, Sketch] | None:
 
 
 def _mixed(halves: NDArray[np.uint64]) -> Keys:
-    """One key of the two halves of each band and its number, with the finaliser of splitmix64 (Steele 2014)."""
+    """Mix the two halves of each band and its number into a key, by the finaliser of splitmix64 (Steele 2014)."""
     with np.errstate(over="ignore"):
         keys = halves[:, 0] + halves[:, 1] * np.uint64(0x9E3779B97F4A7C15)
         keys += np.arange(1, NUM_BANDS + 1, dtype=np.uint64) * np.uint64(0xD1B54A32D192ED03)
@@ -68,9 +69,9 @@ def _mixed(halves: NDArray[np.uint64]) -> Keys:
 
 
 def similarity(one: Sketch, other: Sketch) -> NDArray[np.float64]:
-    """Estimated share of word pairs that texts have in common (Jaccard), over the last axis; within about 0.06.
+    """Estimate the share of word pairs that texts have in common (Jaccard), over the last axis; within about 0.06.
 
-    Bytes of different minima agree once in 256 by chance, which is taken off (b-bit MinHash, Li and König 2010).
+    Bytes of different minima agree once in 256 by chance, which is subtracted (b-bit MinHash, Li and König 2010).
     """
     agree = np.mean(one == other, axis=-1)
     estimate: NDArray[np.float64] = np.maximum(0.0, (agree - 1 / 256) / (1 - 1 / 256))

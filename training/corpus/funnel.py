@@ -1,4 +1,4 @@
-"""The funnel of a corpus: what went in, what each step dropped and why, what is left."""
+"""Funnel of a corpus: its input, what each step dropped and why, and what is left."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ STEPS: Final[tuple[tuple[str, Unit, Effect], ...]] = (
     ("spelling corrected", "sentences", "changed"),
     ("sentences kept", "sentences", "kept"),
 )
-"""Name, unit and effect of every step, in order."""
+"""Name, unit and effect of each step, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One line of the funnel."""
+    """Line of the funnel."""
 
     name: str
     unit: Unit
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A file that went in."""
+    """Input file of a build."""
 
     name: str
     num_bytes: int
@@ -61,7 +61,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funnel:
-    """Counts of one build, with what they depend on."""
+    """Counts of a build, with its inputs and settings."""
 
     steps: tuple[Step, ...]
     inputs: tuple[Input, ...]
@@ -69,10 +69,10 @@ class Funnel:
     splits: Mapping[str, int]
     """Sentences in train, valid and test."""
     genres: Mapping[str, int]
-    """`labels` in the table, `posts without genre` once genres are mapped to it."""
+    """Number of `labels` in the genre table, and of `posts without genre` once genres are mapped to labels."""
 
     def __getitem__(self, name: str) -> int:
-        """The count of the step of that name."""
+        """Return the count of the step of that name."""
         for step in self.steps:
             if step.name == name:
                 return step.count
@@ -80,26 +80,26 @@ class Funnel:
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], **fields: Any) -> Funnel:
-        """Make a funnel of all `STEPS` from counts by name; a step that never happened counts 0."""
+        """Make a funnel of all `STEPS` from counts by name; the default count is 0."""
         steps = tuple(
             Step(name=name, unit=unit, effect=effect, count=counts.get(name, 0)) for name, unit, effect in STEPS
         )
         return cls(steps=steps, **fields)
 
     def to_json(self) -> str:
-        """The document of `funnel.json`."""
+        """Return the document of `funnel.json`."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Funnel:
-        """Read what `to_json` wrote."""
+        """Read the document of `funnel.json`."""
         document = json.loads(text)
         document["steps"] = tuple(Step(**step) for step in document["steps"])
         document["inputs"] = tuple(Input(**entry) for entry in document["inputs"])
         return cls(**document)
 
     def table(self) -> Table:
-        """The funnel for a terminal."""
+        """Return the funnel as a table for the terminal."""
         table = Table(title="Corpus funnel")
         table.add_column("step")
         table.add_column("rows", justify="right")
@@ -115,6 +115,6 @@ class Funnel:
         return table
 
     def dropped(self) -> str:
-        """The steps that dropped something, most first, in one line."""
+        """Describe the steps that dropped something in one line, largest first."""
         losses = Counter({f"{step.name} ({step.unit})": step.count for step in self.steps if step.effect == "dropped"})
         return ", ".join(f"{name}: {count:,}" for name, count in losses.most_common() if count) or "nothing"

@@ -1,4 +1,4 @@
-"""Which genres become labels: frequent ones, and those that rarer genres add up to."""
+"""Choice of genre labels: frequent genres, and coarser genres to which rarer ones add up."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 from handlers.model.genres import GenreTable
 
 Combinations = Callable[[], Iterable[tuple[tuple[str, ...], int]]]
-"""Gives, whenever it is called, combinations of genres with how many posts have each; one may come several times."""
+"""Function that returns combinations of genres with their numbers of posts; a combination may occur repeatedly."""
 
 _BRACKETS: Final = re.compile(r"\s*\([^()]*\)")
 _JOINED: Final = re.compile(r" (?:&|and) |/|, ")
 
 
 def common_genres(posts: Iterable[tuple[tuple[str, ...], int]], *, min_posts: int) -> frozenset[str]:
-    """Genres of at least that many posts."""
+    """Return the genres of at least `min_posts` posts."""
     counts: Counter[str] = Counter()
     for genres, count in posts:
         counts.update(dict.fromkeys(genres, count))
@@ -25,12 +25,12 @@ def common_genres(posts: Iterable[tuple[tuple[str, ...], int]], *, min_posts: in
 
 
 def translate(genres: tuple[str, ...], known: frozenset[str], common: frozenset[str]) -> tuple[str, ...]:
-    """The genres that another space's labels stand for; a shop's departments and tags for sounds give none.
+    """Translate labels of another genre space; a shop's departments and tags for sounds have no translation.
 
     Args:
         genres: labels of the other space.
-        known: what a label may be.
-        common: what its last words may be: "tape noise" is no "noise", though there are a few posts of that genre.
+        known: genres that a whole label may be.
+        common: genres that a label's last words may be: "tape noise" is not "noise", which only few posts have.
 
     >>> common = frozenset(["hip hop", "folk"])
     >>> labels = ("rap & hip-hop", "classic folk (uk)", "tape noise", "dubs", "coast")
@@ -59,22 +59,23 @@ def _singular(*names: str) -> Iterator[str]:
 def choose_labels(posts: Combinations, *, min_posts: int, max_labels: int) -> GenreTable:
     """Choose labels from the genres of posts.
 
-    A genre of fewer than `min_posts` posts is not a label; its posts count for the longest part of its name that is
-    itself a genre of some post ("coastal dream pop" -> "dream pop" -> "pop"), which may become a label that way.
-    Reads the posts once for every length of a genre's name and once more; keeps the genres, not their combinations.
+    A genre of fewer than `min_posts` posts is not a label. Its posts count for the longest part of its name that is
+    itself a genre of some post ("coastal dream pop" -> "dream pop" -> "pop"), which may become a label that way. The
+    posts are read once for every length of a genre's name and once more; memory holds the genres, not their
+    combinations.
 
     Args:
-        posts: combinations of genres, the genres normalised.
-        min_posts: posts that a label needs, those of finer genres that back off to it included.
-        max_labels: the most frequent labels are kept.
+        posts: combinations of normalised genres.
+        min_posts: posts that a label needs, including those of finer genres that back off to it.
+        max_labels: maximum number of labels; the most frequent are kept.
 
     Returns:
         The labels, most frequent first; equally frequent ones in alphabetical order.
     """
     label_of: dict[str, str | None] = {genre: genre for genres, _ in posts() for genre in genres}
     labels = set(label_of)
-    # A rare label's genres go to shorter labels only, so whole lengths can be decided at once, longest first, and each
-    # decision sees the posts that it will have.
+    # A rare label's genres move to shorter labels only. So all labels of a length are decided at once, longest first,
+    # with the posts that they will have.
     for length in sorted({len(label.split()) for label in labels}, reverse=True):
         counts = _counts(posts, label_of)
         labels -= {label for label in labels if len(label.split()) == length and counts[label] < min_posts}
@@ -87,7 +88,7 @@ def choose_labels(posts: Combinations, *, min_posts: int, max_labels: int) -> Ge
 
 
 def _counts(posts: Combinations, label_of: dict[str, str | None]) -> defaultdict[str, int]:
-    """Posts of each label; a post of two genres that stand for the same counts once."""
+    """Count the posts of each label; a post of two genres with the same label counts once."""
     counts: defaultdict[str, int] = defaultdict(int)
     for genres, count in posts():
         for label in {label_of[genre] for genre in genres} - {None}:
@@ -96,7 +97,7 @@ def _counts(posts: Combinations, label_of: dict[str, str | None]) -> defaultdict
 
 
 def _parts(genre: str) -> Iterator[str]:
-    """Shorter runs of a genre's words in the order in which `GenreTable.back_off` tries them."""
+    """Yield shorter runs of a genre's words in the order in which `GenreTable.back_off` tries them."""
     words = genre.split()
     for length in range(len(words) - 1, 0, -1):
         for start in range(len(words) - length, -1, -1):

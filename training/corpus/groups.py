@@ -1,4 +1,4 @@
-"""Grouping by key on disk: which records share a key, for more records than fit in memory."""
+"""Grouping of records by key on disk, for more records than fit in memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Members = NDArray[np.uint64]
 
 @dataclass(slots=True)
 class Groups:
-    """Records of (key, member) in files by the key's highest bits, so that each file's groups fit in memory.
+    """Records of (key, member) in files by the key's high bits, so that each file's groups fit in memory.
 
-    Keys must be hashes: parts are even only if their high bits are.
+    Keys must be hashes, since parts are of equal size only if the high bits are uniform.
 
     Args:
-        folder: an empty place for the parts' files.
-        expected: about how many records will come; decides the number of parts, and with it the memory.
-        part_records: records that one part should hold; each part is sorted in memory.
-        buffered: records that wait in memory before they are spread over the parts' files.
+        folder: an empty folder for the parts' files.
+        expected: approximate number of records, from which the number of parts follows.
+        part_records: records of a part, which is sorted in memory.
+        buffered: records kept in memory before they are written to the parts' files.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class Groups:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, keys: Keys, members: Members) -> None:
-        """Add records; keys and members of the same length."""
+        """Add records; keys and members have the same length."""
         records = np.empty(len(keys), dtype=_RECORD)
         records["key"] = keys
         records["member"] = members
@@ -51,7 +51,7 @@ class Groups:
             self._spread()
 
     def groups(self) -> Iterator[tuple[Members, NDArray[np.int64]]]:
-        """Yield, part by part, members sorted by key and then by themselves, and where each group starts."""
+        """Yield, part by part, members sorted by key and then by value, and the start of each group."""
         self._spread()
         for number in range(self._parts):
             path = self._path(number)
@@ -68,7 +68,7 @@ class Groups:
             return
         records = np.concatenate(self._waiting)
         self._waiting, self._num_waiting = [], 0
-        # The high 32 bits times the number of parts, shifted back: an even choice without a division.
+        # The high 32 bits times the number of parts, shifted back: a uniform choice without a division.
         part = ((records["key"] >> np.uint64(32)) * np.uint64(self._parts)) >> np.uint64(32)
         order = np.argsort(part, kind="stable")
         bounds = np.searchsorted(part[order], np.arange(self._parts + 1, dtype=np.uint64))

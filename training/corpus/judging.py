@@ -1,7 +1,7 @@
-"""What only all posts together tell: duplicates, near duplicates, repeats, words that nobody else writes.
+"""Judging of all posts together: duplicates, near duplicates, repeats, and words of few posts.
 
-Every pass reads the chunks once, one at a time, and groups on disk (`Groups`), so its memory is bounded. What is known
-of each post and each sentence so far lies in arrays on disk: a byte for its verdict, 64 for its sketch.
+Every pass reads the chunks once, one at a time, and groups on disk (`Groups`), so its memory is bounded. The state of
+each post and sentence lies in arrays on disk: 1 byte for its verdict, 64 bytes for its sketch.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from training.corpus.groups import Groups, Members
 from training.corpus.work import WorkFolder
 
 VERDICTS: Final = ("kept", "dropped", "same", "near", "repeated")
-"""What a byte of `Judged` stands for; "dropped" is for what was dropped by itself, or with its post."""
+"""Names of the verdicts in `Judged`; "dropped" means dropped in cleaning, or with its post."""
 KEPT, DROPPED, SAME, NEAR, REPEATED = range(len(VERDICTS))
 _WORD_BITS: Final = 5
-"""Of a sentence's number with a word's, the bits that are the word's."""
+"""Low bits of a record's member that hold the word's number; the others hold the sentence's."""
 _PAIRS: Final = 1 << 16
-"""Candidate pairs that are compared at once."""
+"""Candidate pairs compared at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSettings:
-    """From when on texts are too alike or words too rare."""
+    """Thresholds of similar texts, repeated sentences and rare words."""
 
     min_near_posts: float
     min_near_sentences: float
@@ -44,18 +44,18 @@ class Judged:
     """Verdicts in the order of the chunks' tables."""
 
     posts: NDArray[np.uint8]
-    """Of `VERDICTS`, [num_posts]."""
+    """Index into `VERDICTS` of each post, [num_posts]."""
     sentences: NDArray[np.uint8]
-    """Of `VERDICTS`, [num_sentences]."""
+    """Index into `VERDICTS` of each sentence, [num_sentences]."""
     rare: NDArray[np.uint32]
-    """Bit i is set if word i of a sentence's unknown words is in too few posts, [num_sentences]."""
+    """Bits of each sentence, [num_sentences]: bit i is set if its unknown word i is in too few posts."""
 
 
 def judge(work: WorkFolder, settings: JudgeSettings) -> Judged:
     """Judge all posts, then the sentences of those that are kept.
 
-    Of texts that are the same, or nearly, the first is kept; a sentence found more than `max_repeats` times is
-    boilerplate and goes altogether.
+    The first of duplicates or near duplicates is kept. A sentence found more than `max_repeats` times is boilerplate,
+    and all its copies are dropped.
     """
     scratch = work.scratch("judging")
     posts = _array(scratch / "posts.u1", np.uint8, (work.num_posts(),))
@@ -89,7 +89,7 @@ def _judge_sentences(
     verdicts: NDArray[np.uint8],
     settings: JudgeSettings,
 ) -> NDArray[np.uint64]:
-    """Judge sentences; returns the post's number of each."""
+    """Judge sentences and return the number of each one's post."""
     post_of = _array(scratch / "post_of.u8", np.uint64, (len(verdicts),))
     same = Groups(scratch / "same sentences", len(verdicts))
     first_posts = _starts(work.posts(["reason"]))
@@ -117,7 +117,7 @@ def _judge_same(groups: Groups, verdicts: NDArray[np.uint8], *, max_repeats: int
 
 
 class _Near:
-    """Texts that share a band, compared by their sketches."""
+    """Near duplicates: texts that share a band, compared by their sketches."""
 
     def __init__(self, folder: Path, num_texts: int) -> None:
         self._groups = Groups(folder, NUM_BANDS * num_texts)
@@ -135,7 +135,7 @@ class _Near:
         self._sketches[members] = sketches.reshape(-1, SKETCH_BYTES)
 
     def judge(self, verdicts: NDArray[np.uint8], min_similarity: float) -> None:
-        """Drop what is as near as that to the first text of one of its bands."""
+        """Drop each text that is at least this similar to the first text of one of its bands."""
         for members, starts in self._groups.groups():
             sizes = np.diff(np.append(starts, len(members)))
             first = np.repeat(members[starts], sizes)
@@ -173,7 +173,7 @@ def _find_rare_words(
 
 
 def _numbered(tables: Iterator[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
-    """Each table with the number of its first row."""
+    """Yield each table with the number of its first row."""
     start = 0
     for table in tables:
         yield start, table
@@ -189,9 +189,9 @@ def _members(start: int, fit: NDArray[np.bool_]) -> Members:
 
 
 def _array(path: Path, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Zeros in a file, which the system keeps in memory as far as there is room."""
+    """Make an array of zeros in a file, which the system keeps in memory as far as there is room."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # NumPy maps no empty files.
+    # NumPy does not map empty files.
     if 0 in shape:
         return np.zeros(shape, dtype=dtype)
     array: NDArray[Any] = np.memmap(path, dtype=dtype, mode="w+", shape=shape)

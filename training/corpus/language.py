@@ -1,4 +1,4 @@
-"""Which language a text is in."""
+"""Language identification."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_LETTERS: Final = re.compile(r"[^\w\s'’,.!?-]|[\d_]")
 _REPEATED: Final = re.compile(r"(\w)\1{3,}|(?<!\w)(\w+)(?:\W+\2(?!\w)){2,}", re.IGNORECASE)
 _SHOUTED: Final = 0.5
 _MIN_LETTERS: Final = 12
-"""Texts of fewer letters are too short to be told from a name."""
+"""Minimum letters of a text whose language is identified; shorter texts may be names."""
 
 
 @lru_cache(maxsize=1)
@@ -23,7 +23,7 @@ def _model() -> Any:
 
 
 def english_share(text: str) -> float:
-    """How sure it is that a text is English, from 0 to 1; 1 for one that is too short to say.
+    """Probability that a text is English; 1 for a text that is too short to identify.
 
     >>> english_share("The drums are loud and the horns are soft.") > 0.9
     True
@@ -35,7 +35,7 @@ def english_share(text: str) -> float:
     if letters < _MIN_LETTERS:
         return 1.0
     if sum(map(str.isupper, plain)) > _SHOUTED * letters:
-        # The model has seen few texts in capitals, and takes them for rare languages.
+        # The model was trained on few texts in capitals and classifies them as rare languages.
         plain = plain.casefold()
     labels, shares = _model().predict(plain, k=3)
     found: dict[str, float] = dict(zip(labels, shares, strict=True))

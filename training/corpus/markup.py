@@ -1,4 +1,4 @@
-"""The text of HTML."""
+"""Text of HTML documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SILENT: Final = frozenset(("script", "style", "template", "head", "button", "se
 
 
 class _Text(HTMLParser):
-    """Collects what a browser would show; blocks become paragraphs."""
+    """Parser that collects the text a browser would show; blocks become paragraphs."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -45,7 +45,7 @@ class _Text(HTMLParser):
 
 
 def strip_html(text: str) -> str:
-    """Remove tags, comments, scripts; block tags part paragraphs.
+    """Remove tags, comments and scripts; block tags separate paragraphs.
 
     >>> strip_html("<p>Loud &amp; <em>fast</em></p>").strip()
     'Loud & fast'

@@ -1,4 +1,4 @@
-"""Placeholders where a text names the song it is about, so that a model learns sentences and not names."""
+"""Masking: placeholders where a text names its song, so that a model learns sentences and not names."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from training.corpus.cleaning import ARTIST, AUTHOR, SITE, TITLE, plain_quotes, 
 
 _FEATURED: Final = re.compile(r"\s*[(\[]?\b(?:ft|feat|featuring|prod)\b\.?\s.*$", re.IGNORECASE)
 _LAST_FIRST: Final = re.compile(r"^([^\s,]+),\s?([^\s,]+)$")
-"""A shop's "TOLK,BRAM"."""
+"""Name as a shop writes it: "TOLK,BRAM"."""
 _BRACKETS: Final = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _JOINED: Final = re.compile(r"\s+(?:&|x|with|vs\.?)\s+|,\s", re.IGNORECASE)
 _EDGES: Final = " \t\"'“”‘’:;,.-–—|/"
 _MIN_SITE: Final = 6
-"""Letters of a site's name; shorter ones are too often a word."""
+"""Minimum letters of a site's name that is masked; shorter names are too often a word."""
 _OPENERS: Final = frozenset(
     [
         "and",
@@ -45,12 +45,12 @@ _OPENERS: Final = frozenset(
         "yet",
     ]
 )
-"""Words that have a capital before a surname only because they open the sentence."""
+"""Words that have a capital before a surname only because they start the sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Names:
-    """The forms in which texts write a song's artist and title, longest first."""
+    """Forms in which texts write a song's artist and title, longest first."""
 
     artist: tuple[str, ...]
     title: tuple[str, ...]
@@ -65,12 +65,12 @@ def mask(
     author: str | None = None,
     site: str | None = None,
 ) -> list[str]:
-    """Put `ARTIST` and `TITLE` where a post's paragraphs name its song, `AUTHOR` and `SITE` where they name those.
+    """Replace the names of a post's song, writer and site by `ARTIST`, `TITLE`, `AUTHOR` and `SITE`.
 
-    A title in quotes is the title even if the artist has the same name. Names of several words are found in any case;
-    one word only as it is spelt or in capitals, and a title of one word, outside quotes, only within a sentence: at
-    its start, "Home" is too often just a home. The last word of an artist's name counts as the name where the post
-    uses it so: within a sentence, with a capital, and never without.
+    A title in quotes is the title even if the artist has the same name. Names of several words are found in any case,
+    names of one word only as they are spelt or in capitals. A title of one word outside quotes is found only within a
+    sentence: at its start, "Home" is too often just a home. The last word of an artist's name is masked if the post
+    uses it within a sentence with a capital, and never without one.
     """
     if not paragraphs:
         return []
@@ -107,7 +107,7 @@ def _names(artist: str, title: str) -> _Names:
 
 
 def _mask_origin(text: str, author: str, site: str) -> str:
-    """Names of one word are left: as a writer's name, "Sun" or "admin" says nothing."""
+    """Mask writer and site; a writer's name of one word, such as "Sun" or "admin", is left."""
     writer = _flat(author)
     if " " in writer:
         text = re.sub(rf"(?<!\w){re.escape(writer)}(?!\w)", AUTHOR, text, flags=re.IGNORECASE)
@@ -117,7 +117,7 @@ def _mask_origin(text: str, author: str, site: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _place(site: str) -> re.Pattern[str] | None:
-    """A domain's name, also as words: "www.loudtide.com" is "Loud Tide"."""
+    """Pattern of a domain's name, also as words: "www.loudtide.com" is "Loud Tide"."""
     domain = site.casefold().removeprefix("https://").removeprefix("http://").removeprefix("www.").split("/")[0]
     name = re.sub(r"[^a-z0-9]", "", domain.split(".")[0])
     if len(name) < _MIN_SITE:
@@ -126,7 +126,7 @@ def _place(site: str) -> re.Pattern[str] | None:
 
 
 def _surname(name: str) -> str | None:
-    """The last of two or three words that all have a capital: a surname, or what people call a band."""
+    """Return the last of two or three words that all have a capital: a surname, or the short name of a band."""
     words = name.split()
     if 2 <= len(words) <= 3 and all(word[:1].isupper() for word in words) and len(words[-1]) >= 4:
         return words[-1] if words[-1].isalpha() else None
@@ -140,7 +140,7 @@ def _mask_surname(text: str, surname: str) -> str:
 
     def replace(match: re.Match[str]) -> str:
         before = match[1] or ""
-        # "Ada Frostholm" is somebody else than "Bram Frostholm", whose posts these are.
+        # "Ada Frostholm" is not "Bram Frostholm", the artist of this post.
         other = before and before.strip().casefold() not in _OPENERS
         return match[0] if other else before + ARTIST
 
@@ -171,5 +171,5 @@ def _pattern(forms: tuple[str, ...], *, anywhere: bool) -> re.Pattern[str]:
         elif form != form.casefold() or (anywhere and not form.isalpha()):
             before = "" if anywhere else r"(?<=[a-z,] )"
             options.append(f"{before}(?:{escaped}|{re.escape(form.upper())})")
-    # Without an option, a pattern that matches nowhere.
+    # Without a form, the pattern never matches.
     return re.compile(rf"(?<!\w)(?:{'|'.join(options)})(?!\w)" if options else r"(?!)")

@@ -1,4 +1,4 @@
-"""The sentences of a corpus as plain text, a line each, for programs that read no Parquet, such as the bot."""
+"""Sentences of a corpus as plain text, one per line, for programs that do not read Parquet, such as the bot."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _BATCH = 10_000
 
 
 def write_text(corpus: Path, out: Path, *, split: str = "train") -> int:
-    """Write a split's sentences, with their placeholders, and count them; a batch is in memory at a time.
+    """Write a split's sentences, with their placeholders, batch by batch, and return their number.
 
     Args:
         corpus: folder of the corpus.
-        out: the file; gzipped when its name ends in ".gz".
+        out: the file; gzipped if its name ends in ".gz".
         split: train, valid or test.
 
     Raises:
-        CorpusError: the folder holds no corpus, a damaged one, or no sentence of this split.
+        CorpusError: the folder is not a corpus, is damaged, or has no sentence of this split.
         OutputError: the file cannot be written.
     """
     if split not in SPLITS:
@@ -34,10 +34,10 @@ def write_text(corpus: Path, out: Path, *, split: str = "train") -> int:
     source = corpus / SENTENCES_FILE
     if not source.is_file():
         raise CorpusError(
-            f"{corpus} is no corpus: it has no {SENTENCES_FILE}; make one with `deephypebot corpus build`"
+            f"{corpus} is not a corpus: {SENTENCES_FILE} is missing; make one with `deephypebot corpus build`"
         )
     with atomic_path(out) as partial, partial.open("wb") as raw:
-        # The name and time of writing stay out, so that the same corpus gives the same bytes.
+        # The header has neither name nor time, so that the same corpus gives the same bytes.
         file = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if out.suffix == ".gz" else raw
         count = _copy(source, cast("IO[bytes]", file), split)
         if file is not raw:

@@ -1,4 +1,4 @@
-"""Cleaning chunks in several processes, as many at a time as there are processes and one more."""
+"""Cleaning of chunks in several processes, with one more chunk in memory than there are processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Chunk = Sequence[Post | None]
 def clean_chunks(chunks: Iterable[Chunk], work: WorkFolder, settings: ChunkSettings, *, jobs: int) -> None:
     """Clean the chunks that the folder lacks and write them to it.
 
-    Memory is that of `jobs` + 1 chunks. A single chunk is cleaned here: starting a process takes longer.
+    Memory is that of `jobs` + 1 chunks. A single chunk is cleaned in this process, since starting another takes longer.
     """
     missing = ((number, chunk) for number, chunk in enumerate(chunks) if not work.has(number))
     first = list(islice(missing, 2))
@@ -48,8 +48,8 @@ def clean_chunks(chunks: Iterable[Chunk], work: WorkFolder, settings: ChunkSetti
                 _write_first(waiting, work)
         except BrokenProcessPool as cause:
             raise CorpusError(
-                f"one of {jobs} cleaning processes was ended from outside, perhaps for lack of memory; "
-                "the same command goes on where it was, and needs less with fewer --jobs"
+                f"one of {jobs} cleaning processes ended abruptly, perhaps for lack of memory; "
+                "the same command continues where it stopped, and needs less memory with fewer --jobs"
             ) from cause
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -62,7 +62,7 @@ def _write_first(waiting: deque[tuple[int, Future[tuple[pa.Table, pa.Table]]]], 
 
 
 def _start() -> None:
-    """Leave Ctrl-C to the parent, and end with it even if it is killed: its end of a pipe is all that tells."""
+    """Leave Ctrl-C to the parent, and exit with it even if it is killed, which only its pipe shows."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
     parent = multiprocessing.parent_process()

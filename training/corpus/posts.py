@@ -15,12 +15,12 @@ from training.corpus.rows import Advance, Row, read_rows
 from training.errors import PostsError
 
 TEXT_COLUMNS: Final = ("masked_content", "text", "content")
-"""Where a post's text may be, best first: the original masked names with placeholders in `masked_content`."""
+"""Columns that may hold a post's text, best first; the original's `masked_content` has placeholders for names."""
 _LOOK_AHEAD: Final = 100
-"""Rows without a text column after which a file is taken to have none."""
+"""Rows without a text column after which a file is rejected."""
 
 SPOTIFY: Final = "spotify"
-"""The genre space of a row that names none: the genres that the bot will ask for are Spotify's."""
+"""Genre space of a row that names none; the bot asks for Spotify's genres."""
 
 Catalog = Mapping[str, tuple[str, ...]]
 """Genres by `artist_key`."""
@@ -35,12 +35,12 @@ class Post:
     title: str | None
     genres: tuple[str, ...]
     text: str
-    """As it was scraped; empty if the row has none."""
+    """Text as it was scraped; empty if the row has none."""
     genre_space: str = SPOTIFY
-    """Whose names the genres are."""
+    """Service whose names the genres are."""
     author: str | None = None
     site: str | None = None
-    """Domain of the page."""
+    """Domain of the post's page."""
 
 
 def read_posts(path: Path, *, catalog: Catalog | None = None, advance: Advance | None = None) -> Iterator[Post | None]:
@@ -48,16 +48,16 @@ def read_posts(path: Path, *, catalog: Catalog | None = None, advance: Advance |
 
     A row needs one of the `TEXT_COLUMNS`. It may have `id` (else `url`, else a hash of its text), `artist`, `title`,
     `genres` (else `spotify_genres`), `genre_space` (else Spotify's), `author` and `domain` (else `site`). In the
-    original's schema `song_title` is the song's title and `title` the web page's; a page scraped without a song
-    (`content` and `url`, no `song_title`) is read as a post about no known song.
+    original's schema `song_title` is the song's title and `title` the web page's. A page scraped without a song
+    (`content` and `url`, without `song_title`) is read as a post about an unknown song.
 
     Args:
-        path: of the file; see `training.corpus.rows`.
-        catalog: where a post without genres takes its artist's.
-        advance: told about progress in bytes of the file.
+        path: the file, in a format of `training.corpus.rows`.
+        catalog: genres of artists, for posts without genres.
+        advance: called with progress in bytes of the file.
 
     Raises:
-        PostsError: if the file cannot be read, is empty, or has no text column.
+        PostsError: the file cannot be read, is empty, or has no text column.
     """
     waiting: list[Post | None] = []
     found_text = False
@@ -80,10 +80,10 @@ def read_posts(path: Path, *, catalog: Catalog | None = None, advance: Advance |
 
 
 def read_catalog(path: Path) -> Catalog:
-    """Read a table of `artist` and `genres`.
+    """Read a table with the columns `artist` and `genres`.
 
     Raises:
-        PostsError: if the file cannot be read, is empty, or lacks one of the two columns in every row.
+        PostsError: the file cannot be read, is empty, or lacks one of the columns in every row.
     """
     genres: dict[str, tuple[str, ...]] = {}
     columns: dict[str, None] = {}
@@ -95,12 +95,12 @@ def read_catalog(path: Path) -> Catalog:
         if artist and "genres" in row:
             genres[artist_key(artist)] = _genres(row["genres"])
     if not genres:
-        raise PostsError(f"{path} has no row with artist and genres; its columns are: {_listed(columns)}")
+        raise PostsError(f"{path} has no row with `artist` and `genres`; its columns are: {_listed(columns)}")
     return genres
 
 
 def artist_key(artist: str) -> str:
-    """One spelling for an artist's name.
+    """Normalise the spelling of an artist's name.
 
     >>> artist_key(" The  Quillmoss")
     'the quillmoss'
@@ -141,7 +141,7 @@ def _text(value: Any) -> str:
 
 
 def _genres(value: Any) -> tuple[str, ...]:
-    """Genres of a cell: a list, or in CSV a list as JSON or Python writes it, or names parted by | ; or commas."""
+    """Genres of a cell: a list, a string with a list in JSON or Python, or names separated by |, ; or commas."""
     if isinstance(value, str):
         value = _listed_genres(value.strip())
     if not isinstance(value, list | tuple):
@@ -163,7 +163,7 @@ def _listed_genres(cell: str) -> list[Any]:
 
 def _no_text(path: Path, columns: Mapping[str, None], *, num_rows: int) -> PostsError:
     if not num_rows:
-        return PostsError(f"{path} holds no rows: there is nothing to read")
+        return PostsError(f"{path} has no rows")
     if not columns:
         return PostsError(f"{path}: none of its {num_rows} rows is a JSON object")
     needed = ", ".join(TEXT_COLUMNS)

@@ -1,4 +1,4 @@
-"""Rows of a table file, one at a time: JSON lines, a JSON array of records, CSV or Parquet; gzip where it is usual."""
+"""Rows of a table file, one at a time: JSON lines, a JSON array of records or CSV, gzipped or not, or Parquet."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from training.errors import PostsError
 
 Row = Mapping[str, Any]
 Advance = Callable[[int], None]
-"""Called with how many bytes of the file, as it lies on disk, have been read since the last call."""
+"""Called with the number of bytes of the file on disk that were read since the last call."""
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
-"""What is read, by the file's name; all but Parquet may be followed by .gz."""
+"""Suffixes of the formats; all but Parquet may be followed by .gz."""
 _CHUNK: Final = 1 << 18
 _MAX_FIELD: Final = 1 << 24
-"""Characters in one CSV field; the standard library's default of 128 Ki is less than a long page."""
+"""Maximum characters of a CSV field; the standard library's default of 128 Ki is less than a long page."""
 
 
 def read_rows(path: Path, *, advance: Advance | None = None) -> Iterator[Row | None]:
     """Yield the rows of a file in order; None stands for a row that cannot be read.
 
-    JSON files whose first character is "{" are read as a run of objects, which is what some tools call .json.
+    A JSON file whose first character is "{" is read as a sequence of objects, which some tools call .json.
 
     Args:
-        path: of the file; its name tells the format (`SUFFIXES`).
-        advance: told about progress in bytes.
+        path: the file; its suffix gives the format (`SUFFIXES`).
+        advance: called with progress in bytes.
 
     Raises:
-        PostsError: if the file does not exist, is empty, is cut short, or is not what its name says.
+        PostsError: the file does not exist, is empty, is truncated, or has another format than its suffix says.
     """
     try:
         if path.stat().st_size == 0:
-            raise PostsError(f"{path} is empty: there is nothing to read")
+            raise PostsError(f"{path} is empty")
         yield from _reader(path)(path, advance or _ignore)
     except (EOFError, zlib.error, gzip.BadGzipFile) as cause:
-        raise PostsError(f"{path} is damaged or cut short: {cause}") from cause
+        raise PostsError(f"{path} is damaged or truncated: {cause}") from cause
     except UnicodeDecodeError as cause:
         raise PostsError(f"{path} is not UTF-8: {cause}") from cause
     except (pa.ArrowException, csv.Error) as cause:
@@ -62,9 +62,7 @@ def _reader(path: Path) -> Callable[[Path, Advance], Iterator[Row | None]]:
     readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
     suffix = _suffix(path)
     if suffix not in readers or (suffix == ".parquet" and path.suffix.casefold() == ".gz"):
-        raise PostsError(
-            f"{path}: the format is told by the name, which must end in one of {', '.join(SUFFIXES)} (.gz)"
-        )
+        raise PostsError(f"{path}: unknown format; the name must end in one of {', '.join(SUFFIXES)} (.gz)")
     return readers[suffix]
 
 
@@ -73,7 +71,7 @@ def _ignore(_count: int) -> None:
 
 
 class _Metered(io.RawIOBase):
-    """A file that reports how much of it has been read."""
+    """File that reports the bytes read from it."""
 
     def __init__(self, raw: io.BufferedReader, advance: Advance) -> None:
         self._raw = raw
@@ -114,7 +112,7 @@ def _row(line: str) -> Row | None:
 
 
 def _json(path: Path, advance: Advance) -> Iterator[Row | None]:
-    """Records of an array, decoded one by one so that the file is never in memory whole."""
+    """Yield the records of an array, decoded one by one so that memory does not hold the whole file."""
     decoder = json.JSONDecoder()
     with _open(path, advance) as file:
         buffer = file.read(_CHUNK).lstrip()
@@ -127,11 +125,11 @@ def _json(path: Path, advance: Advance) -> Iterator[Row | None]:
                 return
             try:
                 document, end = decoder.raw_decode(buffer)
-                # A number or a word at the end of the buffer may go on in the next chunk.
+                # A number or a word at the end of the buffer may continue in the next chunk.
                 complete = end < len(buffer) or ended
             except ValueError as cause:
                 if ended and (buffer or is_array):
-                    raise PostsError(f"{path} is not valid JSON near its record {buffer[:40]!r}: {cause}") from cause
+                    raise PostsError(f"{path} is not valid JSON near the record {buffer[:40]!r}: {cause}") from cause
                 complete = False
             if complete:
                 yield document if isinstance(document, dict) else None
@@ -139,7 +137,7 @@ def _json(path: Path, advance: Advance) -> Iterator[Row | None]:
             elif ended:
                 return
             else:
-                # Reading as much again as is waiting keeps the work linear in the size of the longest record.
+                # Doubling the buffer keeps the work linear in the size of the longest record.
                 more = file.read(max(_CHUNK, len(buffer)))
                 ended = not more
                 buffer += more
@@ -149,16 +147,16 @@ def _csv(path: Path, advance: Advance) -> Iterator[Row | None]:
     csv.field_size_limit(_MAX_FIELD)
     with _open(path, advance, newline="") as file:
         for row in csv.DictReader(file):
-            # A row with more or fewer fields than the header has lost its commas or its quotes.
+            # A row with more or fewer fields than the header lost its commas or its quotes.
             yield None if None in row or None in row.values() else row
 
 
 def _parquet(path: Path, advance: Advance) -> Iterator[Row | None]:
     with pq.ParquetFile(path) as file:
         size, rows = path.stat().st_size, max(1, file.metadata.num_rows)
-        done = told = 0
+        done = reported = 0
         for batch in file.iter_batches(batch_size=1024):
             yield from batch.to_pylist()
             done += batch.num_rows
-            advance(size * done // rows - told)
-            told = size * done // rows
+            advance(size * done // rows - reported)
+            reported = size * done // rows

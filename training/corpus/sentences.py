@@ -1,4 +1,4 @@
-"""From clean paragraphs to sentences: names masked, text split, what is no good sentence dropped with its reason."""
+"""Sentences of clean paragraphs: splitting, and the reasons for which a sentence is dropped."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _NO_LETTER: Final = re.compile(r"[\W\d_]+")
 _CAPITAL: Final = re.compile(r"[A-ZÀ-ÖØ-Þ]+")
 _MARKUP: Final = re.compile(r"#(?!\d)|[*_`\[\]{}<>|\\^~=@]|&\w+;|\ufffd")
 _ODD: Final = re.compile(rf"[^\w\s\"'.,!?;:()&$%/+#–{ARTIST}{TITLE}-]|[^\W\d_a-zA-Z\u00c0-\u017f]")
-"""Characters that no plain sentence needs: marks beyond punctuation, letters beyond the Latin ones."""
+"""Characters that a plain sentence does not need: marks beyond punctuation, letters beyond the Latin ones."""
 _END: Final = re.compile(r"(?<![ ,.'][B-HJ-Z])[.!?][\"')]*$")
-"""A stop, but not the one of an initial ("D.")."""
+"""Stop at the end, but not that of an initial ("D.")."""
 _FAVOURITES: Final = re.compile(r"(?<=\w) \((?:\"[^\"()]+\"[,;]?\s?)+\)\.?$")
-"""Names of songs, and nothing else, in brackets at the end of a review's sentence: ("Song," "Another One")."""
+"""Names of songs alone in brackets at the end of a review's sentence: ("Song," "Another One")."""
 _NUMBER_END: Final = re.compile(r"[.)] ?\d{1,2}\.$")
-"""Ends in the number of a list's next item: "(the first) 04."."""
+"""Number of a list's next item at the end: "(the first) 04."."""
 _GLUED: Final = re.compile(
     rf"[a-z]{{3}}(?!Cloud)[A-Z][a-z]{{2}}|\b[a-z]{{2,}}[A-Z]|[{ARTIST}{TITLE}][^\W_]|\w[{ARTIST}{TITLE}]"
 )
-"""Words that lost the space between them with the tag that parted them, "followsEmpty Sky"; names pay for it."""
+"""Words that lost the space between them together with a tag, "followsEmpty Sky"; some names match too."""
 _START: Final = re.compile(rf"^[\"'(]*[A-Z0-9À-ÖØ-Þ{ARTIST}{TITLE}]")
 _TRAILING: Final = re.compile(r"\.\.[\"')]*$")
 _HALF_WAY: Final = re.compile(
@@ -103,7 +103,7 @@ _TRIGGERS: Final = frozenset(
         "subscribe",
     ]
 )
-"""A sentence without one of these is no boilerplate; looking for them is ten times faster than for the phrases."""
+"""Words of which boilerplate holds at least one; searching for them is ten times faster than for the phrases."""
 _BOILERPLATE: Final = re.compile(
     r"""\b(?:follow|join)\ (?:us|me|them|him|her)\b | \b(?:like|find)\ us\b
     | \bsubscribe\b | \bnewsletter\b | \bmailing\ list\b
@@ -120,16 +120,16 @@ _BOILERPLATE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceLimits:
-    """What a sentence must be like to be kept."""
+    """Limits within which a sentence is kept."""
 
     min_words: int = 4
     max_words: int = 40
     min_letters: float = 0.7
-    """Share of letters among the characters that are no spaces."""
+    """Minimum share of letters among the characters other than spaces."""
     max_capitals: float = 0.4
-    """Share of capitals among the letters."""
+    """Maximum share of capitals among the letters."""
     max_names: float = 0.45
-    """Share of words with a capital among all, the first and "I" aside."""
+    """Maximum share of words with a capital, without counting the first word and "I"."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_words <= self.max_words:
@@ -154,11 +154,11 @@ REASONS: Final = (
     "mostly names",
     "boilerplate",
 )
-"""Why `reject` drops a sentence, in the order in which it looks."""
+"""Reasons for which `reject` drops a sentence, in the order of its checks."""
 
 
 def reject(sentence: str, limits: SentenceLimits) -> str | None:
-    """The reason why a sentence is not kept, one of `REASONS`; None if it is.
+    """Return the first of the `REASONS` to drop a sentence; None if it is kept.
 
     >>> reject("It is loud, and it is fast.", SentenceLimits())
     >>> reject("so loud", SentenceLimits())
@@ -168,7 +168,7 @@ def reject(sentence: str, limits: SentenceLimits) -> str | None:
 
 
 def _checks(sentence: str, limits: SentenceLimits) -> Iterator[bool]:
-    """Whether a sentence fails, reason by reason; lazy, because most of what fails does so early."""
+    """Yield whether a sentence fails each check; lazily, because most failures come early."""
     yield LINK in sentence
     yield AUTHOR in sentence or SITE in sentence
     words = _WORD.findall(sentence)
@@ -182,7 +182,7 @@ def _checks(sentence: str, limits: SentenceLimits) -> Iterator[bool]:
     yield _ODD.search(sentence) is not None
     yield _GLUED.search(sentence) is not None
     letters = _NO_LETTER.sub("", sentence)
-    # A placeholder stands for a name of some letters, not for one character.
+    # A placeholder counts as a name of several letters, not as one character.
     names = _NAME_LENGTH * (sentence.count(ARTIST) + sentence.count(TITLE))
     shown = len(sentence.replace(" ", "").replace(ARTIST, "").replace(TITLE, "")) + names
     yield len(letters) + names < limits.min_letters * shown
@@ -194,7 +194,7 @@ def _checks(sentence: str, limits: SentenceLimits) -> Iterator[bool]:
 
 
 def is_balanced(sentence: str) -> bool:
-    """Whether double quotes come in pairs that hug what they quote, and round brackets close.
+    """Whether double quotes come in pairs without inner spaces, and round brackets close.
 
     >>> is_balanced('"One" and "two" (three)'), is_balanced('One" and "two')
     (True, False)
@@ -213,10 +213,10 @@ def is_balanced(sentence: str) -> bool:
 
 
 def split(paragraph: str) -> Iterator[str]:
-    """Split a paragraph into sentences; quotes that lost their partner to the split are taken off the ends.
+    """Split a paragraph into sentences; quotes that lost their partner to the split are removed from the ends.
 
-    The library splits fast and well but for names behind a title ("by Dr. Who"), words that are also abbreviations
-    ("trust me. It is") and ends inside quotes or brackets; these are put right here.
+    The library splits fast and well except after titles ("by Dr. Who"), words that are also abbreviations
+    ("trust me. It is") and stops inside quotes or brackets; these are corrected here.
     """
     waiting = ""
     pieces = [piece for piece in sentencex.segment("en", paragraph) if piece]
@@ -236,7 +236,7 @@ def _split_stops(text: str) -> Iterator[str]:
     begin = 0
     for match in _STOP.finditer(text):
         if text.count('"', begin, match.end()) % 2:
-            continue  # a quotation of several sentences stays whole
+            continue  # A quotation of several sentences is not split.
         if match[1] or _ends_a_sentence(text[begin : match.start()]):
             yield text[begin : match.end()].strip()
             begin = match.end()
@@ -244,14 +244,14 @@ def _split_stops(text: str) -> Iterator[str]:
 
 
 def _ends_a_sentence(before_stop: str) -> bool:
-    """Whether a stop after this text, which the library took for an abbreviation's, ends a sentence."""
+    """Whether a stop after this text ends a sentence, though the library took the last word for an abbreviation."""
     last = _LAST_WORD.search(before_stop[-40:])
     word = last[1] if last else ""
     return word == "May" or (len(word) > 1 and word.islower() and word not in _ABBREVIATIONS)
 
 
 def _trim(sentence: str) -> str:
-    """Take off favourite songs in brackets, quotes and brackets that open or close outside, spaces within quotes."""
+    """Remove favourite songs in brackets, unpaired quotes and brackets at the ends, and spaces within quotes."""
     if sentence.endswith((")", ").")) and '("' in sentence:
         bare = _FAVOURITES.sub("", sentence)
         sentence = bare if bare == sentence or bare.endswith((".", "!", "?")) else bare + "."

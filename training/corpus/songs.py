@@ -1,4 +1,4 @@
-"""Which song a post is about, which split the song is in, and which posts are about no single song."""
+"""Songs of posts: the key of a post's song, the song's split, and posts that list several songs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _ROUND_UP: Final = re.compile(
     re.IGNORECASE,
 )
 _LISTED_SONGS: Final = 4
-"""List lines of the form "artist - title" that make a post a round-up."""
+"""Minimum lines of the form "artist - title" that make a post a round-up."""
 
 
 def is_round_up(post: Post) -> bool:
-    """Whether a post is a list of songs: its lines say so, or its title does and it names no artist."""
+    """Whether a post is a list of songs, by its lines, or by its title if it names no artist."""
     if len(_LIST_LINE.findall(post.text)) >= _LISTED_SONGS:
         return True
     return post.artist is None and post.title is not None and _ROUND_UP.search(post.title) is not None
 
 
 def song_key(post: Post) -> str:
-    """What two posts about the same song or album share: its title without case, marks, guests and editions.
+    """Key that posts about the same song or album share: its title without case, marks, guests and editions.
 
-    Not the artist: one source names it where another does not, and an album in two splits is worse than two songs of
-    the same title in one. A post without a title goes by its artist, one without either by its id.
+    The key leaves out the artist, which not every source names: an album in two splits is worse than two songs of the
+    same title in one. Without a title the key is the artist, without either the post's id.
     """
     title, artist = _bare(post.title or ""), _bare(post.artist or "")
     if title:
@@ -41,7 +41,7 @@ def song_key(post: Post) -> str:
 
 
 def choose_split(key: str, *, valid_share: float, test_share: float) -> str:
-    """The split of a song: a hash of its key decides, so posts that are added move no other song."""
+    """Choose a song's split by a hash of its key, so that added posts do not move other songs."""
     place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
     if place < valid_share:
         return "valid"

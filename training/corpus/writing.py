@@ -1,4 +1,4 @@
-"""The last pass: from judged chunks to the files of a corpus."""
+"""Last pass of a build: the files of a corpus from judged chunks."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def write_corpus(
     min_posts_per_genre: int,
     max_genres: int,
 ) -> Funnel:
-    """Write the corpus's files into a folder.
+    """Write the files of a corpus into a folder.
 
     Raises:
-        NoUsableSentenceError: nothing is left to write.
+        NoUsableSentenceError: no sentence is left.
     """
     counts = _post_counts(work, judged)
     for verdict, step in _SENTENCE_STEPS.items():
@@ -70,7 +70,7 @@ def write_corpus(
     if not funnel["sentences kept"]:
         names = ", ".join(entry.name for entry in inputs)
         raise NoUsableSentenceError(
-            f"no usable sentence is left of {funnel['rows read']:,} rows in {names}; dropped: {funnel.dropped()}"
+            f"no usable sentence is left from {funnel['rows read']:,} rows in {names}; dropped: {funnel.dropped()}"
         )
     labels = json.dumps(genres.table.labels, ensure_ascii=False, indent=0)
     (folder / GENRES_FILE).write_text(labels + "\n", encoding="utf-8")
@@ -79,7 +79,7 @@ def write_corpus(
 
 
 def _post_counts(work: WorkFolder, judged: Judged) -> Counter[str]:
-    """Counts of rows and posts, and of the sentences of the posts that are kept."""
+    """Count rows, posts, and the sentences of the posts that are kept."""
     counts: Counter[str] = Counter()
     sums = np.zeros(len(COUNTED), dtype=np.int64)
     start = 0
@@ -98,24 +98,24 @@ def _post_counts(work: WorkFolder, judged: Judged) -> Counter[str]:
 
 
 class _Genres:
-    """The genre table of the kept posts, and what their genres are in it."""
+    """Genre table of the kept posts, and the labels of their genres."""
 
     def __init__(self, work: WorkFolder, judged: Judged, *, min_posts: int, max_labels: int) -> None:
         self._work = work
         self._judged = judged
         spotifys = any(space == SPOTIFY and genres for space, genres in self._posts())
         self._reference = SPOTIFY if spotifys else None
-        # A fifth of the posts that would make a name a label by itself is enough to know it for a genre.
+        # A fifth of the posts that make a name a label by itself is enough to accept it as a genre.
         self._known = common_genres(self._trusted(), min_posts=max(1, min_posts // 5))
         self._common = common_genres(self._trusted(), min_posts=min_posts)
         self.table: GenreTable = choose_labels(self._combinations, min_posts=min_posts, max_labels=max_labels)
 
     def resolve(self, space: str, genres: tuple[str, ...]) -> tuple[str, ...]:
-        """Labels of a post's genres."""
+        """Return the labels of a post's genres."""
         return self.table.resolve(self._translated(space, genres))[0]
 
     def num_bare(self) -> int:
-        """Posts that no label is left for."""
+        """Number of posts without a label."""
         return sum(1 for space, genres in self._posts() if not self.resolve(space, genres))
 
     def _combinations(self) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -171,7 +171,7 @@ def _fields(row: dict[str, Any], genres: _Genres) -> dict[str, Any]:
 
 
 def _corrected(text: str, words: list[str]) -> str | None:
-    """The text with those words corrected; None if one of them cannot be."""
+    """Correct those words of a text; None if one of them has no correction."""
     for word in words:
         better = correction(word)
         if better is None:

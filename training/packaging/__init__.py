@@ -1,1 +1,1 @@
-"""A trained model as files: bundle, model card, samples, and the archive that TorchServe runs."""
+"""Files of a trained model: bundle, model card, samples, and the archive that TorchServe runs."""

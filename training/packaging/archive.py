@@ -1,4 +1,4 @@
-"""One registered version as one TorchServe archive, built by torch-model-archiver.
+"""TorchServe archive of a registered version, built by torch-model-archiver.
 
 lcgan_2.mar
     MAR-INF/MANIFEST.json   modelName, modelVersion, handler
@@ -36,38 +36,40 @@ _MODEL_CONFIG: Final = "model-config.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
-    """How TorchServe gathers requests for this model."""
+    """Batching of TorchServe for this model."""
 
     batch_size: int = 64
-    """32 gave a tenth fewer samples per second: towards the end of a batch slots are empty, so a larger one pays."""
+    """Maximum requests of a batch. 32 gave a tenth fewer samples per second: towards the end of a batch slots are
+    empty, so a larger batch pays."""
     max_batch_delay_ms: int = 2
-    """How long a lone request waits for company; TorchServe reads 0 as 100. Under load requests wait in the queue
-    anyway: 5 or 10 gave no more samples per second (docs/measurements/serving-performance.md)."""
+    """Maximum time a batch waits to fill; TorchServe reads 0 as 100. Under load requests wait in the queue anyway:
+    5 or 10 ms did not give more samples per second (docs/measurements/serving-performance.md)."""
     response_timeout_s: int = 60
+    """Time after which TorchServe restarts a worker that has not answered."""
 
     def to_yaml(self) -> str:
-        """The text of model-config.yaml. The number of workers is for whoever serves to say."""
+        """Return the text of model-config.yaml, without the number of workers, which is a setting of serving."""
         return (
             f"batchSize: {self.batch_size}\nmaxBatchDelay: {self.max_batch_delay_ms}\n"
             f"responseTimeout: {self.response_timeout_s}\n"
-            # 0: a worker's share of the cores, as whoever starts the workers says.
+            # 0: a worker's share of the cores, which is set when the workers are started.
             "handler:\n  threads: 0\n"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """A built archive."""
+    """Built archive."""
 
     path: Path
     sha256: str
 
 
 def build_archive(bundle: Path, out: Path, *, version: str, batching: BatchSettings | None = None) -> Archive:
-    """Pack a bundle's folder as an archive of a registry version; the file appears whole or not at all.
+    """Pack a bundle's folder as an archive of a registered version; the file appears complete or not at all.
 
     Raises:
-        BundleError: the folder is no bundle.
+        BundleError: the folder is not a bundle.
         ArchiveBuildError: torch-model-archiver failed, or what it built lacks a part.
         OutputError: the folder `out` cannot be written to.
     """
@@ -84,11 +86,11 @@ def build_archive(bundle: Path, out: Path, *, version: str, batching: BatchSetti
 
 
 def load_archive(archive: Path, directory: Path) -> Bundle:
-    """Unpack an archive's model into a folder and read it, without running any of the archive's code.
+    """Unpack an archive's model into a folder and read it, without running code of the archive.
 
     Raises:
-        ArchiveBuildError: the file is no archive of ours, or a damaged one.
-        BundleError: its files do not make a model.
+        ArchiveBuildError: the file is not an archive of this project, or is damaged.
+        BundleError: the archive's files are not a valid model.
     """
     _check(archive)
     try:
@@ -101,13 +103,13 @@ def load_archive(archive: Path, directory: Path) -> Bundle:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _stage(bundle: Path, stage: Path, config: BundleConfig, version: str, batching: BatchSettings) -> None:
-    """Lay out what goes in beside the handler: --extra-files keeps a folder's folders, but not the folder."""
+    """Lay out the files beside the handler: --extra-files packs the content of a folder, with its subfolders."""
     stage.mkdir()
     for name in FILES:
         shutil.copyfile(bundle / name, stage / name)
@@ -130,7 +132,7 @@ def _run_archiver(model: str, version: str, stage: Path, scratch: Path) -> Path:
         "--config-file", str(scratch / _MODEL_CONFIG),
         "--export-path", str(scratch),
     ]  # fmt: skip
-    # The archiver works in, and first deletes, <temporary folder>/<model name>: ours alone, whoever else builds.
+    # The archiver first deletes <temporary folder>/<model name>, so a build in parallel needs a folder of its own.
     private = scratch / "tmp"
     private.mkdir()
     done = subprocess.run(  # noqa: S603 - our own arguments, no shell
@@ -147,7 +149,7 @@ def _check(archive: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             names = set(opened.namelist())
     except (zipfile.BadZipFile, OSError) as cause:
-        raise ArchiveBuildError(f"{archive} is no archive: {cause}") from cause
+        raise ArchiveBuildError(f"{archive} is not an archive: {cause}") from cause
     needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/contract.py", _MODEL_CONFIG}
     if missing := sorted(needed - names):
         raise ArchiveBuildError(f"{archive} lacks {', '.join(missing)}")

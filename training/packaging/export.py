@@ -1,4 +1,4 @@
-"""What a training leaves behind: bundles with their model card, and samples nobody selected."""
+"""Results of a training: bundles with their model card, and unselected samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUM_SAMPLES = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The tables that both models share."""
+    """Tables that both models share."""
 
     vocabulary: Vocabulary
     genres: GenreTable
@@ -39,7 +39,7 @@ def make_bundle(
     lineage: Mapping[str, str],
     copies: CopyTable | None = None,
 ) -> Bundle:
-    """The servable part of a model: decoder, tables, and the generator if it has one; the encoder stays here."""
+    """Make the servable part of a model: decoder, tables, and the generator if it has one, without the encoder."""
     config = BundleConfig(
         model=name,
         version="0",
@@ -69,7 +69,7 @@ def save_bundle(
     samples: Sequence[str],
     encoder: tuple[Cvae, float] | None = None,
 ) -> None:
-    """Write a bundle's folder, whole or not at all, with the encoder of a CVAE and its scale of means beside it."""
+    """Write a bundle's folder, complete or not at all, with the encoder of a CVAE and its scale of means beside it."""
     with atomic_directory(directory) as partial:
         if encoder is not None:
             save_encoder(*encoder, partial)
@@ -77,7 +77,7 @@ def save_bundle(
 
 
 def unselected_samples(bundle: Bundle, *, seed: int, count: int = NUM_SAMPLES) -> list[str]:
-    """Samples of consecutive seeds, genres taken from the table in turn, in the order they came."""
+    """Write samples of consecutive seeds, for the table's genres in turn, without selection."""
     labels = bundle.genres.labels
     requests = [
         CommentaryRequest(genres=(labels[number % len(labels)],) if labels else (), num_samples=1, seed=seed + number)
@@ -88,7 +88,7 @@ def unselected_samples(bundle: Bundle, *, seed: int, count: int = NUM_SAMPLES) -
 
 
 def model_card(bundle: Bundle, figures: Mapping[str, float], samples: Sequence[str]) -> str:
-    """The model card: what it is, what it was made from, how it measured, what it writes, what it is not for."""
+    """Return the model card: the model's sizes, topics, lineage, figures, samples and limits."""
     config = bundle.config
     kind = "LC-GAN generator over a CVAE" if bundle.generator is not None else "LSTM conditional VAE"
     sizes = config.decoder
@@ -97,7 +97,7 @@ def model_card(bundle: Bundle, figures: Mapping[str, float], samples: Sequence[s
         "",
         f"{kind}; writes one sentence of commentary on a song, given its genres.",
         "",
-        "## What it is made of",
+        "## Parts",
         (
             f"- decoder: LSTM {sizes.hidden_size}, embedding {sizes.embedding_size}, z {sizes.z_size}, "
             f"vocabulary {sizes.vocabulary_size}, genre labels {sizes.num_genres}"
@@ -115,8 +115,8 @@ def model_card(bundle: Bundle, figures: Mapping[str, float], samples: Sequence[s
         "",
         "## Limits",
         (
-            "It repeats the views, gaps and mistakes of the posts it was trained on, and states things about artists "
-            "that nobody checked. A person decides what is posted."
+            "The model repeats the views, gaps and mistakes of the posts it was trained on, and states unchecked facts "
+            "about artists. A person decides what is posted."
         ),
         "",
     ]

@@ -1,9 +1,9 @@
-"""The bundled sample: posts, a catalog and a feed about artists that do not exist, written by a seeded generator.
+"""Bundled sample: posts, a catalog and a feed about artists that do not exist, written by a seeded generator.
 
     world = make_sample(seed=1)
     write_sample(world, directory)        # posts.jsonl.gz, catalog.jsonl.gz, feed.jsonl
 
-The true kind of every sentence is known (`world.kinds`), which is what tests of topics and of steering need.
+The true kind of every sentence is known (`world.kinds`), which tests of topics and of steering need.
 """
 
 from training.sample.generate import (

@@ -1,7 +1,6 @@
-"""Realistic dirt for clean text: what scraped posts carry, put on by a seeded generator.
+"""Realistic dirt of scraped posts, added to clean text by a seeded generator.
 
-Every function takes clean text and returns text that a reader would still understand and that cleaning should bring
-back to what it was.
+Every function takes clean text and returns text that a reader still understands and that cleaning should restore.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ BOILERPLATE: Final = (
     "The Tidepool Desk thanks you for reading and sends its love to every single listener.",
     "Share this: Email | Print | Pin",
 )
-"""Lines that sites put under every post. The fourth has no telling word: only its repetition gives it away."""
+"""Lines that sites put under every post. The fourth has no typical word and is recognised only by its repetition."""
 
 FRAGMENTS: Final = (
     "LOUD, LOUDER, LOUDEST, AND THEN SOME MORE OF THAT.",
@@ -26,11 +25,11 @@ FRAGMENTS: Final = (
     "and so on, and so forth",
     "Wow.",
 )
-"""Lines that are no sentences: capitals, numbers, no end, too short."""
+"""Lines that are not sentences: in capitals, of numbers, without an end, too short."""
 
 
 def add_dirt(sentences: list[str], *, title: str, random: Random) -> str:
-    """Join a post's sentences to the text of a post as it would be scraped."""
+    """Join a post's sentences to its text as it would be scraped."""
     lines = [" ".join(sentences)]
     if len(sentences) > 3 and random.random() < 0.5:
         cut = random.randrange(1, len(sentences))
@@ -47,13 +46,13 @@ def add_dirt(sentences: list[str], *, title: str, random: Random) -> str:
 
 
 def _curly(text: str, _title: str) -> str:
-    """Typographic quotes: opening after a space, closing elsewhere."""
+    """Make quotes typographic: opening and closing ones by turns."""
     pieces = text.replace("'", "’").split('"')
     return "".join(piece + "“”"[number % 2] for number, piece in enumerate(pieces[:-1])) + pieces[-1]
 
 
 def _mojibake(text: str, title: str) -> str:
-    """UTF-8 read as Windows-1252, the way databases of the last decade did it."""
+    """Decode UTF-8 as Windows-1252, as databases of the 2010s did."""
     return _curly(text, title).encode().decode("cp1252", errors="replace").replace("\ufffd", "\x9d")
 
 

@@ -35,12 +35,12 @@ _NUM_SONG_TWEETS: Final = 20
 
 
 def make_feed(artists: Sequence[Artist], *, strangers: Collection[str], random: Random) -> tuple[Row, ...]:
-    """24 tweets: 20 with a song, one with two songs, three with none.
+    """Make 24 tweets: 20 with one song, one with two, three without.
 
     Args:
-        artists: of the world.
+        artists: artists of the world.
         strangers: names of artists that the catalog lacks; two tweets are about them.
-        random: decides everything else.
+        random: generator of everything else.
     """
     known = [artist for artist in artists if artist.name not in strangers]
     unknown = [artist for artist in artists if artist.name in strangers]

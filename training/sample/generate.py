@@ -1,4 +1,4 @@
-"""The bundled sample: a whole invented world from one seed."""
+"""Generator of the bundled sample: an invented world from one seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.sample.feed import make_feed
 from training.sample.world import Artist, Kind, Row, Writer, make_artists
 
 DEFAULT_NUM_POSTS: Final = 4000
-"""Gives about 18,000 sentences, enough for topics and a small model to be learned in a minute or two."""
+"""Posts of about 18,000 sentences, enough to learn topics and a small model in a minute or two."""
 POSTS_FILE: Final = "posts.jsonl.gz"
 CATALOG_FILE: Final = "catalog.jsonl.gz"
 FEED_FILE: Final = "feed.jsonl"
@@ -24,27 +24,27 @@ FEED_FILE: Final = "feed.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleWorld:
-    """An invented world: what is written about its songs, its artists' genres, and what people tweet."""
+    """Invented world: posts about its songs, its artists' genres, and a feed of tweets."""
 
     posts: tuple[Row, ...]
-    """Rows of id, artist, title, genres, text; with the dirt that scraped posts carry."""
+    """Rows of id, artist, title, genres and text, with the dirt of scraped posts."""
     catalog: tuple[Row, ...]
-    """Rows of artist, genres; a few artists are missing, as in every catalog."""
+    """Rows of artist and genres; a few artists are missing, as in every catalog."""
     feed: tuple[Row, ...]
-    """Tweets: rows of id, text, author, created_at, oldest first."""
+    """Tweets: rows of id, text, author and created_at, oldest first."""
     kinds: Mapping[str, Kind]
-    """The true kind of every sentence, keyed by its clean text with placeholders, as a corpus should hold it."""
+    """True kind of each sentence, by its clean text with placeholders, as a corpus should hold it."""
 
 
 def make_sample(*, seed: int, num_posts: int = DEFAULT_NUM_POSTS) -> SampleWorld:
-    """Invent a world. The same arguments give the same world, on any machine.
+    """Invent a world; the same arguments give the same world on any machine.
 
     Args:
-        seed: of everything.
-        num_posts: posts to write, the dirty ones (duplicates, round-ups, posts of a word) included.
+        seed: seed of the world.
+        num_posts: number of posts, including dirty ones (duplicates, round-ups, posts of one word).
 
     Raises:
-        ValueError: if there is no post to write.
+        ValueError: `num_posts` is less than 1.
     """
     if num_posts < 1:
         raise ValueError(f"num_posts must be at least 1, got {num_posts}")
@@ -61,7 +61,7 @@ def make_sample(*, seed: int, num_posts: int = DEFAULT_NUM_POSTS) -> SampleWorld
 
 
 def write_sample(world: SampleWorld, directory: Path) -> None:
-    """Write posts, catalog and feed as files whose bytes depend on the world alone.
+    """Write posts, catalog and feed as files whose bytes depend only on the world.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -83,7 +83,7 @@ def _post(writer: Writer, artists: Sequence[Artist], earlier: list[Row], *, numb
     if chance < 0.035:
         return _short(artist, title, number=number, random=random)
     post = writer.post(artist, title, number=number)
-    # Some posts were scraped without genres; the catalog knows them.
+    # Some posts were scraped without genres, which the catalog has.
     return {**post, "genres": []} if random.random() < 0.06 else post
 
 
@@ -105,5 +105,5 @@ def _lines(rows: Iterable[Row]) -> bytes:
 
 
 def _gzipped(rows: Iterable[Row]) -> bytes:
-    # Without a time in their header, the bytes are the same whenever they are made.
+    # Without a time in the header, the bytes do not depend on when they are made.
     return gzip.compress(_lines(rows), compresslevel=6, mtime=0)

@@ -1,4 +1,4 @@
-"""A small template language: one template, many sentences.
+"""Small template language: one template, many sentences.
 
     {name}          a word drawn from the list `name`; the word may itself be a template
     {name.s}        the same, as a verb in the third person ("drift" -> "drifts")
@@ -7,7 +7,7 @@
     [maybe]         present in half of the cases
     a~ word         "a" or "an", by the word that follows
 
-Nothing here knows about music. Given the same random generator and word lists, the same sentence comes out.
+The language is independent of music. The same random generator and word lists give the same sentence.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import Final
 _SPECIAL: Final = re.compile(r"[{}()\[\]|]")
 _ARTICLE: Final = re.compile(r"\b([Aa])~ (\w+)")
 _VOWEL: Final = re.compile(r"(?!eu|uni[^n]|use)[aeiou]|8|11\b|18\b", re.IGNORECASE)
-"""Words that are said with a vowel first: "an eight", but "a European"."""
+"""Words that begin with a vowel sound: "an eight", but "a European"."""
 _DRAWS: Final = 4
-"""Attempts at a word that the sentence does not hold yet; short lists may run out."""
+"""Attempts at a word that the sentence does not hold yet; a short list may have none."""
 
 Words = Mapping[str, Sequence[str]]
 
 
 class TemplateError(ValueError):
-    """A template that does not follow the notation, or names a list that does not exist."""
+    """Template that does not follow the notation, or names a list that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ _Node = str | _Slot | _Choice
 
 @dataclass(slots=True)
 class Expander:
-    """Writes sentences from templates with one random generator."""
+    """Writer of sentences from templates, with one random generator."""
 
     random: Random
     _used: set[str] = field(default_factory=set)
@@ -59,7 +59,7 @@ class Expander:
         """Expand a template to a sentence: capital first letter, single spaces, articles that agree.
 
         Raises:
-            TemplateError: if the template is malformed or names an unknown list.
+            TemplateError: the template is malformed or names an unknown list.
         """
         self._used.clear()
         text = self._expand(_parse(template), words)
@@ -96,7 +96,7 @@ class Expander:
 
 
 def capitalise(text: str) -> str:
-    """Capital first letter, wherever the first letter is; placeholders such as `<artist>` are left alone.
+    """Capitalise the first letter, wherever it is, unless a placeholder such as `<artist>` comes first.
 
     >>> capitalise('"glass" it is'), capitalise("<artist> sings")
     ('"Glass" it is', '<artist> sings')
@@ -110,7 +110,7 @@ def capitalise(text: str) -> str:
 
 
 def third_person(verb: str) -> str:
-    """The third person singular of a regular verb.
+    """Form the third person singular of a regular verb.
 
     >>> [third_person(verb) for verb in ("drift", "crush", "carry", "sway")]
     ['drifts', 'crushes', 'carries', 'sways']
@@ -136,7 +136,7 @@ def _parse(template: str) -> tuple[_Node, ...]:
 
 
 def _parse_until(text: str, start: int, closing: str) -> tuple[tuple[tuple[_Node, ...], ...], int]:
-    """Read alternatives up to a closing bracket; returns them with the position of the bracket."""
+    """Read alternatives up to a closing bracket and return them with the position of the bracket."""
     alternatives: list[tuple[_Node, ...]] = []
     nodes: list[_Node] = []
     position = start

@@ -1,4 +1,4 @@
-"""The invented world: its artists with their facts, its posts and their sentences' true kinds."""
+"""Invented world: artists with their facts, posts, and the true kind of each sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 class Kind(StrEnum):
-    """What a sentence of the sample is about."""
+    """Subject of a sentence of the sample."""
 
     SOUND = "sound"
     BIOGRAPHY = "biography"
@@ -27,16 +27,16 @@ class Kind(StrEnum):
 
 
 _PER_ARTIST: Final = 12
-"""Posts for each artist, about: a blog returns to whom it likes."""
+"""Approximate number of posts per artist: a blog returns to artists that it likes."""
 _DRAWS: Final = 4
-"""Attempts at a sentence that has not been written yet; some do come twice, as on any blog."""
+"""Attempts at a sentence that has not been written yet; some are written twice, as on any blog."""
 _JOINTS: Final = ("In short, ", "Still, ", "And yet ", "Here, ", "Once again, ", "For now, ", "As ever, ")
-"""Openers that any kind of sentence may have, so that the first word tells nothing."""
+"""Openers of sentences of any kind, so that the first word does not reveal the kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artist:
-    """An artist with the facts that its posts agree on."""
+    """Artist with the facts that its posts agree on."""
 
     name: str
     family: str
@@ -47,7 +47,7 @@ class Artist:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """The word lists and templates as they lie in the package's TOML files."""
+    """Word lists and templates of the package's TOML files."""
 
     families: Mapping[str, Mapping[str, Any]]
     shared: Words
@@ -70,7 +70,7 @@ def vocabulary() -> Vocabulary:
 
 
 class Namer:
-    """Makes names and titles that are not repeated."""
+    """Generator of names and titles without repetition."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -78,20 +78,20 @@ class Namer:
         self._taken: set[str] = set()
 
     def word(self) -> str:
-        """An invented word with a capital: a syllable and an ending."""
+        """Make an invented word with a capital: a syllable and an ending."""
         pick = self._random.choice
         syllable = pick(self._names["onset"]) + pick(self._names["nucleus"]) + pick(self._names["coda"])
         return (syllable + pick(self._names["ending"])).capitalize()
 
     def person(self, *, unlike: str = "") -> str:
-        """First name and invented surname, none of them a word of the name `unlike`."""
+        """Make a first name and an invented surname that share no word with the name `unlike`."""
         while True:
             person = f"{self._random.choice(self._names['first'])} {self.word()}"
             if not _overlap(person, unlike):
                 return person
 
     def artist(self) -> str:
-        """A stage name; each holds an invented word, so that none is a name somebody has."""
+        """Make a stage name with an invented word, so that it is not the name of a real artist."""
         pick = self._random.choice
         form = self._random.choice(("person", "word", "the", "adjective", "plural", "pair", "accent"))
         names = {
@@ -106,7 +106,7 @@ class Namer:
         return self._fresh(names[form])
 
     def title(self) -> str:
-        """A song's or a record's title."""
+        """Make the title of a song or record."""
         return self._fresh(self._title)
 
     def _title(self) -> str:
@@ -134,7 +134,7 @@ class Namer:
 
 
 def make_artists(random: Random, *, num_artists: int) -> tuple[Artist, ...]:
-    """Draw artists; families take turns, so that each is there in a small world as well."""
+    """Draw artists; families take turns, so that even a small world has each of them."""
     namer = Namer(random)
     families = vocabulary().families
     order = [name for _ in range(-(-num_artists // len(families))) for name in families][:num_artists]
@@ -170,7 +170,7 @@ def _overlap(one: str, other: str) -> bool:
 
 @dataclass(slots=True)
 class Writer:
-    """Writes the posts of a world and remembers the kind of every sentence."""
+    """Writer of a world's posts, which records the kind of every sentence."""
 
     random: Random
     kinds: dict[str, Kind]
@@ -178,11 +178,11 @@ class Writer:
 
     @classmethod
     def new(cls, random: Random) -> Writer:
-        """A writer that has written nothing yet."""
+        """Make a writer without sentences."""
         return cls(random, {}, {})
 
     def post(self, artist: Artist, title: str, *, number: int) -> Row:
-        """One post of three to seven sentences about a song."""
+        """Write a post of three to seven sentences about a song."""
         kinds = self._plan()
         sentences = [self._sentence(kind, artist) for kind in kinds]
         shown = [sentence.replace("<artist>", artist.name).replace("<title>", title) for sentence in sentences]
@@ -195,7 +195,7 @@ class Writer:
         }
 
     def _plan(self) -> list[Kind]:
-        """Kinds of a post's sentences: most lean to one kind, as posts do."""
+        """Draw the kinds of a post's sentences; most posts lean to one kind."""
         lead = self.random.choice(tuple(Kind))
         count = self.random.randint(3, 7)
         return [lead if self.random.random() < 0.4 else self.random.choice(tuple(Kind)) for _ in range(count)]
@@ -212,7 +212,7 @@ class Writer:
         return sentence
 
     def _open(self, sentence: str) -> str:
-        # "I" and names keep their capital; only words that are capital for standing first may lose it.
+        # "I" and names keep their capital; only words that have one because they come first lose it.
         first = sentence.split(maxsplit=1)[0]
         lowered = first.casefold()
         known = {"the", "a", "an", "there", "every", "it", "you", "on", "over", "between", "before", "as", "tickets"}

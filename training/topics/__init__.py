@@ -1,1 +1,1 @@
-"""Topics of sentences: how many there are, which one is wanted, and a page to explore them."""
+"""Topics of sentences: their number, the desired one, and a page to explore them."""

@@ -1,11 +1,11 @@
-"""The topic model: LDA over posts (gensim), the number of topics by coherence, the desired topic by seed words.
+"""Topic model: LDA over posts (gensim), the number of topics by coherence, the desired topic by seed words.
 
-A sentence has eight words that mean something: too few to learn from which words keep company. So the documents of the
-fit are posts, all sentences of one together, and what is fitted is then applied to sentences.
+A sentence has about eight content words, too few to learn which words occur together. So the model is fitted on
+posts, each with all its sentences, and then applied to sentences.
 
-LDA finds what divides the posts most, which need not be the kind of sentence that is wanted. So the seed words begin
-in one topic, which others join (after Jagarlamudi, Daume and Udupa 2012, "Incorporating lexical priors into topic
-models").
+LDA finds the largest differences between posts, which need not concern the desired kind of sentence. So the seed words
+start in one topic, which other words join (after Jagarlamudi, Daume and Udupa 2012, "Incorporating lexical priors into
+topic models").
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from training.progress import Progress
 from training.settings import TopicSettings
 
 _SEEDS_ELSEWHERE: Final = 0.02
-"""Weight of the seed words in all topics but the first, as a share of what chance gave them, before the first pass."""
+"""Factor of the seed words' random initial weight in all topics but the first."""
 _LETTER = re.compile(r"[^\W\d_]{2,}")
-# "it's", "don't", "doesn't": stop words all, and in no list under every spelling of their apostrophe.
+# "it's", "don't", "doesn't" are stop words, but lists lack some spellings of their apostrophe.
 _CONTRACTION = re.compile(r"['’]")
 
 ItemT = TypeVar("ItemT")
@@ -39,28 +39,28 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicTrial:
-    """How a number of topics did: two models of it, each fitted on one half of some posts and measured on the other."""
+    """Figures of a number of topics, from two models, each fitted on one half of posts and measured on the other."""
 
     c_npmi: float
-    """Coherence of the ten heaviest words of each topic: how much likelier than chance they stand near each other in
-    posts that the model has not seen (Roeder, Both and Hinneburg 2015)."""
+    """Coherence of the ten heaviest words of each topic by normalised pointwise mutual information: how much likelier
+    than chance they occur near each other in unseen posts (Roeder, Both and Hinneburg 2015)."""
     c_v: float
-    """The same paper's measure that agrees best with people."""
+    """Coherence by C_v, the measure of the same paper that agrees best with people."""
     agreement: float
-    """Cohen's kappa of the two models on which sentences are mainly of the desired kind."""
+    """Cohen's kappa of the two models on the sentences that are mainly of the desired kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedTopics:
-    """A topic model and how it was found."""
+    """Topic model with the trials that chose its number of topics."""
 
     model: TopicModel
     trials: Mapping[int, TopicTrial]
-    """By number of topics."""
+    """Trials by number of topics."""
     top_words: tuple[tuple[str, ...], ...]
     """The ten heaviest words of each topic, heaviest first."""
     word_shares_KW: NDArray[np.float64]
-    """Each topic's distribution over the model's words; rows sum to 1."""
+    """Distribution of each topic over the model's words, [K, W]; rows sum to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +78,17 @@ def fit_topics(
     progress: Progress,
     posts: Sequence[str] | None = None,
 ) -> FittedTopics:
-    """Fit LDA for each candidate number of topics and keep the fewest that are about as coherent as the best.
+    """Fit LDA for each candidate number of topics and keep the smallest that is about as coherent as the best.
 
     Args:
         texts: sentences with placeholders.
-        settings: what to try.
-        seed: of LDA and of the sample.
-        progress: told about candidates done.
-        posts: the post that each sentence is from; without it every sentence stands alone.
+        settings: candidates, seed words and settings of LDA.
+        seed: seed of LDA and of the sample.
+        progress: called as candidates are done.
+        posts: the post of each sentence; by default every sentence is a post.
 
     Raises:
-        CorpusError: the sentences hold too few words for a topic model, or none of the seed words.
+        CorpusError: the sentences have too few words for a topic model, or none of the seed words.
     """
     source = _documents(texts, posts, settings, seed)
     seeds = _seeds(source.dictionary, settings)
@@ -105,23 +105,23 @@ def fit_topics(
 
 
 def fewest_coherent(trials: Mapping[int, TopicTrial], tolerance: float) -> int:
-    """The fewest topics whose c_npmi is within a tolerance of the best.
+    """Return the smallest number of topics whose c_npmi is within a tolerance of the best.
 
-    Coherence of two fits of one number differs by about as much as that of neighbouring numbers does, and the fewer the
-    topics, the more two fits agree on what each is about.
+    Two fits of one number differ in coherence about as much as fits of neighbouring numbers, and two fits of fewer
+    topics agree more on the subject of each.
     """
     best = max(trial.c_npmi for trial in trials.values())
     return min(number for number, trial in trials.items() if trial.c_npmi >= best - tolerance)
 
 
 class _Selection:
-    """Tries numbers of topics: two halves of some posts, what is fitted on one being measured on the other."""
+    """Trials of numbers of topics on two halves of some posts, each fitted on one half and measured on the other."""
 
     def __init__(self, source: _Documents, seeds: Sequence[int], settings: TopicSettings, seed: int) -> None:
         self._dictionary = source.dictionary
         share = settings.selection_sentences / max(len(source.sentences), 1)
         chosen = list(_sampled(source.posts, max(2, int(share * len(source.posts))), seed))
-        # Posts come in the order of their files, which is one of subjects.
+        # Posts come in the order of their files, which are sorted by subject.
         random.Random(seed).shuffle(chosen)
         self._halves = chosen[::2], chosen[1::2]
         self._sentences = [" ".join(words) for words in _sampled(source.sentences, 2_000, seed)]
@@ -130,7 +130,7 @@ class _Selection:
         self._seed = seed
 
     def trial(self, num_topics: int) -> TopicTrial:
-        """Fit twice and measure."""
+        """Fit a model on each half and measure both."""
         fits = [
             _fit(half, self._dictionary, num_topics, self._settings, seed=self._seed + number, seeds=self._seeds)
             for number, half in enumerate(self._halves)
@@ -143,7 +143,7 @@ class _Selection:
         )
 
     def _coherence(self, fits: Sequence[LdaModel], measure: str) -> float:
-        # A word that the other half lacks keeps no company there; gensim divides by its count.
+        # The other half may lack a word, by whose count gensim divides.
         with np.errstate(divide="ignore", invalid="ignore"):
             found = [
                 # One process, since the parent may hold threads that do not survive a fork.
@@ -156,10 +156,10 @@ class _Selection:
 
 
 def _documents(texts: Sequence[str], posts: Sequence[str] | None, settings: TopicSettings, seed: int) -> _Documents:
-    """Content words by sentence and by post; whole posts are left out if there are too many sentences.
+    """Collect content words by sentence and by post; whole posts are left out if there are too many sentences.
 
     Raises:
-        CorpusError: too few words for the largest number of topics.
+        CorpusError: there are too few words for the largest number of topics.
     """
     rows: dict[str, list[int]] = {}
     for row, post in enumerate(posts if posts is not None else map(str, range(len(texts)))):
@@ -172,15 +172,15 @@ def _documents(texts: Sequence[str], posts: Sequence[str] | None, settings: Topi
     dictionary.filter_extremes(no_below=settings.min_sentences, no_above=settings.max_share, keep_n=20_000)
     if len(dictionary) < 2 * max(settings.candidates):
         raise CorpusError(
-            f"{len(sentences)} sentences hold only {len(dictionary)} words in at least {settings.min_sentences} of "
-            f"them: too few for {max(settings.candidates)} topics; give more posts, or lower topics.min_sentences"
+            f"only {len(dictionary)} words are in at least {settings.min_sentences} of {len(sentences)} sentences, "
+            f"too few for {max(settings.candidates)} topics; give more posts, or lower topics.min_sentences"
         )
     joined = [document for post in grouped for document in _joined(post, settings.document_words)]
     return _Documents(sentences=sentences, posts=joined, dictionary=dictionary)
 
 
 def _joined(sentences: Iterable[list[str]], least: int) -> Iterator[list[str]]:
-    """Sentences of one post in a row, joined until they have that many words.
+    """Join consecutive sentences of a post until they have at least `least` words.
 
     >>> list(_joined([["a"], ["b", "c"], ["d"]], 2))
     [['a', 'b', 'c'], ['d']]
@@ -204,7 +204,7 @@ def _fit(
     seed: int,
     seeds: Sequence[int],
 ) -> LdaModel:
-    # Sentences, to which it is applied, are short: most are about one thing, so the prior of the shares is sparse.
+    # The model is applied to sentences. Most of them are about one thing, so the prior of the shares is sparse.
     lda = LdaModel(
         id2word=dictionary,
         num_topics=num_topics,
@@ -217,8 +217,8 @@ def _fit(
         dtype=np.float32,
     )
     if settings.seeded:
-        # Only the start: the prior is the same for all words, so that what the posts say decides in the end. A prior
-        # that favours the seed words as well leaves their topic with nothing else (docs/measurements/log.md).
+        # Only the start: the prior is the same for all words, so that the posts decide in the end. A prior that favours
+        # the seed words too leaves their topic without other words (docs/measurements/log.md).
         lda.state.sstats[1:, list(seeds)] *= _SEEDS_ELSEWHERE
         lda.sync_state()
     lda.update([dictionary.doc2bow(document) for document in documents])
@@ -230,19 +230,19 @@ def _seeds(dictionary: Dictionary, settings: TopicSettings) -> list[int]:
     if not seeds:
         raise CorpusError(
             f"none of the seed words ({', '.join(settings.seed_words[:8])}, ...) is among the {len(dictionary)} words "
-            "of the topics; set topics.seed_words to words of the kind of sentence that is wanted"
+            "of the topics; set topics.seed_words to words of the desired kind of sentence"
         )
     return seeds
 
 
 def _model(lda: LdaModel, dictionary: Dictionary, seeds: Sequence[int]) -> TopicModel:
-    """What the worker infers topics with; the desired one is that which weighs the seed words most."""
+    """Make the model for the worker; the desired topic is the one with the largest weight of the seed words."""
     share_KW = torch.from_numpy(np.asarray(lda.get_topics(), dtype=np.float32))
     return TopicModel(
         words=tuple(dictionary[number] for number in range(len(dictionary))),
         names=_names(_top_words(share_KW, dictionary)),
         alpha_K=torch.from_numpy(np.asarray(lda.alpha, dtype=np.float32)),
-        # gensim's parameters of q(beta); what its own inference weighs words by.
+        # exp(E[log beta]) of gensim's variational parameters, by which its own inference weighs words.
         exp_elog_beta_KW=torch.from_numpy(np.ascontiguousarray(lda.expElogbeta, dtype=np.float32)),
         desired=int(share_KW[:, list(seeds)].sum(dim=1).argmax()),
     )
@@ -271,7 +271,7 @@ def _wanted(model: TopicModel, sentences: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def _kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Cohen's kappa: agreement beyond that of two who guess; 1 is perfect, 0 is chance.
+    """Cohen's kappa: agreement beyond chance; 1 is perfect, 0 is chance.
 
     >>> _kappa(np.array([True, True, False, False]), np.array([True, False, False, False]))
     0.5
@@ -281,7 +281,7 @@ def _kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 
 
 def _names(top_words: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Three heavy words each; a word that heads several topics tells none of them apart, so the number does."""
+    """Name each topic by its number and three heaviest words, since a word may head several topics."""
     return tuple(f"{number} {'/'.join(words[:3])}" for number, words in enumerate(top_words, start=1))
 
 

@@ -211,7 +211,7 @@ def test_songs_are_masked_in_the_corpus(tmp_path: Path) -> None:
 def test_nothing_left_is_an_error_that_says_what_was_dropped_and_leaves_no_folder(tmp_path: Path) -> None:
     rows = [_post(1, "so good"), _post(2, "too"), _post(3, "")]
     path = _write(tmp_path / "a.jsonl", rows)
-    with pytest.raises(NoUsableSentenceError, match=r"of 3 rows in a\.jsonl.*too short \(sentences\): 2") as caught:
+    with pytest.raises(NoUsableSentenceError, match=r"from 3 rows in a\.jsonl.*too short \(sentences\): 2") as caught:
         build_corpus([path], tmp_path / "corpus")
     assert "without text (posts): 1" in str(caught.value)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.jsonl"]
@@ -264,7 +264,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.txt").write_text("cat")
     for out in (tmp_path / "photos", posts):
-        with pytest.raises(CorpusError, match="exists and is no corpus; choose another folder"):
+        with pytest.raises(CorpusError, match="exists and is not a corpus; choose another folder"):
             build_corpus([posts], out)
     assert (tmp_path / "photos" / "cat.txt").read_text() == "cat"
 
@@ -281,7 +281,7 @@ def test_no_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_corpus_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"is no corpus: it has no sentences\.parquet.*deephypebot corpus build"):
+    with pytest.raises(CorpusError, match=r"is not a corpus: sentences\.parquet is missing.*deephypebot corpus build"):
         load_corpus(tmp_path)
 
 
@@ -326,7 +326,7 @@ def test_sentences_that_fit_no_corpus_are_refused_by_their_value(tmp_path: Path,
     rows = pq.read_table(folder / SENTENCES_FILE).to_pylist()
     rows[1][column] = value
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / SENTENCES_FILE)
-    told = {"split": "'dev'", "genres": "'polka'", "text": "no text in 1 of 3 rows"}[column]
+    told = {"split": "'dev'", "genres": "'polka'", "text": "lacks text in 1 of 3 rows"}[column]
     with pytest.raises(CorpusError, match=told):
         load_corpus(folder)
 

@@ -53,7 +53,7 @@ def test_what_is_no_corpus_is_named_and_nothing_is_left(corpus: Path, tmp_path: 
     other = tmp_path / "other"
     other.mkdir()
     pq.write_table(pa.table({"text": ["a"], "split": ["valid"]}), other / SENTENCES_FILE)
-    for folder, message in ((tmp_path, "is no corpus"), (damaged, "is damaged"), (other, "no sentence in train")):
+    for folder, message in ((tmp_path, "is not a corpus"), (damaged, "is damaged"), (other, "no sentence in train")):
         with pytest.raises(CorpusError, match=message):
             write_text(folder, tmp_path / "out.txt")
     with pytest.raises(CorpusError, match="no split named 'dev'"):

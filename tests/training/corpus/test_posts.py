@@ -114,10 +114,10 @@ def test_a_file_of_no_objects_and_one_of_no_rows_are_refused(tmp_path: Path) -> 
         list(read_posts(_write(tmp_path / "a.jsonl", [1, 2])))
     path = tmp_path / "b.csv"
     path.write_text("id,text\n", encoding="utf-8")
-    with pytest.raises(PostsError, match="holds no rows"):
+    with pytest.raises(PostsError, match="has no rows"):
         list(read_posts(path))
 
 
 def test_a_catalog_without_genres_is_refused_by_its_columns(tmp_path: Path) -> None:
-    with pytest.raises(PostsError, match="no row with artist and genres; its columns are: name, genres"):
+    with pytest.raises(PostsError, match="no row with `artist` and `genres`; its columns are: name, genres"):
         read_catalog(_write(tmp_path / "c.jsonl", [{"name": "Orva", "genres": []}]))

@@ -37,7 +37,7 @@ def posts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def hashes(posts: Path) -> dict[str, str]:
-    """Of a corpus that was built in one go, in one process, in one chunk."""
+    """Hashes of a corpus that was built without interruption, in one process, in one chunk."""
     out = posts.parent / "uninterrupted"
     build_corpus([posts], out)
     return _hashes(out)
@@ -121,7 +121,7 @@ def test_chunks_of_other_posts_are_not_used(tmp_path: Path) -> None:
 def test_a_second_build_of_the_same_corpus_is_refused_while_the_first_is_at_work(tmp_path: Path) -> None:
     with (
         WorkFolder.opened(tmp_path / "work", {}),
-        pytest.raises(CorpusError, match=r"another build is at work in .*work; wait for it or build elsewhere"),
+        pytest.raises(CorpusError, match=r"another build uses .*work; wait for it or build elsewhere"),
         WorkFolder.opened(tmp_path / "work", {}),
     ):
         pass
@@ -148,6 +148,6 @@ def test_a_worker_that_is_ended_from_outside_is_told_with_the_way_out(tmp_path: 
     chunks: list[Sequence[Post | None]] = [[bomb], [bomb], [bomb]]
     with (
         WorkFolder.opened(tmp_path / "work", {}) as work,
-        pytest.raises(CorpusError, match=r"one of 2 cleaning processes was ended.*fewer --jobs"),
+        pytest.raises(CorpusError, match=r"one of 2 cleaning processes ended abruptly.*fewer --jobs"),
     ):
         clean_chunks(chunks, work, CorpusSettings().for_chunks(), jobs=2)

@@ -433,8 +433,8 @@ def _wait_for(ready: Any, process: subprocess.Popen[bytes]) -> None:
         (["{corpus}", "--set", "cvae.z_size=many"], "cvae.z_size takes int"),
         (["{corpus}", "--seed", "-3"], "seed must be between 0 and"),
         (["{corpus}", "--device", "cuda:77"], "--device cuda:77 cannot be used here"),
-        (["{empty}"], "is no corpus"),
-        (["{empty}/none"], "is no corpus"),
+        (["{empty}"], "is not a corpus"),
+        (["{empty}/none"], "is not a corpus"),
         (["{corpus}", "--workspace", "{empty}/file/workspace"], "cannot be written: Not a directory"),
     ],
 )
