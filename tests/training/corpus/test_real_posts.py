@@ -1,4 +1,4 @@
-"""Cleaning of real posts. DEEPHYPEBOT_DATA names their folder, which is in no repository.
+"""Cleaning of real posts. DEEPHYPEBOT_DATA names their folder, which is in no repository."""
 
 from __future__ import annotations
 
