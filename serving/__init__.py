@@ -1,1 +1,1 @@
-"""From the model registry to live traffic: TorchServe, registry sync, versions, gateway and client."""
+"""Serving: TorchServe, registry sync, versions, gateway and client."""

@@ -1,7 +1,7 @@
-"""Brings a version's archive into the model store, and lets nothing through that is not what was registered.
+"""Verified download of a version's archive into the model store.
 
-An archive is arbitrary Python that TorchServe will run, so its hash is compared with the registry's before TorchServe
-hears of it.
+An archive is arbitrary Python that TorchServe runs, so its hash is compared with the registry's before TorchServe loads
+it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _HANDLERS: Final = "handlers/contract.py"
 _DEFAULT_BATCH_SIZE: Final = 1
 
 Fetch = Callable[[Path], Path]
-"""Downloads an archive into the given folder; returns where it lies."""
+"""Function that downloads an archive into the given folder and returns the path of the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveInfo:
-    """What an archive says about itself."""
+    """Content of an archive, as its manifest and configuration describe it."""
 
     model: str
     version: str
@@ -40,24 +40,24 @@ class ArchiveInfo:
     desired_topic: str
     num_genres: int
     batch_size: int
-    """Most requests that its worker takes at once."""
+    """Maximum number of requests in a batch of its worker."""
 
 
 def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, fetch: Fetch) -> ArchiveInfo:
-    """Make sure that the model store holds exactly the archive that was registered.
+    """Ensure that the model store holds exactly the archive that was registered.
 
-    What is there already is used if it is right, and replaced if it is not. The file appears under its name only after
-    it was checked, in one step, so nobody ever sees half of it.
+    An archive that is there already is used if its hash is right, and replaced if it is not. The file is checked first
+    and then moved to its name in one step, so an incomplete file is never visible there.
 
     Args:
-        model_store: folder of the archives; made if it is not there.
+        model_store: folder of the archives; created if it does not exist.
         model: name of the registered model.
         version: its version in the registry.
         sha256: the archive's hash as the registry has it.
         fetch: downloads the archive; called only when needed.
 
     Raises:
-        ArchiveError: what was fetched is damaged or not what was registered, or it cannot be written.
+        ArchiveError: the downloaded archive is damaged or not the registered one, or it cannot be written.
     """
     path = model_store / archive_name(model, version)
     if path.is_file() and hash_file(path) == sha256:
@@ -78,15 +78,15 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
 
 
 def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> ArchiveInfo:
-    """Check an archive against the registry and read what it says about itself.
+    """Check an archive against the registry and read its description.
 
     Raises:
-        ArchiveError: its hash, its structure, or its name is not what the registry says.
+        ArchiveError: its hash, structure or name differs from the registry's.
     """
     found = hash_file(path)
     if found != sha256:
         raise ArchiveError(
-            f"the archive of {model} {version} has SHA-256 {found[:12]}…, the registry says {sha256[:12]}…: it was "
+            f"the archive of {model} {version} has SHA-256 {found[:12]}…, but the registry has {sha256[:12]}…: it was "
             f"damaged or changed after it was registered. Register the model again; if {path.name} was edited by hand, "
             "delete it"
         )
@@ -100,7 +100,7 @@ def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> Arc
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -109,7 +109,9 @@ def _read_info(archive: zipfile.ZipFile, *, model: str, version: str, sha256: st
     manifest = json.loads(archive.read(MANIFEST))["model"]
     named = (manifest["modelName"], manifest["modelVersion"])
     if named != (model, version):
-        raise ArchiveError(f"the archive of {model} {version} calls itself {named[0]} {named[1]}: register it again")
+        raise ArchiveError(
+            f"the archive of {model} {version} is named {named[0]} {named[1]} in its manifest: register it again"
+        )
     names = set(archive.namelist())
     for member in (manifest["handler"], _HANDLERS):
         if member not in names:

@@ -1,4 +1,4 @@
-"""The commands of the serving side: serve, models, archive, generate."""
+"""Commands of the serving side: serve, models, archive, generate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TrackingOption = Annotated[
     typer.Option(
         "--tracking-uri",
         envvar="MLFLOW_TRACKING_URI",
-        help="MLflow server or database.",
+        help="Address of the MLflow server or database.",
         show_default="WORKSPACE/mlflow.db",
     ),
 ]
@@ -40,7 +40,7 @@ ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A registere
 WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Wait until the running gateway answers with the new champion.")
 ]
-TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait at most.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Maximum time to wait, in seconds.")]
 
 _WORKSPACE = Path("workspace")
 _MODEL_STORE = Path("model_store")
@@ -61,7 +61,11 @@ def serve(
     port: Annotated[
         int,
         typer.Option(
-            "--port", envvar="DEEPHYPEBOT_GATEWAY_PORT", min=0, max=65535, help="Its port; 0 takes any free one."
+            "--port",
+            envvar="DEEPHYPEBOT_GATEWAY_PORT",
+            min=0,
+            max=65535,
+            help="Port that the gateway listens on; 0 takes any free one.",
         ),
     ] = GATEWAY_PORT,
     metrics_port: Annotated[
@@ -86,23 +90,29 @@ def serve(
     ] = 0,
     models: Annotated[
         str,
-        typer.Option("--models", envvar="DEEPHYPEBOT_MODELS", help="Models to serve, the default one first."),
+        typer.Option(
+            "--models",
+            envvar="DEEPHYPEBOT_MODELS",
+            help="Models to serve, separated by commas; the first is the default.",
+        ),
     ] = "lcgan,cvae",
     workers: Annotated[
-        int, typer.Option("--workers", min=0, help="TorchServe workers of each live version; 0: one per core, up to 4.")
+        int,
+        typer.Option("--workers", min=0, help="TorchServe workers of each live version; 0 for one per core, up to 4."),
     ] = 0,
     max_in_flight: Annotated[
-        int, typer.Option("--max-in-flight", min=1, help="Requests at once; those above are told to come back.")
+        int, typer.Option("--max-in-flight", min=1, help="Concurrency limit; requests above it are refused.")
     ] = 256,
-    poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two looks at the registry.")] = 1.0,
+    poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two readings of the registry.")] = 1.0,
     ready_file: Annotated[
         Path | None,
         typer.Option(
-            "--ready-file", help="Written as JSON (target, pid, champions, metrics pages) when every model answers."
+            "--ready-file",
+            help="File to write as JSON (target, pid, champions, metrics pages) when every model is live.",
         ),
     ] = None,
     stop_with_parent: Annotated[
-        bool, typer.Option("--stop-with-parent", help="Also stop when the process that started this one is gone.")
+        bool, typer.Option("--stop-with-parent", help="Also stop when the parent process ends.")
     ] = False,
 ) -> None:
     """Serve the registry's champions through a gRPC gateway.
@@ -183,36 +193,47 @@ def generate(
     genres: Annotated[
         list[str], typer.Option("--genres", "-g", help="A genre, or several with commas; may be given again.")
     ] = [],  # noqa: B006 - typer copies it
-    artist: Annotated[
-        str | None, typer.Option("--artist", "-a", help="Stands where the model writes <artist>.")
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", "-t", help="Stands where the model writes <title>.")] = None,
-    num_samples: Annotated[int | None, typer.Option("--num-samples", "-n", help="Sentences to write.")] = None,
+    artist: Annotated[str | None, typer.Option("--artist", "-a", help="Text for the placeholder <artist>.")] = None,
+    title: Annotated[str | None, typer.Option("--title", "-t", help="Text for the placeholder <title>.")] = None,
+    num_samples: Annotated[int | None, typer.Option("--num-samples", "-n", help="Number of sentences.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The same seed gives the same sentences.")] = None,
-    temperature: Annotated[float | None, typer.Option("--temperature", help="0 is the likeliest sentence.")] = None,
-    top_p: Annotated[float | None, typer.Option("--top-p", help="Share of the likeliest tokens to draw from.")] = None,
-    top_k: Annotated[int | None, typer.Option("--top-k", help="Draw from the k likeliest tokens; 0 from all.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", help="0 always takes the likeliest token.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option("--top-p", help="Probability mass of the likeliest tokens to draw from.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", help="Number of likeliest tokens to draw from; 0 for all.")
+    ] = None,
     min_p: Annotated[
-        float | None, typer.Option("--min-p", help="Drop tokens below this share of the likeliest; 0 drops none.")
+        float | None,
+        typer.Option("--min-p", help="Drop tokens below this share of the likeliest one's probability; 0 drops none."),
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option("--guidance", help="How much the genres weigh: 1 as the model has it, 2 a lot.")
+        float | None, typer.Option("--guidance", help="Weight of the genres: 1 leaves the model as it is, 2 is strong.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", help="Tokens of a sentence at most.")] = None,
-    min_tokens: Annotated[int | None, typer.Option("--min-tokens", help="Tokens of a sentence at least.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", help="Maximum length of a sentence, in tokens.")
+    ] = None,
+    min_tokens: Annotated[
+        int | None, typer.Option("--min-tokens", help="Minimum length of a sentence, in tokens.")
+    ] = None,
     no_repeat_ngram_size: Annotated[
-        int | None, typer.Option("--no-repeat-ngram-size", help="No n tokens in a row come twice; 0 allows all.")
+        int | None, typer.Option("--no-repeat-ngram-size", help="Allow no n-gram of tokens twice; 0 allows all.")
     ] = None,
     bad_words: Annotated[
-        list[str], typer.Option("--bad-words", help="A word not to write, or several with commas; may be given again.")
+        list[str], typer.Option("--bad-words", help="A word to exclude, or several with commas; may be given again.")
     ] = [],  # noqa: B006 - typer copies it
-    best_of: Annotated[int | None, typer.Option("--best-of", help="Candidates for each sentence.")] = None,
+    best_of: Annotated[
+        int | None, typer.Option("--best-of", help="Candidates for each sentence, of which the best is returned.")
+    ] = None,
     topic: Annotated[
         str | None,
-        typer.Option("--topic", help="Steer to this topic, by number or name; `models status` lists them."),
+        typer.Option("--topic", help="Topic to steer to, by number or name; `models status` lists them."),
     ] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="lcgan or cvae.")] = DEFAULT_MODEL,
-    version: Annotated[str | None, typer.Option("--version", help="A live version; the champion if left out.")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="A live version; without it, the champion.")] = None,
     target: TargetOption = GATEWAY_TARGET,
     timeout: TimeoutOption = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
@@ -272,20 +293,20 @@ def list_models(
     tracking_uri: TrackingOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the registered versions, their aliases, and what was wrong with those that were refused."""
+    """List the registered versions, their aliases, and the reasons for refusals."""
     registry = _open_registry(workspace, tracking_uri)
     versions = [version for model in registry.models() for version in registry.versions(model)]
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(version) for version in versions], ensure_ascii=False))
         return
-    empty = "no model is registered yet: `deephypebot train` does that"
+    empty = "no model is registered yet: run `deephypebot train`"
     Console().print(tables.versions(versions) if versions else empty)
 
 
 @app_models.command("promote")
 def promote(
     model: ModelArgument,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall answer.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The new champion.")],
     *,
     workspace: WorkspaceOption = _WORKSPACE,
     tracking_uri: TrackingOption = "",
@@ -293,14 +314,16 @@ def promote(
     wait: WaitOption = True,
     timeout: TimeoutOption = 120.0,
 ) -> None:
-    """Make a version the champion; the one before it stays live as `previous`. No request is lost.
+    """Make a version the champion without losing a request.
+
+    The champion before it stays live as `previous`.
 
     Example:
         deephypebot models promote lcgan 2
     """
     registry = _open_registry(workspace, tracking_uri)
     if registry.version(model, version).sync_error:
-        registry.set_sync_error(model, version, "")  # asks a running service for another try
+        registry.set_sync_error(model, version, "")  # a running service then retries the version
     _report_move(registry, registry.promote(model, version), target=target, wait=wait, timeout_s=timeout)
 
 
@@ -329,9 +352,9 @@ def status(
     target: TargetOption = GATEWAY_TARGET,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask a running gateway what is live: versions, what they were made from, how they run, and what may be asked.
+    """Show the live versions of a running gateway, their lineage and settings, and the request limits.
 
-    With --json also each version's genres and whole lineage.
+    With --json also the genres and the complete lineage of each version.
     """
     from serving.client import CommentaryClient
 
@@ -389,4 +412,4 @@ def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, tim
     if served:
         console.print(f"gateway: {target} answers with {move.model} {move.champion}")
     else:
-        console.print(f"gateway: none serves {move.model} at {target}; one that starts will answer with the champion")
+        console.print(f"gateway: none serves {move.model} at {target}; one started later will answer with the champion")

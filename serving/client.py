@@ -1,16 +1,16 @@
-"""The client of the gateway: typed, with deadlines, bounded retries and one error tree.
+"""Client of the gateway: typed, with deadlines, bounded retries and one error tree.
 
 It needs grpcio, protobuf and the wire contract, so the bot and the load test install without torch. It is thread-safe,
-and works under gevent when `grpc.experimental.gevent.init_gevent()` ran before the first client was made.
+and works under gevent if `grpc.experimental.gevent.init_gevent()` ran before the first client was created.
 
     CommentaryError
-    ├── RequestError              the request is at fault: sending it again changes nothing
-    │   ├── InvalidRequestError   a field's value; `.field` names it
-    │   └── UnknownModelError     no such model or version is live
+    ├── RequestError              the request is at fault: a retry fails as well
+    │   ├── InvalidRequestError   the value of a field is invalid; `.field` names the field
+    │   └── UnknownModelError     the model or version is not live
     └── ServiceError              the service is at fault: the same request may succeed later
-        ├── UnavailableError      nothing listens, or nothing can answer now
-        ├── OverloadedError       too much is waiting
-        ├── DeadlineError         the answer did not come in time
+        ├── UnavailableError      nothing listens at the target, or nothing can answer now
+        ├── OverloadedError       the gateway is at its concurrency limit
+        ├── DeadlineError         the answer did not arrive in time
         └── InternalServiceError  a fault in the service
 """
 
@@ -52,24 +52,25 @@ __all__ = [
 _Answer = TypeVar("_Answer")
 
 _CHANNEL_OPTIONS: Final = (
-    # gRPC waits up to two minutes between connection attempts and fails every call meanwhile: a server that was
-    # restarted would stay "down" for its clients long after it is back.
+    # By default gRPC waits up to two minutes between connection attempts and fails every call meanwhile: a restarted
+    # server would stay unreachable for its clients.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # Proxies of the environment are meant for the web; they answer a gRPC call with an HTML page.
+    # Proxies of the environment are made for the web: they would answer a gRPC call with an HTML page.
     ("grpc.enable_http_proxy", 0),
 )
-# grpc.health.v1 without its package: a check of the whole server is the empty message, and SERVING is field 1 = 1.
+# grpc.health.v1 without grpcio-health-checking: the request for the whole server is the empty message, and the answer
+# SERVING is field 1 with the value 1. A test parses both with that package.
 _HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 _HEALTH_SERVING: Final = b"\x08\x01"
 
 
 class CommentaryError(Exception):
-    """Base of everything that the client raises for a call that failed.
+    """Base of the errors that the client raises for a failed call.
 
     Attributes:
         code: name of the gRPC status code.
-        message: what the service, or the connection to it, said.
+        message: message of the service, or of the connection to it.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -83,10 +84,10 @@ class RequestError(CommentaryError):
 
 
 class InvalidRequestError(RequestError):
-    """A value of the request is wrong.
+    """A value of the request is invalid.
 
     Attributes:
-        field: name of the request's field, empty when there is no single one.
+        field: name of the request's field; empty if it is not a single one.
     """
 
     def __init__(self, code: str, message: str, *, field: str = "") -> None:
@@ -95,7 +96,7 @@ class InvalidRequestError(RequestError):
 
 
 class UnknownModelError(RequestError):
-    """No such model or version is live."""
+    """The model or version is not live."""
 
 
 class ServiceError(CommentaryError):
@@ -103,19 +104,19 @@ class ServiceError(CommentaryError):
 
 
 class UnavailableError(ServiceError):
-    """Nothing listens at the target, or nothing behind it can answer now."""
+    """Nothing listens at the target, or the gateway cannot answer now."""
 
 
 class OverloadedError(ServiceError):
-    """Too much is waiting already."""
+    """The gateway is at its concurrency limit."""
 
 
 class DeadlineError(ServiceError):
-    """The answer did not come within the call's time."""
+    """The answer did not arrive within the deadline."""
 
 
 class InternalServiceError(ServiceError):
-    """A fault in the service, or an answer that is none of its own."""
+    """The service failed, or the answer is not one of a deephypebot gateway."""
 
 
 _ERRORS: Final[dict[grpc.StatusCode, type[CommentaryError]]] = {
@@ -141,17 +142,17 @@ _RETRIED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often a call that found the service unavailable or overloaded is sent again.
+    """Number of attempts and pauses between them, for calls that fail because the service is unavailable or overloaded.
 
-    The pause before attempt n+1 is drawn uniformly from 0 to min(max_backoff_s, initial_backoff_s * 2^(n-1)), and is
-    never shorter than what the service asked for. No attempt starts after the call's deadline.
+    The pause before attempt n+1 is drawn uniformly from 0 to min(max_backoff_s, initial_backoff_s * 2^(n-1)), and is at
+    least as long as the service asks for. No attempt starts after the call's deadline.
 
     Raises:
         ValueError: a value is out of range.
     """
 
     max_attempts: int = 3
-    """Attempts in all; 1 never retries."""
+    """Maximum number of attempts, the first included; 1 disables retries."""
     initial_backoff_s: float = 0.1
     max_backoff_s: float = 2.0
 
@@ -165,7 +166,7 @@ class RetryPolicy:
             )
 
     def draw_pause_s(self, attempt: int) -> float:
-        """Seconds to wait after the given attempt (the first is 1)."""
+        """Draw the pause after an attempt (the first is 1), in seconds."""
         return random.uniform(0, min(self.max_backoff_s, self.initial_backoff_s * 2 ** (attempt - 1)))
 
 
@@ -173,13 +174,13 @@ DEFAULT_RETRY: Final = RetryPolicy()
 
 
 class CommentaryClient:
-    """A connection to one gateway; made at once, connected by the first call, and again by itself when it breaks.
+    """Connection to one gateway. The first call connects, and a broken connection is restored by the next call.
 
     Args:
         target: address of the gateway, `host:port`.
-        model: the model asked when a call names none.
-        timeout_s: seconds that a call may take, retries included, when it names none.
-        retry: when and how often a failed call is sent again.
+        model: model for calls that name none.
+        timeout_s: deadline of calls that name none, in seconds, retries included.
+        retry: number of attempts of a failed call, and the pauses between them.
     """
 
     def __init__(
@@ -223,10 +224,10 @@ class CommentaryClient:
         """Ask for samples.
 
         Args:
-            request: what to write about.
-            model: a registered model; the client's own when None.
-            version: pins a live version; the champion answers when None.
-            timeout_s: seconds that the call may take, retries included.
+            request: request for samples.
+            model: registered model; None for the client's own.
+            version: live version to pin; None for the champion.
+            timeout_s: deadline in seconds, retries included; None for the client's own.
 
         Raises:
             CommentaryError: see the tree in this module's docstring.
@@ -240,7 +241,7 @@ class CommentaryClient:
         )
 
     def describe(self, model: str = "", *, timeout_s: float | None = None) -> tuple[LiveModel, ...]:
-        """What is live: one entry per model, or the named model alone.
+        """Return the live models, or the named one alone.
 
         Raises:
             CommentaryError: see the tree in this module's docstring.
@@ -251,7 +252,7 @@ class CommentaryClient:
         )
 
     def limits(self, *, timeout_s: float | None = None) -> RequestLimits:
-        """What a request may ask for at most.
+        """Return the limits of one request.
 
         Raises:
             CommentaryError: see the tree in this module's docstring.
@@ -262,14 +263,14 @@ class CommentaryClient:
         )
 
     def is_serving(self, *, timeout_s: float = 2.0) -> bool:
-        """Whether the gateway says that it can answer; False when nobody says anything."""
+        """Return whether the gateway reports SERVING; False also if it cannot be reached."""
         try:
             return bool(self._health(b"", timeout=_check_timeout(timeout_s)) == _HEALTH_SERVING)
         except grpc.RpcError:
             return False
 
     def _call(self, send: Callable[[float], _Answer], timeout_s: float | None) -> _Answer:
-        """Send until it succeeds, fails for good, or the time is up. Every error leaves as a `CommentaryError`."""
+        """Send a call until it succeeds, fails for good, or its deadline is over. Errors become `CommentaryError`s."""
         deadline = time.monotonic() + (self._timeout_s if timeout_s is None else _check_timeout(timeout_s))
         attempt = 1
         while True:
@@ -281,7 +282,7 @@ class CommentaryClient:
                 if failure.code() not in _RETRIED or attempt >= self._retry.max_attempts or out_of_time:
                     raise _translate(failure, self._target) from failure
             except ValueError as cause:
-                # grpc's way to say that close() was called first.
+                # grpc raises it for a call after close().
                 raise UnavailableError("UNAVAILABLE", f"the client for {self._target} is closed") from cause
             time.sleep(pause_s)
             attempt += 1

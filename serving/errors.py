@@ -1,4 +1,4 @@
-"""What can go wrong on the serving side; the client's tree is in `serving.client`.
+"""Errors of the serving side; those of the client are in `serving.client`.
 
 ServingError
 ├── PortInUseError     another process has the port
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 
 class ServingError(Exception):
-    """Base of the serving side's errors; the message says what to do."""
+    """Base of the serving side's errors; the message names the way out."""
 
 
 class PortInUseError(ServingError):
-    """The gateway's port belongs to somebody else."""
+    """The gateway's port is in use by another process."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
-"""The gRPC gateway: the typed service, standard health, and reflection, in front of TorchServe.
+"""The gRPC gateway: the typed service, standard health checks and reflection, in front of TorchServe.
 
-It checks requests, finds the version that answers, sheds what is too much, passes deadlines on, and gives every fault
-its correct status code. A request that is refused never reaches a worker.
+It validates requests, routes each to a version, sheds load above its concurrency limit, propagates deadlines, and
+translates every failure to its correct status code. A request that is refused never reaches a worker.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _log = logging.getLogger(__name__)
 COMMENTARY_SERVICE: Final = commentary_pb2.DESCRIPTOR.services_by_name["Commentary"].full_name
 _MAX_REQUEST_BYTES: Final = 4 * 2**20
 _MAX_DETAILS: Final = 1000
-"""Characters of a message; gRPC clients refuse trailers above 8 KiB, and values of the request are quoted in ours."""
+"""Characters of an error message, which quotes values of the request: gRPC clients refuse trailers above 8 KiB."""
 _PUSHBACK_MS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """Where and how the gateway listens.
+    """Address and limits of the gateway.
 
     Raises:
         ValueError: a value is out of range.
@@ -49,13 +49,13 @@ class GatewaySettings:
 
     host: str = LOOPBACK
     port: int = GATEWAY_PORT
-    """0 takes any free one."""
+    """Port to listen on; 0 takes any free one."""
     max_in_flight: int = 256
-    """Requests that may be in the works or waiting at once; those above are told to come back."""
+    """Concurrency limit: requests that may run or wait at once. Those above it are refused with a retry delay."""
     max_deadline_s: float = 30.0
-    """For callers that set none, or a longer one."""
+    """Deadline of a request whose caller sets none, or a longer one."""
     stop_grace_s: float = 5.0
-    """For requests in flight when the gateway stops."""
+    """Time for the requests in flight when the gateway stops."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
@@ -65,12 +65,12 @@ class GatewaySettings:
 
 
 class Gateway(commentary_pb2_grpc.CommentaryServicer):
-    """Serves the routing table's versions.
+    """Server of the versions in the routing table.
 
     Args:
-        settings: where and how to listen.
-        table: what is live.
-        inference: gives the connection to TorchServe; None while TorchServe is down.
+        settings: address and limits.
+        table: live versions.
+        inference: returns the connection to TorchServe, or None while TorchServe is down.
     """
 
     def __init__(
@@ -86,18 +86,18 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self.metrics: Final = GatewayMetrics(lambda: self._in_flight)
 
     async def start(self) -> str:
-        """Listen; returns the address, `host:port`.
+        """Listen and return the address, `host:port`.
 
         Raises:
             PortInUseError: another process has the port.
-            ServingError: it is not possible to listen there for another reason.
+            ServingError: listening there fails for another reason.
         """
         host, port = self._settings.host, self._settings.port
         _check_address(host, port)
         server = grpc.aio.server(
             interceptors=(self.metrics,),
             options=(
-                # Otherwise two gateways share a port, and each gets some of the requests of the other's clients.
+                # Otherwise two gateways could share a port, and each would receive some of the other's requests.
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
             ),
@@ -116,14 +116,14 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         return f"{host}:{bound}"
 
     async def stop(self) -> None:
-        """Say NOT_SERVING, take no more requests, and let those in flight end within the grace."""
+        """Report NOT_SERVING, accept no more requests, and let those in flight end within the grace period."""
         self._stopping = True
         await self._health.enter_graceful_shutdown()
         if self._server is not None:
             await self._server.stop(self._settings.stop_grace_s)
 
     async def update_health(self) -> None:
-        """SERVING once the default model's champion proved itself, and for as long as TorchServe is there."""
+        """Report SERVING while TorchServe runs and the default model has a champion, NOT_SERVING otherwise."""
         if self._stopping:
             return
         default = self._table.models[0]
@@ -137,7 +137,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         request: commentary_pb2.GenerateRequest,
         context: grpc.aio.ServicerContext[commentary_pb2.GenerateRequest, commentary_pb2.GenerateResponse],
     ) -> commentary_pb2.GenerateResponse:
-        """Answer one request for samples."""
+        """Answer a request for samples."""
         deadline_s = min(context.time_remaining() or self._settings.max_deadline_s, self._settings.max_deadline_s)
         try:
             return wire.response_to_message(await self._answer(request, deadline_s))
@@ -149,28 +149,28 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         request: commentary_pb2.DescribeRequest,
         context: grpc.aio.ServicerContext[commentary_pb2.DescribeRequest, commentary_pb2.DescribeResponse],
     ) -> commentary_pb2.DescribeResponse:
-        """List what is live."""
+        """List the live models and versions."""
         models = self._table.describe()
         if request.model:
             models = tuple(model for model in models if model.name == request.model)
             if not models:
                 served = ", ".join(self._table.models)
-                message = f"no model {request.model!r} is served here; there is {served}"
+                message = f"model {request.model!r} is not served here; the served models are {served}"
                 await _abort(context, InferenceError(grpc.StatusCode.NOT_FOUND, message))
         return wire.live_models_to_message(models)
 
     async def _answer(self, message: commentary_pb2.GenerateRequest, deadline_s: float) -> CommentaryResponse:
-        """Check, find the version, and ask it.
+        """Validate a request, find its version, and return the version's answer.
 
         Raises:
-            InferenceError: with the status that the client gets.
+            InferenceError: the request fails; it holds the status that the client gets.
         """
         started = time.perf_counter()
         request = _checked(message)
         if self._in_flight >= self._settings.max_in_flight:
             raise InferenceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{self._in_flight} requests are in the works, which is as many as this gateway takes; try again later",
+                f"the gateway is at its limit of {self._settings.max_in_flight} concurrent requests; retry later",
             )
         route, inference = self._resolve(message)
         self._in_flight += 1
@@ -190,7 +190,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
     def _resolve(self, message: commentary_pb2.GenerateRequest) -> tuple[Route, Inference]:
         inference = self._inference()
         if inference is None:
-            raise InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is down and being started again; try again")
+            raise InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is being restarted; retry later")
         try:
             route = self._table.resolve(
                 message.model or self._table.models[0], message.version if message.HasField("version") else None
@@ -203,14 +203,14 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
 
 
 async def _ask(route: Route, inference: Inference, request: CommentaryRequest, deadline_s: float) -> CommentaryResponse:
-    """Wait for a slot and ask TorchServe, within the deadline."""
+    """Wait for a slot and send the request to TorchServe, within the deadline."""
     deadline = time.monotonic() + deadline_s
     try:
         async with asyncio.timeout(deadline_s):
             await route.slots.acquire()
     except TimeoutError as cause:
         raise InferenceError(
-            grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request was waiting for its turn"
+            grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request waited in the queue"
         ) from cause
     try:
         return await inference.generate(
@@ -243,11 +243,11 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], fault: InferenceEr
 
 
 def _check_address(host: str, port: int) -> None:
-    """Try to bind, before gRPC does: it writes its own reasons to standard error, and raises without any."""
+    """Try to bind before gRPC does: gRPC writes the reason to standard error and raises without it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was released a moment ago is free
             probe.bind(address)
             probe.listen()
     except OSError as reason:

@@ -1,6 +1,6 @@
-"""Asks the gateway whether it serves, for a container's health check: `python -m serving.healthcheck`.
+"""Health check of the gateway for a container: `python -m serving.healthcheck`.
 
-Ends with 0 if it does and with 1 if it does not, and says which. The address comes from DEEPHYPEBOT_TARGET.
+Prints whether the gateway at DEEPHYPEBOT_TARGET serves, and exits with 0 if it does and with 1 if it does not.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ TIMEOUT_S: Final = 3.0
 
 
 def main() -> int:
-    """Ask once; the exit status."""
+    """Ask the gateway once and return the exit status."""
     target = os.environ.get("DEEPHYPEBOT_TARGET", GATEWAY_TARGET)
     with CommentaryClient(target) as client:
         serving = client.is_serving(timeout_s=TIMEOUT_S)
-    print(f"{target} is {'serving' if serving else 'not serving'}")  # noqa: T201  # what the container's log shows
+    print(f"{target} is {'serving' if serving else 'not serving'}")  # noqa: T201  # for the container's log
     return 0 if serving else 1
 
 

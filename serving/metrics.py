@@ -111,7 +111,7 @@ def metrics_page(registry: CollectorRegistry, port: int) -> Iterator[str]:
         server, thread = start_http_server(port, addr=LOOPBACK, registry=registry)
     except OSError as cause:
         raise ServingError(
-            f"port {port} on {LOOPBACK} cannot be the gateway's for metrics ({cause.strerror}): choose another with "
+            f"the gateway's metrics cannot use port {port} on {LOOPBACK} ({cause.strerror}): choose another with "
             "--gateway-metrics-port or DEEPHYPEBOT_GATEWAY_METRICS_PORT"
         ) from cause
     try:

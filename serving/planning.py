@@ -1,7 +1,7 @@
-"""What has to happen so that what is live becomes what the registry wants. Pure: no clock, no network.
+"""Plan of the actions that make the live versions those of the registry. Pure: no clock, no network.
 
-The order is what makes a switch lose no request: a version is loaded and proven before it becomes champion, and the
-versions that nobody wants leave only after that.
+The order ensures that a switch loses no request: a version is loaded and tested before it becomes champion, and
+versions that are no longer wanted are removed only after that.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Fetch, verify, register, prove by a canary, and let the version answer pins."""
+    """Fetch, verify and register the version, test it with a canary, and let it answer requests that pin it."""
 
     version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """Let the version answer requests without a pin."""
+    """Let the version answer requests that pin no version."""
 
     version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """Take the version out, wait for what it still answers, and unregister it."""
+    """Remove the version from the routing table, wait for its requests in flight, and unregister it."""
 
     version: str
 
@@ -36,7 +36,7 @@ Action = Load | Switch | Drain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the registry says about one model.
+    """State of one model that the registry asks for.
 
     Raises:
         ValueError: the champion is not among the versions.
@@ -44,7 +44,7 @@ class Wanted:
 
     champion: str | None
     versions: frozenset[str]
-    """Everything that should be live, the champion included."""
+    """Versions that should be live, the champion included."""
 
     def __post_init__(self) -> None:
         if self.champion is not None and self.champion not in self.versions:
@@ -53,7 +53,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What answers at the moment."""
+    """Versions of one model that answer requests now."""
 
     champion: str | None
     versions: frozenset[str]
@@ -66,20 +66,20 @@ def plan(
     refused: AbstractSet[str] = frozenset(),
     unwanted_before: AbstractSet[str] = frozenset(),
 ) -> tuple[Action, ...]:
-    """Actions in the order in which they must happen; none when all is as wanted.
+    """Return the actions in the order in which they must happen; none if the live versions are the wanted ones.
 
     Args:
-        wanted: what the registry says now.
-        live: what answers now.
-        refused: versions that could not be loaded and are not to be tried at the moment.
-        unwanted_before: live versions that the previous reading of the registry did not want either. Only these are
+        wanted: state that the registry asks for now.
+        live: versions that answer now.
+        refused: versions that failed to load and are not to be retried yet.
+        unwanted_before: live versions that the previous reading of the registry did not ask for either. Only these are
             drained: a promotion writes two aliases one after the other, and a reading in between must do no harm.
     """
     loads = sorted(wanted.versions - live.versions - refused, key=lambda version: (version != wanted.champion, version))
     will_be_live = live.versions.union(loads)
     champion = wanted.champion
     switches = champion is not None and champion in will_be_live and champion != live.champion
-    # A champion whose successor was refused keeps answering, whatever the registry says.
+    # A champion whose successor was refused stays live, even if the registry no longer asks for it.
     kept = {live.champion} if champion is not None and champion not in will_be_live else set()
     drains = sorted((live.versions - wanted.versions - kept) & unwanted_before)
     first = [Load(version=version) for version in loads if version == champion]

@@ -1,4 +1,4 @@
-"""Waits until a running gateway answers with what the registry was just told."""
+"""Wait until a running gateway answers with a new champion."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def wait_for_champion(
     """Wait until a model's champion is the given version.
 
     Args:
-        client: of the gateway.
-        model: the model.
-        version: the version that should answer without a pin.
-        refusal: asks the registry why the version was refused; empty while it was not.
-        timeout_s: how long to wait.
+        client: client of the gateway.
+        model: name of the model.
+        version: version that should answer requests that pin none.
+        refusal: returns the reason for which the version was refused, from the registry; empty while it was not.
+        timeout_s: time to wait.
 
     Returns:
-        Whether a gateway serves the model at all: False if none runs at the client's target, or it serves others.
+        Whether a gateway serves the model: False if none runs at the client's target, or if it serves other models.
 
     Raises:
         NotSwitchedError: the version was refused, or the time is up; the old champion still answers.
@@ -41,7 +41,7 @@ def wait_for_champion(
             (live,) = client.describe(model, timeout_s=2.0)
         except (UnavailableError, UnknownModelError):
             return False
-        except DeadlineError:  # a busy machine; there is time for another look
+        except DeadlineError:  # a busy machine; ask again
             pass
         except CommentaryError as fault:
             raise NotSwitchedError(f"the gateway could not be asked: {fault}") from fault

@@ -1,10 +1,10 @@
-"""The model registry as the serving side sees it: versions, aliases, and the two moves between them.
+"""Model registry of the serving side: versions, aliases, promotion and rollback.
 
-This is the only module of the package that imports mlflow, and it does so when it is used: the import takes seconds.
+This is the only module of the package that imports mlflow, and it does so on first use: the import takes seconds.
 
-    champion    answers requests without a pin
-    previous    was champion before it; kept live, so that a rollback is immediate
-    challenger  live as well, for those who pin it
+    champion    answers requests that pin no version
+    previous    the champion before; stays live, so that a rollback is immediate
+    challenger  live as well, for requests that pin it
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 CHALLENGER: Final = "challenger"
 LIVE_ALIASES: Final = (CHAMPION, PREVIOUS, CHALLENGER)
 SYNC_ERROR_TAG: Final = "sync_error"
-"""Tag of a version that could not be made live: why."""
+"""Tag that holds the reason for which a version could not be made live."""
 
 _URI: Final = re.compile(r"(?:models:/)?(?P<model>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
 _ENVIRONMENT: Final = {
-    # Nothing of ours reaches for the internet.
+    # Nothing of this project uses the internet.
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # A registry that is down is asked again by our own loop; MLflow's default patience is minutes.
+    # The sync loop itself retries a registry that is down; by default MLflow would block for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
@@ -51,28 +51,28 @@ class RegisteredVersion:
     """The archive among the artifacts of the run; empty if the version has none."""
     archive_sha256: str
     sync_error: str
-    """Why it could not be made live; empty if nothing went wrong."""
+    """Reason for which the version could not be made live; empty if there is none."""
 
     @property
     def name(self) -> str:
-        """As people write it: `lcgan 2`."""
+        """Name for messages, such as `lcgan 2`."""
         return f"{self.model} {self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSnapshot:
-    """The versions of one model that should be live, as one reading of the registry has them."""
+    """Versions of one model that should be live, from one reading of the registry."""
 
     model: str
     versions: tuple[RegisteredVersion, ...]
 
     @property
     def champion(self) -> RegisteredVersion | None:
-        """The version that holds the alias."""
+        """Version that holds the alias `champion`."""
         return self.holder(CHAMPION)
 
     def holder(self, alias: str) -> RegisteredVersion | None:
-        """The version that holds an alias."""
+        """Return the version that holds an alias."""
         return next((version for version in self.versions if alias in version.aliases), None)
 
 
@@ -83,17 +83,17 @@ class Move:
     model: str
     champion: str
     previous: str | None
-    """The champion before it; None if there was none."""
+    """The champion before the change; None if there was none."""
 
 
 class Registry:
-    """An MLflow registry.
+    """Client of an MLflow registry.
 
     Args:
         tracking_uri: `sqlite:///PATH` or the address of a tracking server.
 
     Raises:
-        RegistryError: a database that does not exist (MLflow would quietly make an empty one).
+        RegistryError: the database does not exist (MLflow would create an empty one without a word).
     """
 
     def __init__(self, tracking_uri: str) -> None:
@@ -112,12 +112,12 @@ class Registry:
             self._client: MlflowClient = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
     def models(self) -> tuple[str, ...]:
-        """Names of the registered models."""
+        """Return the names of the registered models."""
         with self._translated():
             return tuple(sorted(model.name for model in self._client.search_registered_models()))
 
     def snapshot(self, model: str) -> ModelSnapshot:
-        """The versions of a model that hold one of the live aliases; none if the model is not registered.
+        """Return the versions of a model that hold one of the live aliases; none if the model is not registered.
 
         Raises:
             RegistryError: the registry cannot be read.
@@ -137,41 +137,44 @@ class Registry:
         return ModelSnapshot(model=model, versions=tuple(_version(entry, aliases) for entry in found))
 
     def versions(self, model: str) -> tuple[RegisteredVersion, ...]:
-        """All versions of a model, oldest first.
+        """Return all versions of a model, oldest first.
 
         Raises:
-            RegistryError: the registry cannot be read, or has no such model.
+            RegistryError: the registry cannot be read or lacks the model.
         """
         if model not in self.models():
-            raise RegistryError(f"no model {model!r} is registered; there is {_enumeration(self.models())}")
+            raise RegistryError(
+                f"model {model!r} is not registered; the registered models are: {_enumeration(self.models())}"
+            )
         with self._translated():
             aliases = _aliases(self._client.get_registered_model(model))
             found = list(self._client.search_model_versions(f"name = '{model}'"))
         return tuple(_version(entry, aliases) for entry in sorted(found, key=lambda entry: int(entry.version)))
 
     def version(self, model: str, version: str) -> RegisteredVersion:
-        """One version.
+        """Return one version.
 
         Raises:
-            RegistryError: it does not exist; the message lists those that do.
+            RegistryError: the version does not exist; the message lists the existing ones.
         """
         versions = self.versions(model)
         for entry in versions:
             if entry.version == version:
                 return entry
-        raise RegistryError(
-            f"{model} has no version {version!r}; there is {_enumeration([entry.version for entry in versions])}"
-        )
+        existing = _enumeration([entry.version for entry in versions])
+        raise RegistryError(f"{model} has no version {version!r}; its versions are: {existing}")
 
     def resolve(self, uri: str) -> RegisteredVersion:
-        """The version that `models:/lcgan/2`, `models:/lcgan@champion`, `lcgan/2` or `lcgan@champion` means.
+        """Return the version that `models:/lcgan/2`, `models:/lcgan@champion`, `lcgan/2` or `lcgan@champion` names.
 
         Raises:
-            RegistryError: the text is none of these, or names nothing that exists.
+            RegistryError: the text has another form, or names a version that does not exist.
         """
         parts = _URI.fullmatch(uri)
         if parts is None:
-            raise RegistryError(f"{uri!r} names no version: write lcgan/2 or lcgan@champion (models:/ may precede)")
+            raise RegistryError(
+                f"{uri!r} does not name a version: write lcgan/2 or lcgan@champion (models:/ may precede)"
+            )
         if parts["version"]:
             return self.version(parts["model"], parts["version"])
         versions = self.versions(parts["model"])
@@ -179,15 +182,15 @@ class Registry:
             if parts["alias"] in entry.aliases:
                 return entry
         held = sorted({alias for entry in versions for alias in entry.aliases})
-        raise RegistryError(f"{parts['model']} has no alias {parts['alias']!r}; there is {_enumeration(held)}")
+        raise RegistryError(f"{parts['model']} has no alias {parts['alias']!r}; its aliases are: {_enumeration(held)}")
 
     def promote(self, model: str, version: str) -> Move:
-        """Make a version the champion, and the champion before it `previous`.
+        """Make a version the champion, and the current champion `previous`.
 
-        The aliases are written in an order that leaves no version that is still needed without one.
+        The aliases are written in an order in which no version that is still needed loses its last alias.
 
         Raises:
-            RegistryError: no such model or version, or the version has no archive.
+            RegistryError: the model or version does not exist, or the version has no archive.
         """
         chosen = self.version(model, version)
         if not (chosen.archive_path and chosen.archive_sha256):
@@ -210,7 +213,7 @@ class Registry:
         """Swap champion and previous.
 
         Raises:
-            RegistryError: no such model, or it has no previous champion.
+            RegistryError: the model does not exist, or it has no previous champion.
         """
         versions = self.versions(model)
         previous = next((entry for entry in versions if PREVIOUS in entry.aliases), None)
@@ -222,7 +225,7 @@ class Registry:
         return self.promote(model, previous.version)
 
     def set_sync_error(self, model: str, version: str, reason: str) -> None:
-        """Note on the version why it could not be made live; an empty reason removes the note."""
+        """Tag a version with the reason for which it could not be made live; an empty reason removes the tag."""
         with self._translated():
             if reason:
                 self._client.set_model_version_tag(model, version, SYNC_ERROR_TAG, reason[:4000])
@@ -255,8 +258,8 @@ class Registry:
             yield
         except RegistryError:
             raise
-        # Which exception comes out depends on what the store stands on: MLflow's own, requests', SQLAlchemy's, an
-        # object store's. All mean the same to serving: no word from the registry now.
+        # The exception depends on the store: MLflow's own, requests', SQLAlchemy's or an object store's. All of them mean
+        # that the registry cannot be used now.
         except Exception as cause:
             raise RegistryError(f"{purpose} ({self._uri}): {type(cause).__name__}: {cause}") from cause
 

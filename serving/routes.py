@@ -1,6 +1,6 @@
-"""The routing table: which versions answer, and which of them answers requests without a pin.
+"""Routing table: the live versions, and the champion that answers requests without a pin.
 
-It lives on the event loop of the service, and is changed and read there only, so a change is atomic to every request.
+It is read and changed on the event loop of the service only, so every change is atomic for requests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class UnknownRouteError(ServingError):
 
 
 class NotReadyError(ServingError):
-    """The model or version will be live soon."""
+    """The model or version is being loaded."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -30,13 +30,13 @@ class Route:
 
     info: ArchiveInfo
     slots: asyncio.Semaphore = field(repr=False)
-    """What TorchServe is given at once. The rest waits here, where a client that leaves takes its request along:
-    nothing that TorchServe has queued can be taken back."""
+    """Slots for requests that TorchServe holds at once. The others wait here, where they can still be cancelled:
+    TorchServe's own queue cannot drop a request whose client disconnected."""
     in_flight: int = 0
     aliases: tuple[str, ...] = ()
     worker: WorkerDescription = field(default_factory=WorkerDescription)
     described_with_threads: int = 0
-    """Threads that the workers were told to use when this one was asked what it is; 0 before."""
+    """Threads per worker when the worker was last asked for its description; 0 before."""
     _idle: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class Route:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Count a request for as long as it needs the version."""
+        """Count a request as in flight for the length of the block."""
         self.in_flight += 1
         self._idle.clear()
         try:
@@ -55,7 +55,7 @@ class Route:
                 self._idle.set()
 
     async def wait_idle(self) -> None:
-        """Wait until nothing needs the version."""
+        """Wait until the version has no request in flight."""
         await self._idle.wait()
 
 
@@ -63,7 +63,7 @@ class RoutingTable:
     """Live versions of the served models.
 
     Args:
-        models: the models that this service serves; others are unknown.
+        models: names of the models that this service serves; others are unknown.
     """
 
     def __init__(self, models: tuple[str, ...]) -> None:
@@ -73,70 +73,72 @@ class RoutingTable:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The served models."""
+        """Names of the served models."""
         return tuple(self._routes)
 
     def add(self, route: Route) -> None:
-        """Let a version answer those who pin it."""
+        """Let a version answer requests that pin it."""
         self._routes[route.info.model][route.info.version] = route
 
     def switch(self, model: str, version: str) -> None:
-        """Make a live version the one that answers without a pin."""
+        """Make a live version the champion, which answers requests without a pin."""
         if version not in self._routes[model]:
             raise ValueError(f"{model} {version} is not live")
         self._champions[model] = version
 
     def remove(self, model: str, version: str) -> Route:
-        """Take a version out: new requests do not find it, those in flight go on."""
+        """Remove a version: new requests cannot reach it, requests in flight continue."""
         if self._champions.get(model) == version:
             del self._champions[model]
         return self._routes[model].pop(version)
 
     def suspend(self) -> None:
-        """TorchServe is gone, and with it every version; they are expected back."""
+        """Remove every version, because TorchServe is down; they are expected back."""
         for routes in self._routes.values():
             routes.clear()
         self._champions.clear()
         self._settled.clear()
 
     def settle(self, model: str) -> None:
-        """Everything that can be live is: what is missing from now on is unknown and not late."""
+        """Mark a model as completely loaded: from now on a missing version is unknown instead of late."""
         self._settled.add(model)
 
     def resolve(self, model: str, version: str | None) -> Route:
-        """The version that answers.
+        """Return the route of a version, or of the champion if the version is None.
 
         Raises:
-            UnknownRouteError: no such model or version is live; the message lists those that are.
+            UnknownRouteError: the model or version is not live; the message lists the live ones.
             NotReadyError: it is being loaded.
         """
         if model not in self._routes:
-            raise UnknownRouteError(f"no model {model!r} is served here; there is {', '.join(self._routes) or 'none'}")
+            raise UnknownRouteError(
+                f"model {model!r} is not served here; the served models are {', '.join(self._routes) or 'none'}"
+            )
         wanted = version or self._champions.get(model)
         route = self._routes[model].get(wanted) if wanted else None
         if route is not None:
             return route
         if model not in self._settled:
-            raise NotReadyError(f"{model}{f' {version}' if version else ''} is being loaded; try again")
+            raise NotReadyError(f"{model}{f' {version}' if version else ''} is being loaded; retry later")
         live = ", ".join(self.live_versions(model)) or "none"
         if version is None:
             raise UnknownRouteError(f"{model} has no champion (`deephypebot models promote {model} VERSION`)")
         raise UnknownRouteError(f"{model} has no live version {version!r}; live: {live}")
 
     def route(self, model: str, version: str) -> Route | None:
-        """A live version, if it is one."""
+        """Return the route of a version, or None if it is not live."""
         return self._routes[model].get(version)
 
     def champion(self, model: str) -> str | None:
-        """The version that answers without a pin."""
+        """Return the version that answers requests without a pin, or None."""
         return self._champions.get(model)
 
     def live_versions(self, model: str) -> tuple[str, ...]:
-        """Live versions in the order of their numbers."""
+        """Return the live versions in the order of their numbers."""
         return tuple(sorted(self._routes[model], key=lambda version: (len(version), version)))
 
     def describe(self) -> tuple[LiveModel, ...]:
-        """What is live, for clients."""
+        """Describe the live models and versions to clients."""
         return tuple(
             LiveModel(
                 name=model,

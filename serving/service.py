@@ -1,4 +1,4 @@
-"""Wires TorchServe, sync and gateway together: the one place where the serving side's objects are made."""
+"""Composition root of the serving side: TorchServe, registry sync and gateway, wired together."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Service:
     """A running service."""
 
     target: str
-    """Where the gateway listens."""
+    """Address of the gateway."""
     metrics_url: str
-    """The gateway's Prometheus page."""
+    """Address of the gateway's Prometheus page."""
     table: RoutingTable
     supervisor: Supervisor
     failed: asyncio.Future[None]
-    """Ends, with the exception, if a part that should never end does."""
+    """Future that gets the exception of a part that ends, since no part should."""
     changed: asyncio.Condition
 
     async def wait_live(self) -> None:
@@ -50,12 +50,12 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
-    """Run the service for the length of the block; on leaving it drains, and leaves no process behind.
+    """Run the service for the length of the block, then drain it and end its processes.
 
     Raises:
         PortInUseError: the gateway's port is taken.
         JavaMissingError, TorchServeError: TorchServe cannot be started.
-        RegistryError: there is no registry.
+        RegistryError: the registry does not exist.
     """
     table = RoutingTable(settings.models)
     changed = asyncio.Condition()
@@ -72,10 +72,10 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
         inference=lambda: supervisor.running.inference if supervisor.running is not None else None,
     )
     async with contextlib.AsyncExitStack() as stack:
-        # Left in the opposite order: nothing changes any more, requests in flight are answered, TorchServe stops.
+        # The exits run in the opposite order: sync ends, requests in flight are answered, TorchServe stops.
         stack.push_async_callback(supervisor.stop)
         stack.push_async_callback(gateway.stop)
-        # The port first: it is the likeliest thing to be wrong and the quickest to try.
+        # The port first: it is the likeliest problem and the quickest to check.
         target = await gateway.start()
         metrics_url = stack.enter_context(metrics_page(gateway.metrics.registry, settings.gateway_metrics_port))
         settings.torchserve.model_store.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ async def serve(settings: ServiceSettings, *, stop_with_parent: bool = False) ->
 
     Args:
         settings: what to run.
-        stop_with_parent: also stop when the process that started this one is gone, however it went.
+        stop_with_parent: also stop when the parent process ends, in whatever way.
 
     Raises:
         ServingError: see `running_service`.
@@ -137,7 +137,7 @@ async def _run(settings: ServiceSettings) -> None:
 
 
 async def _start_torchserve_and_registry(supervisor: Supervisor, tracking_uri: str) -> Registry:
-    """Both at once, as each takes seconds; TorchServe is not left half started if the registry fails."""
+    """Start TorchServe and open the registry at once, as each takes seconds; if one fails, TorchServe is stopped."""
     starting = asyncio.create_task(supervisor.start())
     try:
         registry = await asyncio.to_thread(Registry, tracking_uri)
@@ -151,7 +151,7 @@ async def _start_torchserve_and_registry(supervisor: Supervisor, tracking_uri: s
 
 @contextlib.asynccontextmanager
 async def _in_background(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Future[None]]:
-    """Run what should never end; the future gets the exception of the first that does."""
+    """Run coroutines that should never end; the future gets the exception of the first that fails."""
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def note(task: asyncio.Task[None]) -> None:
@@ -172,7 +172,7 @@ async def _in_background(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[a
 
 
 async def _spread_changes(wake: asyncio.Event, changed: asyncio.Condition, gateway: Gateway) -> None:
-    """Tell health watchers, and those who wait for something to be live, of every change."""
+    """Report every change to health watchers and to the waiters on `changed`."""
     while True:
         await wake.wait()
         wake.clear()
@@ -182,7 +182,7 @@ async def _spread_changes(wake: asyncio.Event, changed: asyncio.Condition, gatew
 
 
 async def _parent_gone(parent: int) -> None:
-    while True:  # no portable event tells of it
+    while True:  # there is no portable event for it
         await asyncio.sleep(_PARENT_POLL_S)
         if os.getppid() != parent:
             return
@@ -190,7 +190,7 @@ async def _parent_gone(parent: int) -> None:
 
 @contextlib.contextmanager
 def _ready_file(path: Path | None, service: Service) -> Iterator[None]:
-    """Say where the service is to be found, for as long as it is there. Written in one step."""
+    """Keep a file with the service's addresses for the length of the block. It is written in one step."""
     if path is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""How the service is run, as one value."""
+"""Settings of the service."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from serving.torchserve.process import TorchServeSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """The service: TorchServe, sync and gateway.
+    """Settings of the service: TorchServe, sync and gateway.
 
     Raises:
-        ValueError: no model is to be served.
+        ValueError: no model is named.
     """
 
     tracking_uri: str
     models: tuple[str, ...]
-    """Registered models to serve; the first is the one that requests without a name mean."""
+    """Registered models to serve; the first answers requests that name no model."""
     torchserve: TorchServeSettings
     sync: SyncSettings
     gateway: GatewaySettings
     gateway_metrics_port: int = 0
     """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
     ready_file: Path | None = None
-    """Written once, as JSON, when every model has a live champion; removed when the service stops."""
+    """File that is written as JSON when every model has a live champion, and removed when the service stops."""
 
     def __post_init__(self) -> None:
         if not self.models or not all(self.models):
@@ -37,7 +37,7 @@ class ServiceSettings:
 
 
 def default_tracking_uri(workspace: Path) -> str:
-    """MLFLOW_TRACKING_URI, else the database in the workspace."""
+    """Return MLFLOW_TRACKING_URI if it is set, else the database in the workspace."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').resolve()}"
 
 
@@ -56,7 +56,7 @@ def service_settings(
     poll_s: float = 1.0,
     ready_file: Path | None = None,
 ) -> ServiceSettings:
-    """Settings from what the command line offers; everything else keeps its default.
+    """Build settings from the options of the command line; everything else keeps its default.
 
     Raises:
         ValueError: a value is out of range.

@@ -1,10 +1,10 @@
-"""Makes what is live what the registry wants, again and again, without dropping a request.
+"""Registry sync: a loop that makes the live versions those of the registry, without dropping a request.
 
     archive fetched and verified -> registered in TorchServe -> canary -> champion switched in the gateway's routing
-    table -> TorchServe's own default -> versions that nobody wants: out of the table, drained, unregistered
+    table -> TorchServe's own default -> unwanted versions: removed from the table, drained, unregistered
 
-A version that fails on the way is refused: what was live stays live, and the version gets a tag that says why. Removing
-the tag asks for another try; so does time.
+A version that fails on the way is refused: the live versions stay, and the refused one gets a tag with the reason. It
+is retried when the tag is removed, and also after a pause.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ CANARY: Final = CommentaryRequest(genres=(), num_samples=1, max_tokens=8, seed=0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
-    """How the registry is followed."""
+    """Settings of the registry sync."""
 
     model_store: Path
     workers: int = 1
     """TorchServe workers of each live version."""
     poll_s: float = 1.0
     load_timeout_s: float = 120.0
-    """For a version's workers to load it."""
+    """Time for a version's workers to load it."""
     canary_timeout_s: float = 30.0
     drain_timeout_s: float = 60.0
-    """For the requests that a version still answers; longer than any deadline that the gateway grants."""
+    """Time for a removed version's requests in flight; longer than any deadline that the gateway grants."""
     retry_s: tuple[float, float] = (5.0, 120.0)
-    """Pause before a refused version is tried again, and the longest; doubles with each refusal."""
+    """First and longest pause before a refused version is retried; the pause doubles with each refusal."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class _Refusal:
     pause_s: float
     until: float
     noted: bool = False
-    """Whether the registry has the reason: if it had it once and no longer does, somebody asks for another try."""
+    """Whether the registry got the reason. If it was removed there since, the version is retried."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,14 +66,14 @@ class _ModelState:
 
 
 class Sync:
-    """Follows the registry for the models of a routing table.
+    """Loop that follows the registry for the models of a routing table.
 
     Args:
-        settings: how.
-        registry: what should be live.
-        supervisor: the TorchServe that it should be live in.
-        table: what is live; this is the only writer.
-        on_change: called after each look at the registry.
+        settings: intervals and timeouts.
+        registry: registry to follow.
+        supervisor: supervisor of the TorchServe that serves the versions.
+        table: routing table; this loop is its only writer.
+        on_change: called after each reading of the registry and after each action.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Sync:
         self._states = {model: _ModelState() for model in table.models}
         self._registry_is_down = False
         self._shares: dict[Running, CoreShares] = {}
-        """Of the TorchServe that runs."""
+        """Core shares of the running TorchServe."""
 
     async def run(self) -> None:
         """Follow the registry until cancelled."""
@@ -115,11 +115,11 @@ class Sync:
             snapshot = await asyncio.to_thread(self._registry.snapshot, model)
         except RegistryError as fault:
             if not self._registry_is_down:
-                _log.warning("%s; serving goes on with what is live", fault)
+                _log.warning("%s; serving continues with the live versions", fault)
             self._registry_is_down = True
             return
         if self._registry_is_down:
-            _log.info("the registry answers again")
+            _log.info("the registry is available again")
             self._registry_is_down = False
         await self._reconcile(snapshot, running)
         for version in self._table.live_versions(model):
@@ -128,7 +128,7 @@ class Sync:
         self._on_change()
 
     async def _reconcile(self, snapshot: ModelSnapshot, running: Running) -> None:
-        """Act until nothing is left to do. Every action changes what is live or refused, so this ends."""
+        """Act until the plan is empty. Every action makes a version live, removed or refused, so this ends."""
         model, state = snapshot.model, self._states[snapshot.model]
         versions = {entry.version: entry for entry in snapshot.versions}
         champion = snapshot.champion
@@ -153,7 +153,7 @@ class Sync:
             case Switch(version=version):
                 self._table.switch(model, version)
                 _log.info("%s %s is champion", model, version)
-                with contextlib.suppress(ServingError):  # nobody but a visitor with a stock client sees this default
+                with contextlib.suppress(ServingError):  # only clients that bypass the gateway see this default
                     await running.instance.management.set_default(model, version)
             case Drain(version=version):
                 route = self._table.remove(model, version)
@@ -169,12 +169,14 @@ class Sync:
         try:
             info = await self._prove(version, running)
         except ServingError as fault:
-            if self._supervisor.running is running:  # else TorchServe went down under it, and it is not to blame
+            if (
+                self._supervisor.running is running
+            ):  # otherwise TorchServe ended meanwhile, which is not the version's fault
                 await self._refuse(version, str(fault), running)
             return
         if self._supervisor.running is not running:
             return
-        # One batch in the works and one waiting for each worker keeps it busy; more would only be out of reach.
+        # One batch that runs and one that waits keep each worker busy; requests beyond those could not be cancelled.
         slots = asyncio.Semaphore(info.batch_size * (self._settings.workers + 1))
         route = Route(info=info, slots=slots, aliases=version.aliases)
         await self._ask_worker(route, running)
@@ -185,10 +187,10 @@ class Sync:
             await self._note(version, "")
 
     async def _prove(self, version: RegisteredVersion, running: Running) -> ArchiveInfo:
-        """Fetch, verify, register and try a version.
+        """Fetch, verify, register and test a version.
 
         Raises:
-            ServingError: it is not fit to serve.
+            ServingError: the version cannot serve.
         """
         info = await asyncio.to_thread(
             bring_archive,
@@ -228,26 +230,26 @@ class Sync:
         try:
             await asyncio.to_thread(self._registry.set_sync_error, version.model, version.version, reason)
         except RegistryError as fault:
-            _log.warning("the registry could not be told about %s: %s", version.name, fault)
+            _log.warning("the registry could not be updated for %s: %s", version.name, fault)
             return False
         return True
 
     async def _ask_worker(self, route: Route, running: Running) -> None:
-        """Have a version's worker say what it is, once, and again when its share of the cores changes."""
+        """Fetch the description of a version's worker, once, and again when its share of the cores changes."""
         shares = self._shares.get(running)
         if shares is None or route.described_with_threads == shares.threads:
             return
         route.described_with_threads = shares.threads
         try:
             route.worker = await running.instance.management.describe_worker(route.info.model, route.info.version)
-        except ServingError as fault:  # it answers requests, which is what counts
+        except ServingError as fault:  # the version answers requests, which is what counts
             _log.warning("%s", fault)
 
     def _new_shares(self, running: Running) -> CoreShares:
         return CoreShares(running.instance.threads_file, workers=self._settings.workers)
 
     def _give_back(self, model: str, version: str, running: Running) -> None:
-        """The cores of a version that is gone, unless its TorchServe went as well meanwhile."""
+        """Return the cores of a removed version, unless its TorchServe ended meanwhile."""
         if (shares := self._shares.get(running)) is not None:
             shares.remove(model, version)
 
@@ -256,7 +258,7 @@ class Sync:
         try:
             await asyncio.wait_for(route.wait_idle(), self._settings.drain_timeout_s)
         except TimeoutError:
-            _log.warning("%s %s still answers %d requests; removing it", model, version, route.in_flight)
+            _log.warning("removing %s %s with %d requests in flight", model, version, route.in_flight)
         if self._supervisor.running is running:
             try:
                 await running.instance.management.unregister(model, version)
@@ -278,7 +280,7 @@ class Sync:
 
 
 def _still_refused(state: _ModelState, versions: dict[str, RegisteredVersion]) -> frozenset[str]:
-    """Versions that are not to be tried in this pass."""
+    """Return the versions that are not to be retried in this pass."""
     now = time.monotonic()
     return frozenset(
         version

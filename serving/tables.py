@@ -1,4 +1,4 @@
-"""What the commands print, as rich tables. Text from outside is shown as it is, never read as markup."""
+"""Output of the commands as rich tables. Text from outside is shown as it is, never parsed as markup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DIGEST = 12
 
 
 def samples(response: CommentaryResponse) -> Table:
-    """The sentences of an answer."""
+    """Build a table of the sentences of an answer."""
     table = Table("sentence", "tokens", "log-probability", "seed")
     for sample in response.samples:
         values = (str(sample.token_count), f"{sample.log_prob:.1f}", str(sample.seed))
@@ -26,7 +26,7 @@ def samples(response: CommentaryResponse) -> Table:
 
 
 def summary(response: CommentaryResponse) -> Text:
-    """Who answered, with which genres, and how long it took."""
+    """Build a line with the model version, the genres and the times of an answer."""
     used = ", ".join(response.genres_used) or "none"
     unknown = f"; unknown: {', '.join(response.genres_unknown)}" if response.genres_unknown else ""
     return Text(
@@ -36,7 +36,7 @@ def summary(response: CommentaryResponse) -> Text:
 
 
 def versions(registered: Sequence[RegisteredVersion]) -> Table:
-    """Registered versions."""
+    """Build a table of registered versions."""
     table = Table("model", "version", "aliases", "archive", "refused because")
     for version in registered:
         digest = version.archive_sha256[:_DIGEST] or "none"
@@ -46,7 +46,7 @@ def versions(registered: Sequence[RegisteredVersion]) -> Table:
 
 
 def live_models(models: Sequence[LiveModel]) -> Table:
-    """Live versions."""
+    """Build a table of live versions."""
     table = Table("model", "version", "aliases", "in flight", "genres", "topics (the desired one first)")
     for name in ("runs as", "made from", "archive"):
         table.add_column(name)
@@ -69,16 +69,16 @@ def live_models(models: Sequence[LiveModel]) -> Table:
 
 
 def limits(allowed: RequestLimits) -> Text:
-    """What one request may ask for."""
+    """Build a text with the limits of one request."""
     return Text(
         f"A request may ask for {allowed.max_samples} samples of {allowed.max_tokens} tokens, best of "
-        f"{allowed.max_best_of}, {allowed.max_sequences} rows in all; {allowed.max_genres} genres, "
-        f"{allowed.max_bad_words} banned words, and {allowed.max_text_length} characters in a text."
+        f"{allowed.max_best_of}, {allowed.max_sequences} sequences in all; {allowed.max_genres} genres, "
+        f"{allowed.max_bad_words} bad words, and {allowed.max_text_length} characters in a text."
     )
 
 
 def _runs_as(version: LiveVersion) -> str:
-    if not version.precision:  # no worker has said it
+    if not version.precision:  # not described by a worker yet
         return f"batches of {version.batch_size}"
     threads = "1 thread" if version.threads == 1 else f"{version.threads} threads"
     return f"{version.precision}, {threads}, {version.slots} slots, batches of {version.batch_size}"

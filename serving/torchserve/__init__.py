@@ -1,1 +1,1 @@
-"""TorchServe as a child process: started, supervised, managed, never orphaned."""
+"""TorchServe as a child process: start, supervision, management and guard."""

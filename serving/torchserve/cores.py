@@ -1,4 +1,4 @@
-"""How many cores there are, and each worker's share of them."""
+"""Number of workers, and each worker's share of the cores."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ _MOST_WORKERS: Final = 4
 
 
 def default_workers() -> int:
-    """Workers of each live version: one per core, up to four.
+    """Return the number of workers of each live version: one per core, up to four.
 
     A decode gains little from a second thread (measured: two workers of one thread give 1.9 times the samples of one of
-    two), and while one worker starts again the others answer. More than four cost memory, for every live version.
+    two), and while one worker restarts the others answer. More than four cost memory, for every live version.
     """
     return min(num_processors(), _MOST_WORKERS)
 
 
 class CoreShares:
-    """Tells the workers of one TorchServe how many threads each may use, as versions come and go.
+    """Number of threads for each worker of one TorchServe, updated as versions are added and removed.
 
-    Every worker has an equal share, whichever version it serves; those that run take note before their next batch.
+    Every worker has an equal share, whichever version it serves; running workers read the new share before their next
+    batch.
 
     Args:
-        file: where workers look (`handlers.worker.options.Threads`).
-        workers: of each version.
-        cores: to share; all that there are by default.
+        file: file that workers read (`handlers.worker.options.Threads`).
+        workers: number of workers of each version.
+        cores: number of cores to share; all available ones by default.
     """
 
     def __init__(self, file: Path, *, workers: int, cores: int | None = None) -> None:
@@ -39,21 +40,21 @@ class CoreShares:
 
     @property
     def threads(self) -> int:
-        """Of one worker: at least 1."""
+        """Number of threads of one worker: at least 1."""
         return max(1, self._cores // max(1, self._workers * len(self._versions)))
 
     def add(self, model: str, version: str) -> None:
-        """Call it before the version's workers are started."""
+        """Give a version a share; call it before its workers are started."""
         self._versions.add((model, version))
-        self._tell()
+        self._write()
 
     def remove(self, model: str, version: str) -> None:
-        """Call it when they are gone."""
+        """Take a version's share back; call it when its workers have ended."""
         self._versions.discard((model, version))
-        self._tell()
+        self._write()
 
-    def _tell(self) -> None:
+    def _write(self) -> None:
         partial = self._file.with_name(f".{self._file.name}")
-        with contextlib.suppress(OSError):  # TorchServe has just ended, and its folder with it
+        with contextlib.suppress(OSError):  # TorchServe has just ended and its folder is removed
             partial.write_text(f"{self.threads}\n")
             partial.replace(self._file)

@@ -1,12 +1,12 @@
-"""Runs one command and sees to it that neither it nor any process it starts outlives the one that asked for it.
+"""Guard of one command: neither it nor any process that it starts outlives the process that started the guard.
 
     python -I -S guard.py GRACE_S FOLDER COMMAND...
 
 TorchServe's JVM starts workers of its own, and none of them notices when the service that started the JVM is killed.
 This small process stands between: the service holds the other end of its standard input, the kernel closes that pipe
-whatever the way in which the service ends, and the guard then ends the command (SIGTERM, after GRACE_S seconds
-SIGKILL), kills what is left of its process group, and removes FOLDER. Should the guard itself be killed, the kernel
-kills the command (Linux), and TorchServe's workers leave when their socket closes.
+however the service ends, and the guard then ends the command (SIGTERM, after GRACE_S seconds SIGKILL), kills the rest
+of its process group, and removes FOLDER. If the guard itself is killed, the kernel kills the command (Linux), and
+TorchServe's workers end when their socket closes.
 
 It is run as a script, by path, with the standard library alone, so that it costs 10 MB and 20 ms.
 """
@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 PID_FILE = "jvm.pid"
-"""In FOLDER: the process id of the command."""
+"""File in FOLDER with the process id of the command."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -32,10 +32,10 @@ _REAP_S = 2.0
 
 
 def main(grace_s: float, folder: str, command: list[str]) -> int:
-    """Run the command to its end; returns its exit status, or 128 + the signal that ended it."""
+    """Run the command to its end and return its exit status, or 128 + the signal that ended it."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is not None:
-        # What the command leaves behind becomes ours to reap: process 1 of a container often reaps nothing.
+        # Orphans of the command become children of the guard: process 1 of a container often reaps nothing.
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     pid = os.fork()
     if pid == 0:
@@ -53,7 +53,7 @@ def main(grace_s: float, folder: str, command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: _signal(pid, signal.SIGTERM))
     ended = threading.Event()
     threading.Thread(target=_end_with_owner, args=(pid, grace_s, ended), daemon=True).start()
-    # The group's name stays taken until the command is reaped, so this cannot hit somebody else's group.
+    # The group's id stays in use until the command is reaped, so this cannot hit another group.
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -74,7 +74,7 @@ def _end_with_owner(pid: int, grace_s: float, ended: threading.Event) -> None:
 
 
 def _reap() -> None:
-    """Wait for what was killed, so that nothing is left of it when we end."""
+    """Wait for the killed processes, so that none is left when the guard ends."""
     deadline = time.monotonic() + _REAP_S
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < deadline:

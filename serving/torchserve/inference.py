@@ -1,12 +1,12 @@
-"""Asks TorchServe, and turns its answers into correct ones: the one place where its status codes are translated.
+"""Client of TorchServe's inference service: the one place where its status codes are translated.
 
-What TorchServe 0.12 says, as found by running it:
+Status codes of TorchServe 0.12, as found by running it:
 
     INTERNAL            "... does not exist for model", "Model not found"   the version was just removed
-    INTERNAL            "... has no worker to serve ..."                    its worker is starting again
+    INTERNAL            "... has no worker to serve ..."                    its worker is restarting
     RESOURCE_EXHAUSTED  "Worker died."                                      the whole batch died with its worker
     UNAVAILABLE         "Prediction failed"                                 the handler raised, for the whole batch
-    UNAVAILABLE         a connection error                                  the JVM is gone
+    UNAVAILABLE         a connection error                                  the JVM has ended
     CANCELLED           the request is larger than max_request_size
 """
 
@@ -29,12 +29,12 @@ from serving.errors import ServingError
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 
 MAX_ANSWER_BYTES: Final = 8 * 2**20
-"""More than TorchServe sends (it kills a worker that answers with more than 6.5 MB)."""
+"""Limit above the largest answer of TorchServe, which kills a worker that answers with more than 6.5 MB."""
 
 _CHANNEL_OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),  # it is on loopback
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
-    # A TorchServe that restarts gets a new channel, so there is nothing to wait for.
+    # After a restart of TorchServe a new channel is opened, so a long backoff would be useless.
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 _STATUS_OF_CONTRACT: Final = {
@@ -48,9 +48,9 @@ class InferenceError(ServingError):
     """A request that TorchServe did not answer.
 
     Attributes:
-        code: the status that the client should get.
-        message: what went wrong.
-        field: the request's field at fault, if there is one.
+        code: status for the client.
+        message: reason for the client.
+        field: invalid field of the request; empty if there is none.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str, *, field: str = "") -> None:
@@ -78,7 +78,7 @@ class Inference:
         await self.close()
 
     async def close(self, *, grace_s: float | None = None) -> None:
-        """Close the connection; calls in flight have the grace to end before they are cancelled."""
+        """Close the connection; calls in flight are cancelled after the grace period."""
         await self._channel.close(grace_s)
 
     async def generate(
@@ -87,7 +87,7 @@ class Inference:
         """Ask one version for samples.
 
         Raises:
-            InferenceError: with the status that the client should get.
+            InferenceError: the request fails; it holds the status for the client.
         """
         message = inference_pb2.PredictionsRequest(
             model_name=model, model_version=version, input={INPUT_FIELD: request.to_json()}
@@ -98,8 +98,8 @@ class Inference:
             code, reason = translate(failure.code(), failure.details() or "")
             raise InferenceError(code, f"{model} {version}: {reason}") from failure
         except grpc.aio.UsageError as cause:
-            # The channel was closed under us, as happens to a request that arrives while TorchServe goes down.
-            raise InferenceError(grpc.StatusCode.UNAVAILABLE, f"TorchServe is going down: {cause}") from cause
+            # The channel was closed meanwhile, which happens to a request that arrives while TorchServe ends.
+            raise InferenceError(grpc.StatusCode.UNAVAILABLE, f"TorchServe is shutting down: {cause}") from cause
         try:
             return decode_answer(answer.prediction)
         except ContractError as fault:
@@ -107,14 +107,14 @@ class Inference:
 
 
 def translate(code: grpc.StatusCode, details: str) -> tuple[grpc.StatusCode, str]:
-    """The status and the reason that a client should get for one of TorchServe's."""
+    """Translate a status of TorchServe to the status and the reason for the client."""
     reason = details.splitlines()[0] if details else "no reason given"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return code, "the answer did not come within the deadline"
     if any(sign in details for sign in _PASSING):
-        return grpc.StatusCode.UNAVAILABLE, f"{reason.rstrip('.')}; try again"
+        return grpc.StatusCode.UNAVAILABLE, f"{reason.rstrip('.')}; retry later"
     if "Prediction failed" in details:
-        return grpc.StatusCode.INTERNAL, "the handler raised; its traceback is in workers.log"
+        return grpc.StatusCode.INTERNAL, "the handler raised an exception; its traceback is in workers.log"
     if code is grpc.StatusCode.UNAVAILABLE:
-        return code, f"TorchServe does not answer ({reason}); try again"
+        return code, f"TorchServe does not answer ({reason}); retry later"
     return grpc.StatusCode.INTERNAL, f"TorchServe answered {code.name}: {reason}"

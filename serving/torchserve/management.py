@@ -1,7 +1,7 @@
-"""TorchServe's management API: which versions it holds, and how to add, prefer and remove them.
+"""Client of TorchServe's management API: list, register, prefer and remove versions.
 
-It speaks HTTP through the standard library: these are a handful of small calls on loopback, each of which may block for
-as long as a model takes to load, so a thread per call is enough and an HTTP library would bring nothing.
+It uses the standard library's HTTP client: the calls are few and small, on loopback, and each may block for as long as
+a model takes to load, so a thread per call is enough.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _READY: Final = "READY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedVersion:
-    """What TorchServe says about one version."""
+    """TorchServe's description of one version."""
 
     model: str
     version: str
@@ -29,13 +29,13 @@ class DescribedVersion:
     """File name in the model store."""
     batch_size: int
     num_ready: int
-    """Workers that loaded the version."""
+    """Number of workers that have loaded the version."""
     worker_pids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerDescription:
-    """What a worker says about itself (handlers/worker/description.py); empty for one that says nothing of the kind."""
+    """A worker's description of itself (handlers/worker/description.py); empty for a worker without one."""
 
     genres: tuple[str, ...] = ()
     lineage: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class WorkerDescription:
 
     @classmethod
     def from_document(cls, document: object) -> Self:
-        """Read what the worker said; archives may be older than this code, or of another make."""
+        """Parse a description; archives may be older than this code, or built by other tools."""
         match document:
             case {
                 "genres": [*genres],
@@ -68,10 +68,10 @@ class Management:
     management_port: int
     inference_port: int
     timeout_s: float = 10.0
-    """For calls that load nothing."""
+    """Timeout of calls that load no model."""
 
     async def is_healthy(self) -> bool:
-        """Whether the server answers /ping. It says nothing about models: TorchServe is healthy without workers."""
+        """Return whether the server answers /ping. That covers no models: TorchServe is healthy without workers."""
         try:
             status, _ = await self._send("GET", "/ping", port=self.inference_port, timeout_s=2.0)
         except TorchServeError:
@@ -79,7 +79,7 @@ class Management:
         return status == http.client.OK
 
     async def register(self, archive: str, *, model: str, version: str, workers: int, timeout_s: float) -> None:
-        """Register an archive of the model store and wait until its workers loaded it.
+        """Register an archive of the model store and wait until its workers have loaded it.
 
         Raises:
             TorchServeError: TorchServe refuses it, or it is not loaded within `timeout_s`.
@@ -92,7 +92,7 @@ class Management:
             await self.scale(model, version, workers, timeout_s=timeout_s)
 
     async def describe(self, model: str) -> tuple[DescribedVersion, ...]:
-        """All versions of a model, none if TorchServe does not know it."""
+        """Return all versions of a model; none if TorchServe does not hold it."""
         status, body = await self._send("GET", f"/models/{quote(model, safe='')}/all")
         if status == http.client.NOT_FOUND:
             return ()
@@ -101,36 +101,36 @@ class Management:
         return tuple(_described(entry) for entry in json.loads(body))
 
     async def describe_worker(self, model: str, version: str) -> WorkerDescription:
-        """Ask a worker of a version what it is; the question waits its turn among the version's requests.
+        """Fetch the description of a version's worker; the call waits in the queue of the version's requests.
 
         Raises:
-            TorchServeError: no such version, or its worker does not answer.
+            TorchServeError: the version does not exist, or its worker does not answer.
         """
         status, body = await self._send("GET", f"{_path(model, version)}?customized=true", timeout_s=30.0)
         if status != http.client.OK:
-            raise TorchServeError(f"TorchServe could not ask {model} {version} what it is: {_reason(status, body)}")
+            raise TorchServeError(f"the worker of {model} {version} did not describe itself: {_reason(status, body)}")
         return WorkerDescription.from_document(json.loads(body)[0].get("customizedMetadata"))
 
     async def list_models(self) -> tuple[str, ...]:
-        """Names of the models that TorchServe knows."""
+        """Return the names of the models that TorchServe holds."""
         status, body = await self._send("GET", "/models?limit=1000")
         if status != http.client.OK:
             raise TorchServeError(f"TorchServe could not list its models: {_reason(status, body)}")
         return tuple(entry["modelName"] for entry in json.loads(body)["models"])
 
     async def set_default(self, model: str, version: str) -> None:
-        """Make a version the one that TorchServe itself gives to callers without a pin."""
+        """Make a version the one that TorchServe itself uses for requests without a version."""
         await self._expect_success("PUT", f"{_path(model, version)}/set-default", f"prefer {model} {version}")
 
     async def scale(self, model: str, version: str, workers: int, *, timeout_s: float) -> None:
-        """Set the number of workers and wait for them. Scaling down drops what is in flight."""
+        """Set the number of workers and wait for them. Scaling down drops requests in flight."""
         query = urlencode({"min_worker": workers, "max_worker": workers, "synchronous": "true"})
         await self._expect_success(
             "PUT", f"{_path(model, version)}?{query}", f"scale {model} {version} to {workers}", timeout_s=timeout_s
         )
 
     async def unregister(self, model: str, version: str) -> None:
-        """Remove a version. Drops what is in flight; one that is not there is fine."""
+        """Remove a version and drop its requests in flight; a version that does not exist is ignored."""
         status, body = await self._send("DELETE", _path(model, version), timeout_s=60.0)
         if status not in (http.client.OK, http.client.ACCEPTED, http.client.NOT_FOUND):
             raise TorchServeError(f"TorchServe could not remove {model} {version}: {_reason(status, body)}")
@@ -149,7 +149,7 @@ class Management:
         )
 
     def _send_blocking(self, method: str, path: str, port: int, timeout_s: float) -> tuple[int, bytes]:
-        # http.client itself, because urllib obeys the environment's proxies, loopback or not.
+        # http.client itself, because urllib uses the environment's proxies even for loopback.
         connection = http.client.HTTPConnection(self.host, port, timeout=timeout_s)
         try:
             connection.request(method, path)

@@ -5,7 +5,7 @@ orphans the JVM. It runs under `serving.torchserve.guard`, in a session of its o
 not reach it before the gateway has drained.
 
 TorchServe keeps a pid file and sockets in its temporary folder and puts its working directory first on the class path,
-so each instance gets a fresh private folder for both. Everything listens on loopback, on ports that were free.
+so each instance gets a new private folder for both. Everything listens on loopback, on ports that were free.
 """
 
 from __future__ import annotations
@@ -43,29 +43,30 @@ _THREADS_FILE: Final = "threads"
 _CONSOLE_LOG: Final = "console.log"
 _FOLDER_PREFIX: Final = "deephypebot-"
 _MAX_PARENT: Final = 70
-"""Bytes: a Unix socket's path has at most 107 (103 on macOS), and /deephypebot-12345678/.ts.sock.9000 is 35 of them."""
+"""Maximum length in bytes: a Unix socket's path has at most 107 (103 on macOS), of which
+/deephypebot-12345678/.ts.sock.9000 takes 35."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TorchServeSettings:
-    """How TorchServe is run."""
+    """Settings of TorchServe."""
 
     model_store: Path
     """Folder of the archives."""
     log_dir: Path
-    """Folder of TorchServe's logs, which outlive it; at most 30 MB."""
+    """Folder of TorchServe's logs, which are kept after it ends; at most 30 MB."""
     heap_mb: int = 256
-    """The JVM's heap; its own default is a quarter of the machine's memory."""
+    """Size of the JVM's heap; the JVM's own default is a quarter of the machine's memory."""
     metrics_port: int = 0
-    """Where its Prometheus page is to be found; 0 takes any free one."""
+    """Port of TorchServe's Prometheus page; 0 takes any free one."""
     job_queue_size: int = 1024
-    """Requests that TorchServe holds per version. The gateway bounds what it sends, so this is never the limit."""
+    """Requests that TorchServe holds per version. The gateway sends fewer, so this limit is never reached."""
     start_timeout_s: float = 60.0
     stop_grace_s: float = 1.0
-    """Between SIGTERM and SIGKILL. Short: the gateway has drained by then, the JVM keeps nothing that matters, and left
-    to itself it takes seconds to wait for nothing."""
+    """Time between SIGTERM and SIGKILL. Short, because the gateway has drained by then, the JVM holds no state, and its
+    own shutdown waits for seconds without need."""
     restart_backoff_s: tuple[float, float] = (0.2, 10.0)
-    """Pause before the first restart, and the longest; doubles while restarts keep failing."""
+    """First and longest pause before a restart; the pause doubles while restarts fail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,21 +75,21 @@ class Instance:
 
     guard: asyncio.subprocess.Process = field(repr=False)
     pid: int
-    """The JVM's."""
+    """Process id of the JVM."""
     management: Management
     inference_target: str
-    """Where its gRPC inference service listens."""
+    """Address of its gRPC inference service."""
     metrics_url: str
-    """Its Prometheus page, with what the workers count."""
+    """Address of its Prometheus page, with the metrics of the workers."""
     threads_file: Path
-    """Where its workers look how many threads each may use."""
+    """File in which its workers read the number of threads that each may use."""
 
 
 async def start_instance(settings: TorchServeSettings) -> Instance:
     """Start TorchServe and wait until it answers.
 
     Raises:
-        JavaMissingError: there is no Java runtime.
+        JavaMissingError: Java is not installed.
         TorchServeError: TorchServe is not installed, dies, or does not answer in time.
     """
     jar = _find_jar()
@@ -97,7 +98,7 @@ async def start_instance(settings: TorchServeSettings) -> Instance:
         try:
             return await _start_once(settings, java, jar)
         except _PortTakenError:
-            # Somebody took one of the ports between our look and the JVM's.
+            # Another process took one of the ports between the check and the start of the JVM.
             if attempt == _PORT_ATTEMPTS:
                 raise
     raise AssertionError
@@ -142,7 +143,7 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
 
 
 async def _spawn(settings: TorchServeSettings, command: list[str], folder: Path) -> asyncio.subprocess.Process:
-    """Start the guard. Cancelled, it ends the guard in order: asyncio would kill it, and its folder would stay."""
+    """Start the guard. On cancellation it is ended in order: asyncio would kill it, and its folder would stay."""
     with (settings.log_dir / _CONSOLE_LOG).open("wb") as console:
         spawning = asyncio.create_task(
             asyncio.create_subprocess_exec(
@@ -170,9 +171,9 @@ async def _wait_until_healthy(
     deadline = time.monotonic() + settings.start_timeout_s
     while not await management.is_healthy():
         if process.returncode is not None:
-            said = _tail(settings.log_dir / _CONSOLE_LOG)
-            kind = _PortTakenError if "Address already in use" in said else TorchServeError
-            raise kind(f"TorchServe ended with status {process.returncode} while it started; it said:\n{said}")
+            output = _tail(settings.log_dir / _CONSOLE_LOG)
+            kind = _PortTakenError if "Address already in use" in output else TorchServeError
+            raise kind(f"TorchServe ended with status {process.returncode} during its start; its output:\n{output}")
         if time.monotonic() > deadline:
             raise TorchServeError(
                 f"TorchServe did not answer within {settings.start_timeout_s:g} s; its logs are in {settings.log_dir}"
@@ -181,7 +182,7 @@ async def _wait_until_healthy(
 
 
 async def _end_guard(process: asyncio.subprocess.Process, grace_s: float) -> None:
-    """Closing the pipe is the guard's sign to end everything."""
+    """Close the pipe, on which the guard ends everything, and wait for the guard."""
     if process.stdin is not None:
         process.stdin.close()
         with contextlib.suppress(OSError):
@@ -209,8 +210,8 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
         "-XX:+UseSerialGC",
         # Java 21 reads the limit of its own control group only, and sizes its pools for the host if that has none.
         f"-XX:ActiveProcessorCount={num_processors()}",
-        # What it does for a batch is little. Compiling that for the last bit of speed takes cores from the decode for
-        # minutes and never gives them back: quick compilation serves 7% more samples.
+        # The JVM does little work per batch, and its optimizing compiler takes cores from the decode for minutes that
+        # are never earned back: with the quick compiler alone, 7% more samples are served.
         "-XX:TieredStopAtLevel=1",
         "-XX:MaxDirectMemorySize=128m",
         f"-Djava.io.tmpdir={folder}",
@@ -222,7 +223,7 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
         *("-f", str(folder / "config.properties")),
         *("-s", str(settings.model_store.resolve())),
         "-ncs",
-        "--disable-token-auth",  # its keys expire, and renewing one cuts off who holds the old; loopback is the fence
+        "--disable-token-auth",  # keys expire, and a renewal locks out users of the old one; loopback protects it
         "--enable-model-api",
     ]
 
@@ -244,7 +245,7 @@ def _properties(settings: TorchServeSettings, ports: Mapping[str, int]) -> str:
         "metrics_mode": "prometheus",
         "metrics_config": _METRICS_CONFIG,
         "disable_system_metrics": "true",
-        # Archives come from the model store by name; nothing is ever fetched by TorchServe itself.
+        # Archives come from the model store by name; TorchServe itself downloads nothing.
         "allowed_urls": f"file://{settings.model_store.resolve()}/.*",
     }
     return "".join(f"{key}={value}\n" for key, value in lines.items())
@@ -253,10 +254,10 @@ def _properties(settings: TorchServeSettings, ports: Mapping[str, int]) -> str:
 def _environment(
     base: Mapping[str, str], *, java_home: Path, folder: Path, settings: TorchServeSettings
 ) -> dict[str, str]:
-    # TorchServe lets TS_ variables override its configuration file; one left over from a shell must not.
+    # TorchServe lets TS_ variables override its configuration file; those of the caller's shell must not.
     inherited = {key: value for key, value in base.items() if not key.startswith("TS_")}
     return {
-        # Threads of a decode that wait should not spin on cores that other workers use.
+        # Idle threads of a decode should not spin on cores that other workers use.
         "OMP_WAIT_POLICY": "PASSIVE",
         **inherited,
         "JAVA_HOME": str(java_home),
@@ -269,13 +270,13 @@ def _environment(
 
 
 def _make_runtime_folder() -> Path:
-    """A fresh private folder whose path is short enough for the sockets that TorchServe makes in it."""
+    """Create a private folder whose path is short enough for the sockets that TorchServe creates in it."""
     for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp makes it private
         if len(os.fsencode(parent)) <= _MAX_PARENT and os.access(parent, os.W_OK):
             return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent))
     raise TorchServeError(
-        f"TorchServe needs a temporary folder that can be written and whose path has at most {_MAX_PARENT} bytes "
-        f"(it makes Unix sockets there); {tempfile.gettempdir()} is none: set TMPDIR"
+        f"TorchServe needs a writable temporary folder whose path has at most {_MAX_PARENT} bytes (it makes Unix "
+        f"sockets there); {tempfile.gettempdir()} is not one: set TMPDIR"
     )
 
 
@@ -288,14 +289,14 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _checked_port(port: int) -> int:
-    """A port that somebody asked for, tried before the JVM tries: of one that is taken it says nothing for people."""
+    """Return a requested port after a try to bind it, since the JVM's own message for a port in use is unclear."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was just left is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was released a moment ago is free
         try:
             probe.bind((LOOPBACK, port))
         except OSError as cause:
             raise TorchServeError(
-                f"port {port} on {LOOPBACK} cannot be TorchServe's for metrics ({cause.strerror}): choose another with "
+                f"TorchServe's metrics cannot use port {port} on {LOOPBACK} ({cause.strerror}): choose another with "
                 "--metrics-port or DEEPHYPEBOT_METRICS_PORT"
             ) from cause
     return port

@@ -1,4 +1,4 @@
-"""Keeps one TorchServe running."""
+"""Supervisor that keeps one TorchServe running."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _CLOSE_GRACE_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Running:
-    """A TorchServe that answers, and the connection to it. It knows no models at first."""
+    """A TorchServe that answers, and the connection to it. It starts without models."""
 
     instance: Instance
     inference: Inference
 
 
 class Supervisor:
-    """Starts TorchServe, and starts it again, with growing pauses, whenever it ends.
+    """Supervisor of one TorchServe, which restarts it with growing pauses whenever it ends.
 
     Args:
-        settings: how TorchServe is run.
-        on_down: called at the moment that TorchServe is found gone.
+        settings: settings of TorchServe.
+        on_down: called when TorchServe has ended.
     """
 
     def __init__(self, settings: TorchServeSettings, *, on_down: Callable[[], None]) -> None:
@@ -40,11 +40,11 @@ class Supervisor:
 
     @property
     def running(self) -> Running | None:
-        """The TorchServe that answers now, if one does."""
+        """TorchServe that answers now; None while there is none."""
         return self._running
 
     async def wait_running(self) -> Running:
-        """Wait for a TorchServe that answers."""
+        """Wait for a TorchServe that answers, and return it."""
         while self._running is None:
             await self._up.wait()
         return self._running
@@ -64,7 +64,7 @@ class Supervisor:
         while True:
             running = await self.wait_running()
             status = await running.instance.guard.wait()
-            _log.error("TorchServe ended with status %d; starting it again", status)
+            _log.error("TorchServe ended with status %d; restarting it", status)
             await self._mark_down(running)
             await self._restart()
 
@@ -79,7 +79,7 @@ class Supervisor:
         self._running = None
         self._up.clear()
         self._on_down()
-        # Calls in flight see their connection break, which is UNAVAILABLE; closing at once would cancel them instead.
+        # Calls in flight fail with UNAVAILABLE when their connection breaks; closing at once would cancel them instead.
         await running.inference.close(grace_s=_CLOSE_GRACE_S)
 
     async def _restart(self) -> None:
@@ -92,5 +92,5 @@ class Supervisor:
                 pause_s = min(2 * pause_s, longest_s)
                 _log.error("TorchServe does not start (next attempt in %g s): %s", pause_s, fault)
             else:
-                _log.info("TorchServe is back")
+                _log.info("TorchServe runs again")
                 return

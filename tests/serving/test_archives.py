@@ -74,7 +74,7 @@ def test_a_damaged_archive_in_the_store_is_replaced(built: Path, tmp_path: Path)
 
 
 def test_an_archive_with_another_hash_never_reaches_the_store(built: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match=r"SHA-256.*the registry says 000000"):
+    with pytest.raises(ArchiveError, match=r"SHA-256.*the registry has 000000"):
         bring(tmp_path, built, "0" * 64)
     assert list(tmp_path.iterdir()) == []
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_zip_is_damaged(tmp_path: Path) -> None:
 
 
 def test_an_archive_of_another_version_is_refused(built: Path) -> None:
-    with pytest.raises(ArchiveError, match="lcgan 3 calls itself lcgan 2"):
+    with pytest.raises(ArchiveError, match="lcgan 3 is named lcgan 2"):
         inspect_archive(built, model="lcgan", version="3", sha256=hash_file(built))
 
 

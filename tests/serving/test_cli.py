@@ -58,8 +58,8 @@ def test_a_wrong_value_is_refused_before_anybody_is_asked(run: Callable[..., Res
         run("generate", "-g", "rock", "-n", "0", "--target", f"127.0.0.1:{free_port()}")
     with pytest.raises(InvalidRequestError, match="topic: must have at most 200 characters"):
         run("generate", "-g", "rock", "--topic", "t" * 201, "--target", f"127.0.0.1:{free_port()}")
-    with pytest.raises(InvalidRequestError, match=r"banned: must hold single words .* got 'two words'"):
-        run("generate", "--ban", "one, two words", "--target", f"127.0.0.1:{free_port()}")
+    with pytest.raises(InvalidRequestError, match=r"bad_words: must hold single words .* got 'two words'"):
+        run("generate", "--bad-words", "one, two words", "--target", f"127.0.0.1:{free_port()}")
     with pytest.raises(InvalidRequestError, match="min_tokens: must be at most max_tokens, 9, got 10"):
         run("generate", "--max-tokens", "9", "--min-tokens", "10", "--target", f"127.0.0.1:{free_port()}")
 
@@ -126,7 +126,7 @@ def test_the_commands_follow_a_version_from_registration_to_rollback(
     status = json.loads(run("models", "status", *asked, "--json").stdout)
     (live,) = [entry for entry in status["models"] if entry["name"] == model]
     assert (status["serving"], live["champion"]) == (True, version)
-    assert status["limits"]["max_rows"] == 256
+    assert status["limits"]["max_sequences"] == 256
     assert (live["versions"][0]["precision"], live["versions"][0]["genres"]) == ("fp32", ["pop"])
     shown = run("models", "status", *asked).stdout
     assert f"{version} (answers)" in shown

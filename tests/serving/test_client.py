@@ -14,6 +14,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
+from serving import client as client_module
 from serving import wire
 from serving.client import (
     CommentaryClient,
@@ -424,3 +425,15 @@ assert [job.value.model.version for job in jobs] == ["2"] * 4
 assert time.monotonic() - started < 0.9, "one after the other"
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+def test_the_health_check_by_hand_is_that_of_the_health_package() -> None:
+    statuses = health_pb2.HealthCheckResponse.ServingStatus
+    answer = health_pb2.HealthCheckResponse.FromString(client_module._HEALTH_SERVING)
+    assert answer.status == statuses.SERVING
+    for status in statuses.values():
+        serialized = health_pb2.HealthCheckResponse(status=status).SerializeToString()
+        assert (serialized == client_module._HEALTH_SERVING) == (status == statuses.SERVING)
+    assert health_pb2.HealthCheckRequest().SerializeToString() == b""  # the whole server
+    (service,) = health_pb2.DESCRIPTOR.services_by_name.values()
+    assert f"/{service.full_name}/{service.methods_by_name['Check'].name}" == client_module._HEALTH_CHECK

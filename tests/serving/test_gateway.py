@@ -120,10 +120,10 @@ def test_emoji_and_right_to_left_text_pass() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"model": "gan"}, "no model 'gan' is served here; there is lcgan, cvae"),
+        ({"model": "gan"}, "model 'gan' is not served here; the served models are lcgan, cvae"),
         ({"version": "7"}, "lcgan has no live version '7'; live: 1, 2"),
         ({"model": "cvae"}, "cvae has no champion"),
-        ({"model": "m" * 2_000_000}, "no model 'mmm"),
+        ({"model": "m" * 2_000_000}, "model 'mmm"),
     ],
 )
 def test_what_is_not_live_is_not_found(values: dict[str, Any], reason: str) -> None:
@@ -142,7 +142,7 @@ def test_without_torchserve_the_answer_is_unavailable_at_once() -> None:
             it.connection.inference = None
             code, details, _ = await failure_of(it.generate(timeout_s=1))
             assert code is grpc.StatusCode.UNAVAILABLE
-            assert "being started again" in details
+            assert "being restarted" in details
 
     asyncio.run(scene())
 
@@ -160,7 +160,7 @@ def test_requests_above_the_bound_are_shed_and_the_accepted_ones_are_answered() 
             await until(lambda: len(it.backend.seen) == 3)
             code, details, metadata = await failure_of(it.generate(timeout_s=1))
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-            assert "3 requests are in the works" in details
+            assert details == "the gateway is at its limit of 3 concurrent requests; retry later"
             assert int(metadata["grpc-retry-pushback-ms"]) > 0
             (lcgan, _) = it.table.describe()
             assert [version.in_flight for version in lcgan.versions] == [0, 3]

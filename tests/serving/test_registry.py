@@ -88,10 +88,10 @@ def test_every_way_to_write_a_version_is_understood(reader: Registry, model: str
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("nobody/1", "no model 'nobody' is registered; there is .*registry-model"),
-        ("registry-model/9", "registry-model has no version '9'; there is 1, 2, 3"),
-        ("registry-model@best", "registry-model has no alias 'best'; there is champion"),
-        ("registry-model", "names no version: write lcgan/2"),
+        ("nobody/1", "model 'nobody' is not registered; the registered models are: .*registry-model"),
+        ("registry-model/9", "registry-model has no version '9'; its versions are: 1, 2, 3"),
+        ("registry-model@best", "registry-model has no alias 'best'; its aliases are: champion"),
+        ("registry-model", "does not name a version: write lcgan/2"),
         ("registry-model/two", "names no version"),
         ("../../etc/passwd", "names no version"),
         ("", "names no version"),
@@ -104,7 +104,7 @@ def test_what_does_not_exist_is_answered_with_what_does(reader: Registry, model:
 
 
 def test_promoting_what_does_not_exist_changes_nothing(reader: Registry, model: str) -> None:
-    with pytest.raises(RegistryError, match="there is 1, 2, 3"):
+    with pytest.raises(RegistryError, match="its versions are: 1, 2, 3"):
         reader.promote(model, "4")
     assert aliases(reader, model) == {"champion": "1"}
 

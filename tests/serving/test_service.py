@@ -234,13 +234,13 @@ def test_serving_goes_on_while_the_registry_is_down_and_follows_it_afterwards(
         Registry(registry.uri).promote(model, version)
         database.execute("ALTER TABLE registered_models RENAME TO mislaid")
         try:
-            wait_until(lambda: "serving goes on with what is live" in service.log())
+            wait_until(lambda: "serving continues with the live versions" in service.log())
             assert client.generate(ask()).model.version
         finally:
             database.execute("ALTER TABLE mislaid RENAME TO registered_models")
             database.close()
         wait_until(lambda: live(client, model).champion == version)
-        wait_until(lambda: "the registry answers again" in service.log())
+        wait_until(lambda: "the registry is available again" in service.log())
     assert load.failures == []
 
 

@@ -97,7 +97,7 @@ def test_the_metrics_page_is_on_the_port_that_was_asked_for_and_a_taken_one_is_s
 
 def test_a_jvm_that_does_not_start_is_quoted_and_leaves_nothing(settings: TorchServeSettings, runtime: Path) -> None:
     settings.model_store.mkdir()
-    with pytest.raises(TorchServeError, match=r"while it started; it said:\n(.*\n)*.*[Hh]eap"):
+    with pytest.raises(TorchServeError, match=r"during its start; its output:\n(.*\n)*.*[Hh]eap"):
         asyncio.run(start_instance(dataclasses.replace(settings, heap_mb=1)))
     assert list(runtime.iterdir()) == []
 
