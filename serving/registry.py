@@ -258,8 +258,8 @@ class Registry:
             yield
         except RegistryError:
             raise
-        # The exception depends on the store: MLflow's own, requests', SQLAlchemy's or an object store's. All of them mean
-        # that the registry cannot be used now.
+        # The exception depends on the store: MLflow's own, requests', SQLAlchemy's or an object store's. All of them
+        # mean that the registry cannot be used now.
         except Exception as cause:
             raise RegistryError(f"{purpose} ({self._uri}): {type(cause).__name__}: {cause}") from cause
 

@@ -428,12 +428,12 @@ assert time.monotonic() - started < 0.9, "one after the other"
 
 
 def test_the_health_check_by_hand_is_that_of_the_health_package() -> None:
-    statuses = health_pb2.HealthCheckResponse.ServingStatus
+    serving = health_pb2.HealthCheckResponse.SERVING
     answer = health_pb2.HealthCheckResponse.FromString(client_module._HEALTH_SERVING)
-    assert answer.status == statuses.SERVING
-    for status in statuses.values():
+    assert answer.status == serving
+    for status in health_pb2.HealthCheckResponse.ServingStatus.values():
         serialized = health_pb2.HealthCheckResponse(status=status).SerializeToString()
-        assert (serialized == client_module._HEALTH_SERVING) == (status == statuses.SERVING)
+        assert (serialized == client_module._HEALTH_SERVING) == (status == serving)
     assert health_pb2.HealthCheckRequest().SerializeToString() == b""  # the whole server
     (service,) = health_pb2.DESCRIPTOR.services_by_name.values()
     assert f"/{service.full_name}/{service.methods_by_name['Check'].name}" == client_module._HEALTH_CHECK
