@@ -160,7 +160,7 @@ def _inputs_of(corpus: Path) -> set[str]:
 def _ask(console: Console, place: _Place, sources: _Input, target: str) -> None:
     workspace = ["--workspace", str(place.workspace)]
     files = ["--feed", str(sources.feed), "--catalog", str(sources.catalog)]
-    once = ["bot", "once", *files, "--target", target, "--samples", str(_SAMPLES), *workspace]
+    once = ["bot", "once", *files, "--target", target, "--num-samples", str(_SAMPLES), *workspace]
     _step(console, "The bot reads the feed and asks for commentary", once)
     _step(console, "The queue", ["queue", "list", "--limit", "30", *workspace])
 

@@ -15,46 +15,12 @@ from rich.console import Console
 from bot.domain.errors import BotError, InputError, NoServiceError
 from bot.domain.songs.parser import parse_songs
 from bot.entrypoints.display import check_table, status_table, summary_lines, visible
+from bot.entrypoints.options import Catalog, Config, Feed, Model, NumSamples, Sandbox, Target, Workspace
 
 if TYPE_CHECKING:
     from bot.settings import BotSettings
 
 app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates to posts.")
-
-Config = Annotated[
-    Path | None, typer.Option(help="Settings, TOML; deephypebot.toml of this folder without it, where there is one.")
-]
-Workspace = Annotated[
-    Path | None,
-    typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.  [default: workspace]"),
-]
-Feed = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="DEEPHYPEBOT_FEED",
-        help='JSON lines of {"id", "text", "author", "created_at"}; may grow while it is read.',
-    ),
-]
-Catalog = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="DEEPHYPEBOT_CATALOG",
-        help='JSON lines of {"artist", "genres"}, .gz or not; without it only networks know genres.',
-    ),
-]
-Target = Annotated[
-    str | None,
-    typer.Option(envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway.  [default: 127.0.0.1:50051]"),
-]
-Model = Annotated[str | None, typer.Option(help="The registered model that writes.  [default: lcgan]")]
-Sandbox = Annotated[
-    bool,
-    typer.Option(
-        "--sandbox",
-        help="Speak to stand-ins for the networks on this machine: no account is needed, nothing is posted anywhere.",
-    ),
-]
-Samples = Annotated[int | None, typer.Option(help="Samples asked for each song, 1 to 64.  [default: 5]")]
 
 
 @app_bot.command()
@@ -66,15 +32,16 @@ def once(
     workspace: Workspace = None,
     target: Target = None,
     model: Model = None,
-    samples: Samples = None,
-    retry_failed: Annotated[bool, typer.Option(help="Try tweets again that failed without any candidate.")] = False,
+    num_samples: NumSamples = None,
+    retry_failed: Annotated[bool, typer.Option(help="Retry failed tweets that have no candidate.")] = False,
     sandbox: Sandbox = False,
 ) -> None:
-    """One pass: read what is new, write candidates for it, put them on the board, post what was accepted; and end.
+    """Run one pass: read new posts, write candidates, put them on the board, post accepted ones.
 
-    A second run adds nothing twice. What cannot be reached is done by a later run, and the exit code is 1.
+    A second run adds nothing twice. If a network or the gateway cannot be reached, the exit code is 1 and a later run
+    does the rest.
 
-    With --sandbox it is the whole way: tweets to the sheet, a curator's verdicts, posts.
+    With --sandbox a curator accepts candidates between two passes, so that there are posts as well.
 
     Example: deephypebot bot once --feed feed.jsonl --catalog artists.jsonl.gz
 
@@ -83,7 +50,7 @@ def once(
     from bot.settings import load
 
     settings = load(
-        config, feed=feed, catalog=catalog, workspace=workspace, target=target, model=model, num_samples=samples
+        config, feed=feed, catalog=catalog, workspace=workspace, target=target, model=model, num_samples=num_samples
     )
     if sandbox:
         _trial(settings)
@@ -92,7 +59,7 @@ def once(
 
 
 def _trial(settings: BotSettings) -> None:
-    """Two passes against the stand-ins, with a curator in between; what was posted at the end."""
+    """Run two passes against the stand-ins with a curator in between, then print the posts."""
     from bot.entrypoints.trial import sandboxed
 
     console = Console(stderr=True)
@@ -103,7 +70,7 @@ def _trial(settings: BotSettings) -> None:
         for post in trial.control.posted():
             answered = f" (in reply to {post['reply_to']})" if post["reply_to"] else ""
             Console().print(visible(f"posted: {post['text']}{answered}"), soft_wrap=True)
-    console.print(visible(f"look around with: deephypebot queue list --workspace {trial.settings.workspace}"))
+    console.print(visible(f"see the queue with: deephypebot queue list --workspace {trial.settings.workspace}"))
 
 
 def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
@@ -125,7 +92,7 @@ def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
         raise BotError("; ".join(summary.problems))
     if summary.outage:
         raise NoServiceError(
-            f"{summary.outage}; {summary.source_posts_pending} tweets stay pending, run this again later"
+            f"{summary.outage}; {summary.source_posts_pending} tweets stay pending; run this again later"
         )
 
 
@@ -138,13 +105,14 @@ def run(
     workspace: Workspace = None,
     target: Target = None,
     model: Model = None,
-    samples: Samples = None,
+    num_samples: NumSamples = None,
     interval: Annotated[
-        float | None, typer.Option(help="Seconds between two passes, about; longer when nothing comes.  [default: 60]")
+        float | None,
+        typer.Option(help="Seconds between two passes; up to 5 times as many if nothing comes.  [default: 60]"),
     ] = None,
     sandbox: Sandbox = False,
 ) -> None:
-    """Do what `once` does, again and again, until SIGTERM or Ctrl-C; the step in hand is finished within 5 seconds.
+    """Repeat `once` until SIGTERM or Ctrl-C; the current step ends within 5 seconds.
 
     Example: deephypebot bot run --feed feed.jsonl --catalog artists.jsonl.gz --interval 30
     """
@@ -157,7 +125,7 @@ def run(
         workspace=workspace,
         target=target,
         model=model,
-        num_samples=samples,
+        num_samples=num_samples,
         interval_s=interval,
     )
     if settings.feed is not None and not settings.feed.is_file():
@@ -195,7 +163,7 @@ def _run(settings: BotSettings) -> None:
 
 @app_bot.command()
 def status(config: Config = None, workspace: Workspace = None, target: Target = None) -> None:
-    """Show where the bot stands: sources, tweets, candidates, board, posts, bill, gateway, last error.
+    """Show the bot's state: sources, tweets, candidates, board, posts, bill, gateway, last error.
 
     Example: deephypebot bot status --workspace workspace
     """
@@ -228,9 +196,9 @@ def check(
     workspace: Workspace = None,
     target: Target = None,
 ) -> None:
-    """Say what is set up, what is missing, and try every credential by a real call that costs next to nothing.
+    """List complete and missing settings, and try each credential by a real call that costs next to nothing.
 
-    Nothing is written and nothing is posted. The exit code is 1 when something that is set up does not work.
+    Nothing is written or posted. The exit code is 1 if a part that is set up does not work.
 
     Example: deephypebot bot check --config deephypebot.toml
     """
@@ -239,7 +207,7 @@ def check(
     from bot.settings import load
 
     settings = load(config, feed=feed, catalog=catalog, workspace=workspace, target=target)
-    with Console(stderr=True).status("trying"):
+    with Console(stderr=True).status("checking"):
         results = list(check_command.check(settings, redact=Redactor(settings.secrets())))
     Console().print(check_table(results))
     failed = [result.part for result in results if result.is_failure]
@@ -250,13 +218,14 @@ def check(
 @app_bot.command()
 def parse(
     catalog: Annotated[
-        Path | None, typer.Option(help="Artists: tells `Title - Artist` from `Artist - Title`, and where names end.")
+        Path | None,
+        typer.Option(help="Artists, which separate `Title - Artist` from `Artist - Title`."),
     ] = None,
 ) -> None:
     """Read JSON lines with a `text` from standard input, write JSON lines with its `songs`.
 
-    Each line comes back with all it had. A song has artists, title, featured, version, confidence, and cover_of where
-    somebody else's song is performed. The bot itself takes songs of a confidence of 0.5 and more.
+    A line keeps its other keys. A song has artists, title, featured, version and confidence, and for a cover version
+    cover_of. The bot itself uses songs with a confidence of at least 0.5.
 
     Example: echo '{"text": "Now playing: Ona Vell - Slow Lamp"}' | deephypebot bot parse
     """

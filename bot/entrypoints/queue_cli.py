@@ -16,19 +16,19 @@ from rich.console import Console
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import InputError
 from bot.entrypoints.display import queue_table, visible
+from bot.entrypoints.options import Who
 
 app_queue = typer.Typer(no_args_is_help=True, help="The queue of candidates and the curator's verdicts.")
 
 Workspace = Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.")]
 Status = Annotated[CandidateStatus | None, typer.Option(help="Only candidates of this status.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidates, as `queue list` shows them.")]
-Who = Annotated[str | None, typer.Option(help="Whose verdict it is; your login name without it.")]
 
 _WORKSPACE = Path("workspace")
 
 
 class ExportFormat(StrEnum):
-    """What `queue export` writes."""
+    """File formats of `queue export`."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -39,7 +39,7 @@ def list_(
     workspace: Workspace = _WORKSPACE,
     *,
     status: Status = None,
-    limit: Annotated[int, typer.Option(min=1, help="Candidates to show at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of candidates.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
 ) -> None:
     """Show candidates, the oldest first.
@@ -63,11 +63,11 @@ def list_(
 def accept(
     ids: Ids,
     *,
-    edit: Annotated[str | None, typer.Option(help="The text to use instead of the sample's; for one ID.")] = None,
+    edit: Annotated[str | None, typer.Option(help="Text that replaces the sample's; for one ID.")] = None,
     who: Who = None,
     workspace: Workspace = _WORKSPACE,
 ) -> None:
-    """Accept candidates, one of them with a text of your own if need be.
+    """Accept candidates, a single one also with an edited text.
 
     Example: deephypebot queue accept 1001.1.2 --edit "A slow lamp of a song."
     """
@@ -80,7 +80,7 @@ def accept(
 
 @app_queue.command()
 def undo(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> None:
-    """Let candidates wait again; a post that is not out yet is cancelled.
+    """Take verdicts back; a post that is not sent yet is cancelled.
 
     Example: deephypebot queue undo 1001.1.2
     """
@@ -111,12 +111,12 @@ def _decide(workspace: Path, ids: list[str], decision: Decision, *, who: str | N
 @app_queue.command()
 def export(
     *,
-    out: Annotated[Path | None, typer.Option(help="The file to write; standard output without it.")] = None,
-    file_format: Annotated[ExportFormat, typer.Option("--format", help="What to write.")] = ExportFormat.CSV,
+    out: Annotated[Path | None, typer.Option(help="File to write; without it standard output.")] = None,
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="File format.")] = ExportFormat.CSV,
     status: Status = None,
     workspace: Workspace = _WORKSPACE,
 ) -> None:
-    """Write the queue for other programs. In CSV, texts that look like formulas are made harmless.
+    """Write the queue for other programs. In CSV, a text that looks like a formula gets a leading apostrophe.
 
     Example: deephypebot queue export --status accepted --out accepted.csv
     """
@@ -131,7 +131,7 @@ def export(
 
 @contextlib.contextmanager
 def _output(path: Path | None) -> Iterator[IO[str]]:
-    """A file that appears whole or not at all; standard output without a path."""
+    """Open a file that appears complete or not at all; standard output without a path."""
     if path is None:
         yield sys.stdout
         return

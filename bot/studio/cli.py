@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot.entrypoints.cli import Catalog, Config, Model, Target, Workspace
-from bot.entrypoints.queue_cli import Who
+from bot.entrypoints.options import Catalog, Config, Model, Target, Who, Workspace
 from bot.settings import load
 
 DEFAULT_PORT = 8733
@@ -34,8 +33,8 @@ def studio(
 
     The pages: the queue, the published posts, a model to try, and the verdicts by model version.
 
-    The page is served to this machine alone, works without the internet and is made for the keyboard: press ? there.
-    From afar: ssh -L 8733:127.0.0.1:8733 HOST.
+    The page is served to this machine only, works without the internet and is made for the keyboard: press ? there.
+    From another machine: ssh -L 8733:127.0.0.1:8733 HOST.
 
     Example: deephypebot studio --workspace workspace --catalog artists.jsonl.gz
     """
@@ -50,8 +49,8 @@ def studio(
     settings = load(config, workspace=workspace, catalog=catalog, target=target, model=model)
     redact = Redactor(settings.secrets())
 
-    def notice(what: str) -> None:
-        console.print(redact(what), markup=False, soft_wrap=True)
+    def notice(message: str) -> None:
+        console.print(redact(message), markup=False, soft_wrap=True)
 
     with (
         stop_signals() as stop,

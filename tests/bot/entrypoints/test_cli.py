@@ -57,7 +57,7 @@ def once(feed: Path, catalog: Path, workspace: Path, target: str, *more: str) ->
 def test_once_fills_the_queue_and_says_what_it_did(
     gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path
 ) -> None:
-    result = once(feed_path, catalog_path, workspace, gateway.target, "--samples", "2")
+    result = once(feed_path, catalog_path, workspace, gateway.target, "--num-samples", "2")
     assert "read 4 new tweets" in result.stderr
     assert "10 candidates for 5 songs (1 of unknown genre), 1 tweet without a song" in result.stderr
     assert "read 0 new tweets" in once(feed_path, catalog_path, workspace, gateway.target).stderr
@@ -84,8 +84,8 @@ def test_files_that_are_missing_or_of_another_kind_are_named(
         once(catalog_path, catalog_path, workspace, gateway.target)
     with pytest.raises(InputError, match="does not exist"):
         invoke(app_bot, "run", "--feed", feed_path.with_name("none.jsonl"), "--workspace", workspace)
-    with pytest.raises(InputError, match=r"--samples: .*equal to 1, got 0"):
-        once(feed_path, catalog_path, workspace, gateway.target, "--samples", "0")
+    with pytest.raises(InputError, match=r"--num-samples: .*equal to 1, got 0"):
+        once(feed_path, catalog_path, workspace, gateway.target, "--num-samples", "0")
 
 
 def test_an_empty_feed_is_pointed_out(gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path) -> None:
@@ -295,7 +295,7 @@ import json, sys
 class ExtraAlone:
     # As on a host that installed deephypebot[bot]: what that extra brings, and what those packages bring themselves.
     installed = {
-        "bot", "handlers", "serving", "grpc", "google", "typer", "rich", "click", "shellingham", "annotated_doc",
+        "bot", "foundation", "handlers", "serving", "grpc", "google", "typer", "rich", "click", "shellingham", "annotated_doc",
         "typing_extensions", "pygments", "markdown_it", "mdurl", "pydantic", "pydantic_core", "annotated_types",
         "typing_inspection", "pydantic_settings", "dotenv", "structlog", "prometheus_client", "rapidfuzz",
         "safetype",
