@@ -1,4 +1,4 @@
-"""The options that our users add to locust's own, checked before the first user starts."""
+"""Options of the load test beside locust's own, checked before the first user starts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DEFAULT_GENRES: Final = (
     ("post-punk", "new wave"),
     (),
 )
-"""What is asked when no file is given: common genres, one song without any."""
+"""Genres of requests without a genres file: common ones, and one song without genres."""
 
 STEP: Final = StepPlan()
 SPIKE: Final = SpikePlan()
 
 
 def add_arguments(parser: argparse.ArgumentParser, **_: Any) -> None:
-    """Listen to locust's `init_command_line_parser`."""
+    """Add the options; a listener of locust's `init_command_line_parser`."""
     _add_requests(parser.add_argument_group("Commentary requests"))
     _add_shapes(parser.add_argument_group("Load shapes"))
 
@@ -43,20 +43,20 @@ def _add_requests(group: argparse._ArgumentGroup) -> None:
         "--deadline",
         type=_positive,
         default=5.0,
-        help="seconds that a request may take; a later answer counts as DEADLINE_EXCEEDED (default 5)",
+        help="deadline of a request in seconds; a later answer counts as DEADLINE_EXCEEDED (default 5)",
     )
     add(
         "--user-rate",
         type=_rate,
         default=0.0,
-        help="requests per second that a user starts at most; 0 asks again at once (default 0)",
+        help="maximum requests per second of a user; 0 for no limit (default 0)",
     )
     add(
         "--genres-file",
         type=_genres_file,
         default="",
         metavar="FILE",
-        help="what to ask for: a text file with one song's genres per line, separated by commas, "
+        help="genres of the requests: a text file with one song's genres per line, separated by commas, "
         "or a .json list of genres, such as a corpus's genres.json",
     )
     add(
@@ -64,20 +64,25 @@ def _add_requests(group: argparse._ArgumentGroup) -> None:
         default="",
         metavar="VERSION",
         env_var="DEEPHYPEBOT_PINNED_VERSION",
-        help="version that PinnedUser asks for; without it there is no PinnedUser",
+        help="version that PinnedUser pins; without it there is no PinnedUser",
     )
     add(
         "--pinned-model",
         default=DEFAULT_MODEL,
         metavar="NAME",
         env_var="DEEPHYPEBOT_PINNED_MODEL",
-        help=f"model that PinnedUser asks for (default {DEFAULT_MODEL})",
+        help=f"model that PinnedUser pins (default {DEFAULT_MODEL})",
     )
 
 
 def _add_shapes(group: argparse._ArgumentGroup) -> None:
     add: Callable[..., Any] = group.add_argument
-    add("--shape", choices=("none", "step", "spike"), default="none", help="steps and spikes set the users themselves")
+    add(
+        "--shape",
+        choices=("none", "step", "spike"),
+        default="none",
+        help="shape of the load, instead of --users (default none)",
+    )
     add("--step-users", type=_count, default=STEP.users, help="users added at each step (default %(default)s)")
     add("--step-time", type=_positive, default=STEP.seconds, help="seconds of a step (default %(default)s)")
     add("--steps", type=_count, default=STEP.steps, help="number of steps (default %(default)s)")
@@ -93,7 +98,7 @@ def _add_shapes(group: argparse._ArgumentGroup) -> None:
 
 
 def plan_from(options: argparse.Namespace) -> Plan | None:
-    """The plan that the options ask for, None for locust's own --users and --run-time.
+    """Return the plan of the options, or None for locust's own --users and --run-time.
 
     Raises:
         ValueError: the options contradict each other.
@@ -112,10 +117,10 @@ def plan_from(options: argparse.Namespace) -> Plan | None:
 
 @cache
 def read_genres(path: str) -> tuple[tuple[str, ...], ...]:
-    """The genres of one request each; `DEFAULT_GENRES` when the path is empty.
+    """Read the genres of requests, one tuple each; `DEFAULT_GENRES` if the path is empty.
 
     Raises:
-        ValueError: the file cannot be read, is empty, or holds what a request would refuse.
+        ValueError: the file cannot be read, is empty, or holds genres that are invalid in a request.
     """
     if not path:
         return DEFAULT_GENRES
@@ -130,7 +135,7 @@ def read_genres(path: str) -> tuple[tuple[str, ...], ...]:
         try:
             CommentaryRequest(genres=genres)
         except ContractError as cause:
-            raise ValueError(f"{path}: {genres!r} cannot be asked for: {cause}") from cause
+            raise ValueError(f"{path}: {genres!r} is not valid in a request: {cause}") from cause
     return songs
 
 
@@ -188,5 +193,5 @@ def _number(value: str, *, least: float) -> float:
     except ValueError as cause:
         raise argparse.ArgumentTypeError(f"must be a number, got {value}") from cause
     if not math.isfinite(number) or number < least:
-        raise argparse.ArgumentTypeError(f"must be a number from {least:g} up, got {value}")
+        raise argparse.ArgumentTypeError(f"must be a number of at least {least:g}, got {value}")
     return number

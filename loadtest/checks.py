@@ -1,4 +1,4 @@
-"""What counts as a failed call, and under which name."""
+"""Checks of answers, and the kinds under which failed calls are counted."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Final
 from handlers.contract import CommentaryRequest, CommentaryResponse
 
 WRONG_ANSWER: Final = "WRONG_ANSWER"
-"""Kind of a call that was answered with something else than what was asked for."""
+"""Kind of a call whose answer does not match its request."""
 
 
 class FailedCallError(Exception):
-    """A call that failed, as locust records it.
+    """A failed call, as locust records it.
 
     Attributes:
         kind: gRPC status code name, or WRONG_ANSWER.
-        message: what happened, in words; logged once a kind, because locust keeps an entry per distinct text.
+        message: description; logged once per kind, because locust keeps an entry per distinct text.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -24,14 +24,14 @@ class FailedCallError(Exception):
         self.message = message
 
     def __repr__(self) -> str:
-        """Locust files failures under this."""
+        """Return the kind, under which locust groups failures."""
         return self.kind
 
 
 def find_fault(
     request: CommentaryRequest, response: CommentaryResponse, *, model: str, version: str | None
 ) -> str | None:
-    """What is wrong with an answer, in words; None when it is what was asked for."""
+    """Describe the fault of an answer; None if it matches its request."""
     if len(response.samples) != request.num_samples:
         return f"{len(response.samples)} samples for {request.num_samples}"
     if not all(sample.text.strip() for sample in response.samples):

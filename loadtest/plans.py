@@ -1,4 +1,4 @@
-"""How many users are there at which second: the arithmetic of the shapes, without locust."""
+"""Number of users over time: the arithmetic of the load shapes, without locust."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
-    """Stairs: `users` more at every step, to find the load at which the service stops to follow.
+    """Stairs: `users` more at every step, to find the load at which the service falls behind.
 
     Raises:
         ValueError: a value is not positive.
@@ -16,7 +16,7 @@ class StepPlan:
     users: int = 5
     """Users added at the start of each step."""
     seconds: float = 20.0
-    """Length of one step. Percentiles of locust's history look back over 10 seconds, so shorter steps blur."""
+    """Length of one step in seconds. Percentiles in locust's history cover the last 10 s, so shorter steps blur."""
     steps: int = 5
 
     def __post_init__(self) -> None:
@@ -24,27 +24,27 @@ class StepPlan:
 
     @property
     def total_seconds(self) -> float:
-        """Length of the whole run."""
+        """Length of the whole run in seconds."""
         return self.seconds * self.steps
 
     def users_at(self, elapsed: float) -> int | None:
-        """Users that there should be `elapsed` seconds after the start; None when the run is over."""
+        """Return the number of users `elapsed` seconds after the start; None after the end of the run."""
         step = int(elapsed // self.seconds)
         return self.users * (step + 1) if step < self.steps else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpikePlan:
-    """Calm, a sudden crowd, calm again: does the service shed the crowd and recover?
+    """Calm, a spike of users, calm again, to see whether the service sheds the load and recovers.
 
     Raises:
-        ValueError: a value is not positive, or the crowd is no crowd.
+        ValueError: a value is not positive, or the spike is not larger than the calm.
     """
 
     calm_users: int = 5
     spike_users: int = 50
     calm_seconds: float = 20.0
-    """Length of the calm before the spike, and of the one after it."""
+    """Length of the calm before the spike, and of the calm after it, in seconds."""
     spike_seconds: float = 10.0
 
     def __post_init__(self) -> None:
@@ -59,11 +59,11 @@ class SpikePlan:
 
     @property
     def total_seconds(self) -> float:
-        """Length of the whole run."""
+        """Length of the whole run in seconds."""
         return 2 * self.calm_seconds + self.spike_seconds
 
     def users_at(self, elapsed: float) -> int | None:
-        """Users that there should be `elapsed` seconds after the start; None when the run is over."""
+        """Return the number of users `elapsed` seconds after the start; None after the end of the run."""
         if elapsed >= self.total_seconds:
             return None
         in_spike = self.calm_seconds <= elapsed < self.calm_seconds + self.spike_seconds

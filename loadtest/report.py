@@ -1,7 +1,7 @@
-"""What a run measured: locust's CSV files, read into one typed report.
+"""Report of a run, read from locust's CSV files.
 
-Times are of whole calls as the client saw them, failed ones included, in milliseconds. Locust rounds times from 100 ms
-up to two digits when it files them, so percentiles are that coarse.
+Times are those of whole calls at the client, failed ones included, in milliseconds. Locust rounds times from 100 ms up
+to two digits before it computes percentiles.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _Row = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Requests of one name, such as "Generate lcgan"."""
+    """Figures of the requests of one name, such as "Generate lcgan"."""
 
     name: str
     requests: int
     failures: int
     p50_ms: float
-    """NaN when no request ended, as the other times."""
+    """Median time; NaN, as are the other times, if no request ended."""
     p95_ms: float
     p99_ms: float
     max_ms: float
@@ -41,39 +41,39 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """A stretch of the run with the same number of users."""
+    """Part of the run with a constant number of users."""
 
     users: int
     seconds: float
     requests_per_s: float
     failures_per_s: float
     p50_ms: float
-    """At the end of the level, over the last ten seconds; NaN when no request ended."""
+    """Median at the end of the level, over the last 10 s; NaN if no request ended."""
     p95_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run of the load test."""
+    """Figures of one run of the load test."""
 
     requests: int
-    """Requests that ended, well or badly."""
+    """Requests that ended, with or without success."""
     failures: int
     p50_ms: float
-    """NaN when no request ended, as the other times."""
+    """Median time; NaN, as are the other times, if no request ended."""
     p95_ms: float
     p99_ms: float
     max_ms: float
     requests_per_s: float
     samples: int
-    """Samples in good answers."""
+    """Samples in correct answers."""
     tokens: int
     samples_per_s: float
     tokens_per_s: float
     errors: Mapping[str, int]
-    """Failures by kind: the gRPC status code's name, or WRONG_ANSWER."""
+    """Number of failures by kind: the name of the gRPC status code, or WRONG_ANSWER."""
     models: tuple[Figures, ...]
-    """The same figures for each model and pinned version that was asked."""
+    """Figures for each model and pinned version."""
     levels: tuple[Level, ...]
     """Load and latency over the run, one entry each time the number of users changed."""
 
@@ -82,7 +82,7 @@ def read_report(prefix: Path) -> Report:
     """Read the files that locust and the tally wrote behind `--csv prefix`.
 
     Raises:
-        ReportError: a file is missing or is not what it should be.
+        ReportError: a file is missing or damaged.
     """
     stats = _read(prefix, "_stats.csv")
     history = _read(prefix, "_stats_history.csv")
@@ -101,11 +101,11 @@ def read_report(prefix: Path) -> Report:
             levels=tuple(_levels([row for row in history if row["Name"] == _TOTAL])),
         )
     except (KeyError, ValueError, TypeError, IndexError, StopIteration) as cause:
-        raise ReportError(f"the files {prefix}_*.csv are not a load test's: {cause!r}") from cause
+        raise ReportError(f"the files {prefix}_*.csv are not those of a load test: {cause!r}") from cause
 
 
 def report_table(report: Report) -> Table:
-    """The report for a terminal: a line per model, a line for all, the errors below."""
+    """Build a table with a line per model, a line for all, and the errors below."""
     table = Table(title="Load test", caption=_caption(report), caption_justify="left")
     table.add_column("asked")
     for heading in ("requests", "failed", "req/s", "p50 ms", "p95 ms", "p99 ms"):
@@ -118,7 +118,7 @@ def report_table(report: Report) -> Table:
 
 
 def levels_table(report: Report) -> Table:
-    """Latency over load, a line per level: what a step or spike run is for."""
+    """Build a table of latency over load, a line per level, for step and spike runs."""
     table = Table(title="Load and latency")
     for heading in ("users", "seconds", "req/s", "failed/s", "p50 ms", "p95 ms"):
         table.add_column(heading, justify="right")
@@ -161,7 +161,7 @@ def _count_errors(rows: Iterable[_Row]) -> dict[str, int]:
 
 
 def _levels(rows: list[dict[str, str]]) -> Iterable[Level]:
-    """Rates come from the running totals: locust's own look back ten seconds, across levels."""
+    """Compute the levels. Rates come from running totals: locust's own cover the last 10 s, across levels."""
     seconds = [(before, after) for before, after in pairwise(rows) if int(after["User Count"])]
     for users, pairs in groupby(seconds, key=lambda pair: int(pair[1]["User Count"])):
         level = list(pairs)

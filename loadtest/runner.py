@@ -1,4 +1,4 @@
-"""Runs the real locust as a child process for a given time, and reads what it measured."""
+"""Runs of locust as a child process, and their reports."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ LOG_FILE: Final = "locust.log"
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
 
 _PATIENCE_S: Final = 60.0
-"""Seconds beyond the run's own length that locust may take to start its processes and to write its files."""
+"""Time beyond the length of the run for locust to start its processes and to write its files."""
 _REAPING_S: Final = 5.0
-"""Seconds that killed processes get to be gone; where nobody collects orphans they stay, dead, for ever."""
+"""Time for killed processes to disappear; where process 1 does not reap orphans, they remain as zombies."""
 _LOG_LINES: Final = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Who asks what, how hard, for how long.
+    """Requests, users and length of a run.
 
     Raises:
         ValueError: the values contradict each other.
@@ -44,23 +44,23 @@ class Load:
     target: str = GATEWAY_TARGET
     """Address of the gateway, host:port."""
     users: int = 4
-    """Users at once; a plan sets its own."""
+    """Concurrent users; ignored with a plan."""
     seconds: int = 10
-    """Length of the run; a plan sets its own."""
+    """Length of the run in seconds; ignored with a plan."""
     plan: Plan | None = None
-    """Steps or a spike instead of a steady number of users."""
+    """Steps or a spike instead of a constant number of users."""
     user_classes: tuple[str, ...] = ()
-    """Names of the users; empty takes LcganUser and CvaeUser, and PinnedUser when there is a version."""
+    """Names of user classes; if empty, LcganUser and CvaeUser, and PinnedUser if `pinned_version` is set."""
     num_samples: int = 5
     """Samples per request."""
     deadline_s: float = 5.0
     user_rate: float = 0.0
-    """Requests per second that a user starts at most; 0 asks again at once."""
+    """Maximum requests per second of a user; 0 for no limit."""
     genres_file: Path | None = None
     pinned_model: str = DEFAULT_MODEL
     pinned_version: str | None = None
     processes: int = 1
-    """Processes that the users are spread over."""
+    """Number of processes that share the users."""
 
     def __post_init__(self) -> None:
         for name in ("users", "seconds", "num_samples", "processes", "deadline_s"):
@@ -71,21 +71,21 @@ class Load:
 
     @property
     def total_seconds(self) -> float:
-        """Length of the run."""
+        """Length of the run in seconds."""
         return self.plan.total_seconds if self.plan else self.seconds
 
 
 def run_headless(load: Load, directory: Path, *, on_progress: Callable[[float], None] | None = None) -> Report:
-    """Run locust and wait for its end; nothing of it is left when this returns or raises.
+    """Run locust and wait for its end; no process of it remains when this returns or raises.
 
     Args:
-        load: what to run.
-        directory: made if it is missing; receives locust's CSV files, report.html and locust.log.
-        on_progress: told the seconds since the start, a few times a second. Locust needs a second or two to start, so
-            they run ahead of `load.total_seconds` by that.
+        load: requests, users and length of the run.
+        directory: folder for locust's CSV files, report.html and locust.log; created if it does not exist.
+        on_progress: called a few times a second with the seconds since the start. They exceed `load.total_seconds` at
+            the end, since locust needs a second or two to start.
 
     Raises:
-        LocustError: locust did not start or did not end well; failed requests are no reason.
+        LocustError: locust did not start or did not end properly; failed requests do not count.
         ReportError: locust's files cannot be read.
     """
     directory = directory.resolve()
@@ -93,14 +93,14 @@ def run_headless(load: Load, directory: Path, *, on_progress: Callable[[float], 
     for old in directory.glob(f"{CSV_PREFIX}_*.csv"):
         old.unlink()  # an aborted run must not be read as this one
     with (directory / LOG_FILE).open("wb") as log:
-        child = subprocess.Popen(  # noqa: S603  # our own locustfile, with checked arguments
+        child = subprocess.Popen(  # noqa: S603  # this package's locustfile, with checked arguments
             [sys.executable, "-m", "locust", *_arguments(load, directory)],
             cwd=directory,  # locust reads locust.conf and pyproject.toml from the current folder
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # the terminal's Ctrl-C reaches us alone, and we stop the child in order
+            start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which stops the child in order
         )
         try:
             _wait(child, load.total_seconds + load.deadline_s + _PATIENCE_S, on_progress)
@@ -114,7 +114,7 @@ def _arguments(load: Load, directory: Path) -> list[str]:
     arguments = ["-f", str(LOCUSTFILE), "--headless", "--only-summary", "--exit-code-on-error", "0"]
     arguments += ["--host", load.target, "--num-samples", str(load.num_samples), "--deadline", str(load.deadline_s)]
     arguments += ["--user-rate", str(load.user_rate), "--csv", str(directory / CSV_PREFIX), "--csv-full-history"]
-    # requests in flight at the end are waited for, and counted
+    # --stop-timeout: requests in flight at the end are waited for and counted
     arguments += ["--html", str(directory / HTML_FILE), "--stop-timeout", str(math.ceil(load.deadline_s))]
     arguments += _amount(load)
     if load.genres_file:
@@ -141,7 +141,7 @@ def _amount(load: Load) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without locust's own settings, which would change the run behind its arguments' back."""
+    """Return the environment without locust's own variables, which would override the arguments."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
 
 
@@ -163,15 +163,15 @@ def _wait(child: subprocess.Popen[bytes], limit_s: float, on_progress: Callable[
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End locust and its forked workers, first by request, then, also on a second Ctrl-C, by force."""
+    """End locust and its forked workers: by SIGTERM first, then, also on a second Ctrl-C, by SIGKILL."""
     try:
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
             child.wait(timeout=10)
     except subprocess.TimeoutExpired:
-        pass  # what follows does not ask
+        pass  # SIGKILL follows
     finally:
-        # The child leads its own group; when it is gone, its workers are what may be left there.
+        # The child leads its own process group, in which its workers may remain.
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
@@ -180,10 +180,10 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_until_empty(group: int) -> None:
-    """Workers whose parent is gone are nobody's to wait for, and a killed process takes a moment to end.
+    """Poll a process group until it is empty, since orphaned workers cannot be waited for.
 
     Raises:
-        ProcessLookupError: there is nobody left.
+        ProcessLookupError: the group is empty.
     """
     end = time.monotonic() + _REAPING_S
     while time.monotonic() < end:
@@ -195,10 +195,12 @@ def _check(returncode: int, directory: Path) -> None:
     log = directory / LOG_FILE
     if returncode != 0:
         end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
-        raise LocustError(f"locust ended with code {returncode}; the end of {log}:\n{end}")
+        raise LocustError(f"locust ended with status {returncode}; the end of {log}:\n{end}")
     exceptions = directory / f"{CSV_PREFIX}_exceptions.csv"
     if not exceptions.exists():
         return  # the report names what is missing
     with exceptions.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            raise LocustError(f"a user of the load test broke, {row['Count']} times: {row['Message']} (see {log})")
+            raise LocustError(
+                f"a user of the load test raised an exception, {row['Count']} times: {row['Message']} (see {log})"
+            )

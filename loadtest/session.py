@@ -1,4 +1,4 @@
-"""Prepares each of a run's processes, and ends the run with what locust's own output leaves out."""
+"""Setup of each process of a run, and the summary of samples and tokens at its end."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 def prepare(environment: Any, runner: Any, **_: Any) -> None:
-    """Listen to locust's `init`, which every process fires before it starts a user."""
+    """Set up a process; a listener of locust's `init`, which every process fires before it starts a user."""
     # Here and not at import: with --processes the workers are forked after the import, and gRPC's threads do not
     # survive a fork. No channel exists yet.
     init_gevent()
-    # Let gevent's loop look at the clock: it would count the time of the imports as part of the run.
+    # Let gevent's loop update its clock: otherwise the time of the imports counts as part of the run.
     time.sleep(0.01)
     is_worker = isinstance(runner, WorkerRunner)
     _choose_users(environment, is_worker=is_worker)
@@ -39,7 +39,7 @@ def prepare(environment: Any, runner: Any, **_: Any) -> None:
 
 
 def _choose_users(environment: Any, *, is_worker: bool) -> None:
-    """Drop `PinnedUser` when there is no version to pin: locust's default is all classes of the locustfile."""
+    """Remove `PinnedUser` without a version to pin: by default locust uses all classes of the locustfile."""
     options = environment.parsed_options
     if options.pinned_version:
         return
@@ -61,7 +61,7 @@ def _choose_shape(environment: Any, runner: Any) -> None:
 
 
 def _refuse(message: str, *, is_worker: bool) -> NoReturn:
-    """End the process. An exception would end it as well, with a traceback; forked workers leave the word to it."""
+    """Exit with a message and without a traceback; of forked processes only the master prints it."""
     sys.exit(1 if is_worker else f"error: {message}")
 
 
@@ -69,13 +69,12 @@ def _report_at_the_end(environment: Any, tally: Tally) -> None:
     prefix: str | None = environment.parsed_options.csv_prefix
 
     def finish_csv(**_: Any) -> None:
-        # Locust writes its CSV files once a second and not at the end: stop, and let it write once more.
+        # Locust writes its CSV files once a second and not at the end: stop the users and wait for one more write.
         environment.runner.quit()
         end = time.monotonic() + 1.5 * CSV_STATS_INTERVAL_SEC
         while time.monotonic() < end:
-            time.sleep(
-                0.1
-            )  # one long sleep may end early: gevent counts it from when its loop last looked at the clock
+            # One long sleep may end early: gevent counts it from the last update of its loop's clock.
+            time.sleep(0.1)
 
     def show(**_: Any) -> None:
         samples_per_s, tokens_per_s = tally.per_second()

@@ -1,7 +1,7 @@
-"""Locust's load shapes over the plans.
+"""Load shapes of locust that follow the plans.
 
-Locust runs the first shape class that it sees in a locustfile, wanted or not, so the locustfile does not show these:
-`--shape` picks one when the run is prepared.
+Locust always runs the first shape class in a locustfile, so the locustfile does not import these: `--shape` selects one
+during the setup of the run.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from locust import LoadTestShape
 from loadtest.plans import Plan, SpikePlan, StepPlan
 
 SPAWN_RATE: Final = 100.0
-"""Users started or stopped per second between levels: at once, as far as locust goes without a warning."""
+"""Users started or stopped per second between levels: the most that locust accepts without a warning."""
 
 
 class _PlannedShape(LoadTestShape):
     abstract: ClassVar[bool] = True
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # locust says it is typed, with holes
+        super().__init__()  # type: ignore[no-untyped-call]  # locust's type information is incomplete
         self.plan = plan
 
     def tick(self) -> tuple[int, float] | None:
-        """Users and spawn rate for this moment; None ends the run."""
+        """Return the current number of users and the spawn rate; None ends the run."""
         elapsed: float = self.get_run_time()  # type: ignore[no-untyped-call]  # likewise
         users = self.plan.users_at(elapsed)
         return None if users is None else (users, SPAWN_RATE)
 
 
 class StepShape(_PlannedShape):
-    """Stairs up, see `StepPlan`."""
+    """Shape of a `StepPlan`."""
 
     abstract: ClassVar[bool] = False
 
@@ -40,7 +40,7 @@ class StepShape(_PlannedShape):
 
 
 class SpikeShape(_PlannedShape):
-    """A sudden crowd, see `SpikePlan`."""
+    """Shape of a `SpikePlan`."""
 
     abstract: ClassVar[bool] = False
 
@@ -49,5 +49,5 @@ class SpikeShape(_PlannedShape):
 
 
 def shape_for(plan: Plan) -> LoadTestShape:
-    """The shape that follows a plan."""
+    """Return the shape that follows a plan."""
     return StepShape(plan) if isinstance(plan, StepPlan) else SpikeShape(plan)

@@ -1,4 +1,4 @@
-"""Samples and tokens of a run, counted beside locust's requests and over all its processes."""
+"""Number of samples and tokens of a run, over all its processes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Final
 from handlers.contract import CommentaryResponse
 
 TALLY_SUFFIX: Final = "_samples.csv"
-"""Put behind locust's --csv prefix, as locust does with its own files."""
+"""Suffix after locust's --csv prefix, as in locust's own files."""
 TALLY_COLUMNS: Final = ("Samples", "Tokens", "Samples/s", "Tokens/s")
 _REPORT_KEY: Final = "commentary"
 
 
 class Tally:
-    """Counts what good answers held; a worker hands its counts to the master with each of its reports."""
+    """Counter of samples and tokens in correct answers; workers add theirs to each report to the master."""
 
     def __init__(self, environment: Any) -> None:
         self.samples = 0
@@ -23,7 +23,7 @@ class Tally:
         self._environment = environment
 
     def connect(self) -> None:
-        """Listen to the run's events."""
+        """Subscribe to the run's events."""
         events = self._environment.events
         events.request.add_listener(self._count)
         events.report_to_master.add_listener(self._hand_over)
@@ -34,7 +34,7 @@ class Tally:
             events.spawning_complete.add_listener(self._reset)
 
     def per_second(self) -> tuple[float, float]:
-        """Samples and tokens per second, over the same span as locust's requests per second."""
+        """Return samples and tokens per second, over the same time as locust's requests per second."""
         total = self._environment.stats.total
         if not total.num_requests:
             return 0.0, 0.0
@@ -42,7 +42,7 @@ class Tally:
         return self.samples / seconds, self.tokens / seconds
 
     def write(self, prefix: str) -> Path:
-        """Write the counts beside locust's CSV files."""
+        """Write the counts beside locust's CSV files and return the path."""
         path = Path(prefix + TALLY_SUFFIX)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -1,7 +1,7 @@
-"""The users that locust starts. Each keeps asking for samples and checks what it gets.
+"""Users of the load test: each requests samples in a loop and checks the answers.
 
-A call that fails is recorded under the name of its gRPC status code, an answer that is not what was asked for under
-WRONG_ANSWER. Calls are never sent again: a load test is there to see the errors.
+A failed call is recorded under the name of its gRPC status code, an answer that does not match its request under
+WRONG_ANSWER. Calls are not retried, so that every error is counted.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _TURNED_AWAY_PAUSE_S: Final = 0.1
 
 
 class CommentaryUser(User):
-    """Asks one model, again and again; not used itself."""
+    """Base of the users: requests samples of one model in a loop."""
 
     abstract = True
     host = GATEWAY_TARGET
     model = ""
     version: str | None = None
-    """The version asked for; None for the champion."""
+    """Version to pin; None for the champion."""
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -47,7 +47,7 @@ class CommentaryUser(User):
         )
 
     def wait_time(self) -> float:
-        """Seconds until the next request."""
+        """Return the seconds until the next request."""
         return self._wait(self)
 
     def on_stop(self) -> None:
@@ -56,7 +56,7 @@ class CommentaryUser(User):
 
     @task
     def generate(self) -> None:
-        """One request, checked and recorded."""
+        """Send a request, check the answer and record it."""
         request = CommentaryRequest(
             genres=random.choice(self._genres),
             artist="The Loopbacks",
@@ -78,7 +78,7 @@ class CommentaryUser(User):
             context=self.context(),
         )
         if failure and failure.kind in _TURNED_AWAY:
-            # Who is told to try again later does not ask a thousand times a second.
+            # A refused client waits, instead of sending a thousand requests a second.
             time.sleep(_TURNED_AWAY_PAUSE_S)
 
     def _ask(self, request: CommentaryRequest) -> tuple[CommentaryResponse | None, FailedCallError | None]:
@@ -91,21 +91,21 @@ class CommentaryUser(User):
 
 
 class LcganUser(CommentaryUser):
-    """Asks the champion of `lcgan`."""
+    """User of the champion of `lcgan`."""
 
     abstract = False
     model = DEFAULT_MODEL
 
 
 class CvaeUser(CommentaryUser):
-    """Asks the champion of `cvae`."""
+    """User of the champion of `cvae`."""
 
     abstract = False
     model = "cvae"
 
 
 class PinnedUser(CommentaryUser):
-    """Asks the version that `--pinned-version` names, of the model that `--pinned-model` names."""
+    """User of the version `--pinned-version` of the model `--pinned-model`."""
 
     abstract = False
 

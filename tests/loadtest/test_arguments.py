@@ -43,7 +43,7 @@ def test_a_spike_that_is_none_is_refused() -> None:
         (["--num-samples", "five"], "five"),
         (["--deadline", "0"], "more than 0"),
         (["--deadline", "nan"], "got nan"),
-        (["--user-rate", "-1"], "from 0 up"),
+        (["--user-rate", "-1"], "at least 0"),
         (["--user-rate", "fast"], "got fast"),
         (["--steps", "2.5"], "whole number"),
         (["--step-users", "0"], "above 0"),
