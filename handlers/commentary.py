@@ -23,7 +23,7 @@ from handlers.contract import (
     Sample,
     Timings,
 )
-from handlers.decoding.engine import Decoded, Engine, Row
+from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
@@ -83,7 +83,7 @@ class Commentator:
     def largest_error(self, num_rows: int, max_tokens: int) -> float:
         """How far the decode of some rows is from torch's own modules; see `Engine.largest_error`."""
         genres = tuple(self.bundle.genres.indices(self.bundle.genres.labels[:1]))
-        rows = [Row(genres=genres, seed=number, max_tokens=max_tokens) for number in range(num_rows)]
+        rows = [SequenceSpec(genres=genres, seed=number, max_tokens=max_tokens) for number in range(num_rows)]
         return self._engine.largest_error(rows)
 
     @classmethod
@@ -134,7 +134,7 @@ class Commentator:
             for request, topic, (used, _) in zip(requests, topics, resolved, strict=True)
             for row in self._rows(request, topic, tuple(self.bundle.genres.indices(used)))
         ]
-        z_BZ = self._engine.thought_vectors(rows) if rows else None
+        z_BZ = self._engine.latent_vectors(rows) if rows else None
         decoded = self._engine.decode(rows, z_BZ)
         _check_finite(rows, decoded)
         texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
@@ -170,8 +170,8 @@ class Commentator:
     def _genre_log_odds(
         self,
         requests: Sequence[CommentaryRequest],
-        rows: Sequence[Row],
-        decoded: Sequence[Decoded],
+        rows: Sequence[SequenceSpec],
+        decoded: Sequence[DecodedSequence],
         z_BZ: Tensor | None,
     ) -> list[float]:
         """Of the rows between which there is a choice; 0 for the others, which cost nothing then."""
@@ -188,10 +188,10 @@ class Commentator:
             odds[number] = value
         return odds
 
-    def _rows(self, request: CommentaryRequest, topic: int, genres: tuple[int, ...]) -> list[Row]:
+    def _rows(self, request: CommentaryRequest, topic: int, genres: tuple[int, ...]) -> list[SequenceSpec]:
         seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)
         return [
-            Row(
+            SequenceSpec(
                 genres=genres,
                 # First candidates have the seeds that they have with best_of 1: more candidates only add to them.
                 seed=derive_seed(seed, candidate * MAX_SAMPLES + sample),
@@ -203,15 +203,15 @@ class Commentator:
                 max_tokens=request.max_tokens,
                 guidance=request.guidance,
                 min_tokens=request.min_tokens,
-                no_repeat_ngram=request.no_repeat_ngram,
-                banned=request.banned,
+                no_repeat_ngram_size=request.no_repeat_ngram_size,
+                bad_words=request.bad_words,
             )
             for sample in range(request.num_samples)
             for candidate in range(request.best_of)
         ]
 
 
-def _check_finite(rows: Sequence[Row], decoded: Sequence[Decoded]) -> None:
+def _check_finite(rows: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> None:
     """Damaged weights would otherwise be answered with empty sentences, and with NaN, which is no JSON."""
     for row, each in zip(rows, decoded, strict=True):
         if not math.isfinite(each.log_prob):
@@ -224,7 +224,9 @@ def _refused_topic(message: str) -> ContractError:
     return ContractError(ErrorCode.INVALID_ARGUMENT, "topic", message)
 
 
-def _sample(request: CommentaryRequest, row: Row, decoded: Decoded, text: str, shares: Sequence[float]) -> Sample:
+def _sample(
+    request: CommentaryRequest, row: SequenceSpec, decoded: DecodedSequence, text: str, shares: Sequence[float]
+) -> Sample:
     return Sample(
         text=fill_placeholders(text, artist=request.artist, title=request.title),
         token_count=decoded.token_count,

@@ -39,10 +39,10 @@ THREADS_FILE_VARIABLE: Final = "DEEPHYPEBOT_THREADS_FILE"
 MAX_SAMPLES: Final = 64
 MAX_TOKENS: Final = 128
 MAX_BEST_OF: Final = 16
-MAX_ROWS: Final = 256
+MAX_SEQUENCES: Final = 256
 """Bound on num_samples * best_of, the rows that one request may add to a decode."""
 MAX_GENRES: Final = 64
-MAX_BANNED: Final = 64
+MAX_BAD_WORDS: Final = 64
 MAX_TEXT_LENGTH: Final = 200
 """Characters in a genre, a banned word, an artist, a title, a topic, a unit or a request id."""
 MAX_SEED: Final = 2**63 - 1
@@ -116,9 +116,9 @@ class CommentaryRequest:
     min_tokens: int = 0
     """Tokens of a sample at least, the end included: it is not drawn before. A sample is shorter all the same when
     everything that could go on is forbidden."""
-    no_repeat_ngram: int = 0
+    no_repeat_ngram_size: int = 0
     """No n tokens in a row stand in a sample twice; 0 allows all. What other generators call no_repeat_ngram_size."""
-    banned: tuple[str, ...] = ()
+    bad_words: tuple[str, ...] = ()
     """Words that no sample holds, case ignored, however they are spelled in tokens. A word goes from sign to sign, so
     "pop" bans neither "pops" nor "synth-pop". The song's names are put in as they are."""
     seed: int | None = None
@@ -145,14 +145,15 @@ class CommentaryRequest:
         _check_int("min_tokens", self.min_tokens, 0, MAX_TOKENS)
         if self.min_tokens > self.max_tokens:
             raise _invalid("min_tokens", f"must be at most max_tokens, {self.max_tokens}, got {self.min_tokens}")
-        _check_int("no_repeat_ngram", self.no_repeat_ngram, 0, MAX_TOKENS)
-        _check_banned(self.banned)
+        _check_int("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, MAX_TOKENS)
+        _check_bad_words(self.bad_words)
         if self.seed is not None:
             _check_int("seed", self.seed, 0, MAX_SEED)
         _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
-        if self.num_samples * self.best_of > MAX_ROWS:
+        if self.num_samples * self.best_of > MAX_SEQUENCES:
             raise _invalid(
-                "best_of", f"num_samples * best_of must be at most {MAX_ROWS}, got {self.num_samples * self.best_of}"
+                "best_of",
+                f"num_samples * best_of must be at most {MAX_SEQUENCES}, got {self.num_samples * self.best_of}",
             )
 
     def to_json(self) -> bytes:
@@ -182,15 +183,15 @@ class CommentaryRequest:
             raise _invalid("genres", "is required (it may be an empty list)")
         values: dict[str, Any] = {key: value for key, value in document.items() if value is not None}
         values["genres"] = _as_tuple("genres", document["genres"])
-        if "banned" in values:
-            values["banned"] = _as_tuple("banned", values["banned"])
+        if "bad_words" in values:
+            values["bad_words"] = _as_tuple("bad_words", values["bad_words"])
         return cls(**values)
 
 
 _OMITTED: Final[Mapping[str, Any]] = {
     field.name: field.default
     for field in fields(CommentaryRequest)
-    if field.name in {"guidance", "min_tokens", "no_repeat_ngram", "banned"}
+    if field.name in {"guidance", "min_tokens", "no_repeat_ngram_size", "bad_words"}
 }
 """Fields that came later, by the values at which they ask for nothing. An archive holds the code that it was built
 with, and an older one refuses what it does not know: it is asked as before, unless somebody wants what it has not."""
@@ -329,13 +330,13 @@ def _check_texts(name: str, values: object, most: int, what: str) -> None:
         _check_text(name, value)
 
 
-def _check_banned(banned: tuple[str, ...]) -> None:
-    _check_texts("banned", banned, MAX_BANNED, "words")
-    for word in banned:
+def _check_bad_words(bad_words: tuple[str, ...]) -> None:
+    _check_texts("bad_words", bad_words, MAX_BAD_WORDS, "words")
+    for word in bad_words:
         # Composed, as the corpus has it: a mark by itself would part the word.
         if not _BANNABLE.fullmatch(unicodedata.normalize("NFC", word)):
             raise _invalid(
-                "banned", f"must hold single words (letters, digits, apostrophes and hyphens), got {_shown(word)!r}"
+                "bad_words", f"must hold single words (letters, digits, apostrophes and hyphens), got {_shown(word)!r}"
             )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from handlers.decoding.engine import Decoded
+from handlers.decoding.engine import DecodedSequence
 
 _GENRES: Final = 0.3
 """Weight of the genres: at 1 they outvote the topic, whose log share varies less from sentence to sentence."""
@@ -16,7 +16,7 @@ _COPIES: Final = 1.0
 
 
 def best_candidates(
-    decoded: Sequence[Decoded],
+    decoded: Sequence[DecodedSequence],
     topic_shares: Sequence[float],
     genre_log_odds: Sequence[float],
     best_of: int,

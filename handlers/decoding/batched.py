@@ -15,8 +15,8 @@ from handlers.decoding.arrays import IntArray
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.token_constraints import Constraints
 from handlers.decoding.constraints.word_repeats import WordRepeats
-from handlers.decoding.rows import Decoded, Row
-from handlers.decoding.sampling.sampler import Weights, pick
+from handlers.decoding.sampling.sampler import TokenWeights, pick
+from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import LENGTH, MAX_TOKENS, STATE, TOKEN, WORDS, Slots
 from handlers.decoding.step import Step
 from handlers.model.vocabulary import EOS_ID
@@ -34,7 +34,7 @@ class Parts:
     """What may follow, by words."""
 
 
-class Run:
+class BatchedDecode:
     """The rows of one decode.
 
     Args:
@@ -44,23 +44,25 @@ class Run:
         most: slots.
     """
 
-    def __init__(self, parts: Parts, rows: Sequence[Row], start: Callable[[slice, int], Slots], most: int) -> None:
+    def __init__(
+        self, parts: Parts, rows: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], most: int
+    ) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
         self._rows, self._start = rows, start
         self._most = min(most, len(rows))
         self._num_steps = max(row.max_tokens for row in rows)
         self._constraints = Constraints(rows, parts.word_repeats)
-        self._decoded: dict[int, Decoded] = {}
+        self._decoded: dict[int, DecodedSequence] = {}
         self._live: list[int] = []
         """Which row each slot holds."""
         self._first_waiting = self._next = 0
         self._waiting = start(slice(0, self._most), self._num_steps)
         """Rows from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
         self._slots = self._waiting.resized(self._padded_slots(self._most))
-        self._memory_2SW = Weights.memory(self._most, parts.step.num_outputs, self._slots.hidden_SH.device)
+        self._memory_2SW = TokenWeights.memory(self._most, parts.step.num_outputs, self._slots.hidden_SH.device)
         self._admit([])
 
-    def finish(self) -> list[Decoded]:
+    def finish(self) -> list[DecodedSequence]:
         """Decode to the end; the order of the answer is the order of the rows."""
         while self._live:
             self._look()
@@ -75,22 +77,22 @@ class Run:
         count = len(self._live)
         self._padded, self._part = self._slots.part(self._padded_slots(count)), self._slots.part(count)
         self._place_B = np.arange(count)
-        self._constraints.look(self._live)
-        self._weights = Weights(self._part.settings(), self._memory_2SW)
+        self._constraints.select(self._live)
+        self._weights = TokenWeights(self._part.settings(), self._memory_2SW)
 
     def _take_step(self) -> list[int]:
         """Every row's next token; the slots whose rows have ended."""
         part, place_B = self._part, self._place_B
         log2_BW, drawn_BW = self._log2_odds()
         normaliser_B = self._weights.normalisers(log2_BW)
-        uniforms_BD = part.uniforms_STD[place_B, part.counts_FS[LENGTH]]
-        chosen_B = self._weights.choose(drawn_BW, self._forbidden(), uniforms_BD, otherwise=EOS_ID)
+        uniforms_BD = part.uniforms_STD[place_B, part.state_FS[LENGTH]]
+        chosen_B = self._weights.choose(drawn_BW, self._forbidden(), uniforms_BD, fallback=EOS_ID)
         part.log2_prob_S += pick(log2_BW, chosen_B) - normaliser_B
         return self._write(chosen_B)
 
     def _padded_slots(self, count: int) -> int:
         """Slots to compute for some slots; see `Step.padded`."""
-        return self._step.padded(count)
+        return self._step.invariant_batch_size(count)
 
     def _log2_odds(self) -> tuple[Tensor, Tensor]:
         """Logarithms of the next token's odds: by the model itself, and those to draw by."""
@@ -98,36 +100,36 @@ class Run:
         return log2_BW, log2_BW
 
     def _forbidden(self) -> IntArray:
-        counts_FS = self._part.counts_FS
+        state_FS = self._part.state_FS
         return np.concatenate(
             (
-                self._grammar.forbidden(counts_FS[STATE]),
-                self._word_repeats.forbidden(counts_FS[WORDS:]),
-                counts_FS[TOKEN][:, None],
-                *self._constraints.forbidden(self._part.tokens_ST, counts_FS[LENGTH], counts_FS[WORDS:]),
+                self._grammar.forbidden(state_FS[STATE]),
+                self._word_repeats.forbidden(state_FS[WORDS:]),
+                state_FS[TOKEN][:, None],
+                *self._constraints.forbidden(self._part.tokens_ST, state_FS[LENGTH], state_FS[WORDS:]),
             ),
             axis=1,
         )
 
     def _write(self, chosen_B: IntArray) -> list[int]:
         """Take note of the rows' tokens; the slots whose rows have ended."""
-        counts_FS = self._part.counts_FS
-        self._part.tokens_ST[self._place_B, counts_FS[LENGTH]] = chosen_B
-        counts_FS[TOKEN] = chosen_B
-        counts_FS[LENGTH] += 1
-        counts_FS[STATE] = self._grammar.after(counts_FS[STATE], chosen_B)
-        counts_FS[WORDS:] = self._word_repeats.after(counts_FS[WORDS:], chosen_B)
-        ended_B = (chosen_B == EOS_ID) | (counts_FS[LENGTH] >= counts_FS[MAX_TOKENS])
+        state_FS = self._part.state_FS
+        self._part.tokens_ST[self._place_B, state_FS[LENGTH]] = chosen_B
+        state_FS[TOKEN] = chosen_B
+        state_FS[LENGTH] += 1
+        state_FS[STATE] = self._grammar.after(state_FS[STATE], chosen_B)
+        state_FS[WORDS:] = self._word_repeats.after(state_FS[WORDS:], chosen_B)
+        ended_B = (chosen_B == EOS_ID) | (state_FS[LENGTH] >= state_FS[MAX_TOKENS])
         ended: list[int] = ended_B.nonzero()[0].tolist()
         return ended
 
     def _retire(self, ended: Sequence[int]) -> None:
         """Take the sentences out of slots whose rows have ended."""
         tokens = self._part.tokens_ST[ended].tolist()
-        lengths = self._part.counts_FS[LENGTH, ended].tolist()
+        lengths = self._part.state_FS[LENGTH, ended].tolist()
         log2_probs = self._part.log2_prob_S[ended].tolist()
         for slot, ids, length, log2_prob in zip(ended, tokens, lengths, log2_probs, strict=True):
-            self._decoded[self._live[slot]] = Decoded.of(ids, length, log2_prob)
+            self._decoded[self._live[slot]] = DecodedSequence.of(ids, length, log2_prob)
 
     def _admit(self, free: list[int]) -> None:
         """Give slots that are free, and new ones while there are any, to rows that wait; close the gaps that remain."""

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.decoding.batched import Parts, Run
+from handlers.decoding.batched import BatchedDecode, Parts
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import PADDING, FoldedDecoder, Started
 from handlers.decoding.gpu import capability as gpu
-from handlers.decoding.guidance import GuidedRun, paired
-from handlers.decoding.matmul import MOST_ROWS, Precision, best_precision
+from handlers.decoding.guidance import GuidedDecode, paired
+from handlers.decoding.matmul import MAX_BATCH, Precision, best_precision
 from handlers.decoding.random_numbers import row_uniforms, standard_normals
-from handlers.decoding.rows import Decoded, Row
 from handlers.decoding.sampling.sampler import DRAWS
-from handlers.decoding.single import LoneRun
+from handlers.decoding.sequences import DecodedSequence, SequenceSpec
+from handlers.decoding.single import SingleDecode
 from handlers.decoding.slots import Slots
 from handlers.decoding.step import Step
 from handlers.model.bundle import Bundle
@@ -38,7 +38,7 @@ from handlers.model.vocabulary import BOS_ID, EOS_ID, PAD_ID
 if TYPE_CHECKING:
     from handlers.decoding.gpu.decoder import GpuDecoder, Stepper
 
-__all__ = ["DEFAULT_SLOTS", "Decoded", "Engine", "Row"]
+__all__ = ["DEFAULT_SLOTS", "DecodedSequence", "Engine", "SequenceSpec"]
 
 DEFAULT_SLOTS: Final = 128
 """Rows that are decoded at a time. Memory is bounded by them, whatever a batch brings; more rows wait their turn."""
@@ -75,7 +75,7 @@ class Engine:
         self.device = torch.device(device)
         self.kernels = gpu.supports(self.device, len(bundle.vocabulary)) if kernels is None else kernels
         self.slots = (gpu.DEFAULT_SLOTS if self.kernels else DEFAULT_SLOTS) if slots is None else slots
-        most = gpu.MAX_SLOTS if self.kernels else MOST_ROWS
+        most = gpu.MAX_SLOTS if self.kernels else MAX_BATCH
         if not 1 <= self.slots <= most:
             raise ValueError(f"slots must be between 1 and {most}, got {slots}")
         self._decoder = _on(bundle.decoder, self.device)
@@ -95,15 +95,15 @@ class Engine:
                 self._parts = Parts(step=Step(self._folded, self.precision), grammar=grammar, word_repeats=word_repeats)
 
     @torch.inference_mode()
-    def decode(self, rows: Sequence[Row], z_BZ: Tensor | None = None) -> list[Decoded]:
+    def decode(self, rows: Sequence[SequenceSpec], z_BZ: Tensor | None = None) -> list[DecodedSequence]:
         """Decode every row to its end; the order of the answer is the order of the rows.
 
         Args:
             rows: what to decode.
-            z_BZ: thought vectors to use as they are; by default each row's own from `thought_vectors`.
+            z_BZ: thought vectors to use as they are; by default each row's own from `latent_vectors`.
         """
         guided = [row.guidance != 1 and bool(row.genres) for row in rows]
-        decoded: dict[int, Decoded] = {}
+        decoded: dict[int, DecodedSequence] = {}
         for kind in sorted(set(guided)):
             part = [number for number, is_guided in enumerate(guided) if is_guided is kind]
             part_BZ = None if z_BZ is None else z_BZ[part]
@@ -111,7 +111,7 @@ class Engine:
             decoded.update(zip(part, found, strict=True))
         return [decoded[number] for number in range(len(rows))]
 
-    def _run(self, rows: Sequence[Row], z_BZ: Tensor | None, *, guided: bool) -> list[Decoded]:
+    def _run(self, rows: Sequence[SequenceSpec], z_BZ: Tensor | None, *, guided: bool) -> list[DecodedSequence]:
         """Decode rows that are all guided, or none of them; their shadows have half of the slots then."""
 
         def start(part: slice) -> list[Started]:
@@ -124,14 +124,14 @@ class Engine:
 
         if self._gpu is not None:
             return self._gpu.decode(rows, start, 2 if guided else 1)
-        if len(rows) == 1 and not guided and self.device.type == "cpu" and LoneRun.supports(rows[0]):
-            return [LoneRun(self._parts, rows[0], slots(slice(0, 1), rows[0].max_tokens)).finish()]
+        if len(rows) == 1 and not guided and self.device.type == "cpu" and SingleDecode.supports(rows[0]):
+            return [SingleDecode(self._parts, rows[0], slots(slice(0, 1), rows[0].max_tokens)).finish()]
         if guided:
-            return GuidedRun(self._parts, rows, slots, max(1, self.slots // 2)).finish()
-        return Run(self._parts, rows, slots, self.slots).finish()
+            return GuidedDecode(self._parts, rows, slots, max(1, self.slots // 2)).finish()
+        return BatchedDecode(self._parts, rows, slots, self.slots).finish()
 
     @torch.inference_mode()
-    def fill(self, rows: Sequence[Row]) -> Stepper:
+    def fill(self, rows: Sequence[SequenceSpec]) -> Stepper:
         """Let rows into a GPU's slots, and what takes them on: for who wants to time steps alone.
 
         Args:
@@ -144,16 +144,16 @@ class Engine:
             raise ValueError("only a GPU's kernels have slots that outlive a decode")
         return self._gpu.fill(rows, self._start(rows, None, guided=False))
 
-    def _start(self, rows: Sequence[Row], z_BZ: Tensor | None, *, guided: bool) -> list[Started]:
+    def _start(self, rows: Sequence[SequenceSpec], z_BZ: Tensor | None, *, guided: bool) -> list[Started]:
         """Rows before their first token, and their shadows."""
-        rows_BZ = self.thought_vectors(rows) if z_BZ is None else z_BZ
+        rows_BZ = self.latent_vectors(rows) if z_BZ is None else z_BZ
         contexts = [torch.cat((rows_BZ, self.embed_genres(rows)), dim=1)]
         if guided:
             contexts.append(self._without_genres(rows_BZ))
         return [self._folded.start(each_BC) for each_BC in contexts]
 
     @torch.inference_mode()
-    def thought_vectors(self, rows: Sequence[Row]) -> Tensor:
+    def latent_vectors(self, rows: Sequence[SequenceSpec]) -> Tensor:
         """Each row's z from the prior by its seed, moved by the generator if the model has one: [B, Z]."""
         make = row_uniforms if self._gpu is None else self._gpu.uniforms
         uniforms_BZ = make([row.seed for row in rows], self._decoder.config.z_size)
@@ -169,7 +169,7 @@ class Engine:
         return moved_MZ[: len(rows)]
 
     @torch.inference_mode()
-    def embed_genres(self, rows: Sequence[Row]) -> Tensor:
+    def embed_genres(self, rows: Sequence[SequenceSpec]) -> Tensor:
         """Each row's mean genre embedding a: [B, A]."""
         genres = [row.genres or (0,) for row in rows]
         offsets = torch.tensor([0, *(len(each) for each in genres[:-1])]).cumsum(0)
@@ -178,7 +178,7 @@ class Engine:
 
     @torch.inference_mode()
     def genre_log_odds(
-        self, rows: Sequence[Row], decoded: Sequence[Decoded], z_BZ: Tensor | None = None
+        self, rows: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence], z_BZ: Tensor | None = None
     ) -> list[float]:
         """What each row's genres say for its sentence: log p(x | z, a) - log p(x | z, no genre), in nats.
 
@@ -191,7 +191,7 @@ class Engine:
         asked = [number for number, row in enumerate(rows) if row.genres and decoded[number].token_count]
         for start in range(0, len(asked), _SENTENCES_AT_ONCE):
             part = asked[start : start + _SENTENCES_AT_ONCE]
-            part_BZ = self.thought_vectors([rows[number] for number in part]) if z_BZ is None else z_BZ[part]
+            part_BZ = self.latent_vectors([rows[number] for number in part]) if z_BZ is None else z_BZ[part]
             context_BC = self._without_genres(part_BZ.to(self.device))
             without = self._log_probs([decoded[number] for number in part], context_BC)
             for number, log_prob in zip(part, without, strict=True):
@@ -199,20 +199,20 @@ class Engine:
         return odds
 
     @torch.inference_mode()
-    def largest_error(self, rows: Sequence[Row]) -> float:
+    def largest_error(self, rows: Sequence[SequenceSpec]) -> float:
         """How far a decode is from torch's own modules: the most that log p of a sentence differs per token, in nats.
 
         Args:
             rows: what to decode.
         """
         decoded = self.decode(rows)
-        context_BC = torch.cat((self.thought_vectors(rows), self.embed_genres(rows)), dim=1)
+        context_BC = torch.cat((self.latent_vectors(rows), self.embed_genres(rows)), dim=1)
         expected = self._log_probs(decoded, context_BC)
         return max(
             abs(each.log_prob - log_prob) / each.token_count for each, log_prob in zip(decoded, expected, strict=True)
         )
 
-    def _log_probs(self, decoded: Sequence[Decoded], context_BC: Tensor) -> list[float]:
+    def _log_probs(self, decoded: Sequence[DecodedSequence], context_BC: Tensor) -> list[float]:
         """Log p of sentences in another context, by the decoder itself."""
         sentences = [[*each.ids, *([EOS_ID] if each.finished else [])] for each in decoded]
         log_probs: list[float] = sentence_log_probs(self._decoder, sentences, context_BC).tolist()
@@ -224,12 +224,12 @@ class Engine:
         genres_BA = self._decoder.embed_genres(none, torch.arange(len(z_BZ), device=self.device))
         return torch.cat((z_BZ, genres_BA), dim=1)
 
-    def _slots(self, rows: Sequence[Row], started: Started, num_steps: int) -> Slots:
+    def _slots(self, rows: Sequence[SequenceSpec], started: Started, num_steps: int) -> Slots:
         """Rows as they are before their first token, in slots of their own."""
         z_size = self._decoder.config.z_size
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
         uniforms_BN = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
-        counts_BF = [(BOS_ID, 0, row.max_tokens, Grammar.start, *WordRepeats.start) for row in rows]
+        state_BF = [(BOS_ID, 0, row.max_tokens, Grammar.start, *WordRepeats.start) for row in rows]
         settings_B4 = [(row.temperature, row.top_k, row.top_p, row.min_p) for row in rows]
         return Slots(
             hidden_SH=started.hidden_BH,
@@ -239,7 +239,7 @@ class Engine:
             settings_S4=np.array(settings_B4, dtype=np.float64),
             uniforms_STD=uniforms_BN.reshape(len(rows), num_steps, DRAWS).numpy(),
             tokens_ST=np.full((len(rows), num_steps), PAD_ID),
-            counts_FS=np.array(counts_BF, dtype=np.int64).T,
+            state_FS=np.array(state_BF, dtype=np.int64).T,
             log2_prob_S=np.zeros(len(rows)),
         )
 

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from handlers.decoding.batched import Parts, Run
+from handlers.decoding.batched import BatchedDecode, Parts
 from handlers.decoding.folded import Started
-from handlers.decoding.rows import Row
+from handlers.decoding.sequences import SequenceSpec
 from handlers.decoding.slots import TOKEN, Slots
 
 
@@ -41,8 +41,8 @@ def paired(own: Slots, shadow: Started) -> Slots:
     return replace(own, hidden_SH=hidden_SPH, cell_SH=cell_SPH, gates_SG=gates_SPG, output_SE=output_SPE)
 
 
-class GuidedRun(Run):
-    """A decode of guided rows; see `Run`.
+class GuidedDecode(BatchedDecode):
+    """A decode of guided rows; see `BatchedDecode`.
 
     Args:
         parts: the model.
@@ -51,14 +51,16 @@ class GuidedRun(Run):
         most: slots, of two rows each.
     """
 
-    def __init__(self, parts: Parts, rows: Sequence[Row], start: Callable[[slice, int], Slots], most: int) -> None:
+    def __init__(
+        self, parts: Parts, rows: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], most: int
+    ) -> None:
         super().__init__(parts, rows, start, most)
         guidance = [[row.guidance] for row in rows]
         self._guidance_R1 = torch.tensor(guidance, dtype=torch.float32, device=self._slots.hidden_SH.device)
         self._drawn_SW = torch.empty_like(self._memory_2SW[0])
 
     def _padded_slots(self, count: int) -> int:
-        return -(-self._step.padded(2 * count) // 2)
+        return -(-self._step.invariant_batch_size(2 * count) // 2)
 
     def _look(self) -> None:
         super()._look()
@@ -70,13 +72,13 @@ class GuidedRun(Run):
             cell_SH=padded.cell_SH.flatten(0, 1),
             gates_SG=padded.gates_SG.flatten(0, 1),
             output_SE=padded.output_SE.flatten(0, 1),
-            counts_FS=padded.counts_FS.repeat(2, axis=1),
-        ).part(self._step.padded(2 * count))
+            state_FS=padded.state_FS.repeat(2, axis=1),
+        ).part(self._step.invariant_batch_size(2 * count))
         self._guidance_B1 = self._guidance_R1[self._live]
 
     def _log2_odds(self) -> tuple[Tensor, Tensor]:
         count = len(self._live)
-        self._flat.counts_FS[TOKEN, : 2 * count] = np.repeat(self._part.counts_FS[TOKEN], 2)
+        self._flat.state_FS[TOKEN, : 2 * count] = np.repeat(self._part.state_FS[TOKEN], 2)
         log2_BPW = self._step.log2_odds(self._step.advance(self._flat), 2 * count).view(count, 2, -1)
         own_BW, shadow_BW = log2_BPW.unbind(dim=1)
         drawn_BW = torch.lerp(shadow_BW, own_BW, self._guidance_B1, out=self._drawn_SW[:count])

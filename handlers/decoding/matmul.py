@@ -18,7 +18,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-MOST_ROWS: Final = 240
+MAX_BATCH: Final = 240
 """No more rows are compared, so no more may be multiplied at a time."""
 _HALF_MAX: Final = 65504.0
 _STEPS: Final = 63
@@ -71,7 +71,7 @@ def best_precision(device: torch.device, *, kernels: bool) -> Precision:
     return Precision.BF16 if kernels else precisions()[0]
 
 
-class Product:
+class PackedLinear:
     """x W^T + b for one W and b.
 
     Args:
@@ -101,24 +101,24 @@ class Product:
         """Float32 [M, N]."""
         return self._multiply(rows_MK)
 
-    def padded(self, count: int) -> int:
+    def invariant_batch_size(self, count: int) -> int:
         """The least number of rows from `count` on whose products are, bit for bit, those in a batch of many.
 
         Found by trying, once for each number: it depends on the library, the processor and the threads.
         """
         if self._device.type != "cpu":
-            return MOST_ROWS
+            return MAX_BATCH
         while not self._is_stable(count):
             count += 1
         return count
 
     def _is_stable(self, count: int) -> bool:
-        if count >= MOST_ROWS:
+        if count >= MAX_BATCH:
             return True
         if count not in self._stable:
             if self._sample is None:
                 generator = torch.Generator().manual_seed(0)
-                sample_MK = torch.randn(MOST_ROWS, self._num_inputs, generator=generator)
+                sample_MK = torch.randn(MAX_BATCH, self._num_inputs, generator=generator)
                 self._sample = sample_MK, self(sample_MK)
             sample_MK, expected_MN = self._sample
             self._stable[count] = torch.equal(self(sample_MK[:count]), expected_MN[:count])

@@ -12,19 +12,19 @@ from torch import Tensor
 
 from handlers.decoding.arrays import FloatArray
 from handlers.decoding.batched import Parts
-from handlers.decoding.rows import Decoded, Row
 from handlers.decoding.sampling.filters import SamplingSettings
-from handlers.decoding.sampling.sampler import DRAWS, LEAST_SUM, MOST_SUM, Weights
+from handlers.decoding.sampling.sampler import DRAWS, MAX_SUM, MIN_SUM, TokenWeights
+from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import Slots
 from handlers.model.vocabulary import BOS_ID, EOS_ID
 
 
-class LoneWeights(Weights):
-    """The weights of one row, with the calls that their likely course needs; what is rare is left to `Weights`.
+class SingleWeights(TokenWeights):
+    """The weights of one row, with the calls that their likely course needs; what is rare is left to `TokenWeights`.
 
     Args:
         settings: of the row.
-        memory_2BW: written over; what `Weights.memory` gives for one row.
+        memory_2BW: written over; what `TokenWeights.memory` gives for one row.
     """
 
     def __init__(self, settings: SamplingSettings, memory_2BW: Tensor) -> None:
@@ -38,16 +38,16 @@ class LoneWeights(Weights):
     def normaliser(self, log2_1W: Tensor) -> float:
         """Base-2 logarithm of the row's sum of odds."""
         total = torch.exp2(log2_1W, out=self._scratch_BW).sum(dim=1).item()
-        return float(np.log2(total)) if LEAST_SUM < total < MOST_SUM else self.normalisers(log2_1W).item()
+        return float(np.log2(total)) if MIN_SUM < total < MAX_SUM else self.normalisers(log2_1W).item()
 
-    def choose_one(self, log2_1W: Tensor, forbidden: list[int], uniforms_D: FloatArray, *, otherwise: int) -> int:
+    def choose_one(self, log2_1W: Tensor, forbidden: list[int], uniforms_D: FloatArray, *, fallback: int) -> int:
         """The token that `choose` draws."""
         torch.mul(log2_1W, self._scale_B1, out=self._weight_BW).exp2_()
         self._weight_W[forbidden] = 0.0
         self._weight_BNK.sum(dim=2).numpy()[0].cumsum(dtype=np.float64, out=self._edges_M[1:])
         total = self._edges_M.item(-1)
-        if not (self._is_plain and LEAST_SUM < total < MOST_SUM):
-            return int(self.choose(log2_1W, np.array([forbidden]), uniforms_D[None], otherwise=otherwise).item())
+        if not (self._is_plain and MIN_SUM < total < MAX_SUM):
+            return int(self.choose(log2_1W, np.array([forbidden]), uniforms_D[None], fallback=fallback).item())
         for uniform in uniforms_D[: DRAWS - 1].tolist():
             token = self._invert_one(0, uniform)
             if not self._is_beyond_nucleus(token, total):
@@ -64,7 +64,7 @@ class LoneWeights(Weights):
         return float(above * weight) >= self._top_p * total
 
 
-class LoneRun:
+class SingleDecode:
     """One row that limits nothing by itself, on a CPU.
 
     Args:
@@ -73,21 +73,21 @@ class LoneRun:
         slots: the row before its first token.
     """
 
-    def __init__(self, parts: Parts, row: Row, slots: Slots) -> None:
+    def __init__(self, parts: Parts, row: SequenceSpec, slots: Slots) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
         self._row = row
-        self._slots = slots.resized(parts.step.padded(1))
+        self._slots = slots.resized(parts.step.invariant_batch_size(1))
         self._slots.copy([0], slots, [0])
         self._uniforms_TD = slots.uniforms_STD[0]
-        memory_2BW = Weights.memory(1, parts.step.num_outputs, slots.hidden_SH.device)
-        self._weights = LoneWeights(slots.settings(), memory_2BW)
+        memory_2BW = TokenWeights.memory(1, parts.step.num_outputs, slots.hidden_SH.device)
+        self._weights = SingleWeights(slots.settings(), memory_2BW)
 
     @staticmethod
-    def supports(row: Row) -> bool:
+    def supports(row: SequenceSpec) -> bool:
         """Whether a row limits nothing by itself; see `handlers.decoding.constraints.token_constraints`."""
-        return not (row.min_tokens or row.no_repeat_ngram or row.banned)
+        return not (row.min_tokens or row.no_repeat_ngram_size or row.bad_words)
 
-    def finish(self) -> Decoded:
+    def finish(self) -> DecodedSequence:
         """Decode to the end."""
         ids: list[int] = []
         token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
@@ -98,8 +98,8 @@ class LoneRun:
             log2_1W = self._step.log2_odds(projected_ME, 1)
             normaliser = self._weights.normaliser(log2_1W)
             forbidden = [*self._grammar.forbidden_one(state), *self._word_repeats.forbidden_one(words), token]
-            token = self._weights.choose_one(log2_1W, forbidden, self._uniforms_TD[len(ids)], otherwise=EOS_ID)
+            token = self._weights.choose_one(log2_1W, forbidden, self._uniforms_TD[len(ids)], fallback=EOS_ID)
             log2_prob += log2_1W.numpy().item(0, token) - normaliser
             state, words = self._grammar.after_one(state, token), self._word_repeats.after_one(words, token)
             ids.append(token)
-        return Decoded.of(ids, len(ids), log2_prob)
+        return DecodedSequence.of(ids, len(ids), log2_prob)

@@ -36,7 +36,7 @@ class Slots:
     uniforms_STD: NDArray[np.float64]
     tokens_ST: IntArray
     settings_S4: NDArray[np.float64]
-    counts_FS: IntArray
+    state_FS: IntArray
     """By count first, so that each is contiguous."""
     log2_prob_S: NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class Slots:
             settings_S4=np.zeros((size, self.settings_S4.shape[1])),
             uniforms_STD=np.zeros((size, *self.uniforms_STD.shape[1:])),
             tokens_ST=np.zeros((size, self.tokens_ST.shape[1]), dtype=np.int64),
-            counts_FS=np.zeros((len(self.counts_FS), size), dtype=np.int64),
+            state_FS=np.zeros((len(self.state_FS), size), dtype=np.int64),
             log2_prob_S=np.zeros(size),
         )
 
@@ -65,7 +65,7 @@ class Slots:
         """The first slots, sharing memory with these."""
         return Slots(
             **{name: getattr(self, name)[:count] for name in (*_TENSORS, *_ARRAYS)},
-            counts_FS=self.counts_FS[:, :count],
+            state_FS=self.state_FS[:, :count],
         )
 
     def copy(self, to: Sequence[int], other: Slots, of: Sequence[int]) -> None:
@@ -76,7 +76,7 @@ class Slots:
             getattr(self, name).index_copy_(0, to_R, getattr(other, name).index_select(0, of_R))
         for name in _ARRAYS:
             getattr(self, name)[to] = getattr(other, name)[of]
-        self.counts_FS[:, to] = other.counts_FS[:, of]
+        self.state_FS[:, to] = other.state_FS[:, of]
 
     def settings(self) -> SamplingSettings:
         """How the rows' tokens are drawn."""

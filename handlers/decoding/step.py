@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from handlers.decoding.folded import FoldedDecoder
-from handlers.decoding.matmul import Precision, Product
+from handlers.decoding.matmul import PackedLinear, Precision
 from handlers.decoding.sampling.sampler import BLOCK
 from handlers.decoding.slots import TOKEN, Slots
 
@@ -21,24 +21,26 @@ class Step:
 
     def __init__(self, folded: FoldedDecoder, precision: Precision) -> None:
         self._gates_table_VG = folded.gates_table_VG
-        self._gates = Product(folded.hidden(), precision=precision, bound=0.5)
-        self._projection = Product(folded.projection(), precision=precision, bound=0.5)
+        self._gates = PackedLinear(folded.hidden(), precision=precision, bound=0.5)
+        self._projection = PackedLinear(folded.projection(), precision=precision, bound=0.5)
         output_WE, bias_W = folded.outputs(BLOCK)
-        self._output = Product(output_WE, bias_W, precision=precision)
+        self._output = PackedLinear(output_WE, bias_W, precision=precision)
         self.num_tokens, self.num_outputs = folded.config.vocabulary_size, len(output_WE)
 
-    def padded(self, count: int) -> int:
+    def invariant_batch_size(self, count: int) -> int:
         """Rows to compute for `count` rows, so that each comes out as it does in any other batch."""
         rows = count
         while True:
-            more = self._gates.padded(self._projection.padded(self._output.padded(rows)))
+            more = self._gates.invariant_batch_size(
+                self._projection.invariant_batch_size(self._output.invariant_batch_size(rows))
+            )
             if more == rows:
                 return rows
             rows = more
 
     def advance(self, slots: Slots) -> Tensor:
         """One LSTM step of the rows, in place; returns the output projection [M, E]."""
-        token_M = torch.from_numpy(slots.counts_FS[TOKEN]).to(slots.hidden_SH.device)
+        token_M = torch.from_numpy(slots.state_FS[TOKEN]).to(slots.hidden_SH.device)
         gates_MG = self._gates(slots.hidden_SH)
         gates_MG += self._gates_table_VG.index_select(0, token_M)
         gates_MG += slots.gates_SG

@@ -1,4 +1,4 @@
-"""What a worker says about itself when it is asked (TorchServe: DescribeModel with customized=true)."""
+"""Description of a worker, for TorchServe's DescribeModel with `customized=true`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handlers.commentary import Commentator
 
 
 def describe(commentator: Commentator) -> dict[str, Any]:
-    """A JSON document: which version, made from what, how it runs, and what may be asked of it."""
+    """Return the model version, its lineage, its runtime options and the limits of requests, ready for JSON."""
     bundle, config = commentator.bundle, commentator.bundle.config
     return {
         "name": config.model,
@@ -28,9 +28,9 @@ def describe(commentator: Commentator) -> dict[str, Any]:
             "max_samples": contract.MAX_SAMPLES,
             "max_tokens": contract.MAX_TOKENS,
             "max_best_of": contract.MAX_BEST_OF,
-            "max_rows": contract.MAX_ROWS,
+            "max_sequences": contract.MAX_SEQUENCES,
             "max_genres": contract.MAX_GENRES,
-            "max_banned": contract.MAX_BANNED,
+            "max_bad_words": contract.MAX_BAD_WORDS,
             "max_text_length": contract.MAX_TEXT_LENGTH,
             "max_seed": contract.MAX_SEED,
         },

@@ -1,4 +1,4 @@
-"""What a worker decodes before it says that it is ready, so that no client's request is the first of its kind."""
+"""Warm-up of a worker: decodes of every kind before TorchServe reports it ready."""
 
 from __future__ import annotations
 
@@ -8,66 +8,66 @@ from typing import Any, Final
 
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest
-from handlers.decoding.matmul import MOST_ROWS
+from handlers.decoding.matmul import MAX_BATCH
 from handlers.model.bundle import Bundle
 from handlers.worker.options import WorkerOptions
 
 _log = logging.getLogger(__name__)
 
 _TOKENS: Final = 8
-"""Enough: what comes for the first time comes in a decode's first steps, or when a row ends."""
+"""Length of a warm-up sequence. First-time costs arise in a decode's first steps or when a sequence ends."""
 
-_CHECKED_ROWS: Final = 8
+_CHECKED_SEQUENCES: Final = 8
 _MAX_ERROR: Final = 0.05
-"""Nats per token: bfloat16 stays below a tenth of it, a kernel that errs does not."""
+"""Largest accepted error of the kernels in nats per token; bfloat16 stays below a tenth of it, a faulty kernel not."""
 
 
 def ready(bundle: Bundle, device: str, options: WorkerOptions) -> Commentator:
-    """A model that has decoded whatever a client may ask for.
+    """Return a model that has decoded every kind of request once.
 
-    A GPU's kernels are compiled for the machine, by what is installed there, so they are held against torch's own
-    modules first. Where they cannot be compiled, or err, torch's products decode instead, more slowly.
+    GPU kernels are compiled on the machine, with the compiler installed there, so they are compared with torch's own
+    modules first. Where they do not compile, or give other results, torch's products decode instead, more slowly.
 
     Args:
-        bundle: the model.
-        device: where to decode.
-        options: how.
+        bundle: model to decode with.
+        device: device to decode on.
+        options: options of the worker.
 
     Raises:
-        ValueError: an option that the device does not have.
+        ValueError: the device does not support an option.
     """
     commentator = Commentator(
         bundle, device=device, precision=options.precision, slots=options.slots, kernels=options.kernels
     )
-    if commentator.kernels and not _are_sound(commentator):
-        slots = None if options.slots is None else min(options.slots, MOST_ROWS)
+    if commentator.kernels and not _kernels_agree(commentator):
+        slots = None if options.slots is None else min(options.slots, MAX_BATCH)
         commentator = Commentator(bundle, device=device, precision=options.precision, slots=slots, kernels=False)
     warm_up(commentator)
     return commentator
 
 
-def _are_sound(commentator: Commentator) -> bool:
-    """Whether a GPU's kernels decode as torch does; if not, the worker's log says so."""
+def _kernels_agree(commentator: Commentator) -> bool:
+    """Return whether the GPU kernels agree with torch; if not, the reason is logged."""
     try:
-        error = commentator.largest_error(_CHECKED_ROWS, _TOKENS)
-    except Exception:  # noqa: BLE001 - no compiler, no memory, a GPU that Triton does not know: there is another way
-        _log.exception("the GPU's kernels do not run; torch's products decode instead")
+        error = commentator.largest_error(_CHECKED_SEQUENCES, _TOKENS)
+    except Exception:  # noqa: BLE001 - no compiler, no memory, a GPU unknown to Triton: torch decodes instead
+        _log.exception("the GPU kernels do not run; torch's products decode instead")
         return False
     if error > _MAX_ERROR or math.isnan(error):
-        _log.error("the GPU's kernels are %.3f nats per token from torch; torch's products decode instead", error)
+        _log.error("the GPU kernels differ from torch by %.3f nats per token; torch's products decode instead", error)
         return False
     return True
 
 
 def warm_up(commentator: Commentator) -> None:
-    """Answer a lone request, a batch that asks for everything there is, and as many rows as there are slots."""
+    """Answer a single request, a batch that uses every option, and as many requests as there are slots."""
     genres, topics = commentator.bundle.genres.labels[:2], commentator.bundle.topics.names
     commentator.answer([CommentaryRequest(genres=(), num_samples=1, seed=0)])
     kinds: list[dict[str, Any]] = [
         {},
         {"best_of": 3, "topic": topics[-1]},
         {"top_k": 40, "min_p": 0.02, "top_p": 1.0, "temperature": 0.8},
-        {"min_tokens": 2, "no_repeat_ngram": 2, "banned": ("word",)},
+        {"min_tokens": 2, "no_repeat_ngram_size": 2, "bad_words": ("word",)},
         {"temperature": 0.0, "artist": "A", "title": "T"},
         {"guidance": 1.25},
     ]

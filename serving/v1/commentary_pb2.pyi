@@ -39,8 +39,8 @@ class GenerateRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
     MIN_TOKENS_FIELD_NUMBER: _builtins.int
-    NO_REPEAT_NGRAM_FIELD_NUMBER: _builtins.int
-    BANNED_FIELD_NUMBER: _builtins.int
+    NO_REPEAT_NGRAM_SIZE_FIELD_NUMBER: _builtins.int
+    BAD_WORDS_FIELD_NUMBER: _builtins.int
     GUIDANCE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """A registered model: "cvae" or "lcgan" (the default)."""
@@ -62,14 +62,14 @@ class GenerateRequest(_message.Message):
     """A topic to steer to, by number or name as LiveVersion.topics lists them; LiveVersion.desired_topic when absent."""
     min_tokens: _builtins.int
     """Tokens of a sample at least, its end included."""
-    no_repeat_ngram: _builtins.int
+    no_repeat_ngram_size: _builtins.int
     """No n tokens in a row stand in a sample twice; 0 allows all."""
     guidance: _builtins.float
     """How much the genres weigh: 1 is the model itself, more stresses them."""
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
-    def banned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+    def bad_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Single words that no sample holds, case ignored."""
 
     def __init__(
@@ -92,13 +92,13 @@ class GenerateRequest(_message.Message):
         request_id: _builtins.str | None = ...,
         topic: _builtins.str | None = ...,
         min_tokens: _builtins.int | None = ...,
-        no_repeat_ngram: _builtins.int | None = ...,
-        banned: _abc.Iterable[_builtins.str] | None = ...,
+        no_repeat_ngram_size: _builtins.int | None = ...,
+        bad_words: _abc.Iterable[_builtins.str] | None = ...,
         guidance: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram", b"_no_repeat_ngram", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "no_repeat_ngram", b"no_repeat_ngram", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram", b"_no_repeat_ngram", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "banned", b"banned", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram", b"no_repeat_ngram", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "bad_words", b"bad_words", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__artist: _TypeAlias = _typing.Literal["artist"]  # noqa: Y015
     _WhichOneofArgType__artist: _TypeAlias = _typing.Literal["_artist", b"_artist"]  # noqa: Y015
@@ -112,8 +112,8 @@ class GenerateRequest(_message.Message):
     _WhichOneofArgType__min_p: _TypeAlias = _typing.Literal["_min_p", b"_min_p"]  # noqa: Y015
     _WhichOneofReturnType__min_tokens: _TypeAlias = _typing.Literal["min_tokens"]  # noqa: Y015
     _WhichOneofArgType__min_tokens: _TypeAlias = _typing.Literal["_min_tokens", b"_min_tokens"]  # noqa: Y015
-    _WhichOneofReturnType__no_repeat_ngram: _TypeAlias = _typing.Literal["no_repeat_ngram"]  # noqa: Y015
-    _WhichOneofArgType__no_repeat_ngram: _TypeAlias = _typing.Literal["_no_repeat_ngram", b"_no_repeat_ngram"]  # noqa: Y015
+    _WhichOneofReturnType__no_repeat_ngram_size: _TypeAlias = _typing.Literal["no_repeat_ngram_size"]  # noqa: Y015
+    _WhichOneofArgType__no_repeat_ngram_size: _TypeAlias = _typing.Literal["_no_repeat_ngram_size", b"_no_repeat_ngram_size"]  # noqa: Y015
     _WhichOneofReturnType__num_samples: _TypeAlias = _typing.Literal["num_samples"]  # noqa: Y015
     _WhichOneofArgType__num_samples: _TypeAlias = _typing.Literal["_num_samples", b"_num_samples"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
@@ -147,7 +147,7 @@ class GenerateRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_tokens) -> _WhichOneofReturnType__min_tokens | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__no_repeat_ngram) -> _WhichOneofReturnType__no_repeat_ngram | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__no_repeat_ngram_size) -> _WhichOneofReturnType__no_repeat_ngram_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__num_samples) -> _WhichOneofReturnType__num_samples | None: ...
     @_typing.overload
@@ -462,31 +462,31 @@ class Limits(_message.Message):
     MAX_SAMPLES_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_BEST_OF_FIELD_NUMBER: _builtins.int
-    MAX_ROWS_FIELD_NUMBER: _builtins.int
+    MAX_SEQUENCES_FIELD_NUMBER: _builtins.int
     MAX_GENRES_FIELD_NUMBER: _builtins.int
     MAX_TEXT_LENGTH_FIELD_NUMBER: _builtins.int
-    MAX_BANNED_FIELD_NUMBER: _builtins.int
+    MAX_BAD_WORDS_FIELD_NUMBER: _builtins.int
     max_samples: _builtins.int
     max_tokens: _builtins.int
     max_best_of: _builtins.int
-    max_rows: _builtins.int
+    max_sequences: _builtins.int
     max_genres: _builtins.int
     max_text_length: _builtins.int
-    max_banned: _builtins.int
+    max_bad_words: _builtins.int
     def __init__(
         self,
         *,
         max_samples: _builtins.int = ...,
         max_tokens: _builtins.int = ...,
         max_best_of: _builtins.int = ...,
-        max_rows: _builtins.int = ...,
+        max_sequences: _builtins.int = ...,
         max_genres: _builtins.int = ...,
         max_text_length: _builtins.int = ...,
-        max_banned: _builtins.int = ...,
+        max_bad_words: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_banned", b"max_banned", "max_best_of", b"max_best_of", "max_genres", b"max_genres", "max_rows", b"max_rows", "max_samples", b"max_samples", "max_text_length", b"max_text_length", "max_tokens", b"max_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_bad_words", b"max_bad_words", "max_best_of", b"max_best_of", "max_genres", b"max_genres", "max_samples", b"max_samples", "max_sequences", b"max_sequences", "max_text_length", b"max_text_length", "max_tokens", b"max_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

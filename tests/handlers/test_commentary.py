@@ -18,7 +18,7 @@ from handlers.contract import (
     ErrorCode,
     Sample,
 )
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from tests.handlers.tiny_bundles import tiny_bundle
@@ -97,7 +97,7 @@ def _score(commentator: Commentator, sample: Sample, *, topic: int = 0, max_toke
     bundle = commentator.bundle
     genres = tuple(bundle.genres.indices(["dream pop"]))
     engine = Engine(bundle)
-    row = Row(genres=genres, seed=sample.seed, max_tokens=max_tokens, topic=topic)
+    row = SequenceSpec(genres=genres, seed=sample.seed, max_tokens=max_tokens, topic=topic)
     decoded = engine.decode([row])
     assert bundle.vocabulary.decode(decoded[0].ids) == sample.text
     (odds,) = engine.genre_log_odds([row], decoded)
@@ -228,7 +228,7 @@ def test_a_requests_limits_hold_for_its_samples_and_not_for_its_neighbours(comme
     plain = CommentaryRequest(genres=("pop",), seed=5, num_samples=20)
     (free,) = commentator.answer([plain])
     word = _texts(free)[0].split()[0]
-    limited = replace(plain, min_tokens=8, no_repeat_ngram=2, banned=(word.upper(),), best_of=2)
+    limited = replace(plain, min_tokens=8, no_repeat_ngram_size=2, bad_words=(word.upper(),), best_of=2)
     both = commentator.answer([limited, plain])
     assert _texts(both[1]) == _texts(free)
     assert all(sample.token_count >= 8 for sample in both[0].samples)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.contract import (
-    MAX_BANNED,
+    MAX_BAD_WORDS,
     MAX_BEST_OF,
     MAX_GENRES,
-    MAX_ROWS,
     MAX_SAMPLES,
     MAX_SEED,
+    MAX_SEQUENCES,
     MAX_TEXT_LENGTH,
     MAX_TOKENS,
     CommentaryRequest,
@@ -39,7 +39,7 @@ requests = st.builds(
     genres=st.lists(names, max_size=6).map(tuple),
     artist=optional_names,
     title=optional_names,
-    num_samples=st.integers(1, MAX_ROWS // MAX_BEST_OF),
+    num_samples=st.integers(1, MAX_SEQUENCES // MAX_BEST_OF),
     temperature=st.floats(0, 5) | st.integers(0, 5),
     top_k=st.integers(0, 1_000_000),
     top_p=st.floats(1e-6, 1),
@@ -47,8 +47,8 @@ requests = st.builds(
     max_tokens=st.integers(40, MAX_TOKENS),
     guidance=st.floats(0, 10) | st.integers(0, 10),
     min_tokens=st.integers(0, 40),
-    no_repeat_ngram=st.integers(0, MAX_TOKENS),
-    banned=st.lists(st.text("aé’-", min_size=1, max_size=5), max_size=4).map(tuple),
+    no_repeat_ngram_size=st.integers(0, MAX_TOKENS),
+    bad_words=st.lists(st.text("aé’-", min_size=1, max_size=5), max_size=4).map(tuple),
     seed=st.none() | st.integers(0, MAX_SEED),
     best_of=st.integers(1, MAX_BEST_OF),
     topic=optional_names,
@@ -163,13 +163,13 @@ WRONG_TYPES: list[tuple[str, Any]] = [
     ("guidance", True),
     ("min_tokens", "3"),
     ("min_tokens", True),
-    ("no_repeat_ngram", 3.0),
-    ("no_repeat_ngram", [3]),
-    ("banned", "pop"),
-    ("banned", {"pop": 1}),
-    ("banned", [None]),
-    ("banned", [5]),
-    ("banned", [["pop"]]),
+    ("no_repeat_ngram_size", 3.0),
+    ("no_repeat_ngram_size", [3]),
+    ("bad_words", "pop"),
+    ("bad_words", {"pop": 1}),
+    ("bad_words", [None]),
+    ("bad_words", [5]),
+    ("bad_words", [["pop"]]),
     ("max_tokens", 1e1),
     ("seed", True),
     ("seed", 1.0),
@@ -213,15 +213,15 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("min_tokens", -1),
     ("min_tokens", 65),
     ("min_tokens", 10**400),
-    ("no_repeat_ngram", -1),
-    ("no_repeat_ngram", MAX_TOKENS + 1),
-    ("banned", ["a"] * (MAX_BANNED + 1)),
-    ("banned", ["a" * (MAX_TEXT_LENGTH + 1)]),
-    ("banned", [""]),
-    ("banned", ["pop", "dream pop"]),
-    ("banned", [" pop"]),
-    ("banned", ["pop!"]),
-    ("banned", ["<artist>"]),
+    ("no_repeat_ngram_size", -1),
+    ("no_repeat_ngram_size", MAX_TOKENS + 1),
+    ("bad_words", ["a"] * (MAX_BAD_WORDS + 1)),
+    ("bad_words", ["a" * (MAX_TEXT_LENGTH + 1)]),
+    ("bad_words", [""]),
+    ("bad_words", ["pop", "dream pop"]),
+    ("bad_words", [" pop"]),
+    ("bad_words", ["pop!"]),
+    ("bad_words", ["<artist>"]),
     ("seed", -1),
     ("seed", MAX_SEED + 1),
     ("best_of", 0),
@@ -241,19 +241,19 @@ def test_a_value_out_of_range_is_refused_naming_the_field_in_a_short_message(fie
     assert len(error.message) < 200
 
 
-@pytest.mark.parametrize("field", ["artist", "title", "topic", "unit", "request_id", "genres", "banned"])
+@pytest.mark.parametrize("field", ["artist", "title", "topic", "unit", "request_id", "genres", "bad_words"])
 @pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\x7f", "\x85", "\x9f", "\ud800"])
 def test_control_characters_and_lone_surrogates_are_refused_naming_the_field(field: str, character: str) -> None:
     value = f"a{character}b"
-    assert _refused({"genres": [], field: [value] if field in {"genres", "banned"} else value}).field == field
+    assert _refused({"genres": [], field: [value] if field in {"genres", "bad_words"} else value}).field == field
 
 
 def test_the_largest_allowed_values_are_taken() -> None:
     request = CommentaryRequest(
         genres=("g" * MAX_TEXT_LENGTH,) * MAX_GENRES, artist="a" * MAX_TEXT_LENGTH, num_samples=MAX_SAMPLES,
-        best_of=MAX_ROWS // MAX_SAMPLES, max_tokens=MAX_TOKENS, seed=MAX_SEED, temperature=5, top_p=1, min_p=1,
-        top_k=1_000_000, min_tokens=MAX_TOKENS, no_repeat_ngram=MAX_TOKENS,
-        banned=("b" * MAX_TEXT_LENGTH,) * MAX_BANNED,
+        best_of=MAX_SEQUENCES // MAX_SAMPLES, max_tokens=MAX_TOKENS, seed=MAX_SEED, temperature=5, top_p=1, min_p=1,
+        top_k=1_000_000, min_tokens=MAX_TOKENS, no_repeat_ngram_size=MAX_TOKENS,
+        bad_words=("b" * MAX_TEXT_LENGTH,) * MAX_BAD_WORDS,
     )  # fmt: skip
     assert CommentaryRequest.from_json(request.to_json()) == request
 
@@ -269,13 +269,13 @@ def test_fewer_tokens_at_most_than_at_least_are_refused_naming_the_lower_bound_a
 def test_an_archive_of_older_code_is_asked_what_it_was_always_asked_unless_somebody_wants_more() -> None:
     known = {"genres", "num_samples", "temperature", "top_k", "top_p", "min_p", "max_tokens", "best_of"}
     assert set(json.loads(CommentaryRequest(genres=()).to_json())) == known
-    asked = CommentaryRequest(genres=(), min_tokens=3, banned=("so",), guidance=1.5)
-    assert set(json.loads(asked.to_json())) == {*known, "min_tokens", "banned", "guidance"}
+    asked = CommentaryRequest(genres=(), min_tokens=3, bad_words=("so",), guidance=1.5)
+    assert set(json.loads(asked.to_json())) == {*known, "min_tokens", "bad_words", "guidance"}
 
 
 @pytest.mark.parametrize("word", ["pop", "POP", "don’t", "lo-fi", "1999", "café", "cafe\u0301", "Åse", "вечер"])
 def test_a_word_can_be_banned(word: str) -> None:
-    assert CommentaryRequest.from_mapping({"genres": [], "banned": [word]}).banned == (word,)
+    assert CommentaryRequest.from_mapping({"genres": [], "bad_words": [word]}).bad_words == (word,)
 
 
 def test_the_product_of_samples_and_candidates_is_bounded() -> None:

@@ -26,8 +26,8 @@ REQUESTS = st.builds(
     max_tokens=st.integers(20, 128),
     guidance=st.floats(0, 10),
     min_tokens=st.integers(0, 20),
-    no_repeat_ngram=st.integers(0, 128),
-    banned=st.lists(st.text("abcé'", min_size=1, max_size=9), max_size=5).map(tuple),
+    no_repeat_ngram_size=st.integers(0, 128),
+    bad_words=st.lists(st.text("abcé'", min_size=1, max_size=9), max_size=5).map(tuple),
     seed=st.none() | SEEDS,
     best_of=st.integers(1, 16),
     topic=st.none() | TEXT,
@@ -109,4 +109,4 @@ def test_a_description_carries_the_contracts_limits() -> None:
     encoded = wire.live_models_to_message(()).SerializeToString()
     limits = wire.limits_from_message(commentary_pb2.DescribeResponse.FromString(encoded))
     assert limits == wire.CONTRACT_LIMITS
-    assert (limits.max_samples, limits.max_tokens, limits.max_rows) == (64, 128, 256)
+    assert (limits.max_samples, limits.max_tokens, limits.max_sequences) == (64, 128, 256)

@@ -12,7 +12,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import Bundle
 from training.cvae.batches import EncodedSentences
 from training.cvae.encoder_file import load_cvae
@@ -117,7 +117,7 @@ def walk(
     ends_2Z = _means(cvae, bundle, (" ".join(first.split()), " ".join(last.split())))
     z_SZ = path.points(ends_2Z[0], ends_2Z[1], steps)
     rows = [
-        Row(
+        SequenceSpec(
             genres=tuple(bundle.genres.indices(used)),
             seed=candidate,
             temperature=0.0 if candidate == 0 else _TEMPERATURE,

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_SAMPLES
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.ranking import best_candidates
 from training.corpus import Corpus
@@ -205,7 +205,7 @@ def _decode(
     bundle, size = model.bundle, plan.best_of
     used = [list(bundle.genres.resolve(each)[0]) for each in genres]
     rows = [
-        Row(
+        SequenceSpec(
             genres=tuple(bundle.genres.indices(labels)),
             seed=derive_seed(seed * _SEEDS_APART + number, candidate * MAX_SAMPLES),
             temperature=plan.temperature,
@@ -224,7 +224,7 @@ def _decode(
     decoding = 0.0
     for start in range(0, len(rows), step):
         before = time.perf_counter()
-        z_BZ = engine.thought_vectors(rows[start : start + step])
+        z_BZ = engine.latent_vectors(rows[start : start + step])
         decoded = engine.decode(rows[start : start + step], z_BZ)
         decoding += time.perf_counter() - before
         written = [bundle.vocabulary.decode(each.ids) for each in decoded]

@@ -1,1 +1,1 @@
-"""Where runs and versions go: a port, and MLflow behind it. Nothing else in training imports mlflow."""
+"""Tracking of runs and model versions: a port and its MLflow adapter. Nothing else in training imports mlflow."""

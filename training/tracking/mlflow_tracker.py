@@ -1,6 +1,6 @@
-"""MLflow behind the `Tracker` port: runs, metrics, registered versions.
+"""MLflow adapter of the `Tracker` port: runs, metrics, registered versions.
 
-No other module of training imports mlflow, but for `training.tracking.pyfunc_model`, which MLflow itself runs.
+No other module of training imports mlflow, except `training.tracking.pyfunc_model`, which MLflow itself runs.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 from sqlalchemy.exc import SQLAlchemyError
+from typing_extensions import override
 
 from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest
 from handlers.model.bundle import MODEL_CARD
 from training.errors import TerminatedError, TrackingError
-from training.tracking.port import FetchedVersion, RegisteredVersion, Run, TrainedOn, archive_tags
+from training.tracking.port import FetchedVersion, RegisteredVersion, Run, Tracker, TrainedOn, archive_tags
 from training.worker_code import WORKER_PACKAGES
 
 EXPERIMENT: Final = "deephypebot"
@@ -64,46 +65,46 @@ SIGNATURE: Final = ModelSignature(
             ParamSpec("max_tokens", DataType.long, _DEFAULTS.max_tokens),
             ParamSpec("guidance", DataType.double, _DEFAULTS.guidance),
             ParamSpec("min_tokens", DataType.long, _DEFAULTS.min_tokens),
-            ParamSpec("no_repeat_ngram", DataType.long, _DEFAULTS.no_repeat_ngram),
-            ParamSpec("banned", DataType.string, list(_DEFAULTS.banned), shape=(-1,)),
+            ParamSpec("no_repeat_ngram_size", DataType.long, _DEFAULTS.no_repeat_ngram_size),
+            ParamSpec("bad_words", DataType.string, list(_DEFAULTS.bad_words), shape=(-1,)),
             ParamSpec("best_of", DataType.long, _DEFAULTS.best_of),
         ]
     ),
 )
 
 
-class MlflowRun:
-    """A run of MLflow, by its id: safe to use while others are open."""
+class MlflowRun(Run):
+    """MLflow run, addressed by its id, so that others may be open."""
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self._client = client
         self._run_id = run_id
 
     @property
+    @override
     def run_id(self) -> str:
-        """MLflow's identifier."""
         return self._run_id
 
+    @override
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """See `Run.log_params`."""
         for key, value in params.items():
             self._client.log_param(self._run_id, key, str(value)[:500])
 
+    @override
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """See `Run.log_metrics`."""
         mlflow.log_metrics(dict(metrics), step=step, run_id=self._run_id, synchronous=False)
 
+    @override
     def log_file(self, path: Path, folder: str = "") -> None:
-        """See `Run.log_file`."""
         self._client.log_artifact(self._run_id, str(path), folder or None)
 
+    @override
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """See `Run.set_tags`."""
         for key, value in tags.items():
             self._client.set_tag(self._run_id, key, value)
 
+    @override
     def log_dataset(self, dataset: TrainedOn) -> None:
-        """See `Run.log_dataset`."""
         entity = Dataset(
             name=dataset.name,
             digest=dataset.sha256[:12],
@@ -115,50 +116,50 @@ class MlflowRun:
         self._client.log_inputs(self._run_id, datasets=[use])
 
 
-class MlflowTracker:
-    """Runs in one experiment, versions in the registry of the same server."""
+class MlflowTracker(Tracker):
+    """Tracker with the runs of one experiment and the model registry of the same server."""
 
     def __init__(self, tracking_uri: str, *, artifacts: Path | None = None) -> None:
-        """Connect, and make the experiment if it is new.
+        """Connect, and make the experiment if it does not exist.
 
         Args:
-            tracking_uri: as MLflow takes it; a database, or a server.
-            artifacts: folder for artifacts, used when the experiment is made on a database without a server.
+            tracking_uri: tracking URI of MLflow: a database or a server.
+            artifacts: folder for artifacts, used if the experiment is made in a database without a server.
 
         Raises:
             TrackingError: the store cannot be reached or opened.
         """
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        # The database is migrated when it is new, which alembic reports line by line.
+        # Alembic reports the migrations of a new database line by line.
         logging.getLogger("alembic").setLevel(logging.WARNING)
         try:
             mlflow.set_tracking_uri(tracking_uri)
             self._client = MlflowClient(tracking_uri)
-            # A server keeps artifacts itself; a folder of ours would be out of everybody else's reach.
+            # A server keeps artifacts itself; a local folder would be out of reach of its other clients.
             if tracking_uri.startswith(("http://", "https://")):
                 artifacts = None
             self._experiment_id = self._experiment(None if artifacts is None else artifacts.absolute().as_uri())
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as cause:
-            # A database's own errors and a missing driver come through MLflow as they are, some many lines long.
+            # MLflow does not wrap errors of a database or a missing driver, some of which have many lines.
             reason = str(cause).partition("\n")[0]
             raise TrackingError(f"MLflow at {tracking_uri} cannot be used: {reason}") from cause
         self._uri = tracking_uri
-        # `mlflow run` has made a run for the whole command, and ends it itself.
+        # `mlflow run` made a run for the whole command, and ends it itself.
         self._project_run_id = os.environ.get("MLFLOW_RUN_ID", "")
         self._stack: list[str] = []
 
     @property
+    @override
     def uri(self) -> str:
-        """See `Tracker.uri`."""
         return self._uri
 
+    @override
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str] | None = None) -> Iterator[Run]:
-        """See `Tracker.run`."""
         run_id = self._create_run(name, dict(tags or {}))
         self._stack.append(run_id)
         status = "FAILED"
-        # CPU, memory, disk, network, and GPUs where there are some: every ten seconds, in the run's own charts.
+        # CPU, memory, disk, network and any GPUs, every 10 s, in the run's own charts.
         monitor = SystemMetricsMonitor(run_id, tracking_uri=self._uri)  # type: ignore[no-untyped-call]  # MLflow's
         monitor.start()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
         try:
@@ -174,8 +175,8 @@ class MlflowTracker:
             if run_id != self._project_run_id:
                 self._client.set_terminated(run_id, status)
 
+    @override
     def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
-        """See `Tracker.register`."""
         run_id = self._known_run(run_id, name)
         with mlflow.start_run(run_id=run_id):
             logged = mlflow.pyfunc.log_model(
@@ -200,11 +201,11 @@ class MlflowTracker:
         )
         return RegisteredVersion(name=name, version=str(created.version), run_id=run_id)
 
+    @override
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:
-        """See `Tracker.fetch`."""
         name, separator, chosen = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
         if not (uri.startswith("models:/") and name and chosen):
-            raise TrackingError(f"{uri!r} names no version; write models:/cvae/1 or models:/lcgan@champion")
+            raise TrackingError(f"{uri!r} does not name a version; write models:/cvae/1 or models:/lcgan@champion")
         try:
             if separator == "@":
                 found = self._client.get_model_version_by_alias(name, chosen)
@@ -223,31 +224,31 @@ class MlflowTracker:
             seconds=(run.end_time - run.start_time) / 1000 if run.end_time else None,
         )
 
+    @override
     def reopen(self, run_id: str) -> Run:
-        """See `Tracker.reopen`."""
         return MlflowRun(self._client, run_id)
 
+    @override
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
-        """See `Tracker.attach_archive`."""
         self._client.log_artifact(version.run_id, str(archive), "archives")
         tags = archive_tags(f"archives/{archive.name}", sha256)
         for key, value in tags.items():
             self._client.set_model_version_tag(version.name, version.version, key, value)
             self._client.set_tag(version.run_id, f"{version.name}.{key}", value)
 
+    @override
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
-        """See `Tracker.set_champion`."""
         before = self._client.get_registered_model(version.name).aliases.get(CHAMPION)
         if only_first and before is not None:
             return False
         if before is not None and str(before) != version.version:
-            # What `deephypebot models rollback` goes back to; written first, so that no version it needs is bare.
+            # The version for `deephypebot models rollback`, written first, so that it never lacks its alias.
             self._client.set_registered_model_alias(version.name, PREVIOUS, str(before))
         self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
         return True
 
+    @override
     def has(self, name: str, version: str) -> bool:
-        """See `Tracker.has`."""
         try:
             self._client.get_model_version(name, version)
         except MlflowException:
@@ -255,7 +256,7 @@ class MlflowTracker:
         return True
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
-        """A run within the innermost open one; the outermost one is the project's, where `mlflow run` started us."""
+        """Make a run within the innermost open one; under `mlflow run` the outermost run is the project's."""
         if self._stack:
             tags["mlflow.parentRunId"] = self._stack[-1]
         elif self._project_run_id:
@@ -265,7 +266,7 @@ class MlflowTracker:
         return str(self._client.create_run(self._experiment_id, tags=tags, run_name=name).info.run_id)
 
     def _known_run(self, run_id: str, name: str) -> str:
-        """The run, or a new one for a stage that was trained without this server."""
+        """Return the run, or a new one for a stage that was trained without this server."""
         try:
             return str(self._client.get_run(run_id).info.run_id) if run_id else self._registering_run(name)
         except MlflowException:

@@ -1,8 +1,6 @@
-"""What training tells a tracking server, as a port.
+"""Port to a tracking server, which `MlflowTracker` implements.
 
-`MlflowTracker` puts MLflow behind it, `NullTracker` nothing.
-
-GPU hosts may have torch and no MLflow; training runs there all the same.
+GPU hosts may have torch but no MLflow; there `NullTracker` implements the port and records nothing.
 """
 
 from __future__ import annotations
@@ -13,48 +11,51 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from typing_extensions import override
+
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG
 from training.errors import TrackingError
 
 
 class Run(Protocol):
-    """One tracked stage."""
+    """Tracked stage."""
 
     @property
     def run_id(self) -> str:
-        """Identifier in the tracking server; empty without one."""
+        """Identifier of the run in the tracking server; empty without a server."""
+        ...
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """What the stage was told."""
+        """Log the settings of the stage."""
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """Figures, as points of a curve when a step is given."""
+        """Log figures; with a step they are points of curves."""
 
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep a file with the run."""
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Searchable facts."""
+        """Set searchable tags of the run."""
 
     def log_dataset(self, dataset: TrainedOn) -> None:
-        """What the stage learned from."""
+        """Log the corpus that the stage is trained on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedOn:
-    """A corpus as a tracking server's table of datasets shows it."""
+    """Corpus in a tracking server's table of datasets."""
 
     name: str
     sha256: str
     source: str
-    """Where it came from, for a person."""
+    """Origin of the corpus, for readers."""
     profile: Mapping[str, int]
-    """Its sizes."""
+    """Sizes of the corpus by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredVersion:
-    """A version in the registry."""
+    """Model version in the registry."""
 
     name: str
     version: str
@@ -62,119 +63,129 @@ class RegisteredVersion:
 
     @property
     def uri(self) -> str:
-        """How MLflow names it."""
+        """MLflow's URI of the version."""
         return f"models:/{self.name}/{self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedVersion:
-    """A registered version on this machine."""
+    """Registered version on this machine."""
 
     version: RegisteredVersion
     bundle: Path
-    """Its bundle's folder."""
+    """Folder of the version's bundle."""
     tags: Mapping[str, str]
     seconds: float | None
-    """How long its run took, of a run that has ended."""
+    """Duration of the version's run, if the run has ended."""
 
 
 class Tracker(Protocol):
-    """Where runs and versions go."""
+    """Store of runs and model versions."""
 
     @property
     def uri(self) -> str:
-        """Which server or store this is."""
+        """Address of the server or store."""
+        ...
 
     def run(self, name: str, *, tags: Mapping[str, str] | None = None) -> AbstractContextManager[Run]:
-        """A run; one opened inside another becomes its child. Fails with the block."""
+        """Open a run, which fails if its block does; a run opened inside another becomes its child."""
         ...
 
     def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
-        """Log a bundle as a model of a run and register it under a name; makes a run if that one is not to be found."""
+        """Log a bundle as a model of a run and register it under a name; a run that is not found is made."""
+        ...
 
     def has(self, name: str, version: str) -> bool:
         """Whether a version is registered."""
+        ...
 
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:
-        """Bring a version (models:/cvae/1, models:/lcgan@champion) to a folder.
+        """Download a version (models:/cvae/1, models:/lcgan@champion) to a folder.
 
         Raises:
-            TrackingError: there is none.
+            TrackingError: the version does not exist or cannot be downloaded.
         """
         ...
 
     def reopen(self, run_id: str) -> Run:
-        """A run that is there already, to log more to."""
+        """Open an existing run, to log more to it."""
         ...
 
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
-        """Keep a version's archive with its run and say so on the version."""
+        """Keep a version's archive with its run and tag the version with it."""
 
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
-        """Let a version answer requests; with `only_first`, only if none does yet. Says whether it was done."""
+        """Make a version the champion, with `only_first` only if there is none; return whether it was made."""
+        ...
 
 
 @dataclass(slots=True)
-class _NullRun:
+class _NullRun(Run):
     run_id: str = ""
 
+    @override
     def log_params(self, params: Mapping[str, Any]) -> None:
         pass
 
+    @override
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
         pass
 
+    @override
     def log_file(self, path: Path, folder: str = "") -> None:
         pass
 
+    @override
     def set_tags(self, tags: Mapping[str, str]) -> None:
         pass
 
+    @override
     def log_dataset(self, dataset: TrainedOn) -> None:
         pass
 
 
 @dataclass(frozen=True, slots=True)
-class NullTracker:
-    """Tracks nothing; what it is given to register is version 0."""
+class NullTracker(Tracker):
+    """Tracker that records nothing; every version that it registers is version 0."""
 
     uri: str = "none"
 
+    @override
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str] | None = None) -> Iterator[Run]:
-        """See `Tracker.run`."""
         del name, tags
         yield _NullRun()
 
+    @override
     def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
-        """See `Tracker.register`."""
         del bundle, tags
         return RegisteredVersion(name=name, version="0", run_id=run_id)
 
+    @override
     def has(self, name: str, version: str) -> bool:
-        """See `Tracker.has`."""
         del name
         return version == "0"
 
+    @override
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:
-        """See `Tracker.fetch`; there is no registry to ask."""
         del directory
         raise TrackingError(f"{uri} is a registered version, and there is no registry without tracking")
 
+    @override
     def reopen(self, run_id: str) -> Run:
-        """See `Tracker.reopen`."""
         del run_id
         return _NullRun()
 
+    @override
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
-        """See `Tracker.attach_archive`."""
+        pass
 
+    @override
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
-        """See `Tracker.set_champion`; there is no registry to say it to."""
         del version, only_first
         return False
 
 
 def archive_tags(archive: str, sha256: str) -> dict[str, str]:
-    """Tags by which serving finds and checks a version's archive."""
+    """Return the tags by which serving finds and checks a version's archive."""
     return {ARCHIVE_TAG: archive, ARCHIVE_SHA256_TAG: sha256}

@@ -1,6 +1,6 @@
-"""The registered model as MLflow loads it (models-from-code): the bundle behind the pyfunc interface.
+"""Registered model for MLflow (models-from-code): a bundle behind the pyfunc interface.
 
-MLflow runs this file when somebody calls `mlflow.pyfunc.load_model("models:/lcgan@champion")`; nothing else imports it.
+MLflow runs this file in `mlflow.pyfunc.load_model("models:/lcgan@champion")`; nothing else imports it.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from handlers.contract import CommentaryRequest
 
 
 class CommentaryModel(PythonModel):
-    """One input row is one request; the output has one row per sample, with the number of its request."""
+    """Model of commentary: an input row is a request; an output row is a sample, with the number of its request."""
 
     def load_context(self, context: Any) -> None:
         """Load the weights."""
         self._commentator = Commentator.load(Path(context.artifacts["bundle"]))
 
-    # Without type hints: MLflow would take them for the schema, which the signature gives.
+    # Without type hints, which MLflow would take for the schema; the signature gives it.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
         """Write samples.
 
         Args:
-            context: MLflow's, unused.
+            context: context of MLflow, unused.
             model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist`, `title` and
                 `topic` (number or name of the topic to steer to).
             params: `num_samples`, `seed`, `temperature`, `top_k`, `top_p`, `min_p`, `guidance`, `max_tokens`,
-                `min_tokens`, `no_repeat_ngram`, `banned`, `best_of`, as in the wire contract; a negative seed means a
-                fresh one.
+                `min_tokens`, `no_repeat_ngram_size`, `bad_words`, `best_of`, as in the wire contract; a negative seed
+                means a fresh one.
 
         Returns:
             DataFrame with columns request, text, token_count, log_prob, seed.
@@ -63,7 +63,7 @@ class CommentaryModel(PythonModel):
 
 
 def _given(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The names that a row has: a table fills the gaps of a column with None or NaN."""
+    """Return the string values of a row; a table fills the gaps of a column with None or NaN."""
     return {name: value for name, value in row.items() if isinstance(value, str)}
 
 

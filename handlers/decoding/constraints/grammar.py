@@ -1,13 +1,12 @@
-"""What a row may write next, from what it has written: one small number per row, and a table.
+"""Grammar of sentences as a finite automaton: a state per sequence, and a table of the tokens that a state forbids.
 
-Special tokens are never written, nor a sentence of no tokens. A placeholder is written at most once. Straight double
-quotes and round brackets close: a quotation is not opened within one, a bracket not within brackets, and nothing ends
-while either is open. A small model often forgets that it has opened a quotation; what it may not write is known from
-the tokens alone, so the sampler need not leave it to chance.
+Special tokens and the empty sentence are forbidden. A placeholder occurs at most once. Straight double quotes and round
+brackets are balanced: neither nests in its own kind, and a sentence does not end while one is open. A small model often
+forgets that it has opened a quotation; since the tokens alone decide, the sampler does not leave it to chance.
 
-In NumPy: for arrays of a number per row its calls cost half of torch's, and there are dozens in a step.
+The arrays are NumPy's: with one number per sequence its calls cost half of torch's, and a step makes dozens of them.
 
-Shapes: B rows, V tokens, S states, F tokens that some state forbids.
+Shapes: B sequences, V tokens, S states, F tokens that a state forbids, padded.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from handlers.model.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, 
 
 _QUOTE: Final = '"'
 _EMPTY, _QUOTING, _BRACKETED, _FIRST_PLACEHOLDER = 1, 2, 4, 8
-"""Bits of a row's state; each placeholder has one of its own, set once it is written."""
+"""Bits of a state. Each placeholder has a bit of its own, from the last one on, which is set once it is written."""
 _ALL_BITS: Final = (1 << 62) - 1
 
 
 class Grammar:
-    """The states of a vocabulary's sentences: what each forbids, and where each token leads."""
+    """Automaton of a vocabulary's sentences: the tokens that each state forbids, and the state after each token."""
 
     start: Final = _EMPTY
-    """The state in which nothing is written."""
+    """State of a sequence without tokens."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         tokens = ["" if token in SPECIALS else token for token in vocabulary.tokens]
@@ -48,22 +47,22 @@ class Grammar:
         self.forbidden_SF = np.array(padded, dtype=np.int64)
 
     def forbidden(self, state_B: IntArray) -> IntArray:
-        """Tokens that may not come next, [B, F]; where there are fewer, the padding token stands."""
+        """Return the forbidden next tokens, [B, F], padded with the padding token."""
         forbidden_BF: IntArray = self.forbidden_SF[state_B]
         return forbidden_BF
 
     def after(self, state_B: IntArray, chosen_B: IntArray) -> IntArray:
-        """The state of rows that have written some tokens."""
+        """Return the states after some tokens."""
         after_B: IntArray = ((state_B & self.keep_V[chosen_B]) | self.put_V[chosen_B]) ^ self.flip_V[chosen_B]
         return after_B
 
     def forbidden_one(self, state: int) -> list[int]:
-        """The same of one row."""
+        """Return `forbidden` of a single sequence."""
         forbidden: list[int] = self.forbidden_SF[state].tolist()
         return forbidden
 
     def after_one(self, state: int, token: int) -> int:
-        """The same of one row."""
+        """Return `after` of a single sequence."""
         return ((state & self.keep_V.item(token)) | self.put_V.item(token)) ^ self.flip_V.item(token)
 
 
@@ -72,7 +71,7 @@ def _forbidden(state: int, tokens: list[str], rises: list[int], placeholders: tu
     if state & (_EMPTY | _QUOTING | _BRACKETED):
         ids.append(EOS_ID)
     if state & _QUOTING:
-        # With a space before it, it would open; one without, or after a sign, closes.
+        # A quote with a space before it would open; one without, or after punctuation, closes.
         ids += [
             number for number, token in enumerate(tokens) if token.lstrip(" ").startswith(_QUOTE) and token[0] == " "
         ]

@@ -1,12 +1,12 @@
-"""WordHashState beside themselves ("the the"), and words that somebody bans: which tokens a row may not write next.
+"""Tokens that would repeat the word before ("the the") or complete a bad word.
 
-A word may be spelled in several ways, so tokens alone do not tell. Each row carries the hash of the word that it is
-writing and of the one before; what would make the two equal is looked up in a table of the tokens' own hashes. A token
-is refused as soon as the words are equal, although more might follow ("in in|credible"): once they are, there would be
-no way out but to spell on, and what is spelled only so that the word goes on is no word. A banned word is one more that
-the row's word may not become.
+Tokens can spell a word in several ways, so words are compared by rolling hashes. Each sequence carries the hash of its
+current word and of the word before; the tokens that would make the two equal are looked up in a table of the tokens'
+hashes. A token is forbidden as soon as the words are equal, although more might follow ("in in|credible"): otherwise
+the model could only spell on, and words that are spelled on for that reason are not words. A bad word is another word
+that the current one may not become.
 
-Shapes: B rows, V tokens, N keys, K tokens that share a key, F tokens that are forbidden, W words.
+Shapes: B sequences, V tokens, N keys, K tokens that share a key, F forbidden tokens, padded, W bad words.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _FIRST_WORD: Final = re.compile(rf"( *)({_WORD}+)")
 _LAST_WORD: Final = re.compile(rf"{_WORD}*$")
 _BASE: Final = 0x9E3779B97F4A7C15
 AFTER_SPACE: Final = 0x3F58476D1CE4E5B9
-"""Keys of words that start a token are multiplied by this; those of pieces that go on are not."""
+"""Factor of the keys of tokens that start a word; the keys of tokens that continue one are not multiplied."""
 _MODULUS: Final = 2**64
 WordHashState = tuple[int, int, int, int]
-"""Where one row is in its sentence, as `WordRepeats` has it."""
+"""Hash state of a sequence's words, see `WordRepeats`."""
 
 
 class WordRepeats:
-    """The words and pieces of words in each token of a vocabulary, and what follows from them.
+    """Words and pieces of words in the tokens of a vocabulary.
 
-    Case is ignored. A token may hold a space at its start only, as `handlers.model.vocabulary` has it.
+    Case is ignored. A token contains a space at its start only, as in `handlers.model.vocabulary`.
 
-    Where a row is in its sentence are four numbers, modulo 2^64: the hash of the word that it is writing, sum of
-    c_i base^i over its n characters, 0 before the first; base^n; base^-n; and the hash of the word before it with
-    nothing but spaces between them, 0 if there is none.
+    The hash state of a sequence is four numbers modulo 2^64: the hash of its current word, the sum of c_i base^i over
+    its n characters, 0 before the first; base^n; base^-n; and the hash of the word before, 0 if there is no such word
+    or anything but spaces between the two.
     """
 
     start: Final[WordHashState] = (0, 1, 1, 0)
-    """The four numbers of a row that has written nothing."""
+    """Hash state of a sequence without tokens."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         texts = ["" if token in SPECIALS else _folded(token) for token in vocabulary.tokens]
@@ -50,10 +50,10 @@ class WordRepeats:
         self.hash_V = _integers([_hash(last) for last in lasts])
         self.power_V = _integers([pow(_BASE, len(last), _MODULUS) for last in lasts])
         self.inverse_V = _integers([pow(_BASE, -len(last), _MODULUS) for last in lasts])
-        self.goes_on_V = np.array([len(last) == len(text) for text, last in zip(texts, lasts, strict=True)])
+        self.continues_V = np.array([len(last) == len(text) for text, last in zip(texts, lasts, strict=True)])
         cuts = [text[: len(text) - len(last)].strip(" ") != "" for text, last in zip(texts, lasts, strict=True)]
         self.cuts_V = np.array(cuts)
-        # Key 0 is what is asked for where nothing is written yet; the padding token is never allowed anyway.
+        # Key 0 is looked up where no word has begun; it leads to the padding token, which is always forbidden.
         groups: dict[int, list[int]] = defaultdict(list, {0: [PAD_ID]})
         for number, text in enumerate(texts):
             if found := _FIRST_WORD.match(text):
@@ -64,13 +64,13 @@ class WordRepeats:
         padded = [group + [PAD_ID] * (width - len(group)) for group in groups.values()]
         self._keys_N, self._tokens_NK = keys[order], np.array(padded, dtype=np.int64)[order]
         self.key_V = np.zeros(len(texts), dtype=np.int64)
-        """What `forbidden` and `completing` look for in each token; 0 where no word is at its start."""
+        """Key of each token for `forbidden` and `completing`; 0 where a token does not start with a word."""
         self.key_V[self._tokens_NK] = self._keys_N[:, None]
         self.key_V[PAD_ID] = 0
         self._containing = _containing(texts)
 
     def forbidden(self, word_state_4B: IntArray) -> IntArray:
-        """Tokens that would make a row's word the one before it, [B, F]; where there are fewer, the padding token."""
+        """Return the tokens that would make the current word equal to the one before, [B, F], padded."""
         current_B, _, inverse_B, previous_B = word_state_4B
         wanted_2B = np.stack((current_B * AFTER_SPACE, (previous_B - current_B) * inverse_B))
         place_2B = self._keys_N.searchsorted(wanted_2B)
@@ -80,15 +80,15 @@ class WordRepeats:
         return np.concatenate(tokens_2BK, axis=1)
 
     def containing(self, word: str) -> tuple[int, ...]:
-        """Tokens in which a word stands whatever is written before them: behind a space or a sign of the token."""
+        """Return the tokens that contain a word whatever is written before them: after a space or punctuation."""
         return tuple(self._containing.get(_folded(word), ()))
 
     def completing(self, hashes_BW: IntArray, word_state_4B: IntArray) -> IntArray:
-        """Tokens with which the word that a row is writing would become one of some words, [B, F].
+        """Return the tokens that would make the current word equal to one of some words, [B, F], padded.
 
         Args:
-            hashes_BW: what `word_hash` gives of each row's words, 0 where there are fewer.
-            word_state_4B: where the rows are.
+            hashes_BW: `word_hash` of the words of each sequence, padded with 0.
+            word_state_4B: hash state of each sequence.
         """
         current_B, _, inverse_B, _ = word_state_4B
         wanted_BW = (hashes_BW - current_B[:, None]) * inverse_B[:, None]
@@ -100,24 +100,24 @@ class WordRepeats:
         return tokens_BFK.reshape(len(current_B), -1)
 
     def after(self, word_state_4B: IntArray, chosen_B: IntArray) -> IntArray:
-        """Where rows are that have written some tokens, [4, B]."""
+        """Return the hash states after some tokens, [4, B]."""
         current_B, power_B, inverse_B, previous_B = word_state_4B
-        goes_on_B = self.goes_on_V[chosen_B]
-        power_B, inverse_B = np.where(goes_on_B, (power_B, inverse_B), 1)
+        continues_B = self.continues_V[chosen_B]
+        power_B, inverse_B = np.where(continues_B, (power_B, inverse_B), 1)
         before_B = np.where(current_B != 0, current_B, previous_B)
         before_B[self.cuts_V[chosen_B]] = 0
         return np.stack(
             (
-                np.where(goes_on_B, current_B, 0) + power_B * self.hash_V[chosen_B],
+                np.where(continues_B, current_B, 0) + power_B * self.hash_V[chosen_B],
                 power_B * self.power_V[chosen_B],
                 inverse_B * self.inverse_V[chosen_B],
-                np.where(goes_on_B, previous_B, before_B),
+                np.where(continues_B, previous_B, before_B),
             )
         )
 
-    def forbidden_one(self, words: WordHashState) -> list[int]:
-        """`forbidden` of one row."""
-        current, _, inverse, previous = words
+    def forbidden_one(self, state: WordHashState) -> list[int]:
+        """Return `forbidden` of a single sequence."""
+        current, _, inverse, previous = state
         tokens: list[int] = []
         for wanted in (current * AFTER_SPACE, (previous - current) * inverse):
             key = _signed(wanted % _MODULUS)
@@ -126,10 +126,10 @@ class WordRepeats:
                 tokens += self._tokens_NK[place].tolist()
         return tokens
 
-    def after_one(self, words: WordHashState, token: int) -> WordHashState:
-        """`after` of one row."""
-        current, power, inverse, previous = words
-        if not self.goes_on_V.item(token):
+    def after_one(self, state: WordHashState, token: int) -> WordHashState:
+        """Return `after` of a single sequence."""
+        current, power, inverse, previous = state
+        if not self.continues_V.item(token):
             previous = 0 if self.cuts_V.item(token) else current or previous
             current, power, inverse = 0, 1, 1
         return (
@@ -141,12 +141,12 @@ class WordRepeats:
 
 
 def word_hash(word: str) -> int:
-    """What `WordRepeats.completing` knows a word by; case and the kind of apostrophe make no other word."""
+    """Return the hash of a word for `WordRepeats.completing`; case and the kind of apostrophe are ignored."""
     return _signed(_hash(_folded(word)))
 
 
 def _containing(texts: list[str]) -> dict[str, list[int]]:
-    """By word, the tokens that hold it anywhere but at their very start, where it may go on with another."""
+    """Return, by word, the tokens that contain it after their start, where it could be the end of another word."""
     tokens: dict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(texts):
         for found in _FIRST_WORD.finditer(text):
@@ -160,7 +160,7 @@ def _folded(token: str) -> str:
 
 
 def _hash(word: str) -> int:
-    # The squares spread neighbouring letters; the hash of a word that is spelled in two parts is h + base^n h'.
+    # The squares spread neighbouring letters. The hash of a word of two parts is h + base^n h'.
     return sum((ord(letter) + 1) ** 2 * pow(_BASE, place, _MODULUS) for place, letter in enumerate(word)) % _MODULUS
 
 

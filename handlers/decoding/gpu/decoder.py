@@ -23,7 +23,7 @@ from handlers.decoding.gpu.memory import TOKENS_PER_SLOT, Memory, PaddedSizes
 from handlers.decoding.gpu.steps import BLOCK, DTYPES, STEPS, Steps, on_device
 from handlers.decoding.gpu.tables import Tables
 from handlers.decoding.matmul import Precision
-from handlers.decoding.rows import Decoded, Row
+from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 
 _MAX_IDLE_ROUNDS: Final = TOKENS_PER_SLOT // STEPS
 """Rounds in which no row may end: a row that has just been let in ends in as many."""
@@ -93,7 +93,9 @@ class GpuDecoder:
             uniforms_kernel[(len(seeds),)](seed_R, uniforms_RN, N=count, BLOCK=1 << (count - 1).bit_length())
         return uniforms_RN
 
-    def decode(self, rows: Sequence[Row], start: Callable[[slice], Sequence[Started]], per_slot: int) -> list[Decoded]:
+    def decode(
+        self, rows: Sequence[SequenceSpec], start: Callable[[slice], Sequence[Started]], per_slot: int
+    ) -> list[DecodedSequence]:
         """Decode every row to its end; the order of the answer is the order of the rows.
 
         Args:
@@ -104,7 +106,7 @@ class GpuDecoder:
         Raises:
             RuntimeError: the kernels do not end a row that has to end.
         """
-        decoded: dict[int, Decoded] = {}
+        decoded: dict[int, DecodedSequence] = {}
         live: dict[int, int] = {}
         free = list(range(max(1, self._slots // per_slot)))
         # A decode that failed may have left rows behind.
@@ -130,19 +132,19 @@ class GpuDecoder:
                 free = sorted([*free, *gone])
         return [decoded[number] for number in range(len(rows))]
 
-    def fill(self, rows: Sequence[Row], started: Sequence[Started]) -> Stepper:
+    def fill(self, rows: Sequence[SequenceSpec], started: Sequence[Started]) -> Stepper:
         """Let rows into the first slots, and empty the others."""
         self._memory.ended_S.fill_(1)
         self._memory.admit(range(len(rows)), rows, started, self._word_repeats)
         return Stepper(self._steps)
 
-    def _sentences(self, slots: Sequence[int]) -> list[Decoded]:
+    def _sentences(self, slots: Sequence[int]) -> list[DecodedSequence]:
         """What ended rows have become."""
         slot_R = torch.tensor(slots, dtype=torch.long, device=self._device)
         tokens = self._memory.tokens_ST[slot_R].tolist()
         lengths = self._memory.ints_S[slot_R, layout.LENGTH.value].tolist()
         log2_probs = self._memory.log2_prob_S[slot_R].tolist()
-        return [Decoded.of(*each) for each in zip(tokens, lengths, log2_probs, strict=True)]
+        return [DecodedSequence.of(*each) for each in zip(tokens, lengths, log2_probs, strict=True)]
 
 
 def _round_up(size: int) -> int:

@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.contract import MAX_BANNED, MAX_TOKENS
+from handlers.contract import MAX_BAD_WORDS, MAX_TOKENS
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.token_constraints import compile_bad_words
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import Started
 from handlers.decoding.gpu.kernels import layout
-from handlers.decoding.rows import Row
 from handlers.decoding.sampling.filters import COLDEST
+from handlers.decoding.sequences import SequenceSpec
 from handlers.model.vocabulary import BOS_ID
 
 TOKENS_PER_SLOT: Final = 1 << (MAX_TOKENS - 1).bit_length()
@@ -66,11 +66,11 @@ class Memory:
         self.settings_S = zeros(rows, layout.SLOT_FLOATS.value)
         self.log2_prob_S = zeros(rows, kind=torch.float64)
         self.tokens_ST = zeros(rows, TOKENS_PER_SLOT, kind=torch.int32)
-        self.hashes_SD = zeros(rows, MAX_BANNED, kind=torch.int64)
+        self.hashes_SD = zeros(rows, MAX_BAD_WORDS, kind=torch.int64)
         self.contains_bad_word_SW = zeros(rows, sizes.outputs, kind=torch.int8)
 
     def admit(
-        self, slots: Sequence[int], rows: Sequence[Row], started: Sequence[Started], word_repeats: WordRepeats
+        self, slots: Sequence[int], rows: Sequence[SequenceSpec], started: Sequence[Started], word_repeats: WordRepeats
     ) -> None:
         """Let rows into free slots.
 
@@ -100,10 +100,10 @@ class Memory:
         self._ban(slots, rows, word_repeats)
         self.ended_S.index_fill_(0, slot_R, 0)
 
-    def _ban(self, slots: Sequence[int], rows: Sequence[Row], word_repeats: WordRepeats) -> None:
+    def _ban(self, slots: Sequence[int], rows: Sequence[SequenceSpec], word_repeats: WordRepeats) -> None:
         for slot, row in zip(slots, rows, strict=True):
-            if row.banned:
-                hashes, containing = compile_bad_words(row.banned, word_repeats)
+            if row.bad_words:
+                hashes, containing = compile_bad_words(row.bad_words, word_repeats)
                 self.hashes_SD[slot, : len(hashes)] = self._on_device(np.array(hashes, dtype=np.int64))
                 self.contains_bad_word_SW[slot].zero_()[self._on_device(np.array(containing, dtype=np.int64))] = 1
 
@@ -111,12 +111,12 @@ class Memory:
         return torch.from_numpy(array).to(self.token_S.device)
 
 
-def _check(rows: Sequence[Row]) -> None:
+def _check(rows: Sequence[SequenceSpec]) -> None:
     for row in rows:
         if row.max_tokens > TOKENS_PER_SLOT:
             raise ValueError(f"max_tokens must be at most {TOKENS_PER_SLOT} on a GPU, got {row.max_tokens}")
-        if len(row.banned) > MAX_BANNED:
-            raise ValueError(f"at most {MAX_BANNED} words can be banned on a GPU, got {len(row.banned)}")
+        if len(row.bad_words) > MAX_BAD_WORDS:
+            raise ValueError(f"at most {MAX_BAD_WORDS} words can be banned on a GPU, got {len(row.bad_words)}")
 
 
 def _write(numbers: Tensor, row_R: Tensor, values: Tensor) -> None:
@@ -125,7 +125,7 @@ def _write(numbers: Tensor, row_R: Tensor, values: Tensor) -> None:
     narrow.index_copy_(0, row_R, values.to(numbers.dtype))
 
 
-def _numbers(rows: Sequence[Row]) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
+def _numbers(rows: Sequence[SequenceSpec]) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
     """The rows' numbers, in the columns of `handlers.decoding.gpu.kernels.layout`."""
     ints = np.zeros((len(rows), layout.SLOT_INTS.value), dtype=np.int32)
     longs = np.zeros((len(rows), layout.SLOT_LONGS.value), dtype=np.int64)
@@ -134,8 +134,8 @@ def _numbers(rows: Sequence[Row]) -> tuple[NDArray[np.int32], NDArray[np.int64],
     ints[:, layout.STATE.value] = Grammar.start
     ints[:, layout.TOP_K.value] = [row.top_k for row in rows]
     ints[:, layout.MIN_TOKENS.value] = [row.min_tokens for row in rows]
-    ints[:, layout.NO_REPEAT_NGRAM_SIZE.value] = [row.no_repeat_ngram for row in rows]
-    ints[:, layout.BAD_WORDS.value] = [len(row.banned) for row in rows]
+    ints[:, layout.NO_REPEAT_NGRAM_SIZE.value] = [row.no_repeat_ngram_size for row in rows]
+    ints[:, layout.BAD_WORDS.value] = [len(row.bad_words) for row in rows]
     longs[:, layout.SEED.value] = [row.seed for row in rows]
     longs[:, layout.WORD_STATE.value : layout.WORD_STATE.value + len(WordRepeats.start)] = WordRepeats.start
     settings[:, layout.INVERSE_TEMPERATURE.value] = [1 / max(row.temperature, COLDEST) for row in rows]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from handlers.contract import MAX_BANNED
+from handlers.contract import MAX_BAD_WORDS
 from handlers.decoding.folded import FoldedDecoder
 from handlers.decoding.gpu.kernels import choice, products
 from handlers.decoding.gpu.memory import TOKENS_PER_SLOT, Memory
@@ -97,7 +97,7 @@ class Steps:
             memory.log2_MW, memory.token_S, memory.ended_S, memory.ints_S, memory.longs_S, memory.settings_S,
             memory.log2_prob_S, memory.tokens_ST, memory.hashes_SD, memory.contains_bad_word_SW,
             self._tables.state_forbids_SW, self._tables.ints, self._tables.longs, self._vocabulary_size, self._first_number,
-            W=outputs, T=TOKENS_PER_SLOT, D=MAX_BANNED, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),
+            W=outputs, T=TOKENS_PER_SLOT, D=MAX_BAD_WORDS, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),
         )  # fmt: skip
 
     def _multiply(self, inputs_MK: Tensor, weight_NK: Tensor, added: Tensor, out_MN: Tensor, per_slot: int) -> None:

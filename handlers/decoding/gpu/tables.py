@@ -33,7 +33,7 @@ class Tables:
             layout.KEEP: grammar.keep_V,
             layout.PUT: grammar.put_V,
             layout.FLIP: grammar.flip_V,
-            layout.GOES_ON: word_repeats.goes_on_V,
+            layout.GOES_ON: word_repeats.continues_V,
             layout.CUTS: word_repeats.cuts_V,
             layout.LOW_KEY: word_repeats.key_V,
         }

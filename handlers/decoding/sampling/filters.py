@@ -13,8 +13,8 @@ import numpy as np
 
 from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
 
-LEAST_TOP_P: Final = 0.5
-MOST_MIN_P: Final = 0.3
+SORTED_BELOW_TOP_P: Final = 0.5
+SORTED_ABOVE_MIN_P: Final = 0.3
 COLDEST: Final = 1e-9
 """Stands for temperature 0: one bit's last digit in single precision decides."""
 
@@ -40,7 +40,7 @@ class SamplingSettings:
     @cached_property
     def is_sorted(self) -> BoolArray:
         """Rows that are drawn likely tokens first from the start: top-k, a small nucleus, a large min-p."""
-        sorted_B: BoolArray = (self.top_k > 0) | (self.top_p < LEAST_TOP_P) | (self.min_p > MOST_MIN_P)
+        sorted_B: BoolArray = (self.top_k > 0) | (self.top_p < SORTED_BELOW_TOP_P) | (self.min_p > SORTED_ABOVE_MIN_P)
         return sorted_B
 
     @cached_property

@@ -20,7 +20,7 @@ from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
 from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sorted_draw import draw_sorted
 
-__all__ = ["BLOCK", "DRAWS", "SamplingSettings", "Weights", "pick"]
+__all__ = ["BLOCK", "DRAWS", "SamplingSettings", "TokenWeights", "pick"]
 
 BLOCK: Final = 64
 """Tokens that are summed up first when a distribution function is inverted."""
@@ -28,19 +28,19 @@ DRAWS: Final = 4
 """Random numbers that a step of a row may need: three draws from the whole distribution, one from the sorted one."""
 _MORE: Final = DRAWS - 2
 """Of these the ones from the whole distribution after the first."""
-LEAST_SUM: Final = 1e-20
-MOST_SUM: Final = 1e30
+MIN_SUM: Final = 1e-20
+MAX_SUM: Final = 1e30
 """Sums of weights beyond these bounds may have lost some to underflow or overflow."""
 _FEW: Final = 2
 """Rows that are drawn one by one: for so few, a loop is faster than arrays."""
 
 
-class Weights:
+class TokenWeights:
     """Each row's tokens with weights to draw by, made anew at every step in the same memory.
 
     Args:
         settings: of the rows, as long as they are the same.
-        memory_2BW: written over; what `Weights.memory` gives, or its first rows.
+        memory_2BW: written over; what `TokenWeights.memory` gives, or its first rows.
     """
 
     def __init__(self, settings: SamplingSettings, memory_2BW: Tensor) -> None:
@@ -76,7 +76,7 @@ class Weights:
         return normaliser_B
 
     def choose(
-        self, log2_BW: Tensor, forbidden_BF: IntArray, uniforms_BD: FloatArray, *, otherwise: int = 0
+        self, log2_BW: Tensor, forbidden_BF: IntArray, uniforms_BD: FloatArray, *, fallback: int = 0
     ) -> IntArray:
         """Draw one token per row from the filtered distribution.
 
@@ -90,7 +90,7 @@ class Weights:
             log2_BW: logarithms of the odds to base 2, since the power of 2 takes half the time of e's.
             forbidden_BF: tokens that may not be drawn.
             uniforms_BD: `DRAWS` numbers in (0, 1) per row, of which the last is for the sorted distribution.
-            otherwise: the token of a row all of whose tokens are forbidden.
+            fallback: the token of a row all of whose tokens are forbidden.
         """
         self._weigh(log2_BW, torch.from_numpy(forbidden_BF).to(log2_BW.device))
         total_B = self._edges_BM[:, -1]
@@ -103,7 +103,7 @@ class Weights:
             again_R = again_B.nonzero()[0]
             chosen_B[again_R] = self._draw_again(again_R, uniforms_BD[again_R])
         if not total_B.all():
-            chosen_B[total_B == 0] = otherwise
+            chosen_B[total_B == 0] = fallback
         return chosen_B
 
     def _weigh(self, log2_BW: Tensor, forbidden_BF: Tensor) -> None:
@@ -199,7 +199,7 @@ def _host(numbers: Tensor) -> NDArray[np.float32]:
 
 def _off(total_B: NDArray[np.floating]) -> list[int]:
     """Rows whose sums of weights may have lost some to underflow or overflow."""
-    return [row for row, total in enumerate(total_B.tolist()) if not LEAST_SUM < total < MOST_SUM]
+    return [row for row, total in enumerate(total_B.tolist()) if not MIN_SUM < total < MAX_SUM]
 
 
 def _is_dropped(

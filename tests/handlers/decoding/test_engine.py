@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from handlers.contract import CommentaryRequest
-from handlers.decoding.engine import DEFAULT_SLOTS, Decoded, Engine, Row
+from handlers.decoding.engine import DEFAULT_SLOTS, DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.folded import Started
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed, row_uniforms, standard_normals
@@ -29,7 +29,7 @@ from tests.handlers.tiny_bundles import GENRES, tiny_bundle
 HALF = "fbgemm" in torch.backends.quantized.supported_engines
 
 rows = st.builds(
-    Row,
+    SequenceSpec,
     genres=st.lists(st.integers(1, len(GENRES)), max_size=3).map(tuple),
     seed=st.integers(0, 2**63 - 1),
     temperature=st.sampled_from([0.0, 0.5, 0.8, 1.5]),
@@ -40,9 +40,9 @@ rows = st.builds(
 )
 
 
-def _some_rows(count: int, **changes: Any) -> list[Row]:
+def _some_rows(count: int, **changes: Any) -> list[SequenceSpec]:
     return [
-        Row(
+        SequenceSpec(
             **{"genres": (1 + i % 5,) if i % 3 else (), "seed": derive_seed(99, i), "max_tokens": 1 + i % 40, **changes}
         )
         for i in range(count)
@@ -65,7 +65,7 @@ def test_the_decode_has_the_log_probabilities_of_a_plain_float64_reference(
     bundle: Bundle = request.getfixturevalue(name)
     engine, reference = Engine(bundle, precision=precision), Reference(bundle, precision)
     asked = _some_rows(60)
-    z_BZ = engine.thought_vectors(asked)
+    z_BZ = engine.latent_vectors(asked)
     # Inputs that are rounded the other way, for a last digit of float32, move a logit by that much.
     close = 0.1 if precision in (Precision.BF16, Precision.INT8) else 2e-4
     for row, z_Z, decoded in zip(asked, z_BZ, engine.decode(asked), strict=True):
@@ -79,14 +79,14 @@ def test_the_decode_has_the_log_probabilities_of_a_plain_float64_reference(
 def test_every_step_has_the_distribution_of_a_plain_float64_reference(bundle: Bundle, precision: Precision) -> None:
     engine, reference = Engine(bundle, precision=precision), Reference(bundle, precision)
     rows, size = _some_rows(21), len(bundle.vocabulary)
-    z_BZ = engine.thought_vectors(rows)
+    z_BZ = engine.latent_vectors(rows)
     context = reference.context(z_BZ, [row.genres for row in rows])
     written = torch.randint(4, size, (21, 15), generator=torch.Generator().manual_seed(0))
     step = engine._parts.step
     with torch.inference_mode():
         started = engine._folded.start(torch.cat((z_BZ, engine.embed_genres(rows)), dim=1))
         waiting = engine._slots(rows, started, 15)
-        slots = waiting.resized(step.padded(21))
+        slots = waiting.resized(step.invariant_batch_size(21))
         slots.copy(range(21), waiting, range(21))
         before = torch.full((21,), BOS_ID)
         for place in range(15):
@@ -99,7 +99,7 @@ def test_every_step_has_the_distribution_of_a_plain_float64_reference(bundle: Bu
             assert torch.allclose(slots.hidden_SH[:21].double() * 2, hidden, atol=2e-6)
             assert torch.allclose(slots.cell_SH[:21].double() / 2, cell, atol=2e-6)
             before = written[:, place]
-            slots.counts_FS[TOKEN, :21] = before.numpy()
+            slots.state_FS[TOKEN, :21] = before.numpy()
 
 
 @pytest.mark.skipif(not HALF, reason="needs FBGEMM")
@@ -115,7 +115,7 @@ def test_a_precision_moves_a_log_probability_by_little(bundle: Bundle, precision
 @settings(max_examples=15, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_a_row_decodes_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
-    asked: list[Row], random: Any, slots: int
+    asked: list[SequenceSpec], random: Any, slots: int
 ) -> None:
     bundle = tiny_bundle(generator=True)
     together = Engine(bundle).decode(asked)
@@ -144,7 +144,7 @@ class _CountingEngine(Engine):
 
     made: list[int]
 
-    def _slots(self, rows: Sequence[Row], started: Started, num_steps: int) -> Slots:
+    def _slots(self, rows: Sequence[SequenceSpec], started: Started, num_steps: int) -> Slots:
         self.made.append(len(rows))
         return super()._slots(rows, started, num_steps)
 
@@ -168,7 +168,7 @@ def _counting(bundle: Bundle, slots: int) -> tuple[_CountingEngine, list[int]]:
     return engine, step.taken
 
 
-def _one(engine: Engine, row: Row) -> Decoded:
+def _one(engine: Engine, row: SequenceSpec) -> DecodedSequence:
     return engine.decode([row])[0]
 
 
@@ -187,7 +187,7 @@ def test_memory_is_bounded_by_slots_and_not_by_rows(bundle: Bundle) -> None:
     engine.decode(_some_rows(500, max_tokens=3))
     assert max(engine.made) == 16
     assert sum(engine.made) == 500
-    assert max(taken) == engine._parts.step.padded(16)
+    assert max(taken) == engine._parts.step.invariant_batch_size(16)
 
 
 def test_no_step_is_taken_for_rows_that_have_ended(bundle: Bundle) -> None:
@@ -195,7 +195,7 @@ def test_no_step_is_taken_for_rows_that_have_ended(bundle: Bundle) -> None:
     decoded = engine.decode(_some_rows(100))
     longest = max(each.token_count for each in decoded)
     live = [sum(each.token_count > step for each in decoded) for step in range(longest)]
-    assert taken == [engine._parts.step.padded(count) for count in live]
+    assert taken == [engine._parts.step.invariant_batch_size(count) for count in live]
 
 
 @pytest.mark.parametrize("slots", [0, -1, 241])
@@ -210,7 +210,7 @@ def test_a_row_that_may_write_nothing_ends_with_a_finite_log_probability() -> No
     with torch.no_grad():
         bundle.decoder.output_bias.zero_()
     for temperature in (0.0, 0.8):
-        decoded = _one(Engine(bundle), Row(genres=(), seed=1, temperature=temperature))
+        decoded = _one(Engine(bundle), SequenceSpec(genres=(), seed=1, temperature=temperature))
         assert (decoded.ids, decoded.finished) == ((4,), True)
         assert -1000 < decoded.log_prob < 0
 
@@ -218,13 +218,13 @@ def test_a_row_that_may_write_nothing_ends_with_a_finite_log_probability() -> No
 def test_given_thought_vectors_are_used_as_they_are_row_by_row(moving_bundle: Bundle) -> None:
     engine = Engine(moving_bundle)
     asked = _some_rows(DEFAULT_SLOTS + 5)
-    own = engine.thought_vectors(asked)
+    own = engine.latent_vectors(asked)
     assert engine.decode(asked, own) == engine.decode(asked)
     assert engine.decode(asked, torch.zeros_like(own)) != engine.decode(asked)
 
 
 def test_thought_vectors_come_from_the_prior_by_the_first_numbers_of_the_seed(bundle: Bundle) -> None:
-    z_BZ = Engine(bundle).thought_vectors(_some_rows(2000))
+    z_BZ = Engine(bundle).latent_vectors(_some_rows(2000))
     expected = standard_normals(row_uniforms([derive_seed(99, i) for i in range(2000)], 6)).float()
     assert torch.equal(z_BZ, expected)
     assert abs(float(z_BZ.mean())) < 0.05
@@ -239,11 +239,11 @@ def test_a_generator_moves_the_priors_vectors_to_the_desired_topic(moving_bundle
     target = torch.zeros(20, 3)
     target[:, moving_bundle.topics.desired] = 1
     expected = moving_bundle.generator(prior, engine.embed_genres(asked), target)
-    assert torch.allclose(engine.thought_vectors(asked), expected, atol=1e-6)
+    assert torch.allclose(engine.latent_vectors(asked), expected, atol=1e-6)
 
 
 def test_a_row_has_the_defaults_of_a_request() -> None:
-    request, row = CommentaryRequest(genres=()), Row(genres=(), seed=0)
+    request, row = CommentaryRequest(genres=()), SequenceSpec(genres=(), seed=0)
     for name in ("temperature", "top_k", "top_p", "min_p", "max_tokens"):
         assert getattr(row, name) == getattr(request, name)
 
@@ -254,7 +254,7 @@ def test_no_rows_decode_to_nothing(bundle: Bundle) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 5), st.lists(rows, min_size=1, max_size=20))
-def test_every_sentence_keeps_the_rules_of_writing(model: int, asked: list[Row]) -> None:
+def test_every_sentence_keeps_the_rules_of_writing(model: int, asked: list[SequenceSpec]) -> None:
     # Placeholders are made likely, so that the rule against repeating them is put to work.
     bundle = tiny_bundle(seed=model, num_words=20, placeholder_bias=4.0, scale=1.0)
     for row, decoded in zip(asked, Engine(bundle).decode(asked), strict=True):
@@ -289,10 +289,10 @@ def test_greedy_rows_write_the_same_whatever_their_tokens_random_numbers(bundle:
 
 def test_genres_and_seeds_change_what_is_written(bundle: Bundle) -> None:
     engine = Engine(bundle)
-    by_seed = {each.ids for each in engine.decode([Row(genres=(1,), seed=seed) for seed in range(30)])}
+    by_seed = {each.ids for each in engine.decode([SequenceSpec(genres=(1,), seed=seed) for seed in range(30)])}
     assert len(by_seed) > 25
     for genres in ((2,), (1, 2), ()):
-        other = engine.decode([Row(genres=genres, seed=seed) for seed in range(30)])
+        other = engine.decode([SequenceSpec(genres=genres, seed=seed) for seed in range(30)])
         assert len(by_seed & {each.ids for each in other}) < 20
 
 
@@ -309,7 +309,7 @@ def test_the_genres_log_odds_are_the_difference_to_the_decoder_without_genres(
     bundle: Bundle = request.getfixturevalue(name)
     engine = Engine(bundle, precision=Precision.FP32)
     asked = _some_rows(40)
-    z_BZ = engine.thought_vectors(asked)
+    z_BZ = engine.latent_vectors(asked)
     decoded = engine.decode(asked)
     odds = engine.genre_log_odds(asked, decoded)
     exact = copy.deepcopy(bundle.decoder).double()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
@@ -28,9 +28,9 @@ def _strong(seed: int = 0, **changes: Any) -> Bundle:
     return bundle
 
 
-def _rows(count: int, **changes: Any) -> list[Row]:
+def _rows(count: int, **changes: Any) -> list[SequenceSpec]:
     return [
-        Row(**{"genres": (1 + i % 5,), "seed": derive_seed(5, i), "max_tokens": 4 + i % 30, **changes})
+        SequenceSpec(**{"genres": (1 + i % 5,), "seed": derive_seed(5, i), "max_tokens": 4 + i % 30, **changes})
         for i in range(count)
     ]
 
@@ -57,7 +57,7 @@ def test_a_guided_decode_is_that_of_two_plain_float64_decoders(guidance: float, 
     asked = _rows(20, guidance=guidance, temperature=0, max_tokens=12)
     forms = bundle.vocabulary.placeholder_ids()
     clear = 0
-    for row, z_Z, decoded in zip(asked, engine.thought_vectors(asked), engine.decode(asked), strict=True):
+    for row, z_Z, decoded in zip(asked, engine.latent_vectors(asked), engine.decode(asked), strict=True):
         own, shadow = _Decoder64(bundle, z_Z, row.genres), _Decoder64(bundle, z_Z, ())
         ids: list[int] = []
         log_prob, lead = 0.0, math.inf
@@ -101,7 +101,7 @@ def test_tokens_come_as_often_as_two_plain_float64_decoders_say(guidance: float)
 
 
 rows = st.builds(
-    Row,
+    SequenceSpec,
     genres=st.lists(st.integers(1, len(GENRES)), max_size=3).map(tuple),
     seed=st.integers(0, 2**63 - 1),
     temperature=st.sampled_from([0.0, 0.5, 0.8, 1.5]),
@@ -111,15 +111,15 @@ rows = st.builds(
     max_tokens=st.integers(12, 30),
     guidance=st.sampled_from([1.0, 1.0, 0.0, 1.5, 4.0, 2]),
     min_tokens=st.sampled_from([0, 0, 12]),
-    no_repeat_ngram=st.sampled_from([0, 0, 2, 3]),
-    banned=st.sampled_from([(), (), ("wa", "wb", "wcx"), ("wd",)]),
+    no_repeat_ngram_size=st.sampled_from([0, 0, 2, 3]),
+    bad_words=st.sampled_from([(), (), ("wa", "wb", "wcx"), ("wd",)]),
 )
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_rows_of_every_kind_decode_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
-    asked: list[Row], random: Any, slots: int
+    asked: list[SequenceSpec], random: Any, slots: int
 ) -> None:
     bundle = tiny_bundle(generator=True)
     together = Engine(bundle).decode(asked)
@@ -174,6 +174,6 @@ def test_more_guidance_lets_the_genres_say_more_for_a_sentence() -> None:
 def test_given_thought_vectors_reach_guided_and_other_rows_alike(moving_bundle: Bundle) -> None:
     engine = Engine(moving_bundle)
     asked = [dataclasses.replace(row, guidance=1 + i % 2) for i, row in enumerate(_rows(30))]
-    own = engine.thought_vectors(asked)
+    own = engine.latent_vectors(asked)
     assert engine.decode(asked, own) == engine.decode(asked)
     assert engine.decode(asked, torch.zeros_like(own)) != engine.decode(asked)

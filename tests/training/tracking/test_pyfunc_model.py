@@ -66,10 +66,16 @@ def test_a_topic_that_is_not_there_is_refused_with_those_that_are(registered: Py
 def test_limits_given_as_params_are_those_of_a_request(registered: PyFuncModel) -> None:
     free = _texts(registered.predict([{"genres": ["pop"]}], params={**PARAMS, "num_samples": 20}))
     word = free[0].split()[0].strip(",.")
-    limits: dict[str, Any] = {"min_tokens": 9, "no_repeat_ngram": 2, "banned": [word, "so"], "guidance": 2.5}
+    limits: dict[str, Any] = {"min_tokens": 9, "no_repeat_ngram_size": 2, "bad_words": [word, "so"], "guidance": 2.5}
     found = _texts(registered.predict([{"genres": ["pop"]}], params={**PARAMS, "num_samples": 20, **limits}))
     request = CommentaryRequest(
-        genres=("pop",), seed=11, num_samples=20, min_tokens=9, no_repeat_ngram=2, banned=(word, "so"), guidance=2.5
+        genres=("pop",),
+        seed=11,
+        num_samples=20,
+        min_tokens=9,
+        no_repeat_ngram_size=2,
+        bad_words=(word, "so"),
+        guidance=2.5,
     )
     (expected,) = Commentator(BUNDLE).answer([request])
     assert found == [sample.text for sample in expected.samples] != free

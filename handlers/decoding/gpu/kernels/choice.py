@@ -21,15 +21,15 @@ import triton.language as tl
 from handlers.decoding.constraints.word_repeats import AFTER_SPACE
 from handlers.decoding.gpu.kernels import layout
 from handlers.decoding.gpu.kernels.random_numbers import uniform
-from handlers.decoding.sampling.filters import LEAST_TOP_P, MOST_MIN_P
+from handlers.decoding.sampling.filters import SORTED_ABOVE_MIN_P, SORTED_BELOW_TOP_P
 from handlers.decoding.sampling.sampler import DRAWS
 from handlers.model.vocabulary import EOS_ID
 
 _AFTER_SPACE = tl.constexpr(AFTER_SPACE)
 _DRAWS = tl.constexpr(DRAWS)
 _EOS = tl.constexpr(EOS_ID)
-_LEAST_TOP_P = tl.constexpr(LEAST_TOP_P)
-_MOST_MIN_P = tl.constexpr(MOST_MIN_P)
+_SORTED_BELOW_TOP_P = tl.constexpr(SORTED_BELOW_TOP_P)
+_SORTED_ABOVE_MIN_P = tl.constexpr(SORTED_ABOVE_MIN_P)
 _BITS_OF_1 = tl.constexpr(0x3F800000)
 _STEPS_TO_1 = tl.constexpr(30)
 
@@ -116,7 +116,7 @@ def draw(weight_V, ids_V, settings, top_k, seed, place, V: tl.constexpr):
     last = tl.max(tl.where(weight_V > 0, ids_V, 0))
     token = last
     number = 0
-    is_sorted = (top_k > 0) | (top_p < _LEAST_TOP_P) | (min_p > _MOST_MIN_P)
+    is_sorted = (top_k > 0) | (top_p < _SORTED_BELOW_TOP_P) | (min_p > _SORTED_ABOVE_MIN_P)
     is_open = (total > 0) & (is_sorted == 0)
     while is_open:
         height = (uniform(seed, place + number) * total).to(tl.float32)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from handlers.decoding.engine import Decoded, Engine, Row
+from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
@@ -60,37 +60,37 @@ def _grams(ids: tuple[int, ...], size: int) -> list[tuple[int, ...]]:
 
 
 rows = st.builds(
-    Row,
+    SequenceSpec,
     genres=st.just(()),
     seed=st.integers(0, 2**63 - 1),
     temperature=st.sampled_from([0.0, 1.0, 2.0]),
     top_p=st.sampled_from([0.92, 1.0]),
     max_tokens=st.integers(20, 40),
     min_tokens=st.sampled_from([0, 0, 1, 7, 20]),
-    no_repeat_ngram=st.sampled_from([0, 0, 1, 2, 3, 5, 40]),
-    banned=st.lists(st.text("abAé1'", min_size=1, max_size=3), max_size=5).map(tuple),
+    no_repeat_ngram_size=st.sampled_from([0, 0, 1, 2, 3, 5, 40]),
+    bad_words=st.lists(st.text("abAé1'", min_size=1, max_size=3), max_size=5).map(tuple),
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 30), st.lists(rows, min_size=1, max_size=16))
-def test_every_sentence_keeps_the_limits_of_its_row(seed: int, asked: list[Row]) -> None:
+def test_every_sentence_keeps_the_limits_of_its_row(seed: int, asked: list[SequenceSpec]) -> None:
     bundle = _bundle(seed)
     for row, decoded in zip(asked, Engine(bundle).decode(asked), strict=True):
         text = bundle.vocabulary.decode(decoded.ids)
-        assert not {word.casefold() for word in row.banned} & set(_words(text))
-        if row.no_repeat_ngram:
-            grams = _grams(decoded.ids, row.no_repeat_ngram)
+        assert not {word.casefold() for word in row.bad_words} & set(_words(text))
+        if row.no_repeat_ngram_size:
+            grams = _grams(decoded.ids, row.no_repeat_ngram_size)
             assert len(grams) == len(set(grams))
         assert decoded.token_count <= row.max_tokens
         # A row that may write nothing at all ends wherever it is.
-        assert row.min_tokens <= decoded.token_count or row.no_repeat_ngram or row.banned
+        assert row.min_tokens <= decoded.token_count or row.no_repeat_ngram_size or row.bad_words
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_a_row_with_limits_decodes_the_same_alone_and_in_any_batch_order_and_number_of_slots(
-    asked: list[Row], random: Any, slots: int
+    asked: list[SequenceSpec], random: Any, slots: int
 ) -> None:
     bundle = _bundle()
     together = Engine(bundle).decode(asked)
@@ -102,7 +102,7 @@ def test_a_row_with_limits_decodes_the_same_alone_and_in_any_batch_order_and_num
 
 
 def _likeliest(
-    bundle: Bundle, z_Z: Tensor, row: Row, is_allowed: Callable[[tuple[int, ...], int], bool]
+    bundle: Bundle, z_Z: Tensor, row: SequenceSpec, is_allowed: Callable[[tuple[int, ...], int], bool]
 ) -> tuple[tuple[int, ...], float]:
     """One row in float64, a token at a time: the likeliest that is allowed, and the least lead over the next one."""
     exact = copy.deepcopy(bundle.decoder).double()
@@ -122,10 +122,10 @@ def _likeliest(
     return ids, lead
 
 
-def _plain_rules(bundle: Bundle, row: Row) -> Callable[[tuple[int, ...], int], bool]:
+def _plain_rules(bundle: Bundle, row: SequenceSpec) -> Callable[[tuple[int, ...], int], bool]:
     """What may follow, from the text alone."""
     tokens = bundle.vocabulary.tokens
-    banned = {word.casefold() for word in row.banned}
+    banned = {word.casefold() for word in row.bad_words}
 
     def is_allowed(ids: tuple[int, ...], token: int) -> bool:
         before = "".join(tokens[number] for number in ids)
@@ -138,7 +138,7 @@ def _plain_rules(bundle: Bundle, row: Row) -> Callable[[tuple[int, ...], int], b
             return False
         if re.search(r"(?<![\w'’\-])([\w'’\-]+) +\1(?![\w'’\-])", after, re.IGNORECASE):
             return False
-        grams = _grams((*ids, token), row.no_repeat_ngram) if row.no_repeat_ngram else []
+        grams = _grams((*ids, token), row.no_repeat_ngram_size) if row.no_repeat_ngram_size else []
         return len(grams) == len(set(grams)) and not banned & set(_words(after))
 
     return is_allowed
@@ -146,13 +146,13 @@ def _plain_rules(bundle: Bundle, row: Row) -> Callable[[tuple[int, ...], int], b
 
 LIMITS: list[Mapping[str, Any]] = [
     {},
-    {"no_repeat_ngram": 2},
-    {"no_repeat_ngram": 3},
-    {"no_repeat_ngram": 4, "min_tokens": 25},
+    {"no_repeat_ngram_size": 2},
+    {"no_repeat_ngram_size": 3},
+    {"no_repeat_ngram_size": 4, "min_tokens": 25},
     {"min_tokens": 12},
     {"min_tokens": 30},
-    {"banned": ("ab", "BA", "a")},
-    {"banned": ("aba", "1", "é", "b"), "no_repeat_ngram": 3, "min_tokens": 9},
+    {"bad_words": ("ab", "BA", "a")},
+    {"bad_words": ("aba", "1", "é", "b"), "no_repeat_ngram_size": 3, "min_tokens": 9},
 ]
 
 
@@ -161,12 +161,12 @@ def test_the_decode_is_that_of_a_plain_float64_loop_which_reads_the_limits_off_t
     bundle = _bundle(seed, *(piece for piece in PIECES if '"' not in piece), scale=2.0)
     engine = Engine(bundle, precision=Precision.FP32)
     asked = [
-        Row(genres=(1 + number % 5,), seed=derive_seed(seed, number), temperature=0, max_tokens=30, **limits)
+        SequenceSpec(genres=(1 + number % 5,), seed=derive_seed(seed, number), temperature=0, max_tokens=30, **limits)
         for number in range(4)
         for limits in LIMITS
     ]
     clear = 0
-    for row, z_Z, decoded in zip(asked, engine.thought_vectors(asked), engine.decode(asked), strict=True):
+    for row, z_Z, decoded in zip(asked, engine.latent_vectors(asked), engine.decode(asked), strict=True):
         ids, lead = _likeliest(bundle, z_Z, row, _plain_rules(bundle, row))
         # What is nearer than float32 can tell may go the other way.
         assert decoded.ids == ids or lead < 1e-4
@@ -174,14 +174,17 @@ def test_the_decode_is_that_of_a_plain_float64_loop_which_reads_the_limits_off_t
     assert clear > len(asked) * 0.8
 
 
-def _one(bundle: Bundle, **values: Any) -> Decoded:
-    return Engine(bundle).decode([Row(**{"genres": (), "seed": 3, "max_tokens": 30, **values})])[0]
+def _one(bundle: Bundle, **values: Any) -> DecodedSequence:
+    return Engine(bundle).decode([SequenceSpec(**{"genres": (), "seed": 3, "max_tokens": 30, **values})])[0]
 
 
 def test_limits_are_felt_where_they_are_asked_for_and_nowhere_else() -> None:
     bundle = _bundle(end_bias=-3.0)
-    plain = [Row(genres=(), seed=seed, max_tokens=40) for seed in range(40)]
-    limited = [Row(genres=(), seed=seed, max_tokens=40, no_repeat_ngram=2, banned=("a",)) for seed in range(40)]
+    plain = [SequenceSpec(genres=(), seed=seed, max_tokens=40) for seed in range(40)]
+    limited = [
+        SequenceSpec(genres=(), seed=seed, max_tokens=40, no_repeat_ngram_size=2, bad_words=("a",))
+        for seed in range(40)
+    ]
     before = Engine(bundle).decode(plain)
     mixed = Engine(bundle).decode([row for pair in zip(plain, limited, strict=True) for row in pair])
     assert mixed[::2] == before
@@ -195,11 +198,12 @@ def test_a_word_is_banned_in_every_spelling_case_and_place() -> None:
     bundle = _bundle(
         0, " warm", " Warm", "warm", " WA", " wa", "rm", "WARM", "-", ",", "wa", "1,warm", "er", end_bias=-9.0
     )
-    rows = [Row(genres=(), seed=seed, temperature=2.0, top_p=1.0, max_tokens=40) for seed in range(60)]
+    rows = [SequenceSpec(genres=(), seed=seed, temperature=2.0, top_p=1.0, max_tokens=40) for seed in range(60)]
     free = [bundle.vocabulary.decode(each.ids) for each in Engine(bundle).decode(rows)]
     assert sum("warm" in _words(text) for text in free) > 30
     banned = [
-        Row(genres=(), seed=row.seed, temperature=2.0, top_p=1.0, max_tokens=40, banned=("Warm",)) for row in rows
+        SequenceSpec(genres=(), seed=row.seed, temperature=2.0, top_p=1.0, max_tokens=40, bad_words=("Warm",))
+        for row in rows
     ]
     texts = [bundle.vocabulary.decode(each.ids) for each in Engine(bundle).decode(banned)]
     assert not any("warm" in _words(text) for text in texts)
@@ -210,7 +214,7 @@ def test_a_word_is_banned_in_every_spelling_case_and_place() -> None:
 def test_the_kind_of_apostrophe_and_the_way_of_composing_make_no_other_word() -> None:
     bundle = _bundle(0, " don't", " don’t", " café", " x", end_bias=-9.0)
     for banned in (("don’t", "cafe\u0301"), ("DON'T", "café")):
-        assert set(_words(bundle.vocabulary.decode(_one(bundle, banned=banned).ids))) <= {"x"}
+        assert set(_words(bundle.vocabulary.decode(_one(bundle, bad_words=banned).ids))) <= {"x"}
 
 
 def test_a_sentence_has_as_many_tokens_as_are_asked_for_at_least_its_end_included() -> None:
@@ -224,14 +228,14 @@ def test_a_sentence_has_as_many_tokens_as_are_asked_for_at_least_its_end_include
 
 def test_no_token_comes_twice_where_n_is_1() -> None:
     bundle = _bundle(end_bias=-30.0)
-    decoded = _one(bundle, no_repeat_ngram=1, max_tokens=60)
+    decoded = _one(bundle, no_repeat_ngram_size=1, max_tokens=60)
     assert len(decoded.ids) == len(set(decoded.ids))
     assert decoded.finished, "everything that there is has been written"
 
 
 def test_a_row_all_of_whose_words_are_banned_ends() -> None:
     bundle = _bundle(0, " so", " So", "so", end_bias=-30.0, placeholder_bias=-60.0)
-    decoded = _one(bundle, banned=("so",), min_tokens=10)
+    decoded = _one(bundle, bad_words=("so",), min_tokens=10)
     assert decoded.finished
     assert set(decoded.ids) <= set(range(len(SPECIALS), len(SPECIALS) + len(FORMS)))
     assert math.isfinite(decoded.log_prob)

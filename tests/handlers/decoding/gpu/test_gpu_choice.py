@@ -4,7 +4,7 @@ import torch
 
 from handlers.decoding.random_numbers import row_uniforms
 from handlers.decoding.sampling.filters import SamplingSettings
-from handlers.decoding.sampling.sampler import DRAWS, Weights
+from handlers.decoding.sampling.sampler import DRAWS, TokenWeights
 from tests.handlers.decoding.gpu.probes import draw_kernel, likeliest_kernel, order_kernel
 
 WIDTH = 128
@@ -80,7 +80,7 @@ def test_a_kernel_draws_the_tokens_that_the_host_draws(filters: dict[str, float]
         top_p=np.full(count, filters.get("top_p", 1.0)),
         min_p=np.full(count, filters.get("min_p", 0.0)),
     )
-    host = Weights(settings, Weights.memory(count, WIDTH, torch.device("cpu")))
+    host = TokenWeights(settings, TokenWeights.memory(count, WIDTH, torch.device("cpu")))
     expected = host.choose(weights.log2(), np.zeros((count, 0), dtype=np.int64), uniforms)
     columns = torch.zeros(count, 4)
     columns[:, 1], columns[:, 2] = filters.get("top_p", 1.0), filters.get("min_p", 0.0)

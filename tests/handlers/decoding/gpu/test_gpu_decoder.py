@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 import torch
 
-from handlers.contract import MAX_BANNED, MAX_TOKENS
+from handlers.contract import MAX_BAD_WORDS, MAX_TOKENS
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.word_repeats import WordRepeats
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.folded import FoldedDecoder
 from handlers.decoding.gpu.decoder import GpuDecoder
 from handlers.decoding.gpu.memory import Memory
@@ -26,16 +26,16 @@ def _host(bundle: Bundle) -> Engine:
     return Engine(bundle, precision=Precision.FP32, kernels=False)
 
 
-def _rows(count: int, **changes: Any) -> list[Row]:
+def _rows(count: int, **changes: Any) -> list[SequenceSpec]:
     return [
-        Row(
+        SequenceSpec(
             **{"genres": (1 + n % 5,) if n % 3 else (), "seed": derive_seed(99, n), "max_tokens": 1 + n % 12, **changes}
         )
         for n in range(count)
     ]
 
 
-def _kinds() -> list[Row]:
+def _kinds() -> list[SequenceSpec]:
     kinds: list[dict[str, Any]] = [
         {},
         {"top_p": 1.0},
@@ -45,13 +45,13 @@ def _kinds() -> list[Row]:
         {"temperature": 0.0},
         {"temperature": 0.4, "min_p": 0.5},
         {"min_tokens": 9},
-        {"no_repeat_ngram": 1},
-        {"no_repeat_ngram": 2, "top_k": 3},
-        {"banned": ("wax", "wa", "wbx")},
-        {"min_tokens": 4, "banned": ("wa", "wc"), "no_repeat_ngram": 3},
+        {"no_repeat_ngram_size": 1},
+        {"no_repeat_ngram_size": 2, "top_k": 3},
+        {"bad_words": ("wax", "wa", "wbx")},
+        {"min_tokens": 4, "bad_words": ("wa", "wc"), "no_repeat_ngram_size": 3},
     ]
     return [
-        Row(genres=(1 + n % 5,) if n % 2 else (), seed=derive_seed(5, n), max_tokens=12, **kind)
+        SequenceSpec(genres=(1 + n % 5,) if n % 2 else (), seed=derive_seed(5, n), max_tokens=12, **kind)
         for n, kind in enumerate(kinds)
     ]
 
@@ -109,7 +109,10 @@ def test_rows_that_wait_take_the_slots_of_rows_that_end(device: torch.device, bu
 def test_banned_words_of_a_row_do_not_outlive_it_in_its_slot(device: torch.device) -> None:
     bundle = tiny_bundle()
     engine = _engine(bundle, device, slots=1)
-    free, banning = Row(genres=(), seed=3, max_tokens=10), Row(genres=(), seed=4, max_tokens=3, banned=("wa", "wb"))
+    free, banning = (
+        SequenceSpec(genres=(), seed=3, max_tokens=10),
+        SequenceSpec(genres=(), seed=4, max_tokens=3, bad_words=("wa", "wb")),
+    )
     alone = engine.decode([free])
     assert engine.decode([banning, free])[1:] == alone
 
@@ -119,9 +122,9 @@ def test_a_decode_that_fails_leaves_the_slots_to_the_next(device: torch.device, 
     rows = _rows(4)
     expected = engine.decode(rows)
     with pytest.raises(ValueError, match=f"max_tokens must be at most {MAX_TOKENS} on a GPU, got 999"):
-        engine.decode([*rows, Row(genres=(), seed=1, max_tokens=999)])
-    with pytest.raises(ValueError, match=f"at most {MAX_BANNED} words can be banned on a GPU, got 65"):
-        engine.decode([*rows, Row(genres=(), seed=1, banned=tuple(f"w{n}" for n in range(65)))])
+        engine.decode([*rows, SequenceSpec(genres=(), seed=1, max_tokens=999)])
+    with pytest.raises(ValueError, match=f"at most {MAX_BAD_WORDS} words can be banned on a GPU, got 65"):
+        engine.decode([*rows, SequenceSpec(genres=(), seed=1, bad_words=tuple(f"w{n}" for n in range(65)))])
     assert engine.decode(rows) == expected
 
 

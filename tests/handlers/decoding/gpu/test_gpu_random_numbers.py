@@ -1,6 +1,6 @@
 import torch
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed, row_uniforms
 from tests.handlers.decoding.gpu.probes import places_kernel
 from tests.handlers.tiny_bundles import tiny_bundle
@@ -18,7 +18,7 @@ def test_a_kernel_has_the_random_numbers_of_the_host(device: torch.device) -> No
 
 
 def test_thought_vectors_are_those_of_the_host(device: torch.device) -> None:
-    rows = [Row(genres=(1,), seed=derive_seed(5, number)) for number in range(9)]
-    found = Engine(tiny_bundle(generator=True), device=device, kernels=True, slots=9).thought_vectors(rows)
-    expected = Engine(tiny_bundle(generator=True)).thought_vectors(rows)
+    rows = [SequenceSpec(genres=(1,), seed=derive_seed(5, number)) for number in range(9)]
+    found = Engine(tiny_bundle(generator=True), device=device, kernels=True, slots=9).latent_vectors(rows)
+    expected = Engine(tiny_bundle(generator=True)).latent_vectors(rows)
     assert torch.allclose(found.cpu(), expected, atol=1e-6)

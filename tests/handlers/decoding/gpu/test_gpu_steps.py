@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from handlers.decoding.engine import Engine, Row
+from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.gpu.decoder import GpuDecoder
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
@@ -32,9 +32,9 @@ def _engine(bundle: Bundle, device: torch.device, **options: Any) -> tuple[Engin
     return engine, engine._gpu
 
 
-def _admit(engine: Engine, decoder: GpuDecoder, rows: list[Row]) -> Tensor:
+def _admit(engine: Engine, decoder: GpuDecoder, rows: list[SequenceSpec]) -> Tensor:
     """Rows in the first slots; their contexts."""
-    context = torch.cat((engine.thought_vectors(rows), engine.embed_genres(rows)), dim=1)
+    context = torch.cat((engine.latent_vectors(rows), engine.embed_genres(rows)), dim=1)
     decoder._memory.admit(range(len(rows)), rows, [engine._folded.start(context)], decoder._word_repeats)
     return context.cpu()
 
@@ -44,7 +44,7 @@ def test_every_step_has_the_distribution_of_a_plain_float64_reference(
     precision: Precision, device: torch.device
 ) -> None:
     bundle = tiny_bundle(end_bias=-9.0, num_words=120)
-    rows = [Row(genres=(1 + n % 5,) if n % 3 else (), seed=derive_seed(7, n), max_tokens=9) for n in range(5)]
+    rows = [SequenceSpec(genres=(1 + n % 5,) if n % 3 else (), seed=derive_seed(7, n), max_tokens=9) for n in range(5)]
     engine, decoder = _engine(bundle, device, precision=precision)
     reference = _Truncating(bundle, precision)
     size, hidden_size = len(bundle.vocabulary), 16
@@ -83,7 +83,7 @@ def test_steps_are_kernels_alone_so_that_a_graph_may_record_them(device: torch.d
     # Whatever allocates memory or waits for the device is an operation of torch's.
     engine, decoder = _engine(bundle, device)
     with torch.inference_mode():
-        _admit(engine, decoder, [Row(genres=(1,), seed=1, max_tokens=8)])
+        _admit(engine, decoder, [SequenceSpec(genres=(1,), seed=1, max_tokens=8)])
         decoder._steps.launch(1)
         with _NoOperation():  # type: ignore[no-untyped-call]
             decoder._steps.launch(1)
@@ -91,7 +91,7 @@ def test_steps_are_kernels_alone_so_that_a_graph_may_record_them(device: torch.d
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_recorded_steps_write_what_launched_ones_write(device: torch.device, moving_bundle: Bundle) -> None:
-    rows = [Row(genres=(1,), seed=derive_seed(3, n), max_tokens=40) for n in range(60)]
+    rows = [SequenceSpec(genres=(1,), seed=derive_seed(3, n), max_tokens=40) for n in range(60)]
     recorded, decoder = _engine(moving_bundle, device)
     launched, other = _engine(moving_bundle, device)
     other._steps.take = other._steps.launch  # type: ignore[method-assign]

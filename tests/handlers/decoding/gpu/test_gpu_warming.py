@@ -7,7 +7,7 @@ from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest
 from handlers.model.bundle import Bundle
 from handlers.worker.options import WorkerOptions
-from handlers.worker.warmup import _are_sound, ready
+from handlers.worker.warmup import _kernels_agree, ready
 
 
 def _output_bias(commentator: Commentator) -> torch.Tensor:
@@ -27,12 +27,12 @@ def test_kernels_that_err_are_noticed_and_logged(
     device: torch.device, bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     commentator = Commentator(bundle, device=device, slots=64, kernels=True)
-    assert _are_sound(commentator)
+    assert _kernels_agree(commentator)
     with torch.inference_mode():
         _output_bias(commentator)[10:40] += 1.0
     with caplog.at_level(logging.ERROR):
-        assert not _are_sound(commentator)
-    assert "nats per token from torch" in caplog.text
+        assert not _kernels_agree(commentator)
+    assert "nats per token; torch's products decode" in caplog.text
 
 
 def test_kernels_that_do_not_run_are_noticed_and_logged(
@@ -43,8 +43,8 @@ def test_kernels_that_do_not_run_are_noticed_and_logged(
     assert gpu is not None
     del gpu._steps._gates_GH
     with caplog.at_level(logging.ERROR):
-        assert not _are_sound(commentator)
-    assert "the GPU's kernels do not run; torch's products decode instead" in caplog.text
+        assert not _kernels_agree(commentator)
+    assert "the GPU kernels do not run; torch's products decode instead" in caplog.text
     assert "_gates_GH" in caplog.text
 
 

@@ -9,7 +9,7 @@ import torch
 
 from handlers.decoding.arrays import FloatArray, IntArray
 from handlers.decoding.random_numbers import derive_seed, row_uniforms
-from handlers.decoding.sampling.sampler import BLOCK, DRAWS, SamplingSettings, Weights
+from handlers.decoding.sampling.sampler import BLOCK, DRAWS, SamplingSettings, TokenWeights
 from tests.handlers.counts import p_value
 
 
@@ -33,8 +33,8 @@ def choose_tokens(log2: torch.Tensor, uniforms: FloatArray, values: SamplingSett
     return _weights(values, log2.shape[1]).choose(log2, padded.reshape(len(log2), width), uniforms)
 
 
-def _weights(values: SamplingSettings, num_tokens: int) -> Weights:
-    return Weights(values, Weights.memory(len(values.temperature), num_tokens, torch.device("cpu")))
+def _weights(values: SamplingSettings, num_tokens: int) -> TokenWeights:
+    return TokenWeights(values, TokenWeights.memory(len(values.temperature), num_tokens, torch.device("cpu")))
 
 
 def _uniforms(seed: int, count: int) -> FloatArray:
@@ -216,7 +216,7 @@ def test_a_row_whose_likely_tokens_are_all_forbidden_draws_among_the_rest() -> N
 def test_a_row_all_of_whose_tokens_are_forbidden_has_the_token_that_stands_for_none() -> None:
     log2 = torch.zeros(2, 64)
     forbidden = np.stack((np.arange(64), np.zeros(64, dtype=np.int64)))
-    chosen = _weights(_settings(2, top_p=0.9), 64).choose(log2, forbidden, _uniforms(8, 2), otherwise=70)
+    chosen = _weights(_settings(2, top_p=0.9), 64).choose(log2, forbidden, _uniforms(8, 2), fallback=70)
     assert chosen[0] == 70
     assert 1 <= chosen[1] < 64
 

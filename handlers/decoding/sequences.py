@@ -12,7 +12,7 @@ from handlers.model.vocabulary import EOS_ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SequenceSpec:
     """What one row of a decode needs."""
 
     genres: tuple[int, ...]
@@ -28,13 +28,13 @@ class Row:
     guidance: float = 1.0
     """How much the genres weigh; see `handlers.decoding.guidance`. Of no effect without genres."""
     min_tokens: int = 0
-    no_repeat_ngram: int = 0
-    banned: tuple[str, ...] = ()
+    no_repeat_ngram_size: int = 0
+    bad_words: tuple[str, ...] = ()
     """Words that may not stand in the sentence, as `handlers.decoding.constraints.word_repeats` parts words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class DecodedSequence:
     """What one row became."""
 
     ids: tuple[int, ...]
