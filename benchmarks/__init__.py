@@ -1,1 +1,1 @@
-"""Benchmarks of every package, each beside what it is compared with. Nothing imports this package."""
+"""Benchmarks of every package, each with its baselines. No other package imports this one."""

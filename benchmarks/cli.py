@@ -1,10 +1,26 @@
-"""The command group `deephypebot bench`, from the benchmarks of all packages."""
+"""Command group `deephypebot bench`: the benchmarks of all packages but the bot, which has `deephypebot bot bench`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import typer
+
 from benchmarks.serving.cli import bench_serve
-from benchmarks.training.cli import app_bench
+from benchmarks.training.quality_cli import ptb, steering, vocabulary
+from benchmarks.training.speed_cli import corpus, decode_speed, train_speed
 
-app_bench.command("serve")(bench_serve)
+app_bench = typer.Typer(help="Benchmarks with baselines.")
 
-__all__ = ["app_bench"]
+_COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
+    "corpus": corpus,
+    "steering": steering,
+    "train": train_speed,
+    "decode": decode_speed,
+    "vocabulary": vocabulary,
+    "ptb": ptb,
+    "serve": bench_serve,
+}
+for _name, _command in _COMMANDS.items():
+    app_bench.command(_name)(_command)

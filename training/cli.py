@@ -1,4 +1,4 @@
-"""`deephypebot train`."""
+"""Command `deephypebot train`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import typer
 def train(
     corpus: Annotated[Path, typer.Argument(help="Folder that `deephypebot corpus build` wrote.")],
     *,
-    preset: Annotated[str, typer.Option(help="Named set of settings: demo, reference.")] = "reference",
+    preset: Annotated[str, typer.Option(help="Named settings: demo or reference.")] = "reference",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="One setting, as in cvae.z_size=64 or lcgan.distance_weight=0.3; may be repeated."),
+        typer.Option("--set", help="Change a setting, as in cvae.z_size=64 or lcgan.distance_weight=0.3; repeatable."),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Time for the training, as in 90s, 10m or 2h; no limit by default.")
+        str | None, typer.Option(help="Time limit of the training, as in 90s, 10m or 2h; none by default.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random; the preset's by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers; the preset's by default.")] = None,
     resume: Annotated[
-        bool, typer.Option(help="Go on from the checkpoint of an interrupted training of the same settings.")
+        bool, typer.Option(help="Continue from the checkpoint of an interrupted training with the same settings.")
     ] = True,
     champion: Annotated[
-        bool, typer.Option(help="Make the new versions champions at once; otherwise only a model's first one is.")
+        bool, typer.Option(help="Make the new versions champions; by default only a model's first version becomes one.")
     ] = False,
-    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device to train on: cpu, cuda, cuda:1.")] = "cpu",
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16 (the output layer's products), or auto: bf16 on a GPU that has it.")
+        str, typer.Option(help="fp32, bf16 (for the output layer's products), or auto: bf16 on GPUs that support it.")
     ] = "auto",
     workspace: Annotated[
         Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for stages, database and artifacts.")
@@ -36,24 +36,22 @@ def train(
     model_store: Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder for archives.")] = Path(
         "model_store"
     ),
-    tracking: Annotated[
-        str, typer.Option(help="mlflow, or none: for a host where MLflow is not installed.")
-    ] = "mlflow",
+    tracking: Annotated[str, typer.Option(help="mlflow, or none for a host without MLflow.")] = "mlflow",
     tracking_uri: Annotated[
         str | None,
-        typer.Option(help="MLflow's address. Default: MLFLOW_TRACKING_URI, else a database in the workspace."),
+        typer.Option(help="Address of MLflow. Default: MLFLOW_TRACKING_URI, else a database in the workspace."),
     ] = None,
 ) -> None:
     """Train topics, CVAE and LC-GAN; register the models and pack their archives.
 
-    A stage whose corpus and settings have not changed is reused, so trying another setting of the LC-GAN does not
-    train the CVAE again:
+    A stage is reused while its corpus and settings stay the same, so another setting of the LC-GAN does not train the
+    CVAE again:
 
         deephypebot train workspace/corpus --preset demo
 
         deephypebot train workspace/corpus --preset demo --set lcgan.distance_weight=0.3
 
-    Several processes share the CVAE's batches, one a GPU or a few on the processor:
+    Several processes can train the CVAE data-parallel, one per GPU or a few on the CPU:
 
         torchrun --nproc-per-node 2 -m deephypebot train workspace/corpus --device cuda
     """
@@ -71,7 +69,7 @@ def train(
     from training.signals import raise_on_sigterm
 
     seed_setting = "" if seed is None else f"seed={seed}"
-    # `mlflow run` passes an empty text for a parameter that was not given.
+    # `mlflow run` passes an empty string for a parameter that is not given.
     chosen = find_preset(preset).with_overrides([each for each in (*(settings or []), seed_setting) if each])
     address = tracking_address(tracking, tracking_uri, workspace)
     with raise_on_sigterm(), init_process_group(device) as (process_group, own_device):

@@ -1,1 +1,1 @@
-"""Measurements of the training side, each beside what it is compared with."""
+"""Benchmarks of training and decoding, each with its baselines."""

@@ -1,4 +1,4 @@
-"""How fast a corpus is built, and what ten times the posts cost: time and memory."""
+"""Benchmark of building a corpus: speed, and time and memory of ten times the posts."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from training.corpus.rows import read_rows
 from training.errors import PostsError
 
 _MIB: Final = 1024
-"""KiB, in which Linux counts memory."""
+"""KiB per MiB; Linux reports memory in KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildCost:
-    """What one build took, in a process of its own."""
+    """Cost of one build, in its own process."""
 
     posts: int
     sentences: int
-    """Found, before any was dropped."""
+    """Sentences found, before any was dropped."""
     seconds: float
     cpu_seconds: float
-    """Of the process and those that it started."""
+    """Processor time of the building process and its workers."""
     peak_mib: float
-    """Largest resident memory of the building process."""
+    """Peak resident memory of the building process."""
     worker_mib: float
-    """Largest resident memory of one of its workers."""
+    """Peak resident memory of a worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorpusBench:
-    """A build and one of ten times the posts."""
+    """Costs of a build and of one with ten times the posts."""
 
     one: BuildCost
     ten: BuildCost
     jobs: int
 
     def figures(self) -> Mapping[str, float]:
-        """What the command's last line says."""
+        """Return the figures of the command's result line."""
         return {
             "sentences_per_minute": 60 * self.ten.sentences / self.ten.seconds,
             "sentences_per_cpu_minute": 60 * self.ten.sentences / self.ten.cpu_seconds,
@@ -63,7 +63,7 @@ class CorpusBench:
         }
 
     def table(self) -> Table:
-        """Both builds side by side."""
+        """Make a table of both builds."""
         table = Table(title="Building a corpus")
         for heading in ("posts", "sentences found", "seconds", "processor seconds", "peak MiB", "worker MiB"):
             table.add_column(heading, justify="right")
@@ -83,10 +83,9 @@ def bench_corpus(posts: Path | None, *, num_posts: int, jobs: int) -> CorpusBenc
     """Build a corpus of `num_posts` posts and one of ten times as many, each in a new process.
 
     Args:
-        posts: a file to take them from, of which a tenth and the whole are built if it is shorter; by default they are
-            made up.
-        num_posts: of the smaller build.
-        jobs: processes that clean.
+        posts: file of posts; of a shorter file, a tenth and the whole are built. By default posts are generated.
+        num_posts: posts of the smaller build.
+        jobs: number of cleaning processes.
 
     Raises:
         PostsError: the file cannot be used.
@@ -107,7 +106,7 @@ def _rows(posts: Path | None, num_posts: int) -> Iterable[Mapping[str, Any]]:
         return (row for row in read_rows(posts) if row is not None)
     from training.sample import make_sample  # noqa: PLC0415 - reads its grammar
 
-    # A made-up world repeats itself less if it is as large as asked for.
+    # Generated posts repeat less if they are generated for the full number.
     return make_sample(seed=5, num_posts=num_posts).posts
 
 
@@ -139,7 +138,7 @@ def _process(context: Any, posts: Path, jobs: int) -> Iterator[tuple[Any, Any]]:
 
 
 def _build(posts: Path, jobs: int, answers: Any) -> None:
-    """In a process of its own: memory's peak is a process's for ever."""
+    """Build in its own process, since peak memory is that of a process's whole life."""
     try:
         started = time.perf_counter()
         funnel = build_corpus([posts], posts.with_suffix(".corpus"), jobs=jobs)

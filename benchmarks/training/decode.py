@@ -1,12 +1,13 @@
-"""How fast the worker decodes: against what the machine can do, a plain batched loop, and the original's way.
+"""Benchmark of the worker's decode: rooflines, a plain batched loop, and the original implementation.
 
-Every round measures all of them, one after the other, and a ratio is taken within its round; what is reported is the
-median. With one thread the clock is the process's own processor time, which other work on the machine moves little.
+Every round measures all of them in turn, and ratios are taken within a round; the result is the median over the rounds.
+With one thread, the clock is the process's processor time, which depends little on other load.
 
-The rooflines are a large matrix product and a large copy. The work that is held against them is the model's own in
-single precision: 2 (4 H^2 + H E + E V) operations per token, and as many weights of four bytes to read per step.
+The rooflines are a large matrix product and a large copy. They are compared with the model's work in single precision:
+2 (4 H^2 + H E + E V) operations per token, and reading 4 H^2 + H E + E V weights of four bytes per step.
 
-Shapes: B rows, V tokens, E embedding, H hidden, Z thought vector, A genre embedding, C = Z + A context.
+Shapes: B rows, V tokens, E embedding, H hidden, Z latent vector, A genre embedding, C = Z + A context,
+I = E + C inputs, K = 50 highest logits.
 """
 
 from __future__ import annotations
@@ -39,30 +40,30 @@ _EDGE: Final = 1024
 _COPIED: Final = 16_000_000
 _ORIGINAL_STEPS: Final = 50
 _ORIGINAL_WORDS: Final = 333_336
-"""Words of the original's vocabulary, 98% of its 2.3 GB."""
+"""Words of the original's vocabulary; its output layer is 98% of its 2.3 GB."""
 _TOP_K: Final = 50
 _STATUS: Final = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeBenchPlan:
-    """How much is measured."""
+    """Amount of work to measure."""
 
-    rows: int = 64
-    """Rows and slots of the larger decode."""
+    sequences: int = 64
+    """Sequences and slots of the larger decode."""
     steps: int = 40
-    """Tokens of every row: none ends before."""
+    """Tokens of every sequence; none ends earlier."""
     rounds: int = 7
     scaling: tuple[int, ...] = (64, 256, 1024, 4096)
-    """Rows of one decode, to see what more of them cost."""
+    """Numbers of sequences in one decode, to measure how time grows with them."""
     scaling_steps: int = 8
     original_words: int = _ORIGINAL_WORDS
     sentence: int = 26
-    """Tokens of a sentence of ours, where sentences are compared; those of real text are as long."""
+    """Tokens per sentence, where sentences per second are compared; the mean of real text."""
 
 
 def random_bundle(settings: CvaeSettings) -> Bundle:
-    """A model of a preset's sizes with random weights and invented words: its speed is that of a trained one."""
+    """Make a bundle of a preset's sizes with random weights and invented words; it is as fast as a trained one."""
     forms = [space + each for each in PLACEHOLDERS for space in ("", " ")]
     words = [f" {number:b}".translate(str.maketrans("01", "ab")) for number in range(settings.max_vocabulary)]
     vocabulary = Vocabulary(tokens=(*SPECIALS, *forms, *words)[: settings.max_vocabulary])
@@ -76,13 +77,13 @@ def random_bundle(settings: CvaeSettings) -> Bundle:
     )
     torch.manual_seed(0)
     decoder = Decoder(config)
-    # As likely as words are, by Zipf: most of a flat distribution would be beyond the nucleus and be drawn again.
+    # Zipf's law: most draws of a flat distribution would fall outside the nucleus and be repeated.
     decoder.output_bias.data -= torch.arange(2, len(vocabulary) + 2).log()
     return plain_bundle(decoder, vocabulary, GenreTable(labels=("pop",)))
 
 
 def plain_bundle(decoder: Decoder, vocabulary: Vocabulary, genres: GenreTable) -> Bundle:
-    """A decoder with its tables and the least that a bundle needs besides."""
+    """Make a bundle of a decoder and its tables, with a dummy topic model."""
     topics = TopicModel(
         words=("a",), names=("1 a",), alpha_K=torch.ones(1), exp_elog_beta_KW=torch.ones(1, 1), desired=0
     )
@@ -106,7 +107,7 @@ def plain_bundle(decoder: Decoder, vocabulary: Vocabulary, genres: GenreTable) -
 
 
 def endless(bundle: Bundle) -> Bundle:
-    """The same model, but its sentences never end by themselves, so that everything measured takes as many steps."""
+    """Copy a bundle whose sentences never end early, so that everything measured takes the same number of steps."""
     decoder = Decoder(bundle.config.decoder)
     decoder.load_state_dict(bundle.decoder.state_dict())
     decoder.eval().requires_grad_(requires_grad=False)
@@ -115,7 +116,7 @@ def endless(bundle: Bundle) -> Bundle:
 
 
 class PlainLoop(nn.Module):
-    """The decode as it is written first: LSTMCell, Linear, softmax, topk, multinomial, every row for every step."""
+    """Baseline decode of plain torch modules: LSTMCell, Linear, topk, softmax, multinomial, for every row and step."""
 
     def __init__(self, decoder: Decoder, *, words: int | None = None) -> None:
         super().__init__()
@@ -129,45 +130,47 @@ class PlainLoop(nn.Module):
 
     @torch.inference_mode()
     def forward(self, z_BZ: Tensor, steps: int) -> Tensor:
-        """Tokens, [steps, B]."""
+        """Decode tokens, [steps, B]."""
         none_B = torch.zeros(len(z_BZ), dtype=torch.long, device=z_BZ.device)
         each_B = torch.arange(len(z_BZ), device=z_BZ.device)
         context_BC = torch.cat((z_BZ, self.decoder.embed_genres(none_B, each_B)), dim=1)
         hidden_BH, cell_BH = self.decoder.start(context_BC)
         token_B = torch.full_like(none_B, BOS_ID)
-        written = []
+        tokens = []
         for _ in range(steps):
             seen_BI = torch.cat((self.decoder.token_embedding(token_B), context_BC), dim=1)
             hidden_BH, cell_BH = self.cell(seen_BI, (hidden_BH, cell_BH))
             projected_BE = self.decoder.projection(torch.cat((hidden_BH, context_BC), dim=1))
             best_BK, ids_BK = (self.output(projected_BE) / 0.95).topk(_TOP_K)
             drawn_B1 = torch.multinomial(torch.softmax(best_BK, dim=1), 1)
-            # A larger vocabulary than the embedding's is there for its cost.
+            # The output layer may have more tokens than the embedding, only for their cost.
             token_B = ids_BK.gather(1, drawn_B1).squeeze(1) % self.decoder.config.vocabulary_size
-            written.append(token_B)
-        return torch.stack(written)
+            tokens.append(token_B)
+        return torch.stack(tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeSpeed:
-    """What was measured; medians over the rounds, ratios taken within each round."""
+    """Decode speed: medians over the rounds, with ratios taken within each round."""
 
     roofline_b64: float
-    """Share of the rate of a large matrix product, at the plan's rows."""
+    """Arithmetic rate at the plan's number of sequences, as a share of that of a large matrix product."""
     roofline_b1: float
-    """The time of reading the weights at a large copy's rate, over a step's, with one row."""
+    """Time to read the weights at a large copy's rate, over the time of a step, with one sequence."""
     vs_plain_b64: float
+    """Speed relative to `PlainLoop`, at the plan's number of sequences."""
     vs_plain_b1: float
+    """Speed relative to `PlainLoop`, with one sequence."""
     vs_original: float
-    """Sentences per second over those of one at a time, 50 steps each, with the original's vocabulary."""
+    """Sentences per second over those of `PlainLoop` one at a time, 50 steps each, with the original's vocabulary."""
     vs_original_same_model: float
-    """The same with our model."""
+    """Sentences per second over those of `PlainLoop` one at a time, 50 steps each, with the same vocabulary."""
     growth: float
-    """Time per row of the most rows over that of the fewest that fill the slots: 1 is linear."""
+    """Time per sequence with the most sequences over that with the fewest; 1 is linear growth."""
     growth_steps: float
-    """Time per step of all steps over that of a quarter of them."""
+    """Time per step with all steps over that with a quarter of them."""
     memory_growth_mib: float
-    """What the most rows add to the process's largest size."""
+    """Growth of the process's peak memory by the decodes of `scaling`."""
     tokens_per_s: float
     gemm_gflops: float
     copy_gb_per_s: float
@@ -176,34 +179,34 @@ class DecodeSpeed:
     threads: int
 
     def figures(self) -> dict[str, object]:
-        """For the line of JSON."""
+        """Return the figures of the result line."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progress = silent) -> DecodeSpeed:
-    """Measure, round by round."""
+    """Measure the decode, round by round."""
     model = endless(bundle)
     config = model.config.decoder
     weights = 4 * config.hidden_size**2 + (config.hidden_size + config.vocabulary_size) * config.embedding_size
-    engine = Engine(model, slots=plan.rows)
-    engine.decode(bench_rows(plan.rows, plan.scaling_steps))
-    # Before anything else takes memory.
+    engine = Engine(model, slots=plan.sequences)
+    engine.decode(bench_sequences(plan.sequences, plan.scaling_steps))
+    # First, before anything else allocates memory.
     before = _peak_mib()
     seconds_per_row = scaling(engine, plan)
     grown_mib = _peak_mib() - before
     plain, original = PlainLoop(model.decoder), PlainLoop(model.decoder, words=plan.original_words)
-    many, one = torch.zeros(plan.rows, config.z_size), torch.zeros(1, config.z_size)
+    many, one = torch.zeros(plan.sequences, config.z_size), torch.zeros(1, config.z_size)
     square, source = torch.randn(_EDGE, _EDGE), torch.zeros(_COPIED)
     copied = torch.empty_like(source)
     ways: dict[str, Callable[[], object]] = {
         "gemm": lambda: square @ square,
-        "engine_b64": lambda: engine.decode(bench_rows(plan.rows, plan.steps)),
+        "engine_b64": lambda: engine.decode(bench_sequences(plan.sequences, plan.steps)),
         "plain_b64": lambda: plain(many, plan.steps),
         "copy": lambda: copied.copy_(source),
-        "engine_b1": lambda: engine.decode(bench_rows(1, plan.steps)),
+        "engine_b1": lambda: engine.decode(bench_sequences(1, plan.steps)),
         "plain_b1": lambda: plain(one, plan.steps),
-        "sentences": lambda: engine.decode(bench_rows(plan.rows, plan.sentence)),
-        # A tenth of a sentence: it has no end, and every step costs the same.
+        "sentences": lambda: engine.decode(bench_sequences(plan.sequences, plan.sentence)),
+        # A tenth of a sentence, since every step costs the same.
         "original": lambda: original(one, _ORIGINAL_STEPS // 10),
         "original_same": lambda: plain(one, _ORIGINAL_STEPS),
     }
@@ -211,20 +214,20 @@ def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progres
     for number in range(plan.rounds + 1):
         progress(number, plan.rounds + 1, "rounds")
         rounds.append({name: _seconds(way) for name, way in ways.items()})
-    # The first one warmed everything up.
+    # The first round is the warm-up.
     rounds = rounds[1:]
 
     def middle(ratio: Callable[[dict[str, float]], float]) -> float:
         return statistics.median(map(ratio, rounds))
 
-    tokens = plan.rows * plan.steps
+    tokens = plan.sequences * plan.steps
     return DecodeSpeed(
         roofline_b64=middle(lambda each: _gemm_s(weights, tokens, each) / each["engine_b64"]),
         roofline_b1=middle(lambda each: 4 * weights * plan.steps / _copy_rate(each) / each["engine_b1"]),
         vs_plain_b64=middle(lambda each: each["plain_b64"] / each["engine_b64"]),
         vs_plain_b1=middle(lambda each: each["plain_b1"] / each["engine_b1"]),
-        vs_original=middle(lambda each: 10 * each["original"] / (each["sentences"] / plan.rows)),
-        vs_original_same_model=middle(lambda each: each["original_same"] / (each["sentences"] / plan.rows)),
+        vs_original=middle(lambda each: 10 * each["original"] / (each["sentences"] / plan.sequences)),
+        vs_original_same_model=middle(lambda each: each["original_same"] / (each["sentences"] / plan.sequences)),
         growth=seconds_per_row[max(plan.scaling)] / seconds_per_row[min(plan.scaling)],
         growth_steps=_growth_in_steps(engine, plan),
         memory_growth_mib=grown_mib,
@@ -238,12 +241,12 @@ def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progres
 
 
 def scaling(engine: Engine, plan: DecodeBenchPlan) -> dict[int, float]:
-    """Rows of one decode -> seconds per row, the median of three."""
+    """Measure seconds per sequence by number of sequences in one decode; medians of three."""
     times: dict[int, list[float]] = {count: [] for count in plan.scaling}
     for _ in range(3):
         for count, found in times.items():
-            rows = bench_rows(count, plan.scaling_steps)
-            found.append(_seconds(lambda rows=rows: engine.decode(rows)) / count)  # type: ignore[misc]
+            sequences = bench_sequences(count, plan.scaling_steps)
+            found.append(_seconds(lambda sequences=sequences: engine.decode(sequences)) / count)  # type: ignore[misc]
     return {count: statistics.median(found) for count, found in times.items()}
 
 
@@ -251,13 +254,17 @@ def _growth_in_steps(engine: Engine, plan: DecodeBenchPlan) -> float:
     few = max(1, plan.steps // 4)
     ratios = []
     for _ in range(5):
-        long, short = (_seconds(lambda n=n: engine.decode(bench_rows(plan.rows, n))) / n for n in (plan.steps, few))  # type: ignore[misc]
+        long, short = (_seconds_per_step(engine, plan.sequences, steps) for steps in (plan.steps, few))
         ratios.append(long / short)
     return statistics.median(ratios)
 
 
-def bench_rows(count: int, steps: int) -> list[SequenceSpec]:
-    """Rows without genres, of as many tokens in a model whose sentences do not end."""
+def _seconds_per_step(engine: Engine, count: int, steps: int) -> float:
+    return _seconds(lambda: engine.decode(bench_sequences(count, steps))) / steps
+
+
+def bench_sequences(count: int, steps: int) -> list[SequenceSpec]:
+    """Make sequences without genres, of exactly `steps` tokens in a model from `endless`."""
     return [SequenceSpec(genres=(), seed=derive_seed(1, number), max_tokens=steps) for number in range(count)]
 
 
@@ -269,7 +276,7 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 def _gemm_s(weights: int, tokens: int, times: dict[str, float]) -> float:
-    """What the model's products would take at the rate of a large one."""
+    """Time of the model's products at the rate of a large product."""
     return 2 * weights * tokens / (2 * _EDGE**3 / times["gemm"])
 
 
@@ -279,7 +286,7 @@ def _copy_rate(times: dict[str, float]) -> float:
 
 
 def _peak_mib() -> float:
-    """The process's largest size so far. `getrusage` may tell that of the process which forked it."""
+    """Peak memory of the process; `getrusage` may return that of the parent, from before the fork."""
     if _STATUS.is_file():
         lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024
@@ -287,26 +294,26 @@ def _peak_mib() -> float:
 
 
 def decode_table(speed: DecodeSpeed) -> Table:
-    """For people."""
+    """Make a table of the figures and their goals."""
     table = Table(
         "figure", "value", "goal", "what it is", title=f"decode, {speed.precision}, {speed.threads} thread(s)"
     )
     lines: Sequence[tuple[str, str, str, str]] = (
-        ("tokens/s", f"{speed.tokens_per_s:,.0f}", "", "64 rows"),
+        ("tokens/s", f"{speed.tokens_per_s:,.0f}", "", "64 sequences"),
         (
             "roofline_b64",
             f"{speed.roofline_b64:.2f}",
-            ">= .85",
+            ">= 0.85",
             f"of a large product's {speed.gemm_gflops:.0f} GFLOP/s",
         ),
-        ("roofline_b1", f"{speed.roofline_b1:.2f}", ">= .9", f"of reading at a copy's {speed.copy_gb_per_s:.0f} GB/s"),
+        ("roofline_b1", f"{speed.roofline_b1:.2f}", ">= 0.9", f"of reading at a copy's {speed.copy_gb_per_s:.0f} GB/s"),
         ("vs_plain_b64", f"{speed.vs_plain_b64:.2f} x", ">= 2", "LSTMCell, Linear, topk, multinomial"),
-        ("vs_plain_b1", f"{speed.vs_plain_b1:.2f} x", ">= 2.5", "the same, one row"),
+        ("vs_plain_b1", f"{speed.vs_plain_b1:.2f} x", ">= 2.5", "same, one sequence"),
         ("vs_original", f"{speed.vs_original:.0f} x", ">= 100", "one at a time, 50 steps, 333,336 words; sentences/s"),
         ("same model", f"{speed.vs_original_same_model:.0f} x", "", "one at a time, 50 steps, our vocabulary"),
-        ("growth", f"{speed.growth:.2f}", "<= 1", f"time per row, {max(speed.seconds_per_row)} rows over the fewest"),
+        ("growth", f"{speed.growth:.2f}", "<= 1", f"time per sequence, {max(speed.seconds_per_row)} over the fewest"),
         ("growth_steps", f"{speed.growth_steps:.2f}", "<= 1", "time per step, all steps over a quarter"),
-        ("memory growth", f"{speed.memory_growth_mib:.0f} MiB", "", "of the process, by the most rows"),
+        ("memory growth", f"{speed.memory_growth_mib:.0f} MiB", "", "of the process, by the most sequences"),
     )
     for line in lines:
         table.add_row(*line)
@@ -314,10 +321,10 @@ def decode_table(speed: DecodeSpeed) -> Table:
 
 
 def plot_decoding(speed: DecodeSpeed, path: Path) -> None:
-    """Seconds over rows of one decode, beside a straight line through the fewest."""
+    """Plot seconds over the number of sequences in one decode, and a line through the smallest number."""
     fewest = min(speed.seconds_per_row)
     curves = {
         "measured": [(float(count), count * seconds) for count, seconds in speed.seconds_per_row.items()],
         "linear": [(float(count), count * speed.seconds_per_row[fewest]) for count in speed.seconds_per_row],
     }
-    plot_curves(curves, path, title="What rows cost", xlabel="rows of one decode", ylabel="seconds")
+    plot_curves(curves, path, title="Time of a decode", xlabel="sequences", ylabel="seconds")

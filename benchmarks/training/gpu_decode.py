@@ -1,9 +1,11 @@
-"""How fast a GPU decodes: steps by CUDA events, against what the GPU can do, torch's own loop and the host's share.
+"""Benchmark of decoding on a GPU, by CUDA events: rooflines, a plain torch loop, and the host's overhead.
 
-A time of steps alone is that of recorded kernels, all slots live and no row at its end. What the host adds, letting
-rows in and taking sentences out, is in the rate of whole decodes.
+The time of steps alone is that of recorded kernels with all slots live and no sequence at its end. The rate of whole
+decodes includes the host's work: admitting sequences and reading sentences.
 
-Off a GPU the same code measures Triton's interpreter, which says nothing of speed: so that it can be tested.
+Without a GPU the same code runs in Triton's interpreter. This serves the tests; its speed is meaningless.
+
+Shapes: B sequences, Z latent vector.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Final
 import torch
 from rich.table import Table
 
-from benchmarks.training.decode import PlainLoop, bench_rows, endless
+from benchmarks.training.decode import PlainLoop, bench_sequences, endless
 from handlers.contract import MAX_TOKENS
 from handlers.decoding.engine import Engine
 from handlers.model.bundle import Bundle
@@ -29,63 +31,66 @@ _GOAL_TOKENS_PER_S: Final = 5e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuBenchPlan:
-    """How much is measured."""
+    """Amount of work to measure."""
 
-    rows: int = 64
-    """Rows of the smaller decode."""
+    sequences: int = 64
+    """Sequences of the smaller decode."""
     steps: int = 40
     saturated: tuple[int, ...] = (256, 1024, 4096)
-    """Slots, all of them live."""
+    """Numbers of slots, all of them live, in the larger decodes."""
     rounds: int = 9
     sentence: int = 26
-    """Tokens of each row of whole decodes; sentences of real text are as long."""
+    """Tokens of each sequence of whole decodes; the mean of real text."""
     edge: int = 8192
-    """Of the matrices that a large product multiplies."""
+    """Rows and columns of the matrices of the large product."""
     copied: int = 1 << 28
-    """Numbers that a large copy moves."""
+    """Numbers that the large copy moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuSpeed:
-    """What was measured; medians over the rounds, ratios taken within each round."""
+    """Decode speed of a GPU: medians over the rounds, with ratios taken within each round."""
 
     batch_ms: float
-    """The plan's rows for the plan's steps."""
+    """Time of the plan's steps with the plan's sequences."""
     batch_of_roofline: float
-    """Share of the roofline: the time that the model's products need at the large product's rate, or the reading of
-    its weights at the large copy's, whichever is longer, over the measured time."""
+    """Share of the roofline: the larger of two times, of the model's products at the large product's rate and of
+    reading its weights at the large copy's rate, over the measured time."""
     tokens_per_s: dict[int, float]
-    """By slots, all of them live: of steps alone."""
+    """Tokens per second of steps alone, by number of slots, all of them live."""
     saturated_of_roofline: dict[int, float]
+    """Share of the roofline, by number of slots."""
     whole_tokens_per_s: float
-    """Of whole decodes, four times as many rows as the most slots, the host's work included."""
+    """Tokens per second of whole decodes of four times as many sequences as slots, including the host's work."""
     vs_launched: float
-    """Kernels launched one by one, over the same recorded, with the plan's rows."""
+    """Time of kernels launched one by one over that of recorded kernels, with the plan's sequences."""
     vs_plain: float
-    """A batched loop of torch's modules, over the kernels, with the plan's rows."""
+    """Time of `PlainLoop` over that of the kernels, with the plan's sequences."""
     gemm_tflops: float
     copy_gb_per_s: float
     precision: str
 
     def figures(self) -> dict[str, object]:
-        """For the line of JSON."""
+        """Return the figures of the result line."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 def measure_gpu_decoding(
     bundle: Bundle, plan: GpuBenchPlan, device: torch.device, *, progress: Progress = silent
 ) -> GpuSpeed:
-    """Measure, round by round."""
+    """Measure the decode, round by round."""
     model = endless(bundle)
-    engines = {slots: Engine(model, device=device, slots=slots, kernels=True) for slots in (plan.rows, *plan.saturated)}
-    small, largest = engines[plan.rows], engines[max(engines)]
+    engines = {
+        slots: Engine(model, device=device, slots=slots, kernels=True) for slots in (plan.sequences, *plan.saturated)
+    }
+    small, largest = engines[plan.sequences], engines[max(engines)]
     plain = PlainLoop(model.decoder).to(device)
-    z_BZ = torch.zeros(plan.rows, model.config.decoder.z_size, device=device)
+    z_BZ = torch.zeros(plan.sequences, model.config.decoder.z_size, device=device)
     kind = torch.bfloat16 if small.precision == "bf16" else torch.float32
     square = torch.randn(plan.edge, plan.edge, device=device, dtype=kind)
     source = torch.zeros(plan.copied, device=device)
     copied, product = torch.empty_like(source), torch.empty_like(square)
-    many = bench_rows(4 * max(engines), plan.sentence)
+    many = bench_sequences(4 * max(engines), plan.sentence)
     ways: dict[str, Callable[[], float]] = {
         "gemm": lambda: _seconds(lambda: torch.mm(square, square, out=product), device),
         "copy": lambda: _seconds(lambda: copied.copy_(source), device),
@@ -98,7 +103,7 @@ def measure_gpu_decoding(
     for number in range(plan.rounds + 1):
         progress(number, plan.rounds + 1, "rounds")
         rounds.append({name: way() for name, way in ways.items()})
-    # The first one compiled, recorded and warmed up.
+    # The first round compiles, records and warms up.
     return _speed(model, plan, rounds[1:], precision=small.precision.value)
 
 
@@ -118,18 +123,18 @@ def _speed(model: Bundle, plan: GpuBenchPlan, rounds: list[dict[str, float]], *,
 
         return middle(of)
 
-    most = max(plan.rows, *plan.saturated)
+    largest = max(plan.sequences, *plan.saturated)
     return GpuSpeed(
-        batch_ms=1000 * middle(lambda each: each[f"{plan.rows}"]),
-        batch_of_roofline=roofline(plan.rows),
+        batch_ms=1000 * middle(lambda each: each[f"{plan.sequences}"]),
+        batch_of_roofline=roofline(plan.sequences),
         tokens_per_s={
             slots: middle(lambda each, slots=slots: slots * plan.steps / each[f"{slots}"])  # type: ignore[misc]
             for slots in plan.saturated
         },
         saturated_of_roofline={slots: roofline(slots) for slots in plan.saturated},
-        whole_tokens_per_s=middle(lambda each: 4 * most * plan.sentence / each["whole"]),
-        vs_launched=middle(lambda each: each["launched"] / each[f"{plan.rows}"]),
-        vs_plain=middle(lambda each: each["plain"] / each[f"{plan.rows}"]),
+        whole_tokens_per_s=middle(lambda each: 4 * largest * plan.sentence / each["whole"]),
+        vs_launched=middle(lambda each: each["launched"] / each[f"{plan.sequences}"]),
+        vs_plain=middle(lambda each: each["plain"] / each[f"{plan.sequences}"]),
         gemm_tflops=middle(lambda each: 2 * plan.edge**3 / each["gemm"] / 1e12),
         copy_gb_per_s=middle(lambda each: 8 * plan.copied / each["copy"] / 1e9),
         precision=precision,
@@ -137,18 +142,18 @@ def _speed(model: Bundle, plan: GpuBenchPlan, rounds: list[dict[str, float]], *,
 
 
 def _steps(engine: Engine, steps: int, device: torch.device, *, recorded: bool = True) -> float:
-    """Seconds of some steps with all slots live."""
-    rounds = engine.fill(bench_rows(engine.slots, MAX_TOKENS))
+    """Time steps with all slots live, in seconds."""
+    stepper = engine.fill(bench_sequences(engine.slots, MAX_TOKENS))
 
     def take() -> None:
-        for _ in range(steps // rounds.steps):
-            rounds.take() if recorded else rounds.launch()
+        for _ in range(steps // stepper.steps_per_round):
+            stepper.run_round() if recorded else stepper.launch_round()
 
     return _seconds(take, device)
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    """By CUDA events on a GPU; by the clock elsewhere."""
+    """Time a function in seconds, by CUDA events on a GPU and by the clock elsewhere."""
     if device.type != "cuda":
         started = time.perf_counter()
         run()
@@ -164,10 +169,13 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def gpu_table(speed: GpuSpeed, plan: GpuBenchPlan) -> Table:
-    """For people."""
+    """Make a table of the figures and their goals."""
     table = Table("figure", "value", "goal", "what it is", title=f"decode on a GPU, {speed.precision}")
     table.add_row(
-        "batch", f"{speed.batch_ms:.2f} ms", f"<= {_GOAL_MS}", f"{plan.rows} rows x {plan.steps} steps, by CUDA events"
+        "batch",
+        f"{speed.batch_ms:.2f} ms",
+        f"<= {_GOAL_MS}",
+        f"{plan.sequences} sequences x {plan.steps} steps, by CUDA events",
     )
     table.add_row("", f"{speed.batch_of_roofline:.2f}", "", "of the roofline")
     for slots, rate in speed.tokens_per_s.items():
@@ -175,7 +183,7 @@ def gpu_table(speed: GpuSpeed, plan: GpuBenchPlan) -> Table:
         table.add_row("tokens/s", f"{rate:,.0f}", goal, f"{slots} slots, steps alone")
         table.add_row("", f"{speed.saturated_of_roofline[slots]:.2f}", "", "of the roofline")
     table.add_row("tokens/s", f"{speed.whole_tokens_per_s:,.0f}", "", "whole decodes, the host's work included")
-    table.add_row("vs_launched", f"{speed.vs_launched:.2f} x", "", "kernels one by one, over the recorded ones")
+    table.add_row("vs_launched", f"{speed.vs_launched:.2f} x", "", "kernels launched one by one, over recorded ones")
     table.add_row("vs_plain", f"{speed.vs_plain:.2f} x", "", "LSTMCell, Linear, topk, multinomial")
     table.add_row("roofline", f"{speed.gemm_tflops:.0f} TFLOP/s", "", f"product of {plan.edge} x {plan.edge} matrices")
     table.add_row("", f"{speed.copy_gb_per_s:.0f} GB/s", "", "read and written by a large copy")

@@ -1,4 +1,4 @@
-"""What a precision of the decode costs in held-out bits: known sentences through the engine's own steps.
+"""Cost of the decode's precisions in held-out bits: real sentences scored by the engine's own steps.
 
 Shapes: B rows, T steps, W tokens padded to whole blocks, H hidden, G gates, E embedding, A genre embedding, C context.
 """
@@ -24,7 +24,7 @@ from training.cvae.batches import EncodedSentences
 from training.cvae.encoder_file import load_cvae
 from training.progress import Progress, silent
 
-_AT_ONCE: Final = 64
+_BATCH_SIZE: Final = 64
 _LN_2: Final = math.log(2)
 
 
@@ -33,43 +33,45 @@ def bits_per_character(
     directory: Path,
     corpus: Corpus,
     *,
-    most: int,
+    num_sentences: int,
     progress: Progress = silent,
 ) -> dict[str, float]:
-    """Bits per character of held-out sentences given their posterior means, by precision: -log2 p(x | z, a).
+    """Compute bits per character -log2 p(x | z, a) of held-out sentences, with z at the posterior mean, by precision.
 
-    The divergence of z is left out: it is the encoder's, and the same whatever decodes.
+    KL is left out, since it depends on the encoder alone and is the same for all precisions.
 
     Args:
-        directory: a bundle with its encoder.
-        corpus: whose valid split is written.
-        most: sentences; the first ones of the split.
-        progress: told after each batch.
+        directory: folder of a bundle with its encoder.
+        corpus: corpus with a valid split.
+        num_sentences: number of sentences to score, from the start of the split.
+        progress: gets the number of sentences done.
 
     Raises:
-        BundleError: the folder is no bundle, or has no encoder.
+        BundleError: the folder is not a bundle, or has no encoder.
     """
     bundle = Bundle.load(directory)
     cvae = load_cvae(directory, bundle)
     split = corpus.part("valid")
-    known = EncodedSentences(split.texts[:most], split.genres[:most], bundle.vocabulary, bundle.genres)
+    sentences = EncodedSentences(
+        split.texts[:num_sentences], split.genres[:num_sentences], bundle.vocabulary, bundle.genres
+    )
     folded = FoldedDecoder(bundle.decoder)
     steps = {precision: Step(folded, precision) for precision in precisions()}
     bits = dict.fromkeys(steps, 0.0)
-    order = np.argsort(known.lengths_N, kind="stable")
-    for first in range(0, len(order), _AT_ONCE):
+    order = np.argsort(sentences.lengths_N, kind="stable")
+    for first in range(0, len(order), _BATCH_SIZE):
         progress(first, len(order), "sentences")
-        batch = known.batch(order[first : first + _AT_ONCE])
+        batch = sentences.batch(order[first : first + _BATCH_SIZE])
         genres_BA = bundle.decoder.embed_genres(batch.genres_G, batch.offsets_B)
         context_BC = torch.cat((cvae.encode(batch).mu, genres_BA), dim=1)
         started = folded.start(context_BC)
         for precision, step in steps.items():
             bits[precision] += _bits(step, batch.tokens_TB.numpy(), started)
-    return {precision.value: each / known.num_characters for precision, each in bits.items()}
+    return {precision.value: each / sentences.num_characters for precision, each in bits.items()}
 
 
 def _bits(step: Step, tokens_TB: IntArray, started: Started) -> float:
-    """-log2 of the sentences' probability, end marks included, each step by the engine's own arithmetic."""
+    """-log2 of the sentences' probability, including end tokens, by the arithmetic of the engine's steps."""
     count = tokens_TB.shape[1]
     waiting = Slots(
         hidden_SH=started.hidden_BH,

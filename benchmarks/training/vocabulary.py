@@ -36,7 +36,7 @@ _ORIGINAL_STEPS: Final = 50
 class SpeedPlan:
     """How long decodes are measured."""
 
-    rows: int = 64
+    sequences: int = 64
     """Rows, and slots, of the larger decode."""
     rounds: int = 7
     """Each measures every choice once."""
@@ -158,7 +158,7 @@ def _way(trained: Trained, corpus: Corpus, plan: SpeedPlan) -> Callable[[int], t
     if not trained.choice.tied:
         return _original_way(trained, plan)
     bundle = plain_bundle(trained.model.decoder, trained.vocabulary, corpus.genre_table)
-    engine = Engine(endless(bundle), slots=plan.rows)
+    engine = Engine(endless(bundle), slots=plan.sequences)
     steps = max(1, round(trained.result.tokens_per_sentence))
 
     def sentences_per_s(count: int, number: int) -> float:
@@ -166,7 +166,7 @@ def _way(trained: Trained, corpus: Corpus, plan: SpeedPlan) -> Callable[[int], t
         seconds = _seconds(lambda: engine.decode(rows))
         return count * steps / trained.result.tokens_per_sentence / seconds
 
-    return lambda number: (sentences_per_s(plan.rows, number), sentences_per_s(1, number))
+    return lambda number: (sentences_per_s(plan.sequences, number), sentences_per_s(1, number))
 
 
 def _original_way(trained: Trained, plan: SpeedPlan) -> Callable[[int], tuple[float, float]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.training.cli import app_bench
+from benchmarks.cli import app_bench
 from benchmarks.training.corpus import bench_corpus
 from training.errors import NoUsableSentenceError, PostsError
 
@@ -41,5 +41,5 @@ def test_a_file_that_is_too_short_is_named(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_in_the_measured_process_is_raised_here(tmp_path: Path) -> None:
-    with pytest.raises(NoUsableSentenceError, match="no usable sentence is left of 1 rows"):
+    with pytest.raises(NoUsableSentenceError, match="no usable sentence is left from 1 rows"):
         bench_corpus(_posts(tmp_path, 10, text="so good {}"), num_posts=100, jobs=1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.training.cli import app_bench
+from benchmarks.cli import app_bench
 from benchmarks.training.decode import DecodeBenchPlan, DecodeSpeed, PlainLoop, endless, measure_decoding, random_bundle
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import Bundle
@@ -15,7 +15,7 @@ from training.presets import preset
 from training.settings import CvaeSettings
 
 SMALL = CvaeSettings(max_vocabulary=300, embedding_size=16, hidden_size=24, z_size=4, genre_size=4)
-PLAN = DecodeBenchPlan(rows=8, steps=6, rounds=2, scaling=(8, 32), scaling_steps=3, original_words=500, sentence=5)
+PLAN = DecodeBenchPlan(sequences=8, steps=6, rounds=2, scaling=(8, 32), scaling_steps=3, original_words=500, sentence=5)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_every_figure_that_others_rely_on_is_there_and_positive(speed: DecodeSpe
 
 def test_the_command_ends_with_its_line_and_writes_the_same_and_a_picture(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    arguments = ["decode", "--quick", "--preset", "demo", "--rows", "8", "--json", str(tmp_path / "decode.json")]
+    arguments = ["decode", "--quick", "--preset", "demo", "--sequences", "8", "--json", str(tmp_path / "decode.json")]
     done = CliRunner().invoke(app_bench, [*arguments, "--plot", str(tmp_path / "decode.png")])
     torch.set_num_threads(threads)
     assert done.exit_code == 0, done.output

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.training.cli import app_bench
-from benchmarks.training.decode import bench_rows, endless, random_bundle
+from benchmarks.cli import app_bench
+from benchmarks.training.decode import bench_sequences, endless, random_bundle
 from benchmarks.training.gpu_decode import GpuBenchPlan, gpu_table, measure_gpu_decoding
 from handlers.decoding.engine import Engine
 from tests.handlers.decoding.gpu.interpreter import DEVICE, HAS_TRITON
@@ -15,7 +15,7 @@ from training.errors import SettingError
 from training.settings import CvaeSettings
 
 SMALL = CvaeSettings(max_vocabulary=100, embedding_size=8, hidden_size=8, z_size=4, genre_size=4)
-PLAN = GpuBenchPlan(rows=2, steps=8, saturated=(1, 3), rounds=1, sentence=2, edge=32, copied=1000)
+PLAN = GpuBenchPlan(sequences=2, steps=8, saturated=(1, 3), rounds=1, sentence=2, edge=32, copied=1000)
 
 pytestmark = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux")
 
@@ -32,13 +32,13 @@ def test_every_figure_is_there_and_positive_and_has_its_line() -> None:
 
 def test_rounds_take_every_row_that_was_let_in_some_steps_on() -> None:
     engine = Engine(endless(random_bundle(SMALL)), device=DEVICE, slots=3, kernels=True)
-    rounds = engine.fill(bench_rows(2, 20))
-    rounds.take()
-    rounds.launch()
+    stepper = engine.fill(bench_sequences(2, 20))
+    stepper.run_round()
+    stepper.launch_round()
     assert engine._gpu is not None
-    assert engine._gpu._memory.ints_S[:4, 0].tolist() == [2 * rounds.steps] * 2 + [0, 0]
+    assert engine._gpu._memory.ints_S[:4, 0].tolist() == [2 * stepper.steps_per_round] * 2 + [0, 0]
     with pytest.raises(ValueError, match="only a GPU's kernels have slots that outlive a decode"):
-        Engine(random_bundle(SMALL), kernels=False).fill(bench_rows(1, 2))
+        Engine(random_bundle(SMALL), kernels=False).fill(bench_sequences(1, 2))
 
 
 @pytest.mark.skipif(DEVICE.type == "cuda", reason="there is a GPU")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.training.cli import app_bench
+from benchmarks.cli import app_bench
 from benchmarks.training.decode import plain_bundle
 from benchmarks.training.precision_cost import bits_per_character
 from handlers.decoding.matmul import precisions
@@ -31,7 +31,7 @@ def model(sample_corpus: SampleCorpus, tmp_path: Path) -> Cvae:
 def test_every_precision_scores_known_sentences_as_the_model_does(
     sample_corpus: SampleCorpus, model: Cvae, tmp_path: Path
 ) -> None:
-    found = bits_per_character(tmp_path, sample_corpus.corpus, most=100)
+    found = bits_per_character(tmp_path, sample_corpus.corpus, num_sentences=100)
     assert list(found) == [each.value for each in precisions()]
     valid = sample_corpus.valid
     first = range(100)
@@ -46,7 +46,7 @@ def test_every_precision_scores_known_sentences_as_the_model_does(
 
 @pytest.mark.usefixtures("model")
 def test_the_command_prints_the_bits_of_each_precision(sample_corpus: SampleCorpus, tmp_path: Path) -> None:
-    arguments = ["decode", str(tmp_path), "--corpus", str(sample_corpus.folder), "--quick", "--rows", "8"]
+    arguments = ["decode", str(tmp_path), "--corpus", str(sample_corpus.folder), "--quick", "--sequences", "8"]
     done = CliRunner().invoke(app_bench, arguments)
     assert done.exit_code == 0, done.output
     bits = json.loads(done.output.strip().splitlines()[-1])["figures"]["bits_per_character"]

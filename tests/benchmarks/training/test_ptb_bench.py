@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.training.cli import app_bench
+from benchmarks.cli import app_bench
 from benchmarks.training.ptb import PUBLISHED, PtbPlan, bench_ptb, ptb_table, quick_treebank
 from benchmarks.training.treebank import Treebank, load_treebank
 from training.cvae.likelihood import importance_weighted_nll

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.training.cli import counts
+from benchmarks.training.quality_cli import counts
 from benchmarks.training.steering import SteeringPlan, compare, find_model, steering_table
 from benchmarks.training.steering_ways import (
     GENERATOR,
@@ -143,7 +143,7 @@ def test_a_predictor_that_is_none_is_refused_with_the_way_out(
 
 def test_a_predictor_of_another_model_is_refused(tmp_path: Path, moving: Bundle) -> None:
     save_predictor(TopicPredictor(Z + 1, A, K, hidden_size=8, num_layers=1), tmp_path / PREDICTOR_FILE)
-    with pytest.raises(SettingError, match="no topic predictor of this model"):
+    with pytest.raises(SettingError, match="not a topic predictor of this model"):
         load_predictor(tmp_path / PREDICTOR_FILE, moving)
 
 

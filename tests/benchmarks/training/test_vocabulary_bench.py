@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.training.cli import app_bench
+from benchmarks.cli import app_bench
 from benchmarks.training.equal_time import (
     Budget,
     Trained,
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def comparison(sample_corpus: SampleCorpus, folder: Path) -> Comparison:
-    plan = SpeedPlan(rows=8, rounds=2)
+    plan = SpeedPlan(sequences=8, rounds=2)
     return compare_vocabularies(CHOICES, sample_corpus.corpus, BUDGET, plan, folder=folder)
 
 

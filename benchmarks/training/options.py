@@ -1,0 +1,20 @@
+"""Command-line options that several benchmarks share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+DeviceOption = Annotated[str, typer.Option(help="Device to train on: cpu, cuda, cuda:1.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="fp32, bf16 (for the output layer's products), or auto: bf16 on GPUs that support it.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting, as in cvae.batch_size=256; repeatable.")
+]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="Take few samples, to check that it runs; the figures are not reliable.")
+]
