@@ -45,9 +45,9 @@ class TopicTrial:
     """Coherence of the ten heaviest words of each topic by normalised pointwise mutual information: how much likelier
     than chance they occur near each other in unseen posts (Roeder, Both and Hinneburg 2015)."""
     c_v: float
-    """Coherence by C_v, the measure of the same paper that agrees best with people."""
+    """The same paper's measure that agrees best with people."""
     agreement: float
-    """Cohen's kappa of the two models on the sentences that are mainly of the desired kind."""
+    """Cohen's kappa of the two models on which sentences are mainly of the desired kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class _Selection:
         )
 
     def _coherence(self, fits: Sequence[LdaModel], measure: str) -> float:
-        # The other half may lack a word, by whose count gensim divides.
+        # A word that the other half lacks keeps no company there; gensim divides by its count.
         with np.errstate(divide="ignore", invalid="ignore"):
             found = [
                 # One process, since the parent may hold threads that do not survive a fork.

@@ -90,8 +90,8 @@ class MlflowRun(Run):
         for key, value in params.items():
             self._client.log_param(self._run_id, key, str(value)[:500])
 
-    @override
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """See `Run.log_metrics`."""
         mlflow.log_metrics(dict(metrics), step=step, run_id=self._run_id, synchronous=False)
 
     @override
