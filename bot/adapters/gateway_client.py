@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from typing_extensions import override
+
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
 from bot.ports import CommentaryService, LiveVersion, ModelServer
 from handlers.contract import CommentaryRequest, CommentaryResponse
@@ -26,19 +28,19 @@ class Gateway(CommentaryService, ModelServer):
         self._target = target
         self._client = client.CommentaryClient(target, model=model, timeout_s=timeout_s)
 
+    @override
     def generate(self, request: CommentaryRequest) -> CommentaryResponse:
-        """See `CommentaryService.generate`."""
         return self.write(request)
 
+    @override
     def write(
         self, request: CommentaryRequest, *, model: str | None = None, version: str | None = None
     ) -> CommentaryResponse:
-        """See `ModelServer.write`."""
         with _bot_errors(self._target):
             return self._client.generate(request, model=model, version=version)
 
+    @override
     def live(self) -> Sequence[LiveVersion]:
-        """See `ModelServer.live`."""
         with _bot_errors(self._target):
             models = self._client.describe(timeout_s=_DESCRIBE_S)
         return [
@@ -53,12 +55,13 @@ class Gateway(CommentaryService, ModelServer):
             for version in model.versions
         ]
 
+    @override
     def is_reachable(self) -> bool:
         """Whether the gateway says that it can answer."""
         return self._client.is_serving(timeout_s=1.0)
 
+    @override
     def close(self) -> None:
-        """See `CommentaryService.close`."""
         self._client.close()
 
 

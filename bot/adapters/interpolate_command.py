@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from typing_extensions import override
+
 from bot.domain.errors import InputError, NoServiceError, SongFailedError
 from bot.ports import InterpolationPoint, Interpolator
 
@@ -39,8 +41,8 @@ class InterpolateCommand(Interpolator):
         self._closed = False
         self._interpolations: dict[tuple[object, ...], tuple[InterpolationPoint, ...]] = {}
 
+    @override
     def interpolate(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> Sequence[InterpolationPoint]:
-        """See `Interpolator.interpolate`."""
         for sentence in (first, last):
             _check(sentence)
         key = (first, last, steps, tuple(genres))

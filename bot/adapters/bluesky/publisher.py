@@ -8,6 +8,7 @@ from typing import Any
 
 from atproto_client import exceptions, models
 from atproto_client.utils.facet_detection import detect_facets
+from typing_extensions import override
 
 from bot.adapters.bluesky.client import (
     LIBRARY_ERRORS,
@@ -41,21 +42,22 @@ class BlueskyPublisher(Publisher):
         self._capabilities = frozenset({PostMode.STANDALONE, *([PostMode.REPLY] if replies else [])})
 
     @property
+    @override
     def name(self) -> str:
-        """See `Publisher.name`."""
         return BLUESKY.name
 
     @property
+    @override
     def capabilities(self) -> frozenset[PostMode]:
-        """See `Publisher.capabilities`."""
         return self._capabilities
 
+    @override
     def check(self) -> str:
-        """See `Publisher.check`."""
         return f"@{self._client.me().handle}"
 
+    @override
     def publish(self, post: OutgoingPost) -> str:
-        """See `Publisher.publish`. What it replies to is read first, so that the session is a fresh one."""
+        """What it replies to is read first, so that the session is a fresh one."""
         me = self._client.me().did
         reply = self._reply_to(post) if post.mode is PostMode.REPLY else None
         try:
@@ -72,8 +74,9 @@ class BlueskyPublisher(Publisher):
             raise _posting_error(error) from error
         return str(created.uri)
 
+    @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
-        """See `Publisher.recent`. The last part of an address grows with time."""
+        """The last part of an address grows with time."""
         me = self._client.me().did
         found: list[OwnPost] = []
         cursor: str | None = None

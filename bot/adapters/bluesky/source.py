@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
+from typing_extensions import override
+
 from bot.adapters.bluesky.client import BlueskyClient
 from bot.adapters.http.sweep import Sweep
 from bot.domain.networks import BLUESKY
@@ -42,14 +44,16 @@ class BlueskySource(Source):
         self._account = account
 
     @property
+    @override
     def name(self) -> str:
         """The feed and the account."""
         return f"{BLUESKY.name}:{self._feed}:{self._account}"
 
+    @override
     def describe(self, cursor: str) -> str:
-        """See `Source.describe`."""
         return Sweep.load(cursor).describe()
 
+    @override
     def check(self) -> str:
         """The account's name.
 
@@ -58,8 +62,8 @@ class BlueskySource(Source):
         """
         return f"@{self._client.me().handle}"
 
+    @override
     def read(self, cursor: str | None, limit: int) -> FeedPage:
-        """See `Source.read`."""
         sweep = Sweep.load(cursor)
         items, next_page = self._client.read(lambda: self._list(sweep, min(limit, _PAGE)))
         new = [item for item in items if sweep.since is None or _time(item) >= sweep.since]

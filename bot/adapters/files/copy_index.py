@@ -16,6 +16,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Self, cast
 
+from typing_extensions import override
+
 from bot.domain.errors import InputError, StoreError
 from bot.ports import Copies
 from foundation.text_ngrams import COPY_SIZE, runs, words
@@ -55,8 +57,8 @@ class CopyIndex(Copies):
         with self._lock:
             self._connection.close()
 
+    @override
     def holds(self, text: str) -> bool:
-        """See `Copies.holds`."""
         keys = list(_keys(text.strip()))
         try:
             with self._lock:

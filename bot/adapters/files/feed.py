@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from typing_extensions import override
+
 from bot.domain.errors import FeedError
 from bot.domain.source_posts import BadRow, SourcePost
 from bot.ports import FeedPage, Source
@@ -58,16 +60,18 @@ class FileFeed(Source):
         self._path = path
 
     @property
+    @override
     def name(self) -> str:
         """The file's absolute path."""
         return f"file:{self._path.resolve()}"
 
+    @override
     def describe(self, cursor: str) -> str:
-        """See `Source.describe`."""
         return describe_cursor(cursor)
 
+    @override
     def read(self, cursor: str | None, limit: int) -> FeedPage:
-        """See `Source.read`. A last line that is still being written is left for the next time.
+        """A last line that is still being written is left for the next time.
 
         Raises:
             FeedError: the file is missing or unreadable, or its first page holds nothing but rows of another kind.

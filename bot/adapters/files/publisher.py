@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from bot.domain.errors import NetworkUnavailableError
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
@@ -28,17 +30,19 @@ class FilePublisher(Publisher):
         self._path = path
 
     @property
+    @override
     def name(self) -> str:
-        """See `Publisher.name`."""
         return "file"
 
     @property
+    @override
     def capabilities(self) -> frozenset[PostMode]:
         """A file takes everything."""
         return frozenset(PostMode)
 
+    @override
     def publish(self, post: OutgoingPost) -> str:
-        """See `Publisher.publish`; a line is there whole or not at all."""
+        """A line is there whole or not at all."""
         row = {
             "id": uuid.uuid4().hex,
             "text": post.text,
@@ -53,15 +57,15 @@ class FilePublisher(Publisher):
             raise NetworkUnavailableError(f"{self._path} cannot be written: {cause.strerror}") from cause
         return str(row["id"])
 
+    @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
-        """See `Publisher.recent`."""
         rows = list(self._rows())
         places = [place for place, row in enumerate(rows) if row["id"] == after]
         newer = rows[places[-1] + 1 :] if places else rows[-_LATEST:]
         return [OwnPost(id=row["id"], text=row["text"], created_at=row["created_at"]) for row in reversed(newer)]
 
+    @override
     def check(self) -> str:
-        """See `Publisher.check`."""
         folder = self._path.parent
         if self._path.is_dir() or (folder.exists() and not os.access(folder, os.W_OK)):
             raise NetworkUnavailableError(f"{self._path} cannot be written; choose another file")

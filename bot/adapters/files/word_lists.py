@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetype import create_moderation_engine
 from safetype.types import RuleDict
+from typing_extensions import override
 
 from bot.domain.candidates import Flag
 from bot.domain.errors import InputError
@@ -49,8 +50,8 @@ class SafetypeWords(WordList):
         )
         self._engine.moderate("")  # builds its index, before threads share it
 
+    @override
     def flags(self, text: str) -> frozenset[Flag]:
-        """See `WordList.flags`."""
         categories = {match.category for match in self._engine.moderate(text).matches}
         return frozenset(Flag.BLOCKED if category in _BLOCKED else Flag.PROFANITY for category in categories)
 

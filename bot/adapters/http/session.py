@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
+from typing_extensions import override
 from urllib3.exceptions import (
     ConnectTimeoutError,
     MaxRetryError,
@@ -53,8 +54,8 @@ class NetworkSession(requests.Session):
         if not keep_alive:
             self.headers["Connection"] = "close"
 
+    @override
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        """See `requests.Session.request`."""
         text = url if isinstance(url, str) else url.decode()
         for prefix, other in self._swaps.items():
             if text.startswith(prefix):

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from typing_extensions import override
+
 from bot.domain.errors import CatalogError
 from bot.domain.keys import artist_key, loose_key
 from bot.ports import ArtistEntry, GenreLookup
@@ -24,7 +26,8 @@ class EmptyCatalog(GenreLookup):
         """None."""
         return iter(())
 
-    def find(self, artist: str) -> ArtistEntry | None:  # noqa: ARG002 -- the port's signature
+    @override
+    def find(self, artist: str) -> ArtistEntry | None:
         """None."""
         return None
 
@@ -54,6 +57,7 @@ class FileCatalog(GenreLookup):
         """All entries, in the order of the file."""
         return iter(self._entries.values())
 
+    @override
     def find(self, artist: str) -> ArtistEntry | None:
         """The entry of an artist; a handle ("@onavell") is looked up without its "@"."""
         entry = self._entries.get(artist_key(artist.removeprefix("@")))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from typing_extensions import override
+
 from bot.adapters.http.json_service import JsonService
 from bot.adapters.http.session import TIMEOUT_S, excerpt, retry_time
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
@@ -48,6 +50,7 @@ class LastfmLookup(LookupService):
             _SERVICE, base_url, contact="genres of artists", interval_s=_INTERVAL_S, timeout_s=timeout_s
         )
 
+    @override
     def check(self) -> str:
         """Ask for an artist that everybody knows.
 
@@ -57,8 +60,8 @@ class LastfmLookup(LookupService):
         self.find("Cher")
         return "a key that may ask"
 
+    @override
     def find(self, artist: str) -> ArtistEntry | None:
-        """See `GenreLookup.find`."""
         name = artist.removeprefix("@").strip()
         if not name:
             return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from typing_extensions import override
+
 from bot.adapters.http.json_service import Document, JsonService
 from bot.adapters.http.session import TIMEOUT_S, excerpt, status_error
 from bot.domain.errors import NetworkUnavailableError
@@ -43,6 +45,7 @@ class MusicbrainzLookup(LookupService):
             _SERVICE, base_url, contact=contact, interval_s=interval_s, timeout_s=timeout_s, too_many=503
         )
 
+    @override
     def check(self) -> str:
         """Ask for an artist that everybody knows.
 
@@ -52,8 +55,8 @@ class MusicbrainzLookup(LookupService):
         self.find("Cher")
         return "answers"
 
+    @override
     def find(self, artist: str) -> ArtistEntry | None:
-        """See `GenreLookup.find`."""
         name = _SPECIAL.sub(" ", artist.removeprefix("@")).strip()
         if not name:
             return None

@@ -14,6 +14,7 @@ import requests
 import spotipy
 from spotipy.cache_handler import MemoryCacheHandler
 from spotipy.oauth2 import SpotifyClientCredentials, SpotifyOauthError
+from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, reading_error, status_error
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError
@@ -73,6 +74,7 @@ class SpotifyLookup(SongLookup, LookupService):
         self._client = spotipy.Spotify(auth_manager=self._auth, requests_session=session, requests_timeout=timeout_s)
         self._client.prefix = f"{base_url.rstrip('/')}/"
 
+    @override
     def check(self) -> str:
         """Get a token, which is what an app's keys are good for.
 
@@ -82,8 +84,8 @@ class SpotifyLookup(SongLookup, LookupService):
         self._ask(lambda: {"token": self._auth.get_access_token(as_dict=False, check_cache=False)})
         return "an app that may search"
 
+    @override
     def find(self, artist: str) -> ArtistEntry | None:
-        """See `GenreLookup.find`."""
         name = _term(artist)
         if not name:
             return None
@@ -92,8 +94,9 @@ class SpotifyLookup(SongLookup, LookupService):
                 return ArtistEntry(name=hit["name"], genres=_genres(hit), origin=ORIGIN)
         return None
 
+    @override
     def find_song(self, song: Song) -> SongHit | None:
-        """See `SongLookup.find_song`. The narrow search first; it fails where a name is spelled in another way."""
+        """The narrow search first; it fails where a name is spelled in another way."""
         title, artist = _term(song.title), _term(song.cover_of or song.artists[0])
         if not title or not artist:
             return None

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from mastodon.errors import MastodonError
+from typing_extensions import override
 
 from bot.adapters.http.session import brief
 from bot.adapters.mastodon.client import SERVICE, MastodonClient, is_doubtful, said_by, status_of
@@ -36,21 +37,21 @@ class MastodonPublisher(Publisher):
         self._capabilities = frozenset({PostMode.STANDALONE, *([PostMode.REPLY] if replies else [])})
 
     @property
+    @override
     def name(self) -> str:
-        """See `Publisher.name`."""
         return MASTODON.name
 
     @property
+    @override
     def capabilities(self) -> frozenset[PostMode]:
-        """See `Publisher.capabilities`."""
         return self._capabilities
 
+    @override
     def check(self) -> str:
-        """See `Publisher.check`."""
         return f"@{self._client.account()[1]}"
 
+    @override
     def publish(self, post: OutgoingPost) -> str:
-        """See `Publisher.publish`."""
         parent = (post.in_reply_to or "").removeprefix(MASTODON.id_prefix) if post.mode is PostMode.REPLY else None
         # With the text: a candidate that was edited since is another post.
         digest = hashlib.sha256(post.text.encode()).hexdigest()[:16]
@@ -66,8 +67,8 @@ class MastodonPublisher(Publisher):
             raise _strange()
         return str(identifier)
 
+    @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
-        """See `Publisher.recent`."""
         me, _ = self._client.account()
         found: list[OwnPost] = []
         until: str | None = None

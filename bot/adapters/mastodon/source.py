@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from mastodon.return_types import Notification, Status
+from typing_extensions import override
 
 from bot.adapters.http.sweep import Sweep
 from bot.adapters.mastodon.client import MastodonClient
@@ -42,14 +43,16 @@ class MastodonSource(Source):
         self._account = account
 
     @property
+    @override
     def name(self) -> str:
         """The feed and where it is read."""
         return f"{MASTODON.name}:{self._feed}:{self._account}"
 
+    @override
     def describe(self, cursor: str) -> str:
-        """See `Source.describe`."""
         return Sweep.load(cursor).describe()
 
+    @override
     def check(self) -> str:
         """The user's name.
 
@@ -58,8 +61,8 @@ class MastodonSource(Source):
         """
         return f"@{self._client.account()[1]}"
 
+    @override
     def read(self, cursor: str | None, limit: int) -> FeedPage:
-        """See `Source.read`."""
         sweep = Sweep.load(cursor)
         me, _ = self._client.account()
         size = min(limit, _PAGE)

@@ -6,6 +6,8 @@ import html
 import re
 from html.parser import HTMLParser
 
+from typing_extensions import override
+
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -32,6 +34,7 @@ class _Parser(HTMLParser):
         self.parts: list[str] = []
         self._in_link = False
 
+    @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "br":
@@ -43,10 +46,12 @@ class _Parser(HTMLParser):
             self.parts.append(given.get("href") or "")
             self._in_link = True
 
+    @override
     def handle_endtag(self, tag: str) -> None:
         if tag == "a":
             self._in_link = False
 
+    @override
     def handle_data(self, data: str) -> None:
         if not self._in_link:
             self.parts.append(data)

@@ -14,6 +14,7 @@ from typing import Any
 
 import gspread
 from gspread.utils import ValidationConditionType, absolute_range_name, rowcol_to_a1
+from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.sheets import client as sheets_client
@@ -75,17 +76,18 @@ class SheetsBoard(Board):
         self._sheet: gspread.Worksheet | None = None
 
     @property
+    @override
     def name(self) -> str:
-        """See `Board.name`."""
         return f"sheet {self._title!r}"
 
+    @override
     def check(self) -> str:
-        """See `Board.check`."""
         book = sheets_client.read(lambda: self._client.open_by_key(self._key))
         return f"{book.title}, tab {self._title!r}"
 
+    @override
     def prepare(self) -> None:
-        """See `Board.prepare`. The header comes last: where it stands, the rest is there too."""
+        """The header comes last: where it stands, the rest is there too."""
         sheet = self._sheet = self._find_or_add()
         self._header = [str(cell).strip() for cell in sheets_client.read(lambda: sheet.row_values(1))]
         if self._header:
@@ -97,12 +99,13 @@ class SheetsBoard(Board):
         sheets_client.read(lambda: sheet.update([list(COLUMNS)], "A1", raw=True))
         self._header = list(COLUMNS)
 
+    @override
     def ids(self) -> set[str]:
-        """See `Board.ids`."""
         return {row.candidate_id for _, row in self._rows(("candidate_id",))}
 
+    @override
     def append(self, rows: Sequence[QueueRow]) -> None:
-        """See `Board.append`. Columns are filled by the header as it was last read."""
+        """Columns are filled by the header as it was last read."""
         if not rows:
             return
         values = [self._cells(row) for row in rows]
@@ -120,12 +123,13 @@ class SheetsBoard(Board):
             with suppress(NetworkError):
                 self._set_drop_down(self._sheet, self._header)
 
+    @override
     def rows(self) -> Iterator[BoardRow]:
-        """See `Board.rows`."""
         return (row for _, row in self._rows(_READ))
 
+    @override
     def edit(self, edits: Sequence[BoardEdit]) -> BoardEdited:
-        """See `Board.edit`. The rows are looked up first, since curators sort, and compared with what was seen."""
+        """The rows are looked up first, since curators sort, and compared with what was seen."""
         wanted = {edit.candidate_id: edit for edit in edits}
         found = {row.candidate_id: (place, row) for place, row in self._rows(_READ) if row.candidate_id in wanted}
         placed = [

@@ -13,6 +13,7 @@ from google.auth.exceptions import GoogleAuthError, MalformedError, RefreshError
 from google.auth.transport.requests import AuthorizedSession, Request
 from google.oauth2.service_account import Credentials
 from gspread.exceptions import APIError, GSpreadException, SpreadsheetNotFound
+from typing_extensions import override
 
 from bot.adapters.http.session import (
     TIMEOUT_S,
@@ -78,6 +79,7 @@ def open_client(
     tokens = NetworkSession(timeout_s=timeout_s, swaps=swaps)
 
     class Client(gspread.HTTPClient):
+        @override
         def request(self, method: str, endpoint: str, *args: Any, **kwargs: Any) -> requests.Response:
             return super().request(method, base_url + endpoint.removeprefix(URL), *args, **kwargs)
 

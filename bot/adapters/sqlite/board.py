@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
+from typing_extensions import override
+
 from bot.adapters.sqlite.board_edits import SqliteBoardEdits, forget_edit, remember_row, settle_landed
 from bot.adapters.sqlite.queue import record_verdict
 from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
-from bot.ports import BoardChanges, BoardRow, BoardStore, QueueRow
+from bot.ports import BoardChanges, BoardRow, QueueRow
 
 _APPEND_BEGAN = "boarding began"
 _ANONYMOUS = "board"
@@ -22,15 +24,15 @@ WHERE candidate.id IN (
 ORDER BY candidate.tweet_place, candidate.song_number, candidate.number"""  # noqa: S608 -- constants
 
 
-class SqliteBoardStore(SqliteBoardEdits, BoardStore):
+class SqliteBoardStore(SqliteBoardEdits):
     """The board's bookkeeping."""
 
+    @override
     def pending_append(self, limit: int) -> list[QueueRow]:
-        """See `BoardStore.pending_append`."""
         return [queue_row(row) for row in self._read(_PENDING_APPEND, (limit,))]
 
+    @override
     def begin_append(self, candidate_ids: Sequence[str]) -> None:
-        """See `BoardStore.begin_append`."""
         with self._writing() as connection:
             connection.executemany(
                 "UPDATE candidate SET board = 'doubtful' WHERE id = ? AND board = 'off'",
@@ -45,14 +47,14 @@ class SqliteBoardStore(SqliteBoardEdits, BoardStore):
             connection.execute("DELETE FROM note WHERE key = ?", (_APPEND_BEGAN,))
             connection.execute("INSERT INTO note VALUES (?, '', ?)", (_APPEND_BEGAN, self._now()))
 
+    @override
     def appends_in_doubt(self) -> tuple[Collection[str], str | None]:
-        """See `BoardStore.appends_in_doubt`."""
         names = self._read("SELECT id FROM candidate WHERE board = 'doubtful'")
         began = self._read("SELECT updated_at FROM note WHERE key = ?", (_APPEND_BEGAN,))
         return [row["id"] for row in names], began[0]["updated_at"] if began else None
 
+    @override
     def settle_appends(self, *, there: Collection[str], missing: Collection[str]) -> None:
-        """See `BoardStore.settle_appends`."""
         with self._writing() as connection:
             for place, names in (("on", there), ("off", missing)):
                 connection.executemany(
@@ -60,8 +62,8 @@ class SqliteBoardStore(SqliteBoardEdits, BoardStore):
                     [(place, name) for name in names],
                 )
 
+    @override
     def apply_board(self, rows: Iterable[BoardRow]) -> BoardChanges:
-        """See `BoardStore.apply_board`."""
         # Compared before the lock is taken: the rows come over the net, and a curator elsewhere should not wait for it.
         changed = [row for row in rows if self._says_something_new(row)]
         verdicts: list[Verdict] = []

@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable
 
+from typing_extensions import override
+
 from bot.adapters.sqlite.file import SqliteFile
 from bot.domain.candidates import CandidateStatus
-from bot.ports import BoardEdit, BoardEdited, BoardRow
+from bot.ports import BoardEdit, BoardEdited, BoardRow, BoardStore
 
 _DUE = """
 SELECT board_edit.candidate_id, board_edit.restore, candidate.status,
@@ -31,11 +33,11 @@ ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT ?
 """
 
 
-class SqliteBoardEdits(SqliteFile):
+class SqliteBoardEdits(SqliteFile, BoardStore):
     """The part of `BoardStore` that leads to the board."""
 
+    @override
     def begin_edits(self, limit: int) -> list[BoardEdit]:
-        """See `BoardStore.begin_edits`."""
         now = self._now()
         with self._writing() as connection:
             edits = [_edit(connection, row) for row in connection.execute(_DUE, (limit,)).fetchall()]
@@ -50,13 +52,13 @@ class SqliteBoardEdits(SqliteFile):
             )
         return edits
 
+    @override
     def edits_in_doubt(self) -> tuple[Collection[str], str | None]:
-        """See `BoardStore.edits_in_doubt`."""
         rows = self._read("SELECT candidate_id, sent_at FROM board_edit WHERE sent_at IS NOT NULL")
         return [row["candidate_id"] for row in rows], max((row["sent_at"] for row in rows), default=None)
 
+    @override
     def settle_edits(self, edited: BoardEdited) -> None:
-        """See `BoardStore.settle_edits`."""
         with self._writing() as connection:
             for name in edited.written:
                 _remember_sent(connection, name)

@@ -7,6 +7,8 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from typing_extensions import override
+
 from bot.adapters.sqlite.file import SqliteFile, from_json
 from bot.adapters.sqlite.queue import record_elsewhere
 from bot.adapters.sqlite.rows import SELECT_ROWS, post_of, queue_row, source_post_of
@@ -66,14 +68,14 @@ _ALL_POSTS, _POSTS_OF_STATUS = _POSTS.format(condition=""), _POSTS.format(condit
 class SqliteDesk(SqliteFile, Desk):
     """The desk on the bot's database."""
 
+    @override
     def counts(self) -> Mapping[CandidateStatus, int]:
-        """See `Desk.counts`."""
         rows = self._read("SELECT status, SUM(count) FROM candidate_tally GROUP BY status")
         counts = dict(map(tuple, rows))
         return {status: counts.get(status, 0) for status in CandidateStatus}
 
+    @override
     def songs(self, query: SongQuery) -> SongPage:
-        """See `Desk.songs`."""
         place, number = _parse_place(query.after) if query.after else _BEGINNING[query.order]
         found = self._read(
             _PLACES[query.status is not None, query.order],
@@ -88,14 +90,14 @@ class SqliteDesk(SqliteFile, Desk):
         )
         return SongPage(songs=songs, more=len(found) > query.limit)
 
+    @override
     def rows(self, candidate_ids: Sequence[str]) -> list[DeskRow]:
-        """See `Desk.rows`."""
         found = {name: self._read(_CANDIDATE, (name,)) for name in candidate_ids}
         _check_known([name for name, rows in found.items() if not rows])
         return [self._desk_row(found[name][0]) for name in candidate_ids]
 
+    @override
     def change(self, changes: Sequence[Change]) -> None:
-        """See `Desk.change`."""
         now = self._now()
         unknown: list[str] = []
         stale: list[str] = []
@@ -116,10 +118,10 @@ class SqliteDesk(SqliteFile, Desk):
             if stale:
                 raise StaleVerdictError(f"{'; '.join(stale)}: nothing was changed, look again")
 
+    @override
     def posts(
         self, *, status: OutgoingPostStatus | None = None, before: int | None = None, limit: int = 40
     ) -> PostPage:
-        """See `Desk.posts`."""
         values = {"status": status, "before": 2**62 if before is None else before, "limit": limit + 1}
         found = self._read(_ALL_POSTS if status is None else _POSTS_OF_STATUS, values)
         counts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
@@ -129,8 +131,8 @@ class SqliteDesk(SqliteFile, Desk):
             counts={status: counts.get(status, 0) for status in OutgoingPostStatus},
         )
 
+    @override
     def versions(self) -> Sequence[VersionTally]:
-        """See `Desk.versions`."""
         rows = self._read(
             "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
             " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from typing_extensions import override
+
 from bot.adapters.sqlite.file import SqliteFile, stamp, to_json
 from bot.adapters.sqlite.outbox import has_posted
 from bot.adapters.sqlite.rows import has_come
@@ -28,8 +30,8 @@ class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
         super().__init__(path, now=now, shared=True)
         self._lock = threading.Lock()
 
+    @override
     def get(self, artist_key: str) -> CachedGenres | None:
-        """See `GenreCache.get`."""
         with self._lock:
             rows = self._read(
                 "SELECT name, genres, origin FROM artist_genres WHERE key = ? AND expires_at > ?",
@@ -42,8 +44,8 @@ class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
             return CachedGenres(entry=None)
         return CachedGenres(entry=ArtistEntry(name=name, genres=tuple(json.loads(genres)), origin=origin))
 
+    @override
     def put(self, artist_key: str, entry: ArtistEntry | None, *, expires_at: datetime) -> None:
-        """See `GenreCache.put`."""
         name, genres, origin = (entry.name, entry.genres, entry.origin) if entry is not None else (None, (), "")
         with self._lock, self._writing() as connection:
             connection.execute(
@@ -51,12 +53,12 @@ class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
                 (artist_key, name, to_json(genres), origin, stamp(expires_at)),
             )
 
+    @override
     def has_posted(self, text: str) -> bool:
-        """See `PostHistory.has_posted`."""
         with self._lock, wrapped_errors(self._path):
             return has_posted(self._connection, text)
 
+    @override
     def has_come(self, song: Song, *, since: datetime) -> bool:
-        """See `SongHistory.has_come`."""
         with self._lock, wrapped_errors(self._path):
             return has_come(self._connection, song, stamp(since))

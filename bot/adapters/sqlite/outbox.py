@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Collection
 from datetime import datetime
 
+from typing_extensions import override
+
 from bot.adapters.sqlite.file import SqliteFile, count_usage, stamp
 from bot.adapters.sqlite.rows import post_of, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
@@ -23,8 +25,8 @@ _POST = (
 class SqliteOutbox(SqliteFile, Outbox):
     """The outbox."""
 
+    @override
     def enqueue_accepted(self, *, since: datetime) -> int:
-        """See `Outbox.enqueue_accepted`."""
         now = self._now()
         with self._writing() as connection:
             accepted = connection.execute(
@@ -41,8 +43,8 @@ class SqliteOutbox(SqliteFile, Outbox):
             )
         return len(accepted)
 
+    @override
     def cancel_stale(self, *, before: datetime) -> int:
-        """See `Outbox.cancel_stale`."""
         with self._writing() as connection:
             stale = connection.execute(
                 "UPDATE post SET status = ?, reason = 'accepted too long ago' WHERE status = ? AND candidate_id IN"
@@ -52,8 +54,8 @@ class SqliteOutbox(SqliteFile, Outbox):
             )
         return stale.rowcount
 
+    @override
     def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, SourcePost]]:
-        """See `Outbox.pending_posts`."""
         rows = self._read(
             f"SELECT {_POST}, tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,"  # noqa: S608 -- constants
             " tweet.kind AS tweet_kind, tweet.lang AS tweet_lang, tweet.url AS tweet_url,"
@@ -63,13 +65,13 @@ class SqliteOutbox(SqliteFile, Outbox):
         )
         return [(post_of(row), source_post_of(row)) for row in rows]
 
+    @override
     def is_repeat(self, post: OutgoingPost) -> bool:
-        """See `Outbox.is_repeat`."""
         with wrapped_errors(self._path):
             return has_posted(self._connection, post.text, except_for=post.candidate_id)
 
+    @override
     def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> OutgoingPost | None:
-        """See `Outbox.claim`."""
         with self._writing() as connection:
             newest = connection.execute(
                 "SELECT external_id FROM post WHERE network = ? AND status = ? ORDER BY sent_number DESC LIMIT 1",
@@ -97,10 +99,10 @@ class SqliteOutbox(SqliteFile, Outbox):
             ).fetchone()
         return post_of(row)
 
+    @override
     def set_post(
         self, candidate_id: str, status: OutgoingPostStatus, *, external_id: str | None = None, reason: str = ""
     ) -> None:
-        """See `Outbox.set_post`."""
         now = self._now()
         with self._writing() as connection:
             if status is OutgoingPostStatus.SENT:
@@ -118,26 +120,26 @@ class SqliteOutbox(SqliteFile, Outbox):
                 (status, reason, candidate_id, OutgoingPostStatus.SENT),
             )
 
+    @override
     def doubtful_posts(self) -> list[OutgoingPost]:
-        """See `Outbox.doubtful_posts`."""
         rows = self._read(
             f"SELECT {_POST} FROM post WHERE status IN ('sending', 'unknown') ORDER BY place"  # noqa: S608 -- constants
         )
         return [post_of(row) for row in rows]
 
+    @override
     def external_ids(self, ids: Collection[str]) -> set[str]:
-        """See `Outbox.external_ids`."""
         marks = ", ".join("?" * len(ids))
         rows = self._read(f"SELECT external_id FROM post WHERE external_id IN ({marks})", tuple(ids))  # noqa: S608 -- question marks
         return {row["external_id"] for row in rows}
 
+    @override
     def count_looked_up(self, network: str, posts: int) -> None:
-        """See `Outbox.count_looked_up`."""
         with self._writing() as connection:
             count_usage(connection, f"{network} read", posts, self._now())
 
+    @override
     def count_sent(self, *, since: datetime) -> int:
-        """See `Outbox.count_sent`."""
         rows = self._read(
             "SELECT COUNT(*) FROM post INDEXED BY post_attempted"
             " WHERE attempted_at >= ? AND status IN ('sending', 'unknown', 'sent')",

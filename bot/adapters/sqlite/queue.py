@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+from typing_extensions import override
+
 from bot.adapters.sqlite.file import SqliteFile
 from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
 from bot.adapters.sqlite.schema import wrapped_errors
@@ -26,15 +28,15 @@ _OF_STATUS = (
 class SqliteQueue(SqliteFile, Queue):
     """Candidates, and what curators made of them."""
 
+    @override
     def rows(self, *, status: CandidateStatus | None = None, limit: int | None = None) -> Iterator[QueueRow]:
-        """See `Queue.rows`."""
         with wrapped_errors(self._path):
             values = {"status": status, "limit": -1 if limit is None else limit}
             for row in self._connection.execute(_ALL if status is None else _OF_STATUS, values):
                 yield queue_row(row)
 
+    @override
     def decide(self, verdicts: Iterable[Verdict]) -> None:
-        """See `Queue.decide`."""
         now = self._now()
         with self._writing() as connection:
             unknown = [verdict.candidate_id for verdict in verdicts if not record_elsewhere(connection, verdict, now)]

@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 
+from typing_extensions import override
+
 from bot.adapters.sqlite.board import SqliteBoardStore
 from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
@@ -30,13 +32,14 @@ _SHOWN_FAILURES = 5
 class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
     """The bot's memory, the curator's queue, the outbox and the board's bookkeeping: all ports of one file."""
 
+    @override
     def cursor(self, source: str) -> str | None:
-        """See `Store.cursor`."""
         rows = self._read("SELECT cursor FROM source WHERE name = ?", (source,))
         return rows[0]["cursor"] if rows else None
 
+    @override
     def add_page(self, source: str, page: FeedPage) -> int:
-        """See `Store.add_page`. A tweet whose id is known already, from whatever source, is left as it is."""
+        """A tweet whose id is known already, from whatever source, is left as it is."""
         now = self._now()
         with self._writing() as connection:
             added = _insert_source_posts(connection, source, page.source_posts, now)
@@ -53,8 +56,8 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
                 count_usage(connection, f"{source.partition(':')[0]} read", page.billed, now)
         return added
 
+    @override
     def pending(self, limit: int, *, after: int = 0) -> list[PendingSourcePost]:
-        """See `Store.pending`."""
         rows = self._read(
             "SELECT place, id, text, author, created_at, kind, lang, url FROM tweet"
             " WHERE status = ? AND place > ? ORDER BY place LIMIT ?",
@@ -62,13 +65,14 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         )
         return [PendingSourcePost(place=row["place"], source_post=_source_post(row)) for row in rows]
 
+    @override
     def count_pending(self) -> int:
-        """See `Store.count_pending`."""
         rows = self._read(
             "SELECT COALESCE(SUM(count), 0) FROM tweet_tally WHERE status = ?", (SourcePostStatus.PENDING,)
         )
         return int(rows[0][0])
 
+    @override
     def finish(
         self,
         source_post_id: str,
@@ -78,7 +82,6 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         reason: str = "",
         fresh_since: datetime | None = None,
     ) -> bool:
-        """See `Store.finish`."""
         now = self._now()
         with self._writing() as connection:
             closed = connection.execute(
@@ -93,8 +96,8 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
                     insert_candidate(connection, candidate, now)
         return True
 
+    @override
     def count_attempt(self, source_post_id: str, reason: str) -> int:
-        """See `Store.count_attempt`."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE tweet SET attempts = attempts + 1, reason = ? WHERE id = ? AND status = ?",
@@ -103,8 +106,8 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
             row = connection.execute("SELECT attempts FROM tweet WHERE id = ?", (source_post_id,)).fetchone()
         return int(row["attempts"]) if row is not None else 0
 
+    @override
     def reopen_failed(self) -> int:
-        """See `Store.reopen_failed`."""
         with self._writing() as connection:
             reopened = connection.execute(
                 "UPDATE tweet SET status = ?, attempts = 0 WHERE status = ?"
@@ -113,29 +116,29 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
             )
         return reopened.rowcount
 
+    @override
     def set_last_error(self, message: str | None) -> None:
-        """See `Store.set_last_error`."""
         with self._writing() as connection:
             connection.execute("DELETE FROM note WHERE key = ?", (_LAST_ERROR,))
             if message is not None:
                 connection.execute("INSERT INTO note VALUES (?, ?, ?)", (_LAST_ERROR, message, self._now()))
 
+    @override
     def pauses(self) -> list[Pause]:
-        """See `Store.pauses`."""
         rows = self._read("SELECT part, until, reason FROM pause ORDER BY part")
         return [
             Pause(part=row["part"], until=datetime.fromisoformat(row["until"]), reason=row["reason"]) for row in rows
         ]
 
+    @override
     def set_pause(self, part: str, pause: Pause | None) -> None:
-        """See `Store.set_pause`."""
         with self._writing() as connection:
             connection.execute("DELETE FROM pause WHERE part = ?", (part,))
             if pause is not None:
                 connection.execute("INSERT INTO pause VALUES (?, ?, ?)", (part, stamp(pause.until), pause.reason))
 
+    @override
     def state(self) -> StoreState:
-        """See `Store.state`."""
         source_posts = dict(map(tuple, self._read("SELECT status, count FROM tweet_tally")))
         posts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
         errors = self._read("SELECT value, updated_at FROM note WHERE key = ?", (_LAST_ERROR,))

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 import tweepy
+from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S, brief, retry_time, was_sent
 from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, open_client, read, said_by, who_am_i
@@ -57,21 +58,21 @@ class XPublisher(Publisher):
         self._client = open_client(keys, base_url=base_url, timeout_s=timeout_s)
 
     @property
+    @override
     def name(self) -> str:
-        """See `Publisher.name`."""
         return X.name
 
     @property
+    @override
     def capabilities(self) -> frozenset[PostMode]:
-        """See `Publisher.capabilities`."""
         return self._capabilities
 
+    @override
     def check(self) -> str:
-        """See `Publisher.check`."""
         return who_am_i(self._client, self._keys)
 
+    @override
     def publish(self, post: OutgoingPost) -> str:
-        """See `Publisher.publish`."""
         reference = {} if post.mode is PostMode.STANDALONE else {_REFERENCE[post.mode]: post.in_reply_to}
         try:
             answer = as_document(self._client.create_tweet(text=post.text, user_auth=True, **reference))
@@ -87,8 +88,8 @@ class XPublisher(Publisher):
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise DoubtfulError("X answered a post with something that is not an answer of X's") from error
 
+    @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
-        """See `Publisher.recent`."""
         return [
             OwnPost(id=str(post["id"]), text=written_text(post), created_at=str(post.get("created_at") or ""))
             for post in self._own_posts(after)

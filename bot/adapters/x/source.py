@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
+from typing_extensions import override
+
 from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.http.sweep import Sweep
 from bot.adapters.x.client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
@@ -54,14 +56,16 @@ class XSource(Source):
         self._client = open_client(keys, base_url=base_url, timeout_s=timeout_s)
 
     @property
+    @override
     def name(self) -> str:
         """The feed, and the account's id."""
         return f"{X.name}:{self._feed}:{self._keys.user_id}"
 
+    @override
     def describe(self, cursor: str) -> str:
-        """See `Source.describe`."""
         return Sweep.load(cursor).describe()
 
+    @override
     def check(self) -> str:
         """The account's name.
 
@@ -70,8 +74,8 @@ class XSource(Source):
         """
         return who_am_i(self._client, self._keys)
 
+    @override
     def read(self, cursor: str | None, limit: int) -> FeedPage:
-        """See `Source.read`."""
         sweep = Sweep.load(cursor)
         answer = self._fetch(sweep, limit)
         listed = list(_documents(answer.get("data")))
