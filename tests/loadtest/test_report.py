@@ -116,5 +116,5 @@ def test_a_missing_file_is_named(tmp_path: Path, suffix: str) -> None:
     ],
 )
 def test_files_of_something_else_are_refused(tmp_path: Path, files: dict[str, str]) -> None:
-    with pytest.raises(LoadTestError, match="not those of a load test's"):
+    with pytest.raises(LoadTestError, match="not those of a load test"):
         read_report(write_run(tmp_path, **files))
