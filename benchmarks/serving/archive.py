@@ -1,4 +1,4 @@
-"""The archive that is measured: packed if need be, set to serve in a certain way, unpacked for the other servers."""
+"""Archive of the measured model: packed on demand, configured for TorchServe, unpacked for the other servers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKING_S: Final = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """An archive (.mar) and what it says about itself."""
+    """An archive (.mar) and its own description."""
 
     path: Path
     model: str
@@ -31,10 +31,10 @@ class Archive:
 
 
 def bring_archive(source: Path | None, preset: str, folder: Path) -> Archive:
-    """The archive to measure: the file itself, or one packed from a bundle's folder or from random weights.
+    """Return the archive to measure: the given file, or one packed from a bundle's folder or from random weights.
 
     Raises:
-        BenchError: there is no such thing, or it is no archive of ours.
+        BenchError: the file does not exist, or is not an archive of deephypebot.
         ServerError: the bundle cannot be packed.
     """
     if source is not None and source.is_file():
@@ -50,17 +50,17 @@ def bring_archive(source: Path | None, preset: str, folder: Path) -> Archive:
         "out": str(packed),
         "done": str(done),
     }
-    # What is packed is the installed code, so nothing is put before it on the path.
+    # The installed code is packed, so no other code may precede it on the path.
     with running("model", json.dumps(settings), Place(folder=folder, model=folder, threads=1)) as program:
         program.wait_for(done, _PACKING_S)
     return read_archive(next(packed.glob("*.mar")))
 
 
 def read_archive(path: Path) -> Archive:
-    """What an archive says about itself.
+    """Read the description of an archive.
 
     Raises:
-        BenchError: it is none of ours, or damaged.
+        BenchError: it is damaged, or not an archive of deephypebot.
     """
     try:
         with zipfile.ZipFile(path) as opened:
@@ -74,11 +74,11 @@ def read_archive(path: Path) -> Archive:
             delay_ms=int(serving["maxBatchDelay"]),
         )
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, yaml.YAMLError) as cause:
-        raise BenchError(f"{path} is no archive of a model: {cause!r}") from cause
+        raise BenchError(f"{path} is not an archive of a model: {cause!r}") from cause
 
 
 def set_serving(archive: Archive, serving: Serving, store: Path) -> Path:
-    """A copy of the archive in a model store, whose model-config.yaml says how to serve."""
+    """Copy the archive to a model store with other settings in its model-config.yaml, and return the path."""
     store.mkdir(parents=True, exist_ok=True)
     target = store / archive.path.name
     with zipfile.ZipFile(archive.path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
@@ -89,7 +89,7 @@ def set_serving(archive: Archive, serving: Serving, store: Path) -> Path:
 
 
 def unpack(archive: Archive, folder: Path) -> Path:
-    """The archive's files in a folder: its model, and its handlers package, which all servers use."""
+    """Extract the archive to a folder: the model and the handlers package, which all servers use."""
     with zipfile.ZipFile(archive.path) as opened:
         opened.extractall(folder)
     return folder

@@ -1,6 +1,6 @@
-"""What a load generator is asked for and what it writes down: phases of load, and calls one by one.
+"""Settings and records of a load generator: phases of load, and single calls.
 
-Only the standard library and the wire contract: the interpreters of other environments import this.
+It needs only the standard library and the wire contract, since the interpreters of other environments import it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _GENRES: Final = (("dream pop",), ("shoegaze", "indie rock"), ("ambient", "drone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What every request asks for; they differ by seed and genres.
+    """Values that all requests share; they differ by seed and genres.
 
     Raises:
-        ContractError: the values are out of a request's range.
+        ContractError: a value is out of range.
     """
 
     samples: int = 5
@@ -33,7 +33,7 @@ class Asked:
         self.request(0)
 
     def request(self, number: int) -> CommentaryRequest:
-        """The request of a number; the same whoever is asked."""
+        """Return the request of a number, which is the same for all servers."""
         return CommentaryRequest(
             genres=_GENRES[number % len(_GENRES)],
             artist="The Loopbacks",
@@ -44,7 +44,7 @@ class Asked:
         )
 
     def payload(self, number: int) -> str:
-        """The request as JSON; quickly, as the client's time is taken from the server's cores."""
+        """Return the request as JSON, quickly, since clients and server share the cores."""
         before, after = _around_the_seed(self, number % len(_GENRES))
         return f"{before}{number}{after}"
 
@@ -58,17 +58,17 @@ def _around_the_seed(asked: Asked, place: int) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A stretch of load: `clients` that each ask again when they are answered, or `rate` requests a second.
+    """A period of load: a closed loop of `clients`, or an open loop of `rate` requests a second.
 
     Calls that end in the first `settle_s` seconds are not counted, nor those that end later than `seconds` after that.
 
     Raises:
-        ValueError: there are clients and a rate, or neither.
+        ValueError: both clients and a rate are given, or neither.
     """
 
     clients: int = 0
     rate: float = 0.0
-    """Of Poisson arrivals, whether answers come or not."""
+    """Rate of Poisson arrivals, which do not wait for answers."""
     settle_s: float = 1.0
     seconds: float = 5.0
     first: int = 0
@@ -80,31 +80,31 @@ class Phase:
 
     @property
     def total_s(self) -> float:
-        """Seconds in which requests start."""
+        """Time in which requests start, in seconds."""
         return self.settle_s + self.seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request and what became of it; times in seconds since the phase began."""
+    """One request and its result; times in seconds since the start of the phase."""
 
     started: float
-    """With a rate: when it should have started, so that waiting for a late start counts."""
+    """Time of the start; in an open loop the scheduled one, so that a late start counts as waiting."""
     ended: float
     code: str = OK
-    """A gRPC status code's name, or what HTTP said."""
+    """Name of a gRPC status code, or the HTTP error."""
     decode_ms: float = 0.0
-    """Of the batch that it was part of. To the last digit the same for all its calls, and for no others."""
+    """Decode time of its batch. Calls of one batch share it to the last digit, and only they do."""
     samples: int = 0
 
     @property
     def latency_ms(self) -> float:
-        """As the client saw it."""
+        """Latency at the client."""
         return 1000 * (self.ended - self.started)
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
-    """When requests of a Poisson process start, in seconds.
+    """Draw the start times of a Poisson process, in seconds.
 
     >>> len(arrivals(100.0, 10.0, 1)) in range(900, 1100)
     True
@@ -120,28 +120,28 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSettings:
-    """What a load generator does."""
+    """Settings of a load generator."""
 
     protocol: str
     """grpc (TorchServe's), gateway, bare_grpc, litserve, rayserve or bentoml."""
     address: str
     out: str
-    """File that gets the calls of every phase."""
+    """File for the calls of every phase."""
     phases: tuple[Phase, ...]
     asked: Asked
     model: str = ""
     version: str = ""
     patience_s: float = 60.0
-    """For the first good answer: servers load their model."""
+    """Maximum time until the first correct answer, in which servers load their model."""
     deadline_s: float = 30.0
 
     def to_json(self) -> str:
-        """As one argument of a command line."""
+        """Encode the settings as one argument of a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> LoadSettings:
-        """Read what `to_json` wrote."""
+        """Decode the result of `to_json`."""
         values: dict[str, Any] = json.loads(text)
         values["phases"] = tuple(Phase(**each) for each in values["phases"])
         values["asked"] = Asked(**values["asked"])

@@ -1,4 +1,4 @@
-"""`deephypebot bench serve`: the serving benchmark's command."""
+"""The command `deephypebot bench serve`."""
 
 from __future__ import annotations
 
@@ -19,44 +19,52 @@ if TYPE_CHECKING:
     from benchmarks.serving.run import Note, Site
 
 _TOKENS_OF_A_SENTENCE = 26
-"""What sentences of real text have; a model with random weights does not end its own."""
+"""Mean length of sentences of real text; a model with random weights does not end its sentences."""
 
 
 def bench_serve(
     model: Annotated[
         Path | None,
-        typer.Argument(help="An archive (.mar) or a bundle's folder; random weights of a preset's sizes without it."),
+        typer.Argument(
+            help="An archive (.mar) or the folder of a bundle; without it, random weights of a preset's sizes."
+        ),
     ] = None,
     *,
-    preset: Annotated[
-        str, typer.Option(help="Named set of settings, whose sizes the random weights have.")
-    ] = "reference",
+    preset: Annotated[str, typer.Option(help="Preset for the sizes of random weights.")] = "reference",
     peers: Annotated[
         str, typer.Option(help="Servers to compare with: litserve,rayserve,bentoml,grpc; or none.")
     ] = "litserve,rayserve,bentoml,grpc",
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes of every server; 0 for what serve uses.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="Of torch per worker; 0 for cores / workers.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=0, help="Requests of a batch; 0 for what the archive says.")] = 0,
-    max_batch_delay: Annotated[int, typer.Option(min=0, help="Milliseconds; 0 for what the archive says.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Worker processes of every server; 0 for the number of `serve`.")
+    ] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of torch per worker; 0 for cores / workers.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=0, help="Maximum requests of a batch; 0 for the archive's own.")] = 0,
+    max_batch_delay: Annotated[
+        int, typer.Option(min=0, help="Maximum time a batch waits to fill, in ms; 0 for the archive's own.")
+    ] = 0,
     num_samples: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples per request.")] = 5,
-    clients: Annotated[str, typer.Option(help="Numbers of clients of the closed loops.")] = "1,8,32,128,256",
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.5, help="Of a closed loop with many clients.")] = 8.0,
+    clients: Annotated[str, typer.Option(help="Numbers of clients in the closed loops.")] = "1,8,32,128,256",
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of a closed loop with many clients.")] = 8.0,
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Measure ways to serve instead: batch size, delay, workers.")
+        bool, typer.Option("--sweep", help="Measure combinations of batch size, delay and workers instead.")
     ] = False,
     workspace: Annotated[
-        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Its folder bench keeps the peers' environments.")
+        Path,
+        typer.Option(
+            envvar="DEEPHYPEBOT_WORKSPACE",
+            help="Folder whose subfolder bench keeps the environments of the other servers.",
+        ),
     ] = Path("workspace"),
-    plot: Annotated[Path | None, typer.Option(help="Also draw latency over offered load, as PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also plot latency over offered load, as PNG.")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few requests: to see that it runs, not to believe it.")
+        bool, typer.Option("--quick", help="Few requests, as a check that it runs; its figures mean little.")
     ] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
-    """Measure serving: TorchServe and our gateway beside the engine alone and other servers, in one run.
+    """Measure TorchServe and the gateway against the engine alone and other servers, in one run.
 
-    All have the same archive, workers, threads, batch size and requests. The other servers are installed for the
+    All use the same archive, workers, threads, batch size and requests. The other servers are installed for the
     benchmark only, in environments of their own. Everything listens on 127.0.0.1 and ends with the command.
 
     deephypebot bench serve
@@ -115,13 +123,13 @@ def _sweep(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[
     from foundation.processors import num_processors
 
     if plot is not None:
-        raise BenchError("--sweep draws nothing; leave --plot out")
+        raise BenchError("--sweep makes no plot; omit --plot")
     tried = sweep(SweepPlan(cores=num_processors()), plan, site, note)
     return [sweep_table(tried)], sweep_figures(tried)
 
 
 def _serving(archive: Archive, workers: int, threads: int, batch_size: int, delay_ms: int) -> Serving:
-    """What was asked for, and where nothing was what the product does by itself."""
+    """Return the requested settings, with the defaults of `serve` and of the archive for the others."""
     from benchmarks.serving.plan import Serving
     from foundation.processors import num_processors
     from serving.torchserve.cores import default_workers
@@ -137,7 +145,7 @@ def _serving(archive: Archive, workers: int, threads: int, batch_size: int, dela
 
 @contextmanager
 def _notes(console: Console) -> Iterator[Note]:
-    """Says what is being measured: beside a bar that moves, or, where there is no terminal, in lines of their own."""
+    """Show the current measurement beside a progress bar, or, without a terminal, as lines."""
     if not console.is_terminal:
         errors = Console(stderr=True)
         yield lambda text: errors.print(text, highlight=False)

@@ -1,8 +1,8 @@
-"""Environments of the other servers: made for the benchmark, in the workspace, and never part of the project's own.
+"""Environments of the other servers, created in the workspace and separate from the project's own.
 
-Each framework has one, as they ask for different versions of the same libraries. It sees the project's packages behind
-its own, so torch and the engine are the same files for all, and only what a framework adds is installed: 20 MB for
-LitServe and for BentoML, 280 MB for Ray.
+Each framework has one, since they need different versions of the same libraries. The project's packages follow its own
+on the path, so torch and the engine are the same files for all, and only the additions of a framework are installed:
+20 MB for LitServe and for BentoML, 280 MB for Ray.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _INSTALL_S: Final = 900
 
 
 def ready_python(peer: str, folder: Path) -> Path:
-    """The interpreter of a peer's environment, which is made when it is not there.
+    """Return the interpreter of a server's environment, which is created on first use.
 
     Raises:
-        ServerError: it cannot be installed; the message says why.
+        ServerError: the server cannot be installed; the message holds the reason.
     """
     requirements = _REQUIREMENTS / f"{peer}.txt"
-    # Another list, or another Python or environment behind it, is another environment.
+    # Other requirements, or another Python or project environment, make another environment.
     identity = f"{requirements.read_text(encoding='utf-8')}{sys.prefix}{sys.version}"
     home = (folder / f"{peer}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}").absolute()
     python = home / "bin" / "python"
@@ -42,7 +42,7 @@ def ready_python(peer: str, folder: Path) -> Path:
 
 
 def _show_ours(home: Path) -> None:
-    """Put our packages behind its own: a .pth of theirs (ours is installed editable) counts as well."""
+    """Append the project's packages to its path, including those of .pth files such as an editable install's."""
     ours = sysconfig.get_paths()["purelib"]
     theirs = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
     (theirs / "project.pth").write_text(f"import site; site.addsitedir({ours!r})\n", encoding="utf-8")
@@ -51,11 +51,11 @@ def _show_ours(home: Path) -> None:
 def _install(python: Path, requirements: Path, peer: str) -> None:
     command = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     try:
-        done = subprocess.run(  # noqa: S603 - our own arguments
+        done = subprocess.run(  # noqa: S603 - the arguments are fixed
             [*command, "-r", str(requirements)], capture_output=True, text=True, check=False, timeout=_INSTALL_S
         )
     except subprocess.TimeoutExpired as cause:
         raise ServerError(f"{peer} was not installed within {_INSTALL_S} s") from cause
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise ServerError(f"{peer} cannot be installed: {(errors or ['pip said nothing'])[-1][:200]}")
+        raise ServerError(f"{peer} cannot be installed: {(errors or ['pip printed no error'])[-1][:200]}")

@@ -1,4 +1,4 @@
-"""From calls to figures: percentiles, throughput, batches, the knee."""
+"""Figures from calls: percentiles, throughput, batches, the knee."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAN: Final = math.nan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Requests that were decoded together, as far as their answers tell."""
+    """Requests that were decoded together, by the decode time that their answers share."""
 
     ended: float
     requests: int
@@ -25,7 +25,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """What one phase of load measured. Times in milliseconds, NaN when nothing was answered."""
+    """Figures of one phase of load. Times in milliseconds, NaN if no request was answered."""
 
     samples_per_s: float
     requests_per_s: float
@@ -36,22 +36,22 @@ class Level:
     decode_ms: float
     """Median time of the decode that a request was part of."""
     queue_ms: float
-    """Median of all the rest: transport, JSON, waiting for a batch and for a worker."""
+    """Median of the remaining time: transport, JSON, waiting for a batch and for a worker."""
     batch_requests: float
     """Mean number of requests that were decoded together."""
     batch_rows: float
-    """Mean number of their samples, which are the rows of the decode."""
+    """Mean number of samples that were decoded together, which are the sequences of the decode."""
     answered: int
     errors: Mapping[str, int]
-    """Calls that were not answered with samples, by code."""
+    """Number of calls without samples in the answer, by code."""
 
 
 def level(calls: Sequence[Call], phase: Phase) -> Level:
-    """What a phase measured."""
+    """Compute the figures of a phase."""
     ends = phase.settle_s + phase.seconds
     counted = [call for call in calls if phase.settle_s <= call.ended <= ends]
     good = [call for call in counted if call.code == OK]
-    # A call that ends late, or not at all, is an error all the same: overload must not look like silence.
+    # A failed call that ends after the window is an error as well: overload must not stay invisible.
     errors = Counter(call.code for call in calls if call.code != OK and call.ended >= phase.settle_s)
     latencies = sorted(call.latency_ms for call in good)
     found = batches([call for call in calls if call.code == OK], phase.settle_s, ends)
@@ -74,7 +74,7 @@ def level(calls: Sequence[Call], phase: Phase) -> Level:
 
 
 def batches(calls: Sequence[Call], begins: float, ends: float) -> list[Batch]:
-    """The batches that ended between two times, in that order: calls of one batch share its decode's time."""
+    """Return the batches that ended between two times, in that order: calls of one batch share its decode time."""
     together: dict[float, list[Call]] = defaultdict(list)
     for call in calls:
         together[call.decode_ms].append(call)
@@ -90,9 +90,9 @@ def batches(calls: Sequence[Call], begins: float, ends: float) -> list[Batch]:
 
 
 def throughput(found: Sequence[Batch], seconds: float) -> float:
-    """Samples a second, from the end of the first batch to the end of the last.
+    """Return samples a second, from the end of the first batch to the end of the last.
 
-    Answers come a batch at a time: counted from edge to edge of the window, one batch more or less would show.
+    Answers arrive a batch at a time, so a count over the whole window would depend on one batch more or less.
     """
     if len(found) < 3:
         return sum(batch.samples for batch in found) / seconds
@@ -100,7 +100,7 @@ def throughput(found: Sequence[Batch], seconds: float) -> float:
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float:
-    """By nearest rank: a value that was measured; NaN of nothing.
+    """Return a percentile by nearest rank, which is a measured value; NaN without values.
 
     >>> percentile([1.0, 2.0, 3.0, 4.0], 50), percentile([1.0, 2.0], 99)
     (2.0, 2.0)
@@ -111,7 +111,7 @@ def percentile(ascending: Sequence[float], percent: float) -> float:
 
 
 def median_level(levels: Sequence[Level]) -> Level:
-    """The median of each figure over rounds; errors add up."""
+    """Return the median of each figure over rounds, and the sum of the errors."""
     errors: Counter[str] = Counter()
     for each in levels:
         errors.update(each.errors)
@@ -132,7 +132,7 @@ def median_level(levels: Sequence[Level]) -> Level:
 
 
 def find_knee(loads: Sequence[float], latencies: Sequence[float]) -> int:
-    """Where latency begins to grow faster than load: the place of the knee in ascending loads.
+    """Return the index of the knee in ascending loads, from where latency grows faster than load.
 
     Loads and logarithms of latencies are stretched to [0, 1]; the knee is the point farthest below the straight line
     from the first point to the last (Satopää et al. 2011, "Finding a 'Kneedle' in a Haystack"). Logarithms, because

@@ -1,4 +1,4 @@
-"""What the serving benchmark does, and for how long."""
+"""Plan of the serving benchmark: servers, phases and their lengths."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 from benchmarks.serving.calls import Asked, Phase
 
 PEERS: Final = ("litserve", "rayserve", "bentoml", "grpc")
-"""What the engine is also put behind; `grpc` is a bare grpc.aio server, which needs nothing installed."""
-PATIENCE: Final = {"litserve": 10, "rayserve": 10}
-"""How many times our delay these wait for company: they take requests in so slowly that in ours hardly a quarter of a
-batch comes together, which costs them a sixth of their samples per second (LitServe) and more (Ray Serve)."""
+"""Other servers of the same engine; `grpc` is a bare grpc.aio server, which needs no installation."""
+DELAY_FACTORS: Final = {"litserve": 10, "rayserve": 10}
+"""Factor on the batch delay of servers that accept requests slowly: within the plain delay hardly a quarter of a batch
+arrives, which costs a sixth of the samples per second (LitServe) and more (Ray Serve)."""
 FEW: Final = 32
-"""Clients up to which a phase is short: their answers come often."""
+"""Number of clients up to which a phase is short, because answers are frequent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How a server serves.
+    """Settings of a server.
 
     Raises:
         ValueError: a value is not positive.
@@ -27,7 +27,7 @@ class Serving:
 
     workers: int
     threads: int
-    """Of torch, in each worker."""
+    """Threads of torch in each worker."""
     batch_size: int
     delay_ms: int
 
@@ -37,7 +37,7 @@ class Serving:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def __str__(self) -> str:
-        """In words."""
+        """Return the settings in words."""
         return (
             f"{self.workers} worker{'s' * (self.workers > 1)} of {self.threads} thread{'s' * (self.threads > 1)}, "
             f"batches of {self.batch_size}, delay {self.delay_ms} ms"
@@ -46,24 +46,24 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much is measured.
+    """Amount of measurement.
 
     Raises:
-        ValueError: an unknown peer, or no clients.
+        ValueError: a peer is unknown, or the numbers of clients are invalid.
     """
 
     serving: Serving
     asked: Asked
     clients: tuple[int, ...] = (1, 8, 32, 128, 256)
-    """Numbers of clients of the closed loops. The last should keep every worker's next batch waiting."""
+    """Numbers of clients of the closed loops. The last should be large enough that full batches always wait."""
     rounds: int = 3
     seconds: float = 8.0
-    """Of a phase with many clients; half as long with few."""
+    """Length of a phase with many clients; half of it with few."""
     settle_s: float = 2.0
     warm_s: float = 6.0
-    """Of load with the most clients before anything is measured: Java compiles what it runs often while it runs."""
+    """Length of the warm-up with the most clients, in which Java compiles its frequent code."""
     loads: tuple[float, ...] = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
-    """Offered loads of the open loop, as shares of what the closed loops reached."""
+    """Offered loads of the open loop, as shares of the throughput of the closed loops."""
     peers: tuple[str, ...] = PEERS
     seed: int = 1
 
@@ -74,19 +74,19 @@ class Plan:
             raise ValueError(f"clients must be positive and ascending, got {self.clients}")
 
     def serving_of(self, server: str) -> Serving:
-        """How a server serves: all alike, but for the patience of some."""
-        return replace(self.serving, delay_ms=self.serving.delay_ms * PATIENCE.get(server, 1))
+        """Return the settings of a server: the same for all, except for the delay of some."""
+        return replace(self.serving, delay_ms=self.serving.delay_ms * DELAY_FACTORS.get(server, 1))
 
     def quick(self) -> Plan:
-        """The same in little: to see that it runs, not to believe it."""
+        """Return a short plan, as a check that everything runs; its figures mean little."""
         return replace(self, clients=(1, 8), rounds=1, seconds=1.0, settle_s=0.3, warm_s=0.3, loads=(0.3, 0.6, 1.2))
 
     def warm(self) -> Phase:
-        """What every server goes through before its first phase."""
+        """Return the warm-up of every server."""
         return Phase(clients=self.clients[-1], settle_s=0.0, seconds=self.warm_s, first=self.first(self.rounds + 1))
 
     def closed(self, round_number: int) -> tuple[Phase, ...]:
-        """Closed loops of a round; rounds differ by their requests, servers do not."""
+        """Return the closed loops of a round; rounds differ in their requests, servers do not."""
         return tuple(
             Phase(
                 clients=clients,
@@ -98,7 +98,7 @@ class Plan:
         )
 
     def open(self, capacity: float) -> tuple[Phase, ...]:
-        """Open loops, up to beyond a capacity in requests a second."""
+        """Return open loops with rates up to more than a capacity in requests a second."""
         return tuple(
             Phase(
                 rate=load * capacity,
@@ -110,20 +110,20 @@ class Plan:
         )
 
     def first(self, round_number: int, place: int = 0) -> int:
-        """Number of the first request of a phase: no two phases of a round share one."""
+        """Return the number of the first request of a phase; phases of a round share no requests."""
         return self.seed * 10**9 + round_number * 10**7 + place * 10**5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepPlan:
-    """Ways to serve that `--sweep` tries."""
+    """Combinations of settings for `--sweep`."""
 
     batch_sizes: tuple[int, ...] = (16, 32, 64, 128)
     delays_ms: tuple[int, ...] = (2, 5, 10)
     cores: int
 
     def servings(self) -> tuple[Serving, ...]:
-        """Every combination; workers times threads are the cores."""
+        """Return every combination; workers times threads equal the cores."""
         return tuple(
             Serving(workers=workers, threads=self.cores // workers, batch_size=size, delay_ms=delay)
             for workers in worker_numbers(self.cores)
@@ -133,7 +133,7 @@ class SweepPlan:
 
 
 def worker_numbers(cores: int) -> tuple[int, ...]:
-    """Numbers of workers among which cores can be shared out evenly: 1, the cores, and powers of two between.
+    """Return numbers of workers that share the cores evenly: 1, the cores, and powers of two between.
 
     >>> worker_numbers(8), worker_numbers(6), worker_numbers(1)
     ((1, 2, 4, 8), (1, 2, 6), (1,))
@@ -143,10 +143,10 @@ def worker_numbers(cores: int) -> tuple[int, ...]:
 
 
 def read_numbers(text: str) -> tuple[int, ...]:
-    """Whole numbers as options take them.
+    """Parse whole numbers of an option.
 
     Raises:
-        ValueError: something else.
+        ValueError: the text has another form.
 
     >>> read_numbers("1, 8")
     (1, 8)
@@ -158,7 +158,7 @@ def read_numbers(text: str) -> tuple[int, ...]:
 
 
 def read_peers(text: str) -> tuple[str, ...]:
-    """Peers as `--peers` takes them.
+    """Parse the peers of `--peers`.
 
     >>> read_peers("grpc, litserve"), read_peers("none")
     (('grpc', 'litserve'), ())

@@ -1,4 +1,4 @@
-"""The throughput-latency curve as a picture, in the style of the training side's."""
+"""Plot of the throughput-latency curve, in the style of the training plots."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from benchmarks.serving.run import Measured
 
 _COLOURS: Final = {"p50_ms": "#4a6fa5", "p99_ms": "#b3446c"}
 _FOLLOWS: Final = 0.95
-"""Above this share of the offered load answered, a server follows."""
+"""Answered share of the offered load from which on a server keeps up."""
 
 
 def plot_curve(measured: Measured, path: Path) -> None:
-    """Latency over offered load, the knee marked and what lies beyond saturation shaded.
+    """Plot latency over offered load, with the knee marked and the loads beyond saturation shaded.
 
     Raises:
         BenchError: the file cannot be written.
     """
     figure = Figure(figsize=(7, 4))
-    # Straight on a canvas: pyplot keeps global state and looks for a screen.
+    # A canvas without pyplot, which keeps global state and looks for a screen.
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, colour in _COLOURS.items():
@@ -56,7 +56,7 @@ def plot_curve(measured: Measured, path: Path) -> None:
 
 
 def _first_behind(measured: Measured) -> float | None:
-    """The least load from which on answers never keep up: at a low one, few requests may come in a window by chance."""
+    """Return the lowest load from which on no load is answered in full: at a low load that can happen by chance."""
     first = None
     for offered, level in reversed(tuple(zip(measured.offered, measured.open, strict=True))):
         if level.requests_per_s >= _FOLLOWS * offered:

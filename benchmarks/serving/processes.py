@@ -1,4 +1,4 @@
-"""Starts the benchmark's programs and leaves nothing of them behind, however it ends itself."""
+"""Start and end of the benchmark's programs, none of which outlives the benchmark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from serving.torchserve import guard
 
 _PROGRAMS: Final = "benchmarks.serving.programs"
 _GRACE_S: Final = 10.0
-"""For a server to end by itself."""
+"""Time for a server to end by itself."""
 _POLL_S: Final = 0.05
 _LOG_LINES: Final = 12
 _QUIET: Final = {
@@ -39,18 +39,18 @@ _QUIET: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where programs run."""
+    """Folders and threads of programs."""
 
     folder: Path
-    """For logs and results."""
+    """Folder for logs and results."""
     model: Path
-    """The unpacked archive, whose handlers package all programs use."""
+    """Folder of the unpacked archive, whose handlers package all programs use."""
     threads: int
-    """Of torch and OpenMP in every process."""
+    """Threads of torch and OpenMP in every process."""
 
 
 class Program:
-    """A program that runs; see `running`."""
+    """A running program; see `running`."""
 
     def __init__(self, process: subprocess.Popen[bytes], name: str, log: Path) -> None:
         self.name = name
@@ -61,25 +61,25 @@ class Program:
         """Wait until the program has written a JSON file, and read it.
 
         Raises:
-            ServerError: it ends without, or takes too long.
+            ServerError: the program ends without it, or takes too long.
         """
         deadline = time.monotonic() + seconds
         while not path.exists():
-            # What it wrote at the very end counts.
+            # A file written just before the end counts.
             if self._process.poll() is not None and not path.exists():
-                raise ServerError(f"{self.name} ended with status {self._process.returncode}: {self.last_words()}")
+                raise ServerError(f"{self.name} ended with status {self._process.returncode}: {self.last_output()}")
             if time.monotonic() > deadline:
-                raise ServerError(f"{self.name} took longer than {seconds:.0f} s: {self.last_words()}")
+                raise ServerError(f"{self.name} took longer than {seconds:.0f} s: {self.last_output()}")
             time.sleep(_POLL_S)
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def last_words(self) -> str:
-        """The end of what it printed."""
+    def last_output(self) -> str:
+        """Return the end of its output."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(line for line in lines[-_LOG_LINES:] if line.strip()) or "it said nothing"
+        return "\n".join(line for line in lines[-_LOG_LINES:] if line.strip()) or "it printed nothing"
 
     def end(self) -> None:
-        """Let go of it, and wait until nothing of it is left."""
+        """End the program and its children, and wait for them."""
         descendants = []
         with contextlib.suppress(psutil.NoSuchProcess):
             descendants = psutil.Process(self._process.pid).children(recursive=True)
@@ -101,26 +101,26 @@ def running(
     """Run `programs.NAME` for the length of the block.
 
     Args:
-        name: the module.
-        settings: its argument.
-        place: where it runs.
-        python: the interpreter; ours by default.
-        scratch: a folder to run in, removed at the end; a fresh one by default.
+        name: name of the module.
+        settings: argument of the program.
+        place: folders and threads.
+        python: interpreter; by default the current one.
+        scratch: working folder, removed at the end; by default a new one.
     """
     log = place.folder / f"{name}.log"
     folder = scratch or Path(tempfile.mkdtemp(prefix="bench-", dir=place.folder))
-    # The guard ends the program, and all of its process group, when we close its standard input or are gone.
+    # The guard ends the program and its process group when its standard input is closed, also if this process dies.
     command = [sys.executable, "-I", "-S", guard.__file__, str(_GRACE_S), str(folder)]
     command += [str(python or sys.executable), "-m", f"{_PROGRAMS}.{name}", settings]
     with log.open("wb") as opened:
-        process = subprocess.Popen(  # noqa: S603 - our own programs
+        process = subprocess.Popen(  # noqa: S603 - the project's programs
             command,
             cwd=folder,
             env=environment(os.environ, place),
             stdin=subprocess.PIPE,
             stdout=opened,
             stderr=opened,
-            start_new_session=True,  # the terminal's Ctrl-C reaches us alone, and we end it in order
+            start_new_session=True,  # Ctrl-C in the terminal reaches this process alone, which ends it in order
         )
     program = Program(process, name, log)
     try:
@@ -130,7 +130,7 @@ def running(
 
 
 def environment(base: Mapping[str, str], place: Place) -> dict[str, str]:
-    """Our own, quiet, with the archive's code before any other."""
+    """Return an environment in which programs print little and the archive's code comes first on the path."""
     path = [str(place.model), *filter(None, [base.get("PYTHONPATH")])]
     threads = str(place.threads)
     return {
@@ -143,14 +143,14 @@ def environment(base: Mapping[str, str], place: Place) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has at the moment."""
+    """Return a port of the loopback address that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def _kill(processes: list[psutil.Process]) -> None:
-    """End what left its process group, as some frameworks' processes do; psutil tells a reused id apart."""
+    """Kill processes that left their process group, as those of some frameworks do; psutil detects reused ids."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

@@ -1,4 +1,4 @@
-"""What was measured, as figures and as tables."""
+"""Report of the benchmark, as figures and as tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.serving.measures import Level, find_knee, median_level
 from benchmarks.serving.run import GATEWAY, TORCHSERVE, Measured
 
 _COLUMNS: Final = ("samples/s", "p50 ms", "p90", "p99", "max", "rows", "queue", "decode", "errors")
-"""Rows are those of a batch; queue and decode are medians in milliseconds."""
+"""Columns of the tables: rows are the sequences of a batch; queue and decode are medians in milliseconds."""
 TITLES: Final = {
     TORCHSERVE: "TorchServe",
     GATEWAY: "our gateway",
@@ -25,7 +25,7 @@ TITLES: Final = {
 
 
 def figures(measured: Measured) -> dict[str, Any]:
-    """Everything as numbers; ratios are taken within a round, and the median of the rounds is given."""
+    """Return all figures as numbers; a ratio is the median over rounds of the ratios within a round."""
     ours = saturated(measured.servers[TORCHSERVE])
     serving = measured.plan.serving
     peers = {f"vs_{peer}": _ratio(ours, measured, peer) for peer in measured.plan.peers}
@@ -64,41 +64,41 @@ def figures(measured: Measured) -> dict[str, Any]:
 
 
 def saturated(rounds: Sequence[Sequence[Level]]) -> list[float]:
-    """Samples a second at saturation, a round each: the most that any number of clients got."""
+    """Return the samples a second at saturation of each round: the maximum over the numbers of clients."""
     return [max(each.samples_per_s for each in levels) for levels in rounds]
 
 
 def median_of(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median over rounds of our share of theirs."""
+    """Return the median over rounds of the ratio of ours to theirs."""
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def overhead_ms(measured: Measured) -> float:
-    """What the median answer to one client takes beyond the engine's median time for the same requests."""
+    """Return the median latency for one client minus the engine's median time for the same requests, in ms."""
     rounds = zip(measured.servers[TORCHSERVE], measured.engine, strict=True)
     return statistics.median(levels[0].p50_ms - engine.lone_ms for levels, engine in rounds)
 
 
 def medians(measured: Measured, name: str) -> list[tuple[int, Level]]:
-    """A server's levels by number of clients."""
+    """Return the medians over rounds of a server, by number of clients."""
     by_clients = zip(*measured.servers[name], strict=True)
     return [(clients, median_level(levels)) for clients, levels in zip(measured.plan.clients, by_clients, strict=True)]
 
 
 def knee_place(measured: Measured) -> int:
-    """Which of the open loop's loads is the knee of the median latency."""
+    """Return the index of the open loop's load at the knee of the median latency."""
     return find_knee(measured.offered, [level.p50_ms for level in measured.open])
 
 
 def tables(measured: Measured) -> list[Table]:
-    """For the terminal."""
+    """Build the tables for the terminal."""
     return [_closed_table(measured), _open_table(measured)]
 
 
 def _ratio(ours: Sequence[float], measured: Measured, name: str) -> float:
     rounds = measured.servers.get(name, [])
     theirs = saturated(rounds)
-    # A peer that broke in a later round has fewer.
+    # A peer that failed in a later round has fewer rounds.
     return median_of(ours[: len(theirs)], theirs) if theirs else math.nan
 
 
@@ -152,7 +152,7 @@ def _cells(each: Level) -> tuple[str, ...]:
 
 
 def errors_in_words(errors: Mapping[str, int]) -> str:
-    """Codes and how often.
+    """Format error codes with their counts.
 
     >>> errors_in_words({"UNAVAILABLE": 2})
     '2 UNAVAILABLE'

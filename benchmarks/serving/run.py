@@ -1,8 +1,8 @@
-"""Runs the benchmark: each round the engine, TorchServe and every peer, one after the other and each alone.
+"""Run of the benchmark: in each round the engine, TorchServe and every peer, one at a time.
 
-A server is started for its turn and ended after it, so that none disturbs another. All have the same archive, workers,
-threads, batch size and requests; the delay is the same but for `plan.PATIENCE`. Clients run beside the server on the
-same cores; nothing is pinned.
+A server is started for its turn and ended after it, so that none disturbs another. All use the same archive, workers,
+threads, batch size and requests, and the same delay except for `plan.DELAY_FACTORS`. Clients and server share the
+cores; nothing is pinned.
 """
 
 from __future__ import annotations
@@ -31,60 +31,60 @@ GATEWAY: Final = "gateway"
 
 _START_S: Final = 120.0
 _LONE: Final = 500
-"""Requests of the engine one at a time, if there is time for as many."""
+"""Maximum number of requests for the engine one at a time."""
 _SATURATING: Final = 256
-"""Requests of one decode of the engine by itself: many more rows than slots."""
+"""Requests in one decode of the engine alone: many more sequences than slots."""
 _SPARE_S: Final = 120.0
-"""For calls in flight at the end of phases, beyond the phases' own time."""
+"""Time for calls in flight at the end of phases, beyond the phases themselves."""
 
 Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpeed:
-    """The engine by itself."""
+    """Speed of the engine alone."""
 
     samples_per_s: float
     lone_ms: float
-    """Median of one request at a time."""
+    """Median time of one request at a time."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Measured:
-    """Everything that was measured; a list has an entry per round."""
+    """All measurements; lists have an entry per round."""
 
     plan: Plan
     archive: Archive
     engine: list[EngineSpeed] = field(default_factory=list)
     servers: dict[str, list[tuple[Level, ...]]] = field(default_factory=lambda: defaultdict(list))
-    """By server: its levels, in the order of the plan's clients."""
+    """Levels of each server, in the order of the plan's clients."""
     absent: dict[str, str] = field(default_factory=dict)
-    """Servers that could not be measured, and why."""
+    """Servers that could not be measured, with the reasons."""
     open: tuple[Level, ...] = ()
-    """TorchServe's, in the order of the plan's loads."""
+    """Levels of TorchServe in the open loop, in the order of the plan's loads."""
     offered: tuple[float, ...] = ()
-    """Requests a second of those."""
+    """Offered loads of the open loop, in requests a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where it is measured."""
+    """Folders and archive of the measurement."""
 
     folder: Path
-    """For everything that ends with the run."""
+    """Folder for temporary files of the run."""
     environments: Path
-    """Of the peers."""
+    """Folder of the peers' environments."""
     archive: Archive
     model: Path
-    """The unpacked archive."""
+    """Folder of the unpacked archive."""
 
     def place(self, serving: Serving) -> Place:
-        """Where programs run."""
+        """Return the folders and threads of programs."""
         return Place(folder=self.folder, model=self.model, threads=serving.threads)
 
 
 def prepare_site(archive: Archive, folder: Path, environments: Path) -> Site:
-    """Unpack the archive."""
+    """Unpack the archive and return the site."""
     return Site(folder=folder, environments=environments, archive=archive, model=unpack(archive, folder / "model"))
 
 
@@ -92,7 +92,7 @@ def measure(plan: Plan, site: Site, note: Note) -> Measured:
     """Run the plan.
 
     Raises:
-        ServerError: the engine or TorchServe could not be measured; a peer that cannot is only reported.
+        ServerError: the engine or TorchServe cannot be measured; a peer that cannot be measured is only reported.
     """
     measured = Measured(plan=plan, archive=site.archive)
     pythons = _peers_pythons(plan, site, measured, note)
@@ -115,7 +115,7 @@ def measure(plan: Plan, site: Site, note: Note) -> Measured:
 
 
 def measure_engine(plan: Plan, site: Site, number: int) -> EngineSpeed:
-    """The engine by itself, on the requests of a round."""
+    """Measure the engine alone on the requests of a round."""
     serving, asked = plan.serving, plan.asked
     busiest, lone = plan.first(number, len(plan.clients) - 1), plan.first(number)
     with tempfile.TemporaryDirectory(dir=site.folder) as folder:
@@ -139,14 +139,14 @@ def measure_engine(plan: Plan, site: Site, number: int) -> EngineSpeed:
 
 
 def _mean(before: EngineSpeed, after: EngineSpeed) -> EngineSpeed:
-    """Of the engine before a server and after it: a machine that grows slower meanwhile is unfair to neither."""
+    """Average the engine's speed before and after a server, since the machine may become slower meanwhile."""
     return EngineSpeed(
         samples_per_s=(before.samples_per_s + after.samples_per_s) / 2, lone_ms=(before.lone_ms + after.lone_ms) / 2
     )
 
 
 def measure_torchserve(plan: Plan, site: Site, number: int) -> dict[str, tuple[Level, ...]]:
-    """TorchServe asked directly, then the same one through the gateway."""
+    """Measure TorchServe directly, then the same instance through the gateway."""
     phases = plan.closed(number)
     with _server(TORCHSERVE, site, plan.serving) as server:
         return {
@@ -156,14 +156,14 @@ def measure_torchserve(plan: Plan, site: Site, number: int) -> dict[str, tuple[L
 
 
 def measure_direct(plan: Plan, site: Site, number: int) -> tuple[Level, ...]:
-    """TorchServe asked directly, alone."""
+    """Measure TorchServe directly only."""
     phases = plan.closed(number)
     with _server(TORCHSERVE, site, plan.serving) as server:
         return _levels(_load("grpc", server, phases, plan, site), phases)
 
 
 def measure_open(plan: Plan, site: Site, measured: Measured) -> None:
-    """TorchServe under loads that do not wait for answers, up to beyond what its closed loops reached."""
+    """Measure TorchServe in open loops, up to loads above the throughput of its closed loops."""
     capacity = statistics.median(max(each.requests_per_s for each in levels) for levels in measured.servers[TORCHSERVE])
     phases = plan.open(capacity)
     with _server(TORCHSERVE, site, plan.serving) as server:
@@ -172,7 +172,7 @@ def measure_open(plan: Plan, site: Site, measured: Measured) -> None:
 
 
 def _peers_pythons(plan: Plan, site: Site, measured: Measured, note: Note) -> dict[str, Path | None]:
-    """The interpreter of each peer that there is."""
+    """Return the interpreter of each peer that can be installed."""
     pythons: dict[str, Path | None] = {}
     for peer in plan.peers:
         if peer == "grpc":
@@ -206,8 +206,8 @@ _MODULES: Final = {
     "rayserve": "peers.behind_rayserve",
     "bentoml": "peers.behind_bentoml",
 }
-_DOOR: Final = {"grpc": "grpc", GATEWAY: "gateway", "bare_grpc": "grpc"}
-"""Which of a server's addresses a protocol is spoken to; the others' is http."""
+_ADDRESS_KINDS: Final = {"grpc": "grpc", GATEWAY: "gateway", "bare_grpc": "grpc"}
+"""Kind of a server's address by protocol; http for protocols that are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +215,12 @@ class _Server:
     addresses: dict[str, str]
 
     def address(self, protocol: str) -> str:
-        return self.addresses[_DOOR.get(protocol, "http")]
+        return self.addresses[_ADDRESS_KINDS.get(protocol, "http")]
 
 
 @contextlib.contextmanager
 def _server(name: str, site: Site, serving: Serving, python: Path | None = None) -> Iterator[_Server]:
-    """A server for the length of the block; it may still be loading its model."""
+    """Run a server for the length of the block; it may still load its model at the start."""
     scratch = Path(tempfile.mkdtemp(prefix="server-", dir=site.folder))
     settings = ServerSettings(
         model=site.model,
@@ -238,13 +238,13 @@ def _server(name: str, site: Site, serving: Serving, python: Path | None = None)
         try:
             yield _Server(program.wait_for(settings.ready, _START_S))
         except ServerError as fault:
-            raise ServerError(f"{fault}\n{name} said: {program.last_words()}") from fault
+            raise ServerError(f"{fault}\nthe output of {name}: {program.last_output()}") from fault
 
 
 def _load(
     protocol: str, server: _Server, phases: Sequence[Phase], plan: Plan, site: Site, *, python: Path | None = None
 ) -> list[list[Call]]:
-    """The calls of each phase, after a warm-up."""
+    """Run the phases after a warm-up, and return the calls of each."""
     warmed = (plan.warm(), *phases)
     with tempfile.TemporaryDirectory(dir=site.folder) as folder:
         out = Path(folder) / "calls.json"

@@ -1,4 +1,4 @@
-"""Which batch size, delay and number of workers serve best: every combination, measured."""
+"""Sweep over batch size, delay and number of workers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from benchmarks.serving.run import TORCHSERVE, Note, Site, measure_direct
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One way to serve and what it gives, the median of its rounds."""
+    """One combination of settings and its figures, as medians over rounds."""
 
     serving: Serving
     samples_per_s: float
-    """At saturation."""
+    """Samples a second at saturation."""
     p50_ms: float
-    """Of one client."""
+    """Median latency with one client."""
     batch_rows: float
-    """At saturation."""
+    """Mean number of sequences in a batch at saturation."""
 
 
 def sweep(sweep_plan: SweepPlan, plan: Plan, site: Site, note: Note) -> tuple[Tried, ...]:
-    """Measure every combination once a round, so that a disturbance meets one round of each and not all of one.
+    """Measure every combination once per round, so that a disturbance affects one round of each, not all of one.
 
     Raises:
-        ServerError: TorchServe could not be measured.
+        ServerError: TorchServe cannot be measured.
     """
     servings = sweep_plan.servings()
     found: dict[Serving, list[Sequence[Level]]] = {serving: [] for serving in servings}
@@ -43,13 +43,13 @@ def sweep(sweep_plan: SweepPlan, plan: Plan, site: Site, note: Note) -> tuple[Tr
 
 
 def best(tried: Sequence[Tried], *, slack: float = 0.03) -> Tried:
-    """The one with the shortest answer for one client among those that are within `slack` of the fastest saturated."""
+    """Return the combination with the lowest latency for one client, of those within `slack` of the highest rate."""
     fastest = max(each.samples_per_s for each in tried)
     return min((each for each in tried if each.samples_per_s >= (1 - slack) * fastest), key=lambda each: each.p50_ms)
 
 
 def sweep_table(tried: Sequence[Tried]) -> Table:
-    """For the terminal; the best is marked."""
+    """Build the table for the terminal, with the best combination marked."""
     table = Table(title=f"{TORCHSERVE}: ways to serve", box=None, pad_edge=False)
     for name in (
         "workers",
@@ -78,7 +78,7 @@ def sweep_table(tried: Sequence[Tried]) -> Table:
 
 
 def sweep_figures(tried: Sequence[Tried]) -> dict[str, Any]:
-    """As numbers."""
+    """Return the figures as numbers."""
     chosen = best(tried)
     return {"best": _plain(chosen), "tried": [_plain(each) for each in tried]}
 

@@ -1,4 +1,4 @@
-"""A client per protocol: each speaks to its server the way that server's own clients do."""
+"""Clients, one per protocol, each of the kind that the server's documentation uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from benchmarks.serving.calls import LoadSettings
 
-# Imported by name: gRPC's stubs are there in the project's environment, aiohttp in those of the other servers.
+# Imported by name: gRPC's stubs are installed in the project's environment, aiohttp in those of the other servers.
 _MODULES: Final = {
     "grpc": "grpc_clients",
     "gateway": "grpc_clients",
@@ -21,10 +21,10 @@ _MODULES: Final = {
 
 
 class FailedError(Exception):
-    """A request that was not answered with samples.
+    """A request without samples in its answer.
 
     Attributes:
-        code: a gRPC status code's name, or what HTTP said.
+        code: name of a gRPC status code, or the HTTP error.
     """
 
     def __init__(self, code: str) -> None:
@@ -33,28 +33,28 @@ class FailedError(Exception):
 
 
 class Client(Protocol):
-    """Asks the server once."""
+    """Function that sends one request."""
 
     async def __call__(self, payload: str) -> tuple[int, float]:
-        """Samples of the answer and its decode_ms.
+        """Send a request and return the number of samples and the decode_ms of its answer.
 
         Raises:
-            FailedError: there was no such answer.
+            FailedError: the answer has no samples.
         """
 
 
 def client(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
-    """A client of the settings' server."""
+    """Connect a client to the server of the settings."""
     module = importlib.import_module(f"benchmarks.serving.programs.{_MODULES[settings.protocol]}")
     found: AbstractAsyncContextManager[Client] = module.CLIENTS[settings.protocol](settings)
     return found
 
 
 def read_answer(answer: bytes | str) -> tuple[int, float]:
-    """Samples and decode_ms of the engine's JSON.
+    """Parse the number of samples and the decode_ms from the engine's JSON.
 
     Raises:
-        FailedError: it is an error, or no answer at all.
+        FailedError: the JSON is an error, or not an answer of the engine.
     """
     try:
         document = json.loads(answer)

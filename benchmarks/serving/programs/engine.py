@@ -1,4 +1,4 @@
-"""The engine alone, in as many processes as a server has workers: saturated, then one request at a time."""
+"""Measurement of the engine alone, in as many processes as a server has workers: saturated, then single requests."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class _Work:
     model: Path
     threads: int
     requests: tuple[str, ...]
-    """Of one decode."""
+    """Requests of one decode."""
     seconds: float
 
 
 def main() -> None:
-    """Measure, and write what was found to a file."""
+    """Measure, and write the result to a file."""
     settings: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     model, threads = Path(settings["model"]), settings["threads"]
     lone = [CommentaryRequest.from_json(each) for each in settings["lone"]]
@@ -43,13 +43,13 @@ def main() -> None:
 
 
 def _saturated(parts: list[_Work]) -> float:
-    """Samples a second of all processes together."""
+    """Return the samples a second of all processes together."""
     context = multiprocessing.get_context("spawn")
     barrier, rates = context.Barrier(len(parts)), context.SimpleQueue()
     processes = [context.Process(target=_decode, args=(part, barrier, rates), daemon=True) for part in parts]
     for process in processes:
         process.start()
-    # A process that dies sends nothing: its end is waited for first.
+    # A process that dies sends no rate, so the ends are waited for first.
     for process in processes:
         process.join()
     if any(process.exitcode for process in processes):
@@ -70,7 +70,7 @@ def _decode(work: _Work, barrier: Barrier, rates: Any) -> None:
 
 
 def _alone(served: Served, requests: list[CommentaryRequest], seconds: float) -> list[float]:
-    """Milliseconds of each request, for as many as there is time."""
+    """Measure single requests until the time is over, and return the milliseconds of each."""
     times: list[float] = []
     ends = time.perf_counter() + seconds
     for request in requests:

@@ -1,4 +1,4 @@
-"""Clients of what speaks gRPC."""
+"""Clients of the gRPC servers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.v1 import commentary_pb2_grpc
 
 _CHANNELS: Final = 4
-"""Connections of a gRPC client. One would do for the bytes, but not for servers that spread connections."""
+"""Connections of a gRPC client. One would suffice for the bytes, but not for servers that balance connections."""
 _MAX_ANSWER: Final = 8 * 2**20
 
 
 @asynccontextmanager
 async def torchserve(settings: LoadSettings) -> AsyncIterator[Client]:
-    """TorchServe's own service."""
+    """Connect to TorchServe's own service."""
     async with _grpc_calls(
         settings, lambda channel: inference_pb2_grpc.InferenceAPIsServiceStub(channel).Predictions
     ) as call:
@@ -38,7 +38,7 @@ async def torchserve(settings: LoadSettings) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def gateway(settings: LoadSettings) -> AsyncIterator[Client]:
-    """Our gateway's service."""
+    """Connect to the gateway."""
     async with _grpc_calls(settings, lambda channel: commentary_pb2_grpc.CommentaryStub(channel).Generate) as call:
 
         async def ask(payload: str) -> tuple[int, float]:
@@ -51,7 +51,7 @@ async def gateway(settings: LoadSettings) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def bare_grpc(settings: LoadSettings) -> AsyncIterator[Client]:
-    """The bare server's one method."""
+    """Connect to the bare server."""
     async with _grpc_calls(settings, lambda channel: channel.unary_unary("/bench.Commentary/Answer")) as call:
 
         async def ask(payload: str) -> tuple[int, float]:
@@ -62,9 +62,9 @@ async def bare_grpc(settings: LoadSettings) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> AsyncIterator[Callable[[Any], Any]]:
-    """A unary call, spread over a few connections; its failures become ours."""
+    """Return a unary call over several connections in turn; its failures become `FailedError`."""
     options = (
-        ("grpc.use_local_subchannel_pool", 1),  # else channels to one address share a connection
+        ("grpc.use_local_subchannel_pool", 1),  # otherwise channels to one address share a connection
         ("grpc.enable_http_proxy", 0),
         ("grpc.max_receive_message_length", _MAX_ANSWER),
         ("grpc.max_reconnect_backoff_ms", 500),

@@ -1,4 +1,4 @@
-"""Clients of what speaks HTTP."""
+"""Clients of the HTTP servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.serving.programs.clients import Client, FailedError, read_answer
 async def _http(
     settings: LoadSettings, wrap: Callable[[str], bytes], unwrap: Callable[[bytes], bytes | str]
 ) -> AsyncIterator[Client]:
-    # Every client keeps a connection of its own open.
+    # Every client keeps its own connection open.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=120)
     timeout = aiohttp.ClientTimeout(total=settings.deadline_s)
     headers = {"Content-Type": "application/json"}
@@ -41,17 +41,17 @@ async def _http(
 
 
 def litserve(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
-    """A field of a JSON object, as LitServe expects one."""
+    """Connect to LitServe, with the request as a field of a JSON object."""
     return _http(settings, lambda payload: json.dumps({"request": payload}).encode(), lambda body: body)
 
 
 def rayserve(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
-    """The request itself."""
+    """Connect to Ray Serve, with the request as the body."""
     return _http(settings, lambda payload: payload.encode(), lambda body: body)
 
 
 def bentoml(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
-    """A batch of one, of which BentoML makes larger ones."""
+    """Connect to BentoML, with a batch of one request, which BentoML merges into larger ones."""
 
     def first(body: bytes) -> str:
         try:

@@ -1,4 +1,4 @@
-"""A load generator: waits until the server answers, then runs the phases and writes down every call."""
+"""Load generator: waits until the server answers, then runs the phases and records every call."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _PAUSE_S = 0.2
 
 class _One(Protocol):
     async def __call__(self, number: int, due: float | None = None) -> None:
-        """One request, from now or from when it was due."""
+        """Send one request and record it, with its scheduled start if there is one."""
 
 
 def main() -> None:
-    """Do what the settings say."""
+    """Run the generator with the settings of the command line."""
     asyncio.run(generate(LoadSettings.from_json(sys.argv[1])))
 
 
 async def generate(settings: LoadSettings) -> None:
-    """All phases, one after the other."""
+    """Run all phases, one after the other."""
     async with client(settings) as ask:
         await _first_answer(ask, settings)
         phases = [[asdict(call) for call in await run_phase(ask, settings, phase)] for phase in settings.phases]
@@ -37,7 +37,7 @@ async def generate(settings: LoadSettings) -> None:
 
 
 async def run_phase(ask: Client, settings: LoadSettings, phase: Phase) -> list[Call]:
-    """The calls of one phase, those before and after what counts as well."""
+    """Run one phase and return its calls, including those outside the counted window."""
     asked, calls, began = settings.asked, [], time.perf_counter()
 
     async def one(number: int, due: float | None = None) -> None:
@@ -78,7 +78,9 @@ async def _first_answer(ask: Client, settings: LoadSettings) -> None:
             await ask(settings.asked.payload(0))
         except FailedError as failure:
             if time.perf_counter() > ends:
-                raise SystemExit(f"no good answer within {settings.patience_s:g} s; the last was {failure}") from None
+                raise SystemExit(
+                    f"no correct answer within {settings.patience_s:g} s; the last error was {failure}"
+                ) from None
             await asyncio.sleep(_PAUSE_S)
         else:
             return

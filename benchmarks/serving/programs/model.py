@@ -1,6 +1,6 @@
-"""Packs what is to be served: a bundle's folder, or random weights of a preset's sizes, as an archive.
+"""Packing of the model to serve: the folder of a bundle, or random weights of a preset's sizes, as an archive.
 
-The one program of the benchmark that needs the training side; an archive that is there already does without it.
+It is the only program of the benchmark that needs the training package; it is not needed for an existing archive.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _VERSION = "1"
 
 
 def main() -> None:
-    """Write the archive into a folder."""
+    """Write the archive to a folder."""
     settings = json.loads(sys.argv[1])
     pack(settings["bundle"], settings["preset"], Path(settings["out"]))
     write_whole(Path(settings["done"]), "packed")
 
 
 def pack(folder: str, name: str, out: Path) -> None:
-    """Pack the bundle of a folder; without one, random weights of the sizes of a preset."""
+    """Pack the bundle in a folder, or random weights of a preset's sizes."""
     if folder:
         build_archive(Path(folder), out, version=_VERSION)
         return

@@ -1,7 +1,7 @@
-"""The engine as every other server than TorchServe calls it: the handlers package of the archive, on its model.
+"""The engine as the servers other than TorchServe call it.
 
-`handlers` is imported from the unpacked archive, which comes first on the path: all servers run the code that the
-archive holds.
+`handlers` is imported from the unpacked archive, which comes first on the path, so all servers run the code of the
+archive.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from handlers.contract import CommentaryRequest, encode_answer
 
 
 class Served:
-    """One worker's model.
+    """Model of one worker.
 
     Args:
         model: folder of the unpacked archive.
-        threads: of torch.
+        threads: threads of torch.
     """
 
     def __init__(self, model: Path, *, threads: int) -> None:
@@ -29,6 +29,6 @@ class Served:
         self.commentator.answer([CommentaryRequest(genres=(), seed=0), CommentaryRequest(genres=(), seed=1)])
 
     def answer(self, payloads: Sequence[bytes | str]) -> list[str]:
-        """Answers as JSON to requests as JSON; what TorchServe's handler does with a batch."""
+        """Answer a batch of requests in JSON with answers in JSON, as TorchServe's handler does."""
         answers = self.commentator.answer([CommentaryRequest.from_json(payload) for payload in payloads])
         return [encode_answer(each) for each in answers]

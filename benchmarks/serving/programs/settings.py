@@ -1,6 +1,6 @@
-"""How a program is told what to do, how it says that it is ready, and when it ends.
+"""Settings, start-up report and end of a program.
 
-Only the standard library: the interpreters of other environments import this.
+It needs only the standard library, since the interpreters of other environments import it.
 """
 
 from __future__ import annotations
@@ -16,55 +16,55 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What every server program is told."""
+    """Settings of a server program."""
 
     model: Path
     """Folder of the unpacked archive."""
     archive: Path
-    """The archive itself, whose model-config.yaml says the same as the settings below."""
+    """The archive, whose model-config.yaml holds the same settings as below."""
     scratch: Path
-    """A folder of the server's own."""
+    """Private folder of the server."""
     ready: Path
-    """Where it writes its addresses, as JSON, when it listens."""
+    """File for the server's addresses, written as JSON when it listens."""
     port: int
-    """A port of 127.0.0.1 that was free."""
+    """Port on the loopback address for the server."""
     workers: int
     threads: int
-    """Of torch, in each worker."""
+    """Threads of torch in each worker."""
     batch_size: int
     delay_ms: int
 
     def to_json(self) -> str:
-        """As one argument of a command line."""
+        """Encode the settings as one argument of a command line."""
         return json.dumps(asdict(self), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> ServerSettings:
-        """Read what `to_json` wrote."""
+        """Decode the result of `to_json`."""
         values: dict[str, Any] = json.loads(text)
         paths = {name: Path(values[name]) for name in ("model", "archive", "scratch", "ready")}
         return cls(**{**values, **paths})
 
 
 def server_settings() -> ServerSettings:
-    """The settings that this program was started with."""
+    """Return the settings that this program was started with."""
     return ServerSettings.from_json(sys.argv[1])
 
 
 def announce(settings: ServerSettings, **addresses: str) -> None:
-    """Say where the server listens; in one step, so that nobody reads half of it."""
+    """Write the server's addresses to the ready file, in one step."""
     write_whole(settings.ready, addresses)
 
 
 def write_whole(path: Path, document: object) -> None:
-    """Write a JSON document that appears whole or not at all."""
+    """Write a JSON document in one step, so that it is never read incomplete."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(document), encoding="utf-8")
     partial.replace(path)
 
 
 def wait_for_end() -> None:
-    """Block until the benchmark lets go of this program (SIGTERM)."""
+    """Block until the benchmark ends this program with SIGTERM."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     ended.wait()

@@ -1,4 +1,4 @@
-"""TorchServe as `deephypebot serve` starts it, and the gateway before it, for one archive, without a registry."""
+"""TorchServe and the gateway for one archive, started as `deephypebot serve` does, but without a registry."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOAD_S = 120.0
 
 
 def main() -> None:
-    """Serve until the benchmark lets go."""
+    """Serve until the benchmark ends the program."""
     asyncio.run(serve(server_settings()))
 
 
@@ -53,13 +53,13 @@ async def serve(settings: ServerSettings) -> None:
 
 
 async def _gateway(instance: Instance, info: ArchiveInfo, settings: ServerSettings) -> Gateway:
-    """The gateway with one route, as the registry's sync would make it."""
+    """Start a gateway with one route, as the registry sync would."""
     table = RoutingTable((info.model,))
     table.add(Route(info=info, slots=asyncio.Semaphore(info.batch_size * (settings.workers + 1))))
     table.switch(info.model, info.version)
     table.settle(info.model)
     inference = Inference(instance.inference_target)
-    # It takes what it is sent: what it would shed is not what is measured.
+    # The limit is high enough that no request is refused, since load shedding is not measured.
     gateway = Gateway(GatewaySettings(port=settings.port, max_in_flight=4096), table=table, inference=lambda: inference)
     await gateway.start()
     return gateway

@@ -1,1 +1,1 @@
-"""The same engine behind other servers, each written as its documentation advises."""
+"""The same engine behind other servers, each written as the server's documentation advises."""

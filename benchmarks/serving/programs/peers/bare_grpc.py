@@ -1,4 +1,4 @@
-"""A bare grpc.aio server: one event loop that gathers batches, and a process per worker that decodes them."""
+"""A bare grpc.aio server: one event loop that collects batches, and a process per worker that decodes them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ METHOD: Final = "Answer"
 
 _Waiting = tuple[bytes, asyncio.Future[str]]
 _models: Final[list[Served]] = []
-"""Of a worker process: the one that it loaded when it started."""
+"""Model of a worker process, loaded at its start."""
 
 
 def main() -> None:
-    """Serve until the benchmark lets go."""
+    """Serve until the benchmark ends the program."""
     asyncio.run(serve(server_settings()))
 
 
@@ -39,7 +39,7 @@ async def serve(settings: ServerSettings) -> None:
     with pool:
         waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        # A pool starts its processes as tasks come: as many at once as it should have.
+        # A pool starts a process per task, so as many tasks as workers start all of them.
         await asyncio.gather(*(loop.run_in_executor(pool, _answer, []) for _ in range(settings.workers)))
         feeders = [asyncio.create_task(_feed(waiting, pool, settings)) for _ in range(settings.workers)]
         server = grpc.aio.server()
@@ -65,13 +65,13 @@ def _handlers(waiting: asyncio.Queue[_Waiting]) -> grpc.GenericRpcHandler:
 
 
 async def _feed(waiting: asyncio.Queue[_Waiting], pool: ProcessPoolExecutor, settings: ServerSettings) -> None:
-    """Keep one worker busy: a batch is full, or its oldest request has waited long enough, and goes."""
+    """Feed one worker with batches, each sent when it is full or its oldest request has waited for the delay."""
     loop = asyncio.get_running_loop()
     while True:
         batch = await gather(waiting, settings.batch_size, settings.delay_ms / 1000)
         try:
             answers = await loop.run_in_executor(pool, _answer, [payload for payload, _ in batch])
-        except Exception as fault:  # noqa: BLE001 - whatever it is: its clients must hear of it, the feeder goes on
+        except Exception as fault:  # noqa: BLE001 - it is passed to the clients, and the feeder continues
             for _, done in batch:
                 if not done.done():
                     done.set_exception(fault)
@@ -82,7 +82,7 @@ async def _feed(waiting: asyncio.Queue[_Waiting], pool: ProcessPoolExecutor, set
 
 
 async def gather(waiting: asyncio.Queue[_Waiting], size: int, delay_s: float) -> list[_Waiting]:
-    """The next batch: at most `size` requests, at most `delay_s` after the first of them was taken."""
+    """Collect the next batch: at most `size` requests, for at most `delay_s` after the first of them."""
     batch = [await waiting.get()]
     closes = asyncio.get_running_loop().time() + delay_s
     while len(batch) < size:

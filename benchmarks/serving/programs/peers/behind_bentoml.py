@@ -1,7 +1,7 @@
-"""BentoML, as https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html has it: a batchable API.
+"""BentoML with a batchable API, after https://docs.bentoml.com/en/latest/get-started/adaptive-batching.html.
 
-How long a request waits is BentoML's own affair: its dispatcher learns it. `max_latency_ms` is no batching delay, but
-the age at which it refuses requests, so it is left at its documented default.
+The batching delay is chosen by BentoML's dispatcher, which adapts it. `max_latency_ms` is not a batching delay but the
+age at which requests are refused, so it keeps its documented default.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SETTINGS = "DEEPHYPEBOT_BENCH_SERVER"
 
 
 def service(settings: ServerSettings) -> type:
-    """The engine as BentoML calls it."""
+    """Build the service around the engine."""
 
     @bentoml.service(
         name="commentary",
@@ -44,7 +44,7 @@ if _SETTINGS in os.environ:
 
 
 def main() -> None:
-    """Become `bentoml serve`."""
+    """Replace this process by `bentoml serve`."""
     settings = server_settings()
     announce(settings, http=f"http://{LOOPBACK}:{settings.port}/answer")
     os.environ[_SETTINGS] = settings.to_json()

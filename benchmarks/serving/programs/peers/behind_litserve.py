@@ -1,6 +1,6 @@
-"""LitServe, as https://lightning.ai/docs/litserve/features/batching has it: max_batch_size and batch_timeout.
+"""LitServe with max_batch_size and batch_timeout, after https://lightning.ai/docs/litserve/features/batching.
 
-`fast_queue` (ZeroMQ between server and workers) is what its documentation advises for many requests a second.
+Its documentation advises `fast_queue` (ZeroMQ between server and workers) for many requests a second.
 """
 
 import litserve
@@ -12,7 +12,7 @@ from foundation.defaults import LOOPBACK
 
 
 class Commentary(litserve.LitAPI):
-    """The engine as LitServe calls it."""
+    """The engine behind LitServe's API."""
 
     def __init__(self, settings: ServerSettings) -> None:
         super().__init__(max_batch_size=settings.batch_size, batch_timeout=settings.delay_ms / 1000)
@@ -24,14 +24,14 @@ class Commentary(litserve.LitAPI):
         self._served = Served(self._settings.model, threads=self._settings.threads)
 
     def decode_request(self, request: Request) -> str:
-        """The request's text, which travels as one string: the engine checks it, as it does behind TorchServe.
+        """Return the request's text, one string that the engine validates, as it does behind TorchServe.
 
-        LitServe looks at the annotation (which must not be a string), and hands over the body's JSON.
+        LitServe reads the annotation (which must not be a string), and passes the JSON of the body.
         """
         return str(request["request"])
 
     def batch(self, inputs: list[str]) -> list[str]:
-        """Requests are a batch as they are."""
+        """Return the requests unchanged."""
         return inputs
 
     def predict(self, x: list[str]) -> list[str]:
@@ -39,16 +39,16 @@ class Commentary(litserve.LitAPI):
         return self._served.answer(x)
 
     def unbatch(self, output: list[str]) -> list[str]:
-        """One answer each."""
+        """Return the answers unchanged."""
         return output
 
     def encode_response(self, output: str) -> Response:
-        """JSON already."""
+        """Wrap an answer, which is JSON already."""
         return Response(output, media_type="application/json")
 
 
 def main() -> None:
-    """Serve until the benchmark lets go."""
+    """Serve until the benchmark ends the program."""
     settings = server_settings()
     server = litserve.LitServer(
         Commentary(settings),

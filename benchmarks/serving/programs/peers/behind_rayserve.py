@@ -1,9 +1,9 @@
-"""Ray Serve, as https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html has it: @serve.batch.
+"""Ray Serve with @serve.batch, after https://docs.ray.io/en/latest/serve/advanced-guides/dyn-req-batch.html.
 
-A replica per worker with a core reserved for each, and room for more requests than a batch at a time, as that page
-advises. The decode blocks the replica's loop, as in that page's examples: from a thread of its own it let the loop take
-in so few requests that batches held five (385 samples per second instead of 536). Ray's own folder is a short one: it
-makes Unix sockets there.
+There is a replica per worker with one reserved core, which accepts more requests than a batch at a time, as that page
+advises. The decode blocks the replica's event loop, as in that page's examples: with a decode thread the loop accepted
+so few requests that batches held five (385 samples per second instead of 536). Ray's own folder has a short path,
+because it creates Unix sockets there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from foundation.defaults import LOOPBACK
 
 
 def application(settings: ServerSettings) -> serve.Application:
-    """The engine as Ray Serve calls it."""
+    """Build the application around the engine."""
 
     class Commentary:
         def __init__(self) -> None:
@@ -43,7 +43,7 @@ def application(settings: ServerSettings) -> serve.Application:
 
 
 def main() -> None:
-    """Serve until the benchmark lets go."""
+    """Serve until the benchmark ends the program."""
     settings = server_settings()
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         ray.init(

@@ -99,7 +99,7 @@ def test_a_copy_of_the_archive_serves_as_asked_and_is_the_same_model(archive: Pa
 
 def test_a_file_that_is_no_archive_and_a_path_that_is_nothing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.mar").write_text("no zip")
-    with pytest.raises(BenchError, match="no archive of a model"):
+    with pytest.raises(BenchError, match="not an archive of a model"):
         bring_archive(tmp_path / "x.mar", "reference", tmp_path)
     with pytest.raises(BenchError, match="neither an archive"):
         bring_archive(tmp_path / "nothing", "reference", tmp_path)
