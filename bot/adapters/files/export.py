@@ -4,60 +4,43 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
-from typing import IO
+from collections.abc import Callable, Iterable
+from typing import IO, Final
 
 from bot.ports import QueueRow
 
-COLUMNS = (
-    "candidate_id",
-    "status",
-    "artist",
-    "title",
-    "genres",
-    "text",
-    "sample",
-    "model",
-    "model_version",
-    "seed",
-    "log_prob",
-    "tweet_id",
-    "tweet_author",
-    "tweet_text",
-    "created_at",
-    "decided_by",
-    "decided_at",
+_VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
+    ("candidate_id", lambda row: row.candidate.id),
+    ("status", lambda row: row.candidate.status.value),
+    ("artist", lambda row: row.candidate.report.artist),
+    ("title", lambda row: row.candidate.report.song.title),
+    ("genres", lambda row: list(row.candidate.report.genres)),
+    ("text", lambda row: row.text),
+    ("sample", lambda row: row.candidate.sample.text),
+    ("model", lambda row: row.candidate.model),
+    ("model_version", lambda row: row.candidate.model_version),
+    ("seed", lambda row: row.candidate.sample.seed),
+    ("log_prob", lambda row: row.candidate.sample.log_prob),
+    ("tweet_id", lambda row: row.source_post.id),
+    ("tweet_author", lambda row: row.source_post.author),
+    ("tweet_text", lambda row: row.source_post.text),
+    ("created_at", lambda row: row.created_at),
+    ("decided_by", lambda row: row.verdict.who if row.verdict is not None else None),
+    ("decided_at", lambda row: row.decided_at),
 )
+COLUMNS: Final = tuple(name for name, _ in _VALUES)
+"""Columns of the export, in order."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # wide forms count in some programs
 _LIST_SEPARATOR = "; "
 
 
 def as_document(row: QueueRow) -> dict[str, object]:
     """A row of the queue as plain values, one per column."""
-    candidate, verdict = row.candidate, row.verdict
-    return {
-        "candidate_id": candidate.id,
-        "status": candidate.status.value,
-        "artist": candidate.report.artist,
-        "title": candidate.report.song.title,
-        "genres": list(candidate.report.genres),
-        "text": row.text,
-        "sample": candidate.sample.text,
-        "model": candidate.model,
-        "model_version": candidate.model_version,
-        "seed": candidate.sample.seed,
-        "log_prob": candidate.sample.log_prob,
-        "tweet_id": row.source_post.id,
-        "tweet_author": row.source_post.author,
-        "tweet_text": row.source_post.text,
-        "created_at": row.created_at,
-        "decided_by": verdict.who if verdict is not None else None,
-        "decided_at": row.decided_at,
-    }
+    return {name: value_of(row) for name, value_of in _VALUES}
 
 
 def write_jsonl(rows: Iterable[QueueRow], file: IO[str]) -> int:
-    """Write JSON lines; the number of rows."""
+    """Write JSON lines; return the number of rows."""
     count = 0
     for row in rows:
         file.write(json.dumps(as_document(row), ensure_ascii=False) + "\n")
@@ -66,10 +49,10 @@ def write_jsonl(rows: Iterable[QueueRow], file: IO[str]) -> int:
 
 
 def write_csv(rows: Iterable[QueueRow], file: IO[str]) -> int:
-    """Write CSV with a header; the number of rows.
+    """Write CSV with a header; return the number of rows.
 
-    Texts come from strangers and from a model: one that a spreadsheet would take for a formula is led by an apostrophe,
-    which spreadsheets read as "this is text".
+    Texts come from strangers and from a model. One that a spreadsheet would take for a formula gets a leading
+    apostrophe, which marks a cell as text.
     """
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -1,16 +1,19 @@
 """A Google Sheet as the curators' board.
 
 Cells are written raw: a text that begins with "=" stays a text, an id of 19 digits keeps all of them. Rows are known by
-the candidate's id and columns by their header, so that curators may sort, insert and move as they like; a column of
-their own stays as it is.
+the candidate's id and columns by their header, so curators may sort, insert and move; columns of their own stay as they
+are.
+
+A sheet that has a header keeps it. A column that a later version adds is missing there until a curator types its name
+into the first row; rows that are appended from then on fill it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import gspread
 from gspread.utils import ValidationConditionType, absolute_range_name, rowcol_to_a1
@@ -24,22 +27,26 @@ from bot.domain.errors import InputError, NetworkError
 from bot.domain.songs.song import UNKNOWN_GENRE
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow
 
-COLUMNS = (
-    "candidate_id",
-    "status",
-    "commentary",
-    "curator",
-    "spotifyquery",
-    "spotifygenres",
-    "flags",
-    "variant",
-    "score",
-    "tweet",
-    "source",
-    "tweetid",
-    "date",
+Cell = str | float | None
+
+_CELLS: Final[tuple[tuple[str, Callable[[QueueRow], Cell]], ...]] = (
+    ("candidate_id", lambda row: row.candidate.id),
+    ("status", lambda row: row.candidate.status.value),
+    ("commentary", lambda row: row.text),
+    ("curator", lambda row: row.verdict.who if row.verdict is not None else ""),
+    ("spotifyquery", lambda row: f"{row.candidate.report.artist} - {row.candidate.report.song.title}"),
+    ("spotifygenres", lambda row: ", ".join(row.candidate.report.genres) or UNKNOWN_GENRE),
+    ("flags", lambda row: ", ".join(row.candidate.flags)),
+    ("variant", lambda row: f"{row.candidate.model} {row.candidate.model_version}"),
+    ("score", lambda row: row.candidate.score),
+    ("tweet", lambda row: row.source_post.text),
+    ("source", lambda row: row.source_post.url or row.source_post.author),
+    ("tweetid", lambda row: row.source_post.id),
+    ("date", lambda row: row.created_at),
 )
-"""The header of a new sheet. Names are those of the sheet of 2019 where it had the column."""
+"""Header and value of each column of a new sheet. Columns that the sheet of 2019 had keep its names."""
+COLUMNS: Final = tuple(name for name, _ in _CELLS)
+"""Header of a new sheet."""
 _NEEDED = ("candidate_id", "status", "commentary")
 _READ = (*_NEEDED, "curator")
 _BLOCK = 5_000
@@ -228,22 +235,7 @@ class SheetsBoard(Board):
             raise KeyError("valueRanges")
         return found
 
-    def _cells(self, row: QueueRow) -> list[str | float | None]:
-        """The row's cells in the order of the header; None leaves a column of the curators' alone."""
-        candidate, song = row.candidate, row.candidate.report.song
-        cells: dict[str, str | float | None] = {
-            "candidate_id": candidate.id,
-            "status": candidate.status.value,
-            "commentary": row.text,
-            "curator": row.verdict.who if row.verdict is not None else "",
-            "spotifyquery": f"{candidate.report.artist} - {song.title}",
-            "spotifygenres": ", ".join(candidate.report.genres) or UNKNOWN_GENRE,
-            "flags": ", ".join(candidate.flags),
-            "variant": f"{candidate.model} {candidate.model_version}",
-            "score": candidate.score,
-            "tweet": row.source_post.text,
-            "source": row.source_post.url or row.source_post.author,
-            "tweetid": row.source_post.id,
-            "date": row.created_at,
-        }
-        return [cells.get(name) for name in self._header or COLUMNS]
+    def _cells(self, row: QueueRow) -> list[Cell]:
+        """The row's cells in the order of the header; None leaves a column of the curators' own as it is."""
+        values = dict(_CELLS)
+        return [values[name](row) if name in values else None for name in self._header or COLUMNS]
