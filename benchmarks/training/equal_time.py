@@ -1,9 +1,9 @@
-"""Training a choice for a given processor time, and scoring it in bits per character, which any choice has.
+"""Training of a choice of vocabulary for a given processor time, and its score in bits per character.
 
-Processor time of the process, with one thread, because other work on the machine moves it little; the learning rate
-falls within it. A folder per choice keeps what was learned: an interrupted training goes on, an ended one is read.
+Processor time with one thread depends little on other load; the schedule is stretched over it. Each choice has a
+folder: an interrupted training continues from it, and a finished one is read.
 
-Shapes: P real tokens of a batch, Z thought vector.
+Shapes: B rows, P real tokens of a batch, Z latent vector.
 """
 
 from __future__ import annotations
@@ -40,51 +40,51 @@ _VOCABULARY: Final = "vocabulary.json"
 _RESULT: Final = "result.json"
 _SAVE_EVERY_S: Final = 60.0
 _UNREADABLE: Final = (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, ValueError)
-"""What torch and a model say of a file that is no checkpoint of theirs."""
-_ENDLESS: Final = 10**6
-"""Epochs; the time ends before."""
+"""Errors that torch and a model raise for a file that is not their checkpoint."""
+_MAX_EPOCHS: Final = 10**6
+"""Epochs; the time is used up earlier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What every choice gets."""
+    """Resources that every choice gets."""
 
     settings: CvaeSettings
-    """Of the preset; a choice changes its vocabulary and output layer."""
+    """Settings of the preset; a choice changes vocabulary and output layer."""
     seconds: float
-    """Processor time of the training."""
+    """Processor time of the training, in seconds."""
     seed: int = 7
     held_out: int = 2000
-    """Sentences of the valid split that are scored at most, the same for all choices."""
+    """Maximum number of sentences of the valid split to score, the same for all choices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a choice's training came to."""
+    """Scores of a trained choice."""
 
     tokens: int
     """Size of the vocabulary."""
     parameters: int
     epochs: float
     training_sentences_per_s: float
-    """Per second of processor time."""
+    """Sentences per second of processor time in training."""
     tokens_per_sentence: float
-    """Of held-out sentences, end marks counted."""
+    """Mean length of held-out sentences in tokens, including end tokens."""
     bits_per_character: float
-    """Held out: the bound on -log2 p(x | a), spelling of unknown words included."""
+    """Upper bound on -log2 p(x | a) per character of held-out sentences, including the spelling of unknown words."""
     known_bits_per_character: float
-    """The same with unknown words free of charge, of the mark and of the spelling."""
+    """Bits per character without the bits of unknown words, both of the unknown token and of the spelling."""
     unknown: float
     """Share of held-out words that the vocabulary lacks."""
     spelling_bits: float
-    """Per unknown word."""
+    """Bits of spelling per unknown word."""
     kl: float
-    """Nats per sentence."""
+    """KL in nats per sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A choice that has been trained."""
+    """Trained model of a choice, with its vocabulary and scores."""
 
     choice: Choice
     model: Cvae
@@ -95,25 +95,25 @@ class Trained:
 def train_and_score(
     choice: Choice, corpus: Corpus, budget: Budget, *, folder: Path, progress: Progress = silent
 ) -> Trained:
-    """Train a choice and score it on the valid split, or read what an earlier call has made of it.
+    """Train a choice and score it on the valid split, or read the result of an earlier call.
 
     Args:
-        choice: which.
-        corpus: with its splits train and valid.
-        budget: what it gets.
-        folder: of the comparison; has a folder for each choice, named by all that decides how it turns out.
-        progress: told about the share of the time.
+        choice: vocabulary and output layer.
+        corpus: corpus with the splits train and valid.
+        budget: resources of the training.
+        folder: folder of the comparison, with a folder for each choice that is named by a fingerprint of its inputs.
+        progress: gets the fraction of the time that is used.
 
     Raises:
-        CheckpointError: what an earlier call left cannot be read.
-        CorpusError: a split is empty, or the vocabulary does not hold the corpus's characters.
-        NotLearnedError: the loss is no number any more.
+        CheckpointError: files of an earlier call cannot be read.
+        CorpusError: a split is empty, or the vocabulary is too small for the characters of the corpus.
+        NotLearnedError: the loss is not finite any more.
         OutputError: the folder cannot be written.
     """
-    settings = replace(choice.settings(budget.settings), epochs=_ENDLESS, autoencoder=0.0)
+    settings = replace(choice.settings(budget.settings), epochs=_MAX_EPOCHS, autoencoder=0.0)
     name = choice.name.replace(":", "-")
-    told = (choice.name, settings, budget.seconds, budget.seed, budget.held_out, corpus.content_hash)
-    place = make_folder(folder / f"{name}-{fingerprint(*told)}")
+    inputs = (choice.name, settings, budget.seconds, budget.seed, budget.held_out, corpus.content_hash)
+    place = make_folder(folder / f"{name}-{fingerprint(*inputs)}")
     train = corpus.part("train")
     if not train.texts or "valid" not in corpus.splits:
         raise CorpusError("a comparison needs sentences in both splits, train and valid; build a corpus of more posts")
@@ -141,7 +141,7 @@ def _vocabulary(texts: Sequence[str], settings: CvaeSettings, place: Path) -> Vo
         return Vocabulary.load(path)
     except ValueError as cause:
         raise CheckpointError(
-            f"{path} cannot be read ({cause}); remove its folder, and the choice is trained anew"
+            f"{path} cannot be read ({cause}); remove its folder to train the choice again"
         ) from cause
 
 
@@ -167,7 +167,7 @@ def _restored(model: Cvae, place: Path) -> Cvae:
         model.load_state_dict(state["model"])
     except _UNREADABLE as cause:
         raise CheckpointError(
-            f"{path} cannot be read ({type(cause).__name__}); remove its folder, and the choice is trained anew"
+            f"{path} cannot be read ({type(cause).__name__}); remove its folder to train the choice again"
         ) from cause
     return model.eval().requires_grad_(requires_grad=False)
 
@@ -177,7 +177,7 @@ def _read_result(place: Path) -> Result:
     try:
         return Result(**read_json(path))
     except (OSError, TypeError, ValueError) as cause:
-        raise CheckpointError(f"{path} cannot be read ({cause}); remove it, and the choice is scored anew") from cause
+        raise CheckpointError(f"{path} cannot be read ({cause}); remove it to score the choice again") from cause
 
 
 def _score(loop: CvaeLoop, corpus: Corpus, vocabulary: Vocabulary, budget: Budget) -> Result:
@@ -207,7 +207,7 @@ def _score(loop: CvaeLoop, corpus: Corpus, vocabulary: Vocabulary, budget: Budge
 
 @torch.no_grad()
 def held_out_nats(model: Cvae, sentences: EncodedSentences, *, batch_size: int) -> tuple[float, float, float]:
-    """-ELBO of all sentences, what of it goes to unknown marks, and KL: nats, one z a sentence by a fixed seed."""
+    """Sum -ELBO, its part for unknown tokens, and KL over sentences, in nats, with one z per sentence (fixed seed)."""
     model.eval()
     generator = torch.Generator().manual_seed(0)
     log_prob = unknown = kl = 0.0
@@ -225,7 +225,7 @@ def held_out_nats(model: Cvae, sentences: EncodedSentences, *, batch_size: int) 
 
 
 def unknown_words(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[int, list[str]]:
-    """How many words there are, and those that a vocabulary cannot write, as often as they come."""
+    """Count words, and list those that a vocabulary cannot write, as often as they occur."""
     counts = Counter(word for text in texts for word in words(text))
     return counts.total(), [
         word for word, count in counts.items() if UNK_ID in vocabulary.encode(word) for _ in range(count)
@@ -233,9 +233,9 @@ def unknown_words(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[int, li
 
 
 def spelling_model(texts: Sequence[str], vocabulary: Vocabulary) -> SpellingModel:
-    """How words are spelled that a vocabulary lacks, learned from a training split.
+    """Fit a spelling model to the words of a training split that a vocabulary lacks.
 
-    Where it lacks none there, from the words seen once: what has not been seen is most like what hardly was.
+    If it lacks none, the model is fitted to words that occur once, since they resemble unseen words most.
     """
     _, unknown = unknown_words(texts, vocabulary)
     if not unknown:

@@ -1,4 +1,7 @@
-"""Trains and scores on Penn Treebank as the published tables do, and sets the row beside theirs."""
+"""Benchmark on Penn Treebank: train and score as in the published tables, and compare with their rows.
+
+Shapes: D sentences.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from training.tracking.port import NullTracker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PtbRow:
-    """A model on the test split; nats per sentence, but for the perplexity, which is per token with end marks."""
+    """Scores of a model on the test split, in nats per sentence; perplexity is per token, including end tokens."""
 
     model: str
     ppl: float
@@ -50,27 +53,27 @@ PUBLISHED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PtbPlan:
-    """Where the bench works and how much it does."""
+    """Folder, settings and amount of work."""
 
     folder: Path
-    """Keeps the checkpoint and the figures of sentences scored so far."""
+    """Folder of the checkpoint and of the scores so far."""
     settings: CvaeSettings
     seed: int = 7
     num_samples: int = 500
     budget_s: float | None = None
     trained: Path | None = None
-    """A checkpoint or a file of weights to score; trains without it."""
+    """Checkpoint or file of weights to score; by default a model is trained."""
     device: str = "cpu"
     bf16: bool = False
 
     def quick(self) -> PtbPlan:
-        """The same on next to nothing."""
+        """Return a plan that takes seconds."""
         settings = replace(self.settings, embedding_size=32, hidden_size=32, sampled_vocabulary=500, epochs=2)
         return replace(self, folder=self.folder / "quick", settings=settings, num_samples=min(self.num_samples, 10))
 
 
 def quick_treebank(treebank: Treebank) -> Treebank:
-    """The first sentences of each split."""
+    """Return a Treebank of the first sentences of each split."""
     return replace(
         treebank,
         train=_first(treebank.train, 640),
@@ -87,14 +90,14 @@ def _first(sentences: EncodedSentences, count: int) -> EncodedSentences:
 
 
 def bench_ptb(treebank: Treebank, plan: PtbPlan, watch: Callable[[str], Progress]) -> dict[str, float]:
-    """Train, or take what is trained, and score the test split.
+    """Train a model or load a trained one, and score it on the test split.
 
     Returns:
-        ppl, kl, mi, au, neg_elbo and what they were made of.
+        ppl, kl, mi, au, neg_elbo and the figures that they are computed from.
 
     Raises:
-        CheckpointError: what should be scored or continued cannot be read or has other sizes.
-        NotLearnedError: the loss has become no number.
+        CheckpointError: the model to score or to continue cannot be read, or has other sizes.
+        NotLearnedError: the loss is not finite any more.
     """
     model = _trained(treebank, plan) if plan.trained is not None else _train(treebank, plan, watch("training"))
     model = model.to(plan.device).eval()
@@ -146,7 +149,7 @@ def _train(treebank: Treebank, plan: PtbPlan, progress: Progress) -> Cvae:
 
 
 def _trained(treebank: Treebank, plan: PtbPlan) -> Cvae:
-    """The model of a checkpoint or of a file of weights."""
+    """Load the model of a checkpoint or of a file of weights."""
     model, path = _model(treebank, plan.settings), plan.trained
     assert path is not None  # noqa: S101 - the caller's condition
     try:
@@ -155,14 +158,14 @@ def _trained(treebank: Treebank, plan: PtbPlan) -> Cvae:
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, AttributeError) as cause:
         reason = str(cause).partition("\n")[0]
         raise CheckpointError(
-            f"{path} cannot be scored ({type(cause).__name__}: {reason}); it has to be a checkpoint or weights of a "
-            "training on this Treebank, with the same --set"
+            f"{path} cannot be scored ({type(cause).__name__}: {reason}); give a checkpoint or weights of a "
+            "training on this Treebank with the same --set"
         ) from cause
     return model
 
 
 def ptb_table(figures: dict[str, float]) -> Table:
-    """The published rows and ours."""
+    """Make a table of the published rows and ours."""
     ours = PtbRow(
         model="deephypebot",
         ppl=figures["ppl"],

@@ -1,13 +1,13 @@
-"""What it costs to spell a word that a vocabulary does not have.
+"""Spelling model: the cost in bits of spelling a word that a vocabulary lacks.
 
-A model of words gives an unknown word the probability of its unknown mark, which says nothing about which word it was.
-To compare vocabularies by bits per character, the rest has to be paid for: p(word) = p(unknown mark) p(spelling), the
-spelling by an n-gram model of characters with Witten-Bell smoothing (Witten and Bell 1991; Chen and Goodman 1999):
+A model of words gives an unknown word the probability of the unknown token, which does not identify the word. To
+compare vocabularies by bits per character, the spelling is added: p(word) = p(unknown token) p(spelling), where
+p(spelling) is an n-gram model of characters with Witten-Bell smoothing (Witten and Bell 1991; Chen and Goodman 1999):
 
     p(c | h) = (n(hc) + t(h) p(c | h')) / (n(h) + t(h))
 
-n counts, t(h) the different characters after h, h' is h without its first character. Below one character's frequencies
-all of Unicode is equally likely, so any word has a probability, and those of all words add up to 1.
+n are counts, t(h) is the number of distinct characters after h, and h' is h without its first character. Unigrams back
+off to a uniform distribution over Unicode, so every word has a positive probability, and all of them sum to 1.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from collections.abc import Iterable
 from typing import Final
 
 _END: Final = "\n"
-"""Ends a word; no word of a sentence holds it."""
+"""End of a word; no word of a sentence contains it."""
 _START: Final = "\r"
-"""Stands before a word, so that its first characters have a history too."""
+"""Start of a word, so that its first characters have a history too."""
 
 
 class SpellingModel:
-    """Probabilities of words by their characters.
+    """Character n-gram model of words.
 
     Args:
-        words: to learn from, those seen twice given twice.
-        order: characters of an n-gram.
+        words: words to learn from, repeated as often as they occur.
+        order: n, the length of an n-gram.
 
     Raises:
-        ValueError: an order that there cannot be.
+        ValueError: the order is less than 1.
     """
 
     def __init__(self, words: Iterable[str], *, order: int = 6) -> None:
@@ -47,11 +47,11 @@ class SpellingModel:
         self._totals = {history: counts.total() for history, counts in self._next.items()}
 
     def bits(self, word: str) -> float:
-        """-log2 p(word), its end counted."""
+        """Return -log2 p(word), including its end."""
         return -sum(math.log2(self._probability(history, character)) for history, character in self._steps(word))
 
     def _steps(self, word: str) -> list[tuple[str, str]]:
-        """Each character and the end mark, with the characters before it."""
+        """List each character and the end with the characters before it."""
         text = _START + word + _END
         return [(text[max(0, end - self._order + 1) : end], text[end]) for end in range(1, len(text))]
 

@@ -1,4 +1,4 @@
-"""What `deephypebot bench steering` does: finds the model, tries each way, and lays the figures out."""
+"""Benchmark of steering: find the model, try each way of steering, and tabulate the figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.training.steering_ways import PRIOR, Measure, Outcome, row_sets, try_way, verdicts, ways
+from benchmarks.training.steering_ways import PRIOR, Measure, Outcome, sequence_sets, try_way, verdicts, ways
 from handlers.model.bundle import Bundle
 from training.console import stage_bars
 from training.corpus import Corpus
@@ -27,7 +27,7 @@ _FIRST_SEED: Final = 40_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteeringPlan:
-    """How much to try."""
+    """Amount of work, and the workspace."""
 
     samples: int
     seeds: int
@@ -36,12 +36,14 @@ class SteeringPlan:
 
     def __post_init__(self) -> None:
         if not self.candidates or min(self.candidates) < 2:
-            raise SettingError(f"--best-of takes numbers of candidates from 2 on, as in 4,16; got {self.candidates}")
+            raise SettingError(
+                f"--best-of takes numbers of candidates of at least 2, as in 4,16; got {self.candidates}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteeringReport:
-    """The figures of each way, the real text's first."""
+    """Figures of each way of steering, after those of real text."""
 
     model: str
     table: Mapping[str, Mapping[str, Figure]]
@@ -49,7 +51,7 @@ class SteeringReport:
     samples: int
 
     def figures(self) -> dict[str, Any]:
-        """As the last line of the command has it."""
+        """Return the figures of the result line."""
         rows = {
             name: {column: figure.document() for column, figure in row.items()} | self._cost(name)
             for name, row in self.table.items()
@@ -68,17 +70,18 @@ class SteeringReport:
 
 
 def find_model(name: str | None, workspace: Path, corpus: Corpus, fetch: Callable[[str], Path]) -> Path:
-    """Folder of an LC-GAN's bundle: a stage's or a bundle's that is given, a version's, or the newest stage's.
+    """Find the folder of an LC-GAN's bundle.
 
     Args:
-        name: folder, `lcgan/2`, `lcgan@champion`, `models:/...`; the newest LC-GAN of the corpus without one.
-        workspace: whose stages to look through.
-        corpus: that the model should be of.
-        fetch: brings a registered version's bundle, given its address in the registry.
+        name: folder of a stage or a bundle, or a version: `lcgan/2`, `lcgan@champion`, `models:/...`. By default the
+            newest LC-GAN of the corpus in the workspace.
+        workspace: folder of the stages.
+        corpus: corpus that the model was trained on.
+        fetch: fetches the bundle of a registered version by its address in the registry.
 
     Raises:
-        SettingError: there is none such.
-        TrackingError: the registry does not have it.
+        SettingError: the workspace has no LC-GAN of the corpus.
+        TrackingError: the registry does not have the version.
     """
     stages = sorted(
         (path.parent for path in (workspace / "stages").glob("lcgan-*/done.json")),
@@ -89,7 +92,7 @@ def find_model(name: str | None, workspace: Path, corpus: Corpus, fetch: Callabl
         if not own:
             raise SettingError(
                 f"{workspace / 'stages'} holds no LC-GAN of this corpus; train one with `deephypebot train`, or "
-                "name one with --model"
+                "give another model with --model"
             )
         return own[-1] / "bundle"
     for folder in (Path(name) / "bundle", Path(name)):
@@ -101,10 +104,10 @@ def find_model(name: str | None, workspace: Path, corpus: Corpus, fetch: Callabl
 
 
 def compare(folder: Path, corpus: Corpus, plan: SteeringPlan, console: Console) -> SteeringReport:
-    """Try every way and measure it; `folder` is the model's bundle."""
+    """Try and measure every way of steering the model whose bundle is in `folder`."""
     bundle = Bundle.load(folder)
     predictor = load_predictor(folder / PREDICTOR_FILE, bundle)
-    sets = row_sets(bundle, corpus, plan.samples, seeds=range(_FIRST_SEED, _FIRST_SEED + plan.seeds))
+    sets = sequence_sets(bundle, corpus, plan.samples, seeds=range(_FIRST_SEED, _FIRST_SEED + plan.seeds))
     table: dict[str, Mapping[str, Figure]] = {}
     costs: dict[str, Outcome] = {}
     with stage_bars(console, verb="bench") as bars:
@@ -123,16 +126,16 @@ def compare(folder: Path, corpus: Corpus, plan: SteeringPlan, console: Console) 
 
 
 def _real_texts(corpus: Corpus, count: int) -> list[str]:
-    """Held-out sentences from all over the split: it lies in the order of its files, which is one of kinds."""
+    """Sample the test split, whose sentences lie in the order of the input files and so by kind."""
     texts = corpus.part("test").texts
     chosen = np.random.default_rng(_FIRST_SEED).permutation(len(texts))[:count]
     return [texts[index] for index in chosen]
 
 
 def steering_table(report: SteeringReport) -> Table:
-    """The table for people."""
+    """Make a table of the figures."""
     columns = ("reward LDA", "second LDA", "classifier", "distinct-1", "distinct-2", "of prior", "forward PPL")
-    table = Table("way", *columns, "rows", "s / 1000", title=f"{report.model}, {report.samples} sentences per way")
+    table = Table("way", *columns, "decoded", "s / 1000", title=f"{report.model}, {report.samples} sentences per way")
     prior = report.table[PRIOR]["distinct_2"].value
     for name, row in report.table.items():
         cost = report.costs.get(name)

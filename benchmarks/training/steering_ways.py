@@ -1,11 +1,11 @@
-"""Is the generator worth having? Ways of steering to a topic side by side, at equal compute, by judges it never met.
+"""Ways of steering to a topic, compared by judges that are not part of the generator's reward, with their cost.
 
-Every way starts from the same thought vectors of the prior, genres and random numbers, and keeps as many sentences;
-the columns are the desired topic's share by the reward's own LDA, by a second LDA and by a classifier
-(`training.evaluation.judges`), distinct-n, perplexity under a trigram model of real text, and what a kept sentence
-cost.
+Every way starts from the same latent vectors of the prior, genres and random numbers, and keeps the same number of
+sentences. The columns are the desired topic's share by the reward's own LDA, by a second LDA and by a classifier
+(`training.evaluation.judges`), distinct-n, perplexity under a trigram model of real text, and the cost of a kept
+sentence.
 
-Shapes: B rows, Z thought vector, A genre embedding, K topics, C candidates.
+Shapes: N sentences, B rows, Z latent vector, A genre embedding, K topics, C candidates.
 """
 
 from __future__ import annotations
@@ -37,51 +37,51 @@ PRIOR: Final = "prior"
 GENERATOR: Final = "generator"
 
 Move = Callable[[Tensor, Tensor], Tensor]
-"""(z, a) -> z', both [B, Z]."""
+"""Function (z, a) -> z' that shifts latent vectors [B, Z]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One way of steering."""
+    """Way of steering."""
 
     name: str
     move: Move | None = None
-    """What is done to z; nothing by default."""
+    """Shift of z; none by default."""
     candidates: int = 1
-    """Sentences decoded for each that is kept, the best by the score of `best_of`."""
+    """Number of sentences decoded for each that is kept, the best by the score of `best_of`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A way's sentences, and what they cost."""
+    """Sentences of a way of steering, and their cost."""
 
     sets: tuple[tuple[str, ...], ...]
     """One set of sentences per seed."""
     moved: float
     """Mean Euclidean distance of z' from z."""
     rows_per_sample: int
+    """Number of sentences decoded for each that is kept."""
     seconds_per_1000: float
 
 
 def ways(bundle: Bundle, predictor: TopicPredictor, *, candidates: Sequence[int]) -> list[Way]:
-    """The baselines, the generator, and both with a choice among several.
+    """List the ways: baselines and the generator, without and with a choice of the best of several.
 
     Raises:
-        SettingError: the model has no generator.
+        SettingError: the model does not have a generator.
     """
     generator, topic = bundle.generator, bundle.topics.desired
     if generator is None:
-        raise SettingError(
-            f"{bundle.config.model} has no generator to compare; give a model of the kind lcgan, as in lcgan/2"
-        )
+        raise SettingError(f"{bundle.config.model} has no generator to compare; give an LC-GAN, as in lcgan/2")
     target_1K = torch.eye(len(bundle.topics.names))[topic : topic + 1]
 
     def generated(z_BZ: Tensor, genres_BA: Tensor) -> Tensor:
-        moved: Tensor = generator(z_BZ, genres_BA, target_1K.expand(len(z_BZ), -1))
-        return moved
+        shifted_BZ: Tensor = generator(z_BZ, genres_BA, target_1K.expand(len(z_BZ), -1))
+        return shifted_BZ
 
-    climbs = [
-        Way(name=f"{steps} gradient steps", move=climbing(predictor, topic, steps=steps)) for steps in (5, 20, 80)
+    ascents = [
+        Way(name=f"{steps} gradient steps", move=gradient_ascent(predictor, topic, steps=steps))
+        for steps in (5, 20, 80)
     ]
     choices = [Way(name=f"best of {k}", candidates=k) for k in candidates]
     together = [Way(name=f"generator + best of {k}", move=generated, candidates=k) for k in candidates]
@@ -89,8 +89,8 @@ def ways(bundle: Bundle, predictor: TopicPredictor, *, candidates: Sequence[int]
         Way(name=PRIOR),
         Way(name="z / 2", move=halved),
         Way(name="truncated prior", move=truncated),
-        *climbs,
-        Way(name="best of 64 z by the predictor", move=chosen(predictor, topic, count=64)),
+        *ascents,
+        Way(name="best of 64 z by the predictor", move=best_by_predictor(predictor, topic, count=64)),
         *choices,
         Way(name=GENERATOR, move=generated),
         *together,
@@ -98,13 +98,13 @@ def ways(bundle: Bundle, predictor: TopicPredictor, *, candidates: Sequence[int]
 
 
 def halved(z_BZ: Tensor, genres_BA: Tensor) -> Tensor:
-    """Half of z: what the original's trained generator amounted to."""
+    """Return z / 2, which is close to what the original's trained generator computes."""
     del genres_BA
     return 0.5 * z_BZ
 
 
 def truncated(z_BZ: Tensor, genres_BA: Tensor, *, bound: float = 1.0) -> Tensor:
-    """The prior cut off at `bound` in each dimension, each z going where its quantile lies."""
+    """Map each z to its quantile of the prior truncated at `bound` in each dimension."""
     del genres_BA
     low, high = (torch.special.ndtr(torch.tensor(sign * bound, dtype=torch.float64)) for sign in (-1.0, 1.0))
     quantile_BZ = torch.special.ndtr(z_BZ.double())
@@ -112,8 +112,8 @@ def truncated(z_BZ: Tensor, genres_BA: Tensor, *, bound: float = 1.0) -> Tensor:
     return cut
 
 
-def climbing(predictor: TopicPredictor, topic: int, *, steps: int, size: float = 0.2) -> Move:
-    """Steps up the gradient of the predictor's log T(topic | z, a)."""
+def gradient_ascent(predictor: TopicPredictor, topic: int, *, steps: int, size: float = 0.2) -> Move:
+    """Make a move of several gradient ascent steps on the predictor's log T(topic | z, a)."""
 
     def move(z_BZ: Tensor, genres_BA: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -127,8 +127,8 @@ def climbing(predictor: TopicPredictor, topic: int, *, steps: int, size: float =
     return move
 
 
-def chosen(predictor: TopicPredictor, topic: int, *, count: int) -> Move:
-    """Of z and other draws of the prior, the one of which the predictor expects most; nothing of it is decoded."""
+def best_by_predictor(predictor: TopicPredictor, topic: int, *, count: int) -> Move:
+    """Make a move to the best of z and further draws of the prior by the predictor, without decoding them."""
 
     def move(z_BZ: Tensor, genres_BA: Tensor) -> Tensor:
         others = torch.Generator().manual_seed(count)
@@ -141,15 +141,15 @@ def chosen(predictor: TopicPredictor, topic: int, *, count: int) -> Move:
 
 
 def try_way(way: Way, bundle: Bundle, sets: Sequence[Sequence[SequenceSpec]], progress: Progress) -> Outcome:
-    """Decode one way's sentences for each set of rows."""
+    """Decode the sentences of a way for each set of sequences."""
     engine = Engine(replace(bundle, generator=None, config=replace(bundle.config, generator=None)))
     started = time.perf_counter()
     kept: list[tuple[str, ...]] = []
     distances: list[Tensor] = []
     total = sum(map(len, sets))
-    for rows in sets:
+    for sequences in sets:
         texts: list[str] = []
-        for part in _parts(rows):
+        for part in _batches(sequences):
             texts += _steer(way, bundle, engine, part, distances)
             progress(sum(map(len, kept)) + len(texts), total, way.name)
         kept.append(tuple(texts))
@@ -163,9 +163,11 @@ def try_way(way: Way, bundle: Bundle, sets: Sequence[Sequence[SequenceSpec]], pr
 
 @torch.no_grad()
 def _steer(
-    way: Way, bundle: Bundle, engine: Engine, rows: Sequence[SequenceSpec], distances: list[Tensor]
+    way: Way, bundle: Bundle, engine: Engine, sequences: Sequence[SequenceSpec], distances: list[Tensor]
 ) -> list[str]:
-    candidates = [replace(row, seed=derive_seed(row.seed, number)) for row in rows for number in range(way.candidates)]
+    candidates = [
+        replace(each, seed=derive_seed(each.seed, number)) for each in sequences for number in range(way.candidates)
+    ]
     z_BZ, genres_BA = engine.latent_vectors(candidates).clone(), engine.embed_genres(candidates).clone()
     moved_BZ = z_BZ if way.move is None else way.move(z_BZ, genres_BA)
     distances.append((moved_BZ - z_BZ).norm(dim=1))
@@ -179,25 +181,25 @@ def _steer(
     return [texts[best] for best in best_candidates(decoded, shares_B, odds_B, way.candidates, copied)]
 
 
-def _parts(rows: Sequence[SequenceSpec]) -> Iterator[Sequence[SequenceSpec]]:
-    for start in range(0, len(rows), 512):
-        yield rows[start : start + 512]
+def _batches(sequences: Sequence[SequenceSpec]) -> Iterator[Sequence[SequenceSpec]]:
+    for start in range(0, len(sequences), 512):
+        yield sequences[start : start + 512]
 
 
 class Measure:
-    """The columns of the table, for any way's sentences."""
+    """Computes the columns of the table from sentences."""
 
     def __init__(self, bundle: Bundle, corpus: Corpus, judges: Judges, *, seed: int = 0) -> None:
         self._topics = bundle.topics
         self._judges = judges
         self._table = WordTable()
-        # Real text that is neither what the samples' genres are from nor what they are compared with.
+        # The training split: the samples' genres and the real text of the table are of the test split.
         encoded = self._table.encode(corpus.part("train").texts)
         self._language = TrigramModel(WordVocabulary.of(encoded), encoded)
         self._resampler = Resampler(seed=seed)
 
     def __call__(self, sets: Sequence[Sequence[str]]) -> dict[str, Figure]:
-        """Each figure with its interval."""
+        """Compute each figure with its interval."""
         encoded = [self._table.encode(texts) for texts in sets]
         scores = [self._language.score(each) for each in encoded]
         ratio = self._resampler.ratio
@@ -213,12 +215,12 @@ class Measure:
 
     def _reward(self, texts: Sequence[str]) -> np.ndarray:
         main_N = self._topics.shares(texts).argmax(dim=1)
-        wanted: np.ndarray = (main_N == self._topics.desired).numpy().astype(np.float64)
-        return wanted
+        is_desired_N: np.ndarray = (main_N == self._topics.desired).numpy().astype(np.float64)
+        return is_desired_N
 
 
-def row_sets(bundle: Bundle, corpus: Corpus, count: int, *, seeds: Sequence[int]) -> list[list[SequenceSpec]]:
-    """Rows with genres as in the test split, a set per seed."""
+def sequence_sets(bundle: Bundle, corpus: Corpus, count: int, *, seeds: Sequence[int]) -> list[list[SequenceSpec]]:
+    """Make sequences with genres as frequent as in the test split, one set per seed."""
     labels = corpus.part("test").genres
     sets = []
     for seed in seeds:
@@ -231,11 +233,11 @@ def row_sets(bundle: Bundle, corpus: Corpus, count: int, *, seeds: Sequence[int]
 
 
 def verdicts(table: Mapping[str, Mapping[str, Figure]]) -> dict[str, bool]:
-    """What was wanted of the generator alone, and whether it holds."""
+    """Goals of the generator without a choice of candidates, and whether they are met."""
     prior, generator = table[PRIOR], table[GENERATOR]
     judges = [name for name in prior if name.endswith("_share") and name != "reward_share"]
     ratio = generator["distinct_2"].value / max(prior["distinct_2"].value, 1e-9)
-    # Those that decode one sentence for each they keep, as it does, and are no less diverse than what is asked of it.
+    # Ways that decode one sentence per kept sentence, as the generator does, and meet its goal of diversity.
     rivals = [
         row
         for name, row in table.items()

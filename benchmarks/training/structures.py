@@ -1,6 +1,6 @@
-"""The vocabularies and output layers that `deephypebot bench vocabulary` compares.
+"""Vocabularies and output layers that `deephypebot bench vocabulary` compares.
 
-Shapes: B rows, V tokens, H hidden, C context <z, a>, F = H + C features.
+Shapes: B rows, V tokens, H hidden, Z latent vector, C context <z, a>, F = H + C features.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _ALL: Final = 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A vocabulary and an output layer."""
+    """Choice of a vocabulary and an output layer."""
 
     kind: str
-    """subwords or words."""
+    """Kind of tokens, `subwords` or `words`."""
     size: int
-    """Tokens at most."""
+    """Maximum number of tokens."""
     embedding_size: int | None = None
-    """Size of the tied embedding; the preset's by default."""
+    """Size of the tied embedding; by default that of the preset."""
     tied: bool = True
-    """Whether the output matrix is the token embedding; if not, the original's structure is meant: see `UntiedCvae`."""
+    """Whether the output weight is the token embedding; otherwise the structure is the original's, `UntiedCvae`."""
 
     @classmethod
     def parse(cls, text: str) -> Choice:
-        """From KIND:TOKENS, KIND:TOKENS:EMBEDDING, or `original`.
+        """Parse KIND:TOKENS, KIND:TOKENS:EMBEDDING, or `original`.
 
         Raises:
-            SettingError: it is none of these.
+            SettingError: the text has another form.
 
         >>> Choice.parse("subwords:8000:128").name
         'subwords:8000:128'
@@ -59,18 +59,18 @@ class Choice:
             )
         size, *embedding = map(int, numbers)
         if not size or 0 in embedding:
-            raise SettingError(f"a choice needs a token and an embedding of one number at least, got {text!r}")
+            raise SettingError(f"a choice needs at least one token and an embedding size of at least 1, got {text!r}")
         return cls(kind=kind, size=size, embedding_size=embedding[0] if embedding else None)
 
     @property
     def name(self) -> str:
-        """As `parse` takes it."""
+        """The choice in the form that `parse` reads."""
         if not self.tied:
             return ORIGINAL
         return ":".join(map(str, (self.kind, self.size, *([self.embedding_size] if self.embedding_size else []))))
 
     def settings(self, base: CvaeSettings) -> CvaeSettings:
-        """Settings of its training: the preset's, but for what is compared."""
+        """Return the settings of its training: those of the preset, except for what is compared."""
         settings = replace(
             base,
             vocabulary=self.kind,
@@ -79,21 +79,21 @@ class Choice:
         )
         if self.tied:
             return settings
-        # Every word of the corpus, and embeddings as large as the state. A step on all of so many words costs seconds,
-        # so it gets the sampled normaliser to the end.
+        # Every word of the corpus, and embeddings as large as the state. An exact softmax over so many words takes
+        # seconds per step, so the normaliser is sampled until the end.
         return replace(settings, min_count=1, embedding_size=base.hidden_size, exact_from=1.0)
 
     def model(self, config: DecoderConfig, settings: CvaeSettings) -> Cvae:
-        """A model that has learned nothing."""
+        """Make an untrained model."""
         kind = Cvae if self.tied else UntiedCvae
         return kind(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale)
 
 
 def choices_of(text: str) -> tuple[Choice, ...]:
-    """Choices as `--choices` takes them.
+    """Parse the choices of `--choices`.
 
     Raises:
-        SettingError: one that cannot be read, one twice, or none.
+        SettingError: a choice is not valid or occurs twice, or there are none.
     """
     chosen = tuple(Choice.parse(each.strip()) for each in text.split(",") if each.strip())
     if not chosen or len(set(chosen)) < len(chosen):
@@ -102,7 +102,7 @@ def choices_of(text: str) -> tuple[Choice, ...]:
 
 
 class UntiedCvae(Cvae):
-    """The original's output layer: a matrix of its own over every word, right behind state and context."""
+    """CVAE with the original's output layer: an untied weight over every word, applied to state and context."""
 
     def __init__(self, config: DecoderConfig, *, encoder_size: int = 0, mu_scale: float = 0.0) -> None:
         super().__init__(config, encoder_size=encoder_size, mu_scale=mu_scale)
@@ -113,12 +113,12 @@ class UntiedCvae(Cvae):
 
     @property
     def output_weight(self) -> Tensor:
-        """[V, F]."""
+        """Weight of the output layer, [V, F]."""
         return self.output_matrix
 
 
 def original_decode(model: Cvae) -> PlainLoop:
-    """The original's decode with a model's weights, to be called with one thought vector and 50 steps."""
+    """Make the original's decode with a model's weights, to be called with one latent vector and 50 steps."""
     loop = PlainLoop(model.decoder)
     loop.output.weight = nn.Parameter(model.output_weight.detach(), requires_grad=False)
     return loop

@@ -1,9 +1,9 @@
-"""How fast the CVAE trains: against this machine's matrix products, and against the original's way of training.
+"""Benchmark of the CVAE's training: the machine's matrix products, and the original implementation.
 
-The original (its overview and code are public) trained on one sentence at a time, a Python loop over its tokens, the
-whole vocabulary's softmax at each. `OriginalWay` does that with our sizes.
+The original, whose overview and code are public, trained on one sentence at a time, with a Python loop over its tokens
+and a softmax over the whole vocabulary for each. `OriginalWay` does so with our sizes.
 
-Shapes: B rows, T steps, E embedding, H hidden, Z thought vector, C context <z, a>.
+Shapes: N sentences, B rows, T steps, E embedding, H hidden, Z latent vector, C context <z, a>.
 """
 
 from __future__ import annotations
@@ -43,42 +43,42 @@ _EDGE: Final = {"cpu": 1024, "cuda": 8192}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainBenchPlan:
-    """How long to measure."""
+    """Amount of work to measure."""
 
     rounds: int = 9
-    """Each measures our steps, the matrix products and the original's way, one after the other."""
+    """Number of rounds, each of our steps, matrix products and the original's steps, in turn."""
     steps: int = 4
-    """Of ours per round; the matrix products take as long."""
+    """Our training steps per round; matrix products are measured for as long."""
     sentences: int = 4
-    """Of the original's way per round."""
+    """Sentences that the original trains on per round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSpeed:
-    """What was measured; medians over the rounds, ratios taken within each round."""
+    """Training speed: medians over the rounds, with ratios taken within each round."""
 
     tokens_per_s: float
-    """Real tokens, end marks included."""
+    """Tokens per second, including end tokens but not padding."""
     model_gflops: float
-    """Arithmetic of the model on real tokens, 10^9 operations per second: 3 x the products of a forward pass."""
+    """Rate of 3 x the matrix products of a forward pass on real tokens, in 10^9 operations per second."""
     gemm_gflops: float
-    """Of square single-precision products, the roofline."""
+    """Arithmetic rate of square single-precision products, the roofline."""
     roofline: float
     """model_gflops / gemm_gflops."""
     original_tokens_per_s: float
     vs_original: float
     padding: float
-    """Share of an epoch's batches that is padding."""
+    """Share of padding in an epoch's batches."""
     threads: int
     parameters: int
 
     def figures(self) -> dict[str, float]:
-        """For the line of JSON."""
+        """Return the figures of the result line."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 class OriginalWay(nn.Module):
-    """One sentence at a time, one token at a time, with the weights of a `Cvae`."""
+    """Training one sentence at a time, token by token, as the original does, with the weights of a `Cvae`."""
 
     def __init__(self, model: Cvae) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class OriginalWay(nn.Module):
         self.decoder = _cell_of(decoder.lstm)
 
     def forward(self, batch: Batch, noise_BZ: Tensor) -> Tensor:
-        """-ELBO of the one sentence of a batch, in nats."""
+        """Compute -ELBO of a batch of one sentence, in nats."""
         hidden = cell = torch.zeros(1, self.encoder.hidden_size)
         for token in batch.tokens_TB:
             hidden, cell = self.encoder(self.token_embedding(token), (hidden, cell))
@@ -116,14 +116,14 @@ def _cell_of(lstm: nn.LSTM) -> nn.LSTMCell:
 
 
 def forward_products(config: DecoderConfig, *, encoder_size: int, tokens: int, rows: int, outputs: float) -> float:
-    """Floating-point operations of the matrix products in a forward pass, two per multiplied pair.
+    """Count the floating-point operations of a forward pass's matrix products, two per multiply-add.
 
     Args:
-        config: sizes.
+        config: sizes of the decoder.
         encoder_size: hidden size of the encoder.
-        tokens: real ones, end marks included.
-        rows: sentences.
-        outputs: tokens of the vocabulary that the output layer was computed for.
+        tokens: number of tokens, including end tokens but not padding.
+        rows: number of sentences.
+        outputs: number of tokens of the vocabulary that the output layer is computed for.
     """
     embedding, hidden, context = config.embedding_size, config.hidden_size, config.z_size + config.genre_size
     per_token = (
@@ -137,7 +137,7 @@ def forward_products(config: DecoderConfig, *, encoder_size: int, tokens: int, r
 
 
 def padding_share(sentences: EncodedSentences, batch_size: int, *, seed: int) -> float:
-    """Share of an epoch's batches that is padding."""
+    """Compute the share of padding in an epoch's batches."""
     batches = sentences.bucketed(batch_size, np.random.default_rng(seed))
     cells = sum(len(indices) * int(sentences.lengths_N[indices].max()) for indices in batches)
     return 1 - sentences.num_tokens / max(cells, 1)
@@ -146,14 +146,14 @@ def padding_share(sentences: EncodedSentences, batch_size: int, *, seed: int) ->
 def bench_sentences(
     corpus: Path | None, settings: CvaeSettings, *, quick: bool
 ) -> tuple[DecoderConfig, EncodedSentences]:
-    """The training split of a corpus, or of one made of invented posts, and the sizes of a model for it.
+    """Load the training split of a corpus, by default one of generated posts, and the sizes of a model for it.
 
     Raises:
-        CorpusError: the folder is no corpus.
+        CorpusError: the folder is not a corpus.
     """
     with tempfile.TemporaryDirectory() as folder:
         if corpus is None:
-            corpus = _invented(Path(folder), num_posts=_QUICK_POSTS if quick else _POSTS)
+            corpus = _generated(Path(folder), num_posts=_QUICK_POSTS if quick else _POSTS)
         loaded = load_corpus(corpus)
         part, table = loaded.part("train"), loaded.genre_table
         vocabulary = learn_vocabulary(part.texts, settings)
@@ -161,7 +161,7 @@ def bench_sentences(
     return config, EncodedSentences(part.texts, part.genres, vocabulary, table)
 
 
-def _invented(folder: Path, *, num_posts: int) -> Path:
+def _generated(folder: Path, *, num_posts: int) -> Path:
     write_sample(make_sample(seed=0, num_posts=num_posts), folder)
     build_corpus([folder / POSTS_FILE], folder / "corpus", catalog=folder / CATALOG_FILE, settings=CorpusSettings())
     return folder / "corpus"
@@ -178,7 +178,7 @@ def measure_training(
     bf16: bool = False,
     progress: Progress = silent,
 ) -> TrainSpeed:
-    """Train for some rounds, each beside as much time of matrix products and some sentences the original's way."""
+    """Measure our training, matrix products and the original's training in turn, round by round."""
     torch.manual_seed(seed)
     model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale).to(device)
     loop = CvaeLoop(model=model, settings=settings, train=train, seed=seed, device=device, bf16=bf16)
@@ -220,7 +220,7 @@ class _Timed:
 
 
 class _Steps:
-    """Steps of the training loop itself, with all that belongs to them, batches and optimizer included."""
+    """Steps of the real training loop, including batches, noise and optimizer."""
 
     def __init__(self, loop: CvaeLoop) -> None:
         self._loop = loop
@@ -242,14 +242,14 @@ class _Steps:
 
     def _next(self) -> np.ndarray:
         indices = next(self._batches, None)
-        if indices is None:  # a small corpus has few batches; which epoch they are of makes no difference
+        if indices is None:  # a small corpus has few batches, and the epoch does not matter
             self._loop.step_count = 0
             self._batches = self._loop.remaining_batches()
             indices = next(self._batches)
         return indices
 
     def _outputs(self, batch: Batch) -> int:
-        """Tokens that the output layer is computed for: a sample of the vocabulary is as large as the next one."""
+        """Number of tokens that the output layer is computed for; samples of the vocabulary are similarly large."""
         sampler: VocabularySampler | None = self._loop.sampler
         if sampler is None or self._loop.fraction_done >= self._loop.settings.exact_from:
             return self._loop.model.decoder.config.vocabulary_size
@@ -257,7 +257,7 @@ class _Steps:
 
 
 class _Original:
-    """Sentences drawn evenly from the training split, each a step of its own."""
+    """Training steps of the original, on sentences drawn uniformly from the training split."""
 
     def __init__(self, model: Cvae, train: EncodedSentences, seed: int) -> None:
         self._way = OriginalWay(model.cpu() if next(model.parameters()).is_cuda else model)
@@ -280,7 +280,7 @@ class _Original:
 
 
 def _gemm_rate(device: str, *, for_s: float) -> float:
-    """Operations per second of square products, made for about as long as what they are compared with."""
+    """Measure operations per second of square products, for about the given time."""
     edge = _EDGE[torch.device(device).type]
     one, other = torch.randn(edge, edge, device=device), torch.randn(edge, edge, device=device)
     out = torch.empty_like(one)
@@ -302,7 +302,7 @@ def _timed(work: Callable[[], object], device: str) -> float:
 
 
 def speed_table(speed: TrainSpeed) -> Table:
-    """The figures beside what they should be."""
+    """Make a table of the figures and their goals."""
     table = Table(title="Training speed", title_justify="left")
     for heading in ("figure", "value", "goal", "how"):
         table.add_column(heading)
@@ -310,7 +310,7 @@ def speed_table(speed: TrainSpeed) -> Table:
     how = "3 x a forward pass's products on real tokens / time"
     table.add_row("model GFLOP/s", f"{speed.model_gflops:.1f}", "", how)
     table.add_row("matrix products GFLOP/s", f"{speed.gemm_gflops:.1f}", "", f"{speed.threads} thread(s), same run")
-    table.add_row("roofline", f"{speed.roofline:.2f}", ">= .6", "the one over the other, median of rounds")
+    table.add_row("roofline", f"{speed.roofline:.2f}", ">= 0.6", "model over matrix products, median of rounds")
     table.add_row("original's way, tokens/s", f"{speed.original_tokens_per_s:,.0f}", "", "batch 1, token by token")
     table.add_row("vs original", f"{speed.vs_original:.0f} x", ">= 50", "same sizes, its own optimizer step")
     table.add_row("padding", f"{speed.padding:.1%}", "<= 5%", "of the cells of an epoch's batches")

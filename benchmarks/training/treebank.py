@@ -1,4 +1,4 @@
-"""Penn Treebank as language models use it, for the published comparison: a VAE of LSTM 256/256 with z of 32."""
+"""Penn Treebank in its language-modelling form, for the published comparison: a VAE of LSTM 256/256 with z of 32."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLITS: Final = ("train", "valid", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Treebank:
-    """The three splits as ids; one vocabulary, that of the training split."""
+    """The three splits as token ids, with the vocabulary of the training split."""
 
     vocabulary_size: int
     train: EncodedSentences
@@ -28,7 +28,7 @@ class Treebank:
     test: EncodedSentences
 
     def config(self, settings: CvaeSettings) -> DecoderConfig:
-        """Sizes of a model for it; the sentences have no genres, so a is one constant number."""
+        """Return the sizes of a model; the sentences have no genres, so the genre embedding is constant."""
         return DecoderConfig(
             vocabulary_size=self.vocabulary_size,
             num_genres=0,
@@ -40,9 +40,9 @@ class Treebank:
 
 
 def load_treebank(folder: Path) -> Treebank:
-    """Read the splits: a sentence per line, words split by spaces, rare words written `<unk>`.
+    """Read the splits: a sentence per line, words separated by spaces, rare words written `<unk>`.
 
-    Each is `ptb.SPLIT.txt` or `SPLIT.txt`, packed (`.gz`) or not.
+    A split is `ptb.SPLIT.txt` or `SPLIT.txt`, compressed (`.gz`) or not.
 
     Raises:
         CorpusError: a file is missing or empty, or holds a word that the training split lacks.
@@ -56,7 +56,7 @@ def load_treebank(folder: Path) -> Treebank:
 
 
 def _file(folder: Path, split: str) -> Path:
-    names = [f"{prefix}{split}.txt{ending}" for prefix in ("ptb.", "") for ending in ("", ".gz")]
+    names = [f"{prefix}{split}.txt{suffix}" for prefix in ("ptb.", "") for suffix in ("", ".gz")]
     for name in names:
         if (folder / name).is_file():
             return folder / name
@@ -80,6 +80,6 @@ def _encoded(split: str, sentences: list[list[str]], ids: dict[str, int]) -> Enc
         numbers = [[ids[word] for word in sentence] for sentence in sentences]
     except KeyError as cause:
         raise CorpusError(
-            f"the {split} split has the word {cause}, which the train split lacks: they are of two Treebanks"
+            f"the {split} split has the word {cause}, which the train split lacks: they are of different Treebanks"
         ) from None
     return PlainSentences(numbers, num_characters=sum(len(" ".join(each)) for each in sentences))

@@ -1,8 +1,11 @@
-"""What vocabularies and output layers cost and give: held-out bits per character beside sentences per second.
+"""Benchmark of vocabularies and output layers: held-out bits per character and sentences per second.
 
-Every choice is trained for the same processor time. Then all of them decode, in turns within one run: by the worker's
-engine with many rows and with one, the original's structure its own way (one sentence at a time, 50 steps). Sentences
-are as long as held-out ones are on average in a choice's tokens, and the clock is processor time of one thread.
+Every choice is trained for the same processor time. Then all of them decode in turn within one run: in the worker's
+engine with many sequences and with one, and the original's structure as the original does, one sentence at a time in 50
+steps. Sentences have the mean length of held-out ones in a choice's tokens, and the clock is processor time of one
+thread.
+
+Shapes: Z latent vector.
 """
 
 from __future__ import annotations
@@ -34,32 +37,32 @@ _ORIGINAL_STEPS: Final = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedPlan:
-    """How long decodes are measured."""
+    """Amount of decoding to measure."""
 
     sequences: int = 64
-    """Rows, and slots, of the larger decode."""
+    """Sequences and slots of the larger decode."""
     rounds: int = 7
-    """Each measures every choice once."""
+    """Number of rounds, each of which measures every choice once."""
     original_steps: int = 5
-    """Of the original's 50, which cost the same one by one."""
+    """Measured steps of the original's 50, all of which cost the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A choice's row."""
+    """Measurements of a choice."""
 
     name: str
     embedding_size: int
     output_share: float
-    """Of a decoding step's multiplications, the share of the output layer."""
+    """Share of the output layer in the multiplications of a decoding step."""
     result: Result
     decode_b64: float
-    """Sentences per processor second, at the plan's rows. The original's way: one at a time."""
+    """Sentences per processor second with the plan's sequences; for the original, one at a time."""
     decode_b1: float
-    """The same with one row at a time."""
+    """Sentences per processor second with one sequence at a time."""
 
     def figures(self) -> dict[str, Any]:
-        """For the line of JSON."""
+        """Return the figures of the result line."""
         return {
             "embedding_size": self.embedding_size,
             "output_share": self.output_share,
@@ -71,17 +74,17 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All rows, and what they say about the original."""
+    """Measurements of all choices, and the comparison with the original."""
 
     rows: tuple[Measured, ...]
     best: str | None
-    """The fastest decode, at many rows, of those with at most the original's bits per character."""
+    """Choice with the fastest decode of many sequences among those with at most the original's bits per character."""
     vs_original: float | None
-    """Its sentences per second over those of the original's way; None without such a choice or the original."""
+    """Sentences per second of `best` over those of the original; None without a best choice or the original."""
     minutes: float
 
     def figures(self) -> dict[str, Any]:
-        """For the line of JSON."""
+        """Return the figures of the result line."""
         choices = {row.name: row.figures() for row in self.rows}
         return {"minutes": self.minutes, "vs_original": self.vs_original, "best": self.best, "choices": choices}
 
@@ -95,15 +98,15 @@ def compare_vocabularies(
     folder: Path,
     progress: Callable[[str], Progress] = lambda _: silent,
 ) -> Comparison:
-    """Train what is not trained yet, score it, and measure all decodes.
+    """Train and score the choices that are not trained yet, and measure the decodes of all.
 
     Args:
-        choices: what to compare.
-        corpus: with its splits train and valid.
-        budget: of every training.
-        plan: of the decodes.
-        folder: keeps what was trained.
-        progress: makes a progress for a named part.
+        choices: choices to compare.
+        corpus: corpus with the splits train and valid.
+        budget: resources of every training.
+        plan: amount of decoding to measure.
+        folder: folder that keeps trained models.
+        progress: makes the progress callback of a named piece of work.
 
     Raises:
         TrainingError: see `train_and_score`.
@@ -116,7 +119,7 @@ def compare_vocabularies(
         watch(number, plan.rounds + 1, "rounds")
         rounds.append({name: way(number) for name, way in ways.items()})
     watch(1.0, 1.0, "rounds")
-    # The first one warmed everything up.
+    # The first round is the warm-up.
     rounds = rounds[1:]
     rows = tuple(_measured(each, [found[each.choice.name] for found in rounds]) for each in trained)
     best = _best(rows)
@@ -154,7 +157,7 @@ def _measured(trained: Trained, rates: Sequence[tuple[float, float]]) -> Measure
 
 
 def _way(trained: Trained, corpus: Corpus, plan: SpeedPlan) -> Callable[[int], tuple[float, float]]:
-    """Measure of a choice's decode: number of the round -> sentences per second with many rows and with one."""
+    """Make a function that measures sentences per second with many sequences and with one, given the round's number."""
     if not trained.choice.tied:
         return _original_way(trained, plan)
     bundle = plain_bundle(trained.model.decoder, trained.vocabulary, corpus.genre_table)
@@ -188,11 +191,11 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def vocabulary_table(comparison: Comparison) -> Table:
-    """For people."""
+    """Make a table of the choices."""
     table = Table(title=f"{comparison.minutes:g} minutes of processor time each", title_justify="left")
     table.add_column("choice", no_wrap=True)
-    # Of two lines: eighty columns hold them all.
-    for heading in ("E", "bits/\nchar", "un-\nknown", "tokens", "trained\n/s", "64 rows\n/s", "1 row\n/s"):
+    # Two-line headings, so that the table fits into 80 columns.
+    for heading in ("E", "bits/\nchar", "un-\nknown", "tokens", "trained\n/s", "64 seq.\n/s", "1 seq.\n/s"):
         table.add_column(heading, justify="right")
     for row in comparison.rows:
         result = row.result
@@ -215,13 +218,13 @@ def vocabulary_table(comparison: Comparison) -> Table:
 
 
 def plot_vocabularies(comparison: Comparison, path: Path) -> None:
-    """Bits per character over sentences per second; the original's, far to the left of all, as a line."""
+    """Plot bits per character over sentences per second; the original, which is far slower, is a line."""
     tied = [row for row in comparison.rows if row.name != ORIGINAL]
     plot_points(
         {row.name: (row.decode_b64, row.result.bits_per_character) for row in tied or comparison.rows},
         path,
         title=f"{comparison.minutes:g} minutes of processor time each",
-        xlabel="sentences decoded per processor second, 64 rows",
+        xlabel="sentences decoded per processor second, 64 at once",
         ylabel="held-out bits per character",
         levels={
             f"original: {row.decode_b64:.2g} sentences/s, one at a time": row.result.bits_per_character

@@ -55,7 +55,7 @@ def test_the_figures_are_those_of_the_trained_model_on_the_test_split(treebank: 
     assert figures["nll"] < figures["neg_elbo"]
     assert figures["mi"] <= math.log(12) + 1e-6
     assert (figures["samples"], figures["mi_mixture_size"], figures["sentences"]) == (20, 12, 12)
-    # The same from the checkpoint, and from weights alone; and a second run trains and scores nothing anew.
+    # The same from the checkpoint, and from weights alone; a second run neither trains nor scores again.
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     for path in (tmp_path / "checkpoint.pt", tmp_path / "weights.pt"):
         again = bench_ptb(treebank, replace(plan, folder=tmp_path / "other", trained=path), _watch)

@@ -17,10 +17,10 @@ from benchmarks.training.steering_ways import (
     GENERATOR,
     PRIOR,
     Way,
-    chosen,
-    climbing,
+    best_by_predictor,
+    gradient_ascent,
     halved,
-    row_sets,
+    sequence_sets,
     truncated,
     try_way,
     verdicts,
@@ -76,9 +76,9 @@ def test_gradient_steps_and_choosing_raise_what_the_predictor_expects(
         return float(predictor(z, vectors[1])[0][:, 2].mean())
 
     before = expected(vectors[0])
-    few, many = (expected(climbing(predictor, 2, steps=steps)(*vectors)) for steps in (3, 30))
+    few, many = (expected(gradient_ascent(predictor, 2, steps=steps)(*vectors)) for steps in (3, 30))
     assert before < few < many
-    picked = chosen(predictor, 2, count=32)(*vectors)
+    picked = best_by_predictor(predictor, 2, count=32)(*vectors)
     assert expected(picked) > before
     # Chosen, not moved: no further out than draws of the prior lie.
     assert float(picked.norm(dim=1).mean()) < 1.35 * float(vectors[0].norm(dim=1).mean())
@@ -158,7 +158,7 @@ def _row(share: float, distinct_2: float = 0.5, ppl: float = 100.0) -> dict[str,
 
 def test_the_goals_hold_or_fail_one_by_one() -> None:
     table = {PRIOR: _row(0.2), "z / 2": _row(0.3), GENERATOR: _row(0.7, 0.48), "best of 4": _row(0.9)}
-    assert all(verdicts(table).values()), "what decodes more is no rival"
+    assert all(verdicts(table).values()), "a way that decodes more is not a rival"
     assert not verdicts({**table, GENERATOR: _row(0.55)})["share_at_least_0.60"]
     assert not verdicts({**table, GENERATOR: _row(0.7, 0.4)})["distinct_2_at_least_0.95_of_prior"]
     assert not verdicts({**table, GENERATOR: _row(0.7, ppl=110)})["forward_ppl_no_worse"]
@@ -224,10 +224,10 @@ def test_rows_have_genres_of_the_test_split_and_other_seeds_in_each_set(
     stage: Path, sample_corpus: SampleCorpus
 ) -> None:
     bundle = Bundle.load(stage / "bundle")
-    first, second = row_sets(bundle, sample_corpus.corpus, 80, seeds=(1, 2))
+    first, second = sequence_sets(bundle, sample_corpus.corpus, 80, seeds=(1, 2))
     assert not {row.seed for row in first} & {row.seed for row in second}
     assert any(row.genres for row in first)
-    assert first == row_sets(bundle, sample_corpus.corpus, 80, seeds=(1,))[0]
+    assert first == sequence_sets(bundle, sample_corpus.corpus, 80, seeds=(1,))[0]
 
 
 def test_every_way_is_compared_in_a_table_with_intervals_and_costs(stage: Path, sample_corpus: SampleCorpus) -> None:

@@ -152,7 +152,7 @@ def test_each_round_is_decoded_once_to_be_measured_and_once_for_the_other_topics
 
 def test_the_round_of_the_highest_score_is_kept() -> None:
     class Worsening(World):
-        """What is moved in later rounds comes out all alike."""
+        """World whose sentences become less diverse with every decode."""
 
         def decode(self, topics: Sequence[int], generator: Generator | None, *, seed: int) -> DecodedSample:
             sample = super().decode(topics, generator, seed=seed)

@@ -51,7 +51,7 @@ def test_two_processes_train_track_and_register_once_and_one_process_reuses_it_a
     assert [point.step for point in points if point.step > 0] == sorted({point.step for point in points} - {0})
     assert len([point for point in points if point.step > 0]) == SETTINGS.cvae.epochs
     assert sum(line.startswith("Versions") for line in done.stdout.splitlines()) == 1, "the first process alone speaks"
-    # The number of processes is no setting: a stage is the same whoever made it.
+    # The number of processes is not a setting: it does not change a stage.
     small = preset("demo").with_overrides([each.removeprefix("--set=") for each in command if each.startswith("--set")])
     plan = TrainPlan(workspace=workspace, model_store=tmp_path / "store")
     again = Training(
