@@ -1,8 +1,8 @@
-"""`deephypebot demo`: drives the other commands from posts to a queue of commentary, as a person would type them.
+"""The command `deephypebot demo`: a run of the other commands, from posts to a queue of commentary.
 
-It stands above the packages, like the command map beside it, and knows of them what their command lines offer, the
-sample's generator and the load test's runner. Every step is a process of its own, printed before it runs, so that
-anything can be repeated by hand.
+It stands above the packages, as the command map does, and uses of them the command lines, the generator of the sample
+and the runner of the load test. Every step is a process of its own whose command is printed first, so that it can be
+repeated by hand.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _STOP_S: Final = 30.0
 
 
 class DemoError(Exception):
-    """A step of the demo that did not end well; the step's own message stands above."""
+    """A step of the demo failed; its own message is printed above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Input:
-    """What the demo reads."""
+    """Input files and preset of the demo."""
 
     posts: Path
     catalog: Path
@@ -55,33 +55,34 @@ class _Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where the demo writes."""
+    """Folders that the demo writes to."""
 
     workspace: Path
     model_store: Path
 
     @property
     def options(self) -> list[str]:
-        """The same, for commands that register or serve."""
+        """Options for commands that register or serve."""
         return ["--workspace", str(self.workspace), "--model-store", str(self.model_store)]
 
 
 def demo(
     *,
-    posts: Annotated[Path | None, typer.Option(help="Posts to learn from; the invented sample without it.")] = None,
+    posts: Annotated[Path | None, typer.Option(help="Posts to train on; by default an invented sample.")] = None,
     catalog: Annotated[
-        Path | None, typer.Option(help="Table artist -> genres, JSONL; the sample's without it.")
+        Path | None, typer.Option(help="Artists with their genres, JSONL; by default the sample's.")
     ] = None,
-    feed: Annotated[Path | None, typer.Option(help="Feed of the bot, JSONL; the sample's without it.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Time for the training, as in 90s or 10m.")] = None,
+    feed: Annotated[Path | None, typer.Option(help="Feed of the bot, JSONL; by default the sample's.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time for the training, such as 90s or 10m.")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Training settings; demo for the sample, reference for --posts.")
+        str | None,
+        typer.Option(help="Preset of the training; by default demo for the sample and reference for --posts."),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Go on serving at the end, until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep serving at the end, until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(help="Port of the gateway; 0 takes any free one.")] = 0,
-    workspace: Annotated[
-        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for all that is made.")
-    ] = Path("workspace"),
+    workspace: Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for all results.")] = Path(
+        "workspace"
+    ),
     model_store: Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder for archives.")] = Path(
         "model_store"
     ),
@@ -98,9 +99,11 @@ def demo(
     console = Console()
     for path in (posts, catalog, feed):
         if path is not None and not path.is_file():
-            raise DemoError(f"there is no file {path}")
+            raise DemoError(f"the file {path} does not exist")
     if posts is not None and (catalog is None or feed is None):
-        raise DemoError("--posts needs --catalog and --feed too: the sample's songs are not in your catalog")
+        raise DemoError(
+            "--posts needs --catalog and --feed as well, since the songs of the sample are not in your catalog"
+        )
     place = _Place(workspace=workspace, model_store=model_store)
     started = time.monotonic()
     with _terminable():
@@ -119,7 +122,7 @@ def demo(
 def _sources(
     console: Console, place: _Place, *, given: tuple[Path | None, Path | None, Path | None], preset: str | None
 ) -> _Input:
-    """The files to use; the invented ones are written first where they are needed."""
+    """Return the files to use, after writing the sample if one of them comes from it."""
     posts, catalog, feed = given
     folder = place.workspace / "sample"
     if posts is None or catalog is None or feed is None:
@@ -135,13 +138,13 @@ def _sources(
 
 
 def _corpus(console: Console, place: _Place, sources: _Input) -> Path:
-    """Build the corpus of these posts and this catalog, unless it is there."""
+    """Build the corpus of the posts and the catalog, unless it exists."""
     name = "sample" if sources.preset == "demo" else "posts"
     out = place.workspace / "corpora" / name
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (sources.posts, sources.catalog)}
     if digests <= _inputs_of(out):
         console.rule("Corpus", align="left")
-        console.print(f"{out} is there already")
+        console.print(f"{out} exists already")
         return out
     few = ["--min-posts-per-genre", "20"] if sources.preset == "demo" else []
     build = ["corpus", "build", str(sources.posts), "--out", str(out), "--catalog", str(sources.catalog), *few]
@@ -150,7 +153,7 @@ def _corpus(console: Console, place: _Place, sources: _Input) -> Path:
 
 
 def _inputs_of(corpus: Path) -> set[str]:
-    """Hashes of the files that a corpus was built from; none if there is no corpus."""
+    """Return the hashes of the files that a corpus was built from; none without a corpus."""
     funnel = corpus / "funnel.json"
     if not funnel.exists():
         return set()
@@ -175,7 +178,7 @@ def _load_test(console: Console, place: _Place, target: str) -> None:
 
 @contextmanager
 def _serving(console: Console, place: _Place, *, port: int) -> Iterator[str]:
-    """`deephypebot serve` for the length of the block; gives its address once both champions answer."""
+    """Run `deephypebot serve` for the length of the block, and yield its address once both champions answer."""
     ready = place.workspace / "serving" / "ready.json"
     ready.unlink(missing_ok=True)
     command = ["serve", "--port", str(port), "--ready-file", str(ready), "--stop-with-parent", *place.options]
@@ -184,8 +187,8 @@ def _serving(console: Console, place: _Place, *, port: int) -> Iterator[str]:
     log_path = place.workspace / "serving" / "serve.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log:
-        # A session of its own: the terminal's Ctrl-C reaches us, and we stop it in order.
-        child = subprocess.Popen(  # noqa: S603 - our own command
+        # A session of its own: Ctrl-C in the terminal reaches this process alone, which stops the server in order.
+        child = subprocess.Popen(  # noqa: S603 - a command of the project
             _python(command), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
@@ -212,18 +215,18 @@ def _wait_ready(console: Console, child: subprocess.Popen[bytes], ready: Path, l
 
 
 def _step(console: Console, title: str, arguments: list[str]) -> None:
-    """Run one command and wait for it; it shares our terminal, so its bars are seen and Ctrl-C reaches it."""
+    """Run one command and wait for it; it shares the terminal, so its bars are visible and Ctrl-C reaches it."""
     console.rule(title, align="left")
     _show(console, arguments)
-    child = subprocess.Popen(_python(arguments))  # noqa: S603 - our own command
+    child = subprocess.Popen(_python(arguments))  # noqa: S603 - a command of the project
     try:
         code = child.wait()
     except KeyboardInterrupt:
-        # It got the same Ctrl-C; it needs a moment to put things in order.
+        # The command got the same Ctrl-C and needs a moment to end in order.
         _stop(child)
         raise
     if code != 0:
-        raise DemoError(f"`deephypebot {arguments[0]}` ended with code {code}; its message is above")
+        raise DemoError(f"`deephypebot {arguments[0]}` ended with status {code}; its message is above")
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -252,7 +255,7 @@ def _bar(console: Console, what: str, seconds: float) -> Iterator[_Advance]:
 
 
 class _Advance:
-    """Moves a bar that stands for an expected time."""
+    """Progress of a bar that stands for an expected time."""
 
     def __init__(self, bars: Progress, what: str, seconds: float) -> None:
         self._bars = bars
@@ -264,7 +267,7 @@ class _Advance:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: through every `finally`."""
+    """Make SIGTERM end the demo as Ctrl-C does, through every `finally`."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         del number, frame
@@ -305,7 +308,7 @@ def _closing(place: _Place, corpus: Path, seconds: float, target: str | None) ->
     following += [
         ('deephypebot generate --genres "dream pop" -n 5', "ask for samples"),
         (f"deephypebot train {corpus} --preset demo --set lcgan.distance_weight=0.3", "train a second version"),
-        ("deephypebot models promote lcgan 2", "let it answer"),
+        ("deephypebot models promote lcgan 2", "make it the champion"),
     ]
     for command, why in following:
         made.add_row(why, f"[bold]{command}[/]")

@@ -1,4 +1,4 @@
-"""The last line of a measuring command: one line of JSON with its figures and the machine."""
+"""Result line of a benchmark: the last line of its output, JSON with the figures and the machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _GIB: Final = 2**30
 
 
 class ResultFileError(Exception):
-    """The file that was asked for with `--json` cannot be written."""
+    """The file of `--json` cannot be written."""
 
 
 def machine() -> dict[str, Any]:
-    """The machine that a figure was measured on: processor, usable cores, memory, versions, GPU if torch uses one."""
+    """Describe the machine: processor, usable cores, memory, versions, and the GPU if torch uses one."""
     return {
         "cpu": _cpu(),
         "cores": num_processors(),
@@ -37,15 +37,15 @@ def machine() -> dict[str, Any]:
 
 
 def finish(name: str, figures: Mapping[str, Any], json_path: Path | None = None, *, digits: int | None = None) -> None:
-    """End a measuring command: `{"name": ..., "figures": {...}, "machine": {...}}` as the last line it prints.
+    """Print `{"name": ..., "figures": {...}, "machine": {...}}` as the last line of a benchmark.
 
-    A figure that is not a finite number becomes null, since JSON cannot express NaN and infinity.
+    A figure that is not finite becomes null, since JSON cannot express NaN and infinity.
 
     Args:
-        name: the command's name.
-        figures: the figures by name, nested as needed; NumPy's and torch's scalars become numbers.
-        json_path: a file that gets the same document.
-        digits: decimal places to keep; all of them by default.
+        name: name of the benchmark.
+        figures: figures by name, nested as needed; scalars of NumPy and torch become numbers.
+        json_path: file for the same document.
+        digits: decimal places to keep; all by default.
 
     Raises:
         ResultFileError: `json_path` cannot be written.
@@ -93,7 +93,7 @@ def _version(package: str) -> str | None:
 
 
 def _gpu() -> str | None:
-    """Name of the GPU; None also where torch was not imported, so that nothing waits for the import."""
+    """Return the name of the GPU; None also if torch was not imported, since its import takes seconds."""
     torch: Any = sys.modules.get("torch")
     return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
 

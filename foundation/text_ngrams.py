@@ -1,4 +1,4 @@
-"""Words of a text and runs of them: the rule by which every check for copied text counts."""
+"""Words and word n-grams of a text: the one rule of all checks for copied text."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 COPY_SIZE: Final = 8
-"""Words in a row that count as copied. Of the 8-grams of unseen posts, one in a hundred occurs in other posts."""
+"""Length of an n-gram that counts as copied. Of the 8-grams of unseen posts, 1 in 100 occurs in other posts."""
 
 WORD_PATTERN: Final = r"<(?:artist|title|unk)>|[^\W_]+(?:['’\-.][^\W_]+)*"
-"""A word: a placeholder, or letters and digits with apostrophes, hyphens and dots between them."""
+"""Pattern of a word: a placeholder, or letters and digits with apostrophes, hyphens and dots between them."""
 
 _WORD: Final = re.compile(WORD_PATTERN)
 
 
 def words(text: str) -> list[str]:
-    """Words of a text: case folded, one kind of apostrophe, placeholders and numbers whole, punctuation left out.
+    """Split a text into words: case folded, one kind of apostrophe, placeholders and numbers whole, no punctuation.
 
     >>> words("<artist>'s Lo-Fi hiss, don’t 'wait' 3.5 years.")
     ['<artist>', 's', 'lo-fi', 'hiss', "don't", 'wait', '3.5', 'years']
@@ -25,7 +25,7 @@ def words(text: str) -> list[str]:
 
 
 def runs(sequence: Sequence[str], size: int = COPY_SIZE) -> Iterator[Sequence[str]]:
-    """Every run of `size` words, in order.
+    """Yield every run of `size` words, in order.
 
     >>> list(runs(["a", "slow", "warm", "hum"], 3))
     [['a', 'slow', 'warm'], ['slow', 'warm', 'hum']]
@@ -34,7 +34,7 @@ def runs(sequence: Sequence[str], size: int = COPY_SIZE) -> Iterator[Sequence[st
 
 
 def spans(sequence: Sequence[str], longest: int) -> Iterator[Sequence[str]]:
-    """Every run of at most `longest` words: the longest first, and of these the last, where English puts the head.
+    """Yield every run of at most `longest` words, the longest and last first, since the last word is often the head.
 
     >>> [" ".join(span) for span in spans(["deep", "dub", "techno"], 2)]
     ['dub techno', 'deep dub', 'techno', 'dub', 'deep']
