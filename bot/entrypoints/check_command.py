@@ -52,7 +52,7 @@ def _database(settings: BotSettings) -> str:
     if not settings.database.is_file():
         return f"{settings.database} will be made"
     with SqliteStore(settings.database) as store:
-        return f"{settings.database}, {store.count_pending()} tweets pending"
+        return f"{settings.database}, {store.count_pending()} source posts pending"
 
 
 def _gateway(settings: BotSettings) -> str:

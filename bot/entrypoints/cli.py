@@ -33,7 +33,7 @@ def once(
     target: Target = None,
     model: Model = None,
     num_samples: NumSamples = None,
-    retry_failed: Annotated[bool, typer.Option(help="Retry failed tweets that have no candidate.")] = False,
+    retry_failed: Annotated[bool, typer.Option(help="Retry failed source posts without candidates.")] = False,
     sandbox: Sandbox = False,
 ) -> None:
     """Run one pass: read new posts, write candidates, put them on the board, post accepted ones.
@@ -83,8 +83,8 @@ def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
     with stop_signals() as stop, bootstrap.build(settings, redact=redact) as bot:
         if retry_failed:
             with bootstrap.open_store(settings.workspace) as store:
-                console.print(f"{store.reopen_failed()} failed tweets are pending again")
-        with progress_bar(console, "tweets") as advance:
+                console.print(f"{store.reopen_failed()} failed source posts are pending again")
+        with progress_bar(console, "source posts") as advance:
             summary = bot.tick(progress=advance, stop=stop)
     for line in summary_lines(summary):
         console.print(visible(redact(line)), soft_wrap=True)
@@ -92,7 +92,7 @@ def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
         raise BotError("; ".join(summary.problems))
     if summary.outage:
         raise NoServiceError(
-            f"{summary.outage}; {summary.source_posts_pending} tweets stay pending; run this again later"
+            f"{summary.outage}; {summary.source_posts_pending} source posts stay pending; run this again later"
         )
 
 
@@ -163,7 +163,7 @@ def _run(settings: BotSettings) -> None:
 
 @app_bot.command()
 def status(config: Config = None, workspace: Workspace = None, target: Target = None) -> None:
-    """Show the bot's state: sources, tweets, candidates, board, posts, bill, gateway, last error.
+    """Show the bot's state: sources, source posts, candidates, board, posts, bill, gateway, last error.
 
     Example: deephypebot bot status --workspace workspace
     """

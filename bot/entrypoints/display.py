@@ -72,14 +72,14 @@ def _genres(genres: tuple[str, ...]) -> str:
 
 def summary_lines(summary: Summary) -> list[str]:
     """What a pass did, in a few lines."""
-    read = f"read {_count(summary.source_posts_read, 'new tweet')}"
-    read += f", {summary.source_posts_known} known already" if summary.source_posts_known else ""
-    read += f", {_count(summary.bad_rows, 'bad row')} passed over" if summary.bad_rows else ""
+    read = f"read {_count(summary.source_posts_read, 'new source post')}"
+    read += f", {summary.source_posts_known} already known" if summary.source_posts_known else ""
+    read += f", {_count(summary.bad_rows, 'bad row')} skipped" if summary.bad_rows else ""
     unknown = f" ({summary.songs_of_unknown_genre} of unknown genre)" if summary.songs_of_unknown_genre else ""
     made = f"{_count(summary.candidates, 'candidate')} for {_count(summary.songs, 'song')}{unknown}"
-    made += f", {_count(summary.songs_repeated, 'song')} that came lately" if summary.songs_repeated else ""
+    made += f", {_count(summary.songs_repeated, 'song')} repeated" if summary.songs_repeated else ""
     made += (
-        f", {_count(summary.source_posts_without_song, 'tweet')} without a song"
+        f", {_count(summary.source_posts_without_song, 'source post')} without a song"
         if summary.source_posts_without_song
         else ""
     )
@@ -90,7 +90,7 @@ def summary_lines(summary: Summary) -> list[str]:
         "verdicts read": summary.verdicts,
         "verdicts written to the board": summary.rows_edited,
         "posted": summary.posts_sent,
-        "found to be out": summary.posts_found,
+        "found to be sent": summary.posts_found,
         "in doubt": summary.posts_doubtful,
         "refused": summary.posts_refused,
         "held back by the dry run": summary.posts_held_back,
@@ -122,11 +122,11 @@ def status_table(
     if not places:
         table.add_row("source", "nothing read yet")
     for pause in pauses:
-        table.add_row("rests", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
-    table.add_row("tweets", _counts(state.source_posts))
+        table.add_row("paused", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
+    table.add_row("source posts", _counts(state.source_posts))
     if state.bad_rows:
         table.add_row("bad rows", str(state.bad_rows))
-    doubtful = f", {state.appends_in_doubt} perhaps on the board" if state.appends_in_doubt else ""
+    doubtful = f", {state.appends_in_doubt} in doubt on the board" if state.appends_in_doubt else ""
     table.add_row("candidates", _counts(state.candidates) + doubtful)
     for tally in state.versions:
         decided = Rate(count=tally.accepted, total=tally.accepted + tally.rejected)

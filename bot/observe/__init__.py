@@ -1,1 +1,1 @@
-"""How the bot is watched from outside: its log, its metrics, its health."""
+"""Observability of the bot: log, metrics, health."""

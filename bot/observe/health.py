@@ -1,4 +1,4 @@
-"""`/healthz` and `/metrics` on loopback, for whatever watches the bot."""
+"""HTTP server of `/healthz` and `/metrics` on loopback."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Start = Callable[..., Any]
 
 @dataclass(slots=True, kw_only=True)
 class Pulse:
-    """Whether the bot's passes come when they should; written by the bot, read by the server's threads."""
+    """Heartbeat of the bot's passes; written by the bot, read by the server's threads."""
 
     patience_s: float
-    """A pass that is later than this means that the bot hangs."""
+    """Maximum seconds between the ends of two passes; beyond it, the bot is considered to hang."""
     now: Callable[[], float] = time.monotonic
     problem: str = "no pass has ended yet"
     last_end: float = field(init=False)
@@ -34,12 +34,12 @@ class Pulse:
         self.last_end = self.now()
 
     def beat(self, problem: str = "") -> None:
-        """A pass has ended."""
+        """Record the end of a pass, with its problem if there was one."""
         self.problem = problem
         self.last_end = self.now()
 
     def as_document(self) -> dict[str, object]:
-        """What `/healthz` says; a network that is away is no illness, since the bot waits for it."""
+        """Return the answer of `/healthz`; an unreachable network does not make the bot unhealthy."""
         age = self.now() - self.last_end
         return {"healthy": age <= self.patience_s, "seconds_since_pass": round(age, 1), "problem": self.problem}
 
@@ -50,12 +50,12 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the overridden name
-        """Say nothing: a scrape every few seconds is no news."""
+        """Log nothing: scrapes come every few seconds."""
 
 
 @contextmanager
 def serving(port: int, metrics: CollectorRegistry, pulse: Pulse) -> Iterator[int]:
-    """Answer on loopback for the life of the block; the port, which 0 leaves to the system.
+    """Serve on loopback until the block ends; yield the port, which the system chooses for 0.
 
     Raises:
         SettingsError: the port is taken.

@@ -1,4 +1,4 @@
-"""The bot's log: one event a line, JSON for programs, colours for people; no secret ever gets into it."""
+"""The bot's log: one event per line, JSON for programs, colours for people, secrets masked."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import structlog
 
 _MASK = "[secret]"
 _SHORTEST = 6
-"""Characters of a secret that is looked for; shorter ones would mask innocent words."""
+"""Minimum characters of a secret to be masked; shorter ones would mask ordinary words."""
 
 
 class Redactor:
-    """Masks secrets in texts; they get there in error messages that hold an address or a header.
+    """Filter that masks secrets in texts, such as error messages with an address or a header.
 
     Args:
-        secrets: what must never be shown.
+        secrets: texts to mask.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first, so that a secret that holds another one leaves nothing behind.
+        # The longest first, so that a secret that contains another one is masked completely.
         self._secrets = sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
-        """The text without secrets.
+        """Mask the secrets in a text.
 
         >>> Redactor(["hush-hush"])("https://example.org?api_key=hush-hush")
         'https://example.org?api_key=[secret]'
@@ -36,7 +36,7 @@ class Redactor:
         return text
 
     def process(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """The same for an event of structlog; control characters go as well, since terminals act on them."""
+        """Mask the secrets in an event of structlog; remove control characters too, since terminals act on them."""
         return {key: self._clean(value) for key, value in event.items()}
 
     def _clean(self, value: Any) -> Any:
@@ -51,11 +51,11 @@ def _printable(character: str) -> str:
 
 
 def open_log(redactor: Redactor, *, as_json: bool | None = None) -> structlog.stdlib.BoundLogger:
-    """The log on standard error; what libraries warn of goes the same way.
+    """Open the log on standard error; it includes the warnings of libraries.
 
     Args:
         redactor: masks secrets.
-        as_json: JSON lines or text; by default text on a terminal.
+        as_json: whether to write JSON lines rather than text; by default, text on a terminal and JSON otherwise.
     """
     as_json = not sys.stderr.isatty() if as_json is None else as_json
     renderer: structlog.types.Processor = (

@@ -1,4 +1,4 @@
-"""What watches a running bot: the pulse, and the port that shows it."""
+"""Pulse of a running bot, and the port that shows it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bot.ports import StoreState
 from bot.settings import BotSettings
 
 _SLOWEST_PASSES = 8.0
-"""Intervals that may go by between two passes: idle ones are up to five apart, and a pass takes its time."""
+"""Maximum intervals between the ends of two passes: idle passes are up to five apart, and each takes time."""
 _LONGEST_PASS_S = 120.0
 
 
 @contextmanager
 def watched(settings: BotSettings) -> Iterator[Pulse]:
-    """The pulse for the bot to beat; shown on `settings.metrics_port` unless that is 0.
+    """Yield the pulse of a bot; it is shown on `settings.metrics_port` unless that is 0.
 
     Raises:
         SettingsError: the port is taken.
@@ -27,7 +27,7 @@ def watched(settings: BotSettings) -> Iterator[Pulse]:
     if not settings.metrics_port:
         yield pulse
         return
-    # Imported here: a bot that nobody scrapes does without it.
+    # Imported here: a bot without a metrics port does not need it.
     from bot.observe.health import serving  # noqa: PLC0415
     from bot.observe.metrics import StateCollector, registry  # noqa: PLC0415
 

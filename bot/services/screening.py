@@ -1,8 +1,10 @@
-"""What is to be noticed of a text before it is posted, put together from those who each notice one thing."""
+"""Screening of texts before they are posted: profanity, slurs, copies, length, repeats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from bot.domain.candidates import Flag
 from bot.domain.networks import X
@@ -10,13 +12,13 @@ from bot.ports import Copies, PostHistory, Screen, WordList
 
 
 class TextScreen(Screen):
-    """Flags for the curator; one of them, `BLOCKED`, also stops a post.
+    """Screen that combines several checks; the flag `BLOCKED` also stops a post.
 
     Args:
-        words: knows bad words.
-        copies: knows the training text; no copy is noticed without it.
-        history: knows what was posted; no repeat is noticed without it.
-        too_long: whether the network would refuse a text for its length.
+        words: lists of profanity and slurs.
+        copies: index of the training text; without it copies are not flagged.
+        history: posted texts; without it repeats are not flagged.
+        too_long: returns whether the network would refuse a text for its length.
     """
 
     def __init__(
@@ -32,8 +34,8 @@ class TextScreen(Screen):
         self._history = history
         self._too_long = too_long
 
+    @override
     def flags(self, text: str) -> tuple[Flag, ...]:
-        """See `Screen.flags`."""
         found = set(self._words.flags(text))
         if self._copies is not None and self._copies.holds(text):
             found.add(Flag.COPY)

@@ -1,1 +1,1 @@
-"""The curator's page: a small web server on loopback, rendered on the server, that works without the internet."""
+"""The studio: the curators' web pages, served on loopback, rendered on the server, usable without the internet."""

@@ -1,4 +1,4 @@
-"""The studio as a web application: its pages by address, and what every answer has in common."""
+"""The studio's web application: routes, middleware and error pages."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from bot.studio.site import Site, StudioParts, site_of, wants_fragment
 from bot.studio.trying import try_page
 
 _HEADINGS = {
-    400: "That cannot be read",
-    403: "Not from here",
-    404: "There is no such page",
-    405: "There is no such page",
-    409: "Somebody was quicker",
-    413: "That is too long",
-    415: "That cannot be read",
-    503: "Not now",
+    400: "The request is invalid",
+    403: "The request is forbidden",
+    404: "Not found",
+    405: "Not found",
+    409: "Already decided",
+    413: "The request is too long",
+    415: "The request is invalid",
+    503: "Unavailable",
 }
 
 
 def build_app(parts: StudioParts) -> Starlette:
-    """The application for some parts; it serves pages to this machine alone."""
+    """Build the application; it serves pages to this machine only."""
     app = Starlette(
         routes=[
             Route("/", queue_page),
@@ -74,5 +74,5 @@ def _bot_fault(request: Request, error: Exception) -> Response:
 def _fault(request: Request, status_code: int, message: str) -> Response:
     if wants_fragment(request):
         return PlainTextResponse(message, status_code)
-    heading = _HEADINGS.get(status_code, "That did not work")
+    heading = _HEADINGS.get(status_code, "Error")
     return site_of(request).page("", "fault.html", status_code=status_code, heading=heading, message=message)

@@ -1,4 +1,4 @@
-"""Songs and candidates as the templates show them."""
+"""Views of songs and candidates for the templates."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from bot.domain.source_posts import SourcePost
 from bot.ports import DeskRow, LiveVersion, QueueRow, SongRows
 
 ALL_BARS = 4
-"""Topics that all have a bar on a card; of more than these, the desired one and the two largest others."""
+"""Maximum topics that all have a bar on a card; of more topics, the desired one and the two largest others have one."""
 _FEW_BARS = 3
 LONG_TEXT = 420
-"""Characters of a tweet above which it is folded."""
+"""Characters of a source post above which it is folded."""
 _OUT = {OutgoingPostStatus.PENDING, OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN}
 _FLAGS = {
-    Flag.PROFANITY: "holds a word that some lists call profane",
-    Flag.COPY: "holds a long run of words of the training text",
-    Flag.TOO_LONG: "longer than the network takes",
-    Flag.REPEAT: "says what was posted before",
-    Flag.BLOCKED: "holds a slur: never posted, whatever the verdict",
+    Flag.PROFANITY: "contains a word of a profanity list",
+    Flag.COPY: "contains a long run of words of the training text",
+    Flag.TOO_LONG: "longer than the network accepts",
+    Flag.REPEAT: "the same text was posted before",
+    Flag.BLOCKED: "contains a slur: never posted, whatever the verdict",
 }
 
 
 _WORD = re.compile(r"[^\W\d_][^\s/,]*")
-"""The first word of a topic's name, such as "4 bass/vocal/vocals"."""
+"""Pattern of the first word of a topic's name, such as "4 bass/vocal/vocals"."""
 
 
 class Known(Protocol):
-    """What else is known of a candidate."""
+    """Source of a candidate's model version and flags."""
 
     def find_version(self, model: str, version: str) -> LiveVersion | None:
-        """What is known of a model's version."""
+        """Return a model's version if it is live."""
 
     def flags(self, row: QueueRow) -> tuple[Flag, ...]:
-        """What is to be noticed of its text."""
+        """Return the flags of a candidate's text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One topic's share of a sample."""
+    """Share of one topic in a sample."""
 
     name: str
     short: str
-    """The name's first word, where that tells the topics apart."""
+    """First word of the name, if that distinguishes the topics."""
     percent: int
     desired: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagView:
-    """A flag and what it means."""
+    """A flag and its meaning."""
 
     name: str
     meaning: str
@@ -69,7 +69,7 @@ class FlagView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """A run of words that an edit kept, took out ("del") or put in ("ins")."""
+    """A run of words that an edit kept ("keep"), deleted ("del") or inserted ("ins")."""
 
     kind: str
     text: str
@@ -77,17 +77,17 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A candidate."""
+    """View of a candidate."""
 
     row: QueueRow
     verdict_id: int
     bars: tuple[Bar, ...]
     main: tuple[Bar, ...]
-    """Those of `bars` that are shown at once."""
+    """The `bars` that are shown without unfolding."""
     post: OutgoingPostStatus | None
-    """Where its post stands; None while there is none."""
+    """Status of the candidate's post; None without a post."""
     flags: tuple[FlagView, ...]
-    """Of the text as it would be posted."""
+    """Flags of the text that would be posted."""
 
     @property
     def blocked(self) -> bool:
@@ -96,14 +96,14 @@ class Card:
 
     @property
     def edits(self) -> list[Edit]:
-        """What the curator changed, word by word; empty when nothing was."""
+        """The curator's changes, word by word; empty without changes."""
         text = self.row.candidate.sample.text
         return [] if text == self.row.text else word_edits(text, self.row.text)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SongView:
-    """A song with its candidates."""
+    """View of a song with its candidates."""
 
     report: SongReport
     source_post: SourcePost
@@ -121,34 +121,34 @@ class SongView:
 
     @property
     def source(self) -> str:
-        """The tweet as its readers see it: networks write `&amp;` for an ampersand."""
+        """Text of the source post without entities: networks write `&amp;` for an ampersand."""
         return html.unescape(self.source_post.text)
 
     @property
     def long(self) -> bool:
-        """Whether the tweet is folded."""
+        """Whether the source post is folded."""
         return len(self.source_post.text) > LONG_TEXT or self.source_post.text.count("\n") > 8
 
     @property
     def link(self) -> str:
-        """Where the tweet can be read; empty when nobody knows."""
+        """Web address of the source post; empty if unknown."""
         return source_link(self.source_post)
 
     @property
     def listen(self) -> str:
-        """Where the song can be heard; empty when nobody knows."""
+        """Web address to listen to the song; empty if unknown."""
         return web_address(self.report.url)
 
 
 def song_view(song: SongRows, known: Known) -> SongView:
-    """A song for the queue's page."""
+    """Build the view of a song for the queue."""
     return SongView(
         report=song.report, source_post=song.source_post, cards=tuple(card_view(row, known) for row in song.rows)
     )
 
 
 def card_view(row: DeskRow, known: Known) -> Card:
-    """A candidate for the queue's page."""
+    """Build the view of a candidate for the queue."""
     candidate = row.row.candidate
     version = known.find_version(candidate.model, candidate.model_version)
     bars = topic_bars(candidate.sample.topics, version)
@@ -161,14 +161,14 @@ def card_view(row: DeskRow, known: Known) -> Card:
         flags=tuple(
             FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag is Flag.BLOCKED)
             for flag in known.flags(row.row)
-            # The text of a post is, of course, one that was posted.
+            # The text of a sent post is always a repeat of itself.
             if not (flag is Flag.REPEAT and row.post in _OUT)
         ),
     )
 
 
 def topic_bars(shares: Sequence[float], version: LiveVersion | None) -> tuple[Bar, ...]:
-    """Bars of a sample's topics, named where the version that wrote it is live.
+    """Build the bars of a sample's topics, with names if the version that generated it is live.
 
     >>> [bar.name for bar in topic_bars((0.25, 0.75), None)]
     ['topic 0', 'topic 1']
@@ -191,14 +191,14 @@ def topic_bars(shares: Sequence[float], version: LiveVersion | None) -> tuple[Ba
 
 
 def main_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
-    """The bars that a card has room for; the desired topic's, which samples are compared by, has a place of its own."""
+    """Return the bars that fit on a card; of too many, the desired topic's comes first."""
     if len(bars) <= ALL_BARS:
         return tuple(bars)
     return tuple(sorted(bars, key=lambda bar: (not bar.desired, -bar.percent))[:_FEW_BARS])
 
 
 def source_link(source_post: SourcePost) -> str:
-    """The address of a tweet, if it is one that a browser may follow.
+    """Return the web address of a source post; an empty string if it is unknown or not safe to follow.
 
     >>> source_link(SourcePost(id="1", text="", url="javascript:alert(1)"))
     ''
@@ -210,7 +210,7 @@ def source_link(source_post: SourcePost) -> str:
 
 
 def web_address(address: str) -> str:
-    """The address if it is one of the web; empty for any other, which might be a script."""
+    """Return an address of the web; an empty string for any other, which might be a script."""
     try:
         return address if urlsplit(address).scheme.lower() in {"http", "https"} else ""
     except ValueError:
@@ -218,7 +218,7 @@ def web_address(address: str) -> str:
 
 
 def word_edits(before: str, after: str) -> list[Edit]:
-    """What lies between two texts, in runs of words.
+    """Return the difference of two texts in runs of words.
 
     >>> [(edit.kind, edit.text) for edit in word_edits("A slow lamp.", "A warm lamp.")]
     [('keep', 'A'), ('del', 'slow'), ('ins', 'warm'), ('keep', 'lamp.')]

@@ -1,4 +1,4 @@
-"""What comes in: bounded bodies of forms, and typed values of addresses."""
+"""Parsing of requests: bounded bodies of forms, and typed values of addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 MAX_BODY = 256 * 1024
-"""Bytes of a form: a song's candidates and a long text take a few thousand."""
+"""Maximum bytes of a form; a song's candidates and a long text take a few thousand."""
 MAX_FIELDS = 500
 _FORM = "application/x-www-form-urlencoded"
 
@@ -21,7 +21,7 @@ Form = Mapping[str, list[str]]
 
 
 async def read_form(request: Request) -> Form:
-    """The fields of a form.
+    """Read the fields of a form.
 
     Raises:
         HTTPException: 415 for another kind of body, 413 for a longer one, 400 for one that is not UTF-8.
@@ -40,16 +40,16 @@ async def read_form(request: Request) -> Form:
 
 
 def one(form: Form, name: str, default: str = "") -> str:
-    """The field's one value; the last, if it was sent several times."""
+    """Return the value of a field; the last one if it was sent several times."""
     values = form.get(name)
     return values[-1] if values else default
 
 
 def choice(kind: type[_Choice], name: str, value: str, default: _Choice) -> _Choice:
-    """A member of an enumeration by its value; the default for an empty one.
+    """Return the member of an enumeration by its value; the default for an empty value.
 
     Raises:
-        HTTPException: 400, naming the values that there are.
+        HTTPException: 400, with the valid values.
     """
     if not value:
         return default

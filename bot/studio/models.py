@@ -1,4 +1,4 @@
-"""Verdicts by model version: which version curators take more from."""
+"""Page of verdicts by model version, for a comparison of versions by their accepted share."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ FEW = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
-    """One version's row."""
+    """View of one version."""
 
     tally: VersionTally
     accepted: Rate
-    """Of the candidates with a verdict."""
+    """Accepted share of the candidates with a verdict."""
     state: str
-    """Whether it answers requests: "champion", "live"; empty when it does not, or nobody can say."""
+    """State on the model server: "champion", "live"; empty if the version is not live, or this is unknown."""
 
     @property
     def few(self) -> bool:
-        """Whether there are too few verdicts to tell."""
+        """Whether there are too few verdicts for a comparison."""
         return self.accepted.total < FEW
 
 

@@ -1,4 +1,4 @@
-"""What became of what was accepted: posts that are out, on their way, in doubt, refused."""
+"""Page of outgoing posts: sent, pending, in doubt, refused."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bot.studio.site import site_of
 _ALL = "all"
 _LABELS = {
     OutgoingPostStatus.PENDING: ("To send", "accepted, and will be sent"),
-    OutgoingPostStatus.SENDING: ("Sending", "a call is under way"),
-    OutgoingPostStatus.SENT: ("Sent", "is out"),
-    OutgoingPostStatus.UNKNOWN: ("In doubt", "may be out: looked up before anything is sent again"),
+    OutgoingPostStatus.SENDING: ("Sending", "a call is in flight"),
+    OutgoingPostStatus.SENT: ("Sent", "known to be sent"),
+    OutgoingPostStatus.UNKNOWN: ("In doubt", "may have been sent: looked up before anything is sent again"),
     OutgoingPostStatus.REFUSED: ("Refused", "will not be sent"),
     OutgoingPostStatus.CANCELLED: ("Cancelled", "the verdict was taken back, or is too old"),
 }
@@ -28,7 +28,7 @@ _LABELS_OF_NETWORKS = {network.name: network.label for network in NETWORKS.value
 
 
 def posted_page(request: Request) -> Response:
-    """GET /posted: posts, the newest first."""
+    """GET /posted: outgoing posts, the newest first."""
     site, params = site_of(request), request.query_params
     name = params.get("status", _ALL)
     status = None if name == _ALL else choice(OutgoingPostStatus, "status", name, OutgoingPostStatus.SENT)

@@ -1,4 +1,4 @@
-"""The queue's page, and what is decided on it."""
+"""Page of the queue, and the verdicts given on it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from bot.studio.site import MAX_EDIT, Site, site_of, wants_fragment
 _ALL = "all"
 _EMPTY = {
     CandidateStatus.WAITING: (
-        "Nothing waits",
-        "Every candidate has its verdict. `deephypebot bot run` brings new ones; this page counts them in its header.",
+        "No candidates wait",
+        "Every candidate has a verdict. `deephypebot bot run` adds new ones; the header of this page counts them.",
     ),
-    CandidateStatus.ACCEPTED: ("Nothing is accepted yet", "What you accept is listed here until you take it back."),
-    CandidateStatus.REJECTED: ("Nothing is rejected", "What you reject is listed here; undo brings it back."),
-    None: ("The queue is empty", "The bot has not written anything yet: `deephypebot bot run` fills the queue."),
+    CandidateStatus.ACCEPTED: (
+        "No accepted candidates yet",
+        "Accepted candidates are listed here until an undo.",
+    ),
+    CandidateStatus.REJECTED: ("No rejected candidates", "Rejected candidates are listed here; undo returns them."),
+    None: ("The queue is empty", "The bot has not generated anything yet: `deephypebot bot run` fills the queue."),
 }
 
 
@@ -51,7 +54,7 @@ def queue_page(request: Request) -> Response:
         counts=counts,
         status=name,
         order=order.value,
-        empty=("That was all", "There are no more songs behind these.") if after else _EMPTY[status],
+        empty=("End of the queue", "There are no more songs.") if after else _EMPTY[status],
         back=_address(**shown, **({"after": after} if after else {})),
         first_page=_address(**shown) if after else "",
         next_page=_address(**shown, after=page.songs[-1].place) if page.more else "",
@@ -59,20 +62,20 @@ def queue_page(request: Request) -> Response:
 
 
 def waiting_count(request: Request) -> Response:
-    """GET /waiting: how many candidates wait, for the header of a page that stays open."""
+    """GET /waiting: the number of waiting candidates, for the header of an open page."""
     site = site_of(request)
     with site.parts.open_desk() as desk:
         return site.page("queue", "_waiting.html", counts=desk.counts())
 
 
 async def decide(request: Request) -> Response:
-    """POST /verdicts: accept, reject or take back candidates, one of them with a text of the curator's."""
+    """POST /verdicts: accept, reject or undo candidates; a single accepted one may have an edited text."""
     site = site_of(request)
     if not is_own(request.headers):
         raise HTTPException(403, "verdicts are given on the studio's own pages only")
     form = await read_form(request)
     if not is_token(one(form, "token"), site.token):
-        raise HTTPException(403, "this page is older than the studio that runs now: reload it, and decide again")
+        raise HTTPException(403, "this page is older than the running studio: reload it, and decide again")
     changes = _changes(form, site.parts.who)
     return await run_in_threadpool(_record, request, site, form, changes)
 
@@ -93,7 +96,7 @@ def _record(request: Request, site: Site, form: Form, changes: list[Change]) -> 
         cards = [card_view(row, site) for row in desk.rows(ids)]
         response = site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back=back)
     if stale:
-        # The cards go along, so that the page catches up with what it was behind of.
+        # The cards are sent as well, so that the page is updated.
         response.status_code = 409
         response.headers["x-studio-message"] = quote(stale)
     return response
@@ -105,16 +108,16 @@ def _changes(form: Form, who: str) -> list[Change]:
         raise HTTPException(400, f"decision must be one of {', '.join(Decision)}, got {decision[:60]!r}")
     ids, seen = form.get("candidate", []), form.get("seen", [])
     if not ids or len(ids) != len(seen) or not all(number.isascii() and number.isdigit() for number in seen):
-        raise HTTPException(400, "a verdict names candidates, and with each which verdict was seen before")
+        raise HTTPException(400, "a verdict needs candidates, each with the number of the verdict that was seen before")
     text = None
     if "text" in form:
         if len(ids) != 1 or decision != Decision.ACCEPT:
-            raise HTTPException(400, "a text belongs to one candidate that is accepted")
+            raise HTTPException(400, "an edited text needs exactly one candidate, and the decision accept")
         text = _edited(one(form, "text"))
     return [
         Change(
             verdict=Verdict(candidate_id=name, decision=Decision(decision), who=who, edited_text=text),
-            # More digits than this are no verdict's number, and no number that SQLite holds.
+            # Longer numbers are not those of a verdict and do not fit SQLite's integers.
             seen=int(number[:18]),
         )
         for name, number in zip(ids, seen, strict=True)
@@ -122,7 +125,7 @@ def _changes(form: Form, who: str) -> list[Change]:
 
 
 def _checked(change: Change, desk: Desk, site: Site) -> Change:
-    """A text that was sent as it was written is no edit, and one that may never be posted is not accepted."""
+    """Drop an edited text that equals the sample's, and refuse a text that may never be posted."""
     verdict = change.verdict
     if verdict.decision is not Decision.ACCEPT:
         return change
@@ -131,23 +134,23 @@ def _checked(change: Change, desk: Desk, site: Site) -> Change:
     edited = None if verdict.edited_text == sample else verdict.edited_text
     flags = row.row.candidate.flags if edited is None else site.parts.screen.flags(edited)
     if Flag.BLOCKED in flags:
-        raise HTTPException(400, "the text holds a word that is never posted: edit it, or reject the candidate")
+        raise HTTPException(400, "the text contains a word that is never posted: edit it, or reject the candidate")
     return replace(change, verdict=replace(verdict, edited_text=edited))
 
 
 def _edited(text: str) -> str:
     plain = text.replace("\r\n", "\n").replace("\r", "\n").strip()
     if not plain:
-        raise HTTPException(400, "an edited text must not be empty; to drop the candidate reject it")
+        raise HTTPException(400, "an edited text must not be empty; to drop the candidate, reject it")
     if len(plain) > MAX_EDIT:
         raise HTTPException(400, f"an edited text has at most {MAX_EDIT} characters, got {len(plain)}")
     if any(unicodedata.category(character) in {"Cc", "Cs"} and character != "\n" for character in plain):
-        raise HTTPException(400, "an edited text must not hold control characters")
+        raise HTTPException(400, "an edited text must not contain control characters")
     return plain
 
 
 def _own_address(address: str) -> str:
-    """The address to return to, if it is the studio's; anything else would send the browser to a stranger."""
+    """Return the address to go back to if it is the studio's; any other would redirect the browser to another site."""
     return address if address.startswith("/?") or address == "/posted" else "/"
 
 

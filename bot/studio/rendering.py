@@ -1,4 +1,4 @@
-"""Templates, and how values look in them. Everything from outside is escaped, whatever the template."""
+"""Templates and their filters. All values are escaped."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SHOWN = frozenset(
     "\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
     "\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}\N{ARABIC LETTER MARK}"
 )
-"""Not printable by Python's definition, and yet part of how people write."""
+"""Characters that Python counts as not printable but that are part of normal text."""
 
 
 class Renderer:
-    """Makes pages out of the package's templates.
+    """Renderer of the package's templates.
 
     Args:
-        common: what every template knows.
+        common: variables of every template.
     """
 
     def __init__(self, **common: object) -> None:
@@ -35,14 +35,14 @@ class Renderer:
         self._environment.filters.update(visible=visible, ago=ago)
 
     def page(self, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
-        """A template with values as an answer."""
+        """Render a template with values as a response."""
         text = self._environment.get_template(template).render(values)
-        # Half of a surrogate pair is nothing that UTF-8 can hold.
+        # UTF-8 cannot encode half of a surrogate pair.
         return HTMLResponse(text.encode("utf-8", "replace"), status_code=status_code)
 
 
 def visible(text: object) -> str:
-    r"""A text in which characters that cannot be seen, and those that turn the direction of others, show as marks.
+    r"""Replace invisible characters, and those that change the direction of others, by a visible mark.
 
     >>> visible("a\x00b\u202ec")
     'a�b�c'
@@ -55,7 +55,7 @@ def visible(text: object) -> str:
 
 
 def ago(time: str, *, now: datetime | None = None) -> str:
-    """How long ago a time was, in one unit; what is no time comes back as it is.
+    """Return the age of a time in one unit; a text that is not a time is returned unchanged.
 
     >>> ago("2026-01-04T10:00:00Z", now=datetime(2026, 1, 4, 13, 5, tzinfo=UTC))
     '3 h ago'

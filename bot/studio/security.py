@@ -1,11 +1,11 @@
-"""Who may speak to the studio: pages of its own, on this machine, and nobody else's script.
+"""Protection of the studio from other sites: only its own pages, on this machine, may change anything.
 
-- The `Host` header must name this machine. A page on the web whose name was rebound to 127.0.0.1 sends its own name.
-- Whatever changes something is a POST with the page's token, which another site can neither read nor guess, from an
-  origin that is the studio's own where the browser says which it is.
-- No script, style, frame or form target but the studio's own (Content-Security-Policy), and nothing is cached.
+- The `Host` header must name this machine. A web page whose name was rebound to 127.0.0.1 sends its own name.
+- Every change is a POST with the page's token, which another site can neither read nor guess, and, if the browser sends
+  an origin, from the studio's own.
+- Scripts, styles, frames and form targets must be the studio's own (Content-Security-Policy), and nothing is cached.
 
-Other accounts of the same machine can reach loopback; they are not kept out.
+Other accounts of the same machine can reach loopback; the studio does not exclude them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _HEADERS = {
 
 
 class SecurityHeaders:
-    """Puts the headers on every answer, errors included.
+    """Middleware that adds the security headers to every response, errors included.
 
     Args:
-        app: what answers.
+        app: the application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -49,7 +49,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
-                # Files of the package say themselves for how long they hold; pages are out of date at once.
+                # Static files set their own lifetime; pages are outdated at once.
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -57,19 +57,19 @@ class SecurityHeaders:
 
 
 def new_token() -> str:
-    """A token for the pages of one run of the studio."""
+    """Return a token for the pages of one run of the studio."""
     return secrets.token_urlsafe(24)
 
 
 def is_token(given: str, token: str) -> bool:
-    """Whether a form came with the token; takes as long whatever was given."""
+    """Whether a form has the token, in constant time."""
     return secrets.compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 
 def is_own(headers: Headers) -> bool:
-    """Whether a request comes from a page of the studio, or from outside any page, by what the browser says.
+    """Whether a request comes from a page of the studio, or not from any page, by the browser's headers.
 
-    Programs that are no browsers say nothing, and have no one's cookies or pages to abuse.
+    Other programs do not send these headers; they do not have another user's pages to abuse.
     """
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):

@@ -1,4 +1,4 @@
-"""The studio put together, and served on loopback."""
+"""Assembly of the studio, and its server on loopback."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from bot.studio.site import StudioParts
 
 HOST = "127.0.0.1"
 _TIMEOUT_S = 30.0
-"""Seconds that somebody who tries things waits for samples."""
+"""Minimum timeout of a request on the try-it page."""
 _STOP_S = 3
-"""Seconds that requests in flight get."""
+"""Seconds that requests in flight get when the studio stops."""
 
 
 @contextmanager
@@ -37,19 +37,19 @@ def local_parts(
     interpolation_model: str | None = None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[StudioParts]:
-    """The studio's parts as the bot is set up; closed when the block ends.
+    """Open the studio's parts by the bot's settings; they are closed when the block ends.
 
     Args:
         settings: workspace, gateway, catalog.
-        who: whose verdicts they will be.
+        who: name of the curator, recorded with verdicts.
         interpolation_model: model to interpolate with, as `deephypebot interpolate --model` takes it.
-        notice: told when a lookup is left alone for a while; from any thread.
+        notice: called with a message when a lookup is paused; from any thread.
 
     Raises:
-        StoreError: no bot has worked in the workspace, or its database cannot be used.
+        StoreError: the workspace does not have a bot's database, or it cannot be used.
         InputError: a catalog or a list of words cannot be used.
     """
-    bootstrap.open_store(settings.workspace).close()  # brought up to date, or refused, before anybody opens a page
+    bootstrap.open_store(settings.workspace).close()  # migrated, or refused, before the first page is opened
     table = knowledge.open_catalog(settings)
     with ExitStack() as stack:
         memory = stack.enter_context(SqliteMemory(settings.database))
@@ -75,11 +75,11 @@ def local_parts(
 
 @contextmanager
 def running(parts: StudioParts, *, port: int) -> Iterator[str]:
-    """The studio, served by a thread until the block ends; yields its address.
+    """Serve the studio in a thread until the block ends; yield its address.
 
     Args:
-        parts: what it works on.
-        port: on 127.0.0.1; 0 takes a free one.
+        parts: the studio's parts.
+        port: port on 127.0.0.1; 0 takes a free one.
 
     Raises:
         InputError: the port is taken.
@@ -97,7 +97,7 @@ def running(parts: StudioParts, *, port: int) -> Iterator[str]:
                 timeout_graceful_shutdown=_STOP_S,
             )
         )
-        # In a thread uvicorn leaves signals alone: what ends the command is the command's own to say.
+        # In a thread, uvicorn does not handle signals: the command decides when to stop.
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="studio", daemon=True)
         thread.start()
         try:
@@ -111,11 +111,11 @@ def running(parts: StudioParts, *, port: int) -> Iterator[str]:
 
 def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # A studio that was stopped a moment ago must not keep its successor from the port.
+    # A studio that has just stopped must not block the port for the next one.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
     except OSError as cause:
         listener.close()
-        raise InputError(f"port {port} of {HOST} cannot be had: {cause.strerror}; choose another --port") from cause
+        raise InputError(f"port {port} of {HOST} cannot be used: {cause.strerror}; choose another --port") from cause
     return listener

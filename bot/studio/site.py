@@ -1,4 +1,4 @@
-"""What the studio's pages share: its parts, its templates, and what is known of the live models."""
+"""State shared by the studio's pages: its parts, its templates, and the live model versions."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from bot.studio.rendering import Renderer
 from bot.studio.security import new_token
 
 FRAGMENT_HEADER = "x-studio-fragment"
-"""Sent by the page's script, which wants what changed and not a whole page."""
+"""Header of the page's script, which requests the changed parts instead of a whole page."""
 MAX_EDIT = 4_000
-"""Characters of a curator's text; networks take less, and say so when it is posted."""
+"""Maximum characters of an edited text; networks accept less and refuse longer posts."""
 _LIVE_S = 30.0
 _AWAY_S = 10.0
-"""For how long it is believed that a model server answers, or does not: every page asks."""
+"""Lifetimes of a cached answer of the model server and of a failure, since every page needs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudioParts:
-    """What the studio works on."""
+    """Parts of a studio."""
 
     open_desk: Callable[[], AbstractContextManager[Desk]]
-    """A desk of its own for each request: requests come in threads."""
+    """Opens a desk for a request; requests run in threads, so each needs its own."""
     server: ModelServer
     resolver: SongResolver
-    """Whose genres a free query gets."""
+    """Resolver that gives a free query its genres."""
     screen: Screen
-    """What curators are told of a text of their own."""
+    """Screen of edited texts."""
     who: str
-    """Whose verdicts they are."""
+    """Name of the curator, recorded with verdicts."""
     interpolator: Interpolator | None = None
 
 
 class Site:
-    """The state that the pages of one studio share."""
+    """State shared by the pages of one studio."""
 
     def __init__(self, parts: StudioParts) -> None:
         self.parts = parts
@@ -55,11 +55,11 @@ class Site:
         self._asking = threading.Lock()
 
     def page(self, name: str, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
-        """A page; `name` says which of the header's links it is."""
+        """Render a page; `name` is its link in the header."""
         return self._renderer.page(template, status_code=status_code, **{"counts": None, **values, "page": name})
 
     def versions(self) -> tuple[LiveVersion, ...]:
-        """The model's versions that answer; none while nobody does. Asked once in a while, whatever the traffic."""
+        """Return the live versions of the model; none if the server is unreachable. The answer is cached."""
         with self._asking:
             if time.monotonic() >= self._asked_until:
                 try:
@@ -70,22 +70,22 @@ class Site:
             return self._versions
 
     def find_version(self, model: str, version: str) -> LiveVersion | None:
-        """What is known of a model's version."""
+        """Return a model's version if it is live."""
         return next((live for live in self.versions() if (live.model, live.version) == (model, version)), None)
 
     def flags(self, row: QueueRow) -> tuple[Flag, ...]:
-        """What is to be noticed of a candidate's text: as it was written, or as a curator has edited it."""
+        """Return the flags of a candidate's text, or of the curator's edit of it."""
         sample = row.candidate.sample.text
         return row.candidate.flags if row.text == sample else self.parts.screen.flags(row.text)
 
 
 def site_of(request: Request) -> Site:
-    """The site that a request is for."""
+    """Return the site of a request."""
     site = request.app.state.site
     assert isinstance(site, Site)  # noqa: S101 -- put there by `build_app`
     return site
 
 
 def wants_fragment(request: Request) -> bool:
-    """Whether the page's script asks."""
+    """Whether a request comes from the page's script."""
     return FRAGMENT_HEADER in request.headers

@@ -37,42 +37,44 @@ _NUMBERS: Mapping[str, type[int | float]] = {
 }
 _SHOWN = ("num_samples", "best_of", "temperature", "top_p", "guidance", "min_tokens", "no_repeat_ngram_size")
 _DEFAULTS = CommentaryRequest(genres=())
+_RENAMED = {"banned": "bad_words", "no_repeat_ngram": "no_repeat_ngram_size"}
+"""Fields of bookmarks from version 0.1."""
 _SEED_BITS = 31
-"""Enough seeds to wander through, and few enough digits to read out."""
+"""Bits of a random seed: many seeds, but few enough digits to read aloud."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What was made of a free query."""
+    """Song that was found in a free query, with its lookups."""
 
     song: Song
     facts: SongFacts
     others: tuple[Song, ...]
-    """Songs that the text names too."""
+    """Other songs that the text names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came back."""
+    """A request and its samples."""
 
     request: CommentaryRequest
     response: CommentaryResponse
     samples: tuple[tuple[Sample, tuple[Bar, ...], str], ...]
-    """Each with its topics, and the address that brings it again alone."""
+    """Samples with their topics and the address that generates each alone."""
 
 
 class _RefusedError(Exception):
-    """A value that makes no request."""
+    """A value of the form is invalid."""
 
 
 def try_page(request: Request) -> Response:
-    """GET /try: the form, and what came of it when it was sent.
+    """GET /try: the form, and its result once it was sent.
 
-    All is in the address, so that a result can be kept and shown to others. A page of another site that links here gets
-    the form filled in, and nothing is asked until somebody presses the button.
+    The address contains all values, so that a result can be bookmarked and shared. A link from another site fills in
+    the form, but nothing is requested until the user presses the button.
     """
     site = site_of(request)
-    values = dict(request.query_params)
+    values = {_RENAMED.get(name, name): value for name, value in request.query_params.items()}
     own = is_own(request.headers)
     found, result, fault = None, None, ""
     points: Sequence[InterpolationPoint] = ()
@@ -136,7 +138,7 @@ def _request(values: Mapping[str, str], found: Found | None) -> CommentaryReques
     genres = _parts(values.get("genres", ""))
     document: dict[str, object] = {"genres": genres, "seed": secrets.randbits(_SEED_BITS)}
     if found is not None:
-        # What is typed goes before what was found.
+        # Typed values override those of the song that was found.
         document |= {"genres": genres or found.facts.genres[:MAX_GENRES], "title": found.song.title}
         document |= {"artist": found.facts.artist or credit(found.song.artists)}
     document |= {name: text for name in ("artist", "title", "topic") if (text := values.get(name, "").strip())}
@@ -176,12 +178,12 @@ def _defaults() -> dict[str, str]:
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    """What stands between commas."""
+    """Split a text at its commas."""
     return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def _topics(versions: Sequence[LiveVersion], chosen: str) -> tuple[tuple[str, bool], ...]:
-    """Names of the topics of the version that was chosen, or of the first champion; and whether each is desired."""
+    """Return the topics of the chosen version, or of the first champion, and whether each is the desired one."""
     named = [live for live in versions if f"{live.model} {live.version}" == chosen]
     for live in [*named, *(live for live in versions if live.champion)]:
         return tuple((topic, topic == live.desired_topic) for topic in live.topics)

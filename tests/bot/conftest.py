@@ -1,14 +1,11 @@
-"""A gateway on loopback that speaks the protocol, and files of invented tweets and artists."""
+"""Fixtures of a bot: a gateway on loopback, files of invented posts and artists, a store, the sandbox."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import grpc
 import pytest
 
 from bot.adapters.files.feed import FileFeed
@@ -18,10 +15,10 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.sandbox.server import SandboxServer
 from bot.services.genres import ChainResolver
 from bot.services.service import Bot, ServiceOptions
-from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from tests.bot.helpers import published
+from tests.bot.helpers.loopback_gateway import LoopbackGateway
 
-TWEETS = [
+SOURCE_POSTS = [
     {"id": "101", "text": "Listen to Ona Vell’s “Slow Lamp” [ft. Tor Brisk] https://example.org/a", "author": "radio"},
     {"id": "102", "text": "What a grey morning."},
     {
@@ -46,80 +43,6 @@ def write_jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
     return path
 
 
-class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
-    """Answers with sentences made of the request, so that the same request brings the same text.
-
-    `fault` may abort a call or wait; it is called with each request first.
-    """
-
-    def __init__(self) -> None:
-        self.requests: list[commentary_pb2.GenerateRequest] = []
-        self.fault: Callable[[commentary_pb2.GenerateRequest, grpc.ServicerContext], None] | None = None
-        self.released = threading.Event()
-        self.port = 0
-        self._server: grpc.Server | None = None
-
-    @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self._server = grpc.server(ThreadPoolExecutor(8))
-        commentary_pb2_grpc.add_CommentaryServicer_to_server(self, self._server)
-        health: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
-            lambda _request, _context: b"\x08\x01"
-        )  # SERVING, without a codec
-        self._server.add_generic_rpc_handlers(
-            [grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": health})]
-        )
-        # The port of the first start is kept, so that a client finds a server that comes back.
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
-        self._server.start()
-
-    def stop(self) -> None:
-        self.released.set()
-        if self._server is not None:
-            self._server.stop(grace=None).wait()
-            self._server = None
-
-    def Generate(  # noqa: N802 -- the protocol's name
-        self, request: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
-    ) -> commentary_pb2.GenerateResponse:
-        self.requests.append(request)
-        if self.fault is not None:
-            self.fault(request, context)
-        return commentary_pb2.GenerateResponse(
-            samples=[
-                commentary_pb2.Sample(
-                    text=f"{request.title} by {request.artist}, take {number}, {(request.seed + number) % 1000}",
-                    token_count=7,
-                    log_prob=-7.5,
-                    topics=[0.25, 0.75],
-                    seed=(request.seed + number) % 2**63,
-                )
-                for number in range(1, request.num_samples + 1)
-            ],
-            model=commentary_pb2.ModelVersion(name=request.model, version="3", archive_sha256="ab" * 32),
-            genres_used=[genre for genre in request.genres if genre != "slowcore"],
-            genres_unknown=[genre for genre in request.genres if genre == "slowcore"],
-        )
-
-    def Describe(  # noqa: N802 -- the protocol's name
-        self, request: commentary_pb2.DescribeRequest, context: grpc.ServicerContext
-    ) -> commentary_pb2.DescribeResponse:
-        del request, context
-        live = commentary_pb2.LiveVersion(
-            version="3",
-            aliases=["champion"],
-            topics=["0 guitar/drums/bass", "1 lyrics/story/love"],
-            desired_topic="0 guitar/drums/bass",
-            num_genres=3,
-        )
-        return commentary_pb2.DescribeResponse(
-            models=[commentary_pb2.LiveModel(name="lcgan", champion="3", versions=[live])]
-        )
-
-
 @pytest.fixture
 def gateway() -> Iterator[LoopbackGateway]:
     server = LoopbackGateway()
@@ -130,7 +53,7 @@ def gateway() -> Iterator[LoopbackGateway]:
 
 @pytest.fixture
 def feed_path(tmp_path: Path) -> Path:
-    return write_jsonl(tmp_path / "feed.jsonl", [dict(source_post) for source_post in TWEETS])
+    return write_jsonl(tmp_path / "feed.jsonl", [dict(source_post) for source_post in SOURCE_POSTS])
 
 
 @pytest.fixture

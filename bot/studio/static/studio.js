@@ -1,4 +1,4 @@
-// Keyboard and in-place changes. Every page works without this file; with it, nobody needs the mouse.
+// Keyboard shortcuts and in-place changes. Every page works without this file, by mouse.
 "use strict";
 
 const HEADER = "X-Studio-Fragment";
@@ -8,12 +8,12 @@ const TOAST_MS = 8_000;
 const find = (selector, within = document) => within.querySelector(selector);
 const findAll = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-// --- Which candidate is meant ---------------------------------------------------------------------------------------
+// --- Selection of candidates ----------------------------------------------------------------------------------------
 
 const candidates = () => findAll(".candidate");
 const current = () => find(".candidate.is-current");
 const cardOf = (id) => candidates().find((card) => card.dataset.id === id);
-// A card whose verdict is on its way to the server waits no more.
+// A card whose verdict is being sent no longer counts as waiting.
 const waits = (card) => card.dataset.status === "waiting" && !("sending" in card.dataset);
 
 function choose(card, { focus = true } = {}) {
@@ -58,12 +58,12 @@ function chooseWaitingAfter(card) {
 
 const turnPage = () => find("[data-next]")?.click();
 
-// --- Deciding -------------------------------------------------------------------------------------------------------
+// --- Verdicts -------------------------------------------------------------------------------------------------------
 
 const done = []; // Ids of each step, for undo.
 let underWay = Promise.resolve();
 
-// One after the other: a quick hand must not overtake the server.
+// Requests run one after the other, so that quick keys do not overtake the server.
 const inTurn = (work) => (underWay = underWay.then(work, work));
 
 async function send(fields) {
@@ -100,7 +100,7 @@ function showCounts(page) {
   find("#waiting")?.replaceWith(document.adoptNode(count));
 }
 
-// The song's own button names the candidates that still wait.
+// The song's button lists the candidates that still wait.
 function refreshRest(song) {
   const form = find(".rest", song);
   if (!form) return;
@@ -112,7 +112,7 @@ function refreshRest(song) {
   form.hidden = waiting.length === 0;
 }
 
-// The choice moves on at once, so that the next key is for the next candidate however slow the server is.
+// The selection moves on at once, so that the next key is for the next candidate, even if the server is slow.
 function submit(form, button) {
   const fields = [...new FormData(form, button)];
   const ids = fields.filter(([name]) => name === "candidate").map(([, id]) => id);
@@ -129,21 +129,21 @@ async function deliver(ids, decision, fields) {
   try {
     fine = await send(fields);
   } catch {
-    say("The studio does not answer. Is it still running?", { fault: true });
+    say("The studio does not answer. Check that it is still running.", { fault: true });
   }
   for (const card of ids.map(cardOf).filter(Boolean)) delete card.dataset.sending;
   if (!fine || decision === "undo") choose(cardOf(ids[0]));
   if (!fine) return;
-  if (decision === "undo") return say("Taken back.");
+  if (decision === "undo") return say("Undone.");
   done.push(ids);
   const many = ids.length > 1 ? ` ${ids.length}` : "";
   say(`${decision === "accept" ? "Accepted" : "Rejected"}${many}.`, { undo: true });
-  if (!candidates().some(waits) && find("[data-next]")) say("This page is done: n shows the next songs.", { undo: true });
+  if (!candidates().some(waits) && find("[data-next]")) say("No more candidates on this page: n shows the next songs.", { undo: true });
 }
 
 async function undo() {
   const ids = done.pop();
-  if (!ids) return say("Nothing to undo on this page. A decided candidate has its own undo.");
+  if (!ids) return say("Nothing to undo on this page. Each decided candidate has its own undo button.");
   const form = find(".candidate form");
   const fields = [["token", find("[name=token]", form).value], ["back", find("[name=back]", form).value], ["decision", "undo"]];
   for (const card of ids.map(cardOf).filter(Boolean)) {
@@ -153,16 +153,16 @@ async function undo() {
     if (!(await send(fields))) return;
   } catch {
     done.push(ids);
-    return say("The studio does not answer. Is it still running?", { fault: true });
+    return say("The studio does not answer. Check that it is still running.", { fault: true });
   }
-  say(ids.length > 1 ? `Taken back: ${ids.length} wait again.` : "Taken back: it waits again.", { undo: done.length > 0 });
+  say(ids.length > 1 ? `Undone: ${ids.length} candidates wait again.` : "Undone: the candidate waits again.", { undo: done.length > 0 });
   choose(cardOf(ids[0]));
 }
 
 function press(name) {
   const card = current();
   const button = card && find(`.acts button.${name}`, card);
-  if (!button) return say(card ? "It has its verdict already. Undo it first." : "Choose a candidate with j.");
+  if (!button) return say(card ? "The candidate already has a verdict. Undo it first." : "Select a candidate with j.");
   if (button.disabled) return say(button.title, { fault: true });
   button.click();
 }
@@ -184,7 +184,7 @@ function closeEditor(editor) {
   choose(editor.closest(".candidate"));
 }
 
-// X's own way of counting: Latin and the like count one, all else two, an emoji two, an address 23.
+// Length by X's rules: Latin and similar characters count 1, others 2, an emoji 2, an address 23.
 const LIMIT = 280;
 const ADDRESS = /https?:\/\/\S+/g;
 const EMOJI = /\p{Extended_Pictographic}/u;
@@ -208,7 +208,7 @@ function showLength(text) {
   place.classList.toggle("over", length > LIMIT);
 }
 
-// --- Saying ---------------------------------------------------------------------------------------------------------
+// --- Messages ---------------------------------------------------------------------------------------------------------
 
 let silence;
 
@@ -261,13 +261,13 @@ function onKey(event) {
   }
   going = event.key === "g" ? Date.now() : 0;
   const act = KEYS[event.key];
-  // A key that is held down moves on, and never decides.
+  // A key that is held down repeats moves, but never verdicts.
   if (!act || (event.repeat && !"jkJK".includes(event.key))) return;
   event.preventDefault();
   act();
 }
 
-// --- Wiring ---------------------------------------------------------------------------------------------------------
+// --- Setup ----------------------------------------------------------------------------------------------------------
 
 function prepare(within) {
   findAll("[data-cancel]", within).forEach((button) => {
@@ -306,7 +306,7 @@ async function refreshCount() {
     if (!answer.ok) return;
     showCounts(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
-    // The studio may be restarting; the next look will tell.
+    // The studio may be restarting; the next refresh retries.
   }
 }
 

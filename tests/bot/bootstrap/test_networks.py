@@ -14,7 +14,7 @@ from bot.domain.outgoing_posts import OutgoingPost
 from bot.sandbox.server import SandboxServer
 from bot.settings import BlueskySettings, BotSettings, MastodonSettings, PostSettings
 
-# The process's own peak: what getrusage tells, a child inherits from whoever started it.
+# The peak of the process itself: a child inherits getrusage's figure from its parent.
 MEMORY = """
 from pathlib import Path
 {imports}

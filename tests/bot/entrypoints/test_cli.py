@@ -58,16 +58,16 @@ def test_once_fills_the_queue_and_says_what_it_did(
     gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path
 ) -> None:
     result = once(feed_path, catalog_path, workspace, gateway.target, "--num-samples", "2")
-    assert "read 4 new tweets" in result.stderr
-    assert "10 candidates for 5 songs (1 of unknown genre), 1 tweet without a song" in result.stderr
-    assert "read 0 new tweets" in once(feed_path, catalog_path, workspace, gateway.target).stderr
+    assert "read 4 new source posts" in result.stderr
+    assert "10 candidates for 5 songs (1 of unknown genre), 1 source post without a song" in result.stderr
+    assert "read 0 new source posts" in once(feed_path, catalog_path, workspace, gateway.target).stderr
 
 
 def test_once_says_that_the_server_is_down_and_that_nothing_is_lost(
     gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path
 ) -> None:
     gateway.stop()
-    with pytest.raises(NoServiceError, match=rf"{gateway.target}.*tweets stay pending"):
+    with pytest.raises(NoServiceError, match=rf"{gateway.target}.*source posts stay pending"):
         once(feed_path, catalog_path, workspace, gateway.target)
     gateway.start()
     assert "25 candidates" in once(feed_path, catalog_path, workspace, gateway.target).stderr
@@ -93,13 +93,15 @@ def test_an_empty_feed_is_pointed_out(gateway: Any, feed_path: Path, catalog_pat
     assert "is empty" in once(feed_path, catalog_path, workspace, gateway.target).stderr
 
 
-def test_failed_tweets_can_be_tried_again(gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path) -> None:
+def test_failed_source_posts_can_be_tried_again(
+    gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path
+) -> None:
     catalog = catalog_path.read_text()
     catalog_path.write_text(catalog.replace("surf rock", "x" * 300))
     assert "1 failed" in once(feed_path, catalog_path, workspace, gateway.target).stderr
     catalog_path.write_text(catalog)
     result = once(feed_path, catalog_path, workspace, gateway.target, "--retry-failed")
-    assert "1 failed tweets are pending again" in result.stderr
+    assert "1 failed source posts are pending again" in result.stderr
     assert "5 candidates for 1 song" in result.stderr
 
 
@@ -295,10 +297,10 @@ import json, sys
 class ExtraAlone:
     # As on a host that installed deephypebot[bot]: what that extra brings, and what those packages bring themselves.
     installed = {
-        "bot", "foundation", "handlers", "serving", "grpc", "google", "typer", "rich", "click", "shellingham", "annotated_doc",
-        "typing_extensions", "pygments", "markdown_it", "mdurl", "pydantic", "pydantic_core", "annotated_types",
-        "typing_inspection", "pydantic_settings", "dotenv", "structlog", "prometheus_client", "rapidfuzz",
-        "safetype",
+        "bot", "foundation", "handlers", "serving", "grpc", "google", "typer", "rich", "click", "shellingham",
+        "annotated_doc", "typing_extensions", "pygments", "markdown_it", "mdurl", "pydantic", "pydantic_core",
+        "annotated_types", "typing_inspection", "pydantic_settings", "dotenv", "structlog", "prometheus_client",
+        "rapidfuzz", "safetype",
     }
 
     def find_spec(self, name, path=None, target=None):

@@ -41,7 +41,7 @@ STRIDE = int(os.environ.get("DEEPHYPEBOT_KILL_STRIDE", "7"))
 
 
 def check_reference(reference: dict[str, Any]) -> None:
-    """What the others are compared with is what a bot should do."""
+    """Check that the reference run does what a bot should do."""
     assert [status for _, status in reference["tweets"]] == ["done", "no song", "done", "done"]
     assert [board for _, _, board in reference["candidates"]] == ["on"] * 6
     assert [(decision, edited) for _, decision, edited, _ in reference["verdicts"]] == [
@@ -61,7 +61,7 @@ def check_reference(reference: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_killed_at_any_moment_every_tweet_row_verdict_and_post_is_there_once(tmp_path: Path) -> None:
+def test_killed_at_any_moment_every_source_post_row_verdict_and_post_is_there_once(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.bot.helpers.killed_networks", str(tmp_path), str(STRIDE)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=1100).stdout
     reference, *runs = [json.loads(line) for line in printed.splitlines()]
@@ -101,7 +101,7 @@ def sandbox() -> Iterator[SandboxServer]:
 def outcome(
     folder: Path, sandbox: SandboxServer, *, renew: bool = False, editing: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], list[Summary]]:
-    """Passes until one finds nothing to do and nothing wrong; `editing` befalls the edit of the sheet's rows."""
+    """Run passes until one is idle and without problems; `editing` is a fault of the edit of the sheet's rows."""
     people_post(sandbox.control)
     settings = bot_settings(folder, sandbox.settings, timeout_s=0.5)
     summaries: list[Summary] = []
@@ -142,7 +142,7 @@ def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_pat
         [*command, "--workspace", str(tmp_path)], check=False, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert "read 7 new tweets" in done.stderr
+    assert "read 7 new source posts" in done.stderr
     assert "a curator accepts" in done.stderr
     posted = [line for line in done.stdout.splitlines() if line.startswith("posted: ")]
     assert len(posted) >= 6

@@ -1,10 +1,10 @@
 """Kill a bot at every moment of its work with X and Google Sheets, let another one finish, print the final state.
 
-Run as a program: `python -m tests.bot.helpers.killed_networks FOLDER STRIDE`. X, Google and Sheets are the sandbox, in a
-process of its own for each moment; the bot is a fork of this process, which has one thread. It is killed with SIGKILL
-before or after its n-th commit, before or after its n-th outside call (google-auth makes some in a thread of its own),
-for every STRIDE-th n. One JSON line per moment:
-the first is of a bot that nobody killed, the last of one that was done before it came to be killed.
+Run as a program: `python -m tests.bot.helpers.killed_networks FOLDER STRIDE`. X, Google and Sheets are the sandbox, in
+its own process for each moment; the bot is a fork of this process, which has one thread. It is killed with SIGKILL
+before or after its n-th commit, and before or after its n-th external call (google-auth makes some in its own thread),
+for every STRIDE-th n. One JSON line is printed per moment: the first is of a bot that is not killed, the last of one
+that finished before it was to be killed.
 """
 
 from __future__ import annotations

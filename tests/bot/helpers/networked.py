@@ -29,7 +29,7 @@ POSTS = [
 EDITED = "A sea of tin, in my own words."
 ELSEWHERE = "A lamp, in somebody else's words."
 PASSES = 4
-"""Passes when nothing goes wrong: tweets to the board, verdicts, posts, and one that finds nothing to do."""
+"""Passes when nothing goes wrong: source posts to the board, verdicts, posts, and one that finds nothing to do."""
 
 
 def people_post(control: SandboxControl) -> None:

@@ -34,7 +34,7 @@ _BROKEN = {"html", "truncated", "json", "hang", "hold"}
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many requests and answers were held against a description."""
+    """Number of requests and answers that were compared with a description."""
 
     requests: int
     answers: int
@@ -91,7 +91,7 @@ def _check_openapi(network: str, exchange: Exchange, *, request: bool, answer: b
     )
     if request:
         with warnings.catch_warnings():
-            # One of the ways to sign in that X describes is none that openapi-core checks; the stand-in checks it.
+            # One of X's authentication schemes is not supported by openapi-core; the stand-in checks it.
             warnings.filterwarnings("ignore", "Unsupported scheme type")
             api.validate_request(asked)
     answered = answer and (described is None or exchange.status in described)

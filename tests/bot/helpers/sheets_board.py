@@ -12,7 +12,7 @@ from bot.ports import QueueRow
 from bot.sandbox.server import SandboxServer
 from handlers.contract import Sample
 
-TWEET_ID = "1700000000000000001"
+SOURCE_POST_ID = "1700000000000000001"
 
 
 def open_board(sandbox: SandboxServer, **changes: Any) -> SheetsBoard:
@@ -28,7 +28,7 @@ def open_board(sandbox: SandboxServer, **changes: Any) -> SheetsBoard:
 
 def make_row(number: int = 1, text: str = "slow and careful") -> QueueRow:
     report = SongReport(
-        source_post_id=TWEET_ID,
+        source_post_id=SOURCE_POST_ID,
         number=1,
         song=Song(artists=("Ona Vell",), title="Moss", confidence=1.0),
         artist="Ona Vell",
@@ -44,7 +44,9 @@ def make_row(number: int = 1, text: str = "slow and careful") -> QueueRow:
         flags=(Flag.PROFANITY, Flag.TOO_LONG),
         score=-2.5,
     )
-    source_post = SourcePost(id=TWEET_ID, text="“Moss” by Ona Vell", kind=Kind.TIMELINE, url="https://x.com/a/status/1")
+    source_post = SourcePost(
+        id=SOURCE_POST_ID, text="“Moss” by Ona Vell", kind=Kind.TIMELINE, url="https://x.com/a/status/1"
+    )
     return QueueRow(candidate=candidate, source_post=source_post, created_at="2026-01-04T10:00:00Z")
 
 

@@ -121,7 +121,7 @@ class PatientClock(Clock):
 
 
 def fill(store: SqliteStore, count: int, *, source_post: str = "1") -> list[str]:
-    """Waiting candidates of one tweet; their ids."""
+    """Add waiting candidates of one source post; return their ids."""
     store.add_page(
         "feed", FeedPage(source_posts=(SourcePost(id=source_post, text="Moss by Ona"),), cursor="c", more=False)
     )

@@ -1,4 +1,4 @@
-"""What is decided in the terminal or the studio comes to the board once, and over nothing that a person typed there."""
+"""Verdicts of the terminal or the studio are written to the board once, and never over what a person typed there."""
 
 from __future__ import annotations
 

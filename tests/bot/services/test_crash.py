@@ -1,4 +1,4 @@
-"""A bot that is killed at any moment loses no tweet and writes no candidate twice."""
+"""A bot that is killed at any moment loses no source post and writes no candidate twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.domain.source_posts import SourcePostStatus
 KILLED_BOT = Path(__file__).parents[1] / "helpers" / "killed_bot.py"
 
 
-def test_killed_at_every_statement_and_call_every_tweet_is_handled_once(
+def test_killed_at_every_statement_and_call_every_source_post_is_handled_once(
     feed_path: Path, catalog_path: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "databases"
@@ -29,7 +29,7 @@ def test_killed_at_every_statement_and_call_every_tweet_is_handled_once(
     assert [run["killed"] for run in runs] == [True] * (len(runs) - 1) + [False]
     assert dict(reference["tweets"]) == {"101": "done", "102": "no song", "103": "done", "104": "done"}
     assert len(reference["candidates"]) == 2 * 5
-    # The moments cover all stages: nothing read, tweets read, some of them done.
+    # The moments cover all stages: nothing read, source posts read, some of them done.
     stages = {(len(run["before"]["tweets"]), len(run["before"]["candidates"])) for run in runs}
     assert {(0, 0), (4, 0), (4, 2)} <= stages
     assert [run["step"] for run in runs if run["after"] != reference] == []

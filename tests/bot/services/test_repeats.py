@@ -1,4 +1,4 @@
-"""A song that came lately is passed over, unless somebody asks for it."""
+"""A song that was named recently is skipped, unless a mention asks for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.services.summary import Summary
 
 
 class Listed(Source):
-    """Tweets that the test lists."""
+    """Source of the posts that a test lists."""
 
     def __init__(self, *source_posts: SourcePost) -> None:
         self.source_posts = source_posts
@@ -97,7 +97,7 @@ def test_another_recording_of_a_song_is_another_song(run: Any) -> None:
     assert run(source_post(2, "Now playing: Ona Vell - Slow Lamp (Tor Brisk Remix)")).candidates == 2
 
 
-def test_of_two_tweets_at_the_same_moment_one_brings_the_song(run: Any, gateway: Any, store: SqliteStore) -> None:
+def test_of_two_source_posts_at_the_same_moment_one_brings_the_song(run: Any, gateway: Any, store: SqliteStore) -> None:
     gateway.fault = lambda _request, _context: gateway.released.wait(0.3)
     run(source_post(1), source_post(2), source_post(3), concurrency=3)
     assert len({row.source_post.id for row in store.rows()}) == 1

@@ -1,4 +1,4 @@
-"""When the bot may call out: rate limits, pauses after failures, idle times, clocks that jump."""
+"""Schedule of calls: rate limits, pauses after failures, idle times, clocks that jump."""
 
 from __future__ import annotations
 

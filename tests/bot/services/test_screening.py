@@ -1,4 +1,4 @@
-"""What is noticed of a text: bad words, copies, length, repeats."""
+"""Flags of a text: bad words, copies, length, repeats."""
 
 from __future__ import annotations
 

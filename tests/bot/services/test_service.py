@@ -86,7 +86,9 @@ def test_a_feed_that_is_read_anew_adds_nothing_twice(make_bot: MakeBot, store: S
     assert len(list(store.rows())) == 30
 
 
-def test_the_seed_follows_from_the_tweet_and_the_song(make_bot: MakeBot, store: SqliteStore, gateway: Any) -> None:
+def test_the_seed_follows_from_the_source_post_and_the_song(
+    make_bot: MakeBot, store: SqliteStore, gateway: Any
+) -> None:
     make_bot().tick()
     seeds = {request.title: request.seed for request in gateway.requests}
     assert len(set(seeds.values())) == 5
@@ -97,7 +99,7 @@ def test_the_seed_follows_from_the_tweet_and_the_song(make_bot: MakeBot, store: 
         )
 
 
-def test_while_the_server_is_down_tweets_wait_and_then_they_are_handled(
+def test_while_the_server_is_down_source_posts_wait_and_then_they_are_handled(
     make_bot: MakeBot, store: SqliteStore, gateway: Any
 ) -> None:
     gateway.stop()
@@ -131,14 +133,14 @@ def test_when_the_server_goes_away_half_way_what_was_answered_is_kept(
     assert len(list(store.rows())) == 25
 
 
-def test_a_model_that_is_not_live_is_no_tweets_fault(make_bot: MakeBot, store: SqliteStore, gateway: Any) -> None:
+def test_a_model_that_is_not_live_is_no_source_posts_fault(make_bot: MakeBot, store: SqliteStore, gateway: Any) -> None:
     gateway.fault = fail(grpc.StatusCode.NOT_FOUND)
     summary = make_bot().tick()
     assert "NOT_FOUND" in summary.outage
     assert SourcePostStatus.FAILED not in statuses(store)
 
 
-def test_a_refused_song_fails_its_tweet_with_the_reason_and_the_others_go_on(
+def test_a_refused_song_fails_its_source_post_with_the_reason_and_the_others_go_on(
     make_bot: MakeBot, store: SqliteStore, gateway: Any
 ) -> None:
     gateway.fault = fail(grpc.StatusCode.INVALID_ARGUMENT, "Moss")
@@ -166,7 +168,7 @@ def test_a_song_that_the_contract_refuses_never_leaves_the_bot(
     assert gateway.requests == []
 
 
-def test_a_tweet_that_the_server_breaks_on_is_put_off_and_at_last_given_up(
+def test_a_source_post_that_the_server_breaks_on_is_put_off_and_at_last_given_up(
     make_bot: MakeBot, store: SqliteStore, gateway: Any, feed_path: Path
 ) -> None:
     gateway.fault = fail(grpc.StatusCode.INTERNAL, "Slow Lamp")
@@ -186,7 +188,7 @@ def test_a_tweet_that_the_server_breaks_on_is_put_off_and_at_last_given_up(
     assert make_bot().tick().candidates == 5
 
 
-def test_a_server_that_breaks_on_everything_is_an_outage_and_blames_no_tweet(
+def test_a_server_that_breaks_on_everything_is_an_outage_and_blames_no_source_post(
     make_bot: MakeBot, store: SqliteStore, gateway: Any
 ) -> None:
     gateway.fault = fail(grpc.StatusCode.INTERNAL)
@@ -204,7 +206,7 @@ def test_a_slow_server_is_given_up_at_the_deadline(make_bot: MakeBot, gateway: A
     assert store.count_pending() == 3
 
 
-def test_requests_of_several_tweets_are_in_flight_together_and_bounded(
+def test_requests_of_several_source_posts_are_in_flight_together_and_bounded(
     make_bot: MakeBot, gateway: Any, feed_path: Path
 ) -> None:
     feed_path.write_text("".join(f'{{"id": "{number}", "text": "Ona Vell - Moss"}}\n' for number in range(12)))

@@ -1,4 +1,4 @@
-"""A studio on loopback, on a database of invented tweets and a gateway that speaks the protocol."""
+"""A studio on loopback, on a database of invented posts and a gateway that speaks the protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.domain.candidates import Flag
 from bot.domain.source_posts import Kind, SourcePost
 from bot.settings import load
 from bot.studio.server import local_parts, running
-from tests.bot.studio.studio_world import HOSTILE, LONG_WORD, RTL, Client, Untouched, add_song
+from tests.bot.helpers.studio_world import HOSTILE, LONG_WORD, RTL, Client, Untouched, add_song
 
 
 class Target(Protocol):

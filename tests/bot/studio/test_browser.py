@@ -13,7 +13,7 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost
-from tests.bot.studio.studio_world import Client, accept, add_song, post
+from tests.bot.helpers.studio_world import Client, accept, add_song, post
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
@@ -315,7 +315,7 @@ def test_trying_shows_samples_and_another_seed_brings_others(window: Callable[..
     page.get_by_role("spinbutton", name="Samples").fill("3")
     page.get_by_role("slider", name="Temperature").fill("0.5")
     expect(page.locator("output[for=temperature]")).to_have_text("0.5")
-    page.get_by_role("button", name="Write").click()
+    page.get_by_role("button", name="Generate").click()
     texts = page.locator(".results .text")
     expect(texts).to_have_count(3)
     before = texts.all_inner_texts()

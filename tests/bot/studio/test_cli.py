@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from tests.bot.studio.studio_world import Client
+from tests.bot.helpers.studio_world import Client
 
 COMMAND = [sys.executable, "-m", "deephypebot", "studio"]
 

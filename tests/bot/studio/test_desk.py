@@ -15,7 +15,7 @@ from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateErr
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost
 from bot.ports import Change, Order, SongQuery
-from tests.bot.studio.studio_world import accept, add_song, post
+from tests.bot.helpers.studio_world import accept, add_song, post
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def status_of(desk: SqliteDesk, candidate_id: str) -> CandidateStatus:
 
 
 def walk_pages(desk: SqliteDesk, *, status: CandidateStatus | None, order: Order, limit: int) -> list[str]:
-    """Ids of the tweets of all pages, one after the other."""
+    """Ids of the source posts of all pages, one after the other."""
     found: list[str] = []
     after = ""
     while True:

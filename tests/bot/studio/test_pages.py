@@ -1,4 +1,4 @@
-"""What the pages show and do, without a script: forms and links alone."""
+"""Content and effects of the pages without a script: forms and links alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost
 from bot.ports import LiveVersion
 from bot.studio.cards import main_bars, topic_bars
-from tests.bot.conftest import LoopbackGateway
-from tests.bot.studio.studio_world import Client, accept, add_song, post
+from tests.bot.helpers.loopback_gateway import LoopbackGateway
+from tests.bot.helpers.studio_world import Client, accept, add_song, post
 
 
 def status_of(store: SqliteStore, name: str) -> CandidateStatus:
@@ -151,7 +151,7 @@ def test_a_verdict_on_an_old_page_is_refused_and_the_others_stay(studio: Client,
 @pytest.mark.usefixtures("store")
 def test_an_empty_queue_says_what_to_do(open_studio: Callable[..., Client]) -> None:
     studio = open_studio()
-    assert "Nothing waits" in studio.get("/").text
+    assert "No candidates wait" in studio.get("/").text
     for path in ("/?status=accepted", "/?status=rejected", "/?status=all", "/posted", "/models", "/try"):
         assert studio.get(path).status == 200
 
@@ -190,7 +190,7 @@ def test_a_post_that_is_not_out_is_taken_back_from_the_list(studio: Client, fill
 def test_an_address_that_makes_no_sense_is_refused_in_words(studio: Client, path: str) -> None:
     answer = studio.get(path)
     assert answer.status == 400
-    assert "That cannot be read" in answer.text
+    assert "The request is invalid" in answer.text
 
 
 def test_versions_are_compared_by_share_and_interval(studio: Client, filled: SqliteStore) -> None:
@@ -238,6 +238,14 @@ def test_settings_of_the_form_reach_the_model(studio: Client, gateway: LoopbackG
     assert 'value="banger, vibes"' in page
 
 
+def test_a_bookmark_with_the_former_names_of_fields_still_works(studio: Client, gateway: LoopbackGateway) -> None:
+    page = studio.get("/try?genres=techno&no_repeat_ngram=3&banned=banger&go=1").text
+    asked = gateway.requests[-1]
+    assert (asked.no_repeat_ngram_size, list(asked.bad_words)) == (3, ["banger"])
+    assert 'name="no_repeat_ngram_size" min="0" max="' in page
+    assert 'value="banger"' in page
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -282,7 +290,7 @@ def test_a_database_that_went_away_is_said_and_the_studio_goes_on(
     database.mkdir()
     answer = studio.get("/")
     assert answer.status == 503
-    assert "Not now" in answer.text
+    assert "Unavailable" in answer.text
     database.rmdir()
     moved.rename(database)
     assert studio.get("/").status == 200

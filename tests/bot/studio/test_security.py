@@ -12,7 +12,7 @@ import pytest
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Decision, Verdict
 from bot.studio.site import MAX_EDIT
-from tests.bot.studio.studio_world import HOSTILE, Client, Untouched
+from tests.bot.helpers.studio_world import HOSTILE, Client, Untouched
 
 FIRST = "101.1.1"
 ACCEPT = [("decision", "accept"), ("candidate", FIRST), ("seen", "0")]
@@ -36,7 +36,7 @@ def test_this_machine_by_either_name_gets_the_page(untouched: Untouched) -> None
 
 def test_it_listens_on_one_address_of_loopback_alone(untouched: Untouched) -> None:
     port = int(untouched.host.partition(":")[2])
-    # All of 127.0.0.0/8 is this machine: whoever listens on every address answers here too.
+    # All of 127.0.0.0/8 is this machine: a server that listens on every address answers here too.
     with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=5):  # noqa: PT011 -- by system
         pass
 

@@ -21,7 +21,7 @@ from bot.domain.errors import (
 from bot.ports import BoardRow
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers.sandbox_clients import open_book
-from tests.bot.helpers.sheets_board import TWEET_ID, fields_of, make_row, open_board
+from tests.bot.helpers.sheets_board import SOURCE_POST_ID, fields_of, make_row, open_board
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def test_a_new_sheet_gets_a_header_and_a_drop_down(sandbox: SandboxServer, board
     assert sandbox.control.sheet("queue") == [list(COLUMNS)]
     board.append([make_row()])
     with pytest.raises(RuntimeError, match="takes one of"):
-        sandbox.control.edit("queue", f"{TWEET_ID}.1.1", "status", "perhaps")
+        sandbox.control.edit("queue", f"{SOURCE_POST_ID}.1.1", "status", "perhaps")
 
 
 def test_a_row_holds_what_the_curator_needs(sandbox: SandboxServer, board: SheetsBoard) -> None:
     board.append([make_row()])
     assert fields_of(sandbox) == [
         {
-            "candidate_id": f"{TWEET_ID}.1.1",
+            "candidate_id": f"{SOURCE_POST_ID}.1.1",
             "status": "waiting",
             "commentary": "slow and careful",
             "curator": "",
@@ -53,7 +53,7 @@ def test_a_row_holds_what_the_curator_needs(sandbox: SandboxServer, board: Sheet
             "score": "-2.5",
             "tweet": "“Moss” by Ona Vell",
             "source": "https://x.com/a/status/1",
-            "tweetid": TWEET_ID,
+            "tweetid": SOURCE_POST_ID,
             "date": "2026-01-04T10:00:00Z",
         }
     ]
@@ -70,16 +70,16 @@ def test_a_text_stays_what_it_is(board: SheetsBoard, text: str) -> None:
 def test_rows_are_known_by_their_id_whatever_curators_do(sandbox: SandboxServer, board: SheetsBoard) -> None:
     board.append([make_row(1, "b"), make_row(2, "a")])
     sandbox.control.sort("queue", "commentary")
-    sandbox.control.edit("queue", f"{TWEET_ID}.1.1", "status", "accepted")
-    sandbox.control.edit("queue", f"{TWEET_ID}.1.1", "commentary", "b, edited")
-    sandbox.control.edit("queue", f"{TWEET_ID}.1.1", "curator", "Ada")
+    sandbox.control.edit("queue", f"{SOURCE_POST_ID}.1.1", "status", "accepted")
+    sandbox.control.edit("queue", f"{SOURCE_POST_ID}.1.1", "commentary", "b, edited")
+    sandbox.control.edit("queue", f"{SOURCE_POST_ID}.1.1", "curator", "Ada")
     board.append([make_row(3, "c")])
     assert list(board.rows()) == [
-        BoardRow(candidate_id=f"{TWEET_ID}.1.2", status="waiting", text="a"),
-        BoardRow(candidate_id=f"{TWEET_ID}.1.1", status="accepted", text="b, edited", who="Ada"),
-        BoardRow(candidate_id=f"{TWEET_ID}.1.3", status="waiting", text="c"),
+        BoardRow(candidate_id=f"{SOURCE_POST_ID}.1.2", status="waiting", text="a"),
+        BoardRow(candidate_id=f"{SOURCE_POST_ID}.1.1", status="accepted", text="b, edited", who="Ada"),
+        BoardRow(candidate_id=f"{SOURCE_POST_ID}.1.3", status="waiting", text="c"),
     ]
-    assert board.ids() == {f"{TWEET_ID}.1.{number}" for number in (1, 2, 3)}
+    assert board.ids() == {f"{SOURCE_POST_ID}.1.{number}" for number in (1, 2, 3)}
 
 
 def test_columns_are_known_by_their_header_and_those_of_the_curators_are_left_alone(sandbox: SandboxServer) -> None:
@@ -91,7 +91,7 @@ def test_columns_are_known_by_their_header_and_those_of_the_curators_are_left_al
     board.append([make_row()])
     assert fields_of(sandbox) == [
         {"note": "keep", "commentary": "a", "status": "accepted", "candidate_id": "7.1.1"},
-        {"note": "", "commentary": "slow and careful", "status": "waiting", "candidate_id": f"{TWEET_ID}.1.1"},
+        {"note": "", "commentary": "slow and careful", "status": "waiting", "candidate_id": f"{SOURCE_POST_ID}.1.1"},
     ]
 
 
@@ -114,7 +114,7 @@ def test_preparing_that_was_broken_off_is_taken_up_again(sandbox: SandboxServer,
     board.append([make_row()])
     assert sandbox.control.sheet("queue")[0] == list(COLUMNS)
     with pytest.raises(RuntimeError, match="takes one of"):
-        sandbox.control.edit("queue", f"{TWEET_ID}.1.1", "status", "perhaps")
+        sandbox.control.edit("queue", f"{SOURCE_POST_ID}.1.1", "status", "perhaps")
 
 
 def test_a_tab_that_holds_something_else_is_not_written_to(sandbox: SandboxServer) -> None:
@@ -189,7 +189,7 @@ def test_a_drop_down_that_could_not_be_set_is_set_with_the_next_append(
     board.append([make_row(2)])
     for number in (1, 2):
         with pytest.raises(RuntimeError, match="takes one of"):
-            sandbox.control.edit("queue", f"{TWEET_ID}.1.{number}", "status", "perhaps")
+            sandbox.control.edit("queue", f"{SOURCE_POST_ID}.1.{number}", "status", "perhaps")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_fault_while_reading_is_no_end(sandbox: SandboxServer, board: SheetsBo
 def test_an_expired_token_is_renewed_and_the_rows_are_there_once(sandbox: SandboxServer, board: SheetsBoard) -> None:
     sandbox.control.fail("sheets.append", kind="expired")
     board.append([make_row()])
-    assert board.ids() == {f"{TWEET_ID}.1.1"}
+    assert board.ids() == {f"{SOURCE_POST_ID}.1.1"}
 
 
 @pytest.mark.parametrize(

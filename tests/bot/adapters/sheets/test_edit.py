@@ -13,9 +13,9 @@ from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, Net
 from bot.ports import BoardEdit, BoardEdited, BoardRow
 from bot.sandbox.server import SandboxServer
 from tests.bot.helpers.sandbox_clients import open_book
-from tests.bot.helpers.sheets_board import TWEET_ID, fields_of, make_row, open_board
+from tests.bot.helpers.sheets_board import SOURCE_POST_ID, fields_of, make_row, open_board
 
-FIRST, SECOND, THIRD = (f"{TWEET_ID}.1.{number}" for number in (1, 2, 3))
+FIRST, SECOND, THIRD = (f"{SOURCE_POST_ID}.1.{number}" for number in (1, 2, 3))
 TEXTS = {FIRST: "b", SECOND: "c", THIRD: "a"}
 
 

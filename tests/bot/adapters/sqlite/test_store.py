@@ -39,7 +39,7 @@ def candidate(source_post_id: str, song_number: int = 1, number: int = 1, text: 
     )
 
 
-def test_a_page_and_its_cursor_are_kept_together_and_no_tweet_twice(store: SqliteStore) -> None:
+def test_a_page_and_its_cursor_are_kept_together_and_no_source_post_twice(store: SqliteStore) -> None:
     assert store.cursor("feed") is None
     assert store.add_page("feed", page("1", "2", cursor="a")) == 2
     assert store.add_page("feed", page("2", "3", "3", cursor="b")) == 1
@@ -48,7 +48,7 @@ def test_a_page_and_its_cursor_are_kept_together_and_no_tweet_twice(store: Sqlit
     assert [pending.source_post.id for pending in store.pending(10)] == ["1", "2", "3"]
 
 
-def test_pending_tweets_come_in_pages_in_the_order_of_the_feed(store: SqliteStore) -> None:
+def test_pending_source_posts_come_in_pages_in_the_order_of_the_feed(store: SqliteStore) -> None:
     store.add_page("feed", page("c", "a", "b"))
     first = store.pending(2)
     assert [pending.source_post for pending in first] == [
@@ -59,7 +59,7 @@ def test_pending_tweets_come_in_pages_in_the_order_of_the_feed(store: SqliteStor
     assert store.count_pending() == 3
 
 
-def test_a_tweet_is_closed_once_with_its_candidates(store: SqliteStore) -> None:
+def test_a_source_post_is_closed_once_with_its_candidates(store: SqliteStore) -> None:
     store.add_page("feed", page("1"))
     assert store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1", number=1), candidate("1", number=2)])
     assert not store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1", number=3)])
@@ -67,7 +67,7 @@ def test_a_tweet_is_closed_once_with_its_candidates(store: SqliteStore) -> None:
     assert store.count_pending() == 0
 
 
-def test_when_a_candidate_cannot_be_kept_its_tweet_stays_pending(store: SqliteStore) -> None:
+def test_when_a_candidate_cannot_be_kept_its_source_post_stays_pending(store: SqliteStore) -> None:
     store.add_page("feed", page("1"))
     with pytest.raises(StoreError, match="UNIQUE"):
         store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1"), candidate("1")])
@@ -124,7 +124,7 @@ def test_verdicts_on_unknown_ids_change_nothing_and_name_them(store: SqliteStore
     assert [row.verdict for row in store.rows()] == [None]
 
 
-def test_failed_attempts_are_counted_and_failed_tweets_can_be_reopened(store: SqliteStore) -> None:
+def test_failed_attempts_are_counted_and_failed_source_posts_can_be_reopened(store: SqliteStore) -> None:
     store.add_page("feed", page("1", "2"))
     assert [store.count_attempt("1", "broke"), store.count_attempt("1", "broke again")] == [1, 2]
     store.finish("1", SourcePostStatus.FAILED, reason="broke again")
@@ -156,7 +156,7 @@ def test_the_limit_bounds_the_rows(store: SqliteStore) -> None:
     assert [row.candidate.number for row in store.rows(limit=2)] == [1, 2]
 
 
-def test_the_queue_is_in_the_order_of_the_feed_whichever_tweet_was_answered_first(store: SqliteStore) -> None:
+def test_the_queue_is_in_the_order_of_the_feed_whichever_source_post_was_answered_first(store: SqliteStore) -> None:
     store.add_page("feed", page("9", "10"))
     for source_post_id in ("10", "9"):
         songs = [candidate(source_post_id, song_number=song) for song in (1, 2)]
@@ -164,7 +164,7 @@ def test_the_queue_is_in_the_order_of_the_feed_whichever_tweet_was_answered_firs
     assert [row.candidate.id for row in store.rows()] == ["9.1.1", "9.2.1", "10.1.1", "10.2.1"]
 
 
-def test_two_stores_on_one_file_close_a_tweet_once(store: SqliteStore, database: Path) -> None:
+def test_two_stores_on_one_file_close_a_source_post_once(store: SqliteStore, database: Path) -> None:
     store.add_page("feed", page("1"))
     with SqliteStore(database) as other:
         assert other.finish("1", SourcePostStatus.DONE, candidates=[candidate("1")])

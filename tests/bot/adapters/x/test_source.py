@@ -28,7 +28,7 @@ def post(sandbox: SandboxServer, *texts: str, **fields: str) -> list[str]:
     return sandbox.control.add_posts([{"text": text, **fields} for text in texts])
 
 
-def test_a_tweet_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, source: XSource) -> None:
+def test_a_source_post_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, source: XSource) -> None:
     (identifier,) = post(sandbox, "“Moss” & more https://example.org/?a=1&copy=2", author="radio")
     (source_post,) = source.read(None, 100).source_posts
     assert source_post == SourcePost(

@@ -324,7 +324,7 @@ def test_texts_built_to_be_slow_take_under_5_ms_each() -> None:
 
 
 def _seconds(text: str) -> float:
-    """Best of a few: another process on this machine is no fault of the parser's."""
+    """Return the best of a few runs: other processes on this machine are not the parser's fault."""
     best = float("inf")
     for _ in range(10):
         start = time.process_time()
@@ -335,7 +335,7 @@ def _seconds(text: str) -> float:
     return best
 
 
-def test_a_folder_of_labelled_tweets_is_parsed_as_labelled() -> None:
+def test_a_folder_of_labelled_source_posts_is_parsed_as_labelled() -> None:
     path = os.environ.get("DEEPHYPEBOT_TWEET_CASES")
     if not path:
         pytest.skip("DEEPHYPEBOT_TWEET_CASES names no file of labelled tweets")

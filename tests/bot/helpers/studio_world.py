@@ -36,7 +36,7 @@ def add_song(
     flags: Mapping[int, tuple[Flag, ...]] | None = None,
     url: str = "",
 ) -> list[str]:
-    """A tweet with a song and a candidate for each text; the candidates' ids."""
+    """Add a source post with a song and a candidate for each text; the candidates' ids."""
     store.add_page("test", FeedPage(source_posts=(source_post,), cursor=source_post.id, more=False))
     song = Song(artists=(artist,), title=title, confidence=0.9)
     report = SongReport(

@@ -1,0 +1,85 @@
+"""A gateway on loopback that implements the protocol."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from serving.v1 import commentary_pb2, commentary_pb2_grpc
+
+
+class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
+    """Gateway that builds sentences from the request, so that the same request gives the same text.
+
+    `fault` is called with each request first; it may abort the call or wait.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[commentary_pb2.GenerateRequest] = []
+        self.fault: Callable[[commentary_pb2.GenerateRequest, grpc.ServicerContext], None] | None = None
+        self.released = threading.Event()
+        self.port = 0
+        self._server: grpc.Server | None = None
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._server = grpc.server(ThreadPoolExecutor(8))
+        commentary_pb2_grpc.add_CommentaryServicer_to_server(self, self._server)
+        health: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+            lambda _request, _context: b"\x08\x01"
+        )  # SERVING, without a codec
+        self._server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": health})]
+        )
+        # The port of the first start is kept, so that a client finds a server that comes back.
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server.start()
+
+    def stop(self) -> None:
+        self.released.set()
+        if self._server is not None:
+            self._server.stop(grace=None).wait()
+            self._server = None
+
+    def Generate(  # noqa: N802 -- the protocol's name
+        self, request: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
+    ) -> commentary_pb2.GenerateResponse:
+        self.requests.append(request)
+        if self.fault is not None:
+            self.fault(request, context)
+        return commentary_pb2.GenerateResponse(
+            samples=[
+                commentary_pb2.Sample(
+                    text=f"{request.title} by {request.artist}, take {number}, {(request.seed + number) % 1000}",
+                    token_count=7,
+                    log_prob=-7.5,
+                    topics=[0.25, 0.75],
+                    seed=(request.seed + number) % 2**63,
+                )
+                for number in range(1, request.num_samples + 1)
+            ],
+            model=commentary_pb2.ModelVersion(name=request.model, version="3", archive_sha256="ab" * 32),
+            genres_used=[genre for genre in request.genres if genre != "slowcore"],
+            genres_unknown=[genre for genre in request.genres if genre == "slowcore"],
+        )
+
+    def Describe(  # noqa: N802 -- the protocol's name
+        self, request: commentary_pb2.DescribeRequest, context: grpc.ServicerContext
+    ) -> commentary_pb2.DescribeResponse:
+        del request, context
+        live = commentary_pb2.LiveVersion(
+            version="3",
+            aliases=["champion"],
+            topics=["0 guitar/drums/bass", "1 lyrics/story/love"],
+            desired_topic="0 guitar/drums/bass",
+            num_genres=3,
+        )
+        return commentary_pb2.DescribeResponse(
+            models=[commentary_pb2.LiveModel(name="lcgan", champion="3", versions=[live])]
+        )
