@@ -156,8 +156,8 @@ class _SavedScores:
             return
         packed = io.BytesIO()
         np.save(packed, self.nll_D)
-        with atomic_path(self._path) as whole:
-            whole.write_bytes(packed.getbuffer())
+        with atomic_path(self._path) as partial:
+            partial.write_bytes(packed.getbuffer())
 
 
 def _load_scores(path: Path, count: int) -> np.ndarray:

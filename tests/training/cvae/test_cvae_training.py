@@ -279,7 +279,7 @@ def _loop() -> CvaeLoop:
 
 
 @pytest.mark.parametrize("cut", [4, 8, 9, 10, 15])
-def test_behind_the_autoencoder_phase_the_decoder_starts_anew_once_whenever_the_training_is_cut(
+def test_behind_the_autoencoder_phase_the_decoder_is_reset_once_whenever_the_training_is_cut(
     cut: int, tmp_path: Path
 ) -> None:
     whole, first = _loop(), _loop()
@@ -381,7 +381,7 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_that_names_it(train: Tr
         train(checkpoint=tmp_path / "file" / "checkpoint.pt")
 
 
-def test_a_loss_that_is_no_number_any_more_ends_the_training_with_advice_and_the_last_checkpoint_stays(
+def test_a_loss_that_is_not_finite_ends_the_training_with_advice_and_the_last_checkpoint_stays(
     train: Train, tmp_path: Path
 ) -> None:
     path = tmp_path / "checkpoint.pt"
@@ -403,7 +403,7 @@ def test_a_loss_that_is_no_number_any_more_ends_the_training_with_advice_and_the
     assert path.read_bytes() == before
 
 
-def test_weights_that_are_no_numbers_never_take_the_place_of_a_checkpoint(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_never_replace_a_checkpoint(tmp_path: Path) -> None:
     path, loop = tmp_path / "checkpoint.pt", _loop()
     next(_steps(loop))
     loop.save(path)

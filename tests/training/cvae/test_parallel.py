@@ -87,7 +87,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     assert torch.equal(torch.load(tmp_path / "resumed.pt", weights_only=True)["mu_shift"], two["mu_shift"])
 
 
-def test_shares_of_a_batch_are_all_of_it_once_and_none_is_empty() -> None:
+def test_shards_partition_a_batch_and_none_is_empty() -> None:
     for size in (1, 2, 3, 7):
         for rows in (7, 8, 31, 64):
             shares = [range(rows)[ProcessGroup(rank=rank, world_size=size).shard(rows)] for rank in range(size)]
@@ -120,7 +120,7 @@ def test_more_processes_than_rows_are_an_error_that_says_what_to_change() -> Non
         )
 
 
-def test_a_process_that_nobody_started_beside_others_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torchrun_there_is_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with init_process_group("cpu") as (process_group, device):
         assert (process_group, device) == (ProcessGroup(rank=0, world_size=1), "cpu")

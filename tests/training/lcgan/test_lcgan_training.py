@@ -83,7 +83,7 @@ def test_a_predictor_that_cannot_learn_is_an_error_even_with_luck(run: Run, coun
         train_predictor(_labelled(count, noise=True), SETTINGS, seed=seed, run=run)
 
 
-def test_labels_that_are_no_numbers_are_an_error(run: Run) -> None:
+def test_labels_that_are_not_finite_are_an_error(run: Run) -> None:
     data = _labelled(300)
     broken = dataclasses.replace(data, topics_NK=data.topics_NK * torch.nan)
     with pytest.raises(NotLearnedError):
@@ -102,7 +102,7 @@ def test_the_predictor_kept_is_that_of_its_best_epoch(run: RecordingRun) -> None
     assert scores.predictor == pytest.approx(min(value for _, value in run.curve("predictor.valid_nats")), abs=1e-6)
 
 
-def test_the_predictor_learns_what_moved_vectors_decode_to(run: Run) -> None:
+def test_the_predictor_learns_what_shifted_vectors_decode_to(run: Run) -> None:
     data = _labelled(2000)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
     # Far out, where no labelled vector lay, the decoder does something else.
@@ -128,7 +128,7 @@ def test_the_generator_raises_the_wanted_topics_share_by_the_worlds_own_rule(wan
     assert after > before + 0.3
 
 
-def test_what_is_decoded_from_moved_vectors_is_no_less_diverse() -> None:
+def test_what_is_decoded_from_shifted_vectors_is_no_less_diverse() -> None:
     figures = _trained().figures
     assert figures["desired_share"] > figures["prior_share"] + 0.4
     assert figures["distinct_ratio"] > SETTINGS.diversity_floor
@@ -187,7 +187,7 @@ def _trained(distance_weight: float = 0.1) -> Trained:
     return _made[distance_weight]
 
 
-def test_the_budget_ends_the_game_at_once_and_still_gives_a_generator(run: RecordingRun) -> None:
+def test_the_budget_ends_the_training_at_once_and_still_gives_a_generator(run: RecordingRun) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
     settings = dataclasses.replace(SETTINGS, steps=10_000_000)
@@ -197,7 +197,7 @@ def test_the_budget_ends_the_game_at_once_and_still_gives_a_generator(run: Recor
     assert not any(parameter.requires_grad for parameter in trained.generator.parameters())
 
 
-def test_a_game_whose_first_loss_is_no_number_is_an_error_that_names_the_setting(run: Run) -> None:
+def test_a_first_loss_that_is_not_finite_is_an_error_that_names_the_setting(run: Run) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
     broken = dataclasses.replace(data, sigma_Z=torch.zeros(Z))
@@ -205,7 +205,7 @@ def test_a_game_whose_first_loss_is_no_number_is_an_error_that_names_the_setting
         train_generator(broken, predictor, SETTINGS, desired=0, seed=0, run=run, progress=silent)
 
 
-def test_a_game_that_breaks_on_the_way_keeps_its_last_good_generator(run: RecordingRun) -> None:
+def test_a_training_whose_loss_stops_being_finite_keeps_its_last_good_generator(run: RecordingRun) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
 
