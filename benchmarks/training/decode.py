@@ -7,7 +7,7 @@ The rooflines are a large matrix product and a large copy. They are compared wit
 2 (4 H^2 + H E + E V) operations per token, and reading 4 H^2 + H E + E V weights of four bytes per step.
 
 Shapes: B rows, V tokens, E embedding, H hidden, Z latent vector, A genre embedding, C = Z + A context,
-I = E + C inputs, K = 50 highest logits.
+I = E + C inputs, K = 50 highest logits, or topics of W words.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Processor time with one thread depends little on other load; the schedule is stretched over it. Each choice has a
 folder: an interrupted training continues from it, and a finished one is read.
 
-Shapes: B rows, P real tokens of a batch, Z latent vector.
+Shapes: N sentences, B rows, T steps, P real tokens of a batch, Z latent vector.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Cost of the decode's precisions in held-out bits: real sentences scored by the engine's own steps.
 
-Shapes: B rows, T steps, W tokens padded to whole blocks, H hidden, G gates, E embedding, A genre embedding, C context.
+Shapes: N sentences, B rows, S slots, T steps, D random numbers of a step, F state fields, W tokens padded to whole
+blocks, H hidden, G gates, or genres of a batch, E embedding, A genre embedding, C context.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 The original, whose overview and code are public, trained on one sentence at a time, with a Python loop over its tokens
 and a softmax over the whole vocabulary for each. `OriginalWay` does so with our sizes.
 
-Shapes: N sentences, B rows, T steps, E embedding, H hidden, Z latent vector, C context <z, a>.
+Shapes: N sentences, B rows, T steps, G genres, S sampled tokens, E embedding, H hidden, Z latent vector, C context
+<z, a>.
 """
 
 from __future__ import annotations

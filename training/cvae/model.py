@@ -1,7 +1,7 @@
 """Architecture of the CVAE: an LSTM encoder q(z | x), and the decoder p(x | z, a) that the worker runs.
 
 Shapes: B rows, T steps, V tokens, S sampled tokens of the vocabulary, E embedding, H hidden,
-Z latent vector, A genre embedding, C context <z, a>, Y = 2 Z, P real tokens of a batch.
+Z latent vector, G genres, A genre embedding, C context <z, a>, Y = 2 Z, P real tokens of a batch.
 """
 
 from __future__ import annotations

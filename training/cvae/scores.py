@@ -1,6 +1,6 @@
 """Scores of a CVAE on held-out sentences: the evidence lower bound (ELBO) and its parts.
 
-Shapes: B rows, Z latent vector, M mixture components, D sentences.
+Shapes: B rows, Z latent vector, M mixture components, D sentences, also N.
 """
 
 from __future__ import annotations

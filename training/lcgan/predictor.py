@@ -1,6 +1,6 @@
 """Topic predictor: fit it, compare it with a constant, and keep it for later comparisons.
 
-Shapes: N labelled vectors, B rows of a batch, K topics.
+Shapes: N labelled vectors, B rows of a batch, Z latent vector, A genre embedding, K topics.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Rounds of the LC-GAN training: decode shifted vectors after each, score them, and keep the best generator."""
+"""Rounds of the LC-GAN training: decode shifted vectors after each, score them, and keep the best generator.
+
+Shapes: N labelled vectors, K topics.
+"""
 
 from __future__ import annotations
 

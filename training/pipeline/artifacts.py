@@ -1,4 +1,7 @@
-"""Artifacts of a stage that later stages and later trainings load: topics, CVAE, vocabulary, bundle."""
+"""Artifacts of a stage that later stages and later trainings load: topics, CVAE, vocabulary, bundle.
+
+Shapes: K topics, W words.
+"""
 
 from __future__ import annotations
 

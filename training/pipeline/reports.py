@@ -1,4 +1,7 @@
-"""Reports of a stage: plots, tables and pages in its folder, logged to its run as well."""
+"""Reports of a stage: plots, tables and pages in its folder, logged to its run as well.
+
+Shapes: K topics, W words.
+"""
 
 from __future__ import annotations
 

@@ -90,17 +90,17 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
 def test_shards_partition_a_batch_and_none_is_empty() -> None:
     for size in (1, 2, 3, 7):
         for rows in (7, 8, 31, 64):
-            shares = [range(rows)[ProcessGroup(rank=rank, world_size=size).shard(rows)] for rank in range(size)]
-            assert [row for share in shares for row in share] == list(range(rows))
-            assert max(map(len, shares)) - min(map(len, shares)) <= 1
-            assert min(map(len, shares)) > 0
+            shards = [range(rows)[ProcessGroup(rank=rank, world_size=size).shard(rows)] for rank in range(size)]
+            assert [row for shard in shards for row in shard] == list(range(rows))
+            assert max(map(len, shards)) - min(map(len, shards)) <= 1
+            assert min(map(len, shards)) > 0
 
 
 def test_rows_of_a_batch_are_those_of_the_whole_with_their_genres_and_no_padding_of_others() -> None:
     sentences = toy_sentences(9)
     whole = sentences.batch(range(9))
-    for share in (slice(0, 4), slice(4, 9), slice(8, 9), slice(0, 9)):
-        part, expected = whole.rows(share), sentences.batch(range(9)[share])
+    for shard in (slice(0, 4), slice(4, 9), slice(8, 9), slice(0, 9)):
+        part, expected = whole.rows(shard), sentences.batch(range(9)[shard])
         assert torch.equal(part.tokens_TB, expected.tokens_TB)
         assert torch.equal(part.lengths_B, expected.lengths_B)
         assert torch.equal(part.genres_G, expected.genres_G)
