@@ -1,1 +1,1 @@
-"""The quality report: metrics of generated text beside held-out real text, each with its interval."""
+"""Quality report: metrics of generated and of held-out real text, each with its interval."""

@@ -1,4 +1,4 @@
-"""`deephypebot evaluate` and `deephypebot interpolate`."""
+"""Commands `deephypebot evaluate` and `deephypebot interpolate`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Workspace = Annotated[
 TrackingUri = Annotated[
     str | None,
     typer.Option(
-        help="MLflow's address; `none` for models from files. Default: MLFLOW_TRACKING_URI, else the workspace."
+        help="Address of MLflow; `none` for models from files. Default: MLFLOW_TRACKING_URI, else the workspace."
     ),
 ]
 
@@ -25,43 +25,42 @@ def evaluate(
     *,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="models:/cvae/1, models:/lcgan@champion, an archive or a bundle's folder; may be repeated."),
+        typer.Option(help="models:/cvae/1, models:/lcgan@champion, an archive or a bundle's folder; repeatable."),
     ] = None,
     report: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("report"),
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=FILE: a row of texts from a file, one a line; may be repeated."),
+        typer.Option(help="NAME=FILE: a row of texts from a file, one per line; repeatable."),
     ] = None,
-    samples: Annotated[int, typer.Option(help="Samples of each row and seed.")] = 5000,
-    seeds: Annotated[int, typer.Option(help="Seeds to draw them with.")] = 3,
+    num_samples: Annotated[int, typer.Option("--num-samples", "-n", help="Samples per row and seed.")] = 5000,
+    seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
     best_of: Annotated[
-        int, typer.Option(help="Candidates per sample of each model's second row; 1 leaves it out.")
+        int, typer.Option(help="Candidates per sample of each model's second row; 1 leaves the row out.")
     ] = 4,
-    temperature: Annotated[float, typer.Option(help="Temperature of the samples.")] = DEFAULT_TEMPERATURE,
-    top_p: Annotated[float, typer.Option(help="Nucleus of the samples.")] = DEFAULT_TOP_P,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = DEFAULT_TEMPERATURE,
+    top_p: Annotated[float, typer.Option(help="Nucleus sampling threshold.")] = DEFAULT_TOP_P,
     guidance: Annotated[
-        float, typer.Option(help="How much the genres weigh in the samples: 1 as the model has it.")
+        float, typer.Option(help="Weight of the genres by classifier-free guidance; 1 is the model without it.")
     ] = 1.0,
     labels: Annotated[
         Path | None,
-        typer.Option(help='Sentences labelled by hand, {"text": ..., "label": 0 or 1} a line, to judge the judges.'),
+        typer.Option(help='Sentences labelled by hand, {"text": ..., "label": 0 or 1} per line, to test the judges.'),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Time for decoding, as in 10m: draws fewer samples if need be.")
+        str | None, typer.Option(help="Time limit of decoding, as in 10m; reduces the number of samples.")
     ] = None,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the last line's document to this file too.")
+        Path | None, typer.Option("--json", help="Also write the last line's document to this file.")
     ] = None,
-    quick: Annotated[bool, typer.Option(help="200 samples, one seed, few temperatures: to see that it works.")] = False,
+    quick: Annotated[bool, typer.Option(help="Quick trial: 200 samples, one seed, few temperatures.")] = False,
     track: Annotated[bool, typer.Option(help="Log figures and report to each registered model's run.")] = False,
     workspace: Workspace = Path("workspace"),
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Evaluate models against held-out text.
 
-    Writes report.html and report.json. Rows: held-out real text, each baseline, each model, and the best of several
-    candidates of each model.
-    docs/concepts/quality.md has what the columns mean, and the goals.
+    Writes report.html and report.json. The rows are held-out real text, each baseline, each model, and the best of
+    several candidates of each model. The columns and goals are explained in docs/concepts/quality.md.
 
         deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion
     """
@@ -83,7 +82,7 @@ def evaluate(
 
     console = Console(stderr=True)
     decode = DecodePlan(
-        samples=min(samples, 200) if quick else samples,
+        num_samples=min(num_samples, 200) if quick else num_samples,
         seeds=1 if quick else seeds,
         best_of=best_of,
         temperature=temperature,
@@ -102,7 +101,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="deephypebot-evaluate-") as scratch:
         with console.status("reading the corpus and the models"):
             loaded = load_corpus(corpus)
-            # Without a registered model there is nothing to ask a tracking server for.
+            # A tracking server is needed only for registered models.
             uri = tracking_uri or default_tracking_uri(workspace)
             registered = any(each.startswith("models:/") for each in model or [])
             tracker = make_tracker(uri if registered else "none", workspace)
@@ -119,17 +118,19 @@ def evaluate(
 
 
 def interpolate(
-    first: Annotated[str, typer.Argument(help="The sentence to start from.")],
-    last: Annotated[str, typer.Argument(help="The sentence to end at.")],
+    first: Annotated[str, typer.Argument(help="Sentence to start from.")],
+    last: Annotated[str, typer.Argument(help="Sentence to end at.")],
     *,
     model: Annotated[str, typer.Option(help="models:/cvae/1, models:/cvae@champion, or a stage's bundle folder.")],
-    steps: Annotated[int, typer.Option(min=2, max=50, help="Points of the walk, both ends included.")] = 7,
-    genres: Annotated[list[str] | None, typer.Option(help="Genres to decode with; may be repeated.")] = None,
-    path: Annotated[str, typer.Option(help="spherical keeps z as long as z is; linear goes straight.")] = "spherical",
+    steps: Annotated[int, typer.Option(min=2, max=50, help="Number of points, including both ends.")] = 7,
+    genres: Annotated[list[str] | None, typer.Option(help="Genres to decode with; repeatable.")] = None,
+    path: Annotated[
+        str, typer.Option(help="Path between the latent vectors: spherical keeps their length, linear is straight.")
+    ] = "spherical",
     candidates: Annotated[
-        int, typer.Option(min=1, max=64, help="Candidates per point: the one nearest to its z is shown.")
+        int, typer.Option(min=1, max=64, help="Candidates per point; the one whose encoding is nearest is shown.")
     ] = 32,
-    json_path: Annotated[Path | None, typer.Option("--json", help="Write the walk to this file too.")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Also write the points to this file.")] = None,
     workspace: Workspace = Path("workspace"),
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -145,8 +146,8 @@ def interpolate(
     from rich.console import Console
     from rich.table import Table
 
-    from training.evaluation.interpolate import Path as WalkPath
-    from training.evaluation.interpolate import walk
+    from training.evaluation.interpolate import InterpolationPath
+    from training.evaluation.interpolate import interpolate as decode_points
     from training.evaluation.models import load_models
     from training.files import write_json
     from training.options import default_tracking_uri, make_tracker
@@ -156,8 +157,14 @@ def interpolate(
         uri = tracking_uri or default_tracking_uri(workspace)
         tracker = make_tracker(uri if model.startswith("models:/") else "none", workspace)
         (loaded,) = load_models([model], tracker, Path(scratch))
-        points = walk(
-            loaded, first, last, steps=steps, genres=genres or [], path=WalkPath.of(path), candidates=candidates
+        points = decode_points(
+            loaded,
+            first,
+            last,
+            steps=steps,
+            genres=genres or [],
+            path=InterpolationPath.of(path),
+            candidates=candidates,
         )
     table = Table(title=f"{loaded.name}: from z of the first sentence to z of the last", title_justify="left")
     for heading in ("at", "sentence"):

@@ -1,4 +1,7 @@
-"""How much of a text was copied from the training split: n-grams found there, the longest of them, whole sentences."""
+"""Copying from the training split: copied n-grams, the longest of them, and whole sentences.
+
+Shapes: N texts, L words in all of them.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,24 @@ from numpy.typing import NDArray
 from training.evaluation.words import BoolArray, Encoded, IntArray
 
 SIZES = (4, 8)
-"""Lengths of n-grams whose novelty is reported."""
+"""Lengths of the n-grams that are reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """Per text, [N] each."""
+    """Copied parts of each text, [N] each."""
 
     exact: BoolArray
-    """Whether the whole text is a training sentence, case and punctuation aside."""
+    """Whether the whole text is a training sentence, without regard to case and punctuation."""
     longest: IntArray
     """Words of the longest n-gram that a training sentence holds."""
     copied: dict[int, IntArray]
-    """By length: n-grams that a training sentence holds."""
+    """Number of n-grams that a training sentence holds, by length."""
     total: dict[int, IntArray]
-    """By length: n-grams."""
+    """Number of all n-grams, by length."""
 
     def part(self, start: int, end: int) -> Copies:
-        """Of some of the texts."""
+        """Return the copies of some consecutive texts."""
         return Copies(
             exact=self.exact[start:end],
             longest=self.longest[start:end],
@@ -37,12 +40,12 @@ class Copies:
 
 
 def find_copies(train: Encoded, texts: Encoded) -> Copies:
-    """Look every n-gram up, longer ones only where both shorter ones within them were found."""
+    """Look up every n-gram, but a longer one only if both shorter ones in it were found."""
     size_N = len(texts.lengths_N)
     text_L = texts.text_L
     longest = np.zeros(size_N, dtype=np.int64)
     copied, total = {}, {}
-    # Whether the n-gram that starts at a word was found; every empty one is.
+    # Whether the n-gram that starts at a word was found; the empty ones count as found.
     found_L = np.ones(len(texts.flat_L) + 1, dtype=np.bool_)
     size = 0
     while found_L.any():
@@ -63,7 +66,7 @@ def find_copies(train: Encoded, texts: Encoded) -> Copies:
 
 
 def _members(wanted: NDArray[np.uint64], table: NDArray[np.uint64]) -> BoolArray:
-    """Whether each of some hashes is in a table; the table is the larger one, and is not sorted."""
+    """Whether each of some hashes is in a larger table, which is not sorted."""
     kinds, kind = np.unique(wanted, return_inverse=True)
     if not len(kinds) or not len(table):
         return np.zeros(len(wanted), dtype=np.bool_)

@@ -1,4 +1,7 @@
-"""How much texts differ from each other: distinct n-grams and self-BLEU. Both depend on how many texts are compared."""
+"""Diversity of texts: distinct n-grams and self-BLEU. Both depend on the number of texts.
+
+Shapes: G groups of texts.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from training.evaluation.intervals import Figure, Resampler, groups, jackknife
 from training.evaluation.words import Encoded, FloatArray
 
 SMALL: Final = 100
-"""The number of samples that the original published; distinct-n and self-BLEU are given at it as well."""
+"""Number of samples that the original published, at which distinct-n and self-BLEU are also given."""
 _MAX_SMALL_SETS: Final = 20
 
 
 def distinct(sets: Sequence[Encoded], size: int) -> Figure:
-    """Share of n-grams that differ from each other (Li 2016), n-grams within a text; see `jackknife`."""
+    """Share of distinct n-grams within texts (Li 2016), with an interval by `jackknife`."""
     values, left_out = [], []
     for encoded in sets:
         value, each = _distinct(encoded, size)
@@ -28,7 +31,7 @@ def distinct(sets: Sequence[Encoded], size: int) -> Figure:
 
 
 def distinct_small(sets: Sequence[Encoded], size: int, resampler: Resampler) -> Figure:
-    """Mean distinct-n of groups of `SMALL` texts, to compare with published figures of as many."""
+    """Mean distinct-n of groups of `SMALL` texts, comparable with published figures of as many."""
     values = []
     for encoded in sets:
         number = min(max(1, len(encoded.lengths_N) // SMALL), _MAX_SMALL_SETS)
@@ -38,7 +41,7 @@ def distinct_small(sets: Sequence[Encoded], size: int, resampler: Resampler) -> 
 
 
 def self_bleu(sets: Sequence[Sequence[str]], resampler: Resampler) -> Figure:
-    """Mean BLEU-4 of each of `SMALL` texts against the others (Zhu 2018), 0 to 1: high when texts are alike."""
+    """Mean BLEU-4 of each of `SMALL` texts against the others (Zhu 2018), 0 to 1; high for similar texts."""
     bleu = BLEU(effective_order=True, tokenize="none")
     values = []
     for texts in sets:
@@ -53,7 +56,7 @@ def self_bleu(sets: Sequence[Sequence[str]], resampler: Resampler) -> Figure:
 
 
 def _distinct(encoded: Encoded, size: int) -> tuple[float, FloatArray]:
-    """Of all texts, and with each group of texts left out."""
+    """Distinct-n of all texts, and of the texts without each group."""
     hashes, starts = encoded.grams(size)
     if not len(hashes):
         return 0.0, np.zeros(2)

@@ -57,8 +57,8 @@ class EvaluatePlan:
     """Keeps judges and samples."""
 
     def __post_init__(self) -> None:
-        if self.decode.samples < 1 or self.decode.seeds < 1 or self.decode.best_of < 1:
-            raise SettingError("samples, seeds and best-of must be at least 1")
+        if self.decode.num_samples < 1 or self.decode.seeds < 1 or self.decode.best_of < 1:
+            raise SettingError("num-samples, seeds and best-of must be at least 1")
 
 
 def evaluate(
@@ -136,16 +136,16 @@ def _within_budget(corpus: Corpus, models: Sequence[LoadedModel], plan: Evaluate
     """The plan, with as many samples as a short decode says that the budget allows."""
     if plan.budget_s is None or not models:
         return plan.decode
-    probe = replace(plan.decode, samples=max(1, _PROBE // plan.decode.best_of), seeds=1)
+    probe = replace(plan.decode, num_samples=max(1, _PROBE // plan.decode.best_of), seeds=1)
     asked = real_sets(corpus, "test", probe)
     started = time.perf_counter()
     for model in models:
         decode_rows(model, asked, probe, cache=None, progress=silent)
-    per_sample = (time.perf_counter() - started) / probe.samples
+    per_sample = (time.perf_counter() - started) / probe.num_samples
     # The curves over temperature are decoded as well, one candidate for each of their samples.
     curves = len(plan.temperatures) * plan.curve_samples * per_sample / plan.decode.best_of
     affordable = int(max(0.0, plan.budget_s - curves) / (per_sample * plan.decode.seeds))
-    return replace(plan.decode, samples=min(plan.decode.samples, max(100, affordable)))
+    return replace(plan.decode, num_samples=min(plan.decode.num_samples, max(100, affordable)))
 
 
 def _curves(
@@ -160,9 +160,9 @@ def _curves(
     """Each model at each temperature; real text, of as many sentences, is beside them under its own name."""
     if not models or not plan.temperatures:
         return {}
-    at = replace(plan.decode, samples=min(plan.curve_samples, len(real.sets[0])))
+    at = replace(plan.decode, num_samples=min(plan.curve_samples, len(real.sets[0])))
     one = real.sets[0]
-    cut = replace(one, texts=one.texts[: at.samples], keys=one.keys[: at.samples])
+    cut = replace(one, texts=one.texts[: at.num_samples], keys=one.keys[: at.num_samples])
     curves = {_REAL: [_point(0.0, yardstick.quick_figures(replace(real, sets=[cut])))]}
     for model in models:
         progress = watch(f"curve {model.name}")
@@ -244,7 +244,7 @@ def _facts(
 ) -> dict[str, Any]:
     labels = next(iter(quality.values()), None)
     return {
-        "samples": plan.samples,
+        "samples": plan.num_samples,
         "seeds": plan.seeds,
         "best_of": plan.best_of,
         "temperature": plan.temperature,

@@ -1,4 +1,7 @@
-"""Does a sample fit the genres that it was asked for? A classifier of sentences, trained on real ones."""
+"""Classifier of genres, trained on real sentences, to measure how well samples fit the requested genres.
+
+Shapes: N texts, W words, K labels.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ _MIN_LABELS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class GenreClassifier:
-    """TF-IDF of words and a logistic regression per label, classes balanced: which label a sentence speaks for most.
+    """Logistic regression per label on TF-IDF of words, with balanced classes.
 
-    Sentences have several labels, and some labels most of the sentences. Balanced, a label scores by what the sentence
-    says for it and not by how frequent it is: a constant answer gains nothing.
+    Sentences have several labels, and some labels are on most sentences. With balanced classes a label's score depends
+    on the sentence and not on the label's frequency, so that a constant answer gains nothing.
     """
 
     labels: tuple[str, ...]
@@ -37,7 +40,7 @@ class GenreClassifier:
 
     @classmethod
     def fit(cls, train: Corpus, *, seed: int = 0) -> GenreClassifier:
-        """Learn the most frequent labels from the sentences of a split.
+        """Fit a classifier of the most frequent labels to the sentences of a split.
 
         Raises:
             CorpusError: fewer than two labels are frequent enough.
@@ -53,7 +56,7 @@ class GenreClassifier:
         )[:_MAX_LABELS]
         if len(frequent) < _MIN_LABELS:
             raise CorpusError(
-                f"only {len(frequent)} genres have {_MIN_SENTENCES} sentences or more: too few to tell genres apart"
+                f"only {len(frequent)} genres have {_MIN_SENTENCES} sentences or more, too few for a genre classifier"
             )
         vectorizer = TfidfVectorizer(
             tokenizer=words, token_pattern=None, lowercase=False, min_df=2, sublinear_tf=True, dtype=np.float32
@@ -69,10 +72,10 @@ class GenreClassifier:
         return cls(tuple(frequent), vectorizer, np.stack(weights, axis=1).astype(np.float64), np.array(bias))
 
     def hits(self, texts: Sequence[str], genres: Sequence[Sequence[str]]) -> tuple[FloatArray, BoolArray]:
-        """Whether the label that each text speaks for most is one of its genres.
+        """Whether the label with the highest score of each text is one of its genres.
 
         Returns:
-            1 for a hit [N], and whether the text counts [N]: it does if one of its genres is a label.
+            1 for a hit, [N], and whether the text counts, [N], which it does if one of its genres is a label.
         """
         counted = np.array([not set(self.labels).isdisjoint(each) for each in genres], dtype=np.bool_)
         if not counted.any():

@@ -1,9 +1,10 @@
-"""Who says whether a sentence is of the desired kind, when the reward may not: a second LDA, and a classifier.
+"""Judges of the desired kind that are independent of the reward: a second LDA, and a classifier.
 
-A steering is easily better by the judge that steered it. Both judges here have never met the reward: the LDA has seen
-half of the posts with a seed of its own, and finds its own desired topic by the seed words; the classifier learns from
-the company that the seed words keep, with the words themselves taken out of its features, so that it cannot reward the
-naming of an instrument alone.
+Steering easily looks better by the measure that it optimises. Both judges are fitted without the reward. The LDA is
+fitted on half of the posts with its own seed, and finds its own desired topic by the seed words. The classifier learns
+the contexts of the seed words without the words themselves, so that naming an instrument alone is not enough.
+
+Shapes: N texts, W words, K topics.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from typing_extensions import override
 
 from handlers.model.topics import TopicModel, topic_words
 from training.corpus import Corpus
@@ -34,12 +36,12 @@ from training.topics.lda import fit_topics
 
 FloatArray = NDArray[np.float64]
 
-# Raised when a fit changes, so that no judge of an older program is taken from the disk.
 _FIT: Final = 5
-# Not the reward's.
+"""Version of the fit, increased when it changes, so that judges of older versions are not loaded."""
 _SEED: Final = 1
-# Of four, two fits agree best on what is sound description (docs/concepts/steering.md).
+"""Seed of the LDA, which differs from the reward's."""
 _NUM_TOPICS: Final = 4
+"""Number of topics at which two fits agree best on sound description (docs/concepts/steering.md)."""
 _PASSES: Final = 4
 _PASSES_FEW: Final = 8
 _MAX_SENTENCES: Final = 60_000
@@ -53,14 +55,14 @@ _MIN_POSITIVE: Final = 20
 
 
 class TopicJudge(ABC):
-    """Says which texts are of the desired kind."""
+    """Judge of whether texts are of the desired kind."""
 
     name: str
-    """Short, as the report's columns have it."""
+    """Short name, as in the report's columns."""
 
     @abstractmethod
     def scores(self, texts: Sequence[str]) -> FloatArray:
-        """How much each text is of the desired kind: [N], 0 to 1."""
+        """Degree to which each text is of the desired kind: [N], 0 to 1."""
 
     @abstractmethod
     def shares(self, texts: Sequence[str]) -> FloatArray:
@@ -69,69 +71,70 @@ class TopicJudge(ABC):
 
 @dataclass(frozen=True, slots=True)
 class LdaJudge(TopicJudge):
-    """A text is of the desired kind if the desired topic is its largest."""
+    """Judge by an LDA: a text is of the desired kind if the desired topic is its largest."""
 
     model: TopicModel
     name: str = "second_lda"
 
+    @override
     def scores(self, texts: Sequence[str]) -> FloatArray:
-        """See `TopicJudge.scores`: the desired topic's share of the text."""
         return self.model.shares(texts)[:, self.model.desired].numpy().astype(np.float64)
 
+    @override
     def shares(self, texts: Sequence[str]) -> FloatArray:
-        """See `TopicJudge.shares`."""
         main_N = self.model.shares(texts).argmax(dim=1)
         return (main_N == self.model.desired).numpy().astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierJudge(TopicJudge):
-    """TF-IDF of words and logistic regression, trained to tell sentences with a seed word from those without."""
+    """Judge by logistic regression on TF-IDF of words, trained on sentences with and without a seed word."""
 
     vectorizer: TfidfVectorizer
     weights_W: FloatArray
     bias: float
     threshold: float
-    """Probability from which on a text counts as desired."""
+    """Minimum probability of a text that counts as desired."""
     seed_words: frozenset[str]
     name: str = "classifier"
 
+    @override
     def scores(self, texts: Sequence[str]) -> FloatArray:
-        """See `TopicJudge.scores`: the probability of the kind of context that seed words stand in."""
         if not texts:
             return np.zeros(0)
         features = self.vectorizer.transform([_context(text, self.seed_words) for text in texts])
         logits_N: FloatArray = features @ self.weights_W + self.bias
         return 1 / (1 + np.exp(-logits_N))
 
+    @override
     def shares(self, texts: Sequence[str]) -> FloatArray:
-        """See `TopicJudge.shares`."""
         return (self.scores(texts) >= self.threshold).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judges:
-    """Both judges of one corpus."""
+    """Both judges of a corpus."""
 
     lda: LdaJudge
     classifier: ClassifierJudge
 
     def all(self) -> tuple[TopicJudge, ...]:
-        """In the order of the report."""
+        """Return the judges in the order of the report."""
         return self.lda, self.classifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeQuality:
-    """A judge against labels by hand."""
+    """Quality of a judge on texts labelled by hand."""
 
     accuracy: float
     auc: float
     share: float
-    """Share of the texts that the judge calls desired."""
+    """Share of the texts that the judge classifies as desired."""
     label_share: float
+    """Share of the texts that are labelled as desired."""
     count: int
-    """Labels."""
+    """Number of labels."""
 
 
 def fit_judges(
@@ -141,16 +144,16 @@ def fit_judges(
     seed_words: Sequence[str] = SOUND_SEED_WORDS,
     progress: Progress = silent,
 ) -> Judges:
-    """Both judges of a corpus, fitted on its train split; the same corpus gives the same judges.
+    """Fit both judges on a corpus's train split; the same corpus gives the same judges.
 
     Args:
-        corpus: whose train split to fit on.
-        workspace: folder that keeps them, under `judges-KEY`; fitted anew without one.
-        seed_words: words that give the desired kind away.
-        progress: told what is being fitted.
+        corpus: the corpus.
+        workspace: folder that keeps the judges, under `judges-KEY`; they are always fitted without it.
+        seed_words: words that indicate the desired kind.
+        progress: called with the name of each fit.
 
     Raises:
-        CorpusError: too few sentences, or too few with a seed word.
+        CorpusError: there are too few sentences, or too few with a seed word.
     """
     key = fingerprint("judges", _FIT, corpus.content_hash, sorted(seed_words))
     folder = None if workspace is None else workspace / f"judges-{key}"
@@ -168,24 +171,24 @@ def fit_judges(
 
 
 def fit_lda_judge(train: Corpus, *, seed_words: Sequence[str]) -> LdaJudge:
-    """LDA on half of the posts, with a seed of its own and a number of topics fixed beforehand.
+    """Fit an LDA on half of the posts, with its own seed and a fixed number of topics.
 
     Raises:
-        CorpusError: too few words for a topic model.
+        CorpusError: there are too few words for a topic model.
     """
     chosen = [number for number, post in enumerate(train.post_ids) if _in_second_half(post)]
     texts, posts = ([values[number] for number in chosen] for values in (train.texts, train.post_ids))
-    # A few hundred posts are too few documents to learn topics from; their sentences are not.
+    # A few hundred posts are too few documents to learn topics from, but their sentences are enough.
     few = len(chosen) < _FEW_SENTENCES
     settings = TopicSettings(
         candidates=(_NUM_TOPICS,),
         passes=_PASSES_FEW if few else _PASSES,
         max_sentences=_MAX_SENTENCES,
-        # A small corpus has words to learn from too: one sentence in 2,500, as 20 are of the real posts' half.
+        # Scaled down for small corpora: one sentence in 2,500, as 20 sentences are in half of the real posts.
         min_sentences=max(3, min(_MIN_SENTENCES, len(texts) // 2500)),
         max_share=_MAX_SHARE_FEW if few else _MAX_SHARE,
         document_words=1 if few else _WHOLE_POSTS,
-        # The number of topics is settled: to try it would only take time.
+        # The number of topics is fixed, so its trial is kept short.
         selection_sentences=_TRIED,
         seed_words=tuple(seed_words),
     )
@@ -193,21 +196,21 @@ def fit_lda_judge(train: Corpus, *, seed_words: Sequence[str]) -> LdaJudge:
 
 
 def fit_classifier_judge(texts: Sequence[str], *, seed_words: Sequence[str]) -> ClassifierJudge:
-    """Distant supervision: sentences with a seed word against those without, the seed words out of the features.
+    """Fit a classifier by distant supervision: sentences with and without a seed word, without the seed words.
 
-    The threshold is where as many training sentences are called desired as hold a seed word; the probabilities
-    themselves hang low, since the words that made the label are hidden.
+    The threshold classifies as many training sentences as desired as have a seed word. The probabilities themselves
+    are low, since the words that define the label are hidden.
 
     Raises:
-        CorpusError: too few sentences with, or without, a seed word.
+        CorpusError: there are too few sentences with, or without, a seed word.
     """
     seeds = frozenset(seed_words)
     labels_N = np.array([not seeds.isdisjoint(topic_words(text)) for text in texts])
     positive = int(labels_N.sum())
     if min(positive, len(texts) - positive) < _MIN_POSITIVE:
         raise CorpusError(
-            f"{positive} of {len(texts)} sentences hold one of the seed words; a judge needs at least {_MIN_POSITIVE} "
-            "with and without one: give more posts"
+            f"a judge needs at least {_MIN_POSITIVE} sentences with a seed word and as many without one, "
+            f"got {positive} of {len(texts)} with one; give more posts"
         )
     vectorizer = TfidfVectorizer(analyzer=str.split, min_df=min(3, 1 + len(texts) // 5000), sublinear_tf=True)
     features = vectorizer.fit_transform([_context(text, seeds) for text in texts])
@@ -223,15 +226,15 @@ def fit_classifier_judge(texts: Sequence[str], *, seed_words: Sequence[str]) -> 
 
 
 def judge_quality(judge: TopicJudge, texts: Sequence[str], labels: Sequence[int]) -> JudgeQuality:
-    """Hold a judge against labels (1: of the desired kind).
+    """Measure a judge on labels (1: of the desired kind).
 
     Raises:
-        ValueError: the labels are all the same, which orders nothing.
+        ValueError: all labels are the same, so that the AUC is not defined.
     """
     labels_N = np.asarray(labels, dtype=np.float64)
     shares_N = judge.shares(texts)
     if len(set(labels)) < 2:
-        raise ValueError("labels of both kinds are needed to judge a judge")
+        raise ValueError("labels of both kinds are needed to measure a judge")
     return JudgeQuality(
         accuracy=float((shares_N == labels_N).mean()),
         auc=float(roc_auc_score(labels_N, judge.scores(texts))),
@@ -242,10 +245,10 @@ def judge_quality(judge: TopicJudge, texts: Sequence[str], labels: Sequence[int]
 
 
 def read_labels(path: Path) -> tuple[list[str], list[int]]:
-    """Labels by hand: JSON lines of `text` and `label` (0 or 1).
+    """Read labels by hand: JSON lines with `text` and `label` (0 or 1).
 
     Raises:
-        CorpusError: the file cannot be read, or a line is something else.
+        CorpusError: the file cannot be read, or a line is not such a label.
     """
     texts, labels = [], []
     try:
@@ -265,7 +268,7 @@ def read_labels(path: Path) -> tuple[list[str], list[int]]:
         texts.append(text)
         labels.append(int(label))
     if len(set(labels)) < 2:
-        raise CorpusError(f"{path} holds {len(labels)} labels, not of both kinds")
+        raise CorpusError(f"{path} has {len(labels)} labels, not of both kinds")
     return texts, labels
 
 
@@ -274,7 +277,7 @@ def _context(text: str, seed_words: frozenset[str]) -> str:
 
 
 def _in_second_half(post_id: str) -> bool:
-    # By the post's own name: a post keeps its half when others are added.
+    # By a hash of the post's id, so that a post keeps its half when others are added.
     return hashlib.sha256(post_id.encode()).digest()[0] % 2 == 1
 
 

@@ -1,16 +1,16 @@
-"""A word trigram model with interpolated Kneser-Ney smoothing (Ney, Essen and Kneser 1994; Chen and Goodman 1999).
+"""Word trigram model with interpolated Kneser-Ney smoothing (Ney, Essen and Kneser 1994; Chen and Goodman 1999).
 
     p(c | a b) = max(n(abc) - D3, 0) / n(ab.) + D3 t(ab.) / n(ab.) p(c | b)
     p(c | b)   = max(k(bc) - D2, 0) / k(b.) + D2 t(b.) / k(b.) p(c)
     p(c)       = max(k(c) - D1, 0) / k(.) + D1 t(.) / k(.) / V
 
-n counts; k counts the different words that come before (what starts a sentence has nothing before it and keeps its
-count); t counts the different words that come after; D = n1 / (n1 + 2 n2) per order. Why our own: the libraries at hand
-are C++ with a build step (KenLM) or go word by word through Python (NLTK's takes minutes for what takes a second here),
-and the metric needs one small model per row and seed.
+n is the count; k is the number of different words before (an n-gram that starts a sentence has none and keeps its
+count); t is the number of different words after; D = n1 / (n1 + 2 n2) per order. The model is implemented here because
+the metric needs a small model per row and seed, KenLM is C++ with a build step, and NLTK's, a Python loop over words,
+takes minutes instead of a second.
 
-A word outside the vocabulary is charged p(unknown) / M, M being the words that the vocabulary's text holds once: a
-writer who makes words up must not find them cheap. Such words are counted on their own too (`Score.unknown_N`).
+A word outside the vocabulary has probability p(unknown) / M, where M is the number of words that the vocabulary's text
+holds once, so that invented words are not cheap. They are also counted on their own (`Score.unknown_N`).
 
 Shapes: N sentences, L predicted words (end marks included), V words of the vocabulary.
 """
@@ -28,24 +28,24 @@ _BOS: Final = 0
 _EOS: Final = 1
 _UNKNOWN: Final = 2
 _SPECIALS: Final = 3
-# For counts too few to estimate from: the middle of what real text gives.
 _DISCOUNT: Final = 0.75
+"""Discount where there are too few counts to estimate it: the middle of the values of real text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordVocabulary:
-    """The words that every model of a comparison predicts."""
+    """Vocabulary of all models of a comparison."""
 
     entry_of: IntArray
-    """Entry of each word of the `WordTable`; words that came to the table later have none."""
+    """Entry of each word of the `WordTable`; words that were added to the table later have none."""
     size: int
-    """Entries, marks included."""
+    """Number of entries, including marks."""
     num_rare: int
-    """Words of the text that were too rare to be in it: how many an unknown word is one of."""
+    """Number of words of the text that are too rare for the vocabulary, M in the module's docstring."""
 
     @classmethod
     def of(cls, encoded: Encoded, *, min_count: int = 2) -> WordVocabulary:
-        """Words that come at least `min_count` times in some texts."""
+        """Make the vocabulary of the words that occur at least `min_count` times in some texts."""
         counts = np.bincount(encoded.flat_L)
         kept = counts >= min_count
         entry_of = np.where(kept, np.cumsum(kept) - 1 + _SPECIALS, _UNKNOWN)
@@ -56,27 +56,27 @@ class WordVocabulary:
         return self.size
 
     def encode(self, encoded: Encoded) -> Sentences:
-        """Texts with two start marks and an end mark each."""
+        """Encode texts with two start marks and an end mark each."""
         known = encoded.flat_L < len(self.entry_of)
         entries_L = np.where(known, self.entry_of[np.where(known, encoded.flat_L, 0)], _UNKNOWN)
         lengths_N = encoded.lengths_N + 3
         starts_N = np.cumsum(lengths_N) - lengths_N
         flat = np.full(int(lengths_N.sum()), _BOS)
         flat[starts_N + lengths_N - 1] = _EOS
-        # Each text's words stand behind its two start marks and, before it, three marks per earlier text.
+        # Before a text's words are its two start marks, and three marks per earlier text.
         flat[np.arange(len(entries_L)) + 3 * encoded.text_L + 2] = entries_L
         return Sentences(flat=flat, lengths_N=lengths_N)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentences:
-    """Encoded sentences, marks included, one after the other."""
+    """Encoded sentences with their marks, concatenated."""
 
     flat: IntArray
     lengths_N: IntArray
 
     def trigrams(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-        """Of every predicted word: the two words before it, itself, and its sentence; [L] each."""
+        """Return the two words before each predicted word, the word, and its sentence; [L] each."""
         sentence = np.repeat(np.arange(len(self.lengths_N)), self.lengths_N)
         starts = np.repeat(np.cumsum(self.lengths_N) - self.lengths_N, self.lengths_N)
         at = np.flatnonzero(np.arange(len(self.flat)) - starts >= 2)
@@ -85,29 +85,29 @@ class Sentences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What a model makes of each sentence."""
+    """Score of each sentence by a model."""
 
     log_prob_N: FloatArray
-    """Nats, of all words and the end mark."""
+    """Log-probability of all words and the end mark, nats."""
     count_N: IntArray
-    """Words, the end mark included."""
+    """Number of words, including the end mark."""
     unknown_N: IntArray
-    """Words outside the vocabulary."""
+    """Number of words outside the vocabulary."""
 
     @property
     def perplexity(self) -> float:
-        """Per word, over all sentences."""
+        """Perplexity per word over all sentences."""
         return float(np.exp(-self.log_prob_N.sum() / max(1, self.count_N.sum())))
 
 
 class TrigramModel:
-    """See the module."""
+    """Trigram model of some texts, by the formulas of the module's docstring."""
 
     def __init__(self, vocabulary: WordVocabulary, texts: Encoded) -> None:
-        """Count and discount.
+        """Count n-grams and estimate discounts.
 
         Raises:
-            ValueError: there is no text.
+            ValueError: there are no texts.
         """
         if not len(texts.lengths_N):
             raise ValueError("a language model needs at least one text")
@@ -117,21 +117,21 @@ class TrigramModel:
         trigrams, counts = np.unique((a * size + b) * size + c, return_counts=True)
         self._third = _Order(trigrams, counts, size)
         bigrams, after = np.unique(trigrams % (size * size), return_counts=True)
-        # What starts a sentence has only the start mark before it, so its own count says more.
+        # An n-gram that starts a sentence has only the start mark before it, so it keeps its count.
         first = bigrams // size == _BOS
         after[first] = _sums(trigrams % (size * size), counts, bigrams[first])
         self._second = _Order(bigrams, after, size)
         unigrams, before = np.unique(bigrams % size, return_counts=True)
         discount = _discount(before)
         total = before.sum()
-        # Every word and mark but the start can come next.
+        # Every word and mark except the start mark can come next.
         rest = discount * len(unigrams) / total / (size - 1)
         self._first_V = np.full(size, rest)
         self._first_V[unigrams] += (before - discount) / total
         self._first_V[_BOS] = 0.0
 
     def probabilities(self, a: IntArray, b: IntArray, c: IntArray) -> FloatArray:
-        """p(c | a b) of vocabulary entries, the unknown word as one of them."""
+        """Return p(c | a b) of vocabulary entries, one of which is the unknown word."""
         size = len(self._vocabulary)
         second = self._second.interpolated(b, b * size + c, self._first_V[c])
         return self._third.interpolated(a * size + b, (a * size + b) * size + c, second)
@@ -151,7 +151,7 @@ class TrigramModel:
 
 
 class _Order:
-    """N-grams of one order, by the number of their context times the vocabulary plus the word."""
+    """N-grams of one order; a key is the number of the context times the vocabulary's size plus the word."""
 
     def __init__(self, keys: IntArray, counts: IntArray, size: int) -> None:
         self._keys = keys
@@ -161,7 +161,7 @@ class _Order:
         self._totals = _sums(keys // size, counts, self._contexts)
 
     def interpolated(self, contexts: IntArray, keys: IntArray, lower: FloatArray) -> FloatArray:
-        """Discounted shares, what was taken off given to the order below; that order alone in a new context."""
+        """Return discounted probabilities interpolated with the lower order's, which alone count in a new context."""
         at = _positions(self._contexts, contexts)
         known = at >= 0
         total = np.where(known, self._totals[at], 1)
@@ -172,13 +172,13 @@ class _Order:
 
 
 def _positions(table: IntArray, keys: IntArray) -> IntArray:
-    """Place of each key in a sorted table, -1 for one that is not there."""
+    """Position of each key in a sorted table; -1 for a key that is not in it."""
     at = np.minimum(np.searchsorted(table, keys), len(table) - 1)
     return np.where(table[at] == keys, at, -1)
 
 
 def _sums(keys: IntArray, counts: IntArray, wanted: IntArray) -> IntArray:
-    """Sum of the counts of each wanted key; the wanted are sorted, and other keys are passed over."""
+    """Sum of the counts of each wanted key; the wanted keys are sorted, and other keys are ignored."""
     at = _positions(wanted, keys) if len(wanted) else np.full(len(keys), -1)
     sums: IntArray = np.bincount(at[at >= 0], weights=counts[at >= 0], minlength=len(wanted)).astype(np.int64)
     return sums

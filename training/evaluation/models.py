@@ -1,4 +1,4 @@
-"""The models under evaluation, from wherever they are: a registered version, an archive, a bundle's folder."""
+"""Models under evaluation, loaded from a registered version, an archive or a bundle's folder."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from training.packaging.archive import load_archive
 from training.tracking.port import Tracker
 
 _REGISTERED: Final = "models:/"
-# What the pipeline tags a version with; an archive or a folder tells by its configuration.
 _CVAE_VERSION: Final = "cvae_version"
+"""Tag of a registered lcgan version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """A model, ready to decode."""
+    """Model that is ready to decode."""
 
     name: str
-    """As the report's rows have it: model and version."""
+    """Model and version, as in the report's rows."""
     uri: str
     bundle: Bundle
     directory: Path
-    """The bundle's folder."""
+    """Folder of the bundle."""
     sha256: str
-    """Of what the bundle says."""
+    """SHA-256 of the bundle's content."""
     run_id: str = ""
-    """Its run in the tracking server; empty for a model from a file."""
+    """Id of the model's run in the tracking server; empty for a model from a file."""
     seconds: float | None = None
-    """How long its run took."""
+    """Duration of the model's run, if it is known."""
     cvae_version: str = ""
-    """The cvae version that an lcgan moves."""
+    """Version of the cvae whose latent vectors an lcgan moves."""
     held_out: tuple[HeldOutPoint, ...] = ()
-    """How good it was while it was trained, where its folder says."""
+    """Held-out scores during training, if the model's folder has them."""
 
     @property
     def kind(self) -> str:
-        """The registered model's name: cvae, lcgan."""
+        """Name of the registered model: cvae or lcgan."""
         return self.bundle.config.model
 
     @property
@@ -52,23 +52,23 @@ class LoadedModel:
 
 
 def load_models(uris: Sequence[str], tracker: Tracker, scratch: Path) -> list[LoadedModel]:
-    """Load models, each under a name of its own.
+    """Load models under distinct names.
 
     Args:
         uris: `models:/NAME/VERSION`, `models:/NAME@ALIAS`, an archive (.mar), or a bundle's folder.
-        tracker: where registered versions are.
-        scratch: folder for what has to be unpacked; keep it while the models are used.
+        tracker: tracker with the registered versions.
+        scratch: folder for unpacked files; keep it while the models are used.
 
     Raises:
         TrackingError: a version cannot be fetched.
-        SettingError: a path leads to no model.
-        BundleError, ArchiveBuildError, CheckpointError: a file is no model of ours, or a damaged one.
+        SettingError: a URI is not a model, or a model is given twice.
+        BundleError, ArchiveBuildError, CheckpointError: a file is not a model of this project, or is damaged.
     """
     models: list[LoadedModel] = []
     for uri in uris:
         model = _load(uri, tracker, scratch, {each.name for each in models})
         if model.sha256 in {each.sha256 for each in models}:
-            raise SettingError(f"{uri} is a model that was given already; give each once")
+            raise SettingError(f"{uri} is the same model as an earlier one; give each once")
         models.append(model)
     return models
 
@@ -90,11 +90,11 @@ def _load(uri: str, tracker: Tracker, scratch: Path, taken: set[str]) -> LoadedM
         bundle = Bundle.load(directory)
     else:
         raise SettingError(
-            f"{uri} is no model: give a registered version (models:/cvae/1, models:/lcgan@champion), an archive "
+            f"{uri} is not a model; give a registered version (models:/cvae/1, models:/lcgan@champion), an archive "
             "(model_store/lcgan_2.mar) or a bundle's folder"
         )
     version = version or bundle.config.version
-    # A bundle that was never registered has version 0, whatever its training: its folder tells it apart.
+    # All bundles that were not registered have version 0; their folders distinguish them.
     name = f"{bundle.config.model} {version if version != '0' else Path(uri).resolve().name}"
     return LoadedModel(
         name=name if name not in taken else f"{name} ({uri})",

@@ -1,4 +1,4 @@
-"""The texts of a report's rows: real text, files of samples, and what models write when asked for the same genres."""
+"""Texts of a report's rows: real text, files of samples, and samples of models for the same genres."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from handlers.contract import SamplingParams
 from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_SAMPLES
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
@@ -28,14 +29,14 @@ from training.progress import Progress, silent
 from training.worker_code import worker_code_sha256
 
 _PART: Final = 512
-"""Rows decoded between two looks at the clock."""
+"""Sequences decoded between two reports of progress."""
 _GENRES: Final = re.compile(r"\[.*\]")
 _SEEDS_APART: Final = 1 << 32
 _MIN_TEXTS: Final = 10
 
 
 class RowKind(StrEnum):
-    """What a row of the report shows."""
+    """Origin of a row's texts."""
 
     REAL = "real"
     BASELINE = "baseline"
@@ -45,17 +46,17 @@ class RowKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSet:
-    """The texts of one seed."""
+    """Texts of one seed."""
 
     texts: list[str]
     genres: list[list[str]] | None
-    """What each was asked for, or is of; None where that is not known."""
+    """Genres of each text, requested ones for a sample; None if they are unknown."""
     keys: list[str]
-    """The post of each real sentence; samples are on their own."""
+    """Group of each text: the post of a real sentence, a group of its own for a sample."""
     tokens: int = 0
-    """Tokens drawn for all of them, those of candidates that were not kept included."""
+    """Tokens drawn for all texts, including those of candidates that were not kept."""
     seconds: float = 0.0
-    """What that took."""
+    """Duration of decoding."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -63,7 +64,7 @@ class SampleSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRow:
-    """A row of the report before it is measured: one set of texts per seed."""
+    """Row of the report before it is measured: one set of texts per seed."""
 
     name: str
     kind: RowKind
@@ -73,30 +74,30 @@ class TextRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodePlan:
-    """How samples are drawn."""
+    """Settings of decoding."""
 
-    samples: int = 5000
-    """Per seed."""
+    num_samples: int = 5000
+    """Samples per seed."""
     seeds: int = 3
     best_of: int = 4
-    """Candidates per sample of the second row of each model; 1 leaves that row out."""
+    """Candidates per sample of each model's second row; 1 leaves that row out."""
     temperature: float = DEFAULT_TEMPERATURE
     top_p: float = DEFAULT_TOP_P
     guidance: float = 1.0
-    """How much the genres weigh; see `handlers.decoding.guidance`."""
+    """Weight of the genres; see `handlers.decoding.guidance`."""
 
 
 def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
-    """Sentences of a split in random order: a set per seed as long as they last, no sentence in two of them.
+    """Draw disjoint sets of a split's sentences, one per seed as long as they last.
 
-    A split with fewer sentences than one set wants is one set.
+    A split with fewer sentences than a set needs is one set.
 
     Raises:
         CorpusError: the split is too small to compare anything with.
     """
     part = corpus.part(split)
     if len(part) < _MIN_TEXTS:
-        raise CorpusError(f"the {split} split has {len(part)} sentences: too few to compare with; give more posts")
+        raise CorpusError(f"the {split} split has {len(part)} sentences, too few to compare with; give more posts")
     order = np.random.default_rng(1).permutation(len(part))
     return [
         SampleSet(
@@ -109,15 +110,16 @@ def real_sets(corpus: Corpus, split: str, plan: DecodePlan) -> list[SampleSet]:
 
 
 def _dealt(texts: Sequence[int], plan: DecodePlan) -> list[Sequence[int]]:
-    """Texts as sets of the plan's size: as many as it has seeds, fewer where they do not last, and one at least."""
-    number = max(1, min(plan.seeds, len(texts) // plan.samples))
-    return [texts[seed * plan.samples : (seed + 1) * plan.samples] for seed in range(number)]
+    """Split texts into sets of the plan's size, one per seed as long as they last, and at least one."""
+    size = plan.num_samples
+    number = max(1, min(plan.seeds, len(texts) // size))
+    return [texts[seed * size : (seed + 1) * size] for seed in range(number)]
 
 
 def read_baseline(name: str, path: Path, corpus: Corpus, plan: DecodePlan) -> TextRow:
-    """Samples from a file, one a line; a line that is a list of strings gives the genres of the next.
+    """Read samples from a file, one per line; a line that is a list of strings gives the genres of the next line.
 
-    They are dealt out to sets of the plan's size, as many as it has seeds; a file of fewer is one set.
+    The samples are split into sets of the plan's size, one per seed; a file with fewer samples is one set.
 
     Raises:
         CorpusError: the file cannot be read or holds too few samples.
@@ -138,7 +140,7 @@ def read_baseline(name: str, path: Path, corpus: Corpus, plan: DecodePlan) -> Te
         genres.append(list(corpus.genre_table.resolve(asked)[0]))
         asked = []
     if len(texts) < _MIN_TEXTS:
-        raise CorpusError(f"{path} holds {len(texts)} samples; a row needs at least {_MIN_TEXTS}, one a line")
+        raise CorpusError(f"{path} has {len(texts)} samples; a row needs at least {_MIN_TEXTS}, one per line")
     sets = [
         SampleSet(
             texts=[texts[place] for place in places],
@@ -153,26 +155,26 @@ def read_baseline(name: str, path: Path, corpus: Corpus, plan: DecodePlan) -> Te
 def decode_rows(
     model: LoadedModel, asked: Sequence[SampleSet], plan: DecodePlan, *, cache: Path | None, progress: Progress
 ) -> list[TextRow]:
-    """What a model writes for the genres of some real sentences: its first candidates, and the best of several.
+    """Decode two rows for the genres of real sentences: a model's first candidates, and the best of several.
 
-    The first candidate of each sample is the sample without a choice, so one decode makes both rows. The choice is the
-    one that the worker makes (`handlers.ranking`).
+    The first candidate of each sample is the sample without ranking, so one decode makes both rows. Candidates are
+    ranked as in the worker (`handlers.ranking`).
 
     Args:
         model: the model.
-        asked: whose genres to ask for; seeds take turns where there are more of them.
-        plan: how.
-        cache: folder that keeps what was decoded, named by everything that it depends on.
-        progress: told how many candidates are decoded.
+        asked: sets of real sentences, whose genres are requested; seeds take turns if there are more of them.
+        plan: settings of decoding.
+        cache: folder that keeps samples, in files named by everything that they depend on.
+        progress: called with the number of decoded candidates.
     """
     plain: list[SampleSet] = []
     best: list[SampleSet] = []
     engine = Engine(model.bundle)
-    total = plan.samples * plan.best_of * plan.seeds
+    total = plan.num_samples * plan.best_of * plan.seeds
     for seed in range(plan.seeds):
         each = asked[seed % len(asked)]
-        # A split smaller than the number of samples is asked for again from its start.
-        genres = [(each.genres or [[]])[number % len(each)] for number in range(plan.samples)]
+        # A split smaller than the number of samples is repeated from its start.
+        genres = [(each.genres or [[]])[number % len(each)] for number in range(plan.num_samples)]
         path = None if cache is None else cache / f"samples-{_key(model, genres, plan, seed)}.json"
         if path is not None and path.is_file():
             first, chosen = (SampleSet(**document) for document in read_json(path))
@@ -201,16 +203,14 @@ def _decode(
     seed: int,
     progress: Progress,
 ) -> tuple[SampleSet, SampleSet]:
-    """The first candidates, and the best of all of them."""
+    """Decode and return the first candidates, and the best of all candidates."""
     bundle, size = model.bundle, plan.best_of
     used = [list(bundle.genres.resolve(each)[0]) for each in genres]
     rows = [
         SequenceSpec(
             genres=tuple(bundle.genres.indices(labels)),
             seed=derive_seed(seed * _SEEDS_APART + number, candidate * MAX_SAMPLES),
-            temperature=plan.temperature,
-            top_p=plan.top_p,
-            guidance=plan.guidance,
+            sampling=SamplingParams(temperature=plan.temperature, top_p=plan.top_p, guidance=plan.guidance),
             topic=bundle.topics.desired,
         )
         for number, labels in enumerate(used)
@@ -238,7 +238,7 @@ def _decode(
         progress(start + len(decoded), len(rows), model.name)
     seconds = time.perf_counter() - started
     first = list(range(0, len(rows), size))
-    # All candidates took their share of the decoding, the first ones one part in `size` of it; the choice is extra.
+    # The first candidates took one part in `size` of the decoding; ranking counts for the best ones only.
     plain = _set(texts, used, first, tokens=sum(counts[index] for index in first), seconds=decoding / size)
     return plain, _set(texts, used, chosen or first, tokens=sum(counts), seconds=seconds)
 
@@ -264,7 +264,7 @@ def temperature_rows(
     cache: Path | None,
     progress: Progress,
 ) -> list[tuple[float, TextRow]]:
-    """A model at several temperatures, its candidates as they come."""
+    """Decode a model's row at each of several temperatures, without ranking."""
     rows = []
     for number, temperature in enumerate(temperatures):
         progress(number, len(temperatures), f"{model.name} at temperature {temperature:g}")
@@ -275,7 +275,7 @@ def temperature_rows(
 
 
 def _listed(line: str) -> list[str] | None:
-    """A line that is a list of strings, as Python or JSON writes it."""
+    """Parse a line that is a list of strings in Python or JSON; None for any other line."""
     if not _GENRES.fullmatch(line):
         return None
     try:

@@ -1,4 +1,7 @@
-"""What is wrong with a sentence to the eye, text by text: unknown marks, repeats, open quotes, cut ends."""
+"""Visible faults of texts: unknown marks, repeats, open quotes, cut ends.
+
+Shapes: N texts.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,19 @@ import numpy as np
 from training.evaluation.words import FloatArray
 
 _UNKNOWN: Final = re.compile(r"<unk>|\bUNK\b")
-# Side by side, nothing but space between: "very, very" is a figure of speech.
+# Only space between the two: "very, very" is a figure of speech.
 _REPEAT: Final = re.compile(r"(?<![\w'’\-])([\w'’\-]+) +\1(?![\w'’\-])", re.IGNORECASE)
 _END: Final = re.compile(r"[.!?…][\"'”’)\]*]*$")
 _PAIRS: Final = (("“", "”"), ("(", ")"), ("[", "]"))
 
 
 def has_unknown(text: str) -> bool:
-    """Whether a model's mark for a word it does not know is shown."""
+    """Whether a text shows a model's mark of an unknown word."""
     return _UNKNOWN.search(text) is not None
 
 
 def has_repeat(text: str) -> bool:
-    """Whether a word stands beside itself.
+    """Whether a word is repeated at once.
 
     >>> has_repeat("It is the the best."), has_repeat("It is very, very good."), has_repeat("That that's so.")
     (True, False, False)
@@ -32,7 +35,7 @@ def has_repeat(text: str) -> bool:
 
 
 def is_unbalanced(text: str) -> bool:
-    """Whether a quote or bracket is opened and not closed, or the other way round.
+    """Whether a quote or bracket is opened and not closed, or closed and not opened.
 
     >>> is_unbalanced('the "best'), is_unbalanced('the "best" (so far)'), is_unbalanced("a) first")
     (True, False, True)
@@ -51,7 +54,7 @@ def is_unbalanced(text: str) -> bool:
 
 
 def is_half(text: str) -> bool:
-    """Whether a sentence stops without an end.
+    """Whether a text lacks the end of its sentence.
 
     >>> is_half("It is warm."), is_half('She sings "go!"'), is_half("It is"), is_half("")
     (False, False, True, True)
@@ -66,9 +69,9 @@ CHECKS: Final[Mapping[str, Callable[[str], bool]]] = {
     "half": is_half,
     "broken": lambda text: is_unbalanced(text) or is_half(text),
 }
-"""Name of a column of the report -> what is counted in it."""
+"""Checks by name of the report's column."""
 
 
 def check(texts: Sequence[str]) -> dict[str, FloatArray]:
-    """Every check of every text, 1 for a fault: name -> [N]."""
+    """Check every text; returns, for each check, 1 for a fault: name -> [N]."""
     return {name: np.fromiter(map(fault, texts), np.float64, len(texts)) for name, fault in CHECKS.items()}

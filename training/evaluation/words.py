@@ -1,8 +1,8 @@
-"""Texts as numbers of words, for metrics that count n-grams.
+"""Texts encoded as word numbers, for metrics that count n-grams.
 
-All metrics of words agree on what a word is: case folded, with what stands inside it (don't, lo-fi), numbers and
-placeholders whole, punctuation left out. The original's samples have neither case nor punctuation; what ours do with
-theirs is judged by metrics of its own (`training.evaluation.surface`).
+All metrics of words have the same words: case folded, with inner marks (don't, lo-fi), numbers and placeholders whole,
+punctuation left out. The original's samples have neither case nor punctuation, so those are measured by other metrics
+(`training.evaluation.surface`).
 
 Shapes: N texts, L words in all of them.
 """
@@ -24,13 +24,13 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _WORD_OR_SIGN: Final = re.compile(WORD_PATTERN + r"|\S")
-# Odd, and of no short cycle modulo 2^64: two n-grams of millions share a hash with a chance of about 1e-7.
+# Odd, and without a short cycle modulo 2^64: two of millions of n-grams share a hash with a probability of about 1e-7.
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 
 
 def words_and_signs(text: str) -> list[str]:
-    """The words of a text with their case, and every other sign by itself.
+    """Split a text into words, with their case, and other signs.
 
     >>> words_and_signs("So <title>, (don't)!")
     ['So', '<title>', ',', '(', "don't", ')', '!']
@@ -40,18 +40,18 @@ def words_and_signs(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
-    """Some texts as word numbers, one text after the other."""
+    """Texts as word numbers, concatenated."""
 
     flat_L: IntArray
     lengths_N: IntArray
 
     @property
     def text_L(self) -> IntArray:  # noqa: N802 - the shape suffix of the module's legend
-        """Which text each word is of."""
+        """Index of each word's text."""
         return np.repeat(np.arange(len(self.lengths_N)), self.lengths_N)
 
     def grams(self, size: int) -> tuple[NDArray[np.uint64], IntArray]:
-        """Every n-gram within a text: its hash and the position of its first word, in order."""
+        """Return the hash and the first position of each n-gram within a text, in order."""
         starts = self.starts(size)
         hashes = np.zeros(len(starts), dtype=np.uint64)
         flat = self.flat_L.astype(np.uint64)
@@ -60,13 +60,13 @@ class Encoded:
         return hashes, starts
 
     def starts(self, size: int) -> IntArray:
-        """Positions at which a text has at least `size` words left."""
+        """Return the positions from which a text has at least `size` words."""
         ends_N = np.cumsum(self.lengths_N)
         left_L = np.repeat(ends_N, self.lengths_N) - np.arange(len(self.flat_L))
         return np.flatnonzero(left_L >= size)
 
     def take(self, indices: IntArray) -> Encoded:
-        """Some of the texts, in the order of the indices."""
+        """Return the texts of some indices, in their order."""
         begins_N = np.concatenate(([0], np.cumsum(self.lengths_N)[:-1])) if len(self.lengths_N) else self.lengths_N
         lengths = self.lengths_N[indices]
         offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -75,13 +75,13 @@ class Encoded:
 
 @dataclass(slots=True)
 class WordTable:
-    """Numbers for words, given as they come."""
+    """Table of word numbers, in order of first occurrence."""
 
     ids: dict[str, int] = field(default_factory=dict)
     split: Callable[[str], list[str]] = words
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Texts as numbers; a word that has none gets the next."""
+        """Encode texts; a new word gets the next number."""
         ids = self.ids
         rows = [[ids.setdefault(word, len(ids)) for word in self.split(text)] for text in texts]
         return Encoded(

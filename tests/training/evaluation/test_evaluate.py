@@ -24,7 +24,7 @@ from training.progress import Progress, silent
 from training.tracking.mlflow_tracker import MlflowTracker
 from training.tracking.port import NullTracker
 
-DECODE = DecodePlan(samples=60, seeds=2, best_of=2)
+DECODE = DecodePlan(num_samples=60, seeds=2, best_of=2)
 
 
 def watch(_: str) -> Progress:
@@ -167,12 +167,12 @@ def test_an_archive_is_the_model_that_its_bundle_is_and_one_model_is_given_once(
     (folder,) = load_models([str(tiny_models[0].parent)], NullTracker(), tmp_path)
     assert packed.sha256 == folder.sha256
     assert packed.name == "cvae 4"
-    with pytest.raises(SettingError, match="given already"):
+    with pytest.raises(SettingError, match="same model as an earlier one"):
         load_models([str(archive.path), str(tiny_models[0])], NullTracker(), tmp_path)
 
 
 def test_what_leads_to_no_model_says_what_would(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"nowhere is no model.*models:/cvae/1"):
+    with pytest.raises(SettingError, match=r"nowhere is not a model.*models:/cvae/1"):
         load_models(["nowhere"], NullTracker(), tmp_path)
     with pytest.raises(TrackingError, match="no registry without tracking"):
         load_models(["models:/cvae/1"], NullTracker(), tmp_path)
@@ -194,7 +194,7 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
         decode_rows(model, asked, DECODE, cache=None, progress=silent)[0].sets[0].texts
         == report.rows[2].row.sets[0].texts
     )
-    few = DecodePlan(samples=20, seeds=1, best_of=1)
+    few = DecodePlan(num_samples=20, seeds=1, best_of=1)
     quick = EvaluatePlan(decode=few, replicates=10, temperatures=(), baselines={}, workspace=plan.workspace)
     again = evaluate(sample_corpus.corpus, [model], quick, watch=watch)
     write_report(again, tmp_path / "report")
@@ -244,7 +244,7 @@ def test_a_file_of_samples_gives_their_genres_where_it_lists_them(sample_corpus:
     assert one.genres is not None
     assert one.genres[:30] == [list(genres) for genres in part.genres[:30]]
     assert one.genres[30] == []
-    dealt = read_baseline("posts", baseline, sample_corpus.corpus, DecodePlan(samples=10, seeds=2)).sets
+    dealt = read_baseline("posts", baseline, sample_corpus.corpus, DecodePlan(num_samples=10, seeds=2)).sets
     assert [each.texts for each in dealt] == [one.texts[:10], one.texts[10:20]]
 
 
@@ -269,7 +269,7 @@ def test_two_baselines_of_one_name_are_refused() -> None:
         parse_baselines(["a=x", "a=y"])
 
 
-@pytest.mark.parametrize("decode", [DecodePlan(samples=0), DecodePlan(seeds=0), DecodePlan(best_of=0)])
+@pytest.mark.parametrize("decode", [DecodePlan(num_samples=0), DecodePlan(seeds=0), DecodePlan(best_of=0)])
 def test_a_plan_of_nothing_is_refused(decode: DecodePlan) -> None:
     with pytest.raises(SettingError, match="at least 1"):
         EvaluatePlan(decode=decode, baselines={})
@@ -283,10 +283,10 @@ def test_a_split_without_sentences_is_an_error_that_names_it(sample_corpus: Samp
 def test_sets_of_real_sentences_do_not_overlap_and_a_small_split_is_one_set(sample_corpus: SampleCorpus) -> None:
     test = sample_corpus.corpus.part("test")
     size = len(test) // 2
-    two = real_sets(sample_corpus.corpus, "test", DecodePlan(samples=size, seeds=5))
+    two = real_sets(sample_corpus.corpus, "test", DecodePlan(num_samples=size, seeds=5))
     assert [len(each) for each in two] == [size, size]
     numbered = [key + text for each in two for key, text in zip(each.keys, each.texts, strict=True)]
     # A post may say the same sentence twice.
     assert len(set(numbered)) > 0.95 * 2 * size
-    (one,) = real_sets(sample_corpus.corpus, "test", DecodePlan(samples=10 * size, seeds=5))
+    (one,) = real_sets(sample_corpus.corpus, "test", DecodePlan(num_samples=10 * size, seeds=5))
     assert sorted(one.texts) == sorted(test.texts)

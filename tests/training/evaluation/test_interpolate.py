@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from handlers.model.bundle import BundleError
 from training.cvae.encoder_file import ENCODER_FILE, load_cvae
 from training.errors import SettingError
-from training.evaluation.interpolate import Path as WalkPath
-from training.evaluation.interpolate import walk
+from training.evaluation.interpolate import InterpolationPath, interpolate
 from training.evaluation.models import LoadedModel, load_models
 from training.tracking.port import NullTracker
 
@@ -24,9 +23,9 @@ def model(tiny_models: tuple[Path, Path], tmp_path: Path) -> LoadedModel:
 
 
 @settings(max_examples=60, deadline=None)
-@given(vectors, vectors, st.sampled_from(WalkPath), st.integers(2, 9))
-def test_a_walk_starts_and_ends_where_it_should_and_lies_between(
-    first: torch.Tensor, last: torch.Tensor, path: WalkPath, steps: int
+@given(vectors, vectors, st.sampled_from(InterpolationPath), st.integers(2, 9))
+def test_an_interpolation_starts_and_ends_at_its_ends_and_lies_between(
+    first: torch.Tensor, last: torch.Tensor, path: InterpolationPath, steps: int
 ) -> None:
     points = path.points(first, last, steps)
     assert points.shape == (steps, 4)
@@ -38,28 +37,30 @@ def test_a_walk_starts_and_ends_where_it_should_and_lies_between(
 
 def test_the_arc_keeps_the_length_that_the_straight_line_loses() -> None:
     first, last = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 3.0])
-    arc, line = (path.points(first, last, 5).norm(dim=1) for path in (WalkPath.SPHERICAL, WalkPath.LINEAR))
+    arc, line = (
+        path.points(first, last, 5).norm(dim=1) for path in (InterpolationPath.SPHERICAL, InterpolationPath.LINEAR)
+    )
     assert torch.allclose(arc, torch.full((5,), 3.0))
     assert line[2] == pytest.approx(3 / 2**0.5)
 
 
-def test_the_same_walk_twice_writes_the_same_and_its_ends_are_its_sentences_own(model: LoadedModel) -> None:
+def test_the_same_call_gives_the_same_points_and_the_ends_are_the_sentences_own(model: LoadedModel) -> None:
     first, last = "wa wb wc", "wd we wf wg"
-    points = walk(model, first, last, steps=5, genres=["dream pop", "polka"])
-    assert points == walk(model, first, last, steps=5, genres=["dream pop", "polka"])
+    points = interpolate(model, first, last, steps=5, genres=["dream pop", "polka"])
+    assert points == interpolate(model, first, last, steps=5, genres=["dream pop", "polka"])
     assert [point.at for point in points] == [0, 0.25, 0.5, 0.75, 1]
     assert all(point.text and point.distance >= 0 for point in points)
-    back = walk(model, last, first, steps=5, genres=["dream pop"])
+    back = interpolate(model, last, first, steps=5, genres=["dream pop"])
     assert (back[0].text, back[-1].text) == (points[-1].text, points[0].text)
     assert back[0] != back[-1]
 
 
-def test_a_walk_from_a_sentence_to_itself_stays(model: LoadedModel) -> None:
-    assert len({point.text for point in walk(model, "wa wb", "wa wb", steps=3)}) == 1
+def test_an_interpolation_from_a_sentence_to_itself_stays(model: LoadedModel) -> None:
+    assert len({point.text for point in interpolate(model, "wa wb", "wa wb", steps=3)}) == 1
 
 
 def test_genres_change_what_is_written(model: LoadedModel) -> None:
-    texts = [walk(model, "wa", "wb", steps=4, genres=[genre])[1].text for genre in ("dream pop", "black metal")]
+    texts = [interpolate(model, "wa", "wb", steps=4, genres=[genre])[1].text for genre in ("dream pop", "black metal")]
     assert texts[0] != texts[1]
 
 
@@ -77,7 +78,7 @@ def test_a_model_without_its_encoder_says_where_one_is(model: LoadedModel, tmp_p
             (tmp_path / path.name).write_bytes(path.read_bytes())
     (bare,) = load_models([str(tmp_path)], NullTracker(), tmp_path)
     with pytest.raises(BundleError, match=r"no encoder\.safetensors.*models:/cvae/1"):
-        walk(bare, "wa", "wb")
+        interpolate(bare, "wa", "wb")
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
@@ -87,10 +88,10 @@ def test_a_damaged_encoder_is_an_error_that_names_the_file(model: LoadedModel, t
         load_cvae(tmp_path, model.bundle)
 
 
-def test_bad_walks_are_refused_with_what_would_be_right(model: LoadedModel) -> None:
+def test_bad_arguments_are_refused_with_what_would_be_right(model: LoadedModel) -> None:
     with pytest.raises(SettingError, match="one of them is empty"):
-        walk(model, "wa", "  ")
+        interpolate(model, "wa", "  ")
     with pytest.raises(SettingError, match="at least 2 steps"):
-        walk(model, "wa", "wb", steps=1)
+        interpolate(model, "wa", "wb", steps=1)
     with pytest.raises(SettingError, match="choose one of spherical, linear"):
-        WalkPath.of("scenic")
+        InterpolationPath.of("scenic")

@@ -76,7 +76,7 @@ def test_a_text_is_judged_alone_whatever_stands_beside_it(judges: Judges, sample
 
 
 def test_too_few_sentences_with_a_seed_word_are_an_error_that_counts_them() -> None:
-    with pytest.raises(CorpusError, match="1 of 31 sentences hold one of the seed words"):
+    with pytest.raises(CorpusError, match="got 1 of 31 with one; give more posts"):
         fit_classifier_judge(["it is good"] * 30 + ["a guitar"], seed_words=SOUND_SEED_WORDS)
 
 
