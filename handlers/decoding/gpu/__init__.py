@@ -1,4 +1,6 @@
-"""The decode on a GPU: a few Triton kernels per step, recorded for many steps, with no answer of the host in between.
+"""Decode on a GPU: four Triton kernels per step, recorded as a CUDA graph of several steps.
 
-Imported where it is used and nowhere else: Triton comes with PyTorch for CUDA, not with that for CPUs.
+`decoder` admits sequences to slots and reads the ended ones, `memory` holds the slots, `tables` the constraints of the
+vocabulary, `steps` launches or replays the `kernels`. Only `capability` can be imported without Triton, which comes
+with PyTorch for CUDA and not with that for CPUs; the engine imports the rest when it needs it.
 """

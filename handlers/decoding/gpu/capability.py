@@ -1,4 +1,4 @@
-"""What the kernels can decode, for who asks before Triton is imported."""
+"""Limits of the GPU kernels, importable without Triton."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Final
 import torch
 
 DEFAULT_SLOTS: Final = 1024
-"""Rows that are decoded at a time by default: enough to fill the GPU."""
+"""Default number of sequences that are decoded at a time, enough to fill the GPU."""
 MAX_SLOTS: Final = 1 << 14
+"""Largest number of sequences that are decoded at a time."""
 MAX_VOCABULARY: Final = 1 << 15
-"""Of a vocabulary: a row's distribution is in the registers of one program, up to half of it without spilling."""
+"""Largest number of tokens of a vocabulary, since one program holds a distribution in registers. Up to half of it, they
+do not spill."""
 
 
 def supports(device: torch.device, vocabulary_size: int) -> bool:
-    """Whether the kernels should decode: on a GPU, if Triton is there, which PyTorch for CUDA brings."""
+    """Return whether the kernels can decode: on a GPU, with Triton, which PyTorch for CUDA brings."""
     return (
         device.type == "cuda" and vocabulary_size <= MAX_VOCABULARY and importlib.util.find_spec("triton") is not None
     )

@@ -1,8 +1,9 @@
-"""One decode on a GPU: rows leave when they end, and rows that wait take their slots.
+"""Decode of sequences in the slots of a GPU, with continuous batching.
 
-The host looks at the slots every few steps; between two looks an ended row's slot is idle.
+The host checks the slots every few steps: it reads the sequences that have ended and admits waiting ones. Until the
+next check, the slot of an ended sequence is idle.
 
-Shapes: S slots, R some of them.
+Shapes: S slots, R selected slots, N random numbers of a sequence, V tokens, G = 4 H gates, H hidden, T token positions.
 """
 
 from __future__ import annotations
@@ -26,39 +27,39 @@ from handlers.decoding.matmul import Precision
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 
 _MAX_IDLE_ROUNDS: Final = TOKENS_PER_SLOT // STEPS
-"""Rounds in which no row may end: a row that has just been let in ends in as many."""
+"""Number of rounds in which every sequence ends, even one that was just admitted."""
 
 
 class Stepper:
-    """What takes the rows in the slots on, some steps at a time."""
+    """Runs rounds of steps for the sequences in the slots."""
 
-    steps: Final = STEPS
-    """Of a round."""
+    steps_per_round: Final = STEPS
+    """Number of steps of a round."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
 
-    def take(self) -> None:
-        """One round, recorded where it can be."""
-        self._steps.take(1)
+    def run_round(self) -> None:
+        """Run one round, from a recording where the device has them."""
+        self._steps.run_round(1)
 
-    def launch(self) -> None:
-        """One round, kernel by kernel."""
-        self._steps.launch(1)
+    def launch_round(self) -> None:
+        """Run one round, kernel by kernel."""
+        self._steps.launch_round(1)
 
 
 class GpuDecoder:
-    """A decoder's weights and its slots on a GPU.
+    """Weights of a decoder and its slots on a GPU.
 
     Args:
-        folded: the decoder.
-        grammar: what may follow, by marks and placeholders.
-        word_repeats: what may follow, by words.
-        precision: how weights and hidden state are kept; sums are float32.
-        slots: rows that are decoded at a time.
+        folded: decoder with precomputed weights.
+        grammar: grammar of the vocabulary's sentences.
+        word_repeats: words of the vocabulary.
+        precision: precision of weights and hidden state; sums are float32.
+        slots: number of sequences that are decoded at a time.
 
     Raises:
-        ValueError: a precision, or a size of the vocabulary, that the kernels cannot decode.
+        ValueError: the kernels do not support the precision or the size of the vocabulary.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class GpuDecoder:
         self._steps = Steps(folded, Tables(grammar, word_repeats, sizes.outputs, device), self._memory, precision)
 
     def uniforms(self, seeds: Sequence[int], count: int) -> Tensor:
-        """`handlers.decoding.random_numbers.row_uniforms`, for whom a row costs the host as much as the rest of its start."""
+        """Return `random_numbers.row_uniforms`, from a kernel: on the host they take as long as the rest of a start."""
         seed_R = torch.tensor(seeds, dtype=torch.int64, device=self._device)
         uniforms_RN = torch.empty(len(seeds), count, dtype=torch.float64, device=self._device)
         with on_device(self._device):
@@ -94,52 +95,55 @@ class GpuDecoder:
         return uniforms_RN
 
     def decode(
-        self, rows: Sequence[SequenceSpec], start: Callable[[slice], Sequence[Started]], per_slot: int
+        self, specs: Sequence[SequenceSpec], start: Callable[[slice], Sequence[Started]], per_slot: int
     ) -> list[DecodedSequence]:
-        """Decode every row to its end; the order of the answer is the order of the rows.
+        """Decode every sequence to its end and return the sentences in the same order.
 
         Args:
-            rows: what to decode.
-            start: makes some of the rows ready, and their shadows if they are guided.
-            per_slot: rows of a slot, 2 if they are guided.
+            specs: sequences to decode.
+            start: returns the state of some of them before their first token; with guidance, also of their
+                unconditional branches.
+            per_slot: rows of a slot, 2 with guidance.
 
         Raises:
-            RuntimeError: the kernels do not end a row that has to end.
+            RuntimeError: the kernels do not end a sequence that has to end.
         """
         decoded: dict[int, DecodedSequence] = {}
         live: dict[int, int] = {}
         free = list(range(max(1, self._slots // per_slot)))
-        # A decode that failed may have left rows behind.
+        # A decode that failed may have left sequences behind.
         self._memory.ended_S.fill_(1)
         admitted = idle = 0
-        while len(decoded) < len(rows):
-            if free and admitted < len(rows):
-                part = slice(admitted, min(len(rows), admitted + len(free)))
+        while len(decoded) < len(specs):
+            if free and admitted < len(specs):
+                part = slice(admitted, min(len(specs), admitted + len(free)))
                 taken, free = free[: part.stop - part.start], free[part.stop - part.start :]
-                self._memory.admit(taken, rows[part], start(part), self._word_repeats)
+                self._memory.admit(taken, specs[part], start(part), self._word_repeats)
                 live.update(zip(taken, range(part.start, part.stop), strict=True))
                 admitted = part.stop
-            self._steps.take(per_slot)
+            self._steps.run_round(per_slot)
             ended_S = self._memory.ended_S.cpu().numpy()
             gone = [slot for slot in live if ended_S[slot]]
             idle = 0 if gone else idle + 1
             if idle > _MAX_IDLE_ROUNDS:
-                raise RuntimeError(f"no row has ended in {idle * STEPS} steps, more than any may take: the kernels err")
-            # Without rows to fetch, nothing need wait for the device once more.
+                raise RuntimeError(
+                    f"no sequence has ended in {idle * STEPS} steps, more than any may take: the kernels err"
+                )
+            # Without sequences to read, the host does not wait for the device again.
             if gone:
                 for slot, sentence in zip(gone, self._sentences(gone), strict=True):
                     decoded[live.pop(slot)] = sentence
                 free = sorted([*free, *gone])
-        return [decoded[number] for number in range(len(rows))]
+        return [decoded[number] for number in range(len(specs))]
 
-    def fill(self, rows: Sequence[SequenceSpec], started: Sequence[Started]) -> Stepper:
-        """Let rows into the first slots, and empty the others."""
+    def fill(self, specs: Sequence[SequenceSpec], started: Sequence[Started]) -> Stepper:
+        """Admit sequences to the first slots, empty the others, and return a stepper for them."""
         self._memory.ended_S.fill_(1)
-        self._memory.admit(range(len(rows)), rows, started, self._word_repeats)
+        self._memory.admit(range(len(specs)), specs, started, self._word_repeats)
         return Stepper(self._steps)
 
     def _sentences(self, slots: Sequence[int]) -> list[DecodedSequence]:
-        """What ended rows have become."""
+        """Read the sequences that have ended."""
         slot_R = torch.tensor(slots, dtype=torch.long, device=self._device)
         tokens = self._memory.tokens_ST[slot_R].tolist()
         lengths = self._memory.ints_S[slot_R, layout.LENGTH.value].tolist()

@@ -1,6 +1,7 @@
-"""Steps of a decode on a GPU: four kernels each, and as many steps as one answer of the host is worth recorded.
+"""Steps of a decode on a GPU: four kernels each, recorded as one CUDA graph per round of steps.
 
-Shapes: M rows, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H gates, V tokens.
+Shapes: M rows, S slots, V tokens, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H gates, T token
+positions, K inputs and N outputs of a product.
 """
 
 from __future__ import annotations
@@ -20,62 +21,63 @@ from handlers.decoding.gpu.tables import Tables
 from handlers.decoding.matmul import Precision
 
 BLOCK: Final = 64
-"""Rows, outputs and inputs that a program multiplies at a time; every size is padded to a multiple."""
+"""Number of rows, outputs and inputs that a program multiplies at a time; sizes are padded to a multiple of it."""
 UNITS: Final = 16
-"""Hidden units whose four gates a program computes."""
+"""Number of hidden units whose four gates a program computes."""
 STEPS: Final = 8
-"""Steps between two looks at which rows have ended; even, since the hidden state changes places with each."""
+"""Number of steps of a round, between two checks for ended sequences. It is even, since each step swaps the buffers of
+the hidden state."""
 _TOKENS_PER_WARP: Final = 512
 _MAX_WARPS: Final = 32
 DTYPES: Final = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}
 
 
 class Steps:
-    """A decoder's weights beside slots, ready to take all rows in them on.
+    """Weights of a decoder, and the launches of its kernels on the slots.
 
     Args:
-        folded: the decoder.
-        tables: what may follow what.
-        memory: the slots.
-        precision: how weights and hidden state are kept; sums are float32.
+        folded: decoder with precomputed weights.
+        tables: constraints of the vocabulary.
+        memory: slots.
+        precision: precision of weights and hidden state; sums are float32.
     """
 
     def __init__(self, folded: FoldedDecoder, tables: Tables, memory: Memory, precision: Precision) -> None:
         self._memory, self._tables = memory, tables
-        kind, config = DTYPES[precision], folded.config
+        dtype, config = DTYPES[precision], folded.config
         hidden, embedding = memory.hidden_MH.shape[1], memory.output_ME.shape[1]
         gates_4HH = folded.hidden().view(4, config.hidden_size, config.hidden_size)
         missing = hidden - config.hidden_size
-        self._gates_GH = pad(gates_4HH, (0, missing, 0, missing)).flatten(0, 1).to(kind)
+        self._gates_GH = pad(gates_4HH, (0, missing, 0, missing)).flatten(0, 1).to(dtype)
         self._table_VG = pad(folded.gates_table_VG.view(-1, 4, config.hidden_size), (0, missing)).flatten(1)
         narrow = embedding - config.embedding_size
-        self._projection_EH = pad(folded.projection(), (0, missing, 0, narrow)).to(kind)
+        self._projection_EH = pad(folded.projection(), (0, missing, 0, narrow)).to(dtype)
         output_WE, self._bias_W = folded.outputs(BLOCK)
-        self._output_WE = pad(output_WE, (0, narrow)).to(kind)
+        self._output_WE = pad(output_WE, (0, narrow)).to(dtype)
         self._vocabulary_size, self._first_number = config.vocabulary_size, config.z_size
-        # Triton's interpreter, which stands in for a GPU in tests, cannot multiply bfloat16.
+        # Triton's interpreter, which replaces a GPU in tests, cannot multiply bfloat16.
         self._device = memory.token_S.device
         self._widen = self._device.type != "cuda"
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
-    def take(self, per_slot: int) -> None:
-        """Take all rows on by `STEPS` tokens, or to their ends.
+    def run_round(self, per_slot: int) -> None:
+        """Append `STEPS` tokens to every live sequence, or fewer to one that ends.
 
         Args:
-            per_slot: rows of a slot, 2 if they are guided.
+            per_slot: rows of a slot, 2 with guidance.
         """
         if graph := self._graphs.get(per_slot):
             graph.replay()
             return
-        # Kernels are compiled when they are launched for the first time, which cannot be recorded.
-        self.launch(per_slot)
+        # The first launch compiles the kernels, which cannot be recorded.
+        self.launch_round(per_slot)
         if self._device.type == "cuda":
             self._graphs[per_slot] = graph = torch.cuda.CUDAGraph()
             with on_device(self._device), torch.cuda.graph(graph):
-                self.launch(per_slot)
+                self.launch_round(per_slot)
 
-    def launch(self, per_slot: int) -> None:
-        """The same, kernel by kernel; nothing is allocated, and nothing is asked of the device."""
+    def launch_round(self, per_slot: int) -> None:
+        """Run `run_round` kernel by kernel, without allocations or waiting for the device."""
         memory = self._memory
         with on_device(self._device):
             for _ in range(STEPS // 2):
@@ -96,7 +98,8 @@ class Steps:
         choice.choice_kernel[(rows // per_slot,)](
             memory.log2_MW, memory.token_S, memory.ended_S, memory.ints_S, memory.longs_S, memory.settings_S,
             memory.log2_prob_S, memory.tokens_ST, memory.hashes_SD, memory.contains_bad_word_SW,
-            self._tables.state_forbids_SW, self._tables.ints, self._tables.longs, self._vocabulary_size, self._first_number,
+            self._tables.state_forbids_SW, self._tables.ints, self._tables.longs, self._vocabulary_size,
+            self._first_number,
             W=outputs, T=TOKENS_PER_SLOT, D=MAX_BAD_WORDS, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),
         )  # fmt: skip
 
@@ -110,10 +113,10 @@ class Steps:
 
 
 def num_warps(width: int) -> int:
-    """Warps of a program that holds a distribution of some width."""
+    """Return the number of warps of a program that holds a distribution of some width."""
     return max(1, min(_MAX_WARPS, width // _TOKENS_PER_WARP))
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:
-    """Makes a GPU the current one, on which Triton launches."""
+    """Make a GPU the current one, on which Triton launches."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

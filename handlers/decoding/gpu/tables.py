@@ -1,6 +1,7 @@
-"""What may follow what, as arrays over the whole vocabulary.
+"""Constraints of a vocabulary as arrays over all its tokens, on a GPU.
 
-Shapes: V tokens, W tokens padded to whole blocks, S states of `handlers.decoding.constraints.grammar`.
+Shapes: V tokens, W tokens padded to whole blocks, S states of `handlers.decoding.constraints.grammar`, F tokens that a
+state forbids.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from handlers.decoding.gpu.kernels import layout
 
 
 class Tables:
-    """The tables of one vocabulary, on a device.
+    """Tables of one vocabulary on a device.
 
     Args:
-        grammar: what may follow, by marks and placeholders.
-        word_repeats: what may follow, by words.
-        num_outputs: W.
-        device: where they are.
+        grammar: grammar of the vocabulary's sentences.
+        word_repeats: words of the vocabulary.
+        num_outputs: number of tokens, padded to whole blocks.
+        device: device of the tables.
     """
 
     def __init__(self, grammar: Grammar, word_repeats: WordRepeats, num_outputs: int, device: torch.device) -> None:
@@ -33,9 +34,9 @@ class Tables:
             layout.KEEP: grammar.keep_V,
             layout.PUT: grammar.put_V,
             layout.FLIP: grammar.flip_V,
-            layout.GOES_ON: word_repeats.continues_V,
+            layout.CONTINUES: word_repeats.continues_V,
             layout.CUTS: word_repeats.cuts_V,
-            layout.LOW_KEY: word_repeats.key_V,
+            layout.KEY_LOW_HALF: word_repeats.key_V,
         }
         longs = {
             layout.HASH: word_repeats.hash_V,
@@ -47,9 +48,9 @@ class Tables:
         self.longs = _stacked({at.value: each for at, each in longs.items()}, num_outputs, np.int64).to(device)
 
 
-def _stacked(columns: dict[int, NDArray[np.generic]], num_outputs: int, kind: type[np.signedinteger]) -> Tensor:
-    """Arrays over the vocabulary one above the other; whole numbers keep their lower bits."""
-    stacked = np.zeros((len(columns), num_outputs), dtype=kind)
+def _stacked(columns: dict[int, NDArray[np.generic]], num_outputs: int, dtype: type[np.signedinteger]) -> Tensor:
+    """Stack arrays over the vocabulary; integers are truncated to their lower bits."""
+    stacked = np.zeros((len(columns), num_outputs), dtype=dtype)
     for place, values_V in columns.items():
-        stacked[place, : len(values_V)] = values_V.astype(kind)
+        stacked[place, : len(values_V)] = values_V.astype(dtype)
     return torch.from_numpy(stacked)

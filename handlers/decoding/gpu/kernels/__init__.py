@@ -1,1 +1,1 @@
-"""Triton kernels: what runs on the GPU itself."""
+"""Triton kernels of a step (`products`, `choice`, `random_numbers`), and the `layout` of the arrays that they share."""

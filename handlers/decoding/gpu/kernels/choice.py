@@ -1,16 +1,16 @@
-"""The Triton kernel that chooses each row's next token and takes note of it: all of a step but its products.
+"""Triton kernel that draws each sequence's next token and updates its state: a whole step but its products.
 
-One program per slot, with a row's whole distribution in registers. It draws as `handlers.decoding.sampling.sampler` does, with the same
-random numbers: from the whole distribution, up to three times, until the filters let a token pass; then, or where the
-filters let little pass, from the tokens in falling order. Nothing is sorted for that: the weight at which a sum in
-falling order reaches a number is found by bisection over the bits of floating-point numbers, which are ordered as the
-numbers are. So nothing waits for the host, however many draws a row takes.
+One program per slot holds a whole distribution in registers. It draws as `handlers.decoding.sampling.sampler`, with the
+same random numbers: up to three times from the whole distribution until the filters keep a token; then, or from the
+start where the filters keep little, from the tokens in descending order. Nothing is sorted for that. The weight at
+which a sum in descending order reaches a number is found by bisection over the bits of floating-point numbers, which
+have the same order as the numbers. So no draw waits for the host.
 
-What may not follow is what `handlers.decoding.constraints.grammar`, `handlers.decoding.constraints.word_repeats` and `handlers.decoding.constraints.token_constraints` say, from tables over the whole
-vocabulary instead of lists.
+The forbidden tokens are those of `handlers.decoding.constraints`, from tables over the whole vocabulary instead of
+lists.
 
-Shapes: S slots, M rows, W tokens padded to whole blocks, T places of a sentence, D banned words. In registers, V is
-the power of two from W on.
+Shapes: S slots, M rows, W tokens padded to whole blocks, T token positions, D bad words, V the power of two from W on:
+the width of a distribution in registers.
 """
 
 from __future__ import annotations
@@ -31,59 +31,59 @@ _EOS = tl.constexpr(EOS_ID)
 _SORTED_BELOW_TOP_P = tl.constexpr(SORTED_BELOW_TOP_P)
 _SORTED_ABOVE_MIN_P = tl.constexpr(SORTED_ABOVE_MIN_P)
 _BITS_OF_1 = tl.constexpr(0x3F800000)
-_STEPS_TO_1 = tl.constexpr(30)
+_NUM_BISECTIONS = tl.constexpr(30)
 
 
 @triton.jit
-def weight_reaching(weight_V, measure_V, aim):
-    """Of weights from 0 to 1, the largest w such that the measures of all that are not below w reach the aim.
+def weight_reaching(weight_V, measure_V, target):
+    """Return the largest weight w such that the measures of all tokens with weights of at least w reach a target.
 
-    It must be reached by all that are above 0 together. Float32, and its bits.
+    Weights are float32 from 0 to 1; the measures of all weights above 0 together must reach the target.
     """
     bits_V = weight_V.to(tl.int32, bitcast=True)
     low = tl.full((), 1, tl.int32)
     high = tl.full((), _BITS_OF_1 + 1, tl.int32)
-    for _ in range(_STEPS_TO_1):
+    for _ in range(_NUM_BISECTIONS):
         middle = (low + high) // 2
-        is_enough = tl.sum(tl.where(bits_V >= middle, measure_V, 0.0)) >= aim
-        low = tl.where(is_enough, middle, low)
-        high = tl.where(is_enough, high, middle)
+        is_reached = tl.sum(tl.where(bits_V >= middle, measure_V, 0.0)) >= target
+        low = tl.where(is_reached, middle, low)
+        high = tl.where(is_reached, high, middle)
     return low.to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def invert_sorted(weight_V, ids_V, aim, V: tl.constexpr):
-    """The token at which the weights' sum in falling order, equal ones in the order of ids, reaches a number.
+def invert_sorted(weight_V, ids_V, target, V: tl.constexpr):
+    """Return the token at which the sum of the weights in descending order reaches a target, and that sum.
 
-    And the sum with that token.
+    Equal weights are in the order of ids.
     """
-    aim = tl.minimum(aim, tl.sum(weight_V))
-    height = weight_reaching(weight_V, weight_V, aim)
-    above = tl.sum(tl.where(weight_V > height, weight_V, 0.0))
-    is_equal_V = weight_V == height
-    number = tl.ceil((aim - above) / height).to(tl.int32)
+    target = tl.minimum(target, tl.sum(weight_V))
+    threshold = weight_reaching(weight_V, weight_V, target)
+    above = tl.sum(tl.where(weight_V > threshold, weight_V, 0.0))
+    is_equal_V = weight_V == threshold
+    number = tl.ceil((target - above) / threshold).to(tl.int32)
     number = tl.maximum(tl.minimum(number, tl.sum(is_equal_V.to(tl.int32))), 1)
     place_V = tl.cumsum(is_equal_V.to(tl.int32), 0)
     token = tl.min(tl.where(is_equal_V & (place_V == number), ids_V, V))
-    return token, above + number * height
+    return token, above + number * threshold
 
 
 @triton.jit
 def keep_top_k(weight_V, number):
-    """The weights of the likeliest tokens, equal ones in the order of ids; 0 for all others."""
+    """Keep the largest weights, equal ones in the order of ids, and set the others to 0."""
     one_V = tl.where(weight_V > 0, 1.0, 0.0)
     if tl.sum(one_V) > number:
-        height = weight_reaching(weight_V, one_V, number.to(tl.float32))
-        is_equal_V = weight_V == height
-        left = number - tl.sum((weight_V > height).to(tl.int32))
+        threshold = weight_reaching(weight_V, one_V, number.to(tl.float32))
+        is_equal_V = weight_V == threshold
+        left = number - tl.sum((weight_V > threshold).to(tl.int32))
         place_V = tl.cumsum(is_equal_V.to(tl.int32), 0)
-        weight_V = tl.where((weight_V > height) | (is_equal_V & (place_V <= left)), weight_V, 0.0)
+        weight_V = tl.where((weight_V > threshold) | (is_equal_V & (place_V <= left)), weight_V, 0.0)
     return weight_V
 
 
 @triton.jit
 def draw_sorted(weight_V, ids_V, settings, top_k, number, V: tl.constexpr):
-    """The token at which the filtered distribution function, likely tokens first, reaches a share of its sum."""
+    """Return the token at which the filtered distribution function, likely tokens first, reaches a share of its sum."""
     top_p, min_p = tl.load(settings + layout.TOP_P), tl.load(settings + layout.MIN_P)
     if top_k > 0:
         weight_V = keep_top_k(weight_V, top_k)
@@ -96,20 +96,20 @@ def draw_sorted(weight_V, ids_V, settings, top_k, number, V: tl.constexpr):
 
 
 @triton.jit
-def is_dropped(weight_V, height, total, settings):
-    """Whether min-p or top-p drop a token of a weight; the largest is 1."""
+def is_dropped(weight_V, weight, total, settings):
+    """Return whether min-p or top-p drop a token of some weight, given that the largest weight is 1."""
     top_p, min_p = tl.load(settings + layout.TOP_P), tl.load(settings + layout.MIN_P)
-    dropped = height < min_p
-    # All others are above it at most: most draws need no look at them.
-    if (top_p < 1) & (height <= (1 - top_p) * total):
+    dropped = weight < min_p
+    # The sum of the weights above it is at most that of all others; for most draws this bound decides.
+    if (top_p < 1) & (weight <= (1 - top_p) * total):
         kept = tl.sum(tl.where(weight_V >= min_p, weight_V, 0.0))
-        dropped = dropped | (tl.sum(tl.where(weight_V > height, weight_V, 0.0)) >= top_p * kept)
+        dropped = dropped | (tl.sum(tl.where(weight_V > weight, weight_V, 0.0)) >= top_p * kept)
     return dropped
 
 
 @triton.jit
-def draw(weight_V, ids_V, settings, top_k, seed, place, V: tl.constexpr):
-    """One token of the filtered distribution; the random numbers are those from a place of the row's stream on."""
+def draw(weight_V, ids_V, settings, top_k, seed, index, V: tl.constexpr):
+    """Draw a token of the filtered distribution, with random numbers from an index of the sequence's stream on."""
     top_p, min_p = tl.load(settings + layout.TOP_P), tl.load(settings + layout.MIN_P)
     total = tl.sum(weight_V)
     cumulative_V = tl.cumsum(weight_V, 0)
@@ -119,50 +119,50 @@ def draw(weight_V, ids_V, settings, top_k, seed, place, V: tl.constexpr):
     is_sorted = (top_k > 0) | (top_p < _SORTED_BELOW_TOP_P) | (min_p > _SORTED_ABOVE_MIN_P)
     is_open = (total > 0) & (is_sorted == 0)
     while is_open:
-        height = (uniform(seed, place + number) * total).to(tl.float32)
-        # Rounding may leave the height above the end; the last token with any probability has it then.
-        token = tl.minimum(tl.min(tl.where((cumulative_V >= height) & (weight_V > 0), ids_V, V)), last)
+        target = (uniform(seed, index + number) * total).to(tl.float32)
+        # Rounding may leave the target above the sum; then the last token with any probability is drawn.
+        token = tl.minimum(tl.min(tl.where((cumulative_V >= target) & (weight_V > 0), ids_V, V)), last)
         weight = tl.sum(tl.where(ids_V == token, weight_V, 0.0))
         dropped = is_dropped(weight_V, weight, total, settings)
         number += 1
         is_sorted = dropped & (number == _DRAWS - 1)
         is_open = dropped & (number < _DRAWS - 1)
     if is_sorted & (total > 0):
-        token = draw_sorted(weight_V, ids_V, settings, top_k, uniform(seed, place + _DRAWS - 1), V)
+        token = draw_sorted(weight_V, ids_V, settings, top_k, uniform(seed, index + _DRAWS - 1), V)
     return tl.where(total > 0, token, _EOS)
 
 
 @triton.jit
 def repeats_ngram(tokens_T, length, size, ids_V, T: tl.constexpr):
-    """Tokens that would complete an n-gram which the row holds already; see `handlers.decoding.constraints.ngrams`."""
-    places_T = tl.arange(0, T)
-    follows_T = (places_T >= size - 1) & (places_T < length)
+    """Return the tokens that would repeat an n-gram, see `handlers.decoding.constraints.ngrams`."""
+    position_T = tl.arange(0, T)
+    follows_T = (position_T >= size - 1) & (position_T < length)
     for back in range(1, size):
-        before_T = tl.load(tokens_T + places_T - back, mask=places_T >= back, other=-1)
+        before_T = tl.load(tokens_T + position_T - back, mask=position_T >= back, other=-1)
         last = tl.load(tokens_T + tl.maximum(length - back, 0))
         follows_T = follows_T & (before_T == last)
     repeated_V = ids_V < 0
     for place in range(length):
-        follows = tl.sum(tl.where(places_T == place, follows_T.to(tl.int32), 0)) > 0
+        follows = tl.sum(tl.where(position_T == place, follows_T.to(tl.int32), 0)) > 0
         repeated_V = repeated_V | ((ids_V == tl.load(tokens_T + place)) & follows)
     return repeated_V
 
 
 @triton.jit
 def repeats_word(ids_V, inside_V, token_ints, token_longs, words, W: tl.constexpr):
-    """Tokens that would make the word that the row is writing the one before it."""
+    """Return the tokens that would make the current word equal to the one before."""
     current, inverse, previous = tl.load(words), tl.load(words + 2), tl.load(words + 3)
-    again, goes_on = current * _AFTER_SPACE, (previous - current) * inverse
-    low_V = tl.load(token_ints + layout.LOW_KEY * W + ids_V, mask=inside_V, other=0)
-    # Halves of the keys tell nearly all apart, and are half the reading.
-    near_V = inside_V & ((low_V == again.to(tl.int32)) | (low_V == goes_on.to(tl.int32)))
-    key_V = tl.load(token_longs + layout.KEY * W + ids_V, mask=near_V, other=0)
-    return near_V & (key_V != 0) & ((key_V == again) | (key_V == goes_on))
+    again, continues = current * _AFTER_SPACE, (previous - current) * inverse
+    low_V = tl.load(token_ints + layout.KEY_LOW_HALF * W + ids_V, mask=inside_V, other=0)
+    # Half of each key distinguishes nearly all tokens, and takes half of the reading.
+    candidate_V = inside_V & ((low_V == again.to(tl.int32)) | (low_V == continues.to(tl.int32)))
+    key_V = tl.load(token_longs + layout.KEY * W + ids_V, mask=candidate_V, other=0)
+    return candidate_V & (key_V != 0) & ((key_V == again) | (key_V == continues))
 
 
 @triton.jit
 def is_bad_word(ids_V, inside_V, token_longs, words, hashes_D, contains_bad_word_W, number, W: tl.constexpr):
-    """Tokens that hold one of the row's banned words, or with which its word would become one."""
+    """Return the tokens that contain a bad word, or that would make the current word equal to one."""
     current, inverse = tl.load(words), tl.load(words + 2)
     key_V = tl.load(token_longs + layout.KEY * W + ids_V, mask=inside_V, other=0)
     banned_V = tl.load(contains_bad_word_W + ids_V, mask=inside_V, other=0) != 0
@@ -174,21 +174,21 @@ def is_bad_word(ids_V, inside_V, token_longs, words, hashes_D, contains_bad_word
 
 @triton.jit
 def advance_state(token, ints, words, token_ints, token_longs, W: tl.constexpr):
-    """The row's state after a token; see `handlers.decoding.constraints.grammar` and `handlers.decoding.constraints.word_repeats`."""
+    """Store the state after a token, see `handlers.decoding.constraints.grammar` and `word_repeats`."""
     state = tl.load(ints + layout.STATE)
     kept, put = tl.load(token_ints + layout.KEEP * W + token), tl.load(token_ints + layout.PUT * W + token)
     tl.store(ints + layout.STATE, ((state & kept) | put) ^ tl.load(token_ints + layout.FLIP * W + token))
     current, power = tl.load(words), tl.load(words + 1)
     inverse, previous = tl.load(words + 2), tl.load(words + 3)
-    goes_on = tl.load(token_ints + layout.GOES_ON * W + token) != 0
+    continues = tl.load(token_ints + layout.CONTINUES * W + token) != 0
     cuts = tl.load(token_ints + layout.CUTS * W + token) != 0
-    power, inverse = tl.where(goes_on, power, 1), tl.where(goes_on, inverse, 1)
+    power, inverse = tl.where(continues, power, 1), tl.where(continues, inverse, 1)
     before = tl.where(cuts, 0, tl.where(current != 0, current, previous))
     hashed = tl.load(token_longs + layout.HASH * W + token)
-    tl.store(words, tl.where(goes_on, current, 0) + power * hashed)
+    tl.store(words, tl.where(continues, current, 0) + power * hashed)
     tl.store(words + 1, power * tl.load(token_longs + layout.POWER * W + token))
     tl.store(words + 2, inverse * tl.load(token_longs + layout.INVERSE * W + token))
-    tl.store(words + 3, tl.where(goes_on, previous, before))
+    tl.store(words + 3, tl.where(continues, previous, before))
 
 
 @triton.jit
@@ -214,12 +214,12 @@ def choice_kernel(
     V: tl.constexpr,
     PER_SLOT: tl.constexpr,
 ):
-    """Each slot's next token: drawn, written, and the row ended if it was the last.
+    """Draw and store each slot's next token, update its state, and end the sequence if it was the last token.
 
     Args:
-        log2_MW: logarithms of the odds to base 2; of a guided slot its row and then the row's shadow.
-        state_forbids: for each state of `handlers.decoding.constraints.grammar`, whether a token is forbidden; int8 [states, W].
-        first_number: random numbers at the start of a row's stream that are not for tokens.
+        log2_MW: base-2 logarithms of the odds; in a guided slot, a row with genres and then an unconditional one.
+        state_forbids: whether each state of `handlers.decoding.constraints.grammar` forbids a token; int8 [states, W].
+        first_number: index of the first random number for tokens in a sequence's stream.
     """
     slot = tl.program_id(0).to(tl.int64)
     if tl.load(ended_S + slot) != 0:
@@ -233,10 +233,10 @@ def choice_kernel(
     best = tl.max(log2_V)
     normaliser = best + tl.log2(tl.sum(tl.exp2(log2_V - best)))
     if PER_SLOT == 2:
-        shadow_V = tl.load(row + W + ids_V, mask=inside_V, other=0.0)
-        # What pads the vocabulary is forbidden below; here it only must be a number.
-        own_V = tl.where(inside_V, log2_V, 0.0)
-        log2_V = shadow_V + tl.load(settings + layout.GUIDANCE) * (own_V - shadow_V)
+        unconditional_V = tl.load(row + W + ids_V, mask=inside_V, other=0.0)
+        # The padding is forbidden below; here it only has to be a number.
+        conditional_V = tl.where(inside_V, log2_V, 0.0)
+        log2_V = unconditional_V + tl.load(settings + layout.GUIDANCE) * (conditional_V - unconditional_V)
 
     length, last = tl.load(ints + layout.LENGTH), tl.load(token_S + slot)
     forbidden_V = tl.load(state_forbids + tl.load(ints + layout.STATE) * W + ids_V, mask=inside_V, other=1) != 0

@@ -1,6 +1,8 @@
-"""The random numbers of `handlers.decoding.random_numbers` where they are needed: Philox 4x64-10 in a Triton kernel.
+"""Random numbers of `handlers.decoding.random_numbers` on a GPU: Philox 4x64-10 in Triton.
 
 Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
+
+Shapes: R sequences, N numbers of each.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ _SECOND_KEY_STEP: tl.constexpr = tl.constexpr(0xBB67AE8584CAA73B)
 
 @triton.jit
 def uniform(seed, index):
-    """The number at a place of a seed's stream, in (0, 1): float64, as NumPy's Philox gives it.
+    """Return the number at an index of a seed's stream, in (0, 1): float64, the same as NumPy's Philox.
 
-    The generator makes four numbers at a time, and NumPy counts up before the first four.
+    The generator makes four numbers at a time; NumPy increments its counter before the first four.
     """
     zero = index.to(tl.uint64) * 0
     first, second, third, fourth = (index // 4 + 1).to(tl.uint64), zero, zero, zero
@@ -37,6 +39,6 @@ def uniform(seed, index):
 
 @triton.jit
 def uniforms_kernel(seed_R, out_RN, N: tl.constexpr, BLOCK: tl.constexpr):
-    """The first numbers of each row's stream."""
-    row, places = tl.program_id(0), tl.arange(0, BLOCK)
-    tl.store(out_RN + row * N + places, uniform(tl.load(seed_R + row), places), mask=places < N)
+    """Store the first numbers of each sequence's stream."""
+    sequence, indices = tl.program_id(0), tl.arange(0, BLOCK)
+    tl.store(out_RN + sequence * N + indices, uniform(tl.load(seed_R + sequence), indices), mask=indices < N)

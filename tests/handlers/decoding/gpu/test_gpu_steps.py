@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.gpu.decoder import GpuDecoder
 from handlers.decoding.matmul import Precision
@@ -44,7 +45,12 @@ def test_every_step_has_the_distribution_of_a_plain_float64_reference(
     precision: Precision, device: torch.device
 ) -> None:
     bundle = tiny_bundle(end_bias=-9.0, num_words=120)
-    rows = [SequenceSpec(genres=(1 + n % 5,) if n % 3 else (), seed=derive_seed(7, n), max_tokens=9) for n in range(5)]
+    rows = [
+        SequenceSpec(
+            genres=(1 + n % 5,) if n % 3 else (), seed=derive_seed(7, n), sampling=SamplingParams(max_tokens=9)
+        )
+        for n in range(5)
+    ]
     engine, decoder = _engine(bundle, device, precision=precision)
     reference = _Truncating(bundle, precision)
     size, hidden_size = len(bundle.vocabulary), 16
@@ -83,18 +89,20 @@ def test_steps_are_kernels_alone_so_that_a_graph_may_record_them(device: torch.d
     # Whatever allocates memory or waits for the device is an operation of torch's.
     engine, decoder = _engine(bundle, device)
     with torch.inference_mode():
-        _admit(engine, decoder, [SequenceSpec(genres=(1,), seed=1, max_tokens=8)])
-        decoder._steps.launch(1)
+        _admit(engine, decoder, [SequenceSpec(genres=(1,), seed=1, sampling=SamplingParams(max_tokens=8))])
+        decoder._steps.launch_round(1)
         with _NoOperation():  # type: ignore[no-untyped-call]
-            decoder._steps.launch(1)
+            decoder._steps.launch_round(1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 def test_recorded_steps_write_what_launched_ones_write(device: torch.device, moving_bundle: Bundle) -> None:
-    rows = [SequenceSpec(genres=(1,), seed=derive_seed(3, n), max_tokens=40) for n in range(60)]
+    rows = [
+        SequenceSpec(genres=(1,), seed=derive_seed(3, n), sampling=SamplingParams(max_tokens=40)) for n in range(60)
+    ]
     recorded, decoder = _engine(moving_bundle, device)
     launched, other = _engine(moving_bundle, device)
-    other._steps.take = other._steps.launch  # type: ignore[method-assign]
+    other._steps.run_round = other._steps.launch_round  # type: ignore[method-assign]
     expected = launched.decode(rows)
     assert recorded.decode(rows) == expected
     assert decoder._steps._graphs
