@@ -1,5 +1,13 @@
-"""What runs inside the TorchServe worker, and the wire contract that everything else shares.
+"""Wire contract and TorchServe worker of the models; packed whole into every archive.
 
-The package is packed whole into every archive, so a model version carries the code it was built with. Importing it
-imports nothing else: `handlers.contract` needs only the standard library, the rest needs torch, numpy and safetensors.
+An archive carries the code that it was built with, so a version keeps its behaviour. The package imports of the
+project only `foundation`. `contract` needs the standard library alone, the rest torch, numpy and safetensors.
+
+    contract     requests and answers, shared with the gateway, the bot and the load test
+    model        a bundle: networks, vocabulary, genres, topics
+    decoding     engine that decodes sequences on a CPU or a GPU
+    ranking      the best of several candidates
+    commentary   requests to answers
+    worker       options, warm-up, metrics and description of a worker
+    handler      TorchServe's entry point
 """
