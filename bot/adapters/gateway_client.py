@@ -16,11 +16,11 @@ _DESCRIBE_S = 1.0
 
 
 class Gateway(CommentaryService, ModelServer):
-    """Asks one model behind one gateway.
+    """Client of one model behind a gateway.
 
     Args:
         target: address of the gateway, `host:port`.
-        model: the registered model that writes.
+        model: the registered model that writes the samples.
         timeout_s: seconds that a request may take, retries included.
     """
 
@@ -57,7 +57,7 @@ class Gateway(CommentaryService, ModelServer):
 
     @override
     def is_reachable(self) -> bool:
-        """Whether the gateway says that it can answer."""
+        """Whether the gateway's health check succeeds."""
         return self._client.is_serving(timeout_s=1.0)
 
     @override
@@ -78,5 +78,5 @@ def _bot_errors(target: str) -> Iterator[None]:
             raise NoServiceError(f"no commentary from {target}: {error.message}") from error
         raise SongFailedError(f"the server failed: {error}") from error
     except client.CommentaryError as error:
-        # Away, full, or without the model: whatever the song, so that no tweet is blamed for it.
+        # Unreachable, at its limit, or without the model: the cause is not the song, so no tweet counts as failed.
         raise NoServiceError(f"no commentary from {target}: {error}") from error

@@ -71,7 +71,7 @@ class InterpolateCommand(Interpolator):
             out = Path(scratch) / "interpolation.json"
             options = [f"--model={self._model}", f"--workspace={self._workspace}", f"--steps={steps}", f"--json={out}"]
             options += [f"--genres={genre}" for genre in genres]
-            # Behind "--" a sentence is a sentence, even one that begins with a dash.
+            # After "--" a sentence that begins with a dash is not an option.
             command = [sys.executable, "-m", "deephypebot", "interpolate", *options, "--", first, last]
             code, errors = self._wait(command)
             if code != 0:
@@ -107,4 +107,4 @@ def _check(sentence: str) -> None:
 
 def _last_words(errors: bytes) -> str:
     text = " ".join(errors.decode("utf-8", "replace").split())
-    return text.rpartition("error:")[2].strip()[-_SHOWN:] or "it said nothing"
+    return text.rpartition("error:")[2].strip()[-_SHOWN:] or "the command printed nothing"

@@ -1,6 +1,6 @@
-"""Bluesky through atproto: one session for reading and posting, and what a server's errors mean.
+"""Bluesky through atproto: one session for reading and posting, and the meaning of a server's errors.
 
-The library is the heaviest of all that the bot uses; it is imported only where Bluesky is switched on.
+The library is the heaviest that the bot uses; it is imported only where Bluesky is switched on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ URL = "https://bsky.social"
 SERVICE = BLUESKY.label
 
 LIBRARY_ERRORS = (AtProtocolError, httpx.HTTPError, AttributeError, KeyError, TypeError, ValueError)
-"""What atproto raises: its own, httpx's own that it lets through, and those of answers that are none of Bluesky's."""
+"""Errors that atproto raises: its own, httpx's, and those caused by answers that are not Bluesky's."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _FORGOTTEN = frozenset({"ExpiredToken", "InvalidToken", "AuthenticationRequired"})
 
@@ -29,13 +29,13 @@ _Answer = TypeVar("_Answer")
 
 
 class BlueskyClient:
-    """An account's session, begun with the first call and again when the server has forgotten it.
+    """An account's session, opened by the first call and again when the server no longer accepts it.
 
     Args:
         handle: the account's name, such as "bot.example.org".
-        app_password: made in Bluesky's settings, never the account's own.
+        app_password: made in Bluesky's settings; never the account's own password.
         base_url: the account's server.
-        timeout_s: seconds without a byte after which a call is given up.
+        timeout_s: seconds without a byte after which a call fails.
     """
 
     def __init__(self, *, handle: str, app_password: str, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
@@ -57,10 +57,10 @@ class BlueskyClient:
         return self.api.me
 
     def read(self, call: Callable[[], _Answer]) -> _Answer:
-        """The answer of a call that changes nothing; made again once if the session has run out.
+        """The answer of a call that changes nothing; repeated once if the session has expired.
 
         Raises:
-            NetworkError: the server did not answer, or with an error.
+            NetworkError: the server did not answer, or answered with an error.
         """
         self.me()
         try:
@@ -75,7 +75,7 @@ class BlueskyClient:
             raise refusal(error) from error
 
     def forget(self) -> None:
-        """Begin a new session with the next call."""
+        """Open a new session with the next call."""
         self.api.me = None
 
     def _login(self) -> None:
@@ -88,12 +88,12 @@ class BlueskyClient:
 
 
 def is_forgotten(error: Exception) -> bool:
-    """Whether the server no longer knows the session: nothing was applied."""
+    """Whether the server no longer accepts the session; nothing was applied."""
     return _name_of(error) in _FORGOTTEN
 
 
 def is_doubtful(error: Exception) -> bool:
-    """Whether a write that ended so may have been applied."""
+    """Whether a write that ended with this error may have been applied."""
     response = getattr(error, "response", None)
     if isinstance(error, exceptions.RequestErrorBase) and response is not None:
         return bool(response.status_code >= 500)
@@ -102,28 +102,28 @@ def is_doubtful(error: Exception) -> bool:
 
 
 def refusal(error: Exception) -> NetworkError:
-    """What an error means where nothing was applied."""
+    """The bot's error for one after which nothing was applied."""
     response = getattr(error, "response", None)
     if isinstance(error, exceptions.RateLimitExceededError) and response is not None:
         at = retry_time(response.headers)
-        return RateLimitedError(f"{SERVICE}: {brief(error)}; it wants fewer calls", retry_at=at)
+        return RateLimitedError(f"{SERVICE}: {brief(error)}; too many calls", retry_at=at)
     if isinstance(error, exceptions.UnauthorizedError) or is_forgotten(error):
-        return CredentialsError(f"{SERVICE} refuses the account: {brief(error)}; check the handle and the app password")
+        return CredentialsError(f"{SERVICE} rejects the account: {brief(error)}; check the handle and the app password")
     if isinstance(error, exceptions.NetworkError | httpx.HTTPError) and response is None:
         cause = error.__cause__ or error
-        return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(cause)}; it will be asked again")
+        return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(cause)}; the bot will ask again")
     if isinstance(error, exceptions.RequestErrorBase):
-        return NetworkUnavailableError(f"{SERVICE} answered {said_by(error)}; it will be asked again")
-    return NetworkUnavailableError(f"{SERVICE} answered something that is not an answer of its; it will be asked again")
+        return NetworkUnavailableError(f"{SERVICE} answered {said_by(error)}; the bot will ask again")
+    return NetworkUnavailableError(f"the answer is not one of {SERVICE}'s; the bot will ask again")
 
 
 def said_by(error: Exception) -> str:
-    """What the server says went wrong."""
+    """The server's own description of an error."""
     return excerpt(str(error))
 
 
 def _name_of(error: Exception) -> str:
-    """Bluesky's name for the error, such as "ExpiredToken"."""
+    """The error's name in Bluesky's protocol, such as "ExpiredToken"."""
     response = getattr(error, "response", None)
     content = getattr(response, "content", None)
     return str(getattr(content, "error", ""))

@@ -1,4 +1,4 @@
-"""Posting on Bluesky. There is no idempotency key: what ends without a clear answer has to be looked up."""
+"""Posting on Bluesky, which has no idempotency key: a post without a clear answer has to be looked up."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _MOST_PAGES = 8
 
 
 class BlueskyPublisher(Publisher):
-    """Posts as the account.
+    """Publisher of an account.
 
     Args:
         client: the account's session.
-        replies: whether to answer who asked.
+        replies: whether the account may reply.
     """
 
     def __init__(self, *, client: BlueskyClient, replies: bool = True) -> None:
@@ -57,11 +57,11 @@ class BlueskyPublisher(Publisher):
 
     @override
     def publish(self, post: OutgoingPost) -> str:
-        """What it replies to is read first, so that the session is a fresh one."""
+        """Publish a post. The post that it replies to is read first, so the session is fresh."""
         me = self._client.me().did
         reply = self._reply_to(post) if post.mode is PostMode.REPLY else None
         try:
-            # Links and tags are marked as such: Bluesky does not look for them in the text.
+            # Links and tags have to be marked: Bluesky does not look for them in the text.
             created = self._client.api.send_post(
                 post.text, profile_identify=me, reply_to=reply, facets=detect_facets(post.text) or None
             )
@@ -69,14 +69,14 @@ class BlueskyPublisher(Publisher):
             if is_forgotten(error):
                 self._client.forget()
                 raise NetworkUnavailableError(
-                    f"{SERVICE}'s session has run out; the post will be sent with a new one"
+                    f"{SERVICE}'s session has expired; the post will be sent with a new one"
                 ) from error
             raise _posting_error(error) from error
         return str(created.uri)
 
     @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
-        """The last part of an address grows with time."""
+        """List the account's own posts. The last part of an address grows with time."""
         me = self._client.me().did
         found: list[OwnPost] = []
         cursor: str | None = None
@@ -94,18 +94,18 @@ class BlueskyPublisher(Publisher):
         uri = (post.in_reply_to or "").removeprefix(BLUESKY.id_prefix)
         found = self._client.read(lambda: self._client.api.get_posts([uri]).posts)
         if not found:
-            raise PostRefusedError(f"the post {uri} that is replied to is gone")
+            raise PostRefusedError(f"the post {uri}, to which this is a reply, no longer exists")
         parent = models.ComAtprotoRepoStrongRef.Main(uri=found[0].uri, cid=found[0].cid)
         thread: Any = getattr(found[0].record, "reply", None)
         return models.AppBskyFeedPost.ReplyRef(parent=parent, root=thread.root if thread is not None else parent)
 
 
 def _posting_error(error: Exception) -> NetworkError:
-    """What an error means for a post."""
+    """The bot's error for one that a post caused."""
     if is_doubtful(error):
-        return DoubtfulError(f"{SERVICE} did not say whether the post is out: {brief(error)}")
+        return DoubtfulError(f"{SERVICE} did not confirm the post: {brief(error)}")
     if isinstance(error, exceptions.BadRequestError):
-        return PostRefusedError(f"{SERVICE} refuses the post: {said_by(error)}")
+        return PostRefusedError(f"{SERVICE} rejects the post: {said_by(error)}")
     return refusal(error)
 
 

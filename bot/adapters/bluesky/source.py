@@ -16,24 +16,24 @@ from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 100
-"""Most that Bluesky gives at once."""
+"""Maximum size of a page."""
 
 
 class BlueskyFeed(StrEnum):
-    """Which posts a source reads."""
+    """List of posts that a source reads."""
 
     TIMELINE = "timeline"
     MENTIONS = "mentions"
 
 
 class BlueskySource(Source):
-    """Posts that are new to the account, without its own. A repost stands for the post that it repeats.
+    """New posts, without the account's own. A repost stands for the post that it repeats.
 
-    Bluesky has no "since": pages are read until one ends before the last sweep began. The newest post of that sweep
-    comes once more, because another may bear the same time; the store knows it by its id.
+    Bluesky has no "since" parameter: pages are read until one ends before the last sweep began. The newest post of that
+    sweep is read once more, because another post may have the same time; the store recognises it by its id.
 
     Args:
-        feed: which posts.
+        feed: the list of posts.
         client: the account's session.
         account: the account's name, for the cursor's key.
     """
@@ -46,7 +46,7 @@ class BlueskySource(Source):
     @property
     @override
     def name(self) -> str:
-        """The feed and the account."""
+        """Network, feed and account."""
         return f"{BLUESKY.name}:{self._feed}:{self._account}"
 
     @override
@@ -55,11 +55,6 @@ class BlueskySource(Source):
 
     @override
     def check(self) -> str:
-        """The account's name.
-
-        Raises:
-            NetworkError: the account cannot be used.
-        """
         return f"@{self._client.me().handle}"
 
     @override
@@ -67,19 +62,19 @@ class BlueskySource(Source):
         sweep = Sweep.load(cursor)
         items, next_page = self._client.read(lambda: self._list(sweep, min(limit, _PAGE)))
         new = [item for item in items if sweep.since is None or _time(item) >= sweep.since]
-        # Order is by the time that the author's clock says, so a page may end with an old post among new ones.
+        # Posts are ordered by their author's clock, so a page may end with an old post among new ones.
         more = next_page is not None and bool(items) and (sweep.since is None or _time(items[-1]) >= sweep.since)
         after = sweep.after(max(map(_time, new), default=None), next_page, more=more)
         me = self._client.me().did
         return FeedPage(
-            # The oldest first, as they were written.
+            # The oldest first.
             source_posts=tuple(self._source_post(item) for item in reversed(new) if _post(item).author.did != me),
             cursor=after.dump(),
             more=after.is_under_way,
         )
 
     def _list(self, sweep: Sweep, size: int) -> tuple[Sequence[Any], str | None]:
-        """Items of a page, and where the next one is."""
+        """Items of a page, and the cursor of the next one."""
         if self._feed is BlueskyFeed.TIMELINE:
             page = self._client.api.get_timeline(limit=size, cursor=sweep.until)
             return [item for item in page.feed if isinstance(_text(item), str)], page.cursor
@@ -106,7 +101,7 @@ class BlueskySource(Source):
 
 
 def _post(item: Any) -> Any:
-    """The post of an item: a timeline's item wraps it, a notification is one."""
+    """The post of an item: an item of the timeline wraps it, a notification is one."""
     return getattr(item, "post", item)
 
 
@@ -115,6 +110,6 @@ def _text(item: Any) -> Any:
 
 
 def _time(item: Any) -> str:
-    """When an item came into the list: a repost's own time. Bluesky writes all in UTC, so they sort as text."""
+    """Time at which an item entered the list, for a repost its own. All times are in UTC, so they sort as text."""
     reason = getattr(item, "reason", None)
     return str(getattr(reason, "indexed_at", None) or _post(item).indexed_at)

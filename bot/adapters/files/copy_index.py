@@ -1,4 +1,4 @@
-"""Which runs of words the training text holds: hashes of all of them in a SQLite file, however long the text is."""
+"""Index of the training text: hashes of all its runs of words in a SQLite file, however long the text is."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from bot.ports import Copies
 from foundation.text_ngrams import COPY_SIZE, runs, words
 
 _SHORTEST = 4
-"""A whole sentence of so many words counts as well; shorter ones are anybody's."""
+"""Minimum number of words of a short sentence that counts as a run; shorter ones are common."""
 _PLACEHOLDER = re.compile(r"<\w+>")
 _BATCH = 50_000
 _MAX_LINE = 100_000
 _FORMAT = 2
 
 Progress = Callable[[int], None]
-"""Called with the bytes of the file that were read."""
+"""Called with the number of bytes read so far."""
 
 
 class CopyIndex(Copies):
-    """Looks runs of words up; what is open is read only, and shared by threads a call at a time.
+    """Read-only index that threads share, a call at a time.
 
     Args:
         path: a file that `open_index` made.
@@ -43,7 +43,7 @@ class CopyIndex(Copies):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        # Not `immutable`: a second bot may put a newer index in the place of this one.
+        # Not `immutable`: a second bot may replace the index by a newer one.
         self._connection = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, check_same_thread=False)
 
     def __enter__(self) -> Self:
@@ -53,7 +53,7 @@ class CopyIndex(Copies):
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
@@ -74,12 +74,12 @@ class CopyIndex(Copies):
 
 
 def open_index(sentences: Path, index: Path, *, progress: Progress = lambda _: None) -> CopyIndex:
-    """The index of a file of sentences, made anew when the file is another than the one it was made of.
+    """Open the index of a file of sentences; it is rebuilt if the file has changed since.
 
     Args:
         sentences: text, a sentence a line; gzipped when the name ends in ".gz".
-        index: where the index is kept.
-        progress: told how far the making is.
+        index: file of the index.
+        progress: called with the progress of a rebuild.
 
     Raises:
         InputError: the sentences cannot be read, or there are none.
@@ -96,7 +96,7 @@ def open_index(sentences: Path, index: Path, *, progress: Progress = lambda _: N
 
 
 def _source_of(index: Path) -> str | None:
-    """What an index was made of; None where there is none, or something else."""
+    """Description of the file that an index was built from; None if there is no valid index."""
     if not index.is_file():
         return None
     try:
@@ -113,7 +113,7 @@ def _make(sentences: Path, index: Path, source: str, progress: Progress) -> None
         partial.unlink(missing_ok=True)
         index.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(partial, isolation_level=None)) as connection:
-            # A making that is cut short is begun anew, so nothing needs to be safe before the end.
+            # An interrupted build is repeated from the start, so nothing needs to be durable before the end.
             connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;")
             connection.execute("CREATE TABLE run (key INTEGER PRIMARY KEY) WITHOUT ROWID")
             connection.execute("CREATE TABLE made_of (source TEXT NOT NULL)")
@@ -125,14 +125,14 @@ def _make(sentences: Path, index: Path, source: str, progress: Progress) -> None
     except (OSError, sqlite3.Error) as cause:
         raise StoreError(f"the index of training text {index} cannot be written: {cause}") from cause
     finally:
-        # Where even that is impossible, the error above says why.
+        # If even that is impossible, the error above says why.
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
 def _add(connection: sqlite3.Connection, keys: tuple[int, ...]) -> int:
     connection.execute("BEGIN")
-    # Sorted, so that a batch walks through the tree once.
+    # Sorted, so that a batch traverses the tree once.
     connection.executemany("INSERT OR IGNORE INTO run VALUES (?)", ((key,) for key in sorted(set(keys))))
     connection.execute("COMMIT")
     return len(keys)
@@ -141,7 +141,7 @@ def _add(connection: sqlite3.Connection, keys: tuple[int, ...]) -> int:
 def _all_keys(sentences: Path, progress: Progress) -> Iterator[int]:
     try:
         with sentences.open("rb") as raw:
-            # The gzip reader is a binary file in all but its type; it leaves `raw` open, which is closed here.
+            # The gzip reader behaves like a binary file but has another type; it does not close `raw`.
             file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if sentences.suffix == ".gz" else raw
             while line := file.readline(_MAX_LINE):
                 yield from _keys(line.decode("utf-8", "replace").strip())
@@ -156,7 +156,7 @@ def _batches(keys: Iterator[int], size: int) -> Iterator[tuple[int, ...]]:
 
 
 def _keys(text: str) -> Iterator[int]:
-    """Hashes of the runs of a sentence, and of the whole of a short one; no run goes through a placeholder."""
+    """Hashes of the runs of a sentence, or of all of a short one; no run contains a placeholder."""
     for part in _PLACEHOLDER.split(text):
         # A curator may paste text of any form into an edit.
         found = words(unicodedata.normalize("NFKC", part))

@@ -21,7 +21,7 @@ from bot.ports import FeedPage, Source
 from handlers.contract import MAX_TEXT_LENGTH
 
 MAX_LINE = 1 << 20
-"""Bytes of a row; a longer one is no tweet."""
+"""Maximum size of a row in bytes."""
 _FINGERPRINT = 4096
 _EXCERPT = 120
 _SHAPE = 'a feed has one JSON object a line: {"id": "1", "text": "...", "author": "...", "created_at": "..."}'
@@ -31,11 +31,11 @@ _SHAPE = 'a feed has one JSON object a line: {"id": "1", "text": "...", "author"
 class _Cursor:
     offset: int = 0
     line: int = 0
-    """Lines before the offset."""
+    """Number of lines before the offset."""
     head: str = ""
-    """Hash of the first bytes of what was read."""
+    """Hash of the first bytes that were read."""
     tail: str = ""
-    """Hash of the last bytes of what was read."""
+    """Hash of the last bytes that were read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,12 @@ class _Row:
     end: int
     """Offset of the byte after the row."""
     ended: bool
-    """Whether a newline closed it."""
+    """Whether the row ends in a newline."""
     too_long: bool = False
 
 
 class FileFeed(Source):
-    """Reads a growing file of JSON lines, page by page.
+    """Source that reads a growing file of JSON lines, page by page.
 
     Args:
         path: the file; it need not exist before the first `read`.
@@ -71,10 +71,10 @@ class FileFeed(Source):
 
     @override
     def read(self, cursor: str | None, limit: int) -> FeedPage:
-        """A last line that is still being written is left for the next time.
+        """Read a page. A last line that is still being written is left for the next page.
 
         Raises:
-            FeedError: the file is missing or unreadable, or its first page holds nothing but rows of another kind.
+            FeedError: the file is missing or unreadable, or no row of its first page has the right form.
         """
         try:
             with self._path.open("rb") as file:
@@ -108,7 +108,7 @@ class FileFeed(Source):
                 source_post = _parse_row(row)
             except _BadRowError as bad:
                 if not row.ended:
-                    break  # half a row: its end is still to come
+                    break  # the rest of this row is still being written
                 bad_rows.append(BadRow(line=row.line, reason=str(bad), excerpt=_excerpt(row.data)))
                 wrong_columns = wrong_columns or (str(bad) if bad.wrong_columns else "")
             else:
@@ -131,7 +131,7 @@ class _BadRowError(Exception):
 
 
 def _rows(file: BinaryIO, start: _Cursor) -> Iterator[_Row]:
-    """Lines from the cursor on, each of bounded size."""
+    """Lines behind the cursor, each of bounded size."""
     file.seek(start.offset)
     end, line = start.offset, start.line
     while data := file.readline(MAX_LINE):
@@ -144,10 +144,10 @@ def _rows(file: BinaryIO, start: _Cursor) -> Iterator[_Row]:
 
 
 def _parse_row(row: _Row) -> SourcePost | None:
-    """The tweet of a row; None for a blank one."""
+    """The tweet of a row; None for a blank row."""
     if row.too_long:
         raise _BadRowError(f"longer than {MAX_LINE} bytes")
-    # A byte-order mark is what some editors put before the first line.
+    # Some editors put a byte-order mark before the first line.
     text = row.data.removeprefix(b"\xef\xbb\xbf") if row.line == 1 else row.data
     if not text.strip():
         return None
@@ -164,7 +164,7 @@ def _source_post(document: dict[str, Any]) -> SourcePost:
     missing = [key for key in ("id", "text") if document.get(key) is None]
     if missing:
         found = ", ".join(map(repr, list(document)[:10])) or "none"
-        raise _BadRowError(f"misses {' and '.join(map(repr, missing))}; found the keys {found}", wrong_columns=True)
+        raise _BadRowError(f"lacks {' and '.join(map(repr, missing))}; found the keys {found}", wrong_columns=True)
     identifier, text = document["id"], document["text"]
     # Ids arrive as numbers from some exports; a float has already lost digits.
     if isinstance(identifier, bool) or not isinstance(identifier, str | int) or not str(identifier).strip():
@@ -182,7 +182,7 @@ def _source_post(document: dict[str, Any]) -> SourcePost:
 
 
 def _storable(text: str) -> str:
-    """Text that can be encoded: JSON can spell half a surrogate pair, which UTF-8 and SQLite cannot hold."""
+    """Text that can be encoded: JSON can contain half a surrogate pair, which UTF-8 and SQLite cannot."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -205,10 +205,10 @@ def _hash(data: bytes) -> str:
 
 
 def describe_cursor(cursor: str) -> str:
-    """A place in a feed, for people.
+    """A place in a feed, in words.
 
     Raises:
-        FeedError: the cursor is none of a file feed's.
+        FeedError: the cursor is not one of a file feed.
     """
     place = _load_cursor(cursor)
     return f"line {place.line}, byte {place.offset}"
@@ -218,4 +218,4 @@ def _load_cursor(cursor: str) -> _Cursor:
     try:
         return _Cursor(**json.loads(cursor))
     except (ValueError, TypeError) as cause:
-        raise FeedError(f"the stored place in the feed cannot be understood: {cursor!r}") from cause
+        raise FeedError(f"the stored place in the feed is not valid: {cursor!r}") from cause

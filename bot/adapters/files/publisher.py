@@ -1,4 +1,4 @@
-"""Posts into a file, JSON lines: for trying the bot out, and for whoever posts by a program of their own."""
+"""Publisher that writes posts into a file of JSON lines, for trials and for other programs that post."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LATEST = 100
 
 
 class FilePublisher(Publisher):
-    """Appends {"id", "text", "candidate_id", "in_reply_to", "created_at"}, a line each.
+    """Publisher that appends {"id", "text", "candidate_id", "in_reply_to", "created_at"}, a line each.
 
     Args:
-        path: the file; made when it does not exist.
+        path: the file; it is created if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,12 +37,12 @@ class FilePublisher(Publisher):
     @property
     @override
     def capabilities(self) -> frozenset[PostMode]:
-        """A file takes everything."""
+        """All modes."""
         return frozenset(PostMode)
 
     @override
     def publish(self, post: OutgoingPost) -> str:
-        """A line is there whole or not at all."""
+        """Append a post; a line is written completely or not at all."""
         row = {
             "id": uuid.uuid4().hex,
             "text": post.text,
@@ -82,7 +82,7 @@ class FilePublisher(Publisher):
             try:
                 row = json.loads(line)
             except ValueError:
-                continue  # half a line, of a machine that lost its power
+                continue  # an incomplete line, after a power failure
             if isinstance(row, dict) and {"id", "text", "created_at"} <= row.keys():
                 yield row
 
@@ -97,7 +97,7 @@ def _append(path: Path, line: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         except OSError:
-            os.truncate(path, size)  # a full disk may have taken a part of it
+            os.truncate(path, size)  # a full disk may hold a part of the line
             raise
 
 

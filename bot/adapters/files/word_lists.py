@@ -1,4 +1,4 @@
-"""Bad words by the rules of safetype: whole ones, in disguise too ("sh1t", "f u c k"), no parts of harmless words."""
+"""Bad words by the rules of safetype: whole words, also disguised ("sh1t", "f u c k"), not parts of harmless words."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bot.domain.errors import InputError
 from bot.ports import WordList
 
 _BLOCKED = frozenset({"hate", "custom"})
-"""Categories that are never posted: slurs and calls to violence against groups, and the operator's own words."""
+"""Categories that are never posted: slurs and calls to violence against groups, and the operator's own list."""
 _MAX_WORDS = 10_000
 _MAX_WORD = 100
-# Slurs that safetype's own rules lack. It matches a word with "*" by its beginning, others whole.
+# Slurs that safetype's own rules lack. A word with "*" is matched by its beginning, any other as a whole.
 _SLURS = (
     "(nigga|niggas|niggaz|niggah|niggahs)",
     "(fag|fags|faggy)",
@@ -34,21 +34,21 @@ _SLURS = (
 
 
 class SafetypeWords(WordList):
-    """English profanity is flagged; slurs, and words of the operator's own, are blocked.
+    """Word list that flags English profanity, and blocks slurs and the operator's own words.
 
     Args:
-        blocked: more words that are never posted.
+        blocked: further words that are never posted.
     """
 
     def __init__(self, blocked: Iterable[str] = ()) -> None:
         self._engine = create_moderation_engine(
-            # Nothing is masked here: what counts is which rules match, in quotes or not.
+            # Nothing is masked: only the rules that match matter, inside quotes or not.
             mode="warn",
             languages=["en"],
             rules=[_rule(number, pattern) for number, pattern in enumerate(_SLURS)],
             custom_words=list(blocked),
         )
-        self._engine.moderate("")  # builds its index, before threads share it
+        self._engine.moderate("")  # builds its index before threads share it
 
     @override
     def flags(self, text: str) -> frozenset[Flag]:
@@ -57,10 +57,10 @@ class SafetypeWords(WordList):
 
 
 def read_words(path: Path) -> list[str]:
-    """Words of a file, one a line, "#" before a comment; a word that ends in "*" stands for all that begin so.
+    """Read the words of a file, one a line, "#" before a comment; "*" at the end of a word matches any ending.
 
     Raises:
-        InputError: the file is missing or no list of words.
+        InputError: the file is missing or is not a list of words.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -73,7 +73,7 @@ def read_words(path: Path) -> list[str]:
         )
     useless = next((word for word in words if not any(map(str.isalnum, word))), None)
     if useless is not None:
-        raise InputError(f"the list of words {path} has {useless!r}, which is no word")
+        raise InputError(f"the list of words {path} has {useless!r}, which has no letter or digit")
     return words
 
 

@@ -1,4 +1,4 @@
-"""JSON over HTTP for services whose client libraries are left alone: a GET or two do not need one.
+"""JSON over HTTP for services that need a GET or two and no client library.
 
 pylast insists on HTTPS and on its own time-outs; musicbrainzngs has had no release since 2020.
 """
@@ -20,7 +20,7 @@ Document = Mapping[str, Any]
 
 
 class Pace:
-    """No more than one call in so many seconds, over all threads.
+    """Pause between calls, over all threads.
 
     Args:
         interval_s: seconds from one call to the next.
@@ -32,7 +32,7 @@ class Pace:
         self._next = 0.0
 
     def wait(self) -> None:
-        """Return when it is the caller's turn."""
+        """Block until the caller may make a call."""
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._next)
@@ -41,15 +41,15 @@ class Pace:
 
 
 class JsonService:
-    """One service's addresses below a base.
+    """Client of a service whose addresses have a common base.
 
     Args:
-        service: its name, for messages.
-        base_url: where it is.
-        contact: whom to write to, sent with each call.
+        service: name of the service, for messages.
+        base_url: base of its addresses.
+        contact: name or address of the operator, sent with each call.
         interval_s: seconds from one call to the next.
-        timeout_s: seconds without a byte after which a call is given up.
-        too_many: the status that says "too many calls", besides 429.
+        timeout_s: seconds without a byte after which a call fails.
+        too_many: status for too many calls, besides 429.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class JsonService:
         self._session.headers["User-Agent"] = f"deephypebot/{version('deephypebot')} ({contact})"
 
     def get(self, path: str, parameters: Mapping[str, str | int]) -> tuple[int, Document, Mapping[str, str]]:
-        """Status, JSON object and headers of an answer below 500; what an error says is up to the service.
+        """Status, JSON object and headers of an answer below 500, whose errors differ between services.
 
         Raises:
-            NetworkError: no answer, none of the service's own, or an error of the server's.
+            NetworkError: there is no answer, it is not a JSON object, or it is an error of the server.
         """
         self._pace.wait()
         try:
@@ -90,11 +90,11 @@ class JsonService:
 
     def _error(self, answer: requests.Response) -> NetworkError:
         if answer.ok:
-            return NetworkUnavailableError(f"{self._service} answered something that is not an answer of its")
+            return NetworkUnavailableError(f"the answer is not one of {self._service}'s")
         status = 429 if answer.status_code == self._too_many else answer.status_code
         return status_error(self._service, status, excerpt(answer.text), answer.headers)
 
 
 def _without_query(error: requests.RequestException) -> requests.RequestException:
-    """The error without the address, whose query may hold a key."""
+    """The error without its address, whose query may hold a key."""
     return requests.RequestException(type(error).__name__)

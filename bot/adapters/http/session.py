@@ -1,7 +1,7 @@
-"""What all adapters of networks share: sessions with a time-out and an address of one's own, and what an error means.
+"""HTTP sessions with a time-out and a replaceable address, and the meaning of HTTP errors, for all networks.
 
-The client libraries differ in what they raise; underneath all of them is requests, and the one question that counts is
-whether the request reached the service.
+The client libraries raise different errors. All of them use requests, and the question that matters is whether the
+request reached the service.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from urllib3.exceptions import (
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 
 TIMEOUT_S = 4.5
-"""Seconds without a byte after which a call is given up: with it, a bot that is told to stop does so within five."""
+"""Seconds without a byte after which a call fails; below five, so that the bot stops within five."""
 _NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError, SSLError)
 _EXCERPT = 200
-# X's, Mastodon's and Bluesky's; seconds since the epoch or ISO 8601.
+# Headers of X, Mastodon and Bluesky; their values are seconds since the epoch or ISO 8601.
 _RESETS = ("x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
 
 
 class NetworkSession(requests.Session):
-    """A session that never waits for ever, and that can send what is meant for one address to another.
+    """Session with a time-out for every call, which can replace the addresses that are built into libraries.
 
     Args:
-        timeout_s: seconds until a connection is given up, and without a byte until an answer is.
-        swaps: prefixes of addresses and what takes their place: how libraries with built-in addresses meet a stand-in.
-        keep_alive: whether connections are used again. Off where a write must not be lost on a stale one.
+        timeout_s: seconds after which a connection attempt fails, and without a byte after which an answer does.
+        swaps: prefixes of addresses and their replacements, for stand-ins.
+        keep_alive: whether connections are reused. Off where a write must not be lost on a stale connection.
     """
 
-    # What survives a copy: google-auth copies sessions.
+    # Attributes that a copy keeps: google-auth copies sessions.
     __attrs__ = [*requests.Session.__attrs__, "_timeout_s", "_swaps"]  # noqa: RUF012 -- requests' own way
 
     def __init__(
@@ -68,7 +68,7 @@ class NetworkSession(requests.Session):
 
 
 def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Sign nothing. Without it requests would look into ~/.netrc, and an entry there would replace a token."""
+    """Return the request unsigned. Without this, an entry of ~/.netrc would replace a token."""
     return request
 
 
@@ -83,7 +83,7 @@ def was_sent(error: requests.RequestException) -> bool:
 
 
 def retry_time(headers: Mapping[str, str], *, now: datetime | None = None) -> datetime | None:
-    """When a service wants to be asked again: a limit's reset, or Retry-After; None when it does not say.
+    """Time of the next permitted call, from a rate limit's reset or Retry-After; None if no header names it.
 
     >>> retry_time({"x-rate-limit-reset": "1700000000"})
     datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)
@@ -94,7 +94,7 @@ def retry_time(headers: Mapping[str, str], *, now: datetime | None = None) -> da
     try:
         at = _reset_time(reset) if reset else _after_time(after, now)
     except (ValueError, OverflowError, OSError):
-        return None  # a header that says nothing is no reason to fail
+        return None  # an unreadable header is ignored
     return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
@@ -109,27 +109,27 @@ def _after_time(after: str, now: datetime) -> datetime | None:
 
 
 def reading_error(service: str, error: requests.RequestException) -> NetworkError:
-    """What to raise when a call that changes nothing got no answer."""
-    return NetworkUnavailableError(f"{service} did not answer: {brief(error)}; it will be asked again")
+    """The error of a call that changes nothing and got no answer."""
+    return NetworkUnavailableError(f"{service} did not answer: {brief(error)}; the bot will ask again")
 
 
 def status_error(service: str, status: int, said: str, headers: Mapping[str, str]) -> NetworkError:
-    """What to raise when a call that changes nothing was answered with an error."""
+    """The error of a call that changes nothing and got an error for an answer."""
     words = f"{service} answered {status}: {excerpt(said)}" if said else f"{service} answered {status}"
     if status == 429:
-        return RateLimitedError(f"{words}; it wants fewer calls", retry_at=retry_time(headers))
+        return RateLimitedError(f"{words}; too many calls", retry_at=retry_time(headers))
     if status in {401, 403}:
-        return CredentialsError(f"{words}; check the keys, what the account may do, and the clock")
-    return NetworkUnavailableError(f"{words}; it will be asked again", retry_at=retry_time(headers))
+        return CredentialsError(f"{words}; check the keys, the account's permissions and the clock")
+    return NetworkUnavailableError(f"{words}; the bot will ask again", retry_at=retry_time(headers))
 
 
 def brief(error: BaseException) -> str:
-    """An error of a library in a line; its text may hold an address, never a header."""
+    """An error of a library on one line. Its text may contain an address, never a header."""
     return excerpt(f"{type(error).__name__}: {error}")
 
 
 def excerpt(text: str) -> str:
-    """The beginning of a text, on one line; of a page of HTML that it is one."""
+    """The beginning of a text on one line; for a page of HTML, a note that it is one."""
     line = " ".join(text.split())
     if line[:15].lower().startswith(("<!doctype", "<html")):
         return "a page of HTML instead of an answer"

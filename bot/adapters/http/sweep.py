@@ -1,7 +1,7 @@
-"""Reading a list that begins with the newest, a page at a time, from what was read before.
+"""Position in a list that begins with its newest item and is read a page at a time.
 
-A page that is stored does not say that everything before it was: the cursor holds both ends of the sweep that is under
-way, and a bot that is killed within one goes on where it was.
+A stored page does not imply that all older items are stored. The cursor therefore holds both ends of the current sweep,
+and a bot that is killed within a sweep continues it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """How far a list was read. Places are ids or times, as the network has them."""
+    """Position of the reader. Places are ids or times of the network."""
 
     since: str | None = None
-    """Everything up to here was read."""
+    """Place up to which every item was read."""
     until: str | None = None
-    """Of the sweep under way, everything from here on; None where none is."""
+    """Place down to which the current sweep has read; None between sweeps."""
     newest: str | None = None
-    """Where the next sweep begins once this one is done."""
+    """Newest place of the current sweep, from which the next one starts."""
 
     @classmethod
     def load(cls, cursor: str | None) -> Sweep:
-        """The sweep of a cursor; the beginning without one."""
+        """The sweep of a cursor; without a cursor, the beginning."""
         return cls(**json.loads(cursor)) if cursor is not None else cls()
 
     def dump(self) -> str:
@@ -31,9 +31,14 @@ class Sweep:
         return json.dumps(asdict(self))
 
     def after(self, newest: str | None, oldest: str | None, *, more: bool) -> Sweep:
-        """The sweep after a page, whose first and last place is given, None where it was empty.
+        """The sweep after another page.
 
-        The first sweep of all ends with its first page: what is older is of no use to anybody now.
+        The very first sweep ends with its first page, because nobody waits for an answer to older posts.
+
+        Args:
+            newest: place of the page's first item; None if the page is empty.
+            oldest: place of its last item; None if the page is empty.
+            more: whether the list goes on.
         """
         newest = self.newest or newest
         if more and oldest is not None and self.since is not None:
@@ -42,11 +47,11 @@ class Sweep:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether there is another page to read at once."""
+        """Whether another page can be read at once."""
         return self.until is not None
 
     def describe(self) -> str:
-        """The place, for people."""
+        """The position in words."""
         if self.until is not None:
             return f"between {self.since} and {self.until}"
         return f"after {self.since}" if self.since else "at the beginning"

@@ -1,4 +1,4 @@
-"""A local table of artists and their genres: JSON lines of {"artist", "genres": [...]}, plain or gzipped."""
+"""Local table of artists and their genres: JSON lines of {"artist", "genres": [...]}, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _SHAPE = 'a catalog has one JSON object a line: {"artist": "...", "genres": ["..
 
 
 class EmptyCatalog(GenreLookup):
-    """No catalog: every artist is unknown."""
+    """Catalog in which every artist is unknown."""
 
     def entries(self) -> Iterator[ArtistEntry]:
-        """None."""
+        """Return nothing."""
         return iter(())
 
     @override
     def find(self, artist: str) -> ArtistEntry | None:
-        """None."""
+        """Return nothing."""
         return None
 
 
 class FileCatalog(GenreLookup):
-    """Artists of a file, found whatever the case, the accents, the punctuation and a leading "the".
+    """Artists of a file, found regardless of case, accents, punctuation and a leading "the".
 
     Args:
         path: JSON lines, gzipped when the name ends in ".gz".
 
     Raises:
-        CatalogError: the file is missing or unreadable, or a row is of another kind; names the line.
+        CatalogError: the file is missing or unreadable, or a row has another form; the message names the line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,12 +54,12 @@ class FileCatalog(GenreLookup):
         return len(self._entries)
 
     def entries(self) -> Iterator[ArtistEntry]:
-        """All entries, in the order of the file."""
+        """All entries in the order of the file."""
         return iter(self._entries.values())
 
     @override
     def find(self, artist: str) -> ArtistEntry | None:
-        """The entry of an artist; a handle ("@onavell") is looked up without its "@"."""
+        """Find an artist; a handle ("@onavell") is looked up without its "@"."""
         entry = self._entries.get(artist_key(artist.removeprefix("@")))
         if entry is None:
             loose = loose_key(artist)
@@ -76,13 +76,13 @@ class FileCatalog(GenreLookup):
             genres = tuple(dict.fromkeys((*known.genres, *genres)))
             artist = known.name
         self._entries[key] = ArtistEntry(name=artist, genres=genres)
-        # Two artists that differ in punctuation alone are never taken for each other.
+        # Two artists whose names differ only in punctuation are never confused.
         self._loose[loose] = key if self._loose.get(loose, key) == key else None
 
 
 def _read(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     try:
-        # The gzip reader is a binary file in all but its type.
+        # The gzip reader behaves like a binary file but has another type.
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(cast("Iterator[bytes]", file), start=1):
                 if line.strip():

@@ -1,4 +1,4 @@
-"""What is known of genres in general, from files: the labels of a model, and a map with a place for each genre."""
+"""Files on genres: the labels of a model, and a map with a place for each genre."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """The genres that a model knows: the `genres.json` of a corpus, or of an archive (.mar).
 
     Raises:
-        InputError: the file is missing, unreadable or of another kind.
+        InputError: the file is missing, unreadable or of another form.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -41,13 +41,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def read_map(path: Path) -> dict[str, Place]:
-    """Places of genres: a CSV of `genre`, `x`, `y` and, where it is there, `hex_colour`, as everynoise.com has them.
+    """Read places of genres: a CSV of `genre`, `x`, `y` and optionally `hex_colour`, as everynoise.com has them.
 
-    Each coordinate is brought to a span of 1, red, green and blue too: on that map the colour says what the place on
-    paper has no room for, and measured against artists who share genres it counts as much.
+    Each coordinate is scaled to a span of 1, including red, green and blue. On that map the colour carries dimensions
+    that two coordinates cannot, and measured against artists who share genres it counts as much.
 
     Raises:
-        InputError: the file is missing, unreadable or of another kind.
+        InputError: the file is missing, unreadable or of another form.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:

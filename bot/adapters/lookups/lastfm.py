@@ -1,4 +1,4 @@
-"""What listeners call an artist, from Last.fm: the second choice where Spotify says nothing of genres."""
+"""Listeners' tags of an artist, from Last.fm: the second choice if Spotify has no genres."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ URL = "https://ws.audioscrobbler.com"
 ORIGIN = "last.fm"
 _SERVICE = "Last.fm"
 _INTERVAL_S = 0.2
-"""Five calls a second are allowed."""
+"""Seconds between calls; Last.fm allows five a second."""
 _MOST_TAGS = 5
 _LEAST_WEIGHT = 20
-"""Of 100, the weight of an artist's first tag: what fewer listeners agree on is often a joke."""
+"""Minimum weight of a tag, where the artist's first tag has 100; tags of few listeners are often jokes."""
 _UNKNOWN_ARTIST, _TOO_MANY = 6, 29
 _KEY_ERRORS = frozenset({4, 10, 26})
-# What listeners tag that says nothing of the music.
+# Frequent tags that do not describe the music.
 _NO_GENRES = frozenset(
     map(loose_key, ("seen live", "favorites", "favourites", "favorite", "favourite", "albums i own", "love", "awesome"))
 )
@@ -36,12 +36,12 @@ def open_lookup(section: LastfmSettings) -> LastfmLookup:
 
 
 class LastfmLookup(LookupService):
-    """An artist's top tags.
+    """Lookup of an artist's top tags.
 
     Args:
-        api_key: of an API account.
-        base_url: where Last.fm is.
-        timeout_s: seconds without a byte after which a call is given up.
+        api_key: key of an API account.
+        base_url: address of Last.fm's API.
+        timeout_s: seconds without a byte after which a call fails.
     """
 
     def __init__(self, *, api_key: str, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
@@ -52,13 +52,9 @@ class LastfmLookup(LookupService):
 
     @override
     def check(self) -> str:
-        """Ask for an artist that everybody knows.
-
-        Raises:
-            NetworkError: the key is none, or Last.fm does not answer.
-        """
+        """Look a well-known artist up."""
         self.find("Cher")
-        return "a key that may ask"
+        return "the key is valid"
 
     @override
     def find(self, artist: str) -> ArtistEntry | None:
@@ -74,16 +70,14 @@ class LastfmLookup(LookupService):
             raise _error(code, excerpt(str(document.get("message") or status)), headers)
         top = document.get("toptags")
         if not isinstance(top, dict):
-            raise NetworkUnavailableError(
-                "Last.fm answered something that is not an answer of its; it will be asked again"
-            )
+            raise NetworkUnavailableError("the answer is not one of Last.fm's; the bot will ask again")
         spelled = str((top.get("@attr") or {}).get("artist") or name)
         return ArtistEntry(name=spelled, genres=tuple(_genres(top, spelled))[:_MOST_TAGS], origin=ORIGIN)
 
 
 def _genres(top: Mapping[str, Any], artist: str) -> Iterator[str]:
     tags = top.get("tag") or ()
-    for tag in [tags] if isinstance(tags, dict) else tags:  # one tag comes without a list
+    for tag in [tags] if isinstance(tags, dict) else tags:  # a single tag is not in a list
         name, weight = str(tag.get("name") or "").strip().lower(), tag.get("count") or 0
         key = loose_key(name) if name else ""
         if name and int(weight) >= _LEAST_WEIGHT and key not in _NO_GENRES and key != loose_key(artist):
@@ -95,5 +89,5 @@ def _error(code: Any, said: str, headers: Mapping[str, str]) -> NetworkError:
     if code in _KEY_ERRORS:
         return CredentialsError(f"{words}; check the API key")
     if code == _TOO_MANY:
-        return RateLimitedError(f"{words}; it wants fewer calls", retry_at=retry_time(headers))
-    return NetworkUnavailableError(f"{words}; it will be asked again")
+        return RateLimitedError(f"{words}; too many calls", retry_at=retry_time(headers))
+    return NetworkUnavailableError(f"{words}; the bot will ask again")

@@ -1,4 +1,4 @@
-"""Genres from MusicBrainz, which anybody may ask: once a second, and saying who asks."""
+"""Genres from MusicBrainz, which takes one call a second from anybody who sends a contact."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def open_lookup(section: MusicbrainzSettings) -> MusicbrainzLookup:
 
 
 class MusicbrainzLookup(LookupService):
-    """An artist's genres, those first that most people voted for.
+    """Lookup of an artist's genres, ordered by votes.
 
     Args:
-        contact: an address or a page of whoever runs the bot.
-        base_url: where MusicBrainz is.
-        timeout_s: seconds without a byte after which a call is given up.
-        interval_s: seconds from one call to the next; a mirror of one's own may be asked faster.
+        contact: address or web page of the operator.
+        base_url: address of MusicBrainz.
+        timeout_s: seconds without a byte after which a call fails.
+        interval_s: seconds from one call to the next; a mirror may allow more.
     """
 
     def __init__(
@@ -47,11 +47,7 @@ class MusicbrainzLookup(LookupService):
 
     @override
     def check(self) -> str:
-        """Ask for an artist that everybody knows.
-
-        Raises:
-            NetworkError: MusicBrainz does not answer.
-        """
+        """Look a well-known artist up."""
         self.find("Cher")
         return "answers"
 
@@ -62,11 +58,11 @@ class MusicbrainzLookup(LookupService):
             return None
         hits = self._get("/ws/2/artist", {"query": f'artist:"{name}"', "limit": _HITS}).get("artists")
         if not isinstance(hits, list):
-            raise NetworkUnavailableError("MusicBrainz answered something that is not an answer of its")
+            raise NetworkUnavailableError("the answer is not one of MusicBrainz's")
         hit = next((one for one in hits if is_same_artist(artist, str(one.get("name", "")))), None)
         if hit is None:
             return None
-        # A search shows tags, which are anything; only the artist's own page has what was voted to be a genre.
+        # A search returns tags, which may be anything; only an artist's own page has the tags that are genres by vote.
         genres = self._get(f"/ws/2/artist/{hit['id']}", {"inc": "genres"}).get("genres") or []
         ranked = sorted(genres, key=lambda genre: -int(genre.get("count") or 0))
         return ArtistEntry(

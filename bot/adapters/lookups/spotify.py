@@ -1,7 +1,7 @@
 """Songs and artists on Spotify through spotipy.
 
-What a development app may do shrinks year by year: ten hits a search, one artist a call, genres that are missing, null
-or empty. A search in plain words always finds something, so a hit counts only if it is what was asked for.
+A development app gets ten hits a search and one artist a call, and genres may be missing, null or empty. A search in
+plain words always finds something, so a hit counts only if its artists and title fit.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ TOKEN_URL = "https://accounts.spotify.com/api/token"  # noqa: S105 -- an address
 ORIGIN = "spotify"
 _SERVICE = "Spotify"
 _HITS = 10
-"""Most that a search gives."""
+"""Maximum number of hits of a search."""
 _MOST_ARTISTS = 3
-"""Artists of a song whose genres are asked for: each is a call."""
+"""Maximum number of a song's artists whose genres are looked up, a call each."""
 
 
 def open_lookup(section: SpotifySettings) -> SpotifyLookup:
@@ -44,14 +44,14 @@ def open_lookup(section: SpotifySettings) -> SpotifyLookup:
 
 
 class SpotifyLookup(SongLookup, LookupService):
-    """Searches as an app; no user is asked for anything.
+    """Lookup with the credentials of an app, without a user.
 
     Args:
-        client_id: the app's, from Spotify's dashboard.
-        client_secret: likewise.
-        base_url: where the API is, up to and with its version.
-        token_url: where tokens are given out.
-        timeout_s: seconds without a byte after which a call is given up.
+        client_id: id of the app, from Spotify's dashboard.
+        client_secret: secret of the app.
+        base_url: address of the API, including its version.
+        token_url: address of the token service.
+        timeout_s: seconds without a byte after which a call fails.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SpotifyLookup(SongLookup, LookupService):
         token_url: str = TOKEN_URL,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        # Our own session: spotipy's would sleep through a Retry-After, which users have seen to be a day.
+        # Our own session: spotipy's would sleep for the time of Retry-After, which has been a day.
         session = NetworkSession(timeout_s=timeout_s)
         # In memory: the default writes the token into the working directory.
         self._token = MemoryCacheHandler()
@@ -76,13 +76,9 @@ class SpotifyLookup(SongLookup, LookupService):
 
     @override
     def check(self) -> str:
-        """Get a token, which is what an app's keys are good for.
-
-        Raises:
-            NetworkError: they are not.
-        """
+        """Get a token with the app's credentials."""
         self._ask(lambda: {"token": self._auth.get_access_token(as_dict=False, check_cache=False)})
-        return "an app that may search"
+        return "the app may search"
 
     @override
     def find(self, artist: str) -> ArtistEntry | None:
@@ -96,7 +92,7 @@ class SpotifyLookup(SongLookup, LookupService):
 
     @override
     def find_song(self, song: Song) -> SongHit | None:
-        """The narrow search first; it fails where a name is spelled in another way."""
+        """Find a song by a search in fields, and by a search in plain words if a name is spelled differently."""
         title, artist = _term(song.title), _term(song.cover_of or song.artists[0])
         if not title or not artist:
             return None
@@ -126,14 +122,14 @@ class SpotifyLookup(SongLookup, LookupService):
         if not isinstance(listing, dict):
             raise _strange()
         items = listing.get("items") or ()
-        # Spotify leaves a null where it withholds a hit.
+        # Spotify puts null in place of a hit that it withholds.
         return (item for item in items if isinstance(item, dict))
 
     def _ask(self, call: Callable[[], Any]) -> Mapping[str, Any]:
-        """The answer of a call, which is made again with a new token when Spotify has forgotten the old one.
+        """The answer of a call, which is repeated with a new token if Spotify no longer accepts the old one.
 
         Raises:
-            NetworkError: Spotify did not answer, or with an error.
+            NetworkError: Spotify did not answer, or answered with an error.
         """
         had_token = self._token.get_cached_token() is not None
         try:
@@ -150,16 +146,16 @@ def _answer(call: Callable[[], Any]) -> Mapping[str, Any]:
         answer = call()
     except spotipy.SpotifyException as error:
         if error.http_status == 404:
-            return {}  # gone since the search
+            return {}  # removed since the search
         raise status_error(_SERVICE, error.http_status, excerpt(str(error.msg)), error.headers or {}) from error
     except SpotifyOauthError as error:
         raise _token_error(error) from error
     except requests.RequestException as error:
         raise reading_error(_SERVICE, error) from error
     except (AttributeError, KeyError, TypeError) as error:
-        # spotipy takes every answer for an object.
+        # spotipy does not check the form of an answer.
         raise _strange() from error
-    # A body that is no JSON is None to spotipy.
+    # spotipy returns None for a body that is not JSON.
     if not isinstance(answer, dict):
         raise _strange()
     return answer
@@ -169,13 +165,13 @@ def _token_error(error: SpotifyOauthError) -> NetworkError:
     cause = error.__context__
     status = cause.response.status_code if isinstance(cause, requests.HTTPError) else 400
     if status in {400, 401, 403}:
-        return CredentialsError(f"Spotify gives no token: {brief(error)}; check the app's id and secret")
+        return CredentialsError(f"Spotify does not issue a token: {brief(error)}; check the app's id and secret")
     headers = cause.response.headers if isinstance(cause, requests.HTTPError) else {}
     return status_error(_SERVICE, status, excerpt(str(error)), headers)
 
 
 def _strange() -> NetworkError:
-    return NetworkUnavailableError("Spotify answered something that is not an answer of its; it will be asked again")
+    return NetworkUnavailableError("the answer is not one of Spotify's; the bot will ask again")
 
 
 def _genres(artist: Mapping[str, Any]) -> tuple[str, ...]:
@@ -183,5 +179,5 @@ def _genres(artist: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _term(text: str) -> str:
-    """A name as part of a query: a quotation mark would end it."""
+    """A name as part of a query, without quotation marks, which would end it."""
     return " ".join(text.removeprefix("@").replace('"', " ").split())[:100]

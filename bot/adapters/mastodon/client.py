@@ -1,4 +1,4 @@
-"""Mastodon through Mastodon.py: a client that never waits by itself, and what a server's errors mean."""
+"""Mastodon through Mastodon.py: a client that never waits by itself, and the meaning of a server's errors."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class MastodonClient:
 
     Args:
         base_url: the server.
-        access_token: of an application that the user has made in the settings there.
-        timeout_s: seconds without a byte after which a call is given up.
+        access_token: token of an application that the user created in the server's settings.
+        timeout_s: seconds without a byte after which a call fails.
     """
 
     def __init__(self, *, base_url: str, access_token: str, timeout_s: float = TIMEOUT_S) -> None:
@@ -40,7 +40,7 @@ class MastodonClient:
             api_base_url=base_url,
             ratelimit_method="throw",
             request_timeout=timeout_s,
-            # Otherwise it asks the server before some calls.
+            # Otherwise it asks the server for its version before some calls.
             mastodon_version="4.0.0",
             version_check_mode="none",
             session=self._session,
@@ -49,10 +49,10 @@ class MastodonClient:
         self._account: tuple[str, str] | None = None
 
     def account(self) -> tuple[str, str]:
-        """Id and name of the user; asked for once.
+        """Id and name of the user; requested once.
 
         Raises:
-            NetworkError: the server does not say.
+            NetworkError: the server did not answer, or answered with an error.
         """
         if self._account is None:
             user = self.read(self.api.account_verify_credentials)
@@ -63,27 +63,27 @@ class MastodonClient:
         """The answer of a call that changes nothing.
 
         Raises:
-            NetworkError: the server did not answer, or with an error.
+            NetworkError: the server did not answer, or answered with an error.
         """
         try:
             return call()
         except MastodonError as error:
             raise self.refusal(error) from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            # Mastodon.py takes every answer for one of Mastodon's.
-            raise NetworkUnavailableError("Mastodon answered something that is not an answer of its") from error
+            # Mastodon.py does not check the form of an answer.
+            raise NetworkUnavailableError(f"the answer is not one of {SERVICE}'s") from error
 
     def refusal(self, error: MastodonError) -> NetworkError:
-        """What an error means where nothing was applied."""
+        """The bot's error for one after which nothing was applied."""
         if isinstance(error, MastodonNetworkError):
-            return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(error)}; it will be asked again")
+            return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(error)}; the bot will ask again")
         if isinstance(error, MastodonRatelimitError):
             at = retry_time(self._session.last_headers)
-            return RateLimitedError(f"{SERVICE}: {brief(error)}; it wants fewer calls", retry_at=at)
+            return RateLimitedError(f"{SERVICE}: {brief(error)}; too many calls", retry_at=at)
         words = f"{SERVICE} answered {said_by(error)}"
         if status_of(error) in {401, 403}:
             return CredentialsError(f"{words}; check the access token and what it may do")
-        return NetworkUnavailableError(f"{words}; it will be asked again")
+        return NetworkUnavailableError(f"{words}; the bot will ask again")
 
 
 def status_of(error: MastodonError) -> int | None:
@@ -93,21 +93,21 @@ def status_of(error: MastodonError) -> int | None:
 
 
 def said_by(error: MastodonError) -> str:
-    """What the server says went wrong."""
+    """The server's own description of an error."""
     return excerpt(" ".join(str(part) for part in error.args[1:] if part) or str(error))
 
 
 def is_doubtful(error: MastodonError) -> bool:
-    """Whether a write that ended so may have been applied."""
+    """Whether a write that ended with this error may have been applied."""
     if isinstance(error, MastodonNetworkError):
         cause = error.__context__
         return not isinstance(cause, requests.RequestException) or was_sent(cause)
-    # Without a status it is an answer that cannot be read.
+    # An error without a status is an answer that cannot be read.
     return isinstance(error, MastodonServerError) or (isinstance(error, MastodonAPIError) and status_of(error) is None)
 
 
 class _Session(NetworkSession):
-    """Remembers the last answer's headers: Mastodon.py keeps the time of a rate limit to itself."""
+    """Session that keeps the last answer's headers, because Mastodon.py does not pass on the time of a rate limit."""
 
     def __init__(self, *, timeout_s: float, keep_alive: bool) -> None:
         super().__init__(timeout_s=timeout_s, keep_alive=keep_alive)

@@ -1,4 +1,4 @@
-"""Posting on Mastodon. The server remembers a post's key for an hour: what is sent again within it is out once."""
+"""Posting on Mastodon. The server keeps a post's idempotency key for an hour, within which a repeat has no effect."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from bot.ports import Publisher
 _PAGE = 40
 _MOST_PAGES = 10
 _REFUSALS = frozenset({404, 422})
-"""The post that is replied to is gone; the text is too long or empty."""
+"""Statuses of a reply to a deleted post, and of a text that is too long or empty."""
 
 
 class MastodonPublisher(Publisher):
-    """Posts as the user.
+    """Publisher of a user.
 
     Args:
         client: the user's access.
-        replies: whether to answer who asked.
+        replies: whether the user may reply.
     """
 
     def __init__(self, *, client: MastodonClient, replies: bool = True) -> None:
@@ -53,7 +53,7 @@ class MastodonPublisher(Publisher):
     @override
     def publish(self, post: OutgoingPost) -> str:
         parent = (post.in_reply_to or "").removeprefix(MASTODON.id_prefix) if post.mode is PostMode.REPLY else None
-        # With the text: a candidate that was edited since is another post.
+        # The text is part of the key: a candidate that was edited since is another post.
         digest = hashlib.sha256(post.text.encode()).hexdigest()[:16]
         key = f"{post.candidate_id}-{digest}"
         try:
@@ -86,11 +86,11 @@ class MastodonPublisher(Publisher):
 
     def _posting_error(self, error: MastodonError) -> NetworkError:
         if is_doubtful(error):
-            return DoubtfulError(f"{SERVICE} did not say whether the post is out: {brief(error)}")
+            return DoubtfulError(f"{SERVICE} did not confirm the post: {brief(error)}")
         if status_of(error) in _REFUSALS:
-            return PostRefusedError(f"{SERVICE} refuses the post: {said_by(error)}")
+            return PostRefusedError(f"{SERVICE} rejects the post: {said_by(error)}")
         return self._client.refusal(error)
 
 
 def _strange() -> DoubtfulError:
-    return DoubtfulError("Mastodon answered a post with something that is not an answer of its")
+    return DoubtfulError(f"the answer to a post is not one of {SERVICE}'s")

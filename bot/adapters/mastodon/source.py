@@ -18,21 +18,21 @@ from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 40
-"""Most that a server gives at once."""
+"""Maximum size of a page."""
 
 
 class MastodonFeed(StrEnum):
-    """Which posts a source reads."""
+    """List of posts that a source reads."""
 
     TIMELINE = "timeline"
     MENTIONS = "mentions"
 
 
 class MastodonSource(Source):
-    """Posts that are new to the user, without the user's own. A boost stands for the post that it repeats.
+    """New posts, without the user's own. A boost stands for the post that it repeats.
 
     Args:
-        feed: which posts.
+        feed: the list of posts.
         client: the user's access.
         account: a name for the access in the cursor's key, such as the server's address.
     """
@@ -45,7 +45,7 @@ class MastodonSource(Source):
     @property
     @override
     def name(self) -> str:
-        """The feed and where it is read."""
+        """Network, feed and access."""
         return f"{MASTODON.name}:{self._feed}:{self._account}"
 
     @override
@@ -54,11 +54,6 @@ class MastodonSource(Source):
 
     @override
     def check(self) -> str:
-        """The user's name.
-
-        Raises:
-            NetworkError: the access is none.
-        """
         return f"@{self._client.account()[1]}"
 
     @override
@@ -67,10 +62,10 @@ class MastodonSource(Source):
         me, _ = self._client.account()
         size = min(limit, _PAGE)
         items = self._client.read(lambda: self._list(sweep, size))
-        # Servers leave out what is filtered, so a page that is not full is no sign of the end.
+        # Servers leave out filtered posts, so a page that is not full need not be the last.
         after = sweep.after(str(items[0].id) if items else None, str(items[-1].id) if items else None, more=bool(items))
         return FeedPage(
-            # The oldest first, as they were written.
+            # The oldest first.
             source_posts=tuple(
                 source_post for item in reversed(items) if (source_post := self._source_post(item, me)) is not None
             ),
@@ -86,7 +81,7 @@ class MastodonSource(Source):
             items = self._client.api.notifications(types=["mention"], **place)
         if not isinstance(items, list) or not all(getattr(item, "id", None) for item in items):
             raise NetworkUnavailableError(
-                "Mastodon answered something that is not a list of posts; it will be asked again"
+                f"the answer of {MASTODON.label} is not a list of posts; the bot will ask again"
             )
         return items[:size]
 

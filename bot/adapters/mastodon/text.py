@@ -12,7 +12,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def plain_text(content: str) -> str:
-    r"""Paragraphs and line breaks as such, links written out, everything else without its tags.
+    r"""Convert HTML to text: paragraphs and line breaks are kept, links are written out, other tags are removed.
 
     >>> plain_text('<p>a &lt;b&gt;</p><p>c<br />d <a href="https://example.org/x"><span>exam</span></a></p>')
     'a <b>\n\nc\nd https://example.org/x'
@@ -24,7 +24,7 @@ def plain_text(content: str) -> str:
 
 
 def escaped_text(content: str) -> str:
-    """The same with `&`, `<` and `>` escaped, as `SourcePost.text` has them."""
+    """Convert HTML to text with `&`, `<` and `>` escaped, as `SourcePost.text` has them."""
     return html.escape(plain_text(content), quote=False)
 
 
@@ -42,7 +42,7 @@ class _Parser(HTMLParser):
         elif tag == "p" and self.parts:
             self.parts.append("\n\n")
         elif tag == "a" and not set((given.get("class") or "").split()) & {"mention", "hashtag"}:
-            # The text of a link is cut for show; that of a mention or a hashtag is what was typed.
+            # The text of a link is shortened; that of a mention or a hashtag is complete.
             self.parts.append(given.get("href") or "")
             self._in_link = True
 

@@ -50,18 +50,18 @@ COLUMNS: Final = tuple(name for name, _ in _CELLS)
 _NEEDED = ("candidate_id", "status", "commentary")
 _READ = (*_NEEDED, "curator")
 _BLOCK = 5_000
-"""Rows that are read at once: a sheet of any length is never held in memory."""
+"""Rows that are read at once, so that a sheet of any length fits into memory."""
 
 
 class SheetsBoard(Board):
-    """One tab of a spreadsheet that is shared with a service account.
+    """Board on one tab of a spreadsheet that is shared with a service account.
 
     Args:
-        service_account: what the account's key file holds.
+        service_account: content of the account's key file.
         spreadsheet: the part of the sheet's address between /d/ and /edit.
-        worksheet: the tab's title; it is made where it is missing.
-        base_url: where Sheets is.
-        timeout_s: seconds without a byte after which a call is given up.
+        worksheet: title of the tab; it is created if it is missing.
+        base_url: address of the Sheets API.
+        timeout_s: seconds without a byte after which a call fails.
 
     Raises:
         SettingsError: the key cannot be used.
@@ -94,7 +94,7 @@ class SheetsBoard(Board):
 
     @override
     def prepare(self) -> None:
-        """The header comes last: where it stands, the rest is there too."""
+        """Prepare the tab. The header is written last: if it is there, so is the rest."""
         sheet = self._sheet = self._find_or_add()
         self._header = [str(cell).strip() for cell in sheets_client.read(lambda: sheet.row_values(1))]
         if self._header:
@@ -112,7 +112,7 @@ class SheetsBoard(Board):
 
     @override
     def append(self, rows: Sequence[QueueRow]) -> None:
-        """Columns are filled by the header as it was last read."""
+        """Append rows, whose cells follow the header as it was last read."""
         if not rows:
             return
         values = [self._cells(row) for row in rows]
@@ -122,11 +122,11 @@ class SheetsBoard(Board):
                 absolute_range_name(self._title, "A1"),
                 {"valueInputOption": "RAW", "insertDataOption": "INSERT_ROWS"},
                 {"values": values},
-                # What is answered by somebody else, such as a proxy, lacks this, and is a doubt.
+                # An answer of something else, such as a proxy, lacks this and leaves the append in doubt.
             )["updates"]
         )
         if self._sheet is not None:
-            # Rows that are inserted need not inherit the drop-down. Should this fail, the next append sets it for them.
+            # Inserted rows may lack the drop-down. If this fails, the next append sets it for them.
             with suppress(NetworkError):
                 self._set_drop_down(self._sheet, self._header)
 
@@ -136,7 +136,7 @@ class SheetsBoard(Board):
 
     @override
     def edit(self, edits: Sequence[BoardEdit]) -> BoardEdited:
-        """The rows are looked up first, since curators sort, and compared with what was seen."""
+        """Edit rows. They are looked up first, because curators sort, and compared with what was last read."""
         wanted = {edit.candidate_id: edit for edit in edits}
         found = {row.candidate_id: (place, row) for place, row in self._rows(_READ) if row.candidate_id in wanted}
         placed = [
@@ -179,13 +179,13 @@ class SheetsBoard(Board):
         if missing:
             raise InputError(
                 f"the first row of the tab {self._title!r} has no column {', '.join(missing)}; "
-                "put the header back, or name another tab and it will be made"
+                "restore the header, or name another tab, which will be created"
             )
 
     def _rows(self, names: Sequence[str]) -> Iterator[tuple[int, BoardRow]]:
         """Rows with an id and their numbers, block by block.
 
-        A row that is sorted into another block meanwhile is read the next time.
+        A row that is sorted into another block in the meantime may be read the next time only.
         """
         self._read_header()
         wanted = [name for name in names if name in self._header]
@@ -213,7 +213,7 @@ class SheetsBoard(Board):
         self._check_header()
 
     def _block(self, names: Sequence[str], begin: int) -> list[tuple[str, ...]]:
-        """Cells of the named columns from a row on; empty behind the sheet's end."""
+        """Cells of the named columns from a row on; empty beyond the end of the sheet."""
         letters = [rowcol_to_a1(1, self._header.index(name) + 1).rstrip("1") for name in names]
         ranges = [
             absolute_range_name(self._title, f"{letter}{begin}:{letter}{begin + _BLOCK - 1}") for letter in letters

@@ -1,4 +1,4 @@
-"""Google Sheets through gspread: a client with a time-out and a choice of address, and what Google's errors mean."""
+"""Google Sheets through gspread: a client with a time-out and a replaceable address, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from bot.domain.errors import (
 )
 
 URL = "https://sheets.googleapis.com"
-"""Built into gspread."""
+"""Address that is built into gspread."""
 SERVICE = "Google Sheets"
-# Neither Drive nor anything else: the key opens the sheets that are shared with it, and nothing more.
+# Without Drive: the key opens only sheets that are shared with the account.
 _SCOPES = ["https://www.googleapis.com/auth/spreadsheets"]
 _IDENTITY_URL = "https://iamcredentials.googleapis.com"
 
@@ -44,7 +44,7 @@ _Answer = TypeVar("_Answer")
 
 
 def read_service_account(path: Path) -> Mapping[str, Any]:
-    """The key file of a service account.
+    """Read the key file of a service account.
 
     Raises:
         SettingsError: it is missing, unreadable or another file.
@@ -54,9 +54,9 @@ def read_service_account(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise SettingsError(f"the service account's key {path} cannot be read: {error.strerror}") from error
     except ValueError:
-        raise SettingsError(f"the service account's key {path} is no JSON; download it anew from Google") from None
+        raise SettingsError(f"the service account's key {path} is not valid JSON; download it again") from None
     if not isinstance(document, dict) or document.get("type") != "service_account":
-        raise SettingsError(f"{path} is no service account's key: its 'type' must be 'service_account'")
+        raise SettingsError(f"{path} is not a service account's key: its 'type' must be 'service_account'")
     return document
 
 
@@ -66,7 +66,7 @@ def open_client(
     """A client that signs for the service account; nothing is sent yet.
 
     Raises:
-        SettingsError: the key misses something.
+        SettingsError: the key is incomplete.
     """
     try:
         credentials = Credentials.from_service_account_info(service_account, scopes=_SCOPES)
@@ -74,7 +74,7 @@ def open_client(
         # Without the cause: its traceback may show the key.
         raise SettingsError(f"the service account's key cannot be used: {excerpt(str(error))}") from None
     base_url = base_url.rstrip("/")
-    # google-auth asks Google's identity service where the key may be used; away from Google it asks the stand-in.
+    # google-auth asks Google's identity service where the key is valid. With another address it asks that one.
     swaps = {} if base_url == URL else {_IDENTITY_URL: base_url}
     tokens = NetworkSession(timeout_s=timeout_s, swaps=swaps)
 
@@ -84,7 +84,7 @@ def open_client(
             return super().request(method, base_url + endpoint.removeprefix(URL), *args, **kwargs)
 
     session = AuthorizedSession(credentials, auth_request=Request(tokens))
-    # A stale connection would turn an append that never left into one in doubt, so none is used twice.
+    # On a stale connection an append that never left would be in doubt, so no connection is used twice.
     session.headers["Connection"] = "close"
     session.auth = as_it_is
     client = gspread.Client(auth=credentials, session=session, http_client=Client)
@@ -93,10 +93,10 @@ def open_client(
 
 
 def read(call: Callable[[], _Answer]) -> _Answer:
-    """The answer of a call that may be repeated: it reads, or writes what is the same each time.
+    """The answer of an idempotent call, which reads or always writes the same.
 
     Raises:
-        NetworkError: Google did not answer, or with an error.
+        NetworkError: Google did not answer, or answered with an error.
     """
     try:
         return call()
@@ -107,29 +107,29 @@ def read(call: Callable[[], _Answer]) -> _Answer:
     except (GoogleAuthError, GSpreadException, PermissionError) as error:
         raise _refusal(error) from error
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        # gspread takes every answer for an object with the fields that Google promises.
+        # gspread does not check the form of an answer.
         raise _strange() from error
 
 
 def write_once(call: Callable[[], _Answer]) -> _Answer:
-    """The answer of a call that must not be repeated blindly.
+    """The answer of a call that is not idempotent.
 
     Raises:
-        DoubtfulError: nobody knows whether it was applied.
-        NetworkError: it was not.
+        DoubtfulError: it may or may not have been applied.
+        NetworkError: it was not applied.
     """
     try:
         return call()
     except requests.RequestException as error:
         if was_sent(error):
-            raise DoubtfulError(f"{SERVICE} did not say whether it was applied: {brief(error)}") from error
+            raise DoubtfulError(f"{SERVICE} did not confirm the write: {brief(error)}") from error
         raise NetworkUnavailableError(f"{SERVICE} could not be reached: {brief(error)}") from error
     except (GoogleAuthError, GSpreadException, PermissionError) as error:
         if isinstance(error, APIError) and error.response.status_code >= 500:
             raise DoubtfulError(f"{_words(error)}; it may have been applied") from error
         raise _refusal(error) from error
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        raise DoubtfulError(f"{SERVICE} answered a write with something that is not an answer of its") from error
+        raise DoubtfulError(f"the answer to a write is not one of {SERVICE}'s") from error
 
 
 def is_beyond(error: NetworkError) -> bool:
@@ -139,7 +139,7 @@ def is_beyond(error: NetworkError) -> bool:
 
 
 def _refusal(error: Exception) -> NetworkError:
-    """An error that says: nothing was applied."""
+    """The bot's error for one after which nothing was applied."""
     if isinstance(error, GoogleAuthError):
         return _token_refusal(error)
     if isinstance(error, PermissionError):
@@ -149,15 +149,15 @@ def _refusal(error: Exception) -> NetworkError:
     if isinstance(error, APIError):
         response = error.response
         return status_error(SERVICE, response.status_code, _said(error), response.headers)
-    return NetworkUnavailableError(f"{SERVICE}: {brief(error)}; it will be asked again")
+    return NetworkUnavailableError(f"{SERVICE}: {brief(error)}; the bot will ask again")
 
 
 def _token_refusal(error: GoogleAuthError) -> NetworkError:
     if isinstance(error, RefreshError) and not error.retryable:
         return CredentialsError(
-            f"Google refuses the service account: {brief(error)}; make a new key in its console, or set the clock"
+            f"Google rejects the service account: {brief(error)}; make a new key in its console, or set the clock"
         )
-    return NetworkUnavailableError(f"Google's token service gave no token: {brief(error)}; it will be asked again")
+    return NetworkUnavailableError(f"Google did not issue a token: {brief(error)}; the bot will ask again")
 
 
 def _said(error: APIError) -> str:
@@ -169,4 +169,4 @@ def _words(error: APIError) -> str:
 
 
 def _strange() -> NetworkError:
-    return NetworkUnavailableError(f"{SERVICE} answered something that is not an answer of its; it will be asked again")
+    return NetworkUnavailableError(f"the answer is not one of {SERVICE}'s; the bot will ask again")

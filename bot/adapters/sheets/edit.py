@@ -1,8 +1,8 @@
-"""Changing rows of a Google Sheet while people are at work in it, in one call and without locking anybody out.
+"""Edits of rows of a Google Sheet while people work in it, in one call and without a lock.
 
-A status is swapped, not written: Sheets is asked to find what it said in that one cell and to replace it, so that what
-a person has chosen since it was read stays. Nothing in Sheets finds a row by its id, so the answer has to show the rows
-as they are after the call: where another id stands, somebody sorted between the look and the call.
+A status is swapped, not written: `findReplace` on its cell replaces the value that was read, so that a person's newer
+choice stays. Sheets cannot find a row by its id. The answer therefore has to show the rows as they are after the call:
+if a row has another id, somebody sorted between the read and the call.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from bot.ports import BoardEdit, BoardEdited, BoardRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedEdit:
-    """An edit, and the row that it goes into."""
+    """An edit with its row."""
 
     edit: BoardEdit
     row: int
-    """Counted from 1, as people do."""
+    """Number of the row, from 1."""
     now: BoardRow
-    """What it said in the look before the call."""
+    """Content of the row when it was read before the call."""
 
     @property
     def wants_text(self) -> bool:
-        """Whether the text is to be written."""
+        """Whether the edit changes the text."""
         return self.edit.text not in {None, self.now.text}
 
     @property
     def wants_who(self) -> bool:
-        """Whether the curator's name is; one that somebody typed since the last verdict stays."""
+        """Whether the edit changes the curator's name; a name typed since the last verdict stays."""
         return self.now.who in {"", self.edit.seen.who} and self.now.who != self.edit.who
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Where the fields stand, counted from 1."""
+    """Numbers of the columns, from 1."""
 
     candidate_id: int
     status: int
@@ -48,13 +48,16 @@ class Columns:
 
     @property
     def span(self) -> tuple[int, int]:
-        """The first and the last of them."""
+        """Numbers of the first and the last column."""
         places = [place for place in (self.candidate_id, self.status, self.commentary, self.curator) if place]
         return min(places), max(places)
 
 
 def request_body(sheet_id: int, title: str, columns: Columns, edits: Sequence[PlacedEdit]) -> dict[str, Any]:
-    """One `batchUpdate` for all edits, which is applied whole or not at all; the swap of an edit's status is first."""
+    """Body of a `batchUpdate` for all edits, which Sheets applies completely or not at all.
+
+    The swap of a row's status precedes its other changes.
+    """
     first, last = columns.span
     ranges = [f"{rowcol_to_a1(edit.row, first)}:{rowcol_to_a1(edit.row, last)}" for edit in edits]
     return {
@@ -66,10 +69,10 @@ def request_body(sheet_id: int, title: str, columns: Columns, edits: Sequence[Pl
 
 
 def outcome(answer: Mapping[str, Any], columns: Columns, edits: Sequence[PlacedEdit]) -> BoardEdited:
-    """What the answer to `request_body` shows.
+    """Outcome of the edits, read from the answer to `request_body`.
 
     Raises:
-        AttributeError, IndexError, KeyError, TypeError: it is no answer of Sheets'.
+        AttributeError, IndexError, KeyError, TypeError: the answer is not one of Sheets'.
     """
     rows = dict(_rows(answer, columns))
     written: set[str] = set()
@@ -98,7 +101,7 @@ def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[s
         }
         yield {"findReplace": swap}
     elif not edit.now.status:
-        yield _written(sheet_id, edit.row, columns.status, edit.edit.status)  # nothing can be found in an empty cell
+        yield _written(sheet_id, edit.row, columns.status, edit.edit.status)  # `findReplace` finds no empty cell
     if edit.wants_text and edit.edit.text is not None:
         yield _written(sheet_id, edit.row, columns.commentary, edit.edit.text)
     if edit.wants_who and columns.curator is not None:
@@ -106,7 +109,7 @@ def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[s
 
 
 def _written(sheet_id: int, row: int, column: int, text: str) -> dict[str, Any]:
-    """A string as it is, never a formula or a number; an empty one empties the cell."""
+    """Write a string as it is, never as a formula or a number; an empty string clears the cell."""
     cell = {"userEnteredValue": {"stringValue": text}} if text else {}
     return {
         "updateCells": {
@@ -128,7 +131,7 @@ def _cell(sheet_id: int, row: int, column: int) -> dict[str, int]:
 
 
 def _rows(answer: Mapping[str, Any], columns: Columns) -> Iterator[tuple[int, BoardRow]]:
-    """The rows that the answer shows, by their number."""
+    """Rows of the answer with their numbers."""
     for sheet in answer["updatedSpreadsheet"]["sheets"]:
         for area in sheet.get("data", []):
             cells = ((area.get("rowData") or [{}])[0]).get("values", [])

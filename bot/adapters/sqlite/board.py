@@ -1,4 +1,4 @@
-"""What is on the board and what it last said, in SQLite."""
+"""The board's bookkeeping in SQLite: the rows on the board and their last known content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.ports import BoardChanges, BoardRow, QueueRow
 
 _APPEND_BEGAN = "boarding began"
 _ANONYMOUS = "board"
-# The index holds what is to be put on the board and nothing else; left to itself SQLite goes through all that waits.
+# The index holds only candidates to append; without INDEXED BY, SQLite scans all that wait.
 _PENDING_APPEND = f"""{SELECT_ROWS}
 WHERE candidate.id IN (
     SELECT id FROM candidate INDEXED BY candidate_unboarded WHERE board = 'off' AND status = 'waiting'
@@ -25,7 +25,7 @@ ORDER BY candidate.tweet_place, candidate.song_number, candidate.number"""  # no
 
 
 class SqliteBoardStore(SqliteBoardEdits):
-    """The board's bookkeeping."""
+    """Store of the board's rows."""
 
     @override
     def pending_append(self, limit: int) -> list[QueueRow]:
@@ -38,7 +38,7 @@ class SqliteBoardStore(SqliteBoardEdits):
                 "UPDATE candidate SET board = 'doubtful' WHERE id = ? AND board = 'off'",
                 [(name,) for name in candidate_ids],
             )
-            # Decided elsewhere since it was looked at: the row that is on its way says that it waits.
+            # Decided elsewhere since it was read: the appended row will still say "waiting".
             connection.executemany(
                 "INSERT INTO board_edit (candidate_id) SELECT id FROM candidate WHERE id = ? AND status <> 'waiting'"
                 " ON CONFLICT (candidate_id) DO UPDATE SET due = 1",
@@ -64,15 +64,15 @@ class SqliteBoardStore(SqliteBoardEdits):
 
     @override
     def apply_board(self, rows: Iterable[BoardRow]) -> BoardChanges:
-        # Compared before the lock is taken: the rows come over the net, and a curator elsewhere should not wait for it.
-        changed = [row for row in rows if self._says_something_new(row)]
+        # Compared before the lock is taken: the rows come over the net, and other curators should not wait for them.
+        changed = [row for row in rows if self._has_changed(row)]
         verdicts: list[Verdict] = []
         unclear: list[str] = []
         landed = 0
         now = self._now()
         with self._writing() as connection:
             for row in changed:
-                before = _last_said(connection, row.candidate_id)
+                before = _last_known(connection, row.candidate_id)
                 if before is None:
                     continue
                 if settle_landed(connection, row):
@@ -87,13 +87,13 @@ class SqliteBoardStore(SqliteBoardEdits):
                 remember_row(connection, row)
         return BoardChanges(verdicts=tuple(verdicts), unclear=tuple(unclear), landed=landed)
 
-    def _says_something_new(self, row: BoardRow) -> bool:
-        before = _last_said(self._connection, row.candidate_id)
+    def _has_changed(self, row: BoardRow) -> bool:
+        before = _last_known(self._connection, row.candidate_id)
         return before is not None and (before["status"], before["text"]) != (row.status, row.text)
 
 
-def _last_said(connection: sqlite3.Connection, candidate_id: str) -> sqlite3.Row | None:
-    """What the board's row said last time; what was put there when it was not read since; None for a strange id."""
+def _last_known(connection: sqlite3.Connection, candidate_id: str) -> sqlite3.Row | None:
+    """Last known content of a candidate's row: as read, or else as appended; None for an unknown id."""
     row: sqlite3.Row | None = connection.execute(
         "SELECT COALESCE(board_row.status, 'waiting') AS status, json_extract(candidate.sample, '$.text') AS sample,"
         " COALESCE(board_row.text, json_extract(candidate.sample, '$.text')) AS text"
@@ -104,11 +104,11 @@ def _last_said(connection: sqlite3.Connection, candidate_id: str) -> sqlite3.Row
 
 
 def _verdict(row: BoardRow, before: sqlite3.Row) -> tuple[Verdict | None, str]:
-    """What a changed row means: a verdict, or nothing yet, or something that a person should clear up."""
+    """The verdict that a changed row expresses, if any, and a problem for a person to solve, if any."""
     try:
         status = _status(row.status)
     except ValueError:
-        return None, f"{row.candidate_id}: {row.status!r} is no status"
+        return None, f"{row.candidate_id}: {row.status!r} is not a status"
     if status is CandidateStatus.ACCEPTED and not row.text.strip():
         return None, f"{row.candidate_id}: accepted without a text"
     same_status = _is_same(status, before["status"])
@@ -123,7 +123,7 @@ def _verdict(row: BoardRow, before: sqlite3.Row) -> tuple[Verdict | None, str]:
 
 
 def _status(typed: str) -> CandidateStatus:
-    """A status as people type it; an emptied cell is a candidate that waits."""
+    """The status that a person typed; an empty cell means waiting."""
     return CandidateStatus(typed.strip().casefold() or CandidateStatus.WAITING)
 
 

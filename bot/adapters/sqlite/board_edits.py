@@ -1,7 +1,7 @@
-"""Verdicts given elsewhere on their way to the board, in SQLite: each is marked before the call that writes it.
+"""Edits of the board for verdicts given elsewhere, in SQLite: each is marked before the call that writes it.
 
-What stands on the board is replaced only where it is on record here: the sample, the text of a verdict. A text that
-somebody has begun to edit stays, and so does a status that is none.
+A text on the board is replaced only if it is on record here, as a sample or as the text of a verdict. A text that
+somebody has begun to edit stays, and so does an unknown status.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT ?
 
 
 class SqliteBoardEdits(SqliteFile, BoardStore):
-    """The part of `BoardStore` that leads to the board."""
+    """Part of `BoardStore` for edits of the board."""
 
     @override
     def begin_edits(self, limit: int) -> list[BoardEdit]:
@@ -42,9 +42,9 @@ class SqliteBoardEdits(SqliteFile, BoardStore):
         with self._writing() as connection:
             edits = [_edit(connection, row) for row in connection.execute(_DUE, (limit,)).fetchall()]
             for edit in edits:
-                if _says_so(edit):
+                if _is_shown(edit):
                     forget_edit(connection, edit.candidate_id)
-            edits = [edit for edit in edits if not _says_so(edit)]
+            edits = [edit for edit in edits if not _is_shown(edit)]
             connection.executemany(
                 "UPDATE board_edit SET due = 0, sent_status = ?, sent_text = ?, sent_who = ?, sent_at = ?"
                 " WHERE candidate_id = ?",
@@ -74,7 +74,7 @@ _UNSENT = "sent_status = NULL, sent_text = NULL, sent_who = NULL, sent_at = NULL
 
 
 def remember_row(connection: sqlite3.Connection, row: BoardRow) -> None:
-    """Within a transaction: what a row of the board says; once it says something else, that is news."""
+    """Within a transaction: keep the content of a row, with which the next read is compared."""
     connection.execute(
         "INSERT OR REPLACE INTO board_row (candidate_id, status, text, who) VALUES (?, ?, ?, ?)",
         (row.candidate_id, row.status, row.text, row.who),
@@ -82,18 +82,18 @@ def remember_row(connection: sqlite3.Connection, row: BoardRow) -> None:
 
 
 def forget_edit(connection: sqlite3.Connection, candidate_id: str) -> None:
-    """Within a transaction: there is nothing to write into this row."""
+    """Within a transaction: drop the edit of a row."""
     connection.execute("DELETE FROM board_edit WHERE candidate_id = ?", (candidate_id,))
 
 
 def settle_landed(connection: sqlite3.Connection, row: BoardRow) -> bool:
-    """Within a transaction: whether a row says what an edit in doubt was to write, which is then done."""
+    """Within a transaction: settle an edit in doubt if the row has its content; whether that was so."""
     sent = connection.execute(
         "SELECT sent_status, sent_text FROM board_edit WHERE candidate_id = ? AND sent_at IS NOT NULL",
         (row.candidate_id,),
     ).fetchone()
     if sent is None or row.status != sent["sent_status"] or sent["sent_text"] not in {None, row.text}:
-        return False  # nobody looked for it, it is not there, or somebody has changed it since
+        return False  # there is no such edit, it was not applied, or somebody has changed the row since
     remember_row(connection, row)
     _finish(connection, row.candidate_id)
     return True
@@ -115,7 +115,7 @@ def _is_on_record(connection: sqlite3.Connection, seen: BoardRow, sample: str) -
     return seen.text.strip() in {sample.strip(), *((row["edited_text"] or "").strip() for row in texts)}
 
 
-def _says_so(edit: BoardEdit) -> bool:
+def _is_shown(edit: BoardEdit) -> bool:
     status = edit.seen.status.strip().casefold() or CandidateStatus.WAITING
     return status == edit.status and edit.text in {None, edit.seen.text}
 
@@ -133,13 +133,13 @@ def _remember_sent(connection: sqlite3.Connection, candidate_id: str) -> None:
 
 
 def _finish(connection: sqlite3.Connection, candidate_id: str) -> None:
-    """An edit is on the board; a verdict that came meanwhile is still to be written."""
+    """Close an edit that is on the board, unless a newer verdict has to be written."""
     connection.execute(f"UPDATE board_edit SET restore = 0, {_UNSENT} WHERE candidate_id = ?", (candidate_id,))  # noqa: S608 -- a constant
     connection.execute("DELETE FROM board_edit WHERE candidate_id = ? AND NOT due", (candidate_id,))
 
 
 def _restore(connection: sqlite3.Connection, rows: Iterable[BoardRow]) -> None:
-    """What stands in these rows is no verdict, and is to be put right."""
+    """Mark rows whose content is not a verdict, so that a later edit restores them."""
     for row in rows:
         restored = connection.execute(
             "INSERT INTO board_edit (candidate_id, restore) SELECT id, 1 FROM candidate WHERE id = ?"

@@ -1,4 +1,4 @@
-"""The curator's desk in SQLite: songs are found by their place, so that a page of a long queue costs no more."""
+"""The curator's desk in SQLite. Songs are found by their place, so a page costs the same however long the queue is."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from bot.ports import (
 )
 
 _OUT = frozenset({OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN})
-"""A post that is out, or may be: its verdict is history."""
+"""Statuses of a post that is or may be published, whose verdict can no longer change."""
 _PLACE = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
 
-# Each of the four is a walk along an index; a status that is bound as "any" would be served by none.
+# Each of the four reads along an index; no index serves a status that is bound as "any".
 _OLDEST = "(tweet_place, song_number) > (:place, :number) ORDER BY tweet_place, song_number LIMIT :limit"
 _NEWEST = "(tweet_place, song_number) < (:place, :number) ORDER BY tweet_place DESC, song_number DESC LIMIT :limit"
 _OF_ALL = "SELECT DISTINCT tweet_place, song_number FROM candidate WHERE "
@@ -66,7 +66,7 @@ _ALL_POSTS, _POSTS_OF_STATUS = _POSTS.format(condition=""), _POSTS.format(condit
 
 
 class SqliteDesk(SqliteFile, Desk):
-    """The desk on the bot's database."""
+    """Desk on the bot's database."""
 
     @override
     def counts(self) -> Mapping[CandidateStatus, int]:
@@ -108,15 +108,15 @@ class SqliteDesk(SqliteFile, Desk):
                 if row is None:
                     unknown.append(name)
                 elif row["post"] in _OUT:
-                    stale.append(f"{name} is posted, or on its way")
+                    stale.append(f"{name} is posted, or being posted")
                 elif row["verdict_id"] != change.seen:
                     stale.append(f"somebody else has decided on {name}")
                 else:
                     record_elsewhere(connection, change.verdict, now)
-            # Raised within the transaction, which undoes the verdicts of the others.
+            # Raised within the transaction, which rolls the other verdicts back.
             _check_known(unknown)
             if stale:
-                raise StaleVerdictError(f"{'; '.join(stale)}: nothing was changed, look again")
+                raise StaleVerdictError(f"{'; '.join(stale)}: nothing was changed; reload the page")
 
     @override
     def posts(
@@ -139,7 +139,7 @@ class SqliteDesk(SqliteFile, Desk):
             " FROM candidate_tally GROUP BY model, model_version"
         )
         tallies = [VersionTally(**dict(row)) for row in rows]
-        # Versions are numbers in the registry, and whatever somebody called them elsewhere.
+        # Versions are numbers in the registry, and arbitrary names elsewhere.
         tallies.sort(key=lambda tally: (tally.model_version.zfill(12), tally.model_version), reverse=True)
         tallies.sort(key=lambda tally: tally.model)
         return tallies

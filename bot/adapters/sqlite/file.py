@@ -1,4 +1,4 @@
-"""One SQLite file, opened: what the store, the queue, the outbox and the rest share."""
+"""An open SQLite file: the base of the store, the queue, the outbox and the desk."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ Values = Mapping[str, object] | tuple[object, ...]
 
 
 class SqliteFile:
-    """A database of the bot's.
+    """Connection to the bot's database.
 
-    One connection belongs to one thread. Several processes may use the file at once (the bot writes while a curator
-    reads).
+    A connection belongs to one thread. Several processes may use the file at once, the bot and curators for example.
 
     Args:
-        path: the database; made when it does not exist.
-        now: the aware time that goes with what is written.
-        shared: whether several threads use this object, which then take turns by a lock of their own.
+        path: the database; it is created if it does not exist.
+        now: returns the aware time that rows are written with.
+        shared: whether several threads use this object, with a lock of their own.
 
     Raises:
-        StoreError: the file cannot be used, here and from every method.
+        StoreError: the file cannot be used; also raised by every method.
     """
 
     def __init__(
@@ -64,12 +63,12 @@ class SqliteFile:
 
 
 def stamp(time: datetime) -> str:
-    """An aware time as the database has it: UTC, to the second, so that text sorts as time does."""
+    """Format an aware time for the database: UTC, to the second, so that text sorts by time."""
     return time.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def count_usage(connection: sqlite3.Connection, item: str, count: int, now: str) -> None:
-    """Within a transaction: add to this month's bill."""
+    """Within a transaction: add to this month's usage."""
     connection.execute(
         "INSERT INTO usage (month, item, count) VALUES (?, ?, ?) ON CONFLICT (month, item)"
         " DO UPDATE SET count = count + excluded.count",
@@ -78,10 +77,10 @@ def count_usage(connection: sqlite3.Connection, item: str, count: int, now: str)
 
 
 def to_json(value: object) -> str:
-    """A value as the database has it."""
+    """Format a value for the database."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def from_json(document: str) -> dict[str, Any]:
-    """A JSON object whose arrays become the tuples that our frozen classes hold."""
+    """Parse a JSON object; its arrays become tuples, as in the frozen classes."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(document).items()}

@@ -1,4 +1,4 @@
-"""What the bot's threads look up in SQLite while they handle tweets: genres, what was posted, which songs came."""
+"""Records in SQLite that the bot's threads look up: genres, posted texts, earlier songs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from bot.ports import ArtistEntry, CachedGenres, GenreCache, PostHistory, SongHi
 
 
 class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
-    """A connection of its own that threads share, a call at a time.
+    """Connection of its own that threads share, a call at a time.
 
     Args:
         path: the bot's database.
-        now: the aware time.
+        now: returns the aware time.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

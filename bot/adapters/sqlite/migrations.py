@@ -1,10 +1,10 @@
-"""The tables of the bot's database, version by version; a file of any older version is brought up to the newest."""
+"""Tables of the bot's database by version; a file of any older version is migrated to the newest."""
 
 from __future__ import annotations
 
 from string import Template
 
-# A table of counts that triggers keep: with a million rows, counting them takes longer than a person waits.
+# A table of counts that triggers maintain: counting a million rows takes longer than a person waits.
 _TALLY = (
     Template("CREATE TABLE ${table}_tally ($key, count INTEGER NOT NULL, PRIMARY KEY ($key)) WITHOUT ROWID"),
     Template("INSERT INTO ${table}_tally SELECT $key, COUNT(*) FROM $table GROUP BY $key"),
@@ -12,7 +12,7 @@ _TALLY = (
     Template("CREATE TRIGGER ${table}_tally_delete AFTER DELETE ON $table BEGIN $removed END"),
     Template("CREATE TRIGGER ${table}_tally_update AFTER UPDATE OF $key ON $table BEGIN $removed $added END"),
 )
-# No ON CONFLICT here: in a trigger, the statement that fired it has the say about conflicts.
+# Without ON CONFLICT: in a trigger, the conflict clause of the firing statement applies.
 _COUNT = Template(
     "INSERT INTO ${table}_tally SELECT $values, 0 WHERE NOT EXISTS (SELECT 1 FROM ${table}_tally WHERE $same);"
     " UPDATE ${table}_tally SET count = count $change WHERE $same;"
@@ -48,7 +48,7 @@ def _rename_network(old: str, new: str) -> tuple[str, ...]:
 
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    # Version 1. Each step of the bot's work is a row's state, so that a killed bot goes on where it stopped.
+    # Version 1. Each step of the bot's work is the state of a row, so that a killed bot continues where it stopped.
     (
         """CREATE TABLE source (
             name TEXT PRIMARY KEY,
@@ -113,7 +113,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL, updated_at TEXT NOT NULL)",
     ),
-    # Version 2. The networks: where a tweet came from, what is on the board, what was posted, what lookups said.
+    # Version 2. Networks: origin of a tweet, rows on the board, posts, cached genres.
     (
         "ALTER TABLE tweet ADD COLUMN kind TEXT NOT NULL DEFAULT 'feed'",
         "ALTER TABLE tweet ADD COLUMN lang TEXT NOT NULL DEFAULT ''",
@@ -124,19 +124,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX song_key ON song (key) WHERE key <> ''",
         "ALTER TABLE candidate ADD COLUMN flags TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE candidate ADD COLUMN score REAL",
-        # Off the board, on it, or in doubt: an append was begun and nobody has looked since.
+        # Off the board, on it, or in doubt: an append was begun and not confirmed.
         "ALTER TABLE candidate ADD COLUMN board TEXT NOT NULL DEFAULT 'off' CHECK (board IN ('off', 'doubtful', 'on'))",
         """CREATE INDEX candidate_unboarded ON candidate (tweet_place, song_number, number)
             WHERE board = 'off' AND status = 'waiting'""",
         "CREATE INDEX candidate_boarding ON candidate (id) WHERE board = 'doubtful'",
-        # What a board's row said when it was last read; a row that says the same is no new verdict.
+        # Content of a board's row when it was last read; an unchanged row is not a new verdict.
         """CREATE TABLE board_row (
             candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
             status TEXT NOT NULL,
             text TEXT NOT NULL,
             who TEXT NOT NULL
         ) WITHOUT ROWID""",
-        # A verdict may now be undone. SQLite changes no CHECK of a table, so the table is made anew.
+        # A verdict can be undone. SQLite cannot change the CHECK of a table, so the table is rebuilt.
         """CREATE TABLE verdict_2 (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             candidate_id TEXT NOT NULL REFERENCES candidate (id),
@@ -180,22 +180,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             origin TEXT NOT NULL,
             expires_at TEXT NOT NULL
         ) WITHOUT ROWID""",
-        # What costs money, for the estimate of the bill.
+        # Items that networks bill, for the estimate of the cost.
         """CREATE TABLE usage (
             month TEXT NOT NULL,
             item TEXT NOT NULL,
             count INTEGER NOT NULL,
             PRIMARY KEY (month, item)
         ) WITHOUT ROWID""",
-        # What is not to be called before a time, because it said so: a restart does not forget a rate limit.
+        # Services that are not to be called before a time, so that a rate limit outlasts a restart.
         "CREATE TABLE pause (part TEXT PRIMARY KEY, until TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID",
         *_tally("tweet", "status"),
         *_tally("candidate", "model", "model_version", "status"),
         *_tally("post", "status"),
     ),
-    # Version 3. Verdicts given elsewhere go to the board as well.
+    # Version 3. Verdicts given elsewhere are written to the board as well.
     (
-        # A row of the board that is to follow, or may have: `sent_*` is what a call wrote that nobody has looked at.
+        # Edits of the board that are due or in doubt; `sent_*` is the content of a call that is not confirmed.
         """CREATE TABLE board_edit (
             candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
             due INTEGER NOT NULL DEFAULT 1,
@@ -213,4 +213,4 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # Version 4. A network has one name; ids of posts keep the prefixes that they were stored with.
     (*_rename_network("bsky", "bluesky"), *_rename_network("masto", "mastodon")),
 )
-"""Statements that lead from each version of the schema to the next; the first from an empty file to version 1."""
+"""Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

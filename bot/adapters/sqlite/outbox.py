@@ -1,4 +1,4 @@
-"""Posts on their way out, in SQLite: each is marked before the call that sends it."""
+"""The outbox in SQLite: each post is marked before the call that sends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POST = (
 
 
 class SqliteOutbox(SqliteFile, Outbox):
-    """The outbox."""
+    """Outbox on the bot's database."""
 
     @override
     def enqueue_accepted(self, *, since: datetime) -> int:
@@ -31,7 +31,7 @@ class SqliteOutbox(SqliteFile, Outbox):
         with self._writing() as connection:
             accepted = connection.execute(
                 "SELECT candidate.id, COALESCE(verdict.edited_text, json_extract(candidate.sample, '$.text')) AS text"
-                # Left to itself SQLite goes through all candidates, of which there are millions.
+                # Without INDEXED BY, SQLite scans all candidates, of which there are millions.
                 " FROM verdict INDEXED BY verdict_decided CROSS JOIN candidate ON candidate.id = verdict.candidate_id"
                 " WHERE candidate.verdict_id = verdict.id AND verdict.decided_at >= ? AND verdict.decision = 'accept'"
                 " AND NOT EXISTS (SELECT 1 FROM post WHERE post.candidate_id = candidate.id) ORDER BY verdict.id",
@@ -149,7 +149,7 @@ class SqliteOutbox(SqliteFile, Outbox):
 
 
 def has_posted(connection: sqlite3.Connection, text: str, *, except_for: str = "") -> bool:
-    """Whether a text is out, or may be."""
+    """Whether a text is or may be published."""
     row = connection.execute(
         "SELECT 1 FROM post WHERE text_key = ? AND candidate_id <> ? AND status IN ('sending', 'unknown', 'sent')",
         (text_key(text), except_for),

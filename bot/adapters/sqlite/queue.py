@@ -1,4 +1,4 @@
-"""The curator's queue in SQLite, and the one place where verdicts are recorded."""
+"""The curator's queue in SQLite, with the only function that records verdicts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.ports import Queue, QueueRow
 
 _ALL = SELECT_ROWS + "ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT :limit"
-# A statement of its own, because a condition that holds for every status by a trick is one that no index serves.
+# A statement of its own: no index serves a condition that holds for any status.
 _OF_STATUS = (
     SELECT_ROWS
     + "WHERE candidate.status = :status"
@@ -26,7 +26,7 @@ _OF_STATUS = (
 
 
 class SqliteQueue(SqliteFile, Queue):
-    """Candidates, and what curators made of them."""
+    """Queue of candidates and their verdicts."""
 
     @override
     def rows(self, *, status: CandidateStatus | None = None, limit: int | None = None) -> Iterator[QueueRow]:
@@ -48,7 +48,7 @@ class SqliteQueue(SqliteFile, Queue):
 
 
 def record_elsewhere(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:
-    """Within a transaction: `record_verdict` for one that was not given on the board, which is to show it."""
+    """Within a transaction: record a verdict that was not given on the board, and mark its row for an edit."""
     if not record_verdict(connection, verdict, now):
         return False
     connection.execute(
@@ -60,7 +60,7 @@ def record_elsewhere(connection: sqlite3.Connection, verdict: Verdict, now: str)
 
 
 def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:
-    """Within a transaction: keep a verdict, and bring the candidate's post in line; False for an unknown candidate."""
+    """Within a transaction: record a verdict and update the candidate's post; False for an unknown candidate."""
     row = connection.execute(
         "SELECT json_extract(sample, '$.text') AS text FROM candidate WHERE id = ?", (verdict.candidate_id,)
     ).fetchone()
@@ -87,7 +87,7 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
 
 
 def _revive_post(connection: sqlite3.Connection, candidate_id: str, text: str) -> None:
-    """A post that is not out, and not on its way, follows the new verdict; new posts are made by the outbox."""
+    """Update a post that is neither published nor being sent; the outbox creates new posts."""
     connection.execute(
         "UPDATE post SET status = ?, text = ?, text_key = ?, reason = '' WHERE candidate_id = ?"
         " AND status IN ('pending', 'cancelled', 'refused')",

@@ -1,4 +1,4 @@
-"""Candidates, posts and tweets between the database's rows and the domain's classes."""
+"""Conversion of candidates, posts and tweets between rows of the database and classes of the domain."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song
 JOIN tweet ON tweet.id = candidate.tweet_id
 LEFT JOIN verdict ON verdict.id = candidate.verdict_id
 """
-"""The columns of a `QueueRow`; a WHERE and an ORDER BY go behind it."""
+"""Query for the columns of a `QueueRow`, without WHERE and ORDER BY."""
 
 
 def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: str) -> None:
-    """Add a candidate, and its song unless another candidate brought it."""
+    """Insert a candidate, and its song unless that is already there."""
     report = candidate.report
     connection.execute(
         "INSERT INTO song (tweet_id, number, artist, song, genres, origin, url, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -67,7 +67,7 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
 
 
 def has_come(connection: sqlite3.Connection, song: Song, since: str, *, except_for: str = "") -> bool:
-    """Whether another tweet brought a song since."""
+    """Whether a song came in another tweet since a time."""
     row = connection.execute(
         "SELECT 1 FROM song JOIN tweet ON tweet.id = song.tweet_id"
         " WHERE song.key = ? AND song.key <> '' AND song.tweet_id <> ? AND tweet.handled_at >= ? LIMIT 1",
@@ -77,7 +77,7 @@ def has_come(connection: sqlite3.Connection, song: Song, since: str, *, except_f
 
 
 def queue_row(row: sqlite3.Row) -> QueueRow:
-    """What `SELECT_ROWS` brings."""
+    """Convert a row of `SELECT_ROWS`."""
     verdict = None
     if row["verdict_id"] is not None:
         decision = Decision(row["decision"])
@@ -116,7 +116,7 @@ def _candidate(row: sqlite3.Row) -> Candidate:
 
 
 def post_of(row: sqlite3.Row) -> OutgoingPost:
-    """The post in a row that has the columns of the table `post`."""
+    """Convert a row with the columns of the table `post`."""
     return OutgoingPost(
         candidate_id=row["candidate_id"],
         text=row["text"],
@@ -133,7 +133,7 @@ def post_of(row: sqlite3.Row) -> OutgoingPost:
 
 
 def source_post_of(row: sqlite3.Row) -> SourcePost:
-    """The tweet in a row that has the table's columns as `tweet_...`."""
+    """Convert a row with the columns of the table `tweet`, named `tweet_...`."""
     return SourcePost(
         id=row["tweet_id"],
         text=row["tweet_text"],

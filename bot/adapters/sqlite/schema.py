@@ -1,4 +1,4 @@
-"""Opening the bot's database: brought up to date, and kept safe."""
+"""Connection to the bot's database: migrations, transactions, errors."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.domain.errors import StoreError
 
 APPLICATION_ID = 0x64687062
-"""Marks the file as ours ("dhpb"), for `file` and for us."""
+"""SQLite's application id of the bot's databases, "dhpb" in ASCII."""
 
 BUSY_TIMEOUT_S = 10.0
-"""How long one process waits for another one's write."""
+"""Seconds that a process waits for the write of another one."""
 
 
 def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
-    """Open the database, made or brought up to date if need be.
+    """Open the database; it is created or migrated if necessary.
 
     Args:
         path: the file.
-        shared: the connection is used by several threads, which take turns by a lock of their own.
+        shared: whether several threads use the connection, with a lock of their own.
 
     Raises:
-        StoreError: the file is not ours, is from a newer version, or cannot be used.
+        StoreError: the file belongs to another program or to a newer version, or cannot be used.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,10 +35,10 @@ def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     try:
         with wrapped_errors(path):
             connection.row_factory = sqlite3.Row
-            # FULL: in WAL mode anything less may lose the last commits when the power goes.
+            # FULL: in WAL mode any lower level may lose the last commits in a power failure.
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = OFF"):
                 connection.execute(f"PRAGMA {pragma}")
-            # Off while tables are made anew: a table that others refer to could not be replaced.
+            # Off during migrations: a table that others refer to could not be replaced.
             _migrate(connection, path)
             connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
@@ -54,7 +54,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     ):
         return
     with transaction(connection):
-        # Read again under the lock: another process may have done the work meanwhile.
+        # Read again under the lock: another process may have migrated the file in the meantime.
         version = _pragma(connection, "user_version")
         filled = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
         if filled and _pragma(connection, "application_id") != APPLICATION_ID:
@@ -74,12 +74,12 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; the write lock is taken at once, so that nothing changes between a read and its write."""
+    """Run a transaction. The write lock is taken at once, so that nothing changes between a read and a write."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        # SQLite has rolled back by itself after some errors, such as a full disk.
+        # After some errors, such as a full disk, SQLite has rolled back by itself.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

@@ -1,10 +1,10 @@
-"""The bot's memory in one SQLite file.
+"""The bot's store in one SQLite file.
 
-Nothing is lost and nothing comes twice because
-- a page's tweets and the cursor behind it are committed together, before any tweet is handled;
-- a tweet's candidates and its new status are committed together, and only while the tweet is still pending;
-- a row on the board and a post are marked before the call that makes them, and looked for when its outcome is unknown;
-- ids are derived from the feed's, and unique.
+Nothing is lost and nothing is done twice, because
+- a page's tweets and its cursor are committed together, before any tweet is handled;
+- a tweet's candidates and its new status are committed together, and only while the tweet is pending;
+- a row on the board and a post are marked before the call that creates them, and looked up if its outcome is unknown;
+- ids are derived from those of the feed, and unique.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHOWN_FAILURES = 5
 
 
 class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
-    """The bot's memory, the curator's queue, the outbox and the board's bookkeeping: all ports of one file."""
+    """Store, queue, outbox and the board's bookkeeping: all ports of one file."""
 
     @override
     def cursor(self, source: str) -> str | None:
@@ -39,7 +39,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
 
     @override
     def add_page(self, source: str, page: FeedPage) -> int:
-        """A tweet whose id is known already, from whatever source, is left as it is."""
+        """Store a page. A tweet whose id is known, from any source, is left as it is."""
         now = self._now()
         with self._writing() as connection:
             added = _insert_source_posts(connection, source, page.source_posts, now)
@@ -89,7 +89,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
                 (status, reason, now, source_post_id, SourcePostStatus.PENDING),
             )
             if closed.rowcount != 1:
-                return False  # another bot was quicker: its candidates are in the queue
+                return False  # another bot was faster: its candidates are in the queue
             for candidate in candidates:
                 song = candidate.report.song
                 if fresh_since is None or not has_come(connection, song, stamp(fresh_since), except_for=source_post_id):
@@ -195,7 +195,7 @@ def _insert_source_posts(
         )
         for source_post in source_posts
     ]
-    # The rows that were inserted, not what their triggers changed: `total_changes` would count both.
+    # The number of inserted rows; `total_changes` would count changes by triggers as well.
     return connection.executemany(
         "INSERT INTO tweet (id, source, author, created_at, text, read_at, status, kind, lang, url)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",

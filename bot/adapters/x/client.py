@@ -1,7 +1,7 @@
-"""X through tweepy: one client for timelines and posting, and what X's errors mean.
+"""X through tweepy: one client for timelines and posting, and the meaning of X's errors.
 
-The client never waits for a rate limit by itself: tweepy's own waiting hammers on when the header with the time is
-missing. It answers with plain documents, because tweepy's objects choke on fields that X has changed before.
+The client never waits for a rate limit by itself: tweepy repeats calls without a pause if the header with the time is
+missing. Answers are plain documents, because tweepy's objects fail on fields whose form X has changed before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class XKeys:
     def __post_init__(self) -> None:
         if not self.user_id.isdigit():
             raise SettingsError(
-                "X's access token begins with the account's id and a hyphen; copy the whole of it from the portal"
+                "X's access token begins with the account's id and a hyphen; copy the complete token from the portal"
             )
 
     @property
@@ -60,7 +60,7 @@ def open_client(keys: XKeys, *, base_url: str = URL, timeout_s: float = TIMEOUT_
         return_type=dict,
         wait_on_rate_limit=False,
     )
-    # A stale connection would turn a post that never left into one in doubt, so none is used twice.
+    # On a stale connection a post that never left would be in doubt, so no connection is used twice.
     client.session = NetworkSession(timeout_s=timeout_s, swaps={URL: base_url.rstrip("/")}, keep_alive=False)
     return client
 
@@ -69,7 +69,7 @@ def read(call: Callable[..., Any], /, *arguments: Any, **options: Any) -> Docume
     """The answer of a call that changes nothing.
 
     Raises:
-        NetworkError: X did not answer, or with an error.
+        NetworkError: X did not answer, or answered with an error.
     """
     try:
         return as_document(call(*arguments, user_auth=True, **options))
@@ -79,17 +79,15 @@ def read(call: Callable[..., Any], /, *arguments: Any, **options: Any) -> Docume
     except requests.RequestException as error:
         raise reading_error(SERVICE, error) from error
     except (AttributeError, TypeError, KeyError, ValueError) as error:
-        # tweepy takes every answer for an object and every reset for a number, and falls over what is neither.
-        raise NetworkUnavailableError(
-            "X answered something that is not an answer of X's; it will be asked again"
-        ) from error
+        # tweepy expects every answer to be an object and every reset to be a number, without checking.
+        raise NetworkUnavailableError("the answer is not one of X's; the bot will ask again") from error
 
 
 def as_document(answer: Any) -> Document:
-    """The answer, if it is an object.
+    """The answer as an object.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: it is not an object.
     """
     if not isinstance(answer, dict):
         raise TypeError(type(answer).__name__)
@@ -97,7 +95,7 @@ def as_document(answer: Any) -> Document:
 
 
 def said_by(error: tweepy.HTTPException) -> str:
-    """What X says went wrong."""
+    """X's own description of an error."""
     return excerpt("; ".join(map(str, error.api_messages)) or str(error.response.text))
 
 
@@ -105,7 +103,7 @@ def who_am_i(client: tweepy.Client, keys: XKeys) -> str:
     """The account's name.
 
     Raises:
-        NetworkError: the keys are not those of an account.
+        NetworkError: X did not answer, or the keys do not belong to an account.
     """
     user = read(client.get_me).get("data")
     if not isinstance(user, dict) or user.get("id") != keys.user_id:

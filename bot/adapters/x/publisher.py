@@ -1,4 +1,4 @@
-"""Posting on X. There is no idempotency key: what ends without a clear answer is in doubt and has to be looked up."""
+"""Posting on X, which has no idempotency key: a post without a clear answer is in doubt and has to be looked up."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _REFERENCE = {PostMode.REPLY: "in_reply_to_tweet_id", PostMode.QUOTE: "quote_twe
 
 
 class XPublisher(Publisher):
-    """Posts as the account.
+    """Publisher of an account.
 
     Args:
-        keys: the account's.
-        capabilities: what X lets the account do besides posting: since 2026 replies only to who mentioned it, quotes
-            on an enterprise plan alone.
-        base_url: where X is.
-        timeout_s: seconds without a byte after which a call is given up.
+        keys: keys of the account.
+        capabilities: modes that X allows the account besides posting. Since 2026 it allows replies only to users who
+            mentioned the account, and quotes only on an enterprise plan.
+        base_url: address of X's API.
+        timeout_s: seconds without a byte after which a call fails.
 
     Raises:
-        SettingsError: the keys are none.
+        SettingsError: the keys are not valid.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class XPublisher(Publisher):
             raise _posting_error(error) from error
         except requests.RequestException as error:
             if was_sent(error):
-                raise DoubtfulError(f"X did not say whether the post is out: {brief(error)}") from error
+                raise DoubtfulError(f"X did not confirm the post: {brief(error)}") from error
             raise NetworkUnavailableError(f"X could not be reached: {brief(error)}") from error
         except (AttributeError, TypeError, KeyError, ValueError) as error:
-            raise DoubtfulError("X answered a post with something that is not an answer of X's") from error
+            raise DoubtfulError("the answer to a post is not one of X's") from error
 
     @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
@@ -113,11 +113,11 @@ class XPublisher(Publisher):
                 return
 
     def _find(self, post: OutgoingPost) -> str | None:
-        """The post, if an earlier attempt brought it out after all."""
+        """Id of the post if an earlier attempt did publish it."""
         try:
             own = self.recent(post.after_id)
         except NetworkError:
-            return None  # X has said that it will not post it; that stands
+            return None  # X has refused the post in any case
         key = text_key(post.text)
         return next((one.id for one in own if text_key(one.text) == key), None)
 
@@ -127,22 +127,22 @@ def _is_duplicate(error: tweepy.HTTPException) -> bool:
 
 
 def _posting_error(error: tweepy.HTTPException) -> NetworkError:
-    """What X's answer to a post means for it."""
+    """The bot's error for X's answer to a post."""
     status, headers, said = error.response.status_code, error.response.headers, said_by(error)
     words = f"X answered {status}: {said}"
     if status == 429:
         return RateLimitedError(f"{words}; the post will be sent later", retry_at=_retry_time(headers))
     if status >= 500:
-        return DoubtfulError(f"{words}; the post may be out")
+        return DoubtfulError(f"{words}; the post may be published")
     if status == 401 or _is_about_the_app(error):
         return CredentialsError(f"{words}; check the keys, that the app may write, and the clock")
     if not error.api_messages:
-        return NetworkUnavailableError(f"{words}; the post will be sent again")  # a proxy's page: X has not seen it
+        return NetworkUnavailableError(f"{words}; the post will be sent again")  # a proxy's page, not X's
     return PostRefusedError(words)
 
 
 def _is_about_the_app(error: tweepy.HTTPException) -> bool:
-    """Whether a 403 is about what the app may do, which X tells by a type of problem of its own, and not the post."""
+    """Whether a 403 concerns the app's permissions, which have a problem type of their own, and not the post."""
     try:
         kind = error.response.json().get("type", "")
     except (ValueError, AttributeError):
@@ -151,7 +151,7 @@ def _is_about_the_app(error: tweepy.HTTPException) -> bool:
 
 
 def _retry_time(headers: Mapping[str, str]) -> datetime | None:
-    """The later of the window's reset and, when the day's posts are used up, the day's."""
+    """The later of the reset of the window and, once the day's posts are used up, the reset of the day."""
     times = [retry_time(headers)]
     for whose in ("user", "app"):
         if headers.get(f"x-{whose}-limit-24hour-remaining") == "0":

@@ -22,32 +22,32 @@ _MOST_EMPTY = 5
 
 
 class XFeed(StrEnum):
-    """Which posts a source reads."""
+    """List of posts that a source reads."""
 
     TIMELINE = "timeline"
-    """What those write whom the account follows."""
+    """Posts of the users whom the account follows."""
     MENTIONS = "mentions"
-    """What names the account."""
+    """Posts that mention the account."""
 
 
 _SMALLEST = {XFeed.TIMELINE: 1, XFeed.MENTIONS: 5}
-"""Fewest posts of a page that X can be asked for."""
+"""Minimum size of a page."""
 _EXPANSIONS = ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"]
 
 
 class XSource(Source):
-    """Posts that are new to the account, without its own. A repost stands for the post that it repeats.
+    """New posts, without the account's own. A repost stands for the post that it repeats.
 
-    The first read takes the newest page alone: what is older is paid for and of no use to anybody now.
+    The first read takes only the newest page: older posts cost money and nobody waits for an answer to them.
 
     Args:
-        feed: which posts.
-        keys: the account's.
-        base_url: where X is.
-        timeout_s: seconds without a byte after which a call is given up.
+        feed: the list of posts.
+        keys: keys of the account.
+        base_url: address of X's API.
+        timeout_s: seconds without a byte after which a call fails.
 
     Raises:
-        SettingsError: the keys are none.
+        SettingsError: the keys are not valid.
     """
 
     def __init__(self, feed: XFeed, *, keys: XKeys, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
@@ -58,7 +58,7 @@ class XSource(Source):
     @property
     @override
     def name(self) -> str:
-        """The feed, and the account's id."""
+        """Network, feed and the account's id."""
         return f"{X.name}:{self._feed}:{self._keys.user_id}"
 
     @override
@@ -67,11 +67,6 @@ class XSource(Source):
 
     @override
     def check(self) -> str:
-        """The account's name.
-
-        Raises:
-            NetworkError: the account cannot be used.
-        """
         return who_am_i(self._client, self._keys)
 
     @override
@@ -94,7 +89,7 @@ class XSource(Source):
         )
 
     def _fetch(self, sweep: Sweep, limit: int) -> Document:
-        """A page; the next one where X withholds all posts of the first and says that there are more."""
+        """A page of posts. Pages whose posts X withholds are skipped while there are more."""
         answer: Document = {}
         token: str | None = None
         for _ in range(_MOST_EMPTY):
@@ -126,13 +121,13 @@ class XSource(Source):
         others = {post.get("id"): post for post in _documents(includes.get("tweets"))}
         source_posts, bad_rows = [], []
         for number, listed in enumerate(posts, start=1):
-            # A repost's own text is cut; the same song by ten reposters is one post of one author.
+            # A repost's own text is cut, and ten reposts of a song are one post of one author.
             post = others.get(original_id(listed), listed)
             if not post.get("id") or not isinstance(post.get("text"), str):
                 bad_rows.append(BadRow(line=number, reason="a post without id or text", excerpt=str(post)[:_EXCERPT]))
             elif post.get("author_id") != self._keys.user_id:
                 source_posts.append(self._source_post(post, names))
-        # The oldest first, as they were written.
+        # The oldest first.
         return tuple(source_posts[::-1]), tuple(bad_rows)
 
     def _source_post(self, post: Document, names: Mapping[Any, str]) -> SourcePost:

@@ -1,4 +1,4 @@
-"""A post of X's as text: whole, with the addresses behind X's short ones."""
+"""The text of a post on X: complete, with the addresses that X's short links stand for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _LEADING_NAMES = re.compile(r"^(?:@\w{1,15}\s+)+")
 
 
 def full_text(post: Mapping[str, Any]) -> str:
-    """The text of a post, HTML-escaped as X sends it, long ones in full.
+    """The text of a post, complete even if it is long, and HTML-escaped as X sends it.
 
     >>> full_text({"text": "a &amp; b https://t.co/1", "entities": {"urls": [
     ...     {"url": "https://t.co/1", "expanded_url": "https://example.org/?a=1&copy=2"}]}})
     'a &amp; b https://example.org/?a=1&amp;copy=2'
     """
-    # A long post is cut in "text"; the whole of it, with its own entities, is in "note_tweet".
+    # "text" cuts a long post; "note_tweet" has all of it, with its own entities.
     source = post.get("note_tweet") or post
     text = str(source.get("text") or post.get("text") or "")
     for link in (source.get("entities") or {}).get("urls") or ():
@@ -28,7 +28,7 @@ def full_text(post: Mapping[str, Any]) -> str:
 
 
 def written_text(post: Mapping[str, Any]) -> str:
-    """The text as its author wrote it: unescaped, and without the names that X puts before a reply."""
+    """The text as its author wrote it: unescaped, and without the names with which X begins a reply."""
     text = html.unescape(full_text(post))
     is_reply = any(one.get("type") == "replied_to" for one in post.get("referenced_tweets") or ())
     return _LEADING_NAMES.sub("", text) if is_reply else text
@@ -42,6 +42,6 @@ def names_account(post: Mapping[str, Any], user_id: str) -> bool:
 
 
 def original_id(post: Mapping[str, Any]) -> str | None:
-    """The post that a repost repeats; None for a post of its own."""
+    """Id of the post that a repost repeats; None for any other post."""
     references = post.get("referenced_tweets") or ()
     return next((str(one["id"]) for one in references if one.get("type") == "retweeted" and one.get("id")), None)

@@ -80,7 +80,7 @@ def test_files_that_are_missing_or_of_another_kind_are_named(
         once(feed_path.with_name("none.jsonl"), catalog_path, workspace, gateway.target)
     with pytest.raises(CatalogError, match=r"none\.jsonl does not exist"):
         once(feed_path, catalog_path.with_name("none.jsonl"), workspace, gateway.target)
-    with pytest.raises(BotError, match="line 1: misses 'id' and 'text'; found the keys 'artist', 'genres'"):
+    with pytest.raises(BotError, match="line 1: lacks 'id' and 'text'; found the keys 'artist', 'genres'"):
         once(catalog_path, catalog_path, workspace, gateway.target)
     with pytest.raises(InputError, match="does not exist"):
         invoke(app_bot, "run", "--feed", feed_path.with_name("none.jsonl"), "--workspace", workspace)

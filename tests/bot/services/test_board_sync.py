@@ -166,7 +166,7 @@ def test_what_is_no_verdict_is_named_once_and_changes_nothing(store: SqliteStore
     board.decide(ids[0], status="perhaps")
     board.decide(ids[1], status="accepted", text="  ")
     assert run().notices == [
-        f"table: {ids[0]}: 'perhaps' is no status",
+        f"table: {ids[0]}: 'perhaps' is not a status",
         f"table: {ids[1]}: accepted without a text",
     ]
     assert run().notices == []

@@ -114,7 +114,7 @@ def test_words_of_a_file_are_read_without_comments(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"\xff\xfe", "cannot be read"), (b"***", "which is no word"), (b"a" * 101, "100 characters")],
+    [(b"\xff\xfe", "cannot be read"), (b"***", "no letter or digit"), (b"a" * 101, "100 characters")],
 )
 def test_files_that_are_no_lists_of_words_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "words.txt"

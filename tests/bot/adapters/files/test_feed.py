@@ -85,7 +85,7 @@ def test_bad_rows_are_recorded_with_line_and_reason_and_passed_over(tmp_path: Pa
     reasons = [bad_row.reason for bad_row in page.bad_rows]
     assert "not valid JSON" in reasons[0]
     assert reasons[1] == "must be a JSON object, got list"
-    assert reasons[2] == "misses 'text'; found the keys 'id'"
+    assert reasons[2] == "lacks 'text'; found the keys 'id'"
     assert "1.5" in reasons[3]
     assert "'text' must be a string, got int" in reasons[4]
     assert "printable" in reasons[5]
@@ -133,7 +133,7 @@ def test_a_missing_feed_is_named_with_the_option_that_changes_it(tmp_path: Path)
 def test_a_file_of_another_kind_is_refused_with_line_and_keys(tmp_path: Path) -> None:
     path = tmp_path / "posts.jsonl"
     path.write_text('\n{"artist": "Ona Vell", "genres": []}\n')
-    with pytest.raises(FeedError, match=r"line 2: misses 'id' and 'text'; found the keys 'artist', 'genres'"):
+    with pytest.raises(FeedError, match=r"line 2: lacks 'id' and 'text'; found the keys 'artist', 'genres'"):
         FileFeed(path).read(None, 10)
 
 
@@ -149,7 +149,7 @@ def test_an_empty_feed_says_what_it_should_hold(tmp_path: Path) -> None:
 def test_a_cursor_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
     path.write_text(row("1"))
-    with pytest.raises(FeedError, match="cannot be understood"):
+    with pytest.raises(FeedError, match="place in the feed is not valid"):
         FileFeed(path).read('{"page": 3}', 10)
 
 

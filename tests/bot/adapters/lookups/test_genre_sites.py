@@ -106,7 +106,7 @@ def test_a_wrong_key_asks_for_a_person_and_never_shows(sandbox: SandboxServer) -
 
 
 def test_an_account_that_works_is_told_so(sandbox: SandboxServer) -> None:
-    assert open_lastfm(sandbox).check() == "a key that may ask"
+    assert open_lastfm(sandbox).check() == "the key is valid"
     assert open_musicbrainz(sandbox).check() == "answers"
 
 

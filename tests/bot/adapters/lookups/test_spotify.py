@@ -151,7 +151,7 @@ def test_a_wrong_secret_asks_for_a_person_and_does_not_show(sandbox: SandboxServ
 
 
 def test_an_app_whose_keys_are_right_is_told_so(lookup: SpotifyLookup) -> None:
-    assert lookup.check() == "an app that may search"
+    assert lookup.check() == "the app may search"
 
 
 def test_a_network_that_is_away_is_unavailable(sandbox: SandboxServer) -> None:

@@ -260,9 +260,9 @@ def test_which_sheet_it_is_can_be_asked(board: SheetsBoard) -> None:
     ("content", "reason"),
     [
         (None, "cannot be read"),
-        ("{", "no JSON"),
-        ("[]", "no service account's key"),
-        ('{"type": "authorized_user"}', "no service account's key"),
+        ("{", "not valid JSON"),
+        ("[]", "not a service account's key"),
+        ('{"type": "authorized_user"}', "not a service account's key"),
     ],
 )
 def test_a_key_file_that_is_none_is_refused(tmp_path: Path, content: str | None, reason: str) -> None:
