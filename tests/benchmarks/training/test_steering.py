@@ -26,6 +26,7 @@ from benchmarks.training.steering_ways import (
     verdicts,
     ways,
 )
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import Bundle
 from handlers.model.generator import Generator, GeneratorConfig
@@ -54,7 +55,7 @@ def vectors() -> tuple[Tensor, Tensor]:
 
 
 def _rows(count: int) -> list[SequenceSpec]:
-    return [SequenceSpec(genres=(1,), seed=number, max_tokens=24) for number in range(count)]
+    return [SequenceSpec(genres=(1,), seed=number, sampling=SamplingParams(max_tokens=24)) for number in range(count)]
 
 
 def test_half_of_z_is_half_of_z(vectors: tuple[Tensor, Tensor]) -> None:
@@ -216,7 +217,7 @@ def test_numbers_of_candidates_that_are_none_are_refused_as_they_were_given(text
 
 @pytest.mark.parametrize("candidates", [(), (1,), (4, 0)])
 def test_numbers_of_candidates_start_at_two(candidates: tuple[int, ...], tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="from 2 on"):
+    with pytest.raises(SettingError, match="at least 2"):
         SteeringPlan(samples=50, seeds=1, candidates=candidates, workspace=tmp_path)
 
 
