@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import importlib
+import importlib.util
 import os
 import platform
 import sys
@@ -135,6 +136,8 @@ def main() -> None:
         entry = COMMANDS.get(arguments[0]) if arguments else None
         if completing:  # a command whose extra is not installed has no words to offer
             raise SystemExit(1) from error
+        if missing in _OUR_PACKAGES and importlib.util.find_spec(missing) is None:
+            _fail(f"this command needs the package {missing}, which this installation leaves out")
         if missing in _OUR_PACKAGES or entry is None:
             raise
         _fail(f"{arguments[0]} needs {missing}, which is not installed: pip install 'deephypebot[{entry.extra}]'")

