@@ -220,7 +220,7 @@ def held_out_nats(model: Cvae, sentences: EncodedSentences, *, batch_size: int) 
         targets_P = batch.tokens_TB[batch.tokens_TB != PAD_ID]
         log_prob += float(log_prob_P.sum())
         unknown += float(log_prob_P[targets_P == UNK_ID].sum())
-        kl += float(posterior.kl_BZ().sum())
+        kl += float(posterior.kl_per_dimension().sum())
     return kl - log_prob, -unknown, kl
 
 

@@ -1,6 +1,6 @@
 """Vocabularies and output layers that `deephypebot bench vocabulary` compares.
 
-Shapes: B rows, V tokens, H hidden, Z latent vector, C context <z, a>, F = H + C features.
+Shapes: V tokens, H hidden, C context <z, a>, F = H + C features.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 The original, whose overview and code are public, trained on one sentence at a time, with a Python loop over its tokens
 and a softmax over the whole vocabulary for each. `OriginalWay` does so with our sizes.
 
-Shapes: N sentences, B rows, T steps, G genres, S sampled tokens, E embedding, H hidden, Z latent vector, C context
-<z, a>.
+Shapes: N sentences, B rows, T steps, G genres, S sampled tokens, Z latent vector.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ class OriginalWay(nn.Module):
         posterior = Posterior(mu=mu, log_variance=log_variance.clamp(-10, 10))
         context = torch.cat((posterior.sample(noise_BZ), self.genre_embedding(batch.genres_G, batch.offsets_B)), dim=1)
         hidden, cell = torch.tanh(self.initial_state(context)).chunk(2, dim=1)
-        loss = posterior.kl_BZ().sum()
+        loss = posterior.kl_per_dimension().sum()
         before = torch.full_like(batch.tokens_TB[0], BOS_ID)
         for token in batch.tokens_TB:
             hidden, cell = self.decoder(torch.cat((self.token_embedding(before), context), dim=1), (hidden, cell))

@@ -3,8 +3,8 @@
 All samples of a sentence read the same words, so the words' part of the LSTM's input product is computed once for all
 samples, and the part of z once for all steps. No row is padded, and logits are reduced chunk by chunk in place.
 
-Shapes: S importance samples, B rows, T steps, V tokens, G genres, E embedding, H hidden, Z latent vector, A genre
-embedding, C context <z, a>, D sentences, also N.
+Shapes: S importance samples, B rows, T steps, G genres, E embedding, H hidden, Z latent vector, A genre
+embedding, C context <z, a>, D sentences, N = D.
 """
 
 from __future__ import annotations

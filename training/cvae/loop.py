@@ -162,7 +162,7 @@ class CvaeLoop:
         cross_entropy = self.model.reconstruction(batch, z_BZ, noise=noise, sample=sample, bf16=self.bf16)
         reconstruction = cross_entropy / len(indices)
         beta = kl_weight(fraction_done, settings)
-        kl_Z = self.process_group.all_reduce(posterior.kl_BZ().sum(dim=0)) / len(indices)
+        kl_Z = self.process_group.all_reduce(posterior.kl_per_dimension().sum(dim=0)) / len(indices)
         loss = reconstruction + beta * free_kl(kl_Z, settings.free_nats) / self.process_group.world_size
         norm = self._update(loss, learning_rate=settings.learning_rate * learning_rate_factor(fraction_done))
         self.step_count += 1

@@ -1,7 +1,7 @@
 """Architecture of the CVAE: an LSTM encoder q(z | x), and the decoder p(x | z, a) that the worker runs.
 
 Shapes: B rows, T steps, V tokens, S sampled tokens of the vocabulary, E embedding, H hidden,
-Z latent vector, G genres, A genre embedding, C context <z, a>, Y = 2 Z, P real tokens of a batch.
+Z latent vector, G genres, A genre embedding, C = Z + A context <z, a>, Y = 2 Z, P real tokens of a batch.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Posterior:
         noise_BZ = torch.randn_like(self.mu) if noise_BZ is None else noise_BZ
         return self.mu + torch.exp(0.5 * self.log_variance) * noise_BZ
 
-    def kl_BZ(self) -> Tensor:  # noqa: N802 - the shape suffix of the module's legend
-        """KL(q(z | x) || N(0, I)) in nats, per row and dimension."""
+    def kl_per_dimension(self) -> Tensor:
+        """Return KL(q(z | x) || N(0, I)) in nats, per row and dimension: [B, Z]."""
         return 0.5 * (self.mu**2 + self.log_variance.exp() - 1 - self.log_variance)
 
 

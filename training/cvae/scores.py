@@ -1,6 +1,6 @@
 """Scores of a CVAE on held-out sentences: the evidence lower bound (ELBO) and its parts.
 
-Shapes: B rows, Z latent vector, M mixture components, D sentences, also N.
+Shapes: B rows, Z latent vector, M mixture components, D sentences, N = D.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def score_cvae(model: Cvae, sentences: EncodedSentences, *, batch_size: int, dev
         posterior = model.encode(batch)
         z_BZ = _draw(posterior, generator)
         log_prob += float(model.token_log_probs(batch, z_BZ)[0].sum())
-        kl += float(posterior.kl_BZ().sum())
+        kl += float(posterior.kl_per_dimension().sum())
         means.append(posterior.mu)
         log_variances.append(posterior.log_variance)
     count = max(len(sentences), 1)

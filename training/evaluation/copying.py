@@ -42,7 +42,7 @@ class Copies:
 def find_copies(train: Encoded, texts: Encoded) -> Copies:
     """Look up every n-gram, but a longer one only if both shorter ones in it were found."""
     size_N = len(texts.lengths_N)
-    text_L = texts.text_L
+    text_L = texts.text_indices
     longest = np.zeros(size_N, dtype=np.int64)
     copied, total = {}, {}
     # Whether the n-gram that starts at a word was found; the empty ones count as found.

@@ -1,6 +1,6 @@
 """Diversity of texts: distinct n-grams and self-BLEU. Both depend on the number of texts.
 
-Shapes: G groups of texts.
+Shapes: N texts, G groups of texts.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _distinct(encoded: Encoded, size: int) -> tuple[float, FloatArray]:
     if not len(hashes):
         return 0.0, np.zeros(2)
     group_of_text = groups(len(encoded.lengths_N))
-    group = group_of_text[encoded.text_L[starts]]
+    group = group_of_text[encoded.text_indices[starts]]
     number = int(group_of_text.max()) + 1
     _, kind = np.unique(hashes, return_inverse=True)
     kinds = int(kind.max()) + 1

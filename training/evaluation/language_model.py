@@ -64,7 +64,7 @@ class WordVocabulary:
         flat = np.full(int(lengths_N.sum()), _BOS)
         flat[starts_N + lengths_N - 1] = _EOS
         # Before a text's words are its two start marks, and three marks per earlier text.
-        flat[np.arange(len(entries_L)) + 3 * encoded.text_L + 2] = entries_L
+        flat[np.arange(len(entries_L)) + 3 * encoded.text_indices + 2] = entries_L
         return Sentences(flat=flat, lengths_N=lengths_N)
 
 

@@ -2,6 +2,8 @@
 
 A linear classifier on TF-IDF of 1-, 2- and 3-grams, five-fold, as many samples as real sentences. Sentences of one post
 stay in one fold: their artist and their writer would give them away.
+
+Shapes: N texts, L words of all texts.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def _features(texts: Encoded) -> csr_matrix:
     for length in _SIZES:
         hashes, starts = texts.grams(length)
         kinds, kind = np.unique(hashes, return_inverse=True)
-        rows.append(texts.text_L[starts])
+        rows.append(texts.text_indices[starts])
         columns.append(kind + width)
         width += len(kinds)
     row, column = np.concatenate(rows), np.concatenate(columns)

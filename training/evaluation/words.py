@@ -46,8 +46,8 @@ class Encoded:
     lengths_N: IntArray
 
     @property
-    def text_L(self) -> IntArray:  # noqa: N802 - the shape suffix of the module's legend
-        """Index of each word's text."""
+    def text_indices(self) -> IntArray:
+        """Index of each word's text, [L]."""
         return np.repeat(np.arange(len(self.lengths_N)), self.lengths_N)
 
     def grams(self, size: int) -> tuple[NDArray[np.uint64], IntArray]:

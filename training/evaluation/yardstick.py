@@ -4,6 +4,8 @@ Three parts of the corpus play three roles. The train split teaches the language
 judges, and is where copies are looked for. The test split is the row of real text, and what reverse perplexity is
 measured on. The valid split is the real text that every row is told apart from; the real row, sentence by sentence at
 random, from itself and the valid split together.
+
+Shapes: N texts, L words of all texts.
 """
 
 from __future__ import annotations

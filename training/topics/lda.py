@@ -6,6 +6,8 @@ posts, each with all its sentences, and then applied to sentences.
 LDA finds the largest differences between posts, which need not concern the desired kind of sentence. So the seed words
 start in one topic, which other words join (after Jagarlamudi, Daume and Udupa 2012, "Incorporating lexical priors into
 topic models").
+
+Shapes: K topics, W words.
 """
 
 from __future__ import annotations

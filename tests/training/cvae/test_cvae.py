@@ -38,7 +38,9 @@ def _noise(batch: Batch, **shares: float) -> StepNoise:
 def test_the_kl_is_that_of_two_normal_distributions() -> None:
     mu, log_variance = torch.randn(50, 7) * 2, torch.randn(50, 7) * 2
     expected = kl_divergence(Normal(mu, torch.exp(0.5 * log_variance)), Normal(0.0, 1.0))
-    assert torch.allclose(Posterior(mu=mu, log_variance=log_variance).kl_BZ(), expected, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(
+        Posterior(mu=mu, log_variance=log_variance).kl_per_dimension(), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_samples_of_the_posterior_have_its_mean_and_variance_and_carry_gradients() -> None:
@@ -86,7 +88,7 @@ def test_normalised_means_have_the_asked_spread_in_every_dimension() -> None:
     assert torch.allclose(mu_BZ.mean(dim=0), torch.zeros(6), atol=1e-5)
     # So KL stays above Z mu_scale^2 / 2, whatever the encoder does.
     posterior = model.encode(SENTENCES.batch(range(200)))
-    assert float(posterior.kl_BZ().sum(dim=1).mean()) >= 6 * 0.6**2 / 2 - 1e-3
+    assert float(posterior.kl_per_dimension().sum(dim=1).mean()) >= 6 * 0.6**2 / 2 - 1e-3
 
 
 def test_padding_changes_neither_posterior_nor_log_probabilities(model: Cvae) -> None:

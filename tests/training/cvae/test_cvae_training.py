@@ -81,7 +81,7 @@ def test_free_nats_are_counted_per_dimension_and_only_what_is_above_them_costs()
 
 def test_a_dimension_below_its_free_nats_gets_no_gradient() -> None:
     mu = torch.tensor([[0.1, 2.0]], requires_grad=True)
-    kl_Z = Posterior(mu=mu, log_variance=torch.zeros(1, 2)).kl_BZ().mean(dim=0)
+    kl_Z = Posterior(mu=mu, log_variance=torch.zeros(1, 2)).kl_per_dimension().mean(dim=0)
     free_kl(kl_Z, 1.0).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     assert mu.grad is not None
     assert mu.grad.tolist() == [[0.0, 2.0]]

@@ -29,7 +29,7 @@ def test_taking_some_texts_is_encoding_them(rows: list[str]) -> None:
     taken, again = encoded.take(chosen), table.encode([rows[i] for i in chosen])
     assert taken.flat_L.tolist() == again.flat_L.tolist()
     assert taken.lengths_N.tolist() == again.lengths_N.tolist()
-    assert taken.text_L.tolist() == again.text_L.tolist()
+    assert taken.text_indices.tolist() == again.text_indices.tolist()
 
 
 def test_words_are_the_same_whatever_case_quotes_and_punctuation() -> None:
