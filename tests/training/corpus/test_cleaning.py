@@ -46,7 +46,7 @@ def test_html_becomes_what_a_browser_shows() -> None:
     assert [line for line in strip_html(page).split("\n") if line] == ["Loud & fast.", "Two", "three four."]
 
 
-def test_angle_brackets_that_are_no_tags_stay() -> None:
+def test_angle_brackets_that_are_not_tags_stay() -> None:
     assert strip_html("I <3 this & 4 < 5") == "I <3 this & 4 < 5"
 
 
@@ -97,7 +97,7 @@ def test_addresses_are_marked_and_the_stop_behind_them_stays(address: str) -> No
 @pytest.mark.parametrize(
     "text", ["It is over.And on.", "a 4.5 rating", "and/or", "D.J. and U.S.", "vs. them", "wait...what"]
 )
-def test_dots_and_slashes_in_text_are_no_addresses(text: str) -> None:
+def test_dots_and_slashes_in_text_are_not_addresses(text: str) -> None:
     assert mark_links(text) == text
 
 

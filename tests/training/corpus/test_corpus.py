@@ -280,7 +280,7 @@ def test_no_files_are_refused(tmp_path: Path) -> None:
         build_corpus([], tmp_path / "corpus")
 
 
-def test_a_folder_that_is_no_corpus_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_corpus_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"is not a corpus: sentences\.parquet is missing.*deephypebot corpus build"):
         load_corpus(tmp_path)
 

@@ -27,7 +27,7 @@ def test_a_post_of_two_finer_genres_counts_once_for_the_coarser() -> None:
     assert choose_labels(posts.items, min_posts=4, max_labels=9).labels == ("pop",)
 
 
-def test_a_word_that_is_no_genre_of_any_post_never_becomes_a_label() -> None:
+def test_a_word_that_is_not_a_genre_of_any_post_never_becomes_a_label() -> None:
     posts: dict[tuple[str, ...], int] = {("coastal dream",): 3, ("nordic dream",): 3}
     assert choose_labels(posts.items, min_posts=4, max_labels=9).labels == ()
 

@@ -23,7 +23,7 @@ def test_names_of_several_words_are_found_in_any_case(text: str, expected: str) 
     assert masked(text, "Bram Tolk", "Glass Weather") == expected
 
 
-def test_guests_editions_and_the_article_are_no_part_of_a_name() -> None:
+def test_guests_editions_and_the_article_are_not_part_of_a_name() -> None:
     text = "Orvels Quint and the Orvels Quint play Tidal Garden."
     expected = "<artist> and <artist> play <title>."
     assert masked(text, "The Orvels Quint feat. Bram Tolk", "Tidal Garden (Deluxe Edition) [ft. Ada]") == expected

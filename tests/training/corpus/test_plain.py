@@ -46,7 +46,7 @@ def test_the_command_writes_gzip_the_same_bytes_each_time(corpus: Path, tmp_path
     assert "<artist>" in gzip.decompress(contents[0]).decode()
 
 
-def test_what_is_no_corpus_is_named_and_nothing_is_left(corpus: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_corpus_is_named_and_nothing_is_left(corpus: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / SENTENCES_FILE).write_bytes(b"PAR1 no more")

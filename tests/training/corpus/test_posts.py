@@ -104,7 +104,7 @@ def test_a_wrong_column_is_named_with_those_that_would_do(tmp_path: Path) -> Non
         list(read_posts(path))
 
 
-def test_a_column_that_some_rows_lack_is_no_wrong_column(tmp_path: Path) -> None:
+def test_a_column_that_some_rows_lack_is_not_an_error(tmp_path: Path) -> None:
     posts = _read(_write(tmp_path / "a.jsonl", [{"id": 1}] * 50 + [{"id": 2, "text": "One."}]))
     assert len(posts) == 51
 

@@ -67,7 +67,7 @@ def test_most_sentences_of_the_originals_posts_are_kept(texts: list[str]) -> Non
     assert len(texts) > 6500
 
 
-def test_language_is_told_as_a_person_tells_it(data: Path) -> None:
+def test_language_is_identified_as_by_a_person(data: Path) -> None:
     """DEEPHYPEBOT_LANGUAGE_LABELS names a file of rows {"id", "english"} for lines of user_comments.jsonl.gz."""
     labels = os.environ.get("DEEPHYPEBOT_LANGUAGE_LABELS")
     if not labels:

@@ -135,13 +135,13 @@ def test_a_damaged_chunk_is_named_with_the_way_out(tmp_path: Path) -> None:
 
 
 class _Bomb(Post):
-    """Ends the process that unpickles it, as a system without memory would."""
+    """Post that ends the process that unpickles it, as a system without memory would."""
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return os._exit, (3,)
 
 
-def test_a_worker_that_is_ended_from_outside_is_told_with_the_way_out(tmp_path: Path) -> None:
+def test_a_worker_that_ends_abruptly_is_reported_with_the_way_out(tmp_path: Path) -> None:
     from training.corpus import CorpusSettings
 
     bomb = _Bomb(id="b", artist=None, title=None, genres=(), text="boom")

@@ -94,7 +94,7 @@ def test_an_array_much_larger_than_a_chunk_streams(tmp_path: Path) -> None:
     assert peak < path.stat().st_size / 4
 
 
-def test_lines_that_are_no_objects_are_none_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_lines_that_are_not_objects_are_none_and_the_rest_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"a": 1}\nnot json\n[1]\n{"a": 2}\n', encoding="utf-8")
     assert list(read_rows(path)) == [{"a": 1}, None, None, {"a": 2}]

@@ -71,7 +71,7 @@ def test_posts_that_are_added_move_no_post_to_another_split(
 
 @settings(deadline=None, max_examples=30)
 @given(_POSTS)
-def test_a_song_is_in_one_split_whoever_writes_about_it(posts: list[Post]) -> None:
+def test_a_song_is_in_one_split_whatever_the_source(posts: list[Post]) -> None:
     plan = replace(CorpusSettings().for_chunks(), valid_share=0.3, test_share=0.3)
     splits = defaultdict(set)
     for post, split in zip(posts, clean_chunk(posts, plan)[0]["split"].to_pylist(), strict=True):
@@ -109,6 +109,6 @@ def test_lists_of_songs_are_round_ups() -> None:
 
 
 @pytest.mark.parametrize("text", ["The drums roll – loudly.", "1. Tide\n2. Glass\n3. Salt\n4. Iron\n5. Amber"])
-def test_a_post_about_one_song_is_no_round_up(text: str) -> None:
+def test_a_post_about_one_song_is_not_a_round_up(text: str) -> None:
     assert not is_round_up(_post(text=text))
     assert not is_round_up(_post(title="Top 10 Summers"))

@@ -31,9 +31,7 @@ def _held_out(sample_corpus: SampleCorpus) -> tuple[list[str], list[int]]:
     return texts, [int(kinds[text] is Kind.SOUND) for text in texts]
 
 
-def test_both_judges_tell_held_out_sentences_about_sound_from_others(
-    judges: Judges, sample_corpus: SampleCorpus
-) -> None:
+def test_both_judges_distinguish_held_out_sentences_about_sound(judges: Judges, sample_corpus: SampleCorpus) -> None:
     texts, labels = _held_out(sample_corpus)
     for judge in judges.all():
         quality = judge_quality(judge, texts, labels)
@@ -56,7 +54,7 @@ def test_the_classifier_calls_as_many_training_sentences_desired_as_hold_a_seed_
     assert judges.classifier.shares(texts).mean() == pytest.approx(with_seed, abs=0.1)
 
 
-def test_judges_from_the_disk_say_what_the_fitted_ones_said(sample_corpus: SampleCorpus, tmp_path: Path) -> None:
+def test_judges_from_the_disk_score_as_the_fitted_ones(sample_corpus: SampleCorpus, tmp_path: Path) -> None:
     texts = sample_corpus.corpus.part("test").texts[:50]
     first = fit_judges(sample_corpus.corpus, workspace=tmp_path)
     (folder,) = tmp_path.iterdir()
@@ -98,7 +96,7 @@ def test_labels_by_hand_are_read_in_order(tmp_path: Path) -> None:
         ("", "0 labels"),
     ],
 )
-def test_a_file_of_labels_that_is_none_is_an_error_that_names_the_line(tmp_path: Path, content: str, said: str) -> None:
+def test_a_file_without_valid_labels_is_an_error_that_names_the_line(tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(CorpusError, match=said):

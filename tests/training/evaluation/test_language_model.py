@@ -18,7 +18,7 @@ sentences = st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join),
 
 
 class World:
-    """A model and its vocabulary, told in texts."""
+    """A model of some texts and its vocabulary."""
 
     def __init__(self, train: Sequence[str], *, vocabulary: Sequence[str] | None = None) -> None:
         self.table = WordTable()
@@ -38,7 +38,7 @@ class World:
 
 
 class Reference:
-    """The module's formulas, word by word with dictionaries."""
+    """Reference: the module's formulas, word by word with dictionaries."""
 
     def __init__(self, world: World, texts: Sequence[str]) -> None:
         self.world = world
@@ -138,6 +138,6 @@ def test_bland_text_scores_lower_than_the_text_it_was_learned_from() -> None:
     assert model.score(["warm and warm"] * 50).perplexity < 0.5 * model.score(texts).perplexity
 
 
-def test_no_text_is_no_model() -> None:
+def test_a_model_needs_a_text() -> None:
     with pytest.raises(ValueError, match="at least one text"):
         World([], vocabulary=["warm"])

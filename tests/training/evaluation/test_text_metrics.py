@@ -109,13 +109,13 @@ def _area(one: list[str], other: list[str], split: Callable[[str], list[str]] = 
     return auc(*tell_apart(table.encode(one), table.encode(other), sample_keys=keys, real_keys=keys))
 
 
-def test_real_text_cannot_be_told_from_real_text(sample_corpus: SampleCorpus) -> None:
+def test_real_text_is_not_distinguishable_from_real_text(sample_corpus: SampleCorpus) -> None:
     texts = sample_corpus.corpus.part("train").texts
     half = np.random.default_rng(0).permutation(len(texts))[:1200]
     assert 0.42 < _area([texts[i] for i in half[:600]], [texts[i] for i in half[600:]]) < 0.58
 
 
-def test_shuffled_words_are_told_from_real_text_and_lost_signs_only_where_signs_are_seen(
+def test_shuffled_words_are_distinguishable_and_lost_signs_only_where_signs_are_seen(
     sample_corpus: SampleCorpus,
 ) -> None:
     texts = sample_corpus.corpus.part("train").texts[:800]

@@ -113,7 +113,7 @@ def test_builds_at_the_same_time_do_not_disturb_each_other(bundle_folder: Path, 
         assert load_archive(each.path, tmp_path / "read" / version).config.version == version
 
 
-def test_a_folder_that_is_no_bundle_is_not_packed(bundle_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_bundle_is_not_packed(bundle_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a bundle"):
         build_archive(tmp_path, tmp_path / "out", version="1")
     broken = tmp_path / "broken"
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_archive(
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x05\x06" + b"\0" * 18])
-def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.mar").write_bytes(content)
     with pytest.raises(ArchiveBuildError, match=r"x\.mar"):
         load_archive(tmp_path / "x.mar", tmp_path / "out")
