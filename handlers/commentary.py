@@ -21,6 +21,7 @@ from handlers.contract import (
     ErrorCode,
     ModelIdentity,
     Sample,
+    SamplingParams,
     Timings,
 )
 from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
@@ -83,7 +84,10 @@ class Commentator:
     def largest_error(self, num_rows: int, max_tokens: int) -> float:
         """How far the decode of some rows is from torch's own modules; see `Engine.largest_error`."""
         genres = tuple(self.bundle.genres.indices(self.bundle.genres.labels[:1]))
-        rows = [SequenceSpec(genres=genres, seed=number, max_tokens=max_tokens) for number in range(num_rows)]
+        rows = [
+            SequenceSpec(genres=genres, seed=number, sampling=SamplingParams(max_tokens=max_tokens))
+            for number in range(num_rows)
+        ]
         return self._engine.largest_error(rows)
 
     @classmethod
@@ -196,15 +200,7 @@ class Commentator:
                 # First candidates have the seeds that they have with best_of 1: more candidates only add to them.
                 seed=derive_seed(seed, candidate * MAX_SAMPLES + sample),
                 topic=topic,
-                temperature=request.temperature,
-                top_k=request.top_k,
-                top_p=request.top_p,
-                min_p=request.min_p,
-                max_tokens=request.max_tokens,
-                guidance=request.guidance,
-                min_tokens=request.min_tokens,
-                no_repeat_ngram_size=request.no_repeat_ngram_size,
-                bad_words=request.bad_words,
+                sampling=request.sampling,
             )
             for sample in range(request.num_samples)
             for candidate in range(request.best_of)
@@ -233,4 +229,5 @@ def _sample(
         log_prob=decoded.log_prob,
         topics=tuple(shares),
         seed=row.seed,
+        finish_reason=decoded.finish_reason,
     )

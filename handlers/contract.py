@@ -1,4 +1,4 @@
-"""The wire contract: what a client may ask, what a worker answers, and how both look as JSON.
+"""The wire contract: requests, answers, and both as JSON.
 
 Only the standard library is imported here, because the bot, the load test, the gateway and the worker all share this
 module and the first two run where torch is not installed.
@@ -6,8 +6,10 @@ module and the first two run where torch is not installed.
     request  ->  JSON object in TorchServe's `data` field        (`CommentaryRequest`)
     answer   ->  {"result": {...}}  or  {"error": {...}}          (`CommentaryResponse` or `ContractError`)
 
+A request's sampling parameters are an object of their own in Python and lie flat beside the other fields on the wire.
+
 TorchServe fails a whole batch when a handler raises, and turns most faults into INTERNAL, so errors travel in band,
-one per row, and the gateway translates them to gRPC status codes.
+one per request of the batch, and the gateway translates them to gRPC status codes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 
@@ -33,25 +35,31 @@ PREVIOUS: Final = "previous"
 """Registry alias of the champion before it, kept live so that a rollback takes effect at once."""
 ARCHIVE_CONFIG: Final = "config.json"
 """Member of an archive: the bundle's configuration (model name, lineage, sizes, desired topic)."""
+CONTRACT: Final = 2
+"""Version of the request's JSON that this code reads and writes. Packing notes it in an archive's configuration; an
+archive without it reads version 1, in which `no_repeat_ngram_size` is `no_repeat_ngram` and `bad_words` is `banned`."""
+FIRST_CONTRACT: Final = 1
+"""Version that archives without a note read."""
 THREADS_FILE_VARIABLE: Final = "DEEPHYPEBOT_THREADS_FILE"
-"""Environment of a worker: path of the file that says how many threads its decode may use."""
+"""Environment variable of a worker: path of the file that holds the number of threads its decode may use."""
 
 MAX_SAMPLES: Final = 64
 MAX_TOKENS: Final = 128
 MAX_BEST_OF: Final = 16
 MAX_SEQUENCES: Final = 256
-"""Bound on num_samples * best_of, the rows that one request may add to a decode."""
+"""Bound on num_samples * best_of, the sequences that one request may add to a decode."""
 MAX_GENRES: Final = 64
 MAX_BAD_WORDS: Final = 64
 MAX_TEXT_LENGTH: Final = 200
-"""Characters in a genre, a banned word, an artist, a title, a topic, a unit or a request id."""
+"""Characters in a genre, a bad word, an artist, a title, a topic, a unit or a request id."""
 MAX_SEED: Final = 2**63 - 1
 DEFAULT_TEMPERATURE: Final = 0.95
-"""Warm enough to write like people: colder, sentences are likelier than real ones and alike (docs/measurements/log.md)."""
+"""Warm enough to write like people. Colder sentences are likelier than real ones and resemble each other
+(docs/measurements/log.md)."""
 DEFAULT_TOP_P: Final = 0.92
 _MAX_SHOWN: Final = 60
-_BANNABLE: Final = re.compile(r"[\w'’\-]+")
-"""A word as `handlers.decoding.constraints.word_repeats` parts words."""
+_SINGLE_WORD: Final = re.compile(r"[\w'’\-]+")
+"""A word as `handlers.decoding.constraints.word_repeats` splits words."""
 
 
 def archive_name(model: str, version: str) -> str:
@@ -68,6 +76,24 @@ class ErrorCode(StrEnum):
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     INTERNAL = "INTERNAL"
+
+
+class FinishReason(StrEnum):
+    """Reason why a sample ended."""
+
+    STOP = "stop"
+    """The sentence ended by itself."""
+    LENGTH = "length"
+    """The sample reached max_tokens, and its sentence is cut off."""
+
+    @classmethod
+    def parse(cls, text: object) -> FinishReason | None:
+        """Return the reason of that name, or None for any other value.
+
+        >>> FinishReason.parse("stop"), FinishReason.parse("")
+        (<FinishReason.STOP: 'stop'>, None)
+        """
+        return next((reason for reason in cls if reason.value == text), None)
 
 
 class ContractError(Exception):
@@ -87,8 +113,57 @@ class ContractError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """Sampling parameters: the settings that decide how a sequence's tokens are drawn.
+
+    They are the same for every sequence of a request. Its seed, its number of samples and its number of candidates are
+    not among them: those decide which sequences are decoded, and are fields of `CommentaryRequest`.
+
+    A new option is a field here with a default that changes nothing; it is sent only where it differs from that.
+
+    Raises:
+        ContractError: INVALID_ARGUMENT, naming the first field whose type or range is wrong.
+    """
+
+    temperature: float = DEFAULT_TEMPERATURE
+    """Divisor of the logits; 0 takes the most likely token at each step."""
+    top_k: int = 0
+    """Keep only the k most likely tokens; 0 keeps all."""
+    top_p: float = DEFAULT_TOP_P
+    """Keep the most likely tokens that together reach this probability; 1 keeps all."""
+    min_p: float = 0.0
+    """Drop tokens less likely than this share of the most likely one; 0 drops none."""
+    max_tokens: int = 64
+    """Maximum length of a sample in tokens, its end included."""
+    guidance: float = 1.0
+    """Weight of the genres (classifier-free guidance): 1 is the model itself, 2 stresses them, 0 ignores them."""
+    min_tokens: int = 0
+    """Minimum length of a sample in tokens, its end included. A sample is shorter all the same when everything that
+    could go on is forbidden."""
+    no_repeat_ngram_size: int = 0
+    """Size n of the n-grams of tokens that occur at most once in a sample; 0 allows all."""
+    bad_words: tuple[str, ...] = ()
+    """Words that no sample contains, case ignored, however they are spelled in tokens. A word ends where a character
+    that is not part of a word follows, so "pop" forbids neither "pops" nor "synth-pop". The song's names are put in as
+    they are."""
+
+    def __post_init__(self) -> None:
+        _check_float("temperature", self.temperature, 0.0, 5.0)
+        _check_int("top_k", self.top_k, 0, 1_000_000)
+        _check_float("top_p", self.top_p, 1e-6, 1.0)
+        _check_float("min_p", self.min_p, 0.0, 1.0)
+        _check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS)
+        _check_float("guidance", self.guidance, 0.0, 10.0)
+        _check_int("min_tokens", self.min_tokens, 0, MAX_TOKENS)
+        if self.min_tokens > self.max_tokens:
+            raise _invalid("min_tokens", f"must be at most max_tokens, {self.max_tokens}, got {self.min_tokens}")
+        _check_int("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, MAX_TOKENS)
+        _check_bad_words(self.bad_words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommentaryRequest:
-    """One request for samples. Checked when made, wherever it is made.
+    """One request for samples, checked when it is made.
 
     Raises:
         ContractError: INVALID_ARGUMENT, naming the first field whose type or range is wrong.
@@ -97,30 +172,12 @@ class CommentaryRequest:
     genres: tuple[str, ...]
     """The song's genres; may be empty. Unknown ones are answered and listed."""
     artist: str | None = None
-    """Put where the model writes `<artist>`."""
+    """Text that replaces the placeholder `<artist>`."""
     title: str | None = None
-    """Put where the model writes `<title>`."""
+    """Text that replaces the placeholder `<title>`."""
     num_samples: int = 5
-    temperature: float = DEFAULT_TEMPERATURE
-    """Divides the logits; 0 takes the most likely token at each step."""
-    top_k: int = 0
-    """Keep only the k most likely tokens; 0 keeps all."""
-    top_p: float = DEFAULT_TOP_P
-    """Keep the most likely tokens that together reach this probability; 1 keeps all."""
-    min_p: float = 0.0
-    """Drop tokens less likely than this share of the most likely one; 0 drops none."""
-    max_tokens: int = 64
-    """Tokens of a sample at most, the end of the sentence included."""
-    guidance: float = 1.0
-    """How much the genres weigh (classifier-free guidance): 1 is the model itself, 2 stresses them, 0 is without."""
-    min_tokens: int = 0
-    """Tokens of a sample at least, the end included: it is not drawn before. A sample is shorter all the same when
-    everything that could go on is forbidden."""
-    no_repeat_ngram_size: int = 0
-    """No n tokens in a row stand in a sample twice; 0 allows all. What other generators call no_repeat_ngram_size."""
-    bad_words: tuple[str, ...] = ()
-    """Words that no sample holds, case ignored, however they are spelled in tokens. A word goes from sign to sign, so
-    "pop" bans neither "pops" nor "synth-pop". The song's names are put in as they are."""
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    """Sampling parameters. On the wire each is a field of the request."""
     seed: int | None = None
     """Same seed, same weights, same text. The worker draws one when it is absent, and reports it."""
     best_of: int = 1
@@ -136,17 +193,6 @@ class CommentaryRequest:
         for name in ("artist", "title", "topic", "unit", "request_id"):
             _check_text(name, getattr(self, name))
         _check_int("num_samples", self.num_samples, 1, MAX_SAMPLES)
-        _check_float("temperature", self.temperature, 0.0, 5.0)
-        _check_int("top_k", self.top_k, 0, 1_000_000)
-        _check_float("top_p", self.top_p, 1e-6, 1.0)
-        _check_float("min_p", self.min_p, 0.0, 1.0)
-        _check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS)
-        _check_float("guidance", self.guidance, 0.0, 10.0)
-        _check_int("min_tokens", self.min_tokens, 0, MAX_TOKENS)
-        if self.min_tokens > self.max_tokens:
-            raise _invalid("min_tokens", f"must be at most max_tokens, {self.max_tokens}, got {self.min_tokens}")
-        _check_int("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, MAX_TOKENS)
-        _check_bad_words(self.bad_words)
         if self.seed is not None:
             _check_int("seed", self.seed, 0, MAX_SEED)
         _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
@@ -156,9 +202,26 @@ class CommentaryRequest:
                 f"num_samples * best_of must be at most {MAX_SEQUENCES}, got {self.num_samples * self.best_of}",
             )
 
-    def to_json(self) -> bytes:
-        """Encode for TorchServe's `data` field; what is left at None is omitted, later fields at their default too."""
-        document = {key: value for key, value in field_values(self).items() if value != _OMITTED.get(key)}
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the values of the wire's fields (`REQUEST_FIELDS`), None where one is absent.
+
+        >>> request = CommentaryRequest(genres=("ambient",), sampling=SamplingParams(top_k=40))
+        >>> request.to_mapping()["top_k"]
+        40
+        """
+        values = field_values(self)
+        return {**field_values(values.pop("sampling")), **values}
+
+    def to_json(self, contract: int = CONTRACT) -> bytes:
+        """Encode for TorchServe's `data` field; fields at None are omitted, as are later ones at their default.
+
+        Args:
+            contract: version of the JSON that the archive reads; see `CONTRACT`.
+        """
+        values = self.to_mapping()
+        document = {name: value for name, value in values.items() if value != _OMITTED.get(name)}
+        if contract == FIRST_CONTRACT:
+            document = {_FIRST_NAMES.get(name, name): value for name, value in document.items()}
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -172,29 +235,49 @@ class CommentaryRequest:
 
     @classmethod
     def from_mapping(cls, document: object) -> CommentaryRequest:
-        """Check a decoded JSON document; see `from_json`."""
+        """Check a decoded JSON document of either version; see `from_json`."""
         if not isinstance(document, Mapping):
             raise _invalid("", f"the request must be a JSON object, got {type(document).__name__}")
-        known = {field.name for field in fields(cls)}
-        for key in document:
-            if key not in known:
-                raise _invalid(_shown(key), f"unknown field; known fields are {', '.join(sorted(known))}")
-        if "genres" not in document:
+        values = {name: value for name, value in _renamed(document).items() if value is not None}
+        if "genres" not in values:
             raise _invalid("genres", "is required (it may be an empty list)")
-        values: dict[str, Any] = {key: value for key, value in document.items() if value is not None}
-        values["genres"] = _as_tuple("genres", document["genres"])
-        if "bad_words" in values:
-            values["bad_words"] = _as_tuple("bad_words", values["bad_words"])
-        return cls(**values)
+        for name in ("genres", "bad_words"):
+            if name in values:
+                values[name] = _as_tuple(name, values[name])
+        sampling = {name: values.pop(name) for name in SAMPLING_FIELDS if name in values}
+        return cls(**values, sampling=SamplingParams(**sampling))
 
 
+SAMPLING_FIELDS: Final = tuple(each.name for each in fields(SamplingParams))
+"""Names of the sampling parameters, in Python and on the wire."""
+REQUEST_FIELDS: Final = (
+    *(each.name for each in fields(CommentaryRequest) if each.name != "sampling"),
+    *SAMPLING_FIELDS,
+)
+"""Names of a request's fields on the wire."""
+
+_FIRST_SAMPLING_FIELDS: Final = frozenset({"temperature", "top_k", "top_p", "min_p", "max_tokens"})
 _OMITTED: Final[Mapping[str, Any]] = {
-    field.name: field.default
-    for field in fields(CommentaryRequest)
-    if field.name in {"guidance", "min_tokens", "no_repeat_ngram_size", "bad_words"}
+    each.name: each.default for each in fields(SamplingParams) if each.name not in _FIRST_SAMPLING_FIELDS
 }
-"""Fields that came later, by the values at which they ask for nothing. An archive holds the code that it was built
-with, and an older one refuses what it does not know: it is asked as before, unless somebody wants what it has not."""
+"""Sampling parameters that came later, by the defaults at which they change nothing. An archive runs the code that it
+was packed with, and refuses fields that its code lacks: they are sent only where a client sets them."""
+_FIRST_NAMES: Final[Mapping[str, str]] = {"no_repeat_ngram_size": "no_repeat_ngram", "bad_words": "banned"}
+"""Names of fields in version 1 of the JSON, where they differ."""
+
+
+def _renamed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request with the names of this version, whichever version it was written in."""
+    values = dict(document)
+    for name, first_name in _FIRST_NAMES.items():
+        if first_name in values:
+            if name in values:
+                raise _invalid(first_name, f"is the former name of {name}; give only one of them")
+            values[name] = values.pop(first_name)
+    for key in values:
+        if key not in REQUEST_FIELDS:
+            raise _invalid(_shown(key), f"unknown field; known fields are {', '.join(sorted(REQUEST_FIELDS))}")
+    return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,27 +292,29 @@ class Sample:
     topics: tuple[float, ...]
     """Share of each topic of the model's topic model."""
     seed: int
-    """A request for one sample with this seed gives this text again."""
+    """Seed with which a request for one sample gives this text again."""
+    finish_reason: FinishReason | None = None
+    """Reason why it ended; None where the worker does not report it, as those of earlier archives do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which version answered."""
+    """The model version that answered."""
 
     name: str
     version: str
     archive_sha256: str = ""
-    """Filled in by the gateway: an archive cannot hold its own hash."""
+    """SHA-256 of the archive. The gateway fills it in, because an archive cannot contain its own hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Where the time went, in milliseconds."""
+    """Durations of a request's stages, in milliseconds."""
 
     queue_ms: float = 0.0
-    """Time outside the decode as the gateway saw it: transport, batching delay, waiting."""
+    """Time outside the worker's computation as the gateway measured it: transport, batching delay, waiting."""
     decode_ms: float = 0.0
-    """Time of the decode that the request's rows were part of."""
+    """Time of the worker's computation for the whole batch: the decode, the topics and the choice of the best."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,14 +324,14 @@ class CommentaryResponse:
     samples: tuple[Sample, ...]
     model: ModelIdentity
     genres_used: tuple[str, ...]
-    """The model's own genre labels that the request's genres were mapped to."""
+    """Genre labels of the model that the request's genres were mapped to."""
     genres_unknown: tuple[str, ...]
-    """The request's genres that the model has no label for, not even a coarser one."""
+    """Genres of the request for which the model has no label, not even a coarser one."""
     timings: Timings = Timings()
     request_id: str | None = None
 
     def to_mapping(self) -> dict[str, Any]:
-        """The JSON document of the response."""
+        """Return the JSON document of the response."""
         return {
             **field_values(self),
             "samples": [field_values(sample) for sample in self.samples],
@@ -258,7 +343,7 @@ class CommentaryResponse:
     def from_mapping(cls, document: Mapping[str, Any]) -> CommentaryResponse:
         """Rebuild a response from its JSON document; the inverse of `to_mapping`."""
         return cls(
-            samples=tuple(Sample(**{**sample, "topics": tuple(sample["topics"])}) for sample in document["samples"]),
+            samples=tuple(_sample(sample) for sample in document["samples"]),
             model=ModelIdentity(**document["model"]),
             genres_used=tuple(document["genres_used"]),
             genres_unknown=tuple(document["genres_unknown"]),
@@ -268,12 +353,12 @@ class CommentaryResponse:
 
 
 def field_values(value: Any) -> dict[str, Any]:
-    """A dataclass's values by name, as they are. `asdict` copies them: most of the time of an answer's JSON."""
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    """Return a dataclass's values by name, without the copies of `asdict`, which take most of an answer's time."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def encode_answer(answer: CommentaryResponse | ContractError) -> str:
-    """One row's answer as the worker sends it."""
+    """Encode the answer to one request as the worker sends it."""
     if isinstance(answer, ContractError):
         document: dict[str, Any] = {
             "error": {"code": answer.code.value, "field": answer.field, "message": answer.message}
@@ -284,10 +369,10 @@ def encode_answer(answer: CommentaryResponse | ContractError) -> str:
 
 
 def decode_answer(payload: bytes | str) -> CommentaryResponse:
-    """Read one row's answer.
+    """Decode the answer to one request.
 
     Raises:
-        ContractError: the error that the worker put in band, or INTERNAL if the payload is not an answer at all.
+        ContractError: the error that the worker sent in band, or INTERNAL if the payload is not an answer.
     """
     try:
         document = json.loads(payload)
@@ -300,6 +385,12 @@ def decode_answer(payload: bytes | str) -> CommentaryResponse:
         failure = ContractError(ErrorCode.INTERNAL, "", f"the worker's answer could not be read: {cause!r}")
         raise failure from cause
     raise failure
+
+
+def _sample(document: Mapping[str, Any]) -> Sample:
+    values = {"finish_reason": None, **document}
+    reason = FinishReason.parse(values["finish_reason"])
+    return Sample(**{**values, "topics": tuple(values["topics"]), "finish_reason": reason})
 
 
 def _loads(payload: bytes | bytearray | str) -> object:
@@ -319,11 +410,11 @@ def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _check_texts(name: str, values: object, most: int, what: str) -> None:
+def _check_texts(name: str, values: object, maximum: int, what: str) -> None:
     if not isinstance(values, tuple):
         raise _invalid(name, f"must be a list of strings, got {type(values).__name__}")
-    if len(values) > most:
-        raise _invalid(name, f"must hold at most {most} {what}, got {len(values)}")
+    if len(values) > maximum:
+        raise _invalid(name, f"must hold at most {maximum} {what}, got {len(values)}")
     for value in values:
         if value is None:
             raise _invalid(name, "must hold strings, got NoneType")
@@ -333,8 +424,8 @@ def _check_texts(name: str, values: object, most: int, what: str) -> None:
 def _check_bad_words(bad_words: tuple[str, ...]) -> None:
     _check_texts("bad_words", bad_words, MAX_BAD_WORDS, "words")
     for word in bad_words:
-        # Composed, as the corpus has it: a mark by itself would part the word.
-        if not _BANNABLE.fullmatch(unicodedata.normalize("NFC", word)):
+        # Composed, as in the corpus: a separate combining mark would split the word.
+        if not _SINGLE_WORD.fullmatch(unicodedata.normalize("NFC", word)):
             raise _invalid(
                 "bad_words", f"must hold single words (letters, digits, apostrophes and hyphens), got {_shown(word)!r}"
             )
@@ -353,7 +444,7 @@ def _check_text(name: str, value: object) -> None:
 
 
 def _check_int(name: str, value: object, low: int, high: int) -> None:
-    # bool is an int to Python, but true is not a count to anybody.
+    # bool is an int in Python, but true is not a count.
     if not isinstance(value, int) or isinstance(value, bool):
         raise _invalid(name, f"must be an integer, got {type(value).__name__}")
     if not low <= value <= high:
@@ -369,7 +460,7 @@ def _check_float(name: str, value: object, low: float, high: float) -> None:
 
 
 def _shown(value: object) -> str:
-    """A client's value or key as a message may repeat it: short, and fit for UTF-8."""
+    """Shorten a client's value or key for a message, and make it fit for UTF-8."""
     try:
         text = str(value)
     except ValueError:  # an integer of more digits than Python turns into text

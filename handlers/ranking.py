@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from handlers.decoding.engine import DecodedSequence
+from handlers.decoding.sequences import DecodedSequence
 
 _GENRES: Final = 0.3
 """Weight of the genres: at 1 they outvote the topic, whose log share varies less from sentence to sentence."""

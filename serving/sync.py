@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from handlers.contract import CommentaryRequest, archive_name
+from handlers.contract import CommentaryRequest, SamplingParams, archive_name
 from serving.archives import ArchiveInfo, bring_archive
 from serving.errors import RegistryError, ServingError
 from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
@@ -30,7 +30,9 @@ from serving.torchserve.supervisor import Running, Supervisor
 
 _log = logging.getLogger(__name__)
 
-CANARY: Final = CommentaryRequest(genres=(), num_samples=1, max_tokens=8, seed=0, request_id="canary")
+CANARY: Final = CommentaryRequest(
+    genres=(), num_samples=1, sampling=SamplingParams(max_tokens=8), seed=0, request_id="canary"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,20 +6,26 @@ when its dataclass is made, on whichever side that happens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableSequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Final
+from typing import Any, Final
 
 from handlers import contract
-from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings, field_values
+from handlers.contract import (
+    CommentaryRequest,
+    CommentaryResponse,
+    FinishReason,
+    ModelIdentity,
+    Sample,
+    Timings,
+    field_values,
+)
 from serving.v1 import commentary_pb2
 
 ERROR_FIELD_METADATA: Final = "error-field"
 """Trailing metadata that names the request's field at fault."""
 RETRY_PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
 """Trailing metadata that asks for a pause before the next attempt; stock gRPC clients with a retry policy obey it."""
-
-REQUEST_FIELDS: Final = tuple(field.name for field in fields(CommentaryRequest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,7 @@ def request_to_message(
     Raises:
         ValueError, TypeError: `model` or `version` is not a string that UTF-8 can hold.
     """
-    values = {name: value for name in REQUEST_FIELDS if (value := getattr(request, name)) is not None}
+    values = {name: value for name, value in request.to_mapping().items() if value is not None}
     return commentary_pb2.GenerateRequest(model=model, version=version, **values)
 
 
@@ -102,10 +108,13 @@ def request_from_message(message: commentary_pb2.GenerateRequest) -> CommentaryR
         ContractError: INVALID_ARGUMENT, naming the first field whose value is out of range.
     """
     present = {descriptor.name: value for descriptor, value in message.ListFields()}
-    document = {name: present[name] for name in REQUEST_FIELDS if name in present}
-    return CommentaryRequest.from_mapping(
-        {**document, "genres": list(message.genres), "bad_words": list(message.bad_words)}
-    )
+    document = {name: _plain(present[name]) for name in contract.REQUEST_FIELDS if name in present}
+    return CommentaryRequest.from_mapping({"genres": (), **document})
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value, a tuple where the field is repeated."""
+    return tuple(value) if isinstance(value, MutableSequence) else value
 
 
 def response_to_message(response: CommentaryResponse) -> commentary_pb2.GenerateResponse:
@@ -130,6 +139,7 @@ def response_from_message(message: commentary_pb2.GenerateResponse) -> Commentar
                 log_prob=sample.log_prob,
                 topics=tuple(sample.topics),
                 seed=sample.seed,
+                finish_reason=FinishReason.parse(sample.finish_reason),
             )
             for sample in message.samples
         ),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Final
 
-from handlers.contract import CommentaryRequest
+from handlers.contract import CommentaryRequest, SamplingParams
 
 OK: Final = "OK"
 
@@ -39,7 +39,7 @@ class Asked:
             artist="The Loopbacks",
             title="Ports",
             num_samples=self.samples,
-            max_tokens=self.max_tokens,
+            sampling=SamplingParams(max_tokens=self.max_tokens),
             seed=number,
         )
 

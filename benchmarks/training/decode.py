@@ -7,7 +7,7 @@ The rooflines are a large matrix product and a large copy. They are compared wit
 2 (4 H^2 + H E + E V) operations per token, and reading 4 H^2 + H E + E V weights of four bytes per step.
 
 Shapes: B rows, V tokens, E embedding, H hidden, Z latent vector, A genre embedding, C = Z + A context,
-I = E + C inputs, K = 50 highest logits, or topics of W words.
+I = E + C inputs, J = 50 highest logits, K topics, W words.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle, BundleConfig
@@ -141,10 +142,10 @@ class PlainLoop(nn.Module):
             seen_BI = torch.cat((self.decoder.token_embedding(token_B), context_BC), dim=1)
             hidden_BH, cell_BH = self.cell(seen_BI, (hidden_BH, cell_BH))
             projected_BE = self.decoder.projection(torch.cat((hidden_BH, context_BC), dim=1))
-            best_BK, ids_BK = (self.output(projected_BE) / 0.95).topk(_TOP_K)
-            drawn_B1 = torch.multinomial(torch.softmax(best_BK, dim=1), 1)
+            best_BJ, ids_BJ = (self.output(projected_BE) / 0.95).topk(_TOP_K)
+            drawn_B1 = torch.multinomial(torch.softmax(best_BJ, dim=1), 1)
             # The output layer may have more tokens than the embedding, only for their cost.
-            token_B = ids_BK.gather(1, drawn_B1).squeeze(1) % self.decoder.config.vocabulary_size
+            token_B = ids_BJ.gather(1, drawn_B1).squeeze(1) % self.decoder.config.vocabulary_size
             tokens.append(token_B)
         return torch.stack(tokens)
 
@@ -265,7 +266,10 @@ def _seconds_per_step(engine: Engine, count: int, steps: int) -> float:
 
 def bench_sequences(count: int, steps: int) -> list[SequenceSpec]:
     """Make sequences without genres, of exactly `steps` tokens in a model from `endless`."""
-    return [SequenceSpec(genres=(), seed=derive_seed(1, number), max_tokens=steps) for number in range(count)]
+    return [
+        SequenceSpec(genres=(), seed=derive_seed(1, number), sampling=SamplingParams(max_tokens=steps))
+        for number in range(count)
+    ]
 
 
 def _seconds(run: Callable[[], object]) -> float:

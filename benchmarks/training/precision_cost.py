@@ -16,6 +16,7 @@ import torch
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.folded import FoldedDecoder, Started
 from handlers.decoding.matmul import precisions
+from handlers.decoding.sampling.filters import SETTINGS
 from handlers.decoding.slots import TOKEN, Slots
 from handlers.decoding.step import Step
 from handlers.model.bundle import Bundle
@@ -81,7 +82,7 @@ def _bits(step: Step, tokens_TB: IntArray, started: Started) -> float:
         output_SE=started.output_BE,
         uniforms_STD=np.zeros((count, 0, 0)),
         tokens_ST=np.zeros((count, 0), dtype=np.int64),
-        settings_S4=np.zeros((count, 4)),
+        settings_SN=np.zeros((count, len(SETTINGS))),
         state_FS=np.full((TOKEN + 1, count), BOS_ID),
         log2_prob_S=np.zeros(count),
     )

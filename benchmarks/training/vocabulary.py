@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks.training.decode import endless, plain_bundle
 from benchmarks.training.equal_time import Budget, Result, Trained, train_and_score
 from benchmarks.training.structures import ORIGINAL, Choice, original_decode
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from training.corpus import Corpus
@@ -165,7 +166,10 @@ def _way(trained: Trained, corpus: Corpus, plan: SpeedPlan) -> Callable[[int], t
     steps = max(1, round(trained.result.tokens_per_sentence))
 
     def sentences_per_s(count: int, number: int) -> float:
-        rows = [SequenceSpec(genres=(), seed=derive_seed(number, place), max_tokens=steps) for place in range(count)]
+        rows = [
+            SequenceSpec(genres=(), seed=derive_seed(number, place), sampling=SamplingParams(max_tokens=steps))
+            for place in range(count)
+        ]
         seconds = _seconds(lambda: engine.decode(rows))
         return count * steps / trained.result.tokens_per_sentence / seconds
 

@@ -26,16 +26,20 @@ from handlers.contract import (
     CommentaryResponse,
     ContractError,
     Sample,
+    SamplingParams,
+    field_values,
 )
 
 INTERPOLATION_STEPS = 11
+_SAMPLING = field_values(SamplingParams())
+"""Sampling parameters with their defaults. The form has an input for each."""
+_LISTS = tuple(name for name, default in _SAMPLING.items() if isinstance(default, tuple))
 _NUMBERS: Mapping[str, type[int | float]] = {
-    **dict.fromkeys(
-        ("num_samples", "best_of", "top_k", "seed", "max_tokens", "min_tokens", "no_repeat_ngram_size"), int
-    ),
-    **dict.fromkeys(("temperature", "top_p", "min_p", "guidance"), float),
+    **dict.fromkeys(("num_samples", "best_of", "seed"), int),
+    **{name: type(default) for name, default in _SAMPLING.items() if name not in _LISTS},
 }
-_SHOWN = ("num_samples", "best_of", "temperature", "top_p", "guidance", "min_tokens", "no_repeat_ngram_size")
+_RARE = ("bad_words", "min_tokens", "max_tokens", "no_repeat_ngram_size", "top_k", "min_p")
+"""Parameters in the part of the form that is open only where one of them is set."""
 _DEFAULTS = CommentaryRequest(genres=())
 _RENAMED = {"banned": "bad_words", "no_repeat_ngram": "no_repeat_ngram_size"}
 """Fields of bookmarks from version 0.1."""
@@ -87,10 +91,12 @@ def try_page(request: Request) -> Response:
             fault = str(error)
     with site.parts.open_desk() as desk:
         counts = desk.counts()
+    filled = {**_defaults(), **values, **({"seed": str(result.request.seed)} if result else {})}
     return site.page(
         "try",
         "try.html",
-        values={**_defaults(), **values, **({"seed": str(result.request.seed)} if result else {})},
+        values=filled,
+        shows_rare=any(filled[name] != _defaults()[name] for name in _RARE),
         found=found,
         result=result,
         fault=fault,
@@ -142,8 +148,7 @@ def _request(values: Mapping[str, str], found: Found | None) -> CommentaryReques
         document |= {"genres": genres or found.facts.genres[:MAX_GENRES], "title": found.song.title}
         document |= {"artist": found.facts.artist or credit(found.song.artists)}
     document |= {name: text for name in ("artist", "title", "topic") if (text := values.get(name, "").strip())}
-    if banned := _parts(values.get("bad_words", "")):
-        document["bad_words"] = banned
+    document |= {name: parts for name in _LISTS if (parts := _parts(values.get(name, "")))}
     for name, kind in _NUMBERS.items():
         if text := values.get(name, "").strip():
             document[name] = _number(name, text, kind)
@@ -170,10 +175,11 @@ def _interpolate(site: Site, values: Mapping[str, str]) -> tuple[Sequence[Interp
 
 
 def _defaults() -> dict[str, str]:
-    texts = ("query", "genres", "artist", "title", "bad_words", "topic", "version", "seed", "first", "last")
+    texts = ("query", "genres", "artist", "title", "topic", "version", "seed", "first", "last")
+    shown = {"num_samples": _DEFAULTS.num_samples, "best_of": _DEFAULTS.best_of, **_SAMPLING}
     return {
         **dict.fromkeys(texts, ""),
-        **{name: str(getattr(_DEFAULTS, name)) for name in _SHOWN},
+        **{name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in shown.items()},
     }
 
 

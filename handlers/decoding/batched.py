@@ -15,6 +15,7 @@ from handlers.decoding.arrays import IntArray
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.token_constraints import Constraints
 from handlers.decoding.constraints.word_repeats import WordRepeats
+from handlers.decoding.ending import has_ended
 from handlers.decoding.sampling.sampler import TokenWeights, pick
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import LENGTH, MAX_TOKENS, STATE, TOKEN, WORDS, Slots
@@ -50,7 +51,7 @@ class BatchedDecode:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
         self._rows, self._start = rows, start
         self._most = min(most, len(rows))
-        self._num_steps = max(row.max_tokens for row in rows)
+        self._num_steps = max(row.sampling.max_tokens for row in rows)
         self._constraints = Constraints(rows, parts.word_repeats)
         self._decoded: dict[int, DecodedSequence] = {}
         self._live: list[int] = []
@@ -119,8 +120,7 @@ class BatchedDecode:
         state_FS[LENGTH] += 1
         state_FS[STATE] = self._grammar.after(state_FS[STATE], chosen_B)
         state_FS[WORDS:] = self._word_repeats.after(state_FS[WORDS:], chosen_B)
-        ended_B = (chosen_B == EOS_ID) | (state_FS[LENGTH] >= state_FS[MAX_TOKENS])
-        ended: list[int] = ended_B.nonzero()[0].tolist()
+        ended: list[int] = has_ended(chosen_B, state_FS[LENGTH], state_FS[MAX_TOKENS]).nonzero()[0].tolist()
         return ended
 
     def _retire(self, ended: Sequence[int]) -> None:

@@ -26,6 +26,7 @@ from handlers.decoding.gpu import capability as gpu
 from handlers.decoding.guidance import GuidedDecode, paired
 from handlers.decoding.matmul import MAX_BATCH, Precision, best_precision
 from handlers.decoding.random_numbers import row_uniforms, standard_normals
+from handlers.decoding.sampling.filters import SETTINGS
 from handlers.decoding.sampling.sampler import DRAWS
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.single import SingleDecode
@@ -102,7 +103,7 @@ class Engine:
             rows: what to decode.
             z_BZ: thought vectors to use as they are; by default each row's own from `latent_vectors`.
         """
-        guided = [row.guidance != 1 and bool(row.genres) for row in rows]
+        guided = [row.sampling.guidance != 1 and bool(row.genres) for row in rows]
         decoded: dict[int, DecodedSequence] = {}
         for kind in sorted(set(guided)):
             part = [number for number, is_guided in enumerate(guided) if is_guided is kind]
@@ -125,7 +126,7 @@ class Engine:
         if self._gpu is not None:
             return self._gpu.decode(rows, start, 2 if guided else 1)
         if len(rows) == 1 and not guided and self.device.type == "cpu" and SingleDecode.supports(rows[0]):
-            return [SingleDecode(self._parts, rows[0], slots(slice(0, 1), rows[0].max_tokens)).finish()]
+            return [SingleDecode(self._parts, rows[0], slots(slice(0, 1), rows[0].sampling.max_tokens)).finish()]
         if guided:
             return GuidedDecode(self._parts, rows, slots, max(1, self.slots // 2)).finish()
         return BatchedDecode(self._parts, rows, slots, self.slots).finish()
@@ -229,14 +230,14 @@ class Engine:
         z_size = self._decoder.config.z_size
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
         uniforms_BN = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
-        state_BF = [(BOS_ID, 0, row.max_tokens, Grammar.start, *WordRepeats.start) for row in rows]
-        settings_B4 = [(row.temperature, row.top_k, row.top_p, row.min_p) for row in rows]
+        state_BF = [(BOS_ID, 0, row.sampling.max_tokens, Grammar.start, *WordRepeats.start) for row in rows]
+        settings_BN = [[getattr(row.sampling, name) for name in SETTINGS] for row in rows]
         return Slots(
             hidden_SH=started.hidden_BH,
             cell_SH=started.cell_BH,
             gates_SG=started.gates_BG,
             output_SE=started.output_BE,
-            settings_S4=np.array(settings_B4, dtype=np.float64),
+            settings_SN=np.array(settings_BN, dtype=np.float64),
             uniforms_STD=uniforms_BN.reshape(len(rows), num_steps, DRAWS).numpy(),
             tokens_ST=np.full((len(rows), num_steps), PAD_ID),
             state_FS=np.array(state_BF, dtype=np.int64).T,

@@ -55,7 +55,7 @@ class GuidedDecode(BatchedDecode):
         self, parts: Parts, rows: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], most: int
     ) -> None:
         super().__init__(parts, rows, start, most)
-        guidance = [[row.guidance] for row in rows]
+        guidance = [[row.sampling.guidance] for row in rows]
         self._guidance_R1 = torch.tensor(guidance, dtype=torch.float32, device=self._slots.hidden_SH.device)
         self._drawn_SW = torch.empty_like(self._memory_2SW[0])
 

@@ -1,64 +1,61 @@
-"""What a decode takes and gives."""
+"""Input and output of a decode: one sequence is one candidate of one sample of one request."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
-from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
-from handlers.model.vocabulary import EOS_ID
+from handlers.contract import FinishReason, SamplingParams
+from handlers.decoding.ending import finish_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceSpec:
-    """What one row of a decode needs."""
+    """Specification of one sequence: all that its tokens depend on, beside the weights."""
 
     genres: tuple[int, ...]
     """Embedding indices; empty means no genre."""
     seed: int
     topic: int | None = None
-    """Where the generator moves z to; the desired topic by default, and of no effect without a generator."""
-    temperature: float = DEFAULT_TEMPERATURE
-    top_k: int = 0
-    top_p: float = DEFAULT_TOP_P
-    min_p: float = 0.0
-    max_tokens: int = 64
-    guidance: float = 1.0
-    """How much the genres weigh; see `handlers.decoding.guidance`. Of no effect without genres."""
-    min_tokens: int = 0
-    no_repeat_ngram_size: int = 0
-    bad_words: tuple[str, ...] = ()
-    """Words that may not stand in the sentence, as `handlers.decoding.constraints.word_repeats` parts words."""
+    """Topic to which the generator moves the latent vector; the desired one by default. Without a generator it has no
+    effect."""
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    """Sampling parameters. Guidance has no effect without genres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedSequence:
-    """What one row became."""
+    """A decoded sequence."""
 
     ids: tuple[int, ...]
     """Tokens, without the end mark."""
     token_count: int
-    """Tokens drawn, with the end mark when it was reached."""
+    """Number of drawn tokens, with the end mark when it was reached."""
     log_prob: float
-    """Sum of the drawn tokens' log-probabilities under the model itself: temperature 1, nothing filtered or banned."""
-    finished: bool
-    """Whether the sentence ended by itself before max_tokens."""
+    """Sum of the drawn tokens' log-probabilities under the model itself, in nats: temperature 1, nothing filtered or
+    forbidden."""
+    finish_reason: FinishReason
+
+    @property
+    def finished(self) -> bool:
+        """Whether the sentence ended by itself."""
+        return self.finish_reason is FinishReason.STOP
 
     @classmethod
     def of(cls, ids: Sequence[int], length: int, log2_prob: float) -> Self:
-        """A row that has ended.
+        """Return a sequence that has ended.
 
         Args:
-            ids: what it has drawn, and anything behind it.
-            length: tokens that it has drawn, at least one.
+            ids: drawn tokens, and anything behind them.
+            length: number of drawn tokens, at least one.
             log2_prob: base-2 logarithm of their probability.
         """
-        finished = ids[length - 1] == EOS_ID
+        reason = finish_reason(ids[length - 1])
         return cls(
-            ids=tuple(ids[: length - finished]),
+            ids=tuple(ids[: length - (reason is FinishReason.STOP)]),
             token_count=length,
             log_prob=log2_prob * math.log(2),
-            finished=finished,
+            finish_reason=reason,
         )

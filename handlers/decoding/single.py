@@ -6,17 +6,27 @@ what is a row's alone is Python's whole numbers.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from handlers.contract import SamplingParams, field_values
 from handlers.decoding.arrays import FloatArray
 from handlers.decoding.batched import Parts
-from handlers.decoding.sampling.filters import SamplingSettings
+from handlers.decoding.ending import has_ended
+from handlers.decoding.sampling.filters import SETTINGS, SamplingSettings
 from handlers.decoding.sampling.sampler import DRAWS, MAX_SUM, MIN_SUM, TokenWeights
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import Slots
 from handlers.model.vocabulary import BOS_ID, EOS_ID
+
+_SUPPORTED: Final = {*SETTINGS, "max_tokens", "guidance"}
+_UNSUPPORTED: Final = {
+    name: default for name, default in field_values(SamplingParams()).items() if name not in _SUPPORTED
+}
+"""Sampling parameters that a single decode lacks, with the defaults at which they change nothing."""
 
 
 class SingleWeights(TokenWeights):
@@ -85,7 +95,7 @@ class SingleDecode:
     @staticmethod
     def supports(row: SequenceSpec) -> bool:
         """Whether a row limits nothing by itself; see `handlers.decoding.constraints.token_constraints`."""
-        return not (row.min_tokens or row.no_repeat_ngram_size or row.bad_words)
+        return all(getattr(row.sampling, name) == default for name, default in _UNSUPPORTED.items())
 
     def finish(self) -> DecodedSequence:
         """Decode to the end."""
@@ -93,7 +103,7 @@ class SingleDecode:
         token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
         gates_MG = torch.empty_like(self._slots.gates_SG)
         parts_4MH = gates_MG.chunk(4, dim=1)
-        while len(ids) < self._row.max_tokens and token != EOS_ID:
+        while not has_ended(token, len(ids), self._row.sampling.max_tokens):
             projected_ME = self._step.advance_one(self._slots, token, gates_MG, parts_4MH)
             log2_1W = self._step.log2_odds(projected_ME, 1)
             normaliser = self._weights.normaliser(log2_1W)

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.decoding.arrays import IntArray
-from handlers.decoding.sampling.sampler import SamplingSettings
+from handlers.decoding.sampling.filters import SETTINGS, SamplingSettings
 
 TOKEN, LENGTH, MAX_TOKENS, STATE, WORDS = range(5)
 """Places of the counts: a row's last token, how many it has drawn and may draw, the state of `handlers.decoding.constraints.grammar`, and
 from there on the four numbers of `handlers.decoding.constraints.word_repeats`."""
-_TEMPERATURE, _TOP_K, _TOP_P, _MIN_P = range(4)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,7 +34,7 @@ class Slots:
     """The context's share of the output projection."""
     uniforms_STD: NDArray[np.float64]
     tokens_ST: IntArray
-    settings_S4: NDArray[np.float64]
+    settings_SN: NDArray[np.float64]
     state_FS: IntArray
     """By count first, so that each is contiguous."""
     log2_prob_S: NDArray[np.float64]
@@ -54,7 +53,7 @@ class Slots:
             cell_SH=zeros(self.cell_SH),
             gates_SG=zeros(self.gates_SG),
             output_SE=zeros(self.output_SE),
-            settings_S4=np.zeros((size, self.settings_S4.shape[1])),
+            settings_SN=np.zeros((size, self.settings_SN.shape[1])),
             uniforms_STD=np.zeros((size, *self.uniforms_STD.shape[1:])),
             tokens_ST=np.zeros((size, self.tokens_ST.shape[1]), dtype=np.int64),
             state_FS=np.zeros((len(self.state_FS), size), dtype=np.int64),
@@ -80,14 +79,8 @@ class Slots:
 
     def settings(self) -> SamplingSettings:
         """How the rows' tokens are drawn."""
-        columns_4S = self.settings_S4.T.copy()
-        return SamplingSettings(
-            temperature=columns_4S[_TEMPERATURE],
-            top_k=columns_4S[_TOP_K],
-            top_p=columns_4S[_TOP_P],
-            min_p=columns_4S[_MIN_P],
-        )
+        return SamplingSettings(**dict(zip(SETTINGS, self.settings_SN.T.copy(), strict=True)))
 
 
 _TENSORS: Final = ("hidden_SH", "cell_SH", "gates_SG", "output_SE")
-_ARRAYS: Final = ("settings_S4", "uniforms_STD", "tokens_ST", "log2_prob_S")
+_ARRAYS: Final = ("settings_SN", "uniforms_STD", "tokens_ST", "log2_prob_S")

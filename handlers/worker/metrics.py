@@ -10,12 +10,11 @@ import logging
 import platform
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any, Final
 
 import torch
 
-from handlers.contract import INPUT_FIELD, CommentaryRequest, CommentaryResponse, ContractError, archive_name
+from handlers.contract import INPUT_FIELD, REQUEST_FIELDS, CommentaryResponse, ContractError, archive_name
 from handlers.decoding.matmul import Precision
 
 _log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ NAMES: Final = (REQUESTS, ERRORS, SEQUENCES, TOKENS, DECODE_SECONDS, BATCH_SEQUE
 
 _NO_FIELD: Final = "none"
 _UNKNOWN_FIELD: Final = "unknown"
-_FIELDS: Final = frozenset((INPUT_FIELD, *(field.name for field in fields(CommentaryRequest))))
+_FIELDS: Final = frozenset((INPUT_FIELD, *REQUEST_FIELDS))
 
 
 class WorkerMetrics:

@@ -76,4 +76,5 @@ def warm_up(commentator: Commentator) -> None:
 
 
 def _request(genres: tuple[str, ...], **values: Any) -> CommentaryRequest:
-    return CommentaryRequest(genres=genres, seed=1, max_tokens=_TOKENS, **values)
+    """Return a request from the values of the wire's fields."""
+    return CommentaryRequest.from_mapping({"genres": genres, "seed": 1, "max_tokens": _TOKENS, **values})

@@ -221,12 +221,15 @@ class Sample(_message.Message):
     LOG_PROB_FIELD_NUMBER: _builtins.int
     TOPICS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    FINISH_REASON_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     token_count: _builtins.int
     log_prob: _builtins.float
     """Sum of the tokens' log-probabilities in nats, at temperature 1."""
     seed: _builtins.int
     """A request for one sample with this seed gives this text again."""
+    finish_reason: _builtins.str
+    """Reason why it ended: "stop" (by itself) or "length" (cut off at max_tokens). Empty: its archive does not report it."""
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Share of each topic."""
@@ -239,10 +242,11 @@ class Sample(_message.Message):
         log_prob: _builtins.float = ...,
         topics: _abc.Iterable[_builtins.float] | None = ...,
         seed: _builtins.int = ...,
+        finish_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_prob", b"log_prob", "seed", b"seed", "text", b"text", "token_count", b"token_count", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "log_prob", b"log_prob", "seed", b"seed", "text", b"text", "token_count", b"token_count", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

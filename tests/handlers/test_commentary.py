@@ -17,15 +17,17 @@ from handlers.contract import (
     ContractError,
     ErrorCode,
     Sample,
+    SamplingParams,
 )
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
+from tests.handlers import flat
 from tests.handlers.tiny_bundles import tiny_bundle
 
 
 def _ask(commentator: Commentator, **values: Any) -> CommentaryResponse:
-    (answer,) = commentator.answer([CommentaryRequest(**{"genres": ("dream pop",), "seed": 7, **values})])
+    (answer,) = commentator.answer([flat.request(**{"genres": ("dream pop",), "seed": 7, **values})])
     return answer
 
 
@@ -73,7 +75,7 @@ def test_without_a_seed_each_request_draws_a_fresh_one_that_doubles_hold_exactly
             seed=st.integers(0, MAX_SEED),
             num_samples=st.integers(1, 6),
             best_of=st.integers(1, 4),
-            max_tokens=st.integers(1, 20),
+            sampling=st.builds(SamplingParams, max_tokens=st.integers(1, 20)),
             request_id=st.text("ab", max_size=3),
         ),
         max_size=6,
@@ -97,7 +99,7 @@ def _score(commentator: Commentator, sample: Sample, *, topic: int = 0, max_toke
     bundle = commentator.bundle
     genres = tuple(bundle.genres.indices(["dream pop"]))
     engine = Engine(bundle)
-    row = SequenceSpec(genres=genres, seed=sample.seed, max_tokens=max_tokens, topic=topic)
+    row = SequenceSpec(genres=genres, seed=sample.seed, sampling=SamplingParams(max_tokens=max_tokens), topic=topic)
     decoded = engine.decode([row])
     assert bundle.vocabulary.decode(decoded[0].ids) == sample.text
     (odds,) = engine.genre_log_odds([row], decoded)
@@ -228,7 +230,8 @@ def test_a_requests_limits_hold_for_its_samples_and_not_for_its_neighbours(comme
     plain = CommentaryRequest(genres=("pop",), seed=5, num_samples=20)
     (free,) = commentator.answer([plain])
     word = _texts(free)[0].split()[0]
-    limited = replace(plain, min_tokens=8, no_repeat_ngram_size=2, bad_words=(word.upper(),), best_of=2)
+    constraints = SamplingParams(min_tokens=8, no_repeat_ngram_size=2, bad_words=(word.upper(),))
+    limited = replace(plain, sampling=constraints, best_of=2)
     both = commentator.answer([limited, plain])
     assert _texts(both[1]) == _texts(free)
     assert all(sample.token_count >= 8 for sample in both[0].samples)
@@ -239,7 +242,7 @@ def test_a_requests_limits_hold_for_its_samples_and_not_for_its_neighbours(comme
 
 def test_a_guided_request_leaves_its_neighbours_as_they_are(commentator: Commentator) -> None:
     plain = CommentaryRequest(genres=("pop",), seed=5, num_samples=20)
-    guided, beside = commentator.answer([replace(plain, guidance=3.0), plain])
+    guided, beside = commentator.answer([replace(plain, sampling=SamplingParams(guidance=3.0)), plain])
     assert _texts(beside) == _texts(commentator.answer([plain])[0])
     assert _texts(guided) != _texts(beside)
-    assert _texts(guided) == _texts(commentator.answer([replace(plain, guidance=3)])[0])
+    assert _texts(guided) == _texts(commentator.answer([replace(plain, sampling=SamplingParams(guidance=3))])[0])

@@ -23,8 +23,10 @@ from handlers.contract import (
     CommentaryResponse,
     ContractError,
     ErrorCode,
+    FinishReason,
     ModelIdentity,
     Sample,
+    SamplingParams,
     Timings,
     decode_answer,
     encode_answer,
@@ -40,15 +42,18 @@ requests = st.builds(
     artist=optional_names,
     title=optional_names,
     num_samples=st.integers(1, MAX_SEQUENCES // MAX_BEST_OF),
-    temperature=st.floats(0, 5) | st.integers(0, 5),
-    top_k=st.integers(0, 1_000_000),
-    top_p=st.floats(1e-6, 1),
-    min_p=st.floats(0, 1),
-    max_tokens=st.integers(40, MAX_TOKENS),
-    guidance=st.floats(0, 10) | st.integers(0, 10),
-    min_tokens=st.integers(0, 40),
-    no_repeat_ngram_size=st.integers(0, MAX_TOKENS),
-    bad_words=st.lists(st.text("aé’-", min_size=1, max_size=5), max_size=4).map(tuple),
+    sampling=st.builds(
+        SamplingParams,
+        temperature=st.floats(0, 5) | st.integers(0, 5),
+        top_k=st.integers(0, 1_000_000),
+        top_p=st.floats(1e-6, 1),
+        min_p=st.floats(0, 1),
+        max_tokens=st.integers(40, MAX_TOKENS),
+        guidance=st.floats(0, 10) | st.integers(0, 10),
+        min_tokens=st.integers(0, 40),
+        no_repeat_ngram_size=st.integers(0, MAX_TOKENS),
+        bad_words=st.lists(st.text("aé’-", min_size=1, max_size=5), max_size=4).map(tuple),
+    ),
     seed=st.none() | st.integers(0, MAX_SEED),
     best_of=st.integers(1, MAX_BEST_OF),
     topic=optional_names,
@@ -66,6 +71,7 @@ responses = st.builds(
             log_prob=finite,
             topics=st.lists(finite, max_size=4).map(tuple),
             seed=st.integers(0, MAX_SEED),
+            finish_reason=st.none() | st.sampled_from(FinishReason),
         ),
         max_size=3,
     ).map(tuple),
@@ -115,7 +121,12 @@ def test_an_error_survives_the_answer(code: ErrorCode, field: str, message: str)
 
 def test_only_genres_are_required_and_the_rest_has_the_documented_defaults() -> None:
     request = CommentaryRequest.from_json('{"genres": []}')
-    assert (request.num_samples, request.temperature, request.top_p, request.best_of) == (5, 0.95, 0.92, 1)
+    assert (request.num_samples, request.sampling.temperature, request.sampling.top_p, request.best_of) == (
+        5,
+        0.95,
+        0.92,
+        1,
+    )
     assert request.seed is None
     assert _refused({"num_samples": 1}).field == "genres"
 
@@ -251,9 +262,10 @@ def test_control_characters_and_lone_surrogates_are_refused_naming_the_field(fie
 def test_the_largest_allowed_values_are_taken() -> None:
     request = CommentaryRequest(
         genres=("g" * MAX_TEXT_LENGTH,) * MAX_GENRES, artist="a" * MAX_TEXT_LENGTH, num_samples=MAX_SAMPLES,
-        best_of=MAX_SEQUENCES // MAX_SAMPLES, max_tokens=MAX_TOKENS, seed=MAX_SEED, temperature=5, top_p=1, min_p=1,
-        top_k=1_000_000, min_tokens=MAX_TOKENS, no_repeat_ngram_size=MAX_TOKENS,
-        bad_words=("b" * MAX_TEXT_LENGTH,) * MAX_BAD_WORDS,
+        best_of=MAX_SEQUENCES // MAX_SAMPLES, seed=MAX_SEED, sampling=SamplingParams(
+            max_tokens=MAX_TOKENS, temperature=5, top_p=1, min_p=1, top_k=1_000_000, min_tokens=MAX_TOKENS,
+            no_repeat_ngram_size=MAX_TOKENS, bad_words=("b" * MAX_TEXT_LENGTH,) * MAX_BAD_WORDS,
+        ),
     )  # fmt: skip
     assert CommentaryRequest.from_json(request.to_json()) == request
 
@@ -263,19 +275,19 @@ def test_fewer_tokens_at_most_than_at_least_are_refused_naming_the_lower_bound_a
     assert error.field == "min_tokens"
     assert "10" in error.message
     assert "11" in error.message
-    assert CommentaryRequest(genres=(), max_tokens=10, min_tokens=10).min_tokens == 10
+    assert CommentaryRequest(genres=(), sampling=SamplingParams(max_tokens=10, min_tokens=10)).sampling.min_tokens == 10
 
 
 def test_an_archive_of_older_code_is_asked_what_it_was_always_asked_unless_somebody_wants_more() -> None:
     known = {"genres", "num_samples", "temperature", "top_k", "top_p", "min_p", "max_tokens", "best_of"}
     assert set(json.loads(CommentaryRequest(genres=()).to_json())) == known
-    asked = CommentaryRequest(genres=(), min_tokens=3, bad_words=("so",), guidance=1.5)
+    asked = CommentaryRequest(genres=(), sampling=SamplingParams(min_tokens=3, bad_words=("so",), guidance=1.5))
     assert set(json.loads(asked.to_json())) == {*known, "min_tokens", "bad_words", "guidance"}
 
 
 @pytest.mark.parametrize("word", ["pop", "POP", "don’t", "lo-fi", "1999", "café", "cafe\u0301", "Åse", "вечер"])
 def test_a_word_can_be_banned(word: str) -> None:
-    assert CommentaryRequest.from_mapping({"genres": [], "bad_words": [word]}).bad_words == (word,)
+    assert CommentaryRequest.from_mapping({"genres": [], "bad_words": [word]}).sampling.bad_words == (word,)
 
 
 def test_the_product_of_samples_and_candidates_is_bounded() -> None:

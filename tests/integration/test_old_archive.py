@@ -16,6 +16,7 @@ from handlers.contract import (
     PREVIOUS,
     CommentaryRequest,
     CommentaryResponse,
+    SamplingParams,
 )
 from serving.client import CommentaryClient
 from tests.handlers.tiny_bundles import GENRES, TOPICS
@@ -89,7 +90,7 @@ def test_both_archives_answer_and_give_the_same_texts_for_a_seed(
 def test_options_that_came_after_the_first_ones_reach_the_old_archive_by_its_own_names(
     client: CommentaryClient,
 ) -> None:
-    free = CommentaryRequest(genres=(), num_samples=32, seed=5, temperature=1.5)
+    free = CommentaryRequest(genres=(), num_samples=32, seed=5, sampling=SamplingParams(temperature=1.5))
     words = {word for sample in client.generate(free, version=OLD).samples for word in sample.text.split()}
     banned = tuple(sorted(word for word in words if word.isalpha())[:8])
     assert len(banned) == 8
@@ -97,11 +98,7 @@ def test_options_that_came_after_the_first_ones_reach_the_old_archive_by_its_own
         genres=(),
         num_samples=32,
         seed=5,
-        temperature=1.5,
-        no_repeat_ngram_size=2,
-        bad_words=banned,
-        min_tokens=4,
-        guidance=1.5,
+        sampling=SamplingParams(temperature=1.5, no_repeat_ngram_size=2, bad_words=banned, min_tokens=4, guidance=1.5),
     )
     old, new = (client.generate(request, version=version) for version in (OLD, NEW))
     assert _texts(old) == _texts(new)

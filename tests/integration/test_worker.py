@@ -24,7 +24,7 @@ import torch
 
 from benchmarks.training.decode import random_bundle
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest, ContractError, decode_answer
+from handlers.contract import CommentaryRequest, ContractError, SamplingParams, decode_answer
 from handlers.model.bundle import Bundle
 from serving.archives import hash_file, inspect_archive
 from serving.gateway import Gateway, GatewaySettings
@@ -187,7 +187,7 @@ def _good_requests(number: int) -> list[CommentaryRequest]:
             genres=tuple(draw.sample(GENRES[:-1], draw.randrange(3))),
             num_samples=draw.randint(1, 3),
             seed=1000 * number + index,
-            max_tokens=draw.randint(8, 24),
+            sampling=SamplingParams(max_tokens=draw.randint(8, 24)),
             topic=draw.choice([None, *TOPICS]),
             best_of=draw.choice([1, 1, 2]),
             request_id=f"{number}/{index}",
@@ -217,7 +217,7 @@ async def _client(number: int, instance: Instance, gateway: str, met: Met) -> No
             calls.append(_refused_by_torchserve(torchserve, payload, ("INVALID_ARGUMENT", name), met))
         values, name = BAD_MESSAGES[number % len(BAD_MESSAGES)]
         calls.append(_refused_by_gateway(commentary, values, name, met))
-        cursed = CommentaryRequest(genres=(CURSED,), num_samples=1, max_tokens=8).to_json()
+        cursed = CommentaryRequest(genres=(CURSED,), num_samples=1, sampling=SamplingParams(max_tokens=8)).to_json()
         calls.append(_refused_by_torchserve(torchserve, cursed, ("INTERNAL", ""), met))
         draw.shuffle(calls)
         for call in calls:
@@ -282,7 +282,7 @@ async def _stream(inference: Inference, met: Met) -> None:
         request_serializer=inference_pb2.PredictionsRequest.SerializeToString,
         response_deserializer=inference_pb2.PredictionResponse.FromString,
     )
-    request = CommentaryRequest(genres=(), num_samples=1, seed=1, max_tokens=8)
+    request = CommentaryRequest(genres=(), num_samples=1, seed=1, sampling=SamplingParams(max_tokens=8))
     for payload in (request.to_json(), b"{", request.to_json()):
         message = inference_pb2.PredictionsRequest(**MODEL, input={"data": payload})
         met.streamed += [answer.prediction async for answer in call(message, timeout=30)]

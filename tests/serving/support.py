@@ -34,7 +34,7 @@ ONE_ATTEMPT = RetryPolicy(max_attempts=1)
 
 
 def ask(**values: Any) -> CommentaryRequest:
-    return CommentaryRequest(**{"genres": ("dream pop",), "num_samples": 1, **values})
+    return CommentaryRequest.from_mapping({"genres": ("dream pop",), "num_samples": 1, **values})
 
 
 def build_archive(out: Path, model: str, version: str, *, batch_size: int = 8, **config: Any) -> Path:

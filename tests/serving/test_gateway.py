@@ -102,8 +102,11 @@ def test_limits_and_guidance_reach_the_worker() -> None:
             await it.generate(min_tokens=5, no_repeat_ngram_size=3, bad_words=["so", "don’t"], guidance=1.5)
             await it.generate()
             seen = [each for _, _, each in it.backend.seen]
-            assert [(each.min_tokens, each.no_repeat_ngram_size) for each in seen] == [(5, 3), (0, 0)]
-            assert [(each.bad_words, each.guidance) for each in seen] == [(("so", "don’t"), 1.5), ((), 1.0)]
+            assert [(each.sampling.min_tokens, each.sampling.no_repeat_ngram_size) for each in seen] == [(5, 3), (0, 0)]
+            assert [(each.sampling.bad_words, each.sampling.guidance) for each in seen] == [
+                (("so", "don’t"), 1.5),
+                ((), 1.0),
+            ]
 
     asyncio.run(scene())
 

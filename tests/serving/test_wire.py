@@ -5,7 +5,15 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Sample, Timings
+from handlers.contract import (
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ModelIdentity,
+    Sample,
+    SamplingParams,
+    Timings,
+)
 from serving import wire
 from serving.v1 import commentary_pb2
 from serving.wire import LiveModel, LiveVersion
@@ -19,15 +27,18 @@ REQUESTS = st.builds(
     artist=st.none() | TEXT,
     title=st.none() | TEXT,
     num_samples=st.integers(1, 16),
-    temperature=st.floats(0, 5),
-    top_k=st.integers(0, 1_000_000),
-    top_p=st.floats(1e-6, 1),
-    min_p=st.floats(0, 1),
-    max_tokens=st.integers(20, 128),
-    guidance=st.floats(0, 10),
-    min_tokens=st.integers(0, 20),
-    no_repeat_ngram_size=st.integers(0, 128),
-    bad_words=st.lists(st.text("abcé'", min_size=1, max_size=9), max_size=5).map(tuple),
+    sampling=st.builds(
+        SamplingParams,
+        temperature=st.floats(0, 5),
+        top_k=st.integers(0, 1_000_000),
+        top_p=st.floats(1e-6, 1),
+        min_p=st.floats(0, 1),
+        max_tokens=st.integers(20, 128),
+        guidance=st.floats(0, 10),
+        min_tokens=st.integers(0, 20),
+        no_repeat_ngram_size=st.integers(0, 128),
+        bad_words=st.lists(st.text("abcé'", min_size=1, max_size=9), max_size=5).map(tuple),
+    ),
     seed=st.none() | SEEDS,
     best_of=st.integers(1, 16),
     topic=st.none() | TEXT,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.commentary import Commentator
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import SequenceSpec
 from tests.handlers.tiny_bundles import tiny_bundle
 from training.measures import distinct, measure_samples
@@ -34,7 +35,7 @@ def test_n_grams_do_not_reach_across_sentences() -> None:
 
 def test_figures_are_those_of_the_decoded_sentences() -> None:
     bundle = tiny_bundle()
-    rows = [SequenceSpec(genres=(1,), seed=seed, max_tokens=12) for seed in range(300)]
+    rows = [SequenceSpec(genres=(1,), seed=seed, sampling=SamplingParams(max_tokens=12)) for seed in range(300)]
     figures = measure_samples(bundle, rows)
     assert sum(figures.topic_shares) == pytest.approx(1)
     assert figures.desired_share == figures.topic_shares[bundle.topics.desired]

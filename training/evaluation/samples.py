@@ -1,4 +1,7 @@
-"""Texts of a report's rows: real text, files of samples, and samples of models for the same genres."""
+"""Texts of a report's rows: real text, files of samples, and samples of models for the same genres.
+
+Shapes: B samples, Z latent vector.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from handlers.contract import SamplingParams
-from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_SAMPLES
+from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_SAMPLES, SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.ranking import best_candidates

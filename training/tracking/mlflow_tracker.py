@@ -26,7 +26,7 @@ from mlflow.types.schema import Array
 from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import override
 
-from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest
+from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest, field_values
 from handlers.model.bundle import MODEL_CARD
 from training.errors import TerminatedError, TrackingError
 from training.tracking.port import FetchedVersion, RegisteredVersion, Run, Tracker, TrainedOn, archive_tags
@@ -35,6 +35,14 @@ from training.worker_code import WORKER_PACKAGES
 EXPERIMENT: Final = "deephypebot"
 _MODEL_CODE: Final = Path(__file__).with_name("pyfunc_model.py")
 _DEFAULTS: Final = CommentaryRequest(genres=())
+
+
+def _param(name: str, default: Any) -> ParamSpec:
+    """Return MLflow's specification of a sampling parameter, by the type of its default."""
+    if isinstance(default, tuple):
+        return ParamSpec(name, DataType.string, list(default), shape=(-1,))
+    return ParamSpec(name, DataType.long if isinstance(default, int) else DataType.double, default)
+
 
 SIGNATURE: Final = ModelSignature(
     inputs=Schema(
@@ -52,21 +60,14 @@ SIGNATURE: Final = ModelSignature(
             ColSpec(DataType.long, "token_count"),
             ColSpec(DataType.double, "log_prob"),
             ColSpec(DataType.long, "seed"),
+            ColSpec(DataType.string, "finish_reason"),
         ]
     ),
     params=ParamSchema(
         [
             ParamSpec("num_samples", DataType.long, _DEFAULTS.num_samples),
             ParamSpec("seed", DataType.long, -1),
-            ParamSpec("temperature", DataType.double, _DEFAULTS.temperature),
-            ParamSpec("top_k", DataType.long, _DEFAULTS.top_k),
-            ParamSpec("top_p", DataType.double, _DEFAULTS.top_p),
-            ParamSpec("min_p", DataType.double, _DEFAULTS.min_p),
-            ParamSpec("max_tokens", DataType.long, _DEFAULTS.max_tokens),
-            ParamSpec("guidance", DataType.double, _DEFAULTS.guidance),
-            ParamSpec("min_tokens", DataType.long, _DEFAULTS.min_tokens),
-            ParamSpec("no_repeat_ngram_size", DataType.long, _DEFAULTS.no_repeat_ngram_size),
-            ParamSpec("bad_words", DataType.string, list(_DEFAULTS.bad_words), shape=(-1,)),
+            *(_param(name, default) for name, default in field_values(_DEFAULTS.sampling).items()),
             ParamSpec("best_of", DataType.long, _DEFAULTS.best_of),
         ]
     ),

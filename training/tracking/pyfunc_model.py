@@ -31,12 +31,11 @@ class CommentaryModel(PythonModel):
             context: context of MLflow, unused.
             model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist`, `title` and
                 `topic` (number or name of the topic to steer to).
-            params: `num_samples`, `seed`, `temperature`, `top_k`, `top_p`, `min_p`, `guidance`, `max_tokens`,
-                `min_tokens`, `no_repeat_ngram_size`, `bad_words`, `best_of`, as in the wire contract; a negative seed
-                means a fresh one.
+            params: `num_samples`, `seed`, `best_of` and the sampling parameters, as in the wire contract; a negative
+                seed means a fresh one.
 
         Returns:
-            DataFrame with columns request, text, token_count, log_prob, seed.
+            DataFrame with columns request, text, token_count, log_prob, seed, finish_reason.
         """
         import pandas as pd  # noqa: PLC0415 - comes with mlflow, and only this call needs it
 
@@ -55,6 +54,7 @@ class CommentaryModel(PythonModel):
                 "token_count": sample.token_count,
                 "log_prob": sample.log_prob,
                 "seed": sample.seed,
+                "finish_reason": sample.finish_reason,
             }
             for number, answer in enumerate(self._commentator.answer(requests))
             for sample in answer.samples

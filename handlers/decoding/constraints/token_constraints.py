@@ -44,10 +44,13 @@ class Constraints:
 
     def __init__(self, specs: Sequence[SequenceSpec], word_repeats: WordRepeats) -> None:
         self._word_repeats = word_repeats
-        lists = {words: number for number, words in enumerate(dict.fromkeys(spec.bad_words for spec in specs))}
+        lists = {words: number for number, words in enumerate(dict.fromkeys(spec.sampling.bad_words for spec in specs))}
         self._no_list = lists.get((), -1)
         self._asked_R3 = np.array(
-            [(spec.min_tokens, spec.no_repeat_ngram_size, lists[spec.bad_words]) for spec in specs]
+            [
+                (spec.sampling.min_tokens, spec.sampling.no_repeat_ngram_size, lists[spec.sampling.bad_words])
+                for spec in specs
+            ]
         )
         known = [compile_bad_words(words, word_repeats) for words in lists]
         self._hashes_DW = _table([hashes for hashes, _ in known], 0)

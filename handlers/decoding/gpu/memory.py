@@ -1,7 +1,7 @@
-"""A GPU's slots: all that steps read and write, at addresses that never change, so that they can be recorded.
+"""Slots of a GPU: all that steps read and write, at fixed addresses, so that steps can be recorded.
 
-Shapes: M rows, S slots of one or two rows, H hidden, G = 4 H gates, E embedding, W tokens padded to whole blocks, T
-places of a sentence, D banned words; sizes are padded to whole blocks.
+Shapes: S slots, M rows (one per slot, two with guidance), R selected slots or rows, B sequences, H hidden, G = 4 H
+gates, E embedding, W tokens of the vocabulary, T token positions, D bad words. Sizes are padded to whole blocks.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from handlers.decoding.sequences import SequenceSpec
 from handlers.model.vocabulary import BOS_ID
 
 TOKENS_PER_SLOT: Final = 1 << (MAX_TOKENS - 1).bit_length()
-"""T."""
+"""Number of token positions of a slot, a power of two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaddedSizes:
-    """Of one decoder and its slots, padded to whole blocks."""
+    """Sizes of a decoder and its slots, padded to whole blocks."""
 
     rows: int
     hidden: int
@@ -40,70 +40,67 @@ class PaddedSizes:
 
 
 class Memory:
-    """Slots of a decode; all of them are free at first.
+    """Slots of a decode, all of them free at first.
 
     Args:
-        sizes: how large they are.
-        kind: of the hidden state, which products read.
-        device: where they are.
+        sizes: padded sizes.
+        dtype: type of the inputs of products: hidden state and projection.
+        device: device of the slots.
     """
 
-    def __init__(self, sizes: PaddedSizes, kind: torch.dtype, device: torch.device) -> None:
-        def zeros(*shape: int, kind: torch.dtype = torch.float32) -> Tensor:
-            return torch.zeros(*shape, dtype=kind, device=device)
+    def __init__(self, sizes: PaddedSizes, dtype: torch.dtype, device: torch.device) -> None:
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(*shape, dtype=dtype, device=device)
 
         rows, hidden = sizes.rows, sizes.hidden
-        self.hidden_MH, self.next_MH = zeros(rows, hidden, kind=kind), zeros(rows, hidden, kind=kind)
+        self.hidden_MH, self.next_MH = zeros(rows, hidden, dtype=dtype), zeros(rows, hidden, dtype=dtype)
         self.cell_MH = zeros(rows, hidden)
         self.gates_M4H = zeros(rows, 4, hidden)
         self.output_ME = zeros(rows, sizes.embedding)
-        self.projected_ME = zeros(rows, sizes.embedding, kind=kind)
+        self.projected_ME = zeros(rows, sizes.embedding, dtype=dtype)
         self.log2_MW = zeros(rows, sizes.outputs)
-        # A slot may hold one row.
-        self.token_S, self.ended_S = zeros(rows, kind=torch.int32), zeros(rows, kind=torch.int32) + 1
-        self.ints_S = zeros(rows, layout.SLOT_INTS.value, kind=torch.int32)
-        self.longs_S = zeros(rows, layout.SLOT_LONGS.value, kind=torch.int64)
+        # Without guidance every row is a slot.
+        self.token_S, self.ended_S = zeros(rows, dtype=torch.int32), zeros(rows, dtype=torch.int32) + 1
+        self.ints_S = zeros(rows, layout.SLOT_INTS.value, dtype=torch.int32)
+        self.longs_S = zeros(rows, layout.SLOT_LONGS.value, dtype=torch.int64)
         self.settings_S = zeros(rows, layout.SLOT_FLOATS.value)
-        self.log2_prob_S = zeros(rows, kind=torch.float64)
-        self.tokens_ST = zeros(rows, TOKENS_PER_SLOT, kind=torch.int32)
-        self.hashes_SD = zeros(rows, MAX_BAD_WORDS, kind=torch.int64)
-        self.contains_bad_word_SW = zeros(rows, sizes.outputs, kind=torch.int8)
+        self.log2_prob_S = zeros(rows, dtype=torch.float64)
+        self.tokens_ST = zeros(rows, TOKENS_PER_SLOT, dtype=torch.int32)
+        self.hashes_SD = zeros(rows, MAX_BAD_WORDS, dtype=torch.int64)
+        self.contains_bad_word_SW = zeros(rows, sizes.outputs, dtype=torch.int8)
 
     def admit(
-        self, slots: Sequence[int], rows: Sequence[SequenceSpec], started: Sequence[Started], word_repeats: WordRepeats
+        self, slots: Sequence[int], specs: Sequence[SequenceSpec], started: Sequence[Started], word_repeats: WordRepeats
     ) -> None:
-        """Let rows into free slots.
+        """Admit sequences to free slots.
 
         Args:
-            slots: one per row.
-            rows: what is decoded.
-            started: the rows as they are before their first token, and, if they are guided, their shadows.
-            word_repeats: the vocabulary's words.
-
-        Raises:
-            ValueError: a row asks for more tokens than a slot has places, or bans more words.
+            slots: slot of each sequence.
+            specs: sequences to decode.
+            started: state of the sequences before their first token; with guidance, also of their unconditional
+                branches.
+            word_repeats: words of the vocabulary.
         """
-        _check(rows)
         slot_R = self._on_device(np.array(slots))
         for place, part in enumerate(started):
             row_R = slot_R * len(started) + place
             _write(self.hidden_MH, row_R, part.hidden_BH)
             _write(self.cell_MH, row_R, part.cell_BH)
-            _write(self.gates_M4H, row_R, part.gates_BG.reshape(len(rows), 4, -1))
+            _write(self.gates_M4H, row_R, part.gates_BG.reshape(len(specs), 4, -1))
             _write(self.output_ME, row_R, part.output_BE)
-        ints, longs, settings = _numbers(rows)
+        ints, longs, settings = _numbers(specs)
         self.ints_S.index_copy_(0, slot_R, self._on_device(ints))
         self.longs_S.index_copy_(0, slot_R, self._on_device(longs))
         self.settings_S.index_copy_(0, slot_R, self._on_device(settings))
         self.log2_prob_S.index_fill_(0, slot_R, 0.0)
         self.token_S.index_fill_(0, slot_R, BOS_ID)
-        self._ban(slots, rows, word_repeats)
+        self._write_bad_words(slots, specs, word_repeats)
         self.ended_S.index_fill_(0, slot_R, 0)
 
-    def _ban(self, slots: Sequence[int], rows: Sequence[SequenceSpec], word_repeats: WordRepeats) -> None:
-        for slot, row in zip(slots, rows, strict=True):
-            if row.bad_words:
-                hashes, containing = compile_bad_words(row.bad_words, word_repeats)
+    def _write_bad_words(self, slots: Sequence[int], specs: Sequence[SequenceSpec], word_repeats: WordRepeats) -> None:
+        for slot, spec in zip(slots, specs, strict=True):
+            if spec.sampling.bad_words:
+                hashes, containing = compile_bad_words(spec.sampling.bad_words, word_repeats)
                 self.hashes_SD[slot, : len(hashes)] = self._on_device(np.array(hashes, dtype=np.int64))
                 self.contains_bad_word_SW[slot].zero_()[self._on_device(np.array(containing, dtype=np.int64))] = 1
 
@@ -111,35 +108,27 @@ class Memory:
         return torch.from_numpy(array).to(self.token_S.device)
 
 
-def _check(rows: Sequence[SequenceSpec]) -> None:
-    for row in rows:
-        if row.max_tokens > TOKENS_PER_SLOT:
-            raise ValueError(f"max_tokens must be at most {TOKENS_PER_SLOT} on a GPU, got {row.max_tokens}")
-        if len(row.bad_words) > MAX_BAD_WORDS:
-            raise ValueError(f"at most {MAX_BAD_WORDS} words can be banned on a GPU, got {len(row.bad_words)}")
-
-
 def _write(numbers: Tensor, row_R: Tensor, values: Tensor) -> None:
-    """Over the first columns of some rows; what pads the others stays zero."""
+    """Write the first columns of some rows; the padding stays zero."""
     narrow = numbers[..., : values.shape[-1]]
     narrow.index_copy_(0, row_R, values.to(numbers.dtype))
 
 
-def _numbers(rows: Sequence[SequenceSpec]) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
-    """The rows' numbers, in the columns of `handlers.decoding.gpu.kernels.layout`."""
-    ints = np.zeros((len(rows), layout.SLOT_INTS.value), dtype=np.int32)
-    longs = np.zeros((len(rows), layout.SLOT_LONGS.value), dtype=np.int64)
-    settings = np.zeros((len(rows), layout.SLOT_FLOATS.value), dtype=np.float32)
-    ints[:, layout.MAX_TOKENS.value] = [row.max_tokens for row in rows]
+def _numbers(specs: Sequence[SequenceSpec]) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
+    """Return the numbers of each slot, in the columns of `handlers.decoding.gpu.kernels.layout`."""
+    ints = np.zeros((len(specs), layout.SLOT_INTS.value), dtype=np.int32)
+    longs = np.zeros((len(specs), layout.SLOT_LONGS.value), dtype=np.int64)
+    settings = np.zeros((len(specs), layout.SLOT_FLOATS.value), dtype=np.float32)
+    ints[:, layout.MAX_TOKENS.value] = [spec.sampling.max_tokens for spec in specs]
     ints[:, layout.STATE.value] = Grammar.start
-    ints[:, layout.TOP_K.value] = [row.top_k for row in rows]
-    ints[:, layout.MIN_TOKENS.value] = [row.min_tokens for row in rows]
-    ints[:, layout.NO_REPEAT_NGRAM_SIZE.value] = [row.no_repeat_ngram_size for row in rows]
-    ints[:, layout.BAD_WORDS.value] = [len(row.bad_words) for row in rows]
-    longs[:, layout.SEED.value] = [row.seed for row in rows]
+    ints[:, layout.TOP_K.value] = [spec.sampling.top_k for spec in specs]
+    ints[:, layout.MIN_TOKENS.value] = [spec.sampling.min_tokens for spec in specs]
+    ints[:, layout.NO_REPEAT_NGRAM_SIZE.value] = [spec.sampling.no_repeat_ngram_size for spec in specs]
+    ints[:, layout.BAD_WORDS.value] = [len(spec.sampling.bad_words) for spec in specs]
+    longs[:, layout.SEED.value] = [spec.seed for spec in specs]
     longs[:, layout.WORD_STATE.value : layout.WORD_STATE.value + len(WordRepeats.start)] = WordRepeats.start
-    settings[:, layout.INVERSE_TEMPERATURE.value] = [1 / max(row.temperature, COLDEST) for row in rows]
-    settings[:, layout.TOP_P.value] = [row.top_p for row in rows]
-    settings[:, layout.MIN_P.value] = [row.min_p for row in rows]
-    settings[:, layout.GUIDANCE.value] = [row.guidance for row in rows]
+    settings[:, layout.INVERSE_TEMPERATURE.value] = [1 / max(spec.sampling.temperature, COLDEST) for spec in specs]
+    settings[:, layout.TOP_P.value] = [spec.sampling.top_p for spec in specs]
+    settings[:, layout.MIN_P.value] = [spec.sampling.min_p for spec in specs]
+    settings[:, layout.GUIDANCE.value] = [spec.sampling.guidance for spec in specs]
     return ints, longs, settings

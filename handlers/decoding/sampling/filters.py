@@ -5,7 +5,7 @@ Shapes: B rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Final
 
@@ -30,12 +30,7 @@ class SamplingSettings:
 
     def __getitem__(self, rows: IntArray) -> SamplingSettings:
         """The settings of some rows, given by index."""
-        return SamplingSettings(
-            temperature=self.temperature[rows],
-            top_k=self.top_k[rows],
-            top_p=self.top_p[rows],
-            min_p=self.min_p[rows],
-        )
+        return SamplingSettings(**{name: getattr(self, name)[rows] for name in SETTINGS})
 
     @cached_property
     def is_sorted(self) -> BoolArray:
@@ -57,3 +52,7 @@ class SamplingSettings:
         """What logarithms are multiplied by."""
         scale_B: FloatArray = 1.0 / np.maximum(self.temperature, COLDEST)
         return scale_B
+
+
+SETTINGS: Final = tuple(each.name for each in fields(SamplingSettings))
+"""Names of the sampling parameters that act on the distribution of the next token."""

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from benchmarks.cli import app_bench
 from benchmarks.training.decode import DecodeBenchPlan, DecodeSpeed, PlainLoop, endless, measure_decoding, random_bundle
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import Bundle
 from training.presets import preset
@@ -40,7 +41,7 @@ def test_random_weights_have_a_presets_sizes() -> None:
 
 
 def test_what_is_measured_takes_every_step(bundle: Bundle) -> None:
-    rows = [SequenceSpec(genres=(), seed=seed, max_tokens=20) for seed in range(30)]
+    rows = [SequenceSpec(genres=(), seed=seed, sampling=SamplingParams(max_tokens=20)) for seed in range(30)]
     assert {each.token_count for each in Engine(endless(bundle)).decode(rows)} == {20}
     assert any(each.finished for each in Engine(bundle).decode(rows)), "the model itself ends"
 

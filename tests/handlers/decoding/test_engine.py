@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from handlers.contract import CommentaryRequest
+from handlers.contract import CommentaryRequest, SamplingParams
 from handlers.decoding.engine import DEFAULT_SLOTS, DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.folded import Started
 from handlers.decoding.matmul import Precision
@@ -23,6 +23,7 @@ from handlers.decoding.slots import TOKEN, Slots
 from handlers.decoding.step import Step
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
+from tests.handlers.flat import spec
 from tests.handlers.float64_reference import Reference
 from tests.handlers.tiny_bundles import GENRES, tiny_bundle
 
@@ -32,17 +33,20 @@ rows = st.builds(
     SequenceSpec,
     genres=st.lists(st.integers(1, len(GENRES)), max_size=3).map(tuple),
     seed=st.integers(0, 2**63 - 1),
-    temperature=st.sampled_from([0.0, 0.5, 0.8, 1.5]),
-    top_k=st.sampled_from([0, 1, 5, 40]),
-    top_p=st.sampled_from([0.3, 0.92, 1.0]),
-    min_p=st.sampled_from([0.0, 0.1]),
-    max_tokens=st.integers(1, 30),
+    sampling=st.builds(
+        SamplingParams,
+        temperature=st.sampled_from([0.0, 0.5, 0.8, 1.5]),
+        top_k=st.sampled_from([0, 1, 5, 40]),
+        top_p=st.sampled_from([0.3, 0.92, 1.0]),
+        min_p=st.sampled_from([0.0, 0.1]),
+        max_tokens=st.integers(1, 30),
+    ),
 )
 
 
 def _some_rows(count: int, **changes: Any) -> list[SequenceSpec]:
     return [
-        SequenceSpec(
+        spec(
             **{"genres": (1 + i % 5,) if i % 3 else (), "seed": derive_seed(99, i), "max_tokens": 1 + i % 40, **changes}
         )
         for i in range(count)
@@ -210,7 +214,9 @@ def test_a_row_that_may_write_nothing_ends_with_a_finite_log_probability() -> No
     with torch.no_grad():
         bundle.decoder.output_bias.zero_()
     for temperature in (0.0, 0.8):
-        decoded = _one(Engine(bundle), SequenceSpec(genres=(), seed=1, temperature=temperature))
+        decoded = _one(
+            Engine(bundle), SequenceSpec(genres=(), seed=1, sampling=SamplingParams(temperature=temperature))
+        )
         assert (decoded.ids, decoded.finished) == ((4,), True)
         assert -1000 < decoded.log_prob < 0
 
@@ -244,8 +250,7 @@ def test_a_generator_moves_the_priors_vectors_to_the_desired_topic(moving_bundle
 
 def test_a_row_has_the_defaults_of_a_request() -> None:
     request, row = CommentaryRequest(genres=()), SequenceSpec(genres=(), seed=0)
-    for name in ("temperature", "top_k", "top_p", "min_p", "max_tokens"):
-        assert getattr(row, name) == getattr(request, name)
+    assert row.sampling == request.sampling
 
 
 def test_no_rows_decode_to_nothing(bundle: Bundle) -> None:
@@ -263,10 +268,10 @@ def test_every_sentence_keeps_the_rules_of_writing(model: int, asked: list[Seque
         assert all(one != next_ for one, next_ in pairwise(ids))
         for forms in bundle.vocabulary.placeholder_ids():
             assert sum(number in forms for number in ids) <= 1
-        assert 1 <= len(ids) <= row.max_tokens
+        assert 1 <= len(ids) <= row.sampling.max_tokens
         assert decoded.token_count == len(ids) + decoded.finished
-        assert decoded.token_count <= row.max_tokens
-        assert decoded.finished or len(ids) == row.max_tokens
+        assert decoded.token_count <= row.sampling.max_tokens
+        assert decoded.finished or len(ids) == row.sampling.max_tokens
         assert decoded.log_prob < 0
 
 

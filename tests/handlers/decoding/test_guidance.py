@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from typing import Any
 
@@ -12,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import BOS_ID, EOS_ID, SPECIALS
+from tests.handlers.flat import changed, spec
 from tests.handlers.tiny_bundles import GENRES, tiny_bundle
 
 
@@ -30,7 +31,7 @@ def _strong(seed: int = 0, **changes: Any) -> Bundle:
 
 def _rows(count: int, **changes: Any) -> list[SequenceSpec]:
     return [
-        SequenceSpec(**{"genres": (1 + i % 5,), "seed": derive_seed(5, i), "max_tokens": 4 + i % 30, **changes})
+        spec(**{"genres": (1 + i % 5,), "seed": derive_seed(5, i), "max_tokens": 4 + i % 30, **changes})
         for i in range(count)
     ]
 
@@ -104,15 +105,18 @@ rows = st.builds(
     SequenceSpec,
     genres=st.lists(st.integers(1, len(GENRES)), max_size=3).map(tuple),
     seed=st.integers(0, 2**63 - 1),
-    temperature=st.sampled_from([0.0, 0.5, 0.8, 1.5]),
-    top_k=st.sampled_from([0, 0, 5]),
-    top_p=st.sampled_from([0.3, 0.92, 1.0]),
-    min_p=st.sampled_from([0.0, 0.1]),
-    max_tokens=st.integers(12, 30),
-    guidance=st.sampled_from([1.0, 1.0, 0.0, 1.5, 4.0, 2]),
-    min_tokens=st.sampled_from([0, 0, 12]),
-    no_repeat_ngram_size=st.sampled_from([0, 0, 2, 3]),
-    bad_words=st.sampled_from([(), (), ("wa", "wb", "wcx"), ("wd",)]),
+    sampling=st.builds(
+        SamplingParams,
+        temperature=st.sampled_from([0.0, 0.5, 0.8, 1.5]),
+        top_k=st.sampled_from([0, 0, 5]),
+        top_p=st.sampled_from([0.3, 0.92, 1.0]),
+        min_p=st.sampled_from([0.0, 0.1]),
+        max_tokens=st.integers(12, 30),
+        guidance=st.sampled_from([1.0, 1.0, 0.0, 1.5, 4.0, 2]),
+        min_tokens=st.sampled_from([0, 0, 12]),
+        no_repeat_ngram_size=st.sampled_from([0, 0, 2, 3]),
+        bad_words=st.sampled_from([(), (), ("wa", "wb", "wcx"), ("wd",)]),
+    ),
 )
 
 
@@ -135,7 +139,7 @@ def test_guided_rows_of_a_model_of_real_size_decode_the_same_to_the_last_bit_in_
     precision: Precision | None,
 ) -> None:
     bundle = tiny_bundle(num_words=3000, sizes={"embedding_size": 64, "hidden_size": 192, "z_size": 16}, scale=1.0)
-    asked = [dataclasses.replace(row, guidance=1 + i % 3) for i, row in enumerate(_rows(60, max_tokens=12))]
+    asked = [changed(row, guidance=1 + i % 3) for i, row in enumerate(_rows(60, max_tokens=12))]
     together = Engine(bundle, precision=precision).decode(asked)
     random = np.random.default_rng(0)
     engines = [Engine(bundle, slots=slots, precision=precision) for slots in (1, 7, 33, 128)]
@@ -148,9 +152,9 @@ def test_guided_rows_of_a_model_of_real_size_decode_the_same_to_the_last_bit_in_
 def test_guidance_of_1_and_guidance_without_genres_are_no_guidance(bundle: Bundle) -> None:
     engine = Engine(bundle)
     plain = _rows(30)
-    assert engine.decode([dataclasses.replace(row, guidance=1) for row in plain]) == engine.decode(plain)
+    assert engine.decode([changed(row, guidance=1) for row in plain]) == engine.decode(plain)
     bare = _rows(30, genres=())
-    assert engine.decode([dataclasses.replace(row, guidance=3.0) for row in bare]) == engine.decode(bare)
+    assert engine.decode([changed(row, guidance=3.0) for row in bare]) == engine.decode(bare)
 
 
 def test_guidance_of_0_writes_what_the_model_writes_without_genres(bundle: Bundle) -> None:
@@ -173,7 +177,7 @@ def test_more_guidance_lets_the_genres_say_more_for_a_sentence() -> None:
 
 def test_given_thought_vectors_reach_guided_and_other_rows_alike(moving_bundle: Bundle) -> None:
     engine = Engine(moving_bundle)
-    asked = [dataclasses.replace(row, guidance=1 + i % 2) for i, row in enumerate(_rows(30))]
+    asked = [changed(row, guidance=1 + i % 2) for i, row in enumerate(_rows(30))]
     own = engine.latent_vectors(asked)
     assert engine.decode(asked, own) == engine.decode(asked)
     assert engine.decode(asked, torch.zeros_like(own)) != engine.decode(asked)

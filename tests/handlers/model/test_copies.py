@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from foundation.text_ngrams import COPY_SIZE
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest
+from handlers.contract import CommentaryRequest, FinishReason, SamplingParams
 from handlers.decoding.engine import DecodedSequence
 from handlers.model.bundle import Bundle, BundleError
 from handlers.model.copies import CopyTable
@@ -116,7 +116,9 @@ def test_a_damaged_table_is_refused(tmp_path: Path, bundle_with_copies: Bundle) 
 
 
 def _written(*, finished: bool = True) -> DecodedSequence:
-    return DecodedSequence(ids=(5,), token_count=2, log_prob=-1.0, finished=finished)
+    return DecodedSequence(
+        ids=(5,), token_count=2, log_prob=-1.0, finish_reason=FinishReason.STOP if finished else FinishReason.LENGTH
+    )
 
 
 def test_a_copied_n_gram_costs_as_much_as_a_topic_share_e_times_smaller() -> None:
@@ -129,7 +131,9 @@ def test_a_copied_n_gram_costs_as_much_as_a_topic_share_e_times_smaller() -> Non
 
 def test_of_several_candidates_one_that_was_not_copied_is_returned() -> None:
     bundle = tiny_bundle(end_bias=-1.0, generator=True)
-    request = CommentaryRequest(genres=("pop",), seed=3, num_samples=16, best_of=4, max_tokens=40)
+    request = CommentaryRequest(
+        genres=("pop",), seed=3, num_samples=16, best_of=4, sampling=SamplingParams(max_tokens=40)
+    )
     (plain,) = Commentator(bundle).answer([request])
     chosen = [sample.text for sample in plain.samples]
     table = CopyTable.of(chosen)

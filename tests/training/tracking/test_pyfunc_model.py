@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest, ContractError
+from handlers.contract import CommentaryRequest, ContractError, SamplingParams
 from tests.handlers.tiny_bundles import TOPICS, tiny_bundle
 from training.options import make_tracker
 from training.packaging.export import save_bundle
@@ -72,10 +72,7 @@ def test_limits_given_as_params_are_those_of_a_request(registered: PyFuncModel) 
         genres=("pop",),
         seed=11,
         num_samples=20,
-        min_tokens=9,
-        no_repeat_ngram_size=2,
-        bad_words=(word, "so"),
-        guidance=2.5,
+        sampling=SamplingParams(min_tokens=9, no_repeat_ngram_size=2, bad_words=(word, "so"), guidance=2.5),
     )
     (expected,) = Commentator(BUNDLE).answer([request])
     assert found == [sample.text for sample in expected.samples] != free

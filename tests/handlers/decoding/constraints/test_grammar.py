@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
+from handlers.contract import SamplingParams
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.vocabulary import EOS_ID, SPECIALS, Vocabulary
@@ -74,7 +75,10 @@ def test_whatever_a_model_wants_what_it_ends_by_itself_is_balanced(seed: int) ->
     for number, mark in enumerate(marks, len(tokens) - len(marks)):
         tokens[number] = mark
     noisy = dataclasses.replace(bundle, vocabulary=Vocabulary(tokens=tuple(tokens)))
-    rows = [SequenceSpec(genres=(), seed=1000 * seed + number, temperature=1.5, top_p=1.0) for number in range(200)]
+    rows = [
+        SequenceSpec(genres=(), seed=1000 * seed + number, sampling=SamplingParams(temperature=1.5, top_p=1.0))
+        for number in range(200)
+    ]
     decoded = [each for each in Engine(noisy).decode(rows) if each.finished]
     texts = [noisy.vocabulary.decode(each.ids) for each in decoded]
     assert len(texts) > 20

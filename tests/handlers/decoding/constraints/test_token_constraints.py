@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import BOS_ID, EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
+from tests.handlers.flat import spec
 from tests.handlers.tiny_bundles import tiny_bundle
 
 FORMS = tuple(space + each for each in PLACEHOLDERS for space in ("", " "))
@@ -63,12 +65,15 @@ rows = st.builds(
     SequenceSpec,
     genres=st.just(()),
     seed=st.integers(0, 2**63 - 1),
-    temperature=st.sampled_from([0.0, 1.0, 2.0]),
-    top_p=st.sampled_from([0.92, 1.0]),
-    max_tokens=st.integers(20, 40),
-    min_tokens=st.sampled_from([0, 0, 1, 7, 20]),
-    no_repeat_ngram_size=st.sampled_from([0, 0, 1, 2, 3, 5, 40]),
-    bad_words=st.lists(st.text("abAé1'", min_size=1, max_size=3), max_size=5).map(tuple),
+    sampling=st.builds(
+        SamplingParams,
+        temperature=st.sampled_from([0.0, 1.0, 2.0]),
+        top_p=st.sampled_from([0.92, 1.0]),
+        max_tokens=st.integers(20, 40),
+        min_tokens=st.sampled_from([0, 0, 1, 7, 20]),
+        no_repeat_ngram_size=st.sampled_from([0, 0, 1, 2, 3, 5, 40]),
+        bad_words=st.lists(st.text("abAé1'", min_size=1, max_size=3), max_size=5).map(tuple),
+    ),
 )
 
 
@@ -78,13 +83,17 @@ def test_every_sentence_keeps_the_limits_of_its_row(seed: int, asked: list[Seque
     bundle = _bundle(seed)
     for row, decoded in zip(asked, Engine(bundle).decode(asked), strict=True):
         text = bundle.vocabulary.decode(decoded.ids)
-        assert not {word.casefold() for word in row.bad_words} & set(_words(text))
-        if row.no_repeat_ngram_size:
-            grams = _grams(decoded.ids, row.no_repeat_ngram_size)
+        assert not {word.casefold() for word in row.sampling.bad_words} & set(_words(text))
+        if row.sampling.no_repeat_ngram_size:
+            grams = _grams(decoded.ids, row.sampling.no_repeat_ngram_size)
             assert len(grams) == len(set(grams))
-        assert decoded.token_count <= row.max_tokens
+        assert decoded.token_count <= row.sampling.max_tokens
         # A row that may write nothing at all ends wherever it is.
-        assert row.min_tokens <= decoded.token_count or row.no_repeat_ngram_size or row.bad_words
+        assert (
+            row.sampling.min_tokens <= decoded.token_count
+            or row.sampling.no_repeat_ngram_size
+            or row.sampling.bad_words
+        )
 
 
 @settings(max_examples=20, deadline=None)
@@ -110,7 +119,7 @@ def _likeliest(
     context = torch.cat((z_Z.double().unsqueeze(0), exact.embed_genres(genres, torch.tensor([0]))), dim=1)
     ids: tuple[int, ...] = ()
     lead = math.inf
-    while len(ids) < row.max_tokens:
+    while len(ids) < row.sampling.max_tokens:
         inputs = exact.token_embedding(torch.tensor([BOS_ID, *ids])).unsqueeze(1)
         logits = exact.logits(exact(inputs, context)[-1, 0]).tolist()
         order = sorted((token for token in range(len(logits)) if is_allowed(ids, token)), key=lambda i: -logits[i])
@@ -125,12 +134,12 @@ def _likeliest(
 def _plain_rules(bundle: Bundle, row: SequenceSpec) -> Callable[[tuple[int, ...], int], bool]:
     """What may follow, from the text alone."""
     tokens = bundle.vocabulary.tokens
-    banned = {word.casefold() for word in row.bad_words}
+    banned = {word.casefold() for word in row.sampling.bad_words}
 
     def is_allowed(ids: tuple[int, ...], token: int) -> bool:
         before = "".join(tokens[number] for number in ids)
         if token == EOS_ID:
-            return bool(ids) and len(ids) + 1 >= row.min_tokens
+            return bool(ids) and len(ids) + 1 >= row.sampling.min_tokens
         if token < len(SPECIALS) or (ids and token == ids[-1]):
             return False
         after = before + tokens[token]
@@ -138,7 +147,7 @@ def _plain_rules(bundle: Bundle, row: SequenceSpec) -> Callable[[tuple[int, ...]
             return False
         if re.search(r"(?<![\w'’\-])([\w'’\-]+) +\1(?![\w'’\-])", after, re.IGNORECASE):
             return False
-        grams = _grams((*ids, token), row.no_repeat_ngram_size) if row.no_repeat_ngram_size else []
+        grams = _grams((*ids, token), row.sampling.no_repeat_ngram_size) if row.sampling.no_repeat_ngram_size else []
         return len(grams) == len(set(grams)) and not banned & set(_words(after))
 
     return is_allowed
@@ -161,7 +170,7 @@ def test_the_decode_is_that_of_a_plain_float64_loop_which_reads_the_limits_off_t
     bundle = _bundle(seed, *(piece for piece in PIECES if '"' not in piece), scale=2.0)
     engine = Engine(bundle, precision=Precision.FP32)
     asked = [
-        SequenceSpec(genres=(1 + number % 5,), seed=derive_seed(seed, number), temperature=0, max_tokens=30, **limits)
+        spec(genres=(1 + number % 5,), seed=derive_seed(seed, number), temperature=0, max_tokens=30, **limits)
         for number in range(4)
         for limits in LIMITS
     ]
@@ -175,14 +184,16 @@ def test_the_decode_is_that_of_a_plain_float64_loop_which_reads_the_limits_off_t
 
 
 def _one(bundle: Bundle, **values: Any) -> DecodedSequence:
-    return Engine(bundle).decode([SequenceSpec(**{"genres": (), "seed": 3, "max_tokens": 30, **values})])[0]
+    return Engine(bundle).decode([spec(**{"genres": (), "seed": 3, "max_tokens": 30, **values})])[0]
 
 
 def test_limits_are_felt_where_they_are_asked_for_and_nowhere_else() -> None:
     bundle = _bundle(end_bias=-3.0)
-    plain = [SequenceSpec(genres=(), seed=seed, max_tokens=40) for seed in range(40)]
+    plain = [SequenceSpec(genres=(), seed=seed, sampling=SamplingParams(max_tokens=40)) for seed in range(40)]
     limited = [
-        SequenceSpec(genres=(), seed=seed, max_tokens=40, no_repeat_ngram_size=2, bad_words=("a",))
+        SequenceSpec(
+            genres=(), seed=seed, sampling=SamplingParams(max_tokens=40, no_repeat_ngram_size=2, bad_words=("a",))
+        )
         for seed in range(40)
     ]
     before = Engine(bundle).decode(plain)
@@ -198,11 +209,18 @@ def test_a_word_is_banned_in_every_spelling_case_and_place() -> None:
     bundle = _bundle(
         0, " warm", " Warm", "warm", " WA", " wa", "rm", "WARM", "-", ",", "wa", "1,warm", "er", end_bias=-9.0
     )
-    rows = [SequenceSpec(genres=(), seed=seed, temperature=2.0, top_p=1.0, max_tokens=40) for seed in range(60)]
+    rows = [
+        SequenceSpec(genres=(), seed=seed, sampling=SamplingParams(temperature=2.0, top_p=1.0, max_tokens=40))
+        for seed in range(60)
+    ]
     free = [bundle.vocabulary.decode(each.ids) for each in Engine(bundle).decode(rows)]
     assert sum("warm" in _words(text) for text in free) > 30
     banned = [
-        SequenceSpec(genres=(), seed=row.seed, temperature=2.0, top_p=1.0, max_tokens=40, bad_words=("Warm",))
+        SequenceSpec(
+            genres=(),
+            seed=row.seed,
+            sampling=SamplingParams(temperature=2.0, top_p=1.0, max_tokens=40, bad_words=("Warm",)),
+        )
         for row in rows
     ]
     texts = [bundle.vocabulary.decode(each.ids) for each in Engine(bundle).decode(banned)]

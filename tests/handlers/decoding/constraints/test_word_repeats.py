@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handlers.contract import SamplingParams
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.vocabulary import EOS_ID, PAD_ID, PLACEHOLDERS, SPECIALS, Vocabulary
@@ -39,7 +40,10 @@ def _forbidden(vocabulary: Vocabulary, written: list[int]) -> set[str]:
 @given(st.sets(pieces, min_size=8, max_size=40), st.integers(0, 100))
 def test_no_sample_of_any_vocabulary_has_a_word_beside_itself(tokens: set[str], seed: int) -> None:
     bundle = tiny_bundle(seed=seed, vocabulary=_vocabulary(*sorted(tokens)), end_bias=-2.0, placeholder_bias=-1.0)
-    rows = [SequenceSpec(genres=(), seed=number, temperature=1.5, top_p=1.0, max_tokens=40) for number in range(12)]
+    rows = [
+        SequenceSpec(genres=(), seed=number, sampling=SamplingParams(temperature=1.5, top_p=1.0, max_tokens=40))
+        for number in range(12)
+    ]
     for decoded in Engine(bundle).decode(rows):
         text = bundle.vocabulary.decode(decoded.ids)
         assert REPEAT.search(text) is None, text
@@ -81,7 +85,7 @@ def test_a_placeholder_is_no_word_and_parts_two() -> None:
 
 def test_a_row_whose_every_word_is_a_repeat_ends() -> None:
     bundle = tiny_bundle(vocabulary=_vocabulary(" so", " So"), end_bias=-40.0, placeholder_bias=-80.0)
-    rows = [SequenceSpec(genres=(), seed=seed, max_tokens=10) for seed in range(8)]
+    rows = [SequenceSpec(genres=(), seed=seed, sampling=SamplingParams(max_tokens=10)) for seed in range(8)]
     for decoded in Engine(bundle).decode(rows):
         assert decoded.finished
         assert bundle.vocabulary.decode(decoded.ids).lower() == "so"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest
+from handlers.contract import CommentaryRequest, SamplingParams
 from handlers.model.bundle import Bundle
 from handlers.worker.options import WorkerOptions
 from handlers.worker.warmup import _kernels_agree, ready
@@ -19,7 +19,9 @@ def _output_bias(commentator: Commentator) -> torch.Tensor:
 def test_a_worker_whose_kernels_are_sound_decodes_with_them(device: torch.device, bundle: Bundle) -> None:
     commentator = ready(bundle, str(device), WorkerOptions(slots=3, kernels=True))
     assert (commentator.kernels, commentator.slots, commentator.precision) == (True, 3, "bf16")
-    (answer,) = commentator.answer([CommentaryRequest(genres=("pop",), num_samples=2, seed=1, max_tokens=5)])
+    (answer,) = commentator.answer(
+        [CommentaryRequest(genres=("pop",), num_samples=2, seed=1, sampling=SamplingParams(max_tokens=5))]
+    )
     assert [each.token_count <= 5 for each in answer.samples] == [True, True]
 
 
