@@ -28,7 +28,7 @@ _RATES = ("precision", "recall", "texts_exact", "silent_where_no_song")
 
 @app_bench.callback()
 def _bench() -> None:
-    """Stand for the group, so that it keeps its commands' names."""
+    """Keep the commands' names, which typer drops from a group of one."""
 
 
 @app_bench.command("parse")
@@ -44,8 +44,8 @@ def parse(
 ) -> None:
     """Measure the song parser against labels: precision, recall, milliseconds a text.
 
-    A song counts as found when its artists, in any order, and its title are those of the label, whatever the case, the
-    accents and the punctuation. Intervals are Wilson's, at 95%.
+    A song counts as found if its artists, in any order, and its title match the label, regardless of case, accents and
+    punctuation. Intervals are Wilson's, at 95%.
 
     Example: deephypebot bot bench parse --labels labels.jsonl --catalog catalog.jsonl.gz
     """
@@ -68,14 +68,14 @@ def parse(
 
 @app_bench.command("genres")
 def genres(
-    labels: Annotated[Path, typer.Option(help="The genres that a model knows: a genres.json or an archive.")],
+    labels: Annotated[Path, typer.Option(help="Genres that a model knows: a genres.json or an archive.")],
     catalog: Annotated[Path, typer.Option(help="Artists and genres.")],
     *,
     genre_map: Annotated[Path | None, typer.Option("--map", help="Places of genres: CSV of genre, x, y.")] = None,
     quick: Annotated[bool, typer.Option(help=f"{_QUICK_ARTISTS} artists only.")] = False,
     json_path: JsonPath = None,
 ) -> None:
-    """Measure the nearest known genre, way by way, on artists that were not counted.
+    """Measure each way to the nearest known genre, on artists that the way has not seen.
 
     Example: deephypebot bot bench genres --labels corpus/genres.json --catalog catalog.jsonl.gz --map map.csv
     """
@@ -86,7 +86,7 @@ def genres(
     entries = FileCatalog(catalog).entries()
     artists = ((entry.name, entry.genres) for entry in islice(entries, _QUICK_ARTISTS if quick else None))
     figures = measure(read_labels(labels), artists, read_map(genre_map) if genre_map is not None else None)
-    table = Table("way", "share of artists", "says something", title="Nearest known genre", box=None, pad_edge=False)
+    table = Table("way", "share of artists", "genres covered", title="Nearest known genre", box=None, pad_edge=False)
     for way, row in figures.items():
         if isinstance(row, dict):
             table.add_row(way.replace("_", " "), *("-" if value is None else f"{value:.3f}" for value in row.values()))
@@ -98,20 +98,18 @@ def genres(
 def state(
     *,
     tweets: Annotated[int, typer.Option(min=1_000, help="Tweets that the database holds.")] = 1_000_000,
-    folder: Annotated[
-        Path | None, typer.Option(help="Where the database is made; a temporary folder without it.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder of the database; without it a temporary one.")] = None,
     quick: Annotated[bool, typer.Option(help=f"{_QUICK_TWEETS} tweets only.")] = False,
     json_path: JsonPath = None,
 ) -> None:
-    """Measure what the commands ask of a database that holds a year: a million tweets, a third of them with songs.
+    """Measure the commands' queries on a database of a year: a million tweets, a third of them with songs.
 
     Example: deephypebot bot bench state
     """
     from benchmarks.bot.state import measure
 
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(dir=folder) as name, console.status("filling and asking"):
+    with tempfile.TemporaryDirectory(dir=folder) as name, console.status("filling and measuring"):
         figures = measure(Path(name) / "bot.db", tweets=_QUICK_TWEETS if quick else tweets)
     table = Table("", "ms, median", title=f"{figures.tweets:,} tweets, {figures.candidates:,} candidates", box=None)
     for step, milliseconds in figures.milliseconds.items():
@@ -128,7 +126,7 @@ def drain(
     quick: Annotated[bool, typer.Option(help=f"{_QUICK_DRAIN} tweets only.")] = False,
     json_path: JsonPath = None,
 ) -> None:
-    """Measure how fast queued tweets drain, beside the same requests sent by the client alone, and the memory.
+    """Measure the time to drain queued tweets against the same requests sent by the client alone, and the memory.
 
     Example: deephypebot bot bench drain --target 127.0.0.1:50051
     """
@@ -136,7 +134,7 @@ def drain(
     from bot.settings import load
 
     with tempfile.TemporaryDirectory() as folder:
-        # The feed is empty: the tweets are queued already.
+        # The feed is empty, because the tweets are queued already.
         feed = Path(folder) / "feed.jsonl"
         feed.touch()
         settings = load(workspace=Path(folder), feed=feed, target=target, song_days=0.0)

@@ -1,4 +1,4 @@
-"""How fast queued tweets drain, beside the same requests sent by the client alone; and how the memory behaves."""
+"""Benchmark of draining queued tweets against the same requests sent by the client alone, and of the memory."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 _STATUS = Path("/proc/self/status")
 _WARM_UP = 8
 _FIRST_SHARE = 10
-"""The first tenth of the tweets brings the memory to where it stays."""
+"""Share of the tweets after which the memory is stable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainFigures:
-    """What was measured."""
+    """Figures of the benchmark."""
 
     tweets: int
     candidates: int
     drain_s: float
-    """What the bot took: reading, parsing, looking up, asking, flagging, storing."""
+    """Seconds of the bot: reading, parsing, lookups, requests, flags, storing."""
     requests_s: float
-    """What the same requests took, sent by as many threads and thrown away."""
+    """Seconds of the same requests, sent by as many threads without further work."""
     share_of_model_speed: float
-    """The model's time over the bot's: 1 when the bot costs nothing."""
+    """Seconds of the requests alone over seconds of the bot; 1 if the bot's own work costs no time."""
     memory_mib: float
-    """Peak of the process, all told."""
+    """Peak memory of the process."""
     growth_mib: float
-    """By how much the resident memory grew between a tenth of the tweets and all of them."""
+    """Growth of the resident memory from a tenth of the tweets to all of them."""
 
 
 class _Recorder(CommentaryService):
-    """Passes requests on and keeps them, so that the same can be sent again."""
+    """Service that passes requests on and keeps them for a second run."""
 
     def __init__(self, service: CommentaryService) -> None:
         self._service = service
@@ -56,14 +56,14 @@ class _Recorder(CommentaryService):
         return self._service.is_reachable()
 
     def close(self) -> None:
-        """The connection is used again afterwards."""
+        """Keep the connection open for the second run."""
 
 
 def measure(settings: BotSettings, *, tweets: int) -> DrainFigures:
     """Queue tweets of one song each, drain them, and send the same requests again.
 
     Raises:
-        NoServiceError: the gateway does not answer, or not all the way.
+        NoServiceError: the gateway does not answer, or stops answering.
     """
     with SqliteStore(settings.database) as store:
         for page in _pages(tweets):
@@ -106,7 +106,7 @@ def _pages(tweets: int) -> Iterator[FeedPage]:
 
 
 def _send(service: CommentaryService, requests: Sequence[CommentaryRequest], *, threads: int) -> float:
-    """Seconds that the requests take; the server has answered each before, so nothing is new to it."""
+    """Seconds of the requests, each of which the server has answered before."""
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(service.generate, requests[:_WARM_UP]))
         begin = time.perf_counter()
@@ -116,6 +116,6 @@ def _send(service: CommentaryService, requests: Sequence[CommentaryRequest], *, 
 
 
 def _memory(name: str) -> float:
-    """A line of the kernel's on this process, in MiB."""
+    """A memory figure of this process from the kernel, in MiB."""
     lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="ascii").splitlines())
     return int(lines[name].split()[0]) / 1024

@@ -1,6 +1,6 @@
-"""The nearest known genre, way by way: how many artists of a genre have the label that was found for it.
+"""Benchmark of the nearest known genre: the share of a genre's artists that have the label found for it.
 
-The artists of a table are dealt into two halves; company is counted on one, and every way is judged on the other.
+The artists of a table are split into halves: shared artists are counted on one, and every way is judged on the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from bot.domain.nearest_genre import NearestGenre, Place
 
 MIN_ARTISTS = 3
-"""Genres of fewer judged artists say little."""
+"""Minimum number of judged artists of a genre."""
 
 Find = Callable[[str], str | None]
 
@@ -21,16 +21,16 @@ Find = Callable[[str], str | None]
 def measure(
     labels: Sequence[str], artists: Iterable[tuple[str, Sequence[str]]], places: Mapping[str, Place] | None = None
 ) -> dict[str, Any]:
-    """Figures by way, over the genres that are no label: the mean share, and for how many a way says something.
+    """Figures by way over the genres that are not labels: the mean share, and the share of genres that a way covers.
 
     Args:
-        labels: what a model knows.
+        labels: genres that a model knows.
         artists: names and genres.
-        places: a map.
+        places: map of genres.
     """
     halves: tuple[list[frozenset[str]], list[frozenset[str]]] = ([], [])
     for name, genres in artists:
-        # By the name, so that the halves are the same on every machine and in any order.
+        # Split by name, so that the halves are the same on every machine and in any order.
         halves[hashlib.sha256(name.encode("utf-8", "replace")).digest()[0] % 2].append(frozenset(genres))
     counted, judged = halves
     together, sizes = _together(judged, frozenset(labels))

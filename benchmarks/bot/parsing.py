@@ -1,4 +1,4 @@
-"""The song parser against labels: precision and recall on texts that a person has read, and the time per text."""
+"""Benchmark of the song parser: precision and recall against a person's labels, and the time per text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHAPE = 'labels are JSON lines of {"text": "...", "songs": [{"artists": ["..."]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledText:
-    """A text, and the songs that a reader found in it."""
+    """A text with the songs that a person found in it."""
 
     text: str
     songs: tuple[Song, ...]
@@ -30,34 +30,34 @@ class LabelledText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miss:
-    """A text on which parser and reader differ."""
+    """A text on which parser and labels differ."""
 
     text: str
     wrong: tuple[Song, ...]
-    """Found, not labelled."""
+    """Songs that are found but not labelled."""
     missed: tuple[Song, ...]
-    """Labelled, not found."""
+    """Songs that are labelled but not found."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Score:
-    """How the parser did."""
+    """Result of the parser on labelled texts."""
 
     texts: int = 0
     found: int = 0
     labelled: int = 0
     right: int = 0
     silent: int = 0
-    """Texts without a song that gave none."""
+    """Texts without a song in which none was found."""
     without_song: int = 0
     exact_texts: int = 0
-    """Texts of which every song was found and nothing else."""
+    """Texts in which exactly the labelled songs were found."""
     misses: list[Miss] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     """Processor time per text."""
 
     def figures(self) -> dict[str, Any]:
-        """Rates with their 95% intervals, and milliseconds."""
+        """Rates with their 95% intervals, and milliseconds per text."""
         rates = {
             "precision": Rate(count=self.right, total=self.found),
             "recall": Rate(count=self.right, total=self.labelled),
@@ -75,7 +75,11 @@ class Score:
 
 
 def read_labels(path: Path) -> list[LabelledText]:
-    """The labelled texts of a file, or `InputError` that names the line at fault."""
+    """Read labelled texts.
+
+    Raises:
+        InputError: a line is not valid; the message names it.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as cause:
@@ -87,7 +91,7 @@ def read_labels(path: Path) -> list[LabelledText]:
 
 
 def score(labelled: Iterable[LabelledText], *, is_artist: IsArtist | None = None, min_confidence: float = 0.5) -> Score:
-    """Parse every text and compare; songs below `min_confidence` are passed over, as the bot does."""
+    """Parse every text and compare; songs below `min_confidence` are skipped, as by the bot."""
     result = Score()
     for each in labelled:
         start = time.process_time()
@@ -117,8 +121,8 @@ def _compare(result: Score, each: LabelledText, songs: Sequence[Song]) -> None:
 
 
 def _is_same(song: Song, expected: Song) -> bool:
-    """The same artists, in any order, and the same title; a version may stand within the title or beside it."""
-    # "Ona & Tor" and "Ona", "Tor" are the same credit, whether or not a list of artists knows the two as one.
+    """Key of a song: its artists in any order and its title, with the version in the title or apart from it."""
+    # "Ona & Tor" and "Ona", "Tor" are the same credit, whether or not a list of artists has the two as one.
     artists, expected_artists = (
         {loose_key(name) for line in each.artists for name in split_credit(line)} for each in (song, expected)
     )

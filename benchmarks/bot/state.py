@@ -1,4 +1,4 @@
-"""A year of state: how long each command's queries take when the database holds a million tweets."""
+"""Benchmark of the commands' queries on a database of a year, with a million tweets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Step = Callable[[SqliteStore, SqliteDesk], object]
 
 _SAMPLES = 5
 _SONG_EVERY = 3
-"""Every third tweet names a song."""
+"""Distance between tweets that name a song."""
 _DECIDED_EVERY = 10
-"""A curator decides on every tenth candidate, and accepts a third of those."""
+"""Distance between tweets whose first candidate is decided on; a third of those are accepted."""
 _REPEATS = 15
 
-# Filled by SQLite itself: a million rows through Python would take minutes.
+# SQLite generates the rows: a million rows through Python would take minutes.
 _FILL = (
     """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :tweets)
     INSERT INTO tweet (id, source, author, created_at, text, read_at, status, kind, handled_at)
@@ -70,20 +70,20 @@ _FILL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateFigures:
-    """What was measured."""
+    """Figures of the benchmark."""
 
     tweets: int
     candidates: int
     file_mib: float
     fill_s: float
     milliseconds: dict[str, float]
-    """Per command or step of a pass, the median."""
+    """Median of each command or step of a pass."""
     slowest_ms: float
-    """The slowest of all single runs."""
+    """Slowest single run."""
 
 
 def fill(path: Path, tweets: int) -> None:
-    """A database as a bot leaves it that read so many tweets within a year."""
+    """Create the database of a bot that has read so many tweets within a year."""
     begin = datetime.now(UTC) - timedelta(days=365)
     values = {
         "tweets": tweets,
@@ -103,7 +103,7 @@ def fill(path: Path, tweets: int) -> None:
 
 
 def measure(path: Path, *, tweets: int) -> StateFigures:
-    """Fill a database and time what the commands ask of it; each time with a connection that has read nothing yet."""
+    """Fill a database and time the commands' queries, each on a new connection."""
     begin = time.perf_counter()
     fill(path, tweets)
     fill_s = time.perf_counter() - begin
@@ -125,7 +125,7 @@ def measure(path: Path, *, tweets: int) -> StateFigures:
 
 
 def _time(path: Path, step: Step) -> float:
-    """Milliseconds of a step."""
+    """Milliseconds of one run of a step."""
     with SqliteStore(path) as store, SqliteDesk(path) as desk:
         start = time.perf_counter()
         step(store, desk)
@@ -133,7 +133,7 @@ def _time(path: Path, step: Step) -> float:
 
 
 def _candidates(path: Path) -> Iterator[str]:
-    """Waiting candidates from the middle of the year, a new one each time."""
+    """Waiting candidates from the middle of the year, a new one for each call."""
     with closing(sqlite3.connect(path)) as connection:
         middle = connection.execute("SELECT MAX(place) / 2 FROM tweet").fetchone()[0]
         rows = connection.execute(
@@ -144,7 +144,7 @@ def _candidates(path: Path) -> Iterator[str]:
 
 
 def _steps(waiting: Iterator[str]) -> dict[str, Step]:
-    """What is timed, by name."""
+    """Timed steps by name."""
     number = count(1)
     now = datetime.now(UTC)
     return {
@@ -166,7 +166,7 @@ def _steps(waiting: Iterator[str]) -> dict[str, Step]:
 
 
 def _pages() -> dict[str, Step]:
-    """The studio's."""
+    """Timed steps of the studio by name."""
     waiting, newest = SongQuery(status=CandidateStatus.WAITING), SongQuery(order=Order.NEWEST)
     return {
         "studio: songs that wait": lambda _, desk: (desk.songs(waiting), desk.counts()),

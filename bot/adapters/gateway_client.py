@@ -15,7 +15,7 @@ from serving import client
 _DESCRIBE_S = 1.0
 
 
-class Gateway(CommentaryService, ModelServer):
+class GatewayClient(CommentaryService, ModelServer):
     """Client of one model behind a gateway.
 
     Args:
@@ -78,5 +78,5 @@ def _bot_errors(target: str) -> Iterator[None]:
             raise NoServiceError(f"no commentary from {target}: {error.message}") from error
         raise SongFailedError(f"the server failed: {error}") from error
     except client.CommentaryError as error:
-        # Unreachable, at its limit, or without the model: the cause is not the song, so no tweet counts as failed.
+        # Unreachable, at its limit, or without the model: not because of the song, so no source post counts as failed.
         raise NoServiceError(f"no commentary from {target}: {error}") from error

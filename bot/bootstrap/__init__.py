@@ -1,1 +1,1 @@
-"""The composition root: objects of the bot, wired from its settings."""
+"""The composition root: the bot's objects, built from its settings."""

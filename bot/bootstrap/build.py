@@ -1,4 +1,4 @@
-"""The one place where the bot's parts are put together."""
+"""Assembly of the bot from its settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.adapters.files.feed import describe_cursor
-from bot.adapters.gateway_client import Gateway
+from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import knowledge, networks
@@ -29,19 +29,19 @@ def build(
     notice: Callable[[str], None] = lambda _: None,
     commentary: CommentaryService | None = None,
 ) -> Iterator[Bot]:
-    """A bot as the settings say; its parts are closed when the block ends.
+    """Build a bot from settings; its parts are closed when the block ends.
 
-    >>> # with build(load(feed=Path("feed.jsonl"))) as bot:
-    >>> #     summary = bot.tick()
+        with build(load(feed=Path("feed.jsonl"))) as bot:
+            summary = bot.tick()
 
     Args:
-        settings: what the bot is made of.
-        redact: takes secrets out of what the bot remembers and says of errors.
-        notice: told when a lookup is left alone for a while; from any thread.
-        commentary: who writes; the gateway of the settings without one.
+        settings: the bot's settings.
+        redact: removes secrets from error messages before they are stored or shown.
+        notice: called with a message when a lookup is paused; from any thread.
+        commentary: the service that writes samples; by default the gateway of the settings.
 
     Raises:
-        SettingsError: there is nothing to read.
+        SettingsError: the settings name no source, or a credential is missing.
         InputError: a catalog, a list or a table cannot be used.
         StoreError: the database cannot be used.
     """
@@ -105,24 +105,24 @@ def _post_sender_options(post: PostSettings) -> PostSenderOptions:
 
 
 def open_store(workspace: Path, *, create: bool = False) -> SqliteStore:
-    """The store, and the queue, of a workspace.
+    """Open the store of a workspace, which is also the queue.
 
     Raises:
-        StoreError: there is none yet and `create` is off, or it cannot be used.
+        StoreError: there is none and `create` is off, or it cannot be used.
     """
     path = workspace / DATABASE
     if not create and not path.is_file():
-        raise StoreError(f"no bot has worked in {workspace} yet ({path} does not exist); choose another --workspace")
+        raise StoreError(f"no bot has run in {workspace} yet ({path} does not exist); choose another --workspace")
     return SqliteStore(path)
 
 
 def open_commentary(target: str, *, model: str, timeout_s: float) -> CommentaryService:
-    """The connection to a gateway; nothing is sent yet."""
-    return Gateway(target, model=model, timeout_s=timeout_s)
+    """Open a client of a gateway; nothing is sent yet."""
+    return GatewayClient(target, model=model, timeout_s=timeout_s)
 
 
 def describe_places(settings: BotSettings, cursors: Mapping[str, str]) -> dict[str, str]:
-    """Where each source is read on, for people; of a source that the settings no longer name nobody can say."""
+    """Describe the place up to which each source was read; for a source that is not in the settings, vaguely."""
     try:
         sources = {source.name: source for source in networks.open_sources(settings)}
     except SettingsError:
@@ -133,4 +133,4 @@ def describe_places(settings: BotSettings, cursors: Mapping[str, str]) -> dict[s
 def _describe_place(source: Source | None, name: str, cursor: str) -> str:
     if source is not None:
         return source.describe(cursor)
-    return describe_cursor(cursor) if name.startswith("file:") else "a place that only the source can tell"
+    return describe_cursor(cursor) if name.startswith("file:") else "unknown place: the source is not in the settings"

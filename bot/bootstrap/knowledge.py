@@ -1,4 +1,4 @@
-"""What the bot knows of music and of words, put together from the settings."""
+"""Assembly of catalogs, lookups, genres and text checks from the settings."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from bot.services.screening import TextScreen
 from bot.settings import BotSettings, GenreSettings
 
 COPIES = "copies.db"
-"""The index of the training text within the workspace."""
+"""Name of the training text's index within the workspace."""
 
 Catalog = EmptyCatalog | FileCatalog
 
 
 def open_catalog(settings: BotSettings) -> Catalog:
-    """The local table of artists and genres.
+    """Open the local table of artists and genres.
 
     Raises:
         CatalogError: it cannot be used.
@@ -38,14 +38,14 @@ def open_catalog(settings: BotSettings) -> Catalog:
 def open_resolver(
     settings: BotSettings, *, table: Catalog, cache: GenreCache, clock: Clock, notice: Callable[[str], None]
 ) -> SongResolver:
-    """The lookups that are switched on, the best first, and the table behind them.
+    """Open the lookups that are switched on, the best first, with the table as the last one.
 
     Args:
-        settings: which there are, and for how long they are believed.
-        table: what is known here.
-        cache: what was said before.
-        clock: tells the time.
-        notice: told when a lookup is left alone for a while; from any thread.
+        settings: the bot's settings.
+        table: local table of artists and genres.
+        cache: earlier answers of lookups.
+        clock: source of the current time.
+        notice: called with a message when a lookup is paused; from any thread.
     """
     songs, lookups = networks.open_lookups(settings)
     options = ChainOptions(
@@ -58,7 +58,7 @@ def open_resolver(
 
 
 def open_nearest(genres: GenreSettings, catalog: Catalog) -> NearestGenre | None:
-    """The model's genres, where the settings say which those are.
+    """Open the model's genres; None if the settings do not name them.
 
     Raises:
         InputError: a file cannot be used.
@@ -71,7 +71,7 @@ def open_nearest(genres: GenreSettings, catalog: Catalog) -> NearestGenre | None
 
 
 def in_known_genres(commentary: CommentaryService, genres: GenreSettings, catalog: Catalog) -> CommentaryService:
-    """The service, asked in the genres that its model knows where the settings say which those are.
+    """Wrap a service so that requests contain genres that its model knows, if the settings name those.
 
     Raises:
         InputError: a file cannot be used.
@@ -82,7 +82,7 @@ def in_known_genres(commentary: CommentaryService, genres: GenreSettings, catalo
 
 @contextmanager
 def open_screen(settings: BotSettings, history: PostHistory) -> Iterator[Screen]:
-    """What curators are told of a text; closed when the block ends.
+    """Open the checks of a text; they are closed when the block ends.
 
     Raises:
         InputError: a file cannot be used.

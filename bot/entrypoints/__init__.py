@@ -1,1 +1,1 @@
-"""The command line of the bot, and what runs in the foreground."""
+"""The bot's command line and its foreground process."""

@@ -1,4 +1,4 @@
-"""`bot check`: what is set up, what is missing, and whether it works when it is tried."""
+"""`bot check`: complete and missing settings, and a real call for each part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.settings import TO_FILE, BotSettings, env_name
 
 
 def check(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Iterator[CheckResult]:
-    """Each part in turn, as soon as it is known; the calls change nothing."""
+    """Check each part in turn; the calls change nothing."""
     local = {
         "sources": lambda: ", ".join(source.name for source in networks.open_sources(settings)),
         "database": lambda: _database(settings),
@@ -50,7 +50,7 @@ def _try(part: str, attempt: Callable[[], str], redact: Callable[[str], str]) ->
 
 def _database(settings: BotSettings) -> str:
     if not settings.database.is_file():
-        return f"{settings.database} will be made"
+        return f"{settings.database} will be created"
     with SqliteStore(settings.database) as store:
         return f"{settings.database}, {store.count_pending()} source posts pending"
 
@@ -73,7 +73,7 @@ def _genres(settings: BotSettings) -> str:
     ways = [
         way for way, is_on in (("company", settings.catalog), ("words", True), ("place", settings.genres.map)) if is_on
     ]
-    return f"{len(nearest or ())} that the model knows; the nearest by {', '.join(ways)}"
+    return f"{len(nearest or ())} that the model knows; the nearest one is chosen by {', '.join(ways)}"
 
 
 def _flags(settings: BotSettings) -> str:

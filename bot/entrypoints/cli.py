@@ -244,5 +244,5 @@ def parse(
             found = ", ".join(map(repr, document)) if isinstance(document, dict) else type(document).__name__
             raise InputError(f"standard input, line {number}: needs an object with a string 'text', found {found}")
         document["songs"] = [song.as_document() for song in parse_songs(document["text"], is_artist=is_artist)]
-        # ASCII: the line may hold half a surrogate pair, which no encoding of standard output takes.
+        # ASCII: the line may contain half a surrogate pair, which cannot be encoded otherwise.
         sys.stdout.write(json.dumps(document) + "\n")

@@ -1,4 +1,4 @@
-"""What the commands print: the queue, the bot's state, the outcome of a pass."""
+"""Output of the commands: the queue, the bot's state, the outcome of a pass."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHOWN_GENRES = 3
 
 
 def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
-    """Candidates as a table; the song and its genres stand once, beside the first of its candidates.
+    """Candidates as a table; a song and its genres are shown once, with its first candidate.
 
-    Everything that came from outside goes in as plain text, so that brackets in it are never markup.
+    Texts from outside are added as plain text, so that brackets in them are not markup.
     """
     table = Table(title=title, title_justify="left", expand=True, pad_edge=False)
     table.add_column("id", overflow="fold", no_wrap=False, max_width=23)
@@ -56,7 +56,7 @@ def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
 
 
 def visible(text: str) -> Text:
-    """Text for a terminal: control characters and the like show as marks instead of moving the cursor."""
+    """Text for a terminal, with replacement characters in place of control characters, which move the cursor."""
     return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
 
 
@@ -71,7 +71,7 @@ def _genres(genres: tuple[str, ...]) -> str:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """What a pass did, in a few lines."""
+    """Outcome of a pass in a few lines."""
     read = f"read {_count(summary.source_posts_read, 'new source post')}"
     read += f", {summary.source_posts_known} already known" if summary.source_posts_known else ""
     read += f", {_count(summary.bad_rows, 'bad row')} skipped" if summary.bad_rows else ""
@@ -112,7 +112,7 @@ def status_table(
     reachable: bool,
     now: datetime,
 ) -> Table:
-    """One screen on how the bot is doing; `places` says in words where each source is read on."""
+    """The bot's state on one screen; `places` has the place up to which each source was read, in words."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -166,7 +166,7 @@ _STATUS_STYLES = {
 
 
 def check_table(results: Iterable[CheckResult]) -> Table:
-    """What `bot check` found out, a line for each part."""
+    """Result of `bot check`, a line for each part."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(no_wrap=True)

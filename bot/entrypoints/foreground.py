@@ -18,15 +18,15 @@ from bot.services.source_posts import Progress as ProgressCallback
 from bot.services.summary import Summary
 
 _LAST_RESORT_S = 4.5
-"""A step that takes longer than this after a stop is left where it is, as by a kill; the next start looks it up."""
+"""Seconds after a stop until the process ends in the middle of a step, as by a kill; the next start repairs that."""
 
 
 @contextlib.contextmanager
 def stop_signals(*, last_resort_s: float = _LAST_RESORT_S) -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set, instead of ending the process where it stands.
+    """Turn SIGTERM and SIGINT into an event.
 
-    A call that hangs cannot be asked to end. Every step is safe against a kill, so the process ends itself when the
-    step in hand has not ended after `last_resort_s` seconds.
+    A call that hangs cannot be interrupted. Every step is safe against a kill, so the process exits if the current step
+    has not ended `last_resort_s` seconds after the signal.
     """
     stop = threading.Event()
     names = (signal.SIGTERM, signal.SIGINT)
@@ -49,7 +49,7 @@ def stop_signals(*, last_resort_s: float = _LAST_RESORT_S) -> Iterator[threading
 
 @contextlib.contextmanager
 def progress_bar(console: Console, what: str) -> Iterator[ProgressCallback]:
-    """A bar for `Bot.tick`."""
+    """Progress bar for `Bot.tick`."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
@@ -57,7 +57,7 @@ def progress_bar(console: Console, what: str) -> Iterator[ProgressCallback]:
 
 
 def log_pass(log: structlog.stdlib.BoundLogger, result: Summary | BotError) -> None:
-    """One pass in the log: what it did, in counts that are not zero, and a line for each thing that went wrong."""
+    """Log a pass: its counts that are not zero, and a line for each problem."""
     if isinstance(result, BotError):
         log.error("pass failed", error=str(result))
         return

@@ -1,6 +1,6 @@
 """`--sandbox`: the whole bot against stand-ins for X, Spotify, Last.fm, MusicBrainz and Google Sheets on loopback.
 
-Nothing leaves this machine and no account is needed. The clients, the database, the model server are the real ones.
+Nothing leaves this machine and no account is needed. Clients, database and model server are the real ones.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from bot.settings import (
 )
 
 FOLDER = "sandbox"
-"""Where the trial's database is, within the workspace; made anew by each trial."""
+"""Folder of the trial's database within the workspace; each trial replaces it."""
 _KEY = "key.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A bot's settings for the stand-ins, and the hand that plays the others' parts."""
+    """Settings that lead a bot to the stand-ins, and control over the stand-ins."""
 
     settings: BotSettings
     control: SandboxControl
 
     def curate(self) -> int:
-        """A curator accepts the first candidate of each song that waits on the sheet; how many there were."""
+        """Accept the first waiting candidate of each song on the sheet, as a curator; the number of them."""
         header, *rows = self.control.sheet(self.settings.sheet.worksheet)
         accepted = 0
         for cells in rows:
@@ -51,10 +51,10 @@ class Trial:
 
 @contextmanager
 def sandboxed(settings: BotSettings) -> Iterator[Trial]:
-    """Stand-ins where people have posted already, and settings that lead there; over when the block ends.
+    """Start stand-ins with some posts, for the life of the block.
 
     Args:
-        settings: the bot's own; its gateway, catalog and model are used, its accounts and its database are not.
+        settings: the bot's own. Their gateway, catalog and model are used, their accounts and database are not.
     """
     workspace = settings.workspace / FOLDER
     shutil.rmtree(workspace, ignore_errors=True)

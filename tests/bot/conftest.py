@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.files.feed import FileFeed
-from bot.adapters.gateway_client import Gateway
+from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.sandbox.server import SandboxServer
@@ -77,10 +77,10 @@ def make_bot(
     gateway: LoopbackGateway, store: SqliteStore, feed_path: Path, catalog_path: Path
 ) -> Iterator[Callable[..., Bot]]:
     """Bots on the fixtures' files and gateway; keyword arguments go to `ServiceOptions`."""
-    opened: list[Gateway] = []
+    opened: list[GatewayClient] = []
 
     def make(*, timeout_s: float = 5.0, **options: float) -> Bot:
-        commentary = Gateway(gateway.target, model="lcgan", timeout_s=timeout_s)
+        commentary = GatewayClient(gateway.target, model="lcgan", timeout_s=timeout_s)
         opened.append(commentary)
         return Bot(
             sources=(FileFeed(feed_path),),

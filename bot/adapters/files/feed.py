@@ -1,7 +1,7 @@
 """A feed in a file: JSON lines of {"id", "text", "author", "created_at"} that somebody appends to.
 
 The cursor is a byte offset, with enough of a fingerprint of what lies before it to notice that the file is no longer
-the one that was read. Then it is read from the beginning: tweets are known by their ids, so none is handled twice.
+the one that was read. Then it is read from the beginning: posts are known by their ids, so none is handled twice.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _rows(file: BinaryIO, start: _Cursor) -> Iterator[_Row]:
 
 
 def _parse_row(row: _Row) -> SourcePost | None:
-    """The tweet of a row; None for a blank row."""
+    """The source post of a row; None for a blank row."""
     if row.too_long:
         raise _BadRowError(f"longer than {MAX_LINE} bytes")
     # Some editors put a byte-order mark before the first line.

@@ -113,7 +113,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE TABLE note (key TEXT PRIMARY KEY, value TEXT NOT NULL, updated_at TEXT NOT NULL)",
     ),
-    # Version 2. Networks: origin of a tweet, rows on the board, posts, cached genres.
+    # Version 2. Networks: origin of a source post, rows on the board, posts, cached genres.
     (
         "ALTER TABLE tweet ADD COLUMN kind TEXT NOT NULL DEFAULT 'feed'",
         "ALTER TABLE tweet ADD COLUMN lang TEXT NOT NULL DEFAULT ''",

@@ -1,4 +1,4 @@
-"""Conversion of candidates, posts and tweets between rows of the database and classes of the domain."""
+"""Conversion of candidates, posts and source posts between rows of the database and classes of the domain."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
 
 
 def has_come(connection: sqlite3.Connection, song: Song, since: str, *, except_for: str = "") -> bool:
-    """Whether a song came in another tweet since a time."""
+    """Whether a song came in another source post since a time."""
     row = connection.execute(
         "SELECT 1 FROM song JOIN tweet ON tweet.id = song.tweet_id"
         " WHERE song.key = ? AND song.key <> '' AND song.tweet_id <> ? AND tweet.handled_at >= ? LIMIT 1",

@@ -1,8 +1,8 @@
 """The bot's store in one SQLite file.
 
 Nothing is lost and nothing is done twice, because
-- a page's tweets and its cursor are committed together, before any tweet is handled;
-- a tweet's candidates and its new status are committed together, and only while the tweet is pending;
+- a page's source posts and its cursor are committed together, before any source post is handled;
+- a source post's candidates and its new status are committed together, and only while it is pending;
 - a row on the board and a post are marked before the call that creates them, and looked up if its outcome is unknown;
 - ids are derived from those of the feed, and unique.
 """
@@ -39,7 +39,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
 
     @override
     def add_page(self, source: str, page: FeedPage) -> int:
-        """Store a page. A tweet whose id is known, from any source, is left as it is."""
+        """Store a page. A source post whose id is known, from any source, is left as it is."""
         now = self._now()
         with self._writing() as connection:
             added = _insert_source_posts(connection, source, page.source_posts, now)

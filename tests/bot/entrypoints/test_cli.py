@@ -124,7 +124,7 @@ def test_status_fits_a_screen_and_says_whether_the_gateway_answers(filled: Path,
 
 def test_commands_on_a_workspace_without_a_bot_say_so(workspace: Path) -> None:
     for app, command in ((app_bot, "status"), (app_queue, "list"), (app_queue, "export")):
-        with pytest.raises(StoreError, match=r"no bot has worked in .*--workspace"):
+        with pytest.raises(StoreError, match=r"no bot has run in .*--workspace"):
             invoke(app, command, "--workspace", workspace)
 
 

@@ -21,7 +21,7 @@ Run = Callable[[], Summary]
 
 
 def passes(board: Board, store: SqliteStore, clock: Clock) -> Run:
-    """Passes of one and the same reviewing; what is in doubt settles within a minute."""
+    """Passes of one board sync; writes in doubt settle within a minute."""
     board_sync = BoardSync(board=board, store=store, settle_timer=SettleTimer(clock, 60))
 
     def once() -> Summary:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.gateway_client import Gateway
+from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
@@ -56,7 +56,7 @@ def run(gateway: Any, store: SqliteStore, database: Path, catalog_path: Path) ->
     def once(*source_posts: SourcePost, days_later: float = 0, concurrency: int = 1) -> Summary:
         source = Listed(*source_posts)
         store.add_page(source.name, FeedPage(source_posts=(), cursor="0", more=False))
-        commentary = Gateway(gateway.target, model="lcgan", timeout_s=5)
+        commentary = GatewayClient(gateway.target, model="lcgan", timeout_s=5)
         with SqliteMemory(database) as memory:
             summary = Bot(
                 sources=(source,),

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from bot.adapters.gateway_client import Gateway
+from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
 from bot.domain.songs.song import request_seed
@@ -281,7 +281,7 @@ def test_every_error_of_the_client_becomes_one_of_the_bots(
     gateway: Any, code: grpc.StatusCode, error: type[Exception]
 ) -> None:
     gateway.fault = fail(code)
-    commentary = Gateway(gateway.target, model="lcgan", timeout_s=2.0)
+    commentary = GatewayClient(gateway.target, model="lcgan", timeout_s=2.0)
     with pytest.raises(error) as caught:
         commentary.generate(CommentaryRequest(genres=()))
     commentary.close()

@@ -83,5 +83,5 @@ def test_a_port_that_is_taken_is_named(filled: SqliteStore, database: Path) -> N
 def test_a_workspace_without_a_bot_is_named_and_left_as_it_is(tmp_path: Path) -> None:
     done = run("--port", "0", "--workspace", str(tmp_path / "none"))
     assert done.returncode == 1
-    assert "no bot has worked in" in done.stderr
+    assert "no bot has run in" in done.stderr
     assert list(tmp_path.iterdir()) == []
