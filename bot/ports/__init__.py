@@ -1,4 +1,4 @@
-"""What the service needs from outside, and nothing about how it is got."""
+"""Ports: interfaces of everything that the services need from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who writes."""
+"""The service that writes samples."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 
 
 class CommentaryService(ABC):
-    """Who writes the samples. Called from several threads at once."""
+    """Service that writes samples. Called from several threads at once."""
 
     @abstractmethod
     def generate(self, request: CommentaryRequest) -> CommentaryResponse:
-        """Samples for one song.
+        """Return samples for one song.
 
         Raises:
             SongRefusedError: the request is invalid.
-            SongFailedError: the server broke while it answered.
-            NoServiceError: nobody can answer at the moment.
+            SongFailedError: the server failed on this request.
+            NoServiceError: the service is not available at the moment.
         """
 
     @abstractmethod
     def is_reachable(self) -> bool:
-        """Whether somebody would answer now."""
+        """Whether the service is available."""
 
     @abstractmethod
     def close(self) -> None:
-        """End the connection; calls in flight fail with `NoServiceError`."""
+        """Close the connection; calls in flight fail with `NoServiceError`."""

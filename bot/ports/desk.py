@@ -1,4 +1,4 @@
-"""The queue as the curator's page reads and changes it: songs page by page, verdicts, posts."""
+"""The queue as the curator's page reads and changes it: pages of songs, verdicts, posts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.ports.store import QueueRow, VersionTally
 
 
 class Order(StrEnum):
-    """Which come first."""
+    """Order of the songs."""
 
     OLDEST = "oldest"
     NEWEST = "newest"
@@ -23,21 +23,21 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskRow:
-    """A candidate with what a page about it must know."""
+    """A candidate with the data that its page needs."""
 
     row: QueueRow
     verdict_id: int
-    """The last verdict, so that a page that is out of date can be told; 0 while there is none."""
+    """Id of the last verdict, by which an outdated page is recognised; 0 if there is none."""
     post: OutgoingPostStatus | None = None
-    """Where its post stands; None while there is none."""
+    """Status of its post; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongRows:
-    """A song of a tweet, with all its candidates, decided or not."""
+    """A song of a source post with all its candidates, decided or not."""
 
     place: str
-    """Where the song stands in the queue, for `SongQuery.after`."""
+    """Place of the song in the queue, for `SongQuery.after`."""
     rows: tuple[DeskRow, ...]
     """At least one."""
 
@@ -48,63 +48,63 @@ class SongRows:
 
     @property
     def source_post(self) -> SourcePost:
-        """Where it was named."""
+        """The post that names the song."""
         return self.rows[0].row.source_post
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongQuery:
-    """Which songs to show."""
+    """Selection of songs."""
 
     status: CandidateStatus | None = None
-    """Songs with a candidate of this status; all songs when None."""
+    """Status that one of the song's candidates has; None selects all songs."""
     order: Order = Order.OLDEST
     after: str = ""
-    """The place of the last song that was shown; empty: from the beginning."""
+    """Place of the last song of the previous page; empty for the first page."""
     limit: int = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongPage:
-    """Some songs of the queue."""
+    """Page of songs."""
 
     songs: tuple[SongRows, ...]
     more: bool
-    """Whether there are songs behind these."""
+    """Whether there is another page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A verdict, by somebody who saw the candidate in a certain state."""
+    """A verdict together with the state of the candidate that the curator saw."""
 
     verdict: Verdict
     seen: int
-    """`DeskRow.verdict_id` of what the curator saw."""
+    """`DeskRow.verdict_id` that the curator saw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostRow:
-    """A post with what it is about."""
+    """A post with its song and source post."""
 
     place: int
-    """Grows in the order in which posts were accepted."""
+    """Number that grows in the order in which posts were accepted."""
     post: OutgoingPost
     report: SongReport
     source_post: SourcePost
     verdict_id: int
-    """The verdict that it stands on, as `DeskRow.verdict_id`."""
+    """Id of the verdict that accepted it, as `DeskRow.verdict_id`."""
     created_at: str
     sent_at: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostPage:
-    """Some posts, the newest first."""
+    """Page of posts, the newest first."""
 
     rows: tuple[PostRow, ...]
     more: bool
     counts: Mapping[OutgoingPostStatus, int]
-    """Of all posts."""
+    """Number of posts of each status."""
 
 
 class Desk(ABC):
@@ -112,19 +112,19 @@ class Desk(ABC):
 
     @abstractmethod
     def counts(self) -> Mapping[CandidateStatus, int]:
-        """Candidates of each status."""
+        """Number of candidates of each status."""
 
     @abstractmethod
     def songs(self, query: SongQuery) -> SongPage:
-        """Some songs.
+        """Return a page of songs.
 
         Raises:
-            InputError: `SongQuery.after` is no place.
+            InputError: `SongQuery.after` is not a place.
         """
 
     @abstractmethod
     def rows(self, candidate_ids: Sequence[str]) -> list[DeskRow]:
-        """Candidates by their ids, in that order.
+        """Return candidates in the order of their ids.
 
         Raises:
             UnknownCandidateError: names the ids that are not in the queue.
@@ -136,15 +136,15 @@ class Desk(ABC):
 
         Raises:
             UnknownCandidateError: names the ids that are not in the queue.
-            StaleVerdictError: somebody else has decided since the curator's page was made.
+            StaleVerdictError: another verdict was given since the curator's page was loaded.
         """
 
     @abstractmethod
     def posts(
         self, *, status: OutgoingPostStatus | None = None, before: int | None = None, limit: int = 40
     ) -> PostPage:
-        """Some posts, from before a place."""
+        """Return a page of posts whose places are lower than `before`."""
 
     @abstractmethod
     def versions(self) -> Sequence[VersionTally]:
-        """What curators made of each model version's candidates, the newest version of each model first."""
+        """Number of verdicts on each model version's candidates, the newest version of each model first."""

@@ -1,4 +1,4 @@
-"""Where tweets come from."""
+"""Sources of posts."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from bot.domain.source_posts import BadRow, SourcePost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedPage:
-    """Some items of a feed, and where the next page begins."""
+    """Page of a feed."""
 
     source_posts: tuple[SourcePost, ...]
     cursor: str
-    """For the source alone to understand; stored together with the page's tweets."""
+    """Place behind the page, in a format of the source; stored together with the page's posts."""
     more: bool
     """Whether another page can be read at once."""
     bad_rows: tuple[BadRow, ...] = ()
     notice: str = ""
-    """Something that the operator should know, such as a feed that was replaced."""
+    """Message for the operator, such as that the feed was replaced."""
     billed: int = 0
-    """Items that the network asks money for, those of the bot's own account and known ones included."""
+    """Number of items that the network bills, including own and known posts."""
 
 
 class Source(ABC):
-    """Where tweets come from."""
+    """Source of posts."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The key of the source's cursor; the same for the same feed, always."""
+        """Key of the source's cursor, always the same for a feed; it begins with the network's name and a colon."""
 
     @abstractmethod
     def read(self, cursor: str | None, limit: int) -> FeedPage:
-        """At most `limit` rows after the cursor; without one from the beginning, or from where the source sees fit.
+        """Read at most `limit` rows behind the cursor; without a cursor, from a start that the source chooses.
 
         Raises:
             FeedError: the feed cannot be read.
-            NetworkError: the network did not answer; `retry_at` says when to come back where that is known.
+            NetworkError: the network did not answer; `retry_at` is the time of the next attempt if it is known.
         """
 
     def describe(self, cursor: str) -> str:
-        """A place in the source, for people."""
+        """A place in the source, in words."""
         return cursor
 
     def check(self) -> str:
-        """Who the bot is there, by a call that costs next to nothing; for people.
+        """Make a call that costs next to nothing; the name of the account, for people.
 
         Raises:
-            FeedError, NetworkError: it cannot be read.
+            FeedError, NetworkError: the source cannot be read.
         """
         return self.name

@@ -9,22 +9,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterpolationPoint:
-    """A sentence on the way from one to another."""
+    """Sentence between two others."""
 
     at: float
-    """0 at the first sentence, 1 at the last."""
+    """Position between the first sentence, 0, and the last, 1."""
     text: str
 
 
 class Interpolator(ABC):
-    """Who walks from one sentence to another through what a model thinks of them. Called from several threads."""
+    """Interpolation through a model's latent space. Called from several threads at once."""
 
     @abstractmethod
     def interpolate(self, first: str, last: str, *, steps: int, genres: Sequence[str]) -> Sequence[InterpolationPoint]:
-        """The points of a walk, its ends included.
+        """Return the points between two sentences, both ends included.
 
         Raises:
             InputError: a sentence is empty or too long.
-            SongFailedError: it could not be done, and why.
-            NoServiceError: nobody is here who could.
+            SongFailedError: the interpolation failed; the message says why.
+            NoServiceError: there is no interpolator, or it is busy.
         """

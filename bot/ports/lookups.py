@@ -1,4 +1,4 @@
-"""What the bot asks about songs, artists and texts."""
+"""Lookups of songs and artists, records of earlier songs and posts, and checks of a text."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from bot.domain.songs.song import Song
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtistEntry:
-    """An artist that a genre lookup knows."""
+    """Artist in a genre lookup."""
 
     name: str
     """The artist's name as the lookup spells it."""
     genres: tuple[str, ...]
-    """May be empty: the artist is known, the genres are not."""
+    """Genres of the artist; empty if only the artist is known."""
     origin: str = "table"
-    """Who knew: "spotify", "last.fm", "musicbrainz", "table"."""
+    """Name of the lookup, such as "spotify"; "table" for a local catalog."""
 
 
 class GenreLookup(ABC):
-    """Which genres an artist has. Called from several threads at once."""
+    """Lookup of an artist's genres. Called from several threads at once."""
 
     @abstractmethod
     def find(self, artist: str) -> ArtistEntry | None:
-        """The entry of an artist, given a name or a handle; None when it is not known.
+        """Find an artist by name or handle; None if the artist is not known.
 
         Raises:
-            NetworkError: nobody can say at the moment; another lookup may.
+            NetworkError: the lookup does not answer.
         """
 
 
@@ -48,92 +48,92 @@ class LookupService(GenreLookup):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongHit:
-    """A song that a lookup holds, checked to be the one that was asked for."""
+    """Song in a lookup that matches the one that was searched for."""
 
     artists: tuple[str, ...]
-    """As the lookup spells them."""
+    """Artists in the lookup's spelling."""
     title: str
     genres: tuple[str, ...] = ()
     url: str = ""
-    """Where it can be heard."""
+    """Web address of the recording."""
     origin: str = "spotify"
 
 
 class SongLookup(ABC):
-    """Which song a text means. Called from several threads at once."""
+    """Lookup of songs. Called from several threads at once."""
 
     @abstractmethod
     def find_song(self, song: Song) -> SongHit | None:
-        """The song, when the lookup holds it and its artists and title fit those of the text.
+        """Find a song whose artists and title fit; None if there is none.
 
         Raises:
-            NetworkError: nobody can say at the moment.
+            NetworkError: the lookup does not answer.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongFacts:
-    """What is known of a song when its commentary is asked for."""
+    """Facts about a song for a request for commentary."""
 
     artist: str
-    """The artists as one line, as the best informed lookup spells them."""
+    """Artists on one line, in the spelling of the best lookup that knows them."""
     genres: tuple[str, ...] = ()
-    """Empty when nobody knows."""
+    """Genres; empty if no lookup knows any."""
     origin: str = ""
-    """Who knew the genres; empty when nobody did."""
+    """Name of the lookup that knew the genres; empty if none did."""
     url: str = ""
 
 
 class SongResolver(ABC):
-    """All lookups as one, the best first. Called from several threads at once."""
+    """Chain of all lookups, the best first. Called from several threads at once."""
 
     @abstractmethod
     def resolve(self, song: Song) -> SongFacts:
-        """What is known of a song; a lookup that fails is passed over, and nothing is raised for it."""
+        """Return the known facts about a song; a lookup that fails is skipped without an error."""
 
     @abstractmethod
     def is_artist(self, name: str) -> bool:
-        """Whether a name is known to be an artist's, without asking anybody outside: the parser asks often."""
+        """Whether a name is an artist's, without a call outside, because the parser asks often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedGenres:
-    """What a lookup said earlier; `entry` is None when it did not know the artist."""
+    """Earlier answer of a lookup; `entry` is None if the artist was not known."""
 
     entry: ArtistEntry | None
 
 
 class GenreCache(ABC):
-    """What lookups said earlier, over restarts. Called from several threads at once."""
+    """Cache of the lookups' answers that outlasts restarts. Called from several threads at once."""
 
     @abstractmethod
     def get(self, artist_key: str) -> CachedGenres | None:
-        """What was said, unless it is too old; None when nothing was."""
+        """The answer for an artist; None if there is none or it has expired."""
 
     @abstractmethod
     def put(self, artist_key: str, entry: ArtistEntry | None, *, expires_at: datetime) -> None:
-        """Keep what was said, until an aware time."""
+        """Keep an answer until an aware time."""
 
 
 class PostHistory(ABC):
-    """What was posted, over restarts. Called from several threads at once."""
+    """Record of posted texts that outlasts restarts. Called from several threads at once."""
 
     @abstractmethod
     def has_posted(self, text: str) -> bool:
-        """Whether a text was sent before, or is on its way; texts are compared by `text_key`."""
+        """Whether a text was or is being posted; texts are compared by `text_key`."""
 
 
 class SongHistory(ABC):
-    """Which songs came before, over restarts. Called from several threads at once."""
+    """Record of earlier songs that outlasts restarts. Called from several threads at once."""
 
     @abstractmethod
     def has_come(self, song: Song, *, since: datetime) -> bool:
-        """Whether the queue got candidates for a song, by its `key`, since an aware time."""
+        """Whether candidates for a song, by its `key`, were queued since an aware time."""
 
 
 class Screen(ABC):
-    """What is to be noticed of a text. Called from several threads at once."""
+    """Checks of a text. Called from several threads at once."""
 
     @abstractmethod
     def flags(self, text: str) -> tuple[Flag, ...]:
-        """The flags of a text that might be posted, in the order of `Flag`."""
+        """Return the flags of a text in the order of `Flag`."""

@@ -11,36 +11,36 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveVersion:
-    """A model's version that answers at the moment."""
+    """Model version that is live."""
 
     model: str
     version: str
     champion: bool
-    """Whether it answers requests that name no version."""
+    """Whether it answers requests that do not name a version."""
     topics: tuple[str, ...]
-    """Names of the topics, in the order of a sample's."""
+    """Names of the topics in the order of a sample's topics."""
     desired_topic: str
 
 
 class ModelServer(ABC):
-    """Who writes, and which of its versions can be asked. Called from several threads at once."""
+    """Model server with several live versions. Called from several threads at once."""
 
     @abstractmethod
     def live(self) -> Sequence[LiveVersion]:
-        """Versions that answer now.
+        """Return the live versions.
 
         Raises:
-            NoServiceError: nobody does.
+            NoServiceError: the server is not available.
         """
 
     @abstractmethod
     def write(
         self, request: CommentaryRequest, *, model: str | None = None, version: str | None = None
     ) -> CommentaryResponse:
-        """Samples from a version; from the champion of the usual model where none is named.
+        """Return samples from a version; by default from the champion of the default model.
 
         Raises:
             SongRefusedError: the request is invalid.
-            SongFailedError: the server broke while it answered.
-            NoServiceError: nobody can answer at the moment.
+            SongFailedError: the server failed on this request.
+            NoServiceError: the server is not available.
         """

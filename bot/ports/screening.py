@@ -8,16 +8,16 @@ from bot.domain.candidates import Flag
 
 
 class WordList(ABC):
-    """Who knows bad words. Called from several threads at once."""
+    """List of bad words. Called from several threads at once."""
 
     @abstractmethod
     def flags(self, text: str) -> frozenset[Flag]:
-        """`PROFANITY`, `BLOCKED`, both or none."""
+        """Return `PROFANITY`, `BLOCKED`, both or none."""
 
 
 class Copies(ABC):
-    """Who knows the training text. Called from several threads at once."""
+    """Index of the training text. Called from several threads at once."""
 
     @abstractmethod
     def holds(self, text: str) -> bool:
-        """Whether the training text holds a long run of the text's words."""
+        """Whether the training text contains a long run of the text's words."""

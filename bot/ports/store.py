@@ -1,4 +1,4 @@
-"""What the bot remembers, and the queue that curators see."""
+"""The bot's store, and the queue that curators see."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from bot.ports.feed import FeedPage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingSourcePost:
-    """A tweet to handle."""
+    """Source post to be processed."""
 
     place: int
-    """Grows in the order in which tweets were read."""
+    """Number that grows in the order in which source posts were read."""
     source_post: SourcePost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """A time before which a service is not to be called again, because it said so."""
+    """Time before which a service must not be called again, as the service demanded."""
 
     part: str
-    """What calls it: a source's name, "board", "publisher"."""
+    """Part of the bot that calls the service: a source's name, "board", "publisher"."""
     until: datetime
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionTally:
-    """What curators made of one model version's candidates."""
+    """Number of verdicts on the candidates of a model version."""
 
     model: str
     model_version: str
@@ -45,45 +45,45 @@ class VersionTally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreState:
-    """What the store holds, in numbers."""
+    """Counts and last events of the store."""
 
     source_posts: Mapping[SourcePostStatus, int]
     candidates: Mapping[CandidateStatus, int]
     bad_rows: int
     cursors: Mapping[str, str]
-    """Per source, where it is read on."""
+    """Cursor of each source."""
     read_at: Mapping[str, str]
-    """Per source, when it was last read."""
+    """Time at which each source was last read."""
     last_error: str | None
     last_error_at: str | None
     failures: tuple[tuple[str, str], ...]
-    """The latest failed tweets: id and reason."""
+    """Latest failed source posts: id and reason."""
     posts: Mapping[OutgoingPostStatus, int]
     usage: Mapping[str, int]
-    """What this month's bill is made of: items, such as "x read" or "x post", and how many."""
+    """This month's usage: number of each item, such as "x read" or "x post"."""
     versions: tuple[VersionTally, ...]
     appends_in_doubt: int
-    """Candidates that may be on the board or not."""
+    """Number of candidates that may or may not be on the board."""
 
 
 class Store(ABC):
-    """The bot's memory. Every method is one transaction, durable when it returns."""
+    """The bot's store. Every method is one transaction, durable when it returns."""
 
     @abstractmethod
     def cursor(self, source: str) -> str | None:
-        """Where the source is to be read on."""
+        """Return the place from which the source is read on."""
 
     @abstractmethod
     def add_page(self, source: str, page: FeedPage) -> int:
-        """Keep a page's tweets and its cursor together; the number of tweets that were new."""
+        """Store a page's source posts together with its cursor; return the number of new source posts."""
 
     @abstractmethod
     def pending(self, limit: int, *, after: int = 0) -> list[PendingSourcePost]:
-        """Tweets to handle, in the order in which they were read, from behind the given place."""
+        """Return pending source posts behind a place, in the order in which they were read."""
 
     @abstractmethod
     def count_pending(self) -> int:
-        """Tweets to handle in all."""
+        """Return the number of pending source posts."""
 
     @abstractmethod
     def finish(
@@ -95,43 +95,43 @@ class Store(ABC):
         reason: str = "",
         fresh_since: datetime | None = None,
     ) -> bool:
-        """Close a pending tweet together with its candidates; False, and nothing done, when it was closed before.
+        """Close a pending source post together with its candidates; False, without a change, if it is closed already.
 
-        Candidates of a song that another tweet brought after `fresh_since` are left out.
+        Candidates of a song that came in another source post after `fresh_since` are left out.
         """
 
     @abstractmethod
     def count_attempt(self, source_post_id: str, reason: str) -> int:
-        """Note that a pending tweet could not be handled; how often that has happened."""
+        """Record that a pending source post could not be processed; return the number of such attempts."""
 
     @abstractmethod
     def reopen_failed(self) -> int:
-        """Make failed tweets without any candidate pending again; how many there were."""
+        """Make failed source posts without a candidate pending again; return their number."""
 
     @abstractmethod
     def set_last_error(self, message: str | None) -> None:
-        """Remember what went wrong last, for `status`; None when all is well again."""
+        """Keep the last error, for `status`; None removes it."""
 
     @abstractmethod
     def pauses(self) -> list[Pause]:
-        """What is not to be called before a time; kept over restarts."""
+        """Return the pauses of services, which outlast restarts."""
 
     @abstractmethod
     def set_pause(self, part: str, pause: Pause | None) -> None:
-        """Remember that a part of the bot is not to be called before a time, or forget it."""
+        """Store the pause of a part of the bot, or remove it."""
 
     @abstractmethod
     def state(self) -> StoreState:
-        """Counts for `status`."""
+        """Return counts and last events, for `status`."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A candidate as the curator sees it, with the tweet it answers and the verdict it got."""
+    """A candidate with its source post and its verdict."""
 
     candidate: Candidate
     source_post: SourcePost
@@ -141,21 +141,21 @@ class QueueRow:
 
     @property
     def text(self) -> str:
-        """What would be posted: the curator's text where there is one, else the sample's."""
+        """Text that would be posted: the curator's if there is one, else the sample's."""
         edited = self.verdict.edited_text if self.verdict is not None else None
         return self.candidate.sample.text if edited is None else edited
 
 
 class Queue(ABC):
-    """Where candidates wait for a curator."""
+    """Queue of candidates that wait for a curator."""
 
     @abstractmethod
     def rows(self, *, status: CandidateStatus | None = None, limit: int | None = None) -> Iterator[QueueRow]:
-        """Candidates in the order of the feed, one at a time: a long queue is never held in memory."""
+        """Read candidates in the order of the feed, one at a time, so that a long queue fits into memory."""
 
     @abstractmethod
     def decide(self, verdicts: Iterable[Verdict]) -> None:
-        """Record verdicts, all or none; a later verdict on a candidate replaces an earlier one, which stays on record.
+        """Record verdicts, all or none. A later verdict replaces an earlier one, which stays on record.
 
         Raises:
             UnknownCandidateError: names the ids that are not in the queue.
@@ -163,4 +163,4 @@ class Queue(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the queue."""
+        """Close the queue."""
