@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 
 from training.cvae.held_out import HeldOutPoint
+from training.evaluation.metrics import METRICS
 
 _INK: Final = "#123456"
 """Stands for the page's text colour until the drawing is done."""
@@ -35,9 +37,12 @@ class CurvePoint:
     distinct_2: float
     two_sample_auc: float
 
-    def document(self) -> dict[str, float]:
-        """As report.json has it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    def document(self) -> dict[str, Any]:
+        """As report.json has it; figures that are not numbers are under `missing`, with the reason."""
+        values: dict[str, float] = {name: getattr(self, name) for name in self.__slots__}
+        known = {name: value for name, value in values.items() if math.isfinite(value)}
+        reasons = {metric.name: metric.missing for metric in METRICS if metric.name in values.keys() - known.keys()}
+        return {**known, "missing": reasons}
 
 
 def quality_diversity(curves: Mapping[str, Sequence[CurvePoint]], real: CurvePoint) -> str:

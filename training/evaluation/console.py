@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from training.errors import SettingError
 from training.evaluation.metrics import METRICS
-from training.evaluation.report import Report
+from training.evaluation.report import Report, gaps
 
 _SHOWN = ("forward_ppl", "reverse_ppl", "two_sample_auc", "distinct_2", "genre_accuracy", "desired_share_classifier")
 
@@ -32,9 +33,9 @@ def parse_baselines(values: Sequence[str]) -> dict[str, Path]:
 
 
 def goals_table(report: Report) -> Table:
-    """A line per row: main figures, and how many goals are met."""
+    """A line per row: main figures, and how many goals are met; below, why there are dashes."""
     metrics = [metric for metric in METRICS if metric.name in _SHOWN]
-    table = Table(title="Quality", title_justify="left")
+    table = Table(title="Quality", title_justify="left", caption_justify="left")
     table.add_column("row", overflow="fold", min_width=18)
     for metric in metrics:
         table.add_column(metric.title, justify="right")
@@ -42,8 +43,9 @@ def goals_table(report: Report) -> Table:
     for row in report.rows:
         found = report.goals[row.row.name]
         cells = [
-            metric.shown(row.figures[metric.name].value) if metric.name in row.figures else "–" for metric in metrics
+            "–" if metric.name in row.missing else metric.shown(row.figures[metric.name].value) for metric in metrics
         ]
         met = f"{sum(goal.met for goal in found)} of {len(found)}" if found else ""
         table.add_row(row.row.name, *cells, met)
+    table.caption = "\n".join(escape(f"– {gap}") for gap in gaps(metrics, report.rows)) or None
     return table

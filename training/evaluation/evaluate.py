@@ -112,7 +112,10 @@ def evaluate(
 
 
 def track(report: Report, folder: Path, tracker: Tracker) -> int:
-    """Log each registered model's figures and the report's files to its run; says to how many runs."""
+    """Log each registered model's figures and the report's files to its run; says to how many runs.
+
+    A figure that could not be computed is not among the metrics; the tag `evaluate.missing` names it with the reason.
+    """
     runs = 0
     for row in report.rows:
         model = row.row.model
@@ -120,11 +123,12 @@ def track(report: Report, folder: Path, tracker: Tracker) -> int:
             continue
         run = tracker.reopen(model.run_id)
         prefix = "evaluate" if row.row.kind is RowKind.MODEL else "evaluate.best_of"
-        named = {f"{prefix}.{name}": figure.value for name, figure in row.figures.items()}
+        named = {f"{prefix}.{name}": each.value for name, each in row.figures.items() if name not in row.missing}
         met = sum(goal.met for goal in report.goals[row.row.name])
-        # MLflow refuses what is no number.
-        run.log_metrics({name: value for name, value in named.items() if value == value})  # noqa: PLR0124 - NaN
-        run.log_metrics({f"{prefix}.goals_met": float(met)})
+        run.log_metrics({**named, f"{prefix}.goals_met": float(met)})
+        # One tag for all, so that a later evaluation with more samples leaves no reason behind that no longer holds.
+        why = "; ".join(f"{name}: {reason}" for name, reason in row.missing.items())
+        run.set_tags({f"{prefix}.missing": why or "none"})
         if row.row.kind is RowKind.MODEL:
             for path in sorted(folder.glob("report.*")):
                 run.log_file(path, "evaluation")

@@ -16,7 +16,7 @@ class Goal:
 
     text: str
     shown: str
-    """The figure that decides."""
+    """The figure that decides; a goal is missed where it could not be computed."""
     met: bool
 
 
@@ -51,19 +51,29 @@ def _value(measured: Measured, name: str) -> float:
     return math.nan if figure is None else figure.value
 
 
+def _part(measured: Measured, of: Measured, name: str) -> float:
+    """A figure over another row's; not a number where that one is zero."""
+    return _value(measured, name) / (_value(of, name) or math.nan)
+
+
+def _shown(text: str, *values: float) -> str:
+    """A figure, or that there is none, by the values that it is made of."""
+    return text if all(map(math.isfinite, values)) else "could not be computed"
+
+
 def _language(measured: Measured, real: Measured) -> list[Goal]:
     area = _value(measured, "two_sample_auc")
-    forward = _value(measured, "forward_ppl") / _value(real, "forward_ppl")
+    forward = _part(measured, real, "forward_ppl")
     return [
-        Goal(text="two-sample AUC at most .70", shown=f"{area:.3f}", met=area <= 0.70),
+        Goal(text="two-sample AUC at most .70", shown=_shown(f"{area:.3f}", area), met=area <= 0.70),
         Goal(
             text="forward perplexity .7 to 1.3 times real text's",
-            shown=f"{forward:.2f} times",
+            shown=_shown(f"{forward:.2f} times", forward),
             met=0.7 <= forward <= 1.3,
         ),
         Goal(
             text="reverse perplexity at most 1.5 times real text's",
-            shown=f"{measured.reverse_ratio:.2f} times",
+            shown=_shown(f"{measured.reverse_ratio:.2f} times", measured.reverse_ratio),
             met=measured.reverse_ratio <= 1.5,
         ),
     ]
@@ -81,7 +91,7 @@ def _faults(measured: Measured) -> list[Goal]:
 
 
 def _fit(measured: Measured, real: Measured) -> list[Goal]:
-    accuracy = _value(measured, "genre_accuracy") / _value(real, "genre_accuracy")
+    accuracy = _part(measured, real, "genre_accuracy")
     found = [
         Goal(
             text="genre accuracy at least .8 of real text's",
@@ -94,7 +104,7 @@ def _fit(measured: Measured, real: Measured) -> list[Goal]:
         found.append(
             Goal(
                 text=f"copied {size}-grams no more than held-out text has",
-                shown=f"{100 * copied:.2f}% against {100 * in_real.value:.2f}%",
+                shown=_shown(f"{100 * copied:.2f}% against {100 * in_real.value:.2f}%", copied, in_real.value),
                 met=copied <= in_real.high,
             )
         )
@@ -106,15 +116,17 @@ def _steering(measured: Measured, prior: Measured | None) -> list[Goal]:
     for judge in ("second_lda", "classifier"):
         share = _value(measured, f"desired_share_{judge}")
         text = f"desired share at least .60 by the {judge.replace('_', ' ').replace('lda', 'LDA')}"
-        found.append(Goal(text=text, shown=f"{share:.3f}", met=share >= 0.60))
+        found.append(Goal(text=text, shown=_shown(f"{share:.3f}", share), met=share >= 0.60))
     if prior is None:
         return found
-    distinct = _value(measured, "distinct_2") / _value(prior, "distinct_2")
+    distinct = _part(measured, prior, "distinct_2")
     forward, before = _value(measured, "forward_ppl"), _value(prior, "forward_ppl")
     return [
         *found,
         Goal(
-            text=f"distinct-2 at least .95 of {prior.row.name}'s", shown=f"{distinct:.3f} of it", met=distinct >= 0.95
+            text=f"distinct-2 at least .95 of {prior.row.name}'s",
+            shown=_shown(f"{distinct:.3f} of it", distinct),
+            met=distinct >= 0.95,
         ),
         Goal(
             text=f"forward perplexity no worse than {prior.row.name}'s",

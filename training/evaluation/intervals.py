@@ -86,9 +86,12 @@ class Resampler:
         return _figure(values, replicates)
 
     def auc(self, sets: Sequence[tuple[FloatArray, FloatArray]]) -> Figure:
-        """Area under the ROC curve of scores of positives and negatives, for each set."""
+        """Area under the ROC curve of scores of positives and negatives, for each set; NaN is left out."""
         values, replicates = [], []
-        for number, (positive, negative) in enumerate(sets):
+        for number, sides in enumerate(sets):
+            positive, negative = (scores[~np.isnan(scores)] for scores in sides)
+            if not (len(positive) and len(negative)):
+                continue
             values.append(auc(positive, negative))
             weights = [
                 self.weights(2 * number + side, len(scores))[:_AUC_REPLICATES].astype(np.float64)
@@ -141,5 +144,7 @@ def _figure(values: Sequence[float], replicates: Sequence[FloatArray]) -> Figure
     if not values:
         return Figure(value=math.nan, low=math.nan, high=math.nan, per_seed=())
     mean_R = np.mean(replicates, axis=0)
-    low, high = np.nanpercentile(mean_R, [_LOW, _HIGH])
+    # A replicate may draw none of the few samples that count; where each of them does, the value alone is known.
+    drawn_R = mean_R[~np.isnan(mean_R)]
+    low, high = np.percentile(drawn_R, [_LOW, _HIGH]) if len(drawn_R) else (np.mean(values), np.mean(values))
     return Figure(value=float(np.mean(values)), low=float(low), high=float(high), per_seed=tuple(map(float, values)))

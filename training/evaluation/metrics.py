@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from training.evaluation.intervals import Figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +20,17 @@ class Metric:
     meaning: str
     percent: bool = False
     digits: int = 3
+    missing: str = "there is nothing to compute it from"
+    """Why a row may not have it."""
 
     def shown(self, value: float) -> str:
         """A value as the report shows it; a dash where there is none."""
-        if value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        if not math.isfinite(value):
             return "–"
         return f"{100 * value:.1f}%" if self.percent else f"{value:.{self.digits}f}"
 
+
+_TOO_FEW: Final = "too few texts, or of too few posts, for a classifier to learn from"
 
 METRICS: Final = (
     Metric(
@@ -39,29 +47,40 @@ METRICS: Final = (
         name="two_sample_auc", title="two-sample AUC",
         meaning="How well a linear classifier of word 1-3-grams, given 1,000 texts of each kind, tells the row from "
         "held-out text; .5 is not at all. Of rows with fewer texts: given those.",
+        missing=_TOO_FEW,
     ),
     Metric(
         name="two_sample_auc_signs", title="AUC with signs",
         meaning="The same with case and punctuation in sight.",
+        missing=_TOO_FEW,
     ),
-    Metric(name="two_sample_auc_at_100", title="AUC at 100", meaning="The same given 100 texts of each kind."),
+    Metric(
+        name="two_sample_auc_at_100", title="AUC at 100", meaning="The same given 100 texts of each kind.",
+        missing=_TOO_FEW,
+    ),
     Metric(
         name="two_sample_auc_at_all", title="AUC at all",
         meaning="The same given all texts of a seed. Training sentences are told from held-out ones at this size too: "
         "by what their songs are about.",
+        missing="a seed has no more than the 1,000 texts of two_sample_auc",
     ),
     Metric(name="distinct_1", title="distinct-1", meaning="Share of words that differ, over one seed's samples."),
     Metric(name="distinct_2", title="distinct-2", meaning="Share of word pairs that differ, over one seed's samples."),
     Metric(name="distinct_1_at_100", title="d-1 at 100", meaning="distinct-1 of groups of 100 texts, for rows of few."),
     Metric(name="distinct_2_at_100", title="d-2 at 100", meaning="distinct-2 of groups of 100 texts."),
-    Metric(name="self_bleu", title="self-BLEU", meaning="BLEU-4 of 100 texts against each other."),
+    Metric(
+        name="self_bleu", title="self-BLEU", meaning="BLEU-4 of 100 texts against each other.",
+        missing="a lone text has no others to be compared with",
+    ),
     Metric(
         name="genre_accuracy", title="genre accuracy", percent=True,
         meaning="Share of texts that speak most for one of their own genres, by a classifier of real sentences.",
+        missing="no text was written for a genre that the classifier knows",
     ),
     Metric(
         name="desired_share", title="desired, reward", percent=True,
         meaning="Share of texts whose main topic is the desired one, by the LDA that rewards the LC-GAN.",
+        missing="no model is there, and so no LDA that rewards one",
     ),
     Metric(
         name="desired_share_second_lda", title="desired, 2nd LDA", percent=True,
@@ -82,20 +101,44 @@ METRICS: Final = (
     Metric(
         name="unseen_words", title="unseen words", percent=True,
         meaning="Share of words that the training split holds less than twice: names, or made up.",
+        missing="no text holds a word",
     ),
     Metric(name="length", title="words", digits=1, meaning="Words per text."),
     Metric(
         name="copy_exact", title="exact copies", percent=True,
         meaning="Share of texts that are a training sentence word for word.",
     ),
-    Metric(name="copy_4gram", title="copied 4-grams", percent=True, meaning="Share of 4-grams that training has."),
-    Metric(name="copy_8gram", title="copied 8-grams", percent=True, meaning="Share of 8-grams that training has."),
+    Metric(
+        name="copy_4gram", title="copied 4-grams", percent=True, meaning="Share of 4-grams that training has.",
+        missing="no text has 4 words",
+    ),
+    Metric(
+        name="copy_8gram", title="copied 8-grams", percent=True, meaning="Share of 8-grams that training has.",
+        missing="no text has 8 words",
+    ),
     Metric(
         name="copy_longest", title="longest copy", digits=1,
         meaning="Words of a text's longest n-gram that a training sentence holds, on average.",
     ),
     Metric(name="copy_longest_of_all", title="longest of all", digits=0, meaning="The longest of them, over a seed."),
-    Metric(name="tokens_per_sample", title="tokens drawn", digits=1, meaning="Tokens decoded per text that was kept."),
-    Metric(name="ms_per_sample", title="ms", digits=1, meaning="Milliseconds of decoding per text that was kept."),
+    Metric(
+        name="tokens_per_sample", title="tokens drawn", digits=1,
+        meaning="Tokens decoded per text that was kept.",
+        missing="the texts were not decoded for this report",
+    ),
+    Metric(
+        name="ms_per_sample", title="ms", digits=1,
+        meaning="Milliseconds of decoding per text that was kept.",
+        missing="the texts were not decoded for this report",
+    ),
 )  # fmt: skip
 """In the order of the report."""
+
+
+def missing(figures: Mapping[str, Figure]) -> dict[str, str]:
+    """The figures that a row does not have, or that are not numbers: name -> why."""
+    return {
+        metric.name: metric.missing
+        for metric in METRICS
+        if metric.name not in figures or not math.isfinite(figures[metric.name].value)
+    }

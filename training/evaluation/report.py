@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -90,7 +89,7 @@ class Report:
     """Scores of held-out sentences while a model was trained, by its name."""
 
     def document(self) -> dict[str, Any]:
-        """As report.json has it; figures that are no numbers are null."""
+        """As report.json has it; a row's figures that are not numbers are under `missing`, with the reason."""
         return {
             "rows": [self._row(row) for row in self.rows],
             "judges": {name: asdict(quality) for name, quality in self.judges.items()},
@@ -102,9 +101,7 @@ class Report:
     def _row(self, row: Measured) -> dict[str, Any]:
         model = row.row.model
         figures = {
-            metric.name: row.figures[metric.name].document()
-            for metric in METRICS
-            if metric.name in row.figures and not math.isnan(row.figures[metric.name].value)
+            metric.name: row.figures[metric.name].document() for metric in METRICS if metric.name not in row.missing
         }
         return {
             "row": row.row.name,
@@ -112,6 +109,7 @@ class Report:
             "texts_per_seed": row.num_texts,
             "model": None if model is None else {"uri": model.uri, "sha256": model.sha256, "seconds": model.seconds},
             **figures,
+            "missing": dict(row.missing),
             "reverse_ratio": row.reverse_ratio,
             "goals": [asdict(goal) for goal in self.goals.get(row.row.name, ())],
         }
@@ -139,7 +137,12 @@ def render(report: Report) -> str:
         metrics=METRICS,
         rows=[_shown_row(row, report.goals.get(row.row.name, ())) for row in report.rows],
         tables=[
-            {"title": title, "note": note, "metrics": _present(names, by_name, report.rows)}
+            {
+                "title": title,
+                "note": note,
+                "metrics": _present(names, by_name, report.rows),
+                "gaps": gaps([by_name[name] for name in names], report.rows),
+            }
             for title, note, names in _TABLES
         ],
         # Drawn by us, from numbers and names that the drawing escapes itself.
@@ -148,8 +151,22 @@ def render(report: Report) -> str:
     )
 
 
+def gaps(metrics: Sequence[Metric], rows: Sequence[Measured]) -> list[str]:
+    """Why cells of a table are dashes, a line for each reason: columns (rows): reason."""
+    columns: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for metric in metrics:
+        without = tuple(row.row.name for row in rows if metric.name in row.missing)
+        # A column that no row has is not in the table, but a reader may miss it there.
+        if without:
+            columns.setdefault((metric.missing, without), []).append(metric.title)
+    return [
+        f"{', '.join(titles)} ({'every row' if len(without) == len(rows) else ', '.join(without)}): {reason}."
+        for (reason, without), titles in columns.items()
+    ]
+
+
 def _present(names: Sequence[str], by_name: Mapping[str, Metric], rows: Sequence[Measured]) -> list[Metric]:
-    return [by_name[name] for name in names if any(name in row.figures for row in rows)]
+    return [by_name[name] for name in names if any(name not in row.missing for row in rows)]
 
 
 def _shown_row(row: Measured, goals: Sequence[Goal]) -> dict[str, Any]:
@@ -161,6 +178,7 @@ def _shown_row(row: Measured, goals: Sequence[Goal]) -> dict[str, Any]:
         "kind": row.row.kind.value,
         "num_texts": row.num_texts,
         "figures": row.figures,
+        "missing": row.missing,
         "goals": goals,
         "samples": [{"text": text, "genres": asked} for text, asked in shown],
     }

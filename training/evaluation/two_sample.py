@@ -43,7 +43,8 @@ def tell_apart(
         real_keys: likewise; posts.
 
     Returns:
-        scores of the samples [N] and of the real texts [N].
+        scores of the samples [N] and of the real texts [N]; NaN where the other folds could not teach a classifier:
+        they hold texts of one kind alone, or no n-gram that two texts share.
     """
     both = Encoded(
         flat_L=np.concatenate((samples.flat_L, real.flat_L)),
@@ -53,11 +54,11 @@ def tell_apart(
     fold = folds([*sample_keys, *real_keys])
     labels = np.repeat([1, 0], [len(samples.lengths_N), len(real.lengths_N)])
     features = _features(both)
-    scores = np.zeros(size)
+    scores = np.full(size, np.nan)
     for number in range(_FOLDS):
         held_out = fold == number
         seen = labels[~held_out]
-        if held_out.any() and 0 < seen.sum() < len(seen):
+        if features.shape[1] and held_out.any() and 0 < seen.sum() < len(seen):
             model = LogisticRegression(solver="liblinear", C=_C, random_state=0).fit(features[~held_out], seen)
             scores[held_out] = model.decision_function(features[held_out])
     return scores[: len(sample_keys)], scores[len(sample_keys) :]
@@ -76,4 +77,6 @@ def _features(texts: Encoded) -> csr_matrix:
     row, column = np.concatenate(rows), np.concatenate(columns)
     counts = csr_matrix((np.ones(len(row)), (row, column)), shape=(size, width))
     in_texts = np.bincount(counts.indices, minlength=width)
-    return TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, in_texts >= _MIN_TEXTS])
+    shared = counts[:, in_texts >= _MIN_TEXTS]
+    # scikit-learn refuses a table without columns.
+    return TfidfTransformer(sublinear_tf=True).fit_transform(shared) if shared.shape[1] else shared

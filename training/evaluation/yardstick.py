@@ -27,6 +27,7 @@ from training.evaluation.genre_classifier import GenreClassifier
 from training.evaluation.intervals import Figure, Resampler
 from training.evaluation.judges import Judges, LdaJudge
 from training.evaluation.language_model import TrigramModel, WordVocabulary
+from training.evaluation.metrics import missing
 from training.evaluation.samples import RowKind, SampleSet, TextRow
 from training.evaluation.surface import check
 from training.evaluation.two_sample import tell_apart
@@ -49,6 +50,8 @@ class Measured:
     """Reverse perplexity over that of as many training sentences."""
     num_texts: int
     """Per seed."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Figures that could not be computed, and why."""
 
 
 @dataclass(slots=True)
@@ -111,6 +114,7 @@ class Yardstick:
             figures=figures,
             reverse_ratio=figures["reverse_ppl"].value / self._reverse_real(min(map(len, row.sets))),
             num_texts=min(map(len, row.sets)),
+            missing=missing(figures),
         )
 
     def quick_figures(self, row: TextRow) -> dict[str, Figure]:

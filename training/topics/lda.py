@@ -50,6 +50,8 @@ class TopicTrial:
     """The same paper's measure that agrees best with people."""
     agreement: float
     """Cohen's kappa of the two models on which sentences are mainly of the desired kind."""
+    unmeasured: int = 0
+    """Topics, of both models, without a c_npmi: the posts lack one of their words. Each counts as 0, as chance does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +140,16 @@ class _Selection:
             for number, half in enumerate(self._halves)
         ]
         models = [_model(lda, self._dictionary, self._seeds) for lda in fits]
+        c_npmi, c_v = (self._coherences(fits, measure) for measure in ("c_npmi", "c_v"))
         return TopicTrial(
-            c_npmi=self._coherence(fits, "c_npmi"),
-            c_v=self._coherence(fits, "c_v"),
+            c_npmi=_mean(c_npmi),
+            c_v=_mean(c_v),
             agreement=_kappa(*(_wanted(model, self._sentences) for model in models)),
+            unmeasured=int((~np.isfinite(c_npmi)).sum()),
         )
 
-    def _coherence(self, fits: Sequence[LdaModel], measure: str) -> float:
+    def _coherences(self, fits: Sequence[LdaModel], measure: str) -> NDArray[np.float64]:
+        """Of each fit's topics, in the posts of the other: [2, K]."""
         # A word that the other half lacks keeps no company there; gensim divides by its count.
         with np.errstate(divide="ignore", invalid="ignore"):
             found = [
@@ -154,7 +159,11 @@ class _Selection:
                 ).get_coherence_per_topic()
                 for lda, unseen in zip(fits, self._halves[::-1], strict=True)
             ]
-        return float(np.mean(np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)))
+        return np.array(found, dtype=np.float64)
+
+
+def _mean(coherences: NDArray[np.float64]) -> float:
+    return float(np.mean(np.nan_to_num(coherences, nan=0.0, posinf=0.0, neginf=0.0)))
 
 
 def _documents(texts: Sequence[str], posts: Sequence[str] | None, settings: TopicSettings, seed: int) -> _Documents:

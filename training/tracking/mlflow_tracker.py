@@ -92,8 +92,12 @@ class MlflowRun(Run):
             self._client.log_param(self._run_id, key, str(value)[:500])
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """See `Run.log_metrics`."""
-        mlflow.log_metrics(dict(metrics), step=step, run_id=self._run_id, synchronous=False)
+        """See `Run.log_metrics`; a training does not wait for the points of its curves.
+
+        Those are there when their run has ended. Whatever else is logged may be the last thing that a process does,
+        and MLflow drops what its threads have not written by then.
+        """
+        mlflow.log_metrics(dict(metrics), step=step, run_id=self._run_id, synchronous=step is None)
 
     @override
     def log_file(self, path: Path, folder: str = "") -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -8,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.training.conftest import SampleCorpus
 from tests.training.evaluation.conftest import HELD_OUT
 from training.errors import CorpusError, SettingError, TrackingError
 from training.evaluation.cli import evaluate as evaluate_command
-from training.evaluation.console import parse_baselines
+from training.evaluation.console import goals_table, parse_baselines
 from training.evaluation.evaluate import EvaluatePlan, evaluate, track
+from training.evaluation.metrics import METRICS
 from training.evaluation.models import load_models
 from training.evaluation.report import Report, write_report
 from training.evaluation.samples import DecodePlan, RowKind, decode_rows, read_baseline, real_sets
@@ -86,6 +89,37 @@ def test_real_text_is_not_told_from_real_text_and_nonsense_is(report: Report) ->
     assert posts["copy_exact"].value == pytest.approx(30 / 31)
     assert real["copy_exact"].value < 0.5
     assert posts["forward_ppl"].value < real["forward_ppl"].value
+
+
+def test_a_figure_that_cannot_be_computed_is_missing_with_its_reason(
+    sample_corpus: SampleCorpus, tmp_path: Path
+) -> None:
+    texts = [f"Word{number}" for number in range(12)]
+    (tmp_path / "words.txt").write_text("\n".join(texts), encoding="utf-8")
+    plan = EvaluatePlan(decode=DECODE, replicates=10, temperatures=(), baselines={"words": tmp_path / "words.txt"})
+    report = evaluate(sample_corpus.corpus, [], plan, watch=watch)
+    real, alone = report.rows
+    decoded = {"tokens_per_sample", "ms_per_sample"}
+    for_models = {"desired_share", "two_sample_auc_at_all", *decoded}
+    assert real.missing.keys() == for_models
+    assert alone.missing.keys() == for_models | {"genre_accuracy", "copy_4gram", "copy_8gram"}
+    assert alone.missing["copy_8gram"] == "no text has 8 words"
+    write_report(report, tmp_path)
+    document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    for measured, row in zip(report.rows, document["rows"], strict=True):
+        assert row["missing"] == measured.missing
+        assert all((metric.name in row) != (metric.name in row["missing"]) for metric in METRICS)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "copied 8-grams (words): no text has 8 words." in page
+    assert "tokens drawn, ms (every row): the texts were not decoded for this report." in page
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(goals_table(report))
+    assert "genre accuracy (words): no text was written for a genre" in shown.getvalue()
+    # A text of each kind teaches a classifier nothing: there is not an area, and not one of .5 either.
+    two = replace(plan, decode=DecodePlan(samples=1, seeds=1))
+    first, *_ = evaluate(sample_corpus.corpus, [], replace(two, baselines={}), watch=watch).rows
+    assert first.missing["two_sample_auc"] == "too few texts, or of too few posts, for a classifier to learn from"
+    assert "self_bleu" in first.missing
 
 
 def test_goals_are_held_against_models_alone_and_steering_goals_against_those_that_move_z(report: Report) -> None:
@@ -199,8 +233,15 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
     again = evaluate(sample_corpus.corpus, [model], quick, watch=watch)
     write_report(again, tmp_path / "report")
     assert track(again, tmp_path / "report", tracker) == 1
-    logged = tracker._client.get_run(version.run_id).data.metrics
-    assert logged["evaluate.two_sample_auc"] == pytest.approx(again.rows[1].figures["two_sample_auc"].value)
+    data = tracker._client.get_run(version.run_id).data
+    row = again.rows[1]
+    logged = {name.removeprefix("evaluate."): value for name, value in data.metrics.items() if "evaluate." in name}
+    assert logged.pop("goals_met") == sum(goal.met for goal in again.goals[row.row.name])
+    assert logged == pytest.approx({name: row.figures[name].value for name in row.figures.keys() - row.missing.keys()})
+    # A metric that a reader looks for and does not find is in the tag, with the reason.
+    assert logged.keys() | row.missing.keys() == {metric.name for metric in METRICS}
+    assert data.tags["evaluate.missing"] == "; ".join(f"{name}: {reason}" for name, reason in row.missing.items())
+    assert "two_sample_auc_at_all: a seed has no more than" in data.tags["evaluate.missing"]
     artifacts = {each.path for each in tracker._client.list_artifacts(version.run_id, "evaluation")}
     assert artifacts == {"evaluation/report.html", "evaluation/report.json"}
     for wrong in ("models:/cvae/9", "models:/cvae@champion", "models:/cvae", "models:/nobody/1"):

@@ -71,6 +71,19 @@ def test_the_interval_of_an_area_lies_between_0_and_1_and_is_a_point_for_separat
     assert (apart.value, apart.low, apart.high) == (1, 1, 1)
 
 
+def test_scores_that_are_not_numbers_are_left_out_of_an_area_and_nothing_left_is_no_area() -> None:
+    scores, gap = np.array([2.0, 3.0]), np.array([math.nan])
+    with_gap = Resampler(replicates=50).auc([(np.concatenate((scores, gap)), np.array([1.0, math.nan, 2.5]))])
+    assert with_gap == Resampler(replicates=50).auc([(scores, np.array([1.0, 2.5]))])
+    assert math.isnan(Resampler(replicates=50).auc([(scores, gap)]).value)
+
+
+def test_the_interval_of_what_no_replicate_draws_is_its_value() -> None:
+    only = np.eye(1, 1000)[0]
+    figure = Resampler(replicates=1, seed=5).ratio([only], [only])
+    assert (figure.value, figure.low, figure.high) == (1, 1, 1)
+
+
 def test_the_jackknife_of_a_mean_has_its_standard_error() -> None:
     values = np.random.default_rng(3).normal(0, 1, 2000)
     group = groups(len(values))

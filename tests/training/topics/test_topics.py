@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import random
 from collections import Counter
 
 import pytest
+from gensim.models import CoherenceModel
 
 from handlers.model.topics import TopicModel, topic_words
 from tests.training.conftest import SampleCorpus
@@ -67,6 +69,17 @@ def test_topics_are_more_coherent_than_those_of_shuffled_words_and_two_fits_agre
     assert fitted.trials[4].c_npmi > shuffled.c_npmi
     assert fitted.trials[4].c_v > shuffled.c_v + 0.05
     assert fitted.trials[4].agreement > shuffled.agreement + 0.2
+
+
+def test_a_topic_whose_coherence_is_not_a_number_counts_as_0_and_is_counted(
+    sample_corpus: SampleCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CoherenceModel, "get_coherence_per_topic", lambda _: [0.4, math.nan, 0.2, 0.2])
+    train = sample_corpus.corpus.part("train")
+    settings = dataclasses.replace(SETTINGS, candidates=(4,), passes=1)
+    trial = fit_topics(train.texts, settings, seed=7, progress=silent, posts=train.post_ids).trials[4]
+    assert (trial.c_npmi, trial.c_v) == pytest.approx((0.2, 0.2))
+    assert trial.unmeasured == 2
 
 
 def test_the_documents_are_posts_where_it_is_said_which_sentences_belong_together(sample_corpus: SampleCorpus) -> None:

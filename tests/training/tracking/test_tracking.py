@@ -36,6 +36,21 @@ def test_a_run_shows_what_it_learned_from_and_how_the_machine_fared(
     assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
 
 
+def test_a_figure_is_there_once_it_was_logged_and_the_points_of_a_curve_at_the_end_of_their_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As slow as a busy machine's may be.
+    monkeypatch.setenv("MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS", "2")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracker, client = make_tracker(uri, tmp_path), MlflowClient(uri)
+    with tracker.run("train") as run:
+        run.log_metrics({"loss": 2.0}, step=1)
+        assert "loss" not in client.get_run(run.run_id).data.metrics
+    assert client.get_run(run.run_id).data.metrics["loss"] == 2.0
+    tracker.reopen(run.run_id).log_metrics({"evaluate.length": 9.0})
+    assert client.get_run(run.run_id).data.metrics["evaluate.length"] == 9.0
+
+
 def test_without_a_server_datasets_are_taken_and_forgotten() -> None:
     with NullTracker().run("train") as run:
         run.log_dataset(CORPUS)
