@@ -25,7 +25,8 @@ from serving.client import (
     ServiceError,
 )
 from training.corpus import Corpus, CorpusSettings, build_corpus, load_corpus
-from training.presets import TrainSettings, preset
+from training.presets import preset
+from training.settings import TrainSettings
 
 
 def ask(client: CommentaryClient) -> None:
