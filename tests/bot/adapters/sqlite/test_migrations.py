@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from bot.adapters.bluesky.client import BlueskyClient
+from bot.adapters.bluesky.source import BlueskyFeed, BlueskySource
+from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.adapters.sqlite.schema import APPLICATION_ID
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.domain.outgoing_posts import PostMode
 from bot.domain.source_posts import Kind, SourcePostStatus
 
 SAMPLE = '{"text":"A slow lamp.","token_count":4,"log_prob":-3.0,"topics":[0.5,0.5],"seed":7}'
@@ -103,6 +108,58 @@ def test_what_version_2_decided_elsewhere_and_the_board_does_not_show_is_still_t
     with SqliteStore(version_1) as store:
         (edit,) = store.begin_edits(9)
     assert (edit.candidate_id, edit.seen.status, edit.status, edit.who) == ("1.1.2", "waiting", "accepted", "ana")
+
+
+@pytest.fixture
+def version_3(database: Path) -> Path:
+    """A database that release 0.1.0 wrote after passes with Bluesky and Mastodon, which it called bsky and masto."""
+    database.parent.mkdir()
+    connection = sqlite3.connect(database)
+    connection.executescript((Path(__file__).parent / "version_3.sql").read_text(encoding="utf-8"))
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 3")
+    connection.close()
+    return database
+
+
+def test_networks_of_version_3_get_their_names_and_ids_keep_their_prefixes(version_3: Path) -> None:
+    server = "http://127.0.0.1:43479"
+    with SqliteStore(version_3, now=lambda: datetime(2026, 11, 29, tzinfo=UTC)) as store, SqliteDesk(version_3) as desk:
+        state = store.state()
+        posts = desk.posts().rows
+        (pause,) = store.pauses()
+        source_posts = [row.source_post for row in store.rows()]
+        assert store._connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        origins = [row[0] for row in store._connection.execute("SELECT source FROM tweet ORDER BY place")]
+    assert list(state.cursors) == [
+        "bluesky:mentions:sandboxbot.test",
+        "bluesky:timeline:sandboxbot.test",
+        f"mastodon:mentions:{server}",
+        f"mastodon:timeline:{server}",
+    ]
+    assert json.loads(state.cursors[f"mastodon:timeline:{server}"])["since"] == "1001"
+    assert origins == ["bluesky:timeline:sandboxbot.test", *[f"mastodon:timeline:{server}"] * 2]
+    assert pause.part == "bluesky:timeline:sandboxbot.test"
+    assert state.usage == {"bluesky post": 1, "mastodon post": 1}
+    assert [post.post.network for post in posts] == ["mastodon", "bluesky"]
+    assert [(post.id.partition(":")[0], post.network) for post in source_posts] == [
+        *[("bsky", "bluesky")] * 2,
+        *[("masto", "mastodon")] * 2,
+    ]
+    assert posts[0].post.candidate_id == "masto:1000.1.2"
+
+
+def test_a_bot_goes_on_where_version_3_stopped(version_3: Path) -> None:
+    client = BlueskyClient(handle="sandboxbot.test", app_password="none")  # noqa: S106 -- it never signs in
+    source = BlueskySource(BlueskyFeed.TIMELINE, client=client, account="sandboxbot.test")
+    with SqliteStore(version_3) as store:
+        assert source.describe(store.cursor(source.name) or "") == "after 2026-11-28T19:54:53.016Z"
+        store.decide([Verdict(candidate_id="masto:1000.1.1", decision=Decision.ACCEPT, who="ana")])
+        assert store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1)) == 1
+        post = store.claim("masto:1000.1.1", network="mastodon", mode=PostMode.STANDALONE, in_reply_to=None)
+    assert post is not None
+    # Own posts are read from behind the newest that is known.
+    assert post.after_id == "1002"
 
 
 def test_a_migration_that_breaks_off_leaves_the_file_as_it_was(version_1: Path) -> None:
