@@ -76,12 +76,12 @@ def test_an_account_that_does_not_work_is_told_by_its_check(sandbox: SandboxServ
 @pytest.mark.parametrize(
     ("modules", "most_mib"),
     [
-        ("x.source, x.publisher, lookups.spotify, lookups.lastfm, lookups.musicbrainz, sheets.board", 75),
-        ("mastodon.source, mastodon.publisher", 60),
-        ("bluesky.source, bluesky.publisher", 90),
+        ("x.source, x.publisher, lookups.spotify, lookups.lastfm, lookups.musicbrainz, sheets.board", 80),
+        ("mastodon.source, mastodon.publisher", 65),
+        ("bluesky.source, bluesky.publisher", 85),
     ],
 )
-def test_the_libraries_of_the_networks_leave_the_bot_room_within_120_mib(modules: str, most_mib: int) -> None:
+def test_the_libraries_of_the_networks_stay_within_their_memory(modules: str, most_mib: int) -> None:
     imports = "\n".join(f"import bot.adapters.{module}" for module in modules.split(", "))
     done = subprocess.run(
         [sys.executable, "-c", MEMORY.format(imports=imports)],
