@@ -6,6 +6,8 @@ vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     words of the topic model
 model_card.md        description for readers
+
+Shapes: K topics, W words, N n-grams.
 """
 
 from __future__ import annotations

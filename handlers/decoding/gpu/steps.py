@@ -1,7 +1,7 @@
 """Steps of a decode on a GPU: four kernels each, recorded as one CUDA graph per round of steps.
 
 Shapes: M rows, S slots, V tokens, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H gates, T token
-positions, K inputs and N outputs of a product.
+positions, D bad words, K inputs and N outputs of a product.
 """
 
 from __future__ import annotations
