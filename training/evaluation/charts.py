@@ -1,4 +1,4 @@
-"""Plots of the report, as SVG that takes its colours from the page: one drawing for light and dark."""
+"""Plots of the report, as SVG with the page's text colour, for light and dark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.cvae.held_out import HeldOutPoint
 from training.evaluation.metrics import METRICS
 
 _INK: Final = "#123456"
-"""Stands for the page's text colour until the drawing is done."""
+"""Stand-in for the page's text colour, replaced in the finished drawing."""
 _COLOURS: Final = ("#c2527c", "#3d7ab5", "#3f9163", "#b07d1e", "#7d62b8", "#b3543a")
 _STYLE: Final[Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "deephypebot", "font.size": 9.5, "text.color": _INK,
@@ -29,7 +29,7 @@ _STYLE: Final[Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """A model at one temperature."""
+    """Figures of a model at one temperature."""
 
     temperature: float
     forward_ppl: float
@@ -38,7 +38,7 @@ class CurvePoint:
     two_sample_auc: float
 
     def document(self) -> dict[str, Any]:
-        """As report.json has it; figures that are not numbers are under `missing`, with the reason."""
+        """Return the document of report.json; figures that are not numbers are under `missing`, with the reason."""
         values: dict[str, float] = {name: getattr(self, name) for name in self.__slots__}
         known = {name: value for name, value in values.items() if math.isfinite(value)}
         reasons = {metric.name: metric.missing for metric in METRICS if metric.name in values.keys() - known.keys()}
@@ -46,7 +46,7 @@ class CurvePoint:
 
 
 def quality_diversity(curves: Mapping[str, Sequence[CurvePoint]], real: CurvePoint) -> str:
-    """Two panels: quality against diversity, and how far from real text, both over temperature."""
+    """Draw two panels over temperature: quality against diversity, and the two-sample AUC."""
     with rc_context(_STYLE):
         drawing = Drawing(figsize=(9.2, 3.9))
         left, right = drawing.subplots(1, 2)
@@ -71,7 +71,7 @@ def quality_diversity(curves: Mapping[str, Sequence[CurvePoint]], real: CurvePoi
         left.set_yscale("log")
         right.axhline(real.two_sample_auc, color=_INK, linewidth=1, linestyle="--", label="real")
         right.axhline(0.70, color=_INK, linewidth=0.8, linestyle=":", label="goal")
-        right.set(xlabel="temperature", ylabel="two-sample AUC", title="Told from real text")
+        right.set(xlabel="temperature", ylabel="two-sample AUC", title="Distinguishable from real text")
         _finish(left)
         _finish(right)
         return _svg(drawing)
@@ -80,7 +80,7 @@ def quality_diversity(curves: Mapping[str, Sequence[CurvePoint]], real: CurvePoi
 def over_training_time(
     points: Mapping[str, Sequence[tuple[float, Mapping[str, float]]]], real: Mapping[str, float]
 ) -> str:
-    """A panel per metric over the seconds of training: name of model -> (seconds, metric -> value), in time order."""
+    """Draw a panel per metric over training time, from (seconds, metric -> value) of each model in time order."""
     with rc_context(_STYLE):
         drawing = Drawing(figsize=(9.2, 3.4))
         panels = drawing.subplots(1, len(real), squeeze=False)[0]
@@ -98,7 +98,7 @@ def over_training_time(
 
 
 def while_training(points: Mapping[str, Sequence[HeldOutPoint]]) -> str:
-    """Held-out scores over the minutes of training: how well sentences are predicted, and how much z tells of them."""
+    """Draw held-out scores over training time: bits per character, and KL and mutual information of z."""
     with rc_context(_STYLE):
         drawing = Drawing(figsize=(9.2, 3.6))
         left, right = drawing.subplots(1, 2)
@@ -109,11 +109,11 @@ def while_training(points: Mapping[str, Sequence[HeldOutPoint]]) -> str:
             left.plot(minutes, [point.bits_per_character for point in curve], label=name, **style)
             right.plot(minutes, [point.kl for point in curve], **style)
             right.plot(minutes, [point.mutual_information for point in curve], linestyle="--", **style)
-        # One entry for each kind of line; the colours are explained on the left.
+        # One entry for each kind of line; the legend on the left explains the colours.
         right.plot([], [], color=_INK, label="KL")
         right.plot([], [], color=_INK, linestyle="--", label="mutual information")
         left.set(xlabel="minutes of training", ylabel="bits per character (bound)", title="Held-out sentences")
-        right.set(xlabel="minutes of training", ylabel="nats per sentence", title="What z tells of a sentence")
+        right.set(xlabel="minutes of training", ylabel="nats per sentence", title="Information in z about a sentence")
         _finish(left)
         _finish(right)
         return _svg(drawing)
@@ -131,5 +131,5 @@ def _svg(drawing: Drawing) -> str:
     drawing.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    # As wide as the page allows; the drawing's own size in points stays in its view box.
+    # Without a size the drawing is as wide as the page allows; its proportions stay in the view box.
     return re.sub(r'<svg ([^>]*?)height="[^"]*" ([^>]*?)width="[^"]*"', r"<svg \1\2", svg, count=1)

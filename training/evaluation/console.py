@@ -1,4 +1,4 @@
-"""What `evaluate` reads from and prints to the terminal."""
+"""Options and output of `evaluate` on the terminal."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SHOWN = ("forward_ppl", "reverse_ppl", "two_sample_auc", "distinct_2", "genre_a
 
 
 def parse_baselines(values: Sequence[str]) -> dict[str, Path]:
-    """NAME=FILE options as a table.
+    """Parse NAME=FILE options.
 
     Raises:
-        SettingError: one is something else, or a name comes twice.
+        SettingError: an option has another form, or a name is given twice.
     """
     found: dict[str, Path] = {}
     for value in values:
@@ -27,13 +27,13 @@ def parse_baselines(values: Sequence[str]) -> dict[str, Path]:
         if not (separator and name.strip() and path.strip()):
             raise SettingError(f"--baseline takes NAME=FILE, got {value!r}")
         if name.strip() in found:
-            raise SettingError(f"--baseline {name.strip()} was given twice")
+            raise SettingError(f"--baseline {name.strip()} is given twice")
         found[name.strip()] = Path(path.strip())
     return found
 
 
 def goals_table(report: Report) -> Table:
-    """A line per row: main figures, and how many goals are met; below, why there are dashes."""
+    """Table of the main figures and the number of goals met, a line per row; its caption explains dashes."""
     metrics = [metric for metric in METRICS if metric.name in _SHOWN]
     table = Table(title="Quality", title_justify="left", caption_justify="left")
     table.add_column("row", overflow="fold", min_width=18)

@@ -1,4 +1,4 @@
-"""The quality report from end to end: rows, figures, goals, plots."""
+"""Quality report from end to end: rows, figures, goals, plots."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _OVER_TIME: Final = ("two_sample_auc", "reverse_ppl", "forward_ppl")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatePlan:
-    """What to evaluate, and how thoroughly."""
+    """Settings of an evaluation."""
 
     decode: DecodePlan
     replicates: int = 1000
@@ -50,11 +50,11 @@ class EvaluatePlan:
     curve_samples: int = _CURVE_SAMPLES
     baselines: Mapping[str, Path]
     labels: Path | None = None
-    """Labels by hand, to hold the judges against."""
+    """File of sentences labelled by hand, to measure the judges."""
     budget_s: float | None = None
-    """Time for decoding; fewer samples are drawn where they would take longer."""
+    """Time limit of decoding, which reduces the number of samples."""
     workspace: Path | None = None
-    """Keeps judges and samples."""
+    """Folder that keeps judges and samples."""
 
     def __post_init__(self) -> None:
         if self.decode.num_samples < 1 or self.decode.seeds < 1 or self.decode.best_of < 1:
@@ -67,10 +67,10 @@ def evaluate(
     """Measure real text, baselines and models.
 
     Args:
-        corpus: whose splits to use; see `training.evaluation.yardstick`.
-        models: of which each gets a row, and one for the best of several candidates.
-        plan: how.
-        watch: gives the progress to tell about a part.
+        corpus: the corpus; `training.evaluation.yardstick` explains the roles of its splits.
+        models: models, each with a row of samples and a row of the best of several candidates.
+        plan: settings of the evaluation.
+        watch: function that returns the progress of a named part.
 
     Raises:
         CorpusError: the corpus is too small, or a file of samples or labels cannot be used.
@@ -112,7 +112,7 @@ def evaluate(
 
 
 def track(report: Report, folder: Path, tracker: Tracker) -> int:
-    """Log each registered model's figures and the report's files to its run; says to how many runs.
+    """Log each registered model's figures and the report's files to its run, and return the number of runs.
 
     A figure that could not be computed is not among the metrics; the tag `evaluate.missing` names it with the reason.
     """
@@ -126,7 +126,7 @@ def track(report: Report, folder: Path, tracker: Tracker) -> int:
         named = {f"{prefix}.{name}": each.value for name, each in row.figures.items() if name not in row.missing}
         met = sum(goal.met for goal in report.goals[row.row.name])
         run.log_metrics({**named, f"{prefix}.goals_met": float(met)})
-        # One tag for all, so that a later evaluation with more samples leaves no reason behind that no longer holds.
+        # One tag for all figures, so that a later evaluation with more samples replaces every reason.
         why = "; ".join(f"{name}: {reason}" for name, reason in row.missing.items())
         run.set_tags({f"{prefix}.missing": why or "none"})
         if row.row.kind is RowKind.MODEL:
@@ -137,7 +137,7 @@ def track(report: Report, folder: Path, tracker: Tracker) -> int:
 
 
 def _within_budget(corpus: Corpus, models: Sequence[LoadedModel], plan: EvaluatePlan) -> DecodePlan:
-    """The plan, with as many samples as a short decode says that the budget allows."""
+    """Reduce the number of samples to what the budget allows, by the speed of a short decode."""
     if plan.budget_s is None or not models:
         return plan.decode
     probe = replace(plan.decode, num_samples=max(1, _PROBE // plan.decode.best_of), seeds=1)
@@ -146,7 +146,7 @@ def _within_budget(corpus: Corpus, models: Sequence[LoadedModel], plan: Evaluate
     for model in models:
         decode_rows(model, asked, probe, cache=None, progress=silent)
     per_sample = (time.perf_counter() - started) / probe.num_samples
-    # The curves over temperature are decoded as well, one candidate for each of their samples.
+    # The curves over temperature need decoding too, with one candidate per sample.
     curves = len(plan.temperatures) * plan.curve_samples * per_sample / plan.decode.best_of
     affordable = int(max(0.0, plan.budget_s - curves) / (per_sample * plan.decode.seeds))
     return replace(plan.decode, num_samples=min(plan.decode.num_samples, max(100, affordable)))
@@ -161,7 +161,7 @@ def _curves(
     cache: Path | None,
     watch: Callable[[str], Progress],
 ) -> dict[str, list[CurvePoint]]:
-    """Each model at each temperature; real text, of as many sentences, is beside them under its own name."""
+    """Measure each model at each temperature, and as many sentences of real text under its own name."""
     if not models or not plan.temperatures:
         return {}
     at = replace(plan.decode, num_samples=min(plan.curve_samples, len(real.sets[0])))
@@ -187,7 +187,7 @@ def _plots(curves: Mapping[str, Sequence[CurvePoint]], measured: Sequence[Measur
         plots.append(
             Plot(
                 title="Over temperature",
-                note="One seed, as many texts for each point; the star is held-out real text of as many sentences.",
+                note="One seed and the same number of texts at each point; the star is as much held-out real text.",
                 svg=quality_diversity(of_models, curves[_REAL][0]),
             )
         )
@@ -195,10 +195,10 @@ def _plots(curves: Mapping[str, Sequence[CurvePoint]], measured: Sequence[Measur
     if trained:
         plots.append(
             Plot(
-                title="While it was trained",
+                title="During training",
                 note=(
-                    "After each epoch, by the ELBO. As long as a training is an autoencoder nothing holds KL down, so "
-                    "that it and the bound start high."
+                    "After each epoch, by the ELBO. A training starts as an autoencoder, in which nothing keeps the KL "
+                    "low, so the KL and the bound start high."
                 ),
                 svg=while_training(trained),
             )
@@ -209,7 +209,7 @@ def _plots(curves: Mapping[str, Sequence[CurvePoint]], measured: Sequence[Measur
         plots.append(
             Plot(
                 title="Over training time",
-                note="Versions of one model by the time that their runs took.",
+                note="Versions of one model by the duration of their runs.",
                 svg=over_training_time(over_time, {name: real[name].value for name in _OVER_TIME}),
             )
         )
@@ -217,7 +217,7 @@ def _plots(curves: Mapping[str, Sequence[CurvePoint]], measured: Sequence[Measur
 
 
 def held_out_curves(measured: Sequence[Measured]) -> dict[str, tuple[HeldOutPoint, ...]]:
-    """The models that know how good they were while they were trained."""
+    """Collect the held-out scores during training of the models that have them."""
     return {
         each.row.name: each.row.model.held_out
         for each in measured
@@ -226,7 +226,7 @@ def held_out_curves(measured: Sequence[Measured]) -> dict[str, tuple[HeldOutPoin
 
 
 def _over_time(measured: Sequence[Measured]) -> dict[str, list[tuple[float, dict[str, float]]]]:
-    """Models of which several versions with known training times were given."""
+    """Collect the figures of models with several versions of known training times."""
     points: dict[str, list[tuple[float, dict[str, float]]]] = defaultdict(list)
     for each in measured:
         model = each.row.model

@@ -1,4 +1,4 @@
-"""The goals that a model's samples are held to, each met or missed by the figures of the report."""
+"""Goals of a model's samples, each met or missed by the figures of the report."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from training.evaluation.yardstick import Measured
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """One goal, held against one row."""
+    """Goal with its result for a row."""
 
     text: str
     shown: str
-    """The figure that decides; a goal is missed where it could not be computed."""
+    """Figure that decides; a goal is missed if the figure could not be computed."""
     met: bool
 
 
 def goals(measured: Measured, real: Measured, prior: Measured | None) -> list[Goal]:
-    """The goals of a row that a model wrote; of other rows none.
+    """Check the goals of a row of a model's samples; other rows have no goals.
 
     Args:
         measured: the row.
         real: the row of held-out real text.
-        prior: what the same decoder writes from z as the prior gives it, for a model that moves z.
+        prior: the row of the same decoder from z of the prior, for a model that moves z.
     """
     if measured.row.model is None:
         return []
@@ -37,7 +37,7 @@ def goals(measured: Measured, real: Measured, prior: Measured | None) -> list[Go
 
 
 def prior_of(measured: Measured, rows: Sequence[Measured]) -> Measured | None:
-    """The row of the cvae that a row's model moves: of its version if that is there, else the first."""
+    """Find the row of the cvae whose z a row's model moves, by its version, or else the first cvae."""
     model = measured.row.model
     if model is None or not model.moves:
         return None
@@ -52,12 +52,12 @@ def _value(measured: Measured, name: str) -> float:
 
 
 def _part(measured: Measured, of: Measured, name: str) -> float:
-    """A figure over another row's; not a number where that one is zero."""
+    """Ratio of a figure to another row's; NaN if that one is zero."""
     return _value(measured, name) / (_value(of, name) or math.nan)
 
 
 def _shown(text: str, *values: float) -> str:
-    """A figure, or that there is none, by the values that it is made of."""
+    """Text of a figure, or a note that it could not be computed from these values."""
     return text if all(map(math.isfinite, values)) else "could not be computed"
 
 
@@ -65,9 +65,9 @@ def _language(measured: Measured, real: Measured) -> list[Goal]:
     area = _value(measured, "two_sample_auc")
     forward = _part(measured, real, "forward_ppl")
     return [
-        Goal(text="two-sample AUC at most .70", shown=_shown(f"{area:.3f}", area), met=area <= 0.70),
+        Goal(text="two-sample AUC at most 0.70", shown=_shown(f"{area:.3f}", area), met=area <= 0.70),
         Goal(
-            text="forward perplexity .7 to 1.3 times real text's",
+            text="forward perplexity 0.7 to 1.3 times real text's",
             shown=_shown(f"{forward:.2f} times", forward),
             met=0.7 <= forward <= 1.3,
         ),
@@ -80,13 +80,13 @@ def _language(measured: Measured, real: Measured) -> list[Goal]:
 
 
 def _faults(measured: Measured) -> list[Goal]:
-    texts = {"unk": "no unknown mark", "repeats": "no word beside itself"}
+    texts = {"unk": "no unknown mark", "repeats": "no repeated word"}
     found = [
         Goal(text=text, shown=f"{100 * _value(measured, name):.2f}%", met=_value(measured, name) == 0)
         for name, text in texts.items()
     ]
     broken = _value(measured, "broken")
-    text = "open quotes or half sentences under 2%"
+    text = "open quotes or cut sentences under 2%"
     return [*found, Goal(text=text, shown=f"{100 * broken:.2f}%", met=broken < 0.02)]
 
 
@@ -94,7 +94,7 @@ def _fit(measured: Measured, real: Measured) -> list[Goal]:
     accuracy = _part(measured, real, "genre_accuracy")
     found = [
         Goal(
-            text="genre accuracy at least .8 of real text's",
+            text="genre accuracy at least 0.8 of real text's",
             shown="no genres" if math.isnan(accuracy) else f"{accuracy:.2f} of it",
             met=accuracy >= 0.8,
         )
@@ -103,7 +103,7 @@ def _fit(measured: Measured, real: Measured) -> list[Goal]:
         copied, in_real = _value(measured, f"copy_{size}gram"), real.figures[f"copy_{size}gram"]
         found.append(
             Goal(
-                text=f"copied {size}-grams no more than held-out text has",
+                text=f"copied {size}-grams at most as in held-out text",
                 shown=_shown(f"{100 * copied:.2f}% against {100 * in_real.value:.2f}%", copied, in_real.value),
                 met=copied <= in_real.high,
             )
@@ -115,7 +115,7 @@ def _steering(measured: Measured, prior: Measured | None) -> list[Goal]:
     found = []
     for judge in ("second_lda", "classifier"):
         share = _value(measured, f"desired_share_{judge}")
-        text = f"desired share at least .60 by the {judge.replace('_', ' ').replace('lda', 'LDA')}"
+        text = f"desired share at least 0.60 by the {judge.replace('_', ' ').replace('lda', 'LDA')}"
         found.append(Goal(text=text, shown=_shown(f"{share:.3f}", share), met=share >= 0.60))
     if prior is None:
         return found
@@ -124,12 +124,12 @@ def _steering(measured: Measured, prior: Measured | None) -> list[Goal]:
     return [
         *found,
         Goal(
-            text=f"distinct-2 at least .95 of {prior.row.name}'s",
+            text=f"distinct-2 at least 0.95 of {prior.row.name}'s",
             shown=_shown(f"{distinct:.3f} of it", distinct),
             met=distinct >= 0.95,
         ),
         Goal(
-            text=f"forward perplexity no worse than {prior.row.name}'s",
+            text=f"forward perplexity at most {prior.row.name}'s",
             shown=f"{forward:.0f} against {before:.0f}",
             met=forward <= before,
         ),

@@ -1,4 +1,4 @@
-"""Values with their intervals: bootstrap over samples, jackknife over groups of them.
+"""Figures with intervals: bootstrap over samples, jackknife over groups of them.
 
 Every row of the report has one set of samples per seed. A figure's value is the mean over the seeds; a replicate
 resamples each seed's samples and takes the mean again; the interval holds the middle 95% of the replicates. Samples are
@@ -26,16 +26,17 @@ _AUC_REPLICATES: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A metric of a row."""
+    """Value of a metric of a row, with its interval."""
 
     value: float
     low: float
+    """Lower end of the 95% interval."""
     high: float
-    """Ends of the 95% interval."""
+    """Upper end of the 95% interval."""
     per_seed: tuple[float, ...]
 
     def document(self) -> dict[str, object]:
-        """As report.json has it."""
+        """Return the document of report.json."""
         return {"value": self.value, "low": self.low, "high": self.high, "per_seed": list(self.per_seed)}
 
 
@@ -48,7 +49,7 @@ class Resampler:
     _weights: dict[tuple[int, int], NDArray[np.float32]] = field(default_factory=dict)
 
     def weights(self, number: int, size: int) -> NDArray[np.float32]:
-        """How often each sample of set `number` is drawn in each replicate: [R, N]; drawn once per size."""
+        """Return how often each sample of set `number` is drawn in each replicate, [R, N], drawn once per size."""
         if (number, size) not in self._weights:
             generator = np.random.default_rng((self.seed, number, size))
             drawn_RN = generator.integers(0, size, (self.replicates, size), dtype=np.int64)
@@ -65,13 +66,13 @@ class Resampler:
         *,
         common: bool = False,
     ) -> Figure:
-        """A function of the sum of the numerators over that of the denominators.
+        """Compute a function of the ratio of the numerators' sum to the denominators' sum.
 
         Args:
-            numerators: per-sample numbers [N] of each set.
-            denominators: likewise; 1 per sample, which makes a mean, by default.
-            transform: applied to the ratio, of the value and of each replicate.
-            common: the sets measure the same things, as several models on one held-out text: drawn alike for each.
+            numerators: numbers per sample, [N], of each set.
+            denominators: numbers per sample, [N], of each set; 1 by default, which gives a mean.
+            transform: function of the ratio, for the value and each replicate.
+            common: whether the sets measure the same samples, as several models on one held-out text, and share draws.
         """
         values, replicates = [], []
         for number, numerator_N in enumerate(numerators):
@@ -86,7 +87,7 @@ class Resampler:
         return _figure(values, replicates)
 
     def auc(self, sets: Sequence[tuple[FloatArray, FloatArray]]) -> Figure:
-        """Area under the ROC curve of scores of positives and negatives, for each set; NaN is left out."""
+        """Area under the ROC curve of each set's scores of positives and negatives; NaN is left out."""
         values, replicates = [], []
         for number, sides in enumerate(sets):
             positive, negative = (scores[~np.isnan(scores)] for scores in sides)
@@ -102,9 +103,10 @@ class Resampler:
 
 
 def jackknife(values: Sequence[float], left_out: Sequence[FloatArray]) -> Figure:
-    """A figure that is no mean, by its value on each set and with each of G groups of a set left out.
+    """Compute a figure that is not a mean from its value on each set, and on each set without each of G groups.
 
-    For counts of kinds (distinct n-grams), which drawing with replacement would bias: it repeats samples.
+    The jackknife serves counts of kinds (distinct n-grams), which drawing with replacement would bias by repeating
+    samples.
     """
     spreads = [(len(each) - 1) / len(each) * float(((each - each.mean()) ** 2).sum()) for each in left_out]
     value = float(np.mean(values))
@@ -114,7 +116,7 @@ def jackknife(values: Sequence[float], left_out: Sequence[FloatArray]) -> Figure
 
 
 def auc(positive: FloatArray, negative: FloatArray) -> float:
-    """Chance that a positive scores above a negative; equal scores count half.
+    """Probability that a positive scores above a negative; equal scores count half.
 
     >>> auc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
     0.875
@@ -126,7 +128,7 @@ def auc(positive: FloatArray, negative: FloatArray) -> float:
 def _weighted_auc(positive: FloatArray, negative: FloatArray, above_RN: FloatArray, below_RN: FloatArray) -> FloatArray:
     scores, group = np.unique(np.concatenate((positive, negative)), return_inverse=True)
     result = np.empty(len(above_RN))
-    # Replicate by replicate: all at once would hold R times both sets several times over.
+    # Replicate by replicate, since all at once would need several arrays of R times both sets.
     for row, (above_N, below_N) in enumerate(zip(above_RN, below_RN, strict=True)):
         up = np.bincount(group[: len(positive)], weights=above_N, minlength=len(scores))
         down = np.bincount(group[len(positive) :], weights=below_N, minlength=len(scores))
@@ -136,7 +138,7 @@ def _weighted_auc(positive: FloatArray, negative: FloatArray, above_RN: FloatArr
 
 
 def groups(size: int, number: int = 20) -> IntArray:
-    """A group for each of some samples, of like sizes: [N]."""
+    """Assign samples to groups of similar sizes: [N]."""
     return np.arange(size) % min(number, max(size, 1))
 
 
@@ -144,7 +146,7 @@ def _figure(values: Sequence[float], replicates: Sequence[FloatArray]) -> Figure
     if not values:
         return Figure(value=math.nan, low=math.nan, high=math.nan, per_seed=())
     mean_R = np.mean(replicates, axis=0)
-    # A replicate may draw none of the few samples that count; where each of them does, the value alone is known.
+    # A replicate may draw none of the few samples that count; if all do, only the value is known.
     drawn_R = mean_R[~np.isnan(mean_R)]
     low, high = np.percentile(drawn_R, [_LOW, _HIGH]) if len(drawn_R) else (np.mean(values), np.mean(values))
     return Figure(value=float(np.mean(values)), low=float(low), high=float(high), per_seed=tuple(map(float, values)))

@@ -1,4 +1,4 @@
-"""report.html and report.json: the same figures for people and for programs."""
+"""Files of the report with the same figures: report.html for people and report.json for programs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from training.files import atomic_path, write_json
 REPORT_HTML: Final = "report.html"
 REPORT_JSON: Final = "report.json"
 _SHOWN: Final = 100
-"""Samples of a model that the report shows."""
+"""Maximum number of samples that the report shows of a row."""
 
 _TABLES: Final = (
     (
         "Language",
-        "How likely the text is, how much of real text it covers, and whether it can be told from it.",
+        "Likelihood of the text, coverage of real text, and distinguishability from it.",
         (
             "forward_ppl", "reverse_ppl", "two_sample_auc", "two_sample_auc_signs", "two_sample_auc_at_100",
             "two_sample_auc_at_all", "genre_accuracy", "length", "unseen_words",
@@ -36,8 +36,8 @@ _TABLES: Final = (
     (
         "The desired kind",
         (
-            "Share of texts about how the music sounds, by the LDA that rewards and by two judges that it never met; "
-            "and what a kept text cost."
+            "Share of texts about the sound of the music, by the LDA of the reward and by two independent judges; "
+            "and the cost of a kept text."
         ),
         (
             "desired_share", "desired_share_second_lda", "desired_share_classifier", "tokens_per_sample",
@@ -47,17 +47,17 @@ _TABLES: Final = (
     (
         "Diversity",
         (
-            "Compare rows of like size: distinct-n falls with more texts. Rows of 100 texts compare by the columns at "
-            "100; self-BLEU always compares 100."
+            "Compare rows of similar size, since distinct-n falls with more texts. Compare rows of 100 texts by the "
+            "columns at 100; self-BLEU always has 100 texts."
         ),
         ("distinct_1", "distinct_2", "distinct_1_at_100", "distinct_2_at_100", "self_bleu"),
     ),
-    ("Faults", "Share of texts, counted as they are shown.", ("unk", "repeats", "unbalanced", "half", "broken")),
+    ("Faults", "Share of texts, as they are shown.", ("unk", "repeats", "unbalanced", "half", "broken")),
     (
         "Copying",
         (
-            "From the training split. Held-out text shows how much two writers share; its exact copies were removed "
-            "when the corpus was built."
+            "Copies from the training split. Held-out text shows how much two writers have in common; its exact copies "
+            "were removed when the corpus was built."
         ),
         ("copy_4gram", "copy_8gram", "copy_longest", "copy_longest_of_all", "copy_exact"),
     ),
@@ -66,7 +66,7 @@ _TABLES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """A drawing of the report."""
+    """Plot of the report."""
 
     title: str
     note: str
@@ -75,21 +75,21 @@ class Plot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything the report shows."""
+    """Content of the report."""
 
     rows: Sequence[Measured]
     goals: Mapping[str, Sequence[Goal]]
-    """By the row's name."""
+    """Goals by the row's name."""
     facts: Mapping[str, Any]
-    """Sizes, settings, machine, seconds."""
+    """Sizes, settings, machine and seconds."""
     plots: Sequence[Plot] = ()
     curves: Mapping[str, Sequence[CurvePoint]] = field(default_factory=dict)
     judges: Mapping[str, JudgeQuality] = field(default_factory=dict)
     training: Mapping[str, Sequence[HeldOutPoint]] = field(default_factory=dict)
-    """Scores of held-out sentences while a model was trained, by its name."""
+    """Held-out scores during training, by the model's name."""
 
     def document(self) -> dict[str, Any]:
-        """As report.json has it; a row's figures that are not numbers are under `missing`, with the reason."""
+        """Return the document of report.json; figures that are not numbers are under `missing`, with the reason."""
         return {
             "rows": [self._row(row) for row in self.rows],
             "judges": {name: asdict(quality) for name, quality in self.judges.items()},
@@ -116,7 +116,7 @@ class Report:
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write both files, each whole or not at all.
+    """Write both files, each complete or not at all.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -127,7 +127,7 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def render(report: Report) -> str:
-    """The page. Whatever a model writes is text in it, never markup."""
+    """Render the page; all text of models is escaped."""
     environment = Environment(
         loader=PackageLoader("training.evaluation", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -145,18 +145,18 @@ def render(report: Report) -> str:
             }
             for title, note, names in _TABLES
         ],
-        # Drawn by us, from numbers and names that the drawing escapes itself.
+        # SVG of this package, from numbers and names that the drawing escapes.
         plots=[{"title": plot.title, "note": plot.note, "svg": Markup(plot.svg)} for plot in report.plots],  # noqa: S704
         judges=[{"name": name, **asdict(quality)} for name, quality in report.judges.items()],
     )
 
 
 def gaps(metrics: Sequence[Metric], rows: Sequence[Measured]) -> list[str]:
-    """Why cells of a table are dashes, a line for each reason: columns (rows): reason."""
+    """Explain the dashes of a table, a line for each reason: columns (rows): reason."""
     columns: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for metric in metrics:
         without = tuple(row.row.name for row in rows if metric.name in row.missing)
-        # A column that no row has is not in the table, but a reader may miss it there.
+        # A column that no row has is not in the table, but a reader may expect it there.
         if without:
             columns.setdefault((metric.missing, without), []).append(metric.title)
     return [

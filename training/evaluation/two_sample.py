@@ -1,7 +1,8 @@
-"""Can a classifier tell samples from real text? The area under its ROC curve: 0.5 is no, 1 is always.
+"""Two-sample test: how well a classifier distinguishes samples from real text.
 
-A linear classifier on TF-IDF of 1-, 2- and 3-grams, five-fold, as many samples as real sentences. Sentences of one post
-stay in one fold: their artist and their writer would give them away.
+The test is a linear classifier on TF-IDF of 1-, 2- and 3-grams with five folds and as many samples as real sentences.
+Sentences of one post are in one fold, since their artist and writer would reveal them. The area under the ROC curve is
+0.5 for indistinguishable texts and 1 for perfectly distinguishable ones.
 
 Shapes: N texts, L words of all texts.
 """
@@ -26,25 +27,25 @@ _C: Final = 4.0
 
 
 def folds(keys: Sequence[str]) -> IntArray:
-    """A fold for each text by its key, the post's name for real text: texts of one key are in one fold."""
+    """Assign texts to folds by their keys, the post's id for real text; texts of one key are in one fold."""
     return np.array([zlib.crc32(key.encode()) % _FOLDS for key in keys], dtype=np.int64)
 
 
 def tell_apart(
     samples: Encoded, real: Encoded, *, sample_keys: Sequence[str], real_keys: Sequence[str]
 ) -> tuple[FloatArray, FloatArray]:
-    """Score texts by a classifier that has seen the other folds only; the higher, the more like a sample.
+    """Score texts by a classifier trained on the other folds; the higher, the more like a sample.
 
     Args:
-        samples: generated texts, N of them; `WordTable(split=words_and_signs)` lets the classifier see case and
-            punctuation too, by which text that has lost them is told at once.
-        real: as many real ones, of the same table.
-        sample_keys: name of each sample's group.
-        real_keys: likewise; posts.
+        samples: N generated texts; with `WordTable(split=words_and_signs)` the classifier also uses case and
+            punctuation, which reveal text without them at once.
+        real: as many real texts, of the same table.
+        sample_keys: key of each sample's group.
+        real_keys: key of each real text's group, its post.
 
     Returns:
-        scores of the samples [N] and of the real texts [N]; NaN where the other folds could not teach a classifier:
-        they hold texts of one kind alone, or no n-gram that two texts share.
+        Scores of the samples, [N], and of the real texts, [N]. They are NaN if no classifier can be trained on the
+        other folds, which have texts of one kind alone, or no n-gram in two texts.
     """
     both = Encoded(
         flat_L=np.concatenate((samples.flat_L, real.flat_L)),
@@ -65,7 +66,7 @@ def tell_apart(
 
 
 def _features(texts: Encoded) -> csr_matrix:
-    """TF-IDF of the n-grams of at least two texts; what one text alone holds tells no other one."""
+    """TF-IDF of the n-grams of at least two texts; an n-gram of a single text says nothing about others."""
     size = len(texts.lengths_N)
     rows, columns, width = [], [], 0
     for length in _SIZES:
@@ -78,5 +79,5 @@ def _features(texts: Encoded) -> csr_matrix:
     counts = csr_matrix((np.ones(len(row)), (row, column)), shape=(size, width))
     in_texts = np.bincount(counts.indices, minlength=width)
     shared = counts[:, in_texts >= _MIN_TEXTS]
-    # scikit-learn refuses a table without columns.
+    # scikit-learn rejects a table without columns.
     return TfidfTransformer(sublinear_tf=True).fit_transform(shared) if shared.shape[1] else shared

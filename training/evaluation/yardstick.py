@@ -1,9 +1,9 @@
-"""Everything a row is measured with: fitted once on a corpus, applied to each row alike.
+"""Measures of a row: models that are fitted once on a corpus and applied to every row.
 
-Three parts of the corpus play three roles. The train split teaches the language model, the genre classifier and the
-judges, and is where copies are looked for. The test split is the row of real text, and what reverse perplexity is
-measured on. The valid split is the real text that every row is told apart from; the real row, sentence by sentence at
-random, from itself and the valid split together.
+The splits of the corpus have three roles. The train split is for fitting the language model, the genre classifier and
+the judges, and for finding copies. The test split is the row of real text, and the text of reverse perplexity. The
+valid split is the real text of every row's two-sample test; for the real row both splits are mixed at random and the
+halves compared.
 
 Shapes: N texts, L words of all texts.
 """
@@ -34,38 +34,39 @@ from training.evaluation.two_sample import tell_apart
 from training.evaluation.words import Encoded, FloatArray, WordTable, words_and_signs
 
 AUC_TEXTS: Final = 1000
-"""Texts that a two-sample classifier sees of each kind."""
+"""Texts of each kind for a two-sample classifier."""
 _MAX_GROUPS: Final = 5
 _REVERSE_TESTED: Final = 5000
-"""Held-out sentences that reverse perplexity is measured on, at most."""
+"""Maximum number of held-out sentences for reverse perplexity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A row with its figures."""
+    """Row with its figures."""
 
     row: TextRow
     figures: Mapping[str, Figure]
     reverse_ratio: float
-    """Reverse perplexity over that of as many training sentences."""
+    """Ratio of reverse perplexity to that of as many training sentences."""
     num_texts: int
-    """Per seed."""
+    """Texts per seed."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Figures that could not be computed, and why."""
+    """Reasons of the figures that could not be computed, by name."""
 
 
 @dataclass(slots=True)
 class Yardstick:
-    """See the module; `seconds` says how long each metric has taken."""
+    """Measures of rows, fitted on a corpus."""
 
     corpus: Corpus
     judges: Judges
     reward: TopicModel | None
-    """The LDA that rewards the models; rows of another model bring their own."""
+    """LDA of the reward for rows without a model; rows of a model are measured by its own LDA."""
     reference: Sequence[SampleSet]
-    """Real text to tell rows apart from; sets of a row take turns where there are more of them."""
+    """Real text for the two-sample test; its sets take turns if a row has more sets."""
     resampler: Resampler = field(default_factory=Resampler)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Time spent on each metric."""
     _table: WordTable = field(default_factory=WordTable)
     _signs: WordTable = field(default_factory=lambda: WordTable(split=words_and_signs))
     _reverse_of_real: dict[int, float] = field(default_factory=dict)
@@ -86,7 +87,7 @@ class Yardstick:
             self._genres = GenreClassifier.fit(train)
 
     def measure(self, row: TextRow) -> Measured:
-        """All figures of a row; its sets are one per seed, each of which must not be empty."""
+        """Measure all figures of a row; none of its sets may be empty."""
         encoded = [self._table.encode(each.texts) for each in row.sets]
         figures: dict[str, Figure] = {}
         with self._timed("forward perplexity"):
@@ -118,7 +119,7 @@ class Yardstick:
         )
 
     def quick_figures(self, row: TextRow) -> dict[str, Figure]:
-        """What the curve over temperatures shows."""
+        """Measure the figures of the curve over temperatures."""
         encoded = [self._table.encode(each.texts) for each in row.sets]
         return {
             **self._forward_figures(encoded),
@@ -139,7 +140,7 @@ class Yardstick:
 
     def _reverse(self, row: TextRow, encoded: Sequence[Encoded]) -> Figure:
         if row.kind is RowKind.REAL:
-            # Not the text that it is tested on: as many training sentences, other ones for each seed.
+            # As many training sentences instead of the tested text, different ones for each seed.
             encoded = [self._some_of_train(len(each), seed) for seed, each in enumerate(row.sets)]
         scores = [TrigramModel(self._vocabulary, each).score(self._tested) for each in encoded]
         return self.resampler.ratio(
@@ -172,16 +173,16 @@ class Yardstick:
         return figures
 
     def _area(self, row: TextRow, encoded: Sequence[Encoded], table: WordTable, size: int | None) -> Figure:
-        """Mean area over groups of so many texts of each set; None for all of a set at once.
+        """Mean area over groups of `size` texts of each set, or over whole sets if it is None.
 
-        The more texts, the more the classifier learns, and the larger is the area: only like sizes compare.
+        With more texts the classifier learns more and the area grows, so only equal sizes are comparable.
         """
         groups = []
         for number, (each, texts) in enumerate(zip(row.sets, encoded, strict=True)):
             real = self.reference[number % len(self.reference)]
             sides = _Side(texts, each.keys), _Side(table.encode(real.texts), real.keys)
             if row.kind is RowKind.REAL:
-                # Other songs' sentences are told apart by their subjects alone: the floor is text of the same songs.
+                # Sentences of other songs are distinguishable by subject, so the floor is text of the same songs.
                 sides = _shuffled(*sides)
             most = min(map(len, sides))
             step = most if size is None else min(size, most)
@@ -251,7 +252,7 @@ class Yardstick:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Texts to be told from others, with the group of each."""
+    """One side of a two-sample test: texts with the group of each."""
 
     texts: Encoded
     keys: Sequence[str]
@@ -264,7 +265,7 @@ class _Side:
 
 
 def _shuffled(one: _Side, other: _Side) -> tuple[_Side, _Side]:
-    """Two sides of which each has its share of both."""
+    """Mix two sides and split them at random."""
     texts = Encoded(
         flat_L=np.concatenate((one.texts.flat_L, other.texts.flat_L)),
         lengths_N=np.concatenate((one.texts.lengths_N, other.texts.lengths_N)),
@@ -277,5 +278,5 @@ def _shuffled(one: _Side, other: _Side) -> tuple[_Side, _Side]:
 
 
 def _spread(values: Sequence[float]) -> Figure:
-    """A figure of a whole set, whose interval is the span of the seeds."""
+    """Figure of whole sets, whose interval is the range of the seeds."""
     return Figure(value=float(np.mean(values)), low=min(values), high=max(values), per_seed=tuple(values))

@@ -47,11 +47,11 @@ class TopicTrial:
     """Coherence of the ten heaviest words of each topic by normalised pointwise mutual information: how much likelier
     than chance they occur near each other in unseen posts (Roeder, Both and Hinneburg 2015)."""
     c_v: float
-    """The same paper's measure that agrees best with people."""
+    """Coherence by C_v, the measure of the same paper that agrees best with people."""
     agreement: float
-    """Cohen's kappa of the two models on which sentences are mainly of the desired kind."""
+    """Cohen's kappa of the two models on the sentences that are mainly of the desired kind."""
     unmeasured: int = 0
-    """Topics, of both models, without a c_npmi: the posts lack one of their words. Each counts as 0, as chance does."""
+    """Topics of both models without a c_npmi, since the posts lack one of their words; each counts as 0, as chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +149,8 @@ class _Selection:
         )
 
     def _coherences(self, fits: Sequence[LdaModel], measure: str) -> NDArray[np.float64]:
-        """Of each fit's topics, in the posts of the other: [2, K]."""
-        # A word that the other half lacks keeps no company there; gensim divides by its count.
+        """Coherence of each fit's topics in the posts of the other half: [2, K]."""
+        # The other half may lack a word, by whose count gensim divides.
         with np.errstate(divide="ignore", invalid="ignore"):
             found = [
                 # One process, since the parent may hold threads that do not survive a fork.

@@ -91,12 +91,10 @@ class MlflowRun(Run):
         for key, value in params.items():
             self._client.log_param(self._run_id, key, str(value)[:500])
 
+    @override
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """See `Run.log_metrics`; a training does not wait for the points of its curves.
-
-        Those are there when their run has ended. Whatever else is logged may be the last thing that a process does,
-        and MLflow drops what its threads have not written by then.
-        """
+        # Points of curves are written in the background until the run ends. Other figures may be the last thing that a
+        # process logs, and MLflow drops what its threads have not written by then.
         mlflow.log_metrics(dict(metrics), step=step, run_id=self._run_id, synchronous=step is None)
 
     @override

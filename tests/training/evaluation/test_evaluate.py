@@ -77,7 +77,7 @@ def test_every_row_has_every_figure_inside_its_interval(report: Report) -> None:
                 assert figure.value <= figure.high + 1e-6, (row.row.name, name)
 
 
-def test_real_text_is_not_told_from_real_text_and_nonsense_is(report: Report) -> None:
+def test_real_text_is_not_distinguishable_from_real_text_and_nonsense_is(report: Report) -> None:
     real, posts, nonsense = (report.rows[number].figures for number in (0, 1, 2))
     assert 0.3 < real["two_sample_auc"].value < 0.7
     assert nonsense["two_sample_auc"].value > 0.95
@@ -115,10 +115,10 @@ def test_a_figure_that_cannot_be_computed_is_missing_with_its_reason(
     shown = io.StringIO()
     Console(file=shown, width=200).print(goals_table(report))
     assert "genre accuracy (words): no text was written for a genre" in shown.getvalue()
-    # A text of each kind teaches a classifier nothing: there is not an area, and not one of .5 either.
-    two = replace(plan, decode=DecodePlan(samples=1, seeds=1))
+    # One text of each kind is not enough to train a classifier, so the area is missing and not 0.5.
+    two = replace(plan, decode=DecodePlan(num_samples=1, seeds=1))
     first, *_ = evaluate(sample_corpus.corpus, [], replace(two, baselines={}), watch=watch).rows
-    assert first.missing["two_sample_auc"] == "too few texts, or of too few posts, for a classifier to learn from"
+    assert first.missing["two_sample_auc"] == "too few texts, or texts of too few posts, to train a classifier"
     assert "self_bleu" in first.missing
 
 
@@ -147,7 +147,7 @@ def test_the_page_shows_what_was_written_as_text_and_is_whole_in_one_file(report
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     assert page.count("<svg ") == 2
-    assert page.index("Over temperature") < page.index("While it was trained")
+    assert page.index("Over temperature") < page.index("During training")
     for row in report.rows:
         assert row.row.name in page
     document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
