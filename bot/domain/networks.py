@@ -88,10 +88,13 @@ NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({network.name: network
 """All networks by name."""
 
 
-def network_of(identifier: str) -> Network:
-    """The network that a post's id belongs to; X where the id has no prefix.
+def network_name(identifier: str) -> str:
+    """Return the name of the network that a post's id belongs to; an unknown prefix is returned itself.
 
-    >>> network_of("bsky:at://did:plc:1/app.bsky.feed.post/3k").label
-    'Bluesky'
+    >>> [network_name(one) for one in ("bsky:at://did:plc:1/app.bsky.feed.post/3k", "17", "file:9")]
+    ['bluesky', 'x', 'file']
     """
-    return next((one for one in NETWORKS.values() if one.id_prefix and identifier.startswith(one.id_prefix)), X)
+    prefix, colon, _ = identifier.partition(":")
+    if not colon:
+        return X.name
+    return next((network.name for network in NETWORKS.values() if network.id_prefix == prefix + colon), prefix)

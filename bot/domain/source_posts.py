@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.domain.networks import network_of
+from bot.domain.networks import network_name
 
 
 class SourcePostStatus(StrEnum):
@@ -55,7 +55,7 @@ class SourcePost:
         >>> SourcePost(id="bsky:at://1", text="", kind=Kind.TIMELINE).network
         'bluesky'
         """
-        return "" if self.kind is Kind.FEED else network_of(self.id).name
+        return "" if self.kind is Kind.FEED else network_name(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

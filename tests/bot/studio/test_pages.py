@@ -126,7 +126,7 @@ def test_an_edited_text_is_looked_at_again_and_one_that_may_never_be_posted_is_r
     assert "never posted" in refused.text
     assert status_of(filled, "101.1.1") is CandidateStatus.WAITING
     assert studio.decide([*fields, ("text", "long " * 70)]).status == 303
-    assert 'class="flag" title="longer than the network takes"' in studio.get("/?status=accepted").text
+    assert 'class="flag" title="longer than the network accepts"' in studio.get("/?status=accepted").text
 
 
 def test_a_blocked_sample_is_not_accepted_unless_it_is_edited(studio: Client, filled: SqliteStore) -> None:
@@ -168,7 +168,7 @@ def test_posts_are_shown_with_what_became_of_them(studio: Client, filled: Sqlite
     assert "Slow Lamp, take 1." in studio.get("/posted?status=sent").text
     assert "Slow Lamp, take 2." not in studio.get("/posted?status=sent").text
     assert (
-        "posted, or on its way" in studio.decide([("decision", "undo"), ("candidate", "101.1.1"), ("seen", "1")]).text
+        "posted, or being posted" in studio.decide([("decision", "undo"), ("candidate", "101.1.1"), ("seen", "1")]).text
     )
 
 
