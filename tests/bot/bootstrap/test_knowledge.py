@@ -1,4 +1,4 @@
-"""Genres and flags from settings to queue: what the gateway is asked, what the curator is told."""
+"""Genres and flags from settings to queue: requests to the gateway, flags for the curator."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_check_says_how_genres_and_flags_are_set_up(
     good = settings(gateway, feed_path, catalog_path, tmp_path / "w", genres=genres)
     results = {result.part: result for result in check(good)}
     assert (results["genres"].status, results["flags"].status) == (CheckStatus.WORKS, CheckStatus.WORKS)
-    assert results["genres"].detail == "2 that the model knows; the nearest by company, words"
+    assert results["genres"].detail == "2 that the model knows; the nearest one is chosen by company, words"
     bad = settings(gateway, feed_path, catalog_path, tmp_path / "w", screen=screen)
     results = {result.part: result for result in check(bad)}
     assert results["flags"].status is CheckStatus.FAILS

@@ -1,4 +1,4 @@
-"""With X and Google Sheets: killed at any moment, or whatever goes wrong there, everything is done once.
+"""A bot on X and Google Sheets does everything once, even if it is killed at any moment or if they fail.
 
 The real tweepy and gspread speak to stand-ins on loopback. `make kills` kills at every moment; here it is every
 seventh, or as many as DEEPHYPEBOT_KILL_STRIDE says.
@@ -54,7 +54,7 @@ def check_reference(reference: dict[str, Any]) -> None:
     ]
     assert [status for _, _, status, _ in reference["posts"]] == ["sent"] * 5
     assert [status for _, status, _, _ in reference["sheet"]] == [*["accepted"] * 5, "rejected"]
-    # What was decided in the terminal stands on the sheet, with who did.
+    # Verdicts of the terminal are on the sheet, with the curator's name.
     assert [text for _, _, text, who in reference["sheet"] if who == "bo"] == [ELSEWHERE, reference["candidates"][5][0]]
     assert sorted(is_reply for _, is_reply in reference["posted"]) == [False, False, False, False, True]
     assert {EDITED, ELSEWHERE} <= {text for text, _ in reference["posted"]}
@@ -114,7 +114,7 @@ def outcome(
             if editing is not None and any(row.verdict is not None and row.verdict.who == "bo" for row in store.rows()):
                 sandbox.control.fail("sheets.batch_update", **editing)
                 editing = None
-            # What a service asked for is waited for in `test_bot_schedule`; here nobody has the time.
+            # `tests/bot/services/test_schedule.py` waits as long as a service asks for; this test does not.
             for pause in store.pauses():
                 store.set_pause(pause.part, None)
     return contents(settings, sandbox.control), summaries
@@ -136,7 +136,7 @@ def test_whatever_goes_wrong_out_there_everything_is_done_once(
 
 
 def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_path: Path) -> None:
-    """The command as people type it; samples come from a real gateway's protocol, the genres from Spotify's."""
+    """The command as people type it, with samples over the gateway's protocol and genres over Spotify's."""
     command = [sys.executable, "-m", "deephypebot", "bot", "once", "--sandbox", "--target", gateway.target]
     done = subprocess.run(
         [*command, "--workspace", str(tmp_path)], check=False, capture_output=True, text=True, timeout=120
@@ -164,7 +164,7 @@ def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_pat
         env={**os.environ, "COLUMNS": "160"},
     ).stdout
     assert f"{len(posted)} sent" in shown
-    assert f"this month  {len(posted)} x post, 8 x read: about $0." in shown
+    assert f"this month    {len(posted)} x post, 8 x read: about $0." in shown
     assert f"lcgan 3: 100% (68-100) of {len(posted)} accepted" in shown
     assert "answers" in shown
     assert len(shown.splitlines()) <= 24  # one screen
@@ -183,7 +183,7 @@ def test_told_to_stop_while_a_write_hangs_it_ends_within_5_seconds_and_the_next_
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
-    assert time.monotonic() - started < 5.5  # with what the machine needs for itself
+    assert time.monotonic() - started < 5.5  # with some time for the machine itself
     assert process.returncode == 0
     command[command.index("run")] = "once"
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
@@ -259,7 +259,7 @@ def test_memory_stays_bounded(
     on_board: int,
     most_mib: int,
 ) -> None:
-    """The peak of a pass; `-rP` shows it."""
+    """Measure the peak memory of a pass; `-rP` shows it."""
     people_post(sandbox.control)
     for network in ("bluesky", "mastodon"):
         sandbox.control.add_posts([{"text": "“Fern” by Mica Dunn", "author": "radio"}], network)
