@@ -1,4 +1,4 @@
-"""`--sandbox`: the whole bot against stand-ins for X, Spotify, Last.fm, MusicBrainz and Google Sheets on loopback.
+"""`--sandbox`: the whole bot against stand-ins for X, all lookups and Google Sheets on loopback.
 
 Nothing leaves this machine and no account is needed. Clients, database and model server are the real ones.
 """

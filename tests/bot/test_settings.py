@@ -25,6 +25,10 @@ def test_with_nothing_set_the_bot_is_local_and_posts_nothing() -> None:
     assert (settings.post.to, settings.post.dry_run, settings.metrics_port) == ("", True, 0)
 
 
+def test_a_section_knows_its_own_name() -> None:
+    assert all(section.part == name for name, section in BotSettings().accounts.items())
+
+
 def test_options_come_before_the_environment_before_dotenv_before_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The parser's measuring command, on labels of our own."""
+"""The benchmark of the parser, on labels of our own."""
 
 from __future__ import annotations
 

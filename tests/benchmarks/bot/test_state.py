@@ -1,4 +1,4 @@
-"""The benchmarks of a year of state and of draining: they measure what they say, and end in a line of JSON."""
+"""Benchmarks of a year of state and of draining: their figures, and their last line of JSON."""
 
 from __future__ import annotations
 

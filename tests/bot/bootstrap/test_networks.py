@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bot.adapters.lookups import LOOKUPS
 from bot.bootstrap import networks
 from bot.domain.errors import CredentialsError
+from bot.domain.networks import BLUESKY, MASTODON, NETWORKS, Network, X
 from bot.domain.outgoing_posts import OutgoingPost
+from bot.sandbox.server import LOOKUPS as STAND_INS
 from bot.sandbox.server import SandboxServer
 from bot.settings import BlueskySettings, BotSettings, MastodonSettings, PostSettings
 
@@ -32,6 +35,29 @@ def make_settings(sandbox: SandboxServer, to: str) -> BotSettings:
         mastodon=MastodonSettings(base_url=known.url, access_token=SecretStr(known.mastodon_access_token)),
         post=PostSettings(to=to),
     )
+
+
+def test_every_network_and_lookup_has_a_section_a_check_and_a_stand_in() -> None:
+    accounts = BotSettings().accounts
+    assert set(networks.ADAPTERS) == set(NETWORKS)
+    assert tuple(stand_in.name for stand_in in STAND_INS) == LOOKUPS
+    assert {*NETWORKS, *LOOKUPS, "sheet"} == set(accounts) == set(networks.checks(BotSettings()))
+
+
+@pytest.mark.parametrize(
+    ("network", "identifier", "author", "url"),
+    [
+        (X, "17", "", "https://x.com/i/status/17"),
+        (X, "17", "radio", "https://x.com/radio/status/17"),
+        (X, "at://17", "", ""),
+        (BLUESKY, "bsky:at://did:plc:1/app.bsky.feed.post/3k", "", "https://bsky.app/profile/did%3Aplc%3A1/post/3k"),
+        (BLUESKY, "at://did:plc:1/app.bsky.feed.post/3k", "a.test", "https://bsky.app/profile/a.test/post/3k"),
+        (BLUESKY, "at://did:plc:1", "", ""),
+        (MASTODON, "masto:17", "", ""),
+    ],
+)
+def test_the_address_of_a_post_follows_from_its_id(network: Network, identifier: str, author: str, url: str) -> None:
+    assert network.url_of(identifier, author) == url
 
 
 @pytest.mark.parametrize("to", ["bluesky", "mastodon"])

@@ -35,7 +35,7 @@ def workspace(database: Path) -> Path:
 
 
 def invoke(app: Any, *arguments: object, stdin: str | None = None) -> Result:
-    """Run a command; an error of the bot's passes through, as it does to the root command."""
+    """Run a command; an error of the bot passes through, as to the root command."""
     result = CliRunner(env={"COLUMNS": "160"}).invoke(app, [str(argument) for argument in arguments], input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -44,7 +44,7 @@ def invoke(app: Any, *arguments: object, stdin: str | None = None) -> Result:
 
 @pytest.fixture
 def filled(gateway: Any, feed_path: Path, catalog_path: Path, workspace: Path) -> Path:
-    """A workspace whose queue is full."""
+    """A workspace with a filled queue."""
     once(feed_path, catalog_path, workspace, gateway.target)
     return workspace
 
@@ -295,7 +295,7 @@ def test_the_bot_runs_on_its_extra_alone_and_stays_small(
 import json, sys
 
 class ExtraAlone:
-    # As on a host that installed deephypebot[bot]: what that extra brings, and what those packages bring themselves.
+    # As on a host that installed deephypebot[bot]: the extra's packages and their dependencies.
     installed = {
         "bot", "foundation", "handlers", "serving", "grpc", "google", "typer", "rich", "click", "shellingham",
         "annotated_doc", "typing_extensions", "pygments", "markdown_it", "mdurl", "pydantic", "pydantic_core",

@@ -1,4 +1,4 @@
-"""Kills a bot at every moment of its work, lets another one finish, and prints what the database then holds.
+"""Kill a bot at every moment of its work, let another one finish, and print the content of the database.
 
 Run as a program: `killed_bot.py FEED CATALOG FOLDER`. Everything is imported once; each bot is a fork of this process,
 which has one thread, and is killed with SIGKILL before its n-th statement to SQLite, or before or after its n-th
@@ -25,7 +25,7 @@ from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdenti
 
 
 class Countdown:
-    """Kills this process at the n-th step; never when n is 0."""
+    """Counter of steps that kills this process at the n-th one; never if n is 0."""
 
     def __init__(self, step: int) -> None:
         self._left = step
@@ -39,11 +39,11 @@ class Countdown:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def tell(self, what: str) -> None:
-        """The last thing that this process does; no other thread passes a step meanwhile."""
+        """Kill this process while no other thread passes a step."""
 
 
 class CountedCommentary(CommentaryService):
-    """A service whose calls are steps of the countdown; the text follows from the request."""
+    """Service whose calls are steps of the countdown; the text follows from the request."""
 
     def __init__(self, countdown: Countdown) -> None:
         self._countdown = countdown
@@ -74,7 +74,7 @@ class CountedCommentary(CommentaryService):
 
 
 def work(feed: Path, catalog: FileCatalog, database: Path, step: int) -> bool:
-    """One pass in a process of its own, killed at the given step; whether it came to that."""
+    """Run one pass in a process of its own, killed at the given step; whether it was killed."""
     child = os.fork()
     if child == 0:
         countdown = Countdown(step)

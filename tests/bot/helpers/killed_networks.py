@@ -30,11 +30,11 @@ from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
 from tests.bot.helpers.networked import PASSES, bot_settings, contents, one_pass, people_post
 
 IMPORTED = (sheets_board, x_publisher, x_source)
-"""Here rather than in every fork."""
+"""Modules that are imported here rather than in every fork."""
 
 
 class ToldCountdown(Countdown):
-    """Writes down at which moment it kills."""
+    """Countdown that writes down the moment at which it kills."""
 
     def __init__(self, step: int, path: Path) -> None:
         super().__init__(step)
@@ -45,7 +45,7 @@ class ToldCountdown(Countdown):
 
 
 def open_sandbox() -> tuple[int, SandboxSettings]:
-    """The stand-ins in a process of their own; its id, and how to get in."""
+    """Start the stand-ins in a process of their own; its id and their settings."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -59,7 +59,7 @@ def open_sandbox() -> tuple[int, SandboxSettings]:
 
 
 def count_steps(countdown: Countdown) -> None:
-    """Make commits and the bot's outside calls steps of the countdown, in this process."""
+    """Make commits and the bot's outside calls in this process steps of the countdown."""
     connect, send = sqlite3.connect, requests.adapters.HTTPAdapter.send
 
     def counted_connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
@@ -71,7 +71,7 @@ def count_steps(countdown: Countdown) -> None:
 
     def counted_send(self: Any, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> Any:
         path = (request.path_url or "").partition("?")[0]
-        if path.startswith("/sandbox/"):  # the curator's
+        if path.startswith("/sandbox/"):  # a call of the curator
             return send(self, request, *arguments, **options)
         countdown.tick(f"before {request.method} {path}")
         answer = send(self, request, *arguments, **options)
@@ -83,7 +83,7 @@ def count_steps(countdown: Countdown) -> None:
 
 
 def work(settings: BotSettings, step: int) -> str:
-    """A bot's life in a process of its own, killed at the given step; at which moment, or "" if it came to none."""
+    """Run a bot in a process of its own that is killed at the given step; the moment, or "" if it ended before."""
     told = settings.workspace / "killed"
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""A bot on X and Google Sheets, as the stand-ins speak them, with curators who accept, edit and sort."""
+"""A bot on the stand-ins of X and Google Sheets, with curators who accept, edit and sort."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ POSTS = [
 EDITED = "A sea of tin, in my own words."
 ELSEWHERE = "A lamp, in somebody else's words."
 PASSES = 4
-"""Passes when nothing goes wrong: source posts to the board, verdicts, posts, and one that finds nothing to do."""
+"""Number of passes without faults: source posts to the board, verdicts, posts, and one that is idle."""
 
 
 def people_post(control: SandboxControl) -> None:
-    """The posts, with ids that are the same in every run: the seeds, and so the texts, follow from them."""
+    """Add the posts, with ids that are the same in every run, because seeds and texts follow from them."""
     control.add_posts([{**post, "id": str(2_000_000_000_000_000_000 + n)} for n, post in enumerate(POSTS)])
 
 
 def bot_settings(folder: Path, sandbox: SandboxSettings, *, timeout_s: float = 4.5) -> BotSettings:
-    """A bot that reads, shows and posts, and takes no pauses of its own."""
+    """Settings of a bot that reads, uses a board and posts, without pauses of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     key = folder / "key.json"
     key.write_text(json.dumps(sandbox.google.service_account))
@@ -84,7 +84,7 @@ def with_all_accounts(settings: BotSettings, sandbox: SandboxSettings) -> BotSet
 
 
 def one_pass(settings: BotSettings, control: SandboxControl, commentary: CommentaryService) -> Summary:
-    """A bot is started, makes a pass and ends; then the curators come by, one to the sheet, one to the terminal."""
+    """Run a bot for one pass; then let curators decide, one on the sheet, one in the terminal."""
     with bootstrap.build(settings, commentary=commentary) as bot:
         summary = bot.tick()
     _decide_in_the_terminal(settings, control)
@@ -96,11 +96,11 @@ def _rows(control: SandboxControl) -> list[list[str]]:
     try:
         return control.sheet(TAB)
     except RuntimeError:
-        return []  # there is no such tab yet
+        return []  # the tab does not exist yet
 
 
 def _decide_in_the_terminal(settings: BotSettings, control: SandboxControl) -> None:
-    """Accept one of the rows on the sheet with another text and reject another one, where nobody has decided yet."""
+    """Accept one of the waiting rows on the sheet with another text and reject another one."""
     decisions = {"Slow Lamp": (Decision.ACCEPT, ELSEWHERE), "Moss": (Decision.REJECT, None)}
     shown = {row[0] for row in _rows(control)}
     with SqliteStore(settings.database) as store:
@@ -113,7 +113,7 @@ def _decide_in_the_terminal(settings: BotSettings, control: SandboxControl) -> N
 
 
 def _curate(control: SandboxControl) -> None:
-    """Accept the first candidate of each song, and one more with another text; sort the sheet the wrong way round."""
+    """Accept the first candidate of each song and one more with another text; sort the sheet in reverse."""
     if not (table := _rows(control)):
         return
     header, *rows = table
@@ -130,7 +130,7 @@ def _curate(control: SandboxControl) -> None:
 
 
 def contents(settings: BotSettings, control: SandboxControl) -> dict[str, Any]:
-    """All that the bot did, here and on the networks, without times and without the networks' own ids."""
+    """Everything that the bot did, here and on the networks, without times and the networks' own ids."""
     connection = sqlite3.connect(settings.database)
     queries = {
         "tweets": "SELECT text, status FROM tweet ORDER BY id",
@@ -149,7 +149,7 @@ def contents(settings: BotSettings, control: SandboxControl) -> dict[str, Any]:
 
 
 def write_config(path: Path, settings: BotSettings, accounts: Iterable[str] = ("x", "sheet")) -> Path:
-    """Some accounts of the settings as a file for the command; nothing is posted without X."""
+    """Write some accounts of the settings into a file for the command, and X's posting if X is one of them."""
     lines = ["interval_s = 0.2"]
     for part in (*accounts, *(["post"] if "x" in accounts else [])):
         lines.append(f"[{part}]")

@@ -1,4 +1,4 @@
-"""Exchanges held against the networks' published descriptions, which the folder DEEPHYPEBOT_SPECS holds.
+"""Comparison of exchanges with the networks' published descriptions in the folder DEEPHYPEBOT_SPECS.
 
 x-api-*.openapi.json (the last with tweet.fields: 2.166), spotify-*.yml, sheets.v4.json. Without the variable nothing is
 checked; a file that is missing there is an error, because somebody thinks that it is checked against.
@@ -29,7 +29,7 @@ from bot.sandbox.client import Exchange
 FOLDER = os.environ.get("DEEPHYPEBOT_SPECS", "")
 _X, _SPOTIFY, _SHEETS = "x-api-v2.166.openapi.json", "spotify-sonallux-fixed.yml", "sheets.v4.json"
 _BROKEN = {"html", "truncated", "json", "hang", "hold"}
-"""Faults that stand for something between the service and the bot, which no description covers."""
+"""Faults of something between the service and the bot, which no description covers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Counted:
 
 
 def check(exchanges: Iterable[Exchange]) -> Counted:
-    """Hold all exchanges that a description covers against it.
+    """Compare all exchanges that a description covers with it.
 
     Raises:
         AssertionError: names the call and what is wrong with it.
@@ -73,7 +73,7 @@ def _openapi(network: str) -> tuple[OpenAPI, str, frozenset[int] | None]:
         config = Config(extra_media_type_deserializers={"application/problem+json": json.loads})
         return OpenAPI.from_dict(json.loads(text), config=config), "https://api.x.com", None
     text = (Path(FOLDER) / _SPOTIFY).read_text(encoding="utf-8")
-    # It describes what an answer says when all is well and three ways in which it is not.
+    # It describes successful answers and three kinds of errors.
     return OpenAPI.from_dict(yaml.safe_load(text)), "https://api.spotify.com", frozenset({200, 401, 403, 429})
 
 
@@ -129,7 +129,7 @@ def _discovery() -> tuple[dict[str, Any], list[tuple[str, re.Pattern[str], dict[
 
 
 def _schema(node: Any) -> Any:
-    """Discovery's dialect as JSON schema; a field that is not described is an error."""
+    """Convert Discovery's dialect to JSON schema; a field that is not described is an error."""
     if not isinstance(node, Mapping):
         return node
     if "$ref" in node:
@@ -173,7 +173,7 @@ def _validate(document: Any, name: str, schemas: dict[str, Any]) -> None:
 
 
 def _without_nulls(document: Any) -> Any:
-    """In Google's JSON a field that is null is one that is absent."""
+    """Remove null fields, which Google's JSON treats as absent."""
     if isinstance(document, list):
         return [_without_nulls(item) for item in document]
     if not isinstance(document, dict):

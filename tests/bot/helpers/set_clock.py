@@ -8,7 +8,7 @@ from bot.services.schedule import Clock
 
 
 class SetClock(Clock):
-    """Stands still until it is told otherwise."""
+    """Clock that stands still until `pass_by`."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -88,7 +88,7 @@ class Answer:
 
 
 class Client:
-    """Speaks to the studio as a program would."""
+    """HTTP client of the studio."""
 
     def __init__(self, address: str) -> None:
         self.address = address

@@ -1,4 +1,4 @@
-"""Reading a source as the bot does: page after page, until there is no more."""
+"""Reading of a source page by page, as the bot does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bot.ports import Source
 
 
 def sweep(source: Source, cursor: str | None, limit: int = 100) -> tuple[list[SourcePost], str]:
-    """Everything that is new, the newest first within a page, and where to go on."""
+    """Read all new posts, the newest first within a page, and the cursor behind them."""
     source_posts: list[SourcePost] = []
     while True:
         page = source.read(cursor, limit)

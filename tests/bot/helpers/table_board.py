@@ -111,7 +111,7 @@ def _is_of(edit: BoardEdit, row: BoardRow) -> bool:
 
 
 class PatientClock(Clock):
-    """A clock whose seconds the test lets go by."""
+    """Clock whose seconds the test sets."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

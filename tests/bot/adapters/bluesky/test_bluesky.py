@@ -75,7 +75,7 @@ def test_every_post_since_the_cursor_is_read_over_pages(sandbox: SandboxServer, 
     _, cursor = sweep(source, None)
     uris = post(sandbox, *(f"post {number}" for number in range(25)))
     source_posts, cursor = sweep(source, cursor, limit=10)
-    # The newest of the last sweep comes again: another may bear the same time.
+    # The newest post of the last sweep is read again, because another may have the same time.
     assert [source_post.id for source_post in source_posts] == [f"bsky:{uri}" for uri in (*uris[::-1], old)]
     assert [source_post.id for source_post in sweep(source, cursor)[0]] == [f"bsky:{uris[-1]}"]
 

@@ -1,4 +1,4 @@
-"""The file feed: every row once, whatever happens to the file."""
+"""The file feed reads every row once, whatever happens to the file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.adapters.files.feed import MAX_LINE, FileFeed
 from bot.domain.errors import FeedError
 from bot.ports import FeedPage
+from tests.examples import examples
 
 
 def row(identifier: object, text: object = "Ona Vell - Moss") -> str:
@@ -153,7 +154,7 @@ def test_a_cursor_of_another_kind_is_refused(tmp_path: Path) -> None:
         FileFeed(path).read('{"page": 3}', 10)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     texts=st.lists(st.text(max_size=20), max_size=12),
     cuts=st.lists(st.integers(0, 600), max_size=8),

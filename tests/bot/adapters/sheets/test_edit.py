@@ -1,4 +1,4 @@
-"""Verdicts given elsewhere written into a sheet in which people sort, edit and remove at the same time."""
+"""Edits for verdicts given elsewhere, in a sheet in which people sort, edit and remove rows at the same time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEXTS = {FIRST: "b", SECOND: "c", THIRD: "a"}
 
 @pytest.fixture
 def board(sandbox: SandboxServer) -> SheetsBoard:
-    """Three rows that wait."""
+    """Three waiting rows."""
     board = open_board(sandbox)
     board.prepare()
     board.append([make_row(number, text) for number, text in enumerate(TEXTS.values(), 1)])
@@ -41,7 +41,7 @@ def said(sandbox: SandboxServer, name: str) -> tuple[str, str, str]:
 def while_it_is_on_its_way(
     sandbox: SandboxServer, board: SheetsBoard, edit: BoardEdit, act: Callable[[], None]
 ) -> BoardEdited:
-    """Somebody does something after the bot has looked and before its call arrives."""
+    """Run an action between the bot's read and its write."""
     sandbox.control.fail("sheets.batch_update", kind="hold")
     answers: list[BoardEdited] = []
     thread = Thread(target=lambda: answers.append(board.edit([edit])))

@@ -1,4 +1,4 @@
-"""A database of an earlier version is brought up to date with all that is in it."""
+"""Migration of databases of earlier versions with all that is in them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SONG = '{"artists":["Ona"],"title":"Moss","featured":[],"version":null,"cover_of
 
 @pytest.fixture
 def version_1(database: Path) -> Path:
-    """A database as version 1 left it: three tweets, one with two candidates, one of them decided on twice."""
+    """A database of version 1: three source posts, one with two candidates, one of them decided on twice."""
     database.parent.mkdir()
     connection = sqlite3.connect(database)
     for statement in MIGRATIONS[0]:

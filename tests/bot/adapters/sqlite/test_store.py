@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.adapters.sqlite.migrations import MIGRATIONS
@@ -17,6 +17,7 @@ from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import BadRow, SourcePost, SourcePostStatus
 from bot.ports import FeedPage
 from handlers.contract import Sample
+from tests.examples import examples
 
 
 def page(*ids: str, cursor: str = "c", bad_rows: tuple[BadRow, ...] = ()) -> FeedPage:
@@ -75,7 +76,7 @@ def test_when_a_candidate_cannot_be_kept_its_source_post_stays_pending(store: Sq
     assert list(store.rows()) == []
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     text=st.text(st.characters(codec="utf-8"), max_size=60), seed=st.integers(0, 2**63 - 1), log_prob=st.floats(-1e6, 0)
 )

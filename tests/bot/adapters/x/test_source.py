@@ -64,7 +64,7 @@ def test_a_sweep_that_is_broken_off_goes_on_while_new_posts_arrive(sandbox: Sand
     before = post(sandbox, *(f"post {number}" for number in range(25)))
     page = source.read(cursor, 10)
     later = post(sandbox, "one more", "and another")
-    # Another source stands for the bot after its restart.
+    # Another source represents the bot after a restart.
     rest, cursor = sweep(open_source(sandbox), page.cursor, limit=10)
     assert [source_post.id for source_post in (*page.source_posts[::-1], *rest)] == before[::-1]
     assert [source_post.id for source_post in sweep(source, cursor)[0]] == later[::-1]
@@ -92,7 +92,7 @@ def test_own_posts_are_left_out_and_paid_for(sandbox: SandboxServer, source: XSo
     sandbox.control.add_posts([{"author": "fan", "repost_of": mine[0]}])
     page = source.read(None, 100)
     assert [source_post.text for source_post in page.source_posts] == ["not mine"]
-    assert page.billed == 4  # the repost brings the post that it repeats
+    assert page.billed == 4  # the repost stands for the post that it repeats
 
 
 def test_a_repost_stands_for_the_whole_post_that_it_repeats(sandbox: SandboxServer, source: XSource) -> None:
