@@ -1,4 +1,7 @@
-"""Requests in, answers out: what the TorchServe handler and the registered MLflow model both call."""
+"""Requests in, answers out: what the TorchServe handler and the registered MLflow model both call.
+
+Shapes: B sequences, Z latent vector.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """One decode from its first row to its last: rows leave when they end, and rows that wait take their slots.
 
-Shapes: B rows in slots, F forbidden tokens, W tokens padded to whole blocks.
+Shapes: S slots, B sequences in slots, F numbers of a sequence's state, W tokens padded to whole blocks, T
+token positions, D random numbers of a step, H hidden.
 """
 
 from __future__ import annotations

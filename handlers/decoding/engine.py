@@ -4,8 +4,9 @@ A row is one candidate of one sample of one request. Rows of all requests share 
 of them on by a token, a row that ends leaves, and the next that waits has its slot at the next step. A row's sentence
 is a matter of the weights, the row and its seed, to the last bit: not of the slots, of its neighbours or of the order.
 
-Shapes: B rows, M rows with padding, S slots, T steps, V tokens, W tokens padded to whole blocks, F forbidden tokens,
-E embedding, Z thought vector, A genre embedding, C = Z + A context, K topics.
+Shapes: B sequences, M sequences with padding, S slots, T token positions, D random numbers of a step, U random numbers
+of a sequence, N sampling settings, F numbers of a sequence's state, E embedding, H hidden, G = 4 H gates, Z latent
+vector, A genre embedding, C = Z + A context, K topics.
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ class Engine:
         """Rows as they are before their first token, in slots of their own."""
         z_size = self._decoder.config.z_size
         # The first numbers of a row's stream made its z; the tokens take the ones after them.
-        uniforms_BN = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
+        uniforms_BU = row_uniforms([row.seed for row in rows], z_size + num_steps * DRAWS)[:, z_size:]
         state_BF = [(BOS_ID, 0, row.sampling.max_tokens, Grammar.start, *WordRepeats.start) for row in rows]
         settings_BN = [[getattr(row.sampling, name) for name in SETTINGS] for row in rows]
         return Slots(
@@ -238,7 +239,7 @@ class Engine:
             gates_SG=started.gates_BG,
             output_SE=started.output_BE,
             settings_SN=np.array(settings_BN, dtype=np.float64),
-            uniforms_STD=uniforms_BN.reshape(len(rows), num_steps, DRAWS).numpy(),
+            uniforms_STD=uniforms_BU.reshape(len(rows), num_steps, DRAWS).numpy(),
             tokens_ST=np.full((len(rows), num_steps), PAD_ID),
             state_FS=np.array(state_BF, dtype=np.int64).T,
             log2_prob_S=np.zeros(len(rows)),

@@ -10,8 +10,8 @@ which is the model itself at 1, stresses the genres above it, and ignores them a
 Rows that are not guided are decoded elsewhere, as if there were no guidance. A pair shares a slot, so that both rows of
 it are in one product, and come and go together.
 
-Shapes: S slots, B rows in slots, M = 2 B and padding, R rows of the decode, P = 2 rows of a pair, W tokens padded to
-whole blocks.
+Shapes: S slots, B sequences in slots, R sequences of the decode, P = 2 rows of a slot, F numbers of a sequence's state,
+W tokens padded to whole blocks, H hidden, G = 4 H gates, E embedding.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 It writes what `handlers.decoding.batched` writes, to the last bit: what is as long as the vocabulary is the same arithmetic, and
 what is a row's alone is Python's whole numbers.
+
+Shapes: B = 1 sequence, S = 1 slot, M rows with padding, T token positions, D random numbers of a step, W tokens padded
+to whole blocks, N blocks, K tokens of a block, X = N + 1 edges, E embedding, H hidden, G = 4 H gates.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class SingleWeights(TokenWeights):
 
     def __init__(self, settings: SamplingSettings, memory_2BW: Tensor) -> None:
         super().__init__(settings, memory_2BW)
-        self._weight_W, self._edges_M = self._weight_BW.numpy()[0], self._edges_BM[0]
+        self._weight_W, self._edges_X = self._weight_BW.numpy()[0], self._edges_BX[0]
         self._height_11 = torch.zeros(1, 1)
         self._height = self._height_11.numpy()
         self._top_p = settings.top_p.item()
@@ -54,8 +57,8 @@ class SingleWeights(TokenWeights):
         """The token that `choose` draws."""
         torch.mul(log2_1W, self._scale_B1, out=self._weight_BW).exp2_()
         self._weight_W[forbidden] = 0.0
-        self._weight_BNK.sum(dim=2).numpy()[0].cumsum(dtype=np.float64, out=self._edges_M[1:])
-        total = self._edges_M.item(-1)
+        self._weight_BNK.sum(dim=2).numpy()[0].cumsum(dtype=np.float64, out=self._edges_X[1:])
+        total = self._edges_X.item(-1)
         if not (self._is_plain and MIN_SUM < total < MAX_SUM):
             return int(self.choose(log2_1W, np.array([forbidden]), uniforms_D[None], fallback=fallback).item())
         for uniform in uniforms_D[: DRAWS - 1].tolist():

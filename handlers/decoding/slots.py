@@ -1,6 +1,7 @@
 """The memory of a decode: one slot per row that is being decoded, and as many for rows that wait their turn.
 
-Shapes: S slots, H hidden, G = 4 H gates, E embedding, T steps, D random numbers of a step, F counts.
+Shapes: S slots, R some of them, H hidden, G = 4 H gates, E embedding, T token positions, D random numbers of a step, N
+sampling settings, F numbers of a sequence's state.
 """
 
 from __future__ import annotations

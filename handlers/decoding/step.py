@@ -1,6 +1,7 @@
 """The arithmetic of a decode's step, by products whose weights are packed once; see `handlers.decoding.folded`.
 
-Shapes: M rows with padding, B of them, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H gates.
+Shapes: M rows with padding, B of them, S slots, V tokens, W tokens padded to whole blocks, F numbers of a sequence's
+state, E embedding, H hidden, G = 4 H gates.
 """
 
 from __future__ import annotations

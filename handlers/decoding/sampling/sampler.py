@@ -3,7 +3,7 @@
 What is as long as the vocabulary is torch's, on its device; what is as long as the rows is NumPy's, whose calls cost
 half.
 
-Shapes: B rows, W tokens padded to whole blocks, N blocks, M = N + 1 edges, K tokens of a block, D draws, F forbidden
+Shapes: B rows, W tokens padded to whole blocks, N blocks, X = N + 1 edges, K tokens of a block, D draws, F forbidden
 tokens, R some of the rows, P further draws of such.
 """
 
@@ -50,7 +50,7 @@ class TokenWeights:
         self._scale_B1 = torch.from_numpy(settings.scale()).to(memory_2BW).unsqueeze(1)
         self._weight_BNK = self._weight_BW.view(count, -1, BLOCK)
         self._place_B = np.arange(count)
-        self._edges_BM = np.zeros((count, self._weight_BNK.shape[1] + 1))
+        self._edges_BX = np.zeros((count, self._weight_BNK.shape[1] + 1))
 
     @staticmethod
     def memory(most: int, num_tokens: int, device: torch.device) -> Tensor:
@@ -93,7 +93,7 @@ class TokenWeights:
             fallback: the token of a row all of whose tokens are forbidden.
         """
         self._weigh(log2_BW, torch.from_numpy(forbidden_BF).to(log2_BW.device))
-        total_B = self._edges_BM[:, -1]
+        total_B = self._edges_BX[:, -1]
         # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
         again_B, chosen_B = self._settings.is_sorted, np.zeros(len(total_B), dtype=np.int64)
         if not again_B.all():
@@ -111,7 +111,7 @@ class TokenWeights:
         torch.mul(log2_BW, self._scale_B1, out=self._weight_BW).exp2_()
         self._weight_BW.scatter_(1, forbidden_BF, 0.0)
         self._sum_up(slice(None), self._weight_BNK)
-        if not (off := _off(self._edges_BM[:, -1])):
+        if not (off := _off(self._edges_BX[:, -1])):
             return
         # Of a cold row, or one whose likely tokens are forbidden: it is measured by its own best. For all rows that
         # would only be more passes over all numbers.
@@ -124,7 +124,7 @@ class TokenWeights:
 
     def _sum_up(self, rows: list[int] | slice, weight_RNK: Tensor) -> None:
         """The distribution function after each block of tokens, in the order of ids; 0 before the first."""
-        self._edges_BM[rows, 1:] = _host(weight_RNK.sum(dim=2)).cumsum(axis=1, dtype=np.float64)
+        self._edges_BX[rows, 1:] = _host(weight_RNK.sum(dim=2)).cumsum(axis=1, dtype=np.float64)
 
     def _invert(self, rows_R: IntArray, uniforms_R: FloatArray) -> IntArray:
         """The tokens at which some rows' distribution functions, in the order of ids, reach a number.
@@ -136,22 +136,22 @@ class TokenWeights:
             return np.array(
                 [self._invert_one(*each) for each in zip(rows_R.tolist(), uniforms_R.tolist(), strict=True)]
             )
-        edges_RM = self._edges_BM.take(rows_R, axis=0)
-        height_R = uniforms_R * edges_RM[:, -1]
-        block_R = (edges_RM[:, 1:] >= height_R[:, None]).argmax(axis=1)
+        edges_RX = self._edges_BX.take(rows_R, axis=0)
+        height_R = uniforms_R * edges_RX[:, -1]
+        block_R = (edges_RX[:, 1:] >= height_R[:, None]).argmax(axis=1)
         within_RK = _at(self._weight_BNK, rows_R, block_R).cumsum(axis=1, dtype=np.float64)
         # Rounding may leave the height above the block's end; the last token with any probability has it then.
-        rest_R = np.minimum(height_R - edges_RM[np.arange(len(rows_R)), block_R], within_RK[:, -1])
+        rest_R = np.minimum(height_R - edges_RX[np.arange(len(rows_R)), block_R], within_RK[:, -1])
         token_R: IntArray = block_R * BLOCK + (within_RK >= rest_R[:, None]).argmax(axis=1)
         return token_R
 
     def _invert_one(self, row: int, uniform: float) -> int:
         """The same for one row, in a third of the calls."""
-        edges_M = self._edges_BM[row]
-        height = uniform * edges_M.item(-1)
-        block = int(edges_M[1:].searchsorted(height))
+        edges_X = self._edges_BX[row]
+        height = uniform * edges_X.item(-1)
+        block = int(edges_X[1:].searchsorted(height))
         within_K = _at(self._weight_BNK, row, block).cumsum(dtype=np.float64)
-        rest = min(height - edges_M.item(block), within_K.item(-1))
+        rest = min(height - edges_X.item(block), within_K.item(-1))
         return block * BLOCK + int(within_K.searchsorted(rest))
 
     def _draw_again(self, again_R: IntArray, uniforms_RD: FloatArray) -> IntArray:
@@ -163,13 +163,13 @@ class TokenWeights:
             rows_P = again_R[left].repeat(_MORE)
             drawn_P = self._invert(rows_P, uniforms_RD[left, 1:-1].ravel())
             weight_PW, settings_P = self._weights_of(rows_P), self._settings[rows_P]
-            dropped_P = _is_dropped(weight_PW, drawn_P, self._edges_BM[rows_P, -1], settings_P, weight_PW)
+            dropped_P = _is_dropped(weight_PW, drawn_P, self._edges_BX[rows_P, -1], settings_P, weight_PW)
             first_R = np.arange(0, len(rows_P), _MORE) + dropped_P.reshape(-1, _MORE).argmin(axis=1)
             chosen_R[left], sorted_R[left] = drawn_P[first_R], dropped_P[first_R]
         if sorted_R.any():
             rows_R = again_R[sorted_R]
             uniforms_R, settings_R = uniforms_RD[sorted_R, -1], self._settings[rows_R]
-            total_R = self._edges_BM[rows_R, -1]
+            total_R = self._edges_BX[rows_R, -1]
             chosen_R[sorted_R] = draw_sorted(_host(self._weights_of(rows_R)), total_R, uniforms_R, settings_R)
         return chosen_R
 
