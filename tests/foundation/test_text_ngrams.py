@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import doctest
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation import text_ngrams
 from foundation.text_ngrams import COPY_SIZE, runs, spans, words
 
 word_lists = st.lists(st.sampled_from(["a", "slow", "warm", "hum"]), max_size=12)
-
-
-def test_the_examples_are_right() -> None:
-    assert doctest.testmod(text_ngrams).failed == 0
 
 
 @pytest.mark.parametrize(

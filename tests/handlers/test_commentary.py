@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.commentary import Commentator
@@ -22,6 +22,7 @@ from handlers.contract import (
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
+from tests.examples import examples
 from tests.handlers import flat
 from tests.handlers.tiny_bundles import tiny_bundle
 
@@ -66,7 +67,7 @@ def test_without_a_seed_each_request_draws_a_fresh_one_that_doubles_hold_exactly
     assert all(int(float(seed)) == seed for seed in seeds)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     st.lists(
         st.builds(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import handlers.handler
@@ -23,6 +23,7 @@ from handlers.handler import CommentaryHandler
 from handlers.model.bundle import Bundle, BundleError
 from handlers.worker.metrics import NAMES
 from handlers.worker.options import Threads, WorkerOptions
+from tests.examples import examples
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
 from tests.handlers.worker_context import worker_context
 
@@ -126,7 +127,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> CommentaryHandler:
     return _ready(folder)[0]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(payloads=st.lists(PAYLOADS, max_size=5), place=st.integers(0, 5))
 def test_whatever_else_a_batch_holds_every_row_has_an_answer_and_a_good_one_its_own(
     running: CommentaryHandler, payloads: list[Any], place: int

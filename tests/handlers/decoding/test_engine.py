@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from handlers.decoding.slots import TOKEN, Slots
 from handlers.decoding.step import Step
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import BOS_ID, EOS_ID, PAD_ID, SPECIALS, UNK_ID, Vocabulary
+from tests.examples import examples
 from tests.handlers.flat import spec
 from tests.handlers.float64_reference import Reference
 from tests.handlers.tiny_bundles import GENRES, tiny_bundle
@@ -116,7 +117,7 @@ def test_a_precision_moves_a_log_probability_by_little(bundle: Bundle, precision
     assert 0 < float(moved.max()) < most
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_a_row_decodes_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
     asked: list[SequenceSpec], random: Any, slots: int
@@ -257,7 +258,7 @@ def test_no_rows_decode_to_nothing(bundle: Bundle) -> None:
     assert Engine(bundle).decode([]) == []
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 5), st.lists(rows, min_size=1, max_size=20))
 def test_every_sentence_keeps_the_rules_of_writing(model: int, asked: list[SequenceSpec]) -> None:
     # Placeholders are made likely, so that the rule against repeating them is put to work.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import BOS_ID, EOS_ID, SPECIALS
+from tests.examples import examples
 from tests.handlers.flat import changed, spec
 from tests.handlers.tiny_bundles import GENRES, tiny_bundle
 
@@ -120,7 +121,7 @@ rows = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_rows_of_every_kind_decode_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
     asked: list[SequenceSpec], random: Any, slots: int

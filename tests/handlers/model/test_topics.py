@@ -5,10 +5,11 @@ import pytest
 import torch
 from gensim.corpora import Dictionary
 from gensim.models import LdaModel
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.model.topics import TopicModel, topic_words
+from tests.examples import examples
 
 POOLS = (
     ("warm", "hazy", "vocals", "synth", "drums", "reverb", "bass", "guitar", "hiss", "glow"),
@@ -61,7 +62,7 @@ def test_shares_agree_with_gensims_own_inference(lda: tuple[LdaModel, Dictionary
     assert float((shares.argmax(dim=1) == expected.argmax(dim=1)).float().mean()) > 0.99
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(st.sampled_from(_documents(50, seed=2, length=6)), min_size=1, max_size=12))
 def test_a_texts_shares_do_not_depend_on_its_neighbours_in_any_bit(model: TopicModel, texts: list[str]) -> None:
     together = model.shares(texts)

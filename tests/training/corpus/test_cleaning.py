@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import doctest
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.corpus import cleaning
 from training.corpus.cleaning import (
     ARTIST,
     LINK,
@@ -21,10 +18,6 @@ from training.corpus.cleaning import (
     unwrap,
 )
 from training.corpus.markup import strip_html
-
-
-def test_the_examples_in_the_docs_hold() -> None:
-    assert doctest.testmod(cleaning).failed == 0
 
 
 def test_mojibake_is_repaired_and_quotes_are_straight() -> None:

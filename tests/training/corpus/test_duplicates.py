@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import doctest
 import subprocess
 import sys
 from itertools import pairwise
@@ -8,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from training.corpus import duplicates
 from training.corpus.duplicates import SKETCH_BYTES, similarity, sketch
 
 _WORDS = "the drums of this long and winding song are played with brushes while a horn and two guitars answer in turn"
@@ -19,10 +17,6 @@ def _alike(one: str, other: str) -> float:
     assert first is not None
     assert second is not None
     return float(similarity(first[1], second[1]))
-
-
-def test_the_examples_in_the_docs_hold() -> None:
-    assert doctest.testmod(duplicates).failed == 0
 
 
 def test_a_text_is_like_itself_whatever_its_case_and_punctuation() -> None:

@@ -1,15 +1,8 @@
 from __future__ import annotations
 
-import doctest
-
 import pytest
 
-from training.corpus import language
 from training.corpus.language import english_share
-
-
-def test_the_examples_in_the_docs_hold() -> None:
-    assert doctest.testmod(language).failed == 0
 
 
 @pytest.mark.parametrize(

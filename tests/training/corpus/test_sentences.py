@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-import doctest
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.corpus import sentences
 from training.corpus.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE
 from training.corpus.sentences import REASONS, SentenceLimits, reject, split
-
-
-def test_the_examples_in_the_docs_hold() -> None:
-    assert doctest.testmod(sentences).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from training.corpus import CorpusSettings
 from training.corpus.chunks import clean_chunk
 from training.corpus.posts import Post
@@ -59,7 +60,7 @@ _POSTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=30)  # the first example loads the dictionary
+@examples(30)  # the first example loads the dictionary
 @given(_POSTS, _POSTS, _POSTS)
 def test_posts_that_are_added_move_no_post_to_another_split(
     before: list[Post], posts: list[Post], after: list[Post]
@@ -69,7 +70,7 @@ def test_posts_that_are_added_move_no_post_to_another_split(
     assert among[len(before) : len(before) + len(posts)] == alone
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(_POSTS)
 def test_a_song_is_in_one_split_whatever_the_source(posts: list[Post]) -> None:
     plan = replace(CorpusSettings().for_chunks(), valid_share=0.3, test_share=0.3)

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.text_ngrams import words
+from tests.examples import examples
 from training.evaluation.words import WordTable
 
 texts = st.lists(st.lists(st.sampled_from(["so", "warm", "bass"]), max_size=8).map(" ".join), max_size=10)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(texts, st.integers(1, 5))
 def test_grams_are_equal_when_their_words_are_and_stay_within_a_text(rows: list[str], size: int) -> None:
     hashes, starts = WordTable().encode(rows).grams(size)
@@ -20,7 +21,7 @@ def test_grams_are_equal_when_their_words_are_and_stay_within_a_text(rows: list[
     assert len(set(hashes.tolist())) == len(set(expected))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(texts)
 def test_taking_some_texts_is_encoding_them(rows: list[str]) -> None:
     table = WordTable()

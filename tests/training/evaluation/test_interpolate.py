@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.model.bundle import BundleError
+from tests.examples import examples
 from training.cvae.encoder_file import ENCODER_FILE, load_cvae
 from training.errors import SettingError
 from training.evaluation.interpolate import InterpolationPath, interpolate
@@ -22,7 +23,7 @@ def model(tiny_models: tuple[Path, Path], tmp_path: Path) -> LoadedModel:
     return load_models([str(tiny_models[0])], NullTracker(), tmp_path)[0]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(vectors, vectors, st.sampled_from(InterpolationPath), st.integers(2, 9))
 def test_an_interpolation_starts_and_ends_at_its_ends_and_lies_between(
     first: torch.Tensor, last: torch.Tensor, path: InterpolationPath, steps: int

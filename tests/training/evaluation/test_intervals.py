@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from tests.examples import examples
 from training.evaluation.intervals import Resampler, auc, groups, jackknife
 from training.evaluation.words import FloatArray
 
@@ -52,7 +53,7 @@ def test_the_same_seed_draws_the_same_interval_again() -> None:
     assert Resampler(replicates=100).ratio(values) != Resampler(replicates=100, seed=1).ratio(values)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(numbers, numbers)
 def test_the_area_under_the_curve_is_scikit_learn_s(positive: list[float], negative: list[float]) -> None:
     labels = [1] * len(positive) + [0] * len(negative)
@@ -60,7 +61,7 @@ def test_the_area_under_the_curve_is_scikit_learn_s(positive: list[float], negat
     assert auc(np.array(positive), np.array(negative)) == pytest.approx(expected)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(numbers, numbers)
 def test_the_interval_of_an_area_lies_between_0_and_1_and_is_a_point_for_separate_scores(
     positive: list[float], negative: list[float]

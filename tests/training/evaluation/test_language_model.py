@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.text_ngrams import words
+from tests.examples import examples
 from training.evaluation.language_model import Score, TrigramModel, WordVocabulary
 from training.evaluation.words import Encoded, WordTable
 
@@ -93,7 +94,7 @@ def test_a_bigram_world_worked_out_by_hand() -> None:
     assert score.perplexity == pytest.approx((start * later * later) ** (-1 / 3))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(train=sentences, test=sentences)
 def test_the_arrays_say_what_the_formulas_say_word_by_word(train: list[str], test: list[str]) -> None:
     world = World(train, vocabulary=[*train, "warm warm cold cold"])
@@ -101,7 +102,7 @@ def test_the_arrays_say_what_the_formulas_say_word_by_word(train: list[str], tes
     assert world.score(test).log_prob_N == pytest.approx([reference.log_prob(text) for text in test])
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(train=sentences, context=st.tuples(st.integers(0, 4), st.integers(0, 4)))
 def test_the_probabilities_of_what_may_follow_sum_to_one(train: list[str], context: tuple[int, int]) -> None:
     world = World(train, vocabulary=[*train, "warm warm cold cold"])

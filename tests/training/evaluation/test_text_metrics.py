@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.text_ngrams import words
+from tests.examples import examples
 from tests.training.conftest import SampleCorpus
 from training.errors import CorpusError
 from training.evaluation.copying import find_copies
@@ -46,7 +47,7 @@ def test_each_fault_is_counted_where_it_is_and_nowhere_else(text: str, faults: s
     assert {name for name, values in found.items() if values[0]} == faults
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(sentences, st.integers(1, 3))
 def test_distinct_is_the_share_of_kinds_among_n_grams(texts: list[str], size: int) -> None:
     grams = [tuple(words(text)[i : i + size]) for text in texts for i in range(len(words(text)) - size + 1)]
@@ -82,7 +83,7 @@ def test_self_bleu_is_1_for_equal_texts_and_0_for_strangers() -> None:
     assert 0 < self_bleu([[*same, *strangers]], resampler).value < 1
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(sentences, sentences)
 def test_copies_are_what_a_search_of_every_training_sentence_finds(train: list[str], texts: list[str]) -> None:
     table = WordTable()

@@ -10,12 +10,13 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.songs.parser import MAX_SONGS, parse_songs
 from bot.domain.songs.song import Song
 from handlers.contract import CommentaryRequest
+from tests.examples import examples
 
 
 def found(text: str, *known: str) -> list[tuple[tuple[str, ...], str]]:
@@ -284,7 +285,7 @@ _TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(_TEXTS)
 def test_whatever_is_found_makes_a_valid_request(text: str) -> None:
     for song in parse_songs(text):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import BOS_ID, EOS_ID, PLACEHOLDERS, SPECIALS, Vocabulary
+from tests.examples import examples
 from tests.handlers.flat import spec
 from tests.handlers.tiny_bundles import tiny_bundle
 
@@ -77,7 +78,7 @@ rows = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 30), st.lists(rows, min_size=1, max_size=16))
 def test_every_sentence_keeps_the_limits_of_its_row(seed: int, asked: list[SequenceSpec]) -> None:
     bundle = _bundle(seed)
@@ -96,7 +97,7 @@ def test_every_sentence_keeps_the_limits_of_its_row(seed: int, asked: list[Seque
         )
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_a_row_with_limits_decodes_the_same_alone_and_in_any_batch_order_and_number_of_slots(
     asked: list[SequenceSpec], random: Any, slots: int

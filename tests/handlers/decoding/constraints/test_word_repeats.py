@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.contract import SamplingParams
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.vocabulary import EOS_ID, PAD_ID, PLACEHOLDERS, SPECIALS, Vocabulary
+from tests.examples import examples
 from tests.handlers.tiny_bundles import tiny_bundle
 
 FORMS = tuple(space + each for each in PLACEHOLDERS for space in ("", " "))
@@ -36,7 +37,7 @@ def _forbidden(vocabulary: Vocabulary, written: list[int]) -> set[str]:
     return {vocabulary.tokens[number] for number in word_repeats.forbidden(words)[0].tolist()} - {"<pad>"}
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.sets(pieces, min_size=8, max_size=40), st.integers(0, 100))
 def test_no_sample_of_any_vocabulary_has_a_word_beside_itself(tokens: set[str], seed: int) -> None:
     bundle = tiny_bundle(seed=seed, vocabulary=_vocabulary(*sorted(tokens)), end_bias=-2.0, placeholder_bias=-1.0)
@@ -49,7 +50,7 @@ def test_no_sample_of_any_vocabulary_has_a_word_beside_itself(tokens: set[str], 
         assert REPEAT.search(text) is None, text
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.sets(pieces, min_size=1, max_size=20), st.data())
 def test_a_token_is_forbidden_just_when_the_word_would_be_the_one_before(tokens: set[str], data: st.DataObject) -> None:
     vocabulary = _vocabulary(*sorted(tokens))

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.decoding.arrays import FloatArray, IntArray
 from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sorted_draw import draw_sorted
+from tests.examples import examples
 
 # Whole weights and shares of a power of two: sums and products are exact in any order, so that a token on an edge has
 # one side, and the reference need not allow for rounding.
@@ -55,7 +56,7 @@ def _reference(weights: list[float], uniform: float, row: Filters) -> int:
     raise AssertionError("no token")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     rows=st.lists(filters, min_size=1, max_size=6),
     size=st.sampled_from([1, 2, 64, 255, 256, 257, 1024, 1025, 5000]),
@@ -108,7 +109,7 @@ def test_the_nucleus_is_a_share_of_what_min_p_leaves_also_beyond_the_first_windo
     assert drawn == list(range(4000, 4300))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     rows=st.lists(filters, min_size=2, max_size=8),
     seed=st.integers(0, 2**32 - 1),
