@@ -23,7 +23,7 @@ SERVICE = BLUESKY.label
 LIBRARY_ERRORS = (AtProtocolError, httpx.HTTPError, AttributeError, KeyError, TypeError, ValueError)
 """Errors that atproto raises: its own, httpx's, and those caused by answers that are not Bluesky's."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-_FORGOTTEN = frozenset({"ExpiredToken", "InvalidToken", "AuthenticationRequired"})
+_EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "AuthenticationRequired"})
 
 _Answer = TypeVar("_Answer")
 
@@ -66,7 +66,7 @@ class BlueskyClient:
         try:
             return call()
         except LIBRARY_ERRORS as error:
-            if not is_forgotten(error):
+            if not has_expired(error):
                 raise refusal(error) from error
         self._login()
         try:
@@ -74,7 +74,7 @@ class BlueskyClient:
         except LIBRARY_ERRORS as error:
             raise refusal(error) from error
 
-    def forget(self) -> None:
+    def reset_session(self) -> None:
         """Open a new session with the next call."""
         self.api.me = None
 
@@ -87,9 +87,9 @@ class BlueskyClient:
             raise refusal(error) from None
 
 
-def is_forgotten(error: Exception) -> bool:
+def has_expired(error: Exception) -> bool:
     """Whether the server no longer accepts the session; nothing was applied."""
-    return _name_of(error) in _FORGOTTEN
+    return _name_of(error) in _EXPIRED
 
 
 def is_doubtful(error: Exception) -> bool:
@@ -107,17 +107,17 @@ def refusal(error: Exception) -> NetworkError:
     if isinstance(error, exceptions.RateLimitExceededError) and response is not None:
         at = retry_time(response.headers)
         return RateLimitedError(f"{SERVICE}: {brief(error)}; too many calls", retry_at=at)
-    if isinstance(error, exceptions.UnauthorizedError) or is_forgotten(error):
+    if isinstance(error, exceptions.UnauthorizedError) or has_expired(error):
         return CredentialsError(f"{SERVICE} rejects the account: {brief(error)}; check the handle and the app password")
     if isinstance(error, exceptions.NetworkError | httpx.HTTPError) and response is None:
         cause = error.__cause__ or error
         return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(cause)}; the bot will ask again")
     if isinstance(error, exceptions.RequestErrorBase):
-        return NetworkUnavailableError(f"{SERVICE} answered {said_by(error)}; the bot will ask again")
+        return NetworkUnavailableError(f"{SERVICE} answered {error_text(error)}; the bot will ask again")
     return NetworkUnavailableError(f"the answer is not one of {SERVICE}'s; the bot will ask again")
 
 
-def said_by(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """The server's own description of an error."""
     return excerpt(str(error))
 

@@ -14,10 +14,10 @@ from bot.adapters.bluesky.client import (
     LIBRARY_ERRORS,
     SERVICE,
     BlueskyClient,
+    error_text,
+    has_expired,
     is_doubtful,
-    is_forgotten,
     refusal,
-    said_by,
 )
 from bot.adapters.http.session import brief
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
@@ -26,7 +26,7 @@ from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 100
-_MOST_PAGES = 8
+_MAX_PAGES = 8
 
 
 class BlueskyPublisher(Publisher):
@@ -66,8 +66,8 @@ class BlueskyPublisher(Publisher):
                 post.text, profile_identify=me, reply_to=reply, facets=detect_facets(post.text) or None
             )
         except LIBRARY_ERRORS as error:
-            if is_forgotten(error):
-                self._client.forget()
+            if has_expired(error):
+                self._client.reset_session()
                 raise NetworkUnavailableError(
                     f"{SERVICE}'s session has expired; the post will be sent with a new one"
                 ) from error
@@ -80,7 +80,7 @@ class BlueskyPublisher(Publisher):
         me = self._client.me().did
         found: list[OwnPost] = []
         cursor: str | None = None
-        for _ in range(_MOST_PAGES if after is not None else 1):
+        for _ in range(_MAX_PAGES if after is not None else 1):
             page = self._client.read(partial(self._client.api.get_author_feed, me, cursor, limit=_PAGE))
             own = [item.post for item in page.feed if item.reason is None and item.post.author.did == me]
             new = [post for post in own if after is None or _key(post.uri) > _key(after)]
@@ -105,7 +105,7 @@ def _posting_error(error: Exception) -> NetworkError:
     if is_doubtful(error):
         return DoubtfulError(f"{SERVICE} did not confirm the post: {brief(error)}")
     if isinstance(error, exceptions.BadRequestError):
-        return PostRefusedError(f"{SERVICE} rejects the post: {said_by(error)}")
+        return PostRefusedError(f"{SERVICE} rejects the post: {error_text(error)}")
     return refusal(error)
 
 

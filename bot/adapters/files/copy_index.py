@@ -22,7 +22,7 @@ from bot.domain.errors import InputError, StoreError
 from bot.ports import Copies
 from foundation.text_ngrams import COPY_SIZE, runs, words
 
-_SHORTEST = 4
+_MIN_WORDS = 4
 """Minimum number of words of a short sentence that counts as a run; shorter ones are common."""
 _PLACEHOLDER = re.compile(r"<\w+>")
 _BATCH = 50_000
@@ -89,7 +89,7 @@ def open_index(sentences: Path, index: Path, *, progress: Progress = lambda _: N
         facts = sentences.stat()
     except OSError as cause:
         raise InputError(f"the training text {sentences} cannot be read: {cause.strerror}") from cause
-    source = f"{_FORMAT}:{COPY_SIZE}:{_SHORTEST}:{sentences.absolute()}:{facts.st_size}:{facts.st_mtime_ns}"
+    source = f"{_FORMAT}:{COPY_SIZE}:{_MIN_WORDS}:{sentences.absolute()}:{facts.st_size}:{facts.st_mtime_ns}"
     if _source_of(index) != source:
         _make(sentences, index, source, progress)
     return CopyIndex(index)
@@ -160,7 +160,7 @@ def _keys(text: str) -> Iterator[int]:
     for part in _PLACEHOLDER.split(text):
         # A curator may paste text of any form into an edit.
         found = words(unicodedata.normalize("NFKC", part))
-        if _SHORTEST <= len(found) < COPY_SIZE and part == text:
+        if _MIN_WORDS <= len(found) < COPY_SIZE and part == text:
             yield _hash(found)
         for run in runs(found):
             yield _hash(run)

@@ -50,7 +50,7 @@ class NetworkSession(requests.Session):
         super().__init__()
         self._timeout_s = timeout_s
         self._swaps = dict(swaps or {})
-        self.auth = as_it_is
+        self.auth = leave_unsigned
         if not keep_alive:
             self.headers["Connection"] = "close"
 
@@ -67,7 +67,7 @@ class NetworkSession(requests.Session):
         return super().request(method, text, *args, **kwargs)
 
 
-def as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def leave_unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Return the request unsigned. Without this, an entry of ~/.netrc would replace a token."""
     return request
 

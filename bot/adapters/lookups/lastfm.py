@@ -19,8 +19,8 @@ ORIGIN = "last.fm"
 _SERVICE = "Last.fm"
 _INTERVAL_S = 0.2
 """Seconds between calls; Last.fm allows five a second."""
-_MOST_TAGS = 5
-_LEAST_WEIGHT = 20
+_MAX_TAGS = 5
+_MIN_WEIGHT = 20
 """Minimum weight of a tag, where the artist's first tag has 100; tags of few listeners are often jokes."""
 _UNKNOWN_ARTIST, _TOO_MANY = 6, 29
 _KEY_ERRORS = frozenset({4, 10, 26})
@@ -72,7 +72,7 @@ class LastfmLookup(LookupService):
         if not isinstance(top, dict):
             raise NetworkUnavailableError("the answer is not one of Last.fm's; the bot will ask again")
         spelled = str((top.get("@attr") or {}).get("artist") or name)
-        return ArtistEntry(name=spelled, genres=tuple(_genres(top, spelled))[:_MOST_TAGS], origin=ORIGIN)
+        return ArtistEntry(name=spelled, genres=tuple(_genres(top, spelled))[:_MAX_TAGS], origin=ORIGIN)
 
 
 def _genres(top: Mapping[str, Any], artist: str) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _genres(top: Mapping[str, Any], artist: str) -> Iterator[str]:
     for tag in [tags] if isinstance(tags, dict) else tags:  # a single tag is not in a list
         name, weight = str(tag.get("name") or "").strip().lower(), tag.get("count") or 0
         key = loose_key(name) if name else ""
-        if name and int(weight) >= _LEAST_WEIGHT and key not in _NO_GENRES and key != loose_key(artist):
+        if name and int(weight) >= _MIN_WEIGHT and key not in _NO_GENRES and key != loose_key(artist):
             yield name
 
 

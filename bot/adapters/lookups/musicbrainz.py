@@ -19,7 +19,7 @@ ORIGIN = "musicbrainz"
 _SERVICE = "MusicBrainz"
 _INTERVAL_S = 1.05
 _HITS = 5
-_MOST_GENRES = 5
+_MAX_GENRES = 5
 _SPECIAL = re.compile(r'["\\]')
 
 
@@ -67,7 +67,7 @@ class MusicbrainzLookup(LookupService):
         ranked = sorted(genres, key=lambda genre: -int(genre.get("count") or 0))
         return ArtistEntry(
             name=str(hit["name"]),
-            genres=tuple(str(genre["name"]) for genre in ranked if genre.get("name"))[:_MOST_GENRES],
+            genres=tuple(str(genre["name"]) for genre in ranked if genre.get("name"))[:_MAX_GENRES],
             origin=ORIGIN,
         )
 

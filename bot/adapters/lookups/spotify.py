@@ -29,7 +29,7 @@ ORIGIN = "spotify"
 _SERVICE = "Spotify"
 _HITS = 10
 """Maximum number of hits of a search."""
-_MOST_ARTISTS = 3
+_MAX_ARTISTS = 3
 """Maximum number of a song's artists whose genres are looked up, a call each."""
 
 
@@ -105,7 +105,7 @@ class SpotifyLookup(SongLookup, LookupService):
 
     def _song_hit(self, hit: Mapping[str, Any], artists: Sequence[Mapping[str, Any]]) -> SongHit:
         genres: dict[str, None] = {}
-        for artist in artists[:_MOST_ARTISTS]:
+        for artist in artists[:_MAX_ARTISTS]:
             if artist.get("id"):
                 genres |= dict.fromkeys(_genres(self._ask(partial(self._client.artist, artist["id"]))))
         return SongHit(
@@ -120,7 +120,7 @@ class SpotifyLookup(SongLookup, LookupService):
         answer = self._ask(lambda: self._client.search(query, limit=_HITS, type=kind))
         listing = answer.get(f"{kind}s")
         if not isinstance(listing, dict):
-            raise _strange()
+            raise _unexpected_answer()
         items = listing.get("items") or ()
         # Spotify puts null in place of a hit that it withholds.
         return (item for item in items if isinstance(item, dict))
@@ -154,10 +154,10 @@ def _answer(call: Callable[[], Any]) -> Mapping[str, Any]:
         raise reading_error(_SERVICE, error) from error
     except (AttributeError, KeyError, TypeError) as error:
         # spotipy does not check the form of an answer.
-        raise _strange() from error
+        raise _unexpected_answer() from error
     # spotipy returns None for a body that is not JSON.
     if not isinstance(answer, dict):
-        raise _strange()
+        raise _unexpected_answer()
     return answer
 
 
@@ -170,7 +170,7 @@ def _token_error(error: SpotifyOauthError) -> NetworkError:
     return status_error(_SERVICE, status, excerpt(str(error)), headers)
 
 
-def _strange() -> NetworkError:
+def _unexpected_answer() -> NetworkError:
     return NetworkUnavailableError("the answer is not one of Spotify's; the bot will ask again")
 
 

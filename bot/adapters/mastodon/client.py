@@ -80,7 +80,7 @@ class MastodonClient:
         if isinstance(error, MastodonRatelimitError):
             at = retry_time(self._session.last_headers)
             return RateLimitedError(f"{SERVICE}: {brief(error)}; too many calls", retry_at=at)
-        words = f"{SERVICE} answered {said_by(error)}"
+        words = f"{SERVICE} answered {error_text(error)}"
         if status_of(error) in {401, 403}:
             return CredentialsError(f"{words}; check the access token and what it may do")
         return NetworkUnavailableError(f"{words}; the bot will ask again")
@@ -92,7 +92,7 @@ def status_of(error: MastodonError) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def said_by(error: MastodonError) -> str:
+def error_text(error: MastodonError) -> str:
     """The server's own description of an error."""
     return excerpt(" ".join(str(part) for part in error.args[1:] if part) or str(error))
 

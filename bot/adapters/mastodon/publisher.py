@@ -11,7 +11,7 @@ from mastodon.errors import MastodonError
 from typing_extensions import override
 
 from bot.adapters.http.session import brief
-from bot.adapters.mastodon.client import SERVICE, MastodonClient, is_doubtful, said_by, status_of
+from bot.adapters.mastodon.client import SERVICE, MastodonClient, error_text, is_doubtful, status_of
 from bot.adapters.mastodon.text import plain_text
 from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
 from bot.domain.networks import MASTODON
@@ -19,7 +19,7 @@ from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 40
-_MOST_PAGES = 10
+_MAX_PAGES = 10
 _REFUSALS = frozenset({404, 422})
 """Statuses of a reply to a deleted post, and of a text that is too long or empty."""
 
@@ -62,9 +62,9 @@ class MastodonPublisher(Publisher):
         except MastodonError as error:
             raise self._posting_error(error) from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _strange() from error
+            raise _unexpected_answer() from error
         if not identifier:
-            raise _strange()
+            raise _unexpected_answer()
         return str(identifier)
 
     @override
@@ -72,7 +72,7 @@ class MastodonPublisher(Publisher):
         me, _ = self._client.account()
         found: list[OwnPost] = []
         until: str | None = None
-        for _ in range(_MOST_PAGES if after is not None else 1):
+        for _ in range(_MAX_PAGES if after is not None else 1):
             list_own = partial(self._client.api.account_statuses, me, exclude_reblogs=True, limit=_PAGE)
             page: Sequence[Any] = self._client.read(partial(list_own, since_id=after, max_id=until))
             found += [
@@ -88,9 +88,9 @@ class MastodonPublisher(Publisher):
         if is_doubtful(error):
             return DoubtfulError(f"{SERVICE} did not confirm the post: {brief(error)}")
         if status_of(error) in _REFUSALS:
-            return PostRefusedError(f"{SERVICE} rejects the post: {said_by(error)}")
+            return PostRefusedError(f"{SERVICE} rejects the post: {error_text(error)}")
         return self._client.refusal(error)
 
 
-def _strange() -> DoubtfulError:
+def _unexpected_answer() -> DoubtfulError:
     return DoubtfulError(f"the answer to a post is not one of {SERVICE}'s")

@@ -18,9 +18,9 @@ from typing_extensions import override
 from bot.adapters.http.session import (
     TIMEOUT_S,
     NetworkSession,
-    as_it_is,
     brief,
     excerpt,
+    leave_unsigned,
     reading_error,
     status_error,
     was_sent,
@@ -86,7 +86,7 @@ def open_client(
     session = AuthorizedSession(credentials, auth_request=Request(tokens))
     # On a stale connection an append that never left would be in doubt, so no connection is used twice.
     session.headers["Connection"] = "close"
-    session.auth = as_it_is
+    session.auth = leave_unsigned
     client = gspread.Client(auth=credentials, session=session, http_client=Client)
     client.set_timeout(timeout_s)
     return client
@@ -101,14 +101,14 @@ def read(call: Callable[[], _Answer]) -> _Answer:
     try:
         return call()
     except requests.JSONDecodeError as error:
-        raise _strange() from error
+        raise _unexpected_answer() from error
     except requests.RequestException as error:
         raise reading_error(SERVICE, error) from error
     except (GoogleAuthError, GSpreadException, PermissionError) as error:
         raise _refusal(error) from error
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         # gspread does not check the form of an answer.
-        raise _strange() from error
+        raise _unexpected_answer() from error
 
 
 def write_once(call: Callable[[], _Answer]) -> _Answer:
@@ -168,5 +168,5 @@ def _words(error: APIError) -> str:
     return f"{SERVICE} answered {error.response.status_code}: {_said(error)}"
 
 
-def _strange() -> NetworkError:
+def _unexpected_answer() -> NetworkError:
     return NetworkUnavailableError(f"the answer is not one of {SERVICE}'s; the bot will ask again")

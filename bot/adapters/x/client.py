@@ -75,7 +75,7 @@ def read(call: Callable[..., Any], /, *arguments: Any, **options: Any) -> Docume
         return as_document(call(*arguments, user_auth=True, **options))
     except tweepy.HTTPException as error:
         response = error.response
-        raise status_error(SERVICE, response.status_code, said_by(error), response.headers) from error
+        raise status_error(SERVICE, response.status_code, error_text(error), response.headers) from error
     except requests.RequestException as error:
         raise reading_error(SERVICE, error) from error
     except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -94,7 +94,7 @@ def as_document(answer: Any) -> Document:
     return answer
 
 
-def said_by(error: tweepy.HTTPException) -> str:
+def error_text(error: tweepy.HTTPException) -> str:
     """X's own description of an error."""
     return excerpt("; ".join(map(str, error.api_messages)) or str(error.response.text))
 

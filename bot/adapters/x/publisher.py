@@ -11,7 +11,7 @@ import tweepy
 from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S, brief, retry_time, was_sent
-from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, open_client, read, said_by, who_am_i
+from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, error_text, open_client, read, who_am_i
 from bot.adapters.x.text import written_text
 from bot.domain.errors import (
     CredentialsError,
@@ -27,7 +27,7 @@ from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
 _PAGE = 100
-_MOST_PAGES = 8
+_MAX_PAGES = 8
 _REFERENCE = {PostMode.REPLY: "in_reply_to_tweet_id", PostMode.QUOTE: "quote_tweet_id"}
 
 
@@ -98,7 +98,7 @@ class XPublisher(Publisher):
 
     def _own_posts(self, after: str | None) -> Iterator[Mapping[str, Any]]:
         token: str | None = None
-        for _ in range(_MOST_PAGES if after is not None else 1):
+        for _ in range(_MAX_PAGES if after is not None else 1):
             page = read(
                 self._client.get_users_tweets,
                 self._keys.user_id,
@@ -123,12 +123,12 @@ class XPublisher(Publisher):
 
 
 def _is_duplicate(error: tweepy.HTTPException) -> bool:
-    return isinstance(error, tweepy.Forbidden) and "duplicate" in said_by(error).lower()
+    return isinstance(error, tweepy.Forbidden) and "duplicate" in error_text(error).lower()
 
 
 def _posting_error(error: tweepy.HTTPException) -> NetworkError:
     """The bot's error for X's answer to a post."""
-    status, headers, said = error.response.status_code, error.response.headers, said_by(error)
+    status, headers, said = error.response.status_code, error.response.headers, error_text(error)
     words = f"X answered {status}: {said}"
     if status == 429:
         return RateLimitedError(f"{words}; the post will be sent later", retry_at=_retry_time(headers))

@@ -18,7 +18,7 @@ from bot.ports import FeedPage, Source
 
 _PAGE = 100
 _EXCERPT = 120
-_MOST_EMPTY = 5
+_MAX_EMPTY_PAGES = 5
 
 
 class XFeed(StrEnum):
@@ -30,7 +30,7 @@ class XFeed(StrEnum):
     """Posts that mention the account."""
 
 
-_SMALLEST = {XFeed.TIMELINE: 1, XFeed.MENTIONS: 5}
+_MIN_PAGE = {XFeed.TIMELINE: 1, XFeed.MENTIONS: 5}
 """Minimum size of a page."""
 _EXPANSIONS = ["author_id", "referenced_tweets.id", "referenced_tweets.id.author_id"]
 
@@ -92,7 +92,7 @@ class XSource(Source):
         """A page of posts. Pages whose posts X withholds are skipped while there are more."""
         answer: Document = {}
         token: str | None = None
-        for _ in range(_MOST_EMPTY):
+        for _ in range(_MAX_EMPTY_PAGES):
             answer = self._ask(sweep, limit, token)
             token = (answer.get("meta") or {}).get("next_token")
             if answer.get("data") or token is None:
@@ -101,7 +101,7 @@ class XSource(Source):
 
     def _ask(self, sweep: Sweep, limit: int, token: str | None) -> Document:
         options: dict[str, Any] = {
-            "max_results": max(_SMALLEST[self._feed], min(limit, _PAGE)),
+            "max_results": max(_MIN_PAGE[self._feed], min(limit, _PAGE)),
             "since_id": sweep.since,
             "until_id": sweep.until,
             "pagination_token": token,
