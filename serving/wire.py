@@ -1,7 +1,7 @@
-"""Between the contract's dataclasses and the gateway's protobuf messages, in both directions.
+"""Conversion between the contract's dataclasses and the gateway's protobuf messages, in both directions.
 
-The protobuf messages carry no checks: ranges and defaults live in `handlers.contract` alone, so a request is checked
-when its dataclass is made, on whichever side that happens.
+The protobuf messages contain no checks: ranges and defaults are in `handlers.contract` alone, so a request is validated
+when its dataclass is created, on either side.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from handlers.contract import (
 from serving.v1 import commentary_pb2
 
 ERROR_FIELD_METADATA: Final = "error-field"
-"""Trailing metadata that names the request's field at fault."""
+"""Key of the trailing metadata that names the invalid field of the request."""
 RETRY_PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
-"""Trailing metadata that asks for a pause before the next attempt; stock gRPC clients with a retry policy obey it."""
+"""Key of the trailing metadata for the pause before a retry; gRPC clients with a retry policy respect it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveVersion:
-    """One version that answers requests at the moment."""
+    """One version that answers requests now."""
 
     version: str
     archive_sha256: str
@@ -41,28 +41,28 @@ class LiveVersion:
     desired_topic: str
     num_genres: int
     batch_size: int
-    """Requests that a worker takes at once."""
+    """Maximum number of requests in a worker's batch."""
     genres: tuple[str, ...] = ()
-    """The model's own labels; empty, like what follows, while no worker has said it."""
+    """Labels of the model; empty, as are the fields below, until a worker has described itself."""
     lineage: Mapping[str, str] = field(default_factory=dict)
-    """Where the model came from: corpus, runs, preset."""
+    """Origin of the model: corpus, runs, preset."""
     precision: str = ""
-    """How its weights are kept: fp32, int8, fp16 or bf16."""
+    """Precision of the weights: fp32, int8, fp16 or bf16."""
     slots: int = 0
-    """Rows that a worker decodes at a time."""
+    """Number of sequences that a worker decodes at a time."""
     threads: int = 0
-    """Threads of a worker's decode: its share of the cores."""
+    """Number of threads of a worker's decode: its share of the cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
-    """What one request may ask for at most."""
+    """Limits of one request."""
 
     max_samples: int
     max_tokens: int
     max_best_of: int
     max_sequences: int
-    """num_samples times best_of."""
+    """Maximum of num_samples times best_of."""
     max_genres: int
     max_bad_words: int
     max_text_length: int
@@ -74,7 +74,7 @@ class LiveModel:
 
     name: str
     champion: str
-    """The version that answers requests without a pin; empty while none does."""
+    """Version that answers requests without a pin; empty while there is none."""
     versions: tuple[LiveVersion, ...]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -17,6 +16,7 @@ from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePostStatus
 from bot.domain.spend import spend
 from bot.ports import StoreState
+from foundation.version import project_version
 
 _Key = TypeVar("_Key", bound=str)
 _PREFIX = "deephypebot_bot"
@@ -75,14 +75,10 @@ def _by_status(name: str, text: str, counts: Mapping[_Key, int]) -> Metric:
 
 
 def _build_info() -> Metric:
-    try:
-        release = version("deephypebot")
-    except PackageNotFoundError:  # a source tree that is not installed
-        release = "unknown"
     family = GaugeMetricFamily(
         f"{_PREFIX}_build_info", "Constant 1, labelled by the versions in use.", labels=["version", "python"]
     )
-    family.add_metric([release, platform.python_version()], 1)
+    family.add_metric([project_version(), platform.python_version()], 1)
     return family
 
 

@@ -21,8 +21,8 @@ from bot.services.schedule import Clock
 from bot.settings import BotSettings
 from bot.studio.app import build_app
 from bot.studio.site import StudioParts
+from foundation.defaults import LOOPBACK
 
-HOST = "127.0.0.1"
 _TIMEOUT_S = 30.0
 """Minimum timeout of a request on the try-it page."""
 _STOP_S = 3
@@ -103,7 +103,7 @@ def running(parts: StudioParts, *, port: int) -> Iterator[str]:
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.01)
-            yield f"http://{HOST}:{listener.getsockname()[1]}/"
+            yield f"http://{LOOPBACK}:{listener.getsockname()[1]}/"
         finally:
             server.should_exit = True
             thread.join(_STOP_S + 1)
@@ -114,8 +114,10 @@ def _listen(port: int) -> socket.socket:
     # A studio that has just stopped must not block the port for the next one.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((LOOPBACK, port))
     except OSError as cause:
         listener.close()
-        raise InputError(f"port {port} of {HOST} cannot be used: {cause.strerror}; choose another --port") from cause
+        raise InputError(
+            f"port {port} of {LOOPBACK} cannot be used: {cause.strerror}; choose another --port"
+        ) from cause
     return listener
