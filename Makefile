@@ -4,8 +4,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The command does this for itself: torch's idle threads should not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
+# One process of tests per core; tests that share what is dear to make stay together (tests/conftest.py).
+PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
-.PHONY: help install demo test unit alone kills coverage lint types format protos docs audit clean
+.PHONY: help install demo test unit kills coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,10 +22,15 @@ demo: $(INSTALLED) ## The whole path, from posts to a queue of commentary
 	$(BIN)/deephypebot demo $(ARGS)
 
 test: $(INSTALLED) lint types ## Everything CI checks
-	$(BIN)/python -m pytest $(ARGS)
+	$(PARALLEL) -m "not alone" $(ARGS); parallel=$$?; \
+	    $(BIN)/python -m pytest -m alone $(ARGS); alone=$$?; \
+	    case $$parallel in 0|5) ;; *) exit 1;; esac; case $$alone in 0|5) ;; *) exit 1;; esac # 5: no test of that kind
 
 unit: $(INSTALLED) ## Only the quick tests
-	$(BIN)/python -m pytest -m "not integration" $(ARGS)
+	DEEPHYPEBOT_TESTS=quick $(PARALLEL) -m "not integration and not slow and not alone" $(ARGS)
+
+coverage: $(INSTALLED) ## Which lines the tests reach, without integration tests; writes build/coverage/index.html
+	$(PARALLEL) -m "not integration" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
 kills: $(INSTALLED) ## Kill the bot at every moment of its work with X and Google Sheets; a few minutes
 	DEEPHYPEBOT_KILL_STRIDE=1 $(BIN)/python -m pytest tests/bot/entrypoints/test_networked.py -k killed $(ARGS)

@@ -26,9 +26,9 @@ FIRST_WORDS: Final = re.compile(r"(What|How|Who|Whom|Whose|Which|Where|When|Why|
 
 RULES: Final = {
     "write 'is not', not 'is no'": re.compile(
-        r"(?<![Tt]here )\b(?:is|are|was|were|be) (?:no|none)\b(?! (?:longer|more|less|fewer|matter))(?! ?[|)]|$)"
+        r"(?<![Tt]here )\b(?:is|are|was|were|be) (?:no|none)\b(?! (?:longer|more|less|fewer|better|matter))(?! ?[|)]|$)"
     ),
-    "write a leading zero, as in 0.83": re.compile(r"(?<![\w./\\:)\]%*'\"-])\.\d+(?![\dfge_]|\.\w)"),
+    "write a leading zero, as in 0.83": re.compile(r"(?<![\w./\\:)\]}%'\"-])\.\d+(?![\dfge_]|\.\w)"),
     "use a word of today": re.compile(
         r"\b(?:mend(?:s|ed|ing)?|heed(?:s|ed)?|befall(?:s|en)?|anew|whoever|whosoever|for who|in the works|for company"
         r"|nobody's|somebody's|betimes|thereof|wherein|whence|thence|lest|aught|nought)\b",

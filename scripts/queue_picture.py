@@ -1,4 +1,4 @@
-"""Writes docs/pictures/queue.svg: the head of the queue that a demo left in a workspace.
+"""Write docs/pictures/queue.svg: the head of the queue that a demo left in a workspace.
 
 python scripts/queue_picture.py [WORKSPACE]
 """

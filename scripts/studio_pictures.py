@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/guides/studio.md of a studio that runs.
+"""Take the pictures of docs/guides/studio.md from a running studio.
 
 Example: python scripts/studio_pictures.py http://127.0.0.1:8733/
 """
