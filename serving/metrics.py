@@ -21,6 +21,8 @@ from foundation.version import project_version
 from serving.errors import ServingError
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SLACK_S: Final = 0.15
+"""Time that may remain when a client's deadline has passed: gRPC rounds a timeout up by 1% when it sends it."""
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -131,5 +133,5 @@ def _code_set_on(context: _Context) -> grpc.StatusCode:
 def _code_of_cancellation(context: _Context) -> grpc.StatusCode:
     """Reason for which gRPC cancels a handler: the client's deadline is over, or the client (or the server) gave up."""
     remaining_s: float | None = context.time_remaining()
-    late = remaining_s is not None and remaining_s <= 0
+    late = remaining_s is not None and remaining_s <= _SLACK_S
     return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
