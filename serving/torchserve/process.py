@@ -208,7 +208,7 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
         str(java),
         f"-Xmx{settings.heap_mb}m",
         "-XX:+UseSerialGC",
-        # Java does not find a limit above its own control group in every release, and sizes its pools for the host then.
+        # Not every release of Java finds a limit above its own control group; others size their pools for the host.
         f"-XX:ActiveProcessorCount={num_processors()}",
         # The JVM does little work per batch, and its optimizing compiler takes cores from the decode for minutes that
         # are never earned back: with the quick compiler alone, 7% more samples are served.

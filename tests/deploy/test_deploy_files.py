@@ -84,14 +84,30 @@ def test_the_dockerfile_passes_the_linter() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_image_of_the_bot_copies_what_the_bot_imports(tmp_path: Path) -> None:
+@pytest.fixture
+def bot_image(tmp_path: Path) -> Path:
+    """A folder with what Dockerfile.bot copies."""
     text = (DEPLOY / "Dockerfile.bot").read_text(encoding="utf-8")
-    copied = [path for line in re.findall(r"^COPY (.*)$", text, flags=re.MULTILINE) for path in line.split()[:-1]]
-    for path in copied:
-        (tmp_path / path.rstrip("/")).symlink_to(DEPLOY.parent / path)
-    program = f"""
-import importlib, pkgutil, sys
-sys.path[:] = [{str(tmp_path)!r}, *(path for path in sys.path if path not in ("", {str(DEPLOY.parent)!r}))]
+    for line in re.findall(r"^COPY (.*)$", text, flags=re.MULTILINE):
+        for path in line.split()[:-1]:
+            (tmp_path / path.rstrip("/")).symlink_to(DEPLOY.parent / path)
+    return tmp_path
+
+
+def run_in(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that imports the project's packages from a folder alone."""
+    root = str(DEPLOY.parent)
+    path = f"import sys; sys.path[:] = [{str(folder)!r}, *(each for each in sys.path if each not in ('', {root!r}))]\n"
+    return subprocess.run(
+        [sys.executable, "-c", path + program], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_image_of_the_bot_copies_what_the_bot_imports(bot_image: Path) -> None:
+    done = run_in(
+        bot_image,
+        f"""
+import importlib, pkgutil
 import deephypebot
 import bot
 for module in pkgutil.walk_packages(bot.__path__, "bot."):
@@ -101,9 +117,20 @@ for command in ("bot", "queue", "studio", "generate"):
     deephypebot.build_app([command])
 elsewhere = {{getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}}
 print([path for path in elsewhere if path.startswith({str(DEPLOY.parent)!r}) and "/.venv/" not in path])
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+""",
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == "[]"
-    packages = {path.rstrip("/") for path in copied if path.endswith("/")}
+    packages = {path.name for path in bot_image.iterdir() if path.is_dir()}
     assert packages == {"foundation", "handlers", "serving", "bot"}
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [("demo", "deephypebot_demo"), ("train x", "training"), ("bot bench parse", "benchmarks")]
+)
+def test_a_command_that_the_image_leaves_out_says_so(bot_image: Path, command: str, package: str) -> None:
+    program = f"sys.argv = ['deephypebot', *{command.split()!r}]\nimport deephypebot\ndeephypebot.main()"
+    done = run_in(bot_image, program)
+    assert done.returncode == 1
+    assert f"this command needs the package {package}" in done.stderr
+    assert "Traceback" not in done.stderr
