@@ -223,9 +223,9 @@ def test_a_batch_is_counted_with_its_rows_tokens_time_and_what_was_refused(
         f"deephypebot_worker_errors_total.Count:2{version},code:INVALID_ARGUMENT,field:unknown",
     } <= found
     tokens = next(line for line in found if line.startswith("deephypebot_worker_tokens_total"))
-    told = int(tokens.split("|")[0].split(":")[1])
+    counted = int(tokens.split("|")[0].split(":")[1])
     # The candidates that were not chosen were work as well.
-    assert told > sum(sample.token_count for answer in answers[:2] for sample in decode_answer(answer).samples)
+    assert counted > sum(sample.token_count for answer in answers[:2] for sample in decode_answer(answer).samples)
     seconds = next(line for line in found if line.startswith("deephypebot_worker_decode_seconds.Seconds:"))
     assert 0 < float(seconds.split("|")[0].split(":")[1]) < 60
     assert len(found) == 8

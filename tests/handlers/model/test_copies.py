@@ -63,7 +63,7 @@ def test_a_table_takes_four_bytes_for_an_n_gram_and_is_hardly_ever_wrong() -> No
     assert table.hashes_N.dtype == torch.int32
     assert 99_000 <= len(table.hashes_N) <= 100_000
     others = [" ".join(map(str, random.integers(0, 3000, 27))) for _ in range(5000)]
-    # A hundred thousand n-grams that nobody wrote: two of them may meet a hash of as many.
+    # A hundred thousand random n-grams, of which a few share a hash with one of the table.
     assert sum(table.count(others)) <= 15
 
 

@@ -39,8 +39,8 @@ def compiled(kernel: Any, kinds: dict[str, str], constants: dict[str, Any], gene
         file.flush()
         suffix = "a" if generation >= 90 else ""
         command = [get_ptxas(generation).path, "-v", f"-arch=sm_{generation}{suffix}", file.name, "-o", "/dev/null"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    found = {"kernel": kernel.__name__, "told": told, "shared": made.metadata.shared, "ptx": made.asm["ptx"]}
+        report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    found = {"kernel": kernel.__name__, "report": report, "shared": made.metadata.shared, "ptx": made.asm["ptx"]}
     sys.stdout.write(json.dumps(found) + "\n")
 
 

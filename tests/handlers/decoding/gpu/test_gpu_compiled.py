@@ -27,7 +27,7 @@ def test_the_reference_models_kernels_compile_and_keep_to_their_registers(genera
     kernels = _compiled(generation, "bf16", 8000, tmp_path)
     assert [each["kernel"] for each in kernels] == ["lstm_kernel", *["linear_kernel"] * 2, *["choice_kernel"] * 2]
     for each in kernels:
-        assert "0 bytes spill stores, 0 bytes spill loads" in each["told"], each["told"]
+        assert "0 bytes spill stores, 0 bytes spill loads" in each["report"], each["report"]
         # Of an H100's 227 KiB, and an A100's 163.
         assert each["shared"] <= 96 * 1024
     product = "wgmma" if generation == HOPPER else "mma.sync"
