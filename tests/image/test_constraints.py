@@ -57,8 +57,8 @@ def is_exact(requirement: Requirement) -> bool:
 
 
 def test_every_package_that_the_extras_bring_is_pinned() -> None:
-    # torch's builds for a GPU pin their CUDA packages themselves
-    pinned = pins()
+    # torch's builds for a GPU pin their CUDA packages themselves, and every environment brings its own pip
+    pinned = {*pins(), "pip"}
     assert {name for name, asked in brought().items() if name not in pinned and not any(map(is_exact, asked))} == set()
 
 
