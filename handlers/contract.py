@@ -35,11 +35,13 @@ PREVIOUS: Final = "previous"
 """Registry alias of the champion before it, kept live so that a rollback takes effect at once."""
 ARCHIVE_CONFIG: Final = "config.json"
 """Member of an archive: the bundle's configuration (model name, lineage, sizes, desired topic)."""
+CONTRACT_FIELD: Final = "contract"
+"""Field of an archive's configuration: the version of the request's JSON that its worker reads."""
 CONTRACT: Final = 2
-"""Version of the request's JSON that this code reads and writes. Packing notes it in an archive's configuration; an
-archive without it reads version 1, in which `no_repeat_ngram_size` is `no_repeat_ngram` and `bad_words` is `banned`."""
+"""Version of the request's JSON that this code writes. It reads version 1 as well."""
 FIRST_CONTRACT: Final = 1
-"""Version that archives without a note read."""
+"""Version that an archive reads whose configuration has none. In it, `no_repeat_ngram_size` is `no_repeat_ngram` and
+`bad_words` is `banned`."""
 THREADS_FILE_VARIABLE: Final = "DEEPHYPEBOT_THREADS_FILE"
 """Environment variable of a worker: path of the file that holds the number of threads its decode may use."""
 
@@ -216,7 +218,7 @@ class CommentaryRequest:
         """Encode for TorchServe's `data` field; fields at None are omitted, as are later ones at their default.
 
         Args:
-            contract: version of the JSON that the archive reads; see `CONTRACT`.
+            contract: version of the JSON that the archive's worker reads.
         """
         values = self.to_mapping()
         document = {name: value for name, value in values.items() if value != _OMITTED.get(name)}

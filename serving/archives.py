@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import yaml
 
-from handlers.contract import ARCHIVE_CONFIG, archive_name
+from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD, FIRST_CONTRACT, archive_name
 from serving.errors import ArchiveError
 
 MANIFEST: Final = "MAR-INF/MANIFEST.json"
@@ -41,6 +41,8 @@ class ArchiveInfo:
     num_genres: int
     batch_size: int
     """Maximum number of requests in a batch of its worker."""
+    contract: int = FIRST_CONTRACT
+    """Version of the request's JSON that its worker reads; see `handlers.contract.CONTRACT_FIELD`."""
 
 
 def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, fetch: Fetch) -> ArchiveInfo:
@@ -126,4 +128,5 @@ def _read_info(archive: zipfile.ZipFile, *, model: str, version: str, sha256: st
         desired_topic=str(config["desired_topic"]),
         num_genres=int(config["num_genres"]),
         batch_size=int(serving.get("batchSize", _DEFAULT_BATCH_SIZE)),
+        contract=int(config.get(CONTRACT_FIELD, FIRST_CONTRACT)),
     )

@@ -218,6 +218,7 @@ async def _ask(route: Route, inference: Inference, request: CommentaryRequest, d
             model=route.info.model,
             version=route.info.version,
             timeout_s=max(deadline - time.monotonic(), 0.001),
+            contract=route.info.contract,
         )
     finally:
         route.slots.release()

@@ -211,7 +211,11 @@ class Sync:
             timeout_s=self._settings.load_timeout_s,
         )
         await running.inference.generate(
-            CANARY, model=version.model, version=version.version, timeout_s=self._settings.canary_timeout_s
+            CANARY,
+            model=version.model,
+            version=version.version,
+            timeout_s=self._settings.canary_timeout_s,
+            contract=info.contract,
         )
         return info
 

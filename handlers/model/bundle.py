@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from handlers.contract import ARCHIVE_CONFIG
+from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import Decoder, DecoderConfig
 from handlers.model.generator import Generator, GeneratorConfig
@@ -79,7 +79,8 @@ class BundleConfig:
             BundleError: the text is not a configuration, or has another format.
         """
         try:
-            document: dict[str, Any] = json.loads(text)
+            document: dict[str, Any] = {**json.loads(text)}
+            document.pop(CONTRACT_FIELD, None)  # a note of the archive's, not of the bundle's
             if document["format"] != FORMAT:
                 raise BundleError(f"config.json has format {document['format']}, this code reads {FORMAT}")
             document["decoder"] = DecoderConfig(**document["decoder"])
@@ -233,6 +234,7 @@ def bundle_sha256(directory: Path) -> str:
         if name == ARCHIVE_CONFIG:
             document = json.loads(content)
             del document["version"]
+            document.pop(CONTRACT_FIELD, None)
             content = json.dumps(document, sort_keys=True).encode()
         digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     return digest.hexdigest()

@@ -18,6 +18,7 @@ from typing import Final, Self
 import grpc
 
 from handlers.contract import (
+    CONTRACT,
     INPUT_FIELD,
     CommentaryRequest,
     CommentaryResponse,
@@ -82,7 +83,7 @@ class Inference:
         await self._channel.close(grace_s)
 
     async def generate(
-        self, request: CommentaryRequest, *, model: str, version: str, timeout_s: float
+        self, request: CommentaryRequest, *, model: str, version: str, timeout_s: float, contract: int = CONTRACT
     ) -> CommentaryResponse:
         """Ask one version for samples.
 
@@ -90,7 +91,7 @@ class Inference:
             InferenceError: the request fails; it holds the status for the client.
         """
         message = inference_pb2.PredictionsRequest(
-            model_name=model, model_version=version, input={INPUT_FIELD: request.to_json()}
+            model_name=model, model_version=version, input={INPUT_FIELD: request.to_json(contract)}
         )
         try:
             answer = await self._stub.Predictions(message, timeout=timeout_s)

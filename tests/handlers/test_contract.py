@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.contract import (
+    FIRST_CONTRACT,
     MAX_BAD_WORDS,
     MAX_BEST_OF,
     MAX_GENRES,
@@ -283,6 +285,45 @@ def test_an_archive_of_older_code_is_asked_what_it_was_always_asked_unless_someb
     assert set(json.loads(CommentaryRequest(genres=()).to_json())) == known
     asked = CommentaryRequest(genres=(), sampling=SamplingParams(min_tokens=3, bad_words=("so",), guidance=1.5))
     assert set(json.loads(asked.to_json())) == {*known, "min_tokens", "bad_words", "guidance"}
+
+
+def test_version_1_of_the_json_has_its_own_names_and_is_read_as_well() -> None:
+    asked = CommentaryRequest(genres=(), sampling=SamplingParams(no_repeat_ngram_size=3, bad_words=("so",)))
+    first = json.loads(asked.to_json(FIRST_CONTRACT))
+    assert (first["no_repeat_ngram"], first["banned"]) == (3, ["so"])
+    assert not {"no_repeat_ngram_size", "bad_words"} & set(first)
+    assert CommentaryRequest.from_mapping(first) == asked == CommentaryRequest.from_json(asked.to_json())
+
+
+@given(requests)
+def test_a_request_survives_version_1_of_the_json(request: CommentaryRequest) -> None:
+    assert CommentaryRequest.from_json(request.to_json(FIRST_CONTRACT)) == request
+
+
+@pytest.mark.parametrize(("former", "name"), [("banned", "bad_words"), ("no_repeat_ngram", "no_repeat_ngram_size")])
+def test_a_field_under_both_of_its_names_is_refused(former: str, name: str) -> None:
+    error = _refused({"genres": [], former: None, name: None})
+    assert (error.field, name in error.message) == (former, True)
+
+
+def test_the_sampling_parameters_are_checked_by_themselves_and_cannot_change() -> None:
+    with pytest.raises(ContractError, match="top_p: must be between") as caught:
+        SamplingParams(top_p=2)
+    assert caught.value.field == "top_p"
+    with pytest.raises(FrozenInstanceError):
+        SamplingParams().top_p = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("reason", [None, "", "content_filter", 5])
+def test_a_finish_reason_that_is_absent_or_unknown_is_none(reason: object) -> None:
+    sample: dict[str, Any] = {"text": "", "token_count": 1, "log_prob": 0.0, "topics": [], "seed": 1}
+    model = {"name": "cvae", "version": "1", "archive_sha256": ""}
+    answer = {"model": model, "genres_used": [], "genres_unknown": [], "timings": {}}
+    for each in (sample, {**sample, "finish_reason": reason}):
+        response = decode_answer(json.dumps({"result": {**answer, "samples": [each]}}))
+        assert response.samples[0].finish_reason is None
+    known = {**answer, "samples": [{**sample, "finish_reason": "length"}]}
+    assert decode_answer(json.dumps({"result": known})).samples[0].finish_reason is FinishReason.LENGTH
 
 
 @pytest.mark.parametrize("word", ["pop", "POP", "don’t", "lo-fi", "1999", "café", "cafe\u0301", "Åse", "вечер"])

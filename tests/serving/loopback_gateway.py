@@ -12,7 +12,14 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Timings, encode_answer
+from handlers.contract import (
+    FIRST_CONTRACT,
+    CommentaryRequest,
+    CommentaryResponse,
+    ModelIdentity,
+    Timings,
+    encode_answer,
+)
 from serving.archives import ArchiveInfo
 from serving.gateway import Gateway, GatewaySettings
 from serving.routes import Route, RoutingTable
@@ -30,12 +37,14 @@ class LoopbackTorchServe(inference_pb2_grpc.InferenceAPIsServiceServicer):
     answer: Answer
     failure: tuple[grpc.StatusCode, str] | None = None
     seen: list[tuple[str, str, CommentaryRequest]] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
 
     async def Predictions(  # noqa: N802 - the protocol's name
         self, request: inference_pb2.PredictionsRequest, context: Any
     ) -> inference_pb2.PredictionResponse:
         asked = CommentaryRequest.from_json(request.input["data"])
+        self.payloads.append(request.input["data"])
         self.seen.append((request.model_name, request.model_version, asked))
         self.deadlines.append(context.time_remaining())
         if self.failure is not None:
@@ -80,7 +89,7 @@ async def answer_well(_: CommentaryRequest) -> str:
     )
 
 
-def route(version: str, *, slots: int = 100) -> Route:
+def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT) -> Route:
     info = ArchiveInfo(
         model="lcgan",
         version=version,
@@ -89,6 +98,7 @@ def route(version: str, *, slots: int = 100) -> Route:
         desired_topic="sound",
         num_genres=12,
         batch_size=8,
+        contract=contract,
     )
     return Route(info=info, slots=asyncio.Semaphore(slots))
 

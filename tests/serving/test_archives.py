@@ -55,6 +55,16 @@ def test_an_archive_says_what_the_gateway_describes(built: Path) -> None:
     )
 
 
+def test_an_archive_reads_the_first_contract_unless_its_configuration_notes_another(
+    built: Path, tmp_path: Path
+) -> None:
+    def note(members: dict[str, bytes]) -> None:
+        members["config.json"] = json.dumps({**json.loads(members["config.json"]), "contract": 2}).encode()
+
+    assert inspect(built).contract == 1
+    assert inspect(rewritten(built, tmp_path / "lcgan_2.mar", note)).contract == 2
+
+
 def test_a_fetched_archive_lies_in_the_store_and_nothing_else_does(built: Path, tmp_path: Path) -> None:
     store = tmp_path / "new" / "store"
     bring(store, built, hash_file(built))

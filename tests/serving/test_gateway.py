@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from handlers.contract import (
+    CONTRACT,
     CommentaryRequest,
     ContractError,
     ErrorCode,
@@ -21,7 +23,7 @@ from serving.gateway import Gateway, GatewaySettings
 from serving.routes import RoutingTable
 from serving.torchserve.inference import translate
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
-from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, until
+from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, route, until
 
 CODES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 
@@ -92,6 +94,21 @@ def test_the_topic_asked_for_reaches_the_worker() -> None:
             await it.generate(topic="1 news")
             await it.generate()
             assert [request.topic for _, _, request in it.backend.seen] == ["1 news", None]
+
+    asyncio.run(scene())
+
+
+def test_an_archive_is_asked_in_the_json_that_its_worker_reads() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            it.table.add(route("3", contract=CONTRACT))
+            for version in ("1", "3"):
+                await it.generate(version=version, no_repeat_ngram_size=3, bad_words=["so"])
+            first, current = [json.loads(payload) for payload in it.backend.payloads]
+            assert (first["no_repeat_ngram"], first["banned"]) == (3, ["so"])
+            assert not {"no_repeat_ngram_size", "bad_words"} & set(first)
+            assert (current["no_repeat_ngram_size"], current["bad_words"]) == (3, ["so"])
+            assert not {"no_repeat_ngram", "banned"} & set(current)
 
     asyncio.run(scene())
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 import handlers
-from handlers.contract import ARCHIVE_CONFIG, archive_name
+from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, archive_name
 from handlers.model.bundle import FILES, Bundle, BundleConfig
 from training.errors import ArchiveBuildError
 from training.files import atomic_path
@@ -113,7 +113,7 @@ def _stage(bundle: Path, stage: Path, config: BundleConfig, version: str, batchi
     stage.mkdir()
     for name in FILES:
         shutil.copyfile(bundle / name, stage / name)
-    document = {**json.loads(config.to_json()), "version": version}
+    document = {**json.loads(config.to_json()), "version": version, CONTRACT_FIELD: CONTRACT}
     (stage / ARCHIVE_CONFIG).write_text(
         json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
     )

@@ -91,7 +91,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "another z of the generator": lambda config: {**config, "generator": {**config["generator"], "z_size": 5}},
     "no layers": lambda config: {**config, "generator": {**config["generator"], "num_layers": 0}},
     "no generator for its weights": lambda config: {**config, "generator": None, "desired_topic": "9 none"},
-    "a desired topic that is none": lambda config: {**config, "desired_topic": "jazz"},
+    "an unknown desired topic": lambda config: {**config, "desired_topic": "jazz"},
     "fewer topics": lambda config: {**config, "topics": config["topics"][:2]},
     "another number of genres": lambda config: {**config, "num_genres": 4},
 }

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import handlers
-from handlers.contract import ARCHIVE_CONFIG, archive_name
+from handlers.contract import ARCHIVE_CONFIG, CONTRACT, archive_name
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import FILES, BundleError, bundle_sha256
 from tests.handlers.tiny_bundles import tiny_bundle
@@ -48,14 +48,15 @@ def test_the_manifest_names_model_version_and_handler(archive: Archive) -> None:
     assert model["configFile"] == "model-config.yaml"
 
 
-def test_the_archives_configuration_has_the_registrys_version_and_is_the_bundles_otherwise(
+def test_the_archives_configuration_has_the_registrys_version_and_the_workers_contract_and_is_the_bundles_otherwise(
     archive: Archive, bundle_folder: Path
 ) -> None:
     before = json.loads((bundle_folder / ARCHIVE_CONFIG).read_text())
     with zipfile.ZipFile(archive.path) as opened:
         after = json.loads(opened.read(ARCHIVE_CONFIG))
-    assert after == {**before, "version": "12"}
+    assert after == {**before, "version": "12", "contract": CONTRACT}
     assert {"model", "version", "topics", "desired_topic", "num_genres"} <= set(after)
+    assert "contract" not in before
 
 
 def test_batching_settings_reach_torchserve(archive: Archive) -> None:
@@ -91,6 +92,7 @@ def test_the_unpacked_archive_answers_with_its_own_code_and_none_of_the_projects
     result = answer["result"]
     assert result["model"] == {"name": "lcgan", "version": "12", "archive_sha256": ""}
     assert result["samples"][0]["text"]
+    assert result["samples"][0]["finish_reason"] in {"stop", "length"}
 
 
 def test_an_archives_model_can_be_read_back_and_writes_the_same(

@@ -173,6 +173,12 @@ def is_bad_word(ids_V, inside_V, token_longs, words, hashes_D, contains_bad_word
 
 
 @triton.jit
+def has_ended(token, length, max_tokens):
+    """Return `handlers.decoding.ending.has_ended`, which Triton cannot call."""
+    return (token == _EOS) | (length >= max_tokens)
+
+
+@triton.jit
 def advance_state(token, ints, words, token_ints, token_longs, W: tl.constexpr):
     """Store the state after a token, see `handlers.decoding.constraints.grammar` and `word_repeats`."""
     state = tl.load(ints + layout.STATE)
@@ -264,5 +270,5 @@ def choice_kernel(
     advance_state(token, ints, words, token_ints, token_longs, W)
     tl.store(token_S + slot, token)
     tl.store(ints + layout.LENGTH, length + 1)
-    ended = (token == _EOS) | (length + 1 >= tl.load(ints + layout.MAX_TOKENS))
+    ended = has_ended(token, length + 1, tl.load(ints + layout.MAX_TOKENS))
     tl.store(ended_S + slot, ended.to(tl.int32))

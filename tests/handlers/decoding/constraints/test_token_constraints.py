@@ -133,7 +133,7 @@ def _likeliest(
 
 
 def _plain_rules(bundle: Bundle, row: SequenceSpec) -> Callable[[tuple[int, ...], int], bool]:
-    """What may follow, from the text alone."""
+    """Return the rule for the next token, from the text alone."""
     tokens = bundle.vocabulary.tokens
     banned = {word.casefold() for word in row.sampling.bad_words}
 

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from handlers.decoding.gpu.kernels.choice import draw, invert_sorted, keep_top_k
+from handlers.decoding.gpu.kernels.choice import draw, has_ended, invert_sorted, keep_top_k
 from handlers.decoding.gpu.kernels.random_numbers import uniform
 
 
@@ -39,3 +39,10 @@ def draw_kernel(weight_RV, settings_R4, top_k_R, seed_R, place_R, token_R, V: tl
     weight_V, top_k = tl.load(weight_RV + row * V + ids_V), tl.load(top_k_R + row)
     seed, place = tl.load(seed_R + row), tl.load(place_R + row)
     tl.store(token_R + row, draw(weight_V, ids_V, settings_R4 + row * 4, top_k, seed, place, V))
+
+
+@triton.jit
+def end_kernel(token_R, length_R, max_tokens_R, ended_R):
+    row = tl.program_id(0)
+    ended = has_ended(tl.load(token_R + row), tl.load(length_R + row), tl.load(max_tokens_R + row))
+    tl.store(ended_R + row, ended.to(tl.int32))

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from handlers.decoding.ending import has_ended
 from handlers.decoding.random_numbers import row_uniforms
 from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sampler import DRAWS, TokenWeights
-from tests.handlers.decoding.gpu.probes import draw_kernel, likeliest_kernel, order_kernel
+from tests.handlers.decoding.gpu.probes import draw_kernel, end_kernel, likeliest_kernel, order_kernel
 
 WIDTH = 128
 
@@ -96,3 +97,10 @@ def test_where_everything_is_forbidden_a_sentence_ends(device: torch.device) -> 
     one, token = torch.ones(1, dtype=torch.int32, device=device), torch.zeros(1, dtype=torch.int32, device=device)
     draw_kernel[(1,)](weights, columns, one, one.long(), one, token, V=WIDTH)
     assert token.tolist() == [2]
+
+
+def test_the_kernels_end_rule_is_the_hosts(device: torch.device) -> None:
+    cases = [each.ravel() for each in np.meshgrid([0, 1, 2, 3, 99], [1, 2, 7, 8, 9], [1, 2, 8])]
+    ended = torch.zeros(len(cases[0]), dtype=torch.int32, device=device)
+    end_kernel[(len(ended),)](*(torch.tensor(each, dtype=torch.int32, device=device) for each in cases), ended)
+    assert ended.bool().tolist() == has_ended(*cases).tolist()

@@ -81,7 +81,7 @@ def test_every_step_has_the_distribution_of_a_plain_float64_reference(
 
 class _NoOperation(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's own __init_subclass__
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        raise AssertionError(f"{func} is no kernel of ours")
+        raise AssertionError(f"{func} is not one of our kernels")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the interpreter works by operations of torch's")
