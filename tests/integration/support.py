@@ -1,4 +1,4 @@
-"""Where a demo works, and how its commands are run."""
+"""Folder of a demo, and runs of its commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEMO_TIMEOUT_S = 900
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a demo works: a folder of its own with posts, workspace and model store."""
+    """Folder of a demo, with posts, workspace and model store."""
 
     root: Path
 
