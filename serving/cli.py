@@ -249,27 +249,12 @@ def generate(
 
         deephypebot generate --genres techno --bad-words "banger, vibes" --min-tokens 12 --no-repeat-ngram-size 3
     """
-    from handlers.contract import CommentaryRequest, ContractError
+    options = locals()
+    from handlers.contract import REQUEST_FIELDS, CommentaryRequest, ContractError
     from serving.client import CommentaryClient, InvalidRequestError
 
-    given = {
-        "artist": artist,
-        "title": title,
-        "num_samples": num_samples,
-        "seed": seed,
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "min_p": min_p,
-        "guidance": guidance,
-        "max_tokens": max_tokens,
-        "min_tokens": min_tokens,
-        "no_repeat_ngram_size": no_repeat_ngram_size,
-        "bad_words": _listed(bad_words),
-        "best_of": best_of,
-        "topic": topic,
-        "genres": _listed(genres),
-    }
+    values = {name: value for name, value in options.items() if name in REQUEST_FIELDS}
+    given = {name: _listed(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         request = CommentaryRequest.from_mapping(given)
     except ContractError as fault:

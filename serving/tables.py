@@ -18,9 +18,14 @@ _DIGEST = 12
 
 def samples(response: CommentaryResponse) -> Table:
     """Build a table of the sentences of an answer."""
-    table = Table("sentence", "tokens", "log-probability", "seed")
+    table = Table("sentence", "tokens", "log-probability", "seed", "finish reason")
     for sample in response.samples:
-        values = (str(sample.token_count), f"{sample.log_prob:.1f}", str(sample.seed))
+        values = (
+            str(sample.token_count),
+            f"{sample.log_prob:.1f}",
+            str(sample.seed),
+            sample.finish_reason or "unknown",
+        )
         table.add_row(Text(sample.text), *values, end_section=True)
     return table
 
