@@ -1,4 +1,4 @@
-"""What a worker takes until it is ready, and what it keeps: beside a process that imports torch and does nothing else.
+"""Measure the time until a worker is ready, and its memory, beside a process that only imports torch.
 
     python scripts/measure_worker.py BUNDLE [--rounds 5]
 

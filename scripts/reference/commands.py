@@ -28,7 +28,7 @@ def command_tree(path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def help_of(path: tuple[str, ...]) -> str:
-    """What `deephypebot PATH --help` prints, 100 columns wide and without colour."""
+    """Return the output of `deephypebot PATH --help`, 100 columns wide and without colour."""
     deephypebot = importlib.import_module("deephypebot")
     plain = {"COLUMNS": str(_COLUMNS), "TERMINAL_WIDTH": str(_COLUMNS), "NO_COLOR": "1", "TERM": "dumb"}
     arguments = [*path, "--help"]
