@@ -26,7 +26,7 @@ from gensim.parsing.preprocessing import STOPWORDS
 from numpy.typing import NDArray
 
 from handlers.model.topics import TopicModel, topic_words
-from training.errors import CorpusError
+from training.errors import CorpusError, NotLearnedError
 from training.progress import Progress
 from training.settings import TopicSettings
 
@@ -232,7 +232,12 @@ def _fit(
         # the seed words too leaves their topic without other words (docs/measurements/log.md).
         lda.state.sstats[1:, list(seeds)] *= _SEEDS_ELSEWHERE
         lda.sync_state()
-    lda.update([dictionary.doc2bow(document) for document in documents])
+    # With AVX-512, OpenBLAS reads beyond a vector's end, and what it finds there can raise the processor's flag for an
+    # invalid operation although no result depends on it. So the result is checked, not the flag.
+    with np.errstate(invalid="ignore"):
+        lda.update([dictionary.doc2bow(document) for document in documents])
+    if not np.isfinite(lda.get_lambda()).all():
+        raise NotLearnedError(f"the fit of {num_topics} topics is not finite; try another seed or more posts")
     return lda
 
 
