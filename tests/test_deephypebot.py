@@ -78,11 +78,13 @@ def test_help_imports_no_package_behind_a_command() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_shell_completes_commands() -> None:
     assert complete("") == list(COMMANDS)
     assert complete("ge") == ["generate"]
 
 
+@pytest.mark.slow
 def test_a_shell_completes_what_a_command_that_is_imported_late_has() -> None:
     assert complete("models", "ro") == ["rollback"]
     assert complete("generate", "--num") == ["--num-samples"]
@@ -90,6 +92,7 @@ def test_a_shell_completes_what_a_command_that_is_imported_late_has() -> None:
     assert "--gateway-metrics-port" in complete("serve", "--")
 
 
+@pytest.mark.slow
 def test_other_shells_complete_as_well() -> None:
     assert "promote" in " ".join(complete("models", "pro", kind="zsh"))
     assert complete("models", "pro", kind="fish")[0].startswith("promote")

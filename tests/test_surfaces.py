@@ -44,6 +44,7 @@ def test_every_parameter_has_an_effect_that_is_tested_here() -> None:
     assert set(CHANGED) == set(SAMPLING_FIELDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLING_FIELDS)
 def test_the_engine_follows_it(name: str) -> None:
     engine = Engine(tiny_bundle())

@@ -103,6 +103,7 @@ def run_in(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_image_of_the_bot_copies_what_the_bot_imports(bot_image: Path) -> None:
     done = run_in(
         bot_image,

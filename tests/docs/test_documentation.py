@@ -14,6 +14,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PACKAGES = ("foundation", "handlers", "training", "serving", "bot", "loadtest", "benchmarks")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_reference_pages_are_what_the_code_says() -> None:
     """Commands are found by walking the command tree, so a new command without a page fails."""
@@ -81,6 +82,7 @@ def test_every_package_and_module_says_in_its_docstring_what_it_holds() -> None:
     assert empty == []
 
 
+@pytest.mark.slow
 def test_prose_follows_the_house_style() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "house_style.py")], capture_output=True, text=True, check=False

@@ -67,6 +67,7 @@ def test_without_a_seed_each_request_draws_a_fresh_one_that_doubles_hold_exactly
     assert all(int(float(seed)) == seed for seed in seeds)
 
 
+@pytest.mark.slow
 @examples(15)
 @given(
     st.lists(
@@ -117,6 +118,7 @@ def test_the_best_of_several_has_the_highest_score_of_all_candidates(commentator
     assert (best.samples[0].seed, best.samples[0].text) == (winner.seed, winner.text)
 
 
+@pytest.mark.slow
 def test_more_candidates_never_make_a_sample_worse_and_mostly_better(commentator: Commentator) -> None:
     first = _ask(commentator, num_samples=24).samples
     best = _ask(commentator, num_samples=24, best_of=8).samples

@@ -127,6 +127,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> CommentaryHandler:
     return _ready(folder)[0]
 
 
+@pytest.mark.slow
 @examples(60)
 @given(payloads=st.lists(PAYLOADS, max_size=5), place=st.integers(0, 5))
 def test_whatever_else_a_batch_holds_every_row_has_an_answer_and_a_good_one_its_own(
@@ -172,6 +173,7 @@ def _save_damaged(folder: Path) -> None:
     bundle.save(folder, model_card="# card\n")
 
 
+@pytest.mark.slow
 def test_a_request_whose_decode_fails_fails_alone_and_its_batch_is_answered_as_if_it_were_not_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -301,6 +303,7 @@ def test_the_number_of_workers_is_that_of_the_archives_configuration(folder: Pat
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_threads_as_before")
 def test_a_worker_uses_the_threads_that_serving_says_and_takes_note_of_another_number(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

@@ -68,6 +68,7 @@ def test_an_environment_that_cannot_be_made_is_not_left_half_made(tmp_path: Path
     assert not (tmp_path / "venv").exists()
 
 
+@pytest.mark.slow
 def test_what_pip_cannot_install_ends_the_script_with_pips_word(tmp_path: Path) -> None:
     # an environment whose pip finds nothing, in the way of a machine without a network
     done = install(str(tmp_path / "venv"), "bot", PIP_NO_INDEX="1", PIP_FIND_LINKS="", PIP_CONFIG_FILE=os.devnull)

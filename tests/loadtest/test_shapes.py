@@ -5,6 +5,8 @@ import pytest
 
 from loadtest.plans import SpikePlan, StepPlan
 
+pytestmark = pytest.mark.slow
+
 
 def test_ticks_of_a_step_shape_follow_the_plan_and_end_it(shapes: ModuleType) -> None:
     shape = shapes.StepShape(StepPlan(users=4, seconds=10, steps=2))

@@ -219,6 +219,7 @@ def test_a_closed_client_says_so(start_commentary: Start) -> None:
         client.generate(REQUEST)
 
 
+@pytest.mark.alone
 def test_the_deadline_ends_a_slow_call(start_commentary: Start) -> None:
     def answer(
         message: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
@@ -264,6 +265,7 @@ def test_no_other_fault_is_retried(start_commentary: Start, name: str) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.alone
 def test_no_attempt_starts_after_the_deadline(start_commentary: Start) -> None:
     server = start_commentary(abort_with(grpc.StatusCode.UNAVAILABLE, ("grpc-retry-pushback-ms", "5000")))
     with CommentaryClient(server.target) as client:
@@ -402,6 +404,7 @@ def test_the_client_serves_many_threads_at_once(start_commentary: Start) -> None
     assert answers == [RESPONSE] * 64
 
 
+@pytest.mark.slow
 def test_the_client_yields_to_other_greenlets_under_gevent(start_commentary: Start) -> None:
     def answer(
         message: commentary_pb2.GenerateRequest, context: grpc.ServicerContext

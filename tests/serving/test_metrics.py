@@ -167,6 +167,7 @@ def read(url: str) -> str:
         return str(answer.read().decode())
 
 
+@pytest.mark.slow
 def test_the_page_is_on_loopback_for_the_length_of_the_block() -> None:
     registry = CollectorRegistry()
     Gauge("deephypebot_test", "A test.", registry=registry).set(3)

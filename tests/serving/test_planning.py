@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = st.frozensets(st.sampled_from("12345"), max_size=5)
 
 

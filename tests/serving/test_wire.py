@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,7 @@ LIVE_VERSIONS = st.builds(
 LIVE_MODELS = st.builds(LiveModel, name=TEXT, champion=TEXT, versions=st.lists(LIVE_VERSIONS, max_size=3).map(tuple))
 
 
+@pytest.mark.slow
 @given(request=REQUESTS, version=st.none() | TEXT)
 def test_every_request_survives_the_wire(request: CommentaryRequest, version: str | None) -> None:
     encoded = wire.request_to_message(request, model="lcgan", version=version).SerializeToString()
@@ -95,6 +97,7 @@ def test_every_response_survives_the_wire(response: CommentaryResponse) -> None:
     assert wire.response_from_message(commentary_pb2.GenerateResponse.FromString(encoded)) == response
 
 
+@pytest.mark.slow
 @given(models=st.lists(LIVE_MODELS, max_size=3).map(tuple))
 def test_every_description_survives_the_wire(models: tuple[LiveModel, ...]) -> None:
     encoded = wire.live_models_to_message(models).SerializeToString()

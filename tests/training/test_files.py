@@ -177,6 +177,7 @@ def _write_plot(folder: Path) -> None:
     plot_curves({"loss": [(1, 2.0), (2, 1.0)]}, folder / "plot.png", title="loss", ylabel="nats")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [_write_bundle, _write_checkpoint, _write_weights, _write_topics, _write_plot])
 def test_whatever_a_training_writes_is_whole_or_absent_and_the_error_says_why(
     tmp_path: Path, write: Callable[[Path], None]

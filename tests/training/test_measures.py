@@ -33,6 +33,7 @@ def test_n_grams_do_not_reach_across_sentences() -> None:
     assert distinct(["a b", "c d", "a b"], 2) == pytest.approx(2 / 3)
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_decoded_sentences() -> None:
     bundle = tiny_bundle()
     rows = [SequenceSpec(genres=(1,), seed=seed, sampling=SamplingParams(max_tokens=12)) for seed in range(300)]

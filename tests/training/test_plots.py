@@ -7,6 +7,8 @@ from matplotlib.image import imread
 
 from training.plots import plot_coherence, plot_curves, plot_points, plot_topic_shares
 
+pytestmark = pytest.mark.slow
+
 
 def _is_picture(path: Path) -> bool:
     pixels = imread(path)

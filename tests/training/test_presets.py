@@ -96,6 +96,7 @@ def test_a_wrong_override_is_an_error_that_says_what_is_right(assignment: str, m
         TrainSettings().with_overrides([assignment])
 
 
+@pytest.mark.slow
 @given(st.integers(1, 10_000), st.integers(0, 2**31 - 1))
 def test_any_other_setting_or_seed_has_another_fingerprint(size: int, seed: int) -> None:
     base = TrainSettings()

@@ -35,6 +35,7 @@ def _bytes(directory: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     write_sample(make_sample(seed=5, num_posts=60), tmp_path / "here")
     code = (
@@ -45,6 +46,7 @@ def test_the_same_seed_writes_the_same_bytes_in_another_process(tmp_path: Path) 
     assert _bytes(tmp_path / "here") == _bytes(tmp_path / "there")
 
 
+@pytest.mark.slow
 def test_another_seed_makes_another_world(world: SampleWorld) -> None:
     other = make_sample(seed=12, num_posts=1000)
     shared = {row["artist"] for row in world.catalog} & {row["artist"] for row in other.catalog}
@@ -59,6 +61,7 @@ def test_written_files_hold_the_rows_of_the_world(world: SampleWorld, tmp_path: 
     assert [json.loads(line) for line in feed] == list(world.feed)
 
 
+@pytest.mark.slow
 def test_the_default_world_is_made_in_seconds_and_is_large_enough() -> None:
     start = time.process_time()
     world = make_sample(seed=1)
@@ -170,6 +173,7 @@ def test_a_world_needs_a_post() -> None:
         make_sample(seed=1, num_posts=0)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32), num_posts=st.integers(1, 12))
 def test_small_worlds_are_whole(seed: int, num_posts: int) -> None:
     world = make_sample(seed=seed, num_posts=num_posts)

@@ -37,6 +37,7 @@ def test_the_filled_database_is_one_that_a_bot_can_go_on_with(database: Path) ->
     assert len(rows) == state.candidates[CandidateStatus.ACCEPTED] > 0
 
 
+@pytest.mark.slow
 def test_every_command_is_timed(tmp_path: Path) -> None:
     found = figures("state", "--tweets", "1000", "--folder", str(tmp_path))
     assert found["name"] == "bot state"
@@ -46,6 +47,7 @@ def test_every_command_is_timed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_drain_is_compared_with_the_same_requests_alone(gateway: Any) -> None:
     found = figures("drain", "--quick", "--target", gateway.target)["figures"]
     assert (found["tweets"], found["candidates"]) == (100, 500)

@@ -114,6 +114,7 @@ def test_a_program_that_fails_is_told_with_its_last_words(tmp_path: Path) -> Non
         program.wait_for(tmp_path / "never", 30)
 
 
+@pytest.mark.slow
 def test_a_peer_that_cannot_be_installed_is_told_with_pips_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ def _posts(folder: Path, number: int, text: str = "The drums of song {} are loud
     return path
 
 
+@pytest.mark.slow
 def test_a_file_is_built_once_by_a_tenth_and_once_whole_and_the_figures_are_of_both(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     arguments = ["corpus", str(_posts(tmp_path, 60)), "--posts", "5000", "--jobs", "1", "--json", str(figures)]
@@ -40,6 +41,7 @@ def test_a_file_that_is_too_short_is_named(tmp_path: Path) -> None:
         bench_corpus(_posts(tmp_path, 9), num_posts=100, jobs=1)
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_the_measured_process_is_raised_here(tmp_path: Path) -> None:
     with pytest.raises(NoUsableSentenceError, match="no usable sentence is left from 1 rows"):
         bench_corpus(_posts(tmp_path, 10, text="so good {}"), num_posts=100, jobs=1)

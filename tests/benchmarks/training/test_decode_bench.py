@@ -15,6 +15,8 @@ from handlers.model.bundle import Bundle
 from training.presets import preset
 from training.settings import CvaeSettings
 
+pytestmark = pytest.mark.slow
+
 SMALL = CvaeSettings(max_vocabulary=300, embedding_size=16, hidden_size=24, z_size=4, genre_size=4)
 PLAN = DecodeBenchPlan(sequences=8, steps=6, rounds=2, scaling=(8, 32), scaling_steps=3, original_words=500, sentence=5)
 

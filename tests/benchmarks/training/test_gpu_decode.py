@@ -17,7 +17,7 @@ from training.settings import CvaeSettings
 SMALL = CvaeSettings(max_vocabulary=100, embedding_size=8, hidden_size=8, z_size=4, genre_size=4)
 PLAN = GpuBenchPlan(sequences=2, steps=8, saturated=(1, 3), rounds=1, sentence=2, edge=32, copied=1000)
 
-pytestmark = pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux")
+pytestmark = [pytest.mark.skipif(not HAS_TRITON, reason="Triton is for Linux"), pytest.mark.slow]
 
 
 def test_every_figure_is_there_and_positive_and_has_its_line() -> None:

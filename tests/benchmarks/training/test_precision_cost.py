@@ -17,6 +17,8 @@ from training.cvae.model import Cvae
 from training.errors import SettingError
 from training.packaging.export import save_bundle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(sample_corpus: SampleCorpus, tmp_path: Path) -> Cvae:

@@ -44,6 +44,7 @@ def _watch(_stage: str) -> Progress:
     return silent
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_trained_model_on_the_test_split(treebank: Treebank, tmp_path: Path) -> None:
     plan = PtbPlan(folder=tmp_path, settings=SETTINGS, num_samples=20)
     figures = bench_ptb(treebank, plan, _watch)
@@ -90,6 +91,7 @@ def test_a_quick_treebank_holds_the_first_sentences_as_they_were(treebank: Treeb
     assert quick.test.batch([3]).tokens_TB.equal(treebank.test.batch([3]).tokens_TB)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_its_figures_as_json(folder: Path, tmp_path: Path) -> None:
     arguments = ["ptb", str(folder), "--quick", "--workspace", str(tmp_path), "--json", str(tmp_path / "figures.json")]
     result = CliRunner().invoke(app_bench, arguments)

@@ -39,6 +39,8 @@ from training.lcgan.networks import TopicPredictor
 from training.lcgan.predictor import PREDICTOR_FILE, load_predictor, save_predictor
 from training.progress import silent
 
+pytestmark = pytest.mark.slow
+
 Z, A, K = 6, 4, 3
 
 
@@ -102,6 +104,7 @@ def test_the_generators_way_is_what_is_served(moving: Bundle, predictor: TopicPr
     assert outcome.moved > 0
 
 
+@pytest.mark.slow
 def test_of_several_candidates_more_are_about_the_desired_topic(moving: Bundle) -> None:
     # Without genres, which have a say of their own: a random model's contradict its topics.
     rows = [dataclasses.replace(row, genres=()) for row in _rows(60)]
@@ -231,6 +234,7 @@ def test_rows_have_genres_of_the_test_split_and_other_seeds_in_each_set(
     assert first == sequence_sets(bundle, sample_corpus.corpus, 80, seeds=(1,))[0]
 
 
+@pytest.mark.slow
 def test_every_way_is_compared_in_a_table_with_intervals_and_costs(stage: Path, sample_corpus: SampleCorpus) -> None:
     plan = SteeringPlan(samples=40, seeds=2, candidates=(2,), workspace=stage.parents[1])
     report = compare(stage / "bundle", sample_corpus.corpus, plan, Console(quiet=True))

@@ -53,6 +53,7 @@ def test_the_originals_way_trains_weights_of_the_same_sizes(model: Cvae) -> None
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_formula_of_the_products_is_what_a_counter_of_operations_sees(model: Cvae) -> None:
     batch = TRAIN.batch([3])
@@ -94,6 +95,7 @@ def test_a_step_runs_no_more_python_for_more_tokens() -> None:
     assert calls(3) == calls(30)
 
 
+@pytest.mark.slow
 def test_a_measurement_has_every_figure_and_its_ratios_fit() -> None:
     plan = TrainBenchPlan(rounds=3, steps=2, sentences=1)
     seen: list[float] = []

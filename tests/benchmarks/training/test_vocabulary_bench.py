@@ -33,6 +33,8 @@ from training.cvae.vocabulary import word_vocabulary
 from training.errors import CheckpointError, CorpusError, SettingError
 from training.settings import CvaeSettings
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = CvaeSettings(embedding_size=16, hidden_size=24, z_size=4, genre_size=4, batch_size=64, sampled_vocabulary=80)
 BUDGET = Budget(settings=SETTINGS, seconds=1.0, held_out=60)
 CHOICES = choices_of("subwords:300,words:200:8,original")

@@ -98,6 +98,7 @@ def test_an_account_that_does_not_work_is_told_by_its_check(sandbox: SandboxServ
         networks.checks(settings)["mastodon"]()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")
 @pytest.mark.parametrize(
     ("modules", "most_mib"),

@@ -235,6 +235,22 @@ def test_every_start_of_a_formula_is_neutralised(start: str) -> None:
     assert neutral(f"a{start}1") == f"a{start}1"
 
 
+def test_a_sample_that_was_cut_off_is_marked_until_it_is_edited(filled: Path) -> None:
+    with SqliteStore(filled / "bot.db") as store:
+        for candidate, reason in (("101.1.1", '"length"'), ("101.1.2", '"stop"'), ("101.1.3", "null")):
+            store._connection.execute(
+                "UPDATE candidate SET sample = json_set(sample, '$.finish_reason', json(?)) WHERE id = ?",
+                (reason, candidate),
+            )
+    listed = invoke(app_queue, "list", "--workspace", filled, "--limit", "3").stdout
+    assert listed.count("(cut off)") == 1
+    exported = invoke(app_queue, "export", "--format", "jsonl", "--workspace", filled).stdout
+    reasons = {row["candidate_id"]: row["finish_reason"] for row in map(json.loads, exported.splitlines())}
+    assert [reasons[f"101.1.{number}"] for number in (1, 2, 3)] == ["length", "stop", None]
+    invoke(app_queue, "accept", "101.1.1", "--edit", "A whole sentence.", "--workspace", filled)
+    assert "(cut off)" not in invoke(app_queue, "list", "--workspace", filled, "--limit", "3").stdout
+
+
 def test_jsonl_keeps_texts_as_they_are(filled: Path) -> None:
     invoke(app_queue, "accept", "101.1.2", "--edit", "=1+1", "--workspace", filled)
     result = invoke(app_queue, "export", "--format", "jsonl", "--status", "accepted", "--workspace", filled)
@@ -267,6 +283,7 @@ def test_the_defaults_are_the_clients(tmp_path: Path) -> None:
 BOT = "from bot.entrypoints.cli import app_bot; app_bot()"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_run_within_5_seconds_and_loses_nothing(
     name: signal.Signals, gateway: Any, feed_path: Path, catalog_path: Path, database: Path
@@ -288,6 +305,7 @@ def test_a_signal_ends_run_within_5_seconds_and_loses_nothing(
         assert store.state().last_error is None
 
 
+@pytest.mark.slow
 def test_the_bot_runs_on_its_extra_alone_and_stays_small(
     gateway: Any, feed_path: Path, catalog_path: Path, database: Path
 ) -> None:

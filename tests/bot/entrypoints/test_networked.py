@@ -36,6 +36,8 @@ from tests.bot.helpers.networked import (
     write_config,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 STRIDE = int(os.environ.get("DEEPHYPEBOT_KILL_STRIDE", "7"))
 

@@ -131,6 +131,7 @@ def get(port: int, path: str) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
+@pytest.mark.slow
 def test_health_turns_when_passes_stay_away_and_not_when_a_network_does(store: SqliteStore) -> None:
     time = [100.0]
     pulse = Pulse(patience_s=60, now=lambda: time[0])
@@ -158,6 +159,7 @@ def test_health_turns_when_passes_stay_away_and_not_when_a_network_does(store: S
         get(port, "/healthz")
 
 
+@pytest.mark.slow
 def test_a_running_bot_shows_its_database_on_the_port_of_the_settings(make_bot: Any, database: Path) -> None:
     make_bot().tick()
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -111,6 +111,7 @@ open_x(Server).create_tweet(text="hello")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_held_call_of_a_process_that_is_killed_is_applied_only_if_it_was_before(
     sandbox: SandboxServer, *, applied: bool
@@ -128,6 +129,7 @@ def test_a_held_call_of_a_process_that_is_killed_is_applied_only_if_it_was_befor
     assert len(sandbox.control.posted()) == applied
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_writes_its_settings_and_ends_on_sigterm(tmp_path: Path) -> None:
     place = tmp_path / "sandbox.json"
     command = [sys.executable, "-m", "bot.sandbox", "--settings", str(place)]

@@ -89,6 +89,7 @@ def test_an_append_that_was_applied_and_then_answered_503_is_on_the_sheet(
     assert sandbox.control.sheet("Queue")[1:] == [["1", "waiting", "b"]]
 
 
+@pytest.mark.slow
 def test_more_than_sixty_reads_in_a_minute_are_refused() -> None:
     with SandboxServer() as sandbox:
         book = open_book(sandbox)

@@ -116,6 +116,7 @@ def test_a_length_beyond_what_is_described_is_refused(client: tweepy.Client) -> 
         client.get_home_timeline(max_results=101)
 
 
+@pytest.mark.slow
 def test_calls_beyond_the_limit_are_refused_and_say_when_there_will_be_more() -> None:
     with SandboxServer() as sandbox:
         client = open_x(sandbox)

@@ -11,12 +11,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.source_posts import SourcePostStatus
 
 KILLED_BOT = Path(__file__).parents[1] / "helpers" / "killed_bot.py"
 
 
+@pytest.mark.slow
 def test_killed_at_every_statement_and_call_every_source_post_is_handled_once(
     feed_path: Path, catalog_path: Path, tmp_path: Path
 ) -> None:
@@ -35,6 +38,7 @@ def test_killed_at_every_statement_and_call_every_source_post_is_handled_once(
     assert [run["step"] for run in runs if run["after"] != reference] == []
 
 
+@pytest.mark.slow
 def test_killed_while_the_server_answers_it_goes_on_with_the_same_requests(
     gateway: Any, feed_path: Path, catalog_path: Path, database: Path
 ) -> None:

@@ -225,6 +225,7 @@ def test_requests_of_several_source_posts_are_in_flight_together_and_bounded(
     assert most[0] == 3
 
 
+@pytest.mark.slow
 def test_told_to_stop_it_keeps_what_comes_within_the_grace_and_leaves_the_rest(
     make_bot: MakeBot, gateway: Any, store: SqliteStore
 ) -> None:

@@ -16,10 +16,13 @@ from bot.domain.source_posts import SourcePost
 from tests.bot.helpers.studio_world import Client, accept, add_song, post
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="NO CHROMIUM HERE: the studio was tested by forms alone; apt-get install chromium, and test again",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="NO CHROMIUM HERE: the studio was tested by forms alone; apt-get install chromium, and test again",
+    ),
+]
 PATIENCE_MS = 60_000
 """A busy machine takes its time; what should be there comes at once on others."""
 PAGES = ("/", "/?status=all", "/posted", "/models", "/try?genres=dream+pop&go=1")

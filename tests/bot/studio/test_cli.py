@@ -16,6 +16,8 @@ import pytest
 from bot.adapters.sqlite.store import SqliteStore
 from tests.bot.helpers.studio_world import Client
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "deephypebot", "studio"]
 
 

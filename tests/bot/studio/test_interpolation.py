@@ -20,6 +20,7 @@ def test_a_studio_without_a_model_to_interpolate_with_says_how_to_get_one(open_s
     assert "without a model to interpolate with" in page
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("filled")
 @pytest.mark.timeout(200)
 def test_an_interpolation_that_failed_is_told_on_the_page_in_the_commands_own_words(
@@ -35,6 +36,8 @@ def test_an_interpolation_that_failed_is_told_on_the_page_in_the_commands_own_wo
     assert 'name="first" value="--help"' in page
 
 
+@pytest.mark.alone
+@pytest.mark.slow
 @pytest.mark.usefixtures("filled")
 @pytest.mark.timeout(200)
 def test_an_interpolation_is_shown_from_end_to_end_and_costs_nothing_the_second_time(

@@ -15,6 +15,7 @@ from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost
 from bot.ports import LiveVersion
 from bot.studio.cards import main_bars, topic_bars
+from handlers.contract import FinishReason
 from tests.bot.helpers.loopback_gateway import LoopbackGateway
 from tests.bot.helpers.studio_world import Client, accept, add_song, post
 
@@ -246,6 +247,7 @@ def test_a_bookmark_with_the_former_names_of_fields_still_works(studio: Client, 
     assert 'value="banger"' in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -294,3 +296,15 @@ def test_a_database_that_went_away_is_said_and_the_studio_goes_on(
     database.rmdir()
     moved.rename(database)
     assert studio.get("/").status == 200
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_shown"), [(FinishReason.LENGTH, True), (FinishReason.STOP, False), (None, False)]
+)
+def test_a_card_shows_that_a_sentence_was_cut_off(
+    reason: FinishReason | None, is_shown: bool, studio: Client, filled: SqliteStore
+) -> None:
+    (name,) = add_song(filled, SourcePost(id="cut", text="x"), ["A slow lamp of"], title="Cut", finish_reason=reason)
+    card = studio.get("/?q=Cut").text.split(f'id="c-{name}"')[1].split("</li>\n</")[0]
+    assert (">cut off</li>" in card) == is_shown
+    assert ("<dt>finish reason</dt>" in card) == (reason is not None)

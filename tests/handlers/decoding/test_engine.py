@@ -117,6 +117,7 @@ def test_a_precision_moves_a_log_probability_by_little(bundle: Bundle, precision
     assert 0 < float(moved.max()) < most
 
 
+@pytest.mark.slow
 @examples(15)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_a_row_decodes_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
@@ -131,6 +132,7 @@ def test_a_row_decodes_the_same_to_the_last_bit_alone_and_in_any_batch_order_and
     assert narrow.decode([asked[place] for place in order]) == [together[place] for place in order]
 
 
+@pytest.mark.slow
 def test_a_row_of_a_model_of_real_size_decodes_the_same_to_the_last_bit_in_random_batches() -> None:
     # Rounding depends on the sizes of products: tiny ones might agree by chance.
     bundle = tiny_bundle(num_words=3000, sizes={"embedding_size": 64, "hidden_size": 192, "z_size": 16}, scale=1.0)

@@ -121,6 +121,7 @@ rows = st.builds(
 )
 
 
+@pytest.mark.slow
 @examples(15)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_rows_of_every_kind_decode_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
@@ -135,6 +136,7 @@ def test_rows_of_every_kind_decode_the_same_to_the_last_bit_alone_and_in_any_bat
     assert narrow.decode([asked[place] for place in order]) == [together[place] for place in order]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", [Precision.FP32, None])
 def test_guided_rows_of_a_model_of_real_size_decode_the_same_to_the_last_bit_in_random_batches(
     precision: Precision | None,

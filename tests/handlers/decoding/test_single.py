@@ -41,6 +41,7 @@ def _alike(bundle: Bundle, row: SequenceSpec, precision: Precision) -> None:
         assert SingleDecode(engine._parts, row, slots(slice(0, 1), row.sampling.max_tokens)).finish() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_lone_row_is_to_the_last_bit_what_it_is_in_arrays(kind: dict[str, Any], bundle: Bundle) -> None:
     for number in range(12):

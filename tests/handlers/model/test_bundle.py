@@ -214,6 +214,7 @@ def test_no_file_of_a_bundle_is_a_pickle(saved: Path) -> None:
             list(pickletools.genops(opened))
 
 
+@pytest.mark.slow
 def test_loading_a_bundle_unpickles_nothing(saved: Path) -> None:
     # Python reports every class that a pickle looks up; torch.load would have to come this way too.
     code = (

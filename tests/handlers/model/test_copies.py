@@ -33,6 +33,7 @@ def _grams(text: str) -> list[tuple[str, ...]]:
     return [tuple(words[start : start + COPY_SIZE]) for start in range(len(words) - COPY_SIZE + 1)]
 
 
+@pytest.mark.slow
 @given(texts, texts)
 def test_every_n_gram_of_the_sentences_is_counted_and_no_other(sentences: list[str], asked: list[str]) -> None:
     known = {gram for sentence in sentences for gram in _grams(sentence)}
@@ -56,6 +57,7 @@ def test_no_sentences_hold_nothing() -> None:
     assert CopyTable.of([]).count([SENTENCES[0]]) == [0]
 
 
+@pytest.mark.slow
 def test_a_table_takes_four_bytes_for_an_n_gram_and_is_hardly_ever_wrong() -> None:
     random = np.random.default_rng(0)
     sentences = [" ".join(map(str, random.integers(0, 3000, 27))) for _ in range(5000)]
@@ -67,6 +69,7 @@ def test_a_table_takes_four_bytes_for_an_n_gram_and_is_hardly_ever_wrong() -> No
     assert sum(table.count(others)) <= 15
 
 
+@pytest.mark.slow
 def test_hashes_are_the_same_in_every_process() -> None:
     code = f"from handlers.model.copies import CopyTable; print(CopyTable.of({SENTENCES!r}).hashes_N.tolist())"
     outputs = {

@@ -14,6 +14,7 @@ genres = st.lists(words, min_size=1, max_size=4).map(" ".join)
 tables = st.lists(genres, max_size=8, unique_by=normalise_genre).map(lambda labels: GenreTable(labels=tuple(labels)))
 
 
+@pytest.mark.slow
 @given(tables, st.lists(genres | st.text(max_size=12), max_size=8))
 def test_every_used_label_is_in_the_table_and_every_genre_is_used_or_unknown(
     table: GenreTable, asked: list[str]

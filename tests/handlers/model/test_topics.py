@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from handlers.model.topics import TopicModel, topic_words
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 POOLS = (
     ("warm", "hazy", "vocals", "synth", "drums", "reverb", "bass", "guitar", "hiss", "glow"),
     ("tour", "label", "album", "release", "single", "video", "dates", "debut", "record", "stream"),

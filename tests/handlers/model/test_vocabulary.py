@@ -45,6 +45,7 @@ def test_a_sentence_of_known_tokens_comes_back_whole(sentence: str) -> None:
     assert vocabulary.decode(ids) == sentence
 
 
+@pytest.mark.slow
 @given(sentences, sentences)
 def test_a_word_is_spelled_with_known_tokens_or_is_the_unknown_mark_once(known: str, other: str) -> None:
     vocabulary = _vocabulary(known)

@@ -11,6 +11,8 @@ import pytest
 from serving.torchserve import guard
 from tests.serving.support import assert_gone, wait_until
 
+pytestmark = pytest.mark.slow
+
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

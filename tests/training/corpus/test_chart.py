@@ -14,6 +14,7 @@ def _funnel(**counts: int) -> Funnel:
     return Funnel.from_counts(names, inputs=(), settings={}, splits={}, genres={})
 
 
+@pytest.mark.slow
 def test_the_same_funnel_gives_the_same_picture_and_another_one_another(tmp_path: Path) -> None:
     funnel = _funnel(rows_read=1000, posts_kept=900, sentences_found=5000, too_short=4, sentences_kept=4996)
     for name in ("one", "two"):
@@ -24,6 +25,7 @@ def test_the_same_funnel_gives_the_same_picture_and_another_one_another(tmp_path
     assert one.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_funnel_of_nothing_is_drawn_too(tmp_path: Path) -> None:
     plot_funnel(_funnel(), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 0

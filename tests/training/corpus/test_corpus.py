@@ -26,6 +26,8 @@ from training.corpus.store import SCHEMA
 from training.errors import CorpusError, NoUsableSentenceError, OutputError, PostsError
 from training.sample import CATALOG_FILE, POSTS_FILE, SampleWorld, make_sample, write_sample
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world() -> SampleWorld:

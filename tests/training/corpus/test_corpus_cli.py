@@ -18,6 +18,7 @@ def _posts(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_build_writes_a_corpus_and_shows_the_funnel(tmp_path: Path) -> None:
     posts = _posts(tmp_path, "The drums of song {} are loud. So good.")
     catalog = tmp_path / "catalog.jsonl"

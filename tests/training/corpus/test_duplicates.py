@@ -56,6 +56,7 @@ def test_a_short_text_has_no_sketch() -> None:
     assert found[1].shape == (SKETCH_BYTES,)
 
 
+@pytest.mark.slow
 def test_sketches_are_the_same_in_every_process() -> None:
     program = f"from training.corpus.duplicates import sketch; print(sketch({_WORDS!r})[0].tolist())"
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

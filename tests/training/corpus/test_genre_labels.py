@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def test_only_the_most_frequent_labels_are_kept() -> None:
 _GENRE = st.lists(st.sampled_from(["indie", "dream", "pop", "folk"]), min_size=1, max_size=3).map(" ".join)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.lists(_GENRE, max_size=3, unique=True).map(tuple), st.integers(1, 20)), st.integers(1, 30))
 def test_every_label_has_enough_posts_once_genres_are_mapped_to_it(
     posts: dict[tuple[str, ...], int], min_posts: int

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def _add(grouping: Groups, records: list[tuple[int, int]]) -> None:
     grouping.add(keys, members)
 
 
+@pytest.mark.slow
 @given(_RECORDS, _RECORDS)
 def test_members_of_a_key_come_together_and_in_order(
     first: list[tuple[int, int]], second: list[tuple[int, int]]

@@ -18,6 +18,8 @@ from training.corpus.work import WorkFolder
 from training.errors import CorpusError
 from training.sample import POSTS_FILE, make_sample, write_sample
 
+pytestmark = pytest.mark.slow
+
 _CHUNK = 60
 _PROGRAM = f"""
 import sys

@@ -67,6 +67,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, write: Call
     assert sum(progress) == (tmp_path / name).stat().st_size
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(
         st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers() | st.lists(st.text(max_size=5)))
@@ -81,6 +82,7 @@ def test_any_array_of_records_is_read_back(
     assert list(read_rows(path)) == rows
 
 
+@pytest.mark.slow
 def test_an_array_much_larger_than_a_chunk_streams(tmp_path: Path) -> None:
     path = tmp_path / "big.json"
     rows = [{"id": number, "text": "word " * 400} for number in range(8000)]

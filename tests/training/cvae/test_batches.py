@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def _genres(batch: Batch, column: int) -> list[int]:
     return batch.genres_G[batch.offsets_B[column] : ends[column]].tolist()
 
 
+@pytest.mark.slow
 @given(rows, st.integers(1, 7), st.integers(0, 99))
 def test_an_epoch_holds_every_sentence_once_in_batches_of_the_asked_size(
     pairs: list[tuple[str, list[str]]], size: int, seed: int
@@ -38,6 +40,7 @@ def test_an_epoch_holds_every_sentence_once_in_batches_of_the_asked_size(
     assert all(len(batch) <= size for batch in batches)
 
 
+@pytest.mark.slow
 @given(rows)
 def test_a_batch_holds_each_sentence_with_its_end_mark_its_padding_and_its_own_genres(
     pairs: list[tuple[str, list[str]]],
@@ -54,6 +57,7 @@ def test_a_batch_holds_each_sentence_with_its_end_mark_its_padding_and_its_own_g
     assert batch.num_tokens == sum(len(text.split()) + 1 for text, _ in pairs)
 
 
+@pytest.mark.slow
 @given(rows, st.data())
 def test_a_row_tells_all_its_genres_or_coarser_ones_or_none(
     pairs: list[tuple[str, list[str]]], data: st.DataObject
@@ -91,6 +95,7 @@ def test_sentences_meet_other_neighbours_in_another_epoch_and_the_same_ones_with
     assert {frozenset(batch) for batch in first} != {frozenset(batch) for batch in other}
 
 
+@pytest.mark.slow
 def test_less_than_a_twentieth_of_the_sample_corpus_is_padding(sample_corpus: SampleCorpus) -> None:
     train = sample_corpus.train
     batches = [train.batch(indices) for indices in train.bucketed(64, np.random.default_rng(0))]
@@ -98,6 +103,7 @@ def test_less_than_a_twentieth_of_the_sample_corpus_is_padding(sample_corpus: Sa
     assert train.num_tokens / sum(batch.tokens_TB.numel() for batch in batches) > 0.95
 
 
+@pytest.mark.slow
 def test_lengths_do_not_come_in_order(sample_corpus: SampleCorpus) -> None:
     train = sample_corpus.train
     means = [train.lengths_N[indices].mean() for indices in train.bucketed(64, np.random.default_rng(0))]
@@ -110,6 +116,7 @@ def test_no_sentences_make_no_batches() -> None:
     assert list(empty.bucketed(4, np.random.default_rng(0))) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(4, 90), max_size=6), min_size=1, max_size=20))
 def test_sentences_that_are_ids_already_come_as_they_are(sentences: list[list[int]]) -> None:
     plain = PlainSentences(sentences, num_characters=11)

@@ -43,6 +43,7 @@ def test_a_posterior_that_says_nothing_has_no_information_and_no_kl(model: Cvae)
     assert scores.kl == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", [0.3, 1.0, 2.0])
 def test_mutual_information_is_that_of_a_linear_gaussian_channel(signal: float) -> None:
     torch.manual_seed(0)

@@ -94,6 +94,7 @@ def test_the_learning_rate_is_flat_and_then_falls_to_a_twentieth() -> None:
     assert learning_rate_factor(7.0) == pytest.approx(0.05)
 
 
+@pytest.mark.slow
 def test_the_kl_weight_rises_evenly_to_one_over_the_warm_up(train: Train) -> None:
     _, run = train(settings=dataclasses.replace(SETTINGS, epochs=8))
     total = 8 * STEPS_PER_EPOCH
@@ -102,6 +103,7 @@ def test_the_kl_weight_rises_evenly_to_one_over_the_warm_up(train: Train) -> Non
     assert {0.0 < beta < 1.0 for _, beta in run.curve("train.beta")} == {True, False}
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_a_trained_model_beats_one_epoch_on_held_out_sentences(train: Train) -> None:
     _, run = train(settings=dataclasses.replace(SETTINGS, epochs=8))
     losses = [value for _, value in run.curve("train.nats_per_token")]
@@ -111,6 +113,7 @@ def test_the_loss_falls_and_a_trained_model_beats_one_epoch_on_held_out_sentence
     assert bounds[-1] < bounds[0] / 1.5
 
 
+@pytest.mark.slow
 def test_a_training_that_was_interrupted_goes_on_to_the_very_same_weights(train: Train, tmp_path: Path) -> None:
     whole, _ = train(checkpoint=tmp_path / "whole.pt")
 
@@ -129,6 +132,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_very_same_weights(train:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.pt", "whole.pt"]
 
 
+@pytest.mark.slow
 def test_held_out_scores_are_kept_with_the_seconds_of_training_those_before_an_interruption_included(
     train: Train, tmp_path: Path
 ) -> None:
@@ -160,6 +164,7 @@ def test_held_out_scores_are_kept_with_the_seconds_of_training_those_before_an_i
     assert after[3].seconds > before[2].seconds
 
 
+@pytest.mark.slow
 def test_a_checkpoint_older_than_the_curve_goes_on_without_its_beginning(train: Train, tmp_path: Path) -> None:
     path = tmp_path / "old.pt"
     train(settings=dataclasses.replace(SETTINGS, epochs=2), checkpoint=path)
@@ -194,6 +199,7 @@ with NullTracker().run("cvae") as run:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_process_killed_in_the_middle_of_an_epoch_and_run_again_ends_with_the_very_same_weights(
     train: Train, tmp_path: Path
@@ -214,6 +220,7 @@ def test_a_process_killed_in_the_middle_of_an_epoch_and_run_again_ends_with_the_
     assert _same_weights(whole, resumed)
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_model_and_another_one_does_not(train: Train, tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, epochs=1)
     models = [
@@ -224,6 +231,7 @@ def test_the_same_seed_trains_the_same_model_and_another_one_does_not(train: Tra
     assert not _same_weights(models[0], models[2])
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_trained_again(train: Train) -> None:
     first, _ = train()
     again, run = train()
@@ -231,6 +239,7 @@ def test_a_finished_training_is_not_trained_again(train: Train) -> None:
     assert _same_weights(first, again)
 
 
+@pytest.mark.slow
 def test_the_budget_ends_the_schedule_early_but_wholly(train: Train) -> None:
     seen: list[float] = []
     settings = dataclasses.replace(SETTINGS, epochs=40)
@@ -242,6 +251,7 @@ def test_the_budget_ends_the_schedule_early_but_wholly(train: Train) -> None:
     assert run.curve("train.beta")[-1][1] == 1.0
 
 
+@pytest.mark.slow
 def test_time_spent_before_an_interruption_counts_towards_the_budget(train: Train) -> None:
     settings = dataclasses.replace(SETTINGS, epochs=40)
 
@@ -278,6 +288,7 @@ def _loop() -> CvaeLoop:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [4, 8, 9, 10, 15])
 def test_behind_the_autoencoder_phase_the_decoder_is_reset_once_whenever_the_training_is_cut(
     cut: int, tmp_path: Path
@@ -307,6 +318,7 @@ def test_the_bias_that_normalising_takes_out_again_stays_where_it_is() -> None:
     assert not torch.isclose(after[6:], before[6:]).any()
 
 
+@pytest.mark.slow
 def test_the_autoencoder_phase_has_no_kl_and_the_warm_up_follows_it(train: Train) -> None:
     _, run = train(settings=dataclasses.replace(SETTINGS, autoencoder=0.5, warm_up=0.5, epochs=8))
     betas = dict(run.curve("train.beta"))

@@ -45,6 +45,7 @@ def test_where_posterior_and_prior_are_one_and_z_says_nothing_it_is_the_reconstr
     assert nll == pytest.approx(_reconstruction_nll(model, 6), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_where_z_says_nothing_a_wrong_posterior_costs_the_bound_but_hardly_the_likelihood(model: Cvae) -> None:
     _ignore_z(model)
     with torch.no_grad():
@@ -58,6 +59,7 @@ def test_where_z_says_nothing_a_wrong_posterior_costs_the_bound_but_hardly_the_l
     assert many.mean() == pytest.approx(exact.mean(), abs=0.05)
 
 
+@pytest.mark.slow
 def test_one_sample_gives_the_elbo_on_average(model: Cvae) -> None:
     means = [importance_weighted_nll(model, VALID, num_samples=1, seed=seed).mean() for seed in range(5)]
     assert np.mean(means) == pytest.approx(-score_cvae(model, VALID, batch_size=16).elbo, abs=0.1)
@@ -86,6 +88,7 @@ def test_the_likelihood_is_the_one_that_a_grid_over_z_gives() -> None:
     assert np.ptp(exact) > 1.0
 
 
+@pytest.mark.slow
 def test_a_sentences_figure_depends_on_the_seed_and_its_place_and_on_no_other_sentence(model: Cvae) -> None:
     first = importance_weighted_nll(model, VALID, num_samples=300, seed=4)
     again = importance_weighted_nll(model, toy_sentences(60, seed=1), num_samples=300, seed=4)

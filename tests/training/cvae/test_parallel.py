@@ -62,6 +62,7 @@ def train(checkpoint: Path, out: Path, *, process_group: ProcessGroup) -> None:
     out.with_suffix(".json").write_text(json.dumps(curves))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(

@@ -27,6 +27,8 @@ from training.progress import Progress, silent
 from training.tracking.mlflow_tracker import MlflowTracker
 from training.tracking.port import NullTracker
 
+pytestmark = pytest.mark.slow
+
 DECODE = DecodePlan(num_samples=60, seeds=2, best_of=2)
 
 

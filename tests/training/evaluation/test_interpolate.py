@@ -45,6 +45,7 @@ def test_the_arc_keeps_the_length_that_the_straight_line_loses() -> None:
     assert line[2] == pytest.approx(3 / 2**0.5)
 
 
+@pytest.mark.slow
 def test_the_same_call_gives_the_same_points_and_the_ends_are_the_sentences_own(model: LoadedModel) -> None:
     first, last = "wa wb wc", "wd we wf wg"
     points = interpolate(model, first, last, steps=5, genres=["dream pop", "polka"])

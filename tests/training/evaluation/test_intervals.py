@@ -53,6 +53,7 @@ def test_the_same_seed_draws_the_same_interval_again() -> None:
     assert Resampler(replicates=100).ratio(values) != Resampler(replicates=100, seed=1).ratio(values)
 
 
+@pytest.mark.slow
 @examples(60)
 @given(numbers, numbers)
 def test_the_area_under_the_curve_is_scikit_learn_s(positive: list[float], negative: list[float]) -> None:

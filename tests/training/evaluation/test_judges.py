@@ -18,6 +18,8 @@ from training.evaluation.judges import (
 from training.sample import Kind
 from training.settings import SOUND_SEED_WORDS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def judges(sample_corpus: SampleCorpus, tmp_path_factory: pytest.TempPathFactory) -> Judges:

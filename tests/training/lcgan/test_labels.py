@@ -38,6 +38,7 @@ def untrained(sample_corpus: SampleCorpus) -> tuple[Cvae, Bundle]:
     return model, make_bundle("cvae", model, parts, generator=None, lineage={})
 
 
+@pytest.mark.slow
 def test_labels_are_the_topics_of_what_is_decoded_from_each_vector(
     sample_corpus: SampleCorpus, untrained: tuple[Cvae, Bundle]
 ) -> None:

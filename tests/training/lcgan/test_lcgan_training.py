@@ -116,6 +116,7 @@ def test_the_predictor_learns_what_shifted_vectors_decode_to(run: Run) -> None:
     assert not any(parameter.requires_grad for parameter in predictor.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", range(NUM_TOPICS))
 def test_the_generator_raises_the_wanted_topics_share_by_the_worlds_own_rule(wanted: int) -> None:
     generator = _trained().generator
@@ -128,12 +129,14 @@ def test_the_generator_raises_the_wanted_topics_share_by_the_worlds_own_rule(wan
     assert after > before + 0.3
 
 
+@pytest.mark.slow
 def test_what_is_decoded_from_shifted_vectors_is_no_less_diverse() -> None:
     figures = _trained().figures
     assert figures["desired_share"] > figures["prior_share"] + 0.4
     assert figures["distinct_ratio"] > SETTINGS.diversity_floor
 
 
+@pytest.mark.slow
 def test_the_generator_stays_near_when_distance_weighs_much() -> None:
     torch.manual_seed(9)
     z, genres = torch.randn(500, Z), torch.randn(500, A)
@@ -143,6 +146,7 @@ def test_the_generator_stays_near_when_distance_weighs_much() -> None:
     assert float((near - z).norm(dim=1).mean()) < 0.6 * float((far - z).norm(dim=1).mean())
 
 
+@pytest.mark.slow
 def test_each_round_is_decoded_once_to_be_measured_and_once_for_the_other_topics_but_the_last() -> None:
     world = World()
     _train(SETTINGS, world)
@@ -150,6 +154,7 @@ def test_each_round_is_decoded_once_to_be_measured_and_once_for_the_other_topics
     assert world.asked == [((1,), False), desired, others, desired, others, desired]
 
 
+@pytest.mark.slow
 def test_the_round_of_the_highest_score_is_kept() -> None:
     class Worsening(World):
         """World whose sentences become less diverse with every decode."""
@@ -187,6 +192,7 @@ def _trained(distance_weight: float = 0.1) -> Trained:
     return _made[distance_weight]
 
 
+@pytest.mark.slow
 def test_the_budget_ends_the_training_at_once_and_still_gives_a_generator(run: RecordingRun) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)
@@ -205,6 +211,7 @@ def test_a_first_loss_that_is_not_finite_is_an_error_that_names_the_setting(run:
         train_generator(broken, predictor, SETTINGS, desired=0, seed=0, run=run, progress=silent)
 
 
+@pytest.mark.slow
 def test_a_training_whose_loss_stops_being_finite_keeps_its_last_good_generator(run: RecordingRun) -> None:
     data = _labelled(300)
     predictor, _ = train_predictor(data, SETTINGS, seed=0, run=run)

@@ -33,6 +33,7 @@ def archive(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ar
     return build_archive(bundle_folder, out, version="12", batching=BatchSettings(batch_size=8, max_batch_delay_ms=3))
 
 
+@pytest.mark.slow
 def test_an_archive_is_named_by_model_and_version_and_hashed_as_it_lies_there(archive: Archive) -> None:
     assert archive.path.name == archive_name("lcgan", "12") == "lcgan_12.mar"
     assert archive.sha256 == file_sha256(archive.path)
@@ -82,6 +83,7 @@ def test_the_handlers_package_lies_complete_in_the_archive_and_nothing_compiled(
     assert files == expected | set(FILES) | {"handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json"}
 
 
+@pytest.mark.slow
 def test_the_unpacked_archive_answers_with_its_own_code_and_none_of_the_projects(
     archive: Archive, tmp_path: Path
 ) -> None:
@@ -105,6 +107,7 @@ def test_an_archives_model_can_be_read_back_and_writes_the_same(
     assert bundle_sha256(tmp_path) == bundle_sha256(bundle_folder)
 
 
+@pytest.mark.slow
 def test_builds_at_the_same_time_do_not_disturb_each_other(bundle_folder: Path, tmp_path: Path) -> None:
     def build(version: str) -> Archive:
         return build_archive(bundle_folder, tmp_path, version=version)
@@ -128,6 +131,7 @@ def test_a_folder_that_is_not_a_bundle_is_not_packed(bundle_folder: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_archive(
     bundle_folder: Path, tmp_path: Path
 ) -> None:

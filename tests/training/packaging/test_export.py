@@ -26,6 +26,7 @@ def test_the_model_card_says_what_the_model_is_made_of_how_it_measured_and_what_
     assert Bundle.load(tmp_path / "bundle").config == bundle.config
 
 
+@pytest.mark.slow
 def test_samples_are_consecutive_seeds_with_the_genres_in_turn_and_the_same_each_time() -> None:
     bundle = tiny_bundle()
     samples = unselected_samples(bundle, seed=3, count=12)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from handlers.model.bundle import bundle_sha256
 from tests.training.packaging.unpacked import OLD_ARCHIVE, answers_of
 from training.packaging.archive import build_archive, load_archive
@@ -10,6 +12,7 @@ LATER_FIELDS = {"no_repeat_ngram": 2, "banned": ["wa"], "min_tokens": 3, "guidan
 """Fields by the names that 0.1.0 knows them by."""
 
 
+@pytest.mark.slow
 def test_an_archive_of_0_1_0_answers_with_its_own_code(tmp_path: Path) -> None:
     plain, full, refused = answers_of(
         OLD_ARCHIVE,
@@ -25,6 +28,7 @@ def test_an_archive_of_0_1_0_answers_with_its_own_code(tmp_path: Path) -> None:
     assert refused["error"]["field"] == "bad_words"
 
 
+@pytest.mark.slow
 def test_a_new_archive_of_the_same_weights_writes_the_same_texts(tmp_path: Path) -> None:
     load_archive(OLD_ARCHIVE, tmp_path / "bundle")
     new = build_archive(tmp_path / "bundle", tmp_path, version="1")

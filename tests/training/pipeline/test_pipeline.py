@@ -35,6 +35,8 @@ from training.sample import CATALOG_FILE, POSTS_FILE, make_sample, write_sample
 from training.settings import TrainSettings
 from training.tracking.port import NullTracker, Tracker
 
+pytestmark = pytest.mark.slow
+
 
 def _watch(stage: str) -> Progress:
     assert stage in {*STAGES, "labels", "register cvae", "register lcgan"}

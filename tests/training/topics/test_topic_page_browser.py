@@ -15,10 +15,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.training.topics.toy_topics import toy_model, written
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None,
-    reason="NO CHROMIUM HERE: the topics' page was not opened; apt-get install chromium, and test again",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None,
+        reason="NO CHROMIUM HERE: the topics' page was not opened; apt-get install chromium, and test again",
+    ),
+]
 PATIENCE_MS = 60_000
 NUM_WORDS = 60
 HOSTILE = "</script><script>document.title='hacked'</script>"

@@ -17,6 +17,8 @@ from training.sample import Kind
 from training.settings import SOUND_SEED_WORDS, TopicSettings
 from training.topics.lda import FittedTopics, TopicTrial, _joined, fewest_coherent, fit_topics
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TopicSettings(candidates=(4, 5), passes=4, min_sentences=5, max_share=0.15)
 
 

@@ -36,6 +36,7 @@ def test_a_run_shows_what_it_learned_from_and_how_the_machine_fared(
     assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
 
 
+@pytest.mark.slow
 def test_a_figure_is_there_once_it_was_logged_and_the_points_of_a_curve_at_the_end_of_their_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_post_comes_with_all_that_the_bot_needs_of_it(sandbox: SandboxServer, 
     assert source_post.network == "bluesky"
 
 
+@pytest.mark.slow
 def test_every_post_since_the_cursor_is_read_over_pages(sandbox: SandboxServer, source: BlueskySource) -> None:
     (old,) = post(sandbox, "an old one")
     _, cursor = sweep(source, None)
@@ -127,6 +128,7 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_network_is_no_end(
     sandbox: SandboxServer, source: BlueskySource, fault: Mapping[str, Any]
@@ -178,6 +180,7 @@ def test_own_posts_behind_an_address_are_read_over_pages(sandbox: SandboxServer,
     assert publisher.recent(rest[-1]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_ends_without_a_clear_answer_is_in_doubt_and_sent_once(

@@ -39,6 +39,7 @@ def test_a_time_is_aware_whatever_the_header_says(header: str, value: str) -> No
     assert at is None or at.tzinfo is not None
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_never_made_sent_nothing_and_one_that_broke_may_have(sandbox: SandboxServer) -> None:
     session = NetworkSession(timeout_s=0.5)
     for address in ("http://127.0.0.1:9/", "http://no-such-host.invalid/", "nonsense"):
@@ -66,6 +67,7 @@ def test_an_entry_in_netrc_does_not_replace_a_token(
     assert answer.status_code == 200
 
 
+@pytest.mark.slow
 def test_a_copy_keeps_its_time_out_and_its_addresses(sandbox: SandboxServer) -> None:
     session = copy.deepcopy(NetworkSession(timeout_s=0.5, swaps={"https://example.org": sandbox.settings.url}))
     assert session.get("https://example.org/sandbox/settings").json()["url"] == sandbox.settings.url

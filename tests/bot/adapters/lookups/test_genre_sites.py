@@ -56,11 +56,13 @@ def test_each_says_where_its_genres_are_from(sandbox: SandboxServer) -> None:
     assert entry == ArtistEntry(name="Pell", genres=("shoegaze",), origin="musicbrainz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Nobody Known", "", "@", '"', "\\", "a" * 1000, "音楽", 'AC/DC" OR artist:"Pell'])
 def test_a_name_that_nobody_has_is_not_known(lookup: GenreLookup, name: str) -> None:
     assert lookup.find(name) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -129,6 +131,7 @@ def test_tags_that_few_agree_on_or_that_say_nothing_are_left_out(sandbox: Sandbo
     assert entry.genres == ("dream pop", "slowcore")
 
 
+@pytest.mark.slow
 def test_musicbrainz_is_asked_once_a_second_and_told_who_asks() -> None:
     with SandboxServer() as sandbox:
         lookup = MusicbrainzLookup(contact="bot@example.org", base_url=sandbox.settings.url)
@@ -140,6 +143,8 @@ def test_musicbrainz_is_asked_once_a_second_and_told_who_asks() -> None:
         assert [call["status"] for call in sandbox.control.calls("musicbrainz.artist")] == [200]
 
 
+@pytest.mark.alone
+@pytest.mark.slow
 def test_a_pace_lets_the_first_go_at_once_and_the_others_wait() -> None:
     pace = Pace(0.5)
     begin = time.monotonic()

@@ -104,6 +104,7 @@ def test_a_rate_limit_is_told_and_not_slept_through(sandbox: SandboxServer, look
     assert abs(caught.value.retry_at - datetime.now(UTC) - timedelta(days=1)) < timedelta(minutes=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["spotify.token", "spotify.search", "spotify.artist"])
 @pytest.mark.parametrize(
     "fault",

@@ -121,6 +121,7 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_network_is_no_end(
     sandbox: SandboxServer, source: MastodonSource, fault: Mapping[str, Any]
@@ -167,6 +168,7 @@ def test_own_posts_behind_an_id_are_read_over_pages(sandbox: SandboxServer, publ
     assert [own.id for own in publisher.recent(first)] == rest[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_ends_without_a_clear_answer_is_in_doubt_and_out_once_when_it_is_sent_again(

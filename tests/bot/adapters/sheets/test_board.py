@@ -59,6 +59,7 @@ def test_a_row_holds_what_the_curator_needs(sandbox: SandboxServer, board: Sheet
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["=IMPORTXML(1)", "+1", "-1", "@name", "1e9", "TRUE", "two\nlines", "音楽 🎧", " spaced "]
 )
@@ -141,6 +142,7 @@ def test_a_row_without_an_id_is_none_of_the_bots(sandbox: SandboxServer, board: 
     assert list(board.rows()) == [BoardRow(candidate_id="7.1.1", status="waiting", text="")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize(
     "fault",
@@ -192,6 +194,7 @@ def test_a_drop_down_that_could_not_be_set_is_set_with_the_next_append(
             sandbox.control.edit("queue", f"{SOURCE_POST_ID}.1.{number}", "status", "perhaps")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -218,6 +221,7 @@ def test_an_expired_token_is_renewed_and_the_rows_are_there_once(sandbox: Sandbo
     assert board.ids() == {f"{SOURCE_POST_ID}.1.1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

@@ -66,6 +66,7 @@ def test_rows_are_found_by_their_id_and_changed_in_one_call(sandbox: SandboxServ
     assert after[THIRD] == before[THIRD]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["=IMPORTXML(1)", "+1", "1e9", "TRUE", "May 5", "two\nlines", "音楽 🎧"])
 def test_an_edited_text_stays_what_it_is(board: SheetsBoard, text: str) -> None:
     board.edit([change(FIRST, text=text)])
@@ -135,6 +136,7 @@ def test_columns_may_stand_anywhere_and_a_sheet_without_curators_is_edited_too(s
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize(
     "fault",

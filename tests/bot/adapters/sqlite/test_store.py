@@ -16,7 +16,7 @@ from bot.domain.errors import StoreError, UnknownCandidateError
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import BadRow, SourcePost, SourcePostStatus
 from bot.ports import FeedPage
-from handlers.contract import Sample
+from handlers.contract import FinishReason, Sample
 from tests.examples import examples
 
 
@@ -76,20 +76,26 @@ def test_when_a_candidate_cannot_be_kept_its_source_post_stays_pending(store: Sq
     assert list(store.rows()) == []
 
 
+@pytest.mark.slow
 @examples(50)
 @given(
-    text=st.text(st.characters(codec="utf-8"), max_size=60), seed=st.integers(0, 2**63 - 1), log_prob=st.floats(-1e6, 0)
+    text=st.text(st.characters(codec="utf-8"), max_size=60),
+    seed=st.integers(0, 2**63 - 1),
+    log_prob=st.floats(-1e6, 0),
+    reason=st.none() | st.sampled_from(FinishReason),
 )
 def test_a_candidate_comes_back_as_it_was_kept(
-    tmp_path_factory: pytest.TempPathFactory, text: str, seed: int, log_prob: float
+    tmp_path_factory: pytest.TempPathFactory, text: str, seed: int, log_prob: float, reason: FinishReason | None
 ) -> None:
     kept = candidate("1")
-    sample = Sample(text=text, token_count=4, log_prob=log_prob, topics=(0.1, 0.9), seed=seed)
+    sample = Sample(text=text, token_count=4, log_prob=log_prob, topics=(0.1, 0.9), seed=seed, finish_reason=reason)
     kept = Candidate(report=kept.report, number=1, sample=sample, model="m", model_version="2", archive_sha256="x")
     with SqliteStore(tmp_path_factory.mktemp("store") / "bot.db") as store:
         store.add_page("feed", page("1"))
         store.finish("1", SourcePostStatus.DONE, candidates=[kept])
         (row,) = store.rows()
+    assert row.candidate.sample.finish_reason is reason
+    assert row.is_cut_off == (reason is FinishReason.LENGTH)
     assert (row.candidate, row.source_post, row.verdict, row.text) == (
         kept,
         SourcePost(id="1", text="text 1"),

@@ -96,6 +96,7 @@ def test_a_duplicate_of_the_attempt_before_is_that_post(sandbox: SandboxServer, 
     assert publisher.publish(make_post(after_id=before)) == sandbox.control.posted()[1]["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize(
     "fault",

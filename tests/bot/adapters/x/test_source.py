@@ -147,6 +147,7 @@ def test_a_rate_limit_without_a_time_is_one_all_the_same(
     assert len(sandbox.control.calls("x.timeline")) == 1, "no call is repeated behind the bot's back"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [

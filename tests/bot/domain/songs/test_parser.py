@@ -285,6 +285,7 @@ _TEXTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @examples(500)
 @given(_TEXTS)
 def test_whatever_is_found_makes_a_valid_request(text: str) -> None:
@@ -295,6 +296,7 @@ def test_whatever_is_found_makes_a_valid_request(text: str) -> None:
         assert json.dumps(song.as_document(), ensure_ascii=False).encode()
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_texts_take_under_5_ms_each() -> None:
     rng = random.Random(7)
     worst = 0.0

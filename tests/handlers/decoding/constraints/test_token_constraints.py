@@ -78,6 +78,7 @@ rows = st.builds(
 )
 
 
+@pytest.mark.slow
 @examples(60)
 @given(st.integers(0, 30), st.lists(rows, min_size=1, max_size=16))
 def test_every_sentence_keeps_the_limits_of_its_row(seed: int, asked: list[SequenceSpec]) -> None:
@@ -97,6 +98,7 @@ def test_every_sentence_keeps_the_limits_of_its_row(seed: int, asked: list[Seque
         )
 
 
+@pytest.mark.slow
 @examples(20)
 @given(st.lists(rows, min_size=1, max_size=12), st.randoms(use_true_random=False), st.integers(1, 20))
 def test_a_row_with_limits_decodes_the_same_alone_and_in_any_batch_order_and_number_of_slots(
@@ -166,6 +168,7 @@ LIMITS: list[Mapping[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_the_decode_is_that_of_a_plain_float64_loop_which_reads_the_limits_off_the_text(seed: int) -> None:
     bundle = _bundle(seed, *(piece for piece in PIECES if '"' not in piece), scale=2.0)

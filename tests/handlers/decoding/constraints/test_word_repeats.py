@@ -37,6 +37,7 @@ def _forbidden(vocabulary: Vocabulary, written: list[int]) -> set[str]:
     return {vocabulary.tokens[number] for number in word_repeats.forbidden(words)[0].tolist()} - {"<pad>"}
 
 
+@pytest.mark.slow
 @examples(30)
 @given(st.sets(pieces, min_size=8, max_size=40), st.integers(0, 100))
 def test_no_sample_of_any_vocabulary_has_a_word_beside_itself(tokens: set[str], seed: int) -> None:

@@ -65,6 +65,7 @@ FILTERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 def test_a_kernel_draws_the_tokens_that_the_host_draws(filters: dict[str, float], device: torch.device) -> None:
     # The host's draw is held against the filters in float64 by tests of its own.

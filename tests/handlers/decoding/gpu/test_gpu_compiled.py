@@ -22,6 +22,7 @@ def _compiled(generation: int, kind: str, vocabulary: int, cache: Path) -> list[
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("generation", [HOPPER, AMPERE])
 def test_the_reference_models_kernels_compile_and_keep_to_their_registers(generation: int, tmp_path: Path) -> None:
     kernels = _compiled(generation, "bf16", 8000, tmp_path)
@@ -35,6 +36,7 @@ def test_the_reference_models_kernels_compile_and_keep_to_their_registers(genera
         assert re.search(rf"{product}.*bf16", each["ptx"]), f"{each['kernel']} multiplies without the tensor cores"
 
 
+@pytest.mark.slow
 def test_kernels_in_single_precision_and_for_the_largest_vocabulary_compile(tmp_path: Path) -> None:
     kernels = _compiled(HOPPER, "fp32", 32_768, tmp_path)
     assert len(kernels) == 5

@@ -18,6 +18,8 @@ from handlers.model.decoder import Decoder, DecoderConfig
 from tests.handlers.flat import spec
 from tests.handlers.tiny_bundles import tiny_bundle
 
+pytestmark = pytest.mark.slow
+
 
 def _engine(bundle: Bundle, device: torch.device, **options: Any) -> Engine:
     return Engine(bundle, device=device, kernels=True, **{"slots": 64, **options})

@@ -40,6 +40,7 @@ def _admit(engine: Engine, decoder: GpuDecoder, rows: list[SequenceSpec]) -> Ten
     return context.cpu()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_step_has_the_distribution_of_a_plain_float64_reference(
     precision: Precision, device: torch.device

@@ -16,6 +16,7 @@ def _output_bias(commentator: Commentator) -> torch.Tensor:
     return gpu._steps._bias_W
 
 
+@pytest.mark.slow
 def test_a_worker_whose_kernels_are_sound_decodes_with_them(device: torch.device, bundle: Bundle) -> None:
     commentator = ready(bundle, str(device), WorkerOptions(slots=3, kernels=True))
     assert (commentator.kernels, commentator.slots, commentator.precision) == (True, 3, "bf16")
@@ -25,6 +26,7 @@ def test_a_worker_whose_kernels_are_sound_decodes_with_them(device: torch.device
     assert [each.token_count <= 5 for each in answer.samples] == [True, True]
 
 
+@pytest.mark.slow
 def test_kernels_that_err_are_noticed_and_logged(
     device: torch.device, bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:

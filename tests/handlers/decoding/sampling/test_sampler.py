@@ -83,6 +83,7 @@ FILTERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [5, 200, 256, 257, 900])
 @pytest.mark.parametrize("spread", [0.1, 1.0, 4.0])
 @pytest.mark.parametrize("seed", [0, 1])
@@ -127,6 +128,7 @@ def test_temperature_zero_takes_the_most_likely_token_whatever_the_filters_and_t
         assert chosen.tolist() == logits.argmax(dim=1).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "allowed"),
     [

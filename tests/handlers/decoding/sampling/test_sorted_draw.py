@@ -93,6 +93,7 @@ def test_all_that_is_kept_is_drawn_and_nothing_beside_it_wherever_a_window_ends(
     assert drawn == np.sort(ids)[places].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [3, 256, 700, 1024, 2048])
 @pytest.mark.parametrize("kind", ["top_k", "top_p"])
 def test_the_first_of_equals_are_kept_however_many_they_are(kept: int, kind: str) -> None:
