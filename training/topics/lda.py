@@ -232,8 +232,8 @@ def _fit(
         # the seed words too leaves their topic without other words (docs/measurements/log.md).
         lda.state.sstats[1:, list(seeds)] *= _SEEDS_ELSEWHERE
         lda.sync_state()
-    # With AVX-512, OpenBLAS reads beyond a vector's end, and what it finds there can raise the processor's flag for an
-    # invalid operation although no result depends on it. So the result is checked, not the flag.
+    # Some BLAS kernels raise the processor's flag for an invalid operation on lanes that no result depends on (seen with
+    # AVX-512 under load). So the result is checked, not the flag.
     with np.errstate(invalid="ignore"):
         lda.update([dictionary.doc2bow(document) for document in documents])
     if not np.isfinite(lda.get_lambda()).all():
