@@ -48,7 +48,7 @@ def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
             visible(row.candidate.id),
             _song(row) if first else "",
             Text(_genres(report.genres)) if first else "",
-            visible(row.text),
+            Text.assemble(visible(row.text), (" (cut off)" if row.is_cut_off else "", "dim")),
             visible(f"{row.candidate.model} {row.candidate.model_version}"),
             Text(row.candidate.status, style=_STYLES[row.candidate.status]),
         )

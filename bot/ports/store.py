@@ -11,6 +11,7 @@ from bot.domain.candidates import Candidate, CandidateStatus, Verdict
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports.feed import FeedPage
+from handlers.contract import FinishReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,12 @@ class QueueRow:
         """Text that would be posted: the curator's if there is one, else the sample's."""
         edited = self.verdict.edited_text if self.verdict is not None else None
         return self.candidate.sample.text if edited is None else edited
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the text is a sample that reached its maximum length, and so an incomplete sentence."""
+        is_edited = self.verdict is not None and self.verdict.edited_text is not None
+        return not is_edited and self.candidate.sample.finish_reason is FinishReason.LENGTH
 
 
 class Queue(ABC):

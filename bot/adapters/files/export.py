@@ -21,6 +21,7 @@ _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("model_version", lambda row: row.candidate.model_version),
     ("seed", lambda row: row.candidate.sample.seed),
     ("log_prob", lambda row: row.candidate.sample.log_prob),
+    ("finish_reason", lambda row: row.candidate.sample.finish_reason),
     ("tweet_id", lambda row: row.source_post.id),
     ("tweet_author", lambda row: row.source_post.author),
     ("tweet_text", lambda row: row.source_post.text),

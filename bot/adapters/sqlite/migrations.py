@@ -212,5 +212,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # Version 4. A network has one name; ids of posts keep the prefixes that they were stored with.
     (*_rename_network("bsky", "bluesky"), *_rename_network("masto", "mastodon")),
+    # Version 5. The JSON of a new sample has its finish reason, which earlier programs do not read; the reason of the
+    # samples that are there is unknown.
+    (),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

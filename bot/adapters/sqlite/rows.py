@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict
+from typing import Any
 
 from bot.adapters.sqlite.file import from_json, to_json
 from bot.domain.candidates import Candidate, CandidateStatus, Decision, Flag, Verdict
@@ -12,7 +13,7 @@ from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import QueueRow
-from handlers.contract import Sample
+from handlers.contract import FinishReason, Sample
 
 SELECT_ROWS = """
 SELECT candidate.*, song.artist, song.song, song.genres, song.origin, song.url AS song_url,
@@ -104,7 +105,7 @@ def _candidate(row: sqlite3.Row) -> Candidate:
     return Candidate(
         report=report,
         number=row["number"],
-        sample=Sample(**from_json(row["sample"])),
+        sample=_sample(from_json(row["sample"])),
         model=row["model"],
         model_version=row["model_version"],
         archive_sha256=row["archive_sha256"],
@@ -113,6 +114,11 @@ def _candidate(row: sqlite3.Row) -> Candidate:
         flags=tuple(map(Flag, json.loads(row["flags"]))),
         score=row["score"],
     )
+
+
+def _sample(document: dict[str, Any]) -> Sample:
+    """Convert a stored sample; those of schema versions before 5 have no finish reason."""
+    return Sample(**{**document, "finish_reason": FinishReason.parse(document.get("finish_reason"))})
 
 
 def post_of(row: sqlite3.Row) -> OutgoingPost:

@@ -17,7 +17,7 @@ from bot.domain.outgoing_posts import OutgoingPostStatus, PostMode
 from bot.domain.songs.song import Song, SongReport, credit
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage
-from handlers.contract import Sample
+from handlers.contract import FinishReason, Sample
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;'\""
 RTL = "\N{RIGHT-TO-LEFT MARK}الصوت دافئ والطبول بعيدة \N{RIGHT-TO-LEFT OVERRIDE}abc"
@@ -35,6 +35,7 @@ def add_song(
     version: str = "3",
     flags: Mapping[int, tuple[Flag, ...]] | None = None,
     url: str = "",
+    finish_reason: FinishReason | None = None,
 ) -> list[str]:
     """Add a source post with a song and a candidate for each text; the candidates' ids."""
     store.add_page("test", FeedPage(source_posts=(source_post,), cursor=source_post.id, more=False))
@@ -52,7 +53,14 @@ def add_song(
         Candidate(
             report=report,
             number=number,
-            sample=Sample(text=text, token_count=9, log_prob=-20.5, topics=(0.125, 0.875), seed=100 + number),
+            sample=Sample(
+                text=text,
+                token_count=9,
+                log_prob=-20.5,
+                topics=(0.125, 0.875),
+                seed=100 + number,
+                finish_reason=finish_reason,
+            ),
             model="lcgan",
             model_version=version,
             archive_sha256="ab" * 32,

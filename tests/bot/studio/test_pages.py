@@ -305,6 +305,7 @@ def test_a_card_shows_that_a_sentence_was_cut_off(
     reason: FinishReason | None, is_shown: bool, studio: Client, filled: SqliteStore
 ) -> None:
     (name,) = add_song(filled, SourcePost(id="cut", text="x"), ["A slow lamp of"], title="Cut", finish_reason=reason)
-    card = studio.get("/?q=Cut").text.split(f'id="c-{name}"')[1].split("</li>\n</")[0]
+    page = studio.get("/?order=newest").text
+    card = page.split(f'id="c-{name}"')[1].split('<li class="candidate')[0]
     assert (">cut off</li>" in card) == is_shown
     assert ("<dt>finish reason</dt>" in card) == (reason is not None)

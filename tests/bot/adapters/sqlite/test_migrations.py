@@ -66,6 +66,7 @@ def test_rows_of_version_1_are_all_there_and_counted(version_1: Path) -> None:
         waiting, accepted = store.rows()
         (pending,) = store.pending(9)
     assert (waiting.candidate.flags, waiting.candidate.score, waiting.candidate.report.origin) == ((), None, "")
+    assert (waiting.candidate.sample.finish_reason, waiting.is_cut_off) == (None, False)
     assert (accepted.verdict, accepted.source_post.kind) == (
         Verdict(candidate_id="1.1.2", decision=Decision.ACCEPT, who="ana"),
         Kind.FEED,
