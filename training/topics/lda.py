@@ -236,7 +236,7 @@ def _fit(
     # AVX-512 under load). So the result is checked, not the flag.
     with np.errstate(invalid="ignore"):
         lda.update([dictionary.doc2bow(document) for document in documents])
-    if not np.isfinite(lda.get_lambda()).all():
+    if not np.isfinite(lda.state.get_lambda()).all():
         raise NotLearnedError(f"the fit of {num_topics} topics is not finite; try another seed or more posts")
     return lda
 
