@@ -92,9 +92,9 @@ def test_every_way_to_write_a_version_is_understood(reader: Registry, model: str
         ("registry-model/9", "registry-model has no version '9'; its versions are: 1, 2, 3"),
         ("registry-model@best", "registry-model has no alias 'best'; its aliases are: champion"),
         ("registry-model", "does not name a version: write lcgan/2"),
-        ("registry-model/two", "names no version"),
-        ("../../etc/passwd", "names no version"),
-        ("", "names no version"),
+        ("registry-model/two", "does not name a version"),
+        ("../../etc/passwd", "does not name a version"),
+        ("", "does not name a version"),
     ],
 )
 def test_what_does_not_exist_is_answered_with_what_does(reader: Registry, model: str, uri: str, message: str) -> None:

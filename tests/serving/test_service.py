@@ -133,7 +133,7 @@ def truncate(archive: Path) -> None:
     ("flaw", "reason"),
     [
         ({"damage": truncate}, "damaged or changed after it was registered"),
-        ({"digest": "0" * 64}, "the registry says 000000000000"),
+        ({"digest": "0" * 64}, "the registry has 000000000000"),
         ({"broken": True}, "Failed to start workers"),
         ({"mute": True}, "the decode failed: on purpose"),
     ],

@@ -81,7 +81,7 @@ def test_bench_serve_measures_torchserve_gateway_engine_and_a_peer(archive: Path
 def test_an_interrupted_benchmark_leaves_no_process_and_no_folder(archive: Path, tmp_path: Path) -> None:
     process = bench(str(archive), "--peers", "none", env={**os.environ, "TMPDIR": str(tmp_path)})
     deadline = time.monotonic() + 60
-    while not any("bench_serve.programs.engine" in line for line in left_of(tmp_path)):
+    while not any("benchmarks.serving.programs.engine" in line for line in left_of(tmp_path)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
