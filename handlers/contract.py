@@ -57,7 +57,7 @@ MAX_TEXT_LENGTH: Final = 200
 MAX_SEED: Final = 2**63 - 1
 DEFAULT_TEMPERATURE: Final = 0.95
 """Warm enough to write like people. Colder sentences are likelier than real ones and resemble each other
-(docs/measurements/log.md)."""
+(docs/measurements/log.md#2026-11-22-ranking-of-candidates-and-the-default-temperature-adopted)."""
 DEFAULT_TOP_P: Final = 0.92
 _MAX_SHOWN: Final = 60
 _SINGLE_WORD: Final = re.compile(r"[\w'’\-]+")

@@ -40,7 +40,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             steps=3_000,
             rounds=10,
             round_samples=1_500,
-            # Chosen on real posts (docs/measurements/log.md).
+            # Chosen on real posts (docs/measurements/log.md#2026-11-22-weights-of-the-lc-gans-losses-adopted).
             learning_rate=1e-3,
             realism_weight=0.6,
             topic_weight=4.0,

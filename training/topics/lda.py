@@ -229,11 +229,12 @@ def _fit(
     )
     if settings.seeded:
         # Only the start: the prior is the same for all words, so that the posts decide in the end. A prior that favours
-        # the seed words too leaves their topic without other words (docs/measurements/log.md).
+        # the seed words too leaves their topic without other words
+        # (docs/measurements/log.md#2026-11-22-seed-words-in-the-first-state-of-lda-adopted).
         lda.state.sstats[1:, list(seeds)] *= _SEEDS_ELSEWHERE
         lda.sync_state()
-    # Some BLAS kernels raise the processor's flag for an invalid operation on lanes that no result depends on (seen with
-    # AVX-512 under load). So the result is checked, not the flag.
+    # Some BLAS kernels raise the processor's flag for an invalid operation on lanes that no result depends on (seen
+    # with AVX-512 under load). So the result is checked, not the flag.
     with np.errstate(invalid="ignore"):
         lda.update([dictionary.doc2bow(document) for document in documents])
     if not np.isfinite(lda.state.get_lambda()).all():
