@@ -1,4 +1,4 @@
-"""Requests in, answers out: what the TorchServe handler and the registered MLflow model both call.
+"""Answers to batches of requests, for the TorchServe handler and the registered MLflow model.
 
 Shapes: B sequences, Z latent vector.
 """
@@ -39,22 +39,32 @@ _DRAWN_SEED_BITS: Final = 53
 
 
 class NotFiniteError(ArithmeticError):
-    """The weights and a request together give numbers that are none."""
+    """The model gives a value that is not finite for a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """Answers to a batch of requests, and the work that they were."""
+    """Answers to a batch of requests, with the work that they took."""
 
     responses: list[CommentaryResponse]
-    num_rows: int
+    num_sequences: int
+    """Decoded sequences: samples times candidates."""
     num_tokens: int
-    """Tokens of all rows, those of candidates that were not chosen included."""
+    """Tokens of all sequences, those of candidates that were not chosen included."""
     seconds: float
+    """Time of the whole computation: decode, topics and choice of candidates."""
 
 
 class Commentator:
-    """Answers batches of requests with one decode."""
+    """Answerer of requests; all requests of a batch are one decode.
+
+    Args:
+        bundle: model to answer with.
+        device: device of the decode.
+        precision: precision of the weights; see `Engine`.
+        slots: sequences that are decoded at a time; see `Engine`.
+        kernels: whether GPU kernels decode; see `Engine`.
+    """
 
     def __init__(
         self,
@@ -71,42 +81,42 @@ class Commentator:
 
     @property
     def precision(self) -> Precision:
-        """How the weights are kept."""
+        """Precision of the weights."""
         return self._engine.precision
 
     @property
     def slots(self) -> int:
-        """Rows that are decoded at a time."""
+        """Number of sequences that are decoded at a time."""
         return self._engine.slots
 
     @property
     def kernels(self) -> bool:
-        """Whether a GPU's kernels decode."""
+        """Whether GPU kernels decode."""
         return self._engine.kernels
 
-    def largest_error(self, num_rows: int, max_tokens: int) -> float:
-        """How far the decode of some rows is from torch's own modules; see `Engine.largest_error`."""
+    def largest_error(self, num_sequences: int, max_tokens: int) -> float:
+        """Return the error of the decode of some sequences; see `Engine.largest_error`."""
         genres = tuple(self.bundle.genres.indices(self.bundle.genres.labels[:1]))
-        rows = [
+        specs = [
             SequenceSpec(genres=genres, seed=number, sampling=SamplingParams(max_tokens=max_tokens))
-            for number in range(num_rows)
+            for number in range(num_sequences)
         ]
-        return self._engine.largest_error(rows)
+        return self._engine.largest_error(specs)
 
     @classmethod
     def load(cls, directory: Path, *, device: torch.device | str = "cpu") -> Commentator:
-        """Make one from a bundle's folder.
+        """Load the model from a bundle's folder.
 
         Raises:
-            BundleError: the folder is no bundle.
+            BundleError: the folder is not a bundle.
         """
         return cls(Bundle.load(directory), device=device)
 
     def topic_of(self, request: CommentaryRequest) -> int:
-        """The topic that a request steers to, by number: the desired one unless it asks for another.
+        """Return the number of the topic that a request steers to; the desired one by default.
 
         Raises:
-            ContractError: INVALID_ARGUMENT, naming the field topic: there is no such topic, or nothing would act on it.
+            ContractError: INVALID_ARGUMENT, naming the field topic: the topic is unknown, or would have no effect.
         """
         topics, config = self.bundle.topics, self.bundle.config
         if request.topic is None:
@@ -114,7 +124,7 @@ class Commentator:
         found = topics.find(request.topic)
         if found is None:
             raise _refused_topic(f"{config.model} has no topic {request.topic!r}; it has {'; '.join(topics.names)}")
-        # Answered as if it had not been asked for, it would look as though it had been heeded.
+        # An answer that ignores the topic would look as if it followed it.
         if self.bundle.generator is None and request.best_of == 1:
             raise _refused_topic(
                 f"{config.model} has no generator that could steer to a topic; ask lcgan, or raise best_of, so that "
@@ -127,26 +137,26 @@ class Commentator:
         return self.answer_batch(requests).responses
 
     def answer_batch(self, requests: Sequence[CommentaryRequest]) -> Answered:
-        """Answer requests in their order; all their samples are rows of one decode.
+        """Answer requests in their order; all their samples are sequences of one decode.
 
         Raises:
-            ContractError: a request asks for a topic that cannot be steered to; see `topic_of`.
-            NotFiniteError: the weights make no numbers of one of the requests; the message says which.
+            ContractError: a request's topic is unknown or would have no effect; see `topic_of`.
+            NotFiniteError: the model gives a value that is not finite for one of the requests; the message names it.
         """
         started = time.perf_counter()
         topics = [self.topic_of(request) for request in requests]
         resolved = [self.bundle.genres.resolve(request.genres) for request in requests]
-        rows = [
-            row
+        specs = [
+            spec
             for request, topic, (used, _) in zip(requests, topics, resolved, strict=True)
-            for row in self._rows(request, topic, tuple(self.bundle.genres.indices(used)))
+            for spec in self._specs(request, topic, tuple(self.bundle.genres.indices(used)))
         ]
-        z_BZ = self._engine.latent_vectors(rows) if rows else None
-        decoded = self._engine.decode(rows, z_BZ)
-        _check_finite(rows, decoded)
+        z_BZ = self._engine.latent_vectors(specs) if specs else None
+        decoded = self._engine.decode(specs, z_BZ)
+        _check_finite(specs, decoded)
         texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
         shares = self.bundle.topics.shares(texts).tolist()
-        odds = self._genre_log_odds(requests, rows, decoded, z_BZ)
+        odds = self._genre_log_odds(requests, specs, decoded, z_BZ)
         seconds = time.perf_counter() - started
         responses = []
         first = 0
@@ -157,7 +167,7 @@ class Commentator:
             best = [first + i for i in best_candidates(decoded[part], wanted, odds[part], request.best_of, copied)]
             responses.append(
                 CommentaryResponse(
-                    samples=tuple(_sample(request, rows[i], decoded[i], texts[i], shares[i]) for i in best),
+                    samples=tuple(_sample(request, specs[i], decoded[i], texts[i], shares[i]) for i in best),
                     model=self._identity,
                     genres_used=used,
                     genres_unknown=unknown,
@@ -167,40 +177,40 @@ class Commentator:
             )
             first = part.stop
         tokens = sum(each.token_count for each in decoded)
-        return Answered(responses=responses, num_rows=len(rows), num_tokens=tokens, seconds=seconds)
+        return Answered(responses=responses, num_sequences=len(specs), num_tokens=tokens, seconds=seconds)
 
     def _copied(self, request: CommentaryRequest, texts: Sequence[str]) -> list[int] | None:
-        """N-grams that each candidate took from a training sentence, where that is known and there is a choice."""
+        """Return the number of copied n-grams in each candidate, if it is known and there is a choice."""
         copies = self.bundle.copies
         return None if copies is None or request.best_of == 1 else copies.count(texts)
 
     def _genre_log_odds(
         self,
         requests: Sequence[CommentaryRequest],
-        rows: Sequence[SequenceSpec],
+        specs: Sequence[SequenceSpec],
         decoded: Sequence[DecodedSequence],
         z_BZ: Tensor | None,
     ) -> list[float]:
-        """Of the rows between which there is a choice; 0 for the others, which cost nothing then."""
+        """Return the genres' log odds of candidates between which there is a choice; 0, at no cost, for the others."""
         chosen_from = [
             request.best_of > 1 for request in requests for _ in range(request.num_samples * request.best_of)
         ]
         part = [number for number, chosen in enumerate(chosen_from) if chosen]
-        odds = [0.0] * len(rows)
+        odds = [0.0] * len(specs)
         if z_BZ is None or not part:
             return odds
-        chosen, written = [rows[number] for number in part], [decoded[number] for number in part]
+        chosen, written = [specs[number] for number in part], [decoded[number] for number in part]
         found = self._engine.genre_log_odds(chosen, written, z_BZ[part])
         for number, value in zip(part, found, strict=True):
             odds[number] = value
         return odds
 
-    def _rows(self, request: CommentaryRequest, topic: int, genres: tuple[int, ...]) -> list[SequenceSpec]:
+    def _specs(self, request: CommentaryRequest, topic: int, genres: tuple[int, ...]) -> list[SequenceSpec]:
         seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)
         return [
             SequenceSpec(
                 genres=genres,
-                # First candidates have the seeds that they have with best_of 1: more candidates only add to them.
+                # First candidates have the same seeds as with best_of 1, so more candidates only add to them.
                 seed=derive_seed(seed, candidate * MAX_SAMPLES + sample),
                 topic=topic,
                 sampling=request.sampling,
@@ -210,12 +220,12 @@ class Commentator:
         ]
 
 
-def _check_finite(rows: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> None:
-    """Damaged weights would otherwise be answered with empty sentences, and with NaN, which is no JSON."""
-    for row, each in zip(rows, decoded, strict=True):
+def _check_finite(specs: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> None:
+    """Raise an error for damaged weights, which would give empty sentences and NaN, which is not valid JSON."""
+    for spec, each in zip(specs, decoded, strict=True):
         if not math.isfinite(each.log_prob):
             raise NotFiniteError(
-                f"the weights give no finite number for genres {row.genres} and topic {row.topic}: they are damaged"
+                f"log p of genres {spec.genres} and topic {spec.topic} is not finite: the model's weights are damaged"
             )
 
 
@@ -224,13 +234,13 @@ def _refused_topic(message: str) -> ContractError:
 
 
 def _sample(
-    request: CommentaryRequest, row: SequenceSpec, decoded: DecodedSequence, text: str, shares: Sequence[float]
+    request: CommentaryRequest, spec: SequenceSpec, decoded: DecodedSequence, text: str, shares: Sequence[float]
 ) -> Sample:
     return Sample(
         text=fill_placeholders(text, artist=request.artist, title=request.title),
         token_count=decoded.token_count,
         log_prob=decoded.log_prob,
         topics=tuple(shares),
-        seed=row.seed,
+        seed=spec.seed,
         finish_reason=decoded.finish_reason,
     )

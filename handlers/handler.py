@@ -1,7 +1,7 @@
-"""The TorchServe handler: unpacks a batch, has it answered, packs the answers. Exactly one class, as TorchServe asks.
+"""TorchServe's handler: it decodes the requests of a batch and encodes their answers. TorchServe needs one class.
 
-TorchServe copies this file to the root of the archive; the `handlers` package beside it there is the one that is used,
-so a version runs the code it was built with, whatever the host has installed.
+TorchServe copies this file to the root of the archive and imports the `handlers` package beside it there, so a version
+runs the code that it was packed with, whatever is installed on the host.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class CommentaryHandler:
-    """Holds one model; TorchServe makes one object per worker process."""
+    """Handler of one model; each worker process has one."""
 
     def __init__(self) -> None:
         self._bundle: Bundle | None = None
@@ -41,11 +41,11 @@ class CommentaryHandler:
         self._num_threads = 0
 
     def initialize(self, context: Any) -> None:
-        """Load the model and warm it up, so that READY means ready.
+        """Load the model and warm it up before TorchServe reports the worker as READY.
 
         Raises:
-            BundleError: the archive's files do not make a model; TorchServe reports the worker as failed.
-            ValueError, TypeError: model-config.yaml asks for an option or a value that there cannot be; likewise.
+            BundleError: the archive's files are not a valid model; TorchServe reports the worker as failed.
+            ValueError, TypeError: model-config.yaml has an unknown option or an invalid value; likewise.
         """
         properties: Mapping[str, Any] = context.system_properties
         gpu_id = properties.get("gpu_id")
@@ -59,12 +59,12 @@ class CommentaryHandler:
         self._metrics.set_build_info(self._ready().precision)
 
     def handle(self, batch: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
-        """One answer per row of the batch, in its order; a row that cannot be read is answered with its error."""
-        # Should somebody call StreamPredictions on us, this keeps the worker alive (TorchServe 0.12).
+        """Return an answer for each request of the batch, in order; an invalid one is answered with its error."""
+        # A call of StreamPredictions would otherwise end the worker (TorchServe 0.12).
         for index in range(len(batch)):
             context.set_response_header(index, "ts_stream_next", "false")
         commentator = self._ready()
-        # TorchServe's DescribeModel with customized metadata comes alone; a client's header may come with others' rows.
+        # TorchServe's DescribeModel with customized metadata comes alone; a client's header may come in a batch.
         if len(batch) == 1 and context.get_request_header(0, "describe") == "True":
             return [json.dumps(description.describe(commentator), ensure_ascii=False)]
         parsed = [_checked(commentator, _parse(row)) for row in batch]
@@ -76,27 +76,29 @@ class CommentaryHandler:
     def _answer(
         self, commentator: Commentator, requests: list[CommentaryRequest]
     ) -> Sequence[CommentaryResponse | ContractError]:
-        """Answer requests together; if their decode fails, halves of them, so that only those at fault fail."""
+        """Answer requests together; if that fails, halve them until only those at fault fail."""
         if not requests:
             return []
         try:
             answered = commentator.answer_batch(requests)
-        except Exception as cause:  # noqa: BLE001 - whatever it is: raised, TorchServe fails the batch without a reason
+        except Exception as cause:  # noqa: BLE001 - raised, any error fails the whole batch without a reason
             if len(requests) == 1:
                 _log.exception("the decode of a request failed")
                 return [ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")]
         else:
             seconds = answered.seconds
-            self._metrics.count_decode(num_sequences=answered.num_rows, num_tokens=answered.num_tokens, seconds=seconds)
+            self._metrics.count_decode(
+                num_sequences=answered.num_sequences, num_tokens=answered.num_tokens, seconds=seconds
+            )
             return answered.responses
         half = len(requests) // 2
         return [*self._answer(commentator, requests[:half]), *self._answer(commentator, requests[half:])]
 
     def _ready(self) -> Commentator:
-        """The model, packed for the threads that this worker may use now.
+        """Return the model, prepacked for the number of threads that this worker may use now.
 
-        Products round as the number of threads has it, and the packing knows how they round: it is made anew when the
-        worker's share of the cores changes, which takes half a second and happens when versions come and go.
+        The rounding of products depends on the number of threads, and the packing finds it out. So it is repeated when
+        the worker's share of the cores changes, which takes half a second and happens when versions come and go.
         """
         if self._bundle is None:
             raise RuntimeError("TorchServe calls initialize before handle")
@@ -110,7 +112,7 @@ class CommentaryHandler:
 
 
 def _checked(commentator: Commentator, parsed: CommentaryRequest | ContractError) -> CommentaryRequest | ContractError:
-    """A request that the model can answer, or what is wrong with it."""
+    """Return a request that the model can answer, or else its error."""
     try:
         if isinstance(parsed, CommentaryRequest):
             commentator.topic_of(parsed)

@@ -1,4 +1,4 @@
-"""The best of several candidates for one sample."""
+"""Choice of the best of several candidates for a sample."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 from handlers.decoding.sequences import DecodedSequence
 
 _GENRES: Final = 0.3
-"""Weight of the genres: at 1 they outvote the topic, whose log share varies less from sentence to sentence."""
+"""Weight of the genres. At 1 they would outweigh the topic, whose log share varies less from sentence to sentence."""
 
 _COPIES: Final = 1.0
-"""Weight of each copied n-gram: one costs as much as a topic share 2.7 times smaller."""
+"""Weight of each copied n-gram, which costs as much as a topic share 2.7 times smaller."""
 
 
 def best_candidates(
@@ -22,19 +22,20 @@ def best_candidates(
     best_of: int,
     copied: Sequence[int] | None = None,
 ) -> list[int]:
-    """Index of the best candidate of each sample.
+    """Return the index of the best candidate of each sample.
 
-    The score is the log of the wanted topic's share plus 0.3 times what the genres say for the sentence
-    (`Engine.genre_log_odds`), less 1 for each n-gram of a training sentence (`handlers.model.copies`). The sentence's own
-    likelihood has no part in it: choosing by it gives bland and copied sentences (docs/measurements/log.md). One that was cut off
-    comes last.
+    The score is the log of the wanted topic's share plus 0.3 times the log odds that the genres give the sentence
+    (`Engine.genre_log_odds`), less 1 for each n-gram of a training sentence (`handlers.model.copies`). The sentence's
+    own likelihood is not part of it: choosing by it gives bland and copied sentences
+    (docs/measurements/log.md#2026-11-22-ranking-of-candidates-and-the-default-temperature-adopted). A sentence that was
+    cut off ranks last.
 
     Args:
-        decoded: `best_of` candidates of the first sample, then of the next.
-        topic_shares: the wanted topic's share of each candidate.
-        genre_log_odds: of each candidate.
+        decoded: candidates, `best_of` of the first sample, then of the next.
+        topic_shares: share of the wanted topic in each candidate.
+        genre_log_odds: log odds that the genres give each candidate.
         best_of: candidates per sample.
-        copied: n-grams that each candidate shares with a training sentence; None where that is not known.
+        copied: number of n-grams that each candidate shares with a training sentence; None where it is unknown.
     """
 
     def score(index: int) -> tuple[bool, float]:

@@ -1,4 +1,4 @@
-"""One decode from its first row to its last: rows leave when they end, and rows that wait take their slots.
+"""Batched decode: sequences leave their slots when they end, and sequences that wait take them.
 
 Shapes: S slots, B sequences in slots, F numbers of a sequence's state, W tokens padded to whole blocks, T
 token positions, D random numbers of a step, H hidden.
@@ -19,63 +19,63 @@ from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.ending import has_ended
 from handlers.decoding.sampling.sampler import TokenWeights, pick
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
-from handlers.decoding.slots import LENGTH, MAX_TOKENS, STATE, TOKEN, WORDS, Slots
+from handlers.decoding.slots import GRAMMAR, LENGTH, MAX_TOKENS, TOKEN, WORD_STATE, Slots
 from handlers.decoding.step import Step
 from handlers.model.vocabulary import EOS_ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a decode needs of a model."""
+    """Parts of a model that a decode uses."""
 
     step: Step
-    """Its arithmetic."""
+    """Arithmetic of a step."""
     grammar: Grammar
-    """What may follow, by marks and placeholders."""
+    """Constraints of the grammar: marks and placeholders."""
     word_repeats: WordRepeats
-    """What may follow, by words."""
+    """Constraints on repeated words."""
 
 
 class BatchedDecode:
-    """The rows of one decode.
+    """Decode of some sequences.
 
     Args:
-        parts: the model.
-        rows: what to decode; at least one.
-        start: makes slots of some of the rows, given the steps that there may be.
-        most: slots.
+        parts: parts of the model.
+        specs: sequences to decode; at least one.
+        start: returns slots of some of the sequences, given the maximum number of steps.
+        max_slots: maximum number of slots.
     """
 
     def __init__(
-        self, parts: Parts, rows: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], most: int
+        self, parts: Parts, specs: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], max_slots: int
     ) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
-        self._rows, self._start = rows, start
-        self._most = min(most, len(rows))
-        self._num_steps = max(row.sampling.max_tokens for row in rows)
-        self._constraints = Constraints(rows, parts.word_repeats)
+        self._specs, self._start = specs, start
+        self._max_slots = min(max_slots, len(specs))
+        self._num_steps = max(spec.sampling.max_tokens for spec in specs)
+        self._constraints = Constraints(specs, parts.word_repeats)
         self._decoded: dict[int, DecodedSequence] = {}
         self._live: list[int] = []
-        """Which row each slot holds."""
+        """Number of the sequence in each slot."""
         self._first_waiting = self._next = 0
-        self._waiting = start(slice(0, self._most), self._num_steps)
-        """Rows from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
-        self._slots = self._waiting.resized(self._padded_slots(self._most))
-        self._memory_2SW = TokenWeights.memory(self._most, parts.step.num_outputs, self._slots.hidden_SH.device)
+        self._waiting = start(slice(0, self._max_slots), self._num_steps)
+        """Sequences from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
+        self._slots = self._waiting.resized(self._padded_slots(self._max_slots))
+        self._memory_2SW = TokenWeights.memory(self._max_slots, parts.step.num_outputs, self._slots.hidden_SH.device)
         self._admit([])
 
     def finish(self) -> list[DecodedSequence]:
-        """Decode to the end; the order of the answer is the order of the rows."""
+        """Decode every sequence to its end; the order of the results is that of the specifications."""
         while self._live:
-            self._look()
+            self._rebind_views()
             while not (ended := self._take_step()):
                 pass
             self._retire(ended)
             self._admit(ended)
-        return [self._decoded[number] for number in range(len(self._rows))]
+        return [self._decoded[number] for number in range(len(self._specs))]
 
-    def _look(self) -> None:
-        """Make the views of the slots that are in use; they serve until a row leaves."""
+    def _rebind_views(self) -> None:
+        """Rebind the views of the slots in use; they are valid until a sequence leaves."""
         count = len(self._live)
         self._padded, self._part = self._slots.part(self._padded_slots(count)), self._slots.part(count)
         self._place_B = np.arange(count)
@@ -83,7 +83,7 @@ class BatchedDecode:
         self._weights = TokenWeights(self._part.settings(), self._memory_2SW)
 
     def _take_step(self) -> list[int]:
-        """Every row's next token; the slots whose rows have ended."""
+        """Draw each sequence's next token; return the slots whose sequences have ended."""
         part, place_B = self._part, self._place_B
         log2_BW, drawn_BW = self._log2_odds()
         normaliser_B = self._weights.normalisers(log2_BW)
@@ -93,11 +93,11 @@ class BatchedDecode:
         return self._write(chosen_B)
 
     def _padded_slots(self, count: int) -> int:
-        """Slots to compute for some slots; see `Step.padded`."""
+        """Return the number of slots to compute for some slots; see `Step.invariant_batch_size`."""
         return self._step.invariant_batch_size(count)
 
     def _log2_odds(self) -> tuple[Tensor, Tensor]:
-        """Logarithms of the next token's odds: by the model itself, and those to draw by."""
+        """Return logarithms of the next token's odds: those of the model itself, and those to draw by."""
         log2_BW = self._step.log2_odds(self._step.advance(self._padded), len(self._live))
         return log2_BW, log2_BW
 
@@ -105,27 +105,27 @@ class BatchedDecode:
         state_FS = self._part.state_FS
         return np.concatenate(
             (
-                self._grammar.forbidden(state_FS[STATE]),
-                self._word_repeats.forbidden(state_FS[WORDS:]),
+                self._grammar.forbidden(state_FS[GRAMMAR]),
+                self._word_repeats.forbidden(state_FS[WORD_STATE:]),
                 state_FS[TOKEN][:, None],
-                *self._constraints.forbidden(self._part.tokens_ST, state_FS[LENGTH], state_FS[WORDS:]),
+                *self._constraints.forbidden(self._part.tokens_ST, state_FS[LENGTH], state_FS[WORD_STATE:]),
             ),
             axis=1,
         )
 
     def _write(self, chosen_B: IntArray) -> list[int]:
-        """Take note of the rows' tokens; the slots whose rows have ended."""
+        """Update the sequences' state with their tokens; return the slots whose sequences have ended."""
         state_FS = self._part.state_FS
         self._part.tokens_ST[self._place_B, state_FS[LENGTH]] = chosen_B
         state_FS[TOKEN] = chosen_B
         state_FS[LENGTH] += 1
-        state_FS[STATE] = self._grammar.after(state_FS[STATE], chosen_B)
-        state_FS[WORDS:] = self._word_repeats.after(state_FS[WORDS:], chosen_B)
+        state_FS[GRAMMAR] = self._grammar.after(state_FS[GRAMMAR], chosen_B)
+        state_FS[WORD_STATE:] = self._word_repeats.after(state_FS[WORD_STATE:], chosen_B)
         ended: list[int] = has_ended(chosen_B, state_FS[LENGTH], state_FS[MAX_TOKENS]).nonzero()[0].tolist()
         return ended
 
     def _retire(self, ended: Sequence[int]) -> None:
-        """Take the sentences out of slots whose rows have ended."""
+        """Read the results from slots whose sequences have ended."""
         tokens = self._part.tokens_ST[ended].tolist()
         lengths = self._part.state_FS[LENGTH, ended].tolist()
         log2_probs = self._part.log2_prob_S[ended].tolist()
@@ -133,23 +133,23 @@ class BatchedDecode:
             self._decoded[self._live[slot]] = DecodedSequence.of(ids, length, log2_prob)
 
     def _admit(self, free: list[int]) -> None:
-        """Give slots that are free, and new ones while there are any, to rows that wait; close the gaps that remain."""
-        free = [*free, *range(len(self._live), self._most)]
-        self._live += [-1] * (self._most - len(self._live))
-        while free and self._next < len(self._rows):
+        """Give free slots, and unused ones, to sequences that wait; close the gaps that remain."""
+        free = [*free, *range(len(self._live), self._max_slots)]
+        self._live += [-1] * (self._max_slots - len(self._live))
+        while free and self._next < len(self._specs):
             if self._next == self._first_waiting + len(self._waiting):
                 self._first_waiting = self._next
-                self._waiting = self._start(slice(self._next, self._next + self._most), self._num_steps)
-            number = min(len(free), self._first_waiting + len(self._waiting) - self._next)
-            taken = range(self._next, self._next + number)
-            self._slots.copy(free[:number], self._waiting, [row - self._first_waiting for row in taken])
-            for slot, row in zip(free[:number], taken, strict=True):
-                self._live[slot] = row
-            free, self._next = free[number:], self._next + number
+                self._waiting = self._start(slice(self._next, self._next + self._max_slots), self._num_steps)
+            count = min(len(free), self._first_waiting + len(self._waiting) - self._next)
+            entering = range(self._next, self._next + count)
+            self._slots.copy(free[:count], self._waiting, [number - self._first_waiting for number in entering])
+            for slot, number in zip(free[:count], entering, strict=True):
+                self._live[slot] = number
+            free, self._next = free[count:], self._next + count
         self._close(free)
 
     def _close(self, gaps: list[int]) -> None:
-        """Move the last rows into the gaps, so that the live ones are the first."""
+        """Move the last sequences into the gaps, so that the slots in use are the first."""
         count = len(self._live) - len(gaps)
         to = [slot for slot in gaps if slot < count]
         of = [slot for slot in range(count, len(self._live)) if slot not in gaps]
@@ -158,4 +158,4 @@ class BatchedDecode:
         for slot, other in zip(to, of, strict=True):
             self._live[slot] = self._live[other]
         del self._live[count:]
-        self._most = max(count, 0) if self._next == len(self._rows) else self._most
+        self._max_slots = max(count, 0) if self._next == len(self._specs) else self._max_slots

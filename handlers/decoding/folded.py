@@ -1,12 +1,12 @@
-"""A decoder's weights with all that does not change from step to step computed once, as every decode wants them.
+"""Folded weights of a decoder: everything that is the same in each step is computed once.
 
-The table of the gates' input product per token is a matter of the model; the context's share of gates and outputs one
-of the row. Logarithms are to base 2, since powers of 2 are cheaper than powers of e, and tanh x is written
+The gates' input product of each token depends on the model alone; the context's share of gates and outputs depends on
+the sequence. Logarithms are to base 2, since powers of 2 are cheaper than powers of e, and tanh x is written
 2 sigmoid(2x) - 1, so that all gates are one function. The hidden state is kept as h / 2 and the cell as 2 c, which
 saves the multiplications by 2; the weights make up for it.
 
 Shapes: B rows, M rows with padding, V tokens, W tokens padded to whole blocks, E embedding, H hidden, G = 4 H gates,
-Z thought vector, A genre embedding, C = Z + A context, I inputs.
+Z latent vector, A genre embedding, C = Z + A context, I inputs.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from handlers.model.decoder import Decoder
 _LOG2_E: Final = math.log2(math.e)
 
 PADDING: Final = 16
-"""Rows are started in multiples of it on a CPU, so that they round alike in any batch; see `handlers.decoding.matmul`."""
+"""Multiple to which a CPU pads the rows that it starts, so that they round alike in any batch; see
+`handlers.decoding.matmul`."""
+BLOCK: Final = 64
+"""Number of tokens in a block of the output. A draw sums up the blocks first."""
 
 
 class Started(NamedTuple):
-    """Rows as the model sees them before their first token."""
+    """State of sequences before their first token."""
 
     hidden_BH: Tensor
     """h / 2."""
@@ -39,11 +42,11 @@ class Started(NamedTuple):
 
 
 class FoldedDecoder:
-    """The weights of one decoder.
+    """Folded weights of one decoder.
 
     Args:
-        decoder: where they come from; it stays as it is.
-        padding: rows are started in multiples of it.
+        decoder: source of the weights; it is not changed.
+        padding: multiple to which the rows of a start are padded.
     """
 
     def __init__(self, decoder: Decoder, *, padding: int = PADDING) -> None:
@@ -57,18 +60,18 @@ class FoldedDecoder:
         self._output_context_CE = decoder.projection.weight.detach()[:, config.hidden_size :].T.contiguous()
 
     def hidden(self) -> Tensor:
-        """What h / 2 gives the input, forget, candidate and output gates: [G, H]."""
+        """Return the weights from h / 2 to the input, forget, candidate and output gates: [G, H]."""
         return 2 * self._lstm("weight_hh_l0")
 
     def projection(self) -> Tensor:
-        """What h / 2 gives the output projection: [E, H]."""
+        """Return the weights from h / 2 to the output projection: [E, H]."""
         return 2 * self._decoder.projection.weight.detach()[:, : self.config.hidden_size]
 
-    def outputs(self, block: int) -> tuple[Tensor, Tensor]:
-        """The output product in bits, [W, E] and [W]: tokens beyond the vocabulary have no probability.
+    def outputs(self, block: int = BLOCK) -> tuple[Tensor, Tensor]:
+        """Return weights and bias of the output in bits, [W, E] and [W]; tokens beyond the vocabulary have odds of 0.
 
         Args:
-            block: W is a multiple of it.
+            block: number of which W is a multiple.
         """
         embedding_VE, bias_V = self._decoder.token_embedding.weight.detach(), self._decoder.output_bias.detach()
         missing = -len(embedding_VE) % block
@@ -76,7 +79,7 @@ class FoldedDecoder:
         return output_WE, torch.nn.functional.pad(bias_V * _LOG2_E, (0, missing), value=-math.inf)
 
     def start(self, context_BC: Tensor) -> Started:
-        """New rows, given <z, a>."""
+        """Return the state of new sequences, given <z, a>."""
         rows = len(context_BC)
         context_MC = torch.nn.functional.pad(context_BC, (0, 0, 0, -rows % self._padding))
         hidden_MH, cell_MH = self._decoder.start(context_MC)
@@ -86,11 +89,11 @@ class FoldedDecoder:
 
     @property
     def _candidates(self) -> slice:
-        """Rows of the candidate gate, the only one that is a tanh."""
+        """Slice of the candidate gate, the only one with a tanh."""
         return slice(2 * self.config.hidden_size, 3 * self.config.hidden_size)
 
     def _lstm(self, name: str) -> Tensor:
-        """A copy of one of the LSTM's parameters, ready for sigmoids alone."""
+        """Return a copy of one of the LSTM's parameters, for gates that are all sigmoids."""
         parameter: Tensor = getattr(self._decoder.lstm, name).detach().clone()
         parameter[self._candidates] *= 2
         return parameter

@@ -1,9 +1,9 @@
-"""Random numbers of rows, and the seeds that they follow from.
+"""Random numbers of sequences, and their seeds.
 
-Every random number of a row comes from a counter-based generator (Philox) keyed by the row's seed alone, so a row draws
-the same numbers in any batch, in any place of it, on any worker.
+Every random number of a sequence comes from a counter-based generator (Philox) keyed by the sequence's seed alone, so
+it is the same in any batch, in any place of it, on any worker.
 
-Shapes: B rows, N numbers.
+Shapes: B sequences, N numbers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ _GOLDEN: Final = 0x9E3779B97F4A7C15
 
 
 def derive_seed(seed: int, index: int) -> int:
-    """Seed of row `index` of a request; row 0 has the request's own seed, so each sample can be asked for alone.
+    """Return the seed of a request's sequence number `index`; number 0 has the request's seed.
 
-    Deriving from a derived seed meets the first one's other rows: number all rows of a request with one index.
-    SplitMix64 (Steele, Lea and Flood 2014) of the index-th point after `seed`.
+    So each sample can be requested alone, by its own seed. Seeds that are derived from a derived seed are those of the
+    first one's other sequences, so all sequences of a request must be numbered by one index. The value is SplitMix64
+    (Steele, Lea and Flood 2014) of the index-th point after `seed`.
     """
     if index == 0:
         return seed
@@ -35,11 +36,11 @@ def derive_seed(seed: int, index: int) -> int:
 
 
 def row_uniforms(seeds: Sequence[int], count: int) -> Tensor:
-    """Numbers in (0, 1) for each row, a function of the row's seed alone.
+    """Return numbers in (0, 1) for each sequence, a function of its seed alone.
 
     Args:
-        seeds: one per row, 0 to 2^63 - 1.
-        count: numbers per row, N.
+        seeds: seed of each sequence, 0 to 2^63 - 1.
+        count: numbers per sequence, N.
 
     Returns:
         float64 [B, N].
@@ -48,11 +49,11 @@ def row_uniforms(seeds: Sequence[int], count: int) -> Tensor:
     for row, seed in enumerate(seeds):
         # Philox's raw output is part of NumPy's compatibility promise; its floating-point methods are not.
         raw[row] = np.random.Philox(key=seed).random_raw(count)
-    # The upper 53 bits, moved off zero by half a step: neither 0 nor 1 can occur.
+    # The upper 53 bits, shifted by half a step: neither 0 nor 1 can occur.
     return torch.from_numpy(((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53)
 
 
 def standard_normals(uniforms: Tensor) -> Tensor:
-    """N(0, 1) numbers by the inverse of the distribution function, one for each uniform number."""
+    """Return an N(0, 1) number for each uniform number, by the inverse of the distribution function."""
     normals: Tensor = torch.special.ndtri(uniforms)
     return normals

@@ -1,7 +1,7 @@
-"""The decode of a lone row: what arrays of one number each would cost is most of such a decode.
+"""Decode of a single sequence, without the arrays of one number that would take most of its time.
 
-It writes what `handlers.decoding.batched` writes, to the last bit: what is as long as the vocabulary is the same arithmetic, and
-what is a row's alone is Python's whole numbers.
+The result is that of `handlers.decoding.batched`, to the last bit: the arithmetic along the vocabulary is the same, and
+the state of the sequence is in Python integers.
 
 Shapes: B = 1 sequence, S = 1 slot, M rows with padding, T token positions, D random numbers of a step, W tokens padded
 to whole blocks, N blocks, K tokens of a block, X = N + 1 edges, E embedding, H hidden, G = 4 H gates.
@@ -33,11 +33,11 @@ _UNSUPPORTED: Final = {
 
 
 class SingleWeights(TokenWeights):
-    """The weights of one row, with the calls that their likely course needs; what is rare is left to `TokenWeights`.
+    """Weights of one sequence, with few calls in the common cases; `TokenWeights` handles the others.
 
     Args:
-        settings: of the row.
-        memory_2BW: written over; what `TokenWeights.memory` gives for one row.
+        settings: settings of the sequence.
+        memory_2BW: memory that is overwritten: that of `TokenWeights.memory` for one sequence.
     """
 
     def __init__(self, settings: SamplingSettings, memory_2BW: Tensor) -> None:
@@ -49,12 +49,12 @@ class SingleWeights(TokenWeights):
         self._is_plain = not (settings.is_sorted.item() or settings.has_min_p)
 
     def normaliser(self, log2_1W: Tensor) -> float:
-        """Base-2 logarithm of the row's sum of odds."""
+        """Return the base-2 logarithm of the sum of odds."""
         total = torch.exp2(log2_1W, out=self._scratch_BW).sum(dim=1).item()
         return float(np.log2(total)) if MIN_SUM < total < MAX_SUM else self.normalisers(log2_1W).item()
 
     def choose_one(self, log2_1W: Tensor, forbidden: list[int], uniforms_D: FloatArray, *, fallback: int) -> int:
-        """The token that `choose` draws."""
+        """Return the token that `choose` draws."""
         torch.mul(log2_1W, self._scale_B1, out=self._weight_BW).exp2_()
         self._weight_W[forbidden] = 0.0
         self._weight_BNK.sum(dim=2).numpy()[0].cumsum(dtype=np.float64, out=self._edges_X[1:])
@@ -78,17 +78,17 @@ class SingleWeights(TokenWeights):
 
 
 class SingleDecode:
-    """One row that limits nothing by itself, on a CPU.
+    """Decode of one sequence without constraints of its own, on a CPU.
 
     Args:
-        parts: the model.
-        row: what to decode.
-        slots: the row before its first token.
+        parts: parts of the model.
+        spec: sequence to decode.
+        slots: slot with the sequence before its first token.
     """
 
-    def __init__(self, parts: Parts, row: SequenceSpec, slots: Slots) -> None:
+    def __init__(self, parts: Parts, spec: SequenceSpec, slots: Slots) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
-        self._row = row
+        self._spec = spec
         self._slots = slots.resized(parts.step.invariant_batch_size(1))
         self._slots.copy([0], slots, [0])
         self._uniforms_TD = slots.uniforms_STD[0]
@@ -96,17 +96,17 @@ class SingleDecode:
         self._weights = SingleWeights(slots.settings(), memory_2BW)
 
     @staticmethod
-    def supports(row: SequenceSpec) -> bool:
-        """Whether a row limits nothing by itself; see `handlers.decoding.constraints.token_constraints`."""
-        return all(getattr(row.sampling, name) == default for name, default in _UNSUPPORTED.items())
+    def supports(spec: SequenceSpec) -> bool:
+        """Return whether a sequence sets none of the parameters that a single decode lacks."""
+        return all(getattr(spec.sampling, name) == default for name, default in _UNSUPPORTED.items())
 
     def finish(self) -> DecodedSequence:
-        """Decode to the end."""
+        """Decode the sequence to its end."""
         ids: list[int] = []
         token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
         gates_MG = torch.empty_like(self._slots.gates_SG)
         parts_4MH = gates_MG.chunk(4, dim=1)
-        while not has_ended(token, len(ids), self._row.sampling.max_tokens):
+        while not has_ended(token, len(ids), self._spec.sampling.max_tokens):
             projected_ME = self._step.advance_one(self._slots, token, gates_MG, parts_4MH)
             log2_1W = self._step.log2_odds(projected_ME, 1)
             normaliser = self._weights.normaliser(log2_1W)

@@ -1,4 +1,4 @@
-"""The memory of a decode: one slot per row that is being decoded, and as many for rows that wait their turn.
+"""Memory of a decode: a slot for each sequence in it, and as many for sequences that wait.
 
 Shapes: S slots, R some of them, H hidden, G = 4 H gates, E embedding, T token positions, D random numbers of a step, N
 sampling settings, F numbers of a sequence's state.
@@ -18,14 +18,14 @@ from torch import Tensor
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.sampling.filters import SETTINGS, SamplingSettings
 
-TOKEN, LENGTH, MAX_TOKENS, STATE, WORDS = range(5)
-"""Places of the counts: a row's last token, how many it has drawn and may draw, the state of `handlers.decoding.constraints.grammar`, and
-from there on the four numbers of `handlers.decoding.constraints.word_repeats`."""
+TOKEN, LENGTH, MAX_TOKENS, GRAMMAR, WORD_STATE = range(5)
+"""Places in a sequence's state: its last token, its length and maximum length, its state of the grammar, and from there
+on the four numbers of its word state (`handlers.decoding.constraints`)."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Slots:
-    """State of some rows: what the model sees on its device, the rest where NumPy is."""
+    """State of some sequences: that of the model on its device, the rest in NumPy arrays."""
 
     hidden_SH: Tensor
     cell_SH: Tensor
@@ -37,14 +37,14 @@ class Slots:
     tokens_ST: IntArray
     settings_SN: NDArray[np.float64]
     state_FS: IntArray
-    """By count first, so that each is contiguous."""
+    """State by place first, so that each place is contiguous."""
     log2_prob_S: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.log2_prob_S)
 
     def resized(self, size: int) -> Slots:
-        """As many slots of the same kind, without rows."""
+        """Return a number of empty slots of the same kind."""
 
         def zeros(like: Tensor) -> Tensor:
             return like.new_zeros((size, *like.shape[1:]))
@@ -62,14 +62,14 @@ class Slots:
         )
 
     def part(self, count: int) -> Slots:
-        """The first slots, sharing memory with these."""
+        """Return the first slots, which share memory with these."""
         return Slots(
             **{name: getattr(self, name)[:count] for name in (*_TENSORS, *_ARRAYS)},
             state_FS=self.state_FS[:, :count],
         )
 
     def copy(self, to: Sequence[int], other: Slots, of: Sequence[int]) -> None:
-        """Write rows of other slots, or of these, over some of these."""
+        """Overwrite some slots with some of other slots, or of these."""
         device = self.hidden_SH.device
         to_R, of_R = torch.tensor(to, device=device), torch.tensor(of, device=device)
         for name in _TENSORS:
@@ -79,7 +79,7 @@ class Slots:
         self.state_FS[:, to] = other.state_FS[:, of]
 
     def settings(self) -> SamplingSettings:
-        """How the rows' tokens are drawn."""
+        """Return the settings by which the sequences' tokens are drawn."""
         return SamplingSettings(**dict(zip(SETTINGS, self.settings_SN.T.copy(), strict=True)))
 
 

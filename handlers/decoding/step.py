@@ -1,4 +1,4 @@
-"""The arithmetic of a decode's step, by products whose weights are packed once; see `handlers.decoding.folded`.
+"""Arithmetic of one step of a decode, with prepacked weights; see `handlers.decoding.folded`.
 
 Shapes: M rows with padding, B of them, S slots, V tokens, W tokens padded to whole blocks, F numbers of a sequence's
 state, E embedding, H hidden, G = 4 H gates.
@@ -13,23 +13,22 @@ from torch import Tensor
 
 from handlers.decoding.folded import FoldedDecoder
 from handlers.decoding.matmul import PackedLinear, Precision
-from handlers.decoding.sampling.sampler import BLOCK
 from handlers.decoding.slots import TOKEN, Slots
 
 
 class Step:
-    """A decoder's weights, ready to take rows on by one token."""
+    """Step of a decoder: it advances sequences by one token."""
 
     def __init__(self, folded: FoldedDecoder, precision: Precision) -> None:
         self._gates_table_VG = folded.gates_table_VG
         self._gates = PackedLinear(folded.hidden(), precision=precision, bound=0.5)
         self._projection = PackedLinear(folded.projection(), precision=precision, bound=0.5)
-        output_WE, bias_W = folded.outputs(BLOCK)
+        output_WE, bias_W = folded.outputs()
         self._output = PackedLinear(output_WE, bias_W, precision=precision)
         self.num_tokens, self.num_outputs = folded.config.vocabulary_size, len(output_WE)
 
     def invariant_batch_size(self, count: int) -> int:
-        """Rows to compute for `count` rows, so that each comes out as it does in any other batch."""
+        """Return the smallest batch size from `count` on at which every product is batch-invariant."""
         rows = count
         while True:
             more = self._gates.invariant_batch_size(
@@ -40,7 +39,7 @@ class Step:
             rows = more
 
     def advance(self, slots: Slots) -> Tensor:
-        """One LSTM step of the rows, in place; returns the output projection [M, E]."""
+        """Take one LSTM step in place; return the output projection [M, E]."""
         token_M = torch.from_numpy(slots.state_FS[TOKEN]).to(slots.hidden_SH.device)
         gates_MG = self._gates(slots.hidden_SH)
         gates_MG += self._gates_table_VG.index_select(0, token_M)
@@ -48,12 +47,12 @@ class Step:
         return self._move(slots, gates_MG.sigmoid_().chunk(4, dim=1))
 
     def advance_one(self, slots: Slots, token: int, gates_MG: Tensor, parts_4MH: Sequence[Tensor]) -> Tensor:
-        """The same where only the first row matters, with fewer calls.
+        """Take one LSTM step of a single sequence, with fewer calls than `advance`.
 
         Args:
-            slots: the row, and those that pad.
-            token: the row's last one.
-            gates_MG: written over.
+            slots: slot of the sequence, and padding.
+            token: last token of the sequence.
+            gates_MG: memory that is overwritten.
             parts_4MH: views of its four parts.
         """
         torch.add(self._gates(slots.hidden_SH), self._gates_table_VG[token], out=gates_MG)
@@ -61,7 +60,7 @@ class Step:
         return self._move(slots, parts_4MH)
 
     def _move(self, slots: Slots, gates_4MH: Sequence[Tensor]) -> Tensor:
-        """The next state by gates that are open so far, in place; returns the output projection."""
+        """Write the next state by the gates' values; return the output projection."""
         input_MH, forget_MH, candidate_MH, output_MH = gates_4MH
         # 2 c' = f 2 c + 2 i (2 g - 1), and h' / 2 = o (2 sigmoid(2 c') - 1) / 2.
         cell_MH = slots.cell_SH.mul_(forget_MH).addcmul_(input_MH, candidate_MH, value=4).sub_(input_MH, alpha=2)
@@ -69,10 +68,10 @@ class Step:
         return self._projection(slots.hidden_SH).add_(slots.output_SE)
 
     def log2_odds(self, projected_ME: Tensor, count: int) -> Tensor:
-        """Base-2 logarithms of the next token's odds: [B, W], of which what is beyond the vocabulary is -inf.
+        """Return base-2 logarithms of the next token's odds: [B, W], -inf beyond the vocabulary.
 
         Args:
-            projected_ME: what `advance` gives.
-            count: rows that are looked at, the first ones.
+            projected_ME: result of `advance`.
+            count: number of leading rows to return.
         """
         return self._output(projected_ME)[:count]

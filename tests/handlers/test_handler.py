@@ -189,7 +189,7 @@ def test_a_request_whose_decode_fails_fails_alone_and_its_batch_is_answered_as_i
         if request in bad:
             error = _error(answer)
             assert (error.code, error.field) == (ErrorCode.INTERNAL, "")
-            assert "NotFiniteError: the weights give no finite number" in error.message
+            assert "NotFiniteError: log p of genres" in error.message
         else:
             assert decode_answer(answer).samples == reference.answer([request])[0].samples
     assert _error(answers[-1]).code is ErrorCode.INVALID_ARGUMENT

@@ -1,6 +1,6 @@
-"""What a row asks of its next token: temperature and the filters.
+"""Settings of the next token's distribution: temperature and the filters.
 
-Shapes: B rows.
+Shapes: B sequences.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import numpy as np
 from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
 
 SORTED_BELOW_TOP_P: Final = 0.5
+"""Nucleus below which tokens are drawn in sorted order from the start."""
 SORTED_ABOVE_MIN_P: Final = 0.3
+"""Minimum share above which tokens are drawn in sorted order from the start."""
 COLDEST: Final = 1e-9
-"""Stands for temperature 0: one bit's last digit in single precision decides."""
+"""Stand-in for temperature 0, at which the last bit of a logarithm in single precision decides."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
-    """How each row's next token is chosen; every array is [B]. See `handlers.contract.CommentaryRequest`."""
+    """Settings of each sequence's next token; every array is [B]. See `handlers.contract.SamplingParams`."""
 
     temperature: FloatArray
     top_k: FloatArray
@@ -29,27 +31,27 @@ class SamplingSettings:
     min_p: FloatArray
 
     def __getitem__(self, rows: IntArray) -> SamplingSettings:
-        """The settings of some rows, given by index."""
+        """Return the settings of some sequences, given by index."""
         return SamplingSettings(**{name: getattr(self, name)[rows] for name in SETTINGS})
 
     @cached_property
     def is_sorted(self) -> BoolArray:
-        """Rows that are drawn likely tokens first from the start: top-k, a small nucleus, a large min-p."""
+        """Sequences that are drawn in sorted order from the start: top-k, a small nucleus, a large min-p."""
         sorted_B: BoolArray = (self.top_k > 0) | (self.top_p < SORTED_BELOW_TOP_P) | (self.min_p > SORTED_ABOVE_MIN_P)
         return sorted_B
 
     @cached_property
     def has_top_p(self) -> bool:
-        """Whether some row has a nucleus. A filter that no row uses is not looked at."""
+        """Whether a sequence has a nucleus. A filter that is not used is skipped."""
         return bool((self.top_p < 1).any())
 
     @cached_property
     def has_min_p(self) -> bool:
-        """Whether some row has a least share."""
+        """Whether a sequence has a minimum share."""
         return bool((self.min_p > 0).any())
 
     def scale(self) -> FloatArray:
-        """What logarithms are multiplied by."""
+        """Return the factors of the logarithms."""
         scale_B: FloatArray = 1.0 / np.maximum(self.temperature, COLDEST)
         return scale_B
 

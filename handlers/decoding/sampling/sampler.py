@@ -1,10 +1,10 @@
-"""The choice of tokens, row by row.
+"""Choice of the next tokens, for each sequence by itself.
 
-What is as long as the vocabulary is torch's, on its device; what is as long as the rows is NumPy's, whose calls cost
-half.
+Tensors along the vocabulary are torch's, on its device; arrays along the sequences are NumPy's, whose calls cost half
+as much.
 
-Shapes: B rows, W tokens padded to whole blocks, N blocks, X = N + 1 edges, K tokens of a block, D draws, F forbidden
-tokens, R some of the rows, P further draws of such.
+Shapes: B sequences, W tokens padded to whole blocks, N blocks, X = N + 1 edges, K tokens of a block, D draws, F
+forbidden tokens, R some of the sequences, P further draws of these.
 """
 
 from __future__ import annotations
@@ -17,30 +17,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
+from handlers.decoding.folded import BLOCK
 from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sorted_draw import draw_sorted
 
-__all__ = ["BLOCK", "DRAWS", "SamplingSettings", "TokenWeights", "pick"]
+__all__ = ["DRAWS", "SamplingSettings", "TokenWeights", "pick"]
 
-BLOCK: Final = 64
-"""Tokens that are summed up first when a distribution function is inverted."""
 DRAWS: Final = 4
-"""Random numbers that a step of a row may need: three draws from the whole distribution, one from the sorted one."""
-_MORE: Final = DRAWS - 2
-"""Of these the ones from the whole distribution after the first."""
+"""Random numbers for one step of a sequence: three draws from the whole distribution, one from the sorted one."""
+_REDRAWS: Final = DRAWS - 2
+"""Draws from the whole distribution after the first."""
 MIN_SUM: Final = 1e-20
 MAX_SUM: Final = 1e30
-"""Sums of weights beyond these bounds may have lost some to underflow or overflow."""
-_FEW: Final = 2
-"""Rows that are drawn one by one: for so few, a loop is faster than arrays."""
+"""Bounds beyond which a sum of weights may be inexact by underflow or overflow."""
+_MAX_LOOPED: Final = 2
+"""Maximum number of sequences that are drawn in a loop, which is faster than arrays for so few."""
 
 
 class TokenWeights:
-    """Each row's tokens with weights to draw by, made anew at every step in the same memory.
+    """Unnormalised probabilities of each sequence's next token. Every step writes them into the same memory.
 
     Args:
-        settings: of the rows, as long as they are the same.
-        memory_2BW: written over; what `TokenWeights.memory` gives, or its first rows.
+        settings: settings of the sequences, which stay the same.
+        memory_2BW: memory that is overwritten: that of `TokenWeights.memory`, or its first rows.
     """
 
     def __init__(self, settings: SamplingSettings, memory_2BW: Tensor) -> None:
@@ -53,48 +52,51 @@ class TokenWeights:
         self._edges_BX = np.zeros((count, self._weight_BNK.shape[1] + 1))
 
     @staticmethod
-    def memory(most: int, num_tokens: int, device: torch.device) -> Tensor:
-        """Memory for as many rows.
+    def memory(max_slots: int, num_tokens: int, device: torch.device) -> Tensor:
+        """Return memory for a number of sequences.
 
         Raises:
-            ValueError: the number of tokens is no multiple of `BLOCK`.
+            ValueError: the number of tokens is not a multiple of `BLOCK`.
         """
         if num_tokens % BLOCK:
             raise ValueError(f"the number of tokens must be a multiple of {BLOCK}, got {num_tokens}")
-        return torch.empty(2, most, num_tokens, device=device)
+        return torch.empty(2, max_slots, num_tokens, device=device)
 
     def normalisers(self, log2_BW: Tensor) -> FloatArray:
-        """Base-2 logarithm of each row's sum of odds, [B]; rows whose sum no float holds are moved, in place."""
+        """Return the base-2 logarithm of each sequence's sum of odds, [B].
+
+        Logarithms whose sum of odds a float cannot hold are shifted, in place.
+        """
         total_B = _host(torch.exp2(log2_BW, out=self._scratch_BW).sum(dim=1))
-        if off := _off(total_B):
-            off_R = torch.tensor(off, device=log2_BW.device)
-            moved_RW = log2_BW[off_R]
+        if inexact := _inexact(total_B):
+            inexact_R = torch.tensor(inexact, device=log2_BW.device)
+            moved_RW = log2_BW[inexact_R]
             moved_RW -= moved_RW.amax(dim=1, keepdim=True)
-            log2_BW[off_R] = moved_RW
-            total_B[off] = _host(torch.exp2(moved_RW).sum(dim=1))
+            log2_BW[inexact_R] = moved_RW
+            total_B[inexact] = _host(torch.exp2(moved_RW).sum(dim=1))
         normaliser_B: FloatArray = np.log2(total_B.astype(np.float64))
         return normaliser_B
 
     def choose(
         self, log2_BW: Tensor, forbidden_BF: IntArray, uniforms_BD: FloatArray, *, fallback: int = 0
     ) -> IntArray:
-        """Draw one token per row from the filtered distribution.
+        """Draw one token per sequence from the filtered distribution.
 
         Filters act in this order, each on what the one before it left: temperature, top-k, min-p, top-p.
 
-        A token is drawn from the whole distribution and kept if the filters let it pass; if not, the row's next number
-        draws again. That is the filtered distribution exactly, without putting the vocabulary in order, which would
-        cost half of the rest of a step. Rows whose filters let little pass are drawn by `handlers.decoding.sampling.sorted_draw`.
+        A token is drawn from the whole distribution and kept if the filters let it pass; if not, the sequence's next
+        number draws again. That is exactly the filtered distribution, without sorting the vocabulary, which would cost
+        half of the rest of a step. `handlers.decoding.sampling.sorted_draw` draws where the filters let little pass.
 
         Args:
-            log2_BW: logarithms of the odds to base 2, since the power of 2 takes half the time of e's.
+            log2_BW: base-2 logarithms of the odds; powers of 2 take half the time of powers of e.
             forbidden_BF: tokens that may not be drawn.
-            uniforms_BD: `DRAWS` numbers in (0, 1) per row, of which the last is for the sorted distribution.
-            fallback: the token of a row all of whose tokens are forbidden.
+            uniforms_BD: `DRAWS` numbers in (0, 1) per sequence, of which the last is for the sorted distribution.
+            fallback: token of a sequence all of whose tokens are forbidden.
         """
         self._weigh(log2_BW, torch.from_numpy(forbidden_BF).to(log2_BW.device))
         total_B = self._edges_BX[:, -1]
-        # Each row goes its way by its own settings and numbers: what it draws must not depend on its neighbours.
+        # Each branch depends on a sequence's own settings and numbers: its draw must not depend on its neighbours.
         again_B, chosen_B = self._settings.is_sorted, np.zeros(len(total_B), dtype=np.int64)
         if not again_B.all():
             chosen_B = self._invert(self._place_B, uniforms_BD[:, 0])
@@ -107,32 +109,32 @@ class TokenWeights:
         return chosen_B
 
     def _weigh(self, log2_BW: Tensor, forbidden_BF: Tensor) -> None:
-        """Each token's probability, up to a factor per row, 0 where it is forbidden; and their sums."""
+        """Write each token's probability, up to a factor per sequence, 0 where it is forbidden; and the sums."""
         torch.mul(log2_BW, self._scale_B1, out=self._weight_BW).exp2_()
         self._weight_BW.scatter_(1, forbidden_BF, 0.0)
         self._sum_up(slice(None), self._weight_BNK)
-        if not (off := _off(self._edges_BX[:, -1])):
+        if not (inexact := _inexact(self._edges_BX[:, -1])):
             return
-        # Of a cold row, or one whose likely tokens are forbidden: it is measured by its own best. For all rows that
-        # would only be more passes over all numbers.
-        off_R = torch.tensor(off, device=log2_BW.device)
-        log2_RW = log2_BW[off_R].scatter_(1, forbidden_BF[off_R], -torch.inf)
+        # A low temperature, or likely tokens that are forbidden: the weights are divided by the largest. For all
+        # sequences, that would cost more passes over all numbers.
+        inexact_R = torch.tensor(inexact, device=log2_BW.device)
+        log2_RW = log2_BW[inexact_R].scatter_(1, forbidden_BF[inexact_R], -torch.inf)
         log2_RW -= log2_RW.amax(dim=1, keepdim=True).clamp_min_(torch.finfo().min)
-        weight_RW = log2_RW.mul_(self._scale_B1[off_R]).exp2_()
-        self._weight_BW[off_R] = weight_RW
-        self._sum_up(off, weight_RW.view(len(off), -1, BLOCK))
+        weight_RW = log2_RW.mul_(self._scale_B1[inexact_R]).exp2_()
+        self._weight_BW[inexact_R] = weight_RW
+        self._sum_up(inexact, weight_RW.view(len(inexact), -1, BLOCK))
 
     def _sum_up(self, rows: list[int] | slice, weight_RNK: Tensor) -> None:
-        """The distribution function after each block of tokens, in the order of ids; 0 before the first."""
+        """Write the distribution function after each block of tokens, in the order of ids; 0 before the first."""
         self._edges_BX[rows, 1:] = _host(weight_RNK.sum(dim=2)).cumsum(axis=1, dtype=np.float64)
 
     def _invert(self, rows_R: IntArray, uniforms_R: FloatArray) -> IntArray:
-        """The tokens at which some rows' distribution functions, in the order of ids, reach a number.
+        """Return the tokens at which some sequences' distribution functions, in the order of ids, reach a number.
 
-        In two steps, blocks and then the tokens of one block, so that nothing as long as the vocabulary is summed up
-        one by one in double precision.
+        The search has two steps, blocks and then the tokens of one block, so that no sum in double precision runs along
+        the whole vocabulary.
         """
-        if len(rows_R) <= _FEW:
+        if len(rows_R) <= _MAX_LOOPED:
             return np.array(
                 [self._invert_one(*each) for each in zip(rows_R.tolist(), uniforms_R.tolist(), strict=True)]
             )
@@ -140,13 +142,13 @@ class TokenWeights:
         height_R = uniforms_R * edges_RX[:, -1]
         block_R = (edges_RX[:, 1:] >= height_R[:, None]).argmax(axis=1)
         within_RK = _at(self._weight_BNK, rows_R, block_R).cumsum(axis=1, dtype=np.float64)
-        # Rounding may leave the height above the block's end; the last token with any probability has it then.
+        # Rounding may leave the height above the block's end; then the last token with any probability is drawn.
         rest_R = np.minimum(height_R - edges_RX[np.arange(len(rows_R)), block_R], within_RK[:, -1])
         token_R: IntArray = block_R * BLOCK + (within_RK >= rest_R[:, None]).argmax(axis=1)
         return token_R
 
     def _invert_one(self, row: int, uniform: float) -> int:
-        """The same for one row, in a third of the calls."""
+        """Return the token of one sequence, with a third of the calls of `_invert`."""
         edges_X = self._edges_BX[row]
         height = uniform * edges_X.item(-1)
         block = int(edges_X[1:].searchsorted(height))
@@ -155,16 +157,16 @@ class TokenWeights:
         return block * BLOCK + int(within_K.searchsorted(rest))
 
     def _draw_again(self, again_R: IntArray, uniforms_RD: FloatArray) -> IntArray:
-        """Tokens of rows whose first draw was dropped, or that are sorted from the start."""
+        """Return the tokens of sequences whose first draw was dropped, or that are sorted from the start."""
         chosen_R = np.zeros(len(again_R), dtype=np.int64)
         sorted_R = self._settings.is_sorted[again_R]
         if len(left := (~sorted_R).nonzero()[0]):
-            # All draws at once: a round more for the few rows that need it would cost as much as the first.
-            rows_P = again_R[left].repeat(_MORE)
+            # All draws at once: a second round for the few sequences that need it would cost as much as the first.
+            rows_P = again_R[left].repeat(_REDRAWS)
             drawn_P = self._invert(rows_P, uniforms_RD[left, 1:-1].ravel())
             weight_PW, settings_P = self._weights_of(rows_P), self._settings[rows_P]
             dropped_P = _is_dropped(weight_PW, drawn_P, self._edges_BX[rows_P, -1], settings_P, weight_PW)
-            first_R = np.arange(0, len(rows_P), _MORE) + dropped_P.reshape(-1, _MORE).argmin(axis=1)
+            first_R = np.arange(0, len(rows_P), _REDRAWS) + dropped_P.reshape(-1, _REDRAWS).argmin(axis=1)
             chosen_R[left], sorted_R[left] = drawn_P[first_R], dropped_P[first_R]
         if sorted_R.any():
             rows_R = again_R[sorted_R]
@@ -174,17 +176,17 @@ class TokenWeights:
         return chosen_R
 
     def _weights_of(self, rows_R: IntArray) -> Tensor:
-        """A copy of some rows' weights, in a fourth of the time that indexing takes."""
+        """Return a copy of some sequences' weights, in a quarter of the time of indexing."""
         return torch.index_select(self._weight_BW, 0, torch.from_numpy(rows_R).to(self._weight_BW.device))
 
 
 def pick(numbers_BW: Tensor, token_B: IntArray) -> NDArray[np.float32]:
-    """Each row's number for one token, [B]."""
+    """Return each sequence's number for one token, [B]."""
     return _at(numbers_BW, np.arange(len(token_B)), token_B)
 
 
 def _at(numbers: Tensor, first_R: IntArray | int, second_R: IntArray | int) -> NDArray[np.float32]:
-    """What stands at some places along the first two dimensions."""
+    """Return the numbers at some places along the first two dimensions."""
     if numbers.device.type == "cpu":
         found_R: NDArray[np.float32] = numbers.numpy()[first_R, second_R]
         return found_R
@@ -192,13 +194,13 @@ def _at(numbers: Tensor, first_R: IntArray | int, second_R: IntArray | int) -> N
 
 
 def _host(numbers: Tensor) -> NDArray[np.float32]:
-    """As an array of NumPy's."""
+    """Return a tensor as a NumPy array."""
     array: NDArray[np.float32] = numbers.cpu().numpy()
     return array
 
 
-def _off(total_B: NDArray[np.floating]) -> list[int]:
-    """Rows whose sums of weights may have lost some to underflow or overflow."""
+def _inexact(total_B: NDArray[np.floating]) -> list[int]:
+    """Return the sequences whose sums of weights may be inexact by underflow or overflow."""
     return [row for row, total in enumerate(total_B.tolist()) if not MIN_SUM < total < MAX_SUM]
 
 
@@ -209,9 +211,9 @@ def _is_dropped(
     settings: SamplingSettings,
     scratch_BW: Tensor,
 ) -> BoolArray:
-    """Whether min-p or top-p drop a token that was drawn, [B]; top-k is not looked at.
+    """Return whether min-p or top-p drop a token that was drawn, [B]; top-k is not considered.
 
-    The scratch may be the weights themselves.
+    The scratch memory may be that of the weights.
     """
     dropped_B = np.zeros(len(drawn_B), dtype=bool)
     if not (settings.has_min_p or settings.has_top_p):
@@ -224,8 +226,8 @@ def _is_dropped(
         kept_B = _host(torch.where(weight_BW >= floor_B1, weight_BW, 0.0).sum(dim=1))
         total_B = np.where(settings.min_p > 0, kept_B, total_B)
     if settings.has_top_p:
-        # A token stays while those above it have not reached top_p. Those are all others at most: most draws need no
-        # look at them.
+        # A token stays while those above it have not reached top_p. Those are at most all others, so most draws need
+        # no sum.
         doubtful_B = (settings.top_p < 1) & (height_B <= (1 - settings.top_p) * total_B)
         if doubtful_B.any():
             above_B = _sum_above(weight_BW, height_B, scratch_BW) * height_B
@@ -234,10 +236,10 @@ def _is_dropped(
 
 
 def _sum_above(weight_BW: Tensor, height_B: NDArray[np.float32], scratch_BW: Tensor) -> NDArray[np.float32]:
-    """Sum of the weights above one of them, in units of that one, [B].
+    """Return the sum of the weights above one of them, in units of that one, [B].
 
-    Divided by its own weight a token is exactly 1, and what is not above it goes in one pass, several times faster than
-    with `where`.
+    Divided by its own weight, a token is exactly 1, and one pass removes all that are not above it, several times
+    faster than `where`.
     """
     height_B1 = torch.from_numpy(height_B).to(weight_BW.device).unsqueeze(1)
     ratio_BW = torch.div(weight_BW, height_B1, out=scratch_BW)

@@ -1,9 +1,9 @@
-"""The draw from what the filters keep, likely tokens first, where little is kept.
+"""Draw in sorted order, likely tokens first, where the filters keep few tokens.
 
-Weights are put in order without their ids, which takes NumPy a fraction of the time that both would take, and equals
-at a window's edge need no care then. The id of the one weight that is drawn is looked up.
+Weights are sorted without their ids, which takes NumPy a fraction of the time of both, and makes equal weights at a
+window's edge harmless. The id of the one weight that is drawn is looked up.
 
-Shapes: R rows, W tokens, K of a window, the likeliest of them.
+Shapes: R sequences, W tokens, K of a window, the likeliest of them.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from handlers.decoding.sampling.filters import SamplingSettings
 _Weights = NDArray[np.float32]
 
 _FIRST: Final = 256
-"""Tokens of the first window."""
+"""Number of tokens in the first window."""
 _WIDER: Final = 4
-"""Times the tokens of the window before."""
+"""Factor from one window to the next."""
 
 
 def draw_sorted(
     weight_RW: _Weights, total_R: FloatArray, uniforms_R: FloatArray, settings: SamplingSettings
 ) -> IntArray:
-    """The token at which each row's filtered distribution function, likely tokens first, reaches its number.
+    """Return the token at which each filtered distribution function, likely tokens first, reaches its number.
 
-    Equal weights are in the order of their ids. A window of the likeliest is looked at, and a wider one while it may
-    cut off something that the filters keep. Sums run along the order, so they are the same in each window that holds
-    what they are of: windows decide the time that a row takes and not its token.
+    Equal weights are in the order of their ids. The search begins with a window of the likeliest tokens and widens it
+    while it may cut off a token that the filters keep. Sums run along the order, so they are the same in each window
+    that contains their tokens: the windows affect the time, not the token.
 
     Args:
-        weight_RW: not negative; a row of zeros has some token.
+        weight_RW: weights, not negative; a row of zeros gives any token.
         total_R: sums of the weights.
-        uniforms_R: in (0, 1).
-        settings: the rows'; temperature is not looked at.
+        uniforms_R: numbers in (0, 1).
+        settings: settings of the sequences; temperature is ignored.
     """
     token_R = np.empty(len(weight_RW), dtype=np.int64)
     left_R, left_RW, count = np.arange(len(weight_RW)), weight_RW, _FIRST
@@ -54,7 +54,7 @@ def draw_sorted(
 
 
 def _likeliest(moved_RW: _Weights, count: int) -> _Weights:
-    """The largest weights in falling order, [R, K]; what is given is moved about within its rows."""
+    """Return the largest weights in falling order, [R, K]; the argument is reordered within its rows."""
     beyond = max(moved_RW.shape[1] - count, 0)
     if beyond:
         moved_RW.partition(beyond, axis=1)
@@ -66,11 +66,11 @@ def _likeliest(moved_RW: _Weights, count: int) -> _Weights:
 def _kept(
     sorted_RK: _Weights, cumulative_RK: FloatArray, total_R: FloatArray, settings: SamplingSettings
 ) -> tuple[IntArray, BoolArray]:
-    """How many tokens the filters keep of each window, one at least, and whether they would keep no others."""
+    """Return the number of tokens that the filters keep of each window, at least 1, and whether it is final."""
     top_k_R = np.where(settings.top_k > 0, settings.top_k, np.inf)
     floor_R1 = settings.min_p.astype(np.float32)[:, None] * sorted_RK[:, :1]
     first_R = np.minimum(top_k_R, np.count_nonzero(sorted_RK >= floor_R1, axis=1)).astype(np.int64)
-    # The nucleus is a share of what top-k and min-p leave: where they act, they have to end within the window.
+    # The nucleus is a share of what top-k and min-p leave: where they act, their cut must lie within the window.
     is_cut_R = (settings.top_k > 0) | (settings.min_p > 0)
     left_R = np.where(is_cut_R, cumulative_RK[np.arange(len(first_R)), first_R - 1], total_R)
     # A token stays while those before it have not reached top_p: the first one always does.
@@ -81,11 +81,11 @@ def _kept(
 
 
 def _ids(weight_RW: _Weights, sorted_RK: _Weights, place_R: IntArray) -> IntArray:
-    """The ids of the weights at some places of the order."""
+    """Return the ids of the weights at some places of the order."""
     value_R1 = sorted_RK[np.arange(len(place_R)), place_R][:, None]
     equal_RW = weight_RW == value_R1
     id_R: IntArray = equal_RW.argmax(axis=1)
-    # Mostly there is no equal before it.
+    # Rarely, an equal weight precedes it.
     rank_R = place_R - np.count_nonzero(sorted_RK > value_R1, axis=1)
     for row in rank_R.nonzero()[0].tolist():
         id_R[row] = equal_RW[row].nonzero()[0][rank_R[row]]

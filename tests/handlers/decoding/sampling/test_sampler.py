@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from handlers.decoding.arrays import FloatArray, IntArray
+from handlers.decoding.folded import BLOCK
 from handlers.decoding.random_numbers import derive_seed, row_uniforms
-from handlers.decoding.sampling.sampler import BLOCK, DRAWS, SamplingSettings, TokenWeights
+from handlers.decoding.sampling.sampler import DRAWS, SamplingSettings, TokenWeights
 from tests.handlers.counts import p_value
 
 
