@@ -121,7 +121,8 @@ class SamplingParams:
     They are the same for every sequence of a request. Its seed, its number of samples and its number of candidates are
     not among them: those decide which sequences are decoded, and are fields of `CommentaryRequest`.
 
-    A new option is a field here with a default that changes nothing; it is sent only where it differs from that.
+    A new option is a field here with a default that changes nothing, and a value in `EXAMPLE_SAMPLING`. It is sent to
+    workers only where it differs from its default.
 
     Raises:
         ContractError: INVALID_ARGUMENT, naming the first field whose type or range is wrong.
@@ -468,3 +469,17 @@ def _shown(value: object) -> str:
     except ValueError:  # an integer of more digits than Python turns into text
         return "a number of thousands of digits"
     return text[:_MAX_SHOWN].encode(errors="backslashreplace").decode() + ("..." if len(text) > _MAX_SHOWN else "")
+
+
+EXAMPLE_SAMPLING: Final = SamplingParams(
+    temperature=0.5,
+    top_k=5,
+    top_p=0.4,
+    min_p=0.3,
+    max_tokens=4,
+    guidance=3.0,
+    min_tokens=4,
+    no_repeat_ngram_size=1,
+    bad_words=("wa", "wb", "wc"),
+)
+"""Sampling parameters of which each differs from its default, for the warm-up and for tests."""

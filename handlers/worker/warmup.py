@@ -7,7 +7,7 @@ import math
 from typing import Any, Final
 
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest
+from handlers.contract import EXAMPLE_SAMPLING, CommentaryRequest, field_values
 from handlers.decoding.matmul import MAX_BATCH
 from handlers.model.bundle import Bundle
 from handlers.worker.options import WorkerOptions
@@ -67,9 +67,8 @@ def warm_up(commentator: Commentator) -> None:
         {},
         {"best_of": 3, "topic": topics[-1]},
         {"top_k": 40, "min_p": 0.02, "top_p": 1.0, "temperature": 0.8},
-        {"min_tokens": 2, "no_repeat_ngram_size": 2, "bad_words": ("word",)},
         {"temperature": 0.0, "artist": "A", "title": "T"},
-        {"guidance": 1.25},
+        *({name: value} for name, value in field_values(EXAMPLE_SAMPLING).items()),
     ]
     commentator.answer([_request(genres, num_samples=3, **kind) for kind in kinds])
     commentator.answer([_request(genres, num_samples=1)] * commentator.slots)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from handlers.contract import MAX_BAD_WORDS, MAX_TOKENS
+from handlers.contract import MAX_BAD_WORDS, MAX_TOKENS, SamplingParams, field_values
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.token_constraints import compile_bad_words
 from handlers.decoding.constraints.word_repeats import WordRepeats
@@ -115,20 +115,21 @@ def _write(numbers: Tensor, row_R: Tensor, values: Tensor) -> None:
 
 
 def _numbers(specs: Sequence[SequenceSpec]) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
-    """Return the numbers of each slot, in the columns of `handlers.decoding.gpu.kernels.layout`."""
+    """Return the numbers of each slot, in the columns of `handlers.decoding.gpu.kernels.layout`.
+
+    A sampling parameter has the column of its name; of the bad words, it holds their number.
+    """
     ints = np.zeros((len(specs), layout.SLOT_INTS.value), dtype=np.int32)
     longs = np.zeros((len(specs), layout.SLOT_LONGS.value), dtype=np.int64)
     settings = np.zeros((len(specs), layout.SLOT_FLOATS.value), dtype=np.float32)
-    ints[:, layout.MAX_TOKENS.value] = [spec.sampling.max_tokens for spec in specs]
+    for name, default in field_values(SamplingParams()).items():
+        if name != "temperature":
+            values = [getattr(spec.sampling, name) for spec in specs]
+            numbers = [len(each) for each in values] if isinstance(default, tuple) else values
+            columns = settings if isinstance(default, float) else ints
+            columns[:, getattr(layout, name.upper()).value] = numbers
     ints[:, layout.STATE.value] = Grammar.start
-    ints[:, layout.TOP_K.value] = [spec.sampling.top_k for spec in specs]
-    ints[:, layout.MIN_TOKENS.value] = [spec.sampling.min_tokens for spec in specs]
-    ints[:, layout.NO_REPEAT_NGRAM_SIZE.value] = [spec.sampling.no_repeat_ngram_size for spec in specs]
-    ints[:, layout.BAD_WORDS.value] = [len(spec.sampling.bad_words) for spec in specs]
     longs[:, layout.SEED.value] = [spec.seed for spec in specs]
     longs[:, layout.WORD_STATE.value : layout.WORD_STATE.value + len(WordRepeats.start)] = WordRepeats.start
     settings[:, layout.INVERSE_TEMPERATURE.value] = [1 / max(spec.sampling.temperature, COLDEST) for spec in specs]
-    settings[:, layout.TOP_P.value] = [spec.sampling.top_p for spec in specs]
-    settings[:, layout.MIN_P.value] = [spec.sampling.min_p for spec in specs]
-    settings[:, layout.GUIDANCE.value] = [spec.sampling.guidance for spec in specs]
     return ints, longs, settings

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from handlers.contract import SamplingParams
+from handlers.contract import EXAMPLE_SAMPLING, SamplingParams, field_values
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.engine import Engine, SequenceSpec
@@ -52,6 +52,7 @@ def _kinds() -> list[SequenceSpec]:
         {"no_repeat_ngram_size": 2, "top_k": 3},
         {"bad_words": ("wax", "wa", "wbx")},
         {"min_tokens": 4, "bad_words": ("wa", "wc"), "no_repeat_ngram_size": 3},
+        *({name: value} for name, value in field_values(EXAMPLE_SAMPLING).items()),
     ]
     return [
         spec(**{"genres": (1 + n % 5,) if n % 2 else (), "seed": derive_seed(5, n), "max_tokens": 12, **kind})
