@@ -72,7 +72,7 @@ def serve(
         int,
         typer.Option(
             "--metrics-port",
-            envvar="DEEPHYPEBOT_METRICS_PORT",
+            envvar="DEEPHYPEBOT_TORCHSERVE_METRICS_PORT",
             min=0,
             max=65535,
             help=f"Port of TorchServe's Prometheus page, on {LOOPBACK}; 0 takes any free one.",

@@ -25,7 +25,7 @@ from serving import metrics as gateway
 ROOT: Final = Path(__file__).resolve().parents[2]
 _INTRODUCTION: Final = (
     "Three pages for Prometheus: TorchServe's (`deephypebot serve --metrics-port`), the gateway's "
-    "(`deephypebot serve --gateway-metrics-port`) and the bot's (`deephypebot bot run --metrics-port`)."
+    "(`deephypebot serve --gateway-metrics-port`) and the bot's (setting `metrics_port`)."
 )
 _HEADER: Final = ("metric", "type", "labels", "meaning")
 

@@ -297,7 +297,7 @@ def _checked_port(port: int) -> int:
         except OSError as cause:
             raise TorchServeError(
                 f"TorchServe's metrics cannot use port {port} on {LOOPBACK} ({cause.strerror}): choose another with "
-                "--metrics-port or DEEPHYPEBOT_METRICS_PORT"
+                "--metrics-port or DEEPHYPEBOT_TORCHSERVE_METRICS_PORT"
             ) from cause
     return port
 
