@@ -46,7 +46,7 @@ class SingleWeights(TokenWeights):
         self._height_11 = torch.zeros(1, 1)
         self._height = self._height_11.numpy()
         self._top_p = settings.top_p.item()
-        self._is_plain = not (settings.is_sorted.item() or settings.has_min_p)
+        self._is_plain = settings.is_plain
 
     def normaliser(self, log2_1W: Tensor) -> float:
         """Return the base-2 logarithm of the sum of odds."""

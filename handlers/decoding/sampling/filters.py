@@ -50,6 +50,11 @@ class SamplingSettings:
         """Whether a sequence has a minimum share."""
         return bool((self.min_p > 0).any())
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether temperature and a large nucleus are all that acts, as in most requests."""
+        return not (self.is_sorted.any() or self.has_min_p)
+
     def scale(self) -> FloatArray:
         """Return the factors of the logarithms."""
         scale_B: FloatArray = 1.0 / np.maximum(self.temperature, COLDEST)
