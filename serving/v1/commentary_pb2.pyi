@@ -61,16 +61,16 @@ class GenerateRequest(_message.Message):
     topic: _builtins.str
     """A topic to steer to, by number or name as LiveVersion.topics lists them; LiveVersion.desired_topic when absent."""
     min_tokens: _builtins.int
-    """Tokens of a sample at least, its end included."""
+    """Minimum length of a sample in tokens, its end included."""
     no_repeat_ngram_size: _builtins.int
-    """No n tokens in a row stand in a sample twice; 0 allows all."""
+    """Size n of the n-grams of tokens that occur at most once in a sample; 0 allows all."""
     guidance: _builtins.float
-    """How much the genres weigh: 1 is the model itself, more stresses them."""
+    """Weight of the genres: 1 is the model itself, more stresses them."""
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def bad_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Single words that no sample holds, case ignored."""
+        """Single words that no sample contains, case ignored."""
 
     def __init__(
         self,
@@ -227,7 +227,7 @@ class Sample(_message.Message):
     log_prob: _builtins.float
     """Sum of the tokens' log-probabilities in nats, at temperature 1."""
     seed: _builtins.int
-    """A request for one sample with this seed gives this text again."""
+    """Seed with which a request for one sample gives this text again."""
     finish_reason: _builtins.str
     """Reason why it ended: "stop" (by itself) or "length" (cut off at max_tokens). Empty: its archive does not report it."""
     @_builtins.property
@@ -413,13 +413,13 @@ class LiveVersion(_message.Message):
     desired_topic: _builtins.str
     num_genres: _builtins.int
     precision: _builtins.str
-    """How its weights are kept: fp32, int8, fp16 or bf16."""
+    """Precision of its weights: fp32, int8, fp16 or bf16."""
     slots: _builtins.int
-    """Rows that one of its workers decodes at a time."""
+    """Sequences that one of its workers decodes at a time."""
     threads: _builtins.int
     """Threads of a worker's decode: its share of the cores."""
     batch_size: _builtins.int
-    """Requests that a worker takes at once."""
+    """Maximum number of requests in a worker's batch."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -428,11 +428,11 @@ class LiveVersion(_message.Message):
 
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The model's own genre labels. Empty, like fields 9 to 12, while no worker of the version has said it."""
+        """The model's own genre labels. Empty, like fields 9 to 12, until a worker of the version has described itself."""
 
     @_builtins.property
     def lineage(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Where the model came from: corpus, runs, preset."""
+        """Origin of the model: corpus, runs, preset."""
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ class CommentaryServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Generate(self, request, context):
-        """Writes samples for one song.
+        """Generates samples for one song.
         INVALID_ARGUMENT names the field at fault, also in the trailing metadata "error-field".
         NOT_FOUND: no such model or version is live. UNAVAILABLE: nothing can answer now; try again.
         RESOURCE_EXHAUSTED: too much is waiting; try again later. DEADLINE_EXCEEDED: the client's own deadline passed.
@@ -60,7 +60,7 @@ class CommentaryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Describe(self, request, context):
-        """Says which versions of which models answer at the moment, and what may be asked of them.
+        """Lists the live versions of the models and the limits of a request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -32,25 +32,25 @@ class CommentaryStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CommentaryAsyncStub: ...
     Generate: _grpc.UnaryUnaryMultiCallable[_commentary_pb2.GenerateRequest, _commentary_pb2.GenerateResponse]
-    """Writes samples for one song.
+    """Generates samples for one song.
     INVALID_ARGUMENT names the field at fault, also in the trailing metadata "error-field".
     NOT_FOUND: no such model or version is live. UNAVAILABLE: nothing can answer now; try again.
     RESOURCE_EXHAUSTED: too much is waiting; try again later. DEADLINE_EXCEEDED: the client's own deadline passed.
     """
     Describe: _grpc.UnaryUnaryMultiCallable[_commentary_pb2.DescribeRequest, _commentary_pb2.DescribeResponse]
-    """Says which versions of which models answer at the moment, and what may be asked of them."""
+    """Lists the live versions of the models and the limits of a request."""
 
 @_typing.type_check_only
 class CommentaryAsyncStub(CommentaryStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Generate: _aio.UnaryUnaryMultiCallable[_commentary_pb2.GenerateRequest, _commentary_pb2.GenerateResponse]  # type: ignore[assignment]
-    """Writes samples for one song.
+    """Generates samples for one song.
     INVALID_ARGUMENT names the field at fault, also in the trailing metadata "error-field".
     NOT_FOUND: no such model or version is live. UNAVAILABLE: nothing can answer now; try again.
     RESOURCE_EXHAUSTED: too much is waiting; try again later. DEADLINE_EXCEEDED: the client's own deadline passed.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_commentary_pb2.DescribeRequest, _commentary_pb2.DescribeResponse]  # type: ignore[assignment]
-    """Says which versions of which models answer at the moment, and what may be asked of them."""
+    """Lists the live versions of the models and the limits of a request."""
 
 class CommentaryServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -59,7 +59,7 @@ class CommentaryServicer(metaclass=_abc_1.ABCMeta):
         request: _commentary_pb2.GenerateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_commentary_pb2.GenerateResponse, _abc.Awaitable[_commentary_pb2.GenerateResponse]]:
-        """Writes samples for one song.
+        """Generates samples for one song.
         INVALID_ARGUMENT names the field at fault, also in the trailing metadata "error-field".
         NOT_FOUND: no such model or version is live. UNAVAILABLE: nothing can answer now; try again.
         RESOURCE_EXHAUSTED: too much is waiting; try again later. DEADLINE_EXCEEDED: the client's own deadline passed.
@@ -71,6 +71,6 @@ class CommentaryServicer(metaclass=_abc_1.ABCMeta):
         request: _commentary_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_commentary_pb2.DescribeResponse, _abc.Awaitable[_commentary_pb2.DescribeResponse]]:
-        """Says which versions of which models answer at the moment, and what may be asked of them."""
+        """Lists the live versions of the models and the limits of a request."""
 
 def add_CommentaryServicer_to_server(servicer: CommentaryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -10,6 +10,7 @@ from handlers.contract import (
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
+    FinishReason,
     ModelIdentity,
     Sample,
     SamplingParams,
@@ -53,6 +54,7 @@ SAMPLES = st.builds(
     log_prob=FLOATS,
     topics=st.lists(FLOATS, max_size=4).map(tuple),
     seed=SEEDS,
+    finish_reason=st.none() | st.sampled_from(FinishReason),
 )
 RESPONSES = st.builds(
     CommentaryResponse,
