@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 # The command does this for itself: torch's idle threads should not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
 # One process of tests per core; tests that share what is dear to make stay together (tests/conftest.py).
-PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help install demo test unit kills coverage lint types format protos docs audit clean
 

@@ -1,45 +1,58 @@
-"""Rules that hold for every test: property tests, groups of parallel runs, the environment."""
+"""Rules that hold for every test: property tests, shares of parallel runs, the environment."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.examples import examples
 
 settings.register_profile("project", examples(100))
 settings.load_profile("project")
 
-GROUPS = {
-    "tests/integration": "demo",  # one demo for all
-    "tests/serving": "serving",  # one registry with archives, TorchServe on every core
-    "tests/bot/studio": "studio",
-    "tests/handlers/decoding/gpu": "gpu",  # Triton compiles each kernel once in a process
-    "tests/training/evaluation": "evaluation",  # one trained model for all
-}
-"""Folders whose tests share what is dear to make, so that one process of a parallel run has them all."""
+GROUPS = (
+    "tests/integration/",  # one demo for all
+    "tests/serving/",  # one registry with archives
+    "tests/bot/studio/",
+    "tests/handlers/decoding/gpu/",  # Triton compiles each kernel once in a process
+    "tests/training/evaluation/",  # one trained model for all
+)
+"""Folders whose tests share what takes long to make, so that one process of a parallel run has them all."""
+
+
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Shares of a parallel run: a folder of `GROUPS`, or a file.
+
+    Not xdist's own `--dist loadgroup`: its release 3.8 appends the group to the test's name in a way that pytest 9.2
+    ignores, so that every test would go to whichever process is free.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return the share that a test belongs to."""
+        return share_of(nodeid)
+
+
+def share_of(nodeid: str) -> str:
+    """Return the folder of `GROUPS` or the file of a test."""
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in GROUPS if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Give xdist the scheduling of this project."""
+    return GroupScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file or folder of `GROUPS` to one process, and begin with what takes longest."""
-    root = Path(__file__).parents[1]
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            place = item.path.relative_to(root).as_posix()
-            group = next((name for folder, name in GROUPS.items() if place.startswith(f"{folder}/")), place)
-            item.add_marker(pytest.mark.xdist_group(group))
-    dear = {_group(item) for item in items if item.get_closest_marker("integration")}
-    slow = {_group(item) for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (_group(item) not in dear, _group(item) not in slow))
-
-
-def _group(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0]) if marker is not None else ""
+    """Begin with the shares that take longest: a parallel run then ends at about the same time in every process."""
+    with_servers = {share_of(item.nodeid) for item in items if item.get_closest_marker("integration")}
+    slow = {share_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (share_of(item.nodeid) not in with_servers, share_of(item.nodeid) not in slow))
 
 
 @pytest.fixture(autouse=True)
