@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,3 +95,15 @@ def test_torch_is_pinned_without_the_suffix_of_one_kind_of_machine() -> None:
 def test_the_constraints_name_no_place_to_fetch_from(trace: str) -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if trace in line and not line.startswith("#")] == []
+
+
+def test_every_pin_installs_on_the_python_of_debian_12() -> None:
+    """Debian 12 has 3.11.2; a package that wants a later 3.11 could not be installed there."""
+    refused = {
+        name: wanted
+        for name in pins()
+        if name in brought()
+        and (wanted := metadata.metadata(name).get("Requires-Python"))
+        and not SpecifierSet(wanted).contains("3.11.2")
+    }
+    assert refused == {}

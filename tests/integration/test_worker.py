@@ -239,9 +239,8 @@ async def _ask_torchserve(
 
 
 async def _ask_gateway(stub: commentary_pb2_grpc.CommentaryAsyncStub, request: CommentaryRequest, met: Met) -> None:
-    values = {
-        name: getattr(request, name) for name in ("genres", "num_samples", "seed", "max_tokens", "best_of", "topic")
-    }
+    values = {name: getattr(request, name) for name in ("genres", "num_samples", "seed", "best_of", "topic")}
+    values["max_tokens"] = request.sampling.max_tokens
     message = commentary_pb2.GenerateRequest(**{name: value for name, value in values.items() if value is not None})
     response = await stub.Generate(message, timeout=60)
     met.good.append((request, tuple(sample.text for sample in response.samples)))

@@ -37,7 +37,7 @@ def test_rounds_take_every_row_that_was_let_in_some_steps_on() -> None:
     stepper.launch_round()
     assert engine._gpu is not None
     assert engine._gpu._memory.ints_S[:4, 0].tolist() == [2 * stepper.steps_per_round] * 2 + [0, 0]
-    with pytest.raises(ValueError, match="only a GPU's kernels have slots that outlive a decode"):
+    with pytest.raises(ValueError, match="only GPU kernels have slots that outlive a decode"):
         Engine(random_bundle(SMALL), kernels=False).fill(bench_sequences(1, 2))
 
 
