@@ -12,6 +12,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.examples import examples
 
+# As the command and the Makefile have it, for those who call pytest themselves: torch's idle threads do not spin. Torch
+# reads it when it is imported, which no plugin does before this file.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 settings.register_profile("project", examples(100))
 settings.load_profile("project")
 

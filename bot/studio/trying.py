@@ -38,7 +38,7 @@ _NUMBERS: Mapping[str, type[int | float]] = {
     **dict.fromkeys(("num_samples", "best_of", "seed"), int),
     **{name: type(default) for name, default in _SAMPLING.items() if name not in _LISTS},
 }
-_RARE = ("bad_words", "min_tokens", "max_tokens", "no_repeat_ngram_size", "top_k", "min_p")
+_RARE = tuple(name for name in _SAMPLING if name not in {"temperature", "top_p", "guidance"})
 """Parameters in the part of the form that is open only where one of them is set."""
 _DEFAULTS = CommentaryRequest(genres=())
 _RENAMED = {"banned": "bad_words", "no_repeat_ngram": "no_repeat_ngram_size"}

@@ -96,8 +96,11 @@ def bot_image(tmp_path: Path) -> Path:
 
 def run_in(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
     """Run a program that imports the project's packages from a folder alone."""
-    root = str(DEPLOY.parent)
-    path = f"import sys; sys.path[:] = [{str(folder)!r}, *(each for each in sys.path if each not in ('', {root!r}))]\n"
+    path = f"""
+import pathlib, sys
+others = [each for each in sys.path if each and not pathlib.Path(each, "deephypebot.py").exists()]
+sys.path[:] = [{str(folder)!r}, *others]
+"""
     return subprocess.run(
         [sys.executable, "-c", path + program], cwd=folder, capture_output=True, text=True, check=False
     )
