@@ -224,7 +224,7 @@ class CommentaryRequest:
         values = self.to_mapping()
         document = {name: value for name, value in values.items() if value != _OMITTED.get(name)}
         if contract == FIRST_CONTRACT:
-            document = {_FIRST_NAMES.get(name, name): value for name, value in document.items()}
+            document = {FIRST_NAMES.get(name, name): value for name, value in document.items()}
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -265,14 +265,14 @@ _OMITTED: Final[Mapping[str, Any]] = {
 }
 """Sampling parameters that came later, by the defaults at which they change nothing. An archive runs the code that it
 was packed with, and refuses fields that its code lacks: they are sent only where a client sets them."""
-_FIRST_NAMES: Final[Mapping[str, str]] = {"no_repeat_ngram_size": "no_repeat_ngram", "bad_words": "banned"}
+FIRST_NAMES: Final[Mapping[str, str]] = {"no_repeat_ngram_size": "no_repeat_ngram", "bad_words": "banned"}
 """Names of fields in version 1 of the JSON, where they differ."""
 
 
 def _renamed(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a request with the names of this version, whichever version it was written in."""
     values = dict(document)
-    for name, first_name in _FIRST_NAMES.items():
+    for name, first_name in FIRST_NAMES.items():
         if first_name in values:
             if name in values:
                 raise _invalid(first_name, f"is the former name of {name}; give only one of them")

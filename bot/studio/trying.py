@@ -18,6 +18,7 @@ from bot.studio.cards import Bar, topic_bars
 from bot.studio.security import is_own
 from bot.studio.site import Site, site_of
 from handlers.contract import (
+    FIRST_NAMES,
     MAX_BEST_OF,
     MAX_GENRES,
     MAX_SAMPLES,
@@ -41,7 +42,7 @@ _NUMBERS: Mapping[str, type[int | float]] = {
 _RARE = tuple(name for name in _SAMPLING if name not in {"temperature", "top_p", "guidance"})
 """Parameters in the part of the form that is open only where one of them is set."""
 _DEFAULTS = CommentaryRequest(genres=())
-_RENAMED = {"banned": "bad_words", "no_repeat_ngram": "no_repeat_ngram_size"}
+_RENAMED = {first_name: name for name, first_name in FIRST_NAMES.items()}
 """Fields of bookmarks from version 0.1."""
 _SEED_BITS = 31
 """Bits of a random seed: many seeds, but few enough digits to read aloud."""
