@@ -6,7 +6,6 @@ it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import yaml
 
+from foundation.hashes import file_sha256
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD, FIRST_CONTRACT, archive_name
 from serving.errors import ArchiveError
 
@@ -62,7 +62,7 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
         ArchiveError: the downloaded archive is damaged or not the registered one, or it cannot be written.
     """
     path = model_store / archive_name(model, version)
-    if path.is_file() and hash_file(path) == sha256:
+    if path.is_file() and file_sha256(path) == sha256:
         return inspect_archive(path, model=model, version=version, sha256=sha256)
     try:
         model_store.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> Arc
     Raises:
         ArchiveError: its hash, structure or name differs from the registry's.
     """
-    found = hash_file(path)
+    found = file_sha256(path)
     if found != sha256:
         raise ArchiveError(
             f"the archive of {model} {version} has SHA-256 {found[:12]}…, but the registry has {sha256[:12]}…: it was "
@@ -99,12 +99,6 @@ def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> Arc
         raise ArchiveError(
             f"the archive of {model} {version} is damaged ({type(cause).__name__}: {cause}): register the model again"
         ) from cause
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_info(archive: zipfile.ZipFile, *, model: str, version: str, sha256: str) -> ArchiveInfo:

@@ -23,10 +23,11 @@ import pytest
 import torch
 
 from benchmarks.training.decode import random_bundle
+from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, ContractError, SamplingParams, decode_answer
 from handlers.model.bundle import Bundle
-from serving.archives import hash_file, inspect_archive
+from serving.archives import inspect_archive
 from serving.gateway import Gateway, GatewaySettings
 from serving.routes import Route, RoutingTable
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
@@ -168,7 +169,7 @@ async def _use(instance: Instance, place: Place) -> Met:
 async def _gateway(instance: Instance, place: Place) -> AsyncIterator[str]:
     archive = place.store / "lcgan_7.mar"
     table = RoutingTable(("lcgan",))
-    info = inspect_archive(archive, model="lcgan", version="7", sha256=hash_file(archive))
+    info = inspect_archive(archive, model="lcgan", version="7", sha256=file_sha256(archive))
     table.add(Route(info=info, slots=asyncio.Semaphore(2 * info.batch_size)))
     table.switch("lcgan", "7")
     async with Inference(instance.inference_target) as inference:

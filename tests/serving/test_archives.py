@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.archives import ArchiveInfo, bring_archive, hash_file, inspect_archive
+from foundation.hashes import file_sha256
+from serving.archives import ArchiveInfo, bring_archive, inspect_archive
 from serving.errors import ArchiveError
 from tests.serving.support import build_archive
 
@@ -30,7 +31,7 @@ def rewritten(built: Path, out: Path, change: Callable[[dict[str, bytes]], objec
 
 
 def inspect(path: Path) -> ArchiveInfo:
-    return inspect_archive(path, model="lcgan", version="2", sha256=hash_file(path))
+    return inspect_archive(path, model="lcgan", version="2", sha256=file_sha256(path))
 
 
 def bring(store: Path, source: Path, digest: str) -> ArchiveInfo:
@@ -67,20 +68,20 @@ def test_an_archive_reads_the_first_contract_unless_its_configuration_notes_anot
 
 def test_a_fetched_archive_lies_in_the_store_and_nothing_else_does(built: Path, tmp_path: Path) -> None:
     store = tmp_path / "new" / "store"
-    bring(store, built, hash_file(built))
+    bring(store, built, file_sha256(built))
     assert [path.name for path in store.iterdir()] == ["lcgan_2.mar"]
-    assert hash_file(store / "lcgan_2.mar") == hash_file(built)
+    assert file_sha256(store / "lcgan_2.mar") == file_sha256(built)
 
 
 def test_an_archive_that_is_there_is_not_fetched_again(built: Path, tmp_path: Path) -> None:
     shutil.copy(built, tmp_path / "lcgan_2.mar")
-    assert bring(tmp_path, tmp_path / "not there", hash_file(built)).version == "2"
+    assert bring(tmp_path, tmp_path / "not there", file_sha256(built)).version == "2"
 
 
 def test_a_damaged_archive_in_the_store_is_replaced(built: Path, tmp_path: Path) -> None:
     (tmp_path / "lcgan_2.mar").write_bytes(built.read_bytes()[:100])
-    bring(tmp_path, built, hash_file(built))
-    assert hash_file(tmp_path / "lcgan_2.mar") == hash_file(built)
+    bring(tmp_path, built, file_sha256(built))
+    assert file_sha256(tmp_path / "lcgan_2.mar") == file_sha256(built)
 
 
 def test_an_archive_with_another_hash_never_reaches_the_store(built: Path, tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_file_that_is_no_zip_is_damaged(tmp_path: Path) -> None:
 
 def test_an_archive_of_another_version_is_refused(built: Path) -> None:
     with pytest.raises(ArchiveError, match="lcgan 3 is named lcgan 2"):
-        inspect_archive(built, model="lcgan", version="3", sha256=hash_file(built))
+        inspect_archive(built, model="lcgan", version="3", sha256=file_sha256(built))
 
 
 @pytest.mark.parametrize("member", ["MAR-INF/MANIFEST.json", "config.json", "handlers/contract.py", "echo_handler.py"])
@@ -120,4 +121,4 @@ def test_an_unreadable_configuration_is_damage(built: Path, tmp_path: Path, conf
 def test_a_store_that_cannot_be_written_says_how_to_choose_another(built: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ArchiveError, match="--model-store"):
-        bring(tmp_path / "file" / "store", built, hash_file(built))
+        bring(tmp_path / "file" / "store", built, file_sha256(built))

@@ -9,13 +9,13 @@ give the same bytes, interrupted or not.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from foundation.hashes import file_sha256
 from training.corpus.chunks import ChunkSettings
 from training.corpus.funnel import Funnel, Input
 from training.corpus.judging import JudgeSettings, judge
@@ -168,9 +168,7 @@ def _posts(files: Sequence[Path], catalog: Catalog, progress: Progress | None) -
 
 def _input(path: Path) -> Input:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Input(name=path.name, num_bytes=path.stat().st_size, sha256=digest)
+        return Input(name=path.name, num_bytes=path.stat().st_size, sha256=file_sha256(path))
     except OSError as cause:
         raise PostsError(f"{path} cannot be read: {cause.strerror or cause}") from cause
 

@@ -10,7 +10,6 @@ lcgan_2.mar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 import handlers
+from foundation.hashes import file_sha256
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, archive_name
 from handlers.model.bundle import FILES, Bundle, BundleConfig
 from training.errors import ArchiveBuildError
@@ -100,12 +100,6 @@ def load_archive(archive: Path, directory: Path) -> Bundle:
     except (zipfile.BadZipFile, zlib.error, EOFError) as cause:
         raise ArchiveBuildError(f"{archive} is damaged: {cause}") from cause
     return Bundle.load(directory)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _stage(bundle: Path, stage: Path, config: BundleConfig, version: str, batching: BatchSettings) -> None:

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from foundation.hashes import file_sha256
 from training.files import atomic_path, read_json, write_json
-from training.packaging.archive import Archive, build_archive, file_sha256
+from training.packaging.archive import Archive, build_archive
 from training.pipeline.artifacts import BUNDLE
 from training.pipeline.stages import Stage
 from training.progress import Progress

@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 import handlers
+from foundation.hashes import file_sha256
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT, archive_name
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import FILES, BundleError, bundle_sha256
 from tests.handlers.tiny_bundles import tiny_bundle
 from tests.training.packaging.unpacked import answers_of
 from training.errors import ArchiveBuildError, OutputError
-from training.packaging.archive import Archive, BatchSettings, build_archive, file_sha256, load_archive
+from training.packaging.archive import Archive, BatchSettings, build_archive, load_archive
 from training.packaging.export import save_bundle
 
 

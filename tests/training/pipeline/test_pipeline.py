@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 
+from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
 from handlers.model.copies import CopyTable
@@ -26,7 +27,7 @@ from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_envir
 from training.corpus import build_corpus, load_corpus
 from training.errors import CheckpointError, CorpusError
 from training.options import make_tracker
-from training.packaging.archive import file_sha256, load_archive
+from training.packaging.archive import load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
 from training.pipeline.training import Training
 from training.presets import preset
