@@ -85,6 +85,7 @@ def _bits(step: Step, tokens_TB: IntArray, started: Started) -> float:
         settings_SN=np.zeros((count, len(SETTINGS))),
         state_FS=np.full((TOKEN + 1, count), BOS_ID),
         log2_prob_S=np.zeros(count),
+        log2_probs_ST=np.zeros((count, 0)),
     )
     slots = waiting.resized(step.invariant_batch_size(count))
     slots.copy(range(count), waiting, range(count))

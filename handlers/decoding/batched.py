@@ -89,7 +89,9 @@ class BatchedDecode:
         normaliser_B = self._weights.normalisers(log2_BW)
         uniforms_BD = part.uniforms_STD[place_B, part.state_FS[LENGTH]]
         chosen_B = self._weights.choose(drawn_BW, self._forbidden(), uniforms_BD, fallback=EOS_ID)
-        part.log2_prob_S += pick(log2_BW, chosen_B) - normaliser_B
+        log2_prob_B = pick(log2_BW, chosen_B) - normaliser_B
+        part.log2_prob_S += log2_prob_B
+        part.log2_probs_ST[place_B, part.state_FS[LENGTH]] = log2_prob_B
         return self._write(chosen_B)
 
     def _padded_slots(self, count: int) -> int:
@@ -128,9 +130,10 @@ class BatchedDecode:
         """Read the results from slots whose sequences have ended."""
         tokens = self._part.tokens_ST[ended].tolist()
         lengths = self._part.state_FS[LENGTH, ended].tolist()
-        log2_probs = self._part.log2_prob_S[ended].tolist()
-        for slot, ids, length, log2_prob in zip(ended, tokens, lengths, log2_probs, strict=True):
-            self._decoded[self._live[slot]] = DecodedSequence.of(ids, length, log2_prob)
+        log2_prob = self._part.log2_prob_S[ended].tolist()
+        log2_probs = self._part.log2_probs_ST[ended].tolist()
+        for slot, *drawn in zip(ended, tokens, lengths, log2_prob, log2_probs, strict=True):
+            self._decoded[self._live[slot]] = DecodedSequence.of(*drawn)
 
     def _admit(self, free: list[int]) -> None:
         """Give free slots, and unused ones, to sequences that wait; close the gaps that remain."""

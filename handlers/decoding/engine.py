@@ -245,6 +245,7 @@ class Engine:
             tokens_ST=np.full((len(specs), num_steps), PAD_ID),
             state_FS=np.array(state_BF, dtype=np.int64).T,
             log2_prob_S=np.zeros(len(specs)),
+            log2_probs_ST=np.zeros((len(specs), num_steps)),
         )
 
 

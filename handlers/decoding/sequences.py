@@ -36,6 +36,8 @@ class DecodedSequence:
     log_prob: float
     """Sum of the drawn tokens' log-probabilities under the model itself, in nats: temperature 1, nothing filtered or
     forbidden."""
+    token_log_probs: tuple[float, ...]
+    """Log-probability of each drawn token, the end mark included: the terms of `log_prob`."""
     finish_reason: FinishReason
 
     @property
@@ -44,18 +46,20 @@ class DecodedSequence:
         return self.finish_reason is FinishReason.STOP
 
     @classmethod
-    def of(cls, ids: Sequence[int], length: int, log2_prob: float) -> Self:
+    def of(cls, ids: Sequence[int], length: int, log2_prob: float, log2_probs: Sequence[float]) -> Self:
         """Return a sequence that has ended.
 
         Args:
             ids: drawn tokens, and anything behind them.
             length: number of drawn tokens, at least one.
             log2_prob: base-2 logarithm of their probability.
+            log2_probs: base-2 logarithms of each token's, and anything behind them.
         """
         reason = finish_reason(ids[length - 1])
         return cls(
             ids=tuple(ids[: length - (reason is FinishReason.STOP)]),
             token_count=length,
             log_prob=log2_prob * math.log(2),
+            token_log_probs=tuple([each * math.log(2) for each in log2_probs[:length]]),
             finish_reason=reason,
         )

@@ -103,6 +103,7 @@ class SingleDecode:
     def finish(self) -> DecodedSequence:
         """Decode the sequence to its end."""
         ids: list[int] = []
+        log2_probs: list[float] = []
         token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
         gates_MG = torch.empty_like(self._slots.gates_SG)
         parts_4MH = gates_MG.chunk(4, dim=1)
@@ -112,7 +113,8 @@ class SingleDecode:
             normaliser = self._weights.normaliser(log2_1W)
             forbidden = [*self._grammar.forbidden_one(state), *self._word_repeats.forbidden_one(words), token]
             token = self._weights.choose_one(log2_1W, forbidden, self._uniforms_TD[len(ids)], fallback=EOS_ID)
-            log2_prob += log2_1W.numpy().item(0, token) - normaliser
+            log2_probs.append(log2_1W.numpy().item(0, token) - normaliser)
+            log2_prob += log2_probs[-1]
             state, words = self._grammar.after_one(state, token), self._word_repeats.after_one(words, token)
             ids.append(token)
-        return DecodedSequence.of(ids, len(ids), log2_prob)
+        return DecodedSequence.of(ids, len(ids), log2_prob, log2_probs)

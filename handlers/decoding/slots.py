@@ -39,6 +39,8 @@ class Slots:
     state_FS: IntArray
     """State by place first, so that each place is contiguous."""
     log2_prob_S: NDArray[np.float64]
+    log2_probs_ST: NDArray[np.float64]
+    """Logarithm of each drawn token's probability, of which `log2_prob_S` is the sum."""
 
     def __len__(self) -> int:
         return len(self.log2_prob_S)
@@ -59,6 +61,7 @@ class Slots:
             tokens_ST=np.zeros((size, self.tokens_ST.shape[1]), dtype=np.int64),
             state_FS=np.zeros((len(self.state_FS), size), dtype=np.int64),
             log2_prob_S=np.zeros(size),
+            log2_probs_ST=np.zeros((size, self.tokens_ST.shape[1])),
         )
 
     def part(self, count: int) -> Slots:
@@ -84,4 +87,4 @@ class Slots:
 
 
 _TENSORS: Final = ("hidden_SH", "cell_SH", "gates_SG", "output_SE")
-_ARRAYS: Final = ("settings_SN", "uniforms_STD", "tokens_ST", "log2_prob_S")
+_ARRAYS: Final = ("settings_SN", "uniforms_STD", "tokens_ST", "log2_prob_S", "log2_probs_ST")

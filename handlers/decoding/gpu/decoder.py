@@ -147,8 +147,9 @@ class GpuDecoder:
         slot_R = torch.tensor(slots, dtype=torch.long, device=self._device)
         tokens = self._memory.tokens_ST[slot_R].tolist()
         lengths = self._memory.ints_S[slot_R, layout.LENGTH.value].tolist()
-        log2_probs = self._memory.log2_prob_S[slot_R].tolist()
-        return [DecodedSequence.of(*each) for each in zip(tokens, lengths, log2_probs, strict=True)]
+        log2_prob = self._memory.log2_prob_S[slot_R].tolist()
+        log2_probs = self._memory.log2_probs_ST[slot_R].tolist()
+        return [DecodedSequence.of(*each) for each in zip(tokens, lengths, log2_prob, log2_probs, strict=True)]
 
 
 def _round_up(size: int) -> int:

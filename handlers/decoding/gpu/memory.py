@@ -65,6 +65,7 @@ class Memory:
         self.longs_S = zeros(rows, layout.SLOT_LONGS.value, dtype=torch.int64)
         self.settings_S = zeros(rows, layout.SLOT_FLOATS.value)
         self.log2_prob_S = zeros(rows, dtype=torch.float64)
+        self.log2_probs_ST = zeros(rows, TOKENS_PER_SLOT)
         self.tokens_ST = zeros(rows, TOKENS_PER_SLOT, dtype=torch.int32)
         self.hashes_SD = zeros(rows, MAX_BAD_WORDS, dtype=torch.int64)
         self.contains_bad_word_SW = zeros(rows, sizes.outputs, dtype=torch.int8)

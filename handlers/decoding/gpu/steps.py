@@ -97,7 +97,7 @@ class Steps:
         width = 1 << (outputs - 1).bit_length()
         choice.choice_kernel[(rows // per_slot,)](
             memory.log2_MW, memory.token_S, memory.ended_S, memory.ints_S, memory.longs_S, memory.settings_S,
-            memory.log2_prob_S, memory.tokens_ST, memory.hashes_SD, memory.contains_bad_word_SW,
+            memory.log2_prob_S, memory.log2_probs_ST, memory.tokens_ST, memory.hashes_SD, memory.contains_bad_word_SW,
             self._tables.state_forbids_SW, self._tables.ints, self._tables.longs, self._vocabulary_size,
             self._first_number,
             W=outputs, T=TOKENS_PER_SLOT, D=MAX_BAD_WORDS, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),

@@ -78,6 +78,18 @@ def test_the_decode_has_the_log_probabilities_of_a_plain_float64_reference(
         log_probs = reference.log_probs(z_Z, row.genres, targets)
         assert decoded.log_prob == pytest.approx(float(log_probs[range(len(targets)), targets].sum()), abs=close)
         assert decoded.token_count == len(targets)
+        assert decoded.token_log_probs == pytest.approx(log_probs[range(len(targets)), targets].tolist(), abs=close)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize("count", [1, 30])
+def test_the_log_probabilities_of_the_tokens_are_the_terms_of_the_sentences(
+    bundle: Bundle, guidance: float, count: int
+) -> None:
+    for decoded in Engine(bundle).decode(_some_rows(count, guidance=guidance, max_tokens=20)):
+        assert len(decoded.token_log_probs) == decoded.token_count
+        assert max(decoded.token_log_probs) < 0
+        assert math.fsum(decoded.token_log_probs) == pytest.approx(decoded.log_prob, abs=1e-12)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

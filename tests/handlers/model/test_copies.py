@@ -120,7 +120,11 @@ def test_a_damaged_table_is_refused(tmp_path: Path, bundle_with_copies: Bundle) 
 
 def _written(*, finished: bool = True) -> DecodedSequence:
     return DecodedSequence(
-        ids=(5,), token_count=2, log_prob=-1.0, finish_reason=FinishReason.STOP if finished else FinishReason.LENGTH
+        ids=(5,),
+        token_count=2,
+        log_prob=-1.0,
+        token_log_probs=(-0.5, -0.5),
+        finish_reason=FinishReason.STOP if finished else FinishReason.LENGTH,
     )
 
 

@@ -206,6 +206,7 @@ def choice_kernel(
     longs_S,
     settings_S,
     log2_prob_S,
+    log2_probs_ST,
     tokens_ST,
     hashes_SD,
     contains_bad_word_SW,
@@ -264,8 +265,9 @@ def choice_kernel(
     place = first_number + length * _DRAWS
     token = draw(weight_V, ids_V, settings, tl.load(ints + layout.TOP_K), seed, place, V)
 
-    log2_prob = tl.load(log2_prob_S + slot) + (tl.load(row + token) - normaliser).to(tl.float64)
-    tl.store(log2_prob_S + slot, log2_prob)
+    log2_prob = tl.load(row + token) - normaliser
+    tl.store(log2_probs_ST + slot * T + length, log2_prob)
+    tl.store(log2_prob_S + slot, tl.load(log2_prob_S + slot) + log2_prob.to(tl.float64))
     tl.store(tokens_ST + slot * T + length, token)
     advance_state(token, ints, words, token_ints, token_longs, W)
     tl.store(token_S + slot, token)

@@ -54,7 +54,7 @@ def main(generation: int, kind: str, vocabulary: int) -> None:
     for outputs, inputs, out in ((256, 512, weights), (vocabulary, 256, "*fp32")):
         sizes = {"N": outputs, "K": inputs, "OUTPUTS": BLOCK, **BLOCKS}
         compiled(products.linear_kernel, linear | {"out_MN": out}, sizes, generation)
-    choosing = numbers | dict.fromkeys(("log2_MW", "settings_S"), "*fp32") | {"log2_prob_S": "*fp64"}
+    choosing = numbers | dict.fromkeys(("log2_MW", "settings_S", "log2_probs_ST"), "*fp32") | {"log2_prob_S": "*fp64"}
     choosing |= dict.fromkeys(("ints_S", "tokens_ST", "token_ints"), "*i32")
     choosing |= dict.fromkeys(("longs_S", "hashes_SD", "token_longs"), "*i64")
     choosing |= dict.fromkeys(("contains_bad_word_SW", "state_forbids"), "*i8")

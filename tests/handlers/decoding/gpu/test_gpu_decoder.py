@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from handlers.contract import EXAMPLE_SAMPLING, SamplingParams, field_values
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.word_repeats import WordRepeats
-from handlers.decoding.engine import Engine, SequenceSpec
+from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.folded import FoldedDecoder
 from handlers.decoding.gpu.decoder import GpuDecoder
 from handlers.decoding.gpu.memory import Memory
@@ -38,6 +39,12 @@ def _rows(count: int, **changes: Any) -> list[SequenceSpec]:
     ]
 
 
+def _check_log_probs(found: Sequence[DecodedSequence], expected: Sequence[DecodedSequence]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)
+        assert one.token_log_probs == pytest.approx(other.token_log_probs, abs=1e-4)
+
+
 def _kinds() -> list[SequenceSpec]:
     kinds: list[dict[str, Any]] = [
         {},
@@ -67,7 +74,7 @@ def test_rows_of_every_kind_are_the_sentences_that_the_host_decodes(device: torc
     assert [each.ids for each in found] == [each.ids for each in expected]
     assert [each.finished for each in found] == [each.finished for each in expected]
     assert [each.token_count for each in found] == [each.token_count for each in expected]
-    assert [each.log_prob for each in found] == pytest.approx([each.log_prob for each in expected], abs=1e-4)
+    _check_log_probs(found, expected)
 
 
 def test_guided_rows_are_the_sentences_that_the_host_decodes(device: torch.device) -> None:
@@ -75,7 +82,7 @@ def test_guided_rows_are_the_sentences_that_the_host_decodes(device: torch.devic
     rows = [*_rows(4, guidance=3.0, genres=(2,)), *_rows(2, guidance=0.0, genres=(1, 3)), *_rows(2)]
     found, expected = _engine(bundle, device, precision=Precision.FP32).decode(rows), _host(bundle).decode(rows)
     assert [each.ids for each in found] == [each.ids for each in expected]
-    assert [each.log_prob for each in found] == pytest.approx([each.log_prob for each in expected], abs=1e-4)
+    _check_log_probs(found, expected)
 
 
 def test_a_row_decodes_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
