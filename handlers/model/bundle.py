@@ -1,7 +1,8 @@
 """A model as a folder of an archive or a registered version; nothing in it is unpickled.
 
 config.json          names, sizes, lineage, desired topic          (`BundleConfig`)
-weights.safetensors  decoder.*, generator.*, topics.*, copies.*; its metadata holds hashes of the three tables below
+weights.safetensors  decoder.*, generator.*, topics.*, copies.*, phrases.*, discriminator.*; its metadata holds hashes
+                     of the three tables below
 vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     words of the topic model
@@ -27,8 +28,10 @@ from torch import nn
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import Decoder, DecoderConfig
+from handlers.model.discriminator import Discriminator
 from handlers.model.generator import Generator, GeneratorConfig
 from handlers.model.genres import GenreTable
+from handlers.model.phrases import PhraseTable
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
 
@@ -41,6 +44,8 @@ FILES: Final = (ARCHIVE_CONFIG, WEIGHTS, VOCABULARY, GENRES, TOPIC_WORDS, MODEL_
 FORMAT: Final = 1
 _TABLES: Final = "tables"
 _COPIES: Final = "copies.hashes"
+_PHRASES: Final = "phrases"
+_DISCRIMINATOR: Final = "discriminator"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -105,6 +110,10 @@ class Bundle:
     generator: Generator | None
     copies: CopyTable | None = None
     """N-grams of the training sentences; None in bundles that were written before there was such a table."""
+    phrases: PhraseTable | None = None
+    """Word pairs and triples of the training sentences; None in older bundles."""
+    discriminator: Discriminator | None = None
+    """Discriminator of real sentences from this model's samples; None in older bundles."""
 
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
@@ -115,6 +124,10 @@ class Bundle:
         tensors["topics.exp_elog_beta"] = self.topics.exp_elog_beta_KW.contiguous()
         if self.copies is not None:
             tensors[_COPIES] = self.copies.hashes_N
+        if self.phrases is not None:
+            tensors |= _with_prefix(_PHRASES, self.phrases.tensors())
+        if self.discriminator is not None:
+            tensors |= _with_prefix(_DISCRIMINATOR, self.discriminator.tensors())
         # Not `save_file`: its error for a full disk is not an OSError and does not name the file.
         # One entry: safetensors writes several in any order, and the same model should give the same bytes.
         metadata = {_TABLES: json.dumps(self._table_hashes(), sort_keys=True)}
@@ -159,10 +172,18 @@ class Bundle:
                 desired=config.topics.index(config.desired_topic),
             )
             copies = CopyTable(hashes_N=tensors[_COPIES]) if _COPIES in tensors else None
+            sets, network = _under(_PHRASES, tensors), _under(_DISCRIMINATOR, tensors)
+            phrases = PhraseTable.of_tensors(sets) if sets else None
+            discriminator = Discriminator.of_tensors(network) if network else None
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
             raise BundleError(f"{directory} cannot be loaded: {cause}") from cause
+        if discriminator is not None and discriminator.network.config.vocabulary_size != len(vocabulary):
+            raise BundleError(
+                f"{directory}: the discriminator is for {discriminator.network.config.vocabulary_size} tokens, the "
+                f"vocabulary holds {len(vocabulary)}"
+            )
         if (len(vocabulary), len(genres)) != (config.decoder.vocabulary_size, config.decoder.num_genres):
             raise BundleError(
                 f"{directory}: weights are for {config.decoder.vocabulary_size} tokens and "
@@ -176,6 +197,8 @@ class Bundle:
             decoder=decoder,
             generator=generator,
             copies=copies,
+            phrases=phrases,
+            discriminator=discriminator,
         )
         strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]
         if strange:
@@ -200,7 +223,7 @@ def _trained_with(weights: Path) -> dict[str, str]:
 
 def _check_numbers(tensors: Mapping[str, torch.Tensor]) -> None:
     for name, values in tensors.items():
-        if name == _COPIES:
+        if name == _COPIES or name.startswith(f"{_PHRASES}."):
             continue
         if values.dtype != torch.float32:
             raise ValueError(f"{name} is {values.dtype}, not torch.float32")
@@ -241,11 +264,21 @@ def bundle_sha256(directory: Path) -> str:
 
 
 def _prefixed(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:
-    return {f"{prefix}.{name}": tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    state = module.state_dict()
+    return _with_prefix(prefix, {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
+
+
+def _with_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors with a prefix, without it."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def _restored(module: ModuleT, tensors: Mapping[str, torch.Tensor], prefix: str) -> ModuleT:
-    state = {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(prefix + ".")}
+    state = _under(prefix, tensors)
     # The initial values are dropped. (On torch's meta device there are none, but it imports its compiler: 1.5 s, not
     # 0.02 s.)
     module.load_state_dict(state, assign=True)
