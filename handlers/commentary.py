@@ -9,14 +9,14 @@ import math
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor
 
 from handlers.contract import (
+    DEFAULT_BEST_OF,
     MAX_SAMPLES,
     CommentaryRequest,
     CommentaryResponse,
@@ -32,7 +32,7 @@ from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import fill_placeholders
-from handlers.ranking import best_candidates
+from handlers.ranking.ranker import Batch, Part, Ranker
 
 # Seeds that the worker draws stay exact in programs that keep numbers as doubles.
 _DRAWN_SEED_BITS: Final = 53
@@ -53,6 +53,18 @@ class Answered:
     """Tokens of all sequences, those of candidates that were not chosen included."""
     seconds: float
     """Time of the whole computation: decode, topics and choice of candidates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A request as the model answers it."""
+
+    request: CommentaryRequest
+    topic: int
+    used: tuple[str, ...]
+    unknown: tuple[str, ...]
+    specs: list[SequenceSpec]
+    part: Part
 
 
 class Commentator:
@@ -77,6 +89,7 @@ class Commentator:
     ) -> None:
         self.bundle = bundle
         self._engine = Engine(bundle, device=device, precision=precision, slots=slots, kernels=kernels)
+        self._ranker = Ranker(self._engine)
         self._identity = ModelIdentity(name=bundle.config.model, version=bundle.config.version)
 
     @property
@@ -125,12 +138,24 @@ class Commentator:
         if found is None:
             raise _refused_topic(f"{config.model} has no topic {request.topic!r}; it has {'; '.join(topics.names)}")
         # An answer that ignores the topic would look as if it followed it.
-        if self.bundle.generator is None and request.best_of == 1:
+        if self.bundle.generator is None and not self._ranks_by_topic(request):
             raise _refused_topic(
                 f"{config.model} has no generator that could steer to a topic; ask lcgan, or raise best_of, so that "
                 "the topic decides between candidates"
             )
         return found
+
+    def best_of(self, request: CommentaryRequest) -> int:
+        """Return the number of candidates for each sample of a request."""
+        return request.best_of or self.default_best_of
+
+    @property
+    def default_best_of(self) -> int:
+        """Number of candidates for each sample of a request that does not say.
+
+        Without an acceptability, more candidates gain nothing that a reader sees, and cost as much as as many samples.
+        """
+        return 1 if self.bundle.acceptability is None else DEFAULT_BEST_OF
 
     def answer(self, requests: Sequence[CommentaryRequest]) -> list[CommentaryResponse]:
         """Answer requests in their order; see `answer_batch`."""
@@ -144,80 +169,107 @@ class Commentator:
             NotFiniteError: the model gives a value that is not finite for one of the requests; the message names it.
         """
         started = time.perf_counter()
-        topics = [self.topic_of(request) for request in requests]
-        resolved = [self.bundle.genres.resolve(request.genres) for request in requests]
-        specs = [
-            spec
-            for request, topic, (used, _) in zip(requests, topics, resolved, strict=True)
-            for spec in self._specs(request, topic, tuple(self.bundle.genres.indices(used)))
-        ]
-        z_BZ = self._engine.latent_vectors(specs) if specs else None
-        decoded = self._engine.decode(specs, z_BZ)
-        _check_finite(specs, decoded)
-        texts = [self.bundle.vocabulary.decode(each.ids) for each in decoded]
-        shares = self.bundle.topics.shares(texts).tolist()
-        odds = self._genre_log_odds(requests, specs, decoded, z_BZ)
+        asked = self._asked(requests, may_abandon=True)
+        parts = [each.part for each in asked]
+        batch, num_tokens = self._decode(asked)
+        chosen = self._ranker.choose(parts, batch)
         seconds = time.perf_counter() - started
-        responses = []
+        return Answered(
+            responses=[self._response(*each, batch, seconds) for each in zip(asked, chosen, strict=True)],
+            num_sequences=len(batch.specs),
+            num_tokens=num_tokens,
+            seconds=seconds,
+        )
+
+    def _asked(self, requests: Sequence[CommentaryRequest], *, may_abandon: bool) -> list[_Asked]:
+        """Return requests as they are answered.
+
+        Args:
+            requests: requests of a batch.
+            may_abandon: whether hopeless candidates may be abandoned.
+        """
+        asked = []
         first = 0
-        for request, topic, (used, unknown) in zip(requests, topics, resolved, strict=True):
-            part = slice(first, first + request.num_samples * request.best_of)
-            wanted = [share[topic] for share in shares[part]]
-            copied = self._copied(request, texts[part])
-            best = [first + i for i in best_candidates(decoded[part], wanted, odds[part], request.best_of, copied)]
-            responses.append(
-                CommentaryResponse(
-                    samples=tuple(_sample(request, specs[i], decoded[i], texts[i], shares[i]) for i in best),
-                    model=self._identity,
-                    genres_used=used,
-                    genres_unknown=unknown,
-                    timings=Timings(decode_ms=1000 * seconds),
-                    request_id=request.request_id,
-                )
-            )
-            first = part.stop
-        tokens = sum(each.token_count for each in decoded)
-        return Answered(responses=responses, num_sequences=len(specs), num_tokens=tokens, seconds=seconds)
+        for request in requests:
+            topic = self.topic_of(request)
+            used, unknown = self.bundle.genres.resolve(request.genres)
+            part = Part(first=first, num_samples=request.num_samples, best_of=self.best_of(request), topic=topic)
+            specs = self._specs(request, part, tuple(self.bundle.genres.indices(used)), may_abandon=may_abandon)
+            asked.append(_Asked(request=request, topic=topic, used=used, unknown=unknown, specs=specs, part=part))
+            first = part.places.stop
+        return asked
 
-    def _copied(self, request: CommentaryRequest, texts: Sequence[str]) -> list[int] | None:
-        """Return the number of copied n-grams in each candidate, if it is known and there is a choice."""
-        copies = self.bundle.copies
-        return None if copies is None or request.best_of == 1 else copies.count(texts)
-
-    def _genre_log_odds(
-        self,
-        requests: Sequence[CommentaryRequest],
-        specs: Sequence[SequenceSpec],
-        decoded: Sequence[DecodedSequence],
-        z_BZ: Tensor | None,
-    ) -> list[float]:
-        """Return the genres' log odds of candidates between which there is a choice; 0, at no cost, for the others."""
-        chosen_from = [
-            request.best_of > 1 for request in requests for _ in range(request.num_samples * request.best_of)
-        ]
-        part = [number for number, chosen in enumerate(chosen_from) if chosen]
-        odds = [0.0] * len(specs)
-        if z_BZ is None or not part:
-            return odds
-        chosen, written = [specs[number] for number in part], [decoded[number] for number in part]
-        found = self._engine.genre_log_odds(chosen, written, z_BZ[part])
-        for number, value in zip(part, found, strict=True):
-            odds[number] = value
-        return odds
-
-    def _specs(self, request: CommentaryRequest, topic: int, genres: tuple[int, ...]) -> list[SequenceSpec]:
+    def _specs(
+        self, request: CommentaryRequest, part: Part, genres: tuple[int, ...], *, may_abandon: bool
+    ) -> list[SequenceSpec]:
         seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)
+        acceptability = self.bundle.acceptability
+        abandons = may_abandon and acceptability is not None and part.best_of > 1
         return [
             SequenceSpec(
                 genres=genres,
                 # First candidates have the same seeds as with best_of 1, so more candidates only add to them.
                 seed=derive_seed(seed, candidate * MAX_SAMPLES + sample),
-                topic=topic,
+                topic=part.topic,
                 sampling=request.sampling,
+                abandonment=acceptability.abandonment if abandons and acceptability is not None else None,
             )
-            for sample in range(request.num_samples)
-            for candidate in range(request.best_of)
+            for sample in range(part.num_samples)
+            for candidate in range(part.best_of)
         ]
+
+    def _decode(self, asked: Sequence[_Asked]) -> tuple[Batch, int]:
+        """Decode the candidates of some requests; return them and the number of tokens that were drawn."""
+        specs = [spec for each in asked for spec in each.specs]
+        z_BZ = self._engine.latent_vectors(specs) if specs else None
+        decoded = self._engine.decode(specs, z_BZ)
+        num_tokens = sum(each.token_count for each in decoded)
+        # A sample all of whose candidates were abandoned gets the one that looked best where it was.
+        again = [
+            hope
+            for each in asked
+            for places in each.part.samples
+            if (hope := _last_hope(places, specs, decoded)) is not None
+        ]
+        if again and z_BZ is not None:
+            whole = self._engine.decode([replace(specs[place], abandonment=None) for place in again], z_BZ[again])
+            num_tokens += sum(each.token_count for each in whole)
+            for place, each in zip(again, whole, strict=True):
+                decoded[place] = each
+        _check_finite(specs, decoded)
+        left = [place for place, each in enumerate(decoded) if not each.abandoned]
+        texts, shares = [""] * len(specs), [list[float]() for _ in specs]
+        for place in left:
+            texts[place] = self.bundle.vocabulary.decode(decoded[place].ids)
+        found = self.bundle.topics.shares([texts[place] for place in left]).tolist()
+        for place, each_K in zip(left, found, strict=True):
+            shares[place] = each_K
+        return Batch(specs=specs, decoded=decoded, z_BZ=z_BZ, texts=texts, shares=shares), num_tokens
+
+    def _response(self, asked: _Asked, chosen: Sequence[int], batch: Batch, seconds: float) -> CommentaryResponse:
+        return CommentaryResponse(
+            samples=tuple(_sample(asked.request, batch, place) for place in chosen),
+            model=self._identity,
+            genres_used=asked.used,
+            genres_unknown=asked.unknown,
+            timings=Timings(decode_ms=1000 * seconds),
+            request_id=asked.request.request_id,
+        )
+
+    def _ranks_by_topic(self, request: CommentaryRequest) -> bool:
+        """Return whether the topic decides between a request's candidates."""
+        acceptability = self.bundle.acceptability
+        return self.best_of(request) > 1 and (acceptability is None or acceptability.uses("topic"))
+
+
+def _last_hope(places: Sequence[int], specs: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> int | None:
+    """Return the best of candidates that were all abandoned: at the latest check, the highest forecast; else None."""
+
+    def hope(place: int) -> tuple[int, float]:
+        each, rule = decoded[place], specs[place].abandonment
+        return each.token_count, -math.inf if rule is None else rule.forecast(each.ids, each.token_log_probs)
+
+    return max(places, key=hope) if all(decoded[place].abandoned for place in places) else None
 
 
 def _check_finite(specs: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> None:
@@ -233,14 +285,13 @@ def _refused_topic(message: str) -> ContractError:
     return ContractError(ErrorCode.INVALID_ARGUMENT, "topic", message)
 
 
-def _sample(
-    request: CommentaryRequest, spec: SequenceSpec, decoded: DecodedSequence, text: str, shares: Sequence[float]
-) -> Sample:
+def _sample(request: CommentaryRequest, batch: Batch, place: int) -> Sample:
+    decoded = batch.decoded[place]
     return Sample(
-        text=fill_placeholders(text, artist=request.artist, title=request.title),
+        text=fill_placeholders(batch.texts[place], artist=request.artist, title=request.title),
         token_count=decoded.token_count,
         log_prob=decoded.log_prob,
-        topics=tuple(shares),
-        seed=spec.seed,
+        topics=tuple(batch.shares[place]),
+        seed=batch.specs[place].seed,
         finish_reason=decoded.finish_reason,
     )

@@ -48,8 +48,12 @@ THREADS_FILE_VARIABLE: Final = "DEEPHYPEBOT_THREADS_FILE"
 MAX_SAMPLES: Final = 64
 MAX_TOKENS: Final = 128
 MAX_BEST_OF: Final = 16
-MAX_SEQUENCES: Final = 256
-"""Bound on num_samples * best_of, the sequences that one request may add to a decode."""
+DEFAULT_BEST_OF: Final = 16
+"""Candidates decoded for each sample of a request that does not say, by models that can rank them and stop hopeless
+ones early (`handlers.model.acceptability`)."""
+MAX_SEQUENCES: Final = MAX_SAMPLES * MAX_BEST_OF
+"""Bound on num_samples * best_of, the sequences that one request may add to a decode. Every number of samples may have
+every number of candidates, so that the first samples of a request are those of a request for fewer."""
 MAX_GENRES: Final = 64
 MAX_BAD_WORDS: Final = 64
 MAX_TEXT_LENGTH: Final = 200
@@ -183,8 +187,9 @@ class CommentaryRequest:
     """Sampling parameters. On the wire each is a field of the request."""
     seed: int | None = None
     """Same seed, same weights, same text. The worker draws one when it is absent, and reports it."""
-    best_of: int = 1
-    """Candidates decoded for each sample, of which the best is returned."""
+    best_of: int | None = None
+    """Candidates decoded for each sample, of which the best is returned; None leaves the number to the model:
+    `DEFAULT_BEST_OF`, or 1 by models of earlier versions."""
     topic: str | None = None
     """A topic to steer to, by number or name as the model's description lists them; its desired one when absent."""
     unit: str | None = None
@@ -198,12 +203,8 @@ class CommentaryRequest:
         _check_int("num_samples", self.num_samples, 1, MAX_SAMPLES)
         if self.seed is not None:
             _check_int("seed", self.seed, 0, MAX_SEED)
-        _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
-        if self.num_samples * self.best_of > MAX_SEQUENCES:
-            raise _invalid(
-                "best_of",
-                f"num_samples * best_of must be at most {MAX_SEQUENCES}, got {self.num_samples * self.best_of}",
-            )
+        if self.best_of is not None:
+            _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the values of the wire's fields (`REQUEST_FIELDS`), None where one is absent.

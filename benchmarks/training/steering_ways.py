@@ -22,7 +22,7 @@ from torch import Tensor
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
-from handlers.ranking import best_candidates
+from handlers.ranking.topic_rule import best_candidates
 from training.corpus import Corpus
 from training.errors import SettingError
 from training.evaluation.diversity import distinct

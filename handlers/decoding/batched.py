@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from handlers.decoding.abandonment import Checks
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.token_constraints import Constraints
@@ -54,6 +55,7 @@ class BatchedDecode:
         self._max_slots = min(max_slots, len(specs))
         self._num_steps = max(spec.sampling.max_tokens for spec in specs)
         self._constraints = Constraints(specs, parts.word_repeats)
+        self._checks = Checks(specs)
         self._decoded: dict[int, DecodedSequence] = {}
         self._live: list[int] = []
         """Number of the sequence in each slot."""
@@ -83,7 +85,7 @@ class BatchedDecode:
         self._weights = TokenWeights(self._part.settings(), self._memory_2SW)
 
     def _take_step(self) -> list[int]:
-        """Draw each sequence's next token; return the slots whose sequences have ended."""
+        """Draw each sequence's next token; return the slots whose sequences have ended or are abandoned."""
         part, place_B = self._part, self._place_B
         log2_BW, drawn_BW = self._log2_odds()
         normaliser_B = self._weights.normalisers(log2_BW)
@@ -92,7 +94,8 @@ class BatchedDecode:
         log2_prob_B = pick(log2_BW, chosen_B) - normaliser_B
         part.log2_prob_S += log2_prob_B
         part.log2_probs_ST[place_B, part.state_FS[LENGTH]] = log2_prob_B
-        return self._write(chosen_B)
+        ended = self._write(chosen_B)
+        return [*ended, *self._checks.abandoned(part, self._live, ended)]
 
     def _padded_slots(self, count: int) -> int:
         """Return the number of slots to compute for some slots; see `Step.invariant_batch_size`."""
@@ -127,13 +130,16 @@ class BatchedDecode:
         return ended
 
     def _retire(self, ended: Sequence[int]) -> None:
-        """Read the results from slots whose sequences have ended."""
+        """Read the results from slots whose sequences have ended or are abandoned."""
         tokens = self._part.tokens_ST[ended].tolist()
         lengths = self._part.state_FS[LENGTH, ended].tolist()
         log2_prob = self._part.log2_prob_S[ended].tolist()
         log2_probs = self._part.log2_probs_ST[ended].tolist()
         for slot, *drawn in zip(ended, tokens, lengths, log2_prob, log2_probs, strict=True):
-            self._decoded[self._live[slot]] = DecodedSequence.of(*drawn)
+            number = self._live[slot]
+            ids, length, *_ = drawn
+            abandoned = not has_ended(ids[length - 1], length, self._specs[number].sampling.max_tokens)
+            self._decoded[number] = DecodedSequence.of(*drawn, abandoned=abandoned)
 
     def _admit(self, free: list[int]) -> None:
         """Give free slots, and unused ones, to sequences that wait; close the gaps that remain."""

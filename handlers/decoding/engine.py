@@ -99,7 +99,7 @@ class Engine:
 
     @torch.inference_mode()
     def decode(self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None = None) -> list[DecodedSequence]:
-        """Decode every sequence to its end; the order of the results is that of the specifications.
+        """Decode every sequence to its end, or to where it is abandoned, in the order of the specifications.
 
         Args:
             specs: sequences to decode.
@@ -127,7 +127,12 @@ class Engine:
             return paired(waiting, *unconditional) if guided else waiting
 
         if self._gpu is not None:
-            return self._gpu.decode(specs, start, 2 if guided else 1)
+            # The kernels decode every sequence to its end; the sequences are those that a processor gives.
+            decoded = self._gpu.decode(specs, start, 2 if guided else 1)
+            return [
+                each if spec.abandonment is None else each.stopped_by(spec.abandonment)
+                for spec, each in zip(specs, decoded, strict=True)
+            ]
         if len(specs) == 1 and not guided and self.device.type == "cpu" and SingleDecode.supports(specs[0]):
             return [SingleDecode(self._parts, specs[0], slots(slice(0, 1), specs[0].sampling.max_tokens)).finish()]
         if guided:

@@ -97,8 +97,10 @@ class SingleDecode:
 
     @staticmethod
     def supports(spec: SequenceSpec) -> bool:
-        """Return whether a sequence sets none of the parameters that a single decode lacks."""
-        return all(getattr(spec.sampling, name) == default for name, default in _UNSUPPORTED.items())
+        """Return whether a sequence sets none of the parameters that a single decode lacks, and is never abandoned."""
+        return spec.abandonment is None and all(
+            getattr(spec.sampling, name) == default for name, default in _UNSUPPORTED.items()
+        )
 
     def finish(self) -> DecodedSequence:
         """Decode the sequence to its end."""

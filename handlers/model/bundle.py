@@ -6,6 +6,7 @@ weights.safetensors  decoder.*, generator.*, topics.*, copies.*, phrases.*, disc
 vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     words of the topic model
+acceptability.json   score of candidates                           (`Acceptability`; not in older bundles)
 model_card.md        description for readers
 
 Shapes: K topics, W words, N n-grams.
@@ -26,6 +27,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD
+from handlers.model.acceptability import Acceptability
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import Decoder, DecoderConfig
 from handlers.model.discriminator import Discriminator
@@ -40,12 +42,17 @@ VOCABULARY: Final = "vocabulary.json"
 GENRES: Final = "genres.json"
 TOPIC_WORDS: Final = "topic_words.json"
 MODEL_CARD: Final = "model_card.md"
+ACCEPTABILITY: Final = "acceptability.json"
 FILES: Final = (ARCHIVE_CONFIG, WEIGHTS, VOCABULARY, GENRES, TOPIC_WORDS, MODEL_CARD)
+"""Files of every bundle."""
+OPTIONAL_FILES: Final = (ACCEPTABILITY,)
+"""Files of a bundle that may be absent."""
 FORMAT: Final = 1
 _TABLES: Final = "tables"
 _COPIES: Final = "copies.hashes"
 _PHRASES: Final = "phrases"
 _DISCRIMINATOR: Final = "discriminator"
+_UNIGRAMS: Final = "acceptability.unigram_log_probs"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -114,6 +121,8 @@ class Bundle:
     """Word pairs and triples of the training sentences; None in older bundles."""
     discriminator: Discriminator | None = None
     """Discriminator of real sentences from this model's samples; None in older bundles."""
+    acceptability: Acceptability | None = None
+    """Score of candidates; None in older bundles, whose candidates are ranked by topic and genres."""
 
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
@@ -128,6 +137,8 @@ class Bundle:
             tensors |= _with_prefix(_PHRASES, self.phrases.tensors())
         if self.discriminator is not None:
             tensors |= _with_prefix(_DISCRIMINATOR, self.discriminator.tensors())
+        if self.acceptability is not None:
+            tensors[_UNIGRAMS] = self.acceptability.unigram_log_probs_V
         # Not `save_file`: its error for a full disk is not an OSError and does not name the file.
         # One entry: safetensors writes several in any order, and the same model should give the same bytes.
         metadata = {_TABLES: json.dumps(self._table_hashes(), sort_keys=True)}
@@ -139,6 +150,8 @@ class Bundle:
         self.vocabulary.save(directory / VOCABULARY)
         _write_json(directory / GENRES, self.genres.labels)
         _write_json(directory / TOPIC_WORDS, self.topics.words)
+        if self.acceptability is not None:
+            (directory / ACCEPTABILITY).write_text(self.acceptability.to_json(), encoding="utf-8")
         (directory / MODEL_CARD).write_text(model_card, encoding="utf-8")
 
     @classmethod
@@ -175,6 +188,7 @@ class Bundle:
             sets, network = _under(_PHRASES, tensors), _under(_DISCRIMINATOR, tensors)
             phrases = PhraseTable.of_tensors(sets) if sets else None
             discriminator = Discriminator.of_tensors(network) if network else None
+            acceptability = _acceptability(directory / ACCEPTABILITY, tensors)
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
@@ -182,6 +196,11 @@ class Bundle:
         if discriminator is not None and discriminator.network.config.vocabulary_size != len(vocabulary):
             raise BundleError(
                 f"{directory}: the discriminator is for {discriminator.network.config.vocabulary_size} tokens, the "
+                f"vocabulary holds {len(vocabulary)}"
+            )
+        if acceptability is not None and len(acceptability.unigram_log_probs_V) != len(vocabulary):
+            raise BundleError(
+                f"{directory}: the acceptability is for {len(acceptability.unigram_log_probs_V)} tokens, the "
                 f"vocabulary holds {len(vocabulary)}"
             )
         if (len(vocabulary), len(genres)) != (config.decoder.vocabulary_size, config.decoder.num_genres):
@@ -199,6 +218,7 @@ class Bundle:
             copies=copies,
             phrases=phrases,
             discriminator=discriminator,
+            acceptability=acceptability,
         )
         strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]
         if strange:
@@ -212,6 +232,14 @@ class Bundle:
         """Return a hash of each table that names the rows of the weights, by file name."""
         tables = {VOCABULARY: self.vocabulary.tokens, GENRES: self.genres.labels, TOPIC_WORDS: self.topics.words}
         return {name: hashlib.sha256(json.dumps(table).encode()).hexdigest() for name, table in tables.items()}
+
+
+def _acceptability(path: Path, tensors: Mapping[str, torch.Tensor]) -> Acceptability | None:
+    """Return the score of candidates, if the bundle has one."""
+    # Weights without the file have lost it: other sentences would be chosen, and nobody would see why.
+    if _UNIGRAMS not in tensors and not path.is_file():
+        return None
+    return Acceptability.from_json(path.read_text(encoding="utf-8"), tensors[_UNIGRAMS])
 
 
 def _trained_with(weights: Path) -> dict[str, str]:
@@ -246,13 +274,18 @@ def _check_sizes(config: BundleConfig) -> None:
         )
 
 
+def bundle_files(directory: Path) -> tuple[str, ...]:
+    """Return the names of a bundle's files: those of every bundle, and the optional ones that it has."""
+    return (*FILES, *(name for name in OPTIONAL_FILES if (directory / name).is_file()))
+
+
 def bundle_sha256(directory: Path) -> str:
     """Return a hash of the contents of a bundle's files, without the model card and the version number.
 
     Archives carry time stamps, so two builds of one model differ; this hash is the same for both.
     """
     digest = hashlib.sha256()
-    for name in sorted(set(FILES) - {MODEL_CARD}):
+    for name in sorted(set(bundle_files(directory)) - {MODEL_CARD}):
         content = (directory / name).read_bytes()
         if name == ARCHIVE_CONFIG:
             document = json.loads(content)

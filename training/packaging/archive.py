@@ -5,7 +5,8 @@ lcgan_2.mar
     model-config.yaml       batching, workers
     handler.py              the entry that TorchServe loads: handlers/handler.py, copied
     handlers/               the package that it imports, as it was when the version was built
-    config.json, weights.safetensors, vocabulary.json, genres.json, topic_words.json, model_card.md
+    config.json, weights.safetensors, vocabulary.json, genres.json, topic_words.json, model_card.md,
+    acceptability.json where the bundle has one
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Final
 import handlers
 from foundation.hashes import file_sha256
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, archive_name
-from handlers.model.bundle import FILES, Bundle, BundleConfig
+from handlers.model.bundle import FILES, OPTIONAL_FILES, Bundle, BundleConfig, bundle_files
 from training.errors import ArchiveBuildError
 from training.files import atomic_path
 from training.worker_code import WORKER_PACKAGES
@@ -95,7 +96,7 @@ def load_archive(archive: Path, directory: Path) -> Bundle:
     _check(archive)
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in FILES:
+            for name in (*FILES, *(set(OPTIONAL_FILES) & set(opened.namelist()))):
                 opened.extract(name, directory)
     except (zipfile.BadZipFile, zlib.error, EOFError) as cause:
         raise ArchiveBuildError(f"{archive} is damaged: {cause}") from cause
@@ -105,7 +106,7 @@ def load_archive(archive: Path, directory: Path) -> Bundle:
 def _stage(bundle: Path, stage: Path, config: BundleConfig, version: str, batching: BatchSettings) -> None:
     """Lay out the files beside the handler: --extra-files packs the content of a folder, with its subfolders."""
     stage.mkdir()
-    for name in FILES:
+    for name in bundle_files(bundle):
         shutil.copyfile(bundle / name, stage / name)
     document = {**json.loads(config.to_json()), "version": version, CONTRACT_FIELD: CONTRACT}
     (stage / ARCHIVE_CONFIG).write_text(

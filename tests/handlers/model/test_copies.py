@@ -18,7 +18,7 @@ from handlers.contract import CommentaryRequest, FinishReason, SamplingParams
 from handlers.decoding.engine import DecodedSequence
 from handlers.model.bundle import Bundle, BundleError
 from handlers.model.copies import CopyTable
-from handlers.ranking import best_candidates
+from handlers.ranking.topic_rule import best_candidates
 from tests.handlers.tiny_bundles import tiny_bundle
 
 SENTENCES = (

@@ -1,4 +1,4 @@
-"""Choice of the best of several candidates for a sample."""
+"""Rule for bundles without an acceptability: the wanted topic, the genres and a penalty for copies."""
 
 from __future__ import annotations
 

@@ -1,0 +1,10 @@
+"""Choice of the best of several candidates for a sample.
+
+`features` describes candidates, `choice` scores them by a bundle's `handlers.model.acceptability` and keeps the samples
+of a request apart. `topic_rule` is the rule for older bundles, which have no such score. `ranker` applies one or the
+other to the candidates of a batch.
+"""
+
+from handlers.ranking.topic_rule import best_candidates
+
+__all__ = ["best_candidates"]

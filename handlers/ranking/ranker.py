@@ -1,0 +1,145 @@
+"""Ranking of the candidates of a batch, by the rule of its bundle.
+
+Shapes: B sequences, Z latent vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from handlers.decoding.engine import Engine
+from handlers.decoding.sequences import DecodedSequence, SequenceSpec
+from handlers.model.acceptability import Acceptability, Features
+from handlers.ranking.choice import Scored, choose
+from handlers.ranking.features import features_of
+from handlers.ranking.topic_rule import best_candidates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Decoded candidates of some requests."""
+
+    specs: list[SequenceSpec]
+    decoded: list[DecodedSequence]
+    z_BZ: Tensor | None
+    """Latent vectors; None without candidates."""
+    texts: list[str]
+    """Texts with placeholders; empty where a candidate was abandoned."""
+    shares: list[list[float]]
+    """Share of each topic in each text; empty where a candidate was abandoned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Candidates of one request in a batch: those of its first sample, then of the next."""
+
+    first: int
+    """Place of the first candidate."""
+    num_samples: int
+    best_of: int
+    topic: int
+    """Number of the wanted topic."""
+
+    @property
+    def places(self) -> range:
+        """Places of the request's candidates."""
+        return range(self.first, self.first + self.num_samples * self.best_of)
+
+    @property
+    def samples(self) -> list[range]:
+        """Places of each sample's candidates."""
+        return [self.places[start : start + self.best_of] for start in range(0, len(self.places), self.best_of)]
+
+
+class Ranker:
+    """Ranker of the candidates of one model.
+
+    Args:
+        engine: engine that decoded them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._bundle = engine, engine.bundle
+
+    def choose(self, parts: Sequence[Part], batch: Batch) -> list[list[int]]:
+        """Return the place of the best candidate of each sample of each request."""
+        acceptability = self._bundle.acceptability
+        return self._by_topic(parts, batch) if acceptability is None else self._by_score(parts, batch, acceptability)
+
+    def features(self, parts: Sequence[Part], batch: Batch, places: Sequence[int]) -> list[Features]:
+        """Return the features of some candidates, which were not abandoned.
+
+        Raises:
+            ValueError: the bundle has no acceptability.
+        """
+        topics = {place: part.topic for part in parts for place in part.places}
+        odds = self._odds_of_samples(parts, batch, set(places))
+        return features_of(
+            self._bundle,
+            [batch.decoded[place] for place in places],
+            [batch.texts[place] for place in places],
+            [batch.shares[place][topics[place]] for place in places],
+            [odds.get(place, 0.0) for place in places],
+        )
+
+    def _by_score(self, parts: Sequence[Part], batch: Batch, acceptability: Acceptability) -> list[list[int]]:
+        samples = [[_left(places, batch) for places in part.samples] for part in parts]
+        # A candidate without rivals needs no score.
+        rivals = [place for part in samples for places in part if len(places) > 1 for place in places]
+        features = self.features(parts, batch, rivals)
+        scores = {place: acceptability.score(each) for place, each in zip(rivals, features, strict=True)}
+
+        def scored(place: int) -> Scored:
+            finished, text = batch.decoded[place].finished, batch.texts[place]
+            return Scored(index=place, finished=finished, score=scores.get(place, 0.0), text=text)
+
+        return [
+            choose([[scored(place) for place in places] for places in part], acceptability.opening_penalty)
+            for part in samples
+        ]
+
+    def _odds_of_samples(self, parts: Sequence[Part], batch: Batch, wanted: set[int]) -> dict[int, float]:
+        """Return the genres' log odds of some candidates by place, if they are weighed.
+
+        Candidates of one sample are computed together and apart from others, since products may round by the number of
+        their rows, and the choice must not depend on the batch.
+        """
+        acceptability = self._bundle.acceptability
+        odds: dict[int, float] = {}
+        if acceptability is None or not acceptability.uses("genres"):
+            return odds
+        for places in (places for part in parts for places in part.samples):
+            chosen = [place for place in places if place in wanted]
+            if chosen:
+                odds |= zip(chosen, self._genre_log_odds(chosen, batch), strict=True)
+        return odds
+
+    def _by_topic(self, parts: Sequence[Part], batch: Batch) -> list[list[int]]:
+        places = [place for part in parts if part.best_of > 1 for place in part.places]
+        # Candidates without rivals cost no second pass.
+        odds = dict(zip(places, self._genre_log_odds(places, batch), strict=True)) if places else {}
+        copies = self._bundle.copies
+        chosen = []
+        for part in parts:
+            count = None
+            if copies is not None and part.best_of > 1:
+                count = copies.count([batch.texts[place] for place in part.places])
+            decoded = [batch.decoded[place] for place in part.places]
+            wanted = [batch.shares[place][part.topic] for place in part.places]
+            likely = [odds.get(place, 0.0) for place in part.places]
+            best = best_candidates(decoded, wanted, likely, part.best_of, count)
+            chosen.append([part.first + number for number in best])
+        return chosen
+
+    def _genre_log_odds(self, places: Sequence[int], batch: Batch) -> list[float]:
+        z_BZ = None if batch.z_BZ is None else batch.z_BZ[list(places)]
+        specs, decoded = [batch.specs[place] for place in places], [batch.decoded[place] for place in places]
+        return self._engine.genre_log_odds(specs, decoded, z_BZ)
+
+
+def _left(places: Sequence[int], batch: Batch) -> list[int]:
+    """Return the candidates that were not abandoned."""
+    return [place for place in places if not batch.decoded[place].abandoned]
