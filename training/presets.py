@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from training.errors import SettingError
-from training.settings import CvaeSettings, LcganSettings, TopicSettings, TrainSettings
+from training.settings import AcceptabilitySettings, CvaeSettings, LcganSettings, TopicSettings, TrainSettings
 
 PRESETS: Final[Mapping[str, TrainSettings]] = {
     # A minute or two on two cores, for the bundled sample posts.
@@ -14,6 +14,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
         topics=TopicSettings(candidates=(4, 5, 6), passes=4, max_share=0.15),
         cvae=CvaeSettings(epochs=6, batch_size=128, learning_rate=4e-3),
         lcgan=LcganSettings(num_samples=5_000, hidden_size=160, steps=800, rounds=3, round_samples=400),
+        acceptability=AcceptabilitySettings(num_samples=3_000, epochs=2),
     ),
     # For real posts: larger and longer, usually limited by --budget.
     "reference": TrainSettings(
@@ -47,6 +48,14 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             diversity_weight=2.0,
             diversity_floor=1.03,
             evaluation_samples=5_000,
+        ),
+        acceptability=AcceptabilitySettings(
+            num_samples=60_000,
+            held_out_samples=5_000,
+            embedding_size=96,
+            num_filters=64,
+            hidden_size=64,
+            epochs=3,
         ),
     ),
     # The published sizes for Penn Treebank, used by `deephypebot bench ptb`.

@@ -1,4 +1,4 @@
-"""Settings of a training: topics, CVAE and LC-GAN, and `--set` assignments that change them."""
+"""Settings of a training: topics, CVAE, LC-GAN and acceptability, and `--set` assignments that change them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from training.errors import SettingError
 
 _POSITIVE: Final = (1, math.inf)
 _RATE: Final = (1e-9, 1e9)
+SECTIONS: Final = ("topics", "cvae", "lcgan", "acceptability")
+"""Groups of settings, one for each kind of stage."""
 
 SOUND_SEED_WORDS: Final = (
     "sound", "vocals", "voice", "beat", "beats", "production", "guitar", "guitars", "synth", "synths", "bass", "drums",
@@ -158,6 +160,32 @@ class LcganSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptabilitySettings:
+    """Settings of the discriminator of real sentences from a model's samples, by which workers rank candidates."""
+
+    num_samples: int = 4_000
+    """Number of samples that the model decodes to train on."""
+    held_out_samples: int = 1_000
+    """Number of fresh samples, and maximum number of held-out real sentences, on which the discriminator is scored."""
+    embedding_size: int = 48
+    num_filters: int = 32
+    """Number of filters of each width: 2, 3, 4 and 5 tokens."""
+    hidden_size: int = 48
+    epochs: int = 3
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        positive = ("embedding_size", "num_filters", "hidden_size", "epochs", "batch_size")
+        # Fewer samples could be of one kind, or all be cut off.
+        sizes = dict.fromkeys(("num_samples", "held_out_samples"), (20, math.inf))
+        _check(self, **sizes, **dict.fromkeys(positive, _POSITIVE))
+        _check(self, learning_rate=_RATE, weight_decay=(0, 10), dropout=(0, 0.95))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
     """All settings of a training."""
 
@@ -166,6 +194,7 @@ class TrainSettings:
     topics: TopicSettings = field(default_factory=TopicSettings)
     cvae: CvaeSettings = field(default_factory=CvaeSettings)
     lcgan: LcganSettings = field(default_factory=LcganSettings)
+    acceptability: AcceptabilitySettings = field(default_factory=AcceptabilitySettings)
 
     def __post_init__(self) -> None:
         _check(self, seed=(0, 2**31 - 1))
@@ -186,7 +215,7 @@ class TrainSettings:
 
     def flat(self, *stages: str) -> dict[str, Any]:
         """Return the settings of some stages, by default all, as `stage.name`, with preset and seed."""
-        chosen = stages or ("topics", "cvae", "lcgan")
+        chosen = stages or SECTIONS
         values: dict[str, Any] = {"preset": self.preset, "seed": self.seed}
         for stage in chosen:
             values |= {f"{stage}.{name}": value for name, value in asdict(getattr(self, stage)).items()}
@@ -200,10 +229,10 @@ def _override(settings: TrainSettings, assignment: str) -> TrainSettings:
         raise SettingError(f"--set takes STAGE.NAME=VALUE, got {assignment!r}")
     if not dot:
         owner, name = settings, stage
-    elif stage in ("topics", "cvae", "lcgan"):
+    elif stage in SECTIONS:
         owner = getattr(settings, stage)
     else:
-        raise SettingError(f"there is no stage {stage!r} in {assignment!r}; stages are topics, cvae, lcgan")
+        raise SettingError(f"there is no stage {stage!r} in {assignment!r}; stages are {', '.join(SECTIONS)}")
     current = {each.name: getattr(owner, each.name) for each in fields(owner)}
     scalars = {key: value for key, value in current.items() if isinstance(value, int | float | str | tuple)}
     scalars.pop("preset", None)

@@ -46,7 +46,7 @@ class Publisher:
     """Whether every version becomes the champion; otherwise only the first one of its model does."""
 
     def publish(
-        self, name: str, stage: Stage, *, tags: Mapping[str, str], watch: Callable[[str], Progress]
+        self, name: str, stage: Stage, *, run_id: str, tags: Mapping[str, str], watch: Callable[[str], Progress]
     ) -> Published:
         """Publish a stage's bundle, unless it has been published to the same tracking server before.
 
@@ -55,12 +55,13 @@ class Publisher:
         Args:
             name: name of the registered model.
             stage: stage with the bundle.
+            run_id: tracked run that gets the version: that of the model's training.
             tags: tags of the version.
             watch: makes a progress callback, if there is something to do.
         """
         published = self._recorded(stage)
         if published is None:
-            version, archive = self._register(name, stage, tags, watch(f"register {name}"))
+            version, archive = self._register(name, stage, run_id, tags, watch(f"register {name}"))
             published = Published(
                 **_identity(version),
                 archive=str(archive.path),
@@ -88,11 +89,11 @@ class Publisher:
         return record if known and intact else None
 
     def _register(
-        self, name: str, stage: Stage, tags: Mapping[str, str], progress: Progress
+        self, name: str, stage: Stage, run_id: str, tags: Mapping[str, str], progress: Progress
     ) -> tuple[RegisteredVersion, Archive]:
         bundle = stage.directory / BUNDLE
         progress(0, 3, "logging the model")
-        version = self.tracker.register(stage.run_id(), name, bundle, tags=tags)
+        version = self.tracker.register(run_id, name, bundle, tags=tags)
         progress(1, 3, f"packing version {version.version}")
         # The stage keeps its own archive, because the model store may be emptied at any time.
         archive = build_archive(bundle, stage.directory, version=version.version)

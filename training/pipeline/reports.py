@@ -52,3 +52,16 @@ def report_curves(held_out: Sequence[HeldOutPoint], stage: Stage, run: Recording
     title, xlabel = "CVAE: held-out sentences", "minutes of training"
     plot_curves({"held out": bits}, path, title=title, xlabel=xlabel, ylabel="bits per character")
     run.log_file(path, "plots")
+
+
+def report_discriminator(stage: Stage, run: RecordingRun) -> None:
+    """Plot cross-entropy and area by epoch."""
+    curves = {
+        "nats": ("cross-entropy, nats", ("discriminator.train_nats", "discriminator.nats")),
+        "auc": ("area under the ROC curve", ("discriminator.auc",)),
+    }
+    for name, (label, metrics) in curves.items():
+        path = stage.directory / f"discriminator_{name}.png"
+        points = {metric: run.curve(metric) for metric in metrics}
+        plot_curves(points, path, title="Discriminator", ylabel=label, xlabel="epoch")
+        run.log_file(path, "plots")

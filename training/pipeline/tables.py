@@ -13,6 +13,8 @@ _FIGURES: Final = {
     "topics": ("num_topics", "coherence"),
     "cvae": ("valid.perplexity_bound", "valid.kl", "valid.active_units", "samples.desired_share"),
     "lcgan": ("predictor.explained", "prior.desired_share", "moved.desired_share", "moved.distinct_2"),
+    "acceptability-cvae": ("auc", "nats", "kind_auc", "explained"),
+    "acceptability-lcgan": ("auc", "nats", "kind_auc", "explained"),
 }
 """Main figures of each stage; the tracked run has all of them."""
 

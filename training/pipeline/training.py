@@ -1,4 +1,4 @@
-"""Training of topics, CVAE and LC-GAN as stages; each is tracked, and reused while its inputs stay the same."""
+"""Training of topics, CVAE, LC-GAN and acceptability as stages, which are reused while their inputs stay the same."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predi
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
 from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
+from training.pipeline.acceptability import AcceptabilityStage
 from training.pipeline.artifacts import (
     BUNDLE,
     load_bundle,
@@ -83,9 +84,12 @@ class Training:
         with self._runs:
             topics_stage, topics = self._topics()
             cvae_stage, parts, cvae = self._cvae(topics_stage, topics)
-            published = [self._publish("cvae", cvae_stage, {})]
+            complete = self._acceptability(cvae_stage, parts)
+            published = [self._publish("cvae", complete, cvae_stage.run_id(), {})]
             lcgan_stage = self._lcgan(cvae_stage, parts, cvae)
-            published.append(self._publish("lcgan", lcgan_stage, {"cvae_version": published[0].version}))
+            complete = self._acceptability(lcgan_stage, parts)
+            tags = {"cvae_version": published[0].version}
+            published.append(self._publish("lcgan", complete, lcgan_stage.run_id(), tags))
             self._runs.log_seconds()
         return TrainReport(stages=tuple(self._runs.reports), published=tuple(published))
 
@@ -216,15 +220,35 @@ class Training:
             device=self.plan.device,
         )
 
+    # Acceptability
+
+    def _acceptability(self, model: Stage, parts: Parts) -> Stage:
+        """Complete the bundle of a model's stage in a stage of its own."""
+        name = f"acceptability-{model.name}"
+        stage = self._stage(name, model.key, self.settings.acceptability, self.settings.seed)
+        with self._runs.run(stage) as run:
+            if run is not None:
+                run.log_params(self.settings.flat("acceptability"))
+                training = AcceptabilityStage(
+                    corpus=self.corpus,
+                    encoded=self._encoded("train", parts),
+                    settings=self.settings.acceptability,
+                    seed=self.settings.seed,
+                    device=self.plan.device,
+                    watch=self.watch,
+                )
+                self._finish(stage, training.train(model, stage, run))
+        return stage
+
     # Shared by all stages
 
     def _stage(self, name: str, *depends_on: object) -> Stage:
         return Stage(name=name, key=fingerprint(name, *depends_on), root=self.plan.workspace / "stages")
 
-    def _publish(self, name: str, stage: Stage, tags: Mapping[str, str]) -> Published:
+    def _publish(self, name: str, stage: Stage, run_id: str, tags: Mapping[str, str]) -> Published:
         publisher = Publisher(tracker=self.tracker, model_store=self.plan.model_store, champion=self.plan.champion)
         lineage = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, **tags}
-        return publisher.publish(name, stage, tags=lineage, watch=self.watch)
+        return publisher.publish(name, stage, run_id=run_id, tags=lineage, watch=self.watch)
 
     def _export(self, stage: Stage, bundle: Bundle, model: Cvae, run: Run, metrics: Mapping[str, float]) -> None:
         samples = unselected_samples(bundle, seed=1)

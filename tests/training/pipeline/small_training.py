@@ -7,7 +7,14 @@ import os
 from pathlib import Path
 
 from tests.training.conftest import SampleCorpus
-from training.settings import CvaeSettings, LcganSettings, TopicSettings, TrainSettings
+from training.settings import (
+    SECTIONS,
+    AcceptabilitySettings,
+    CvaeSettings,
+    LcganSettings,
+    TopicSettings,
+    TrainSettings,
+)
 
 SETTINGS = TrainSettings(
     preset="tiny",
@@ -19,12 +26,16 @@ SETTINGS = TrainSettings(
         num_samples=600, hidden_size=32, num_layers=2, predictor_epochs=15, steps=40, critic_steps=1, batch_size=64,
         learning_rate=2e-3, evaluation_samples=100, rounds=2, round_samples=60,
     ),
+    acceptability=AcceptabilitySettings(
+        num_samples=200, held_out_samples=60, embedding_size=8, num_filters=4, hidden_size=8, epochs=2, batch_size=32
+    ),
 )  # fmt: skip
-STAGES = ("topics", "cvae", "lcgan")
+STAGES = ("topics", "cvae", "acceptability-cvae", "lcgan", "acceptability-lcgan")
+"""Names of the stages in their order."""
 
 SMALL = [
     f"--set={stage}.{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-    for stage in STAGES
+    for stage in SECTIONS
     for name, value in dataclasses.asdict(getattr(SETTINGS, stage)).items()
     if name != "seed_words"
 ]

@@ -21,7 +21,9 @@ import torch
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
+from handlers.model.bundle import MODEL_CARD
 from handlers.model.copies import CopyTable
+from handlers.model.phrases import PhraseTable
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
 from training.corpus import build_corpus, load_corpus
@@ -40,7 +42,8 @@ pytestmark = pytest.mark.slow
 
 
 def _watch(stage: str) -> Progress:
-    assert stage in {*STAGES, "labels", "register cvae", "register lcgan"}
+    samples = {"acceptability-cvae samples", "acceptability-lcgan samples"}
+    assert stage in {*STAGES, *samples, "labels", "register cvae", "register lcgan"}
     return silent
 
 
@@ -103,10 +106,14 @@ def test_stages_are_runs_under_one_parent_and_all_have_ended_well(trained: Train
 
 @pytest.mark.integration
 def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained) -> None:
-    parent, topics, cvae, lcgan = trained.runs()
+    parent, topics, cvae, discriminator, lcgan, _ = trained.runs()
     assert parent.data.params["cvae.z_size"] == "8"
     assert cvae.data.params["cvae.hidden_size"] == "48"
     assert lcgan.data.params["lcgan.steps"] == "40"
+    assert discriminator.data.params["acceptability.num_filters"] == "4"
+    assert set(discriminator.data.metrics) >= {"auc", "nats", "kind_auc", "explained", "discriminator.train_nats"}
+    areas = trained.client.get_metric_history(discriminator.info.run_id, "discriminator.auc")
+    assert len(areas) == SETTINGS.acceptability.epochs
     assert topics.data.metrics["num_topics"] == 4
     assert set(cvae.data.metrics) >= {"valid.elbo", "valid.kl", "samples.desired_share", "train.nats_per_token"}
     assert set(lcgan.data.metrics) >= {"predictor.explained", "prior.desired_share", "moved.desired_share"}
@@ -122,6 +129,8 @@ def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained)
     assert artifacts(topics) >= {"coherence.png", "coherence.json", "top_words.json", "topics.html"}
     assert artifacts(parent, "corpus") == {"corpus/funnel.json", "corpus/funnel.png"}
     assert artifacts(cvae) >= {"samples.txt", "model_card.md", "plots", "archives"}
+    assert artifacts(discriminator) >= {"samples.txt", "model_card.md"}
+    assert artifacts(discriminator, "plots") == {"plots/discriminator_nats.png", "plots/discriminator_auc.png"}
     plots = {"plots/train.nats_per_token.png", "plots/train.kl.png", "plots/held_out.png"}
     assert artifacts(cvae, "plots") == plots
     assert artifacts(lcgan, "plots") == {"plots/topic_shares.png"}
@@ -137,7 +146,7 @@ def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained)
 
 @pytest.mark.integration
 def test_both_models_are_version_1_and_champion_with_their_archive_on_the_run(trained: Trained, tmp_path: Path) -> None:
-    _, _, cvae, lcgan = trained.runs()
+    _, _, cvae, _, lcgan, _ = trained.runs()
     for name, run, published in (
         ("cvae", cvae, trained.report.published[0]),
         ("lcgan", lcgan, trained.report.published[1]),
@@ -235,7 +244,7 @@ def test_another_setting_of_the_lcgan_makes_version_2_of_it_alone_and_leaves_the
 ) -> None:
     settings = dataclasses.replace(SETTINGS, lcgan=dataclasses.replace(SETTINGS.lcgan, distance_weight=0.5))
     report = _train(sample_corpus, trained.folder, trained.tracker, settings)
-    assert [stage.reused for stage in report.stages] == [True, True, False]
+    assert [stage.reused for stage in report.stages] == [True, True, True, False, False]
     assert [(each.name, each.version, each.champion) for each in report.published] == [
         ("cvae", "1", False),
         ("lcgan", "2", False),
@@ -297,18 +306,47 @@ def test_training_without_tracking_makes_archives_of_version_0_and_is_reused(
 def test_both_archives_know_the_training_sentences_and_no_others(
     sample_corpus: SampleCorpus, untracked: tuple[Path, TrainReport], tmp_path: Path
 ) -> None:
-    expected = CopyTable.of(sample_corpus.corpus.part("train").texts).hashes_N
+    texts = sample_corpus.corpus.part("train").texts
+    expected, phrases = CopyTable.of(texts).hashes_N, PhraseTable.of(texts).tensors()
     for model in ("cvae", "lcgan"):
-        copies = load_archive(untracked[0] / "store" / f"{model}_0.mar", tmp_path / model).copies
-        assert copies is not None
-        assert torch.equal(copies.hashes_N, expected)
+        bundle = load_archive(untracked[0] / "store" / f"{model}_0.mar", tmp_path / model)
+        assert bundle.copies is not None
+        assert torch.equal(bundle.copies.hashes_N, expected)
+        assert bundle.phrases is not None
+        assert all(torch.equal(tensor, phrases[size]) for size, tensor in bundle.phrases.tensors().items())
+
+
+def test_each_archive_has_a_discriminator_of_its_own_samples_and_its_scores_on_the_card(
+    untracked: tuple[Path, TrainReport], tmp_path: Path
+) -> None:
+    found = []
+    for model in ("cvae", "lcgan"):
+        bundle = load_archive(untracked[0] / "store" / f"{model}_0.mar", tmp_path / model)
+        assert bundle.discriminator is not None
+        found.append(bundle.discriminator.logits([[5, 6, 7]]))
+        assert "| discriminator.auc | 0." in (tmp_path / model / MODEL_CARD).read_text()
+        # The files beside the bundle, for later evaluation, are those of the model's own stage.
+        stages = untracked[0] / "workspace" / "stages"
+        (own,), (complete,) = stages.glob(f"{model}-*/bundle"), stages.glob(f"acceptability-{model}-*/bundle")
+        assert {path.name for path in own.iterdir()} == {path.name for path in complete.iterdir()}
+    assert found[0] != found[1]
+
+
+def test_another_setting_of_acceptability_trains_the_discriminators_alone(
+    sample_corpus: SampleCorpus, untracked: tuple[Path, TrainReport], tmp_path: Path
+) -> None:
+    shutil.copytree(untracked[0], tmp_path, dirs_exist_ok=True)
+    settings = dataclasses.replace(SETTINGS, acceptability=dataclasses.replace(SETTINGS.acceptability, num_filters=3))
+    report = _train(sample_corpus, tmp_path, NullTracker(), settings)
+    assert [stage.reused for stage in report.stages] == [True, True, False, True, False]
+    assert not any(each.reused for each in report.published)
 
 
 @pytest.mark.parametrize(
     "damaged",
     [
         "topics-*/topics.safetensors", "topics-*/topics.json", "topics-*/done.json", "cvae-*/cvae.safetensors",
-        "cvae-*/bundle/vocabulary.json", "lcgan-*/published.json",
+        "cvae-*/bundle/vocabulary.json", "acceptability-lcgan-*/published.json",
     ],
 )  # fmt: skip
 def test_a_file_of_a_stage_cut_short_is_an_error_that_names_the_folder_to_remove(
@@ -318,7 +356,7 @@ def test_a_file_of_a_stage_cut_short_is_an_error_that_names_the_folder_to_remove
     (path,) = (tmp_path / "workspace" / "stages").glob(damaged)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    stage = damaged.partition("-")[0]
+    stage = damaged.partition("-*")[0]
     with pytest.raises(CheckpointError, match=rf"stages/{stage}-\w+ is damaged.*remove that folder"):
         _train(sample_corpus, tmp_path, NullTracker())
     path.write_bytes(whole)
@@ -332,7 +370,7 @@ def test_a_stage_whose_folder_was_removed_is_made_anew_and_the_others_are_reused
     (topics,) = (tmp_path / "workspace" / "stages").glob("topics-*")
     shutil.rmtree(topics)
     report = _train(sample_corpus, tmp_path, NullTracker())
-    assert [stage.reused for stage in report.stages] == [False, True, True]
+    assert [stage.reused for stage in report.stages] == [False, True, True, True, True]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Training of the discriminator that tells real sentences from a model's own samples."""

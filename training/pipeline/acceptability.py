@@ -1,0 +1,88 @@
+"""Stage that completes a model's bundle with what ranks candidates: phrases, and a discriminator of its samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from handlers.model.bundle import FILES, MODEL_CARD, Bundle
+from handlers.model.phrases import PhraseTable
+from training.acceptability.samples import Sentences, real_sentences, sampled_sentences
+from training.acceptability.training import train_discriminator
+from training.corpus import Corpus
+from training.cvae.batches import EncodedSentences
+from training.files import atomic_path
+from training.packaging.export import save_bundle, unselected_samples
+from training.pipeline.artifacts import BUNDLE, load_bundle
+from training.pipeline.reports import report_discriminator
+from training.pipeline.stages import Stage
+from training.progress import Progress
+from training.settings import AcceptabilitySettings
+from training.tracking.curves import RecordingRun
+
+_REAL_PER_SAMPLE = 2
+"""Maximum number of real sentences per sample. There may be more of them, since they are weighted."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptabilityStage:
+    """Training of the discriminator of one model."""
+
+    corpus: Corpus
+    encoded: EncodedSentences
+    """Training split, with whose frequencies genres are drawn."""
+    settings: AcceptabilitySettings
+    seed: int
+    device: str
+    watch: Callable[[str], Progress]
+    """Makes the progress callback of a named piece of work."""
+
+    def train(self, model: Stage, stage: Stage, run: RecordingRun) -> dict[str, float]:
+        """Train a discriminator, write the complete bundle into the stage's folder, and return the stage's figures.
+
+        Args:
+            model: finished stage of the model.
+            stage: this stage.
+            run: gets metrics, curves and files.
+        """
+        bundle, settings = load_bundle(model), self.settings
+        progress = self.watch(f"{stage.name} samples")
+        train = self._sentences(bundle, "train", settings.num_samples, self.seed + 2, progress)
+        held_out = self._sentences(bundle, "valid", settings.held_out_samples, self.seed + 3, progress)
+        discriminator, scores = train_discriminator(
+            bundle, train, held_out, settings, seed=self.seed, run=run, progress=self.watch(stage.name)
+        )
+        report_discriminator(stage, run)
+        phrases = PhraseTable.of(self.corpus.part("train").texts)
+        complete = dataclasses.replace(bundle, discriminator=discriminator, phrases=phrases)
+        figures = scores.metrics() | {"samples": len(train[1])}
+        self._export(complete, model, stage, run, figures)
+        return figures
+
+    def _sentences(
+        self, bundle: Bundle, split: str, count: int, seed: int, progress: Progress
+    ) -> tuple[Sentences, Sentences]:
+        """Return real sentences of a split, and samples."""
+        texts = self.corpus.part(split).texts
+        chosen = np.random.default_rng(seed).permutation(len(texts))[: _REAL_PER_SAMPLE * count]
+        real = real_sentences(bundle, [texts[number] for number in chosen])
+        return real, sampled_sentences(bundle, self.encoded, count, seed=seed, progress=progress, device=self.device)
+
+    def _export(self, bundle: Bundle, model: Stage, stage: Stage, run: RecordingRun, figures: dict[str, float]) -> None:
+        """Write the bundle with the files beside the model's own, a model card, and unselected samples."""
+        with model.reading():
+            known = dict((model.result() or {})["figures"])
+        samples = unselected_samples(bundle, seed=1)
+        with atomic_path(stage.directory / "samples.txt") as partial:
+            partial.write_text("\n".join(samples) + "\n", encoding="utf-8")
+        named = {f"discriminator.{name}": value for name, value in figures.items()}
+        save_bundle(bundle, stage.directory / BUNDLE, figures=known | named, samples=samples)
+        for path in sorted((model.directory / BUNDLE).iterdir()):
+            if path.name not in FILES:
+                shutil.copyfile(path, stage.directory / BUNDLE / path.name)
+        for path in (Path("samples.txt"), Path(BUNDLE) / MODEL_CARD):
+            run.log_file(stage.directory / path)
