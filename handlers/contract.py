@@ -296,7 +296,7 @@ class Sample:
     topics: tuple[float, ...]
     """Share of each topic of the model's topic model."""
     seed: int
-    """Seed with which a request for one sample gives this text again."""
+    """Seed with which a request for one sample, with `best_of` 1, gives this text again."""
     finish_reason: FinishReason | None = None
     """Reason why it ended; None where the worker does not report it, as those of earlier archives do not."""
 

@@ -226,7 +226,11 @@ def generate(
         list[str], typer.Option("--bad-words", help="A word to exclude, or several with commas; may be given again.")
     ] = [],  # noqa: B006 - typer copies it
     best_of: Annotated[
-        int | None, typer.Option("--best-of", help="Candidates for each sentence, of which the best is returned.")
+        int | None,
+        typer.Option(
+            "--best-of",
+            help="Candidates for each sentence, of which the best is returned; without it, the model's default, 16.",
+        ),
     ] = None,
     topic: Annotated[
         str | None,

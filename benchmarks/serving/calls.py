@@ -28,6 +28,8 @@ class Asked:
 
     samples: int = 5
     max_tokens: int = 64
+    best_of: int = 1
+    """Candidates for each sample: one, so that servers are compared by the sequences that they return."""
 
     def __post_init__(self) -> None:
         self.request(0)
@@ -39,6 +41,7 @@ class Asked:
             artist="The Loopbacks",
             title="Ports",
             num_samples=self.samples,
+            best_of=self.best_of,
             sampling=SamplingParams(max_tokens=self.max_tokens),
             seed=number,
         )

@@ -176,8 +176,8 @@ def _interpolate(site: Site, values: Mapping[str, str]) -> tuple[Sequence[Interp
 
 
 def _defaults() -> dict[str, str]:
-    texts = ("query", "genres", "artist", "title", "topic", "version", "seed", "first", "last")
-    shown = {"num_samples": _DEFAULTS.num_samples, "best_of": _DEFAULTS.best_of, **_SAMPLING}
+    texts = ("query", "genres", "artist", "title", "topic", "version", "best_of", "seed", "first", "last")
+    shown = {"num_samples": _DEFAULTS.num_samples, **_SAMPLING}
     return {
         **dict.fromkeys(texts, ""),
         **{name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in shown.items()},

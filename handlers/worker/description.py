@@ -24,6 +24,7 @@ def describe(commentator: Commentator) -> dict[str, Any]:
         "topics": list(config.topics),
         "desired_topic": config.desired_topic,
         "genres": list(bundle.genres.labels),
+        "best_of": commentator.default_best_of,
         "limits": {
             "max_samples": contract.MAX_SAMPLES,
             "max_tokens": contract.MAX_TOKENS,

@@ -62,9 +62,10 @@ def _kernels_agree(commentator: Commentator) -> bool:
 def warm_up(commentator: Commentator) -> None:
     """Answer a single request, a batch that uses every option, and as many requests as there are slots."""
     genres, topics = commentator.bundle.genres.labels[:2], commentator.bundle.topics.names
-    commentator.answer([CommentaryRequest(genres=(), num_samples=1, seed=0)])
+    commentator.answer([CommentaryRequest(genres=(), num_samples=1, best_of=1, seed=0)])
     kinds: list[dict[str, Any]] = [
         {},
+        {"best_of": None},
         {"best_of": 3, "topic": topics[-1]},
         {"top_k": 40, "min_p": 0.02, "top_p": 1.0, "temperature": 0.8},
         {"temperature": 0.0, "artist": "A", "title": "T"},
@@ -76,4 +77,4 @@ def warm_up(commentator: Commentator) -> None:
 
 def _request(genres: tuple[str, ...], **values: Any) -> CommentaryRequest:
     """Return a request from the values of the wire's fields."""
-    return CommentaryRequest.from_mapping({"genres": genres, "seed": 1, "max_tokens": _TOKENS, **values})
+    return CommentaryRequest.from_mapping({"genres": genres, "seed": 1, "max_tokens": _TOKENS, "best_of": 1, **values})

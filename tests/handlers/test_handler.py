@@ -269,7 +269,8 @@ def test_a_worker_that_is_asked_says_what_it_is_and_what_may_be_asked_of_it(fold
     assert (document["topics"], document["desired_topic"]) == (list(TOPICS), TOPICS[0])
     assert document["genres"] == list(GENRES)
     assert document["limits"]["max_samples"] == 64
-    assert document["limits"]["max_sequences"] == 256
+    assert document["limits"]["max_sequences"] == 1024
+    assert document["best_of"] == 1, "without an acceptability"
 
 
 def test_a_client_that_sends_the_header_of_a_description_spoils_no_batch(folder: Path) -> None:

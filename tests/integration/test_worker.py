@@ -63,7 +63,7 @@ BAD: tuple[tuple[bytes, str], ...] = (
     (b'{"genres": [], "num_samples": "5"}', "num_samples"),
     (b'{"genres": [], "num_samples": true}', "num_samples"),
     (b'{"genres": [], "num_samples": 65}', "num_samples"),
-    (b'{"genres": [], "num_samples": 64, "best_of": 16}', "best_of"),
+    (b'{"genres": [], "num_samples": 64, "best_of": 17}', "best_of"),
     (b'{"genres": [], "temperature": NaN}', "temperature"),
     (b'{"genres": [], "top_p": 1.5}', "top_p"),
     (b'{"genres": [], "max_tokens": 1e9}', "max_tokens"),

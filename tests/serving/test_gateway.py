@@ -55,7 +55,7 @@ def test_a_pinned_version_answers() -> None:
     [
         ({"num_samples": 0}, "num_samples"),
         ({"num_samples": 65}, "num_samples"),
-        ({"num_samples": 64, "best_of": 16}, "best_of"),
+        ({"num_samples": 64, "best_of": 17}, "best_of"),
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 1.5}, "top_p"),
         ({"top_k": -1}, "top_k"),

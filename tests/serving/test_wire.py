@@ -42,7 +42,7 @@ REQUESTS = st.builds(
         bad_words=st.lists(st.text("abcé'", min_size=1, max_size=9), max_size=5).map(tuple),
     ),
     seed=st.none() | SEEDS,
-    best_of=st.integers(1, 16),
+    best_of=st.none() | st.integers(1, 16),
     topic=st.none() | TEXT,
     unit=st.none() | TEXT,
     request_id=st.none() | TEXT,
@@ -125,4 +125,4 @@ def test_a_description_carries_the_contracts_limits() -> None:
     encoded = wire.live_models_to_message(()).SerializeToString()
     limits = wire.limits_from_message(commentary_pb2.DescribeResponse.FromString(encoded))
     assert limits == wire.CONTRACT_LIMITS
-    assert (limits.max_samples, limits.max_tokens, limits.max_sequences) == (64, 128, 256)
+    assert (limits.max_samples, limits.max_tokens, limits.max_sequences) == (64, 128, 1024)

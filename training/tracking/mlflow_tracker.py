@@ -68,7 +68,7 @@ SIGNATURE: Final = ModelSignature(
             ParamSpec("num_samples", DataType.long, _DEFAULTS.num_samples),
             ParamSpec("seed", DataType.long, -1),
             *(_param(name, default) for name, default in field_values(_DEFAULTS.sampling).items()),
-            ParamSpec("best_of", DataType.long, _DEFAULTS.best_of),
+            ParamSpec("best_of", DataType.long, 0),
         ]
     ),
 )

@@ -32,7 +32,7 @@ class CommentaryModel(PythonModel):
             model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist`, `title` and
                 `topic` (number or name of the topic to steer to).
             params: `num_samples`, `seed`, `best_of` and the sampling parameters, as in the wire contract; a negative
-                seed means a fresh one.
+                seed means a fresh one, and `best_of` 0 leaves the number of candidates to the model.
 
         Returns:
             DataFrame with columns request, text, token_count, log_prob, seed, finish_reason.
@@ -43,6 +43,8 @@ class CommentaryModel(PythonModel):
         settings = dict(params or {})
         if settings.get("seed", -1) < 0:
             settings.pop("seed", None)
+        if not settings.get("best_of"):
+            settings.pop("best_of", None)
         requests = [
             CommentaryRequest.from_mapping({**_given(row), **settings, "genres": list(row["genres"])})
             for row in model_input.to_dict(orient="records")
