@@ -32,6 +32,7 @@ from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import fill_placeholders
+from handlers.ranking.candidates import Candidate
 from handlers.ranking.ranker import Batch, Part, Ranker
 
 # Seeds that the worker draws stay exact in programs that keep numbers as doubles.
@@ -180,6 +181,19 @@ class Commentator:
             num_tokens=num_tokens,
             seconds=seconds,
         )
+
+    def candidates(self, requests: Sequence[CommentaryRequest]) -> list[list[list[Candidate]]]:
+        """Return all candidates of each sample of each request, decoded to their end, to study the ranking.
+
+        Raises:
+            ValueError: the bundle has no acceptability.
+            ContractError: a request's topic is unknown or would have no effect; see `topic_of`.
+            NotFiniteError: the model gives a value that is not finite.
+        """
+        asked = self._asked(requests, may_abandon=False)
+        batch, _ = self._decode(asked)
+        found = self._ranker.described([each.part for each in asked], batch)
+        return [[[found[place] for place in places] for places in each.part.samples] for each in asked]
 
     def _asked(self, requests: Sequence[CommentaryRequest], *, may_abandon: bool) -> list[_Asked]:
         """Return requests as they are answered.

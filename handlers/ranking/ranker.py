@@ -13,6 +13,7 @@ from torch import Tensor
 from handlers.decoding.engine import Engine
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.model.acceptability import Acceptability, Features
+from handlers.ranking.candidates import Candidate
 from handlers.ranking.choice import Scored, choose
 from handlers.ranking.features import features_of
 from handlers.ranking.topic_rule import best_candidates
@@ -69,14 +70,41 @@ class Ranker:
         acceptability = self._bundle.acceptability
         return self._by_topic(parts, batch) if acceptability is None else self._by_score(parts, batch, acceptability)
 
-    def features(self, parts: Sequence[Part], batch: Batch, places: Sequence[int]) -> list[Features]:
-        """Return the features of some candidates, which were not abandoned.
+    def described(self, parts: Sequence[Part], batch: Batch) -> list[Candidate]:
+        """Return all candidates with their features, the genres' log odds included.
 
         Raises:
             ValueError: the bundle has no acceptability.
         """
+        acceptability = self._bundle.acceptability
+        if acceptability is None:
+            raise ValueError(
+                f"{self._bundle.config.model} has no acceptability; calibrate one, or pack the model again"
+            )
+        rule = acceptability.abandonment
+        features = self._features(parts, batch, range(len(batch.specs)), genres=True)
+        candidates = []
+        for spec, each, text, shares, found in zip(
+            batch.specs, batch.decoded, batch.texts, batch.shares, features, strict=True
+        ):
+            stopped = each if rule is None else each.stopped_by(rule)
+            candidates.append(
+                Candidate(
+                    seed=spec.seed,
+                    text=text,
+                    decoded=each,
+                    shares=tuple(shares),
+                    features=found,
+                    score=acceptability.score(found),
+                    abandoned_after=stopped.token_count if stopped.abandoned else None,
+                )
+            )
+        return candidates
+
+    def _features(self, parts: Sequence[Part], batch: Batch, places: Sequence[int], *, genres: bool) -> list[Features]:
+        """Return the features of some candidates, which were not abandoned; with the genres' log odds or with 0."""
         topics = {place: part.topic for part in parts for place in part.places}
-        odds = self._odds_of_samples(parts, batch, set(places))
+        odds = self._odds_of_samples(parts, batch, set(places)) if genres else {}
         return features_of(
             self._bundle,
             [batch.decoded[place] for place in places],
@@ -89,7 +117,7 @@ class Ranker:
         samples = [[_left(places, batch) for places in part.samples] for part in parts]
         # A candidate without rivals needs no score.
         rivals = [place for part in samples for places in part if len(places) > 1 for place in places]
-        features = self.features(parts, batch, rivals)
+        features = self._features(parts, batch, rivals, genres=acceptability.uses("genres"))
         scores = {place: acceptability.score(each) for place, each in zip(rivals, features, strict=True)}
 
         def scored(place: int) -> Scored:
@@ -102,15 +130,12 @@ class Ranker:
         ]
 
     def _odds_of_samples(self, parts: Sequence[Part], batch: Batch, wanted: set[int]) -> dict[int, float]:
-        """Return the genres' log odds of some candidates by place, if they are weighed.
+        """Return the genres' log odds of some candidates by place.
 
         Candidates of one sample are computed together and apart from others, since products may round by the number of
         their rows, and the choice must not depend on the batch.
         """
-        acceptability = self._bundle.acceptability
         odds: dict[int, float] = {}
-        if acceptability is None or not acceptability.uses("genres"):
-            return odds
         for places in (places for part in parts for places in part.samples):
             chosen = [place for place in places if place in wanted]
             if chosen:
