@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from handlers.decoding.engine import Engine
 from handlers.model.bundle import Bundle
 from training.cvae.batches import EncodedSentences
+from training.errors import NotLearnedError
 from training.lcgan.labels import genre_rows
 from training.progress import Progress
 
 _DECODED_AT_ONCE: Final = 2_048
+_MIN_FINISHED: Final = 0.1
+"""Minimum share of samples that end by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,9 @@ def sampled_sentences(
         seed: seed of genres and samples.
         progress: gets the number of sequences decoded.
         device: device of the decode.
+
+    Raises:
+        NotLearnedError: nearly all samples were cut off.
     """
     engine = Engine(bundle, device=device)
     rows = genre_rows(train, count, seed=seed)
@@ -63,5 +69,10 @@ def sampled_sentences(
     for start in range(0, count, _DECODED_AT_ONCE):
         ids += [each.ids for each in engine.decode(rows[start : start + _DECODED_AT_ONCE]) if each.finished]
         progress(min(start + _DECODED_AT_ONCE, count), count, "samples")
+    if len(ids) < _MIN_FINISHED * count:
+        raise NotLearnedError(
+            f"{len(ids)} of {count} samples reached their end, so there is nothing to tell real sentences from: train "
+            "the CVAE longer"
+        )
     texts = [bundle.vocabulary.decode(each) for each in ids]
     return Sentences(ids=ids, topics_NK=bundle.topics.shares(texts).numpy())
