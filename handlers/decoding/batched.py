@@ -15,14 +15,15 @@ from torch import Tensor
 from handlers.decoding.abandonment import Checks
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.lexicon_words import LexiconWords, Permitted
 from handlers.decoding.constraints.token_constraints import Constraints
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.ending import has_ended
 from handlers.decoding.sampling.sampler import TokenWeights, pick
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
-from handlers.decoding.slots import GRAMMAR, LENGTH, MAX_TOKENS, TOKEN, WORD_STATE, Slots
+from handlers.decoding.slots import GRAMMAR, LENGTH, MAX_TOKENS, NODE, TOKEN, WORD_STATE, Slots
 from handlers.decoding.step import Step
-from handlers.model.vocabulary import EOS_ID
+from handlers.model.vocabulary import EOS_ID, PAD_ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class Parts:
     """Constraints of the grammar: marks and placeholders."""
     word_repeats: WordRepeats
     """Constraints on repeated words."""
+    lexicon_words: LexiconWords | None = None
+    """Words that may be written; None permits any."""
 
 
 class BatchedDecode:
@@ -51,6 +54,7 @@ class BatchedDecode:
         self, parts: Parts, specs: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], max_slots: int
     ) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
+        self._lexicon_words = parts.lexicon_words
         self._specs, self._start = specs, start
         self._max_slots = min(max_slots, len(specs))
         self._num_steps = max(spec.sampling.max_tokens for spec in specs)
@@ -90,7 +94,14 @@ class BatchedDecode:
         log2_BW, drawn_BW = self._log2_odds()
         normaliser_B = self._weights.normalisers(log2_BW)
         uniforms_BD = part.uniforms_STD[place_B, part.state_FS[LENGTH]]
-        chosen_B = self._weights.choose(drawn_BW, self._forbidden(), uniforms_BD, fallback=EOS_ID)
+        chosen_B = self._weights.choose(
+            drawn_BW,
+            self._forbidden(),
+            uniforms_BD,
+            fallback=EOS_ID,
+            permitted=self._permitted(),
+            bad_words_BF=self._bad_words(),
+        )
         log2_prob_B = pick(log2_BW, chosen_B) - normaliser_B
         part.log2_prob_S += log2_prob_B
         part.log2_probs_ST[place_B, part.state_FS[LENGTH]] = log2_prob_B
@@ -105,6 +116,15 @@ class BatchedDecode:
         """Return logarithms of the next token's odds: those of the model itself, and those to draw by."""
         log2_BW = self._step.log2_odds(self._step.advance(self._padded), len(self._live))
         return log2_BW, log2_BW
+
+    def _permitted(self) -> Permitted | None:
+        return None if self._lexicon_words is None else self._lexicon_words.permitted(self._part.state_FS[NODE])
+
+    def _bad_words(self) -> IntArray | None:
+        """Return the tokens that would write a bad word, where the lexicon may need them by themselves."""
+        found = [] if self._lexicon_words is None else self._constraints.bad_words(self._part.state_FS[WORD_STATE:])
+        padding_B1 = np.full((len(self._live), 1), PAD_ID)
+        return np.concatenate((padding_B1, *found), axis=1) if found else None
 
     def _forbidden(self) -> IntArray:
         state_FS = self._part.state_FS
@@ -125,6 +145,8 @@ class BatchedDecode:
         state_FS[TOKEN] = chosen_B
         state_FS[LENGTH] += 1
         state_FS[GRAMMAR] = self._grammar.after(state_FS[GRAMMAR], chosen_B)
+        if self._lexicon_words is not None:
+            state_FS[NODE] = self._lexicon_words.after(state_FS[NODE], chosen_B)
         state_FS[WORD_STATE:] = self._word_repeats.after(state_FS[WORD_STATE:], chosen_B)
         ended: list[int] = has_ended(chosen_B, state_FS[LENGTH], state_FS[MAX_TOKENS]).nonzero()[0].tolist()
         return ended

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from handlers.decoding.batched import BatchedDecode, Parts
 from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.lexicon_words import LexiconWords
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import PADDING, FoldedDecoder, Started
 from handlers.decoding.gpu import capability as gpu
@@ -95,7 +96,11 @@ class Engine:
 
                 self._gpu = GpuDecoder(self._folded, grammar, word_repeats, precision=self.precision, slots=self.slots)
             else:
-                self._parts = Parts(step=Step(self._folded, self.precision), grammar=grammar, word_repeats=word_repeats)
+                step = Step(self._folded, self.precision)
+                lexicon_words = None
+                if bundle.lexicon is not None:
+                    lexicon_words = LexiconWords(bundle.lexicon, step.num_outputs, self.device)
+                self._parts = Parts(step=step, grammar=grammar, word_repeats=word_repeats, lexicon_words=lexicon_words)
 
     @torch.inference_mode()
     def decode(self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None = None) -> list[DecodedSequence]:
@@ -238,7 +243,10 @@ class Engine:
         z_size = self._decoder.config.z_size
         # The first numbers of a sequence's stream made its z; the tokens take those after them.
         uniforms_BU = row_uniforms([spec.seed for spec in specs], z_size + num_steps * DRAWS)[:, z_size:]
-        state_BF = [(BOS_ID, 0, spec.sampling.max_tokens, Grammar.start, *WordRepeats.start) for spec in specs]
+        state_BF = [
+            (BOS_ID, 0, spec.sampling.max_tokens, Grammar.start, LexiconWords.start, *WordRepeats.start)
+            for spec in specs
+        ]
         settings_BN = [[getattr(spec.sampling, name) for name in SETTINGS] for spec in specs]
         return Slots(
             hidden_SH=started.hidden_BH,

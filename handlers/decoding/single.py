@@ -18,6 +18,7 @@ from torch import Tensor
 from handlers.contract import SamplingParams, field_values
 from handlers.decoding.arrays import FloatArray
 from handlers.decoding.batched import Parts
+from handlers.decoding.constraints.lexicon_words import LexiconWords
 from handlers.decoding.ending import has_ended
 from handlers.decoding.sampling.filters import SETTINGS, SamplingSettings
 from handlers.decoding.sampling.sampler import DRAWS, MAX_SUM, MIN_SUM, TokenWeights
@@ -53,14 +54,32 @@ class SingleWeights(TokenWeights):
         total = torch.exp2(log2_1W, out=self._scratch_BW).sum(dim=1).item()
         return float(np.log2(total)) if MIN_SUM < total < MAX_SUM else self.normalisers(log2_1W).item()
 
-    def choose_one(self, log2_1W: Tensor, forbidden: list[int], uniforms_D: FloatArray, *, fallback: int) -> int:
-        """Return the token that `choose` draws."""
+    def choose_one(
+        self,
+        log2_1W: Tensor,
+        forbidden: list[int],
+        uniforms_D: FloatArray,
+        *,
+        fallback: int,
+        lexicon_words: LexiconWords | None = None,
+        node: int = 0,
+    ) -> int:
+        """Return the token that `choose` draws, given the sequence's node of the lexicon."""
         torch.mul(log2_1W, self._scale_B1, out=self._weight_BW).exp2_()
+        if lexicon_words is not None:
+            mask_W, continuing_C = lexicon_words.permitted_one(node)
+            kept_C = self._weight_W[continuing_C]
+            self._weight_BW.mul_(mask_W)
+            self._weight_W[continuing_C] = kept_C
         self._weight_W[forbidden] = 0.0
         self._weight_BNK.sum(dim=2).numpy()[0].cumsum(dtype=np.float64, out=self._edges_X[1:])
         total = self._edges_X.item(-1)
         if not (self._is_plain and MIN_SUM < total < MAX_SUM):
-            return int(self.choose(log2_1W, np.array([forbidden]), uniforms_D[None], fallback=fallback).item())
+            permitted = None if lexicon_words is None else lexicon_words.permitted(np.array([node]))
+            found_1 = self.choose(
+                log2_1W, np.array([forbidden]), uniforms_D[None], fallback=fallback, permitted=permitted
+            )
+            return int(found_1.item())
         for uniform in uniforms_D[: DRAWS - 1].tolist():
             token = self._invert_one(0, uniform)
             if not self._is_beyond_nucleus(token, total):
@@ -88,6 +107,7 @@ class SingleDecode:
 
     def __init__(self, parts: Parts, spec: SequenceSpec, slots: Slots) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
+        self._lexicon_words = parts.lexicon_words
         self._spec = spec
         self._slots = slots.resized(parts.step.invariant_batch_size(1))
         self._slots.copy([0], slots, [0])
@@ -107,6 +127,7 @@ class SingleDecode:
         ids: list[int] = []
         log2_probs: list[float] = []
         token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
+        lexicon_words, node = self._lexicon_words, LexiconWords.start
         gates_MG = torch.empty_like(self._slots.gates_SG)
         parts_4MH = gates_MG.chunk(4, dim=1)
         while not has_ended(token, len(ids), self._spec.sampling.max_tokens):
@@ -114,7 +135,16 @@ class SingleDecode:
             log2_1W = self._step.log2_odds(projected_ME, 1)
             normaliser = self._weights.normaliser(log2_1W)
             forbidden = [*self._grammar.forbidden_one(state), *self._word_repeats.forbidden_one(words), token]
-            token = self._weights.choose_one(log2_1W, forbidden, self._uniforms_TD[len(ids)], fallback=EOS_ID)
+            token = self._weights.choose_one(
+                log2_1W,
+                forbidden,
+                self._uniforms_TD[len(ids)],
+                fallback=EOS_ID,
+                lexicon_words=lexicon_words,
+                node=node,
+            )
+            if lexicon_words is not None:
+                node = lexicon_words.after_one(node, token)
             log2_probs.append(log2_1W.numpy().item(0, token) - normaliser)
             log2_prob += log2_probs[-1]
             state, words = self._grammar.after_one(state, token), self._word_repeats.after_one(words, token)

@@ -18,9 +18,9 @@ from torch import Tensor
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.sampling.filters import SETTINGS, SamplingSettings
 
-TOKEN, LENGTH, MAX_TOKENS, GRAMMAR, WORD_STATE = range(5)
-"""Places in a sequence's state: its last token, its length and maximum length, its state of the grammar, and from there
-on the four numbers of its word state (`handlers.decoding.constraints`)."""
+TOKEN, LENGTH, MAX_TOKENS, GRAMMAR, NODE, WORD_STATE = range(6)
+"""Places in a sequence's state: its last token, its length and maximum length, its state of the grammar, its node
+of the lexicon, and from there on the four numbers of its word state (`handlers.decoding.constraints`)."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """A model as a folder of an archive or a registered version; nothing in it is unpickled.
 
 config.json          names, sizes, lineage, desired topic          (`BundleConfig`)
-weights.safetensors  decoder.*, generator.*, topics.*, copies.*, phrases.*, discriminator.*; its metadata holds hashes
-                     of the three tables below
+weights.safetensors  decoder.*, generator.*, topics.*, copies.*, phrases.*, discriminator.*, lexicon.*; its metadata
+                     holds hashes of the three tables below
 vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     words of the topic model
@@ -33,6 +33,7 @@ from handlers.model.decoder import Decoder, DecoderConfig
 from handlers.model.discriminator import Discriminator
 from handlers.model.generator import Generator, GeneratorConfig
 from handlers.model.genres import GenreTable
+from handlers.model.lexicon import Lexicon
 from handlers.model.phrases import PhraseTable
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
@@ -52,6 +53,7 @@ _TABLES: Final = "tables"
 _COPIES: Final = "copies.hashes"
 _PHRASES: Final = "phrases"
 _DISCRIMINATOR: Final = "discriminator"
+_LEXICON: Final = "lexicon"
 _UNIGRAMS: Final = "acceptability.unigram_log_probs"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -124,6 +126,9 @@ class Bundle:
     acceptability: Acceptability | None = None
     """Score of candidates; None in older bundles, whose candidates are ranked by topic and genres."""
 
+    lexicon: Lexicon | None = None
+    """Words that may be written; None in older bundles, which may write any."""
+
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
         tensors = _prefixed("decoder", self.decoder)
@@ -137,6 +142,8 @@ class Bundle:
             tensors |= _with_prefix(_PHRASES, self.phrases.tensors())
         if self.discriminator is not None:
             tensors |= _with_prefix(_DISCRIMINATOR, self.discriminator.tensors())
+        if self.lexicon is not None:
+            tensors |= _with_prefix(_LEXICON, self.lexicon.tensors())
         if self.acceptability is not None:
             tensors[_UNIGRAMS] = self.acceptability.unigram_log_probs_V
         # Not `save_file`: its error for a full disk is not an OSError and does not name the file.
@@ -188,6 +195,8 @@ class Bundle:
             sets, network = _under(_PHRASES, tensors), _under(_DISCRIMINATOR, tensors)
             phrases = PhraseTable.of_tensors(sets) if sets else None
             discriminator = Discriminator.of_tensors(network) if network else None
+            words = _under(_LEXICON, tensors)
+            lexicon = Lexicon(**words) if words else None
             acceptability = _acceptability(directory / ACCEPTABILITY, tensors)
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
@@ -208,6 +217,11 @@ class Bundle:
                 f"{directory}: weights are for {config.decoder.vocabulary_size} tokens and "
                 f"{config.decoder.num_genres} genres, the tables hold {len(vocabulary)} and {len(genres)}"
             )
+        if lexicon is not None and lexicon.entry_GV.shape[1] != len(vocabulary):
+            raise BundleError(
+                f"{directory}: the lexicon is for {lexicon.entry_GV.shape[1]} tokens, the vocabulary holds "
+                f"{len(vocabulary)}"
+            )
         bundle = cls(
             config=config,
             vocabulary=vocabulary,
@@ -218,6 +232,7 @@ class Bundle:
             copies=copies,
             phrases=phrases,
             discriminator=discriminator,
+            lexicon=lexicon,
             acceptability=acceptability,
         )
         strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]
@@ -251,7 +266,7 @@ def _trained_with(weights: Path) -> dict[str, str]:
 
 def _check_numbers(tensors: Mapping[str, torch.Tensor]) -> None:
     for name, values in tensors.items():
-        if name == _COPIES or name.startswith(f"{_PHRASES}."):
+        if name == _COPIES or name.startswith((f"{_PHRASES}.", f"{_LEXICON}.")):
             continue
         if values.dtype != torch.float32:
             raise ValueError(f"{name} is {values.dtype}, not torch.float32")

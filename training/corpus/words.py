@@ -58,6 +58,11 @@ def is_known(word: str) -> bool:
     return folded in _speller()
 
 
+def known_words() -> list[str]:
+    """Words of the dictionary, in lower case, in alphabetical order."""
+    return sorted(_speller().word_frequency.words())
+
+
 def is_common(word: str) -> bool:
     """Whether the dictionary has a word, in any case, with a high count.
 

@@ -12,6 +12,7 @@ from handlers.model.bundle import Bundle, BundleConfig
 from handlers.model.copies import CopyTable
 from handlers.model.generator import Generator
 from handlers.model.genres import GenreTable
+from handlers.model.lexicon import Lexicon
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
 from training.cvae.encoder_file import save_encoder
@@ -38,6 +39,7 @@ def make_bundle(
     generator: Generator | None,
     lineage: Mapping[str, str],
     copies: CopyTable | None = None,
+    lexicon: Lexicon | None = None,
 ) -> Bundle:
     """Make the servable part of a model: decoder, tables, and the generator if it has one, without the encoder."""
     config = BundleConfig(
@@ -58,6 +60,7 @@ def make_bundle(
         decoder=model.decoder,
         generator=generator,
         copies=copies,
+        lexicon=lexicon,
     )
 
 

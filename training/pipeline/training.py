@@ -26,6 +26,8 @@ from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predi
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
 from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
+from training.packaging.lexicon import learn_lexicon
+from training.packaging.score_weights import VERSION as SCORE_VERSION
 from training.pipeline.acceptability import AcceptabilityStage
 from training.pipeline.artifacts import (
     BUNDLE,
@@ -148,8 +150,16 @@ class Training:
         )
         model = trained.model.cpu()
         scores = score_cvae(model, valid, batch_size=settings.batch_size)
-        copies = CopyTable.of(self.corpus.part("train").texts)
-        bundle = make_bundle("cvae", model, parts, generator=None, lineage=self._lineage(run), copies=copies)
+        texts = self.corpus.part("train").texts
+        bundle = make_bundle(
+            "cvae",
+            model,
+            parts,
+            generator=None,
+            lineage=self._lineage(run),
+            copies=CopyTable.of(texts),
+            lexicon=learn_lexicon(texts, parts.vocabulary),
+        )
         figures = measure_samples(bundle, self._sequences(parts))
         save_cvae(model, stage)
         report_curves(trained.held_out, stage, run)
@@ -191,7 +201,15 @@ class Training:
             run.set_tags({"stopped": trained.stopped})
         lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / BUNDLE)}
         unshifted = load_bundle(cvae_stage)
-        shifted = make_bundle("lcgan", model, parts, generator=generator, lineage=lineage, copies=unshifted.copies)
+        shifted = make_bundle(
+            "lcgan",
+            model,
+            parts,
+            generator=generator,
+            lineage=lineage,
+            copies=unshifted.copies,
+            lexicon=unshifted.lexicon,
+        )
         sequences = self._sequences(parts)
         before = measure_samples(unshifted, sequences)
         after = measure_samples(shifted, sequences)
@@ -225,7 +243,7 @@ class Training:
     def _acceptability(self, model: Stage, parts: Parts) -> Stage:
         """Complete the bundle of a model's stage in a stage of its own."""
         name = f"acceptability-{model.name}"
-        stage = self._stage(name, model.key, self.settings.acceptability, self.settings.seed)
+        stage = self._stage(name, model.key, self.settings.acceptability, self.settings.seed, SCORE_VERSION)
         with self._runs.run(stage) as run:
             if run is not None:
                 run.log_params(self.settings.flat("acceptability"))

@@ -78,11 +78,15 @@ class Constraints:
         if len(slots_L := self._ngram_size.slots_L):
             repeated_LF = completing(tokens_BT[slots_L], length_B[slots_L], self._ngram_size.values_L)
             found.append(self._spread(slots_L, repeated_LF))
-        if len(slots_L := self._words.slots_L):
-            list_L = self._words.values_L
-            completing_LF = self._word_repeats.completing(self._hashes_DW[list_L], word_state_4B[:, slots_L])
-            found += [self._spread(slots_L, each) for each in (self._containing_DF[list_L], completing_LF)]
-        return found
+        return [*found, *self.bad_words(word_state_4B)]
+
+    def bad_words(self, word_state_4B: IntArray) -> list[IntArray]:
+        """Return the tokens of `forbidden` that would write a bad word."""
+        slots_L, list_L = self._words
+        if not len(slots_L):
+            return []
+        completing_LF = self._word_repeats.completing(self._hashes_DW[list_L], word_state_4B[:, slots_L])
+        return [self._spread(slots_L, each) for each in (self._containing_DF[list_L], completing_LF)]
 
     def _spread(self, slots_L: IntArray, forbidden_LF: IntArray) -> IntArray:
         """Return the forbidden tokens of all slots, given those of some."""

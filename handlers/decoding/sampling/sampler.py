@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.decoding.arrays import BoolArray, FloatArray, IntArray
+from handlers.decoding.constraints.lexicon_words import Permitted
 from handlers.decoding.folded import BLOCK
 from handlers.decoding.sampling.filters import SamplingSettings
 from handlers.decoding.sampling.sorted_draw import draw_sorted
+from handlers.model.vocabulary import PAD_ID
 
 __all__ = ["DRAWS", "SamplingSettings", "TokenWeights", "pick"]
 
@@ -78,7 +80,14 @@ class TokenWeights:
         return normaliser_B
 
     def choose(
-        self, log2_BW: Tensor, forbidden_BF: IntArray, uniforms_BD: FloatArray, *, fallback: int = 0
+        self,
+        log2_BW: Tensor,
+        forbidden_BF: IntArray,
+        uniforms_BD: FloatArray,
+        *,
+        fallback: int = 0,
+        permitted: Permitted | None = None,
+        bad_words_BF: IntArray | None = None,
     ) -> IntArray:
         """Draw one token per sequence from the filtered distribution.
 
@@ -93,9 +102,15 @@ class TokenWeights:
             forbidden_BF: tokens that may not be drawn.
             uniforms_BD: `DRAWS` numbers in (0, 1) per sequence, of which the last is for the sorted distribution.
             fallback: token of a sequence all of whose tokens are forbidden.
+            permitted: tokens that the lexicon permits; None permits all.
+            bad_words_BF: forbidden tokens that stay forbidden within a word of the lexicon all of whose continuations
+                are forbidden, the padding token among them; by default that token alone.
         """
-        self._weigh(log2_BW, torch.from_numpy(forbidden_BF).to(log2_BW.device))
+        self._weigh(log2_BW, torch.from_numpy(forbidden_BF).to(log2_BW.device), permitted)
         total_B = self._edges_BX[:, -1]
+        if permitted is not None and (stuck := ((total_B == 0) & permitted.inside_B).nonzero()[0].tolist()):
+            kept_BF = np.full((len(total_B), 1), PAD_ID) if bad_words_BF is None else bad_words_BF
+            self._weigh_shifted(log2_BW, stuck, torch.from_numpy(kept_BF[stuck]).to(log2_BW.device), permitted)
         # Each branch depends on a sequence's own settings and numbers: its draw must not depend on its neighbours.
         again_B, chosen_B = self._settings.is_sorted, np.zeros(len(total_B), dtype=np.int64)
         if not again_B.all():
@@ -108,21 +123,31 @@ class TokenWeights:
             chosen_B[total_B == 0] = fallback
         return chosen_B
 
-    def _weigh(self, log2_BW: Tensor, forbidden_BF: Tensor) -> None:
+    def _weigh(self, log2_BW: Tensor, forbidden_BF: Tensor, permitted: Permitted | None) -> None:
         """Write each token's probability, up to a factor per sequence, 0 where it is forbidden; and the sums."""
         torch.mul(log2_BW, self._scale_B1, out=self._weight_BW).exp2_()
+        if permitted is not None:
+            permitted.restrict(self._weight_BW, self._scratch_BW)
         self._weight_BW.scatter_(1, forbidden_BF, 0.0)
         self._sum_up(slice(None), self._weight_BNK)
-        if not (inexact := _inexact(self._edges_BX[:, -1])):
-            return
-        # A low temperature, or likely tokens that are forbidden: the weights are divided by the largest. For all
-        # sequences, that would cost more passes over all numbers.
-        inexact_R = torch.tensor(inexact, device=log2_BW.device)
-        log2_RW = log2_BW[inexact_R].scatter_(1, forbidden_BF[inexact_R], -torch.inf)
+        if inexact := _inexact(self._edges_BX[:, -1]):
+            # A low temperature, or likely tokens that are forbidden. For all sequences, it would cost more passes over
+            # all numbers.
+            self._weigh_shifted(log2_BW, inexact, forbidden_BF[torch.tensor(inexact)], permitted)
+
+    def _weigh_shifted(
+        self, log2_BW: Tensor, rows: list[int], forbidden_RF: Tensor, permitted: Permitted | None
+    ) -> None:
+        """Write the weights and sums of some sequences, divided by the largest weight."""
+        rows_R = torch.tensor(rows, device=log2_BW.device)
+        log2_RW = log2_BW[rows_R]
+        if permitted is not None:
+            permitted.restrict_log2(log2_RW, rows)
+        log2_RW.scatter_(1, forbidden_RF, -torch.inf)
         log2_RW -= log2_RW.amax(dim=1, keepdim=True).clamp_min_(torch.finfo().min)
-        weight_RW = log2_RW.mul_(self._scale_B1[inexact_R]).exp2_()
-        self._weight_BW[inexact_R] = weight_RW
-        self._sum_up(inexact, weight_RW.view(len(inexact), -1, BLOCK))
+        weight_RW = log2_RW.mul_(self._scale_B1[rows_R]).exp2_()
+        self._weight_BW[rows_R] = weight_RW
+        self._sum_up(rows, weight_RW.view(len(rows), -1, BLOCK))
 
     def _sum_up(self, rows: list[int] | slice, weight_RNK: Tensor) -> None:
         """Write the distribution function after each block of tokens, in the order of ids; 0 before the first."""
