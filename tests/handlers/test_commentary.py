@@ -22,8 +22,10 @@ from handlers.contract import (
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
+from handlers.ranking.choice import opening
 from tests.examples import examples
 from tests.handlers import flat
+from tests.handlers.acceptabilities import accepting, check
 from tests.handlers.tiny_bundles import tiny_bundle
 
 
@@ -249,3 +251,133 @@ def test_a_guided_request_leaves_its_neighbours_as_they_are(commentator: Comment
     assert _texts(beside) == _texts(commentator.answer([plain])[0])
     assert _texts(guided) != _texts(beside)
     assert _texts(guided) == _texts(commentator.answer([replace(plain, sampling=SamplingParams(guidance=3))])[0])
+
+
+# With an acceptability
+
+CHECKS = (check(3, -4.0), check(6, -3.8))
+
+
+@pytest.fixture(scope="module")
+def accepting_commentator() -> Commentator:
+    weights = {"mean_log_prob": 1.0, "repeated_words": -0.5, "topic": 0.3}
+    bundle = tiny_bundle(seed=1, generator=True, end_bias=0.5)
+    return Commentator(accepting(bundle, weights, checks=CHECKS, opening_penalty=0.5))
+
+
+def test_a_model_that_can_rank_has_16_candidates_by_default_and_others_one(accepting_commentator: Commentator) -> None:
+    default = _ask(accepting_commentator, num_samples=2)
+    assert default.samples == _ask(accepting_commentator, num_samples=2, best_of=16).samples
+    plain = Commentator(tiny_bundle())
+    assert _ask(plain, num_samples=4).samples == _ask(plain, num_samples=4, best_of=1).samples
+    assert (accepting_commentator.default_best_of, plain.default_best_of) == (16, 1)
+
+
+def test_the_best_by_acceptability_of_those_that_are_not_abandoned_is_answered(
+    accepting_commentator: Commentator,
+) -> None:
+    request = flat.request(genres=("dream pop",), seed=11, num_samples=8, best_of=8)
+    (samples,) = accepting_commentator.candidates([request])
+    answered = _ask(accepting_commentator, seed=11, num_samples=8, best_of=8).samples
+    alone = [_ask(accepting_commentator, seed=11, num_samples=1, best_of=8).samples[0]]
+    assert answered[0] == alone[0], "the first sample has no earlier opening"
+    left = [each for each in samples[0] if each.abandoned_after is None and each.decoded.finished]
+    best = max(left, key=lambda each: each.score)
+    assert (answered[0].seed, answered[0].text) == (best.seed, best.text)
+    for candidates, sample in zip(samples, answered, strict=True):
+        assert sample.seed in {each.seed for each in candidates}
+        assert sample.finish_reason is not None
+    abandoned = [each for candidates in samples for each in candidates if each.abandoned_after is not None]
+    assert {each.abandoned_after for each in abandoned} == {3, 6}
+    assert 16 < len(abandoned) < 60
+
+
+def test_a_sample_all_of_whose_candidates_are_abandoned_is_the_most_promising_one_decoded_to_its_end() -> None:
+    bundle = tiny_bundle(seed=1, generator=True, end_bias=-2.0)
+    strict = Commentator(accepting(bundle, checks=(check(3, -3.6), check(5, 99.0))))
+    request = flat.request(genres=("pop",), seed=3, num_samples=4, best_of=6)
+    (samples,) = strict.candidates([request])
+    rule = strict.bundle.acceptability and strict.bundle.acceptability.abandonment
+    assert rule is not None
+    (answer,) = strict.answer([request])
+    for candidates, sample in zip(samples, answer.samples, strict=True):
+        assert all(each.abandoned_after is not None for each in candidates)
+        reached = [each for each in candidates if each.abandoned_after == 5]
+        assert reached, "some pass the first check"
+        best = max(reached, key=lambda each: rule.forecast(each.decoded.ids[:5], each.decoded.token_log_probs[:5]))
+        assert (sample.seed, sample.text, sample.token_count) == (best.seed, best.text, best.decoded.token_count)
+        alone = strict.answer([flat.request(genres=("pop",), seed=sample.seed, num_samples=1, best_of=1)])[0].samples[0]
+        assert alone == sample
+
+
+def test_the_only_candidate_is_never_abandoned() -> None:
+    bundle = tiny_bundle(seed=1, generator=True)
+    strict = Commentator(accepting(bundle, checks=(check(1, 99.0),)))
+    assert _texts(_ask(strict, best_of=1)) == _texts(_ask(Commentator(bundle), best_of=1))
+
+
+@pytest.mark.slow
+@examples(12)
+@given(
+    st.lists(
+        st.builds(
+            CommentaryRequest,
+            genres=st.lists(st.sampled_from(["pop", "techno", "polka"]), max_size=3).map(tuple),
+            seed=st.integers(0, MAX_SEED),
+            num_samples=st.integers(1, 4),
+            best_of=st.none() | st.integers(1, 6),
+            sampling=st.builds(SamplingParams, max_tokens=st.integers(1, 20), guidance=st.sampled_from([1.0, 2.0])),
+        ),
+        max_size=5,
+    ),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_ranked_requests_are_answered_the_same_alone_and_in_any_batch(
+    requests: list[CommentaryRequest], genres: float
+) -> None:
+    weights = {"mean_log_prob": 1.0, "topic": 0.3, "genres": genres}
+    bundle = accepting(tiny_bundle(end_bias=0.5), weights, checks=CHECKS, opening_penalty=0.5)
+    commentator = Commentator(bundle, slots=16)
+    for request, answer in zip(requests, commentator.answer(requests), strict=True):
+        (alone,) = commentator.answer([request])
+        assert alone.samples == answer.samples
+        (first,) = commentator.answer([replace(request, num_samples=1)])
+        assert first.samples == answer.samples[:1]
+
+
+def test_no_two_samples_open_alike_while_another_candidate_is_within_reach() -> None:
+    bundle = tiny_bundle(seed=1, generator=True, num_words=4, end_bias=0.0)
+
+    def openings(penalty: float) -> list[tuple[str, ...]]:
+        commentator = Commentator(accepting(bundle, opening_penalty=penalty))
+        answer = _ask(commentator, num_samples=10, best_of=8, temperature=0.4)
+        return [opening(text) for text in _texts(answer)]
+
+    free, apart = openings(0.0), openings(99.0)
+    assert len(set(free)) < len(free)
+    assert len(set(apart)) == len(apart)
+    assert free[0] == apart[0]
+
+
+def test_a_topic_that_decides_nothing_is_refused_by_a_model_without_generator() -> None:
+    ranked = Commentator(accepting(tiny_bundle(), {"topic": 1.0}))
+    assert ranked.topic_of(flat.request(topic="2")) == 1, "16 candidates by default"
+    for commentator, best_of in ((ranked, 1), (Commentator(accepting(tiny_bundle())), 8)):
+        with pytest.raises(ContractError, match="no generator"):
+            commentator.topic_of(flat.request(topic="2", best_of=best_of))
+
+
+def test_candidates_of_a_bundle_without_acceptability_are_not_described(commentator: Commentator) -> None:
+    with pytest.raises(ValueError, match="has no acceptability"):
+        commentator.candidates([flat.request(best_of=2)])
+
+
+def test_genres_are_weighed_only_where_they_have_a_weight(
+    accepting_commentator: Commentator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Engine, "genre_log_odds", lambda _, specs, *__: asked.append(len(specs)) or [0.0] * len(specs))
+    _ask(accepting_commentator, num_samples=2)
+    assert asked == []
+    _ask(Commentator(accepting(tiny_bundle(), {"genres": 1.0})), num_samples=2, best_of=3)
+    assert asked == [3, 3], "sample by sample"

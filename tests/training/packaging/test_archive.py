@@ -14,6 +14,7 @@ from foundation.hashes import file_sha256
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT, archive_name
 from handlers.decoding.engine import Engine, SequenceSpec
 from handlers.model.bundle import FILES, BundleError, bundle_sha256
+from tests.handlers.acceptabilities import accepting, check
 from tests.handlers.tiny_bundles import tiny_bundle
 from tests.training.packaging.unpacked import answers_of
 from training.errors import ArchiveBuildError, OutputError
@@ -106,6 +107,14 @@ def test_an_archives_model_can_be_read_back_and_writes_the_same(
     assert Engine(loaded).decode(rows) == Engine(tiny_bundle(generator=True)).decode(rows)
     assert loaded.config.version == "12"
     assert bundle_sha256(tmp_path) == bundle_sha256(bundle_folder)
+
+
+def test_an_archive_holds_the_acceptability_of_a_bundle_that_has_one(tmp_path: Path) -> None:
+    bundle = accepting(tiny_bundle(), {"slor": 1.0}, checks=(check(6, -2.0),))
+    (tmp_path / "bundle").mkdir()
+    bundle.save(tmp_path / "bundle", model_card="card")
+    built = build_archive(tmp_path / "bundle", tmp_path, version="1")
+    assert load_archive(built.path, tmp_path / "read").acceptability == bundle.acceptability
 
 
 @pytest.mark.slow
