@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,9 @@ from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.decoder import Decoder, DecoderConfig
+from tests.handlers.acceptabilities import acceptability, check
 from tests.handlers.flat import spec
+from tests.handlers.lexicons import lexicon_bundle, strange_units
 from tests.handlers.tiny_bundles import tiny_bundle
 
 pytestmark = pytest.mark.slow
@@ -67,6 +70,19 @@ def _kinds() -> list[SequenceSpec]:
     ]
 
 
+def test_words_are_those_of_the_lexicon_as_on_the_host(device: torch.device) -> None:
+    bundle = lexicon_bundle(1)
+    asked = [
+        *_kinds(),
+        *(spec(seed=derive_seed(8, number), max_tokens=14, no_repeat_ngram_size=number % 3) for number in range(40)),
+        *(spec(genres=(1,), seed=derive_seed(9, number), max_tokens=10, guidance=1.5) for number in range(6)),
+    ]
+    found, expected = _engine(bundle, device, precision=Precision.FP32).decode(asked), _host(bundle).decode(asked)
+    assert [each.ids for each in found] == [each.ids for each in expected]
+    assert all(strange_units(bundle.vocabulary.decode(each.ids)) == [] for each in found if each.finished)
+    _check_log_probs(found, expected)
+
+
 def test_rows_of_every_kind_are_the_sentences_that_the_host_decodes(device: torch.device) -> None:
     # In single precision sums differ in their last digits alone, which seldom decide between two tokens: here never.
     bundle = tiny_bundle(generator=True, scale=2.0)
@@ -83,6 +99,16 @@ def test_guided_rows_are_the_sentences_that_the_host_decodes(device: torch.devic
     found, expected = _engine(bundle, device, precision=Precision.FP32).decode(rows), _host(bundle).decode(rows)
     assert [each.ids for each in found] == [each.ids for each in expected]
     _check_log_probs(found, expected)
+
+
+def test_rows_are_abandoned_where_the_host_abandons_them(device: torch.device) -> None:
+    bundle = tiny_bundle()
+    rule = acceptability(len(bundle.vocabulary), checks=(check(3, -3.6), check(5, -3.3))).abandonment
+    rows = [*_rows(10, max_tokens=8), *_rows(2, guidance=2.0, genres=(1,), max_tokens=8)]
+    rows = [dataclasses.replace(row, abandonment=rule if n % 4 else None) for n, row in enumerate(rows)]
+    found, expected = _engine(bundle, device, precision=Precision.FP32).decode(rows), _host(bundle).decode(rows)
+    assert [(each.ids, each.finish_reason) for each in found] == [(each.ids, each.finish_reason) for each in expected]
+    assert {each.token_count for each in found if each.abandoned} == {3, 5}
 
 
 def test_a_row_decodes_the_same_to_the_last_bit_alone_and_in_any_batch_order_and_number_of_slots(
