@@ -56,6 +56,7 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
             num_filters=64,
             hidden_size=64,
             epochs=3,
+            calibration_samples=250,
         ),
     ),
     # The published sizes for Penn Treebank, used by `deephypebot bench ptb`.

@@ -161,7 +161,7 @@ class LcganSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptabilitySettings:
-    """Settings of the discriminator of real sentences from a model's samples, by which workers rank candidates."""
+    """Settings of the score by which workers rank candidates: its discriminator, and its calibration."""
 
     num_samples: int = 4_000
     """Number of samples that the model decodes to train on."""
@@ -176,9 +176,11 @@ class AcceptabilitySettings:
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     dropout: float = 0.3
+    calibration_samples: int = 100
+    """Number of samples whose candidates are decoded to scale the features of the score."""
 
     def __post_init__(self) -> None:
-        positive = ("embedding_size", "num_filters", "hidden_size", "epochs", "batch_size")
+        positive = ("embedding_size", "num_filters", "hidden_size", "epochs", "batch_size", "calibration_samples")
         # Fewer samples could be of one kind, or all be cut off.
         sizes = dict.fromkeys(("num_samples", "held_out_samples"), (20, math.inf))
         _check(self, **sizes, **dict.fromkeys(positive, _POSITIVE))

@@ -1,4 +1,4 @@
-"""Stage that completes a model's bundle with what ranks candidates: phrases, and a discriminator of its samples."""
+"""Stage that completes a model's bundle with what ranks candidates: phrases, discriminator, and the score itself."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from handlers.model.bundle import FILES, MODEL_CARD, Bundle
+from handlers.model.bundle import MODEL_CARD, Bundle
 from handlers.model.phrases import PhraseTable
 from training.acceptability.samples import Sentences, real_sentences, sampled_sentences
 from training.acceptability.training import train_discriminator
 from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
 from training.files import atomic_path
+from training.packaging.calibration import CalibrationSettings, calibrate
 from training.packaging.export import save_bundle, unselected_samples
 from training.pipeline.artifacts import BUNDLE, load_bundle
 from training.pipeline.reports import report_discriminator
@@ -30,7 +31,7 @@ _REAL_PER_SAMPLE = 2
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptabilityStage:
-    """Training of the discriminator of one model."""
+    """Training of the score of one model."""
 
     corpus: Corpus
     encoded: EncodedSentences
@@ -42,7 +43,7 @@ class AcceptabilityStage:
     """Makes the progress callback of a named piece of work."""
 
     def train(self, model: Stage, stage: Stage, run: RecordingRun) -> dict[str, float]:
-        """Train a discriminator, write the complete bundle into the stage's folder, and return the stage's figures.
+        """Train and calibrate, write the complete bundle into the stage's folder, and return the stage's figures.
 
         Args:
             model: finished stage of the model.
@@ -57,9 +58,17 @@ class AcceptabilityStage:
             bundle, train, held_out, settings, seed=self.seed, run=run, progress=self.watch(stage.name)
         )
         report_discriminator(stage, run)
-        phrases = PhraseTable.of(self.corpus.part("train").texts)
-        complete = dataclasses.replace(bundle, discriminator=discriminator, phrases=phrases)
-        figures = scores.metrics() | {"samples": len(train[1])}
+        real = self.corpus.part("train")
+        ranked = dataclasses.replace(bundle, discriminator=discriminator, phrases=PhraseTable.of(real.texts))
+        calibration = calibrate(
+            ranked,
+            texts=real.texts,
+            genres=real.genres,
+            settings=CalibrationSettings(num_groups=settings.calibration_samples, seed=self.seed),
+            progress=self.watch(f"{stage.name} candidates"),
+        )
+        complete = dataclasses.replace(ranked, acceptability=calibration.acceptability)
+        figures = scores.metrics() | {"samples": float(len(train[1]))} | calibration.figures
         self._export(complete, model, stage, run, figures)
         return figures
 
@@ -79,10 +88,11 @@ class AcceptabilityStage:
         samples = unselected_samples(bundle, seed=1)
         with atomic_path(stage.directory / "samples.txt") as partial:
             partial.write_text("\n".join(samples) + "\n", encoding="utf-8")
-        named = {f"discriminator.{name}": value for name, value in figures.items()}
+        named = {f"acceptability.{name}": value for name, value in figures.items()}
         save_bundle(bundle, stage.directory / BUNDLE, figures=known | named, samples=samples)
         for path in sorted((model.directory / BUNDLE).iterdir()):
-            if path.name not in FILES:
-                shutil.copyfile(path, stage.directory / BUNDLE / path.name)
+            target = stage.directory / BUNDLE / path.name
+            if not target.exists():
+                shutil.copyfile(path, target)
         for path in (Path("samples.txt"), Path(BUNDLE) / MODEL_CARD):
             run.log_file(stage.directory / path)

@@ -21,7 +21,7 @@ import torch
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
-from handlers.model.bundle import MODEL_CARD
+from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD
 from handlers.model.copies import CopyTable
 from handlers.model.phrases import PhraseTable
 from tests.training.conftest import SampleCorpus
@@ -42,8 +42,8 @@ pytestmark = pytest.mark.slow
 
 
 def _watch(stage: str) -> Progress:
-    samples = {"acceptability-cvae samples", "acceptability-lcgan samples"}
-    assert stage in {*STAGES, *samples, "labels", "register cvae", "register lcgan"}
+    work = {f"acceptability-{model} {work}" for model in ("cvae", "lcgan") for work in ("samples", "candidates")}
+    assert stage in {*STAGES, *work, "labels", "register cvae", "register lcgan"}
     return silent
 
 
@@ -324,11 +324,13 @@ def test_each_archive_has_a_discriminator_of_its_own_samples_and_its_scores_on_t
         bundle = load_archive(untracked[0] / "store" / f"{model}_0.mar", tmp_path / model)
         assert bundle.discriminator is not None
         found.append(bundle.discriminator.logits([[5, 6, 7]]))
-        assert "| discriminator.auc | 0." in (tmp_path / model / MODEL_CARD).read_text()
+        assert bundle.acceptability is not None
+        assert bundle.acceptability.scales["discriminator"] != 1
+        assert "| acceptability.auc | 0." in (tmp_path / model / MODEL_CARD).read_text()
         # The files beside the bundle, for later evaluation, are those of the model's own stage.
         stages = untracked[0] / "workspace" / "stages"
         (own,), (complete,) = stages.glob(f"{model}-*/bundle"), stages.glob(f"acceptability-{model}-*/bundle")
-        assert {path.name for path in own.iterdir()} == {path.name for path in complete.iterdir()}
+        assert {path.name for path in complete.iterdir()} == {path.name for path in own.iterdir()} | {ACCEPTABILITY}
     assert found[0] != found[1]
 
 
