@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from handlers.contract import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from training.evaluation.plan import SERVED
 
 Workspace = Annotated[
     Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder for stages, database and artifacts.")
@@ -35,13 +35,16 @@ def evaluate(
     num_samples: Annotated[int, typer.Option("--num-samples", "-n", help="Samples per row and seed.")] = 5000,
     seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 3,
     best_of: Annotated[
-        int, typer.Option(help="Candidates per sample of each model's second row; 1 leaves the row out.")
-    ] = 4,
-    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = DEFAULT_TEMPERATURE,
-    top_p: Annotated[float, typer.Option(help="Nucleus sampling threshold.")] = DEFAULT_TOP_P,
+        int | None,
+        typer.Option(
+            help="Candidates per sample of each model's second row, by default as served; 1 leaves the row out."
+        ),
+    ] = SERVED.best_of,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = SERVED.sampling.temperature,
+    top_p: Annotated[float, typer.Option(help="Nucleus sampling threshold.")] = SERVED.sampling.top_p,
     guidance: Annotated[
         float, typer.Option(help="Weight of the genres by classifier-free guidance; 1 is the model without it.")
-    ] = 1.0,
+    ] = SERVED.sampling.guidance,
     labels: Annotated[
         Path | None,
         typer.Option(help='Sentences labelled by hand, {"text": ..., "label": 0 or 1} per line, to test the judges.'),
@@ -59,12 +62,14 @@ def evaluate(
 ) -> None:
     """Evaluate models against held-out text.
 
-    Writes report.html and report.json. The rows are held-out real text, each baseline, each model, and the best of
-    several candidates of each model. The columns and goals are explained in docs/concepts/quality.md.
+    Writes report.html and report.json. The rows are held-out real text, that of the desired kind, each baseline, and
+    two of each model: what its worker serves by default, and the first candidates, which are the model itself. The
+    columns and goals are explained in docs/concepts/quality.md.
 
         deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion
     """
     import tempfile
+    from dataclasses import replace
 
     from rich.console import Console
 
@@ -72,12 +77,11 @@ def evaluate(
     from training.console import stage_bars
     from training.corpus import load_corpus
     from training.evaluation.console import goals_table, parse_baselines
-    from training.evaluation.evaluate import EvaluatePlan
     from training.evaluation.evaluate import evaluate as measure
     from training.evaluation.evaluate import track as log_report
     from training.evaluation.models import load_models
+    from training.evaluation.plan import DecodePlan, EvaluatePlan
     from training.evaluation.report import write_report
-    from training.evaluation.samples import DecodePlan
     from training.options import default_tracking_uri, make_tracker, seconds
 
     console = Console(stderr=True)
@@ -85,9 +89,7 @@ def evaluate(
         num_samples=min(num_samples, 200) if quick else num_samples,
         seeds=1 if quick else seeds,
         best_of=best_of,
-        temperature=temperature,
-        top_p=top_p,
-        guidance=guidance,
+        sampling=replace(SERVED.sampling, temperature=temperature, top_p=top_p, guidance=guidance),
     )
     quickly = {"replicates": 100, "temperatures": (0.5, 0.8, 1.1), "curve_samples": 100} if quick else {}
     plan = EvaluatePlan(

@@ -9,10 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.errors import SettingError
+from training.evaluation.goals import deciding
 from training.evaluation.metrics import METRICS
 from training.evaluation.report import Report, gaps
 
-_SHOWN = ("forward_ppl", "reverse_ppl", "two_sample_auc", "distinct_2", "genre_accuracy", "desired_share_classifier")
+_SHOWN = (
+    "made_up_words", "slor", "unseen_bigrams", "name_repeats", "desired_share_second_lda", "desired_share_classifier",
+    "distinct_2", "opening_shared_of_real",
+)  # fmt: skip
 
 
 def parse_baselines(values: Sequence[str]) -> dict[str, Path]:
@@ -41,7 +45,7 @@ def goals_table(report: Report) -> Table:
         table.add_column(metric.title, justify="right")
     table.add_column("goals", justify="right")
     for row in report.rows:
-        found = report.goals[row.row.name]
+        found = deciding(report.goals[row.row.name])
         cells = [
             "–" if metric.name in row.missing else metric.shown(row.figures[metric.name].value) for metric in metrics
         ]

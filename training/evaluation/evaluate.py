@@ -5,60 +5,31 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from foundation.result_line import machine
+from handlers.contract import field_values
 from training.corpus import Corpus
 from training.cvae.held_out import HeldOutPoint
-from training.errors import SettingError
 from training.evaluation.charts import CurvePoint, over_training_time, quality_diversity, while_training
-from training.evaluation.goals import goals, prior_of
+from training.evaluation.goals import deciding, goals, prior_of, row_of_kind
 from training.evaluation.intervals import Resampler
 from training.evaluation.judges import JudgeQuality, Judges, LdaJudge, fit_judges, judge_quality, read_labels
 from training.evaluation.metrics import METRICS
 from training.evaluation.models import LoadedModel
+from training.evaluation.plan import DecodePlan, EvaluatePlan
 from training.evaluation.report import Plot, Report
-from training.evaluation.samples import (
-    DecodePlan,
-    RowKind,
-    TextRow,
-    decode_rows,
-    read_baseline,
-    real_sets,
-    temperature_rows,
-)
+from training.evaluation.rows import RowKind, SampleSet, TextRow, desired_sets, read_baseline, real_sets
+from training.evaluation.samples import decode_rows, temperature_rows
 from training.evaluation.yardstick import Measured, Yardstick
 from training.progress import Progress, silent
 from training.tracking.port import Tracker
 
-TEMPERATURES: Final = (0.5, 0.65, 0.8, 0.95, 1.1)
 _REAL: Final = "held-out real text"
-_CURVE_SAMPLES: Final = 1000
-_PROBE: Final = 256
+_PROBE: Final = 32
 _OVER_TIME: Final = ("two_sample_auc", "reverse_ppl", "forward_ppl")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluatePlan:
-    """Settings of an evaluation."""
-
-    decode: DecodePlan
-    replicates: int = 1000
-    temperatures: tuple[float, ...] = TEMPERATURES
-    curve_samples: int = _CURVE_SAMPLES
-    baselines: Mapping[str, Path]
-    labels: Path | None = None
-    """File of sentences labelled by hand, to measure the judges."""
-    budget_s: float | None = None
-    """Time limit of decoding, which reduces the number of samples."""
-    workspace: Path | None = None
-    """Folder that keeps judges and samples."""
-
-    def __post_init__(self) -> None:
-        if self.decode.num_samples < 1 or self.decode.seeds < 1 or self.decode.best_of < 1:
-            raise SettingError("num-samples, seeds and best-of must be at least 1")
 
 
 def evaluate(
@@ -68,7 +39,7 @@ def evaluate(
 
     Args:
         corpus: the corpus; `training.evaluation.yardstick` explains the roles of its splits.
-        models: models, each with a row of samples and a row of the best of several candidates.
+        models: models, each with a row of first candidates and a row of what its worker serves.
         plan: settings of the evaluation.
         watch: function that returns the progress of a named part.
 
@@ -80,6 +51,8 @@ def evaluate(
     within = _within_budget(corpus, models, plan)
     asked = real_sets(corpus, "test", within)
     rows = [TextRow(name=_REAL, kind=RowKind.REAL, sets=asked)]
+    of_kind = desired_sets(corpus, "test", within, judges)
+    rows += [TextRow(name=f"{_REAL}, desired kind", kind=RowKind.REAL_KIND, sets=of_kind)] if of_kind else []
     rows += [read_baseline(name, path, corpus, within) for name, path in plan.baselines.items()]
     for model in models:
         rows += decode_rows(model, asked, within, cache=cache, progress=watch(f"decode {model.name}"))
@@ -89,7 +62,7 @@ def evaluate(
         corpus=corpus,
         judges=judges,
         reward=models[0].bundle.topics if models else None,
-        reference=real_sets(corpus, "valid", within),
+        plan=within,
         resampler=Resampler(replicates=plan.replicates),
     )
     measured = []
@@ -99,10 +72,10 @@ def evaluate(
     progress(len(rows), len(rows), "done")
     curves = _curves(models, rows[0], plan, yardstick, cache=cache, watch=watch)
     quality = _qualities(judges, models, plan)
-    real = measured[0]
+    real, real_of_kind = measured[0], row_of_kind(measured)
     return Report(
         rows=measured,
-        goals={each.row.name: goals(each, real, prior_of(each, measured)) for each in measured},
+        goals={each.row.name: goals(each, real, prior_of(each, measured), real_of_kind) for each in measured},
         facts=_facts(corpus, within, yardstick, quality),
         plots=_plots(curves, measured),
         curves=curves,
@@ -122,9 +95,9 @@ def track(report: Report, folder: Path, tracker: Tracker) -> int:
         if model is None or not model.run_id:
             continue
         run = tracker.reopen(model.run_id)
-        prefix = "evaluate" if row.row.kind is RowKind.MODEL else "evaluate.best_of"
+        prefix = "evaluate" if row.row.kind is RowKind.MODEL else "evaluate.served"
         named = {f"{prefix}.{name}": each.value for name, each in row.figures.items() if name not in row.missing}
-        met = sum(goal.met for goal in report.goals[row.row.name])
+        met = sum(goal.met for goal in deciding(report.goals[row.row.name]))
         run.log_metrics({**named, f"{prefix}.goals_met": float(met)})
         # One tag for all figures, so that a later evaluation with more samples replaces every reason.
         why = "; ".join(f"{name}: {reason}" for name, reason in row.missing.items())
@@ -140,16 +113,22 @@ def _within_budget(corpus: Corpus, models: Sequence[LoadedModel], plan: Evaluate
     """Reduce the number of samples to what the budget allows, by the speed of a short decode."""
     if plan.budget_s is None or not models:
         return plan.decode
-    probe = replace(plan.decode, num_samples=max(1, _PROBE // plan.decode.best_of), seeds=1)
+    probe = replace(plan.decode, num_samples=_PROBE, seeds=1)
     asked = real_sets(corpus, "test", probe)
-    started = time.perf_counter()
-    for model in models:
-        decode_rows(model, asked, probe, cache=None, progress=silent)
-    per_sample = (time.perf_counter() - started) / probe.num_samples
+    per_sample, per_first = (
+        _seconds(models, asked, each) / each.num_samples for each in (probe, replace(probe, best_of=1))
+    )
     # The curves over temperature need decoding too, with one candidate per sample.
-    curves = len(plan.temperatures) * plan.curve_samples * per_sample / plan.decode.best_of
+    curves = len(plan.temperatures) * plan.curve_samples * per_first
     affordable = int(max(0.0, plan.budget_s - curves) / (per_sample * plan.decode.seeds))
     return replace(plan.decode, num_samples=min(plan.decode.num_samples, max(100, affordable)))
+
+
+def _seconds(models: Sequence[LoadedModel], asked: Sequence[SampleSet], plan: DecodePlan) -> float:
+    started = time.perf_counter()
+    for model in models:
+        decode_rows(model, asked, plan, cache=None, progress=silent)
+    return time.perf_counter() - started
 
 
 def _curves(
@@ -251,9 +230,8 @@ def _facts(
         "samples": plan.num_samples,
         "seeds": plan.seeds,
         "best_of": plan.best_of,
-        "temperature": plan.temperature,
-        "top_p": plan.top_p,
-        "guidance": plan.guidance,
+        "served": plan.served,
+        **field_values(plan.sampling),
         "corpus": corpus.content_hash,
         "train": len(corpus.indices("train")),
         "test": len(corpus.indices("test")),

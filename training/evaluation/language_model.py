@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from training.evaluation.words import BoolArray, Encoded, FloatArray, IntArray
+from training.evaluation.words import Encoded, FloatArray, IntArray
 
 _BOS: Final = 0
 _EOS: Final = 1
@@ -100,6 +100,20 @@ class Score:
         return float(np.exp(-self.log_prob_N.sum() / max(1, self.count_N.sum())))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordLogProbs:
+    """Log-probability of every predicted word, [L] each."""
+
+    entry_L: IntArray
+    """Entry of the vocabulary."""
+    log_prob_L: FloatArray
+    """Log-probability after the two words before it, nats."""
+    spelled_L: FloatArray
+    """Part of it that an unknown word costs beyond its mark, -log M; 0 for a known word."""
+    text_L: IntArray
+    """Index of the word's text."""
+
+
 class TrigramModel:
     """Trigram model of some texts, by the formulas of the module's docstring."""
 
@@ -138,16 +152,20 @@ class TrigramModel:
 
     def score(self, texts: Encoded) -> Score:
         """Score each text as a sentence."""
-        sentences = self._vocabulary.encode(texts)
-        a, b, c, sentence = sentences.trigrams()
-        unknown: BoolArray = c == _UNKNOWN
-        log_prob = np.log(self.probabilities(a, b, c)) - unknown * np.log(self._vocabulary.num_rare)
-        size = len(sentences.lengths_N)
+        words = self.word_log_probs(texts)
+        size = len(texts.lengths_N)
         return Score(
-            log_prob_N=np.bincount(sentence, weights=log_prob, minlength=size).astype(np.float64),
-            count_N=np.bincount(sentence, minlength=size),
-            unknown_N=np.bincount(sentence[unknown], minlength=size),
+            log_prob_N=np.bincount(words.text_L, weights=words.log_prob_L, minlength=size).astype(np.float64),
+            count_N=np.bincount(words.text_L, minlength=size),
+            unknown_N=np.bincount(words.text_L[words.entry_L == _UNKNOWN], minlength=size),
         )
+
+    def word_log_probs(self, texts: Encoded) -> WordLogProbs:
+        """Return the log-probability of each word and end mark of some texts."""
+        a, b, c, text = self._vocabulary.encode(texts).trigrams()
+        spelled = (c == _UNKNOWN) * -np.log(self._vocabulary.num_rare)
+        log_prob = np.log(self.probabilities(a, b, c)) + spelled
+        return WordLogProbs(entry_L=c, log_prob_L=log_prob, spelled_L=spelled, text_L=text)
 
 
 class _Order:

@@ -19,7 +19,8 @@ class Metric:
     title: str
     meaning: str
     percent: bool = False
-    digits: int = 3
+    digits: int | None = None
+    """Digits after the point; by default 1 of a percentage and 3 of another number."""
     missing: str = "there is nothing to compute it from"
     """Reason for which a row may lack the metric."""
 
@@ -27,10 +28,14 @@ class Metric:
         """Format a value for the report; a dash if it is not a number."""
         if not math.isfinite(value):
             return "–"
-        return f"{100 * value:.1f}%" if self.percent else f"{value:.{self.digits}f}"
+        if self.percent:
+            return f"{100 * value:.{1 if self.digits is None else self.digits}f}%"
+        return f"{value:.{3 if self.digits is None else self.digits}f}"
 
 
 _TOO_FEW: Final = "too few texts, or texts of too few posts, to train a classifier"
+
+_NOT_OF_KIND: Final = "only models that move z, and real text of the desired kind, are compared with that kind"
 
 METRICS: Final = (
     Metric(
@@ -44,10 +49,20 @@ METRICS: Final = (
         "content of real text. The real row's model is trained on as many training sentences.",
     ),
     Metric(
+        name="reverse_ppl_kind", title="reverse PPL, kind", digits=0,
+        meaning="Reverse perplexity of the held-out text of the desired kind alone.",
+        missing=_NOT_OF_KIND,
+    ),
+    Metric(
         name="two_sample_auc", title="two-sample AUC",
         meaning="Area under the ROC curve of a linear classifier of word 1-3-grams between the row and held-out text, "
         "with 1,000 texts of each kind, or fewer if the row has fewer; 0.5 means indistinguishable.",
         missing=_TOO_FEW,
+    ),
+    Metric(
+        name="two_sample_auc_kind", title="AUC, kind",
+        meaning="Two-sample AUC against held-out text of the desired kind alone.",
+        missing=_NOT_OF_KIND,
     ),
     Metric(
         name="two_sample_auc_signs", title="AUC with signs",
@@ -66,6 +81,28 @@ METRICS: Final = (
     ),
     Metric(name="distinct_1", title="distinct-1", meaning="Share of distinct words in one seed's samples."),
     Metric(name="distinct_2", title="distinct-2", meaning="Share of distinct word pairs in one seed's samples."),
+    Metric(
+        name="distinct_2_of_real", title="distinct-2 / real",
+        meaning="distinct-2 over that of as many real sentences: of the desired kind for a model that moves z, of "
+        "every kind otherwise.",
+    ),
+    Metric(
+        name="opening_shared", title="shared openings", percent=True,
+        meaning="Share of texts whose first five words are also those of another text of the seed.",
+    ),
+    Metric(
+        name="opening_shared_of_real", title="openings / real", digits=2,
+        meaning="Share of shared openings over that of as many real sentences, of the same kind as for distinct-2.",
+        missing="no two of as many real sentences share an opening",
+    ),
+    Metric(
+        name="opening_top", title="top opening", percent=True,
+        meaning="Share of texts with the most frequent opening of five words.",
+    ),
+    Metric(
+        name="sentence_top", title="top sentence", percent=True, digits=2,
+        meaning="Share of texts that are the most frequent sentence.",
+    ),
     Metric(name="distinct_1_at_100", title="d-1 at 100", meaning="distinct-1 of groups of 100 texts, for small rows."),
     Metric(name="distinct_2_at_100", title="d-2 at 100", meaning="distinct-2 of groups of 100 texts."),
     Metric(
@@ -89,6 +126,47 @@ METRICS: Final = (
     Metric(
         name="desired_share_classifier", title="desired, classifier", percent=True,
         meaning="Share of desired texts by a classifier of the contexts of the seed words, without these words.",
+    ),
+    Metric(
+        name="made_up_words", title="made-up words", percent=True, digits=2,
+        meaning="Share of words that no training sentence holds and the dictionary does not know. In real text they "
+        "are names.",
+        missing="no text has a word",
+    ),
+    Metric(
+        name="made_up_lower", title="in lower case", percent=True, digits=2,
+        meaning="Share of words that are made up and in lower case, which names are not.",
+        missing="no text has a word",
+    ),
+    Metric(
+        name="made_up_texts", title="texts with one", percent=True, meaning="Share of texts with a made-up word.",
+    ),
+    Metric(
+        name="name_repeats", title="repeated names", percent=True,
+        meaning="Share of texts that hold a name, a word with a capital within a sentence, twice.",
+    ),
+    Metric(
+        name="name_lists", title="lists of names", percent=True,
+        meaning="Share of texts with three or more names in a row.",
+    ),
+    Metric(
+        name="log_prob_per_word", title="log p / word", digits=2,
+        meaning="Mean over texts of log p per word, in nats, under a trigram model of the valid split, which no model "
+        "is trained on. Bland text has a high one.",
+    ),
+    Metric(
+        name="slor", title="SLOR", digits=2,
+        meaning="Mean over texts of the log-odds ratio per word, in nats: log p less that of the same words in any "
+        "order. High: words fit together, whether frequent or rare.",
+    ),
+    Metric(
+        name="least_likely", title="least likely word", digits=2,
+        meaning="Mean over texts of the log p, in nats, of a text's least likely word under the same model.",
+    ),
+    Metric(
+        name="unseen_bigrams", title="unseen word pairs", percent=True,
+        meaning="Share of word pairs that no training sentence holds. A worker may rank candidates by it.",
+        missing="no text has two words",
     ),
     Metric(name="repeats", title="repeats", percent=True, meaning="Share of texts with a word repeated at once."),
     Metric(name="unk", title="unknown", percent=True, meaning="Share of texts that show the unknown mark."),

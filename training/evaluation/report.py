@@ -12,10 +12,9 @@ from markupsafe import Markup
 
 from training.cvae.held_out import HeldOutPoint
 from training.evaluation.charts import CurvePoint
-from training.evaluation.goals import Goal
+from training.evaluation.goals import Goal, deciding
 from training.evaluation.judges import JudgeQuality
 from training.evaluation.metrics import METRICS, Metric
-from training.evaluation.samples import RowKind
 from training.evaluation.yardstick import Measured
 from training.files import atomic_path, write_json
 
@@ -26,11 +25,14 @@ _SHOWN: Final = 100
 
 _TABLES: Final = (
     (
-        "Language",
-        "Likelihood of the text, coverage of real text, and distinguishability from it.",
+        "Sentences",
         (
-            "forward_ppl", "reverse_ppl", "two_sample_auc", "two_sample_auc_signs", "two_sample_auc_at_100",
-            "two_sample_auc_at_all", "genre_accuracy", "length", "unseen_words",
+            "Made-up words, loops of names, and fluency by a language model that no model was trained with. Held-out "
+            "names that no training sentence has count as made up, so real text is the level to compare with."
+        ),
+        (
+            "made_up_words", "made_up_lower", "made_up_texts", "name_repeats", "name_lists", "log_prob_per_word",
+            "slor", "least_likely", "unseen_bigrams", "length",
         ),
     ),
     (
@@ -47,10 +49,25 @@ _TABLES: Final = (
     (
         "Diversity",
         (
-            "Compare rows of similar size, since distinct-n falls with more texts. Compare rows of 100 texts by the "
-            "columns at 100; self-BLEU always has 100 texts."
+            "Compare rows of similar size, since distinct-n falls and shared openings rise with more texts. The "
+            "columns against real text have as many real sentences. Compare rows of 100 texts by the columns at 100; "
+            "self-BLEU always has 100 texts."
         ),
-        ("distinct_1", "distinct_2", "distinct_1_at_100", "distinct_2_at_100", "self_bleu"),
+        (
+            "distinct_2", "distinct_2_of_real", "opening_shared", "opening_shared_of_real", "opening_top",
+            "sentence_top", "distinct_1", "distinct_1_at_100", "distinct_2_at_100", "self_bleu",
+        ),
+    ),
+    (
+        "Likeness to real text",
+        (
+            "Likelihood of the text, coverage of real text, and distinguishability from it. Blind readers do not order "
+            "models that move z as these figures do. Compare such a model with real text of its kind."
+        ),
+        (
+            "forward_ppl", "reverse_ppl", "reverse_ppl_kind", "two_sample_auc", "two_sample_auc_kind",
+            "two_sample_auc_signs", "two_sample_auc_at_100", "two_sample_auc_at_all", "genre_accuracy", "unseen_words",
+        ),
     ),
     ("Faults", "Share of texts, as they are shown.", ("unk", "repeats", "unbalanced", "half", "broken")),
     (
@@ -111,6 +128,12 @@ class Report:
             **figures,
             "missing": dict(row.missing),
             "reverse_ratio": row.reverse_ratio,
+            "frequent": {name: asdict(frequent) for name, frequent in row.frequent.items()},
+            "same_size": {
+                "texts": row.same_size.size,
+                "own": {name: figure.document() for name, figure in row.same_size.own.items()},
+                "real": {name: figure.document() for name, figure in row.same_size.real.items()},
+            },
             "goals": [asdict(goal) for goal in self.goals.get(row.row.name, ())],
         }
 
@@ -172,7 +195,7 @@ def _present(names: Sequence[str], by_name: Mapping[str, Metric], rows: Sequence
 def _shown_row(row: Measured, goals: Sequence[Goal]) -> dict[str, Any]:
     first = row.row.sets[0]
     genres = first.genres or [[]] * len(first)
-    shown = [] if row.row.kind is RowKind.REAL else list(zip(first.texts, genres, strict=True))[:_SHOWN]
+    shown = [] if row.row.kind.is_real else list(zip(first.texts, genres, strict=True))[:_SHOWN]
     return {
         "name": row.row.name,
         "kind": row.row.kind.value,
@@ -180,5 +203,7 @@ def _shown_row(row: Measured, goals: Sequence[Goal]) -> dict[str, Any]:
         "figures": row.figures,
         "missing": row.missing,
         "goals": goals,
+        "deciding": deciding(goals),
+        "frequent": row.frequent,
         "samples": [{"text": text, "genres": asked} for text, asked in shown],
     }

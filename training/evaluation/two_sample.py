@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,10 +21,56 @@ from sklearn.linear_model import LogisticRegression
 
 from training.evaluation.words import Encoded, FloatArray, IntArray
 
+Scores = tuple[FloatArray, FloatArray]
+"""Scores of the samples, [N], and of the real texts, [N]."""
+
 _FOLDS: Final = 5
 _SIZES: Final = (1, 2, 3)
 _MIN_TEXTS: Final = 2
 _C: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a two-sample test: texts with the group of each."""
+
+    texts: Encoded
+    keys: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def part(self, start: int, end: int) -> Side:
+        """Return some consecutive texts."""
+        return Side(self.texts.take(np.arange(start, end)), self.keys[start:end])
+
+
+def shuffled(one: Side, other: Side) -> tuple[Side, Side]:
+    """Mix two sides and split them at random."""
+    texts = Encoded(
+        flat_L=np.concatenate((one.texts.flat_L, other.texts.flat_L)),
+        lengths_N=np.concatenate((one.texts.lengths_N, other.texts.lengths_N)),
+    )
+    keys = [*one.keys, *other.keys]
+    order = np.random.default_rng(3).permutation(len(keys))
+    halves = order[: len(keys) // 2], order[len(keys) // 2 :]
+    first, last = (Side(texts.take(half), [keys[number] for number in half.tolist()]) for half in halves)
+    return first, last
+
+
+def scores_of_groups(sides: Sequence[tuple[Side, Side]], size: int | None, most_groups: int) -> list[Scores]:
+    """Score groups of `size` texts of each pair of sides, or all texts if it is None.
+
+    With more texts the classifier learns more and the area grows, so only equal sizes are comparable.
+    """
+    scores = []
+    for one, other in sides:
+        most = min(len(one), len(other))
+        step = most if size is None else min(size, most)
+        for start in range(0, most - step + 1, step)[:most_groups]:
+            sample, real = one.part(start, start + step), other.part(start, start + step)
+            scores.append(tell_apart(sample.texts, real.texts, sample_keys=sample.keys, real_keys=real.keys))
+    return scores
 
 
 def folds(keys: Sequence[str]) -> IntArray:

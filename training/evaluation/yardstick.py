@@ -2,8 +2,8 @@
 
 The splits of the corpus have three roles. The train split is for fitting the language model, the genre classifier and
 the judges, and for finding copies. The test split is the row of real text, and the text of reverse perplexity. The
-valid split is the real text of every row's two-sample test; for the real row both splits are mixed at random and the
-halves compared.
+valid split is the real text of every row's two-sample test, for which both splits are mixed at random and the halves
+compared for a row of real text; it is also the text of the language model of fluency.
 
 Shapes: N texts, L words of all texts.
 """
@@ -23,21 +23,25 @@ from handlers.model.topics import TopicModel
 from training.corpus import Corpus
 from training.evaluation.copying import SIZES, Copies, find_copies
 from training.evaluation.diversity import SMALL, distinct, distinct_small, self_bleu
+from training.evaluation.fluency import FluencyMeasure
 from training.evaluation.genre_classifier import GenreClassifier
 from training.evaluation.intervals import Figure, Resampler
 from training.evaluation.judges import Judges, LdaJudge
 from training.evaluation.language_model import TrigramModel, WordVocabulary
+from training.evaluation.made_up import KnownWords
 from training.evaluation.metrics import missing
-from training.evaluation.samples import RowKind, SampleSet, TextRow
+from training.evaluation.openings import FREQUENT, Frequent, most_frequent
+from training.evaluation.plan import DecodePlan
+from training.evaluation.real_text import RealText, SameSize, all_real_text, concentrated, desired_real_text
+from training.evaluation.rows import RowKind, TextRow
 from training.evaluation.surface import check
-from training.evaluation.two_sample import tell_apart
+from training.evaluation.text_figures import TextMeasure
+from training.evaluation.two_sample import Side, scores_of_groups, shuffled
 from training.evaluation.words import Encoded, FloatArray, WordTable, words_and_signs
 
 AUC_TEXTS: Final = 1000
 """Texts of each kind for a two-sample classifier."""
 _MAX_GROUPS: Final = 5
-_REVERSE_TESTED: Final = 5000
-"""Maximum number of held-out sentences for reverse perplexity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +54,15 @@ class Measured:
     """Ratio of reverse perplexity to that of as many training sentences."""
     num_texts: int
     """Texts per seed."""
+    same_size: SameSize
+    """Comparison with as many real sentences: of the desired kind for a model that moves z, of every kind otherwise."""
+    frequent: Mapping[str, Frequent] = field(default_factory=dict)
+    """Most frequent opening and sentence of the first seed."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Reasons of the figures that could not be computed, by name."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Yardstick:
     """Measures of rows, fitted on a corpus."""
 
@@ -62,59 +70,72 @@ class Yardstick:
     judges: Judges
     reward: TopicModel | None
     """LDA of the reward for rows without a model; rows of a model are measured by its own LDA."""
-    reference: Sequence[SampleSet]
-    """Real text for the two-sample test; its sets take turns if a row has more sets."""
+    plan: DecodePlan
     resampler: Resampler = field(default_factory=Resampler)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Time spent on each metric."""
+    text_measure: TextMeasure = field(init=False)
     _table: WordTable = field(default_factory=WordTable)
     _signs: WordTable = field(default_factory=lambda: WordTable(split=words_and_signs))
-    _reverse_of_real: dict[int, float] = field(default_factory=dict)
-    _train: Encoded = field(init=False)
-    _vocabulary: WordVocabulary = field(init=False)
     _forward: TrigramModel = field(init=False)
-    _tested: Encoded = field(init=False)
+    _real: RealText = field(init=False)
+    _desired: RealText | None = field(init=False)
     _genres: GenreClassifier = field(init=False)
 
     def __post_init__(self) -> None:
-        train, test = self.corpus.part("train"), self.corpus.part("test")
-        with self._timed("fit: language model"):
-            self._train = self._table.encode(train.texts)
-            self._vocabulary = WordVocabulary.of(self._train)
-            self._forward = TrigramModel(self._vocabulary, self._train)
-            self._tested = self._table.encode(test.texts[:_REVERSE_TESTED])
+        train, valid = self.corpus.part("train"), self.corpus.part("valid")
+        with self._timed("fit: language models"):
+            encoded = self._table.encode(train.texts)
+            vocabulary = WordVocabulary.of(encoded)
+            self._forward = TrigramModel(vocabulary, encoded)
+            fluency = FluencyMeasure(vocabulary=vocabulary, valid=self._table.encode(valid.texts), train=encoded)
+        with self._timed("fit: known words"):
+            known = KnownWords.of(train.texts)
+        self.text_measure = TextMeasure(known=known, fluency=fluency, judges=self.judges, train=encoded)
+        with self._timed("fit: real text of the desired kind"):
+            self._real = all_real_text(self.corpus, self.plan, self._table, vocabulary)
+            self._desired = desired_real_text(self.corpus, self.plan, self.judges, self._table, vocabulary)
         with self._timed("fit: genre classifier"):
             self._genres = GenreClassifier.fit(train)
 
+    def per_text(self, texts: Sequence[str]) -> dict[str, FloatArray]:
+        """Return every figure of single texts by name, [N]."""
+        return self.text_measure.per_text(texts, self._table.encode(texts))
+
     def measure(self, row: TextRow) -> Measured:
         """Measure all figures of a row; none of its sets may be empty."""
-        encoded = [self._table.encode(each.texts) for each in row.sets]
+        texts = [each.texts for each in row.sets]
+        encoded = [self._table.encode(each) for each in texts]
         figures: dict[str, Figure] = {}
         with self._timed("forward perplexity"):
             figures |= self._forward_figures(encoded)
         with self._timed("reverse perplexity"):
-            figures["reverse_ppl"] = self._reverse(row, encoded)
+            figures |= self._reverse_figures(row, encoded)
         with self._timed("two-sample AUC"):
             figures |= self._two_sample(row, encoded)
-        with self._timed("distinct-n"):
-            for size in (1, 2):
-                figures[f"distinct_{size}"] = distinct(encoded, size)
-                figures[f"distinct_{size}_at_100"] = distinct_small(encoded, size, self.resampler)
+        with self._timed("distinct-n and openings"):
+            diversity, same_size = self._diversity(row, encoded)
+            figures |= diversity
         with self._timed("self-BLEU"):
-            figures["self_bleu"] = self_bleu([each.texts for each in row.sets], self.resampler)
+            figures["self_bleu"] = self_bleu(texts, self.resampler)
+        with self._timed("made-up words, names, fluency"):
+            figures |= self.text_measure.row_figures(texts, encoded, self.resampler)
         with self._timed("genre accuracy"):
             figures |= self._genre_accuracy(row)
         with self._timed("desired share"):
-            figures |= self._desired(row)
+            figures |= self._desired_shares(row)
         with self._timed("surface"):
             figures |= self._surface(row, encoded)
         with self._timed("copying"):
             figures |= self._copying(encoded)
+        size = min(map(len, row.sets))
         return Measured(
             row=row,
             figures=figures,
-            reverse_ratio=figures["reverse_ppl"].value / self._reverse_real(min(map(len, row.sets))),
-            num_texts=min(map(len, row.sets)),
+            reverse_ratio=figures["reverse_ppl"].value / self._real.reverse_perplexity(size),
+            num_texts=size,
+            same_size=same_size,
+            frequent={name: most_frequent(texts[0], key) for name, key in FREQUENT.items()},
             missing=missing(figures),
         )
 
@@ -123,10 +144,15 @@ class Yardstick:
         encoded = [self._table.encode(each.texts) for each in row.sets]
         return {
             **self._forward_figures(encoded),
-            "reverse_ppl": self._reverse(row, encoded),
-            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS),
+            "reverse_ppl": self._reverse(row, encoded, self._real),
+            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self._real),
             "distinct_2": distinct(encoded, 2),
         }
+
+    def _of_kind(self, row: TextRow) -> RealText | None:
+        """Real text of the desired kind, for the rows that are compared with it."""
+        moves = row.model is not None and row.model.moves
+        return self._desired if moves or row.kind is RowKind.REAL_KIND else None
 
     def _forward_figures(self, encoded: Sequence[Encoded]) -> dict[str, Figure]:
         scores = [self._forward.score(each) for each in encoded]
@@ -138,11 +164,17 @@ class Yardstick:
             "unseen_words": self.resampler.ratio(unseen, words),
         }
 
-    def _reverse(self, row: TextRow, encoded: Sequence[Encoded]) -> Figure:
-        if row.kind is RowKind.REAL:
+    def _reverse_figures(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
+        kind = self._of_kind(row)
+        figures = {"reverse_ppl": self._reverse(row, encoded, self._real)}
+        return figures if kind is None else {**figures, "reverse_ppl_kind": self._reverse(row, encoded, kind)}
+
+    def _reverse(self, row: TextRow, encoded: Sequence[Encoded], real: RealText) -> Figure:
+        if row.kind.is_real:
             # As many training sentences instead of the tested text, different ones for each seed.
-            encoded = [self._some_of_train(len(each), seed) for seed, each in enumerate(row.sets)]
-        scores = [TrigramModel(self._vocabulary, each).score(self._tested) for each in encoded]
+            pool = (self._desired if row.kind is RowKind.REAL_KIND else None) or self._real
+            encoded = [pool.draw(len(each), seed) for seed, each in enumerate(row.sets)]
+        scores = [TrigramModel(real.vocabulary, each).score(real.tested) for each in encoded]
         return self.resampler.ratio(
             [-score.log_prob_N for score in scores],
             [score.count_N.astype(np.float64) for score in scores],
@@ -150,55 +182,55 @@ class Yardstick:
             common=True,
         )
 
-    def _reverse_real(self, size: int) -> float:
-        """Reverse perplexity of that many training sentences."""
-        if size not in self._reverse_of_real:
-            model = TrigramModel(self._vocabulary, self._some_of_train(size, 0))
-            self._reverse_of_real[size] = model.score(self._tested).perplexity
-        return self._reverse_of_real[size]
-
-    def _some_of_train(self, size: int, seed: int) -> Encoded:
-        chosen = np.random.default_rng((seed, 2)).permutation(len(self._train.lengths_N))[:size]
-        return self._train.take(chosen)
-
     def _two_sample(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
         signs = [self._signs.encode(each.texts) for each in row.sets]
         figures = {
-            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS),
-            "two_sample_auc_signs": self._area(row, signs, self._signs, AUC_TEXTS),
-            "two_sample_auc_at_100": self._area(row, encoded, self._table, SMALL),
+            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self._real),
+            "two_sample_auc_signs": self._area(row, signs, self._signs, AUC_TEXTS, self._real),
+            "two_sample_auc_at_100": self._area(row, encoded, self._table, SMALL, self._real),
         }
         if min(map(len, row.sets)) > AUC_TEXTS:
-            figures["two_sample_auc_at_all"] = self._area(row, encoded, self._table, None)
+            figures["two_sample_auc_at_all"] = self._area(row, encoded, self._table, None, self._real)
+        kind = self._of_kind(row)
+        if kind is not None:
+            figures["two_sample_auc_kind"] = self._area(row, encoded, self._table, AUC_TEXTS, kind)
         return figures
 
-    def _area(self, row: TextRow, encoded: Sequence[Encoded], table: WordTable, size: int | None) -> Figure:
-        """Mean area over groups of `size` texts of each set, or over whole sets if it is None.
-
-        With more texts the classifier learns more and the area grows, so only equal sizes are comparable.
-        """
-        groups = []
+    def _area(
+        self, row: TextRow, encoded: Sequence[Encoded], table: WordTable, size: int | None, real: RealText
+    ) -> Figure:
+        """Mean area over groups of `size` texts of each set, or over whole sets if it is None."""
+        pairs = []
         for number, (each, texts) in enumerate(zip(row.sets, encoded, strict=True)):
-            real = self.reference[number % len(self.reference)]
-            sides = _Side(texts, each.keys), _Side(table.encode(real.texts), real.keys)
-            if row.kind is RowKind.REAL:
-                # Sentences of other songs are distinguishable by subject, so the floor is text of the same songs.
-                sides = _shuffled(*sides)
-            most = min(map(len, sides))
-            step = most if size is None else min(size, most)
-            starts = range(0, most - step + 1, step)[:_MAX_GROUPS]
-            groups += [[side.part(start, start + step) for side in sides] for start in starts]
-        scores = [
-            tell_apart(one.texts, other.texts, sample_keys=one.keys, real_keys=other.keys) for one, other in groups
-        ]
-        return self.resampler.auc(scores)
+            other = real.reference[number % len(real.reference)]
+            sides = Side(texts, each.keys), Side(table.encode(other.texts), other.keys)
+            # Sentences of other songs are distinguishable by subject, so the floor is text of the same songs.
+            same_kind = real is (self._desired if row.kind is RowKind.REAL_KIND else self._real)
+            pairs.append(shuffled(*sides) if row.kind.is_real and same_kind else sides)
+        return self.resampler.auc(scores_of_groups(pairs, size, _MAX_GROUPS))
+
+    def _diversity(self, row: TextRow, encoded: Sequence[Encoded]) -> tuple[dict[str, Figure], SameSize]:
+        figures = concentrated([each.texts for each in row.sets], encoded)
+        real = self._of_kind(row) or self._real
+        size = min(len(real.pool), *map(len, row.sets))
+        own: Mapping[str, Figure] = dict(figures)
+        if size < max(map(len, row.sets)):
+            first = np.arange(size)
+            own = concentrated([each.texts[:size] for each in row.sets], [each.take(first) for each in encoded])
+        same_size = SameSize(size=size, own=own, real=real.concentrated(size))
+        figures["distinct_1"] = distinct(encoded, 1)
+        for size in (1, 2):
+            figures[f"distinct_{size}_at_100"] = distinct_small(encoded, size, self.resampler)
+        for name in ("distinct_2", "opening_shared"):
+            figures[f"{name}_of_real"] = same_size.ratio(name)
+        return figures, same_size
 
     def _genre_accuracy(self, row: TextRow) -> dict[str, Figure]:
         found = [self._genres.hits(each.texts, each.genres) for each in row.sets if each.genres is not None]
         hits, counted = [hit for hit, _ in found], [count.astype(np.float64) for _, count in found]
         return {"genre_accuracy": self.resampler.ratio(hits, counted)}
 
-    def _desired(self, row: TextRow) -> dict[str, Figure]:
+    def _desired_shares(self, row: TextRow) -> dict[str, Figure]:
         figures = {}
         reward = row.model.bundle.topics if row.model is not None else self.reward
         judges = {f"desired_share_{judge.name}": judge for judge in self.judges.all()}
@@ -225,7 +257,7 @@ class Yardstick:
             flat_L=np.concatenate([each.flat_L for each in encoded]),
             lengths_N=np.concatenate([each.lengths_N for each in encoded]),
         )
-        copies = find_copies(self._train, every)
+        copies = find_copies(self.text_measure.train, every)
         ends = np.cumsum([len(each.lengths_N) for each in encoded]).tolist()
         parts = [copies.part(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
         return {
@@ -248,33 +280,6 @@ class Yardstick:
         started = time.perf_counter()
         yield
         self.seconds[name] += time.perf_counter() - started
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One side of a two-sample test: texts with the group of each."""
-
-    texts: Encoded
-    keys: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def part(self, start: int, end: int) -> _Side:
-        return _Side(self.texts.take(np.arange(start, end)), self.keys[start:end])
-
-
-def _shuffled(one: _Side, other: _Side) -> tuple[_Side, _Side]:
-    """Mix two sides and split them at random."""
-    texts = Encoded(
-        flat_L=np.concatenate((one.texts.flat_L, other.texts.flat_L)),
-        lengths_N=np.concatenate((one.texts.lengths_N, other.texts.lengths_N)),
-    )
-    keys = [*one.keys, *other.keys]
-    order = np.random.default_rng(3).permutation(len(keys))
-    halves = order[: len(keys) // 2], order[len(keys) // 2 :]
-    first, last = (_Side(texts.take(half), [keys[number] for number in half.tolist()]) for half in halves)
-    return first, last
 
 
 def _spread(values: Sequence[float]) -> Figure:

@@ -12,16 +12,19 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from handlers.contract import SamplingParams
 from tests.training.conftest import SampleCorpus
 from tests.training.evaluation.conftest import HELD_OUT
 from training.errors import CorpusError, SettingError, TrackingError
 from training.evaluation.cli import evaluate as evaluate_command
 from training.evaluation.console import goals_table, parse_baselines
-from training.evaluation.evaluate import EvaluatePlan, evaluate, track
+from training.evaluation.evaluate import evaluate, track
 from training.evaluation.metrics import METRICS
 from training.evaluation.models import load_models
+from training.evaluation.plan import DecodePlan, EvaluatePlan
 from training.evaluation.report import Report, write_report
-from training.evaluation.samples import DecodePlan, RowKind, decode_rows, read_baseline, real_sets
+from training.evaluation.rows import RowKind, read_baseline, real_sets
+from training.evaluation.samples import decode_rows
 from training.packaging.archive import build_archive
 from training.progress import Progress, silent
 from training.tracking.mlflow_tracker import MlflowTracker
@@ -71,7 +74,7 @@ def report(
 
 def test_every_row_has_every_figure_inside_its_interval(report: Report) -> None:
     kinds = [row.row.kind for row in report.rows]
-    assert kinds == ["real", "baseline", "model", "best_of", "model", "best_of"]
+    assert kinds == ["real", "real_kind", "baseline", "model", "served", "model", "served"]
     for row in report.rows:
         for name, figure in row.figures.items():
             if not np.isnan(figure.value):
@@ -80,7 +83,7 @@ def test_every_row_has_every_figure_inside_its_interval(report: Report) -> None:
 
 
 def test_real_text_is_not_distinguishable_from_real_text_and_nonsense_is(report: Report) -> None:
-    real, posts, nonsense = (report.rows[number].figures for number in (0, 1, 2))
+    real, posts, nonsense = (report.rows[number].figures for number in (0, 2, 3))
     assert 0.3 < real["two_sample_auc"].value < 0.7
     assert nonsense["two_sample_auc"].value > 0.95
     assert nonsense["forward_ppl"].value > 5 * real["forward_ppl"].value
@@ -100,11 +103,14 @@ def test_a_figure_that_cannot_be_computed_is_missing_with_its_reason(
     (tmp_path / "words.txt").write_text("\n".join(texts), encoding="utf-8")
     plan = EvaluatePlan(decode=DECODE, replicates=10, temperatures=(), baselines={"words": tmp_path / "words.txt"})
     report = evaluate(sample_corpus.corpus, [], plan, watch=watch)
-    real, alone = report.rows
+    real, _, alone = report.rows
     decoded = {"tokens_per_sample", "ms_per_sample"}
-    for_models = {"desired_share", "two_sample_auc_at_all", *decoded}
+    not_of_kind = {"two_sample_auc_kind", "reverse_ppl_kind"}
+    for_models = {"desired_share", "two_sample_auc_at_all", *not_of_kind, *decoded}
     assert real.missing.keys() == for_models
-    assert alone.missing.keys() == for_models | {"genre_accuracy", "copy_4gram", "copy_8gram"}
+    assert alone.missing.keys() == for_models | {
+        "genre_accuracy", "copy_4gram", "copy_8gram", "unseen_bigrams", "opening_shared_of_real",
+    }  # fmt: skip
     assert alone.missing["copy_8gram"] == "no text has 8 words"
     write_report(report, tmp_path)
     document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
@@ -116,7 +122,7 @@ def test_a_figure_that_cannot_be_computed_is_missing_with_its_reason(
     assert "tokens drawn, ms (every row): the texts were not decoded for this report." in page
     shown = io.StringIO()
     Console(file=shown, width=200).print(goals_table(report))
-    assert "genre accuracy (words): no text was written for a genre" in shown.getvalue()
+    assert "unseen word pairs (words): no text has two words" in shown.getvalue()
     # One text of each kind is not enough to train a classifier, so the area is missing and not 0.5.
     two = replace(plan, decode=DecodePlan(num_samples=1, seeds=1))
     first, *_ = evaluate(sample_corpus.corpus, [], replace(two, baselines={}), watch=watch).rows
@@ -126,20 +132,49 @@ def test_a_figure_that_cannot_be_computed_is_missing_with_its_reason(
 
 def test_goals_are_held_against_models_alone_and_steering_goals_against_those_that_move_z(report: Report) -> None:
     counted = {name: [goal.text for goal in goals] for name, goals in report.goals.items()}
-    assert counted["held-out real text"] == counted["posts"] == []
+    assert counted["held-out real text"] == counted["held-out real text, desired kind"] == counted["posts"] == []
     models = [row.row.name for row in report.rows if row.row.kind is RowKind.MODEL]
     plain, moved = (counted[name] for name in models)
-    assert moved[: len(plain)] == plain
+    assert [
+        text.removesuffix(" of that kind") for text in moved if text.removesuffix(" of that kind") in plain
+    ] == plain
     assert [text for text in moved if "distinct-2" in text and "cvae" in text]
     assert not [text for text in plain if "desired share" in text]
     assert not next(goal for goal in report.goals[models[0]] if "two-sample" in goal.text).met
 
 
 def test_best_of_draws_all_candidates_and_starts_from_the_same_ones(report: Report) -> None:
-    plain, best = report.rows[2], report.rows[3]
+    plain, best = report.rows[3], report.rows[4]
     assert best.figures["tokens_per_sample"].value > 1.5 * plain.figures["tokens_per_sample"].value
     same = [one == other for one, other in zip(plain.row.sets[0].texts, best.row.sets[0].texts, strict=True)]
     assert 0.2 < np.mean(same) < 0.8
+
+
+def test_a_model_that_moves_z_is_compared_with_real_text_of_the_desired_kind(report: Report) -> None:
+    of_kind, plain, moved = (report.rows[number] for number in (1, 3, 5))
+    assert of_kind.figures["desired_share_second_lda"].value == 1
+    assert of_kind.figures["desired_share_classifier"].value == 1
+    assert "two_sample_auc_kind" in plain.missing
+    assert moved.figures["two_sample_auc_kind"].value > 0.9
+    # One kind of real sentence is a part of all: it is distinguishable from them, and not from its like.
+    assert of_kind.figures["two_sample_auc"].value > of_kind.figures["two_sample_auc_kind"].value + 0.1
+    assert of_kind.figures["reverse_ppl_kind"].value < of_kind.figures["reverse_ppl"].value
+    assert plain.same_size.real != moved.same_size.real
+    goals = {goal.text: goal for goal in report.goals[moved.row.name]}
+    assert not goals["two-sample AUC at most 0.70"].decides
+    assert goals["distinct-2 at least 0.9 of real text's of that kind"].decides
+    assert "readers" in goals["two-sample AUC at most 0.70"].reason
+    assert all(goal.decides for goal in report.goals[plain.row.name])
+
+
+def test_made_up_words_are_a_missed_goal_of_a_model_that_makes_them_up(report: Report) -> None:
+    real, nonsense = report.rows[0], report.rows[3]
+    assert nonsense.figures["made_up_texts"].value > 0.9
+    assert real.figures["made_up_texts"].value < 0.3
+    goal = next(goal for goal in report.goals[nonsense.row.name] if "made-up words at most" in goal.text)
+    assert not goal.met
+    assert nonsense.figures["slor"].value < real.figures["slor"].value
+    assert nonsense.figures["unseen_bigrams"].value > real.figures["unseen_bigrams"].value
 
 
 def test_the_page_shows_what_was_written_as_text_and_is_whole_in_one_file(report: Report, tmp_path: Path) -> None:
@@ -156,7 +191,7 @@ def test_the_page_shows_what_was_written_as_text_and_is_whole_in_one_file(report
     assert [row["row"] for row in document["rows"]] == [row.row.name for row in report.rows]
     (curve,) = document["training"].values()
     assert [point["seconds"] for point in curve] == [60.0, 120.0, 180.0]
-    assert set(document["training"]) == {report.rows[2].row.name}
+    assert set(document["training"]) == {report.rows[3].row.name}
     promised = {"desired_share", "distinct_2", "forward_ppl", "reverse_ppl", "two_sample_auc", "genre_accuracy"}
     for row in document["rows"]:
         for name in (promised - {"genre_accuracy"}) | {"repeats", "unk", "copy_8gram"}:
@@ -186,10 +221,8 @@ def test_guided_samples_are_other_samples_and_are_kept_apart_on_the_disk(
     (model,) = load_models([str(tiny_models[0])], NullTracker(), tmp_path)
     # The model knows few of the corpus's genres.
     asked = [replace(each, genres=[["techno"]] * len(each)) for each in real_sets(sample_corpus.corpus, "test", DECODE)]
-    rows = [
-        decode_rows(model, asked, replace(DECODE, guidance=guidance), cache=tmp_path / "cache", progress=silent)[0]
-        for guidance in (1.0, 3.0, 1.0)
-    ]
+    plans = [replace(DECODE, sampling=SamplingParams(guidance=guidance)) for guidance in (1.0, 3.0, 1.0)]
+    rows = [decode_rows(model, asked, each, cache=tmp_path / "cache", progress=silent)[0] for each in plans]
     assert rows[0] == rows[2]
     assert rows[0].sets[0].texts != rows[1].sets[0].texts
     assert rows[0].sets[0].genres == rows[1].sets[0].genres
@@ -228,7 +261,7 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
     asked = real_sets(sample_corpus.corpus, "test", DECODE)
     assert (
         decode_rows(model, asked, DECODE, cache=None, progress=silent)[0].sets[0].texts
-        == report.rows[2].row.sets[0].texts
+        == report.rows[3].row.sets[0].texts
     )
     few = DecodePlan(num_samples=20, seeds=1, best_of=1)
     quick = EvaluatePlan(decode=few, replicates=10, temperatures=(), baselines={}, workspace=plan.workspace)
@@ -236,7 +269,7 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
     write_report(again, tmp_path / "report")
     assert track(again, tmp_path / "report", tracker) == 1
     data = tracker._client.get_run(version.run_id).data
-    row = again.rows[1]
+    row = again.rows[2]
     logged = {name.removeprefix("evaluate."): value for name, value in data.metrics.items() if "evaluate." in name}
     assert logged.pop("goals_met") == sum(goal.met for goal in again.goals[row.row.name])
     assert logged == pytest.approx({name: row.figures[name].value for name in row.figures.keys() - row.missing.keys()})
@@ -276,7 +309,7 @@ def test_the_command_ends_with_one_line_of_json_and_writes_it_where_asked(
     printed = json.loads(done.stdout.splitlines()[-1])
     assert printed == json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert printed["name"] == "evaluate"
-    assert [row["kind"] for row in printed["figures"]["rows"]] == ["real", "baseline", "model"]
+    assert [row["kind"] for row in printed["figures"]["rows"]] == ["real", "real_kind", "baseline", "model"]
     assert (tmp_path / "report" / "report.html").is_file()
 
 
