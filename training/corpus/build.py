@@ -47,6 +47,8 @@ class CorpusSettings:
     max_repeats: int = 5
     """Occurrences up to which the first copy of a sentence is kept; a more frequent sentence is boilerplate, and all
     its copies are dropped."""
+    max_openings: int = 20
+    """Number of sentences with the same first four words that are kept: the first ones."""
     min_english_post: float = 0.25
     """Minimum probability that a post is English."""
     min_english_sentence: float = 0.1
@@ -59,8 +61,9 @@ class CorpusSettings:
     """Posts that must hold a word that the dictionary lacks, unless its spelling can be corrected."""
 
     def __post_init__(self) -> None:
-        if min(self.min_posts_per_genre, self.max_genres, self.max_repeats, self.min_word_posts) < 1:
-            raise ValueError("min_posts_per_genre, max_genres, max_repeats and min_word_posts must be at least 1")
+        counts = ("min_posts_per_genre", "max_genres", "max_repeats", "max_openings", "min_word_posts")
+        if min(getattr(self, name) for name in counts) < 1:
+            raise ValueError(f"{', '.join(counts[:-1])} and {counts[-1]} must be at least 1")
         if not (0 <= self.valid_share < 1 and 0 <= self.test_share < 1 and self.valid_share + self.test_share < 1):
             raise ValueError(f"shares must leave songs to train on, got {self.valid_share} and {self.test_share}")
         shares = (self.min_english_post, self.min_english_sentence, self.min_near_posts, self.min_near_sentences)
@@ -83,6 +86,7 @@ class CorpusSettings:
             min_near_posts=self.min_near_posts,
             min_near_sentences=self.min_near_sentences,
             max_repeats=self.max_repeats,
+            max_openings=self.max_openings,
             min_word_posts=self.min_word_posts,
         )
 

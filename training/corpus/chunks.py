@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from training.corpus.cleaning import ARTIST, AUTHOR, CHANGES, SITE, TITLE, clean, show_placeholders
-from training.corpus.duplicates import fingerprint, sketch
+from training.corpus.duplicates import fingerprint, opening_key, sketch
 from training.corpus.language import english_share
 from training.corpus.masking import mask
 from training.corpus.posts import Post
@@ -43,6 +43,7 @@ SENTENCES: Final = pa.schema(
     {
         "post": pa.int32(),
         "text": pa.string(),
+        "opening": pa.uint64(),
         "fingerprint": pa.uint64(),
         "bands": pa.list_(pa.uint64()),
         "sketch": pa.binary(),
@@ -138,7 +139,8 @@ def _sentences(
                 counts[reason] += 1
                 continue
             text = show_placeholders(sentence)
-            yield {"text": text, "unknown": sorted(unknown_words(text))[:MAX_UNKNOWN], **_hashes(text)}
+            unknown = sorted(unknown_words(text))[:MAX_UNKNOWN]
+            yield {"text": text, "opening": opening_key(text), "unknown": unknown, **_hashes(text)}
 
 
 def _named(text: str) -> Iterator[str]:

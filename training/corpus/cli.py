@@ -27,8 +27,14 @@ def build(
         int, typer.Option(min=1, help="Posts that a label needs; rarer genres back off to coarser ones.")
     ] = 50,
     max_genres: Annotated[int, typer.Option(min=1, help="Maximum number of labels; the most frequent are kept.")] = 300,
-    min_words: Annotated[int, typer.Option(min=1, help="Minimum words of a sentence.")] = 4,
+    min_words: Annotated[int, typer.Option(min=1, help="Minimum words of a sentence.")] = 6,
     max_words: Annotated[int, typer.Option(min=1, help="Maximum words of a sentence.")] = 40,
+    max_other_names: Annotated[
+        int, typer.Option(min=0, help="Maximum number of names in a sentence, without those of its own song.")
+    ] = 1,
+    max_openings: Annotated[
+        int, typer.Option(min=1, help="Maximum number of sentences with the same first four words.")
+    ] = 20,
     jobs: Annotated[int, typer.Option(min=0, help="Cleaning processes; 0 for one per core.")] = 0,
 ) -> None:
     """Clean posts, split them into sentences and write a corpus with its funnel.
@@ -43,9 +49,10 @@ def build(
     if max_words < min_words:
         raise typer.BadParameter(f"must be at least --min-words ({min_words})", param_hint="--max-words")
     settings = CorpusSettings(
-        limits=SentenceLimits(min_words=min_words, max_words=max_words),
+        limits=SentenceLimits(min_words=min_words, max_words=max_words, max_other_names=max_other_names),
         min_posts_per_genre=min_posts_per_genre,
         max_genres=max_genres,
+        max_openings=max_openings,
     )
     console = Console()
     columns = (TextColumn("cleaning posts"), BarColumn(), DownloadColumn(), TimeElapsedColumn(), TimeRemainingColumn())

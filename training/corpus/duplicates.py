@@ -19,6 +19,8 @@ _ROWS: Final = 4
 SKETCH_BYTES: Final = NUM_BANDS * _ROWS
 _SEED: Final = 20181
 _NO_WORD: Final = re.compile(r"[\W_]+")
+_OPENING_WORDS: Final = 4
+"""Number of words of an opening."""
 _MIN_WORDS: Final = 6
 """Words from which texts are compared by sketches; in a shorter text one changed word changes the meaning."""
 
@@ -39,6 +41,15 @@ def fingerprint(text: str) -> int:
 def word_key(word: str) -> int:
     """Hash a word as it is written to 64 bits."""
     return _hash(word.encode())
+
+
+def opening_key(text: str) -> int:
+    """Hash a text's first four words to 64 bits, without regard to punctuation and case.
+
+    >>> opening_key("So loud, so very good.") == opening_key("So loud - so VERY bad!")
+    True
+    """
+    return _hash(" ".join(_NO_WORD.sub(" ", text.casefold()).split()[:_OPENING_WORDS]).encode())
 
 
 def sketch(text: str) -> tuple[Keys, Sketch] | None:

@@ -33,6 +33,7 @@ STEPS: Final[tuple[tuple[str, Unit, Effect], ...]] = (
     ("same as an earlier sentence", "sentences", "dropped"),
     ("nearly the same as an earlier sentence", "sentences", "dropped"),
     ("repeated in many posts", "sentences", "dropped"),
+    ("opens like many others", "sentences", "dropped"),
     ("unknown word", "sentences", "dropped"),
     ("spelling corrected", "sentences", "changed"),
     ("sentences kept", "sentences", "kept"),

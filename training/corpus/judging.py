@@ -20,9 +20,9 @@ from training.corpus.duplicates import NUM_BANDS, SKETCH_BYTES, similarity, word
 from training.corpus.groups import Groups, Members
 from training.corpus.work import WorkFolder
 
-VERDICTS: Final = ("kept", "dropped", "same", "near", "repeated")
+VERDICTS: Final = ("kept", "dropped", "same", "near", "repeated", "opening")
 """Names of the verdicts in `Judged`; "dropped" means dropped in cleaning, or with its post."""
-KEPT, DROPPED, SAME, NEAR, REPEATED = range(len(VERDICTS))
+KEPT, DROPPED, SAME, NEAR, REPEATED, OPENING = range(len(VERDICTS))
 _WORD_BITS: Final = 5
 """Low bits of a record's member that hold the word's number; the others hold the sentence's."""
 _PAIRS: Final = 1 << 16
@@ -36,6 +36,7 @@ class JudgeSettings:
     min_near_posts: float
     min_near_sentences: float
     max_repeats: int
+    max_openings: int
     min_word_posts: int
 
 
@@ -55,7 +56,8 @@ def judge(work: WorkFolder, settings: JudgeSettings) -> Judged:
     """Judge all posts, then the sentences of those that are kept.
 
     The first of duplicates or near duplicates is kept. A sentence found more than `max_repeats` times is boilerplate,
-    and all its copies are dropped.
+    and all its copies are dropped. Of the other sentences that open with the same four words, the first `max_openings`
+    are kept, since a small model writes the most frequent opening again and again.
     """
     scratch = work.scratch("judging")
     posts = _array(scratch / "posts.u1", np.uint8, (work.num_posts(),))
@@ -104,7 +106,20 @@ def _judge_sentences(
     for start, table in _numbered(work.sentences(["bands", "sketch"])):
         near.add(start, table, verdicts)
     near.judge(verdicts, settings.min_near_sentences)
+    openings = Groups(scratch / "openings", len(verdicts))
+    for start, table in _numbered(work.sentences(["opening"])):
+        fit = verdicts[start : start + len(table)] == KEPT
+        openings.add(table.filter(pa.array(fit))["opening"].to_numpy(), _members(start, fit))
+    _judge_openings(openings, verdicts, max_openings=settings.max_openings)
     return post_of
+
+
+def _judge_openings(groups: Groups, verdicts: NDArray[np.uint8], *, max_openings: int) -> None:
+    """Drop all but the first members of each group; members are in the order of the posts."""
+    for members, starts in groups.groups():
+        sizes = np.diff(np.append(starts, len(members)))
+        rank = np.arange(len(members)) - np.repeat(starts, sizes)
+        verdicts[members[rank >= max_openings]] = OPENING
 
 
 def _judge_same(groups: Groups, verdicts: NDArray[np.uint8], *, max_repeats: int) -> None:

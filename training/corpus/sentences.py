@@ -11,6 +11,7 @@ from typing import Final
 import sentencex
 
 from training.corpus.cleaning import ARTIST, AUTHOR, LINK, SITE, TITLE, has_stray_quote
+from training.corpus.names import count_names
 
 _ABBREVIATIONS: Final = (
     *(
@@ -117,12 +118,21 @@ _BOILERPLATE: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+_RELEASE: Final = re.compile(
+    r"""\b(?:(?-i:CDs?|LPs?|DVDs?)|discs?|reissue\w*|remaster\w*|edition|reviews?|reviewers?|bought|buy|buying|purchas\w*
+    | cop(?:y|ies)|price|shipping|amazon|imports?|liner\ notes|booklet|labels?|box\ sets?|packag\w*|bonus\ tracks?
+    | collectors?|recommend\w*)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words of sentences about a release as a product, its price, its parts and its reviews, not about the music."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentenceLimits:
     """Limits within which a sentence is kept."""
 
-    min_words: int = 4
+    min_words: int = 6
+    """Minimum number of words; blind readers would seldom post a shorter sentence (docs/concepts/corpus.md)."""
     max_words: int = 40
     min_letters: float = 0.7
     """Minimum share of letters among the characters other than spaces."""
@@ -130,10 +140,14 @@ class SentenceLimits:
     """Maximum share of capitals among the letters."""
     max_names: float = 0.45
     """Maximum share of words with a capital, without counting the first word and "I"."""
+    max_other_names: int = 1
+    """Maximum number of names other than the song's own; a model repeats and mixes up the names that it reads."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_words <= self.max_words:
             raise ValueError(f"words must be 1 <= min <= max, got {self.min_words} and {self.max_words}")
+        if self.max_other_names < 0:
+            raise ValueError(f"max_other_names must be at least 0, got {self.max_other_names}")
 
 
 REASONS: Final = (
@@ -152,6 +166,8 @@ REASONS: Final = (
     "capitals",
     "a list or a rating",
     "mostly names",
+    "names others",
+    "about the release",
     "boilerplate",
 )
 """Reasons for which `reject` drops a sentence, in the order of its checks."""
@@ -160,7 +176,7 @@ REASONS: Final = (
 def reject(sentence: str, limits: SentenceLimits) -> str | None:
     """Return the first of the `REASONS` to drop a sentence; None if it is kept.
 
-    >>> reject("It is loud, and it is fast.", SentenceLimits())
+    >>> reject("It is loud, and it is very fast.", SentenceLimits())
     >>> reject("so loud", SentenceLimits())
     'too short'
     """
@@ -190,6 +206,8 @@ def _checks(sentence: str, limits: SentenceLimits) -> Iterator[bool]:
     yield capitals > limits.max_capitals * len(letters)
     yield _LIST.search(sentence) is not None or _RATING.search(sentence) is not None
     yield sum(1 for word in words[1:] if _NAME.match(word)) > limits.max_names * len(words)
+    yield count_names(sentence) > limits.max_other_names
+    yield _RELEASE.search(sentence) is not None
     yield not _TRIGGERS.isdisjoint(map(str.casefold, words)) and _BOILERPLATE.search(sentence) is not None
 
 

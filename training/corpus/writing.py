@@ -17,7 +17,7 @@ from handlers.model.genres import GenreTable
 from training.corpus.chunks import COUNTED
 from training.corpus.funnel import Funnel, Input
 from training.corpus.genre_labels import choose_labels, common_genres, translate
-from training.corpus.judging import KEPT, NEAR, REPEATED, SAME, Judged
+from training.corpus.judging import KEPT, NEAR, OPENING, REPEATED, SAME, Judged
 from training.corpus.posts import SPOTIFY
 from training.corpus.songs import SPLITS
 from training.corpus.store import FUNNEL_FILE, GENRES_FILE, SCHEMA, SENTENCES_FILE
@@ -31,6 +31,7 @@ _SENTENCE_STEPS: Final = {
     SAME: "same as an earlier sentence",
     NEAR: "nearly the same as an earlier sentence",
     REPEATED: "repeated in many posts",
+    OPENING: "opens like many others",
 }
 
 

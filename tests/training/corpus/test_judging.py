@@ -75,7 +75,7 @@ def test_a_word_that_few_posts_have_is_corrected_or_its_sentence_dropped(tmp_pat
 
 
 def test_one_post_that_repeats_its_word_is_not_many(tmp_path: Path) -> None:
-    text = "The blorp is loud here. The blorp is quite soft there. Nobody plays a blorp like she does."
+    text = "The blorp is very loud here. The blorp is quite soft over there. Nobody plays a blorp like she does."
     funnel = _build(tmp_path, [text, "The horns are soft and warm."])
     assert funnel["unknown word"] == 3
 
