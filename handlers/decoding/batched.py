@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from handlers.decoding.abandonment import Checks
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.lexicon_words import LexiconWords, Permitted
 from handlers.decoding.constraints.token_constraints import Constraints
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.ending import has_ended
+from handlers.decoding.rivals import Contests, Rivals, shortened
 from handlers.decoding.sampling.sampler import TokenWeights, pick
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import GRAMMAR, LENGTH, MAX_TOKENS, NODE, TOKEN, WORD_STATE, Slots
@@ -48,18 +48,24 @@ class BatchedDecode:
         specs: sequences to decode; at least one.
         start: returns slots of some of the sequences, given the maximum number of steps.
         max_slots: maximum number of slots.
+        rivals: candidates of which some are abandoned; by default none.
     """
 
     def __init__(
-        self, parts: Parts, specs: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], max_slots: int
+        self,
+        parts: Parts,
+        specs: Sequence[SequenceSpec],
+        start: Callable[[slice, int], Slots],
+        max_slots: int,
+        rivals: Rivals | None = None,
     ) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
         self._lexicon_words = parts.lexicon_words
         self._specs, self._start = specs, start
         self._max_slots = min(max_slots, len(specs))
         self._num_steps = max(spec.sampling.max_tokens for spec in specs)
-        self._constraints = Constraints(specs, parts.word_repeats)
-        self._checks = Checks(specs)
+        self._constraints = Constraints(specs, parts.word_repeats, has_lexicon=parts.lexicon_words is not None)
+        self._contests = None if rivals is None else Contests(rivals)
         self._decoded: dict[int, DecodedSequence] = {}
         self._live: list[int] = []
         """Number of the sequence in each slot."""
@@ -71,14 +77,15 @@ class BatchedDecode:
         self._admit([])
 
     def finish(self) -> list[DecodedSequence]:
-        """Decode every sequence to its end; the order of the results is that of the specifications."""
+        """Decode every sequence to its end, or to where it is abandoned, in the order of the specifications."""
         while self._live:
             self._rebind_views()
             while not (ended := self._take_step()):
                 pass
             self._retire(ended)
             self._admit(ended)
-        return [self._decoded[number] for number in range(len(self._specs))]
+        decoded = [self._decoded[number] for number in range(len(self._specs))]
+        return decoded if self._contests is None else shortened(decoded, self._contests.lost)
 
     def _rebind_views(self) -> None:
         """Rebind the views of the slots in use; they are valid until a sequence leaves."""
@@ -106,7 +113,7 @@ class BatchedDecode:
         part.log2_prob_S += log2_prob_B
         part.log2_probs_ST[place_B, part.state_FS[LENGTH]] = log2_prob_B
         ended = self._write(chosen_B)
-        return [*ended, *self._checks.abandoned(part, self._live, ended)]
+        return ended if self._contests is None else [*ended, *self._contests.losers(part, self._live, ended)]
 
     def _padded_slots(self, count: int) -> int:
         """Return the number of slots to compute for some slots; see `Step.invariant_batch_size`."""
@@ -158,10 +165,7 @@ class BatchedDecode:
         log2_prob = self._part.log2_prob_S[ended].tolist()
         log2_probs = self._part.log2_probs_ST[ended].tolist()
         for slot, *drawn in zip(ended, tokens, lengths, log2_prob, log2_probs, strict=True):
-            number = self._live[slot]
-            ids, length, *_ = drawn
-            abandoned = not has_ended(ids[length - 1], length, self._specs[number].sampling.max_tokens)
-            self._decoded[number] = DecodedSequence.of(*drawn, abandoned=abandoned)
+            self._decoded[self._live[slot]] = DecodedSequence.of(*drawn)
 
     def _admit(self, free: list[int]) -> None:
         """Give free slots, and unused ones, to sequences that wait; close the gaps that remain."""

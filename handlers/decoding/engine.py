@@ -29,6 +29,7 @@ from handlers.decoding.gpu import capability as gpu
 from handlers.decoding.guidance import GuidedDecode, paired
 from handlers.decoding.matmul import MAX_BATCH, Precision, best_precision
 from handlers.decoding.random_numbers import row_uniforms, standard_normals
+from handlers.decoding.rivals import Rivals
 from handlers.decoding.sampling.filters import SETTINGS
 from handlers.decoding.sampling.sampler import DRAWS
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
@@ -94,7 +95,14 @@ class Engine:
             if self.kernels:
                 from handlers.decoding.gpu.decoder import GpuDecoder  # noqa: PLC0415 - needs Triton, which a CPU's host lacks
 
-                self._gpu = GpuDecoder(self._folded, grammar, word_repeats, precision=self.precision, slots=self.slots)
+                self._gpu = GpuDecoder(
+                    self._folded,
+                    grammar,
+                    word_repeats,
+                    precision=self.precision,
+                    slots=self.slots,
+                    lexicon=bundle.lexicon,
+                )
             else:
                 step = Step(self._folded, self.precision)
                 lexicon_words = None
@@ -103,24 +111,30 @@ class Engine:
                 self._parts = Parts(step=step, grammar=grammar, word_repeats=word_repeats, lexicon_words=lexicon_words)
 
     @torch.inference_mode()
-    def decode(self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None = None) -> list[DecodedSequence]:
+    def decode(
+        self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None = None, rivals: Rivals | None = None
+    ) -> list[DecodedSequence]:
         """Decode every sequence to its end, or to where it is abandoned, in the order of the specifications.
 
         Args:
             specs: sequences to decode.
             z_BZ: latent vectors to decode, which leave the seeds to the drawing of tokens; by default those of
                 `latent_vectors`.
+            rivals: candidates of which some are abandoned; by default, every sequence is decoded to its end.
         """
         guided = [spec.sampling.guidance != 1 and bool(spec.genres) for spec in specs]
         decoded: dict[int, DecodedSequence] = {}
         for kind in sorted(set(guided)):
             part = [number for number, is_guided in enumerate(guided) if is_guided is kind]
             part_BZ = None if z_BZ is None else z_BZ[part]
-            found = self._run([specs[number] for number in part], part_BZ, guided=kind)
+            part_rivals = None if rivals is None else rivals.part(part)
+            found = self._run([specs[number] for number in part], part_BZ, part_rivals, guided=kind)
             decoded.update(zip(part, found, strict=True))
         return [decoded[number] for number in range(len(specs))]
 
-    def _run(self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None, *, guided: bool) -> list[DecodedSequence]:
+    def _run(
+        self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None, rivals: Rivals | None, *, guided: bool
+    ) -> list[DecodedSequence]:
         """Decode sequences that are all guided, or none; guided ones have half of the slots, with two branches each."""
 
         def start(part: slice) -> list[Started]:
@@ -132,17 +146,14 @@ class Engine:
             return paired(waiting, *unconditional) if guided else waiting
 
         if self._gpu is not None:
-            # The kernels decode every sequence to its end; the sequences are those that a processor gives.
+            # The kernels decode every sequence to its end; of the candidates, those are left that a processor leaves.
             decoded = self._gpu.decode(specs, start, 2 if guided else 1)
-            return [
-                each if spec.abandonment is None else each.stopped_by(spec.abandonment)
-                for spec, each in zip(specs, decoded, strict=True)
-            ]
+            return decoded if rivals is None else rivals.settle(decoded)
         if len(specs) == 1 and not guided and self.device.type == "cpu" and SingleDecode.supports(specs[0]):
             return [SingleDecode(self._parts, specs[0], slots(slice(0, 1), specs[0].sampling.max_tokens)).finish()]
         if guided:
-            return GuidedDecode(self._parts, specs, slots, max(1, self.slots // 2)).finish()
-        return BatchedDecode(self._parts, specs, slots, self.slots).finish()
+            return GuidedDecode(self._parts, specs, slots, max(1, self.slots // 2), rivals).finish()
+        return BatchedDecode(self._parts, specs, slots, self.slots, rivals).finish()
 
     @torch.inference_mode()
     def fill(self, specs: Sequence[SequenceSpec]) -> Stepper:

@@ -19,6 +19,7 @@ from handlers.contract import SamplingParams, field_values
 from handlers.decoding.arrays import FloatArray
 from handlers.decoding.batched import Parts
 from handlers.decoding.constraints.lexicon_words import LexiconWords
+from handlers.decoding.constraints.ngrams import NgramTable, effective_size
 from handlers.decoding.ending import has_ended
 from handlers.decoding.sampling.filters import SETTINGS, SamplingSettings
 from handlers.decoding.sampling.sampler import DRAWS, MAX_SUM, MIN_SUM, TokenWeights
@@ -26,7 +27,7 @@ from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import Slots
 from handlers.model.vocabulary import BOS_ID, EOS_ID
 
-_SUPPORTED: Final = {*SETTINGS, "max_tokens", "guidance"}
+_SUPPORTED: Final = {*SETTINGS, "max_tokens", "guidance", "no_repeat_ngram_size"}
 _UNSUPPORTED: Final = {
     name: default for name, default in field_values(SamplingParams()).items() if name not in _SUPPORTED
 }
@@ -117,10 +118,8 @@ class SingleDecode:
 
     @staticmethod
     def supports(spec: SequenceSpec) -> bool:
-        """Return whether a sequence sets none of the parameters that a single decode lacks, and is never abandoned."""
-        return spec.abandonment is None and all(
-            getattr(spec.sampling, name) == default for name, default in _UNSUPPORTED.items()
-        )
+        """Return whether a sequence sets none of the parameters that a single decode lacks."""
+        return all(getattr(spec.sampling, name) == default for name, default in _UNSUPPORTED.items())
 
     def finish(self) -> DecodedSequence:
         """Decode the sequence to its end."""
@@ -128,13 +127,20 @@ class SingleDecode:
         log2_probs: list[float] = []
         token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
         lexicon_words, node = self._lexicon_words, LexiconWords.start
+        requested = self._spec.sampling.no_repeat_ngram_size
+        ngrams = NgramTable(effective_size(requested, has_lexicon=lexicon_words is not None))
         gates_MG = torch.empty_like(self._slots.gates_SG)
         parts_4MH = gates_MG.chunk(4, dim=1)
         while not has_ended(token, len(ids), self._spec.sampling.max_tokens):
             projected_ME = self._step.advance_one(self._slots, token, gates_MG, parts_4MH)
             log2_1W = self._step.log2_odds(projected_ME, 1)
             normaliser = self._weights.normaliser(log2_1W)
-            forbidden = [*self._grammar.forbidden_one(state), *self._word_repeats.forbidden_one(words), token]
+            forbidden = [
+                *self._grammar.forbidden_one(state),
+                *self._word_repeats.forbidden_one(words),
+                token,
+                *ngrams.forbidden(ids),
+            ]
             token = self._weights.choose_one(
                 log2_1W,
                 forbidden,
@@ -149,4 +155,5 @@ class SingleDecode:
             log2_prob += log2_probs[-1]
             state, words = self._grammar.after_one(state, token), self._word_repeats.after_one(words, token)
             ids.append(token)
+            ngrams.add(ids)
         return DecodedSequence.of(ids, len(ids), log2_prob, log2_probs)

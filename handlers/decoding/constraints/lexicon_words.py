@@ -6,8 +6,8 @@ vocabulary; the few that continue a word are added one by one.
 The other constraints never look ahead. Inside a word they may leave no token at all: then those that only avoid
 repetition are lifted for the step, since a sentence must not end within a word.
 
-Shapes: B sequences, R some of them, N nodes, E edges, G = contexts and one more for the inside of words, V tokens, W
-tokens padded to whole blocks, C tokens that continue a word, padded.
+Shapes: B sequences, R some of them, N nodes, J = N + 1 edges of nodes, E edges, G = contexts and one more for the
+inside of words, V tokens, W tokens padded to whole blocks, C tokens that continue a word, padded.
 """
 
 from __future__ import annotations
@@ -70,35 +70,35 @@ class LexiconWords:
         contexts, self._vocabulary_size = entry_GV.shape
         mask_GW = np.zeros((contexts + 1, num_outputs), dtype=np.float32)
         mask_GW[:contexts, : self._vocabulary_size] = entry_GV != INSIDE
-        self._mask_GW = torch.from_numpy(mask_GW).to(device)
-        self._mask_of = list(self._mask_GW)
-        self._context_N = np.where(lexicon.context_N == INSIDE, contexts, lexicon.context_N).astype(np.int64)
-        self._first_J, self._token_E = lexicon.first_edge_J.numpy(), lexicon.token_E.numpy()
-        self._inside = contexts
-        nodes, edges = len(self._context_N), len(self._token_E)
-        self._first_child = nodes - edges
+        self.mask_GW = torch.from_numpy(mask_GW).to(device)
+        self._mask_of = list(self.mask_GW)
+        self.context_N = np.where(lexicon.context_N == INSIDE, contexts, lexicon.context_N).astype(np.int64)
+        self.first_edge_J, self.token_E = lexicon.first_edge_J.numpy(), lexicon.token_E.numpy()
+        self.inside = contexts
+        nodes, edges = len(self.context_N), len(self.token_E)
+        self.first_child = nodes - edges
         # Keys of the edges are in ascending order, with one behind them that no search finds.
-        parent_E = np.repeat(np.arange(nodes, dtype=np.int64), np.diff(self._first_J))
-        self._key_E = np.append(parent_E * self._vocabulary_size + self._token_E, np.int64(2**62))
+        parent_E = np.repeat(np.arange(nodes, dtype=np.int64), np.diff(self.first_edge_J))
+        self._key_E = np.append(parent_E * self._vocabulary_size + self.token_E, np.int64(2**62))
         # A sequence that has nothing to write ends, at any node.
-        self._entry_GV = np.zeros((contexts + 1, self._vocabulary_size), dtype=np.int64)
-        np.maximum(entry_GV, 0, out=self._entry_GV[:contexts])
+        self.entry_GV = np.zeros((contexts + 1, self._vocabulary_size), dtype=np.int64)
+        np.maximum(entry_GV, 0, out=self.entry_GV[:contexts])
 
     def permitted(self, node_B: IntArray) -> Permitted:
         """Return the tokens that may follow each sequence, given its node."""
-        first_B = self._first_J[node_B]
-        count_B = self._first_J[node_B + 1] - first_B
+        first_B = self.first_edge_J[node_B]
+        count_B = self.first_edge_J[node_B + 1] - first_B
         place_C = np.arange(count_B.max(initial=0))
         is_edge_BC = place_C < count_B[:, None]
         continuing_BC = np.full(is_edge_BC.shape, PAD_ID, dtype=np.int64)
-        continuing_BC[is_edge_BC] = self._token_E[(first_B[:, None] + place_C)[is_edge_BC]]
-        context_B = self._context_N[node_B]
-        device = self._mask_GW.device
+        continuing_BC[is_edge_BC] = self.token_E[(first_B[:, None] + place_C)[is_edge_BC]]
+        context_B = self.context_N[node_B]
+        device = self.mask_GW.device
         return Permitted(
-            self._mask_GW,
+            self.mask_GW,
             torch.from_numpy(context_B).to(device),
             torch.from_numpy(continuing_BC).to(device),
-            context_B == self._inside,
+            context_B == self.inside,
         )
 
     def after(self, node_B: IntArray, chosen_B: IntArray) -> IntArray:
@@ -106,20 +106,20 @@ class LexiconWords:
         key_B = node_B * self._vocabulary_size + chosen_B
         edge_B = self._key_E.searchsorted(key_B)
         continues_B = self._key_E[edge_B] == key_B
-        entry_B = self._entry_GV[self._context_N[node_B], chosen_B]
-        after_B: IntArray = np.where(continues_B, self._first_child + edge_B, entry_B)
+        entry_B = self.entry_GV[self.context_N[node_B], chosen_B]
+        after_B: IntArray = np.where(continues_B, self.first_child + edge_B, entry_B)
         return after_B
 
     def permitted_one(self, node: int) -> tuple[Tensor, NDArray[np.int32]]:
         """Return `permitted` of a single sequence: the row of the mask, and the tokens that continue a word."""
-        first, last = self._first_J.item(node), self._first_J.item(node + 1)
-        return self._mask_of[self._context_N.item(node)], self._token_E[first:last]
+        first, last = self.first_edge_J.item(node), self.first_edge_J.item(node + 1)
+        return self._mask_of[self.context_N.item(node)], self.token_E[first:last]
 
     def after_one(self, node: int, token: int) -> int:
         """Return `after` of a single sequence."""
         key = node * self._vocabulary_size + token
         edge = int(self._key_E.searchsorted(key))
         if self._key_E.item(edge) == key:
-            return self._first_child + edge
-        entry: int = self._entry_GV.item(self._context_N.item(node), token)
+            return self.first_child + edge
+        entry: int = self.entry_GV.item(self.context_N.item(node), token)
         return entry

@@ -9,10 +9,50 @@ Shapes: B sequences, T token positions, F forbidden tokens, padded.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from handlers.decoding.arrays import IntArray
 from handlers.model.vocabulary import PAD_ID
+
+LOOP_SIZE: Final = 4
+"""Size of the n-grams that no sentence of a model with a lexicon repeats: such a model does not loop. One in a hundred
+real sentences repeats one of this size, one in forty one of three tokens."""
+
+
+def effective_size(requested: int, *, has_lexicon: bool) -> int:
+    """Return the size of the n-grams that a sequence may not repeat; 0 permits all.
+
+    >>> effective_size(0, has_lexicon=True), effective_size(2, has_lexicon=True), effective_size(0, has_lexicon=False)
+    (4, 2, 0)
+    """
+    return min(requested or LOOP_SIZE, LOOP_SIZE) if has_lexicon else requested
+
+
+class NgramTable:
+    """Tokens that followed each n-gram of a single sequence, to look up those of `completing`.
+
+    Args:
+        size: n, 0 for no limit.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._followers: dict[tuple[int, ...], list[int]] = {}
+
+    def forbidden(self, tokens: list[int]) -> list[int]:
+        """Return the tokens that would complete an n-gram for a second time, given all tokens of the sequence."""
+        return self._followers.get(self._last(tokens, self._size - 1), []) if self._size else []
+
+    def add(self, tokens: list[int]) -> None:
+        """Add the last token of the sequence."""
+        if 0 < self._size <= len(tokens):
+            self._followers.setdefault(self._last(tokens[:-1], self._size - 1), []).append(tokens[-1])
+
+    @staticmethod
+    def _last(tokens: list[int], count: int) -> tuple[int, ...]:
+        return tuple(tokens[len(tokens) - count :])
 
 
 def completing(tokens_BT: IntArray, length_B: IntArray, size_B: IntArray) -> IntArray:

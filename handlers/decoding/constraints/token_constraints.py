@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handlers.decoding.arrays import IntArray
-from handlers.decoding.constraints.ngrams import completing
+from handlers.decoding.constraints.ngrams import completing, effective_size
 from handlers.decoding.constraints.word_repeats import WordRepeats, word_hash
 from handlers.decoding.sequences import SequenceSpec
 from handlers.model.vocabulary import EOS_ID, PAD_ID
@@ -40,15 +40,20 @@ class Constraints:
     Args:
         specs: sequences to decode.
         word_repeats: words of the vocabulary.
+        has_lexicon: whether the model has a lexicon; see `LOOP_SIZE`.
     """
 
-    def __init__(self, specs: Sequence[SequenceSpec], word_repeats: WordRepeats) -> None:
+    def __init__(self, specs: Sequence[SequenceSpec], word_repeats: WordRepeats, *, has_lexicon: bool = False) -> None:
         self._word_repeats = word_repeats
         lists = {words: number for number, words in enumerate(dict.fromkeys(spec.sampling.bad_words for spec in specs))}
         self._no_list = lists.get((), -1)
         self._asked_R3 = np.array(
             [
-                (spec.sampling.min_tokens, spec.sampling.no_repeat_ngram_size, lists[spec.sampling.bad_words])
+                (
+                    spec.sampling.min_tokens,
+                    effective_size(spec.sampling.no_repeat_ngram_size, has_lexicon=has_lexicon),
+                    lists[spec.sampling.bad_words],
+                )
                 for spec in specs
             ]
         )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.lexicon_words import LexiconWords
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import FoldedDecoder, Started
 from handlers.decoding.gpu.capability import MAX_VOCABULARY
@@ -25,6 +26,7 @@ from handlers.decoding.gpu.steps import BLOCK, DTYPES, STEPS, Steps, on_device
 from handlers.decoding.gpu.tables import Tables
 from handlers.decoding.matmul import Precision
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
+from handlers.model.lexicon import Lexicon
 
 _MAX_IDLE_ROUNDS: Final = TOKENS_PER_SLOT // STEPS
 """Number of rounds in which every sequence ends, even one that was just admitted."""
@@ -57,6 +59,7 @@ class GpuDecoder:
         word_repeats: words of the vocabulary.
         precision: precision of weights and hidden state; sums are float32.
         slots: number of sequences that are decoded at a time.
+        lexicon: words that may be written; None permits any.
 
     Raises:
         ValueError: the kernels do not support the precision or the size of the vocabulary.
@@ -70,6 +73,7 @@ class GpuDecoder:
         *,
         precision: Precision,
         slots: int,
+        lexicon: Lexicon | None = None,
     ) -> None:
         config, device = folded.config, folded.gates_table_VG.device
         if precision not in DTYPES:
@@ -83,8 +87,10 @@ class GpuDecoder:
             outputs=_round_up(config.vocabulary_size),
         )
         self._word_repeats, self._slots, self._device = word_repeats, slots, device
-        self._memory = Memory(sizes, DTYPES[precision], device)
-        self._steps = Steps(folded, Tables(grammar, word_repeats, sizes.outputs, device), self._memory, precision)
+        self._memory = Memory(sizes, DTYPES[precision], device, has_lexicon=lexicon is not None)
+        words = None if lexicon is None else LexiconWords(lexicon, sizes.outputs, torch.device("cpu"))
+        tables = Tables(grammar, word_repeats, sizes.outputs, device, words)
+        self._steps = Steps(folded, tables, self._memory, precision)
 
     def uniforms(self, seeds: Sequence[int], count: int) -> Tensor:
         """Return `random_numbers.row_uniforms`, from a kernel: on the host they take as long as the rest of a start."""

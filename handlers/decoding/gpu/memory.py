@@ -17,6 +17,7 @@ from torch import Tensor
 
 from handlers.contract import MAX_BAD_WORDS, MAX_TOKENS, SamplingParams, field_values
 from handlers.decoding.constraints.grammar import Grammar
+from handlers.decoding.constraints.ngrams import effective_size
 from handlers.decoding.constraints.token_constraints import compile_bad_words
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import Started
@@ -46,9 +47,14 @@ class Memory:
         sizes: padded sizes.
         dtype: type of the inputs of products: hidden state and projection.
         device: device of the slots.
+        has_lexicon: whether the model has a lexicon.
     """
 
-    def __init__(self, sizes: PaddedSizes, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, sizes: PaddedSizes, dtype: torch.dtype, device: torch.device, *, has_lexicon: bool = False
+    ) -> None:
+        self._has_lexicon = has_lexicon
+
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=dtype, device=device)
 
@@ -69,6 +75,7 @@ class Memory:
         self.tokens_ST = zeros(rows, TOKENS_PER_SLOT, dtype=torch.int32)
         self.hashes_SD = zeros(rows, MAX_BAD_WORDS, dtype=torch.int64)
         self.contains_bad_word_SW = zeros(rows, sizes.outputs, dtype=torch.int8)
+        self.marks_SW = zeros(rows, sizes.outputs, dtype=torch.int8)
 
     def admit(
         self, slots: Sequence[int], specs: Sequence[SequenceSpec], started: Sequence[Started], word_repeats: WordRepeats
@@ -89,7 +96,7 @@ class Memory:
             _write(self.cell_MH, row_R, part.cell_BH)
             _write(self.gates_M4H, row_R, part.gates_BG.reshape(len(specs), 4, -1))
             _write(self.output_ME, row_R, part.output_BE)
-        ints, longs, settings = _numbers(specs)
+        ints, longs, settings = _numbers(specs, has_lexicon=self._has_lexicon)
         self.ints_S.index_copy_(0, slot_R, self._on_device(ints))
         self.longs_S.index_copy_(0, slot_R, self._on_device(longs))
         self.settings_S.index_copy_(0, slot_R, self._on_device(settings))
@@ -115,7 +122,9 @@ def _write(numbers: Tensor, row_R: Tensor, values: Tensor) -> None:
     narrow.index_copy_(0, row_R, values.to(numbers.dtype))
 
 
-def _numbers(specs: Sequence[SequenceSpec]) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
+def _numbers(
+    specs: Sequence[SequenceSpec], *, has_lexicon: bool
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
     """Return the numbers of each slot, in the columns of `handlers.decoding.gpu.kernels.layout`.
 
     A sampling parameter has the column of its name; of the bad words, it holds their number.
@@ -126,6 +135,8 @@ def _numbers(specs: Sequence[SequenceSpec]) -> tuple[NDArray[np.int32], NDArray[
     for name, default in field_values(SamplingParams()).items():
         if name != "temperature":
             values = [getattr(spec.sampling, name) for spec in specs]
+            if name == "no_repeat_ngram_size":
+                values = [effective_size(each, has_lexicon=has_lexicon) for each in values]
             numbers = [len(each) for each in values] if isinstance(default, tuple) else values
             columns = settings if isinstance(default, float) else ints
             columns[:, getattr(layout, name.upper()).value] = numbers

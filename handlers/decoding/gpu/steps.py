@@ -93,14 +93,16 @@ class Steps:
         )  # fmt: skip
         self._multiply(next_MH, self._projection_EH, memory.output_ME, memory.projected_ME, per_slot)
         self._multiply(memory.projected_ME, self._output_WE, self._bias_W, memory.log2_MW, per_slot)
-        outputs = memory.log2_MW.shape[1]
+        outputs, lexicon = memory.log2_MW.shape[1], self._tables.lexicon
         width = 1 << (outputs - 1).bit_length()
         choice.choice_kernel[(rows // per_slot,)](
             memory.log2_MW, memory.token_S, memory.ended_S, memory.ints_S, memory.longs_S, memory.settings_S,
             memory.log2_prob_S, memory.log2_probs_ST, memory.tokens_ST, memory.hashes_SD, memory.contains_bad_word_SW,
-            self._tables.state_forbids_SW, self._tables.ints, self._tables.longs, self._vocabulary_size,
-            self._first_number,
-            W=outputs, T=TOKENS_PER_SLOT, D=MAX_BAD_WORDS, V=width, PER_SLOT=per_slot, num_warps=num_warps(width),
+            self._tables.state_forbids_SW, self._tables.ints, self._tables.longs, lexicon.context_N,
+            lexicon.first_edge_J, lexicon.token_E, lexicon.mask_GW, lexicon.entry_GW, memory.marks_SW,
+            self._vocabulary_size, self._first_number, lexicon.first_child, lexicon.inside,
+            W=outputs, T=TOKENS_PER_SLOT, D=MAX_BAD_WORDS, V=width, K=lexicon.max_edges, PER_SLOT=per_slot,
+            num_warps=num_warps(width),
         )  # fmt: skip
 
     def _multiply(self, inputs_MK: Tensor, weight_NK: Tensor, added: Tensor, out_MN: Tensor, per_slot: int) -> None:

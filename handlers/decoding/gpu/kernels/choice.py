@@ -19,7 +19,7 @@ import triton
 import triton.language as tl
 
 from handlers.decoding.constraints.word_repeats import AFTER_SPACE
-from handlers.decoding.gpu.kernels import layout
+from handlers.decoding.gpu.kernels import layout, lexicon
 from handlers.decoding.gpu.kernels.random_numbers import uniform
 from handlers.decoding.sampling.filters import SORTED_ABOVE_MIN_P, SORTED_BELOW_TOP_P
 from handlers.decoding.sampling.sampler import DRAWS
@@ -213,12 +213,21 @@ def choice_kernel(
     state_forbids,
     token_ints,
     token_longs,
+    context_N,
+    first_edge_J,
+    token_E,
+    mask_GW,
+    entry_GW,
+    marks_SW,
     vocabulary_size,
     first_number,
+    first_child,
+    inside_words,
     W: tl.constexpr,
     T: tl.constexpr,
     D: tl.constexpr,
     V: tl.constexpr,
+    K: tl.constexpr,
     PER_SLOT: tl.constexpr,
 ):
     """Draw and store each slot's next token, update its state, and end the sequence if it was the last token.
@@ -226,7 +235,11 @@ def choice_kernel(
     Args:
         log2_MW: base-2 logarithms of the odds; in a guided slot, a row with genres and then an unconditional one.
         state_forbids: whether each state of `handlers.decoding.constraints.grammar` forbids a token; int8 [states, W].
+        context_N: context of each node of the lexicon; this and the next five are not read where K is 0.
         first_number: index of the first random number for tokens in a sequence's stream.
+        first_child: node at the end of the lexicon's first edge.
+        inside_words: context of a node within a word.
+        K: maximum number of edges of a node, padded; 0 without a lexicon.
     """
     slot = tl.program_id(0).to(tl.int64)
     if tl.load(ended_S + slot) != 0:
@@ -253,12 +266,20 @@ def choice_kernel(
     ngram, number = tl.load(ints + layout.NO_REPEAT_NGRAM_SIZE), tl.load(ints + layout.BAD_WORDS)
     if ngram > 0:
         forbidden_V = forbidden_V | repeats_ngram(tokens_ST + slot * T, length, ngram, ids_V, T)
+    bad_V = ids_V >= vocabulary_size
     if number > 0:
-        forbidden_V = forbidden_V | is_bad_word(
+        bad_V = bad_V | is_bad_word(
             ids_V, inside_V, token_longs, words, hashes_SD + slot * D, contains_bad_word_SW + slot * W, number, W
         )
+    node, context = tl.load(ints + layout.NODE), 0
+    if K > 0:
+        context = tl.load(context_N + node)
+        bad_V = bad_V | ~lexicon.permitted(
+            ids_V, inside_V, node, context, first_edge_J, token_E, mask_GW, marks_SW + slot * W, W, K
+        )
+        forbidden_V = lexicon.unless_stuck(forbidden_V, bad_V, context == inside_words)
 
-    log2_V = tl.where(forbidden_V, float("-inf"), log2_V)
+    log2_V = tl.where(forbidden_V | bad_V, float("-inf"), log2_V)
     best = tl.maximum(tl.max(log2_V), -3e38)
     weight_V = tl.exp2((log2_V - best) * tl.load(settings + layout.INVERSE_TEMPERATURE))
     seed = tl.load(longs_S + slot * layout.SLOT_LONGS + layout.SEED)
@@ -270,6 +291,9 @@ def choice_kernel(
     tl.store(log2_prob_S + slot, tl.load(log2_prob_S + slot) + log2_prob.to(tl.float64))
     tl.store(tokens_ST + slot * T + length, token)
     advance_state(token, ints, words, token_ints, token_longs, W)
+    if K > 0:
+        after = lexicon.node_after(token, node, context, first_edge_J, token_E, entry_GW, first_child, W, K)
+        tl.store(ints + layout.NODE, after)
     tl.store(token_S + slot, token)
     tl.store(ints + layout.LENGTH, length + 1)
     ended = has_ended(token, length + 1, tl.load(ints + layout.MAX_TOKENS))

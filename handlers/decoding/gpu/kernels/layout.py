@@ -20,6 +20,8 @@ MIN_TOKENS = constexpr(4)
 NO_REPEAT_NGRAM_SIZE = constexpr(5)
 BAD_WORDS = constexpr(6)
 """Number of bad words."""
+NODE = constexpr(7)
+"""Node of the lexicon."""
 SLOT_INTS = constexpr(8)
 
 # Integers of 64 bits of a slot.

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from handlers.contract import FinishReason, SamplingParams
 from handlers.decoding.batched import BatchedDecode
 from handlers.decoding.constraints.lexicon_words import LexiconWords
+from handlers.decoding.constraints.ngrams import LOOP_SIZE, NgramTable, completing
 from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.sampling.sampler import DRAWS, SamplingSettings, TokenWeights
 from handlers.decoding.slots import Slots
@@ -173,3 +174,39 @@ def test_a_state_of_a_batch_is_that_of_one() -> None:
     expected = [lexicon._after(node, token) for node, token in pairs]
     assert states.after(node_B, token_B).tolist() == expected
     assert [states.after_one(node, token) for node, token in pairs] == expected
+
+
+@pytest.mark.parametrize("requested", [0, 2, 7])
+def test_a_model_with_a_lexicon_does_not_loop_whatever_is_asked(requested: int) -> None:
+    bundle = lexicon_bundle(4, scale=2.0)
+    size = min(requested or LOOP_SIZE, LOOP_SIZE)
+    asked = [spec(seed=seed, max_tokens=60, no_repeat_ngram_size=requested, temperature=0.5) for seed in range(40)]
+    for each in Engine(bundle).decode(asked):
+        # Within a word, repetition is not a reason to end.
+        assert not [place for place in _repeated(each.ids, size) if _starts_unit(bundle, each.ids, place)]
+
+
+def _repeated(ids: tuple[int, ...], size: int) -> list[int]:
+    """Places of the last tokens of n-grams that the sequence holds already."""
+    seen: set[tuple[int, ...]] = set()
+    places = []
+    for end in range(size, len(ids) + 1):
+        gram = ids[end - size : end]
+        if gram in seen:
+            places.append(end - 1)
+        seen.add(gram)
+    return places
+
+
+def _starts_unit(bundle: Bundle, ids: tuple[int, ...], place: int) -> bool:
+    assert bundle.lexicon is not None
+    return bundle.lexicon.accepts(ids[:place])
+
+
+@given(st.lists(st.integers(4, 6), max_size=20), st.integers(1, 5))
+def test_followers_of_an_n_gram_are_those_of_arrays(tokens: list[int], size: int) -> None:
+    table = NgramTable(size)
+    for count in range(len(tokens)):
+        expected = completing(np.array([tokens[:count]], dtype=np.int64), np.array([count]), np.array([size]))
+        assert set(table.forbidden(tokens[:count])) == set(expected[0].tolist()) - {PAD_ID}
+        table.add(tokens[: count + 1])

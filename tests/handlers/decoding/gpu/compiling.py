@@ -58,10 +58,12 @@ def main(generation: int, kind: str, vocabulary: int) -> None:
     choosing |= dict.fromkeys(("ints_S", "tokens_ST", "token_ints"), "*i32")
     choosing |= dict.fromkeys(("longs_S", "hashes_SD", "token_longs"), "*i64")
     choosing |= dict.fromkeys(("contains_bad_word_SW", "state_forbids"), "*i8")
-    choosing |= dict.fromkeys(("vocabulary_size", "first_number"), "i32")
+    choosing |= dict.fromkeys(("context_N", "first_edge_J", "token_E", "entry_GW"), "*i32")
+    choosing |= dict.fromkeys(("mask_GW", "marks_SW"), "*i8")
+    choosing |= dict.fromkeys(("vocabulary_size", "first_number", "first_child", "inside_words"), "i32")
     width = 1 << (vocabulary - 1).bit_length()
     for per_slot in (1, 2):
-        sizes = {"W": vocabulary, "T": TOKENS_PER_SLOT, "D": MAX_BAD_WORDS, "V": width, "PER_SLOT": per_slot}
+        sizes = {"W": vocabulary, "T": TOKENS_PER_SLOT, "D": MAX_BAD_WORDS, "V": width, "K": 512, "PER_SLOT": per_slot}
         compiled(choice.choice_kernel, choosing, sizes, generation, num_warps(width))
 
 
