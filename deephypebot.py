@@ -46,6 +46,12 @@ COMMANDS: Final = {
         "training.cli", "train", "train", "Train topics, CVAE and LC-GAN; register the models and pack their archives."
     ),
     "evaluate": Entry("training.evaluation.cli", "evaluate", "train", "Evaluate models against held-out text."),
+    "blind": Entry(
+        "training.evaluation.readers.cli",
+        "app_blind",
+        "train",
+        "Sheets for blind readers, and sums of ratings.",
+    ),
     "interpolate": Entry("training.evaluation.cli", "interpolate", "train", "Interpolate between two sentences."),
     "bench": Entry("benchmarks.cli", "app_bench", "train,serve", "Benchmarks with baselines."),
     "models": Entry("serving.cli", "app_models", "serve", "Registered versions: list, promote, roll back, status."),

@@ -5,6 +5,7 @@ TrainingError
 ├── PostsError                  a file of posts or a catalog cannot be used
 ├── CorpusError                 a corpus cannot be built, or a folder is not a corpus
 │   └── NoUsableSentenceError   nothing is left after cleaning
+├── RatingsError                a sheet for readers, its key or ratings cannot be used
 ├── OutputError                 a file cannot be written
 ├── CheckpointError             files of an earlier training cannot be read
 ├── NotLearnedError             a stage does not outperform a constant
@@ -35,6 +36,10 @@ class CorpusError(TrainingError):
 
 class NoUsableSentenceError(CorpusError):
     """The posts were read, but cleaning left no sentence; the message lists what was dropped."""
+
+
+class RatingsError(TrainingError):
+    """A sheet for blind readers, its key or a file of ratings cannot be used."""
 
 
 class TrackingError(TrainingError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import shutil
@@ -90,6 +91,19 @@ def write_json(path: Path, document: Any) -> None:
     """Write a JSON file atomically."""
     with atomic_path(path) as partial:
         partial.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def finite(document: Any) -> Any:
+    """Replace numbers that JSON lacks by None.
+
+    >>> finite({"share": float("nan"), "of": [1.5]})
+    {'share': None, 'of': [1.5]}
+    """
+    if isinstance(document, dict):
+        return {name: finite(value) for name, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [finite(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
 def read_json(path: Path) -> Any:

@@ -49,6 +49,17 @@ def evaluate(
         Path | None,
         typer.Option(help='Sentences labelled by hand, {"text": ..., "label": 0 or 1} per line, to test the judges.'),
     ] = None,
+    ratings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Blind ratings to compare the figures with: JSON lines (.jsonl), or a sheet's key (.json) and then "
+            "each reader's table; repeatable."
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Folder for a sheet for blind readers, with sentences of every row.")
+    ] = None,
+    sheet_each: Annotated[int, typer.Option(help="Sentences of each row on that sheet.")] = 60,
     budget: Annotated[
         str | None, typer.Option(help="Time limit of decoding, as in 10m; reduces the number of samples.")
     ] = None,
@@ -76,11 +87,13 @@ def evaluate(
     from foundation.result_line import finish
     from training.console import stage_bars
     from training.corpus import load_corpus
-    from training.evaluation.console import goals_table, parse_baselines
+    from training.evaluation.console import goals_table, parse_named_files
     from training.evaluation.evaluate import evaluate as measure
     from training.evaluation.evaluate import track as log_report
     from training.evaluation.models import load_models
     from training.evaluation.plan import DecodePlan, EvaluatePlan
+    from training.evaluation.readers.sheet import SHEET_FILE, mix, write_sheet
+    from training.evaluation.readers.tables import agreement_table, sources_table
     from training.evaluation.report import write_report
     from training.options import default_tracking_uri, make_tracker, seconds
 
@@ -94,8 +107,9 @@ def evaluate(
     quickly = {"replicates": 100, "temperatures": (0.5, 0.8, 1.1), "curve_samples": 100} if quick else {}
     plan = EvaluatePlan(
         decode=decode,
-        baselines=parse_baselines(baseline or []),
+        baselines=parse_named_files("--baseline", baseline or []),
         labels=labels,
+        ratings=tuple(ratings or ()),
         budget_s=seconds(budget) if budget else None,
         workspace=workspace,
         **quickly,  # type: ignore[arg-type]  # three settings of three types
@@ -111,10 +125,16 @@ def evaluate(
         with stage_bars(console) as bars:
             result = measure(loaded, models, plan, watch=bars.watch)
         write_report(result, report)
+    if sheet is not None:
+        write_sheet(mix(result.sentences(), each=sheet_each, seed=1), sheet)
+        console.print(f"wrote {sheet / SHEET_FILE}, for readers, and its key", soft_wrap=True)
     if track:
         runs = log_report(result, report, tracker)
         console.print(f"logged to {runs} runs")
     console.print(goals_table(result))
+    if result.readers is not None:
+        console.print(sources_table(result.readers.sources, result.readers.kappas))
+        console.print(agreement_table(result.readers.figures))
     console.print(f"wrote {report / 'report.html'} and {report / 'report.json'}", soft_wrap=True)
     finish("evaluate", {"rows": result.document()["rows"]}, json_path)
 

@@ -19,8 +19,8 @@ _SHOWN = (
 )  # fmt: skip
 
 
-def parse_baselines(values: Sequence[str]) -> dict[str, Path]:
-    """Parse NAME=FILE options.
+def parse_named_files(option: str, values: Sequence[str]) -> dict[str, Path]:
+    """Parse NAME=FILE values of an option.
 
     Raises:
         SettingError: an option has another form, or a name is given twice.
@@ -29,9 +29,9 @@ def parse_baselines(values: Sequence[str]) -> dict[str, Path]:
     for value in values:
         name, separator, path = value.partition("=")
         if not (separator and name.strip() and path.strip()):
-            raise SettingError(f"--baseline takes NAME=FILE, got {value!r}")
+            raise SettingError(f"{option} takes NAME=FILE, got {value!r}")
         if name.strip() in found:
-            raise SettingError(f"--baseline {name.strip()} is given twice")
+            raise SettingError(f"{option} {name.strip()} is given twice")
         found[name.strip()] = Path(path.strip())
     return found
 

@@ -20,6 +20,8 @@ from training.evaluation.judges import JudgeQuality, Judges, LdaJudge, fit_judge
 from training.evaluation.metrics import METRICS
 from training.evaluation.models import LoadedModel
 from training.evaluation.plan import DecodePlan, EvaluatePlan
+from training.evaluation.readers.compare import compare
+from training.evaluation.readers.ratings import read_ratings
 from training.evaluation.report import Plot, Report
 from training.evaluation.rows import RowKind, SampleSet, TextRow, desired_sets, read_baseline, real_sets
 from training.evaluation.samples import decode_rows, temperature_rows
@@ -45,7 +47,9 @@ def evaluate(
 
     Raises:
         CorpusError: the corpus is too small, or a file of samples or labels cannot be used.
+        RatingsError: a file of ratings cannot be used.
     """
+    ratings = read_ratings(plan.ratings) if plan.ratings else []
     cache = None if plan.workspace is None else plan.workspace / "evaluation"
     judges = fit_judges(corpus, workspace=cache, progress=watch("judges"))
     within = _within_budget(corpus, models, plan)
@@ -72,6 +76,7 @@ def evaluate(
     progress(len(rows), len(rows), "done")
     curves = _curves(models, rows[0], plan, yardstick, cache=cache, watch=watch)
     quality = _qualities(judges, models, plan)
+    readers = compare(ratings, yardstick) if ratings else None
     real, real_of_kind = measured[0], row_of_kind(measured)
     return Report(
         rows=measured,
@@ -80,6 +85,7 @@ def evaluate(
         plots=_plots(curves, measured),
         curves=curves,
         judges=quality,
+        readers=readers,
         training=held_out_curves(measured),
     )
 

@@ -44,6 +44,8 @@ class EvaluatePlan:
     baselines: Mapping[str, Path]
     labels: Path | None = None
     """File of sentences labelled by hand, to measure the judges."""
+    ratings: tuple[Path, ...] = ()
+    """Files of blind ratings, with which the figures are compared."""
     budget_s: float | None = None
     """Time limit of decoding, which reduces the number of samples."""
     workspace: Path | None = None

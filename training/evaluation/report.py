@@ -15,8 +15,10 @@ from training.evaluation.charts import CurvePoint
 from training.evaluation.goals import Goal, deciding
 from training.evaluation.judges import JudgeQuality
 from training.evaluation.metrics import METRICS, Metric
+from training.evaluation.readers.agreement import ReadersReport
+from training.evaluation.readers.tables import TITLES, kappa_line, number
 from training.evaluation.yardstick import Measured
-from training.files import atomic_path, write_json
+from training.files import atomic_path, finite, write_json
 
 REPORT_HTML: Final = "report.html"
 REPORT_JSON: Final = "report.json"
@@ -102,6 +104,8 @@ class Report:
     plots: Sequence[Plot] = ()
     curves: Mapping[str, Sequence[CurvePoint]] = field(default_factory=dict)
     judges: Mapping[str, JudgeQuality] = field(default_factory=dict)
+    readers: ReadersReport | None = None
+    """Blind ratings, and the figures that agree with them."""
     training: Mapping[str, Sequence[HeldOutPoint]] = field(default_factory=dict)
     """Held-out scores during training, by the model's name."""
 
@@ -110,10 +114,15 @@ class Report:
         return {
             "rows": [self._row(row) for row in self.rows],
             "judges": {name: asdict(quality) for name, quality in self.judges.items()},
+            "readers": None if self.readers is None else finite(asdict(self.readers)),
             "temperature": {name: [point.document() for point in curve] for name, curve in self.curves.items()},
             "training": {name: [point.document() for point in curve] for name, curve in self.training.items()},
             "facts": dict(self.facts),
         }
+
+    def sentences(self) -> dict[str, list[str]]:
+        """Return the sentences of every row by its name, of the first seed."""
+        return {row.row.name: row.row.sets[0].texts for row in self.rows}
 
     def _row(self, row: Measured) -> dict[str, Any]:
         model = row.row.model
@@ -170,6 +179,10 @@ def render(report: Report) -> str:
         ],
         # SVG of this package, from numbers and names that the drawing escapes.
         plots=[{"title": plot.title, "note": plot.note, "svg": Markup(plot.svg)} for plot in report.plots],  # noqa: S704
+        readers=report.readers,
+        titles=TITLES,
+        number=number,
+        kappa_line=kappa_line,
         judges=[{"name": name, **asdict(quality)} for name, quality in report.judges.items()],
     )
 

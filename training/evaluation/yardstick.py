@@ -75,10 +75,11 @@ class Yardstick:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Time spent on each metric."""
     text_measure: TextMeasure = field(init=False)
+    real: RealText = field(init=False)
+    """Real text of every kind."""
     _table: WordTable = field(default_factory=WordTable)
     _signs: WordTable = field(default_factory=lambda: WordTable(split=words_and_signs))
     _forward: TrigramModel = field(init=False)
-    _real: RealText = field(init=False)
     _desired: RealText | None = field(init=False)
     _genres: GenreClassifier = field(init=False)
 
@@ -93,14 +94,17 @@ class Yardstick:
             known = KnownWords.of(train.texts)
         self.text_measure = TextMeasure(known=known, fluency=fluency, judges=self.judges, train=encoded)
         with self._timed("fit: real text of the desired kind"):
-            self._real = all_real_text(self.corpus, self.plan, self._table, vocabulary)
+            self.real = all_real_text(self.corpus, self.plan, self._table, vocabulary)
             self._desired = desired_real_text(self.corpus, self.plan, self.judges, self._table, vocabulary)
         with self._timed("fit: genre classifier"):
             self._genres = GenreClassifier.fit(train)
 
     def per_text(self, texts: Sequence[str]) -> dict[str, FloatArray]:
         """Return every figure of single texts by name, [N]."""
-        return self.text_measure.per_text(texts, self._table.encode(texts))
+        encoded = self._table.encode(texts)
+        score = self._forward.score(encoded)
+        found = self.text_measure.per_text(texts, encoded)
+        return {**found, "forward_ppl": np.exp(-score.log_prob_N / np.maximum(score.count_N, 1))}
 
     def measure(self, row: TextRow) -> Measured:
         """Measure all figures of a row; none of its sets may be empty."""
@@ -132,7 +136,7 @@ class Yardstick:
         return Measured(
             row=row,
             figures=figures,
-            reverse_ratio=figures["reverse_ppl"].value / self._real.reverse_perplexity(size),
+            reverse_ratio=figures["reverse_ppl"].value / self.real.reverse_perplexity(size),
             num_texts=size,
             same_size=same_size,
             frequent={name: most_frequent(texts[0], key) for name, key in FREQUENT.items()},
@@ -144,8 +148,8 @@ class Yardstick:
         encoded = [self._table.encode(each.texts) for each in row.sets]
         return {
             **self._forward_figures(encoded),
-            "reverse_ppl": self._reverse(row, encoded, self._real),
-            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self._real),
+            "reverse_ppl": self._reverse(row, encoded, self.real),
+            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self.real),
             "distinct_2": distinct(encoded, 2),
         }
 
@@ -166,13 +170,13 @@ class Yardstick:
 
     def _reverse_figures(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
         kind = self._of_kind(row)
-        figures = {"reverse_ppl": self._reverse(row, encoded, self._real)}
+        figures = {"reverse_ppl": self._reverse(row, encoded, self.real)}
         return figures if kind is None else {**figures, "reverse_ppl_kind": self._reverse(row, encoded, kind)}
 
     def _reverse(self, row: TextRow, encoded: Sequence[Encoded], real: RealText) -> Figure:
         if row.kind.is_real:
             # As many training sentences instead of the tested text, different ones for each seed.
-            pool = (self._desired if row.kind is RowKind.REAL_KIND else None) or self._real
+            pool = (self._desired if row.kind is RowKind.REAL_KIND else None) or self.real
             encoded = [pool.draw(len(each), seed) for seed, each in enumerate(row.sets)]
         scores = [TrigramModel(real.vocabulary, each).score(real.tested) for each in encoded]
         return self.resampler.ratio(
@@ -185,12 +189,12 @@ class Yardstick:
     def _two_sample(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
         signs = [self._signs.encode(each.texts) for each in row.sets]
         figures = {
-            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self._real),
-            "two_sample_auc_signs": self._area(row, signs, self._signs, AUC_TEXTS, self._real),
-            "two_sample_auc_at_100": self._area(row, encoded, self._table, SMALL, self._real),
+            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self.real),
+            "two_sample_auc_signs": self._area(row, signs, self._signs, AUC_TEXTS, self.real),
+            "two_sample_auc_at_100": self._area(row, encoded, self._table, SMALL, self.real),
         }
         if min(map(len, row.sets)) > AUC_TEXTS:
-            figures["two_sample_auc_at_all"] = self._area(row, encoded, self._table, None, self._real)
+            figures["two_sample_auc_at_all"] = self._area(row, encoded, self._table, None, self.real)
         kind = self._of_kind(row)
         if kind is not None:
             figures["two_sample_auc_kind"] = self._area(row, encoded, self._table, AUC_TEXTS, kind)
@@ -205,13 +209,13 @@ class Yardstick:
             other = real.reference[number % len(real.reference)]
             sides = Side(texts, each.keys), Side(table.encode(other.texts), other.keys)
             # Sentences of other songs are distinguishable by subject, so the floor is text of the same songs.
-            same_kind = real is (self._desired if row.kind is RowKind.REAL_KIND else self._real)
+            same_kind = real is (self._desired if row.kind is RowKind.REAL_KIND else self.real)
             pairs.append(shuffled(*sides) if row.kind.is_real and same_kind else sides)
         return self.resampler.auc(scores_of_groups(pairs, size, _MAX_GROUPS))
 
     def _diversity(self, row: TextRow, encoded: Sequence[Encoded]) -> tuple[dict[str, Figure], SameSize]:
         figures = concentrated([each.texts for each in row.sets], encoded)
-        real = self._of_kind(row) or self._real
+        real = self._of_kind(row) or self.real
         size = min(len(real.pool), *map(len, row.sets))
         own: Mapping[str, Figure] = dict(figures)
         if size < max(map(len, row.sets)):

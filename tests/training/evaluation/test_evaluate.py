@@ -17,11 +17,12 @@ from tests.training.conftest import SampleCorpus
 from tests.training.evaluation.conftest import HELD_OUT
 from training.errors import CorpusError, SettingError, TrackingError
 from training.evaluation.cli import evaluate as evaluate_command
-from training.evaluation.console import goals_table, parse_baselines
+from training.evaluation.console import goals_table, parse_named_files
 from training.evaluation.evaluate import evaluate, track
 from training.evaluation.metrics import METRICS
 from training.evaluation.models import load_models
 from training.evaluation.plan import DecodePlan, EvaluatePlan
+from training.evaluation.readers.sheet import mix
 from training.evaluation.report import Report, write_report
 from training.evaluation.rows import RowKind, read_baseline, real_sets
 from training.evaluation.samples import decode_rows
@@ -55,9 +56,18 @@ def plan(tmp_path_factory: pytest.TempPathFactory, baseline: Path, sample_corpus
     kinds = sample_corpus.world.kinds
     labels = [{"text": text, "label": int(kind.name == "SOUND")} for text, kind in list(kinds.items())[:200]]
     (folder / "labels.jsonl").write_text("\n".join(map(json.dumps, labels)), encoding="utf-8")
+    real = sample_corpus.corpus.part("test").texts[:40]
+    texts = {"real": real, "invented": [f"Glimmerish{number} the of xylox hums." for number in range(40)]}
+    ratings = [
+        {"source": source, "text": text, "reader": "anna", "accept": int(source == "real" and number > 3)}
+        | dict.fromkeys(("grammar", "sense", "flavour"), 5 if source == "real" else 1)
+        for source, own in texts.items()
+        for number, text in enumerate(dict.fromkeys(own))
+    ]
+    (folder / "ratings.jsonl").write_text("\n".join(map(json.dumps, ratings)), encoding="utf-8")
     return EvaluatePlan(
         decode=DECODE, replicates=50, temperatures=(0.5, 1.0), curve_samples=30, baselines={"posts": baseline},
-        labels=folder / "labels.jsonl", workspace=folder,
+        labels=folder / "labels.jsonl", ratings=(folder / "ratings.jsonl",), workspace=folder,
     )  # fmt: skip
 
 
@@ -175,6 +185,28 @@ def test_made_up_words_are_a_missed_goal_of_a_model_that_makes_them_up(report: R
     assert not goal.met
     assert nonsense.figures["slor"].value < real.figures["slor"].value
     assert nonsense.figures["unseen_bigrams"].value > real.figures["unseen_bigrams"].value
+
+
+def test_figures_are_compared_with_the_ratings_of_readers(report: Report, tmp_path: Path) -> None:
+    assert report.readers is not None
+    assert [each.source for each in report.readers.sources] == ["real", "invented"]
+    found = {each.figure: each for each in report.readers.figures}
+    # Low shares of made-up words are posted, and high log-probabilities.
+    assert found["made_up_words"].auc.value < 0.2
+    assert found["log_prob_per_word"].auc.value > 0.8
+    assert found["forward_ppl"].grammar < -0.5
+    # What is most like a sample is what readers reject.
+    assert found["two_sample_score"].auc.value < 0.2
+    assert abs(report.readers.figures[0].auc.value - 0.5) > abs(report.readers.figures[-1].auc.value - 0.5)
+    write_report(report, tmp_path)
+    document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert document["readers"]["sources"][1]["accept_of_real"] == 0
+    assert "Figures that agree with readers" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_sheet_for_readers_has_sentences_of_every_row(report: Report) -> None:
+    sheet = mix(report.sentences(), each=5, seed=1)
+    assert sheet.counts() == {row.row.name: 5 for row in report.rows}
 
 
 def test_the_page_shows_what_was_written_as_text_and_is_whole_in_one_file(report: Report, tmp_path: Path) -> None:
@@ -337,12 +369,12 @@ def test_files_of_samples_that_are_none_say_so(sample_corpus: SampleCorpus, tmp_
 @pytest.mark.parametrize("value", ["posts", "=file", "posts="])
 def test_a_baseline_is_a_name_and_a_file(value: str) -> None:
     with pytest.raises(SettingError, match=r"NAME=FILE"):
-        parse_baselines([value])
+        parse_named_files("--baseline", [value])
 
 
 def test_two_baselines_of_one_name_are_refused() -> None:
     with pytest.raises(SettingError, match="given twice"):
-        parse_baselines(["a=x", "a=y"])
+        parse_named_files("--baseline", ["a=x", "a=y"])
 
 
 @pytest.mark.parametrize("decode", [DecodePlan(num_samples=0), DecodePlan(seeds=0), DecodePlan(best_of=0)])

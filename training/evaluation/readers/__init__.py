@@ -1,0 +1,1 @@
+"""Blind readings of sentences: sheets for readers, their ratings, and the figures that agree with them."""
