@@ -9,7 +9,7 @@ import math
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -170,15 +170,15 @@ class Commentator:
             NotFiniteError: the model gives a value that is not finite for one of the requests; the message names it.
         """
         started = time.perf_counter()
-        asked = self._asked(requests, may_abandon=True)
+        asked = self._asked(requests)
         parts = [each.part for each in asked]
-        batch, num_tokens = self._decode(asked)
+        batch = self._decode(asked, may_abandon=True)
         chosen = self._ranker.choose(parts, batch)
         seconds = time.perf_counter() - started
         return Answered(
             responses=[self._response(*each, batch, seconds) for each in zip(asked, chosen, strict=True)],
             num_sequences=len(batch.specs),
-            num_tokens=num_tokens,
+            num_tokens=sum(each.token_count for each in batch.decoded),
             seconds=seconds,
         )
 
@@ -190,35 +190,26 @@ class Commentator:
             ContractError: a request's topic is unknown or would have no effect; see `topic_of`.
             NotFiniteError: the model gives a value that is not finite.
         """
-        asked = self._asked(requests, may_abandon=False)
-        batch, _ = self._decode(asked)
+        asked = self._asked(requests)
+        batch = self._decode(asked, may_abandon=False)
         found = self._ranker.described([each.part for each in asked], batch)
         return [[[found[place] for place in places] for places in each.part.samples] for each in asked]
 
-    def _asked(self, requests: Sequence[CommentaryRequest], *, may_abandon: bool) -> list[_Asked]:
-        """Return requests as they are answered.
-
-        Args:
-            requests: requests of a batch.
-            may_abandon: whether hopeless candidates may be abandoned.
-        """
+    def _asked(self, requests: Sequence[CommentaryRequest]) -> list[_Asked]:
+        """Return requests as they are answered."""
         asked = []
         first = 0
         for request in requests:
             topic = self.topic_of(request)
             used, unknown = self.bundle.genres.resolve(request.genres)
             part = Part(first=first, num_samples=request.num_samples, best_of=self.best_of(request), topic=topic)
-            specs = self._specs(request, part, tuple(self.bundle.genres.indices(used)), may_abandon=may_abandon)
+            specs = self._specs(request, part, tuple(self.bundle.genres.indices(used)))
             asked.append(_Asked(request=request, topic=topic, used=used, unknown=unknown, specs=specs, part=part))
             first = part.places.stop
         return asked
 
-    def _specs(
-        self, request: CommentaryRequest, part: Part, genres: tuple[int, ...], *, may_abandon: bool
-    ) -> list[SequenceSpec]:
+    def _specs(self, request: CommentaryRequest, part: Part, genres: tuple[int, ...]) -> list[SequenceSpec]:
         seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)
-        acceptability = self.bundle.acceptability
-        abandons = may_abandon and acceptability is not None and part.best_of > 1
         return [
             SequenceSpec(
                 genres=genres,
@@ -226,30 +217,17 @@ class Commentator:
                 seed=derive_seed(seed, candidate * MAX_SAMPLES + sample),
                 topic=part.topic,
                 sampling=request.sampling,
-                abandonment=acceptability.abandonment if abandons and acceptability is not None else None,
             )
             for sample in range(part.num_samples)
             for candidate in range(part.best_of)
         ]
 
-    def _decode(self, asked: Sequence[_Asked]) -> tuple[Batch, int]:
-        """Decode the candidates of some requests; return them and the number of tokens that were drawn."""
+    def _decode(self, asked: Sequence[_Asked], *, may_abandon: bool) -> Batch:
+        """Decode the candidates of some requests, all to their end or all but the hopeless ones."""
         specs = [spec for each in asked for spec in each.specs]
         z_BZ = self._engine.latent_vectors(specs) if specs else None
-        decoded = self._engine.decode(specs, z_BZ)
-        num_tokens = sum(each.token_count for each in decoded)
-        # A sample all of whose candidates were abandoned gets the one that looked best where it was.
-        again = [
-            hope
-            for each in asked
-            for places in each.part.samples
-            if (hope := _last_hope(places, specs, decoded)) is not None
-        ]
-        if again and z_BZ is not None:
-            whole = self._engine.decode([replace(specs[place], abandonment=None) for place in again], z_BZ[again])
-            num_tokens += sum(each.token_count for each in whole)
-            for place, each in zip(again, whole, strict=True):
-                decoded[place] = each
+        rivals = self._ranker.rivals([each.part for each in asked]) if may_abandon else None
+        decoded = self._engine.decode(specs, z_BZ, rivals)
         _check_finite(specs, decoded)
         left = [place for place, each in enumerate(decoded) if not each.abandoned]
         texts, shares = [""] * len(specs), [list[float]() for _ in specs]
@@ -258,7 +236,7 @@ class Commentator:
         found = self.bundle.topics.shares([texts[place] for place in left]).tolist()
         for place, each_K in zip(left, found, strict=True):
             shares[place] = each_K
-        return Batch(specs=specs, decoded=decoded, z_BZ=z_BZ, texts=texts, shares=shares), num_tokens
+        return Batch(specs=specs, decoded=decoded, z_BZ=z_BZ, texts=texts, shares=shares)
 
     def _response(self, asked: _Asked, chosen: Sequence[int], batch: Batch, seconds: float) -> CommentaryResponse:
         return CommentaryResponse(
@@ -274,16 +252,6 @@ class Commentator:
         """Return whether the topic decides between a request's candidates."""
         acceptability = self.bundle.acceptability
         return self.best_of(request) > 1 and (acceptability is None or acceptability.uses("topic"))
-
-
-def _last_hope(places: Sequence[int], specs: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> int | None:
-    """Return the best of candidates that were all abandoned: at the latest check, the highest forecast; else None."""
-
-    def hope(place: int) -> tuple[int, float]:
-        each, rule = decoded[place], specs[place].abandonment
-        return each.token_count, -math.inf if rule is None else rule.forecast(each.ids, each.token_log_probs)
-
-    return max(places, key=hope) if all(decoded[place].abandoned for place in places) else None
 
 
 def _check_finite(specs: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from handlers.decoding.batched import BatchedDecode, Parts
 from handlers.decoding.folded import Started
+from handlers.decoding.rivals import Rivals
 from handlers.decoding.sequences import SequenceSpec
 from handlers.decoding.slots import TOKEN, Slots
 
@@ -51,12 +52,18 @@ class GuidedDecode(BatchedDecode):
         specs: sequences to decode; at least one.
         start: returns slots of some of the sequences, with their unconditional branches.
         max_slots: maximum number of slots, of two branches each.
+        rivals: candidates of which some are abandoned; by default none.
     """
 
     def __init__(
-        self, parts: Parts, specs: Sequence[SequenceSpec], start: Callable[[slice, int], Slots], max_slots: int
+        self,
+        parts: Parts,
+        specs: Sequence[SequenceSpec],
+        start: Callable[[slice, int], Slots],
+        max_slots: int,
+        rivals: Rivals | None = None,
     ) -> None:
-        super().__init__(parts, specs, start, max_slots)
+        super().__init__(parts, specs, start, max_slots, rivals)
         guidance = [[spec.sampling.guidance] for spec in specs]
         self._guidance_R1 = torch.tensor(guidance, dtype=torch.float32, device=self._slots.hidden_SH.device)
         self._drawn_SW = torch.empty_like(self._memory_2SW[0])

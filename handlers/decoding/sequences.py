@@ -9,7 +9,6 @@ from typing import Self
 
 from handlers.contract import FinishReason, SamplingParams
 from handlers.decoding.ending import finish_reason
-from handlers.model.acceptability import Abandonment
 from handlers.model.vocabulary import EOS_ID
 
 
@@ -25,8 +24,6 @@ class SequenceSpec:
     effect."""
     sampling: SamplingParams = field(default_factory=SamplingParams)
     """Sampling parameters. Guidance has no effect without genres."""
-    abandonment: Abandonment | None = None
-    """Rule by which the sequence is abandoned before its end; None decodes it to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +58,7 @@ class DecodedSequence:
         return (*self.ids, EOS_ID) if self.finished else self.ids
 
     @classmethod
-    def of(
-        cls,
-        ids: Sequence[int],
-        length: int,
-        log2_prob: float,
-        log2_probs: Sequence[float],
-        *,
-        abandoned: bool = False,
-    ) -> Self:
+    def of(cls, ids: Sequence[int], length: int, log2_prob: float, log2_probs: Sequence[float]) -> Self:
         """Return a sequence that has ended.
 
         Args:
@@ -77,31 +66,22 @@ class DecodedSequence:
             length: number of drawn tokens, at least one.
             log2_prob: base-2 logarithm of their probability.
             log2_probs: base-2 logarithms of each token's, and anything behind them.
-            abandoned: whether it was abandoned.
         """
-        reason = None if abandoned else finish_reason(ids[length - 1])
+        reason = finish_reason(ids[length - 1])
         return cls(
             ids=tuple(ids[: length - (reason is FinishReason.STOP)]),
             token_count=length,
             log_prob=log2_prob * math.log(2),
-            token_log_probs=nats(log2_probs[:length]),
+            token_log_probs=tuple([each * math.log(2) for each in log2_probs[:length]]),
             finish_reason=reason,
         )
 
-    def stopped_by(self, abandonment: Abandonment) -> DecodedSequence:
-        """Return what a decode with a rule gives for a sequence that was decoded to its end without it."""
-        for count in abandonment.places:
-            if count < self.token_count and abandonment.abandons(self.ids[:count], self.token_log_probs[:count]):
-                return DecodedSequence(
-                    ids=self.ids[:count],
-                    token_count=count,
-                    log_prob=math.fsum(self.token_log_probs[:count]),
-                    token_log_probs=self.token_log_probs[:count],
-                    finish_reason=None,
-                )
-        return self
-
-
-def nats(log2_probs: Sequence[float]) -> tuple[float, ...]:
-    """Return natural logarithms, given those to base 2."""
-    return tuple([each * math.log(2) for each in log2_probs])
+    def abandoned_after(self, count: int) -> DecodedSequence:
+        """Return the sequence as it is if it is abandoned after some tokens, fewer than it has."""
+        return DecodedSequence(
+            ids=self.ids[:count],
+            token_count=count,
+            log_prob=math.fsum(self.token_log_probs[:count]),
+            token_log_probs=self.token_log_probs[:count],
+            finish_reason=None,
+        )

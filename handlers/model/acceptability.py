@@ -4,7 +4,7 @@ A candidate has features (`Features`), each standardised by its mean and scale o
 score is their weighted sum. The weights are fitted on what readers accepted
 (`training.packaging.score_weights`); a bundle carries its own, since means and scales are those of its model.
 
-Shapes: V tokens of the vocabulary.
+Shapes: V tokens of the vocabulary, R candidates, P their first tokens, F features of these.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 FORMAT: Final = 1
 """Version of the JSON."""
+_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,58 +104,83 @@ TOKEN_FEATURES: Final = tuple(each.name for each in fields(TokenFeatures))
 """Names of the features that the first tokens of a sentence have as well."""
 
 
+def first_token_features(ids_RP: IntArray, log_probs_RP: FloatArray, unigrams_V: FloatArray) -> FloatArray:
+    """Return the `TOKEN_FEATURES` of the first tokens of some candidates, [R, F].
+
+    Every number is computed for each candidate by itself, in the order of its tokens.
+
+    Args:
+        ids_RP: the first tokens.
+        log_probs_RP: log-probability of each under the model.
+        unigrams_V: log-probability of each token of the vocabulary by its frequency.
+    """
+    count = ids_RP.shape[1]
+    # Column by column: a sum along an axis may add in an order that depends on the number of rows.
+    log_prob_R, unigram_R = log_probs_RP[:, 0].copy(), unigrams_V[ids_RP[:, 0]]
+    for place in range(1, count):
+        log_prob_R += log_probs_RP[:, place]
+        unigram_R += unigrams_V[ids_RP[:, place]]
+    ascending_RP = np.sort(log_probs_RP, axis=1)
+    least_R, second_R = ascending_RP[:, 0], ascending_RP[:, min(1, count - 1)]
+    return np.stack((log_prob_R / count, (log_prob_R - unigram_R) / count, least_R, second_R), axis=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """Point of a decode at which hopeless candidates are abandoned."""
 
     after: int
     """Number of tokens that are drawn before the check."""
+    keep: float
+    """Share of a sample's candidates that may go on."""
     weights: Mapping[str, float]
     """Weight of each of `TOKEN_FEATURES` in the forecast of a candidate's score."""
-    intercept: float
-    threshold: float
-    """Forecast below which a candidate is abandoned."""
 
     def __post_init__(self) -> None:
         if self.after < 1:
             raise ValueError(f"a check comes after at least 1 token, got {self.after}")
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"a check keeps a share above 0 and at most 1, got {self.keep}")
         if set(self.weights) != set(TOKEN_FEATURES):
             raise ValueError(f"a check weighs {', '.join(TOKEN_FEATURES)}, got {', '.join(sorted(self.weights))}")
 
-    def forecast(self, features: TokenFeatures) -> float:
-        """Return the score that a candidate is likely to have, given the features of its first tokens."""
-        return math.fsum([self.intercept, *(self.weights[name] * getattr(features, name) for name in TOKEN_FEATURES)])
+    def num_kept(self, num_candidates: int) -> int:
+        """Return the number of candidates of a sample that may go on, at least one."""
+        # A share such as 0.07 of 100 is a little more than 7 in binary.
+        return max(1, math.ceil(self.keep * num_candidates - _ROUNDING))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandonment:
-    """Rule by which candidates are abandoned: each by its own tokens, so that it is the same in every batch."""
+    """Rule by which candidates are abandoned; see `handlers.decoding.rivals`."""
 
     checks: tuple[Check, ...]
-    unigram_log_probs: tuple[float, ...] = field(repr=False, compare=False)
+    unigrams_V: FloatArray = field(repr=False, compare=False)
     """Log-probability of each token of the vocabulary by its frequency."""
 
     def __post_init__(self) -> None:
-        places = [check.after for check in self.checks]
-        if places != sorted(set(places)):
-            raise ValueError(f"checks must be in ascending order, each once, got {places}")
+        if list(self.places) != sorted(set(self.places)):
+            raise ValueError(f"checks must be in ascending order, each once, got {list(self.places)}")
 
     @property
     def places(self) -> tuple[int, ...]:
         """Numbers of tokens after which there is a check."""
         return tuple(check.after for check in self.checks)
 
-    def forecast(self, ids: Sequence[int], log_probs: Sequence[float]) -> float:
-        """Return the forecast of the check after some tokens, which must be one of `places`."""
-        check = self.checks[self.places.index(len(log_probs))]
-        return check.forecast(TokenFeatures.of(ids, log_probs, self.unigram_log_probs))
+    def forecasts(self, check: int, ids_RP: IntArray, log_probs_RP: FloatArray) -> list[float]:
+        """Return the score that each candidate is likely to have, up to a constant, given its first tokens.
 
-    def abandons(self, ids: Sequence[int], log_probs: Sequence[float]) -> bool:
-        """Return whether a candidate that has not ended is abandoned after some tokens."""
-        if len(log_probs) not in self.places:
-            return False
-        check = self.checks[self.places.index(len(log_probs))]
-        return self.forecast(ids, log_probs) < check.threshold
+        Args:
+            check: number of the check.
+            ids_RP: the tokens before it.
+            log_probs_RP: log-probability of each under the model.
+        """
+        features_RF = first_token_features(ids_RP, log_probs_RP, self.unigrams_V)
+        forecast_R = np.zeros(len(features_RF))
+        for column, name in enumerate(TOKEN_FEATURES):
+            forecast_R += self.checks[check].weights[name] * features_RF[:, column]
+        forecasts: list[float] = forecast_R.tolist()
+        return forecasts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +236,7 @@ class Acceptability:
     @property
     def abandonment(self) -> Abandonment | None:
         """Rule by which candidates are abandoned; None without checks."""
-        return Abandonment(checks=self.checks, unigram_log_probs=self._unigrams) if self.checks else None
+        return Abandonment(checks=self.checks, unigrams_V=np.array(self._unigrams)) if self.checks else None
 
     def uses(self, feature: str) -> bool:
         """Return whether a feature has a weight."""

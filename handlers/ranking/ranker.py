@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from handlers.decoding.engine import Engine
+from handlers.decoding.rivals import Rivals
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.model.acceptability import Acceptability, Features
 from handlers.ranking.candidates import Candidate
@@ -70,6 +71,15 @@ class Ranker:
         acceptability = self._bundle.acceptability
         return self._by_topic(parts, batch) if acceptability is None else self._by_score(parts, batch, acceptability)
 
+    def rivals(self, parts: Sequence[Part]) -> Rivals | None:
+        """Return the samples whose hopeless candidates a decode may abandon, if the bundle has a rule for it."""
+        acceptability = self._bundle.acceptability
+        rule = None if acceptability is None else acceptability.abandonment
+        if rule is None:
+            return None
+        groups = tuple(tuple(places) for part in parts if part.best_of > 1 for places in part.samples)
+        return Rivals(rule=rule, groups=groups)
+
     def described(self, parts: Sequence[Part], batch: Batch) -> list[Candidate]:
         """Return all candidates with their features, the genres' log odds included.
 
@@ -81,13 +91,13 @@ class Ranker:
             raise ValueError(
                 f"{self._bundle.config.model} has no acceptability; calibrate one, or pack the model again"
             )
-        rule = acceptability.abandonment
+        rivals = self.rivals(parts)
+        left = batch.decoded if rivals is None else rivals.settle(batch.decoded)
         features = self._features(parts, batch, range(len(batch.specs)), genres=True)
         candidates = []
-        for spec, each, text, shares, found in zip(
-            batch.specs, batch.decoded, batch.texts, batch.shares, features, strict=True
+        for spec, each, text, shares, found, stopped in zip(
+            batch.specs, batch.decoded, batch.texts, batch.shares, features, left, strict=True
         ):
-            stopped = each if rule is None else each.stopped_by(rule)
             candidates.append(
                 Candidate(
                     seed=spec.seed,

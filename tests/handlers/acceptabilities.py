@@ -12,10 +12,10 @@ from handlers.model.acceptability import FEATURES, TOKEN_FEATURES, Acceptability
 from handlers.model.bundle import Bundle
 
 
-def check(after: int, threshold: float, **weights: float) -> Check:
+def check(after: int, keep: float, **weights: float) -> Check:
     """A check that forecasts the mean log-probability so far, unless other features are weighed."""
     given = weights or {"mean_log_prob": 1.0}
-    return Check(after=after, weights=dict.fromkeys(TOKEN_FEATURES, 0.0) | given, intercept=0.0, threshold=threshold)
+    return Check(after=after, keep=keep, weights=dict.fromkeys(TOKEN_FEATURES, 0.0) | given)
 
 
 def acceptability(

@@ -255,7 +255,7 @@ def test_a_guided_request_leaves_its_neighbours_as_they_are(commentator: Comment
 
 # With an acceptability
 
-CHECKS = (check(3, -4.0), check(6, -3.8))
+CHECKS = (check(3, 0.5), check(6, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -281,38 +281,20 @@ def test_the_best_by_acceptability_of_those_that_are_not_abandoned_is_answered(
     answered = _ask(accepting_commentator, seed=11, num_samples=8, best_of=8).samples
     alone = [_ask(accepting_commentator, seed=11, num_samples=1, best_of=8).samples[0]]
     assert answered[0] == alone[0], "the first sample has no earlier opening"
-    left = [each for each in samples[0] if each.abandoned_after is None and each.decoded.finished]
-    best = max(left, key=lambda each: each.score)
+    left = [each for each in samples[0] if each.abandoned_after is None]
+    best = max(left, key=lambda each: (each.decoded.finished, each.score))
     assert (answered[0].seed, answered[0].text) == (best.seed, best.text)
     for candidates, sample in zip(samples, answered, strict=True):
         assert sample.seed in {each.seed for each in candidates}
         assert sample.finish_reason is not None
     abandoned = [each for candidates in samples for each in candidates if each.abandoned_after is not None]
     assert {each.abandoned_after for each in abandoned} == {3, 6}
-    assert 16 < len(abandoned) < 60
-
-
-def test_a_sample_all_of_whose_candidates_are_abandoned_is_the_most_promising_one_decoded_to_its_end() -> None:
-    bundle = tiny_bundle(seed=1, generator=True, end_bias=-2.0)
-    strict = Commentator(accepting(bundle, checks=(check(3, -3.6), check(5, 99.0))))
-    request = flat.request(genres=("pop",), seed=3, num_samples=4, best_of=6)
-    (samples,) = strict.candidates([request])
-    rule = strict.bundle.acceptability and strict.bundle.acceptability.abandonment
-    assert rule is not None
-    (answer,) = strict.answer([request])
-    for candidates, sample in zip(samples, answer.samples, strict=True):
-        assert all(each.abandoned_after is not None for each in candidates)
-        reached = [each for each in candidates if each.abandoned_after == 5]
-        assert reached, "some pass the first check"
-        best = max(reached, key=lambda each: rule.forecast(each.decoded.ids[:5], each.decoded.token_log_probs[:5]))
-        assert (sample.seed, sample.text, sample.token_count) == (best.seed, best.text, best.decoded.token_count)
-        alone = strict.answer([flat.request(genres=("pop",), seed=sample.seed, num_samples=1, best_of=1)])[0].samples[0]
-        assert alone == sample
+    assert 32 < len(abandoned) <= 48
 
 
 def test_the_only_candidate_is_never_abandoned() -> None:
     bundle = tiny_bundle(seed=1, generator=True)
-    strict = Commentator(accepting(bundle, checks=(check(1, 99.0),)))
+    strict = Commentator(accepting(bundle, checks=(check(1, 0.01),)))
     assert _texts(_ask(strict, best_of=1)) == _texts(_ask(Commentator(bundle), best_of=1))
 
 

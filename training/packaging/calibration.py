@@ -1,10 +1,10 @@
 """Calibration of a bundle's acceptability: means, scales and checks, by candidates that the model decodes.
 
-Candidates are abandoned where the score that they are likely to have is low. The forecast at a check is the ridge
-regression of the score on the features of the first tokens (`handlers.model.acceptability.TokenFeatures`), and the
-threshold is the quantile below which the share to abandon lies. So a request costs about the same with every model.
+Of a sample's candidates, a check keeps those whose forecast is highest (`handlers.decoding.rivals`). The forecast is
+the ridge regression of the score on the features of the first tokens (`handlers.model.acceptability.TokenFeatures`),
+both less their means over the candidates of the sample that come to the check, since these alone are compared.
 
-Shapes: V tokens of the vocabulary, N candidates, P = 1 + features of the first tokens.
+Shapes: V tokens of the vocabulary, N candidates, F features, P features of the first tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from torch import Tensor
 
 from handlers.commentary import Commentator
 from handlers.contract import DEFAULT_BEST_OF, MAX_TOKENS, CommentaryRequest
-from handlers.model.acceptability import FEATURES, TOKEN_FEATURES, Acceptability, Check, TokenFeatures
+from handlers.decoding.rivals import Rivals
+from handlers.decoding.sequences import DecodedSequence
+from handlers.model.acceptability import (
+    FEATURES,
+    TOKEN_FEATURES,
+    Abandonment,
+    Acceptability,
+    Check,
+    first_token_features,
+)
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import EOS_ID, Vocabulary
 from handlers.ranking.candidates import Candidate
@@ -46,10 +55,10 @@ class CalibrationSettings:
     """Number of samples whose candidates are decoded."""
     best_of: int = DEFAULT_BEST_OF
     """Candidates of each."""
-    abandon_after: tuple[int, ...] = (6, 12)
+    abandon_after: tuple[int, ...] = (1, 2, 4, 8)
     """Numbers of tokens after which there is a check."""
-    keep: tuple[float, ...] = (0.5, 0.5)
-    """Share of the candidates at each check that is decoded further."""
+    keep: tuple[float, ...] = (0.6, 0.4, 0.25, 0.125)
+    """Share of a sample's candidates that go on from each check: 10, 7, 4 and 2 of 16."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -125,7 +134,7 @@ def calibrate(
         opening_penalty=OPENING_PENALTY,
         version=VERSION if weights is WEIGHTS else 0,
     )
-    checks = _checks(every, scaled, settings)
+    checks = _checks(groups, scaled, settings)
     acceptability = replace(scaled, checks=checks)
     return Calibration(acceptability=acceptability, figures=cost(groups, acceptability))
 
@@ -165,76 +174,77 @@ def candidates(
 
 
 def _checks(
-    every: Sequence[Candidate], acceptability: Acceptability, settings: CalibrationSettings
+    groups: Sequence[Sequence[Candidate]], acceptability: Acceptability, settings: CalibrationSettings
 ) -> tuple[Check, ...]:
-    scores = [acceptability.score(each.features) for each in every]
-    lowest = min(scores)
-    # A sentence that was cut off ranks last.
-    left = [(each, score if each.decoded.finished else lowest) for each, score in zip(every, scores, strict=True)]
-    checks = []
+    """Fit the forecast of each check on those candidates that the checks before it leave."""
+    left = [list(group) for group in groups]
+    checks: list[Check] = []
     for after, keep in zip(settings.abandon_after, settings.keep, strict=True):
-        # One that ends at the check is not checked.
-        left = [(each, score) for each, score in left if each.decoded.token_count > after]
-        if not left:
-            break
-        first = [_first_tokens(each, after, acceptability) for each, _ in left]
-        forecaster = _forecaster(first, [score for _, score in left], after)
-        forecasts = [forecaster.forecast(each) for each in first]
-        check = replace(forecaster, threshold=float(np.quantile(forecasts, 1 - keep)))
-        left = [pair for pair, forecast in zip(left, forecasts, strict=True) if forecast >= check.threshold]
-        checks.append(check)
+        # One that has ended is not compared.
+        reached = [[each for each in group if each.decoded.token_count > after] for group in left]
+        weights = _forecast_weights([group for group in reached if group], acceptability, after)
+        checks.append(Check(after=after, keep=keep, weights=weights))
+        rule = Abandonment(checks=tuple(checks), unigrams_V=np.array(acceptability.unigram_log_probs))
+        left = [_left(group, rule) for group in groups]
     return tuple(checks)
 
 
-def _first_tokens(candidate: Candidate, count: int, acceptability: Acceptability) -> TokenFeatures:
-    decoded = candidate.decoded
-    return TokenFeatures.of(decoded.drawn_ids[:count], decoded.token_log_probs[:count], acceptability.unigram_log_probs)
+def _forecast_weights(
+    groups: Sequence[Sequence[Candidate]], acceptability: Acceptability, after: int
+) -> dict[str, float]:
+    """Return the weights of the features of the first tokens in the forecast of the score."""
+    unigrams_V = np.array(acceptability.unigram_log_probs)
+    features, scores = [np.zeros((0, len(TOKEN_FEATURES)))], [np.zeros(0)]
+    for group in groups:
+        ids = np.array([each.decoded.ids[:after] for each in group], dtype=np.int64)
+        log_probs = np.array([each.decoded.token_log_probs[:after] for each in group])
+        found = first_token_features(ids, log_probs, unigrams_V)
+        score = np.array([acceptability.score(each.features) for each in group])
+        features.append(found - found.mean(axis=0))
+        scores.append(score - score.mean())
+    features_NP, score_N = np.concatenate(features), np.concatenate(scores)
+    scales_P = np.maximum(np.sqrt((features_NP**2).sum(axis=0) / max(1, len(features_NP))), _SMALLEST_SCALE)
+    standard_NP = features_NP / scales_P
+    gram_PP = standard_NP.T @ standard_NP + (_RIDGE * len(features_NP) + _SMALLEST_SCALE) * np.eye(len(scales_P))
+    weights_P: NDArray[np.float64] = np.linalg.solve(gram_PP, standard_NP.T @ score_N) / scales_P
+    return dict(zip(TOKEN_FEATURES, weights_P.tolist(), strict=True))
 
 
-def _forecaster(first: Sequence[TokenFeatures], scores: Sequence[float], after: int) -> Check:
-    """Fit the forecast of the score by ridge regression on standardised features."""
-    features_NP = np.array([[getattr(each, name) for name in TOKEN_FEATURES] for each in first])
-    means, scales = features_NP.mean(axis=0), np.maximum(features_NP.std(axis=0), _SMALLEST_SCALE)
-    standard_NP = (features_NP - means) / scales
-    gram_PP = standard_NP.T @ standard_NP + _RIDGE * len(first) * np.eye(len(TOKEN_FEATURES))
-    target_N: NDArray[np.float64] = np.array(scores) - np.mean(scores)
-    weights = np.linalg.solve(gram_PP, standard_NP.T @ target_N) / scales
-    return Check(
-        after=after,
-        weights=dict(zip(TOKEN_FEATURES, weights.tolist(), strict=True)),
-        intercept=float(np.mean(scores) - weights @ means),
-        threshold=0.0,
-    )
+def _left(group: Sequence[Candidate], rule: Abandonment | None) -> list[Candidate]:
+    """Return the candidates of a sample that are not abandoned."""
+    return [each for each, settled in zip(group, _settled(group, rule), strict=True) if not settled.abandoned]
+
+
+def _settled(group: Sequence[Candidate], rule: Abandonment | None) -> list[DecodedSequence]:
+    decoded = [each.decoded for each in group]
+    return decoded if rule is None else Rivals(rule=rule, groups=(tuple(range(len(group))),)).settle(decoded)
 
 
 def cost(groups: Sequence[Sequence[Candidate]], acceptability: Acceptability) -> dict[str, float]:
     """Return what the checks cost and lose on candidates that were decoded to their end.
 
     `steps_per_sample` is the number of tokens drawn for each sample, and `steps_of_one` that of a single candidate.
-    `best_survives` is the share of samples whose best candidate is not abandoned, `score_lost` the mean difference of
-    the best score with and without checks, and `none_survives` the share of samples that are decoded again.
+    `score_of_one`, `score_of_all` and `score` are mean scores: of the first candidate, of the best of all, and of the
+    best of those that are not abandoned. `best_survives` is the share of samples whose best candidate is among these.
     """
     rule = acceptability.abandonment
-    tokens = steps = survives = none = 0
-    lost = []
+    steps, survives, first, best, kept = 0, 0, [], [], []
     for group in groups:
-        scores = [(each.decoded.finished, acceptability.score(each.features)) for each in group]
-        stopped = [each.decoded if rule is None else each.decoded.stopped_by(rule) for each in group]
-        left = [number for number, each in enumerate(stopped) if not each.abandoned]
-        best = max(range(len(group)), key=scores.__getitem__)
-        tokens += sum(each.decoded.token_count for each in group)
-        steps += sum(each.token_count for each in stopped)
-        survives += best in left
-        none += not left
-        if left:
-            lost.append(scores[best][1] - max(scores[number] for number in left)[1])
-    one = tokens / max(1, sum(map(len, groups)))
+        scores = {id(each): (each.decoded.finished, acceptability.score(each.features)) for each in group}
+        steps += sum(each.token_count for each in _settled(group, rule))
+        chosen = max(_left(group, rule), key=lambda each: scores[id(each)])
+        whole = max(group, key=lambda each: scores[id(each)])
+        survives += chosen is whole
+        first.append(scores[id(group[0])][1])
+        best.append(scores[id(whole)][1])
+        kept.append(scores[id(chosen)][1])
+    count = sum(map(len, groups))
     return {
-        "candidates": float(sum(map(len, groups))),
-        "steps_of_one": one,
-        "steps_per_sample": steps / len(groups) + none / len(groups) * one,
+        "candidates": float(count),
+        "steps_of_one": sum(each.decoded.token_count for group in groups for each in group) / count,
+        "steps_per_sample": steps / len(groups),
         "best_survives": survives / len(groups),
-        "none_survives": none / len(groups),
-        "score_lost": float(np.mean(lost)) if lost else 0.0,
-        "score_spread": float(np.std([acceptability.score(each.features) for group in groups for each in group])),
+        "score_of_one": float(np.mean(first)),
+        "score": float(np.mean(kept)),
+        "score_of_all": float(np.mean(best)),
     }

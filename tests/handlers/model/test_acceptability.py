@@ -6,18 +6,27 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.model.acceptability import FEATURES, Abandonment, Acceptability, Features, TokenFeatures
+from handlers.model.acceptability import (
+    FEATURES,
+    TOKEN_FEATURES,
+    Abandonment,
+    Acceptability,
+    Features,
+    TokenFeatures,
+    first_token_features,
+)
 from handlers.model.bundle import ACCEPTABILITY, WEIGHTS, Bundle, BundleError, bundle_files, bundle_sha256
 from tests.handlers.acceptabilities import acceptability, accepting, check
 from tests.handlers.tiny_bundles import tiny_bundle
 
 UNIGRAMS = (-1.0, -2.0, -3.0, -4.0)
-CHECKS = (check(2, -1.5), check(4, -1.0, slor=2.0))
+CHECKS = (check(2, 0.5), check(4, 0.25, slor=2.0))
 
 
 def _features(**values: float) -> Features:
@@ -52,15 +61,43 @@ def test_the_score_is_the_weighted_sum_of_standardised_features() -> None:
     assert (scored.uses("slor"), scored.uses("topic")) == (True, False)
 
 
-def test_a_candidate_is_abandoned_where_its_forecast_is_below_the_threshold_and_at_no_other_place() -> None:
-    rule = Abandonment(checks=CHECKS, unigram_log_probs=UNIGRAMS)
+@given(
+    st.integers(1, 12).flatmap(
+        lambda size: st.lists(
+            st.lists(st.tuples(st.integers(0, 3), st.floats(-30, 0)), min_size=size, max_size=size),
+            min_size=1,
+            max_size=6,
+        )
+    )
+)
+def test_the_features_of_first_tokens_are_those_of_a_sentence_and_the_same_beside_any_others(
+    rows: list[list[tuple[int, float]]],
+) -> None:
+    ids = np.array([[number for number, _ in row] for row in rows])
+    log_probs = np.array([[log_prob for _, log_prob in row] for row in rows])
+    together = first_token_features(ids, log_probs, np.array(UNIGRAMS))
+    for place, row in enumerate(rows):
+        alone = first_token_features(ids[place : place + 1], log_probs[place : place + 1], np.array(UNIGRAMS))
+        assert (together[place] == alone[0]).all(), "to the last bit"
+        expected = TokenFeatures.of(*zip(*row, strict=True), UNIGRAMS)
+        assert alone[0] == pytest.approx([getattr(expected, name) for name in TOKEN_FEATURES], abs=1e-12)
+
+
+def test_a_forecast_weighs_the_features_of_the_first_tokens() -> None:
+    rule = Abandonment(checks=CHECKS, unigrams_V=np.array(UNIGRAMS))
     assert rule.places == (2, 4)
-    assert rule.abandons((1, 1), (-1.0, -2.1))
-    assert not rule.abandons((1, 1), (-1.0, -2.0)), "at the threshold it stays"
-    assert not rule.abandons((1, 1, 1), (-9.0, -9.0, -9.0)), "no check after three tokens"
-    # The second check weighs 2 SLOR: 2 (-10 + 8) / 4 = -1 stays, a little less does not.
-    assert not rule.abandons((1, 1, 1, 1), (-1.0, -1.0, -1.0, -7.0))
-    assert rule.abandons((1, 1, 1, 1), (-1.0, -1.0, -1.0, -7.01))
+    ids, log_probs = np.array([[1, 1], [2, 0]]), np.array([[-1.0, -3.0], [-0.5, -0.5]])
+    assert rule.forecasts(0, ids, log_probs) == pytest.approx([-2.0, -0.5])
+    ids, log_probs = np.array([[1, 1, 1, 1]]), np.array([[-1.0, -1.0, -1.0, -7.0]])
+    assert rule.forecasts(1, ids, log_probs) == pytest.approx([2 * (-10 + 8) / 4])
+
+
+@pytest.mark.parametrize(
+    ("keep", "size", "kept"),
+    [(0.5, 16, 8), (0.4, 16, 7), (0.125, 16, 2), (0.125, 3, 1), (1.0, 5, 5), (0.01, 1, 1), (0.07, 100, 7)],
+)
+def test_a_check_keeps_its_share_of_the_candidates_and_at_least_one(keep: float, size: int, kept: int) -> None:
+    assert check(1, keep).num_kept(size) == kept
 
 
 def test_an_acceptability_without_checks_abandons_nothing() -> None:
@@ -89,11 +126,14 @@ def test_values_that_no_score_can_have_are_refused(change: dict[str, Any], messa
 
 def test_checks_that_no_decode_can_make_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 token, got 0"):
-        check(0, -1.0)
+        check(0, 0.5)
+    for keep in (0.0, 1.1):
+        with pytest.raises(ValueError, match="a check keeps a share"):
+            check(3, keep)
     with pytest.raises(ValueError, match="a check weighs"):
-        check(3, -1.0, charm=1.0)
+        check(3, 0.5, charm=1.0)
     with pytest.raises(ValueError, match=r"ascending order, each once, got \[4, 2\]"):
-        Abandonment(checks=CHECKS[::-1], unigram_log_probs=UNIGRAMS)
+        Abandonment(checks=CHECKS[::-1], unigrams_V=np.array(UNIGRAMS))
 
 
 def test_a_bundle_keeps_its_acceptability_and_one_without_loads(tmp_path: Path) -> None:

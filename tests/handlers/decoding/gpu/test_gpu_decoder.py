@@ -1,4 +1,3 @@
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from handlers.decoding.gpu.memory import Memory
 from handlers.decoding.gpu.steps import Steps
 from handlers.decoding.matmul import Precision
 from handlers.decoding.random_numbers import derive_seed
+from handlers.decoding.rivals import Rivals
 from handlers.model.bundle import Bundle
 from handlers.model.decoder import Decoder, DecoderConfig
 from tests.handlers.acceptabilities import acceptability, check
@@ -102,10 +102,12 @@ def test_guided_rows_are_the_sentences_that_the_host_decodes(device: torch.devic
 
 def test_rows_are_abandoned_where_the_host_abandons_them(device: torch.device) -> None:
     bundle = tiny_bundle()
-    rule = acceptability(len(bundle.vocabulary), checks=(check(3, -3.6), check(5, -3.3))).abandonment
-    rows = [*_rows(10, max_tokens=8), *_rows(2, guidance=2.0, genres=(1,), max_tokens=8)]
-    rows = [dataclasses.replace(row, abandonment=rule if n % 4 else None) for n, row in enumerate(rows)]
-    found, expected = _engine(bundle, device, precision=Precision.FP32).decode(rows), _host(bundle).decode(rows)
+    rule = acceptability(len(bundle.vocabulary), checks=(check(3, 0.5), check(5, 0.25))).abandonment
+    assert rule is not None
+    rows = [*_rows(10, max_tokens=8), *_rows(4, guidance=2.0, genres=(1,), max_tokens=8)]
+    rivals = Rivals(rule=rule, groups=(tuple(range(8)), (10, 11, 12, 13)))
+    found = _engine(bundle, device, precision=Precision.FP32).decode(rows, rivals=rivals)
+    expected = _host(bundle).decode(rows, rivals=rivals)
     assert [(each.ids, each.finish_reason) for each in found] == [(each.ids, each.finish_reason) for each in expected]
     assert {each.token_count for each in found if each.abandoned} == {3, 5}
 
