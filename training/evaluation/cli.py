@@ -132,6 +132,8 @@ def evaluate(
         runs = log_report(result, report, tracker)
         console.print(f"logged to {runs} runs")
     console.print(goals_table(result))
+    for verdict in result.verdicts:
+        console.print(verdict.words, soft_wrap=True, highlight=False, markup=False)
     if result.readers is not None:
         console.print(sources_table(result.readers.sources, result.readers.kappas))
         console.print(agreement_table(result.readers.figures))

@@ -25,6 +25,7 @@ from training.evaluation.readers.ratings import read_ratings
 from training.evaluation.report import Plot, Report
 from training.evaluation.rows import RowKind, SampleSet, TextRow, desired_sets, read_baseline, real_sets
 from training.evaluation.samples import decode_rows, temperature_rows
+from training.evaluation.verdict import verdicts
 from training.evaluation.yardstick import Measured, Yardstick
 from training.progress import Progress, silent
 from training.tracking.port import Tracker
@@ -78,9 +79,11 @@ def evaluate(
     quality = _qualities(judges, models, plan)
     readers = compare(ratings, yardstick) if ratings else None
     real, real_of_kind = measured[0], row_of_kind(measured)
+    checked = {each.row.name: goals(each, real, prior_of(each, measured), real_of_kind) for each in measured}
     return Report(
         rows=measured,
-        goals={each.row.name: goals(each, real, prior_of(each, measured), real_of_kind) for each in measured},
+        goals=checked,
+        verdicts=verdicts(measured, checked, real, real_of_kind),
         facts=_facts(corpus, within, yardstick, quality),
         plots=_plots(curves, measured),
         curves=curves,

@@ -15,6 +15,12 @@ from typing import Final
 from training.evaluation.rows import RowKind
 from training.evaluation.yardstick import Measured
 
+DISTINCT_2: Final = 0.9
+"""Goal for distinct-2 over that of as many real sentences."""
+DESIRED_SHARE: Final = 0.60
+"""Goal for the share of the desired kind, by each judge."""
+BROKEN: Final = 0.02
+"""Goal for the share of texts with open quotes or without an end."""
 _MOST_OFTEN: Final = 500
 """Number of texts among which a sentence may stand once."""
 _READERS_DISAGREE: Final = "blind readers order models that move z otherwise"
@@ -117,8 +123,8 @@ def _faults(measured: Measured) -> list[Goal]:
         for name, text in texts.items()
     ]
     broken = _value(measured, "broken")
-    text = "open quotes or cut sentences under 2%"
-    return [*found, Goal(text=text, shown=f"{100 * broken:.2f}%", met=broken < 0.02)]
+    text = f"open quotes or cut sentences under {100 * BROKEN:.0f}%"
+    return [*found, Goal(text=text, shown=f"{100 * broken:.2f}%", met=broken < BROKEN)]
 
 
 def _fit(measured: Measured, real: Measured, same_kind: Measured) -> list[Goal]:
@@ -151,9 +157,9 @@ def _diversity(measured: Measured, of_kind: str) -> list[Goal]:
             met=often <= max(1, measured.num_texts / _MOST_OFTEN),
         ),
         Goal(
-            text=f"distinct-2 at least 0.9 of {real}",
+            text=f"distinct-2 at least {DISTINCT_2:g} of {real}",
             shown=_shown(f"{distinct:.3f} of it", distinct),
-            met=distinct >= 0.9,
+            met=distinct >= DISTINCT_2,
         ),
         Goal(
             text=f"shared openings at most {real}",
@@ -167,17 +173,17 @@ def _steering(measured: Measured, prior: Measured | None) -> list[Goal]:
     found = []
     for judge in ("second_lda", "classifier"):
         share = _value(measured, f"desired_share_{judge}")
-        text = f"desired share at least 0.60 by the {judge.replace('_', ' ').replace('lda', 'LDA')}"
-        found.append(Goal(text=text, shown=_shown(f"{share:.3f}", share), met=share >= 0.60))
+        text = f"desired share at least {DESIRED_SHARE:.2f} by the {judge.replace('_', ' ').replace('lda', 'LDA')}"
+        found.append(Goal(text=text, shown=_shown(f"{share:.3f}", share), met=share >= DESIRED_SHARE))
     if prior is None:
         return found
     distinct = _part(measured, prior, "distinct_2")
     return [
         *found,
         Goal(
-            text=f"distinct-2 at least 0.9 of {prior.row.name}'s",
+            text=f"distinct-2 at least {DISTINCT_2:g} of {prior.row.name}'s",
             shown=_shown(f"{distinct:.3f} of it", distinct),
-            met=distinct >= 0.9,
+            met=distinct >= DISTINCT_2,
         ),
     ]
 

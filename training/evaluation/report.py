@@ -17,6 +17,7 @@ from training.evaluation.judges import JudgeQuality
 from training.evaluation.metrics import METRICS, Metric
 from training.evaluation.readers.agreement import ReadersReport
 from training.evaluation.readers.tables import TITLES, kappa_line, number
+from training.evaluation.verdict import Verdict
 from training.evaluation.yardstick import Measured
 from training.files import atomic_path, finite, write_json
 
@@ -101,6 +102,8 @@ class Report:
     """Goals by the row's name."""
     facts: Mapping[str, Any]
     """Sizes, settings, machine and seconds."""
+    verdicts: Sequence[Verdict] = ()
+    """Comparisons of versions of one model."""
     plots: Sequence[Plot] = ()
     curves: Mapping[str, Sequence[CurvePoint]] = field(default_factory=dict)
     judges: Mapping[str, JudgeQuality] = field(default_factory=dict)
@@ -114,6 +117,7 @@ class Report:
         return {
             "rows": [self._row(row) for row in self.rows],
             "judges": {name: asdict(quality) for name, quality in self.judges.items()},
+            "verdicts": [each.document() for each in self.verdicts],
             "readers": None if self.readers is None else finite(asdict(self.readers)),
             "temperature": {name: [point.document() for point in curve] for name, curve in self.curves.items()},
             "training": {name: [point.document() for point in curve] for name, curve in self.training.items()},
@@ -166,6 +170,7 @@ def render(report: Report) -> str:
     by_name = {metric.name: metric for metric in METRICS}
     return environment.get_template(f"{REPORT_HTML}.j2").render(
         facts=report.facts,
+        verdicts=report.verdicts,
         metrics=METRICS,
         rows=[_shown_row(row, report.goals.get(row.row.name, ())) for row in report.rows],
         tables=[
