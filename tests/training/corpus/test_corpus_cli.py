@@ -20,7 +20,7 @@ def _posts(folder: Path, text: str) -> Path:
 
 @pytest.mark.slow
 def test_build_writes_a_corpus_and_shows_the_funnel(tmp_path: Path) -> None:
-    posts = _posts(tmp_path, "The drums of song {} are loud. So good.")
+    posts = _posts(tmp_path, "Song {0} is louder than all {0} songs of last year. So good.")
     catalog = tmp_path / "catalog.jsonl"
     catalog.write_text("".join(json.dumps({"artist": f"Orva {n}", "genres": ["pop"]}) + "\n" for n in range(30)))
     arguments = ["build", str(posts), "--out", str(tmp_path / "corpus"), "--catalog", str(catalog)]
@@ -41,7 +41,35 @@ def test_build_lets_the_package_errors_pass_to_the_command(tmp_path: Path) -> No
     assert isinstance(result.exception, NoUsableSentenceError)
 
 
-@pytest.mark.parametrize("options", [["--max-words", "3"], ["--min-posts-per-genre", "0"]])
+def _kept(folder: Path, posts: Path, *options: str) -> list[str]:
+    result = CliRunner().invoke(app_corpus, ["build", str(posts), "--out", str(folder), "--jobs", "1", *options])
+    assert result.exit_code == 0, result.output
+    return load_corpus(folder).texts
+
+
+@pytest.mark.slow
+def test_build_keeps_as_many_sentences_of_an_opening_as_it_is_told(tmp_path: Path) -> None:
+    posts = _posts(tmp_path, "Loud are the drums of {0}, and all {0} horns answer {0} drums.")
+    numbered = [f"Loud are the drums of {n}, and all {n} horns answer {n} drums." for n in range(30)]
+    assert _kept(tmp_path / "usual", posts) == numbered[:20]
+    assert _kept(tmp_path / "few", posts, "--max-openings", "3") == numbered[:3]
+    assert _kept(tmp_path / "all", posts, "--max-openings", "30") == numbered
+
+
+@pytest.mark.slow
+def test_build_keeps_as_many_names_in_a_sentence_as_it_is_told(tmp_path: Path) -> None:
+    posts = tmp_path / "posts.jsonl"
+    none, one, two = "It is slow and sad and long.", "He met Ada on a slow boat.", "He met Ada and later Bram here."
+    posts.write_text(json.dumps({"artist": "Orva", "title": "Tide", "text": f"{none} {one} {two}"}) + "\n")
+    assert _kept(tmp_path / "usual", posts) == [none, one]
+    assert _kept(tmp_path / "none", posts, "--max-other-names", "0") == [none]
+    assert _kept(tmp_path / "two", posts, "--max-other-names", "2") == [none, one, two]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--max-words", "3"], ["--min-posts-per-genre", "0"], ["--max-openings", "0"], ["--max-other-names", "-1"]],
+)
 def test_build_refuses_options_that_cannot_work(tmp_path: Path, options: list[str]) -> None:
     posts = _posts(tmp_path, "The drums are loud.")
     result = CliRunner().invoke(app_corpus, ["build", str(posts), "--out", str(tmp_path / "c"), *options])

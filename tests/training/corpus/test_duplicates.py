@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from training.corpus.duplicates import SKETCH_BYTES, similarity, sketch
+from training.corpus.duplicates import SKETCH_BYTES, opening_key, similarity, sketch
 
 _WORDS = "the drums of this long and winding song are played with brushes while a horn and two guitars answer in turn"
 
@@ -47,6 +47,23 @@ def test_near_texts_share_a_band_and_others_do_not() -> None:
     bands = [set(found[0].tolist()) for text in (_WORDS, near, far) if (found := sketch(text))]
     assert bands[0] & bands[1]
     assert not bands[0] & bands[2]
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("The drums are loud but she is louder.", True),
+        ("THE DRUMS (are) loud: listen.", True),
+        ("The drums are loud.", True),
+        ("The drums are quiet and the horns are soft.", False),
+        ("So the drums are loud and the horns are soft.", False),
+        ("The drums' are loud and the horns are soft.", True),
+        ("The drum's are loud and the horns are soft.", False),
+        ("The drums are.", False),
+    ],
+)
+def test_an_opening_is_the_first_four_words_without_case_and_marks(other: str, same: bool) -> None:
+    assert (opening_key("The drums are loud and the horns are soft.") == opening_key(other)) is same
 
 
 def test_a_short_text_has_no_sketch() -> None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from training.corpus import CorpusSettings, build_corpus, load_corpus
 from training.corpus.funnel import Funnel
 
@@ -78,6 +80,32 @@ def test_one_post_that_repeats_its_word_is_not_many(tmp_path: Path) -> None:
     text = "The blorp is very loud here. The blorp is quite soft over there. Nobody plays a blorp like she does."
     funnel = _build(tmp_path, [text, "The horns are soft and warm."])
     assert funnel["unknown word"] == 3
+
+
+def _numbered(start: str, numbers: range) -> list[str]:
+    return [f"{start} the numbers {number} and {1000 + number}." for number in numbers]
+
+
+def test_the_first_sentences_of_an_opening_are_kept_in_the_order_of_the_posts(tmp_path: Path) -> None:
+    # Two posts make a chunk, so that an opening's sentences are spread over chunks.
+    many, few = _numbered("She sings to me", range(7)), _numbered("Then he plays for all of", range(3))
+    mixed = [many[0], few[0], many[1], many[2], few[1], many[3], many[4], few[2], many[5], many[6]]
+    funnel = _build(tmp_path, mixed, max_openings=4, min_near_sentences=1)
+    assert load_corpus(tmp_path / "corpus").texts == [*mixed[:6], few[2]]
+    assert funnel["opens like many others"] == 3
+
+
+def test_a_sentence_that_is_dropped_takes_no_place_among_those_of_its_opening(tmp_path: Path) -> None:
+    texts = [*_numbered("She sings to me", range(2)), "And so it ends without any more words."]
+    twice = [texts[0], texts[0].replace(".", "!"), *texts[1:]]
+    funnel = _build(tmp_path, twice, max_openings=2, min_near_sentences=1, min_near_posts=1)
+    assert load_corpus(tmp_path / "corpus").texts == texts
+    assert funnel["opens like many others"] == 0
+
+
+def test_limits_of_less_than_one_opening_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"max_repeats, max_openings and min_word_posts must be at least 1"):
+        CorpusSettings(max_openings=0)
 
 
 def test_a_post_in_another_language_is_dropped_and_so_is_a_sentence_in_one(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from training.corpus import build_corpus
+from training.corpus import FUNNEL_FILE, CorpusSettings, build_corpus
+from training.corpus.funnel import Funnel
 from training.corpus.pool import clean_chunks
 from training.corpus.posts import Post
 from training.corpus.work import WorkFolder
@@ -21,12 +22,15 @@ from training.sample import POSTS_FILE, make_sample, write_sample
 pytestmark = pytest.mark.slow
 
 _CHUNK = 60
+_SETTINGS = CorpusSettings(max_openings=5)
+"""Limit low enough that many openings of the sample are beyond it."""
 _PROGRAM = f"""
 import sys
 from pathlib import Path
-from training.corpus import build_corpus
+from training.corpus import CorpusSettings, build_corpus
 if __name__ == "__main__":
-    build_corpus([Path(sys.argv[1])], Path(sys.argv[2]), jobs=2, chunk_posts={_CHUNK})
+    settings = CorpusSettings(max_openings=5)
+    build_corpus([Path(sys.argv[1])], Path(sys.argv[2]), settings=settings, jobs=2, chunk_posts={_CHUNK})
 """
 
 
@@ -41,7 +45,7 @@ def posts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hashes(posts: Path) -> dict[str, str]:
     """Hashes of a corpus that was built without interruption, in one process, in one chunk."""
     out = posts.parent / "uninterrupted"
-    build_corpus([posts], out)
+    build_corpus([posts], out, settings=_SETTINGS)
     return _hashes(out)
 
 
@@ -97,7 +101,7 @@ def test_a_killed_build_leaves_no_process_and_is_resumed_to_the_same_bytes(
     def look(_done: int, _total: int | None) -> None:
         seen.update({path: path.stat().st_mtime_ns for path in work.glob("*.parquet")})
 
-    build_corpus([posts], out, chunk_posts=_CHUNK, progress=look)
+    build_corpus([posts], out, settings=_SETTINGS, chunk_posts=_CHUNK, progress=look)
     assert _hashes(out) == hashes
     finished = {path for path in done if path.name.endswith("posts.parquet")}
     assert finished, "nothing was there to go on from"
@@ -106,8 +110,10 @@ def test_a_killed_build_leaves_no_process_and_is_resumed_to_the_same_bytes(
 
 
 def test_processes_and_chunks_do_not_change_the_corpus(posts: Path, hashes: dict[str, str], tmp_path: Path) -> None:
-    build_corpus([posts], tmp_path / "corpus", jobs=2, chunk_posts=250)
+    build_corpus([posts], tmp_path / "corpus", settings=_SETTINGS, jobs=2, chunk_posts=250)
     assert _hashes(tmp_path / "corpus") == hashes
+    funnel = Funnel.from_json((tmp_path / "corpus" / FUNNEL_FILE).read_text(encoding="utf-8"))
+    assert funnel["opens like many others"] > 100
 
 
 def test_chunks_of_other_posts_are_not_used(tmp_path: Path) -> None:
@@ -144,8 +150,6 @@ class _Bomb(Post):
 
 
 def test_a_worker_that_ends_abruptly_is_reported_with_the_way_out(tmp_path: Path) -> None:
-    from training.corpus import CorpusSettings
-
     bomb = _Bomb(id="b", artist=None, title=None, genres=(), text="boom")
     chunks: list[Sequence[Post | None]] = [[bomb], [bomb], [bomb]]
     with (

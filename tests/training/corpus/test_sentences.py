@@ -64,6 +64,8 @@ def test_splitting_loses_no_word(paragraph: str) -> None:
         (f"As {AUTHOR} wrote last week, it is good.", "names a writer or a site"),
         (f"It was first heard on {SITE} last week.", "names a writer or a site"),
         ("So good.", "too short"),
+        ("The drums are loud here.", "too short"),
+        ("The drums are very loud here.", None),
         ("The " + "very " * 50 + "loud drums roll.", "too long"),
         ("and so it goes on and on.", "starts within a sentence"),
         (", as they say, is what it is.", "starts within a sentence"),
@@ -77,6 +79,9 @@ def test_splitting_loses_no_word(paragraph: str) -> None:
         ("The song followsEmpty Sky and ends.", "glued words"),
         ("It was 10 12 14 16 18 to 1 2 3.", "few letters"),
         ("THE BAND IS BACK AND LOUD.", "capitals"),
+        ("It was produced by Ada Quill and sung with Bram Tolk.", "names others"),
+        (f'{ARTIST} wrote "{TITLE}" with Ada Quill on a long train ride.', None),
+        ("The first reviewers called it a slow record.", "about the release"),
         ("Follow us for more songs like this.", "boilerplate"),
         ("You can listen to the whole thing below.", "boilerplate"),
         ("Photo by Ada Tolk, used with thanks.", "boilerplate"),
@@ -98,6 +103,55 @@ def test_words_that_boilerplate_shares_with_good_sentences_drop_none(sentence: s
     assert reject(sentence, SentenceLimits()) in {None, "boilerplate" if "like us" in sentence else None}
 
 
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        *(
+            "this CD",
+            "two CDs",
+            "an LP",
+            "the DVD",
+            "one disc",
+            "a reissue",
+            "the reissued version",
+            "the Remastered one",
+        ),
+        *("the deluxe edition", "every review", "what reviewers say", "what I bought", "a good buy", "the purchase"),
+        *("a copy", "some copies", "the price", "the shipping", "the import", "its liner notes", "the booklet"),
+        *(
+            "the label",
+            "both LABELS",
+            "a box set",
+            "the packaging",
+            "a bonus track",
+            "the collector",
+            "what I recommend",
+        ),
+    ],
+)
+def test_words_about_a_release_drop_a_sentence(phrase: str) -> None:
+    assert reject(f"And then there is {phrase} to think of.", SentenceLimits()) == "about the release"
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        *("acid house", "an lp or a cd", "the discord", "a discotheque", "what was labelled soul", "this photocopy"),
+        *(
+            "a previewed chorus",
+            "what is important",
+            "the priceless part",
+            "a buyout",
+            "a single bonus",
+            "a wooden box",
+        ),
+        *("a landlady's track", "the copyist", "what is collected"),
+    ],
+)
+def test_words_that_only_contain_those_about_a_release_drop_none(phrase: str) -> None:
+    assert reject(f"And then there is {phrase} to think of.", SentenceLimits()) is None
+
+
 @given(st.text(max_size=200))
 def test_any_sentence_gets_a_known_answer(sentence: str) -> None:
     assert reject(sentence, SentenceLimits()) in {None, *REASONS}
@@ -106,3 +160,8 @@ def test_any_sentence_gets_a_known_answer(sentence: str) -> None:
 def test_limits_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="1 <= min <= max, got 9 and 8"):
         SentenceLimits(min_words=9, max_words=8)
+
+
+def test_fewer_names_than_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="max_other_names must be at least 0, got -1"):
+        SentenceLimits(max_other_names=-1)
