@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.corpus.cleaning import ARTIST, TITLE
+from training.corpus.sentences import SentenceLimits, reject
 from training.sample import CATALOG_FILE, FEED_FILE, POSTS_FILE, Kind, SampleWorld, make_sample, write_sample
 from training.sample.grammar import Expander, TemplateError, third_person
 from training.sample.world import vocabulary
@@ -86,6 +88,18 @@ def test_no_template_shows_through(world: SampleWorld) -> None:
         assert not set("{}[]()|~") & set(sentence)
         assert "  " not in sentence
         assert sentence[-1] in ".!?"
+
+
+def test_no_sentence_is_one_that_a_corpus_drops(world: SampleWorld) -> None:
+    for sentence in world.kinds:
+        masked = sentence.replace("<artist>", ARTIST).replace("<title>", TITLE)
+        assert reject(masked, SentenceLimits()) is None, sentence
+
+
+def test_sentences_open_in_many_ways(world: SampleWorld) -> None:
+    openings = Counter(" ".join(_words(sentence)[:4]) for sentence in world.kinds)
+    assert max(openings.values()) <= 25
+    assert len(openings) > 0.4 * len(world.kinds)
 
 
 def test_articles_agree_with_what_follows(world: SampleWorld) -> None:

@@ -3,7 +3,8 @@
     world = make_sample(seed=1)
     write_sample(world, directory)        # posts.jsonl.gz, catalog.jsonl.gz, feed.jsonl
 
-The true kind of every sentence is known (`world.kinds`), which tests of topics and of steering need.
+The true kind of every sentence is known (`world.kinds`), which tests of topics and of steering need. The sentences are
+of the sort that a corpus keeps: they name at most one person or place besides the song's own, and open in many ways.
 """
 
 from training.sample.generate import (

@@ -16,6 +16,8 @@ BOILERPLATE: Final = (
     "Click here to read more.",
     "The Tidepool Desk thanks you for reading and sends its love to every single listener.",
     "Share this: Email | Print | Pin",
+    "The words are by Oda Fennick, with thanks to Bram Velth and the good people of Night Ferry Records.",
+    "Buy a copy on colored vinyl in our shop before the last one is gone.",
 )
 """Lines that sites put under every post. The fourth has no typical word and is recognised only by its repetition."""
 

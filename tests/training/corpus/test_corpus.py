@@ -77,9 +77,10 @@ def test_every_kept_sentence_of_the_sample_is_one_that_was_written(world: Sample
 
 
 def test_nearly_every_sentence_that_was_written_is_kept(world: SampleWorld, corpus: Corpus) -> None:
-    near = corpus.funnel["nearly the same as an earlier sentence"]
-    assert len(set(world.kinds) - set(corpus.texts)) - near < 0.005 * len(world.kinds)
+    near, alike = corpus.funnel["nearly the same as an earlier sentence"], corpus.funnel["opens like many others"]
+    assert len(set(world.kinds) - set(corpus.texts)) - near - alike < 0.005 * len(world.kinds)
     assert near < 0.1 * len(world.kinds)
+    assert alike < 0.02 * len(world.kinds)
 
 
 def test_no_sentence_comes_twice(corpus: Corpus) -> None:
@@ -102,7 +103,8 @@ def test_the_funnel_adds_up(corpus: Corpus) -> None:
 
 
 def test_the_funnel_has_work_with_the_sample(corpus: Corpus) -> None:
-    for step in ("round-up", "same text as an earlier post", "too short", "capitals", "boilerplate"):
+    dropped = ("too short", "capitals", "names others", "about the release", "boilerplate", "repeated in many posts")
+    for step in ("round-up", "same text as an earlier post", *dropped):
         assert corpus.funnel[step] > 0, step
 
 
@@ -178,12 +180,13 @@ def test_a_funnel_survives_its_file(corpus: Corpus) -> None:
 
 def test_equal_posts_and_equal_sentences_are_kept_once(tmp_path: Path) -> None:
     rows = [
-        _post(1, "The drums are loud. The horns are soft."),
-        _post(2, "The drums are loud! The horns are soft."),
-        _post(3, "The drums are LOUD. The strings are soft."),
+        _post(1, "The drums are loud all along. The horns are soft and warm."),
+        _post(2, "The drums are loud all along! The horns are soft and warm."),
+        _post(3, "The drums are LOUD all along. The strings are soft and warm."),
     ]
     funnel = build_corpus([_write(tmp_path / "a.jsonl", rows)], tmp_path / "corpus")
-    assert _texts(tmp_path / "corpus") == ["The drums are loud.", "The horns are soft.", "The strings are soft."]
+    kept = ["The drums are loud all along.", "The horns are soft and warm.", "The strings are soft and warm."]
+    assert _texts(tmp_path / "corpus") == kept
     assert funnel["same text as an earlier post"] == 1
     assert funnel["same as an earlier sentence"] == 1
 
@@ -197,7 +200,7 @@ def test_a_sentence_that_many_posts_repeat_goes_altogether(tmp_path: Path) -> No
 
 
 def test_unreadable_and_empty_rows_are_counted_and_lose_nothing_else(tmp_path: Path) -> None:
-    path = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud."), _post(2, ""), [1]])
+    path = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud here."), _post(2, ""), [1]])
     with path.open("a", encoding="utf-8") as file:
         file.write("not json\n")
     funnel = build_corpus([path], tmp_path / "corpus")
@@ -205,9 +208,9 @@ def test_unreadable_and_empty_rows_are_counted_and_lose_nothing_else(tmp_path: P
 
 
 def test_songs_are_masked_in_the_corpus(tmp_path: Path) -> None:
-    rows = [_post(1, 'Bram Tolk sings "Glass Weather" well.', artist="Bram Tolk", title="Glass Weather")]
+    rows = [_post(1, 'Bram Tolk sings "Glass Weather" as if it were new.', artist="Bram Tolk", title="Glass Weather")]
     build_corpus([_write(tmp_path / "a.jsonl", rows)], tmp_path / "corpus")
-    assert _texts(tmp_path / "corpus") == ['<artist> sings "<title>" well.']
+    assert _texts(tmp_path / "corpus") == ['<artist> sings "<title>" as if it were new.']
 
 
 def test_nothing_left_is_an_error_that_says_what_was_dropped_and_leaves_no_folder(tmp_path: Path) -> None:
@@ -220,7 +223,7 @@ def test_nothing_left_is_an_error_that_says_what_was_dropped_and_leaves_no_folde
 
 
 def test_an_error_in_a_later_file_keeps_the_corpus_that_was_there(tmp_path: Path) -> None:
-    good = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud.")])
+    good = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud here.")])
     build_corpus([good], tmp_path / "corpus")
     before = _hashes(tmp_path / "corpus")
     with pytest.raises(PostsError, match=r"b\.jsonl cannot be read"):
@@ -253,16 +256,16 @@ def test_an_interrupt_leaves_no_corpus_and_the_next_build_is_as_if_it_had_not_be
 
 
 def test_a_corpus_is_replaced_by_a_new_one(tmp_path: Path) -> None:
-    first = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud.")])
-    second = _write(tmp_path / "b.jsonl", [_post(2, "The horns are very soft.")])
+    first = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud here.")])
+    second = _write(tmp_path / "b.jsonl", [_post(2, "The horns are very soft here.")])
     build_corpus([first], tmp_path / "corpus")
     build_corpus([second], tmp_path / "corpus")
-    assert _texts(tmp_path / "corpus") == ["The horns are very soft."]
+    assert _texts(tmp_path / "corpus") == ["The horns are very soft here."]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "corpus"]
 
 
 def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
-    posts = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud.")])
+    posts = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud here.")])
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.txt").write_text("cat")
     for out in (tmp_path / "photos", posts):
@@ -272,7 +275,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    posts = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud.")])
+    posts = _write(tmp_path / "a.jsonl", [_post(1, "The drums are very loud here.")])
     with pytest.raises((OutputError, CorpusError), match="cannot be written"):
         build_corpus([posts], posts / "corpus")
 
