@@ -1,8 +1,8 @@
 """A model as a folder of an archive or a registered version; nothing in it is unpickled.
 
 config.json          names, sizes, lineage, desired topic          (`BundleConfig`)
-weights.safetensors  decoder.*, generator.*, topics.*, copies.*, phrases.*, discriminator.*, lexicon.*; its metadata
-                     holds hashes of the three tables below
+weights.safetensors  decoder.*, generator.*, topics.*, copies.*, phrases.*, discriminator.*, lexicon.*, latent.*; its
+                     metadata holds hashes of the three tables below
 vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     words of the topic model
@@ -33,6 +33,7 @@ from handlers.model.decoder import Decoder, DecoderConfig
 from handlers.model.discriminator import Discriminator
 from handlers.model.generator import Generator, GeneratorConfig
 from handlers.model.genres import GenreTable
+from handlers.model.latent import LatentMixture
 from handlers.model.lexicon import Lexicon
 from handlers.model.phrases import PhraseTable
 from handlers.model.topics import TopicModel
@@ -54,6 +55,7 @@ _COPIES: Final = "copies.hashes"
 _PHRASES: Final = "phrases"
 _DISCRIMINATOR: Final = "discriminator"
 _LEXICON: Final = "lexicon"
+_LATENT: Final = "latent"
 _UNIGRAMS: Final = "acceptability.unigram_log_probs"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -128,6 +130,8 @@ class Bundle:
 
     lexicon: Lexicon | None = None
     """Words that may be written; None in older bundles, which may write any."""
+    latent: LatentMixture | None = None
+    """Distribution of latent vectors; None in older bundles, which draw them from the prior."""
 
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
@@ -144,6 +148,8 @@ class Bundle:
             tensors |= _with_prefix(_DISCRIMINATOR, self.discriminator.tensors())
         if self.lexicon is not None:
             tensors |= _with_prefix(_LEXICON, self.lexicon.tensors())
+        if self.latent is not None:
+            tensors |= _with_prefix(_LATENT, self.latent.tensors())
         if self.acceptability is not None:
             tensors[_UNIGRAMS] = self.acceptability.unigram_log_probs_V
         # Not `save_file`: its error for a full disk is not an OSError and does not name the file.
@@ -197,6 +203,8 @@ class Bundle:
             discriminator = Discriminator.of_tensors(network) if network else None
             words = _under(_LEXICON, tensors)
             lexicon = Lexicon(**words) if words else None
+            mixture = _under(_LATENT, tensors)
+            latent = LatentMixture.of_tensors(mixture) if mixture else None
             acceptability = _acceptability(directory / ACCEPTABILITY, tensors)
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
@@ -222,6 +230,11 @@ class Bundle:
                 f"{directory}: the lexicon is for {lexicon.entry_GV.shape[1]} tokens, the vocabulary holds "
                 f"{len(vocabulary)}"
             )
+        if latent is not None and latent.means_NZ.shape[1] != config.decoder.z_size:
+            raise BundleError(
+                f"{directory}: the latent mixture has {latent.means_NZ.shape[1]} dimensions, the decoder "
+                f"{config.decoder.z_size}"
+            )
         bundle = cls(
             config=config,
             vocabulary=vocabulary,
@@ -233,6 +246,7 @@ class Bundle:
             phrases=phrases,
             discriminator=discriminator,
             lexicon=lexicon,
+            latent=latent,
             acceptability=acceptability,
         )
         strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]

@@ -12,6 +12,7 @@ from handlers.model.bundle import Bundle, BundleConfig
 from handlers.model.copies import CopyTable
 from handlers.model.generator import Generator
 from handlers.model.genres import GenreTable
+from handlers.model.latent import LatentMixture
 from handlers.model.lexicon import Lexicon
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
@@ -40,6 +41,7 @@ def make_bundle(
     lineage: Mapping[str, str],
     copies: CopyTable | None = None,
     lexicon: Lexicon | None = None,
+    latent: LatentMixture | None = None,
 ) -> Bundle:
     """Make the servable part of a model: decoder, tables, and the generator if it has one, without the encoder."""
     config = BundleConfig(
@@ -61,6 +63,7 @@ def make_bundle(
         generator=generator,
         copies=copies,
         lexicon=lexicon,
+        latent=latent,
     )
 
 
