@@ -25,6 +25,7 @@ from training.evaluation.readers.ratings import read_ratings
 from training.evaluation.report import Plot, Report
 from training.evaluation.rows import RowKind, SampleSet, TextRow, desired_sets, read_baseline, real_sets
 from training.evaluation.samples import decode_rows, temperature_rows
+from training.evaluation.samples_page import SAMPLES_HTML, side_by_side
 from training.evaluation.verdict import verdicts
 from training.evaluation.yardstick import Measured, Yardstick
 from training.progress import Progress, silent
@@ -88,6 +89,7 @@ def evaluate(
         plots=_plots(curves, measured),
         curves=curves,
         judges=quality,
+        samples=side_by_side(measured, yardstick.text_measure.known),
         readers=readers,
         training=held_out_curves(measured),
     )
@@ -112,7 +114,7 @@ def track(report: Report, folder: Path, tracker: Tracker) -> int:
         why = "; ".join(f"{name}: {reason}" for name, reason in row.missing.items())
         run.set_tags({f"{prefix}.missing": why or "none"})
         if row.row.kind is RowKind.MODEL:
-            for path in sorted(folder.glob("report.*")):
+            for path in (*sorted(folder.glob("report.*")), folder / SAMPLES_HTML):
                 run.log_file(path, "evaluation")
             runs += 1
     return runs

@@ -17,6 +17,7 @@ from training.evaluation.judges import JudgeQuality
 from training.evaluation.metrics import METRICS, Metric
 from training.evaluation.readers.agreement import ReadersReport
 from training.evaluation.readers.tables import TITLES, kappa_line, number
+from training.evaluation.samples_page import SAMPLES_HTML, Asked, write_samples
 from training.evaluation.verdict import Verdict
 from training.evaluation.yardstick import Measured
 from training.files import atomic_path, finite, write_json
@@ -107,6 +108,8 @@ class Report:
     plots: Sequence[Plot] = ()
     curves: Mapping[str, Sequence[CurvePoint]] = field(default_factory=dict)
     judges: Mapping[str, JudgeQuality] = field(default_factory=dict)
+    samples: Sequence[Asked] = ()
+    """First samples of every model, side by side."""
     readers: ReadersReport | None = None
     """Blind ratings, and the figures that agree with them."""
     training: Mapping[str, Sequence[HeldOutPoint]] = field(default_factory=dict)
@@ -152,12 +155,13 @@ class Report:
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write both files, each complete or not at all.
+    """Write report.html, report.json and samples.html, each complete or not at all.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
     write_json(folder / REPORT_JSON, report.document())
+    write_samples(report.samples, folder)
     with atomic_path(folder / REPORT_HTML) as partial:
         partial.write_text(render(report), encoding="utf-8")
 
@@ -171,6 +175,7 @@ def render(report: Report) -> str:
     return environment.get_template(f"{REPORT_HTML}.j2").render(
         facts=report.facts,
         verdicts=report.verdicts,
+        samples_page=SAMPLES_HTML if report.samples else "",
         metrics=METRICS,
         rows=[_shown_row(row, report.goals.get(row.row.name, ())) for row in report.rows],
         tables=[

@@ -204,6 +204,21 @@ def test_figures_are_compared_with_the_ratings_of_readers(report: Report, tmp_pa
     assert "Figures that agree with readers" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_samples_of_all_models_stand_side_by_side_with_made_up_words_marked(report: Report, tmp_path: Path) -> None:
+    served = [row for row in report.rows if row.row.kind is RowKind.SERVED]
+    assert [answer.version for answer in report.samples[0].answers] == [row.row.name for row in served]
+    for number, asked in enumerate(report.samples):
+        for answer, row in zip(asked.answers, served, strict=True):
+            assert "".join(word.text for word in answer.words) == row.row.sets[0].texts[number]
+    assert len(report.samples) == DECODE.num_samples
+    assert any(word.made_up for asked in report.samples for answer in asked.answers for word in answer.words)
+    write_report(report, tmp_path)
+    page = (tmp_path / "samples.html").read_text(encoding="utf-8")
+    assert page.count('<section class="request">') == DECODE.num_samples
+    assert "<mark>" in page
+    assert '<a href="report.html">' in page
+
+
 def test_a_sheet_for_readers_has_sentences_of_every_row(report: Report) -> None:
     sheet = mix(report.sentences(), each=5, seed=1)
     assert sheet.counts() == {row.row.name: 5 for row in report.rows}
@@ -214,7 +229,7 @@ def test_the_page_shows_what_was_written_as_text_and_is_whole_in_one_file(report
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert not re.findall(r'(?:src|href)="(?!#)', page)
+    assert re.findall(r'(?:src|href)="(?!#)([^"]*)', page) == ["samples.html"]
     assert page.count("<svg ") == 2
     assert page.index("Over temperature") < page.index("During training")
     for row in report.rows:
@@ -310,7 +325,7 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
     assert data.tags["evaluate.missing"] == "; ".join(f"{name}: {reason}" for name, reason in row.missing.items())
     assert "two_sample_auc_at_all: a seed has no more than" in data.tags["evaluate.missing"]
     artifacts = {each.path for each in tracker._client.list_artifacts(version.run_id, "evaluation")}
-    assert artifacts == {"evaluation/report.html", "evaluation/report.json"}
+    assert artifacts == {"evaluation/report.html", "evaluation/report.json", "evaluation/samples.html"}
     for wrong in ("models:/cvae/9", "models:/cvae@champion", "models:/cvae", "models:/nobody/1"):
         with pytest.raises(TrackingError, match=re.escape(wrong)):
             load_models([wrong], tracker, tmp_path)
