@@ -24,7 +24,8 @@ def train(
         bool, typer.Option(help="Continue from the checkpoint of an interrupted training with the same settings.")
     ] = True,
     champion: Annotated[
-        bool, typer.Option(help="Make the new versions champions; by default only a model's first version becomes one.")
+        bool,
+        typer.Option(help="Make the new versions champions, even where they are worse than those they replace."),
     ] = False,
     device: Annotated[str, typer.Option(help="Device to train on: cpu, cuda, cuda:1.")] = "cpu",
     precision: Annotated[

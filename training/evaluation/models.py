@@ -15,7 +15,7 @@ from training.packaging.archive import load_archive
 from training.tracking.port import Tracker
 
 _REGISTERED: Final = "models:/"
-_CVAE_VERSION: Final = "cvae_version"
+CVAE_VERSION_TAG: Final = "cvae_version"
 """Tag of a registered lcgan version."""
 
 
@@ -51,6 +51,22 @@ class LoadedModel:
         return self.bundle.generator is not None
 
 
+def load_folder(directory: Path, *, name: str, cvae_version: str = "") -> LoadedModel:
+    """Load a bundle's folder under a name.
+
+    Raises:
+        BundleError: the folder is not a bundle.
+    """
+    return LoadedModel(
+        name=name,
+        uri=str(directory),
+        bundle=Bundle.load(directory),
+        directory=directory,
+        sha256=bundle_sha256(directory),
+        cvae_version=cvae_version,
+    )
+
+
 def load_models(uris: Sequence[str], tracker: Tracker, scratch: Path) -> list[LoadedModel]:
     """Load models under distinct names.
 
@@ -79,7 +95,7 @@ def _load(uri: str, tracker: Tracker, scratch: Path, taken: set[str]) -> LoadedM
     if uri.startswith(_REGISTERED):
         fetched = tracker.fetch(uri, place)
         directory, version = fetched.bundle, fetched.version.version
-        run_id, seconds, cvae_version = fetched.version.run_id, fetched.seconds, fetched.tags.get(_CVAE_VERSION, "")
+        run_id, seconds, cvae_version = fetched.version.run_id, fetched.seconds, fetched.tags.get(CVAE_VERSION_TAG, "")
         bundle = Bundle.load(directory)
     elif Path(uri).is_file():
         directory = place

@@ -20,7 +20,7 @@ from training.evaluation.judges import Judges
 from training.evaluation.language_model import TrigramModel, WordVocabulary
 from training.evaluation.openings import concentration
 from training.evaluation.plan import DecodePlan
-from training.evaluation.rows import MIN_TEXTS, SampleSet, desired_sets, judged_desired, real_sets
+from training.evaluation.rows import MIN_TEXTS, SampleSet, desired_sets, judged_desired
 from training.evaluation.words import Encoded, WordTable
 
 _TESTED: Final = 5000
@@ -89,16 +89,14 @@ def concentrated(sets: Sequence[Sequence[str]], encoded: Sequence[Encoded]) -> d
     return {"distinct_2": distinct(encoded, 2), **concentration(sets)}
 
 
-def all_real_text(corpus: Corpus, plan: DecodePlan, table: WordTable, vocabulary: WordVocabulary) -> RealText:
-    """Collect the real text of every kind.
-
-    Raises:
-        CorpusError: a split is too small.
-    """
+def all_real_text(
+    corpus: Corpus, reference: Sequence[SampleSet], table: WordTable, vocabulary: WordVocabulary
+) -> RealText:
+    """Collect the real text of every kind; the reference is of the valid split."""
     train = corpus.part("train").texts
     return RealText(
         tested=table.encode(corpus.part("test").texts[:_TESTED]),
-        reference=real_sets(corpus, "valid", plan),
+        reference=reference,
         pool=train,
         pool_encoded=table.encode(train),
         vocabulary=vocabulary,

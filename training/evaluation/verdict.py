@@ -101,7 +101,7 @@ class Verdict:
     behind: tuple[str, ...]
     """Points in which the newer version is behind, in words."""
     goals: tuple[int, int, int]
-    """Deciding goals that the newer version meets, that the older one meets, and all."""
+    """Deciding goals of both: those that the newer version meets, that the older one meets, and all."""
 
     def document(self) -> dict[str, Any]:
         """Return the document of report.json."""
@@ -173,14 +173,16 @@ def verdict(
     """Compare a newer version with an older one."""
     points = [*_figures(new, old, real, of_kind), *_realism(new, old)]
     ahead, behind = ([words for is_ahead, words in points if is_ahead is side] for side in (True, False))
-    met, met_before = (sum(goal.met for goal in deciding(found)) for found in (goals_of_new, goals_of_old))
+    # A first lcgan is compared with its cvae, which has other goals too.
+    both = {goal.text for goal in deciding(goals_of_new)} & {goal.text for goal in deciding(goals_of_old)}
+    met, met_before = (sum(goal.met for goal in found if goal.text in both) for found in (goals_of_new, goals_of_old))
     return Verdict(
         new=_name(new),
         old=_name(old),
         outcome=_outcome(ahead, behind, met - met_before),
         ahead=tuple(ahead),
         behind=tuple(behind),
-        goals=(met, met_before, len(deciding(goals_of_new))),
+        goals=(met, met_before, len(both)),
     )
 
 

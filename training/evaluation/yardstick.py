@@ -33,7 +33,7 @@ from training.evaluation.metrics import missing
 from training.evaluation.openings import FREQUENT, Frequent, most_frequent
 from training.evaluation.plan import DecodePlan
 from training.evaluation.real_text import RealText, SameSize, all_real_text, concentrated, desired_real_text
-from training.evaluation.rows import RowKind, TextRow
+from training.evaluation.rows import RowKind, TextRow, real_sets
 from training.evaluation.surface import check
 from training.evaluation.text_figures import TextMeasure
 from training.evaluation.two_sample import Side, scores_of_groups, shuffled
@@ -72,6 +72,8 @@ class Yardstick:
     """LDA of the reward for rows without a model; rows of a model are measured by its own LDA."""
     plan: DecodePlan
     resampler: Resampler = field(default_factory=Resampler)
+    quick: bool = False
+    """Whether only the figures that goals and verdicts need are measured."""
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Time spent on each metric."""
     text_measure: TextMeasure = field(init=False)
@@ -85,6 +87,8 @@ class Yardstick:
 
     def __post_init__(self) -> None:
         train, valid = self.corpus.part("train"), self.corpus.part("valid")
+        # A split that is too small is an error before anything is fitted.
+        reference = real_sets(self.corpus, "valid", self.plan)
         with self._timed("fit: language models"):
             encoded = self._table.encode(train.texts)
             vocabulary = WordVocabulary.of(encoded)
@@ -94,7 +98,7 @@ class Yardstick:
             known = KnownWords.of(train.texts)
         self.text_measure = TextMeasure(known=known, fluency=fluency, judges=self.judges, train=encoded)
         with self._timed("fit: real text of the desired kind"):
-            self.real = all_real_text(self.corpus, self.plan, self._table, vocabulary)
+            self.real = all_real_text(self.corpus, reference, self._table, vocabulary)
             self._desired = desired_real_text(self.corpus, self.plan, self.judges, self._table, vocabulary)
         with self._timed("fit: genre classifier"):
             self._genres = GenreClassifier.fit(train)
@@ -120,8 +124,9 @@ class Yardstick:
         with self._timed("distinct-n and openings"):
             diversity, same_size = self._diversity(row, encoded)
             figures |= diversity
-        with self._timed("self-BLEU"):
-            figures["self_bleu"] = self_bleu(texts, self.resampler)
+        if not self.quick:
+            with self._timed("self-BLEU"):
+                figures["self_bleu"] = self_bleu(texts, self.resampler)
         with self._timed("made-up words, names, fluency"):
             figures |= self.text_measure.row_figures(texts, encoded, self.resampler)
         with self._timed("genre accuracy"):
@@ -171,7 +176,9 @@ class Yardstick:
     def _reverse_figures(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
         kind = self._of_kind(row)
         figures = {"reverse_ppl": self._reverse(row, encoded, self.real)}
-        return figures if kind is None else {**figures, "reverse_ppl_kind": self._reverse(row, encoded, kind)}
+        if kind is not None and not self.quick:
+            figures["reverse_ppl_kind"] = self._reverse(row, encoded, kind)
+        return figures
 
     def _reverse(self, row: TextRow, encoded: Sequence[Encoded], real: RealText) -> Figure:
         if row.kind.is_real:
@@ -187,12 +194,12 @@ class Yardstick:
         )
 
     def _two_sample(self, row: TextRow, encoded: Sequence[Encoded]) -> dict[str, Figure]:
+        figures = {"two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self.real)}
+        if self.quick:
+            return figures
         signs = [self._signs.encode(each.texts) for each in row.sets]
-        figures = {
-            "two_sample_auc": self._area(row, encoded, self._table, AUC_TEXTS, self.real),
-            "two_sample_auc_signs": self._area(row, signs, self._signs, AUC_TEXTS, self.real),
-            "two_sample_auc_at_100": self._area(row, encoded, self._table, SMALL, self.real),
-        }
+        figures["two_sample_auc_signs"] = self._area(row, signs, self._signs, AUC_TEXTS, self.real)
+        figures["two_sample_auc_at_100"] = self._area(row, encoded, self._table, SMALL, self.real)
         if min(map(len, row.sets)) > AUC_TEXTS:
             figures["two_sample_auc_at_all"] = self._area(row, encoded, self._table, None, self.real)
         kind = self._of_kind(row)
@@ -222,9 +229,10 @@ class Yardstick:
             first = np.arange(size)
             own = concentrated([each.texts[:size] for each in row.sets], [each.take(first) for each in encoded])
         same_size = SameSize(size=size, own=own, real=real.concentrated(size))
-        figures["distinct_1"] = distinct(encoded, 1)
-        for size in (1, 2):
-            figures[f"distinct_{size}_at_100"] = distinct_small(encoded, size, self.resampler)
+        if not self.quick:
+            figures["distinct_1"] = distinct(encoded, 1)
+            for gram in (1, 2):
+                figures[f"distinct_{gram}_at_100"] = distinct_small(encoded, gram, self.resampler)
         for name in ("distinct_2", "opening_shared"):
             figures[f"{name}_of_real"] = same_size.ratio(name)
         return figures, same_size

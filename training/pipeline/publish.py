@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from foundation.hashes import file_sha256
+from handlers.model.bundle import BundleError
+from training.errors import TrainingError
+from training.evaluation.models import CVAE_VERSION_TAG, load_folder, load_models
+from training.evaluation.promotion import Decision, Promoter
 from training.files import atomic_path, read_json, write_json
 from training.packaging.archive import Archive, build_archive
 from training.pipeline.artifacts import BUNDLE
@@ -16,6 +21,8 @@ from training.pipeline.stages import Stage
 from training.progress import Progress
 from training.tracking.port import RegisteredVersion, Tracker
 
+PROMOTION_TAG: Final = "promotion"
+"""Tag of a registered version: whether it became the champion when it was trained, and why."""
 _RECORD: Final = "published.json"
 
 
@@ -34,6 +41,8 @@ class Published:
     """Whether the version existed before this training."""
     champion: bool
     """Whether this training made the version the champion."""
+    reason: str = ""
+    """Reason why it did or did not; empty where nothing was decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +52,8 @@ class Publisher:
     tracker: Tracker
     model_store: Path
     champion: bool
-    """Whether every version becomes the champion; otherwise only the first one of its model does."""
+    """Whether every version becomes the champion; otherwise the promoter decides."""
+    promoter: Promoter
 
     def publish(
         self, name: str, stage: Stage, *, run_id: str, tags: Mapping[str, str], watch: Callable[[str], Progress]
@@ -73,10 +83,51 @@ class Publisher:
             write_json(stage.directory / _RECORD, asdict(published))
         target = self.model_store / Path(published.archive).name
         self._put_in_store(Path(published.archive), target, published.archive_sha256)
+        published = replace(published, archive=str(target))
+        return self._promoted(published, stage, tags)
+
+    def _promoted(self, published: Published, stage: Stage, tags: Mapping[str, str]) -> Published:
+        """Decide whether a version becomes the champion, set the alias, and record the reason with the version."""
         version = RegisteredVersion(name=published.name, version=published.version, run_id=published.run_id)
-        champion = self.tracker.set_champion(version, only_first=not self.champion)
-        changed = {"archive": str(target), "champion": champion}
-        return Published(**{**asdict(published), **changed})
+        if self.champion:
+            made = self.tracker.set_champion(version, only_first=False)
+            return replace(published, champion=made, reason="--champion was given")
+        current = self.tracker.champion(version.name)
+        # Without tracking there are no champions, and what was decided before, or by a person since, stays.
+        decided = current is not None and (published.reason or current.version == version.version)
+        if not self.tracker.registers or decided:
+            return replace(published, champion=False, reason="")
+        with tempfile.TemporaryDirectory(prefix="deephypebot-promote-") as scratch:
+            decision = self._decision(version, current, stage, tags, Path(scratch))
+        made = decision.promote and self.tracker.set_champion(version, only_first=current is None)
+        published = replace(published, champion=made, reason=decision.reason)
+        told = f"{'promoted' if made else 'not promoted'}: {decision.reason}"
+        self.tracker.tag_version(version, {PROMOTION_TAG: told})
+        record = {**asdict(published), "archive": read_json(stage.directory / _RECORD)["archive"], "champion": False}
+        write_json(stage.directory / _RECORD, record)
+        return published
+
+    def _decision(
+        self,
+        version: RegisteredVersion,
+        current: RegisteredVersion | None,
+        stage: Stage,
+        tags: Mapping[str, str],
+        scratch: Path,
+    ) -> Decision:
+        new = load_folder(
+            stage.directory / BUNDLE,
+            name=f"{version.name} {version.version}",
+            cvae_version=tags.get(CVAE_VERSION_TAG, ""),
+        )
+        try:
+            champion = None if current is None else load_models([current.uri], self.tracker, scratch)[0]
+            prior = f"models:/cvae/{new.cvae_version}"
+            # The cvae whose z the version moves; a cvae has none.
+            moved = load_models([prior], self.tracker, scratch)[0] if new.cvae_version else None
+        except (TrainingError, BundleError) as cause:
+            return Decision(promote=current is None, reason=f"{new.name} was not compared: {cause}")
+        return self.promoter.decide(new, champion, moved)
 
     def _recorded(self, stage: Stage) -> Published | None:
         path = stage.directory / _RECORD

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from training.pipeline.plan import StageReport, TrainReport
+from training.pipeline.publish import Published
 
 _FIGURES: Final = {
     "topics": ("num_topics", "coherence"),
@@ -31,12 +33,17 @@ def stages_table(reports: Sequence[StageReport]) -> Table:
 
 
 def versions_table(report: TrainReport) -> Table:
-    """Make a table with one row per published version."""
-    table = Table(title="Versions", title_justify="left")
+    """Make a table with one row per published version; its caption says why it became the champion, or did not."""
+    table = Table(title="Versions", title_justify="left", caption_justify="left")
     for heading in ("model", "version", "champion", "archive", "sha256"):
         table.add_column(heading, overflow="fold")
     for each in report.published:
         version = f"{each.version} (existed)" if each.reused else each.version
         champion = "yes" if each.champion else "no"
         table.add_row(each.name, version, champion, each.archive, each.archive_sha256[:12])
+    table.caption = "\n".join(escape(_told(each)) for each in report.published if each.reason) or None
     return table
+
+
+def _told(published: Published) -> str:
+    return f"{'promoted' if published.champion else 'not promoted'}: {published.reason}"

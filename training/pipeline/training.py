@@ -14,11 +14,13 @@ from handlers.model.topics import TopicModel
 from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
 from training.cvae.held_out import HELD_OUT_FILE, save_held_out
+from training.cvae.latent import encoded_mixture
 from training.cvae.model import Cvae
 from training.cvae.scores import score_cvae
 from training.cvae.training import decoder_config, train_cvae
 from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CorpusError
+from training.evaluation.promotion import Promoter
 from training.files import atomic_path
 from training.fingerprints import fingerprint
 from training.lcgan.labels import Labeller, genre_rows, known_words
@@ -64,9 +66,12 @@ class Training:
     watch: Callable[[str], Progress]
     """Makes the progress callback of a named piece of work."""
     _runs: StageRuns = field(init=False)
+    _promoter: Promoter = field(init=False)
     _encoded_splits: dict[str, EncodedSentences] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        cache = self.plan.workspace / "evaluation"
+        self._promoter = Promoter(corpus=self.corpus, cache=cache, watch=self.watch)
         self._runs = StageRuns(corpus=self.corpus, settings=self.settings, plan=self.plan, tracker=self.tracker)
 
     def run(self) -> TrainReport:
@@ -159,6 +164,7 @@ class Training:
             lineage=self._lineage(run),
             copies=CopyTable.of(texts),
             lexicon=learn_lexicon(texts, parts.vocabulary),
+            latent=encoded_mixture(model, self._encoded("train", parts), seed=self.settings.seed),
         )
         figures = measure_samples(bundle, self._sequences(parts))
         save_cvae(model, stage)
@@ -209,6 +215,7 @@ class Training:
             lineage=lineage,
             copies=unshifted.copies,
             lexicon=unshifted.lexicon,
+            latent=unshifted.latent,
         )
         sequences = self._sequences(parts)
         before = measure_samples(unshifted, sequences)
@@ -264,7 +271,12 @@ class Training:
         return Stage(name=name, key=fingerprint(name, *depends_on), root=self.plan.workspace / "stages")
 
     def _publish(self, name: str, stage: Stage, run_id: str, tags: Mapping[str, str]) -> Published:
-        publisher = Publisher(tracker=self.tracker, model_store=self.plan.model_store, champion=self.plan.champion)
+        publisher = Publisher(
+            tracker=self.tracker,
+            model_store=self.plan.model_store,
+            champion=self.plan.champion,
+            promoter=self._promoter,
+        )
         lineage = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, **tags}
         return publisher.publish(name, stage, run_id=run_id, tags=lineage, watch=self.watch)
 

@@ -34,6 +34,8 @@ from training.worker_code import WORKER_PACKAGES
 
 EXPERIMENT: Final = "deephypebot"
 _MODEL_CODE: Final = Path(__file__).with_name("pyfunc_model.py")
+_MAX_TAG: Final = 5000
+"""Characters that MLflow keeps of a tag's value."""
 _DEFAULTS: Final = CommentaryRequest(genres=())
 
 
@@ -121,6 +123,8 @@ class MlflowRun(Run):
 
 class MlflowTracker(Tracker):
     """Tracker with the runs of one experiment and the model registry of the same server."""
+
+    registers = True
 
     def __init__(self, tracking_uri: str, *, artifacts: Path | None = None) -> None:
         """Connect, and make the experiment if it does not exist.
@@ -238,6 +242,19 @@ class MlflowTracker(Tracker):
         for key, value in tags.items():
             self._client.set_model_version_tag(version.name, version.version, key, value)
             self._client.set_tag(version.run_id, f"{version.name}.{key}", value)
+
+    @override
+    def champion(self, name: str) -> RegisteredVersion | None:
+        try:
+            found = self._client.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException:
+            return None
+        return RegisteredVersion(name=name, version=str(found.version), run_id=str(found.run_id))
+
+    @override
+    def tag_version(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            self._client.set_model_version_tag(version.name, version.version, key, value[:_MAX_TAG])
 
     @override
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:

@@ -82,6 +82,9 @@ class FetchedVersion:
 class Tracker(Protocol):
     """Store of runs and model versions."""
 
+    registers: bool
+    """Whether versions are registered."""
+
     @property
     def uri(self) -> str:
         """Address of the server or store."""
@@ -113,6 +116,13 @@ class Tracker(Protocol):
 
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
         """Keep a version's archive with its run and tag the version with it."""
+
+    def champion(self, name: str) -> RegisteredVersion | None:
+        """Return the champion of a model; None without one."""
+        ...
+
+    def tag_version(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
 
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
         """Make a version the champion, with `only_first` only if there is none; return whether it was made."""
@@ -149,6 +159,7 @@ class NullTracker(Tracker):
     """Tracker that records nothing; every version that it registers is version 0."""
 
     uri: str = "none"
+    registers: bool = False
 
     @override
     @contextmanager
@@ -178,6 +189,15 @@ class NullTracker(Tracker):
 
     @override
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
+        pass
+
+    @override
+    def champion(self, name: str) -> RegisteredVersion | None:
+        del name
+        return None
+
+    @override
+    def tag_version(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
         pass
 
     @override

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.slow
 
 def _watch(stage: str) -> Progress:
     work = {f"acceptability-{model} {work}" for model in ("cvae", "lcgan") for work in ("samples", "candidates")}
-    assert stage in {*STAGES, *work, "labels", "register cvae", "register lcgan"}
+    assert stage in {*STAGES, *work, "labels", "register cvae", "register lcgan", "compare cvae", "compare lcgan"}
     return silent
 
 
