@@ -1,6 +1,6 @@
 """Answers to batches of requests, for the TorchServe handler and the registered MLflow model.
 
-Shapes: B sequences, Z latent vector.
+Shapes: B sequences, Z latent vector, K topics.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ before it; until then those that are ahead go on. So it depends on the sample's 
 in the batch, and on no bit of how a batch adds up. An ended candidate is abandoned too if it loses a check that it
 passed on its way. One that ended before a check is not compared there.
 
-Shapes: S slots, B sequences in slots, T token positions, L lengths of a sequence, R rows that came to a check, P tokens
-before it.
+Shapes: S slots, B sequences in slots, T token positions, F numbers of a sequence's state, L lengths of a sequence, R
+rows that came to a check, P tokens before it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,3 @@
 of a request apart. `topic_rule` is the rule for older bundles, which have no such score. `ranker` applies one or the
 other to the candidates of a batch.
 """
-
-from handlers.ranking.topic_rule import best_candidates
-
-__all__ = ["best_candidates"]

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.contract import FinishReason
+from handlers.decoding.arrays import IntArray
+from handlers.decoding.batched import BatchedDecode
 from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
 from handlers.decoding.rivals import Rivals
@@ -139,11 +141,14 @@ def test_a_sample_is_decoded_the_same_alone_and_in_any_batch(slots: int, seed: i
 
 
 def test_fewer_steps_are_taken_for_rivals(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    from handlers.decoding.batched import BatchedDecode
-
-    steps = []
+    steps: list[int] = []
     write = BatchedDecode._write
-    monkeypatch.setattr(BatchedDecode, "_write", lambda self, chosen: steps.append(len(chosen)) or write(self, chosen))
+
+    def counted(decode: BatchedDecode, chosen: IntArray) -> list[int]:
+        steps.append(len(chosen))
+        return write(decode, chosen)
+
+    monkeypatch.setattr(BatchedDecode, "_write", counted)
     engine, asked = Engine(tiny), _specs(32, max_tokens=30)
     rivals = _rivals(range(16), range(16, 32))
     found = engine.decode(asked, rivals=rivals)
