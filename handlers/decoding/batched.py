@@ -15,6 +15,7 @@ from torch import Tensor
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.lexicon_words import LexiconWords, Permitted
+from handlers.decoding.constraints.name_repeats import NameRepeats
 from handlers.decoding.constraints.token_constraints import Constraints
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.ending import has_ended
@@ -38,6 +39,8 @@ class Parts:
     """Constraints on repeated words."""
     lexicon_words: LexiconWords | None = None
     """Words that may be written; None permits any."""
+    name_repeats: NameRepeats | None = None
+    """Constraints on repeated names; None permits them."""
 
 
 class BatchedDecode:
@@ -60,7 +63,7 @@ class BatchedDecode:
         rivals: Rivals | None = None,
     ) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
-        self._lexicon_words = parts.lexicon_words
+        self._lexicon_words, self._name_repeats = parts.lexicon_words, parts.name_repeats
         self._specs, self._start = specs, start
         self._max_slots = min(max_slots, len(specs))
         self._num_steps = max(spec.sampling.max_tokens for spec in specs)
@@ -135,11 +138,15 @@ class BatchedDecode:
 
     def _forbidden(self) -> IntArray:
         state_FS = self._part.state_FS
+        names = []
+        if self._name_repeats is not None:
+            names = [self._name_repeats.forbidden(self._part.tokens_ST, state_FS[LENGTH], state_FS[TOKEN])]
         return np.concatenate(
             (
                 self._grammar.forbidden(state_FS[GRAMMAR]),
                 self._word_repeats.forbidden(state_FS[WORD_STATE:]),
                 state_FS[TOKEN][:, None],
+                *names,
                 *self._constraints.forbidden(self._part.tokens_ST, state_FS[LENGTH], state_FS[WORD_STATE:]),
             ),
             axis=1,

@@ -23,6 +23,7 @@ from torch import Tensor
 from handlers.decoding.batched import BatchedDecode, Parts
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.lexicon_words import LexiconWords
+from handlers.decoding.constraints.name_repeats import NameRepeats
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import PADDING, FoldedDecoder, Started
 from handlers.decoding.gpu import capability as gpu
@@ -102,13 +103,21 @@ class Engine:
                     precision=self.precision,
                     slots=self.slots,
                     lexicon=bundle.lexicon,
+                    name_repeats=None if bundle.lexicon is None else NameRepeats(bundle.vocabulary),
                 )
             else:
                 step = Step(self._folded, self.precision)
-                lexicon_words = None
+                lexicon_words = name_repeats = None
                 if bundle.lexicon is not None:
                     lexicon_words = LexiconWords(bundle.lexicon, step.num_outputs, self.device)
-                self._parts = Parts(step=step, grammar=grammar, word_repeats=word_repeats, lexicon_words=lexicon_words)
+                    name_repeats = NameRepeats(bundle.vocabulary)
+                self._parts = Parts(
+                    step=step,
+                    grammar=grammar,
+                    word_repeats=word_repeats,
+                    lexicon_words=lexicon_words,
+                    name_repeats=name_repeats,
+                )
 
     @torch.inference_mode()
     def decode(

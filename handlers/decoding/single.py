@@ -108,7 +108,7 @@ class SingleDecode:
 
     def __init__(self, parts: Parts, spec: SequenceSpec, slots: Slots) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
-        self._lexicon_words = parts.lexicon_words
+        self._lexicon_words, self._name_repeats = parts.lexicon_words, parts.name_repeats
         self._spec = spec
         self._slots = slots.resized(parts.step.invariant_batch_size(1))
         self._slots.copy([0], slots, [0])
@@ -128,6 +128,7 @@ class SingleDecode:
         token, state, words, log2_prob = BOS_ID, self._grammar.start, self._word_repeats.start, 0.0
         lexicon_words, node = self._lexicon_words, LexiconWords.start
         requested = self._spec.sampling.no_repeat_ngram_size
+        pairs = NgramTable(2)
         ngrams = NgramTable(effective_size(requested, has_lexicon=lexicon_words is not None))
         gates_MG = torch.empty_like(self._slots.gates_SG)
         parts_4MH = gates_MG.chunk(4, dim=1)
@@ -141,6 +142,9 @@ class SingleDecode:
                 token,
                 *ngrams.forbidden(ids),
             ]
+            if self._name_repeats is not None:
+                forbidden += self._name_repeats.forbidden_one(ids, pairs.forbidden(ids))
+                pairs.add(ids)
             token = self._weights.choose_one(
                 log2_1W,
                 forbidden,

@@ -66,7 +66,7 @@ def allowed_words(sentences: Counter[str]) -> set[str]:
     """Return the words that a model may write, given the number of sentences of each unit.
 
     >>> sorted(allowed_words(Counter({"guitra": 1, "glassily": 1, "glitchy": 2, "Xylox": 2, "lo-key": 1})))
-    ['Xylox', "Xylox's", 'glassily', 'glitchy']
+    ['Xylox', "Xylox's", 'glassily', 'glitchy', 'lo-key']
     """
     words = {
         word

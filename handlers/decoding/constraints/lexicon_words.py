@@ -7,7 +7,7 @@ The other constraints never look ahead. Inside a word they may leave no token at
 repetition are lifted for the step, since a sentence must not end within a word.
 
 Shapes: B sequences, R some of them, N nodes, J = N + 1 edges of nodes, E edges, G = contexts and one more for the
-inside of words, V tokens, W tokens padded to whole blocks, C tokens that continue a word, padded.
+inside of words, V tokens, W tokens padded to whole blocks, P tokens that continue a word, of all sequences, C of one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from torch import Tensor
 
 from handlers.decoding.arrays import BoolArray, IntArray
 from handlers.model.lexicon import INSIDE, Lexicon
-from handlers.model.vocabulary import PAD_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +32,34 @@ class Permitted:
     """Whether each context permits a token, 1 or 0; the last row is that of the inside of words."""
     context_B: Tensor
     """Row of each sequence."""
-    continuing_BC: Tensor
+    row_P: IntArray
+    """Sequence of each token that continues a word, in ascending order."""
+    token_P: IntArray
     """Tokens that continue a word."""
     inside_B: BoolArray
     """Whether a sequence is within a word."""
 
     def restrict(self, weight_BW: Tensor, scratch_BW: Tensor) -> None:
         """Set the weights of all other tokens to 0."""
-        kept_BC = weight_BW.gather(1, self.continuing_BC)
+        weights, place_P = weight_BW.view(-1), self._places(self.row_P, self.token_P, weight_BW)
+        kept_P = weights[place_P]
         weight_BW.mul_(torch.index_select(self.mask_GW, 0, self.context_B, out=scratch_BW))
-        weight_BW.scatter_(1, self.continuing_BC, kept_BC)
+        weights[place_P] = kept_P
 
     def restrict_log2(self, log2_RW: Tensor, rows: list[int]) -> None:
-        """Set the logarithms of all other tokens of some sequences to minus infinity."""
-        rows_R = torch.tensor(rows, device=log2_RW.device)
-        continuing_RC = self.continuing_BC[rows_R]
-        kept_RC = log2_RW.gather(1, continuing_RC)
-        log2_RW.masked_fill_(self.mask_GW[self.context_B[rows_R]] == 0, -torch.inf)
-        log2_RW.scatter_(1, continuing_RC, kept_RC)
+        """Set the logarithms of all other tokens of some sequences, in ascending order, to minus infinity."""
+        chosen_R = np.array(rows)
+        new_row_P = np.minimum(chosen_R.searchsorted(self.row_P), len(rows) - 1)
+        is_chosen_P = chosen_R[new_row_P] == self.row_P
+        place_P = self._places(new_row_P[is_chosen_P], self.token_P[is_chosen_P], log2_RW)
+        kept_P = log2_RW.view(-1)[place_P]
+        mask_RW = self.mask_GW[self.context_B[torch.from_numpy(chosen_R).to(log2_RW.device)]]
+        log2_RW.masked_fill_(mask_RW == 0, -torch.inf)
+        log2_RW.view(-1)[place_P] = kept_P
+
+    @staticmethod
+    def _places(row_P: IntArray, token_P: IntArray, numbers_BW: Tensor) -> Tensor:
+        return torch.from_numpy(row_P * numbers_BW.shape[1] + token_P).to(numbers_BW.device)
 
 
 class LexiconWords:
@@ -88,16 +97,14 @@ class LexiconWords:
         """Return the tokens that may follow each sequence, given its node."""
         first_B = self.first_edge_J[node_B]
         count_B = self.first_edge_J[node_B + 1] - first_B
-        place_C = np.arange(count_B.max(initial=0))
-        is_edge_BC = place_C < count_B[:, None]
-        continuing_BC = np.full(is_edge_BC.shape, PAD_ID, dtype=np.int64)
-        continuing_BC[is_edge_BC] = self.token_E[(first_B[:, None] + place_C)[is_edge_BC]]
+        row_P = np.arange(len(node_B)).repeat(count_B)
+        edge_P = np.arange(len(row_P)) + (first_B - count_B.cumsum() + count_B)[row_P]
         context_B = self.context_N[node_B]
-        device = self.mask_GW.device
         return Permitted(
             self.mask_GW,
-            torch.from_numpy(context_B).to(device),
-            torch.from_numpy(continuing_BC).to(device),
+            torch.from_numpy(context_B).to(self.mask_GW.device),
+            row_P,
+            self.token_E[edge_P],
             context_B == self.inside,
         )
 

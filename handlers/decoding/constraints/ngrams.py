@@ -4,7 +4,7 @@ The n-grams are of tokens, not of words, as for `no_repeat_ngram_size` of other 
 at least n tokens, so they do not repeat either. `handlers.decoding.constraints.word_repeats` compares words in any
 spelling.
 
-Shapes: B sequences, T token positions, F forbidden tokens, padded.
+Shapes: B sequences, T token positions, P places that follow an n-gram, F forbidden tokens, padded.
 """
 
 from __future__ import annotations
@@ -63,16 +63,47 @@ def completing(tokens_BT: IntArray, length_B: IntArray, size_B: IntArray) -> Int
         length_B: number of tokens of each sequence.
         size_B: n of each sequence, at least 1.
     """
+    return spread(*followers(tokens_BT, length_B, size_B), len(tokens_BT))
+
+
+def followers(tokens_BT: IntArray, length_B: IntArray, size_B: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the tokens that follow a sequence's last n - 1 tokens earlier in it: their sequences and they, [P] each.
+
+    Few places follow even the last token, so only the first comparison is one of arrays of all tokens.
+
+    Args:
+        tokens_BT: tokens of the sequences; see `completing`.
+        length_B: number of tokens of each sequence.
+        size_B: n of each sequence, at least 1.
+    """
     tokens_BT = tokens_BT[:, : length_B.max(initial=0)]
-    position_T, sequence_B = np.arange(tokens_BT.shape[1]), np.arange(len(tokens_BT))
-    size_B1, length_B1 = size_B[:, None], length_B[:, None]
-    # Positions after the sequence's last n - 1 tokens: the token there may not follow again.
-    follows_BT = (position_T >= size_B1 - 1) & (position_T < length_B1)
-    for back in range(1, int(size_B.max(initial=1))):
-        if not follows_BT.any():
-            break
-        # Shorter sequences have no such position anyway.
-        last_B1 = tokens_BT[sequence_B, np.maximum(length_B - back, 0), None]
-        follows_BT[:, back:] &= (tokens_BT[:, :-back] == last_B1) | (size_B1 <= back)
-    columns = follows_BT.any(axis=0)
-    return np.where(follows_BT[:, columns], tokens_BT[:, columns], PAD_ID)
+    last_B1 = tokens_BT[np.arange(len(tokens_BT)), length_B - 1, None] if tokens_BT.size else tokens_BT
+    follows_BT = np.zeros(tokens_BT.shape, dtype=bool)
+    np.equal(tokens_BT[:, :-1], last_B1, out=follows_BT[:, 1:])
+    if (size_B == 1).any():
+        follows_BT |= (size_B == 1)[:, None]
+    row_P, place_P = follows_BT.nonzero()
+    kept_P = place_P < length_B[row_P]
+    for back in range(2, int(size_B.max(initial=1))):
+        row_P, place_P = row_P[kept_P], place_P[kept_P]
+        before_P = tokens_BT[row_P, np.maximum(place_P - back, 0)]
+        # A shorter sequence has such a place only where its own n-grams are shorter.
+        wanted_P = tokens_BT[row_P, np.maximum(length_B[row_P] - back, 0)]
+        is_same_P = (place_P >= back) & (before_P == wanted_P)
+        kept_P = is_same_P | (size_B[row_P] <= back)
+    row_P, place_P = row_P[kept_P], place_P[kept_P]
+    return row_P, tokens_BT[row_P, place_P]
+
+
+def spread(row_P: IntArray, token_P: IntArray, count: int) -> IntArray:
+    """Return the tokens of each sequence, [B, F], padded with the padding token.
+
+    Args:
+        row_P: sequence of each token, in ascending order.
+        token_P: tokens.
+        count: number of sequences.
+    """
+    column_P = np.arange(len(row_P)) - row_P.searchsorted(row_P)
+    tokens_BF: IntArray = np.full((count, int(column_P.max(initial=-1)) + 1), PAD_ID)
+    tokens_BF[row_P, column_P] = token_P
+    return tokens_BF

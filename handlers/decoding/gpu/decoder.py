@@ -16,6 +16,7 @@ from torch import Tensor
 
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.lexicon_words import LexiconWords
+from handlers.decoding.constraints.name_repeats import NameRepeats
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.folded import FoldedDecoder, Started
 from handlers.decoding.gpu.capability import MAX_VOCABULARY
@@ -60,6 +61,7 @@ class GpuDecoder:
         precision: precision of weights and hidden state; sums are float32.
         slots: number of sequences that are decoded at a time.
         lexicon: words that may be written; None permits any.
+        name_repeats: constraints on repeated names; None permits them.
 
     Raises:
         ValueError: the kernels do not support the precision or the size of the vocabulary.
@@ -74,6 +76,7 @@ class GpuDecoder:
         precision: Precision,
         slots: int,
         lexicon: Lexicon | None = None,
+        name_repeats: NameRepeats | None = None,
     ) -> None:
         config, device = folded.config, folded.gates_table_VG.device
         if precision not in DTYPES:
@@ -89,7 +92,7 @@ class GpuDecoder:
         self._word_repeats, self._slots, self._device = word_repeats, slots, device
         self._memory = Memory(sizes, DTYPES[precision], device, has_lexicon=lexicon is not None)
         words = None if lexicon is None else LexiconWords(lexicon, sizes.outputs, torch.device("cpu"))
-        tables = Tables(grammar, word_repeats, sizes.outputs, device, words)
+        tables = Tables(grammar, word_repeats, sizes.outputs, device, lexicon_words=words, name_repeats=name_repeats)
         self._steps = Steps(folded, tables, self._memory, precision)
 
     def uniforms(self, seeds: Sequence[int], count: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.lexicon_words import LexiconWords
+from handlers.decoding.constraints.name_repeats import NameRepeats
 from handlers.decoding.constraints.word_repeats import WordRepeats
 from handlers.decoding.gpu.kernels import layout
 
@@ -31,6 +32,7 @@ class Tables:
         num_outputs: number of tokens, padded to whole blocks.
         device: device of the tables.
         lexicon_words: words that may be written; None permits any.
+        name_repeats: constraints on repeated names; None permits them.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class Tables:
         word_repeats: WordRepeats,
         num_outputs: int,
         device: torch.device,
+        *,
         lexicon_words: LexiconWords | None = None,
+        name_repeats: NameRepeats | None = None,
     ) -> None:
         forbids_SW = np.zeros((len(grammar.forbidden_SF), num_outputs), dtype=np.int8)
         np.put_along_axis(forbids_SW, grammar.forbidden_SF, 1, axis=1)
@@ -51,6 +55,7 @@ class Tables:
             layout.CONTINUES: word_repeats.continues_V,
             layout.CUTS: word_repeats.cuts_V,
             layout.KEY_LOW_HALF: word_repeats.key_V,
+            layout.NAME_KIND: np.zeros(1, dtype=np.int64) if name_repeats is None else name_repeats.kind_V,
         }
         longs = {
             layout.HASH: word_repeats.hash_V,

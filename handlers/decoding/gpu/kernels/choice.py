@@ -18,6 +18,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from handlers.decoding.constraints.name_repeats import BEFORE_NAME, LIST_MARK, NAME
 from handlers.decoding.constraints.word_repeats import AFTER_SPACE
 from handlers.decoding.gpu.kernels import layout, lexicon
 from handlers.decoding.gpu.kernels.random_numbers import uniform
@@ -26,7 +27,10 @@ from handlers.decoding.sampling.sampler import DRAWS
 from handlers.model.vocabulary import EOS_ID
 
 _AFTER_SPACE = tl.constexpr(AFTER_SPACE)
+_BEFORE_NAME = tl.constexpr(BEFORE_NAME)
 _DRAWS = tl.constexpr(DRAWS)
+_LIST_MARK = tl.constexpr(LIST_MARK)
+_NAME = tl.constexpr(NAME)
 _EOS = tl.constexpr(EOS_ID)
 _SORTED_BELOW_TOP_P = tl.constexpr(SORTED_BELOW_TOP_P)
 _SORTED_ABOVE_MIN_P = tl.constexpr(SORTED_ABOVE_MIN_P)
@@ -133,19 +137,26 @@ def draw(weight_V, ids_V, settings, top_k, seed, index, V: tl.constexpr):
 
 
 @triton.jit
-def repeats_ngram(tokens_T, length, size, ids_V, T: tl.constexpr):
-    """Return the tokens that would repeat an n-gram, see `handlers.decoding.constraints.ngrams`."""
+def is_at(tokens_T, chosen_T, length, ids_V, T: tl.constexpr):
+    """Return the tokens at some positions of a sequence; mostly there are none."""
+    found_V, position_T = ids_V < 0, tl.arange(0, T)
+    if tl.sum(chosen_T.to(tl.int32)) > 0:
+        for place in range(length):
+            chosen = tl.sum(tl.where(position_T == place, chosen_T.to(tl.int32), 0)) > 0
+            found_V = found_V | ((ids_V == tl.load(tokens_T + place)) & chosen)
+    return found_V
+
+
+@triton.jit
+def repeats_ngram(tokens_T, length, size, T: tl.constexpr):
+    """Return where the tokens are that would repeat an n-gram, see `handlers.decoding.constraints.ngrams`."""
     position_T = tl.arange(0, T)
-    follows_T = (position_T >= size - 1) & (position_T < length)
+    follows_T = (size > 0) & (position_T >= size - 1) & (position_T < length)
     for back in range(1, size):
         before_T = tl.load(tokens_T + position_T - back, mask=position_T >= back, other=-1)
         last = tl.load(tokens_T + tl.maximum(length - back, 0))
         follows_T = follows_T & (before_T == last)
-    repeated_V = ids_V < 0
-    for place in range(length):
-        follows = tl.sum(tl.where(position_T == place, follows_T.to(tl.int32), 0)) > 0
-        repeated_V = repeated_V | ((ids_V == tl.load(tokens_T + place)) & follows)
-    return repeated_V
+    return follows_T
 
 
 @triton.jit
@@ -170,6 +181,20 @@ def is_bad_word(ids_V, inside_V, token_longs, words, hashes_D, contains_bad_word
         completing = (tl.load(hashes_D + word) - current) * inverse
         banned_V = banned_V | ((key_V == completing) & (key_V != 0))
     return banned_V
+
+
+@triton.jit
+def repeats_name(tokens_T, length, last, token_ints, W: tl.constexpr, T: tl.constexpr):
+    """Return where the tokens are that would repeat a name, see `handlers.decoding.constraints.name_repeats`."""
+    kinds = token_ints + layout.NAME_KIND * W
+    kind = tl.load(kinds + last)
+    position_T = tl.arange(0, T)
+    token_T = tl.load(tokens_T + position_T, mask=position_T < length, other=0)
+    before_T = tl.load(tokens_T + position_T - 1, mask=(position_T > 0) & (position_T < length), other=-1)
+    follows_T = ((kind & _BEFORE_NAME) != 0) & (before_T == last)
+    is_listed_T = ((kind & _LIST_MARK) != 0) & (position_T == length - 2)
+    is_name_T = (tl.load(kinds + token_T) & _NAME) != 0
+    return (follows_T | is_listed_T) & is_name_T
 
 
 @triton.jit
@@ -264,20 +289,22 @@ def choice_kernel(
     forbidden_V = forbidden_V | ((ids_V == _EOS) & (length + 1 < tl.load(ints + layout.MIN_TOKENS)))
     forbidden_V = forbidden_V | repeats_word(ids_V, inside_V, token_ints, token_longs, words, W)
     ngram, number = tl.load(ints + layout.NO_REPEAT_NGRAM_SIZE), tl.load(ints + layout.BAD_WORDS)
-    if ngram > 0:
-        forbidden_V = forbidden_V | repeats_ngram(tokens_ST + slot * T, length, ngram, ids_V, T)
+    repeats_T = repeats_ngram(tokens_ST + slot * T, length, ngram, T)
+    if K > 0:
+        repeats_T = repeats_T | repeats_name(tokens_ST + slot * T, length, last, token_ints, W, T)
+    forbidden_V = forbidden_V | is_at(tokens_ST + slot * T, repeats_T, length, ids_V, T)
     bad_V = ids_V >= vocabulary_size
     if number > 0:
         bad_V = bad_V | is_bad_word(
             ids_V, inside_V, token_longs, words, hashes_SD + slot * D, contains_bad_word_SW + slot * W, number, W
         )
-    node, context = tl.load(ints + layout.NODE), 0
     if K > 0:
-        context = tl.load(context_N + node)
-        bad_V = bad_V | ~lexicon.permitted(
-            ids_V, inside_V, node, context, first_edge_J, token_E, mask_GW, marks_SW + slot * W, W, K
+        node = tl.load(ints + layout.NODE)
+        bad_V = bad_V | lexicon.forbids(
+            ids_V, inside_V, node, context_N, first_edge_J, token_E, mask_GW, marks_SW + slot * W, W, K
         )
-        forbidden_V = lexicon.unless_stuck(forbidden_V, bad_V, context == inside_words)
+        if tl.load(context_N + node) == inside_words:
+            forbidden_V = lexicon.unless_stuck(forbidden_V, bad_V)
 
     log2_V = tl.where(forbidden_V | bad_V, float("-inf"), log2_V)
     best = tl.maximum(tl.max(log2_V), -3e38)
@@ -292,8 +319,7 @@ def choice_kernel(
     tl.store(tokens_ST + slot * T + length, token)
     advance_state(token, ints, words, token_ints, token_longs, W)
     if K > 0:
-        after = lexicon.node_after(token, node, context, first_edge_J, token_E, entry_GW, first_child, W, K)
-        tl.store(ints + layout.NODE, after)
+        lexicon.advance(token, ints + layout.NODE, context_N, first_edge_J, token_E, entry_GW, first_child, W, K)
     tl.store(token_S + slot, token)
     tl.store(ints + layout.LENGTH, length + 1)
     ended = has_ended(token, length + 1, tl.load(ints + layout.MAX_TOKENS))

@@ -46,7 +46,9 @@ CONTINUES = constexpr(3)
 CUTS = constexpr(4)
 KEY_LOW_HALF = constexpr(5)
 """Lower half of the key."""
-TOKEN_INTS = constexpr(6)
+NAME_KIND = constexpr(6)
+"""Kind of `handlers.decoding.constraints.name_repeats`; 0 without that constraint."""
+TOKEN_INTS = constexpr(7)
 
 # Integers of 64 bits of a token; each is an array over the vocabulary.
 HASH = constexpr(0)

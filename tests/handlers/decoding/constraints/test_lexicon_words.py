@@ -144,7 +144,7 @@ def test_a_bad_word_stays_forbidden_where_repetition_does_not() -> None:
     inside = next(node for node in range(len(lexicon.context_N)) if int(lexicon.context_N[node]) == INSIDE)
     node_B = np.array([inside, inside])
     permitted = states.permitted(node_B)
-    continuing = permitted.continuing_BC[0].tolist()
+    continuing = permitted.token_P[permitted.row_P == 0].tolist()
     log2_BW = torch.zeros(2, size)
     forbidden_BF = np.array([[PAD_ID, *continuing]] * 2)
     bad_BF = np.array([[PAD_ID] * (len(continuing) + 1), [PAD_ID, *continuing]])
