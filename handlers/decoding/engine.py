@@ -29,7 +29,7 @@ from handlers.decoding.folded import PADDING, FoldedDecoder, Started
 from handlers.decoding.gpu import capability as gpu
 from handlers.decoding.guidance import GuidedDecode, paired
 from handlers.decoding.matmul import MAX_BATCH, Precision, best_precision
-from handlers.decoding.random_numbers import row_uniforms, standard_normals
+from handlers.decoding.random_numbers import derive_seed, row_uniforms, standard_normals
 from handlers.decoding.rivals import Rivals
 from handlers.decoding.sampling.filters import SETTINGS
 from handlers.decoding.sampling.sampler import DRAWS
@@ -50,6 +50,8 @@ DEFAULT_SLOTS: Final = 128
 """Sequences that are decoded at a time. They bound the memory, whatever the batch; further sequences wait."""
 
 _Module = TypeVar("_Module", bound=torch.nn.Module)
+_COMPONENT: Final = 1 << 40
+"""Index of the derived seed that chooses a component of the latent mixture; no sequence of a request has it."""
 _SENTENCES_AT_ONCE: Final = 512
 """Given sentences that are scored at a time."""
 
@@ -87,6 +89,7 @@ class Engine:
         self._decoder = _on(bundle.decoder, self.device)
         self.precision = precision or best_precision(self.device, kernels=self.kernels)
         self._generator = None if bundle.generator is None else _on(bundle.generator, self.device)
+        self._latent = None if bundle.latent is None else bundle.latent.to(self.device)
         # On a GPU, starts are padded to the number of slots, because the rounding of products may depend on their size.
         self._padding = self.slots if self.device.type == "cuda" else PADDING
         grammar, word_repeats = Grammar(bundle.vocabulary), WordRepeats(bundle.vocabulary)
@@ -188,10 +191,16 @@ class Engine:
 
     @torch.inference_mode()
     def latent_vectors(self, specs: Sequence[SequenceSpec]) -> Tensor:
-        """Return each sequence's z: from the prior, by its seed, and moved by the generator if there is one: [B, Z]."""
+        """Return each sequence's z: drawn by its seed, and moved by the generator if there is one: [B, Z].
+
+        It is drawn from the bundle's mixture of encoded sentences, or from the prior without one.
+        """
         make = row_uniforms if self._gpu is None else self._gpu.uniforms
-        uniforms_BZ = make([spec.seed for spec in specs], self._decoder.config.z_size)
-        z_BZ = standard_normals(uniforms_BZ).to(self.device, torch.float32)
+        seeds = [spec.seed for spec in specs]
+        z_BZ = standard_normals(make(seeds, self._decoder.config.z_size)).to(self.device, torch.float32)
+        if self._latent is not None:
+            components = [derive_seed(seed, _COMPONENT) % len(self._latent) for seed in seeds]
+            z_BZ = self._latent.vectors(torch.tensor(components, device=self.device), z_BZ)
         if self._generator is None:
             return z_BZ
         desired = self.bundle.topics.desired
