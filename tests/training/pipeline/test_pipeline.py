@@ -31,6 +31,7 @@ from training.errors import CheckpointError, CorpusError
 from training.options import make_tracker
 from training.packaging.archive import load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
+from training.pipeline.publish import PROMOTION_TAG
 from training.pipeline.training import Training
 from training.presets import preset
 from training.progress import Progress, silent
@@ -239,18 +240,24 @@ def test_an_emptied_model_store_is_filled_again_with_the_same_bytes(
 
 
 @pytest.mark.integration
-def test_another_setting_of_the_lcgan_makes_version_2_of_it_alone_and_leaves_the_champion(
+def test_another_setting_of_the_lcgan_makes_version_2_of_it_alone_and_promotes_it_by_the_verdict(
     sample_corpus: SampleCorpus, trained: Trained
 ) -> None:
     settings = dataclasses.replace(SETTINGS, lcgan=dataclasses.replace(SETTINGS.lcgan, distance_weight=0.5))
     report = _train(sample_corpus, trained.folder, trained.tracker, settings)
     assert [stage.reused for stage in report.stages] == [True, True, True, False, False]
-    assert [(each.name, each.version, each.champion) for each in report.published] == [
-        ("cvae", "1", False),
-        ("lcgan", "2", False),
-    ]
+    cvae, lcgan = report.published
+    assert [(each.name, each.version) for each in report.published] == [("cvae", "1"), ("lcgan", "2")]
+    # The cvae is the champion already; the verdict on the lcgan is whatever the two write.
+    assert (cvae.champion, cvae.reason) == (False, "")
+    assert lcgan.reason.startswith("lcgan 2 ")
     client = trained.client
-    assert str(client.get_model_version_by_alias("lcgan", "champion").version) == "1"
+    tag = client.get_model_version("lcgan", "2").tags[PROMOTION_TAG]
+    assert tag == f"{'promoted' if lcgan.champion else 'not promoted'}: {lcgan.reason}"
+    assert lcgan.champion is not ("is worse than" in lcgan.reason)
+    assert str(client.get_model_version_by_alias("lcgan", "champion").version) == ("2" if lcgan.champion else "1")
+    # What was decided once is not decided again.
+    assert _train(sample_corpus, trained.folder, trained.tracker, settings).published[1].reason == ""
     # Told to, the same training makes it the champion, and remembers the one before for a rollback.
     again = _train(sample_corpus, trained.folder, trained.tracker, settings, champion=True)
     assert all(stage.reused for stage in again.stages)
