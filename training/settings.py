@@ -11,6 +11,8 @@ from training.errors import SettingError
 
 _POSITIVE: Final = (1, math.inf)
 _RATE: Final = (1e-9, 1e9)
+_BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+"""Values of a setting that is true or false; bool("false") would be true."""
 SECTIONS: Final = ("topics", "cvae", "lcgan", "acceptability")
 """Groups of settings, one for each kind of stage."""
 
@@ -163,8 +165,11 @@ class LcganSettings:
 class AcceptabilitySettings:
     """Settings of the score by which workers rank candidates: its discriminator, and its calibration."""
 
+    discriminator: bool = False
+    """Whether to train a discriminator. Blind readers would post as many sentences chosen without one
+    (docs/measurements/quality.md), so by default there is none."""
     num_samples: int = 4_000
-    """Number of samples that the model decodes to train on."""
+    """Number of samples that the model decodes to train a discriminator on."""
     held_out_samples: int = 1_000
     """Number of fresh samples, and maximum number of held-out real sentences, on which the discriminator is scored."""
     embedding_size: int = 48
@@ -254,6 +259,8 @@ def _converted(path: str, text: str, current: Any) -> Any:
         if isinstance(current, tuple):
             kind = type(current[0])
             return tuple(kind(each.strip()) for each in text.split(","))
+        if isinstance(current, bool):
+            return _BOOLEANS[text.strip().casefold()]
         return type(current)(text)
-    except ValueError as cause:
+    except (ValueError, KeyError) as cause:
         raise SettingError(f"{path} takes {type(current).__name__}, as in {path}={current}; got {text!r}") from cause

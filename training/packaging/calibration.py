@@ -55,9 +55,9 @@ class CalibrationSettings:
     """Number of samples whose candidates are decoded."""
     best_of: int = DEFAULT_BEST_OF
     """Candidates of each."""
-    abandon_after: tuple[int, ...] = (1, 2, 4, 8)
+    abandon_after: tuple[int, ...] = (3, 6, 10)
     """Numbers of tokens after which there is a check."""
-    keep: tuple[float, ...] = (0.5, 0.375, 0.1875, 0.125)
+    keep: tuple[float, ...] = (0.5, 0.25, 0.125)
     """Share of a sample's candidates that go on from each check: 8, 6, 3 and 2 of 16, for 4 times the time of one."""
     seed: int = 0
 

@@ -50,16 +50,11 @@ class AcceptabilityStage:
             stage: this stage.
             run: gets metrics, curves and files.
         """
-        bundle, settings = load_bundle(model), self.settings
-        progress = self.watch(f"{stage.name} samples")
-        train = self._sentences(bundle, "train", settings.num_samples, self.seed + 2, progress)
-        held_out = self._sentences(bundle, "valid", settings.held_out_samples, self.seed + 3, progress)
-        discriminator, scores = train_discriminator(
-            bundle, train, held_out, settings, seed=self.seed, run=run, progress=self.watch(stage.name)
-        )
-        report_discriminator(stage, run)
-        real = self.corpus.part("train")
-        ranked = dataclasses.replace(bundle, discriminator=discriminator, phrases=PhraseTable.of(real.texts))
+        real, settings = self.corpus.part("train"), self.settings
+        ranked = dataclasses.replace(load_bundle(model), phrases=PhraseTable.of(real.texts))
+        figures: dict[str, float] = {}
+        if settings.discriminator:
+            ranked, figures = self._with_discriminator(ranked, stage, run)
         calibration = calibrate(
             ranked,
             texts=real.texts,
@@ -68,9 +63,21 @@ class AcceptabilityStage:
             progress=self.watch(f"{stage.name} candidates"),
         )
         complete = dataclasses.replace(ranked, acceptability=calibration.acceptability)
-        figures = scores.metrics() | {"samples": float(len(train[1]))} | calibration.figures
+        figures |= calibration.figures
         self._export(complete, model, stage, run, figures)
         return figures
+
+    def _with_discriminator(self, bundle: Bundle, stage: Stage, run: RecordingRun) -> tuple[Bundle, dict[str, float]]:
+        """Train a discriminator; return the bundle with it, and its figures."""
+        settings, progress = self.settings, self.watch(f"{stage.name} samples")
+        train = self._sentences(bundle, "train", settings.num_samples, self.seed + 2, progress)
+        held_out = self._sentences(bundle, "valid", settings.held_out_samples, self.seed + 3, progress)
+        discriminator, scores = train_discriminator(
+            bundle, train, held_out, settings, seed=self.seed, run=run, progress=self.watch(stage.name)
+        )
+        report_discriminator(stage, run)
+        figures = scores.metrics() | {"samples": float(len(train[1]))}
+        return dataclasses.replace(bundle, discriminator=discriminator), figures
 
     def _sentences(
         self, bundle: Bundle, split: str, count: int, seed: int, progress: Progress
