@@ -111,10 +111,10 @@ def test_settings_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("false", False), ("True", True), ("0", False), ("yes", True)])
-def test_a_setting_that_is_true_or_false_takes_either_word(text: str, value: bool) -> None:  # noqa: FBT001
+def test_a_setting_that_is_true_or_false_takes_either_word(text: str, value: bool) -> None:
     assert TrainSettings().with_overrides([f"topics.seeded={text}"]).topics.seeded is value
 
 
 def test_another_word_for_true_or_false_is_refused() -> None:
-    with pytest.raises(SettingError, match="topics.seeded takes bool, as in topics.seeded=True; got 'perhaps'"):
+    with pytest.raises(SettingError, match=r"topics\.seeded takes bool, as in topics\.seeded=True; got 'perhaps'"):
         TrainSettings().with_overrides(["topics.seeded=perhaps"])
