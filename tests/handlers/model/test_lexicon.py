@@ -111,6 +111,7 @@ def test_so_it_is_for_tokens_in_any_order(ids: list[int]) -> None:
         assert strange_units(VOCABULARY.decode(ids)) == []
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_every_way_through_the_automaton_holds_only_words_of_the_lexicon(seed: int, length: int) -> None:
     source, node = random.Random(seed), 0
@@ -126,6 +127,7 @@ def test_every_way_through_the_automaton_holds_only_words_of_the_lexicon(seed: i
     assert strange_units(VOCABULARY.decode(ids)) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from([*WORDS, *NUMBERS]), st.sampled_from(["", ",", ".", "!", " —"])), min_size=1))
 def test_every_sentence_of_spaced_units_and_closing_signs_is_reachable(parts: list[tuple[str, str]]) -> None:
     text = " ".join(f"{word}{sign}" for word, sign in parts if word != "re-issue")

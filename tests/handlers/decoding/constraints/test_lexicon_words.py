@@ -55,6 +55,7 @@ def _check(bundle: Bundle, decoded: DecodedSequence) -> None:
     assert strange_units(text) == [], bundle.vocabulary.decode(decoded.ids)
 
 
+@pytest.mark.slow
 @examples(40)
 @given(st.integers(0, 9), st.sampled_from([0.3, 1.0, 3.0]), st.lists(rows, min_size=1, max_size=10))
 def test_every_word_of_every_sentence_is_in_the_lexicon(model: int, scale: float, asked: list[SequenceSpec]) -> None:
