@@ -15,10 +15,10 @@ _FIGURES: Final = {
     "topics": ("num_topics", "coherence"),
     "cvae": ("valid.perplexity_bound", "valid.kl", "valid.active_units", "samples.desired_share"),
     "lcgan": ("predictor.explained", "prior.desired_share", "moved.desired_share", "moved.distinct_2"),
-    "acceptability-cvae": ("auc", "nats", "kind_auc", "explained"),
-    "acceptability-lcgan": ("auc", "nats", "kind_auc", "explained"),
+    "acceptability-cvae": ("steps_of_one", "steps_per_sample", "score_of_one", "score", "auc"),
+    "acceptability-lcgan": ("steps_of_one", "steps_per_sample", "score_of_one", "score", "auc"),
 }
-"""Main figures of each stage; the tracked run has all of them."""
+"""Main figures of each stage, where it has them; the tracked run has all of them."""
 
 
 def stages_table(reports: Sequence[StageReport]) -> Table:
@@ -27,7 +27,8 @@ def stages_table(reports: Sequence[StageReport]) -> Table:
     for heading in ("stage", "time", "figures"):
         table.add_column(heading)
     for report in reports:
-        figures = "  ".join(f"{name} {report.figures[name]:.3g}" for name in _FIGURES[report.name])
+        names = [name for name in _FIGURES[report.name] if name in report.figures]
+        figures = "  ".join(f"{name} {report.figures[name]:.3g}" for name in names)
         table.add_row(report.name, "reused" if report.reused else f"{report.seconds:.0f} s", figures)
     return table
 
