@@ -27,6 +27,7 @@ SETTINGS = TrainSettings(
         learning_rate=2e-3, evaluation_samples=100, rounds=2, round_samples=60,
     ),
     acceptability=AcceptabilitySettings(
+        discriminator=True,
         num_samples=200, held_out_samples=60, embedding_size=8, num_filters=4, hidden_size=8, epochs=2, batch_size=32,
         calibration_samples=6,
     ),
