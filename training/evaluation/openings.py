@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -86,7 +86,8 @@ def _top(kind_N: IntArray) -> float:
 
 
 def _figure(sets: Sequence[IntArray], measure: Callable[[IntArray], float]) -> Figure:
-    return jackknife([measure(each) for each in sets], [_left_out(each, measure) for each in sets])
+    found = jackknife([measure(each) for each in sets], [_left_out(each, measure) for each in sets])
+    return replace(found, low=max(0.0, found.low))
 
 
 def _left_out(kind_N: IntArray, measure: Callable[[IntArray], float]) -> FloatArray:

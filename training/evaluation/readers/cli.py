@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app_blind = typer.Typer(help="Blind readings: sheets of sentences for readers, and sums of their ratings.")
+app_blind = typer.Typer(help="Sheets for blind readers, and sums of ratings.")
 
 
 @app_blind.command()

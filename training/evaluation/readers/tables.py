@@ -11,6 +11,7 @@ from rich.table import Table
 from training.evaluation.metrics import METRICS
 from training.evaluation.readers.agreement import Agreement, Kappa, SourceRatings
 
+_SHOWN: Final = 10
 _OTHER_TITLES: Final = {"two_sample_score": "two-sample score"}
 TITLES: Final = {**{metric.name: metric.title for metric in METRICS}, **_OTHER_TITLES}
 """Titles of the figures that are compared with readers, by name."""
@@ -47,16 +48,16 @@ def kappa_line(each: Kappa) -> str:
 
 
 def agreement_table(figures: Sequence[Agreement]) -> Table:
-    """Table with a row per figure, the one that agrees best with readers first."""
+    """Table of the figures that agree best with readers, the best first; the report has all of them."""
     table = Table(title="Agreement of figures with readers", title_justify="left")
     table.add_column("figure", overflow="fold")
     for heading in ("grammar", "sense", "flavour", "AUC, would post", "without real", "sources"):
         table.add_column(heading, justify="right")
-    for each in figures:
+    for each in figures[:_SHOWN]:
         table.add_row(
             TITLES.get(each.figure, each.figure),
             *(number(rho) for rho in (each.grammar, each.sense, each.flavour)),
-            f"{number(each.auc.value)} ({number(each.auc.low)} – {number(each.auc.high)})",
+            number(each.auc.value),
             number(each.auc_samples.value),
             number(each.over_sources),
         )
