@@ -39,7 +39,7 @@ def test_the_rule_is_the_same_for_arrays() -> None:
 
 def test_the_reason_is_the_end_mark_or_the_length() -> None:
     assert (finish_reason(EOS_ID), finish_reason(7)) == (FinishReason.STOP, FinishReason.LENGTH)
-    stopped, cut = DecodedSequence.of([7, EOS_ID, 9], 2, -1.0), DecodedSequence.of([7, 8], 2, -1.0)
+    stopped, cut = (DecodedSequence.of(ids, 2, -1.0, [-0.5, -0.5, 0.0]) for ids in ([7, EOS_ID, 9], [7, 8]))
     assert (stopped.ids, stopped.finish_reason, stopped.finished) == ((7,), FinishReason.STOP, True)
     assert (cut.ids, cut.finish_reason, cut.finished) == ((7, 8), FinishReason.LENGTH, False)
 
