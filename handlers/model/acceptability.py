@@ -61,7 +61,8 @@ class Features:
     """Log odds that the genres give the sentence, log p(x | z, a) - log p(x | z) in nats. They cost a second pass over
     the candidates, and are 0 where their weight is 0."""
     copies: float
-    """Number of 8-grams of a training sentence (`handlers.model.copies`); 0 without a table."""
+    """Number of 8-grams of a training sentence, and 1 for a shorter copy of a whole one (`handlers.model.copies`); 0
+    without a table."""
 
 
 FEATURES: Final = tuple(each.name for each in fields(Features))

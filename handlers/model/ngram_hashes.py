@@ -57,6 +57,8 @@ class WordHasher:
 
     marks: bool = False
     """Whether the start and the end of a text count as words."""
+    min_words: int = 0
+    """Number of words to which a shorter text is padded with marks of its end, unless it is empty."""
     _known: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def hashed(self, texts: Sequence[str]) -> HashedTexts:
@@ -70,7 +72,10 @@ class WordHasher:
         )
 
     def _words(self, text: str) -> list[str]:
-        return [START, *words(text), END] if self.marks else words(text)
+        found = words(text)
+        if self.marks:
+            return [START, *found, END]
+        return found + [END] * (self.min_words - len(found)) if found else found
 
     def _number(self, word: str) -> int:
         number = self._known.get(word)
@@ -80,15 +85,18 @@ class WordHasher:
         return number
 
 
-def ngram_sets(texts: Iterable[str], sizes: Sequence[int], *, marks: bool = False) -> list[Tensor]:
+def ngram_sets(
+    texts: Iterable[str], sizes: Sequence[int], *, marks: bool = False, min_words: int = 0
+) -> list[Tensor]:
     """Return the set of the texts' n-grams of each size: distinct hashes in ascending order, int32 [N].
 
     Args:
         texts: sentences whose n-grams are collected.
         sizes: sizes of the n-grams.
         marks: whether the start and the end of a text count as words.
+        min_words: number of words to which a shorter text is padded, see `WordHasher`.
     """
-    hasher = WordHasher(marks)
+    hasher = WordHasher(marks, min_words)
     parts: list[list[NDArray[np.int32]]] = [[np.zeros(0, dtype=np.int32)] for _ in sizes]
     remaining = iter(texts)
     while some := list(itertools.islice(remaining, _TEXTS_AT_ONCE)):

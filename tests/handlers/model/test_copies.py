@@ -30,6 +30,8 @@ texts = st.lists(st.lists(st.sampled_from(["a", "b", "C", "don’t", "3.5"]), ma
 
 def _grams(text: str) -> list[tuple[str, ...]]:
     words = text.lower().replace("’", "'").split()
+    if 0 < len(words) < COPY_SIZE:
+        return [(*words,)]
     return [tuple(words[start : start + COPY_SIZE]) for start in range(len(words) - COPY_SIZE + 1)]
 
 
@@ -41,12 +43,18 @@ def test_every_n_gram_of_the_sentences_is_counted_and_no_other(sentences: list[s
     assert CopyTable.of(sentences).count(asked) == expected
 
 
-def test_case_and_signs_make_no_difference_and_less_than_an_n_gram_is_no_copy() -> None:
+def test_case_and_signs_make_no_difference_and_a_part_of_less_than_an_n_gram_is_no_copy() -> None:
     table = CopyTable.of(SENTENCES)
     same = "a SLOW and lovely song: with guitars (drums) and..."
     assert table.count([same, "A slow and lovely song with guitars", "", "a lo-fi song"]) == [2, 0, 0, 0]
     assert table.count(["<Artist>’s new record is a lo-fi collection of songs that don’t need"])[0] > 4
     assert table.count([]) == []
+
+
+def test_a_short_text_is_a_copy_only_of_a_whole_sentence() -> None:
+    table = CopyTable.of(["It is a slow song.", SENTENCES[0]])
+    asked = ["It is a slow song!", "It is a slow", "It is a slow song again.", "A slow and lovely song."]
+    assert table.count(asked) == [1, 0, 0, 0]
 
 
 def test_an_n_gram_does_not_go_from_one_sentence_into_the_next() -> None:
