@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Final
 
 VERSION: Final = 5
-"""Version of the weights; each change has its own. 1 was set by hand. 5 starts from logistic regressions on 1,098 ratings
-of candidates by blind readers and was then moved, by their ratings of what it chooses (docs/measurements/quality.md):
-the log-probability counts less and the number of words does not lower the score, for flavour and variety; the
-discriminator, which few bundles have, counts less. The weight of copies was set by hand."""
+"""Version of the weights; each change has its own. 1 was set by hand. 5 starts from logistic regressions on 1,098
+ratings of candidates by blind readers and was then moved, by their ratings of what it chooses
+(docs/measurements/quality.md): the log-probability counts less and the number of words does not lower the score, for
+flavour and variety; the discriminator, which few bundles have, counts less. The weight of copies was set by hand."""
 WEIGHTS: Final[Mapping[str, float]] = MappingProxyType(
     {
         "mean_log_prob": 0.5,
