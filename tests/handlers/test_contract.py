@@ -126,7 +126,7 @@ def test_only_genres_are_required_and_the_rest_has_the_documented_defaults() -> 
     request = CommentaryRequest.from_json('{"genres": []}')
     assert (request.num_samples, request.sampling.temperature, request.sampling.top_p, request.best_of) == (
         5,
-        0.8,
+        0.7,
         0.92,
         None,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from handlers.contract import SamplingParams
 from handlers.decoding.engine import SequenceSpec
 from handlers.model.bundle import MODEL_CARD, Bundle, bundle_sha256
 from handlers.model.copies import CopyTable
@@ -27,6 +28,7 @@ from training.lcgan.labels import Labeller, genre_rows, known_words
 from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
+from training.packaging.calibration import CalibrationSettings
 from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
 from training.packaging.lexicon import learn_lexicon
 from training.packaging.score_weights import VERSION as SCORE_VERSION
@@ -53,6 +55,8 @@ from training.tracking.curves import RecordingRun
 from training.tracking.port import Run, Tracker
 
 _MIN_SENTENCES: Final = 2
+_CALIBRATED: Final = (SCORE_VERSION, CalibrationSettings(), SamplingParams())
+"""Code that a calibration depends on beside its settings: weights, checks, and the sampling of a request by default."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -250,7 +254,7 @@ class Training:
     def _acceptability(self, model: Stage, parts: Parts) -> Stage:
         """Complete the bundle of a model's stage in a stage of its own."""
         name = f"acceptability-{model.name}"
-        stage = self._stage(name, model.key, self.settings.acceptability, self.settings.seed, SCORE_VERSION)
+        stage = self._stage(name, model.key, self.settings.acceptability, self.settings.seed, *_CALIBRATED)
         with self._runs.run(stage) as run:
             if run is not None:
                 run.log_params(self.settings.flat("acceptability"))
