@@ -85,9 +85,7 @@ class WordHasher:
         return number
 
 
-def ngram_sets(
-    texts: Iterable[str], sizes: Sequence[int], *, marks: bool = False, min_words: int = 0
-) -> list[Tensor]:
+def ngram_sets(texts: Iterable[str], sizes: Sequence[int], *, marks: bool = False, min_words: int = 0) -> list[Tensor]:
     """Return the set of the texts' n-grams of each size: distinct hashes in ascending order, int32 [N].
 
     Args:
