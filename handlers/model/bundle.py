@@ -9,7 +9,7 @@ topic_words.json     words of the topic model
 acceptability.json   score of candidates                           (`Acceptability`; not in older bundles)
 model_card.md        description for readers
 
-Shapes: K topics, W words, N n-grams.
+Shapes: K topics, W words, N n-grams or sentences, G contexts of words, V tokens, Z latent vector.
 """
 
 from __future__ import annotations

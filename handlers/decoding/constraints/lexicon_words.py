@@ -7,7 +7,7 @@ The other constraints never look ahead. Inside a word they may leave no token at
 repetition are lifted for the step, since a sentence must not end within a word.
 
 Shapes: B sequences, R some of them, N nodes, J = N + 1 edges of nodes, E edges, G = contexts and one more for the
-inside of words, V tokens, W tokens padded to whole blocks, P tokens that continue a word, of all sequences, C of one.
+inside of words, V tokens, W tokens padded to whole blocks, P tokens that continue a word, of all sequences.
 """
 
 from __future__ import annotations

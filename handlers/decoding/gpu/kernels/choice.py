@@ -10,7 +10,8 @@ The forbidden tokens are those of `handlers.decoding.constraints`, from tables o
 lists.
 
 Shapes: S slots, M rows, W tokens padded to whole blocks, T token positions, D bad words, V the power of two from W on:
-the width of a distribution in registers.
+the width of a distribution in registers; N nodes of the lexicon, J = N + 1 edges of nodes, E edges, G contexts and the
+inside of words.
 """
 
 from __future__ import annotations
