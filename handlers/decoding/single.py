@@ -4,7 +4,8 @@ The result is that of `handlers.decoding.batched`, to the last bit: the arithmet
 the state of the sequence is in Python integers.
 
 Shapes: B = 1 sequence, S = 1 slot, M rows with padding, T token positions, D random numbers of a step, W tokens padded
-to whole blocks, N blocks, K tokens of a block, X = N + 1 edges, C tokens that continue a word, E embedding, H hidden, G = 4 H gates.
+to whole blocks, N blocks, K tokens of a block, X = N + 1 edges, C tokens that continue a word, E embedding, H hidden,
+G = 4 H gates.
 """
 
 from __future__ import annotations

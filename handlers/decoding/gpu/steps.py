@@ -1,8 +1,8 @@
 """Steps of a decode on a GPU: four kernels each, recorded as one CUDA graph per round of steps.
 
-Shapes: M rows, S slots, V tokens, W tokens padded to whole blocks, E embedding or edges of the lexicon, H hidden, G = 4 H
-gates or contexts of words, T token positions, D bad words, J edges of the lexicon's nodes, K inputs and N outputs of a
-product or nodes of the lexicon.
+Shapes: M rows, S slots, V tokens, W tokens padded to whole blocks, E embedding or edges of the lexicon, H hidden, G = 4
+H gates or contexts of words, T token positions, D bad words, J edges of the lexicon's nodes, K inputs and N outputs of
+a product or nodes of the lexicon.
 """
 
 from __future__ import annotations
