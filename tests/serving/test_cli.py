@@ -12,6 +12,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
+from handlers.contract import MAX_SEQUENCES
 from serving.cli import app_models, archive, generate, serve
 from serving.client import InvalidRequestError, UnavailableError, UnknownModelError
 from serving.errors import RegistryError
@@ -126,7 +127,7 @@ def test_the_commands_follow_a_version_from_registration_to_rollback(
     status = json.loads(run("models", "status", *asked, "--json").stdout)
     (live,) = [entry for entry in status["models"] if entry["name"] == model]
     assert (status["serving"], live["champion"]) == (True, version)
-    assert status["limits"]["max_sequences"] == 256
+    assert status["limits"]["max_sequences"] == MAX_SEQUENCES
     assert (live["versions"][0]["precision"], live["versions"][0]["genres"]) == ("fp32", ["pop"])
     shown = run("models", "status", *asked).stdout
     assert f"{version} (answers)" in shown
