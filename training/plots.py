@@ -36,7 +36,7 @@ def plot_curves(
     axes.grid(alpha=0.3)
     # A training of a few steps has logged no points, and an empty legend raises a warning.
     if axes.lines:
-        axes.legend()
+        axes.legend(loc="upper right")
     _save(figure, path)
 
 
@@ -65,7 +65,7 @@ def plot_topic_shares(shares: Mapping[str, Sequence[float]], names: Sequence[str
     )
     axes.invert_yaxis()
     axes.set(title="Topics of samples", xlabel="share of samples")
-    axes.legend()
+    axes.legend(loc="upper right")
     _save(figure, path)
 
 
@@ -91,5 +91,5 @@ def plot_points(
     axes.margins(x=0.12, y=0.12)
     axes.grid(alpha=0.3)
     if levels:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper right")
     _save(figure, path)

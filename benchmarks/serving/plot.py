@@ -47,7 +47,7 @@ def plot_curve(measured: Measured, path: Path) -> None:
         yscale="log",
     )
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper left")
     figure.tight_layout()
     try:
         figure.savefig(path, format="png", dpi=110, metadata={"Software": None})

@@ -121,7 +121,7 @@ def while_training(points: Mapping[str, Sequence[HeldOutPoint]]) -> str:
 
 def _finish(axes: Axes) -> None:
     axes.grid(alpha=0.25, color=_INK)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
 
 
 def _svg(drawing: Drawing) -> str:
