@@ -12,6 +12,9 @@ COPY_SIZE: Final = 8
 WORD_PATTERN: Final = r"<(?:artist|title|unk)>|[^\W_]+(?:['’\-.][^\W_]+)*"
 """Pattern of a word: a placeholder, or letters and digits with apostrophes, hyphens and dots between them."""
 
+FIRST_PERSON: Final = frozenset({"I", "I'm", "I've", "I'd", "I'll"})
+"""Words with a capital that are not names."""
+
 _WORD: Final = re.compile(WORD_PATTERN)
 
 

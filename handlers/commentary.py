@@ -61,7 +61,6 @@ class _Asked:
     """A request as the model answers it."""
 
     request: CommentaryRequest
-    topic: int
     used: tuple[str, ...]
     unknown: tuple[str, ...]
     specs: list[SequenceSpec]
@@ -204,7 +203,7 @@ class Commentator:
             used, unknown = self.bundle.genres.resolve(request.genres)
             part = Part(first=first, num_samples=request.num_samples, best_of=self.best_of(request), topic=topic)
             specs = self._specs(request, part, tuple(self.bundle.genres.indices(used)))
-            asked.append(_Asked(request=request, topic=topic, used=used, unknown=unknown, specs=specs, part=part))
+            asked.append(_Asked(request=request, used=used, unknown=unknown, specs=specs, part=part))
             first = part.places.stop
         return asked
 

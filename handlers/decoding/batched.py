@@ -95,6 +95,7 @@ class BatchedDecode:
         count = len(self._live)
         self._padded, self._part = self._slots.part(self._padded_slots(count)), self._slots.part(count)
         self._place_B = np.arange(count)
+        self._padding_B1 = np.full((count, 1), PAD_ID)
         self._constraints.select(self._live)
         self._weights = TokenWeights(self._part.settings(), self._memory_2SW)
 
@@ -104,13 +105,14 @@ class BatchedDecode:
         log2_BW, drawn_BW = self._log2_odds()
         normaliser_B = self._weights.normalisers(log2_BW)
         uniforms_BD = part.uniforms_STD[place_B, part.state_FS[LENGTH]]
+        bad_words = self._constraints.bad_words(part.state_FS[WORD_STATE:])
         chosen_B = self._weights.choose(
             drawn_BW,
-            self._forbidden(),
+            np.concatenate((*self._avoided(), *bad_words), axis=1),
             uniforms_BD,
             fallback=EOS_ID,
             permitted=self._permitted(),
-            bad_words_BF=self._bad_words(),
+            bad_words_BF=np.concatenate((self._padding_B1, *bad_words), axis=1) if bad_words else None,
         )
         log2_prob_B = pick(log2_BW, chosen_B) - normaliser_B
         part.log2_prob_S += log2_prob_B
@@ -130,27 +132,19 @@ class BatchedDecode:
     def _permitted(self) -> Permitted | None:
         return None if self._lexicon_words is None else self._lexicon_words.permitted(self._part.state_FS[NODE])
 
-    def _bad_words(self) -> IntArray | None:
-        """Return the tokens that would write a bad word, where the lexicon may need them by themselves."""
-        found = [] if self._lexicon_words is None else self._constraints.bad_words(self._part.state_FS[WORD_STATE:])
-        padding_B1 = np.full((len(self._live), 1), PAD_ID)
-        return np.concatenate((padding_B1, *found), axis=1) if found else None
-
-    def _forbidden(self) -> IntArray:
+    def _avoided(self) -> list[IntArray]:
+        """Return the forbidden next tokens other than those of bad words, in arrays [B, F]."""
         state_FS = self._part.state_FS
         names = []
         if self._name_repeats is not None:
             names = [self._name_repeats.forbidden(self._part.tokens_ST, state_FS[LENGTH], state_FS[TOKEN])]
-        return np.concatenate(
-            (
-                self._grammar.forbidden(state_FS[GRAMMAR]),
-                self._word_repeats.forbidden(state_FS[WORD_STATE:]),
-                state_FS[TOKEN][:, None],
-                *names,
-                *self._constraints.forbidden(self._part.tokens_ST, state_FS[LENGTH], state_FS[WORD_STATE:]),
-            ),
-            axis=1,
-        )
+        return [
+            self._grammar.forbidden(state_FS[GRAMMAR]),
+            self._word_repeats.forbidden(state_FS[WORD_STATE:]),
+            state_FS[TOKEN][:, None],
+            *names,
+            *self._constraints.forbidden(self._part.tokens_ST, state_FS[LENGTH]),
+        ]
 
     def _write(self, chosen_B: IntArray) -> list[int]:
         """Update the sequences' state with their tokens; return the slots whose sequences have ended."""

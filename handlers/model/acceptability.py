@@ -202,7 +202,10 @@ class Acceptability:
     """Points at which hopeless candidates are abandoned."""
     version: int = 0
     """Version of the weights."""
-    _unigrams: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    unigram_log_probs: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    """The unigram log-probabilities as numbers, which are read faster one by one."""
+    unigrams_V: FloatArray = field(init=False, repr=False, compare=False)
+    """The unigram log-probabilities as an array, for many tokens at once."""
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "scales"):
@@ -216,7 +219,8 @@ class Acceptability:
             raise ValueError(f"scales of the acceptability must be above 0, got {dict(self.scales)}")
         if self.unigram_log_probs_V.dim() != 1 or self.unigram_log_probs_V.dtype != torch.float32:
             raise ValueError("unigram log-probabilities must be 1-d torch.float32")
-        object.__setattr__(self, "_unigrams", tuple(self.unigram_log_probs_V.tolist()))
+        object.__setattr__(self, "unigram_log_probs", tuple(self.unigram_log_probs_V.tolist()))
+        object.__setattr__(self, "unigrams_V", np.array(self.unigram_log_probs))
 
     @classmethod
     def uncalibrated(cls, weights: Mapping[str, float], unigram_log_probs_V: Tensor) -> Self:
@@ -230,14 +234,9 @@ class Acceptability:
         )
 
     @property
-    def unigram_log_probs(self) -> tuple[float, ...]:
-        """The unigram log-probabilities as numbers, which are read faster one by one."""
-        return self._unigrams
-
-    @property
     def abandonment(self) -> Abandonment | None:
         """Rule by which candidates are abandoned; None without checks."""
-        return Abandonment(checks=self.checks, unigrams_V=np.array(self._unigrams)) if self.checks else None
+        return Abandonment(checks=self.checks, unigrams_V=self.unigrams_V) if self.checks else None
 
     def uses(self, feature: str) -> bool:
         """Return whether a feature has a weight."""

@@ -210,25 +210,20 @@ class Bundle:
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
             raise BundleError(f"{directory} cannot be loaded: {cause}") from cause
-        if discriminator is not None and discriminator.network.config.vocabulary_size != len(vocabulary):
-            raise BundleError(
-                f"{directory}: the discriminator is for {discriminator.network.config.vocabulary_size} tokens, the "
-                f"vocabulary holds {len(vocabulary)}"
-            )
-        if acceptability is not None and len(acceptability.unigram_log_probs_V) != len(vocabulary):
-            raise BundleError(
-                f"{directory}: the acceptability is for {len(acceptability.unigram_log_probs_V)} tokens, the "
-                f"vocabulary holds {len(vocabulary)}"
-            )
+        num_tokens = {
+            "discriminator": discriminator and discriminator.network.config.vocabulary_size,
+            "acceptability": acceptability and len(acceptability.unigram_log_probs),
+            "lexicon": lexicon and lexicon.entry_GV.shape[1],
+        }
+        for name, number in num_tokens.items():
+            if number is not None and number != len(vocabulary):
+                raise BundleError(
+                    f"{directory}: the {name} is for {number} tokens, the vocabulary holds {len(vocabulary)}"
+                )
         if (len(vocabulary), len(genres)) != (config.decoder.vocabulary_size, config.decoder.num_genres):
             raise BundleError(
                 f"{directory}: weights are for {config.decoder.vocabulary_size} tokens and "
                 f"{config.decoder.num_genres} genres, the tables hold {len(vocabulary)} and {len(genres)}"
-            )
-        if lexicon is not None and lexicon.entry_GV.shape[1] != len(vocabulary):
-            raise BundleError(
-                f"{directory}: the lexicon is for {lexicon.entry_GV.shape[1]} tokens, the vocabulary holds "
-                f"{len(vocabulary)}"
             )
         if latent is not None and latent.means_NZ.shape[1] != config.decoder.z_size:
             raise BundleError(

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from foundation.text_ngrams import words
+from foundation.text_ngrams import FIRST_PERSON, words
 from handlers.decoding.sequences import DecodedSequence
 from handlers.model.acceptability import Features, TokenFeatures
 from handlers.model.bundle import Bundle
@@ -22,8 +22,6 @@ from handlers.model.vocabulary import PLACEHOLDERS
 from handlers.model.vocabulary import words as spaced_words
 
 _SMALLEST_SHARE: Final = 1e-9
-_CAPITAL_WORDS: Final = frozenset({"I", "I'm", "I've", "I'd", "I'll"})
-"""Words with a capital that are not names."""
 _FUNCTION_WORDS: Final = frozenset(
     """
     a about after again all also an and any are as at back be been before being but by can could did do does down
@@ -50,7 +48,7 @@ def num_names(text: str) -> int:
     """
     runs, inside = 0, False
     for word in spaced_words(text)[1:]:
-        is_name = word.lstrip()[0].isupper() and word.strip().replace("’", "'") not in _CAPITAL_WORDS
+        is_name = word.lstrip()[0].isupper() and word.strip().replace("’", "'") not in FIRST_PERSON
         runs += is_name and not inside
         inside = is_name
     return runs

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from foundation.text_ngrams import FIRST_PERSON
+
 _NAME: Final = r"[A-Z][\w'’.\-]*(?: (?:(?:of|the|and the|de|van) )?[A-Z][\w'’.\-]*)*"
 _LIST: Final = re.compile(rf"{_NAME}(?:,? (?:and|&|or) {_NAME}|, {_NAME}){{2,}}")
 _WORD: Final = re.compile(r"[^\W\d_][\w'’\-]*")
 _OPENS: Final = re.compile(r"(?:^|[.!?…:] )[\"“'‘(\[]*$")
-_NO_NAMES: Final = frozenset(("I", "I'm", "I've", "I'd", "I'll", "A", "The", "An"))
+_NO_NAMES: Final = FIRST_PERSON | {"A", "The", "An"}
 """Words with a capital that are not names wherever they stand; titles begin with an article."""
 
 

@@ -1,4 +1,7 @@
-"""Stage that completes a model's bundle with what ranks candidates: phrases, discriminator, and the score itself."""
+"""Stage that completes a model's bundle with what ranks candidates: phrases, discriminator, and the score itself.
+
+Shapes: V tokens of the vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class AcceptabilityStage:
 
     corpus: Corpus
     encoded: EncodedSentences
-    """Training split, with whose frequencies genres are drawn."""
+    """Training split, whose frequencies of genres and tokens are those of the model."""
     settings: AcceptabilitySettings
     seed: int
     device: str
@@ -57,7 +60,7 @@ class AcceptabilityStage:
             ranked, figures = self._with_discriminator(ranked, stage, run)
         calibration = calibrate(
             ranked,
-            texts=real.texts,
+            token_counts_V=self.encoded.token_counts(len(ranked.vocabulary)),
             genres=real.genres,
             settings=CalibrationSettings(num_groups=settings.calibration_samples, seed=self.seed),
             progress=self.watch(f"{stage.name} candidates"),

@@ -44,6 +44,11 @@ class Published:
     reason: str = ""
     """Reason why it did or did not; empty where nothing was decided."""
 
+    @property
+    def told(self) -> str:
+        """The decision in words."""
+        return f"{'promoted' if self.champion else 'not promoted'}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
@@ -83,8 +88,7 @@ class Publisher:
             write_json(stage.directory / _RECORD, asdict(published))
         target = self.model_store / Path(published.archive).name
         self._put_in_store(Path(published.archive), target, published.archive_sha256)
-        published = replace(published, archive=str(target))
-        return self._promoted(published, stage, tags)
+        return replace(self._promoted(published, stage, tags), archive=str(target))
 
     def _promoted(self, published: Published, stage: Stage, tags: Mapping[str, str]) -> Published:
         """Decide whether a version becomes the champion, set the alias, and record the reason with the version."""
@@ -100,11 +104,11 @@ class Publisher:
         with tempfile.TemporaryDirectory(prefix="deephypebot-promote-") as scratch:
             decision = self._decision(version, current, stage, tags, Path(scratch))
         made = decision.promote and self.tracker.set_champion(version, only_first=current is None)
-        published = replace(published, champion=made, reason=decision.reason)
-        told = f"{'promoted' if made else 'not promoted'}: {decision.reason}"
-        self.tracker.tag_version(version, {PROMOTION_TAG: told})
-        record = {**asdict(published), "archive": read_json(stage.directory / _RECORD)["archive"], "champion": False}
-        write_json(stage.directory / _RECORD, record)
+        # The record is that of the version; this training's part in the alias is not.
+        recorded = replace(published, reason=decision.reason)
+        published = replace(recorded, champion=made)
+        self.tracker.tag_version(version, {PROMOTION_TAG: published.told})
+        write_json(stage.directory / _RECORD, asdict(recorded))
         return published
 
     def _decision(

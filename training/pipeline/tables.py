@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from training.pipeline.plan import StageReport, TrainReport
-from training.pipeline.publish import Published
 
 _FIGURES: Final = {
     "topics": ("num_topics", "coherence"),
@@ -42,9 +41,5 @@ def versions_table(report: TrainReport) -> Table:
         version = f"{each.version} (existed)" if each.reused else each.version
         champion = "yes" if each.champion else "no"
         table.add_row(each.name, version, champion, each.archive, each.archive_sha256[:12])
-    table.caption = "\n".join(escape(_told(each)) for each in report.published if each.reason) or None
+    table.caption = "\n".join(escape(each.told) for each in report.published if each.reason) or None
     return table
-
-
-def _told(published: Published) -> str:
-    return f"{'promoted' if published.champion else 'not promoted'}: {published.reason}"

@@ -68,13 +68,14 @@ class Constraints:
         self._words = _Users.of(list_B, self._no_list)
         self._num_slots = len(live)
 
-    def forbidden(self, tokens_BT: IntArray, length_B: IntArray, word_state_4B: IntArray) -> list[IntArray]:
+    def forbidden(self, tokens_BT: IntArray, length_B: IntArray) -> list[IntArray]:
         """Return the forbidden next tokens, one array [B, F] for each constraint, padded with the padding token.
+
+        Those of bad words are apart, in `bad_words`.
 
         Args:
             tokens_BT: tokens of the sequences in the slots.
             length_B: number of tokens of each sequence.
-            word_state_4B: hash state of each sequence's words, see `handlers.decoding.constraints.word_repeats`.
         """
         found = []
         if len(slots_L := self._min_tokens.slots_L):
@@ -83,10 +84,14 @@ class Constraints:
         if len(slots_L := self._ngram_size.slots_L):
             repeated_LF = completing(tokens_BT[slots_L], length_B[slots_L], self._ngram_size.values_L)
             found.append(self._spread(slots_L, repeated_LF))
-        return [*found, *self.bad_words(word_state_4B)]
+        return found
 
     def bad_words(self, word_state_4B: IntArray) -> list[IntArray]:
-        """Return the tokens of `forbidden` that would write a bad word."""
+        """Return the tokens that would write a bad word, in arrays [B, F], padded with the padding token.
+
+        Args:
+            word_state_4B: hash state of each sequence's words, see `handlers.decoding.constraints.word_repeats`.
+        """
         slots_L, list_L = self._words
         if not len(slots_L):
             return []

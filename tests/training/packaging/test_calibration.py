@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from handlers.commentary import Commentator
+from handlers.decoding.arrays import IntArray
 from handlers.model.acceptability import FEATURES, TOKEN_FEATURES
 from handlers.model.bundle import Bundle
 from handlers.model.vocabulary import EOS_ID
 from tests.handlers import flat
 from tests.handlers.acceptabilities import accepting
 from tests.handlers.tiny_bundles import tiny_bundle
+from training.cvae.batches import EncodedSentences
 from training.packaging.calibration import (
     Calibration,
     CalibrationSettings,
@@ -28,6 +30,11 @@ GENRES = [("pop",), (), ("techno", "pop")]
 SETTINGS = CalibrationSettings(num_groups=40, best_of=8, abandon_after=(3, 6), keep=(0.5, 0.25), seed=2)
 
 
+def _counts(bundle: Bundle) -> IntArray:
+    encoded = EncodedSentences(TEXTS, [() for _ in TEXTS], bundle.vocabulary, bundle.genres)
+    return encoded.token_counts(len(bundle.vocabulary))
+
+
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
     return tiny_bundle(end_bias=0.0)
@@ -35,7 +42,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def calibration(bundle: Bundle) -> Calibration:
-    return calibrate(bundle, texts=TEXTS, genres=GENRES, settings=SETTINGS)
+    return calibrate(bundle, token_counts_V=_counts(bundle), genres=GENRES, settings=SETTINGS)
 
 
 def test_the_weights_are_for_the_features_there_are() -> None:
@@ -44,7 +51,7 @@ def test_the_weights_are_for_the_features_there_are() -> None:
 
 
 def test_unigrams_are_the_frequencies_of_the_tokens_and_of_ends(bundle: Bundle) -> None:
-    log_probs = unigram_log_probs(bundle.vocabulary, TEXTS).exp().tolist()
+    log_probs = unigram_log_probs(_counts(bundle)).exp().tolist()
     assert sum(log_probs) == pytest.approx(1, abs=1e-5)
     (wa,) = bundle.vocabulary.encode(" wa")
     unseen = bundle.vocabulary.tokens.index(" wj")
@@ -102,7 +109,7 @@ def test_the_figures_are_those_of_the_decode(bundle: Bundle, calibration: Calibr
 
 def test_more_is_kept_where_more_is_wanted(bundle: Bundle) -> None:
     all_of_them = dataclasses.replace(SETTINGS, keep=(1.0, 1.0))
-    figures = calibrate(bundle, texts=TEXTS, genres=[], settings=all_of_them).figures
+    figures = calibrate(bundle, token_counts_V=_counts(bundle), genres=[], settings=all_of_them).figures
     assert figures["best_survives"] == 1
     assert figures["score"] == figures["score_of_all"]
     assert figures["steps_per_sample"] == pytest.approx(8 * figures["steps_of_one"])
@@ -111,13 +118,17 @@ def test_more_is_kept_where_more_is_wanted(bundle: Bundle) -> None:
 def test_a_calibration_is_the_same_each_time_and_ignores_the_one_before(
     bundle: Bundle, calibration: Calibration
 ) -> None:
-    again = calibrate(accepting(bundle, {"topic": 9.0}), texts=TEXTS, genres=GENRES, settings=SETTINGS)
+    again = calibrate(
+        accepting(bundle, {"topic": 9.0}), token_counts_V=_counts(bundle), genres=GENRES, settings=SETTINGS
+    )
     assert again == calibration
 
 
 def test_the_forecast_weighs_the_features_that_the_score_has(bundle: Bundle) -> None:
     weights = dict.fromkeys(FEATURES, 0.0) | {"least_likely": 1.0}
-    checks = calibrate(bundle, texts=TEXTS, genres=GENRES, settings=SETTINGS, weights=weights).acceptability.checks
+    checks = calibrate(
+        bundle, token_counts_V=_counts(bundle), genres=GENRES, settings=SETTINGS, weights=weights
+    ).acceptability.checks
     assert [check.after for check in checks] == [3, 6]
     for check in checks:
         assert set(check.weights) == set(TOKEN_FEATURES)
@@ -144,4 +155,6 @@ def test_settings_that_no_calibration_can_have_are_refused(values: dict[str, Any
 
 def test_weights_of_other_features_are_refused(bundle: Bundle) -> None:
     with pytest.raises(ValueError, match="charm"):
-        calibrate(bundle, texts=TEXTS, genres=[], settings=SETTINGS, weights={**WEIGHTS, "charm": 1.0})
+        calibrate(
+            bundle, token_counts_V=_counts(bundle), genres=[], settings=SETTINGS, weights={**WEIGHTS, "charm": 1.0}
+        )
