@@ -9,7 +9,7 @@ import typer
 
 from benchmarks.serving.cli import bench_serve
 from benchmarks.training.quality_cli import ptb, steering, vocabulary
-from benchmarks.training.speed_cli import corpus, decode_speed, train_speed
+from benchmarks.training.speed_cli import candidates_cost, corpus, decode_speed, train_speed
 
 app_bench = typer.Typer(help="Benchmarks with baselines.")
 
@@ -18,6 +18,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "steering": steering,
     "train": train_speed,
     "decode": decode_speed,
+    "candidates": candidates_cost,
     "vocabulary": vocabulary,
     "ptb": ptb,
     "serve": bench_serve,

@@ -1,4 +1,4 @@
-"""Commands that measure speed: `deephypebot bench corpus`, `bench train` and `bench decode`."""
+"""Commands that measure speed: `deephypebot bench corpus`, `bench train`, `bench decode` and `bench candidates`."""
 
 from __future__ import annotations
 
@@ -175,3 +175,34 @@ def _gpu_decode_speed(model: Bundle, device: str, sequences: int, *, quick: bool
         speed = measure_gpu_decoding(model, plan, found, progress=bars.watch("rounds"))
     console.print(gpu_table(speed, plan))
     finish("decode", speed.figures(), json_path)
+
+
+def candidates_cost(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a model's bundle.")],
+    *,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Single requests of each size and way; batches are a quarter as many.")
+    ] = 24,
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Measure the cost of the choice between candidates and of the lexicon, in processor time of one thread.
+
+    One candidate per sample, the model's default number, and the default without the lexicon answer the same requests
+    in turns.
+
+        deephypebot bench candidates workspace/stages/lcgan-1a2b3c/bundle
+    """
+    from rich.console import Console
+
+    from benchmarks.training.candidates import LOADS, QUICK_LOADS, candidates_table, figures, measure_candidates
+    from foundation.result_line import finish
+    from handlers.model.bundle import Bundle
+    from training.console import stage_bars
+
+    console, model = Console(), Bundle.load(bundle)
+    with stage_bars(console, verb="bench") as bars:
+        loads = QUICK_LOADS if quick else LOADS
+        costs = measure_candidates(model, rounds=2 if quick else rounds, loads=loads, progress=bars.watch("rounds"))
+    console.print(candidates_table(costs))
+    finish("candidates", figures(model, costs), json_path)
