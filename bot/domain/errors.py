@@ -15,8 +15,9 @@
     └── NetworkError               an external service: X, Spotify, Google Sheets and others
         ├── NetworkUnavailableError   nothing was applied: unreachable, broken or too slow; a retry may succeed
         ├── RateLimitedError          nothing was applied: too many calls; `retry_at` is the time of the next one
-        ├── CredentialsError          nothing was applied: unknown account or missing permission; a person has to act
-        ├── PostRefusedError          nothing was applied: this post is refused permanently
+        ├── CredentialsError          nothing was applied: the account is unknown, locked or out of credit, or lacks a
+        │                             permission; a person has to act
+        ├── PostRefusedError          nothing was applied: the answer names this post, which is refused permanently
         └── DoubtfulError             a write may or may not have been applied: look it up before any retry
 
 The network errors are the same for every service, because the bot's reaction depends on the class alone: back off, wait
@@ -97,11 +98,11 @@ class RateLimitedError(NetworkError):
 
 
 class CredentialsError(NetworkError):
-    """The account is unknown to the service or lacks a permission; a person has to act."""
+    """The account is unknown, locked or out of credit, or lacks a permission; a person has to act."""
 
 
 class PostRefusedError(NetworkError):
-    """The service refuses this post permanently; nothing was applied."""
+    """The service refuses this post permanently, in words that name the post; nothing was applied."""
 
 
 class DoubtfulError(NetworkError):

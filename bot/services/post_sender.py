@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.domain.candidates import Flag
-from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
+from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, PostRefusedError
 from bot.domain.keys import text_key
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
 from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import Outbox, Publisher, Screen
+from bot.services.refusals import RefusalGuard
 from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary
 
@@ -73,6 +74,7 @@ class PostSender:
         self._clock = clock
         self._options = options
         self._held_back: set[tuple[str, str]] = set()
+        self._guard = RefusalGuard()
 
     def run(self, summary: Summary, stop: threading.Event) -> None:
         """Resolve the posts in doubt, then send accepted posts within the limits.
@@ -85,7 +87,7 @@ class PostSender:
         self._outbox.cancel_stale(before=now - self._options.max_age)
         self._outbox.enqueue_accepted(since=now - self._options.max_age)
         room = min(self._options.per_pass, self._options.per_day - self._outbox.count_sent(since=now - _DAY))
-        for post, source_post in self._outbox.pending_posts(_LOOK_AHEAD):
+        for post, source_post in self._guard.order(self._outbox.pending_posts(_LOOK_AHEAD)):
             if room <= 0 or stop.is_set():
                 return
             if (objection := self._objection(post)) is not None:
@@ -127,7 +129,7 @@ class PostSender:
         try:
             external_id = self._publisher.publish(claimed)
         except PostRefusedError as error:
-            self._refuse(claimed, str(error), summary)
+            self._refused(claimed, error, summary)
             return False
         except DoubtfulError as error:
             self._outbox.set_post(claimed.candidate_id, OutgoingPostStatus.UNKNOWN, reason=str(error))
@@ -135,10 +137,29 @@ class PostSender:
             raise
         except NetworkError as error:
             self._outbox.set_post(claimed.candidate_id, OutgoingPostStatus.PENDING, reason=str(error))
+            self._guard.failed(claimed.candidate_id)
             raise
         self._outbox.set_post(claimed.candidate_id, OutgoingPostStatus.SENT, external_id=external_id)
+        self._guard.sent(claimed.candidate_id)
         summary.posts_sent += 1
         return True
+
+    def _refused(self, post: OutgoingPost, error: PostRefusedError, summary: Summary) -> None:
+        """Record the network's refusal of a post.
+
+        Raises:
+            CredentialsError: the network refused the post before this one with the same words; both stay pending.
+        """
+        both = self._guard.refused(post.candidate_id, str(error))
+        if not both:
+            self._refuse(post, str(error), summary)
+            return
+        for candidate_id in both:
+            self._outbox.set_post(candidate_id, OutgoingPostStatus.PENDING, reason=str(error))
+        raise CredentialsError(
+            f"{error}; {self._publisher.name} refused two posts in a row with these words, so they may be about the"
+            " account: look at it; both posts stay pending"
+        ) from error
 
     def _refuse(self, post: OutgoingPost, reason: str, summary: Summary) -> None:
         self._outbox.set_post(post.candidate_id, OutgoingPostStatus.REFUSED, reason=reason)

@@ -5,6 +5,7 @@ The library is the heaviest that the bot uses; it is imported only where Bluesky
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,6 +25,8 @@ LIBRARY_ERRORS = (AtProtocolError, httpx.HTTPError, AttributeError, KeyError, Ty
 """Errors that atproto raises: its own, httpx's, and those caused by answers that are not Bluesky's."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "AuthenticationRequired"})
+_ACCOUNT = re.compile(r"account|repo(?!rt)|takedown|takendown|deactivat|suspend|not confirmed|verif", re.IGNORECASE)
+"""Words of an error's name or message that speak of the account and not of the post."""
 
 _Answer = TypeVar("_Answer")
 
@@ -92,6 +95,11 @@ def has_expired(error: Exception) -> bool:
     return _name_of(error) in _EXPIRED
 
 
+def is_about_the_account(error: Exception) -> bool:
+    """Whether an answer speaks of the account, such as "AccountDeactivated" or "Could not find repo"."""
+    return bool(_ACCOUNT.search(f"{_name_of(error)} {message_of(error)}"))
+
+
 def is_doubtful(error: Exception) -> bool:
     """Whether a write that ended with this error may have been applied."""
     response = getattr(error, "response", None)
@@ -109,6 +117,8 @@ def refusal(error: Exception) -> NetworkError:
         return RateLimitedError(f"{SERVICE}: {brief(error)}; too many calls", retry_at=at)
     if isinstance(error, exceptions.UnauthorizedError) or has_expired(error):
         return CredentialsError(f"{SERVICE} rejects the account: {brief(error)}; check the handle and the app password")
+    if isinstance(error, exceptions.BadRequestError) and is_about_the_account(error):
+        return CredentialsError(f"{SERVICE} answered {error_text(error)}; log in to the account and see what it says")
     if isinstance(error, exceptions.NetworkError | httpx.HTTPError) and response is None:
         cause = error.__cause__ or error
         return NetworkUnavailableError(f"{SERVICE} did not answer: {brief(cause)}; the bot will ask again")
@@ -122,8 +132,15 @@ def error_text(error: Exception) -> str:
     return excerpt(str(error))
 
 
+def message_of(error: Exception) -> str:
+    """The server's words for an error."""
+    return str(getattr(_content_of(error), "message", None) or "")
+
+
 def _name_of(error: Exception) -> str:
     """The error's name in Bluesky's protocol, such as "ExpiredToken"."""
-    response = getattr(error, "response", None)
-    content = getattr(response, "content", None)
-    return str(getattr(content, "error", ""))
+    return str(getattr(_content_of(error), "error", None) or "")
+
+
+def _content_of(error: Exception) -> object:
+    return getattr(getattr(error, "response", None), "content", None)

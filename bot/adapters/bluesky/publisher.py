@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +17,9 @@ from bot.adapters.bluesky.client import (
     BlueskyClient,
     error_text,
     has_expired,
+    is_about_the_account,
     is_doubtful,
+    message_of,
     refusal,
 )
 from bot.adapters.http.session import brief
@@ -27,6 +30,8 @@ from bot.ports import Publisher
 
 _PAGE = 100
 _MAX_PAGES = 8
+_RECORD = re.compile(r"\brecord\b|\btext\b|graphemes|too long|longer than|facet", re.IGNORECASE)
+"""Words of an error about the record that is to be created."""
 
 
 class BlueskyPublisher(Publisher):
@@ -104,9 +109,14 @@ def _posting_error(error: Exception) -> NetworkError:
     """The bot's error for one that a post caused."""
     if is_doubtful(error):
         return DoubtfulError(f"{SERVICE} did not confirm the post: {brief(error)}")
-    if isinstance(error, exceptions.BadRequestError):
+    if isinstance(error, exceptions.BadRequestError) and _names_the_post(error):
         return PostRefusedError(f"{SERVICE} rejects the post: {error_text(error)}")
     return refusal(error)
+
+
+def _names_the_post(error: Exception) -> bool:
+    """Whether the server refuses the record itself; any other refusal is taken as one of the account or the server."""
+    return bool(_RECORD.search(message_of(error))) and not is_about_the_account(error)
 
 
 def _key(uri: str) -> str:

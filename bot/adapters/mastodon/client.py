@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ from bot.domain.networks import MASTODON
 SERVICE = MASTODON.label
 
 _Answer = TypeVar("_Answer")
+_USER = re.compile(r"\baccount|e-?mail|confirmed|suspended|disabled", re.IGNORECASE)
+"""Words of an error that speak of the user and not of the call."""
 
 
 class MastodonClient:
@@ -81,8 +84,8 @@ class MastodonClient:
             at = retry_time(self._session.last_headers)
             return RateLimitedError(f"{SERVICE}: {brief(error)}; too many calls", retry_at=at)
         words = f"{SERVICE} answered {error_text(error)}"
-        if status_of(error) in {401, 403}:
-            return CredentialsError(f"{words}; check the access token and what it may do")
+        if status_of(error) in {401, 402, 403} or _USER.search(words):
+            return CredentialsError(f"{words}; check the access token, what it may do, and the account's own page")
         return NetworkUnavailableError(f"{words}; the bot will ask again")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -20,8 +21,10 @@ from bot.ports import Publisher
 
 _PAGE = 40
 _MAX_PAGES = 10
-_REFUSALS = frozenset({404, 422})
-"""Statuses of a reply to a deleted post, and of a text that is too long or empty."""
+_INVALID, _GONE = 422, 404
+_TEXT = re.compile(r"\btext\b|character|blank|too long|duplicate", re.IGNORECASE)
+"""Words of a 422 about the text; others, such as "Your account is not confirmed", are about the user."""
+_USER = re.compile(r"account|e-?mail|confirm|login|suspend|disabled|moderat", re.IGNORECASE)
 
 
 class MastodonPublisher(Publisher):
@@ -60,7 +63,7 @@ class MastodonPublisher(Publisher):
             status = self._client.api.status_post(post.text, in_reply_to_id=parent, idempotency_key=key)
             identifier = status.get("id")
         except MastodonError as error:
-            raise self._posting_error(error) from error
+            raise self._posting_error(error, post) from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _unexpected_answer() from error
         if not identifier:
@@ -84,12 +87,20 @@ class MastodonPublisher(Publisher):
             until = str(page[-1].id)
         return found
 
-    def _posting_error(self, error: MastodonError) -> NetworkError:
+    def _posting_error(self, error: MastodonError, post: OutgoingPost) -> NetworkError:
         if is_doubtful(error):
             return DoubtfulError(f"{SERVICE} did not confirm the post: {brief(error)}")
-        if status_of(error) in _REFUSALS:
+        if _names_the_post(error, post):
             return PostRefusedError(f"{SERVICE} rejects the post: {error_text(error)}")
         return self._client.refusal(error)
+
+
+def _names_the_post(error: MastodonError, post: OutgoingPost) -> bool:
+    """Whether the server refuses the post itself: its text, or the post that it replies to, which is gone."""
+    status, said = status_of(error), error_text(error)
+    if status == _GONE:
+        return post.mode is PostMode.REPLY
+    return status == _INVALID and bool(_TEXT.search(said)) and not _USER.search(said)
 
 
 def _unexpected_answer() -> DoubtfulError:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import requests
 import tweepy
 from typing_extensions import override
 
-from bot.adapters.http.session import TIMEOUT_S, brief, retry_time, was_sent
-from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, error_text, open_client, read, who_am_i
+from bot.adapters.http.session import TIMEOUT_S, brief, was_sent
+from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, open_client, read, who_am_i
+from bot.adapters.x.refusals import is_duplicate, posting_error
 from bot.adapters.x.text import written_text
-from bot.domain.errors import (
-    CredentialsError,
-    DoubtfulError,
-    NetworkError,
-    NetworkUnavailableError,
-    PostRefusedError,
-    RateLimitedError,
-)
+from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError
 from bot.domain.keys import text_key
 from bot.domain.networks import X
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
@@ -78,9 +71,9 @@ class XPublisher(Publisher):
             answer = as_document(self._client.create_tweet(text=post.text, user_auth=True, **reference))
             return str(answer["data"]["id"])
         except tweepy.HTTPException as error:
-            if _is_duplicate(error) and (found := self._find(post)) is not None:
+            if is_duplicate(error) and (found := self._find(post)) is not None:
                 return found
-            raise _posting_error(error) from error
+            raise posting_error(error) from error
         except requests.RequestException as error:
             if was_sent(error):
                 raise DoubtfulError(f"X did not confirm the post: {brief(error)}") from error
@@ -120,41 +113,3 @@ class XPublisher(Publisher):
             return None  # X has refused the post in any case
         key = text_key(post.text)
         return next((one.id for one in own if text_key(one.text) == key), None)
-
-
-def _is_duplicate(error: tweepy.HTTPException) -> bool:
-    return isinstance(error, tweepy.Forbidden) and "duplicate" in error_text(error).lower()
-
-
-def _posting_error(error: tweepy.HTTPException) -> NetworkError:
-    """The bot's error for X's answer to a post."""
-    status, headers, said = error.response.status_code, error.response.headers, error_text(error)
-    words = f"X answered {status}: {said}"
-    if status == 429:
-        return RateLimitedError(f"{words}; the post will be sent later", retry_at=_retry_time(headers))
-    if status >= 500:
-        return DoubtfulError(f"{words}; the post may be published")
-    if status == 401 or _is_about_the_app(error):
-        return CredentialsError(f"{words}; check the keys, that the app may write, and the clock")
-    if not error.api_messages:
-        return NetworkUnavailableError(f"{words}; the post will be sent again")  # a proxy's page, not X's
-    return PostRefusedError(words)
-
-
-def _is_about_the_app(error: tweepy.HTTPException) -> bool:
-    """Whether a 403 concerns the app's permissions, which have a problem type of their own, and not the post."""
-    try:
-        kind = error.response.json().get("type", "")
-    except (ValueError, AttributeError):
-        return False
-    return error.response.status_code == 403 and kind not in {"", "about:blank"}
-
-
-def _retry_time(headers: Mapping[str, str]) -> datetime | None:
-    """The later of the reset of the window and, once the day's posts are used up, the reset of the day."""
-    times = [retry_time(headers)]
-    for whose in ("user", "app"):
-        if headers.get(f"x-{whose}-limit-24hour-remaining") == "0":
-            reset = headers.get(f"x-{whose}-limit-24hour-reset", "")
-            times.append(datetime.fromtimestamp(int(reset), UTC) if reset.isdigit() else None)
-    return max(filter(None, times), default=None)

@@ -40,7 +40,7 @@ class Account(FilePublisher):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.path = path
-        self.faults: list[tuple[NetworkError, bool]] = []
+        self.faults: list[tuple[NetworkError | None, bool]] = []
         self.looks = 0
 
     def publish(self, post: OutgoingPost) -> str:
@@ -290,6 +290,89 @@ def test_a_refused_post_is_not_sent_again_until_it_is_accepted_anew(
     clocked.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="bo", edited_text="A lamp.")])
     assert run().posts_sent == 1
     assert account.texts == ["A lamp."]
+
+
+@pytest.fixture
+def sender(clocked: SqliteStore, account: Account, clock: SetClock) -> PostSender:
+    """A poster that stays for several passes."""
+    return PostSender(
+        publisher=account,
+        outbox=clocked,
+        screen=Wordlist(),
+        settle_timer=SettleTimer(clock, 60),
+        clock=clock,
+        options=LIVE,
+    )
+
+
+def one_pass(sender: PostSender) -> Summary:
+    summary = Summary()
+    sender.run(summary, threading.Event())
+    return summary
+
+
+def test_the_same_refusal_of_two_posts_in_a_row_uses_up_neither(
+    clocked: SqliteStore, account: Account, sender: PostSender
+) -> None:
+    accept(clocked, "One lamp.", "Two lamps.", "Three lamps.")
+    words = PostRefusedError("403: the record 17 is not wanted"), PostRefusedError("403: the record 18 is not wanted")
+    account.faults = [(error, False) for error in words]
+    with pytest.raises(CredentialsError, match="two posts in a row"):
+        one_pass(sender)
+    assert posts(clocked) == {"pending": 3}
+    assert one_pass(sender).posts_sent == 3
+    assert account.texts == ["Three lamps.", "One lamp.", "Two lamps."]
+
+
+def test_posts_that_are_refused_while_others_go_out_are_refused_for_good(
+    clocked: SqliteStore, account: Account, sender: PostSender
+) -> None:
+    accept(clocked, "One lamp.", "Two lamps.", "Three lamps.")
+    refusal = (PostRefusedError("403: duplicate"), False)
+    account.faults = [refusal, refusal]
+    with pytest.raises(CredentialsError):
+        one_pass(sender)
+    account.faults = [refusal, refusal, refusal]
+    account.faults[0] = (None, True)  # the third post goes out
+    summary = one_pass(sender)
+    assert (summary.posts_sent, summary.posts_refused) == (1, 2)
+    assert posts(clocked) == {"sent": 1, "refused": 2}
+
+
+def test_two_refusals_with_different_words_are_about_the_posts(
+    clocked: SqliteStore, account: Account, sender: PostSender
+) -> None:
+    accept(clocked, "One lamp.", "Two lamps.")
+    account.faults = [(PostRefusedError("too long"), False), (PostRefusedError("duplicate"), False)]
+    assert one_pass(sender).posts_refused == 2
+
+
+def test_a_post_that_fails_again_and_again_does_not_hold_up_the_others(
+    clocked: SqliteStore, account: Account, sender: PostSender
+) -> None:
+    accept(clocked, "One lamp.", "Two lamps.")
+    account.faults = [(NetworkUnavailableError("404"), False)] * 2
+    for _ in range(2):
+        with pytest.raises(NetworkUnavailableError):
+            one_pass(sender)
+    account.faults = [(None, True), (NetworkUnavailableError("404"), False)]
+    with pytest.raises(NetworkUnavailableError):
+        one_pass(sender)
+    assert account.texts == ["Two lamps."]
+    assert posts(clocked) == {"sent": 1, "pending": 1}
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=400), timedelta(days=2)])
+def test_posts_of_a_clock_that_was_ahead_do_not_count_against_the_days_limit(
+    clocked: SqliteStore, run: Run, clock: SetClock, ahead: timedelta
+) -> None:
+    options = PostSenderOptions(dry_run=False, per_day=1, per_pass=9)
+    clock.time += ahead
+    accept(clocked, "One lamp.")
+    assert run(options).posts_sent == 1
+    clock.time -= ahead
+    accept(clocked, "Two lamps.", "Three lamps.", first=2)
+    assert [run(options).posts_sent for _ in range(2)] == [1, 0]
 
 
 def test_a_verdict_that_is_taken_back_in_time_stops_the_post(clocked: SqliteStore, account: Account, run: Run) -> None:

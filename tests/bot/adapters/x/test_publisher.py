@@ -66,7 +66,6 @@ def test_what_the_account_may_do_is_what_the_settings_say(sandbox: SandboxServer
     ("post", "reason"),
     [
         (make_post("x" * 281), "too long"),
-        (make_post(mode=PostMode.QUOTE, in_reply_to="17"), "Quoting"),
         (make_post(mode=PostMode.REPLY, in_reply_to="17"), "not been mentioned"),
         (make_post(" "), "needs text"),
     ],
@@ -78,6 +77,14 @@ def test_what_x_will_never_post_is_refused(
     with pytest.raises(PostRefusedError, match=reason):
         publisher.publish(post)
     assert sandbox.control.posted() == []
+
+
+def test_a_quote_that_the_account_may_not_make_waits_for_a_person(
+    sandbox: SandboxServer, publisher: XPublisher
+) -> None:
+    sandbox.control.add_posts([{"text": "a stranger's", "id": "17"}])
+    with pytest.raises(CredentialsError, match="Quoting"):
+        publisher.publish(make_post(mode=PostMode.QUOTE, in_reply_to="17"))
 
 
 def test_a_text_of_long_ago_is_refused_as_a_duplicate(sandbox: SandboxServer, publisher: XPublisher) -> None:
