@@ -227,6 +227,7 @@ def test_the_pages_are_reached_by_two_keys(window: Callable[..., Watched]) -> No
         page.keyboard.press("g")
         page.keyboard.press(key)
         expect(page.locator("h1")).to_have_text(heading)
+        expect(page.locator("html[data-ready]")).to_be_attached()
 
 
 def test_hostile_text_is_read_and_never_run(window: Callable[..., Watched], filled: SqliteStore) -> None:

@@ -156,7 +156,7 @@ def test_text_from_outside_is_never_markup(studio: Client, filled: SqliteStore, 
     assert "<img src=x" not in text
     assert "javascript:" not in re.findall(r'(?:href|src|action)="([^"]*)', text)
     assert not re.search(r'(href|src|action)="\s*javascript:', text)
-    assert re.findall(r"<script[^>]*>", text) == ['<script src="/static/studio.js" defer>'] * len(pages)
+    assert re.findall(r"<script[^>]*>", text) == ['<script type="module" src="/static/js/main.js">'] * len(pages)
     assert not re.search(r"\son\w+=", re.sub(r">[^<]*<", "><", text))
     assert " style=" not in text
 
@@ -168,7 +168,7 @@ def test_what_is_typed_into_an_address_comes_back_as_text(untouched: Untouched) 
         "/?after=%3Cscript%3E",
     ):
         answer = untouched.get(path)
-        assert "<script>" not in answer.text.replace('<script src="/static/untouched.js" defer>', "")
+        assert "<script>" not in answer.text.replace('<script type="module" src="/static/js/main.js">', "")
         assert '"><b>' not in answer.text
 
 
