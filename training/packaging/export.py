@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +110,8 @@ def model_card(bundle: Bundle, figures: Mapping[str, float], samples: Sequence[s
             f"- decoder: LSTM {sizes.hidden_size}, embedding {sizes.embedding_size}, z {sizes.z_size}, "
             f"vocabulary {sizes.vocabulary_size}, genre labels {sizes.num_genres}"
         ),
-        f"- topics: {'; '.join(config.topics)} (desired: {config.desired_topic})",
-        *(f"- {key}: {value}" for key, value in sorted(config.lineage.items())),
+        f"- topics: {literal('; '.join(config.topics))} (desired: {literal(config.desired_topic)})",
+        *(f"- {key}: {literal(value)}" for key, value in sorted(config.lineage.items())),
         "",
         "## Figures",
         "| figure | value |",
@@ -117,7 +119,7 @@ def model_card(bundle: Bundle, figures: Mapping[str, float], samples: Sequence[s
         *(f"| {name} | {value:.4g} |" for name, value in sorted(figures.items())),
         "",
         "## Samples, unselected",
-        *(f"- {sample}" for sample in samples[:10]),
+        *(f"- {literal(sample)}" for sample in samples[:10]),
         "",
         "## Limits",
         (
@@ -127,3 +129,12 @@ def model_card(bundle: Bundle, figures: Mapping[str, float], samples: Sequence[s
         "",
     ]
     return "\n".join(lines)
+
+
+def literal(text: str) -> str:
+    r"""Escape text for Markdown, which would take `<title>`, the placeholder of a sentence, for an element of a page.
+
+    >>> literal("<artist> & friends play *loud* rock_n_roll")
+    '&lt;artist&gt; &amp; friends play \\*loud\\* rock\\_n\\_roll'
+    """
+    return html.escape(re.sub(r"([\\`*_])", r"\\\1", " ".join(text.split())), quote=False)

@@ -58,7 +58,7 @@ class StageRuns:
             yield run
             finished = stage.result()
             if finished is not None:
-                run.log_metrics({name: float(value) for name, value in finished["figures"].items()})
+                run.log_metrics(_beside_curves(finished["figures"], run))
                 self._report(stage, started, reused=False, figures=finished["figures"])
 
     def log_seconds(self) -> None:
@@ -96,3 +96,8 @@ class StageRuns:
     def _report(self, stage: Stage, started: float, *, reused: bool, figures: Mapping[str, float]) -> None:
         seconds = time.monotonic() - started
         self.reports.append(StageReport(name=stage.name, seconds=seconds, reused=reused, figures=figures))
+
+
+def _beside_curves(figures: Mapping[str, float], run: RecordingRun) -> dict[str, float]:
+    """Rename figures that have a curve: without a step they would be points of it, at step 0."""
+    return {f"final.{name}" if run.curve(name) else name: float(value) for name, value in figures.items()}

@@ -17,7 +17,7 @@ KEY_FILE: Final = "key.json"
 READERS_FILE: Final = "readers.md"
 _INSTRUCTIONS: Final = """\
 You are a demanding curator of an account that posts one sentence about a song at a time. Rate each sentence of
-{sheet} (number, tab, sentence) by itself, as a reader who knows nothing else about it. "<artist>" and "<title>" stand
+{sheet} (number, tab, sentence) by itself, as a reader who knows nothing else about it. `<artist>` and `<title>` stand
 for the names of the song and its artist: read them as if the names stood there.
 
 Write a line for each sentence into a file that is named for you, such as `anna.tsv`: number, grammar, sense, flavour,
