@@ -9,6 +9,7 @@ from typing import Final
 
 from training.errors import SettingError
 from training.files import make_folder
+from training.lock import folder_alone
 from training.tracking.port import NullTracker, Tracker
 
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -96,4 +97,8 @@ def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:
     from training.tracking.mlflow_tracker import MlflowTracker  # noqa: PLC0415 - hosts without MLflow train with `none`
 
     make_folder(workspace)
-    return MlflowTracker(tracking_uri, artifacts=workspace / "mlartifacts")
+    # MLflow makes the tables of a new database, and two processes that make them at once both fail.
+    database = re.fullmatch(r"sqlite(?:\+\w+)?:///(.+)", tracking_uri)
+    folder = Path(database[1]).parent if database else workspace
+    with folder_alone(folder if folder.is_dir() else workspace):
+        return MlflowTracker(tracking_uri, artifacts=workspace / "mlartifacts")
