@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -25,6 +25,7 @@ from pydantic_settings import (
 from bot.domain.errors import SettingsError
 from bot.domain.networks import BLUESKY, MASTODON, NETWORKS, X
 from bot.domain.outgoing_posts import PostMode
+from bot.domain.post_text import TEMPLATE, TEXT_ALONE, Template
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import MAX_SAMPLES
 
@@ -200,7 +201,7 @@ class ScreenSettings(Section):
 
 
 class PostSettings(Section):
-    """Posting: the network, the text's mode and the limits."""
+    """Posting: the network, the text, its mode and the limits."""
 
     to: str = Field(default="", pattern=f"^(|{TO_FILE}|{'|'.join(NETWORKS)})$")
     """Network, or "file", that accepted candidates are posted to; empty posts nothing."""
@@ -208,6 +209,16 @@ class PostSettings(Section):
     """Whether posts are only printed."""
     file: Path = Path("posts.jsonl")
     """File for `to = "file"`, relative to the workspace unless the path is absolute."""
+    template: str = TEMPLATE
+    """Text of a post, with the fields {artist}, {title}, {text}, {genres}, {link} (to listen to the song) and {source}
+    (the post that named it). A field without a value takes the space beside it away."""
+    reply_template: str = TEXT_ALONE
+    """Text of a reply, which stands below the post that names the song."""
+    named_template: str = TEXT_ALONE
+    """Text of a post whose own text names artist and title."""
+    max_length: int | None = Field(default=None, ge=1, le=100_000)
+    """Longest post, in the network's own counting; without it 280 on X, 300 on Bluesky, 500 on Mastodon. Set it where a
+    Mastodon server or an account allows more. For a file, and where no network is chosen, the rules of X hold."""
     per_day: int = Field(default=10, ge=0, le=500)
     per_pass: int = Field(default=1, ge=1, le=100)
     max_age_days: float = Field(default=3, gt=0)
@@ -216,6 +227,12 @@ class PostSettings(Section):
     reply_to_mentions: bool = False
     settle_s: float = Field(default=60, ge=0, le=3600)
     """Seconds that a write without an answer rests before the bot looks for it."""
+
+    @field_validator("template", "reply_template", "named_template")
+    @classmethod
+    def _is_template(cls, value: str) -> str:
+        Template(value)
+        return value
 
 
 class BotSettings(BaseSettings):
@@ -351,7 +368,8 @@ def _problem(error: Mapping[str, Any], config: Path | None) -> str:
         return f"unknown setting: {name}"
     value = error.get("input")
     got = f", got {value}" if isinstance(value, int | float) else ""
-    return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}{got}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}{got}"
 
 
 def env_name(place: str) -> str:

@@ -11,10 +11,11 @@ from bot.adapters.files.feed import describe_cursor
 from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
-from bot.bootstrap import knowledge, networks
+from bot.bootstrap import knowledge, networks, posting
 from bot.domain.errors import SettingsError, StoreError
-from bot.ports import CommentaryService, Screen, Source
+from bot.ports import CommentaryService, Source
 from bot.services.board_sync import BoardSync
+from bot.services.post_rules import PostRules
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import Clock, SettleTimer
 from bot.services.service import Bot, Outputs, ServiceOptions
@@ -54,7 +55,7 @@ def build(
             commentary = open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
         stack.callback(commentary.close)
         clock = Clock()
-        screen = stack.enter_context(knowledge.open_screen(settings, memory))
+        rules = posting.open_rules(settings, stack.enter_context(knowledge.open_screen(settings, memory)))
         yield Bot(
             sources=sources,
             resolver=knowledge.open_resolver(
@@ -62,9 +63,9 @@ def build(
             ),
             commentary=knowledge.in_known_genres(commentary, settings.genres, catalog),
             store=store,
-            screen=screen,
+            rules=rules,
             history=memory,
-            outputs=_outputs(settings, store, clock, screen),
+            outputs=_outputs(settings, store, clock, rules),
             options=ServiceOptions(
                 num_samples=settings.num_samples,
                 concurrency=settings.concurrency,
@@ -76,7 +77,7 @@ def build(
         )
 
 
-def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, screen: Screen) -> Outputs:
+def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, rules: PostRules) -> Outputs:
     settle_timer = SettleTimer(clock, settings.post.settle_s)
     board, publisher = networks.open_board(settings), networks.open_publisher(settings)
     board_sync = BoardSync(board=board, store=store, settle_timer=settle_timer) if board is not None else None
@@ -85,7 +86,7 @@ def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, screen: Sc
     post_sender = PostSender(
         publisher=publisher,
         outbox=store,
-        screen=screen,
+        rules=rules,
         settle_timer=settle_timer,
         clock=clock,
         options=_post_sender_options(settings.post),
@@ -99,8 +100,6 @@ def _post_sender_options(post: PostSettings) -> PostSenderOptions:
         per_day=post.per_day,
         per_pass=post.per_pass,
         max_age=timedelta(days=post.max_age_days),
-        mode=post.mode,
-        reply_to_mentions=post.reply_to_mentions,
     )
 
 

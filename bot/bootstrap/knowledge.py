@@ -12,8 +12,7 @@ from bot.adapters.lookups.catalog import EmptyCatalog, FileCatalog
 from bot.adapters.lookups.genre_files import read_labels, read_map
 from bot.bootstrap import networks
 from bot.domain.nearest_genre import NearestGenre
-from bot.domain.networks import NETWORKS, X
-from bot.ports import CommentaryService, GenreCache, PostHistory, Screen, SongResolver
+from bot.ports import CommentaryService, GenreCache, PostHistory, Screen, SongResolver, WordList
 from bot.services.genres import ChainOptions, ChainResolver
 from bot.services.known_genres import KnownGenres
 from bot.services.schedule import Clock
@@ -89,11 +88,19 @@ def open_screen(settings: BotSettings, history: PostHistory) -> Iterator[Screen]
         StoreError: the index of the training text cannot be written.
     """
     screen = settings.screen
-    # X has the strictest limit, so it stands in where no network is chosen.
-    network = NETWORKS.get(settings.post.to, X)
-    words = SafetypeWords(blocked=read_words(screen.slurs) if screen.slurs is not None else ())
+    words = open_words(settings)
     with ExitStack() as stack:
         copies = None
         if screen.sentences is not None:
             copies = stack.enter_context(open_index(screen.sentences, settings.workspace / COPIES))
-        yield TextScreen(words=words, copies=copies, history=history, too_long=network.is_too_long)
+        yield TextScreen(words=words, copies=copies, history=history)
+
+
+def open_words(settings: BotSettings) -> WordList:
+    """Open the lists of bad words.
+
+    Raises:
+        InputError: the operator's own list cannot be used.
+    """
+    slurs = settings.screen.slurs
+    return SafetypeWords(blocked=read_words(slurs) if slurs is not None else ())

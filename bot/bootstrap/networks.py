@@ -13,6 +13,7 @@ from bot.adapters.lookups import LOOKUPS, open_lookup
 from bot.adapters.sheets import open_board as open_sheet
 from bot.domain.errors import SettingsError
 from bot.domain.networks import Network
+from bot.domain.outgoing_posts import PostMode
 from bot.ports import Board, LookupService, Publisher, SongLookup, Source
 from bot.settings import TO_FILE, BotSettings
 
@@ -21,6 +22,9 @@ class NetworkAdapter(Protocol):
     """Package of `bot.adapters` that connects to a network; its settings section is named after the network."""
 
     NETWORK: Network
+
+    def capabilities(self, section: Any) -> frozenset[PostMode]:
+        """Modes in which the account may post, by the section alone."""
 
     def open_sources(self, section: Any) -> list[Source]:
         """Open the sources that the section asks for."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.domain.songs.song import SongReport
+from bot.domain.storable import make_storable
 from handlers.contract import Sample
 
 
@@ -46,11 +47,22 @@ class Flag(StrEnum):
     COPY = "copy"
     """Contains a long run of words of the training text."""
     TOO_LONG = "too long"
-    """Longer than the network accepts, by its own way of counting."""
+    """The post is longer than the network accepts, by its own way of counting: it has to be edited first."""
     REPEAT = "repeat"
     """Equal to a text that was posted before."""
+    LINK = "link"
+    """The post has a link; X charges more for those."""
+    MENTION = "mention"
+    """The post names an account, which is notified."""
+    HASHTAG = "hashtag"
+    PLACEHOLDER = "placeholder"
+    """The text has a placeholder such as <artist>, which should have been replaced."""
+    DOUBLED = "doubled word"
+    """The text has a word twice in a row."""
+    HIDDEN = "hidden character"
+    """The post has a character that no reader sees: it has to be edited first."""
     BLOCKED = "blocked"
-    """Contains a slur: never posted, whatever the verdict."""
+    """Contains a slur, other than in its song's own name: never posted, whatever the verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +99,9 @@ class Verdict:
     who: str
     edited_text: str | None = None
     """Text to post instead of the sample's."""
+
+    def __post_init__(self) -> None:
+        make_storable(self, "candidate_id", "who", "edited_text")
 
 
 def candidate_id(source_post_id: str, song_number: int, sample_number: int) -> str:

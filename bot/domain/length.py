@@ -1,14 +1,20 @@
-"""Length of a text by the rules of X, which counts neither characters nor bytes.
+"""Length of a text by each network's own rule; none of them counts code points.
 
-The rules are those of twitter-text, configuration 3: a character of the Latin, Greek, Cyrillic, Hebrew, Arabic scripts
+X's rules are those of twitter-text, configuration 3: a character of the Latin, Greek, Cyrillic, Hebrew, Arabic scripts
 and their neighbours counts 1, any other 2, an emoji 2 whatever its number of characters, a link 23.
 https://github.com/twitter/twitter-text/blob/master/config/v3.json
+
+Bluesky and Mastodon count what a reader sees as one character (grapheme clusters). Mastodon counts a link 23, and of a
+mention the name without the server.
+https://docs.joinmastodon.org/user/posting/#text
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+import regex
 
 LINK_LENGTH = 23
 _LIGHT = ((0x0, 0x10FF), (0x2000, 0x200D), (0x2010, 0x201F), (0x2032, 0x2037))
@@ -27,6 +33,40 @@ _ADDED = r"(?:[\U0001F3FB-\U0001F3FF]|\uFE0F|[\U000E0020-\U000E007F])*"
 _EMOJI = re.compile(
     rf"[\U0001F1E6-\U0001F1FF]{{2}}|[0-9#*]\uFE0F?\u20E3|{_PICTOGRAPH}{_ADDED}(?:\u200D{_PICTOGRAPH}{_ADDED})*"
 )
+
+
+_GRAPHEME = regex.compile(r"\X")
+_WEB_LINK = re.compile(r"https?://[^\s/?#]+\.[^\s]*[\w/=&#-]", re.IGNORECASE)
+"""Link that Mastodon shortens: it has to begin with http."""
+_REMOTE_MENTION = re.compile(r"(?<![\w/])(@\w+(?:[\w.-]*\w)?)@[\w.-]*\w")
+
+
+def links(text: str) -> list[str]:
+    """Links of a text, with or without https:// before them, as X finds them.
+
+    >>> links("hear it: example.com/x, or https://example.org.")
+    ['example.com/x', 'https://example.org']
+    """
+    return [match[0] for match in _LINK.finditer(text)]
+
+
+def grapheme_length(text: str) -> int:
+    """The length of a text by Bluesky's counting: characters as a reader sees them.
+
+    >>> [grapheme_length(text) for text in ("a slow lamp", "日本", "https://example.org/?a=1", "👩‍👩‍👧")]
+    [11, 2, 24, 1]
+    """
+    return len(_GRAPHEME.findall(text))
+
+
+def mastodon_length(text: str) -> int:
+    """The length of a text by Mastodon's counting.
+
+    >>> [mastodon_length(text) for text in ("日本", "https://example.org/?a=1&b=two", "@ona@example.org")]
+    [2, 23, 4]
+    """
+    plain = _REMOTE_MENTION.sub(r"\1", _WEB_LINK.sub("x" * LINK_LENGTH, text))
+    return grapheme_length(plain)
 
 
 def weighted_length(text: str) -> int:

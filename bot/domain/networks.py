@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
-from bot.domain.length import weighted_length
+from bot.domain.length import grapheme_length, mastodon_length, weighted_length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Network:
     """Longest text of a post, in the units of `length`."""
     length: Callable[[str], int] = len
     """The network's way of counting a text."""
+    max_bytes: int | None = None
+    """Longest text of a post in bytes of UTF-8, if the network limits those too."""
     post_url: Callable[[str, str], str]
     """The web address of a post, given its id without the prefix and its author's name, which may be empty.
 
@@ -42,7 +44,20 @@ class Network:
         >>> BLUESKY.is_too_long("a" * 301), MASTODON.is_too_long("a" * 301)
         (True, False)
         """
-        return self.length(text) > self.max_length
+        return bool(self.excess(text))
+
+    def excess(self, text: str) -> str:
+        """The length of a text that is too long, in words; empty for one that fits.
+
+        >>> X.excess("日" * 141), X.excess("a" * 280)
+        ('282 of 280 characters', '')
+        """
+        length, size = self.length(text), len(text.encode("utf-8", "replace"))
+        if length > self.max_length:
+            return f"{length:,} of {self.max_length:,} characters"
+        if self.max_bytes is not None and size > self.max_bytes:
+            return f"{size:,} of {self.max_bytes:,} bytes"
+        return ""
 
     def url_of(self, identifier: str, author: str = "") -> str:
         """The web address of a post, whether or not its id has the prefix.
@@ -81,8 +96,24 @@ X: Final = Network(
     # Asked of self-serve apps that pay per use, February 2026.
     prices={"read": 0.005, "post": 0.015, "post with a link": 0.20},
 )
-BLUESKY: Final = Network(name="bluesky", label="Bluesky", id_prefix="bsky:", max_length=300, post_url=_bluesky_url)
-MASTODON: Final = Network(name="mastodon", label="Mastodon", id_prefix="masto:", max_length=500, post_url=_no_url)
+BLUESKY: Final = Network(
+    name="bluesky",
+    label="Bluesky",
+    id_prefix="bsky:",
+    max_length=300,
+    length=grapheme_length,
+    max_bytes=3_000,
+    post_url=_bluesky_url,
+)
+MASTODON: Final = Network(
+    name="mastodon",
+    label="Mastodon",
+    id_prefix="masto:",
+    # Of a server that did not choose another one.
+    max_length=500,
+    length=mastodon_length,
+    post_url=_no_url,
+)
 
 NETWORKS: Final[Mapping[str, Network]] = MappingProxyType({network.name: network for network in (X, BLUESKY, MASTODON)})
 """All networks by name."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.domain.songs.song import SongReport
+
 
 class PostMode(StrEnum):
     """Relation of an outgoing post to its source post."""
@@ -39,7 +41,11 @@ class OutgoingPost:
 
     candidate_id: str
     text: str
-    """The curator's text where there is one, else the sample's."""
+    """The whole text as the network gets it, once an attempt was made; before, the candidate's text alone."""
+    is_whole: bool = False
+    """Whether `text` is the whole text. It is stored before the attempt: a post under way keeps its text."""
+    report: SongReport | None = None
+    """The song, for outputs that keep more than the text; None where it was not read."""
     network: str = ""
     """`Publisher.name` of the network that the post goes to; empty before the first attempt."""
     mode: PostMode = PostMode.STANDALONE
@@ -64,3 +70,5 @@ class OwnPost:
     text: str
     """Text as it was written: entities unescaped, shortened links expanded."""
     created_at: str = ""
+    is_unread: bool = False
+    """Whether the network sent the post in a form that the bot cannot read; the text is empty then."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlsplit
 
-from bot.domain.networks import network_name
+from bot.domain.networks import NETWORKS, network_name
+from bot.domain.storable import make_storable
 
 
 class SourcePostStatus(StrEnum):
@@ -48,6 +50,9 @@ class SourcePost:
     url: str = ""
     """Web address of the post."""
 
+    def __post_init__(self) -> None:
+        make_storable(self, "id", "text", "author", "created_at", "lang", "url")
+
     @property
     def network(self) -> str:
         """Name of the network that the post is from; empty for a row of a file, which may be from anywhere.
@@ -57,13 +62,22 @@ class SourcePost:
         """
         return "" if self.kind is Kind.FEED else network_name(self.id)
 
+    @property
+    def link(self) -> str:
+        """Web address of the post, made of its id where the source gave none; empty if unknown or not safe to follow.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRow:
-    """A row of a feed that is not a valid source post: recorded and skipped."""
+        >>> SourcePost(id="1", text="", url="javascript:alert(1)").link
+        ''
+        """
+        if address := web_address(self.url):
+            return address
+        network = NETWORKS.get(self.network)
+        return network.url_of(self.id) if network is not None else ""
 
-    line: int
-    """Line number, from 1."""
-    reason: str
-    excerpt: str
-    """Beginning of the row."""
+
+def web_address(address: str) -> str:
+    """Return an address of the web; an empty string for any other, which might be a script."""
+    try:
+        return address if urlsplit(address).scheme.lower() in {"http", "https"} else ""
+    except ValueError:
+        return ""

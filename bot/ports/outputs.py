@@ -9,7 +9,8 @@ from datetime import datetime
 
 from bot.domain.candidates import Verdict
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
-from bot.domain.source_posts import SourcePost
+from bot.domain.post_text import Draft
+from bot.domain.storable import make_storable
 from bot.ports.store import QueueRow
 
 
@@ -66,6 +67,9 @@ class BoardRow:
     """Content of the text column: the sample's text, or an edited one."""
     who: str = ""
     """Content of the curator's column."""
+
+    def __post_init__(self) -> None:
+        make_storable(self, "candidate_id", "status", "text", "who")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,16 +229,21 @@ class Outbox(ABC):
         """Cancel pending posts that were accepted before a time; return their number."""
 
     @abstractmethod
-    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, SourcePost]]:
-        """Return pending posts with their source posts, in the order in which they were accepted."""
+    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, Draft]]:
+        """Return pending posts with the candidates' texts and songs, in the order in which they were accepted."""
 
     @abstractmethod
-    def is_repeat(self, post: OutgoingPost) -> bool:
-        """Whether another post with the same text was or may have been sent."""
+    def is_repeat(self, candidate_id: str, text: str) -> bool:
+        """Whether another candidate's post with the same text was or may have been sent."""
 
     @abstractmethod
-    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> OutgoingPost | None:
-        """Set a pending post to `SENDING`; None if another bot was faster or the verdict was taken back."""
+    def claim(
+        self, candidate_id: str, *, text: str, network: str, mode: PostMode, in_reply_to: str | None
+    ) -> OutgoingPost | None:
+        """Set a pending post to `SENDING`, with the whole text as the network gets it.
+
+        None if another bot was faster or the verdict was taken back.
+        """
 
     @abstractmethod
     def set_post(

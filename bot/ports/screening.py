@@ -14,6 +14,10 @@ class WordList(ABC):
     def flags(self, text: str) -> frozenset[Flag]:
         """Return `PROFANITY`, `BLOCKED`, both or none."""
 
+    @abstractmethod
+    def blocked(self, text: str) -> tuple[str, ...]:
+        """Return the words of a text that are never posted, as they are written in it."""
+
 
 class Copies(ABC):
     """Index of the training text. Called from several threads at once."""

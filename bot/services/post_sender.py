@@ -10,12 +10,12 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.domain.candidates import Flag
 from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, PostRefusedError
 from bot.domain.keys import text_key
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
-from bot.domain.source_posts import Kind, SourcePost
-from bot.ports import Outbox, Publisher, Screen
+from bot.domain.post_text import Draft
+from bot.ports import Outbox, Publisher
+from bot.services.post_rules import PostRules
 from bot.services.refusals import RefusalGuard
 from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary
@@ -39,10 +39,6 @@ class PostSenderOptions:
     """Maximum posts of one pass; several at once look like a flood."""
     max_age: timedelta = timedelta(days=3)
     """Maximum age of a verdict: a bot that was off for a month does not post last month's songs."""
-    mode: PostMode = PostMode.STANDALONE
-    """Relation of posts to timeline posts; standalone if the account lacks the permission."""
-    reply_to_mentions: bool = False
-    """Whether mentions are answered by a reply, if the account has the permission."""
 
 
 class PostSender:
@@ -51,7 +47,7 @@ class PostSender:
     Args:
         publisher: network to post to.
         outbox: accepted posts and their statuses.
-        screen: checks the final text again; a slur is refused.
+        rules: form of the posts; the final text is checked by them again.
         settle_timer: time until a post in doubt is looked up.
         clock: the time.
         options: limits and modes.
@@ -62,14 +58,14 @@ class PostSender:
         *,
         publisher: Publisher,
         outbox: Outbox,
-        screen: Screen | None,
+        rules: PostRules,
         settle_timer: SettleTimer,
         clock: Clock,
         options: PostSenderOptions,
     ) -> None:
         self._publisher = publisher
         self._outbox = outbox
-        self._screen = screen
+        self._rules = rules
         self._settle_timer = settle_timer
         self._clock = clock
         self._options = options
@@ -87,41 +83,46 @@ class PostSender:
         self._outbox.cancel_stale(before=now - self._options.max_age)
         self._outbox.enqueue_accepted(since=now - self._options.max_age)
         room = min(self._options.per_pass, self._options.per_day - self._outbox.count_sent(since=now - _DAY))
-        for post, source_post in self._guard.order(self._outbox.pending_posts(_LOOK_AHEAD)):
+        for post, draft in self._guard.order(self._outbox.pending_posts(_LOOK_AHEAD)):
             if room <= 0 or stop.is_set():
                 return
-            if (objection := self._objection(post)) is not None:
+            if objection := self._objection(post, draft):
                 self._refuse(post, objection, summary)
             elif self._options.dry_run:
-                room -= self._hold_back(post, summary)
-            elif self._send(post, source_post, summary):
+                room -= self._hold_back(post, draft, summary)
+            elif self._send(post, draft, summary):
                 room -= 1
 
-    def _hold_back(self, post: OutgoingPost, summary: Summary) -> int:
+    def _hold_back(self, post: OutgoingPost, draft: Draft, summary: Summary) -> int:
         """Report what would be posted, once per process; return the number of posts reported."""
-        if (post.candidate_id, post.text) in self._held_back:
+        text = self._text(post, draft)
+        if (post.candidate_id, text) in self._held_back:
             return 0
-        self._held_back.add((post.candidate_id, post.text))
+        self._held_back.add((post.candidate_id, text))
         summary.posts_held_back += 1
-        summary.notices.append(f"dry run, not posted to {self._publisher.name}: {post.text}")
+        summary.notices.append(f"dry run, not posted to {self._publisher.name}: {text}")
         return 1
 
-    def _objection(self, post: OutgoingPost) -> str | None:
-        """Reason why the bot itself refuses an accepted text; None without one."""
-        if self._screen is not None and Flag.BLOCKED in self._screen.flags(post.text):
-            return "contains a word that is never posted"
-        if self._outbox.is_repeat(post):
-            return "the same text was posted before"
-        return None
+    def _text(self, post: OutgoingPost, draft: Draft) -> str:
+        """The whole text of a post; that of an earlier attempt stays, so that a look-up or a repeat means the same."""
+        is_under_way = post.is_whole and post.network == self._publisher.name
+        return post.text if is_under_way else self._rules.form.preview(draft).text
 
-    def _send(self, post: OutgoingPost, source_post: SourcePost, summary: Summary) -> bool:
+    def _objection(self, post: OutgoingPost, draft: Draft) -> str:
+        """Reason why the bot itself refuses an accepted text; empty without one."""
+        if objection := self._rules.objection(draft):
+            return objection
+        return "the same text was posted before" if self._outbox.is_repeat(post.candidate_id, draft.text) else ""
+
+    def _send(self, post: OutgoingPost, draft: Draft, summary: Summary) -> bool:
         """Send a post in one call; return whether it counts towards the limit of the pass."""
-        mode = self._mode(source_post)
+        mode = self._rules.form.mode_of(draft.source_post)
         claimed = self._outbox.claim(
             post.candidate_id,
+            text=self._text(post, draft),
             network=self._publisher.name,
             mode=mode,
-            in_reply_to=None if mode is PostMode.STANDALONE else source_post.id,
+            in_reply_to=None if mode is PostMode.STANDALONE else draft.source_post.id,
         )
         if claimed is None:
             return False  # another bot was faster, or a curator took the verdict back
@@ -166,12 +167,6 @@ class PostSender:
         summary.posts_refused += 1
         summary.notices.append(f"{post.candidate_id} was not posted: {reason}")
 
-    def _mode(self, source_post: SourcePost) -> PostMode:
-        able = self._publisher.capabilities if source_post.network == self._publisher.name else frozenset[PostMode]()
-        if source_post.kind is Kind.MENTION and self._options.reply_to_mentions and PostMode.REPLY in able:
-            return PostMode.REPLY
-        return self._options.mode if self._options.mode in able else PostMode.STANDALONE
-
     def _reconcile(self, summary: Summary) -> None:
         """Look up whether the posts in doubt were sent."""
         for post in self._outbox.doubtful_posts():
@@ -190,6 +185,14 @@ class PostSender:
             self._outbox.count_looked_up(self._publisher.name, len(recent))
         known = self._outbox.external_ids([own.id for own in recent])
         found = next((own for own in recent if own.id not in known and _is_same(post, own)), None)
+        if found is None and any(own.is_unread for own in recent):
+            # One of the account's posts cannot be read and may be this one: sending it again could double it.
+            summary.posts_doubtful += 1
+            summary.notices.append(
+                f"{post.candidate_id} stays in doubt: {self._publisher.name} shows a post of the account in a form that"
+                " cannot be read; look at the account, and undo the verdict if the post is there"
+            )
+            return
         if found is None:
             self._outbox.set_post(
                 post.candidate_id, OutgoingPostStatus.PENDING, reason="was not found when it was looked up"

@@ -1,13 +1,10 @@
-"""Screening of texts before they are posted: profanity, slurs, copies, length, repeats."""
+"""Screening of a text's words: profanity, slurs, copies, repeats. The form of its post has rules of its own."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from typing_extensions import override
 
 from bot.domain.candidates import Flag
-from bot.domain.networks import X
 from bot.ports import Copies, PostHistory, Screen, WordList
 
 
@@ -18,29 +15,18 @@ class TextScreen(Screen):
         words: lists of profanity and slurs.
         copies: index of the training text; without it copies are not flagged.
         history: posted texts; without it repeats are not flagged.
-        too_long: returns whether the network would refuse a text for its length.
     """
 
-    def __init__(
-        self,
-        *,
-        words: WordList,
-        copies: Copies | None = None,
-        history: PostHistory | None = None,
-        too_long: Callable[[str], bool] = X.is_too_long,
-    ) -> None:
+    def __init__(self, *, words: WordList, copies: Copies | None = None, history: PostHistory | None = None) -> None:
         self._words = words
         self._copies = copies
         self._history = history
-        self._too_long = too_long
 
     @override
     def flags(self, text: str) -> tuple[Flag, ...]:
         found = set(self._words.flags(text))
         if self._copies is not None and self._copies.holds(text):
             found.add(Flag.COPY)
-        if self._too_long(text):
-            found.add(Flag.TOO_LONG)
         if self._history is not None and self._history.has_posted(text):
             found.add(Flag.REPEAT)
         return tuple(flag for flag in Flag if flag in found)

@@ -15,6 +15,7 @@ from bot.domain.errors import BotError, InputError, NetworkError
 from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Source, Store
 from bot.services.board_sync import PART as BOARD
 from bot.services.board_sync import BoardSync
+from bot.services.post_rules import PostRules
 from bot.services.post_sender import PART as PUBLISHER
 from bot.services.post_sender import PostSender
 from bot.services.schedule import Clock, Schedule
@@ -42,7 +43,7 @@ class Bot:
         resolver: looks up genres and spelling of a song.
         commentary: model server that generates samples.
         store: the bot's memory; used only by the thread that calls `tick`.
-        screen: flags texts for the curators.
+        rules: flags the posts of texts for the curators.
         history: songs of earlier passes.
         outputs: the board and the post sender.
         options: limits of a pass.
@@ -57,7 +58,7 @@ class Bot:
         resolver: SongResolver,
         commentary: CommentaryService,
         store: Store,
-        screen: Screen | None = None,
+        rules: PostRules | None = None,
         history: SongHistory | None = None,
         outputs: Outputs | None = None,
         options: ServiceOptions = DEFAULT_OPTIONS,
@@ -73,7 +74,7 @@ class Bot:
         clock = clock or Clock()
         self._schedule = Schedule(store, clock)
         self._writer = CommentaryWriter(
-            resolver=resolver, commentary=commentary, screen=screen, options=options, history=history, clock=clock
+            resolver=resolver, commentary=commentary, rules=rules, options=options, history=history, clock=clock
         )
 
     def tick(self, *, progress: Progress | None = None, stop: threading.Event | None = None) -> Summary:

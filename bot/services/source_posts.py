@@ -16,10 +16,12 @@ from datetime import datetime
 
 from bot.domain.candidates import Candidate
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
+from bot.domain.post_text import Draft
 from bot.domain.songs.parser import parse_songs
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
-from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Store
+from bot.ports import CommentaryService, SongHistory, SongResolver, Store
+from bot.services.post_rules import PostRules
 from bot.services.schedule import Clock
 from bot.services.summary import ServiceOptions, Summary
 from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, CommentaryResponse, ContractError, Sample
@@ -58,7 +60,7 @@ class CommentaryWriter:
     Args:
         resolver: looks up genres and spelling of a song.
         commentary: model server that generates samples.
-        screen: flags texts for the curator; without it there are no flags.
+        rules: flags the posts of texts for the curator; without it there are no flags.
         options: number of samples and minimum confidence.
         history: songs of earlier source posts; without it no song is a repeat.
         clock: the time.
@@ -69,7 +71,7 @@ class CommentaryWriter:
         *,
         resolver: SongResolver,
         commentary: CommentaryService,
-        screen: Screen | None,
+        rules: PostRules | None,
         options: ServiceOptions,
         history: SongHistory | None,
         clock: Clock,
@@ -78,7 +80,7 @@ class CommentaryWriter:
         self._clock = clock
         self._resolver = resolver
         self._commentary = commentary
-        self._screen = screen
+        self._rules = rules
         self._options = options
 
     def handle(self, source_post: SourcePost, stop: threading.Event) -> Outcome:
@@ -102,7 +104,7 @@ class CommentaryWriter:
                 continue
             report = self._report(source_post, number, song)
             try:
-                candidates += self._candidates(report)
+                candidates += self._candidates(source_post, report)
                 reports.append(report)
             except (SongRefusedError, ContractError) as error:
                 refusals.append(f"song {number}, {song.title!r}: {error}")
@@ -138,7 +140,7 @@ class CommentaryWriter:
             url=facts.url,
         )
 
-    def _candidates(self, report: SongReport) -> list[Candidate]:
+    def _candidates(self, source_post: SourcePost, report: SongReport) -> list[Candidate]:
         request = CommentaryRequest(
             genres=report.genres,
             artist=report.artist,
@@ -150,19 +152,20 @@ class CommentaryWriter:
         )
         response = self._commentary.generate(request)
         return [
-            self._candidate(report, response, number, sample) for number, sample in enumerate(response.samples, start=1)
+            self._candidate(Draft(text=sample.text, report=report, source_post=source_post), response, number, sample)
+            for number, sample in enumerate(response.samples, start=1)
         ]
 
-    def _candidate(self, report: SongReport, response: CommentaryResponse, number: int, sample: Sample) -> Candidate:
+    def _candidate(self, draft: Draft, response: CommentaryResponse, number: int, sample: Sample) -> Candidate:
         return Candidate(
-            report=report,
+            report=draft.report,
             number=number,
             sample=sample,
             model=response.model.name,
             model_version=response.model.version,
             archive_sha256=response.model.archive_sha256,
             genres_unknown=response.genres_unknown,
-            flags=self._screen.flags(sample.text) if self._screen is not None else (),
+            flags=self._rules.flags_of(draft) if self._rules is not None else (),
             score=sample.log_prob / max(1, sample.token_count),
         )
 

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from bot.domain.candidates import CandidateStatus, Flag
-from bot.domain.networks import NETWORKS
 from bot.domain.outgoing_posts import OutgoingPostStatus
+from bot.domain.post_form import Preview
 from bot.domain.songs.song import SongReport
-from bot.domain.source_posts import SourcePost
+from bot.domain.source_posts import SourcePost, web_address
 from bot.ports import DeskRow, LiveVersion, QueueRow, SongRows
 
 ALL_BARS = 4
@@ -27,12 +26,20 @@ _OUT = {OutgoingPostStatus.PENDING, OutgoingPostStatus.SENDING, OutgoingPostStat
 _FLAGS = {
     Flag.PROFANITY: "contains a word of a profanity list",
     Flag.COPY: "contains a long run of words of the training text",
-    Flag.TOO_LONG: "longer than the network accepts",
+    Flag.TOO_LONG: "longer than the network accepts: edit it first",
     Flag.REPEAT: "the same text was posted before",
+    Flag.LINK: "the post has a link, for which X charges more",
+    Flag.MENTION: "the post names an account, which will be notified",
+    Flag.HASHTAG: "the post has a hashtag",
+    Flag.PLACEHOLDER: "has a placeholder that should have been replaced",
+    Flag.DOUBLED: "has a word twice in a row",
+    Flag.HIDDEN: "has a character that no reader sees: take it out first",
     Flag.BLOCKED: "contains a slur: never posted, whatever the verdict",
 }
 
 
+_GRAVE = frozenset({Flag.TOO_LONG, Flag.HIDDEN, Flag.BLOCKED})
+"""Flags with which a text is not accepted."""
 _WORD = re.compile(r"[^\W\d_][^\s/,]*")
 """Pattern of the first word of a topic's name, such as "4 bass/vocal/vocals"."""
 
@@ -44,7 +51,13 @@ class Known(Protocol):
         """Return a model's version if it is live."""
 
     def flags(self, row: QueueRow) -> tuple[Flag, ...]:
-        """Return the flags of a candidate's text."""
+        """Return the flags of a candidate's post."""
+
+    def preview(self, row: QueueRow) -> Preview:
+        """Return a candidate's post as it will be sent."""
+
+    def objection(self, row: QueueRow) -> str:
+        """Return the reason why a candidate may not be accepted as it is; empty without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +101,15 @@ class Card:
     """Status of the candidate's post; None without a post."""
     flags: tuple[FlagView, ...]
     """Flags of the text that would be posted."""
+    preview: Preview
+    """The post as it will be sent."""
+    objection: str
+    """Reason why the text may not be accepted as it is; empty without one."""
 
     @property
     def blocked(self) -> bool:
-        """Whether the sample's own text may never be posted."""
-        return Flag.BLOCKED in self.row.candidate.flags
+        """Whether the text has to be edited before it can be accepted."""
+        return bool(self.objection)
 
     @property
     def edits(self) -> list[Edit]:
@@ -159,11 +176,13 @@ def card_view(row: DeskRow, known: Known) -> Card:
         main=main_bars(bars),
         post=row.post,
         flags=tuple(
-            FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag is Flag.BLOCKED)
+            FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag in _GRAVE)
             for flag in known.flags(row.row)
             # The text of a sent post is always a repeat of itself.
             if not (flag is Flag.REPEAT and row.post in _OUT)
         ),
+        preview=known.preview(row.row),
+        objection=known.objection(row.row) if candidate.status is not CandidateStatus.ACCEPTED else "",
     )
 
 
@@ -198,23 +217,8 @@ def main_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
 
 
 def source_link(source_post: SourcePost) -> str:
-    """Return the web address of a source post; an empty string if it is unknown or not safe to follow.
-
-    >>> source_link(SourcePost(id="1", text="", url="javascript:alert(1)"))
-    ''
-    """
-    if address := web_address(source_post.url):
-        return address
-    network = NETWORKS.get(source_post.network)
-    return network.url_of(source_post.id) if network is not None else ""
-
-
-def web_address(address: str) -> str:
-    """Return an address of the web; an empty string for any other, which might be a script."""
-    try:
-        return address if urlsplit(address).scheme.lower() in {"http", "https"} else ""
-    except ValueError:
-        return ""
+    """Return the web address of a source post; an empty string if it is unknown or not safe to follow."""
+    return source_post.link
 
 
 def word_edits(before: str, after: str) -> list[Edit]:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from bot.domain.candidates import CandidateStatus, Decision, Flag, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import StaleVerdictError
 from bot.ports import Change, Desk, Order, SongQuery
 from bot.studio.cards import card_view, song_view
@@ -69,7 +69,10 @@ def waiting_count(request: Request) -> Response:
 
 
 async def decide(request: Request) -> Response:
-    """POST /verdicts: accept, reject or undo candidates; a single accepted one may have an edited text."""
+    """POST /verdicts: accept, reject or undo candidates; a single accepted one may have an edited text.
+
+    Along with an accepted one, candidates in `rest` are rejected in the same step.
+    """
     site = site_of(request)
     if not is_own(request.headers):
         raise HTTPException(403, "verdicts are given on the studio's own pages only")
@@ -107,34 +110,41 @@ def _changes(form: Form, who: str) -> list[Change]:
     if decision not in set(Decision):
         raise HTTPException(400, f"decision must be one of {', '.join(Decision)}, got {decision[:60]!r}")
     ids, seen = form.get("candidate", []), form.get("seen", [])
-    if not ids or len(ids) != len(seen) or not all(number.isascii() and number.isdigit() for number in seen):
+    if not ids or len(ids) != len(seen) or not all(map(_is_number, seen)):
         raise HTTPException(400, "a verdict needs candidates, each with the number of the verdict that was seen before")
     text = None
     if "text" in form:
         if len(ids) != 1 or decision != Decision.ACCEPT:
             raise HTTPException(400, "an edited text needs exactly one candidate, and the decision accept")
         text = _edited(one(form, "text"))
+    rest, rest_seen = form.get("rest", []), form.get("rest_seen", [])
+    if rest and (decision != Decision.ACCEPT or len(rest) != len(rest_seen) or not all(map(_is_number, rest_seen))):
+        raise HTTPException(400, "a rest that is rejected needs an accepted candidate, and the verdicts that were seen")
+    given = Verdict(candidate_id="", decision=Decision(decision), who=who, edited_text=text)
+    rejected = Verdict(candidate_id="", decision=Decision.REJECT, who=who)
     return [
-        Change(
-            verdict=Verdict(candidate_id=name, decision=Decision(decision), who=who, edited_text=text),
-            # Longer numbers are not those of a verdict and do not fit SQLite's integers.
-            seen=int(number[:18]),
-        )
-        for name, number in zip(ids, seen, strict=True)
+        # Longer numbers are not those of a verdict and do not fit SQLite's integers.
+        Change(verdict=replace(verdict, candidate_id=name), seen=int(number[:18]))
+        for verdict, names, numbers in ((given, ids, seen), (rejected, rest, rest_seen))
+        for name, number in zip(names, numbers, strict=True)
     ]
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _checked(change: Change, desk: Desk, site: Site) -> Change:
-    """Drop an edited text that equals the sample's, and refuse a text that may never be posted."""
+    """Drop an edited text that equals the sample's, and refuse a text that may not be posted as it is."""
     verdict = change.verdict
     if verdict.decision is not Decision.ACCEPT:
         return change
     (row,) = desk.rows([verdict.candidate_id])
     sample = row.row.candidate.sample.text
     edited = None if verdict.edited_text == sample else verdict.edited_text
-    flags = row.row.candidate.flags if edited is None else site.parts.screen.flags(edited)
-    if Flag.BLOCKED in flags:
-        raise HTTPException(400, "the text contains a word that is never posted: edit it, or reject the candidate")
+    # Without an edit the sample is accepted, even if an earlier verdict had another text.
+    if objection := site.parts.rules.objection_to(row.row, sample if edited is None else edited):
+        raise HTTPException(400, objection)
     return replace(change, verdict=replace(verdict, edited_text=edited))
 
 

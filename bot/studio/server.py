@@ -15,7 +15,7 @@ from bot.adapters.interpolate_command import InterpolateCommand
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.bootstrap import build as bootstrap
-from bot.bootstrap import knowledge
+from bot.bootstrap import knowledge, posting
 from bot.domain.errors import InputError
 from bot.services.schedule import Clock
 from bot.settings import BotSettings
@@ -53,7 +53,7 @@ def local_parts(
     table = knowledge.open_catalog(settings)
     with ExitStack() as stack:
         memory = stack.enter_context(SqliteMemory(settings.database))
-        screen = stack.enter_context(knowledge.open_screen(settings, memory))
+        rules = posting.open_rules(settings, stack.enter_context(knowledge.open_screen(settings, memory)))
         gateway = GatewayClient(settings.target, model=settings.model, timeout_s=max(settings.timeout_s, _TIMEOUT_S))
         stack.callback(gateway.close)
         interpolator = (
@@ -67,7 +67,7 @@ def local_parts(
             open_desk=lambda: SqliteDesk(settings.database),
             server=gateway,
             resolver=knowledge.open_resolver(settings, table=table, cache=memory, clock=Clock(), notice=notice),
-            screen=screen,
+            rules=rules,
             who=who,
             interpolator=interpolator,
         )

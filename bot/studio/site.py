@@ -14,7 +14,9 @@ from starlette.responses import HTMLResponse
 
 from bot.domain.candidates import Flag
 from bot.domain.errors import BotError
-from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, Screen, SongResolver
+from bot.domain.post_form import Preview
+from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, SongResolver
+from bot.services.post_rules import PostRules
 from bot.studio.rendering import Renderer
 from bot.studio.security import new_token
 
@@ -36,8 +38,8 @@ class StudioParts:
     server: ModelServer
     resolver: SongResolver
     """Resolver that gives a free query its genres."""
-    screen: Screen
-    """Screen of edited texts."""
+    rules: PostRules
+    """Form of the posts, and the one rule for what may be accepted."""
     who: str
     """Name of the curator, recorded with verdicts."""
     interpolator: Interpolator | None = None
@@ -74,9 +76,16 @@ class Site:
         return next((live for live in self.versions() if (live.model, live.version) == (model, version)), None)
 
     def flags(self, row: QueueRow) -> tuple[Flag, ...]:
-        """Return the flags of a candidate's text, or of the curator's edit of it."""
-        sample = row.candidate.sample.text
-        return row.candidate.flags if row.text == sample else self.parts.screen.flags(row.text)
+        """Return the flags of a candidate's post."""
+        return self.parts.rules.flags(row)
+
+    def preview(self, row: QueueRow) -> Preview:
+        """Return a candidate's post as it will be sent."""
+        return self.parts.rules.preview(row)
+
+    def objection(self, row: QueueRow) -> str:
+        """Return the reason why a candidate may not be accepted as it is; empty without one."""
+        return self.parts.rules.objection_to(row)
 
 
 def site_of(request: Request) -> Site:

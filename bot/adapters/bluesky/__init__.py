@@ -7,13 +7,19 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from bot.domain.networks import BLUESKY as NETWORK
+from bot.domain.outgoing_posts import PostMode
 from bot.ports import Publisher, Source
 from bot.settings import BlueskySettings
 
 if TYPE_CHECKING:
     from bot.adapters.bluesky.client import BlueskyClient
 
-__all__ = ["NETWORK", "open_publisher", "open_sources"]
+__all__ = ["NETWORK", "capabilities", "open_publisher", "open_sources"]
+
+
+def capabilities(_section: BlueskySettings) -> frozenset[PostMode]:
+    """Modes in which an account may post."""
+    return frozenset({PostMode.STANDALONE, PostMode.REPLY})
 
 
 def open_sources(section: BlueskySettings) -> list[Source]:

@@ -20,7 +20,10 @@ _LATEST = 100
 
 
 class FilePublisher(Publisher):
-    """Publisher that appends {"id", "text", "candidate_id", "in_reply_to", "created_at"}, a line each.
+    """Publisher that appends a line for each post: its text and the song that it is about.
+
+    A line has "id", "text" (the whole post), "candidate_id", "in_reply_to", "created_at", and of the song "artist",
+    "title", "genres" and "url", the address to listen to it.
 
     Args:
         path: the file; it is created if it does not exist.
@@ -43,9 +46,14 @@ class FilePublisher(Publisher):
     @override
     def publish(self, post: OutgoingPost) -> str:
         """Append a post; a line is written completely or not at all."""
+        song = post.report
         row = {
             "id": uuid.uuid4().hex,
             "text": post.text,
+            "artist": song.artist if song is not None else "",
+            "title": song.song.title if song is not None else "",
+            "genres": song.genres if song is not None else (),
+            "url": song.url if song is not None else "",
             "candidate_id": post.candidate_id,
             "in_reply_to": post.in_reply_to,
             "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),

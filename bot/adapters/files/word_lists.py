@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from safetype import create_moderation_engine
@@ -49,11 +50,18 @@ class SafetypeWords(WordList):
             custom_words=list(blocked),
         )
         self._engine.moderate("")  # builds its index before threads share it
+        # A page of the studio asks for each of its texts, time and again.
+        self._moderate = lru_cache(maxsize=4096)(self._engine.moderate)
 
     @override
     def flags(self, text: str) -> frozenset[Flag]:
-        categories = {match.category for match in self._engine.moderate(text).matches}
+        categories = {match.category for match in self._moderate(text).matches}
         return frozenset(Flag.BLOCKED if category in _BLOCKED else Flag.PROFANITY for category in categories)
+
+    @override
+    def blocked(self, text: str) -> tuple[str, ...]:
+        matches = self._moderate(text).matches
+        return tuple(dict.fromkeys(match.text for match in matches if match.category in _BLOCKED))
 
 
 def read_words(path: Path) -> list[str]:

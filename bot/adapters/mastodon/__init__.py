@@ -6,13 +6,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.domain.networks import MASTODON as NETWORK
+from bot.domain.outgoing_posts import PostMode
 from bot.ports import Publisher, Source
 from bot.settings import MastodonSettings
 
 if TYPE_CHECKING:
     from bot.adapters.mastodon.client import MastodonClient
 
-__all__ = ["NETWORK", "open_publisher", "open_sources"]
+__all__ = ["NETWORK", "capabilities", "open_publisher", "open_sources"]
+
+
+def capabilities(_section: MastodonSettings) -> frozenset[PostMode]:
+    """Modes in which an account may post."""
+    return frozenset({PostMode.STANDALONE, PostMode.REPLY})
 
 
 def open_sources(section: MastodonSettings) -> list[Source]:

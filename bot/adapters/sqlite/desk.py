@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from bot.adapters.sqlite.file import SqliteFile, from_json
+from bot.adapters.sqlite.file import SqliteFile
 from bot.adapters.sqlite.queue import record_elsewhere
-from bot.adapters.sqlite.rows import SELECT_ROWS, post_of, queue_row, source_post_of
+from bot.adapters.sqlite.rows import (
+    POST_JOINS,
+    SELECT_ROWS,
+    SONG_COLUMNS,
+    post_of,
+    queue_row,
+    report_of,
+    source_post_of,
+)
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
 from bot.domain.outgoing_posts import OutgoingPostStatus
-from bot.domain.songs.song import Song, SongReport
 from bot.ports import (
     Change,
     Desk,
@@ -52,16 +58,10 @@ _STATE = (
     "SELECT COALESCE(candidate.verdict_id, 0) AS verdict_id, post.status AS post"
     " FROM candidate LEFT JOIN post ON post.candidate_id = candidate.id WHERE candidate.id = ?"
 )
-_POSTS = """
-SELECT post.*, song.artist, song.song, song.genres, candidate.song_number, candidate.verdict_id,
-       tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author, tweet.kind AS tweet_kind,
-       tweet.created_at AS tweet_created_at, tweet.lang AS tweet_lang, tweet.url AS tweet_url
-FROM post
-JOIN candidate ON candidate.id = post.candidate_id
-JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
-JOIN tweet ON tweet.id = candidate.tweet_id
-WHERE {condition} post.place < :before ORDER BY post.place DESC LIMIT :limit
-"""
+_POSTS = f"""
+SELECT post.*, candidate.verdict_id, {SONG_COLUMNS} FROM {POST_JOINS}
+WHERE {{condition}} post.place < :before ORDER BY post.place DESC LIMIT :limit
+"""  # noqa: S608 -- constants
 _ALL_POSTS, _POSTS_OF_STATUS = _POSTS.format(condition=""), _POSTS.format(condition="post.status = :status AND")
 
 
@@ -170,13 +170,7 @@ def _post_row(row: sqlite3.Row) -> PostRow:
     return PostRow(
         place=row["place"],
         post=post_of(row),
-        report=SongReport(
-            source_post_id=row["tweet_id"],
-            number=row["song_number"],
-            song=Song(**from_json(row["song"])),
-            artist=row["artist"],
-            genres=tuple(json.loads(row["genres"])),
-        ),
+        report=report_of(row),
         source_post=source_post_of(row),
         verdict_id=row["verdict_id"] or 0,
         created_at=row["created_at"],

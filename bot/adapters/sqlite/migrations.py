@@ -215,5 +215,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # Version 5. The JSON of a new sample has its finish reason, which earlier programs do not read; the reason of the
     # samples that are there is unknown.
     (),
+    # Version 6. Of a post that was attempted, the whole text as the network gets it; it stays when a template changes.
+    # Until now that was the candidate's text.
+    (
+        "ALTER TABLE post ADD COLUMN sent_text TEXT NOT NULL DEFAULT ''",
+        "UPDATE post SET sent_text = text WHERE attempts > 0",
+    ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

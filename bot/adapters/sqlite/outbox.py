@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from typing_extensions import override
 
 from bot.adapters.sqlite.file import SqliteFile, count_usage, stamp
-from bot.adapters.sqlite.rows import post_of, source_post_of
+from bot.adapters.sqlite.rows import POST_JOINS, SONG_COLUMNS, post_of, report_of, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.keys import text_key
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
-from bot.domain.source_posts import SourcePost
+from bot.domain.post_text import Draft
 from bot.ports import Outbox
 
 _POST = (
-    "post.candidate_id, post.text, post.network, post.mode, post.in_reply_to, post.status, post.attempts,"
-    " post.after_id, post.attempted_at, post.external_id, post.reason"
+    "post.candidate_id, post.text, post.sent_text, post.network, post.mode, post.in_reply_to, post.status,"
+    " post.attempts, post.after_id, post.attempted_at, post.external_id, post.reason"
 )
 
 
@@ -55,33 +56,36 @@ class SqliteOutbox(SqliteFile, Outbox):
         return stale.rowcount
 
     @override
-    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, SourcePost]]:
+    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, Draft]]:
         rows = self._read(
-            f"SELECT {_POST}, tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,"  # noqa: S608 -- constants
-            " tweet.kind AS tweet_kind, tweet.lang AS tweet_lang, tweet.url AS tweet_url,"
-            " tweet.created_at AS tweet_created_at FROM post JOIN candidate ON candidate.id = post.candidate_id"
-            " JOIN tweet ON tweet.id = candidate.tweet_id WHERE post.status = ? ORDER BY post.place LIMIT ?",
+            f"SELECT {_POST}, {SONG_COLUMNS} FROM {POST_JOINS} WHERE post.status = ? ORDER BY post.place LIMIT ?",  # noqa: S608 -- constants
             (OutgoingPostStatus.PENDING, limit),
         )
-        return [(post_of(row), source_post_of(row)) for row in rows]
+        return [
+            (post_of(row), Draft(text=row["text"], report=report_of(row), source_post=source_post_of(row)))
+            for row in rows
+        ]
 
     @override
-    def is_repeat(self, post: OutgoingPost) -> bool:
+    def is_repeat(self, candidate_id: str, text: str) -> bool:
         with wrapped_errors(self._path):
-            return has_posted(self._connection, post.text, except_for=post.candidate_id)
+            return has_posted(self._connection, text, except_for=candidate_id)
 
     @override
-    def claim(self, candidate_id: str, *, network: str, mode: PostMode, in_reply_to: str | None) -> OutgoingPost | None:
+    def claim(
+        self, candidate_id: str, *, text: str, network: str, mode: PostMode, in_reply_to: str | None
+    ) -> OutgoingPost | None:
         with self._writing() as connection:
             newest = connection.execute(
                 "SELECT external_id FROM post WHERE network = ? AND status = ? ORDER BY sent_number DESC LIMIT 1",
                 (network, OutgoingPostStatus.SENT),
             ).fetchone()
             claimed = connection.execute(
-                "UPDATE post SET status = ?, network = ?, mode = ?, in_reply_to = ?, after_id = ?, attempted_at = ?,"
-                " attempts = attempts + 1, reason = '' WHERE candidate_id = ? AND status = ?",
+                "UPDATE post SET status = ?, sent_text = ?, network = ?, mode = ?, in_reply_to = ?, after_id = ?,"
+                " attempted_at = ?, attempts = attempts + 1, reason = '' WHERE candidate_id = ? AND status = ?",
                 (
                     OutgoingPostStatus.SENDING,
+                    text,
                     network,
                     mode,
                     in_reply_to,
@@ -94,10 +98,10 @@ class SqliteOutbox(SqliteFile, Outbox):
             if claimed.rowcount != 1:
                 return None
             row = connection.execute(
-                f"SELECT {_POST} FROM post WHERE candidate_id = ?",  # noqa: S608 -- constants
+                f"SELECT {_POST}, {SONG_COLUMNS} FROM {POST_JOINS} WHERE post.candidate_id = ?",  # noqa: S608 -- constants
                 (candidate_id,),
             ).fetchone()
-        return post_of(row)
+        return replace(post_of(row), report=report_of(row))
 
     @override
     def set_post(
@@ -168,7 +172,7 @@ def _record_sent(connection: sqlite3.Connection, candidate_id: str, external_id:
     )
     if updated.rowcount == 1:
         connection.execute(
-            "INSERT INTO usage (month, item, count) SELECT ?, network || CASE WHEN text LIKE '%http%' THEN"
+            "INSERT INTO usage (month, item, count) SELECT ?, network || CASE WHEN sent_text LIKE '%http%' THEN"
             " ' post with a link' ELSE ' post' END, 1 FROM post WHERE candidate_id = ?"
             " ON CONFLICT (month, item) DO UPDATE SET count = count + 1",
             (now[:7], candidate_id),

@@ -89,7 +89,7 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
 def _revive_post(connection: sqlite3.Connection, candidate_id: str, text: str) -> None:
     """Update a post that is neither published nor being sent; the outbox creates new posts."""
     connection.execute(
-        "UPDATE post SET status = ?, text = ?, text_key = ?, reason = '' WHERE candidate_id = ?"
+        "UPDATE post SET status = ?, text = ?, sent_text = '', text_key = ?, reason = '' WHERE candidate_id = ?"
         " AND status IN ('pending', 'cancelled', 'refused')",
         (OutgoingPostStatus.PENDING, text, text_key(text), candidate_id),
     )

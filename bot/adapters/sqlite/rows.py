@@ -26,6 +26,15 @@ JOIN tweet ON tweet.id = candidate.tweet_id
 LEFT JOIN verdict ON verdict.id = candidate.verdict_id
 """
 """Query for the columns of a `QueueRow`, without WHERE and ORDER BY."""
+SONG_COLUMNS = """song.artist, song.song, song.genres, song.origin, song.url AS song_url, candidate.song_number,
+       tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author, tweet.kind AS tweet_kind,
+       tweet.created_at AS tweet_created_at, tweet.lang AS tweet_lang, tweet.url AS tweet_url"""
+"""Columns for `report_of` and `source_post_of`."""
+POST_JOINS = """post
+JOIN candidate ON candidate.id = post.candidate_id
+JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
+JOIN tweet ON tweet.id = candidate.tweet_id"""
+"""Posts with their songs and source posts."""
 
 
 def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: str) -> None:
@@ -92,8 +101,9 @@ def queue_row(row: sqlite3.Row) -> QueueRow:
     )
 
 
-def _candidate(row: sqlite3.Row) -> Candidate:
-    report = SongReport(
+def report_of(row: sqlite3.Row) -> SongReport:
+    """Convert the columns of the table `song`."""
+    return SongReport(
         source_post_id=row["tweet_id"],
         number=row["song_number"],
         song=Song(**from_json(row["song"])),
@@ -102,8 +112,11 @@ def _candidate(row: sqlite3.Row) -> Candidate:
         origin=row["origin"],
         url=row["song_url"],
     )
+
+
+def _candidate(row: sqlite3.Row) -> Candidate:
     return Candidate(
-        report=report,
+        report=report_of(row),
         number=row["number"],
         sample=_sample(from_json(row["sample"])),
         model=row["model"],
@@ -125,7 +138,8 @@ def post_of(row: sqlite3.Row) -> OutgoingPost:
     """Convert a row with the columns of the table `post`."""
     return OutgoingPost(
         candidate_id=row["candidate_id"],
-        text=row["text"],
+        text=row["sent_text"] or row["text"],
+        is_whole=bool(row["sent_text"]),
         network=row["network"],
         mode=PostMode(row["mode"]),
         in_reply_to=row["in_reply_to"],

@@ -13,7 +13,13 @@ from bot.settings import XSettings
 if TYPE_CHECKING:
     from bot.adapters.x.client import XKeys
 
-__all__ = ["NETWORK", "open_publisher", "open_sources"]
+__all__ = ["NETWORK", "capabilities", "open_publisher", "open_sources"]
+
+
+def capabilities(section: XSettings) -> frozenset[PostMode]:
+    """Modes in which the account may post, by the settings."""
+    able = {PostMode.STANDALONE: True, PostMode.REPLY: section.replies, PostMode.QUOTE: section.quotes}
+    return frozenset(mode for mode, is_able in able.items() if is_able)
 
 
 def open_sources(section: XSettings) -> list[Source]:
@@ -36,10 +42,9 @@ def open_publisher(section: XSettings) -> Publisher:
     """
     from bot.adapters.x.publisher import XPublisher
 
-    able = {PostMode.REPLY: section.replies, PostMode.QUOTE: section.quotes}
     return XPublisher(
         keys=_keys(section),
-        capabilities=[mode for mode, is_able in able.items() if is_able],
+        capabilities=capabilities(section),
         base_url=section.base_url,
         timeout_s=section.timeout_s,
     )

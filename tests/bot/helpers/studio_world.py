@@ -83,7 +83,8 @@ def post(
     store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1))
     if status is OutgoingPostStatus.PENDING:
         return
-    assert store.claim(candidate_id, network="x", mode=PostMode.STANDALONE, in_reply_to=None)
+    texts = {post.candidate_id: post.text for post, _ in store.pending_posts(50)}
+    assert store.claim(candidate_id, text=texts[candidate_id], network="x", mode=PostMode.STANDALONE, in_reply_to=None)
     if status is not OutgoingPostStatus.SENDING:
         store.set_post(candidate_id, status, external_id=external_id or None, reason=reason)
 

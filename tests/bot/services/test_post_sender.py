@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.adapters.files.publisher import FilePublisher
+from bot.adapters.files.word_lists import SafetypeWords
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.candidates import Candidate, Decision, Flag, Verdict
+from bot.domain.candidates import Candidate, Decision, Verdict
 from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
@@ -22,11 +24,15 @@ from bot.domain.errors import (
     RateLimitedError,
 )
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
+from bot.domain.post_form import PostForm
+from bot.domain.post_text import Template, Templates
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
-from bot.ports import FeedPage, Screen
+from bot.ports import FeedPage
+from bot.services.post_rules import PostRules
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import SettleTimer
+from bot.services.screening import TextScreen
 from bot.services.summary import Summary
 from handlers.contract import Sample
 from tests.bot.helpers.set_clock import SetClock
@@ -59,9 +65,13 @@ class Account(FilePublisher):
         return [own.text for own in reversed(super().recent(None))]
 
 
-class Wordlist(Screen):
-    def flags(self, text: str) -> tuple[Flag, ...]:
-        return (Flag.BLOCKED,) if "unsayable" in text else (Flag.PROFANITY,)
+ALONE = Templates(post=Template("{text}"))
+FILE = PostForm(to="file", able=frozenset(PostMode), templates=ALONE)
+WORDS = SafetypeWords(["unsayable"])
+
+
+def rules(form: PostForm = FILE) -> PostRules:
+    return PostRules(form=form, words=WORDS, screen=TextScreen(words=WORDS))
 
 
 @pytest.fixture
@@ -86,12 +96,14 @@ Run = Callable[..., Summary]
 def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
     """One pass of a poster, by a bot that was just started."""
 
-    def once(options: PostSenderOptions = LIVE, settle_timer: SettleTimer | None = None) -> Summary:
+    def once(
+        options: PostSenderOptions = LIVE, settle_timer: SettleTimer | None = None, form: PostForm = FILE
+    ) -> Summary:
         summary = Summary()
         post_sender = PostSender(
             publisher=account,
             outbox=clocked,
-            screen=Wordlist(),
+            rules=rules(form),
             settle_timer=settle_timer or SettleTimer(clock, 60),
             clock=clock,
             options=options,
@@ -162,7 +174,7 @@ def test_a_dry_run_that_goes_on_says_each_post_once(clocked: SqliteStore, accoun
     post_sender = PostSender(
         publisher=account,
         outbox=clocked,
-        screen=None,
+        rules=rules(),
         settle_timer=SettleTimer(clock, 60),
         clock=clock,
         options=PostSenderOptions(),
@@ -244,7 +256,7 @@ def test_a_bot_that_died_while_sending_looks_before_it_sends(
 ) -> None:
     (name,) = accept(clocked, "One lamp.")
     clocked.enqueue_accepted(since=clock.now() - timedelta(days=1))
-    post = clocked.claim(name, network="file", mode=PostMode.STANDALONE, in_reply_to=None)
+    post = clocked.claim(name, text="One lamp.", network="file", mode=PostMode.STANDALONE, in_reply_to=None)
     assert post is not None
     FilePublisher.publish(account, post)
     clock.pass_by(61)
@@ -298,7 +310,7 @@ def sender(clocked: SqliteStore, account: Account, clock: SetClock) -> PostSende
     return PostSender(
         publisher=account,
         outbox=clocked,
-        screen=Wordlist(),
+        rules=rules(),
         settle_timer=SettleTimer(clock, 60),
         clock=clock,
         options=LIVE,
@@ -422,7 +434,8 @@ def test_verdicts_that_are_too_old_are_not_acted_on(
 
 def test_a_slur_is_never_posted_though_it_was_accepted(clocked: SqliteStore, account: Account, run: Run) -> None:
     accept(clocked, "An unsayable lamp.")
-    assert run().notices == ["t1.1.1 was not posted: contains a word that is never posted"]
+    (notice,) = run().notices
+    assert notice.startswith("t1.1.1 was not posted: the text contains 'unsayable', which is never posted")
     assert account.texts == []
 
 
@@ -440,7 +453,7 @@ def test_only_where_it_is_allowed_and_asked_for_a_post_is_a_reply(
     accept(clocked, "One lamp.", source_post=mention)
     accept(clocked, "Two lamps.", source_post=SourcePost(id="bsky:8", text="@bot", kind=Kind.MENTION), first=2)
     accept(clocked, "Three lamps.", source_post=SourcePost(id="7", text="Moss"), first=3)
-    run(PostSenderOptions(dry_run=False, per_day=9, per_pass=9, reply_to_mentions=True))
+    run(form=replace(FILE, reply_to_mentions=True))
     rows = [json.loads(line) for line in account.path.read_text().splitlines()]
     assert {row["text"]: row["in_reply_to"] for row in rows} == {
         "One lamp.": "file:9",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.candidates import CandidateStatus, Flag
+from bot.domain.candidates import CandidateStatus
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost
 from bot.ports import LiveVersion
@@ -126,13 +126,22 @@ def test_an_edited_text_is_looked_at_again_and_one_that_may_never_be_posted_is_r
     assert refused.status == 400
     assert "never posted" in refused.text
     assert status_of(filled, "101.1.1") is CandidateStatus.WAITING
-    assert studio.decide([*fields, ("text", "long " * 70)]).status == 303
-    assert 'class="flag" title="longer than the network accepts"' in studio.get("/?status=accepted").text
+    assert "&#39;zorble&#39;" in refused.text
+    too_long = studio.decide([*fields, ("text", "long " * 70)])
+    assert too_long.status == 400
+    # "Ona Vell – Slow Lamp: " and the text.
+    assert "the post is too long, 371 of 280 characters of X: edit it first" in too_long.text
 
 
-def test_a_blocked_sample_is_not_accepted_unless_it_is_edited(studio: Client, filled: SqliteStore) -> None:
-    name = next(row.candidate.id for row in filled.rows() if Flag.BLOCKED in row.candidate.flags)
+def test_a_blocked_sample_is_not_accepted_unless_it_is_edited(
+    filled: SqliteStore, open_studio: Callable[..., Client], tmp_path: Path
+) -> None:
+    words = tmp_path / "slurs.txt"
+    words.write_text("take\n", encoding="utf-8")
+    studio = open_studio(screen={"slurs": words})
+    name = "101.1.1"
     fields = [("decision", "accept"), ("candidate", name), ("seen", "0")]
+    assert "blocked</li>" in studio.get("/").text
     assert studio.decide(fields).status == 400
     assert status_of(filled, name) is CandidateStatus.WAITING
     assert studio.decide([*fields, ("text", "A tidy song.")]).status == 303

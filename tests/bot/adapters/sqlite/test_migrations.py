@@ -94,8 +94,8 @@ def test_what_was_accepted_before_there_was_a_poster_is_posted_only_while_it_is_
     with SqliteStore(version_1) as store:
         assert store.enqueue_accepted(since=datetime.now(UTC) + timedelta(minutes=1)) == 0
         assert store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1)) == 1
-        ((post, source_post),) = store.pending_posts(9)
-    assert (post.candidate_id, post.text, source_post.id) == ("1.1.2", "A slow lamp.", "1")
+        ((post, draft),) = store.pending_posts(9)
+    assert (post.candidate_id, post.text, draft.source_post.id) == ("1.1.2", "A slow lamp.", "1")
 
 
 def test_what_version_2_decided_elsewhere_and_the_board_does_not_show_is_still_to_be_written(version_1: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_bot_goes_on_where_version_3_stopped(version_3: Path) -> None:
         assert source.describe(store.cursor(source.name) or "") == "after 2026-11-28T19:54:53.016Z"
         store.decide([Verdict(candidate_id="masto:1000.1.1", decision=Decision.ACCEPT, who="ana")])
         assert store.enqueue_accepted(since=datetime.now(UTC) - timedelta(days=1)) == 1
-        post = store.claim("masto:1000.1.1", network="mastodon", mode=PostMode.STANDALONE, in_reply_to=None)
+        post = store.claim("masto:1000.1.1", text="x", network="mastodon", mode=PostMode.STANDALONE, in_reply_to=None)
     assert post is not None
     # Own posts are read from behind the newest that is known.
     assert post.after_id == "1002"

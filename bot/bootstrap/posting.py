@@ -1,0 +1,51 @@
+"""Assembly of posting from the settings: the form of posts and the options of the sender."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.bootstrap import knowledge
+from bot.bootstrap.networks import ADAPTERS
+from bot.domain.networks import NETWORKS, X
+from bot.domain.outgoing_posts import PostMode
+from bot.domain.post_form import PostForm
+from bot.domain.post_text import Template, Templates
+from bot.ports import Screen
+from bot.services.post_rules import PostRules
+from bot.settings import TO_FILE, BotSettings
+
+
+def post_form(settings: BotSettings) -> PostForm:
+    """The form of the posts that a bot with these settings sends. Nothing is opened: credentials may be missing."""
+    post = settings.post
+    # X has the strictest rules, so it stands in where no network is chosen.
+    network = NETWORKS.get(post.to, X)
+    if post.max_length is not None:
+        network = replace(network, max_length=post.max_length)
+    return PostForm(
+        network=network,
+        to=post.to,
+        templates=Templates(
+            post=Template(post.template), reply=Template(post.reply_template), named=Template(post.named_template)
+        ),
+        able=_able(settings),
+        mode=post.mode,
+        reply_to_mentions=post.reply_to_mentions,
+    )
+
+
+def open_rules(settings: BotSettings, screen: Screen) -> PostRules:
+    """Open the rules for posts.
+
+    Raises:
+        InputError: the operator's list of words cannot be used.
+    """
+    return PostRules(form=post_form(settings), words=knowledge.open_words(settings), screen=screen)
+
+
+def _able(settings: BotSettings) -> frozenset[PostMode]:
+    """Modes in which the output may post."""
+    to = settings.post.to
+    if to in ADAPTERS:
+        return ADAPTERS[to].capabilities(settings.accounts[to])
+    return frozenset(PostMode) if to == TO_FILE else frozenset({PostMode.STANDALONE})
