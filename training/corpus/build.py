@@ -20,7 +20,7 @@ from training.corpus.chunks import ChunkSettings
 from training.corpus.funnel import Funnel, Input
 from training.corpus.judging import JudgeSettings, judge
 from training.corpus.pool import clean_chunks
-from training.corpus.posts import Catalog, Post, read_catalog, read_posts
+from training.corpus.posts import DEFAULT_READING, Catalog, Post, Reading, read_catalog, read_posts
 from training.corpus.sentences import SentenceLimits
 from training.corpus.store import FUNNEL_FILE
 from training.corpus.work import WorkFolder, code_hash
@@ -100,6 +100,7 @@ def build_corpus(
     *,
     settings: CorpusSettings = DEFAULT_SETTINGS,
     catalog: Path | None = None,
+    reading: Reading = DEFAULT_READING,
     jobs: int = 1,
     chunk_posts: int = CHUNK_POSTS,
     progress: Progress | None = None,
@@ -111,6 +112,7 @@ def build_corpus(
         out: folder of the corpus; an existing corpus is replaced once the new one is complete.
         settings: settings of the build.
         catalog: table of artists and genres, for posts without genres.
+        reading: column of the text, and encoding of the files.
         jobs: processes that clean chunks; the result does not depend on their number.
         chunk_posts: posts of a chunk; the result does not depend on their number.
         progress: see `Progress`.
@@ -124,17 +126,18 @@ def build_corpus(
     if not post_files:
         raise CorpusError("no file of posts was given")
     check_place(out)
-    known = read_catalog(catalog) if catalog else {}
+    known = read_catalog(catalog, encoding=reading.encoding) if catalog else {}
     inputs = tuple(_input(path) for path in (*post_files, *((catalog,) if catalog else ())))
     plan = {
         "settings": asdict(settings.for_chunks()),
         "inputs": [asdict(each) for each in inputs],
+        "reading": asdict(reading),
         "chunk_posts": chunk_posts,
         "code": code_hash(),
     }
     with WorkFolder.opened(out.with_name(f".{out.name}.building"), plan) as work:
         try:
-            posts = _posts(post_files, known, progress)
+            posts = _posts(post_files, known, reading, progress)
             # An empty chunk ends the files.
             clean_chunks(iter(lambda: list(islice(posts, chunk_posts)), []), work, settings.for_chunks(), jobs=jobs)
             judged = judge(work, settings.for_judging())
@@ -156,7 +159,9 @@ def build_corpus(
     return funnel
 
 
-def _posts(files: Sequence[Path], catalog: Catalog, progress: Progress | None) -> Iterator[Post | None]:
+def _posts(
+    files: Sequence[Path], catalog: Catalog, reading: Reading, progress: Progress | None
+) -> Iterator[Post | None]:
     total = sum(path.stat().st_size for path in files)
     done = 0
 
@@ -167,7 +172,7 @@ def _posts(files: Sequence[Path], catalog: Catalog, progress: Progress | None) -
             progress(done, total)
 
     for path in files:
-        yield from read_posts(path, catalog=catalog, advance=advance)
+        yield from read_posts(path, catalog=catalog, advance=advance, reading=reading)
 
 
 def _input(path: Path) -> Input:

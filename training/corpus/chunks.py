@@ -87,7 +87,9 @@ def clean_chunk(posts: Sequence[Post | None], settings: ChunkSettings) -> tuple[
         row = _post_row(post, settings)
         if reason is None:
             paragraphs, changes = clean(post.text)
-            if english_share(" ".join(paragraphs)) < settings.min_english_post:
+            if not paragraphs:
+                reason = "nothing left of the text"
+            elif english_share(" ".join(paragraphs)) < settings.min_english_post:
                 reason = "not English"
             else:
                 counts = Counter(changes)

@@ -23,6 +23,12 @@ def build(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the corpus; an existing corpus is replaced.")],
     catalog: Annotated[Path | None, typer.Option(help="Table of artists and genres, for posts without genres.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of a post's text; by default masked_content, text or content.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the files, such as cp1252; by default UTF-8.")
+    ] = None,
     min_posts_per_genre: Annotated[
         int, typer.Option(min=1, help="Posts that a label needs; rarer genres back off to coarser ones.")
     ] = 50,
@@ -44,6 +50,7 @@ def build(
     from foundation.processors import num_processors
     from training.corpus import PLOT_FILE, CorpusSettings, build_corpus
     from training.corpus.chart import plot_funnel
+    from training.corpus.posts import Reading
     from training.corpus.sentences import SentenceLimits
 
     if max_words < min_words:
@@ -63,6 +70,7 @@ def build(
             out,
             settings=settings,
             catalog=catalog,
+            reading=Reading(text_column=text_column, encoding=encoding),
             jobs=jobs or num_processors(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -70,6 +78,8 @@ def build(
     console.print(funnel.table())
     counts = ", ".join(f"{count:,} {split}" for split, count in funnel.splits.items())
     console.print(f"{out}: {counts} sentences, {funnel.genres['labels']} genres")
+    for warning in funnel.warnings():
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
 
 @app_corpus.command()

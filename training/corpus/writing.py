@@ -66,7 +66,11 @@ def write_corpus(
         inputs=inputs,
         settings=settings,
         splits=splits,
-        genres={"labels": len(genres.table), "posts without genre": genres.num_bare()},
+        genres={
+            "labels": len(genres.table),
+            "posts without genre": genres.num_bare(),
+            "posts of the most frequent": genres.num_most(),
+        },
     )
     if not funnel["sentences kept"]:
         names = ", ".join(entry.name for entry in inputs)
@@ -118,6 +122,11 @@ class _Genres:
     def num_bare(self) -> int:
         """Number of posts without a label."""
         return sum(1 for space, genres in self._posts() if not self.resolve(space, genres))
+
+    def num_most(self) -> int:
+        """Number of posts of the most frequent genre, before rare genres are left out."""
+        counts = Counter(genre for genres, count in self._combinations() for genre in set(genres))
+        return max(counts.values(), default=0)
 
     def _combinations(self) -> Iterator[tuple[tuple[str, ...], int]]:
         for space, genres in self._posts():

@@ -51,7 +51,7 @@ def read_map(path: Path) -> dict[str, Place]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            places = dict(_rows(csv.DictReader(file), path))
+            places = dict(_rows(csv.DictReader(file, strict=True), path))
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         raise InputError(f"the genre map {path} cannot be read: {cause}") from cause
     if not places:
@@ -67,7 +67,7 @@ def _rows(rows: csv.DictReader[str], path: Path) -> Iterator[tuple[str, Place]]:
     if missing:
         raise InputError(f"the genre map {path} lacks the column {', '.join(sorted(missing))}")
     coloured = _COLOUR in (rows.fieldnames or ())
-    for row in rows:
+    for row in _strictly(rows, path):
         try:
             place = (float(row["x"]), float(row["y"]), *(_rgb(row[_COLOUR]) if coloured else ()))
             genre = row["genre"].strip()
@@ -77,6 +77,17 @@ def _rows(rows: csv.DictReader[str], path: Path) -> Iterator[tuple[str, Place]]:
             raise InputError(f"the genre map {path}, line {rows.line_num}: a place must be finite, got {place}")
         if genre:
             yield genre, place
+
+
+def _strictly(rows: csv.DictReader[str], path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows; a quote that is not closed would swallow those behind it, so it is an error with its line."""
+    start = rows.line_num + 1
+    try:
+        for row in rows:
+            yield row
+            start = rows.line_num + 1
+    except csv.Error as cause:
+        raise InputError(f"the genre map {path}, line {start}: {cause}; check its quotes") from cause
 
 
 def _rgb(colour: str) -> Place:
