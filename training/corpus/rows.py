@@ -81,7 +81,7 @@ def read_rows(
 
 
 def column_name(name: object) -> str:
-    """Return the name of a column without the habits of whoever wrote it.
+    """Return the name of a column in one spelling: small letters, and underscores for spaces and hyphens.
 
     >>> column_name(" Song Title")
     'song_title'
