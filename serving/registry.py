@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from foundation.artifact_folder import artifact_path
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
 
@@ -241,6 +243,10 @@ class Registry:
         if not version.archive_path:
             raise RegistryError(f"{version.name} has no archive: its tag {ARCHIVE_TAG!r} is missing; register it again")
         with self._translated(f"the archive of {version.name} cannot be downloaded"):
+            # The folder beside a local database counts, wherever the workspace was when it was written.
+            place = artifact_path(self._client.get_run(version.run_id).info.artifact_uri, self._uri)
+            if place is not None and (place / version.archive_path).is_file():
+                return Path(shutil.copy(place / version.archive_path, folder))
             from mlflow import artifacts  # noqa: PLC0415 - takes seconds
 
             return Path(

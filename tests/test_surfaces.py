@@ -27,7 +27,7 @@ from serving import cli
 from serving.v1 import commentary_pb2
 from tests.handlers.flat import spec
 from tests.handlers.tiny_bundles import tiny_bundle
-from training.tracking.mlflow_tracker import SIGNATURE
+from training.tracking.logged_model import SIGNATURE
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = field_values(SamplingParams())

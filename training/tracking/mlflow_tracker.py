@@ -1,13 +1,12 @@
 """MLflow adapter of the `Tracker` port: runs, metrics, registered versions.
 
-No other module of training imports mlflow, except `training.tracking.pyfunc_model`, which MLflow itself runs.
+No module of training imports mlflow outside of this package.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,67 +14,41 @@ from typing import Any, Final
 
 import mlflow
 import mlflow.artifacts
-import mlflow.pyfunc
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import Array
-from sqlalchemy.exc import SQLAlchemyError
+from mlflow.tracking.context.registry import resolve_tags
 from typing_extensions import override
 
-from handlers.contract import CHAMPION, PREVIOUS, CommentaryRequest, field_values
+from handlers.contract import ARCHIVE_TAG, CHAMPION, PREVIOUS
 from handlers.model.bundle import MODEL_CARD
 from training.errors import TerminatedError, TrackingError
+from training.tracking.artifact_repository import register_artifact_repository
+from training.tracking.experiment import open_experiment, project_run
+from training.tracking.faults import translated, translating
+from training.tracking.logged_model import log_bundle
 from training.tracking.port import FetchedVersion, RegisteredVersion, Run, Tracker, TrainedOn, archive_tags
-from training.worker_code import WORKER_PACKAGES
+from training.tracking.relocation import relocate
 
-EXPERIMENT: Final = "deephypebot"
-_MODEL_CODE: Final = Path(__file__).with_name("pyfunc_model.py")
+_MODELS: Final = {
+    "cvae": "Writes one sentence of commentary on a song, given its genres: an LSTM conditional VAE (CVAE). The model "
+    "card of each version has its sizes, figures and unselected samples.",
+    "lcgan": "Writes one sentence of commentary on a song, given its genres: a CVAE whose latent vectors a generator "
+    "(LC-GAN) shifts towards a desired topic. The model card of each version has its sizes, figures and unselected "
+    "samples.",
+}
+"""Descriptions of the registered models."""
+_UNKNOWN: Final = "RESOURCE_DOES_NOT_EXIST"
+_ABSENT: Final = (_UNKNOWN, "INVALID_PARAMETER_VALUE")
+"""Errors by which MLflow says that there is no such model, version or alias."""
+_TRAINED_TAG: Final = "champion_by_training"
+"""Tag of a registered model: the champion that a training set last, and the champion before it."""
 _MAX_TAG: Final = 5000
 """Characters that MLflow keeps of a tag's value."""
-_DEFAULTS: Final = CommentaryRequest(genres=())
 
 
-def _param(name: str, default: Any) -> ParamSpec:
-    """Return MLflow's specification of a sampling parameter, by the type of its default."""
-    if isinstance(default, tuple):
-        return ParamSpec(name, DataType.string, list(default), shape=(-1,))
-    return ParamSpec(name, DataType.long if isinstance(default, int) else DataType.double, default)
-
-
-SIGNATURE: Final = ModelSignature(
-    inputs=Schema(
-        [
-            ColSpec(Array(DataType.string), "genres"),
-            ColSpec(DataType.string, "artist", required=False),
-            ColSpec(DataType.string, "title", required=False),
-            ColSpec(DataType.string, "topic", required=False),
-        ]
-    ),
-    outputs=Schema(
-        [
-            ColSpec(DataType.long, "request"),
-            ColSpec(DataType.string, "text"),
-            ColSpec(DataType.long, "token_count"),
-            ColSpec(DataType.double, "log_prob"),
-            ColSpec(DataType.long, "seed"),
-            ColSpec(DataType.string, "finish_reason"),
-        ]
-    ),
-    params=ParamSchema(
-        [
-            ParamSpec("num_samples", DataType.long, _DEFAULTS.num_samples),
-            ParamSpec("seed", DataType.long, -1),
-            *(_param(name, default) for name, default in field_values(_DEFAULTS.sampling).items()),
-            ParamSpec("best_of", DataType.long, 0),
-        ]
-    ),
-)
-
-
+@translating
 class MlflowRun(Run):
     """MLflow run, addressed by its id, so that others may be open."""
 
@@ -121,6 +94,7 @@ class MlflowRun(Run):
         self._client.log_inputs(self._run_id, datasets=[use])
 
 
+@translating
 class MlflowTracker(Tracker):
     """Tracker with the runs of one experiment and the model registry of the same server."""
 
@@ -131,7 +105,8 @@ class MlflowTracker(Tracker):
 
         Args:
             tracking_uri: tracking URI of MLflow: a database or a server.
-            artifacts: folder for artifacts, used if the experiment is made in a database without a server.
+            artifacts: folder for artifacts, used if the experiment is made in a database without a server. Beside an
+                SQLite database it is always the folder `mlartifacts`, so that both can be moved together.
 
         Raises:
             TrackingError: the store cannot be reached or opened.
@@ -139,20 +114,14 @@ class MlflowTracker(Tracker):
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         # Alembic reports the migrations of a new database line by line.
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        try:
+        with translated(tracking_uri):
             mlflow.set_tracking_uri(tracking_uri)
+            register_artifact_repository()
             self._client = MlflowClient(tracking_uri)
-            # A server keeps artifacts itself; a local folder would be out of reach of its other clients.
-            if tracking_uri.startswith(("http://", "https://")):
-                artifacts = None
-            self._experiment_id = self._experiment(None if artifacts is None else artifacts.absolute().as_uri())
-        except (MlflowException, SQLAlchemyError, ImportError, OSError) as cause:
-            # MLflow does not wrap errors of a database or a missing driver, some of which have many lines.
-            reason = str(cause).partition("\n")[0]
-            raise TrackingError(f"MLflow at {tracking_uri} cannot be used: {reason}") from cause
+            self._project_run_id, self._origin_tags = project_run(self._client)
+            self._experiment_id = open_experiment(self._client, artifacts)
+            relocate(tracking_uri, self._experiment_id)
         self._uri = tracking_uri
-        # `mlflow run` made a run for the whole command, and ends it itself.
-        self._project_run_id = os.environ.get("MLFLOW_RUN_ID", "")
         self._stack: list[str] = []
 
     @property
@@ -163,7 +132,8 @@ class MlflowTracker(Tracker):
     @override
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str] | None = None) -> Iterator[Run]:
-        run_id = self._create_run(name, dict(tags or {}))
+        with translated(self._uri):
+            run_id = self._create_run(name, dict(tags or {}))
         self._stack.append(run_id)
         status = "FAILED"
         # CPU, memory, disk, network and any GPUs, every 10 s, in the run's own charts.
@@ -177,34 +147,29 @@ class MlflowTracker(Tracker):
             raise
         finally:
             self._stack.pop()
-            monitor.finish()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
-            mlflow.flush_async_logging()
-            if run_id != self._project_run_id:
-                self._client.set_terminated(run_id, status)
+            with translated(self._uri):
+                monitor.finish()  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
+                mlflow.flush_async_logging()
+                # `mlflow run` ends its own run.
+                if run_id != self._project_run_id:
+                    self._client.set_terminated(run_id, status)
 
     @override
-    def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
+    def register(
+        self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str], summary: str = ""
+    ) -> RegisteredVersion:
         run_id = self._known_run(run_id, name)
         with mlflow.start_run(run_id=run_id):
-            logged = mlflow.pyfunc.log_model(
-                name=name,
-                python_model=str(_MODEL_CODE),
-                artifacts={"bundle": str(bundle)},
-                code_paths=[str(package) for package in WORKER_PACKAGES],
-                signature=SIGNATURE,
-                input_example=({"genres": ["dream pop"]}, {"num_samples": 2, "seed": 7}),
-                pip_requirements=["mlflow", "numpy", "pandas", "safetensors", "torch"],
-                metadata=dict(tags),
-            )
-        if not self._client.search_registered_models(f"name = '{name}'"):
-            self._client.create_registered_model(name)
+            logged = log_bundle(name, bundle, tags)
+        self._make_model(name)
+        card = (bundle / MODEL_CARD).read_text(encoding="utf-8")
         created = self._client.create_model_version(
             name,
             logged.model_uri,
             run_id=run_id,
             model_id=logged.model_id,
             tags=dict(tags),
-            description=(bundle / MODEL_CARD).read_text(encoding="utf-8"),
+            description=f"{summary}\n\n{card}" if summary else card,
         )
         return RegisteredVersion(name=name, version=str(created.version), run_id=run_id)
 
@@ -213,7 +178,7 @@ class MlflowTracker(Tracker):
         name, separator, chosen = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
         if not (uri.startswith("models:/") and name and chosen):
             raise TrackingError(f"{uri!r} does not name a version; write models:/cvae/1 or models:/lcgan@champion")
-        try:
+        with translated(self._uri, f"{uri} cannot be fetched from {self._uri}"):
             if separator == "@":
                 found = self._client.get_model_version_by_alias(name, chosen)
             else:
@@ -221,9 +186,6 @@ class MlflowTracker(Tracker):
             exact = f"models:/{name}/{found.version}"
             folder = mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(directory))
             run = self._client.get_run(str(found.run_id)).info
-        except (MlflowException, OSError) as cause:
-            reason = str(cause).partition("\n")[0]
-            raise TrackingError(f"{uri} cannot be fetched from {self._uri}: {reason}") from cause
         return FetchedVersion(
             version=RegisteredVersion(name=name, version=str(found.version), run_id=str(found.run_id)),
             bundle=Path(folder) / "artifacts" / "bundle",
@@ -247,7 +209,10 @@ class MlflowTracker(Tracker):
     def champion(self, name: str) -> RegisteredVersion | None:
         try:
             found = self._client.get_model_version_by_alias(name, CHAMPION)
-        except MlflowException:
+        except MlflowException as cause:
+            # No model, no alias, or an alias of a version that was removed from the database.
+            if cause.error_code not in _ABSENT:
+                raise
             return None
         return RegisteredVersion(name=name, version=str(found.version), run_id=str(found.run_id))
 
@@ -258,22 +223,50 @@ class MlflowTracker(Tracker):
 
     @override
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
-        before = self._client.get_registered_model(version.name).aliases.get(CHAMPION)
+        current = self.champion(version.name)
+        before = None if current is None else current.version
         if only_first and before is not None:
             return False
         if before is not None and str(before) != version.version:
             # The version for `deephypebot models rollback`, written first, so that it never lacks its alias.
             self._client.set_registered_model_alias(version.name, PREVIOUS, str(before))
         self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
+        # Last: a training that ends before it leaves a champion that counts as a person's.
+        self._client.set_registered_model_tag(version.name, _TRAINED_TAG, self._aliases(version.name))
         return True
 
     @override
-    def has(self, name: str, version: str) -> bool:
+    def trained_champion(self, name: str) -> bool:
+        recorded = self._client.get_registered_model(name).tags.get(_TRAINED_TAG)
+        return recorded is not None and recorded == self._aliases(name)
+
+    def _aliases(self, name: str) -> str:
+        """Champion and previous champion of a model; a person who moves the champion changes one of them."""
+        aliases = self._client.get_registered_model(name).aliases
+        return f"{aliases.get(CHAMPION, '')} after {aliases.get(PREVIOUS, '')}".rstrip()
+
+    @override
+    def version_tags(self, name: str, version: str) -> Mapping[str, str] | None:
         try:
-            self._client.get_model_version(name, version)
+            return dict(self._client.get_model_version(name, version).tags)
         except MlflowException:
-            return False
-        return True
+            return None
+
+    @override
+    def find_version(self, name: str, tag: str, value: str) -> RegisteredVersion | None:
+        found = self._client.search_model_versions(f"name = '{name}' and tags.`{tag}` = '{value}'")
+        if not found:
+            return None
+        oldest = min(found, key=lambda each: int(each.version))
+        return RegisteredVersion(name=name, version=str(oldest.version), run_id=str(oldest.run_id))
+
+    @override
+    def fetch_archive(self, version: RegisteredVersion, directory: Path) -> Path:
+        path = (self.version_tags(version.name, version.version) or {}).get(ARCHIVE_TAG)
+        if path is None:
+            raise TrackingError(f"{version.uri} has no archive")
+        with translated(self._uri, f"the archive of {version.uri} cannot be fetched"):
+            return Path(self._client.download_artifacts(version.run_id, path, str(directory)))
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
         """Make a run within the innermost open one; under `mlflow run` the outermost run is the project's."""
@@ -282,25 +275,35 @@ class MlflowTracker(Tracker):
         elif self._project_run_id:
             for key, value in tags.items():
                 self._client.set_tag(self._project_run_id, key, value)
+            self._client.update_run(self._project_run_id, name=name)
             return self._project_run_id
-        return str(self._client.create_run(self._experiment_id, tags=tags, run_name=name).info.run_id)
+        return self._new_run(name, tags)
+
+    def _new_run(self, name: str, tags: Mapping[str, str]) -> str:
+        """Make a run with the tags of its origin: user, program, git commit and, under `mlflow run`, the project."""
+        told = {**resolve_tags(), **self._origin_tags, **tags}
+        return str(self._client.create_run(self._experiment_id, tags=told, run_name=name).info.run_id)
 
     def _known_run(self, run_id: str, name: str) -> str:
-        """Return the run, or a new one for a stage that was trained without this server."""
+        """Return the run, or a new one for a stage whose run was deleted or is not on this server."""
         try:
-            return str(self._client.get_run(run_id).info.run_id) if run_id else self._registering_run(name)
-        except MlflowException:
-            return self._registering_run(name)
+            if run_id and self._client.get_run(run_id).info.lifecycle_stage == LifecycleStage.ACTIVE:
+                return run_id
+        except MlflowException as cause:
+            if cause.error_code != _UNKNOWN:
+                raise
+        created = self._new_run(f"register {name}", {})
+        self._client.set_terminated(created)
+        return created
 
-    def _registering_run(self, name: str) -> str:
-        created = self._client.create_run(self._experiment_id, run_name=f"register {name}")
-        self._client.set_terminated(created.info.run_id)
-        return str(created.info.run_id)
-
-    def _experiment(self, artifacts: str | None) -> str:
-        if project := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-            return project
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return str(found.experiment_id)
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+    def _make_model(self, name: str) -> None:
+        """Make the registered model if it does not exist, and describe it if nobody has."""
+        try:
+            described = self._client.get_registered_model(name).description
+        except MlflowException as cause:
+            if cause.error_code != _UNKNOWN:
+                raise
+            self._client.create_registered_model(name, description=_MODELS.get(name))
+        else:
+            if not described and name in _MODELS:
+                self._client.update_registered_model(name, _MODELS[name])

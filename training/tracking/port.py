@@ -94,12 +94,29 @@ class Tracker(Protocol):
         """Open a run, which fails if its block does; a run opened inside another becomes its child."""
         ...
 
-    def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
-        """Log a bundle as a model of a run and register it under a name; a run that is not found is made."""
+    def register(
+        self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str], summary: str = ""
+    ) -> RegisteredVersion:
+        """Log a bundle as a model of a run and register it under a name; a run that is not found is made.
+
+        The description of the version is the summary, if there is one, and the model card.
+        """
         ...
 
-    def has(self, name: str, version: str) -> bool:
-        """Whether a version is registered."""
+    def version_tags(self, name: str, version: str) -> Mapping[str, str] | None:
+        """Return the tags of a version; None if it is not registered."""
+        ...
+
+    def find_version(self, name: str, tag: str, value: str) -> RegisteredVersion | None:
+        """Return a model's oldest version with a tag of a value; None without one."""
+        ...
+
+    def fetch_archive(self, version: RegisteredVersion, directory: Path) -> Path:
+        """Download the archive of a version to a folder.
+
+        Raises:
+            TrackingError: the version has no archive, or it cannot be downloaded.
+        """
         ...
 
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:
@@ -126,6 +143,10 @@ class Tracker(Protocol):
 
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
         """Make a version the champion, with `only_first` only if there is none; return whether it was made."""
+        ...
+
+    def trained_champion(self, name: str) -> bool:
+        """Whether the last one who set a model's champion was a training; a person may have set it otherwise."""
         ...
 
 
@@ -168,14 +189,26 @@ class NullTracker(Tracker):
         yield _NullRun()
 
     @override
-    def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
-        del bundle, tags
+    def register(
+        self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str], summary: str = ""
+    ) -> RegisteredVersion:
+        del bundle, tags, summary
         return RegisteredVersion(name=name, version="0", run_id=run_id)
 
     @override
-    def has(self, name: str, version: str) -> bool:
+    def version_tags(self, name: str, version: str) -> Mapping[str, str] | None:
         del name
-        return version == "0"
+        return {} if version == "0" else None
+
+    @override
+    def find_version(self, name: str, tag: str, value: str) -> RegisteredVersion | None:
+        del name, tag, value
+        return None
+
+    @override
+    def fetch_archive(self, version: RegisteredVersion, directory: Path) -> Path:
+        del directory
+        raise TrackingError(f"{version.uri} has no archive elsewhere without tracking")
 
     @override
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:
@@ -203,6 +236,11 @@ class NullTracker(Tracker):
     @override
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
         del version, only_first
+        return False
+
+    @override
+    def trained_champion(self, name: str) -> bool:
+        del name
         return False
 
 
