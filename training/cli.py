@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from training.pipeline.plan import TrainReport
 
 
 def train(
@@ -17,7 +23,10 @@ def train(
         typer.Option("--set", help="Change a setting, as in cvae.z_size=64 or lcgan.distance_weight=0.3; repeatable."),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Time limit of the training, as in 90s, 10m or 2h; none by default.")
+        str | None,
+        typer.Option(
+            help="Time limit of the whole training, as in 90s, 10m or 2h; a number alone is seconds. None by default."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers; the preset's by default.")] = None,
     resume: Annotated[
@@ -42,6 +51,9 @@ def train(
         str | None,
         typer.Option(help="Address of MLflow. Default: MLFLOW_TRACKING_URI, else a database in the workspace."),
     ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Also write the versions and their champions to this file.")
+    ] = None,
 ) -> None:
     """Train topics, CVAE and LC-GAN; register the models and pack their archives.
 
@@ -57,13 +69,17 @@ def train(
         torchrun --nproc-per-node 2 -m deephypebot train workspace/corpus --device cuda
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from training.console import stage_bars
     from training.corpus import load_corpus
     from training.cvae.parallel import init_process_group
+    from training.errors import TerminatedError
+    from training.files import write_json
+    from training.lock import TRAINING_LOCK, held_alone
     from training.options import make_tracker, seconds, tracking_address, usable_device, use_bf16
+    from training.pipeline.messages import announcement, notes, result, stopped, warnings
     from training.pipeline.plan import TrainPlan
-    from training.pipeline.tables import stages_table, versions_table
     from training.pipeline.training import Training
     from training.pipeline.worker_rank import run_worker_rank
     from training.presets import preset as find_preset
@@ -85,13 +101,45 @@ def train(
             champion=champion,
             resume=resume,
         )
-        with console.status("reading the corpus, opening MLflow"):
+
+        def tell(line: str) -> None:
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+        with console.status("reading the corpus"):
             loaded = load_corpus(corpus)
-            if not process_group.is_main:
-                run_worker_rank(loaded, chosen, plan)
-                return
-            tracker = make_tracker(address, workspace)
-        with stage_bars(console) as bars:
-            report = Training(corpus=loaded, settings=chosen, plan=plan, tracker=tracker, watch=bars.watch).run()
-    console.print(stages_table(report.stages))
-    console.print(versions_table(report))
+        if not process_group.is_main:
+            run_worker_rank(loaded, chosen, plan)
+            return
+
+        def waiting(holder: str) -> None:
+            tell(f"another training ({holder}) uses {workspace}; this one begins when it has ended")
+
+        with held_alone(workspace / TRAINING_LOCK, waiting):
+            with console.status("opening MLflow"):
+                tracker = make_tracker(address, workspace)
+            with stage_bars(console) as stages:
+                training = Training(corpus=loaded, settings=chosen, plan=plan, tracker=tracker, watch=stages.watch)
+                expected = training.expected()
+                tell(announcement(expected, plan.budget_s, training.resumes_at()))
+                try:
+                    report = training.run(expected)
+                except (KeyboardInterrupt, TerminatedError):
+                    tell(stopped(stages.last, training.resumes_at()))
+                    raise
+    where = ["--workspace", workspace] if workspace != Path("workspace") else []
+    promote = ["--tracking-uri", tracking_uri] if tracking_uri else where
+    _show(console, report, [f"archives are in {model_store}", *notes(report)])
+    for warning in warnings(report, len(loaded.genre_table), promote):
+        console.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
+    if json_path is not None:
+        write_json(json_path, result(report))
+
+
+def _show(console: Console, report: TrainReport, lines: Sequence[str]) -> None:
+    from training.console import show_table
+    from training.pipeline.tables import stages_table, versions_table
+
+    show_table(console, stages_table(report.stages))
+    show_table(console, versions_table(report))
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)

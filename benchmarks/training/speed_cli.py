@@ -201,7 +201,7 @@ def candidates_cost(
     from training.console import stage_bars
 
     console, model = Console(), Bundle.load(bundle)
-    with stage_bars(console, verb="bench") as bars:
+    with stage_bars(console) as bars:
         loads = QUICK_LOADS if quick else LOADS
         costs = measure_candidates(model, rounds=2 if quick else rounds, loads=loads, progress=bars.watch("rounds"))
     console.print(candidates_table(costs))

@@ -110,7 +110,7 @@ def compare(folder: Path, corpus: Corpus, plan: SteeringPlan, console: Console) 
     sets = sequence_sets(bundle, corpus, plan.samples, seeds=range(_FIRST_SEED, _FIRST_SEED + plan.seeds))
     table: dict[str, Mapping[str, Figure]] = {}
     costs: dict[str, Outcome] = {}
-    with stage_bars(console, verb="bench") as bars:
+    with stage_bars(console) as bars:
         judges = fit_judges(corpus, workspace=plan.workspace, progress=bars.watch("judges"))
         measure = Measure(bundle, corpus, judges)
         table["real text"] = measure([_real_texts(corpus, plan.samples)])

@@ -5,6 +5,7 @@ Shapes: K topics, W words.
 
 from __future__ import annotations
 
+import pickle
 from typing import Final
 
 import torch
@@ -18,6 +19,8 @@ from training.files import atomic_path, read_json, write_json
 from training.pipeline.stages import Stage
 
 BUNDLE: Final = "bundle"
+CHECKPOINT: Final = "checkpoint.pt"
+"""State of an interrupted CVAE."""
 _CVAE: Final = "cvae.safetensors"
 _TOPICS: Final = "topics.safetensors"
 _TOPIC_WORDS: Final = "topics.json"
@@ -79,6 +82,18 @@ def load_vocabulary(stage: Stage) -> Vocabulary | None:
         return None
     with stage.reading():
         return Vocabulary.load(stage.directory / BUNDLE / VOCABULARY)
+
+
+def checkpoint_step(stage: Stage) -> int:
+    """Return the step from which an interrupted CVAE continues; 0 without a checkpoint that can be read."""
+    path = stage.root / f"{stage.name}-{stage.key}" / CHECKPOINT
+    if stage.is_done or not path.exists():
+        return 0
+    try:
+        return int(torch.load(path, weights_only=True)["done"])
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, pickle.UnpicklingError):
+        # The training itself says what is wrong with it.
+        return 0
 
 
 def load_bundle(stage: Stage) -> Bundle:

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 from training.pipeline.publish import Published
-
-CVAE_BUDGET: Final = 0.75
-"""Share of the time budget for the CVAE; topics have no limit."""
-LCGAN_BUDGET: Final = 0.15
-"""Share of the time budget for the LC-GAN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +17,7 @@ class TrainPlan:
     workspace: Path
     model_store: Path
     budget_s: float | None = None
+    """Time limit of the whole training."""
     device: str = "cpu"
     bf16: bool = False
     """Whether to compute the CVAE's largest products in bfloat16."""

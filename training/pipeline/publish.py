@@ -1,18 +1,22 @@
-"""Publishing of a finished stage: a registered version with its archive, made once."""
+"""Publishing of finished stages: a registered version with its archive, made once, and who becomes the champion.
+
+Versions are registered when the whole training has succeeded, so a training that fails leaves none.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from foundation.hashes import file_sha256
-from handlers.model.bundle import BundleError
-from training.errors import TrainingError
-from training.evaluation.models import CVAE_VERSION_TAG, load_folder, load_models
+from handlers.contract import ARCHIVE_SHA256_TAG, archive_name
+from handlers.model.bundle import BundleError, bundle_sha256
+from training.errors import TrackingError, TrainingError
+from training.evaluation.models import CVAE_VERSION_TAG, LoadedModel, load_folder, load_models
 from training.evaluation.promotion import Decision, Promoter
 from training.files import atomic_path, read_json, write_json
 from training.packaging.archive import Archive, build_archive
@@ -23,6 +27,8 @@ from training.tracking.port import RegisteredVersion, Tracker
 
 PROMOTION_TAG: Final = "promotion"
 """Tag of a registered version: whether it became the champion when it was trained, and why."""
+BUNDLE_TAG: Final = "bundle_sha256"
+"""Tag of a registered version: hash of its bundle's content, by which later trainings recognise it."""
 _RECORD: Final = "published.json"
 
 
@@ -34,20 +40,43 @@ class Published:
     version: str
     run_id: str
     archive: str
-    """Path of the archive, in the model store."""
+    """Path of the archive, in the model store; in the stage's record, relative to the record."""
     archive_sha256: str
     tracking: str
-    reused: bool
+    reused: bool = True
     """Whether the version existed before this training."""
-    champion: bool
-    """Whether this training made the version the champion."""
-    reason: str = ""
-    """Reason why it did or did not; empty where nothing was decided."""
+    champion: str = ""
+    """Version that the registry calls the champion; empty without one."""
+    decision: str = ""
+    """The decision whether to make it the champion, in words; empty where nothing was decided."""
+    decided: bool = False
+    """Whether this training decided; otherwise an earlier one did."""
+    warning: str = ""
+    """Reason to look at the version before it is used; empty for a version as it should be."""
+    language: Mapping[str, float] = field(default_factory=dict)
+    """Figures of the language that it writes, and of real text."""
 
     @property
-    def told(self) -> str:
-        """The decision in words."""
-        return f"{'promoted' if self.champion else 'not promoted'}: {self.reason}"
+    def is_champion(self) -> bool:
+        """Whether the registry calls this version the champion."""
+        return self.champion == self.version
+
+    def record(self) -> dict[str, Any]:
+        """Return the document of published.json: what is true of the version wherever its folder is."""
+        kept = ("name", "version", "run_id", "archive_sha256", "tracking", "warning", "language")
+        archive = {"archive": archive_name(self.name, self.version)}
+        return {**{name: getattr(self, name) for name in kept}, **archive}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedModel:
+    """Model that is trained, and not registered yet."""
+
+    name: str
+    stage: Stage
+    """Stage with the complete bundle."""
+    trained: Stage
+    """Stage of the model's training, whose run gets the version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +90,31 @@ class Publisher:
     promoter: Promoter
 
     def publish(
+        self, models: Sequence[FinishedModel], *, tags: Mapping[str, str], watch: Callable[[str], Progress]
+    ) -> tuple[Published, ...]:
+        """Register all models of a training, then decide which versions become champions.
+
+        Args:
+            models: the models; an lcgan after its cvae.
+            tags: tags of all versions.
+            watch: makes a progress callback, if there is something to do.
+        """
+        registered: list[Published] = []
+        for model in models:
+            own = {**tags, CVAE_VERSION_TAG: registered[0].version} if registered else tags
+            run_id = model.trained.run_id()
+            registered.append(self.register(model.name, model.stage, run_id=run_id, tags=own, watch=watch))
+        decided = []
+        for model, version in zip(models, registered, strict=True):
+            cvae_version = "" if version is registered[0] else registered[0].version
+            figures = (model.trained.result() or {}).get("figures", {})
+            decided.append(self.decide(version, model.stage, cvae_version=cvae_version, trained=figures))
+        return tuple(decided)
+
+    def register(
         self, name: str, stage: Stage, *, run_id: str, tags: Mapping[str, str], watch: Callable[[str], Progress]
     ) -> Published:
-        """Publish a stage's bundle, unless it has been published to the same tracking server before.
-
-        The champion alias is set last, so a version that gets requests always has its archive.
+        """Register a stage's bundle, unless the tracking server has a version of the same content.
 
         Args:
             name: name of the registered model.
@@ -74,95 +123,165 @@ class Publisher:
             tags: tags of the version.
             watch: makes a progress callback, if there is something to do.
         """
-        published = self._recorded(stage)
-        if published is None:
-            version, archive = self._register(name, stage, run_id, tags, watch(f"register {name}"))
-            published = Published(
-                **_identity(version),
-                archive=str(archive.path),
-                archive_sha256=archive.sha256,
-                tracking=self.tracker.uri,
-                reused=False,
-                champion=False,
-            )
-            write_json(stage.directory / _RECORD, asdict(published))
-        target = self.model_store / Path(published.archive).name
-        self._put_in_store(Path(published.archive), target, published.archive_sha256)
-        return replace(self._promoted(published, stage, tags), archive=str(target))
-
-    def _promoted(self, published: Published, stage: Stage, tags: Mapping[str, str]) -> Published:
-        """Decide whether a version becomes the champion, set the alias, and record the reason with the version."""
-        version = RegisteredVersion(name=published.name, version=published.version, run_id=published.run_id)
-        if self.champion:
-            made = self.tracker.set_champion(version, only_first=False)
-            return replace(published, champion=made, reason="--champion was given")
-        current = self.tracker.champion(version.name)
-        # Without tracking there are no champions, and what was decided before, or by a person since, stays.
-        decided = current is not None and (published.reason or current.version == version.version)
-        if not self.tracker.registers or decided:
-            return replace(published, champion=False, reason="")
-        with tempfile.TemporaryDirectory(prefix="deephypebot-promote-") as scratch:
-            decision = self._decision(version, current, stage, tags, Path(scratch))
-        made = decision.promote and self.tracker.set_champion(version, only_first=current is None)
-        # The record is that of the version; this training's part in the alias is not.
-        recorded = replace(published, reason=decision.reason)
-        published = replace(recorded, champion=made)
-        self.tracker.tag_version(version, {PROMOTION_TAG: published.told})
-        write_json(stage.directory / _RECORD, asdict(recorded))
+        record = self._recorded(stage)
+        content = bundle_sha256(stage.directory / BUNDLE)
+        version = self._known(name, record, content)
+        reused = version is not None
+        if version is None:
+            watch(f"register {name}")(0, 3, "logging the model")
+            version = self.tracker.register(run_id, name, stage.directory / BUNDLE, tags={**tags, BUNDLE_TAG: content})
+        same = record if record is not None and reused and record.version == version.version else None
+        archive = self._archive(version, stage, same, watch)
+        known = self.tracker.version_tags(name, version.version) or {}
+        published = Published(
+            name=name,
+            version=version.version,
+            run_id=version.run_id,
+            archive=str(self.model_store / archive.path.name),
+            archive_sha256=archive.sha256,
+            tracking=self.tracker.uri,
+            reused=reused,
+            decision=known.get(PROMOTION_TAG, ""),
+            warning="" if same is None else same.warning,
+            language={} if same is None else same.language,
+        )
+        write_json(stage.directory / _RECORD, published.record())
+        self._put_in_store(archive.path, Path(published.archive), archive.sha256)
         return published
 
-    def _decision(
+    def decide(
+        self, published: Published, stage: Stage, *, cvae_version: str, trained: Mapping[str, float]
+    ) -> Published:
+        """Decide whether a registered version becomes the champion, set the alias, and record the reason with it.
+
+        The alias is set last, so a version that gets requests always has its archive.
+
+        Args:
+            published: the registered version.
+            stage: stage with its bundle.
+            cvae_version: version of the cvae whose z it moves; empty for a cvae.
+            trained: figures of its training.
+        """
+        if not self.tracker.registers:
+            return published
+        version = RegisteredVersion(name=published.name, version=published.version, run_id=published.run_id)
+        current = self.tracker.champion(version.name)
+        # What was decided before, or by a person since, stays.
+        settled = current is not None and (published.decision != "" or current.version == version.version)
+        if self.champion or not settled:
+            named = f"{version.name} {version.version}"
+            new = load_folder(stage.directory / BUNDLE, name=named, cvae_version=cvae_version)
+            published = self._decided(published, version, current, new, trained)
+            self.tracker.tag_version(version, {PROMOTION_TAG: published.decision})
+            served = {f"served.{name}": value for name, value in published.language.items()}
+            self.tracker.reopen(version.run_id).log_metrics(served)
+            write_json(stage.directory / _RECORD, published.record())
+        now = self.tracker.champion(version.name)
+        return replace(published, champion="" if now is None else now.version)
+
+    def _decided(
         self,
+        published: Published,
         version: RegisteredVersion,
         current: RegisteredVersion | None,
-        stage: Stage,
-        tags: Mapping[str, str],
-        scratch: Path,
+        new: LoadedModel,
+        trained: Mapping[str, float],
+    ) -> Published:
+        with tempfile.TemporaryDirectory(prefix="deephypebot-promote-") as scratch:
+            language = dict(published.language) or self.promoter.language(new)
+            if self.champion:
+                decision = Decision(promote=True, reason="--champion was given")
+            else:
+                decision = self._kept(current, self._decision(new, current, trained, Path(scratch)))
+        only_first = current is None and not self.champion
+        made = decision.promote and self.tracker.set_champion(version, only_first=only_first)
+        words = f"{'promoted' if made else 'not promoted'}: {decision.reason}"
+        warning = decision.reason if decision.worse or not decision.compared else ""
+        return replace(published, decision=words, decided=True, warning=warning, language=language)
+
+    def _kept(self, current: RegisteredVersion | None, decision: Decision) -> Decision:
+        """Keep a champion that a person chose."""
+        if current is None or not decision.promote or self.tracker.trained_champion(current.name):
+            return decision
+        reason = f"the champion, {current.name} {current.version}, was chosen by a person; {decision.reason}"
+        return replace(decision, promote=False, reason=reason)
+
+    def _decision(
+        self, new: LoadedModel, current: RegisteredVersion | None, trained: Mapping[str, float], scratch: Path
     ) -> Decision:
-        new = load_folder(
-            stage.directory / BUNDLE,
-            name=f"{version.name} {version.version}",
-            cvae_version=tags.get(CVAE_VERSION_TAG, ""),
-        )
         try:
             champion = None if current is None else load_models([current.uri], self.tracker, scratch)[0]
             prior = f"models:/cvae/{new.cvae_version}"
             # The cvae whose z the version moves; a cvae has none.
             moved = load_models([prior], self.tracker, scratch)[0] if new.cvae_version else None
         except (TrainingError, BundleError) as cause:
-            return Decision(promote=current is None, reason=f"{new.name} was not compared: {cause}")
-        return self.promoter.decide(new, champion, moved)
+            reason = f"{new.name} was not compared: {cause}"
+            return Decision(promote=current is None, reason=reason, compared=False)
+        return self.promoter.decide(new, champion, moved, trained)
 
     def _recorded(self, stage: Stage) -> Published | None:
+        """Read the record of the stage's version; records of earlier versions have other fields beside these."""
         path = stage.directory / _RECORD
         if not path.exists():
             return None
         with stage.reading():
-            record = Published(**{**read_json(path), "reused": True})
-        known = record.tracking == self.tracker.uri and self.tracker.has(record.name, record.version)
-        intact = Path(record.archive).exists() and file_sha256(Path(record.archive)) == record.archive_sha256
-        return record if known and intact else None
+            document = read_json(path)
+            known = {each.name for each in fields(Published)} - {"reused", "champion", "decision", "decided"}
+            return Published(**{name: value for name, value in document.items() if name in known})
 
-    def _register(
-        self, name: str, stage: Stage, run_id: str, tags: Mapping[str, str], progress: Progress
-    ) -> tuple[RegisteredVersion, Archive]:
-        bundle = stage.directory / BUNDLE
-        progress(0, 3, "logging the model")
-        version = self.tracker.register(run_id, name, bundle, tags=tags)
+    def _known(self, name: str, record: Published | None, content: str) -> RegisteredVersion | None:
+        """Find the registered version of a bundle, by the stage's record or else by the bundle's content."""
+        if record is not None:
+            tags = self.tracker.version_tags(name, record.version)
+            same = record.tracking == self.tracker.uri or (
+                # The server or the workspace may have got another address since.
+                tags is not None and record.archive_sha256 == tags.get(ARCHIVE_SHA256_TAG)
+            )
+            if tags is not None and same and tags.get(BUNDLE_TAG, content) == content:
+                version = RegisteredVersion(name=name, version=record.version, run_id=record.run_id)
+                if self.tracker.registers and BUNDLE_TAG not in tags:
+                    self.tracker.tag_version(version, {BUNDLE_TAG: content})
+                return version
+        return self.tracker.find_version(name, BUNDLE_TAG, content)
+
+    def _archive(
+        self, version: RegisteredVersion, stage: Stage, record: Published | None, watch: Callable[[str], Progress]
+    ) -> Archive:
+        """Return the version's archive in the stage's folder, brought from the server or built if it is not there.
+
+        The stage keeps its own archive, because the model store may be emptied at any time. An archive is never built
+        twice for one version if it can be had: the code that it carries may have changed.
+        """
+        path = stage.directory / archive_name(version.name, version.version)
+        tags = self.tracker.version_tags(version.name, version.version) or {}
+        sha256 = tags.get(ARCHIVE_SHA256_TAG, "" if record is None else record.archive_sha256)
+        if sha256 and path.exists() and file_sha256(path) == sha256:
+            return Archive(path=path, sha256=sha256)
+        if sha256 and self._fetched(version, path, sha256):
+            return Archive(path=path, sha256=sha256)
+        progress = watch(f"register {version.name}")
         progress(1, 3, f"packing version {version.version}")
-        # The stage keeps its own archive, because the model store may be emptied at any time.
-        archive = build_archive(bundle, stage.directory, version=version.version)
+        archive = build_archive(stage.directory / BUNDLE, stage.directory, version=version.version)
         progress(2, 3, "storing the archive")
         self.tracker.attach_archive(version, archive.path, archive.sha256)
         progress(3, 3, f"version {version.version}")
-        return version, archive
+        return archive
+
+    def _fetched(self, version: RegisteredVersion, path: Path, sha256: str) -> bool:
+        """Bring a version's archive from the tracking server; return whether it is there and whole."""
+        with tempfile.TemporaryDirectory(prefix="deephypebot-archive-") as scratch:
+            try:
+                brought = self.tracker.fetch_archive(version, Path(scratch))
+            except TrackingError:
+                return False
+            if file_sha256(brought) != sha256:
+                return False
+            with atomic_path(path) as partial:
+                shutil.copyfile(brought, partial)
+        return True
 
     def _put_in_store(self, source: Path, target: Path, sha256: str) -> None:
         if target.exists() and file_sha256(target) == sha256:
             return
         with atomic_path(target) as partial:
             shutil.copyfile(source, partial)
-
-
-def _identity(version: RegisteredVersion) -> dict[str, str]:
-    return {"name": version.name, "version": version.version, "run_id": version.run_id}

@@ -43,6 +43,11 @@ class Stage:
         """
         return make_folder(self.root / f"{self.name}-{self.key}")
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the stage is done."""
+        return (self.root / f"{self.name}-{self.key}" / _DONE).exists()
+
     def result(self) -> dict[str, Any] | None:
         """Return what `finish` recorded, or None if the stage is not done."""
         path = self.directory / _DONE

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
-from rich.markup import escape
 from rich.table import Table
 
+from training.evaluation.promotion import REAL
 from training.pipeline.plan import StageReport, TrainReport
 
 _FIGURES: Final = {
@@ -33,13 +35,24 @@ def stages_table(reports: Sequence[StageReport]) -> Table:
 
 
 def versions_table(report: TrainReport) -> Table:
-    """Make a table with one row per published version; its caption says why it became the champion, or did not."""
-    table = Table(title="Versions", title_justify="left", caption_justify="left")
-    for heading in ("model", "version", "champion", "archive", "sha256"):
+    """Make a table with one row per published version, with the language that it writes."""
+    table = Table(title="Versions", title_justify="left")
+    for heading in ("model", "version", "champion", "forward PPL", "made-up words", "archive"):
         table.add_column(heading, overflow="fold")
     for each in report.published:
         version = f"{each.version} (existed)" if each.reused else each.version
-        champion = "yes" if each.champion else "no"
-        table.add_row(each.name, version, champion, each.archive, each.archive_sha256[:12])
-    table.caption = "\n".join(escape(each.told) for each in report.published if each.reason) or None
+        champion = "yes" if each.is_champion else f"no, {each.champion} is" if each.champion else "no"
+        table.add_row(
+            each.name, version, champion, _perplexity(each.language), _share(each.language), Path(each.archive).name
+        )
     return table
+
+
+def _perplexity(language: Mapping[str, float]) -> str:
+    own, real = language.get("forward_ppl", math.nan), language.get(f"{REAL}forward_ppl", math.nan)
+    return f"{own:.1f} (real {real:.1f})" if math.isfinite(own) and math.isfinite(real) else "–"
+
+
+def _share(language: Mapping[str, float]) -> str:
+    own = language.get("made_up_words", math.nan)
+    return f"{own:.1%}" if math.isfinite(own) else "–"

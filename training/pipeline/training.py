@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from handlers.contract import SamplingParams
 from handlers.decoding.engine import SequenceSpec
 from handlers.model.bundle import MODEL_CARD, Bundle, bundle_sha256
 from handlers.model.copies import CopyTable
@@ -23,18 +23,17 @@ from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CorpusError
 from training.evaluation.promotion import Promoter
 from training.files import atomic_path
-from training.fingerprints import fingerprint
 from training.lcgan.labels import Labeller, genre_rows, known_words
 from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
-from training.packaging.calibration import CalibrationSettings
 from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
 from training.packaging.lexicon import learn_lexicon
-from training.packaging.score_weights import VERSION as SCORE_VERSION
 from training.pipeline.acceptability import AcceptabilityStage
 from training.pipeline.artifacts import (
     BUNDLE,
+    CHECKPOINT,
+    checkpoint_step,
     load_bundle,
     load_topics,
     load_vocabulary,
@@ -42,9 +41,12 @@ from training.pipeline.artifacts import (
     save_cvae,
     save_topics,
 )
-from training.pipeline.plan import CVAE_BUDGET, LCGAN_BUDGET, TrainPlan, TrainReport
-from training.pipeline.publish import Published, Publisher
+from training.pipeline.budget import Budget, labels_within
+from training.pipeline.estimate import estimate
+from training.pipeline.plan import TrainPlan, TrainReport
+from training.pipeline.publish import FinishedModel, Publisher
 from training.pipeline.reports import report_curves, report_topics
+from training.pipeline.stage_keys import TrainingStages
 from training.pipeline.stage_runs import StageRuns
 from training.pipeline.stages import Stage
 from training.plots import plot_topic_shares
@@ -55,8 +57,8 @@ from training.tracking.curves import RecordingRun
 from training.tracking.port import Run, Tracker
 
 _MIN_SENTENCES: Final = 2
-_CALIBRATED: Final = (SCORE_VERSION, CalibrationSettings(), SamplingParams())
-"""Code that a calibration depends on beside its settings: weights, checks, and the sampling of a request by default."""
+_DECODED_PER_S: Final = "decoded_per_s"
+"""Fact of the CVAE's stage: sentences that it decodes in a second."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,20 +71,35 @@ class Training:
     tracker: Tracker
     watch: Callable[[str], Progress]
     """Makes the progress callback of a named piece of work."""
+    _stages: TrainingStages = field(init=False)
     _runs: StageRuns = field(init=False)
     _promoter: Promoter = field(init=False)
+    _budget: Budget = field(init=False)
     _encoded_splits: dict[str, EncodedSentences] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         cache = self.plan.workspace / "evaluation"
+        self._stages = TrainingStages.of(self.corpus.content_hash, self.settings, self.plan)
         self._promoter = Promoter(corpus=self.corpus, cache=cache, watch=self.watch)
         self._runs = StageRuns(corpus=self.corpus, settings=self.settings, plan=self.plan, tracker=self.tracker)
 
-    def run(self) -> TrainReport:
-        """Train, register and pack every stage that is not done yet.
+    def expected(self) -> dict[str, float]:
+        """Return the estimated seconds of each part that is not done."""
+        return estimate(self.corpus, self.settings, {each.name for each in self._stages.to_do()})
+
+    def resumes_at(self) -> int:
+        """Return the step from which an interrupted CVAE continues; 0 if it begins at the start."""
+        return checkpoint_step(self._stages.cvae) if self.plan.resume else 0
+
+    def run(self, expected: Mapping[str, float] | None = None) -> TrainReport:
+        """Train every stage that is not done yet; then register and pack the models.
+
+        Args:
+            expected: result of `expected`, if it is known already.
 
         Raises:
             CorpusError: a split has too few sentences, or the corpus is too small for topics.
+            SettingError: the budget cannot hold the training.
             NotLearnedError: a stage does not outperform a constant.
             CheckpointError: files of an earlier training are damaged.
         """
@@ -92,22 +109,34 @@ class Training:
                     f"the corpus has {count} sentences in its {split} split ({len(self.corpus)} in all); "
                     "give more posts: the split is by song, so a few songs may leave a split empty"
                 )
+        self._budget = Budget(
+            seconds=self.plan.budget_s, estimate=self.expected() if expected is None else dict(expected)
+        )
         with self._runs:
-            topics_stage, topics = self._topics()
-            cvae_stage, parts, cvae = self._cvae(topics_stage, topics)
-            complete = self._acceptability(cvae_stage, parts)
-            published = [self._publish("cvae", complete, cvae_stage.run_id(), {})]
-            lcgan_stage = self._lcgan(cvae_stage, parts, cvae)
-            complete = self._acceptability(lcgan_stage, parts)
-            tags = {"cvae_version": published[0].version}
-            published.append(self._publish("lcgan", complete, lcgan_stage.run_id(), tags))
+            topics = self._topics()
+            parts, cvae = self._cvae(topics)
+            self._acceptability(self._stages.cvae, self._stages.acceptability_cvae, parts)
+            self._lcgan(parts, cvae)
+            self._acceptability(self._stages.lcgan, self._stages.acceptability_lcgan, parts)
+            publisher = Publisher(
+                tracker=self.tracker,
+                model_store=self.plan.model_store,
+                champion=self.plan.champion,
+                promoter=self._promoter,
+            )
+            models = (
+                FinishedModel(name="cvae", stage=self._stages.acceptability_cvae, trained=self._stages.cvae),
+                FinishedModel(name="lcgan", stage=self._stages.acceptability_lcgan, trained=self._stages.lcgan),
+            )
+            tags = {"corpus": self.corpus.content_hash, "preset": self.settings.preset}
+            published = publisher.publish(models, tags=tags, watch=self.watch)
             self._runs.log_seconds()
-        return TrainReport(stages=tuple(self._runs.reports), published=tuple(published))
+        return TrainReport(stages=tuple(self._runs.reports), published=published)
 
     # Topics
 
-    def _topics(self) -> tuple[Stage, TopicModel]:
-        stage = self._stage("topics", self.corpus.content_hash, self.settings.topics, self.settings.seed)
+    def _topics(self) -> TopicModel:
+        stage = self._stages.topics
         with self._runs.run(stage) as run:
             if run is not None:
                 run.log_params(self.settings.flat("topics"))
@@ -118,13 +147,12 @@ class Training:
                 )
                 save_topics(fitted.model, stage)
                 self._finish(stage, report_topics(fitted, train.texts, stage, run))
-        return stage, load_topics(stage)
+        return load_topics(stage)
 
     # CVAE
 
-    def _cvae(self, topics_stage: Stage, topics: TopicModel) -> tuple[Stage, Parts, Cvae]:
-        settings = self.settings.cvae
-        stage = self._stage("cvae", topics_stage.key, settings, self.settings.seed, self.plan.budget_s)
+    def _cvae(self, topics: TopicModel) -> tuple[Parts, Cvae]:
+        settings, stage = self.settings.cvae, self._stages.cvae
         vocabulary = load_vocabulary(stage) or learn_vocabulary(self.corpus.part("train").texts, settings)
         parts = Parts(vocabulary=vocabulary, genres=self.corpus.genre_table, topics=topics)
         config = decoder_config(settings, vocabulary_size=len(vocabulary), num_genres=len(parts.genres))
@@ -133,11 +161,11 @@ class Training:
             if run is not None:
                 self._train_cvae(stage, parts, config, run)
         model = Cvae(config, encoder_size=settings.encoder_size, mu_scale=settings.mu_scale)
-        return stage, parts, restore_cvae(model, stage)
+        return parts, restore_cvae(model, stage)
 
     def _train_cvae(self, stage: Stage, parts: Parts, config: DecoderConfig, run: RecordingRun) -> None:
         settings = self.settings.cvae
-        checkpoint = stage.directory / "checkpoint.pt"
+        checkpoint = stage.directory / CHECKPOINT
         if not self.plan.resume:
             checkpoint.unlink(missing_ok=True)
         run.log_params(self.settings.flat("cvae"))
@@ -152,7 +180,7 @@ class Training:
             checkpoint=checkpoint,
             run=run,
             progress=self.watch("cvae"),
-            budget_s=self._budget(CVAE_BUDGET),
+            budget_s=self._budget.for_cvae(),
             device=self.plan.device,
             bf16=self.plan.bf16,
             process_group=self.plan.process_group,
@@ -170,7 +198,10 @@ class Training:
             lexicon=learn_lexicon(texts, parts.vocabulary),
             latent=encoded_mixture(model, self._encoded("train", parts), seed=self.settings.seed),
         )
-        figures = measure_samples(bundle, self._sequences(parts))
+        sequences = self._sequences(parts)
+        started = time.monotonic()
+        figures = measure_samples(bundle, sequences)
+        per_second = len(sequences) / max(time.monotonic() - started, 1e-3)
         save_cvae(model, stage)
         report_curves(trained.held_out, stage, run)
         metrics = scores.metrics("valid") | figures.metrics("samples")
@@ -178,22 +209,21 @@ class Training:
         # For the quality report; archives leave it out.
         save_held_out(trained.held_out, stage.directory / BUNDLE)
         run.log_file(stage.directory / BUNDLE / HELD_OUT_FILE)
-        self._finish(stage, metrics, topic_shares=figures.topic_shares)
+        self._finish(stage, metrics, topic_shares=figures.topic_shares, **{_DECODED_PER_S: per_second})
 
     # LC-GAN
 
-    def _lcgan(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Stage:
-        stage = self._stage("lcgan", cvae_stage.key, self.settings.lcgan, self.settings.seed)
-        with self._runs.run(stage) as run:
+    def _lcgan(self, parts: Parts, model: Cvae) -> None:
+        with self._runs.run(self._stages.lcgan) as run:
             if run is not None:
-                self._train_lcgan(stage, cvae_stage, parts, model, run)
-        return stage
+                self._train_lcgan(parts, model, run)
 
-    def _train_lcgan(self, stage: Stage, cvae_stage: Stage, parts: Parts, model: Cvae, run: RecordingRun) -> None:
+    def _train_lcgan(self, parts: Parts, model: Cvae, run: RecordingRun) -> None:
         settings, seed = self.settings.lcgan, self.settings.seed
+        stage, cvae_stage = self._stages.lcgan, self._stages.cvae
         run.log_params(self.settings.flat("lcgan"))
         labeller = self._labeller(cvae_stage, parts, model)
-        data = labeller.label(settings.num_samples, seed=seed, progress=self.watch("labels"))
+        data = labeller.label(self._num_labels(run), seed=seed, progress=self.watch("labels"))
         predictor, scores = train_predictor(data, settings, seed=seed, run=run)
         trained = train_generator(
             data,
@@ -204,7 +234,7 @@ class Training:
             run=run,
             progress=self.watch("lcgan"),
             decoder=labeller,
-            budget_s=self._budget(LCGAN_BUDGET),
+            budget_s=self._budget.for_lcgan(),
         )
         generator = trained.generator.cpu()
         if trained.stopped:
@@ -239,6 +269,15 @@ class Training:
         save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
         self._finish(stage, metrics, topic_shares=after.topic_shares)
 
+    def _num_labels(self, run: Run) -> int:
+        """Number of labelled samples: as many as the settings say, or as fit into the budget."""
+        wanted = self.settings.lcgan.num_samples
+        per_second = (self._stages.cvae.result() or {}).get(_DECODED_PER_S)
+        count = wanted if per_second is None else labels_within(wanted, self._budget.for_labels(), per_second)
+        if count < wanted:
+            run.set_tags({"labels": f"{count} of {wanted}, by the budget"})
+        return count
+
     def _labeller(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Labeller:
         return Labeller(
             model.to(self.plan.device),
@@ -251,10 +290,8 @@ class Training:
 
     # Acceptability
 
-    def _acceptability(self, model: Stage, parts: Parts) -> Stage:
+    def _acceptability(self, model: Stage, stage: Stage, parts: Parts) -> None:
         """Complete the bundle of a model's stage in a stage of its own."""
-        name = f"acceptability-{model.name}"
-        stage = self._stage(name, model.key, self.settings.acceptability, self.settings.seed, *_CALIBRATED)
         with self._runs.run(stage) as run:
             if run is not None:
                 run.log_params(self.settings.flat("acceptability"))
@@ -267,22 +304,8 @@ class Training:
                     watch=self.watch,
                 )
                 self._finish(stage, training.train(model, stage, run))
-        return stage
 
     # Shared by all stages
-
-    def _stage(self, name: str, *depends_on: object) -> Stage:
-        return Stage(name=name, key=fingerprint(name, *depends_on), root=self.plan.workspace / "stages")
-
-    def _publish(self, name: str, stage: Stage, run_id: str, tags: Mapping[str, str]) -> Published:
-        publisher = Publisher(
-            tracker=self.tracker,
-            model_store=self.plan.model_store,
-            champion=self.plan.champion,
-            promoter=self._promoter,
-        )
-        lineage = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, **tags}
-        return publisher.publish(name, stage, run_id=run_id, tags=lineage, watch=self.watch)
 
     def _export(self, stage: Stage, bundle: Bundle, model: Cvae, run: Run, metrics: Mapping[str, float]) -> None:
         samples = unselected_samples(bundle, seed=1)
@@ -307,9 +330,6 @@ class Training:
     def _lineage(self, run: Run) -> dict[str, str]:
         facts = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, "run_id": run.run_id}
         return {key: value for key, value in facts.items() if value}
-
-    def _budget(self, share: float) -> float | None:
-        return None if self.plan.budget_s is None else self.plan.budget_s * share
 
     def _finish(self, stage: Stage, figures: Mapping[str, float], **facts: Any) -> None:
         stage.finish(figures={name: float(value) for name, value in figures.items()}, **facts)

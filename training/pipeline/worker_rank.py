@@ -6,7 +6,7 @@ from handlers.model.vocabulary import Vocabulary
 from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
 from training.cvae.training import decoder_config, train_cvae
-from training.pipeline.plan import CVAE_BUDGET, TrainPlan
+from training.pipeline.plan import TrainPlan
 from training.progress import silent
 from training.settings import TrainSettings
 from training.tracking.port import NullTracker
@@ -36,7 +36,8 @@ def run_worker_rank(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) ->
             checkpoint=plan.workspace / "checkpoint.pt",  # only rank 0 reads and writes it
             run=run,
             progress=silent,
-            budget_s=None if plan.budget_s is None else plan.budget_s * CVAE_BUDGET,
+            # Whether there is a limit; the clock of rank 0 counts.
+            budget_s=plan.budget_s,
             device=plan.device,
             bf16=plan.bf16,
             process_group=plan.process_group,

@@ -12,6 +12,7 @@ from training.evaluation.models import LoadedModel, load_folder
 from training.evaluation.plan import DecodePlan
 from training.evaluation.promotion import Decision, Promoter
 from training.evaluation.verdict import Outcome, Verdict
+from training.evaluation.yardstick import Measured
 from training.progress import Progress, silent
 
 pytestmark = pytest.mark.slow
@@ -57,7 +58,8 @@ def test_only_a_version_that_is_worse_is_held_back(
     found = Verdict(new="cvae 2", old="cvae 1", outcome=outcome, ahead=("a",), behind=("b",), goals=(1, 1, 2))
     monkeypatch.setattr(promotion, "verdict", lambda *_, **__: found)
     decision = promoter.decide(models["cvae 2"], models["cvae 1"], None)
-    assert decision == Decision(promote=outcome is not Outcome.WORSE, reason=found.words)
+    worse = outcome is Outcome.WORSE
+    assert decision == Decision(promote=not worse, reason=found.words, worse=worse)
 
 
 def test_the_champion_itself_is_not_compared(promoter: Promoter, models: dict[str, LoadedModel]) -> None:
@@ -92,6 +94,53 @@ def test_a_first_lcgan_that_is_worse_than_its_prior_is_held_back(
     assert promoter.decide(models["lcgan 1"], None, models["cvae 1"]).promote
 
 
+def test_a_later_lcgan_that_is_worse_than_its_prior_is_held_back_though_the_champion_is_worse_still(
+    promoter: Promoter, models: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(_: Measured, old: Measured, *__: object, **___: object) -> Verdict:
+        outcome = Outcome.WORSE if old.row.model is models["cvae 1"] else Outcome.BEATS
+        return Verdict(new="lcgan 2", old="x", outcome=outcome, ahead=("a",), behind=("b",), goals=(1, 1, 2))
+
+    monkeypatch.setattr(promotion, "verdict", found)
+    new = dataclasses.replace(models["lcgan 1"], name="lcgan 2", sha256="another")
+    decision = promoter.decide(new, models["lcgan 1"], models["cvae 1"])
+    assert (decision.promote, decision.worse) == (False, True)
+    assert decision.reason.startswith("lcgan 2 is worse than the prior that it moves; ")
+    assert promoter.decide(new, models["lcgan 1"], models["cvae 2"]).promote
+
+
+@pytest.mark.parametrize("champion", [None, "lcgan 0"])
+def test_an_lcgan_that_lowers_the_share_of_the_desired_kind_is_held_back_even_where_nothing_can_be_compared(
+    sample_corpus: SampleCorpus, models: dict[str, LoadedModel], champion: str | None
+) -> None:
+    few = Promoter(corpus=sample_corpus.corpus.part("train"), cache=None, watch=watch)
+    before = None if champion is None else dataclasses.replace(models["lcgan 1"], name=champion, sha256="another")
+    fallen = {"prior.desired_share": 0.411, "moved.desired_share": 0.226}
+    decision = few.decide(models["lcgan 1"], before, models["cvae 1"], fallen)
+    assert decision == Decision(
+        promote=False,
+        reason="lcgan 1 is worse than the prior that it moves: its share of the desired kind is 0.226, that of the "
+        "prior 0.411",
+        worse=True,
+    )
+    risen = {"prior.desired_share": 0.226, "moved.desired_share": 0.411}
+    decision = few.decide(models["lcgan 1"], before, models["cvae 1"], risen)
+    assert (decision.promote, decision.worse, decision.compared) == (champion is None, False, False)
+
+
+def test_the_language_of_a_version_is_told_beside_that_of_real_text(
+    sample_corpus: SampleCorpus, promoter: Promoter, models: dict[str, LoadedModel]
+) -> None:
+    found = promoter.language(models["cvae 1"])
+    assert set(found) == {
+        f"{whose}{name}" for whose in ("", "real.") for name in ("forward_ppl", "made_up_words", "unseen_bigrams")
+    }
+    # Untrained weights write nothing like real text.
+    assert found["forward_ppl"] > 3 * found["real.forward_ppl"]
+    few = Promoter(corpus=sample_corpus.corpus.part("train"), cache=None, watch=watch)
+    assert few.language(models["cvae 1"]) == {}
+
+
 def test_a_corpus_that_is_too_small_to_compare_keeps_the_champion(
     sample_corpus: SampleCorpus, models: dict[str, LoadedModel]
 ) -> None:
@@ -99,7 +148,8 @@ def test_a_corpus_that_is_too_small_to_compare_keeps_the_champion(
     decision = few.decide(models["cvae 2"], models["cvae 1"], None)
     assert not decision.promote
     assert "cvae 2 was not compared: the test split has 0 sentences" in decision.reason
-    assert few.decide(models["cvae 2"], None, None).promote
+    first = few.decide(models["cvae 2"], None, None)
+    assert (first.promote, first.compared) == (True, False)
 
 
 def test_an_unknown_folder_is_an_error(tmp_path: Path) -> None:

@@ -27,11 +27,11 @@ from handlers.model.phrases import PhraseTable
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
 from training.corpus import build_corpus, load_corpus
-from training.errors import CheckpointError, CorpusError
+from training.errors import CheckpointError, CorpusError, NotLearnedError
 from training.options import make_tracker
 from training.packaging.archive import load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
-from training.pipeline.publish import PROMOTION_TAG
+from training.pipeline.publish import BUNDLE_TAG, PROMOTION_TAG
 from training.pipeline.training import Training
 from training.presets import preset
 from training.progress import Progress, silent
@@ -164,7 +164,14 @@ def test_both_models_are_version_1_and_champion_with_their_archive_on_the_run(tr
         assert file_sha256(archive) == file_sha256(kept) == published.archive_sha256
         assert Path(published.archive) == archive
         assert load_archive(archive, tmp_path / name).config.version == "1"
-        assert (published.champion, published.reused) == (True, False)
+        assert (published.is_champion, published.champion, published.reused) == (True, "1", False)
+        assert version.tags[PROMOTION_TAG] == published.decision
+        assert version.tags[BUNDLE_TAG]
+        # The language of what is served, beside that of real text, is a figure of the training's run.
+        served = {f"served.{figure}": value for figure, value in published.language.items()}
+        assert served["served.real.forward_ppl"] > 1
+        logged = trained.client.get_run(version.run_id).data.metrics
+        assert {figure: logged[figure] for figure in served} == served
     assert trained.client.get_model_version_by_alias("lcgan", "champion").tags["cvae_version"] == "1"
 
 
@@ -251,21 +258,92 @@ def test_another_setting_of_the_lcgan_makes_version_2_of_it_alone_and_promotes_i
     cvae, lcgan = report.published
     assert [(each.name, each.version) for each in report.published] == [("cvae", "1"), ("lcgan", "2")]
     # The cvae is the champion already; the verdict on the lcgan is whatever the two write.
-    assert (cvae.champion, cvae.reason) == (False, "")
-    assert lcgan.reason.startswith("lcgan 2 ")
+    assert (cvae.champion, cvae.decided) == ("1", False)
+    assert lcgan.decision.partition("promoted: ")[2].startswith("lcgan 2 ")
     client = trained.client
-    tag = client.get_model_version("lcgan", "2").tags[PROMOTION_TAG]
-    assert tag == f"{'promoted' if lcgan.champion else 'not promoted'}: {lcgan.reason}"
-    assert lcgan.champion is not ("is worse than" in lcgan.reason)
-    assert str(client.get_model_version_by_alias("lcgan", "champion").version) == ("2" if lcgan.champion else "1")
-    # What was decided once is not decided again.
-    assert _train(sample_corpus, trained.folder, trained.tracker, settings).published[1].reason == ""
+    assert client.get_model_version("lcgan", "2").tags[PROMOTION_TAG] == lcgan.decision
+    assert lcgan.is_champion is not ("is worse than" in lcgan.decision)
+    assert str(client.get_model_version_by_alias("lcgan", "champion").version) == lcgan.champion
+    # What was decided once is not decided again, and the champion is the registry's.
+    again = _train(sample_corpus, trained.folder, trained.tracker, settings).published[1]
+    assert (again.decision, again.decided, again.champion) == (lcgan.decision, False, lcgan.champion)
     # Told to, the same training makes it the champion, and remembers the one before for a rollback.
-    again = _train(sample_corpus, trained.folder, trained.tracker, settings, champion=True)
-    assert all(stage.reused for stage in again.stages)
+    told = _train(sample_corpus, trained.folder, trained.tracker, settings, champion=True)
+    assert all(stage.reused for stage in told.stages)
     assert str(client.get_model_version_by_alias("lcgan", "champion").version) == "2"
     assert str(client.get_model_version_by_alias("lcgan", "previous").version) == "1"
     assert "previous" not in client.get_registered_model("cvae").aliases
+
+
+@pytest.mark.integration
+def test_a_champion_that_a_person_chose_stays_whatever_is_trained(
+    sample_corpus: SampleCorpus, trained: Trained
+) -> None:
+    client = trained.client
+    assert trained.tracker.trained_champion("lcgan")
+    # As the page of MLflow does it: one alias moves, and nothing is said of the one before.
+    client.set_registered_model_alias("lcgan", "champion", "1")
+    assert not trained.tracker.trained_champion("lcgan")
+    settings = dataclasses.replace(SETTINGS, lcgan=dataclasses.replace(SETTINGS.lcgan, distance_weight=0.2))
+    lcgan = _train(sample_corpus, trained.folder, trained.tracker, settings).published[1]
+    assert (lcgan.version, lcgan.champion, lcgan.is_champion) == ("3", "1", False)
+    assert lcgan.decision.startswith("not promoted: ")
+    if "is worse than" not in lcgan.decision:
+        assert "the champion, lcgan 1, was chosen by a person; lcgan 3 " in lcgan.decision
+
+
+@pytest.mark.integration
+def test_a_stage_is_one_version_from_whatever_folder_and_without_its_record(
+    sample_corpus: SampleCorpus, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trained.counts()
+    (archive,) = trained.folder.glob("workspace/stages/acceptability-cvae-*/cvae_1.mar")
+    record = archive.with_name("published.json")
+    known = json.loads(record.read_text(encoding="utf-8"))
+    assert known["archive"] == "cvae_1.mar"
+    # A record of 0.2.0 has a path from the folder where it was written.
+    old = {**known, "archive": "elsewhere/workspace/stages/x/cvae_1.mar", "reused": False, "champion": True}
+    del old["language"], old["warning"]
+    record.write_text(json.dumps(old), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    moved = _train(sample_corpus, trained.folder, trained.tracker).published
+    assert [(each.version, each.reused) for each in moved] == [("1", True), ("1", True)]
+    # Neither record nor archive: the version is found by its content, and its archive is the registry's own.
+    sha256 = file_sha256(archive)
+    archive.unlink()
+    record.unlink()
+    assert _train(sample_corpus, trained.folder, trained.tracker).published[0].archive_sha256 == sha256
+    assert file_sha256(archive) == sha256
+    # Another address of the same database.
+    again = make_tracker(f"sqlite:///{trained.folder}/./mlflow.db", trained.folder / "workspace")
+    assert all(each.reused for each in _train(sample_corpus, trained.folder, again).published)
+    assert trained.counts() == before
+
+
+@pytest.mark.integration
+def test_a_training_that_fails_after_the_cvae_registers_nothing(
+    sample_corpus: SampleCorpus, tmp_path: Path, trained: Trained
+) -> None:
+    def refuse(stage: str) -> Progress:
+        if stage == "lcgan":
+            raise NotLearnedError("the topic predictor hardly beats a constant")
+        return silent
+
+    before = trained.counts()
+    shutil.copytree(trained.folder / "workspace" / "stages", tmp_path / "workspace" / "stages")
+    for stage in (tmp_path / "workspace" / "stages").glob("*lcgan-*"):
+        shutil.rmtree(stage)
+    settings = dataclasses.replace(
+        SETTINGS, acceptability=dataclasses.replace(SETTINGS.acceptability, calibration_samples=5)
+    )
+    plan = TrainPlan(workspace=tmp_path / "workspace", model_store=tmp_path / "store")
+    training = Training(
+        corpus=sample_corpus.corpus, settings=settings, plan=plan, tracker=trained.tracker, watch=refuse
+    )
+    with pytest.raises(NotLearnedError):
+        training.run()
+    assert trained.counts()[1:] == before[1:]
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.integration
@@ -309,7 +387,7 @@ def test_training_without_tracking_makes_archives_of_version_0_and_is_reused(
     folder, report = untracked
     assert sorted(path.name for path in (folder / "store").iterdir()) == ["cvae_0.mar", "lcgan_0.mar"]
     assert all(stage.reused for stage in _train(sample_corpus, folder, NullTracker()).stages)
-    assert not any(each.champion for each in report.published)
+    assert not any(each.is_champion for each in report.published)
 
 
 def test_both_archives_know_the_training_sentences_and_no_others(
