@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +22,26 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
-from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from foundation.defaults import GATEWAY_PORT
+from bot.entrypoints.queue_picture import QUEUE_PICTURE, write_queue_picture
+from foundation.commands import command
+from foundation.defaults import DEFAULT_MODEL, GATEWAY_PORT
 from loadtest.report import report_table
 from loadtest.runner import Load, run_headless
+from training.lock import held_alone
 from training.sample import CATALOG_FILE, FEED_FILE, POSTS_FILE, make_sample, write_sample
 
 _SEED: Final = 7
 _SAMPLE_POSTS: Final = 2500
+_FEW: Final = 20
+"""Posts that a genre needs in a small corpus."""
 _SAMPLES: Final = 5
 _LOAD_SECONDS: Final = 10
 _READY_S: Final = 180.0
 _STOP_S: Final = 30.0
+_MODELS: Final = (DEFAULT_MODEL, "cvae")
+"""Models that the demo serves where they have champions, the one that the bot asks first."""
 
 
 class DemoError(Exception):
@@ -45,12 +50,16 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Input:
-    """Input files and preset of the demo."""
+    """Input files and settings of the demo."""
 
     posts: Path
     catalog: Path
     feed: Path
     preset: str
+    min_posts_per_genre: int | None
+    """Number that was asked for, if any; a corpus with another number is not reused."""
+    corpus: str
+    """Name of the corpus's folder: that of the sample is never used for other posts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +74,11 @@ class _Place:
         """Options for commands that register or serve."""
         return ["--workspace", str(self.workspace), "--model-store", str(self.model_store)]
 
+    @property
+    def workspace_option(self) -> list[str]:
+        """The option for commands that read or write the workspace alone."""
+        return ["--workspace", str(self.workspace)]
+
 
 def demo(
     *,
@@ -77,6 +91,10 @@ def demo(
     preset: Annotated[
         str | None,
         typer.Option(help="Preset of the training; by default demo for the sample and reference for --posts."),
+    ] = None,
+    min_posts_per_genre: Annotated[
+        int | None,
+        typer.Option(help="Posts that a genre needs in the corpus; by default 20 for the preset demo, 50 otherwise."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep serving at the end, until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(help="Port of the gateway; 0 takes any free one.")] = 0,
@@ -91,6 +109,7 @@ def demo(
 
     The steps: posts, corpus, training, registry, archives, TorchServe, bot, queue, and a short load test. Results of an
     earlier run on the same input are reused. Ctrl-C leaves no process behind, and the next run continues from there.
+    A champion that you chose stays the champion, whatever a later run trains.
 
         deephypebot demo
 
@@ -105,22 +124,54 @@ def demo(
             "--posts needs --catalog and --feed as well, since the songs of the sample are not in your catalog"
         )
     place = _Place(workspace=workspace, model_store=model_store)
+
+    def waiting(holder: str) -> None:
+        _say(console, f"another demo ({holder}) uses {workspace}; this one begins when it has ended")
+
+    try:
+        with _terminable(), held_alone(workspace / "demo.lock", waiting):
+            sources = _sources(console, place, (posts, catalog, feed), preset, min_posts_per_genre)
+            _run(console, place, sources, budget=budget, port=port, keep=keep)
+    except KeyboardInterrupt:
+        _say(console, "stopped; the same command continues with the step that was interrupted")
+        raise
+
+
+def _run(console: Console, place: _Place, sources: _Input, *, budget: str | None, port: int, keep: bool) -> None:
     started = time.monotonic()
-    with _terminable():
-        sources = _sources(console, place, given=(posts, catalog, feed), preset=preset)
-        corpus = _corpus(console, place, sources)
-        training = ["train", str(corpus), "--preset", sources.preset, "--champion", *place.options]
-        _step(console, "Train, register and pack", [*training, *(["--budget", budget] if budget else [])])
-        with _serving(console, place, port=GATEWAY_PORT if keep and port == 0 else port) as target:
-            _ask(console, place, sources, target)
-            _load_test(console, place, target)
-            console.print(_closing(place, corpus, time.monotonic() - started, target if keep else None))
-            if keep:
-                _wait_for_interrupt(console, target)
+    corpus = _corpus(console, place, sources)
+    versions = place.workspace / "train.json"
+    training = ["train", str(corpus), "--preset", sources.preset, "--json", str(versions), *place.options]
+    _step(console, "Train, register and pack", [*training, *(["--budget", budget] if budget else [])])
+    trained = json.loads(versions.read_text(encoding="utf-8"))["versions"]
+    models = _models_with_champions(console, trained)
+    with _serving(console, place, models, port=GATEWAY_PORT if keep and port == 0 else port) as target:
+        _ask(console, place, sources, target, models[0])
+        _load_test(console, place, target, models)
+        newest = max(int(each["version"]) for each in trained if each["model"] == DEFAULT_MODEL)
+        for line in _closing(place, corpus, sources.preset, time.monotonic() - started, newest, serves=keep):
+            _say(console, line)
+        if keep:
+            _wait_for_interrupt(console, target)
+
+
+def _models_with_champions(console: Console, trained: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the models that can be served; a version that is worse than its predecessor or its prior is not one."""
+    champions = {each["model"] for each in trained if each["champion"]}
+    found: list[str] = [model for model in _MODELS if model in champions]
+    if not found:
+        raise DemoError("no version became a champion, so there is nothing to serve; the reasons are above")
+    for model in (each for each in _MODELS if each not in found):
+        _say(console, f"{model} has no champion, for the reason above; {found[0]} answers instead")
+    return found
 
 
 def _sources(
-    console: Console, place: _Place, *, given: tuple[Path | None, Path | None, Path | None], preset: str | None
+    console: Console,
+    place: _Place,
+    given: tuple[Path | None, Path | None, Path | None],
+    preset: str | None,
+    min_posts_per_genre: int | None,
 ) -> _Input:
     """Return the files to use, after writing the sample if one of them comes from it."""
     posts, catalog, feed = given
@@ -128,25 +179,28 @@ def _sources(
     if posts is None or catalog is None or feed is None:
         console.rule("Invent posts, a catalog and a feed", align="left")
         write_sample(make_sample(seed=_SEED, num_posts=_SAMPLE_POSTS), folder)
-        console.print(f"{_SAMPLE_POSTS} posts in {folder}")
+        _say(console, f"{_SAMPLE_POSTS} posts in {folder}")
+    chosen = preset or ("reference" if posts else "demo")
     return _Input(
         posts=posts or folder / POSTS_FILE,
         catalog=catalog or folder / CATALOG_FILE,
         feed=feed or folder / FEED_FILE,
-        preset=preset or ("reference" if posts else "demo"),
+        preset=chosen,
+        min_posts_per_genre=min_posts_per_genre,
+        corpus="sample" if posts is None and catalog is None else "posts",
     )
 
 
 def _corpus(console: Console, place: _Place, sources: _Input) -> Path:
     """Build the corpus of the posts and the catalog, unless it exists."""
-    name = "sample" if sources.preset == "demo" else "posts"
-    out = place.workspace / "corpora" / name
+    out = place.workspace / "corpora" / sources.corpus
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (sources.posts, sources.catalog)}
-    if digests <= _inputs_of(out):
+    if digests <= _inputs_of(out) and sources.min_posts_per_genre is None:
         console.rule("Corpus", align="left")
-        console.print(f"{out} exists already")
+        _say(console, f"{out} exists already")
         return out
-    few = ["--min-posts-per-genre", "20"] if sources.preset == "demo" else []
+    least = sources.min_posts_per_genre or (_FEW if sources.preset == "demo" else None)
+    few = [] if least is None else ["--min-posts-per-genre", str(least)]
     build = ["corpus", "build", str(sources.posts), "--out", str(out), "--catalog", str(sources.catalog), *few]
     _step(console, "Corpus", build)
     return out
@@ -160,41 +214,44 @@ def _inputs_of(corpus: Path) -> set[str]:
     return {each["sha256"] for each in json.loads(funnel.read_text(encoding="utf-8"))["inputs"]}
 
 
-def _ask(console: Console, place: _Place, sources: _Input, target: str) -> None:
-    workspace = ["--workspace", str(place.workspace)]
+def _ask(console: Console, place: _Place, sources: _Input, target: str, model: str) -> None:
     files = ["--feed", str(sources.feed), "--catalog", str(sources.catalog)]
-    once = ["bot", "once", *files, "--target", target, "--num-samples", str(_SAMPLES), *workspace]
+    asked = ["--target", target, "--model", model, "--num-samples", str(_SAMPLES)]
+    once = ["bot", "once", *files, *asked, *place.workspace_option]
     _step(console, "The bot reads the feed and asks for commentary", once)
-    _step(console, "The queue", ["queue", "list", "--limit", "30", *workspace])
+    _step(console, "The queue", ["queue", "list", "--limit", "30", *place.workspace_option])
+    write_queue_picture(place.workspace, place.workspace / QUEUE_PICTURE)
 
 
-def _load_test(console: Console, place: _Place, target: str) -> None:
+def _load_test(console: Console, place: _Place, target: str, models: Sequence[str]) -> None:
     console.rule("Load test", align="left")
-    load = Load(target=target, users=8, seconds=_LOAD_SECONDS, num_samples=_SAMPLES)
+    users = tuple(f"{model.title()}User" for model in models)
+    load = Load(target=target, users=8, seconds=_LOAD_SECONDS, num_samples=_SAMPLES, user_classes=users)
     with _bar(console, "locust, 8 users", _LOAD_SECONDS) as advance:
         report = run_headless(load, place.workspace / "loadtest", on_progress=advance)
     console.print(report_table(report))
 
 
 @contextmanager
-def _serving(console: Console, place: _Place, *, port: int) -> Iterator[str]:
-    """Run `deephypebot serve` for the length of the block, and yield its address once both champions answer."""
+def _serving(console: Console, place: _Place, models: Sequence[str], *, port: int) -> Iterator[str]:
+    """Run `deephypebot serve` for the length of the block, and yield its address once the champions answer."""
     ready = place.workspace / "serving" / "ready.json"
     ready.unlink(missing_ok=True)
-    command = ["serve", "--port", str(port), "--ready-file", str(ready), "--stop-with-parent", *place.options]
+    chosen = ["--port", str(port), "--models", ",".join(models)]
+    serve = ["serve", *chosen, "--ready-file", str(ready), "--stop-with-parent", *place.options]
     console.rule("TorchServe, registry sync and gateway", align="left")
-    _show(console, command)
+    _show(console, serve)
     log_path = place.workspace / "serving" / "serve.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log:
         # A session of its own: Ctrl-C in the terminal reaches this process alone, which stops the server in order.
         child = subprocess.Popen(  # noqa: S603 - a command of the project
-            _python(command), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            _python(serve), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             yield _wait_ready(console, child, ready, log_path)
         finally:
-            console.print("stopping the server")
+            _say(console, "stopping the server")
             _stop(child)
 
 
@@ -210,7 +267,7 @@ def _wait_ready(console: Console, child: subprocess.Popen[bytes], ready: Path, l
             advance(time.monotonic() - started)
             time.sleep(0.1)
     target = str(json.loads(ready.read_text(encoding="utf-8"))["target"])
-    console.print(f"ready at {target} after {time.monotonic() - started:.1f} s")
+    _say(console, f"ready at {target} after {time.monotonic() - started:.1f} s")
     return target
 
 
@@ -244,11 +301,18 @@ def _python(arguments: Sequence[str]) -> list[str]:
 
 
 def _show(console: Console, arguments: Sequence[str]) -> None:
-    console.print(f"$ deephypebot {' '.join(arguments)}", style="dim", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"$ {command(*arguments)}", style="dim", soft_wrap=True, markup=False, highlight=False)
+
+
+def _say(console: Console, line: str) -> None:
+    """Print a line as it is: a command or a path that wraps cannot be pasted."""
+    console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager
 def _bar(console: Console, what: str, seconds: float) -> Iterator[_Advance]:
+    if not console.is_terminal:  # the bar would be one line, after its end
+        _say(console, f"{what}, about {seconds:.0f} s at most")
     columns = (TextColumn("{task.description:<20}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Advance(bars, what, seconds)
@@ -281,35 +345,47 @@ def _terminable() -> Iterator[None]:
 
 
 def _wait_for_interrupt(console: Console, target: str) -> None:
-    console.print(f"serving at {target}; Ctrl-C ends it")
+    _say(console, f"serving at {target}; Ctrl-C ends it")
     try:
         signal.pause()
     except KeyboardInterrupt:
         console.print()
 
 
-def _closing(place: _Place, corpus: Path, seconds: float, target: str | None) -> Panel:
-    made = Table.grid(padding=(0, 2))
-    for what, where in (
+def _closing(place: _Place, corpus: Path, preset: str, seconds: float, newest: int, *, serves: bool) -> Iterator[str]:
+    """Yield the lines at the end: where everything is, and commands to go on with, which can be pasted."""
+    workspace = place.workspace
+    yield f"Done in {seconds / 60:.1f} minutes"
+    for name, path in (
         ("corpus", corpus),
-        ("runs, metrics, registry", place.workspace / "mlflow.db"),
-        ("archives", f"{place.model_store}/*.mar"),
-        ("queue", place.workspace / "bot.db"),
-        ("load test", place.workspace / "loadtest" / "report.html"),
+        ("runs, metrics, versions", workspace / "mlflow.db"),
+        ("topics, to explore", next(iter(sorted(workspace.glob("stages/topics-*/topics.html"))), workspace / "stages")),
+        ("archives", place.model_store),
+        ("queue", workspace / "bot.db"),
+        ("picture of the queue", workspace / QUEUE_PICTURE),
+        ("load test", workspace / "loadtest" / "report.html"),
     ):
-        made.add_row(what, str(where))
-    made.add_row("", "")
-    following = [
-        (f"mlflow ui --backend-store-uri sqlite:///{place.workspace}/mlflow.db", "look at the runs"),
-        ("deephypebot queue list", "read the candidates; then queue accept ID"),
-    ]
-    if target is None:
-        following.insert(0, ("deephypebot serve", "serve the champions again, then in another terminal:"))
-    following += [
-        ('deephypebot generate --genres "dream pop" -n 5', "ask for samples"),
-        (f"deephypebot train {corpus} --preset demo --set lcgan.distance_weight=0.3", "train a second version"),
-        ("deephypebot models promote lcgan 2", "make it the champion"),
-    ]
-    for command, why in following:
-        made.add_row(why, f"[bold]{command}[/]")
-    return Panel(made, title=f"Done in {seconds / 60:.1f} minutes", title_align="left", expand=False)
+        yield f"  {name:<24}{path}"
+    yield "Next:"
+    elsewhere = workspace != Path("workspace")
+    here = place.workspace_option if elsewhere else []
+    stored = here + (["--model-store", str(place.model_store)] if place.model_store != Path("model_store") else [])
+    store = ["--backend-store-uri", f"sqlite:///{workspace}/mlflow.db"]
+    store += ["--artifacts-destination", str(workspace / "mlartifacts")]
+    report = ["--report", str(workspace / "report"), *here]
+    second = ["train", str(corpus), "--preset", preset, "--set", "lcgan.distance_weight=0.3", *stored]
+    for why, line in (
+        *([] if serves else [("serve the champions again; then, in another terminal:", command("serve", *stored))]),
+        ("ask for samples", command("generate", "--genres", "dream pop", "-n", "5")),
+        ("read and decide, in the browser", command("studio", *here)),
+        ("read and decide, in the terminal", command("queue", "list", *here)),
+        ("look at the runs", command("ui", *store, program="mlflow")),
+        (
+            "compare with real text",
+            command("evaluate", str(corpus), "--model", f"models:/{DEFAULT_MODEL}@champion", *report),
+        ),
+        ("train another version", command(*second)),
+        ("make it the champion", command("models", "promote", DEFAULT_MODEL, newest + 1, *here)),
+    ):
+        yield f"  {why}"
+        yield f"    {line}"

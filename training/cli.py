@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def train(
     corpus: Annotated[Path, typer.Argument(help="Folder that `deephypebot corpus build` wrote.")],
     *,
-    preset: Annotated[str, typer.Option(help="Named settings: demo or reference.")] = "reference",
+    preset: Annotated[str, typer.Option(help="Named settings: demo, reference or ptb.")] = "reference",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a setting, as in cvae.z_size=64 or lcgan.distance_weight=0.3; repeatable."),

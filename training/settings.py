@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any, Final
 
 from training.errors import SettingError
@@ -244,7 +245,7 @@ def _override(settings: TrainSettings, assignment: str) -> TrainSettings:
     scalars = {key: value for key, value in current.items() if isinstance(value, int | float | str | tuple)}
     scalars.pop("preset", None)
     if name not in scalars:
-        raise SettingError(f"there is no setting {path!r}; settings here are {', '.join(scalars)}")
+        raise _unknown_setting(settings, path, name, scalars)
     changes: dict[str, Any] = {name: _converted(path, text, current[name])}
     try:
         if dot:
@@ -252,6 +253,17 @@ def _override(settings: TrainSettings, assignment: str) -> TrainSettings:
         return replace(settings, **changes)
     except ValueError as cause:
         raise SettingError(f"{assignment}: {cause}") from cause
+
+
+def _unknown_setting(settings: TrainSettings, path: str, name: str, here: Iterable[str]) -> SettingError:
+    """Error that names the settings of the same name elsewhere, or else similar ones, or else those of the stage."""
+    everywhere = [f"{stage}.{each.name}" for stage in SECTIONS for each in fields(getattr(settings, stage))]
+    same = [each for each in everywhere if each.partition(".")[2] == name]
+    near = same or get_close_matches(path if "." in path else name, [*everywhere, *here], n=3, cutoff=0.75)
+    if near:
+        return SettingError(f"there is no setting {path!r}; there is {' and '.join(near)}")
+    stages = "" if "." in path else f", or are written STAGE.NAME, as in {everywhere[0]}"
+    return SettingError(f"there is no setting {path!r}; settings here are {', '.join(here)}{stages}")
 
 
 def _converted(path: str, text: str, current: Any) -> Any:
