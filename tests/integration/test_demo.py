@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -25,8 +26,11 @@ def queue(place: Place) -> list[dict[str, Any]]:
 def test_the_demo_ends_with_archives_a_queue_a_load_test_and_what_to_type_next(demo_run: DemoRun) -> None:
     archives = sorted(path.name for path in demo_run.place.model_store.glob("*.mar"))
     assert archives == ["cvae_1.mar", "lcgan_1.mar"]
-    for words in ("Corpus funnel", "Queue", "p95 ms", "p99 ms", "samples/s", "deephypebot models promote lcgan 2"):
+    next_version = f"deephypebot models promote lcgan 2 --workspace {demo_run.place.workspace}\n"
+    for words in ("Corpus funnel", "Queue", "p95 ms", "p99 ms", "samples/s", "forward PPL", next_version):
         assert words in demo_run.output
+    # Output that is not a terminal's: what is under way is told in lines as it goes.
+    assert re.search(r"^ +\d+ s  cvae +\d+%  epoch 1, ", demo_run.output, re.MULTILINE)
     assert (demo_run.place.workspace / "loadtest" / "report.html").stat().st_size > 0
 
 
@@ -37,6 +41,8 @@ def test_the_queue_holds_five_candidates_for_each_song_of_the_feed(demo_run: Dem
     assert len(rows) == 5 * len(songs)
     assert all(row["text"].strip() for row in rows)
     assert {row["model"] for row in rows} == {"lcgan"}
+    picture = (demo_run.place.workspace / "queue.svg").read_text(encoding="utf-8").replace("&#160;", " ")
+    assert f"Queue: 20 of {len(rows)} candidates" in picture
 
 
 def test_no_request_of_the_load_test_failed(demo_run: DemoRun) -> None:

@@ -6,17 +6,20 @@ Shapes: K topics, W words.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from typing import Final
 
 import torch
 from safetensors.torch import load_file, save
 
-from handlers.model.bundle import VOCABULARY, Bundle
+from handlers.model.bundle import MODEL_CARD, VOCABULARY, Bundle
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
 from training.cvae.model import Cvae
 from training.files import atomic_path, read_json, write_json
+from training.packaging.export import save_bundle, unselected_samples
 from training.pipeline.stages import Stage
+from training.tracking.port import Run
 
 BUNDLE: Final = "bundle"
 CHECKPOINT: Final = "checkpoint.pt"
@@ -104,3 +107,23 @@ def load_bundle(stage: Stage) -> Bundle:
     """
     with stage.reading():
         return Bundle.load(stage.directory / BUNDLE)
+
+
+def export_bundle(
+    bundle: Bundle, stage: Stage, run: Run, figures: Mapping[str, float], *, encoder: tuple[Cvae, float]
+) -> None:
+    """Write a bundle with its model card and unselected samples into the folder of its stage, and log both to the run.
+
+    Args:
+        bundle: the bundle.
+        stage: stage that made it.
+        run: tracked run of the stage.
+        figures: figures for the model card.
+        encoder: CVAE whose encoder is written beside the bundle, and its `mu_scale`.
+    """
+    samples = unselected_samples(bundle, seed=1)
+    with atomic_path(stage.directory / "samples.txt") as partial:
+        partial.write_text("\n".join(samples) + "\n", encoding="utf-8")
+    save_bundle(bundle, stage.directory / BUNDLE, figures=figures, samples=samples, encoder=encoder)
+    run.log_file(stage.directory / "samples.txt")
+    run.log_file(stage.directory / BUNDLE / MODEL_CARD)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from handlers.decoding.engine import SequenceSpec
-from handlers.model.bundle import MODEL_CARD, Bundle, bundle_sha256
+from handlers.model.bundle import bundle_sha256
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import DecoderConfig
 from handlers.model.topics import TopicModel
@@ -22,18 +22,18 @@ from training.cvae.training import decoder_config, train_cvae
 from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CorpusError
 from training.evaluation.promotion import Promoter
-from training.files import atomic_path
 from training.lcgan.labels import Labeller, genre_rows, known_words
 from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.lcgan.training import train_generator
 from training.measures import measure_samples
-from training.packaging.export import Parts, make_bundle, save_bundle, unselected_samples
+from training.packaging.export import Parts, make_bundle
 from training.packaging.lexicon import learn_lexicon
 from training.pipeline.acceptability import AcceptabilityStage
 from training.pipeline.artifacts import (
     BUNDLE,
     CHECKPOINT,
     checkpoint_step,
+    export_bundle,
     load_bundle,
     load_topics,
     load_vocabulary,
@@ -205,7 +205,7 @@ class Training:
         save_cvae(model, stage)
         report_curves(trained.held_out, stage, run)
         metrics = scores.metrics("valid") | figures.metrics("samples")
-        self._export(stage, bundle, model, run, metrics)
+        export_bundle(bundle, stage, run, metrics, encoder=(model, self.settings.cvae.mu_scale))
         # For the quality report; archives leave it out.
         save_held_out(trained.held_out, stage.directory / BUNDLE)
         run.log_file(stage.directory / BUNDLE / HELD_OUT_FILE)
@@ -264,7 +264,7 @@ class Training:
             **before.metrics("prior"),
             **after.metrics("moved"),
         }
-        self._export(stage, shifted, model, run, metrics)
+        export_bundle(shifted, stage, run, metrics, encoder=(model, self.settings.cvae.mu_scale))
         # For comparisons with other ways of steering; archives leave it out.
         save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
         self._finish(stage, metrics, topic_shares=after.topic_shares)
@@ -306,15 +306,6 @@ class Training:
                 self._finish(stage, training.train(model, stage, run))
 
     # Shared by all stages
-
-    def _export(self, stage: Stage, bundle: Bundle, model: Cvae, run: Run, metrics: Mapping[str, float]) -> None:
-        samples = unselected_samples(bundle, seed=1)
-        with atomic_path(stage.directory / "samples.txt") as partial:
-            partial.write_text("\n".join(samples) + "\n", encoding="utf-8")
-        encoder = (model, self.settings.cvae.mu_scale)
-        save_bundle(bundle, stage.directory / BUNDLE, figures=metrics, samples=samples, encoder=encoder)
-        run.log_file(stage.directory / "samples.txt")
-        run.log_file(stage.directory / BUNDLE / MODEL_CARD)
 
     def _encoded(self, split: str, parts: Parts) -> EncodedSentences:
         """Token ids of a split; each split is tokenised once, since a training has one vocabulary."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +30,7 @@ from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
 from training.corpus import build_corpus, load_corpus
 from training.errors import CheckpointError, CorpusError, NotLearnedError
+from training.lock import TRAINING_LOCK, held_alone
 from training.options import make_tracker
 from training.packaging.archive import load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
@@ -524,6 +527,9 @@ def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_ne
             process.kill()
     assert process.returncode != 0
     assert b"Traceback" not in output, output.decode()
+    assert re.search(rb"stopped in cvae \d+%; the same command continues the CVAE from step \d+", output), (
+        output.decode()
+    )
     (stage,) = workspace.glob("stages/cvae-*")
     assert sorted(path.name for path in stage.iterdir()) == ["checkpoint.pt", "run.json"]
     assert json.loads((stage / "run.json").read_text())["run_id"]
@@ -535,6 +541,12 @@ def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_ne
     # The next run goes on: it logs the epochs that are left, and no others.
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280, env=clean_environment())
     assert done.returncode == 0, done.stderr
+    step = torch.load(stage / "checkpoint.pt", weights_only=True)["done"]
+    assert step == 6 * steps_per_epoch
+    assert f"the CVAE continues from step {epochs * steps_per_epoch}" in done.stdout
+    # No terminal: plain lines, and no boxes.
+    assert re.search(r"^ +\d+ s  cvae +\d+%  epoch \d, \d+\.\d\d nats/token$", done.stdout, re.MULTILINE)
+    assert not set("─│━┃\x1b") & set(done.stdout)
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
@@ -544,6 +556,28 @@ def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_ne
     assert (first.info.status, second.info.status) == ("KILLED", "FINISHED")
     logged = client.get_metric_history(second.info.run_id, "valid.perplexity_bound")
     assert len([point for point in logged if point.step > 0]) == 6 - epochs
+
+
+def test_a_training_waits_for_the_one_on_its_workspace_and_then_refuses_a_budget_that_cannot_hold_it(
+    sample_corpus: SampleCorpus, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "deephypebot", "train", str(sample_corpus.folder), "--preset=demo", "--budget=5"]
+    command += [f"--workspace={tmp_path}", f"--model-store={tmp_path / 'store'}", "--tracking=none"]
+    with held_alone(tmp_path / TRAINING_LOCK, pytest.fail):
+        process = subprocess.Popen(
+            command, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said == f"another training (process {os.getpid()}) uses {tmp_path}; this one begins when it has ended\n"
+        assert not (tmp_path / "stages").exists()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.startswith("this takes about ")
+    assert errors.startswith("error: --budget of 5 s cannot hold this training")
+    assert re.search(r"give at least .*, as in --budget \d+m$", errors)
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "store").exists()
 
 
 def _wait_for(ready: Any, process: subprocess.Popen[bytes]) -> None:
