@@ -8,10 +8,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from bot.domain.errors import BotError, InputError, StaleVerdictError, UnknownCandidateError
+from bot.studio.live import changed_cards, preview
 from bot.studio.models import models_page
 from bot.studio.posted import posted_page
 from bot.studio.queue import decide, queue_page, waiting_count
@@ -33,15 +33,18 @@ _HEADINGS = {
 
 def build_app(parts: StudioParts) -> Starlette:
     """Build the application; it serves pages to this machine only."""
+    site = Site(parts)
     app = Starlette(
         routes=[
             Route("/", queue_page),
             Route("/waiting", waiting_count),
             Route("/verdicts", decide, methods=["POST"]),
+            Route("/changed", changed_cards, methods=["POST"]),
+            Route("/preview", preview, methods=["POST"]),
             Route("/posted", posted_page),
             Route("/try", try_page),
             Route("/models", models_page),
-            Mount("/static", StaticFiles(packages=[("bot.studio", "static")])),
+            *site.assets.routes(),
         ],
         middleware=[
             Middleware(SecurityHeaders),
@@ -49,7 +52,7 @@ def build_app(parts: StudioParts) -> Starlette:
         ],
         exception_handlers={HTTPException: _http_fault, BotError: _bot_fault},
     )
-    app.state.site = Site(parts)
+    app.state.site = site
     return app
 
 

@@ -2,7 +2,7 @@
 
 - The `Host` header must name this machine. A web page whose name was rebound to 127.0.0.1 sends its own name.
 - Every change is a POST with the page's token, which another site can neither read nor guess, and, if the browser sends
-  an origin, from the studio's own.
+  an origin, from the studio's own. The workspace keeps the token, so that open pages outlive a restart of the studio.
 - Scripts, styles, frames and form targets must be the studio's own (Content-Security-Policy), and nothing is cached.
 
 Other accounts of the same machine can reach loopback; the studio does not exclude them.
@@ -10,12 +10,20 @@ Other accounts of the same machine can reach loopback; the studio does not exclu
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+TOKEN_FILE: Final = "studio-page-token"  # noqa: S105 -- the name of a file
+"""File of the workspace with the token of its studios' pages; without it a new one is made."""
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 ALLOWED_HOSTS = ("127.0.0.1", "localhost")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -59,6 +67,26 @@ class SecurityHeaders:
 def new_token() -> str:
     """Return a token for the pages of one run of the studio."""
     return secrets.token_urlsafe(24)
+
+
+def kept_token(workspace: Path) -> str:
+    """Return the token of a workspace's pages, which only its owner can read; it is made if there is none.
+
+    A workspace that cannot be written gets a token for this run alone.
+    """
+    path = workspace / TOKEN_FILE
+    for _ in range(2):
+        with suppress(OSError, UnicodeError):
+            path.chmod(0o600)
+            if _TOKEN.fullmatch(token := path.read_text(encoding="ascii")):
+                return token
+        # Written under another name first: a studio that starts at the same moment reads a whole token or none.
+        fresh = path.with_name(f".{TOKEN_FILE}.{secrets.token_hex(4)}")
+        with suppress(OSError):
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+                file.write(new_token())
+            fresh.replace(path)
+    return new_token()
 
 
 def is_token(given: str, token: str) -> bool:

@@ -20,6 +20,7 @@ from bot.domain.errors import InputError
 from bot.services.schedule import Clock
 from bot.settings import BotSettings
 from bot.studio.app import build_app
+from bot.studio.security import kept_token
 from bot.studio.site import StudioParts
 from foundation.defaults import LOOPBACK
 
@@ -70,6 +71,7 @@ def local_parts(
             rules=rules,
             who=who,
             interpolator=interpolator,
+            page_token=kept_token(settings.workspace),
         )
 
 

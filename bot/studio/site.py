@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from bot.domain.errors import BotError
 from bot.domain.post_form import Preview
 from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, SongResolver
 from bot.services.post_rules import PostRules
+from bot.studio.assets import Assets
 from bot.studio.rendering import Renderer
 from bot.studio.security import new_token
 
@@ -43,6 +44,8 @@ class StudioParts:
     who: str
     """Name of the curator, recorded with verdicts."""
     interpolator: Interpolator | None = None
+    page_token: str = field(default_factory=new_token)
+    """Token of the studio's own pages, without which nothing is changed."""
 
 
 class Site:
@@ -50,8 +53,9 @@ class Site:
 
     def __init__(self, parts: StudioParts) -> None:
         self.parts = parts
-        self.token = new_token()
-        self._renderer = Renderer(who=parts.who, token=self.token, max_edit=MAX_EDIT)
+        self.token = parts.page_token
+        self.assets = Assets()
+        self._renderer = Renderer(who=parts.who, token=self.token, max_edit=MAX_EDIT, assets=self.assets)
         self._versions: tuple[LiveVersion, ...] = ()
         self._asked_until = 0.0
         self._asking = threading.Lock()

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Flag
 from bot.domain.source_posts import Kind, SourcePost
 from bot.settings import load
 from bot.studio.server import local_parts, running
+from tests.bot.helpers.studio_browser import Watched, open_chromium
 from tests.bot.helpers.studio_world import HOSTILE, LONG_WORD, RTL, Client, Untouched, add_song
 
 
@@ -98,3 +100,26 @@ def untouched(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copyfile(world, settings.database)
     with local_parts(settings, who="ana") as parts, running(parts, port=0) as address:
         yield Untouched(address, settings.database)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with open_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def window(chromium: Browser, studio: Client) -> Iterator[Callable[..., Watched]]:
+    """Windows on the studio; keyword arguments go to the browser's context. At the end none has complained."""
+    opened: list[tuple[Watched, BrowserContext]] = []
+
+    def make(**options: object) -> Watched:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]  # a test names the right ones
+        opened.append((Watched(context, studio), context))
+        return opened[-1][0]
+
+    yield make
+    for watched, context in opened:
+        assert watched.faults == []
+        assert watched.foreign == []
+        context.close()

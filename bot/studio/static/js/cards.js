@@ -1,22 +1,36 @@
-// Cards and counts that the server sends after a verdict, put in the place of those on the page.
+// Cards and counts that the server sends, put in the place of those on the page.
 
 import { find, findAll } from "./dom.js";
-import { prepare } from "./editor.js";
+import { draftOf } from "./drafts.js";
+import { openEditor, prepare } from "./editor.js";
+import { countFailed } from "./messages.js";
+import { isPending } from "./outbox.js";
 import { cardOf, choose, waits } from "./selection.js";
 
 export function replace(page) {
   for (const fresh of findAll(".candidate", page)) {
     const old = cardOf(fresh.dataset.id);
-    if (!old) continue;
-    const chosen = old.classList.contains("is-current");
-    const focused = old.contains(document.activeElement);
-    const song = old.closest(".song");
-    old.replaceWith(document.adoptNode(fresh));
-    prepare(fresh);
-    if (chosen) choose(fresh, { focus: focused });
-    refreshRest(song);
+    if (old) exchange(old, document.adoptNode(fresh));
   }
+  countFailed();
   showCounts(page);
+}
+
+function exchange(old, fresh) {
+  const isChosen = old.classList.contains("is-current");
+  const hasFocus = old.contains(document.activeElement);
+  const isWriting = find(".editor", old)?.open && draftOf(old.dataset.id) !== null;
+  const song = old.closest(".song");
+  if (isPending(fresh.dataset.id)) fresh.dataset.sending = old.dataset.sending ?? "";
+  old.replaceWith(fresh);
+  prepare(fresh);
+  if (isChosen) choose(fresh, { focus: hasFocus, scroll: false });
+  if (song) refreshRest(song);
+  if (!isWriting) return;
+  // Somebody has decided while a wording was typed: it stays, beside the text as it is now.
+  fresh.classList.add("has-conflict");
+  if (hasFocus) openEditor(fresh);
+  else find(".editor", fresh).open = true;
 }
 
 export function showCounts(page) {
@@ -27,7 +41,7 @@ export function showCounts(page) {
 }
 
 // The song's button lists the candidates that still wait.
-function refreshRest(song) {
+export function refreshRest(song) {
   const form = find(".rest", song);
   if (!form) return;
   const waiting = findAll(".candidate", song).filter(waits);
