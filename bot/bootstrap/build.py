@@ -59,7 +59,12 @@ def build(
         yield Bot(
             sources=sources,
             resolver=knowledge.open_resolver(
-                settings, table=catalog, cache=memory, clock=clock, notice=lambda what: notice(redact(what))
+                settings,
+                table=catalog,
+                cache=memory,
+                clock=clock,
+                notice=lambda what: notice(redact(what)),
+                odd=memory,
             ),
             commentary=knowledge.in_known_genres(commentary, settings.genres, catalog),
             store=store,

@@ -12,7 +12,7 @@ from bot.adapters.lookups.catalog import EmptyCatalog, FileCatalog
 from bot.adapters.lookups.genre_files import read_labels, read_map
 from bot.bootstrap import networks
 from bot.domain.nearest_genre import NearestGenre
-from bot.ports import CommentaryService, GenreCache, PostHistory, Screen, SongResolver, WordList
+from bot.ports import CommentaryService, GenreCache, OddItems, PostHistory, Screen, SongResolver, WordList
 from bot.services.genres import ChainOptions, ChainResolver
 from bot.services.known_genres import KnownGenres
 from bot.services.schedule import Clock
@@ -35,7 +35,13 @@ def open_catalog(settings: BotSettings) -> Catalog:
 
 
 def open_resolver(
-    settings: BotSettings, *, table: Catalog, cache: GenreCache, clock: Clock, notice: Callable[[str], None]
+    settings: BotSettings,
+    *,
+    table: Catalog,
+    cache: GenreCache,
+    clock: Clock,
+    notice: Callable[[str], None],
+    odd: OddItems | None = None,
 ) -> SongResolver:
     """Open the lookups that are switched on, the best first, with the table as the last one.
 
@@ -45,6 +51,7 @@ def open_resolver(
         cache: earlier answers of lookups.
         clock: source of the current time.
         notice: called with a message when a lookup is paused; from any thread.
+        odd: keeps answers that cannot be read.
     """
     songs, lookups = networks.open_lookups(settings)
     options = ChainOptions(
@@ -52,7 +59,7 @@ def open_resolver(
         unknown_for=timedelta(days=settings.genres.unknown_days),
     )
     return ChainResolver(
-        table=table, songs=songs, lookups=lookups, cache=cache, clock=clock, options=options, notice=notice
+        table=table, songs=songs, lookups=lookups, cache=cache, clock=clock, options=options, notice=notice, odd=odd
     )
 
 

@@ -5,6 +5,7 @@
     │   ├── FeedError
     │   ├── CatalogError
     │   └── SettingsError
+    ├── UnexpectedError            a fault of the bot's own, met on one item or in one part
     ├── StoreError                 the database
     │   ├── UnknownCandidateError
     │   └── StaleVerdictError      the candidate has changed since the curator saw it
@@ -14,6 +15,7 @@
     │   └── NoServiceError         no request can be answered at the moment
     └── NetworkError               an external service: X, Spotify, Google Sheets and others
         ├── NetworkUnavailableError   nothing was applied: unreachable, broken or too slow; a retry may succeed
+        │   └── OddAnswerError        one answer is odd; the service works
         ├── RateLimitedError          nothing was applied: too many calls; `retry_at` is the time of the next one
         ├── CredentialsError          nothing was applied: the account is unknown, locked or out of credit, or lacks a
         │                             permission; a person has to act
@@ -25,7 +27,11 @@ until `retry_at`, call the operator, drop the post, or look it up. Every message
 out; the command prints it unchanged. No message contains a secret.
 """
 
+import traceback
 from datetime import datetime
+from typing import Self
+
+from bot.domain.odd_items import OddItem
 
 
 class BotError(Exception):
@@ -50,6 +56,17 @@ class SettingsError(InputError):
 
 class StoreError(BotError):
     """The bot's database cannot be used."""
+
+
+class UnexpectedError(BotError):
+    """A fault of the bot's own: it costs one item or one attempt, and never the process."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Describe a fault by its place in the code, so that one line is enough for a report."""
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        where = f" at {place[0].filename.rpartition('/')[2]}:{place[0].lineno}" if place else ""
+        return cls(f"unexpected {type(error).__name__}{where}: {error}; please report it")
 
 
 class UnknownCandidateError(StoreError):
@@ -91,6 +108,21 @@ class NetworkError(BotError):
 
 class NetworkUnavailableError(NetworkError):
     """The service is unreachable, broken or too slow; nothing was applied, and the same call may succeed later."""
+
+
+class OddAnswerError(NetworkUnavailableError):
+    """One answer of a service cannot be read, while the service works: it is set aside.
+
+    Args:
+        message: the service, what was asked, and the reason.
+        service: name of the service.
+        item: the answer, for the record.
+    """
+
+    def __init__(self, message: str, *, service: str, item: OddItem) -> None:
+        super().__init__(message)
+        self.service = service
+        self.item = item
 
 
 class RateLimitedError(NetworkError):

@@ -81,14 +81,3 @@ def web_address(address: str) -> str:
         return address if urlsplit(address).scheme.lower() in {"http", "https"} else ""
     except ValueError:
         return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRow:
-    """A row of a feed that is not a valid source post: recorded and skipped."""
-
-    line: int
-    """Line number, from 1."""
-    reason: str
-    excerpt: str
-    """Beginning of the row."""

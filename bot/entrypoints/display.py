@@ -74,7 +74,7 @@ def summary_lines(summary: Summary) -> list[str]:
     """Outcome of a pass in a few lines."""
     read = f"read {_count(summary.source_posts_read, 'new source post')}"
     read += f", {summary.source_posts_known} already known" if summary.source_posts_known else ""
-    read += f", {_count(summary.bad_rows, 'bad row')} skipped" if summary.bad_rows else ""
+    read += f", {_count(summary.odd_items, 'odd item')} set aside" if summary.odd_items else ""
     unknown = f" ({summary.songs_of_unknown_genre} of unknown genre)" if summary.songs_of_unknown_genre else ""
     made = f"{_count(summary.candidates, 'candidate')} for {_count(summary.songs, 'song')}{unknown}"
     made += f", {_count(summary.songs_repeated, 'song')} repeated" if summary.songs_repeated else ""
@@ -124,8 +124,10 @@ def status_table(
     for pause in pauses:
         table.add_row("paused", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
     table.add_row("source posts", _counts(state.source_posts))
-    if state.bad_rows:
-        table.add_row("bad rows", str(state.bad_rows))
+    for part, count in state.odd_items.items():
+        table.add_row("set aside", visible(f"{_count(count, 'odd item')} of {part}"))
+    for aside in state.set_aside:
+        table.add_row("odd item", visible(f"{aside.part}, {aside.item.key}: {aside.item.reason}"))
     doubtful = f", {state.appends_in_doubt} in doubt on the board" if state.appends_in_doubt else ""
     table.add_row("candidates", _counts(state.candidates) + doubtful)
     for tally in state.versions:

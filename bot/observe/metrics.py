@@ -54,7 +54,7 @@ class StateCollector(Collector):
         yield from _verdicts(state)
         yield _usage(state)
         yield _gauge("spend_this_month_dollars", "Estimated bill of the networks this month.", spend(state.usage))
-        yield _gauge("bad_rows", "Rows of feeds that could not be read as a source post.", state.bad_rows)
+        yield _odd_items(state)
 
     def _poll_ages(self, state: StoreState) -> Metric:
         ages = GaugeMetricFamily(f"{_PREFIX}_poll_age_seconds", "Time since a source was last read.", labels=["source"])
@@ -104,6 +104,15 @@ def _verdicts(state: StoreState) -> Iterable[Metric]:
             ratios.add_metric(labels, tally.accepted / decided)
     yield verdicts
     yield ratios
+
+
+def _odd_items(state: StoreState) -> Metric:
+    family = CounterMetricFamily(
+        f"{_PREFIX}_odd_items", "Rows, posts and answers that could not be read and were set aside.", labels=["part"]
+    )
+    for part, count in state.odd_items.items():
+        family.add_metric([part], count)
+    return family
 
 
 def _usage(state: StoreState) -> Metric:

@@ -21,6 +21,7 @@ from bot.ports.lookups import (
     SongResolver,
 )
 from bot.ports.model_server import LiveVersion, ModelServer
+from bot.ports.odd_items import OddItems
 from bot.ports.outputs import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, Outbox, Publisher
 from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
@@ -47,6 +48,7 @@ __all__ = [
     "LiveVersion",
     "LookupService",
     "ModelServer",
+    "OddItems",
     "Order",
     "Outbox",
     "Pause",

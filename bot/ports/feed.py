@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from bot.domain.source_posts import BadRow, SourcePost
+from bot.domain.odd_items import OddItem
+from bot.domain.source_posts import SourcePost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,8 @@ class FeedPage:
     """Place behind the page, in a format of the source; stored together with the page's posts."""
     more: bool
     """Whether another page can be read at once."""
-    bad_rows: tuple[BadRow, ...] = ()
+    odd_items: tuple[OddItem, ...] = ()
+    """Rows and posts of the page that could not be read."""
     notice: str = ""
     """Message for the operator, such as that the feed was replaced."""
     billed: int = 0

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from bot.domain.candidates import Flag
 from bot.domain.songs.song import Song
+from bot.domain.storable import make_storable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,9 @@ class ArtistEntry:
     """Genres of the artist; empty if only the artist is known."""
     origin: str = "table"
     """Name of the lookup, such as "spotify"; "table" for a local catalog."""
+
+    def __post_init__(self) -> None:
+        make_storable(self, "name", "genres")
 
 
 class GenreLookup(ABC):
@@ -57,6 +61,9 @@ class SongHit:
     url: str = ""
     """Web address of the recording."""
     origin: str = "spotify"
+
+    def __post_init__(self) -> None:
+        make_storable(self, "artists", "title", "genres", "url")
 
 
 class SongLookup(ABC):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.candidates import Candidate, CandidateStatus, Verdict
+from bot.domain.odd_items import SetAside
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports.feed import FeedPage
@@ -50,7 +51,10 @@ class StoreState:
 
     source_posts: Mapping[SourcePostStatus, int]
     candidates: Mapping[CandidateStatus, int]
-    bad_rows: int
+    odd_items: Mapping[str, int]
+    """Number of items that were set aside, by the part of the bot that they came to; it never falls."""
+    set_aside: tuple[SetAside, ...]
+    """The latest odd items, the newest first."""
     cursors: Mapping[str, str]
     """Cursor of each source."""
     read_at: Mapping[str, str]

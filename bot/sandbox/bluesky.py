@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, StandIn
 
 MAX_LENGTH = 300

@@ -29,9 +29,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+
+from bot.sandbox.answers import JSONResponse
 
 Handler = Callable[[Request], Awaitable[Response]]
 _LOGGED = 10_000

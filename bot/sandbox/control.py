@@ -19,10 +19,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.sandbox.account import SandboxSettings
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.bluesky import BlueskyStandIn
 from bot.sandbox.calls import Fault, Gate, Handler
 from bot.sandbox.mastodon import MastodonStandIn

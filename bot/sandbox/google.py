@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 
 from google.auth import exceptions, jwt
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
 from bot.sandbox.account import SERVICE_ACCOUNT, GoogleAccount
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, StandIn
 
 TOKEN_S = 3599

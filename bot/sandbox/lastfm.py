@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, LookupStandIn
 from bot.sandbox.world import ARTISTS, OTHER_GENRES
 

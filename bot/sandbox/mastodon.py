@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
 from bot.sandbox.account import USERNAME
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, StandIn
 
 MAX_LENGTH = 500

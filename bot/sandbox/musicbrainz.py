@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, LookupStandIn
 from bot.sandbox.limits import RateWindow
 from bot.sandbox.world import ARTISTS, OTHER_GENRES, WorldArtist

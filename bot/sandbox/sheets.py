@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
 from bot.sandbox.account import SPREADSHEET_ID
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, StandIn
 from bot.sandbox.google import GoogleStandIn
 from bot.sandbox.limits import RateWindow

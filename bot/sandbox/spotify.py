@@ -17,9 +17,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, LookupStandIn
 from bot.sandbox.world import ARTISTS, WorldArtist
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from oauthlib.oauth1 import RequestValidator, ResourceEndpoint
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from typing_extensions import override
 
 from bot.sandbox.account import XAccount
+from bot.sandbox.answers import JSONResponse
 from bot.sandbox.calls import Handler, StandIn
 from bot.sandbox.limits import RateWindow
 from bot.sandbox.x_posts import MAX_WEIGHT, XPost, XPosts, weight

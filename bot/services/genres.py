@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from bot.domain.errors import CredentialsError, NetworkError
+from bot.domain.errors import CredentialsError, NetworkError, OddAnswerError
 from bot.domain.keys import loose_key
 from bot.domain.matching import fits, is_same_artist
 from bot.domain.songs.song import Song, credit
-from bot.ports import ArtistEntry, GenreCache, GenreLookup, SongFacts, SongHit, SongLookup, SongResolver
+from bot.ports import ArtistEntry, GenreCache, GenreLookup, OddItems, SongFacts, SongHit, SongLookup, SongResolver
 from bot.services.schedule import Clock
 
 _REST_S = 60.0
@@ -50,6 +50,7 @@ class ChainResolver(SongResolver):
         clock: the time.
         options: lifetimes of cached answers.
         notice: called with a message when a lookup is paused.
+        odd: keeps answers that cannot be read.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class ChainResolver(SongResolver):
         clock: Clock | None = None,
         options: ChainOptions = DEFAULT_OPTIONS,
         notice: Callable[[str], None] = lambda _: None,
+        odd: OddItems | None = None,
     ) -> None:
+        self._odd = odd
         self._table = table
         self._songs = songs
         self._lookups = tuple(lookups)
@@ -99,7 +102,7 @@ class ChainResolver(SongResolver):
         try:
             hit = songs.find_song(song)
         except NetworkError as error:
-            self._pauses.begin(songs, error)
+            self._failed(songs, error)
             return None
         return hit if hit is not None and fits(song, hit.artists, hit.title) else None
 
@@ -133,7 +136,7 @@ class ChainResolver(SongResolver):
             try:
                 entry = lookup.find(artist)
             except NetworkError as error:
-                self._pauses.begin(lookup, error)
+                self._failed(lookup, error)
                 everybody_answered = False
                 continue
             if entry is None or not is_same_artist(artist, entry.name):
@@ -142,6 +145,14 @@ class ChainResolver(SongResolver):
                 return entry, everybody_answered
             named = named or entry
         return named, everybody_answered
+
+
+    def _failed(self, lookup: GenreLookup | SongLookup, error: NetworkError) -> None:
+        """Pause a lookup that failed; one odd answer is set aside, and the lookup goes on."""
+        if not isinstance(error, OddAnswerError):
+            self._pauses.begin(lookup, error)
+        elif self._odd is not None:
+            self._odd.set_aside(error.service, [error.item])
 
 
 class _Pauses:

@@ -184,13 +184,14 @@ class PostSender:
         if recent:
             self._outbox.count_looked_up(self._publisher.name, len(recent))
         known = self._outbox.external_ids([own.id for own in recent])
-        found = next((own for own in recent if own.id not in known and _is_same(post, own)), None)
-        if found is None and any(own.is_unread for own in recent):
+        new = [own for own in recent if own.id not in known]
+        found = next((own for own in new if not own.is_unread and _is_same(post, own)), None)
+        if found is None and any(own.is_unread for own in new):
             # One of the account's posts cannot be read and may be this one: sending it again could double it.
             summary.posts_doubtful += 1
             summary.notices.append(
                 f"{post.candidate_id} stays in doubt: {self._publisher.name} shows a post of the account in a form that"
-                " cannot be read; look at the account, and undo the verdict if the post is there"
+                " cannot be read, which may be this one"
             )
             return
         if found is None:

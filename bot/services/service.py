@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bot.domain.errors import BotError, InputError, NetworkError
+from bot.domain.errors import BotError, InputError, NetworkError, NetworkUnavailableError, UnexpectedError
 from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Source, Store
 from bot.services.board_sync import PART as BOARD
 from bot.services.board_sync import BoardSync
@@ -125,6 +125,8 @@ class Bot:
                 report(summary)
             except BotError as error:
                 report(error)
+            except Exception as error:  # noqa: BLE001 -- a fault of one pass must not end the bot
+                report(UnexpectedError.of(error))
             stop.wait(self._schedule.next_wait(interval_s, idle=idle))
 
     def _attempt(self, part: str, summary: Summary, stop: threading.Event, work: Callable[[], None]) -> None:
@@ -141,16 +143,24 @@ class Bot:
             summary.problems.append(self._redact(f"{part}: {error}"))
         except InputError as error:
             summary.problems.append(self._redact(str(error)))
+        except BotError:
+            raise  # the database, which every part needs
+        except Exception as error:  # noqa: BLE001 -- a fault of one part must not stop the others
+            fault = UnexpectedError.of(error)
+            self._schedule.failed(part, NetworkUnavailableError(str(fault)))
+            summary.problems.append(self._redact(f"{part}: {fault}"))
         else:
             self._schedule.succeeded(part)
 
     def _read(self, source: Source, summary: Summary, stop: threading.Event) -> None:
         more = True
         while more and not stop.is_set():
-            page = source.read(self._store.cursor(source.name), _PAGE)
+            cursor = self._store.cursor(source.name)
+            page = source.read(cursor, _PAGE)
             added = self._store.add_page(source.name, page)
             summary.source_posts_read += added
             summary.source_posts_known += len(page.source_posts) - added
-            summary.bad_rows += len(page.bad_rows)
+            summary.odd_items += len(page.odd_items)
             summary.notices += [page.notice] if page.notice else []
-            more = page.more
+            # A server that shows the same page for ever must not keep the bot from the rest of its work.
+            more = page.more and page.cursor != cursor

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.candidates import Candidate
-from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
+from bot.domain.errors import BotError, NoServiceError, SongFailedError, SongRefusedError, UnexpectedError
 from bot.domain.post_text import Draft
 from bot.domain.songs.parser import parse_songs
 from bot.domain.songs.song import Song, SongReport
@@ -243,6 +243,10 @@ class SourcePostProcessor:
                 self._summary.outage = self._summary.outage or str(error)
         except SongFailedError as error:
             self._note_failure(source_post, str(error))
+        except BotError:
+            raise  # the database, which every post needs
+        except Exception as error:  # noqa: BLE001 -- one odd post must end neither the pass nor the process
+            self._keep(source_post, Outcome(status=SourcePostStatus.FAILED, reason=str(UnexpectedError.of(error))))
         else:
             self._keep(source_post, outcome)
 

@@ -35,7 +35,8 @@ class Summary:
     """New source posts."""
     source_posts_known: int = 0
     """Source posts whose ids were read before."""
-    bad_rows: int = 0
+    odd_items: int = 0
+    """Rows and posts that could not be read and were set aside."""
     source_posts_done: int = 0
     source_posts_without_song: int = 0
     source_posts_failed: int = 0

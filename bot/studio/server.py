@@ -67,7 +67,9 @@ def local_parts(
         yield StudioParts(
             open_desk=lambda: SqliteDesk(settings.database),
             server=gateway,
-            resolver=knowledge.open_resolver(settings, table=table, cache=memory, clock=Clock(), notice=notice),
+            resolver=knowledge.open_resolver(
+                settings, table=table, cache=memory, clock=Clock(), notice=notice, odd=memory
+            ),
             rules=rules,
             who=who,
             interpolator=interpolator,

@@ -87,7 +87,8 @@ def _bot() -> list[list[str]]:
     state = StoreState(
         source_posts=dict.fromkeys(SourcePostStatus, 1),
         candidates=dict.fromkeys(CandidateStatus, 1),
-        bad_rows=1,
+        odd_items={"x:timeline:17": 1},
+        set_aside=(),
         cursors={},
         read_at={"x": now.isoformat()},
         last_error=None,

@@ -6,15 +6,17 @@ The library is the heaviest that the bot uses; it is imported only where Bluesky
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
-from atproto_client import Client, exceptions
-from atproto_client.request import Request
+from atproto_client import Client, Session, SessionEvent, exceptions
+from atproto_client.request import Request, Response
 from atproto_core.exceptions import AtProtocolError
+from typing_extensions import override
 
-from bot.adapters.http.session import TIMEOUT_S, brief, excerpt, retry_time
+from bot.adapters.http.session import TIMEOUT_S, brief, excerpt, is_loopback, retry_time
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.networks import BLUESKY
 
@@ -28,7 +30,27 @@ _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "AuthenticationRequired"})
 _ACCOUNT = re.compile(r"account|repo(?!rt)|takedown|takendown|deactivat|suspend|not confirmed|verif", re.IGNORECASE)
 """Words of an error's name or message that speak of the account and not of the post."""
 
+_JSON = "application/json"
+
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The account of a session."""
+
+    did: str
+    handle: str
+
+
+class _PlainRequest(Request):  # type: ignore[misc] # atproto does not export its types
+    """Transport whose answers to queries are plain JSON, because atproto's parser refuses half a surrogate pair."""
+
+    @override
+    def get(self, *args: Any, **kwargs: Any) -> Response:
+        answer = self._send_request("GET", *args, **kwargs)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(success=True, status_code=answer.status_code, content=answer.json(), headers=headers)
 
 
 class BlueskyClient:
@@ -46,18 +68,36 @@ class BlueskyClient:
         self._password = app_password
         # No connection is used twice: a stale one would turn a post that never left into one in doubt.
         limits = httpx.Limits(max_keepalive_connections=0)
-        request = Request(timeout=timeout_s, limits=limits)
+        request = _PlainRequest(timeout=timeout_s, limits=limits, trust_env=not is_loopback(base_url))
         self.api = Client(f"{base_url.rstrip('/')}/xrpc", request=request)
+        self.api.on_session_change(self._keep_account)
+        self._account: Account | None = None
 
-    def me(self) -> Any:
-        """The account's profile.
+    def me(self) -> Account:
+        """The account, signed in.
 
         Raises:
             NetworkError: the account cannot be used.
         """
-        if self.api.me is None:
+        if self._account is None:
             self._login()
-        return self.api.me
+        if self._account is None:
+            raise NetworkUnavailableError(f"the answer is not one of {SERVICE}'s; the bot will ask again")
+        return self._account
+
+    def ask(self, method: str, parameters: Any) -> Mapping[str, Any]:
+        """The answer of a query as a plain document: in atproto's models one odd post spoils the whole page.
+
+        Args:
+            method: name of the query.
+            parameters: atproto's model of its parameters.
+
+        Raises:
+            NetworkError: the server did not answer, or answered with an error.
+        """
+        return self.read(
+            lambda: _document(self.api.invoke_query(method, params=parameters, output_encoding=_JSON).content)
+        )
 
     def read(self, call: Callable[[], _Answer]) -> _Answer:
         """The answer of a call that changes nothing; repeated once if the session has expired.
@@ -79,15 +119,24 @@ class BlueskyClient:
 
     def reset_session(self) -> None:
         """Open a new session with the next call."""
-        self.api.me = None
+        self._account = None
+
+    def _keep_account(self, _event: SessionEvent, session: Session) -> None:
+        self._account = Account(did=str(session.did), handle=str(session.handle))
 
     def _login(self) -> None:
-        self.api.me = None
+        self._account = None
         try:
-            self.api.login(self._handle, self._password)
+            self.api.login(self._handle, self._password, fetch_bsky_profile=False)
         except LIBRARY_ERRORS as error:
             # Without the cause: the request that it holds has the password in it.
             raise refusal(error) from None
+
+
+def _document(content: Any) -> Mapping[str, Any]:
+    if not isinstance(content, dict):
+        raise TypeError(type(content).__name__)
+    return content
 
 
 def has_expired(error: Exception) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from atproto_client import exceptions, models
 from atproto_client.utils.facet_detection import detect_facets
+from pydantic import ValidationError
 from typing_extensions import override
 
 from bot.adapters.bluesky.client import (
@@ -25,6 +25,7 @@ from bot.adapters.bluesky.client import (
 from bot.adapters.http.session import brief
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
 from bot.domain.networks import BLUESKY
+from bot.domain.odd_items import ODD
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
@@ -86,23 +87,50 @@ class BlueskyPublisher(Publisher):
         found: list[OwnPost] = []
         cursor: str | None = None
         for _ in range(_MAX_PAGES if after is not None else 1):
-            page = self._client.read(partial(self._client.api.get_author_feed, me, cursor, limit=_PAGE))
-            own = [item.post for item in page.feed if item.reason is None and item.post.author.did == me]
-            new = [post for post in own if after is None or _key(post.uri) > _key(after)]
-            found += [OwnPost(id=post.uri, text=post.record.text, created_at=post.record.created_at) for post in new]
-            cursor = page.cursor
+            page = self._client.ask(
+                "app.bsky.feed.getAuthorFeed",
+                models.AppBskyFeedGetAuthorFeed.Params(actor=me, cursor=cursor, limit=_PAGE),
+            )
+            items = page.get("feed")
+            if not isinstance(items, list):
+                raise NetworkUnavailableError(f"the answer is not one of {SERVICE}'s; the bot will ask again")
+            own = [post for item in items if (post := _own_post(item, me)) is not None]
+            new = [post for post in own if after is None or post.is_unread or _key(post.id) > _key(after)]
+            found += new
+            cursor = page.get("cursor") or None
             if cursor is None or len(new) < len(own):
                 break
         return found
 
     def _reply_to(self, post: OutgoingPost) -> models.AppBskyFeedPost.ReplyRef:
         uri = (post.in_reply_to or "").removeprefix(BLUESKY.id_prefix)
-        found = self._client.read(lambda: self._client.api.get_posts([uri]).posts)
+        found = self._client.ask("app.bsky.feed.getPosts", models.AppBskyFeedGetPosts.Params(uris=[uri])).get("posts")
         if not found:
             raise PostRefusedError(f"the post {uri}, to which this is a reply, no longer exists")
-        parent = models.ComAtprotoRepoStrongRef.Main(uri=found[0].uri, cid=found[0].cid)
-        thread: Any = getattr(found[0].record, "reply", None)
-        return models.AppBskyFeedPost.ReplyRef(parent=parent, root=thread.root if thread is not None else parent)
+        try:
+            parent = _reference(found[0])
+            thread = found[0]["record"].get("reply")
+            root = _reference(thread["root"]) if thread else parent
+        except (*ODD, ValidationError) as error:
+            raise PostRefusedError(f"the post {uri}, to which this is a reply, cannot be read: {error}") from error
+        return models.AppBskyFeedPost.ReplyRef(parent=parent, root=root)
+
+
+def _reference(post: Any) -> models.ComAtprotoRepoStrongRef.Main:
+    return models.ComAtprotoRepoStrongRef.Main(uri=post["uri"], cid=post["cid"])
+
+
+def _own_post(item: Any, me: str) -> OwnPost | None:
+    """A post of the account; None for a repost. One that cannot be read keeps its place."""
+    try:
+        if item.get("reason") is not None or item["post"]["author"]["did"] != me:
+            return None
+        uri, text = item["post"]["uri"], item["post"]["record"]["text"]
+        if not isinstance(uri, str) or not isinstance(text, str):
+            return OwnPost(id=str(uri), text="", is_unread=True)
+        return OwnPost(id=uri, text=text, created_at=str(item["post"]["record"].get("createdAt") or ""))
+    except ODD:
+        return OwnPost(id="", text="", is_unread=True)
 
 
 def _posting_error(error: Exception) -> NetworkError:

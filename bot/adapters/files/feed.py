@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 from typing_extensions import override
 
 from bot.domain.errors import FeedError
-from bot.domain.source_posts import BadRow, SourcePost
+from bot.domain.odd_items import OddItem
+from bot.domain.source_posts import SourcePost
 from bot.ports import FeedPage, Source
 from handlers.contract import MAX_TEXT_LENGTH
 
@@ -97,11 +98,11 @@ class FileFeed(Source):
 
     def _read_page(self, file: BinaryIO, start: _Cursor, notice: str, limit: int) -> FeedPage:
         source_posts: list[SourcePost] = []
-        bad_rows: list[BadRow] = []
+        odd_items: list[OddItem] = []
         offset, line, more = start.offset, start.line, False
         wrong_columns = ""
         for row in _rows(file, start):
-            if len(source_posts) + len(bad_rows) == limit:
+            if len(source_posts) + len(odd_items) == limit:
                 more = True
                 break
             try:
@@ -109,18 +110,18 @@ class FileFeed(Source):
             except _BadRowError as bad:
                 if not row.ended:
                     break  # the rest of this row is still being written
-                bad_rows.append(BadRow(line=row.line, reason=str(bad), excerpt=_excerpt(row.data)))
+                odd_items.append(OddItem(key=f"line {row.line}", reason=str(bad), excerpt=_excerpt(row.data)))
                 wrong_columns = wrong_columns or (str(bad) if bad.wrong_columns else "")
             else:
                 if source_post is not None:
                     source_posts.append(source_post)
             offset, line = row.end, row.line - (not row.ended)
         if start.offset == 0 and not source_posts and wrong_columns:
-            raise FeedError(f"{self._path}, line {bad_rows[0].line}: {wrong_columns}; {_SHAPE}")
+            raise FeedError(f"{self._path}, {odd_items[0].key}: {wrong_columns}; {_SHAPE}")
         head, tail = _fingerprints(file, offset)
         cursor = json.dumps(asdict(_Cursor(offset=offset, line=line, head=head, tail=tail)))
         return FeedPage(
-            source_posts=tuple(source_posts), bad_rows=tuple(bad_rows), cursor=cursor, more=more, notice=notice
+            source_posts=tuple(source_posts), odd_items=tuple(odd_items), cursor=cursor, more=more, notice=notice
         )
 
 
@@ -174,16 +175,11 @@ def _source_post(document: dict[str, Any]) -> SourcePost:
     if not isinstance(text, str):
         raise _BadRowError(f"'text' must be a string, got {type(text).__name__}", wrong_columns=True)
     return SourcePost(
-        id=_storable(str(identifier).strip()),
-        text=_storable(text),
-        author=_storable(str(document.get("author") or "")),
-        created_at=_storable(str(document.get("created_at") or "")),
+        id=str(identifier).strip(),
+        text=text,
+        author=str(document.get("author") or ""),
+        created_at=str(document.get("created_at") or ""),
     )
-
-
-def _storable(text: str) -> str:
-    """Text that can be encoded: JSON can contain half a surrogate pair, which UTF-8 and SQLite cannot."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _excerpt(data: bytes) -> str:

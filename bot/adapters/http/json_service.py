@@ -5,16 +5,19 @@ pylast insists on HTTPS and on its own time-outs; musicbrainzngs has had no rele
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 import requests
 
-from bot.adapters.http.session import NetworkSession, excerpt, reading_error, status_error
-from bot.domain.errors import NetworkError, NetworkUnavailableError
+from bot.adapters.http.session import NetworkSession, brief, excerpt, reading_error, status_error
+from bot.domain.errors import NetworkError, NetworkUnavailableError, OddAnswerError
+from bot.domain.odd_items import ODD, odd_item
 
 Document = Mapping[str, Any]
 
@@ -93,6 +96,36 @@ class JsonService:
             return NetworkUnavailableError(f"the answer is not one of {self._service}'s")
         status = 429 if answer.status_code == self._too_many else answer.status_code
         return status_error(self._service, status, excerpt(answer.text), answer.headers)
+
+
+@contextmanager
+def one_answer(service: str, what: str, document: object) -> Iterator[None]:
+    """Turn the errors of code that reads an answer of an odd form into one about this answer alone.
+
+    Raises:
+        OddAnswerError: the answer is odd.
+    """
+    try:
+        yield
+    except ODD as error:
+        raise OddAnswerError(
+            f"{service}'s answer on {excerpt(what)!r} cannot be read: {brief(error)}",
+            service=service,
+            item=odd_item(document, error, key=what),
+        ) from error
+
+
+def number_of(value: Any) -> float:
+    """A count as a number; 0 for one that is not a number.
+
+    >>> number_of(66), number_of("66.5"), number_of("many"), number_of(None)
+    (66.0, 66.5, 0.0, 0.0)
+    """
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError):
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _without_query(error: requests.RequestException) -> requests.RequestException:

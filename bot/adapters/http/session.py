@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from typing_extensions import override
@@ -30,6 +32,19 @@ _NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, Pro
 _EXCERPT = 200
 # Headers of X, Mastodon and Bluesky; their values are seconds since the epoch or ISO 8601.
 _RESETS = ("x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is one of this machine: a proxy of the environment cannot reach it.
+
+    >>> is_loopback("http://127.0.0.1:8000/xrpc"), is_loopback("https://bsky.social")
+    (True, False)
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 class NetworkSession(requests.Session):
@@ -65,6 +80,14 @@ class NetworkSession(requests.Session):
         # google-auth would wait for two minutes.
         kwargs["timeout"] = min(asked, self._timeout_s) if isinstance(asked, int | float) else self._timeout_s
         return super().request(method, text, *args, **kwargs)
+
+    @override
+    def merge_environment_settings(self, url: Any, *args: Any) -> Any:
+        """Return the settings of a request; a proxy of the environment does not apply to this machine."""
+        settings: Any = super().merge_environment_settings(url, *args)
+        if is_loopback(url if isinstance(url, str) else url.decode()):
+            settings["proxies"] = dict(self.proxies)
+        return settings
 
 
 def leave_unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:

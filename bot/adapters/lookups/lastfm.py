@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from bot.adapters.http.json_service import JsonService
+from bot.adapters.http.json_service import JsonService, number_of, one_answer
 from bot.adapters.http.session import TIMEOUT_S, excerpt, retry_time
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.keys import loose_key
@@ -71,17 +71,26 @@ class LastfmLookup(LookupService):
         top = document.get("toptags")
         if not isinstance(top, dict):
             raise NetworkUnavailableError("the answer is not one of Last.fm's; the bot will ask again")
-        spelled = str((top.get("@attr") or {}).get("artist") or name)
-        return ArtistEntry(name=spelled, genres=tuple(_genres(top, spelled))[:_MAX_TAGS], origin=ORIGIN)
+        with one_answer(_SERVICE, artist, document):
+            return _entry(top, name)
+
+
+def _entry(top: Mapping[str, Any], name: str) -> ArtistEntry:
+    given = top.get("@attr")
+    spelled = str(given.get("artist") or name) if isinstance(given, dict) else name
+    return ArtistEntry(name=spelled, genres=tuple(_genres(top, spelled))[:_MAX_TAGS], origin=ORIGIN)
 
 
 def _genres(top: Mapping[str, Any], artist: str) -> Iterator[str]:
+    """Names of the tags that count; a tag of an odd form is left out."""
     tags = top.get("tag") or ()
     for tag in [tags] if isinstance(tags, dict) else tags:  # a single tag is not in a list
-        name, weight = str(tag.get("name") or "").strip().lower(), tag.get("count") or 0
-        key = loose_key(name) if name else ""
-        if name and int(weight) >= _MIN_WEIGHT and key not in _NO_GENRES and key != loose_key(artist):
-            yield name
+        name = tag.get("name") if isinstance(tag, dict) else None
+        if not isinstance(name, str) or not (genre := name.strip().lower()):
+            continue
+        key = loose_key(genre)
+        if number_of(tag.get("count")) >= _MIN_WEIGHT and key not in _NO_GENRES and key != loose_key(artist):
+            yield genre
 
 
 def _error(code: Any, said: str, headers: Mapping[str, str]) -> NetworkError:

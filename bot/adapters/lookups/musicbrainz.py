@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
 
 from typing_extensions import override
 
-from bot.adapters.http.json_service import Document, JsonService
+from bot.adapters.http.json_service import Document, JsonService, number_of, one_answer
 from bot.adapters.http.session import TIMEOUT_S, excerpt, status_error
 from bot.domain.errors import NetworkUnavailableError
 from bot.domain.matching import is_same_artist
@@ -59,17 +61,17 @@ class MusicbrainzLookup(LookupService):
         hits = self._get("/ws/2/artist", {"query": f'artist:"{name}"', "limit": _HITS}).get("artists")
         if not isinstance(hits, list):
             raise NetworkUnavailableError("the answer is not one of MusicBrainz's")
-        hit = next((one for one in hits if is_same_artist(artist, str(one.get("name", "")))), None)
+        hit = next((one for one in hits if _is_hit(one) and is_same_artist(artist, one["name"])), None)
         if hit is None:
             return None
         # A search returns tags, which may be anything; only an artist's own page has the tags that are genres by vote.
-        genres = self._get(f"/ws/2/artist/{hit['id']}", {"inc": "genres"}).get("genres") or []
-        ranked = sorted(genres, key=lambda genre: -int(genre.get("count") or 0))
-        return ArtistEntry(
-            name=str(hit["name"]),
-            genres=tuple(str(genre["name"]) for genre in ranked if genre.get("name"))[:_MAX_GENRES],
-            origin=ORIGIN,
-        )
+        page = self._get(f"/ws/2/artist/{quote(hit['id'], safe='')}", {"inc": "genres"})
+        with one_answer(_SERVICE, artist, page):
+            genres = [one for one in page.get("genres") or [] if isinstance(one, dict) and _is_text(one.get("name"))]
+            ranked = sorted(genres, key=lambda genre: -number_of(genre.get("count")))
+            return ArtistEntry(
+                name=hit["name"], genres=tuple(genre["name"] for genre in ranked)[:_MAX_GENRES], origin=ORIGIN
+            )
 
     def _get(self, path: str, parameters: Mapping[str, str | int]) -> Document:
         status, document, headers = self._service.get(path, {**parameters, "fmt": "json"})
@@ -78,3 +80,12 @@ class MusicbrainzLookup(LookupService):
         if status >= 400:
             raise status_error(_SERVICE, status, excerpt(str(document.get("error") or "")), headers)
         return document
+
+
+def _is_hit(one: Any) -> bool:
+    """Whether a hit can be used: MusicBrainz has sent null in place of one, and one without an id."""
+    return isinstance(one, dict) and _is_text(one.get("id")) and _is_text(one.get("name"))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)

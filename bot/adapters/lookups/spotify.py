@@ -19,6 +19,7 @@ from typing_extensions import override
 from bot.adapters.http.session import TIMEOUT_S, NetworkSession, brief, excerpt, reading_error, status_error
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError
 from bot.domain.matching import fits, is_same_artist
+from bot.domain.odd_items import ODD
 from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, LookupService, SongHit, SongLookup
 from bot.settings import SpotifySettings
@@ -86,8 +87,8 @@ class SpotifyLookup(SongLookup, LookupService):
         if not name:
             return None
         for hit in self._search(name, "artist"):
-            if is_same_artist(artist, str(hit.get("name", ""))):
-                return ArtistEntry(name=hit["name"], genres=_genres(hit), origin=ORIGIN)
+            if is_same_artist(artist, _name(hit)):
+                return ArtistEntry(name=_name(hit), genres=_genres(hit), origin=ORIGIN)
         return None
 
     @override
@@ -98,21 +99,24 @@ class SpotifyLookup(SongLookup, LookupService):
             return None
         for query in (f'track:"{title}" artist:"{artist}"', f"{artist} {title}"):
             for hit in self._search(query, "track"):
-                artists = [one for one in hit.get("artists") or () if isinstance(one, dict) and one.get("name")]
-                if fits(song, [one["name"] for one in artists], str(hit.get("name", ""))):
+                listed = hit.get("artists")
+                artists = [one for one in (listed if isinstance(listed, list) else ()) if _name(one)]
+                if fits(song, list(map(_name, artists)), _name(hit)):
                     return self._song_hit(hit, artists)
         return None
 
     def _song_hit(self, hit: Mapping[str, Any], artists: Sequence[Mapping[str, Any]]) -> SongHit:
         genres: dict[str, None] = {}
         for artist in artists[:_MAX_ARTISTS]:
-            if artist.get("id"):
-                genres |= dict.fromkeys(_genres(self._ask(partial(self._client.artist, artist["id"]))))
+            identifier = artist.get("id")
+            if isinstance(identifier, str) and identifier.isalnum():
+                genres |= dict.fromkeys(_genres(self._ask(partial(self._client.artist, identifier))))
+        urls = hit.get("external_urls")
         return SongHit(
-            artists=tuple(one["name"] for one in artists),
-            title=hit["name"],
+            artists=tuple(map(_name, artists)),
+            title=_name(hit),
             genres=tuple(genres),
-            url=str((hit.get("external_urls") or {}).get("spotify") or ""),
+            url=str(urls.get("spotify") or "") if isinstance(urls, dict) else "",
             origin=ORIGIN,
         )
 
@@ -121,7 +125,8 @@ class SpotifyLookup(SongLookup, LookupService):
         listing = answer.get(f"{kind}s")
         if not isinstance(listing, dict):
             raise _unexpected_answer()
-        items = listing.get("items") or ()
+        items = listing.get("items")
+        items = items if isinstance(items, list) else ()
         # Spotify puts null in place of a hit that it withholds.
         return (item for item in items if isinstance(item, dict))
 
@@ -152,7 +157,7 @@ def _answer(call: Callable[[], Any]) -> Mapping[str, Any]:
         raise _token_error(error) from error
     except requests.RequestException as error:
         raise reading_error(_SERVICE, error) from error
-    except (AttributeError, KeyError, TypeError) as error:
+    except ODD as error:
         # spotipy does not check the form of an answer.
         raise _unexpected_answer() from error
     # spotipy returns None for a body that is not JSON.
@@ -175,7 +180,14 @@ def _unexpected_answer() -> NetworkError:
 
 
 def _genres(artist: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(genre for genre in artist.get("genres") or () if isinstance(genre, str) and genre)
+    genres = artist.get("genres")
+    return tuple(genre for genre in (genres if isinstance(genres, list) else ()) if isinstance(genre, str) and genre)
+
+
+def _name(hit: Any) -> str:
+    """The name of a hit; empty for one of an odd form."""
+    name = hit.get("name") if isinstance(hit, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _term(text: str) -> str:

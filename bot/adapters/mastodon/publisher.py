@@ -16,7 +16,9 @@ from bot.adapters.mastodon.client import SERVICE, MastodonClient, error_text, is
 from bot.adapters.mastodon.text import plain_text
 from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
 from bot.domain.networks import MASTODON
+from bot.domain.odd_items import ODD
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
+from bot.domain.storable import storable
 from bot.ports import Publisher
 
 _PAGE = 40
@@ -57,7 +59,7 @@ class MastodonPublisher(Publisher):
     def publish(self, post: OutgoingPost) -> str:
         parent = (post.in_reply_to or "").removeprefix(MASTODON.id_prefix) if post.mode is PostMode.REPLY else None
         # The text is part of the key: a candidate that was edited since is another post.
-        digest = hashlib.sha256(post.text.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(storable(post.text).encode()).hexdigest()[:16]
         key = f"{post.candidate_id}-{digest}"
         try:
             status = self._client.api.status_post(post.text, in_reply_to_id=parent, idempotency_key=key)
@@ -78,13 +80,12 @@ class MastodonPublisher(Publisher):
         for _ in range(_MAX_PAGES if after is not None else 1):
             list_own = partial(self._client.api.account_statuses, me, exclude_reblogs=True, limit=_PAGE)
             page: Sequence[Any] = self._client.read(partial(list_own, since_id=after, max_id=until))
-            found += [
-                OwnPost(id=str(one.id), text=plain_text(one.content), created_at=one.created_at.isoformat())
-                for one in page
-            ]
+            found += map(_own_post, page)
             if not page:
                 break
-            until = str(page[-1].id)
+            until = found[-1].id or None
+            if until is None:
+                break  # the last post of the page has no id to go on from
         return found
 
     def _posting_error(self, error: MastodonError, post: OutgoingPost) -> NetworkError:
@@ -93,6 +94,17 @@ class MastodonPublisher(Publisher):
         if _names_the_post(error, post):
             return PostRefusedError(f"{SERVICE} rejects the post: {error_text(error)}")
         return self._client.refusal(error)
+
+
+def _own_post(status: Any) -> OwnPost:
+    """A post of the user; one that cannot be read keeps its place."""
+    try:
+        created_at = status.get("created_at")
+        return OwnPost(
+            id=str(status["id"]), text=plain_text(status["content"]), created_at=str(created_at or "").replace(" ", "T")
+        )
+    except ODD:
+        return OwnPost(id=str(status.get("id") or "") if isinstance(status, dict) else "", text="", is_unread=True)
 
 
 def _names_the_post(error: MastodonError, post: OutgoingPost) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from mastodon.return_types import Notification, Status
@@ -14,11 +15,13 @@ from bot.adapters.mastodon.client import MastodonClient
 from bot.adapters.mastodon.text import escaped_text
 from bot.domain.errors import NetworkUnavailableError
 from bot.domain.networks import MASTODON
+from bot.domain.odd_items import sift
 from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 40
 """Maximum size of a page."""
+_MAX_ID = 64
 
 
 class MastodonFeed(StrEnum):
@@ -62,13 +65,16 @@ class MastodonSource(Source):
         me, _ = self._client.account()
         size = min(limit, _PAGE)
         items = self._client.read(lambda: self._list(sweep, size))
+        ids = [identifier for item in items if (identifier := _id(item))]
+        if items and not ids:
+            raise _unexpected_answer()
         # Servers leave out filtered posts, so a page that is not full need not be the last.
-        after = sweep.after(str(items[0].id) if items else None, str(items[-1].id) if items else None, more=bool(items))
+        after = sweep.after(ids[0] if ids else None, ids[-1] if ids else None, more=bool(items))
+        source_posts, odd_items = sift(items, partial(self._source_post, me=me), key=lambda item: item["id"])
         return FeedPage(
             # The oldest first.
-            source_posts=tuple(
-                source_post for item in reversed(items) if (source_post := self._source_post(item, me)) is not None
-            ),
+            source_posts=tuple(reversed(source_posts)),
+            odd_items=tuple(odd_items),
             cursor=after.dump(),
             more=after.is_under_way,
         )
@@ -79,24 +85,46 @@ class MastodonSource(Source):
             items: Sequence[Any] = self._client.api.timeline_home(**place)
         else:
             items = self._client.api.notifications(types=["mention"], **place)
-        if not isinstance(items, list) or not all(getattr(item, "id", None) for item in items):
-            raise NetworkUnavailableError(
-                f"the answer of {MASTODON.label} is not a list of posts; the bot will ask again"
-            )
+        if not isinstance(items, list):
+            raise _unexpected_answer()
         return items[:size]
 
-    def _source_post(self, item: Status | Notification, me: str) -> SourcePost | None:
-        """The post; None for the user's own, and for a notification of another kind."""
-        status = item.get("status") if self._feed is MastodonFeed.MENTIONS else item.get("reblog") or item
-        if not status or str(status.account.id) == me:
+    def _source_post(self, item: Status | Notification, *, me: str) -> SourcePost | None:
+        """The post; None for the user's own, and for a notification of another kind.
+
+        Raises:
+            ValueError, or another error of `bot.domain.odd_items.ODD`: it is odd.
+        """
+        if self._feed is MastodonFeed.MENTIONS:
+            kind = item["type"]
+            if kind and kind != "mention":
+                return None
+            status = item["status"]
+        else:
+            status = item.get("reblog") or item
+        if str(status.account.id) == me:
             return None
-        named = {str(mention.id) for mention in status.get("mentions") or ()}
+        identifier, content = _id(status), status.content
+        if not identifier or not isinstance(content, str):
+            raise ValueError("a post without id or text")
+        named = {str(mention.get("id")) for mention in status.get("mentions") or () if isinstance(mention, dict)}
         return SourcePost(
-            id=f"{MASTODON.id_prefix}{status.id}",
-            text=escaped_text(str(status.content or "")),
+            id=f"{MASTODON.id_prefix}{identifier}",
+            text=escaped_text(content),
             author=str(status.account.acct),
-            created_at=status.created_at.isoformat(),
+            created_at=status.created_at.isoformat() if status.get("created_at") else "",
             kind=Kind.MENTION if self._feed is MastodonFeed.MENTIONS or me in named else Kind.TIMELINE,
             lang=str(status.get("language") or ""),
             url=str(status.get("url") or ""),
         )
+
+
+def _id(item: Any) -> str:
+    """The id of an item, which cursors are made of; empty if it is not one. Some servers use letters."""
+    identifier = item.get("id") if isinstance(item, dict) else None
+    text = str(identifier) if isinstance(identifier, str | int) and not isinstance(identifier, bool) else ""
+    return text if text.isascii() and text.isalnum() and len(text) <= _MAX_ID else ""
+
+
+def _unexpected_answer() -> NetworkUnavailableError:
+    return NetworkUnavailableError(f"the answer of {MASTODON.label} is not a list of posts; the bot will ask again")

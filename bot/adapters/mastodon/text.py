@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 from typing_extensions import override
 
+_BLOCKS = frozenset({"blockquote", "div", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol", "p", "pre", "ul"})
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -33,22 +34,27 @@ class _Parser(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._in_link = False
+        """Whether the address of a link stands for its text."""
 
     @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
+        if tag in _BLOCKS:
+            self._in_link = False  # a link that was never closed ends with its paragraph, as in a browser
         if tag == "br":
             self.parts.append("\n")
-        elif tag == "p" and self.parts:
+        elif tag in _BLOCKS and self.parts:
             self.parts.append("\n\n")
-        elif tag == "a" and not set((given.get("class") or "").split()) & {"mention", "hashtag"}:
+        elif tag == "a":
+            self._in_link = False  # a second link ends the first
+        if tag == "a" and not set((given.get("class") or "").split()) & {"mention", "hashtag"}:
             # The text of a link is shortened; that of a mention or a hashtag is complete.
             self.parts.append(given.get("href") or "")
             self._in_link = True
 
     @override
     def handle_endtag(self, tag: str) -> None:
-        if tag == "a":
+        if tag == "a" or tag in _BLOCKS:
             self._in_link = False
 
     @override

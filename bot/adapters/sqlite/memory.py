@@ -1,24 +1,26 @@
-"""Records in SQLite that the bot's threads look up: genres, posted texts, earlier songs."""
+"""Records in SQLite that the bot's threads use: genres, posted texts, earlier songs, odd items."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from typing_extensions import override
 
+from bot.adapters.sqlite import odd_items
 from bot.adapters.sqlite.file import SqliteFile, stamp, to_json
 from bot.adapters.sqlite.outbox import has_posted
 from bot.adapters.sqlite.rows import has_come
 from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.odd_items import OddItem
 from bot.domain.songs.song import Song
-from bot.ports import ArtistEntry, CachedGenres, GenreCache, PostHistory, SongHistory
+from bot.ports import ArtistEntry, CachedGenres, GenreCache, OddItems, PostHistory, SongHistory
 
 
-class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
+class SqliteMemory(SqliteFile, GenreCache, OddItems, PostHistory, SongHistory):
     """Connection of its own that threads share, a call at a time.
 
     Args:
@@ -52,6 +54,11 @@ class SqliteMemory(SqliteFile, GenreCache, PostHistory, SongHistory):
                 "INSERT OR REPLACE INTO artist_genres (key, name, genres, origin, expires_at) VALUES (?, ?, ?, ?, ?)",
                 (artist_key, name, to_json(genres), origin, stamp(expires_at)),
             )
+
+    @override
+    def set_aside(self, part: str, items: Iterable[OddItem]) -> None:
+        with self._lock, self._writing() as connection:
+            odd_items.set_aside(connection, part, items, self._now())
 
     @override
     def has_posted(self, text: str) -> bool:

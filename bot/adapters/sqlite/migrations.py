@@ -221,5 +221,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE post ADD COLUMN sent_text TEXT NOT NULL DEFAULT ''",
         "UPDATE post SET sent_text = text WHERE attempts > 0",
     ),
+    # Rows of feeds were counted by the rows that were kept; now every odd item is counted, and the latest are kept.
+    (
+        """CREATE TABLE odd_item (
+            place INTEGER PRIMARY KEY AUTOINCREMENT,
+            part TEXT NOT NULL,
+            item TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            excerpt TEXT NOT NULL,
+            seen_at TEXT NOT NULL,
+            UNIQUE (part, item)
+        )""",
+        "CREATE TABLE odd_tally (part TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+        "INSERT INTO odd_tally SELECT source, COUNT(*) FROM bad_row GROUP BY source",
+        """INSERT INTO odd_item (part, item, reason, excerpt, seen_at)
+            SELECT source, 'line ' || line, reason, excerpt, seen_at FROM
+            (SELECT * FROM bad_row ORDER BY seen_at DESC, line DESC LIMIT 1000) ORDER BY seen_at, line""",
+        "DROP TABLE bad_row",
+    ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
 
 from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.domain.errors import StoreError
+from bot.domain.storable import storable
 
 APPLICATION_ID = 0x64687062
 """SQLite's application id of the bot's databases, "dhpb" in ASCII."""
 
 BUSY_TIMEOUT_S = 10.0
 """Seconds that a process waits for the write of another one."""
+
+
+class StorableConnection(sqlite3.Connection):
+    """Connection that stores a question mark for half of a surrogate pair, on which SQLite fails."""
+
+    @override
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeEncodeError:
+            return super().execute(sql, _storable(parameters))
+
+    @override
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        # Made storable beforehand: a failure in the middle would leave rows that a repetition inserts twice.
+        return super().executemany(sql, map(_storable, parameters))
+
+
+def _storable(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _storable_value(value) for name, value in values.items()}
+    return tuple(map(_storable_value, values))
+
+
+def _storable_value(value: Any) -> Any:
+    return storable(value) if isinstance(value, str) else value
 
 
 def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
@@ -29,7 +59,7 @@ def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=not shared)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=not shared, factory=StorableConnection)
     except (OSError, sqlite3.Error) as cause:
         raise StoreError(f"the bot's database {path} cannot be opened: {cause}; choose another --workspace") from cause
     try:

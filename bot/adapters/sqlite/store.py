@@ -10,11 +10,12 @@ Nothing is lost and nothing is done twice, because
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from typing_extensions import override
 
+from bot.adapters.sqlite import odd_items
 from bot.adapters.sqlite.board import SqliteBoardStore
 from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
@@ -43,10 +44,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         now = self._now()
         with self._writing() as connection:
             added = _insert_source_posts(connection, source, page.source_posts, now)
-            connection.executemany(
-                "INSERT OR REPLACE INTO bad_row (source, line, reason, excerpt, seen_at) VALUES (?, ?, ?, ?, ?)",
-                [(source, row.line, row.reason, row.excerpt, now) for row in page.bad_rows],
-            )
+            odd_items.set_aside(connection, source, page.odd_items, now)
             connection.execute(
                 "INSERT INTO source (name, cursor, updated_at) VALUES (?, ?, ?) ON CONFLICT (name)"
                 " DO UPDATE SET cursor = excluded.cursor, updated_at = excluded.updated_at",
@@ -156,7 +154,8 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
                 CandidateStatus.ACCEPTED: sum(tally.accepted for tally in versions),
                 CandidateStatus.REJECTED: sum(tally.rejected for tally in versions),
             },
-            bad_rows=int(self._read("SELECT COUNT(*) FROM bad_row")[0][0]),
+            odd_items=odd_items.counts(self._read),
+            set_aside=odd_items.latest(self._read),
             cursors={row["name"]: row["cursor"] for row in sources},
             read_at={row["name"]: row["updated_at"] for row in sources},
             last_error=errors[0]["value"] if errors else None,
@@ -178,7 +177,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
 
 
 def _insert_source_posts(
-    connection: sqlite3.Connection, source: str, source_posts: Iterable[SourcePost], now: str
+    connection: sqlite3.Connection, source: str, source_posts: Sequence[SourcePost], now: str
 ) -> int:
     rows = [
         (
@@ -195,6 +194,11 @@ def _insert_source_posts(
         )
         for source_post in source_posts
     ]
+    # A post that was edited before it was handled is answered as it is now; a row of a file stays as it was read.
+    connection.executemany(
+        "UPDATE tweet SET text = ? WHERE id = ? AND status = ? AND kind <> ? AND text <> ?",
+        [(one.text, one.id, SourcePostStatus.PENDING, Kind.FEED, one.text) for one in source_posts],
+    )
     # The number of inserted rows; `total_changes` would count changes by triggers as well.
     return connection.executemany(
         "INSERT INTO tweet (id, source, author, created_at, text, read_at, status, kind, lang, url)"

@@ -20,7 +20,15 @@ from bot.domain.networks import X
 URL = "https://api.twitter.com"
 """Built into tweepy."""
 SERVICE = X.label
-POST_FIELDS = ["author_id", "created_at", "entities", "lang", "note_tweet", "referenced_tweets"]
+POST_FIELDS = [
+    "author_id",
+    "created_at",
+    "edit_history_tweet_ids",
+    "entities",
+    "lang",
+    "note_tweet",
+    "referenced_tweets",
+]
 
 Document = Mapping[str, Any]
 
@@ -92,6 +100,25 @@ def as_document(answer: Any) -> Document:
     if not isinstance(answer, dict):
         raise TypeError(type(answer).__name__)
     return answer
+
+
+def listed(page: Document) -> list[Any]:
+    """The items of a page.
+
+    Raises:
+        NetworkUnavailableError: they are not a list.
+    """
+    items = page.get("data") or []
+    if not isinstance(items, list):
+        raise NetworkUnavailableError("the answer is not one of X's; the bot will ask again")
+    return items
+
+
+def next_token(page: Document) -> str | None:
+    """The token of the page behind a page; None at the end."""
+    meta = page.get("meta")
+    token = meta.get("next_token") if isinstance(meta, dict) else None
+    return token if isinstance(token, str) and token else None
 
 
 def error_text(error: tweepy.HTTPException) -> str:

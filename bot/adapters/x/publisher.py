@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import requests
@@ -10,12 +10,13 @@ import tweepy
 from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S, brief, was_sent
-from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, open_client, read, who_am_i
+from bot.adapters.x.client import POST_FIELDS, URL, XKeys, as_document, listed, next_token, open_client, read, who_am_i
 from bot.adapters.x.refusals import is_duplicate, posting_error
 from bot.adapters.x.text import written_text
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError
 from bot.domain.keys import text_key
 from bot.domain.networks import X
+from bot.domain.odd_items import ODD
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
 from bot.ports import Publisher
 
@@ -83,13 +84,9 @@ class XPublisher(Publisher):
 
     @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
-        return [
-            OwnPost(id=str(post["id"]), text=written_text(post), created_at=str(post.get("created_at") or ""))
-            for post in self._own_posts(after)
-            if post.get("id")
-        ]
+        return [_own_post(post) for post in self._own_posts(after)]
 
-    def _own_posts(self, after: str | None) -> Iterator[Mapping[str, Any]]:
+    def _own_posts(self, after: str | None) -> Iterator[Any]:
         token: str | None = None
         for _ in range(_MAX_PAGES if after is not None else 1):
             page = read(
@@ -100,8 +97,8 @@ class XPublisher(Publisher):
                 pagination_token=token,
                 tweet_fields=POST_FIELDS,
             )
-            yield from (post for post in page.get("data") or () if isinstance(post, dict))
-            token = (page.get("meta") or {}).get("next_token")
+            yield from listed(page)
+            token = next_token(page)
             if token is None:
                 return
 
@@ -113,3 +110,13 @@ class XPublisher(Publisher):
             return None  # X has refused the post in any case
         key = text_key(post.text)
         return next((one.id for one in own if text_key(one.text) == key), None)
+
+
+def _own_post(post: Any) -> OwnPost:
+    """A post of the account; one that cannot be read keeps its place."""
+    try:
+        if not isinstance(post["text"], str):
+            raise TypeError(type(post["text"]).__name__)
+        return OwnPost(id=str(post["id"]), text=written_text(post), created_at=str(post.get("created_at") or ""))
+    except ODD:
+        return OwnPost(id=str(post.get("id")) if isinstance(post, dict) else "", text="", is_unread=True)

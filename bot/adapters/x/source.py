@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -10,15 +10,26 @@ from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.http.sweep import Sweep
-from bot.adapters.x.client import POST_FIELDS, URL, Document, XKeys, open_client, read, who_am_i
-from bot.adapters.x.text import full_text, names_account, original_id
+from bot.adapters.x.client import (
+    POST_FIELDS,
+    URL,
+    Document,
+    XKeys,
+    listed,
+    next_token,
+    open_client,
+    read,
+    who_am_i,
+)
+from bot.adapters.x.text import first_id, full_text, names_account, original_id
 from bot.domain.networks import X
-from bot.domain.source_posts import BadRow, Kind, SourcePost
+from bot.domain.odd_items import sift
+from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import FeedPage, Source
 
 _PAGE = 100
-_EXCERPT = 120
 _MAX_EMPTY_PAGES = 5
+_ID_DIGITS = 19
 
 
 class XFeed(StrEnum):
@@ -72,32 +83,35 @@ class XSource(Source):
     @override
     def read(self, cursor: str | None, limit: int) -> FeedPage:
         sweep = Sweep.load(cursor)
-        answer = self._fetch(sweep, limit)
-        listed = list(_documents(answer.get("data")))
-        posts = listed[:limit]
-        ids = [str(post["id"]) for post in posts if post.get("id")]
-        more = len(listed) > len(posts) or "next_token" in (answer.get("meta") or {})
+        answer, withheld = self._fetch(sweep, limit)
+        found = listed(answer)
+        posts = found[:limit]
+        ids = [identifier for post in posts if (identifier := _id(post))]
+        more = len(found) > len(posts) or next_token(answer) is not None
         after = sweep.after(ids[0] if ids else None, ids[-1] if ids else None, more=more)
-        source_posts, bad_rows = self._source_posts(posts, answer)
-        included = (answer.get("includes") or {}).get("tweets") or ()
+        reader = _PageReader(answer, user_id=self._keys.user_id, is_mention=self._feed is XFeed.MENTIONS)
+        source_posts, odd_items = sift([*withheld, *posts], reader.source_post, key=lambda post: post["id"])
         return FeedPage(
-            source_posts=source_posts,
-            bad_rows=bad_rows,
+            # The oldest first.
+            source_posts=tuple(reversed(source_posts)),
+            odd_items=tuple(odd_items),
             cursor=after.dump(),
             more=after.is_under_way,
-            billed=len(listed) + len(included),
+            billed=len(withheld) + len(found) + len(reader.others),
         )
 
-    def _fetch(self, sweep: Sweep, limit: int) -> Document:
-        """A page of posts. Pages whose posts X withholds are skipped while there are more."""
+    def _fetch(self, sweep: Sweep, limit: int) -> tuple[Document, list[Any]]:
+        """A page of posts, and the items of the pages before it that had no usable id, because X withholds posts."""
         answer: Document = {}
+        withheld: list[Any] = []
         token: str | None = None
         for _ in range(_MAX_EMPTY_PAGES):
             answer = self._ask(sweep, limit, token)
-            token = (answer.get("meta") or {}).get("next_token")
-            if answer.get("data") or token is None:
+            token = next_token(answer)
+            if any(map(_id, listed(answer))) or token is None:
                 break
-        return answer
+            withheld += listed(answer)
+        return answer, withheld
 
     def _ask(self, sweep: Sweep, limit: int, token: str | None) -> Document:
         options: dict[str, Any] = {
@@ -113,36 +127,55 @@ class XSource(Source):
             return read(self._client.get_home_timeline, **options)
         return read(self._client.get_users_mentions, self._keys.user_id, **options)
 
-    def _source_posts(
-        self, posts: Iterable[Document], answer: Document
-    ) -> tuple[tuple[SourcePost, ...], tuple[BadRow, ...]]:
-        includes = answer.get("includes") or {}
-        names = {user.get("id"): str(user.get("username", "")) for user in _documents(includes.get("users"))}
-        others = {post.get("id"): post for post in _documents(includes.get("tweets"))}
-        source_posts, bad_rows = [], []
-        for number, listed in enumerate(posts, start=1):
-            # A repost's own text is cut, and ten reposts of a song are one post of one author.
-            post = others.get(original_id(listed), listed)
-            if not post.get("id") or not isinstance(post.get("text"), str):
-                bad_rows.append(BadRow(line=number, reason="a post without id or text", excerpt=str(post)[:_EXCERPT]))
-            elif post.get("author_id") != self._keys.user_id:
-                source_posts.append(self._source_post(post, names))
-        # The oldest first.
-        return tuple(source_posts[::-1]), tuple(bad_rows)
 
-    def _source_post(self, post: Document, names: Mapping[Any, str]) -> SourcePost:
-        author = names.get(post.get("author_id"), "")
-        is_mention = self._feed is XFeed.MENTIONS or names_account(post, self._keys.user_id)
+class _PageReader:
+    """Reader of the posts of a page, each on its own: one odd post does not spoil the others.
+
+    Args:
+        answer: the page.
+        user_id: the bot's own account.
+        is_mention: whether every post of the page is a mention.
+    """
+
+    def __init__(self, answer: Document, *, user_id: str, is_mention: bool) -> None:
+        includes = answer.get("includes")
+        includes = includes if isinstance(includes, dict) else {}
+        self._user_id = user_id
+        self._is_mention = is_mention
+        self._names = {_id(user): str(user.get("username") or "") for user in _documents(includes.get("users"))}
+        self.others = {_id(post): post for post in _documents(includes.get("tweets"))}
+
+    def source_post(self, shown: Any) -> SourcePost | None:
+        """The post; None for the account's own.
+
+        Raises:
+            ValueError, or another error of `bot.domain.odd_items.ODD`: it is odd.
+        """
+        # A repost's own text is cut, and ten reposts of a song are one post of one author.
+        post = self.others.get(original_id(shown) or "", shown)
+        if not _id(post) or not isinstance(post.get("text"), str):
+            raise ValueError("a post without id or text")
+        author_id = str(post.get("author_id") or "")
+        if author_id == self._user_id:
+            return None
+        author = self._names.get(author_id, "")
+        is_mention = self._is_mention or names_account(post, self._user_id)
         return SourcePost(
-            id=str(post["id"]),
+            id=first_id(post),
             text=full_text(post),
             author=author,
             created_at=str(post.get("created_at") or ""),
             kind=Kind.MENTION if is_mention else Kind.TIMELINE,
             lang=str(post.get("lang") or ""),
-            url=X.url_of(str(post["id"]), author),
+            url=X.url_of(_id(post), author),
         )
 
 
+def _id(post: Any) -> str:
+    """The id of a post, which cursors are made of; empty if it is not one of X's."""
+    identifier = str(post.get("id") or "") if isinstance(post, dict) else ""
+    return identifier if identifier.isascii() and identifier.isdigit() and len(identifier) <= _ID_DIGITS else ""
+
+
 def _documents(items: Any) -> Iterator[Document]:
-    return (item for item in items or () if isinstance(item, dict))
+    return (item for item in (items if isinstance(items, list) else ()) if isinstance(item, dict))

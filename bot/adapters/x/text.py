@@ -41,6 +41,17 @@ def names_account(post: Mapping[str, Any], user_id: str) -> bool:
     return any(mention.get("id") == user_id for mention in entities)
 
 
+def first_id(post: Mapping[str, Any]) -> str:
+    """Id of the first version of a post: an edited post has an id of its own, but it is one request.
+
+    >>> first_id({"id": "9", "edit_history_tweet_ids": ["8", "9"]})
+    '8'
+    """
+    history = post.get("edit_history_tweet_ids")
+    versions = [str(one) for one in history if str(one).isdigit()] if isinstance(history, list) else []
+    return min(versions, key=int, default=str(post["id"]))
+
+
 def original_id(post: Mapping[str, Any]) -> str | None:
     """Id of the post that a repost repeats; None for any other post."""
     references = post.get("referenced_tweets") or ()

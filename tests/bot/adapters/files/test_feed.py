@@ -52,7 +52,7 @@ def test_a_half_written_last_line_waits_for_its_end(tmp_path: Path, cut: int) ->
     path.write_text(row("1") + last[:cut])
     feed = FileFeed(path)
     page = feed.read(None, 10)
-    assert (ids(page), page.bad_rows) == (["1"], ())
+    assert (ids(page), page.odd_items) == (["1"], ())
     path.write_text(row("1") + last + row("3"))
     assert ids(feed.read(page.cursor, 10)) == ["2", "3"]
 
@@ -66,10 +66,10 @@ def test_a_last_line_without_newline_is_read_once_it_is_whole(tmp_path: Path) ->
     with path.open("a") as file:
         file.write("\n" + "nonsense\n" + row("3"))
     later = feed.read(page.cursor, 10)
-    assert (ids(later), [bad.line for bad in later.bad_rows]) == (["3"], [3])
+    assert (ids(later), [odd.key for odd in later.odd_items]) == (["3"], ["line 3"])
 
 
-def test_bad_rows_are_recorded_with_line_and_reason_and_passed_over(tmp_path: Path) -> None:
+def test_odd_items_are_recorded_with_line_and_reason_and_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
     bad = [
         "{",
@@ -82,15 +82,15 @@ def test_bad_rows_are_recorded_with_line_and_reason_and_passed_over(tmp_path: Pa
     path.write_text(row("1") + "\n  \n" + "\n".join(bad) + "\n" + row(2))
     page = FileFeed(path).read(None, 100)
     assert ids(page) == ["1", "2"]
-    assert [bad_row.line for bad_row in page.bad_rows] == [4, 5, 6, 7, 8, 9]
-    reasons = [bad_row.reason for bad_row in page.bad_rows]
+    assert [odd.key for odd in page.odd_items] == ["line 4", "line 5", "line 6", "line 7", "line 8", "line 9"]
+    reasons = [odd.reason for odd in page.odd_items]
     assert "not valid JSON" in reasons[0]
     assert reasons[1] == "must be a JSON object, got list"
     assert reasons[2] == "lacks 'text'; found the keys 'id'"
     assert "1.5" in reasons[3]
     assert "'text' must be a string, got int" in reasons[4]
     assert "printable" in reasons[5]
-    assert page.bad_rows[2].excerpt == '{"id": "7"}'
+    assert page.odd_items[2].excerpt == '{"id": "7"}'
 
 
 def test_bytes_that_are_no_utf8_and_lone_surrogates_harm_nobody(tmp_path: Path) -> None:
@@ -98,15 +98,15 @@ def test_bytes_that_are_no_utf8_and_lone_surrogates_harm_nobody(tmp_path: Path) 
     path.write_bytes(b'\xef\xbb\xbf{"id": "1", "text": "half \\ud83d pair"}\n{"id": "2", "text": "\xff"}\n')
     page = FileFeed(path).read(None, 10)
     assert [source_post.text for source_post in page.source_posts] == ["half ? pair"]
-    assert [bad_row.line for bad_row in page.bad_rows] == [2]
+    assert [odd.key for odd in page.odd_items] == ["line 2"]
 
 
 def test_a_giant_line_is_a_bad_row_and_the_next_one_is_read(tmp_path: Path) -> None:
     path = tmp_path / "feed.jsonl"
     path.write_text(row("1") + "x" * (3 * MAX_LINE) + "\n" + row("2"))
     page = FileFeed(path).read(None, 10)
-    assert (ids(page), [bad_row.line for bad_row in page.bad_rows]) == (["1", "2"], [2])
-    assert len(page.bad_rows[0].excerpt) <= 120
+    assert (ids(page), [odd.key for odd in page.odd_items]) == (["1", "2"], ["line 2"])
+    assert len(page.odd_items[0].excerpt) <= 120
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_file_written_in_any_pieces_gives_every_row_once(
         more = True
         while more:
             page = feed.read(cursor, limit)
-            assert page.bad_rows == ()
+            assert page.odd_items == ()
             assert page.notice == "" or "empty" in page.notice
             seen += ids(page)
             cursor, more = page.cursor, page.more

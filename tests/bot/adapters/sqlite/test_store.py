@@ -13,16 +13,17 @@ from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate, CandidateStatus, Decision, Verdict
 from bot.domain.errors import StoreError, UnknownCandidateError
+from bot.domain.odd_items import OddItem
 from bot.domain.songs.song import Song, SongReport
-from bot.domain.source_posts import BadRow, SourcePost, SourcePostStatus
+from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage
 from handlers.contract import FinishReason, Sample
 from tests.examples import examples
 
 
-def page(*ids: str, cursor: str = "c", bad_rows: tuple[BadRow, ...] = ()) -> FeedPage:
+def page(*ids: str, cursor: str = "c", odd_items: tuple[OddItem, ...] = ()) -> FeedPage:
     source_posts = tuple(SourcePost(id=name, text=f"text {name}") for name in ids)
-    return FeedPage(source_posts=source_posts, cursor=cursor, more=False, bad_rows=bad_rows)
+    return FeedPage(source_posts=source_posts, cursor=cursor, more=False, odd_items=odd_items)
 
 
 def candidate(source_post_id: str, song_number: int = 1, number: int = 1, text: str = "A slow lamp.") -> Candidate:
@@ -143,16 +144,17 @@ def test_failed_attempts_are_counted_and_failed_source_posts_can_be_reopened(sto
 
 
 def test_the_state_counts_what_there_is(store: SqliteStore) -> None:
-    bad = BadRow(line=3, reason="not valid JSON", excerpt="{")
-    store.add_page("feed", page("1", "2", "3", cursor="here", bad_rows=(bad,)))
-    store.add_page("feed", page(cursor="here", bad_rows=(bad,)))
+    odd = OddItem(key="line 3", reason="not valid JSON", excerpt="{")
+    store.add_page("feed", page("1", "2", "3", cursor="here", odd_items=(odd,)))
+    store.add_page("feed", page(cursor="here", odd_items=(odd,)))
     store.finish("1", SourcePostStatus.DONE, candidates=[candidate("1")])
     store.finish("2", SourcePostStatus.NO_SONG)
     store.set_last_error("no commentary")
     state = store.state()
     assert [state.source_posts[status] for status in SourcePostStatus] == [1, 1, 1, 0]
     assert [state.candidates[status] for status in CandidateStatus] == [1, 0, 0]
-    assert (state.bad_rows, state.cursors, state.last_error) == (1, {"feed": "here"}, "no commentary")
+    assert (state.odd_items, state.cursors, state.last_error) == ({"feed": 1}, {"feed": "here"}, "no commentary")
+    assert [(aside.part, aside.item) for aside in state.set_aside] == [("feed", odd)]
     store.set_last_error(None)
     assert store.state().last_error is None
 
@@ -211,3 +213,31 @@ def test_a_foreign_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match="cannot be opened"):
         SqliteStore(text / "below" / "bot.db")
+
+
+def test_odd_items_are_bounded_and_their_count_goes_on(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.adapters.sqlite.odd_items.KEPT", 3)
+    for start in range(0, 10, 2):
+        odd = tuple(OddItem(key=f"line {n}", reason="no JSON", excerpt=str(n)) for n in (start, start + 1))
+        store.add_page("feed", page(odd_items=odd))
+    state = store.state()
+    assert state.odd_items == {"feed": 10}
+    assert [aside.item.key for aside in state.set_aside] == ["line 9", "line 8", "line 7"]
+
+
+def test_a_row_that_changes_counts_again_and_one_that_stays_does_not(store: SqliteStore) -> None:
+    for excerpt in ("{", "{", "["):
+        store.add_page("feed", page(odd_items=(OddItem(key="line 1", reason="no JSON", excerpt=excerpt),)))
+    assert store.state().odd_items == {"feed": 2}
+
+
+def test_half_a_surrogate_pair_is_stored_as_a_question_mark(store: SqliteStore) -> None:
+    half = "\ud83d lamp"
+    post = SourcePost(id=half, text=half, author=half, lang=half, url=half)
+    store.add_page(half, FeedPage(source_posts=(post,), cursor=half, more=False))
+    store.set_last_error(half)
+    (pending,) = store.pending(5)
+    assert (pending.source_post.id, pending.source_post.text) == ("? lamp", "? lamp")
+    assert store.count_attempt(half, half) == 1
+    assert store.cursor(half) == "? lamp"
+    assert store.state().last_error == "? lamp"
