@@ -13,7 +13,7 @@ from rich.text import Text
 from bot.domain.candidates import CandidateStatus
 from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.rates import Rate
-from bot.domain.songs.song import UNKNOWN_GENRE
+from bot.domain.songs.song import UNKNOWN_GENRE, SongReport
 from bot.domain.spend import spend
 from bot.ports import Pause, QueueRow, StoreState
 from bot.services.summary import Summary
@@ -47,7 +47,7 @@ def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
         table.add_row(
             visible(row.candidate.id),
             _song(row) if first else "",
-            Text(_genres(report.genres)) if first else "",
+            Text(_genres(report)) if first else "",
             Text.assemble(visible(row.text), (" (cut off)" if row.is_cut_off else "", "dim")),
             visible(f"{row.candidate.model} {row.candidate.model_version}"),
             Text(row.candidate.status, style=_STYLES[row.candidate.status]),
@@ -65,7 +65,12 @@ def _song(row: QueueRow) -> Text:
     return Text.assemble((visible(report.song.title).plain, "bold"), "\n", visible(report.artist).plain)
 
 
-def _genres(genres: tuple[str, ...]) -> str:
+def _genres(report: SongReport) -> str:
+    asked = f" -> {_first(report.genres_asked)}" if report.genres_asked else ""
+    return _first(report.genres) + asked
+
+
+def _first(genres: tuple[str, ...]) -> str:
     more = f" +{len(genres) - _SHOWN_GENRES}" if len(genres) > _SHOWN_GENRES else ""
     return visible(", ".join(genres[:_SHOWN_GENRES])).plain + more if genres else UNKNOWN_GENRE
 

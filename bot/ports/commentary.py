@@ -20,6 +20,10 @@ class CommentaryService(ABC):
             NoServiceError: the service is not available at the moment.
         """
 
+    def genres_for(self, genres: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the genres of a request for a song with these genres; the same unless the model knows none of them."""
+        return genres
+
     @abstractmethod
     def is_reachable(self) -> bool:
         """Whether the service is available."""

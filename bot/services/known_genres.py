@@ -14,7 +14,8 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 class KnownGenres(CommentaryService):
     """Decorator of a commentary service that replaces genres unknown to the model by the nearest known ones.
 
-    The queue keeps the artists' own genres; the model's answer lists genres without a neighbour as unknown.
+    The queue keeps the artists' own genres beside those of the request; the model's answer lists genres without a
+    neighbour as unknown.
 
     Args:
         service: the decorated service.
@@ -27,7 +28,11 @@ class KnownGenres(CommentaryService):
 
     @override
     def generate(self, request: CommentaryRequest) -> CommentaryResponse:
-        return self._service.generate(replace(request, genres=self._nearest.replace(request.genres)))
+        return self._service.generate(replace(request, genres=self.genres_for(request.genres)))
+
+    @override
+    def genres_for(self, genres: tuple[str, ...]) -> tuple[str, ...]:
+        return self._nearest.replace(genres)
 
     @override
     def is_reachable(self) -> bool:

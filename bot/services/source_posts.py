@@ -130,19 +130,22 @@ class CommentaryWriter:
 
     def _report(self, source_post: SourcePost, number: int, song: Song) -> SongReport:
         facts = self._resolver.resolve(song)
+        genres = facts.genres[:MAX_GENRES]
+        asked = self._commentary.genres_for(genres)
         return SongReport(
             source_post_id=source_post.id,
             number=number,
             song=song,
             artist=facts.artist,
-            genres=facts.genres[:MAX_GENRES],
+            genres=genres,
+            genres_asked=asked if asked != genres else (),
             origin=facts.origin,
             url=facts.url,
         )
 
     def _candidates(self, source_post: SourcePost, report: SongReport) -> list[Candidate]:
         request = CommentaryRequest(
-            genres=report.genres,
+            genres=report.genres_asked or report.genres,
             artist=report.artist,
             title=report.song.title,
             num_samples=self._options.num_samples,

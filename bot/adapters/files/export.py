@@ -15,6 +15,7 @@ _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("artist", lambda row: row.candidate.report.artist),
     ("title", lambda row: row.candidate.report.song.title),
     ("genres", lambda row: list(row.candidate.report.genres)),
+    ("genres_asked", lambda row: list(row.candidate.report.genres_asked)),
     ("text", lambda row: row.text),
     ("sample", lambda row: row.candidate.sample.text),
     ("model", lambda row: row.candidate.model),

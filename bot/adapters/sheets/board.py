@@ -24,7 +24,6 @@ from bot.adapters.sheets import client as sheets_client
 from bot.adapters.sheets.edit import Columns, PlacedEdit, outcome, request_body
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError, NetworkError
-from bot.domain.songs.song import UNKNOWN_GENRE
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow
 
 Cell = str | float | None
@@ -35,7 +34,7 @@ _CELLS: Final[tuple[tuple[str, Callable[[QueueRow], Cell]], ...]] = (
     ("commentary", lambda row: row.text),
     ("curator", lambda row: row.verdict.who if row.verdict is not None else ""),
     ("spotifyquery", lambda row: f"{row.candidate.report.artist} - {row.candidate.report.song.title}"),
-    ("spotifygenres", lambda row: ", ".join(row.candidate.report.genres) or UNKNOWN_GENRE),
+    ("spotifygenres", lambda row: row.candidate.report.genre_line),
     ("flags", lambda row: ", ".join(row.candidate.flags)),
     ("variant", lambda row: f"{row.candidate.model} {row.candidate.model_version}"),
     ("score", lambda row: row.candidate.score),

@@ -221,6 +221,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE post ADD COLUMN sent_text TEXT NOT NULL DEFAULT ''",
         "UPDATE post SET sent_text = text WHERE attempts > 0",
     ),
+    # Version 7. Genres that the model was asked for where it knows none of the artist's.
+    ("ALTER TABLE song ADD COLUMN genres_asked TEXT NOT NULL DEFAULT '[]'",),
     # Rows of feeds were counted by the rows that were kept; now every odd item is counted, and the latest are kept.
     (
         """CREATE TABLE odd_item (

@@ -16,7 +16,7 @@ from bot.ports import QueueRow
 from handlers.contract import FinishReason, Sample
 
 SELECT_ROWS = """
-SELECT candidate.*, song.artist, song.song, song.genres, song.origin, song.url AS song_url,
+SELECT candidate.*, song.artist, song.song, song.genres, song.genres_asked, song.origin, song.url AS song_url,
        tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,
        tweet.created_at AS tweet_created_at, tweet.kind AS tweet_kind, tweet.lang AS tweet_lang,
        tweet.url AS tweet_url, verdict.decision, verdict.edited_text, verdict.who, verdict.decided_at
@@ -26,7 +26,8 @@ JOIN tweet ON tweet.id = candidate.tweet_id
 LEFT JOIN verdict ON verdict.id = candidate.verdict_id
 """
 """Query for the columns of a `QueueRow`, without WHERE and ORDER BY."""
-SONG_COLUMNS = """song.artist, song.song, song.genres, song.origin, song.url AS song_url, candidate.song_number,
+SONG_COLUMNS = """song.artist, song.song, song.genres, song.genres_asked, song.origin, song.url AS song_url,
+       candidate.song_number,
        tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author, tweet.kind AS tweet_kind,
        tweet.created_at AS tweet_created_at, tweet.lang AS tweet_lang, tweet.url AS tweet_url"""
 """Columns for `report_of` and `source_post_of`."""
@@ -41,14 +42,15 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
     """Insert a candidate, and its song unless that is already there."""
     report = candidate.report
     connection.execute(
-        "INSERT INTO song (tweet_id, number, artist, song, genres, origin, url, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO NOTHING",
+        "INSERT INTO song (tweet_id, number, artist, song, genres, genres_asked, origin, url, key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             report.source_post_id,
             report.number,
             report.artist,
             to_json(asdict(report.song)),
             to_json(report.genres),
+            to_json(report.genres_asked),
             report.origin,
             report.url,
             report.song.key,
@@ -109,6 +111,7 @@ def report_of(row: sqlite3.Row) -> SongReport:
         song=Song(**from_json(row["song"])),
         artist=row["artist"],
         genres=tuple(json.loads(row["genres"])),
+        genres_asked=tuple(json.loads(row["genres_asked"])),
         origin=row["origin"],
         url=row["song_url"],
     )

@@ -64,6 +64,14 @@ class SongReport:
     """Lookup that gave the genres: "spotify", "last.fm", "musicbrainz", "table"; empty when none did."""
     url: str = ""
     """Web address to listen to the song; empty when unknown."""
+    genres_asked: tuple[str, ...] = ()
+    """Genres of the request in place of `genres`, none of which the model knows; empty if they were not replaced."""
+
+    @property
+    def genre_line(self) -> str:
+        """The genres in one line, and behind an arrow those of the request: "reggae -> jazz rap"."""
+        known = ", ".join(self.genres) or UNKNOWN_GENRE
+        return f"{known} -> {', '.join(self.genres_asked)}" if self.genres_asked else known
 
     @property
     def seed(self) -> int:

@@ -1,0 +1,58 @@
+"""Genres that the model was asked for, beside those that the artist has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.files.export import as_document
+from bot.adapters.files.feed import FileFeed
+from bot.adapters.gateway_client import GatewayClient
+from bot.adapters.lookups.catalog import FileCatalog
+from bot.adapters.sheets import board as sheets_board
+from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.nearest_genre import NearestGenre
+from bot.entrypoints.display import queue_table
+from bot.ports import QueueRow
+from bot.services.genres import ChainResolver
+from bot.services.known_genres import KnownGenres
+from bot.services.service import Bot
+from tests.bot.helpers.loopback_gateway import LoopbackGateway
+
+
+@pytest.fixture
+def rows(gateway: LoopbackGateway, store: SqliteStore, feed_path: Path, catalog_path: Path) -> dict[str, QueueRow]:
+    """First candidate of every song, by title, from a bot whose model knows three genres."""
+    nearest = NearestGenre(["indie pop", "dream pop", "techno pop"], artists=[["techno", "techno pop"]] * 3)
+    service = GatewayClient(gateway.target, model="lcgan", timeout_s=5.0)
+    Bot(
+        sources=(FileFeed(feed_path),),
+        resolver=ChainResolver(table=FileCatalog(catalog_path)),
+        commentary=KnownGenres(service, nearest),
+        store=store,
+    ).tick()
+    service.close()
+    return {row.candidate.report.song.title: row for row in store.rows() if row.candidate.number == 1}
+
+
+def test_the_queue_keeps_what_is_known_and_what_was_asked(rows: dict[str, QueueRow], gateway: LoopbackGateway) -> None:
+    report = rows["Tin Sea"].candidate.report
+    assert (report.genres, report.genres_asked) == (("techno",), ("techno pop",))
+    assert report.genre_line == "techno -> techno pop"
+    request = next(request for request in gateway.requests if request.title == "Tin Sea")
+    assert list(request.genres) == ["techno pop"]
+
+
+def test_genres_that_the_model_knows_are_asked_as_they_are(rows: dict[str, QueueRow]) -> None:
+    report = rows["Moss"].candidate.report
+    assert (report.genres, report.genres_asked) == (("dream pop", "slowcore"), ())
+    assert report.genre_line == "dream pop, slowcore"
+
+
+def test_sheet_export_and_terminal_say_what_was_asked(rows: dict[str, QueueRow]) -> None:
+    row = rows["Tin Sea"]
+    cell = dict(sheets_board._CELLS)["spotifygenres"]
+    assert cell(row) == "techno -> techno pop"
+    assert as_document(row)["genres_asked"] == ["techno pop"]
+    assert "techno -> techno pop" in next(iter(queue_table([row]).columns[2].cells)).plain
