@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import errno
 import importlib
 import importlib.util
+import io
+import json
+import logging
 import os
 import platform
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from foundation.version import project_version
 
 _OUR_PACKAGES: Final = (
     "foundation", "training", "handlers", "serving", "bot", "loadtest", "benchmarks", "deephypebot_demo",
 )  # fmt: skip
+_ESCAPED: Final = "deephypebot-escaped"
+"""Name of the error handler for characters that a stream cannot encode."""
+_QUIET: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # MLflow says in many lines that there is no git on a machine without it.
+    "GIT_PYTHON_REFRESH": "quiet",
+    # torch's idle threads would otherwise spin on cores that the workers, the gateway and a load test share.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+_TALKATIVE: Final = ("alembic", "numexpr", "mlflow")
+"""Loggers of libraries that report at INFO what they did without trouble."""
 _COMPLETION: Final = "_DEEPHYPEBOT_COMPLETE"
 """Variable that a shell's completion script sets when it asks for the words that may come next."""
 
@@ -71,14 +90,22 @@ SUBGROUPS: Final = {
 }
 
 
+class _Group(TyperGroup):
+    """A group that shows its help when it is called alone, as an answer and not as an error."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take a call without arguments as one for help."""
+        return super().parse_args(ctx, args or ([] if ctx.resilient_parsing else ["--help"]))
+
+
 def build_app(arguments: Sequence[str]) -> typer.Typer:
     """Build the command-line application for some arguments: the command that they name in full, the others by help.
 
     So `deephypebot --help` imports nothing, and the bot's host does without the packages of the other commands.
     """
     app = typer.Typer(
+        cls=_Group,
         help="Train, register, serve, compare and improve small text generators that write about music.",
-        no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
     )
@@ -102,7 +129,7 @@ def _add(app: typer.Typer, name: str, entry: Entry, words: Sequence[str], parts:
     group.registered_commands, group.registered_groups = [*target.registered_commands], [*target.registered_groups]
     for part, part_entry in parts.items():
         _add(group, part, part_entry, words[1:], {})
-    app.add_typer(group, name=name, no_args_is_help=True)
+    app.add_typer(group, name=name, cls=_Group)
 
 
 def _show_version(value: bool) -> None:
@@ -126,13 +153,8 @@ def _listed() -> None:
 
 def main() -> None:
     """Run the command line; errors that our packages raise on purpose end in one line and exit code 1."""
-    # MLflow would send usage figures out, and say in many lines that there is no git on a machine without it.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    # MLflow asks for type hints (its own classes lack them) to infer schemas from; our signature is more exact.
-    warnings.filterwarnings("ignore", message=".*[Tt]ype hint", category=UserWarning)
-    # torch's idle threads would otherwise spin on cores that the workers, the gateway and a load test share.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _write_whatever_comes()
+    _quieten_libraries()
     completing = _COMPLETION in os.environ
     arguments = _words_to_complete() if completing else sys.argv[1:]
     try:
@@ -156,6 +178,36 @@ def main() -> None:
         if type(error).__module__.partition(".")[0] not in _OUR_PACKAGES:
             raise
         _fail(str(error))
+
+
+def _write_whatever_comes() -> None:
+    """Let standard output and error take every character: one that their encoding lacks is written as in JSON.
+
+    The lines of `--json` stay JSON, and those for people are readable but for that character.
+    """
+
+    def escaped(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+    codecs.register_error(_ESCAPED, escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not where a test or a notebook has put its own
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def _quieten_libraries() -> None:
+    """Keep what libraries say about themselves out of the output, and MLflow from the internet.
+
+    The environment is read when MLflow is imported, by the processes that a command starts as well.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    # MLflow asks for type hints (its own classes lack them) to infer schemas from; our signature is more exact.
+    warnings.filterwarnings("ignore", message=".*[Tt]ype hint", category=UserWarning)
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _words_to_complete() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,53 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_h_is_short_for_help_everywhere(command: str) -> None:
     words = command.split()
     assert run(*words, "-h") == run(*words, "--help") != ""
+
+
+@pytest.mark.parametrize("command", ["", "models", "queue", "bot", "bot bench", "bench", "corpus", "blind"])
+def test_a_group_alone_shows_its_help_and_has_not_failed(command: str) -> None:
+    words = command.split()
+    assert run(*words) == run(*words, "--help") != ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_every_character_can_be_printed_and_json_stays_json(encoding: str) -> None:
+    text = "Für Elise – 夜 \N{MUSICAL SYMBOL G CLEF} \ud83d"
+    program = (
+        "import json, sys, types, deephypebot\n"
+        f"text = {text!r}\n"
+        "def listed(): print(json.dumps({'text': text}, ensure_ascii=False)); print(text, file=sys.stderr)\n"
+        "sys.modules['written'] = types.SimpleNamespace(listed=listed)\n"
+        "deephypebot.COMMANDS['generate'] = deephypebot.Entry('written', 'listed', '', '')\n"
+        "sys.argv = ['deephypebot', 'generate']; deephypebot.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode(encoding)) == {"text": text}
+    told = done.stderr.decode(encoding)
+    assert told.isascii() if encoding == "ascii" else told.startswith("Für Elise")
+
+
+@pytest.mark.slow
+def test_libraries_keep_their_remarks_to_themselves() -> None:
+    program = (
+        "import deephypebot; deephypebot._quieten_libraries()\n"
+        "import logging, warnings, mlflow\n"
+        "from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR as bar\n"
+        "from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT as address\n"
+        "assert not bar.get() and address.get()\n"
+        "for name in ('mlflow.store', 'alembic.runtime', 'numexpr.utils'): logging.getLogger(name).info('did')\n"
+        "warnings.warn('\\x1b[33mAdd type hints to the `predict` method')\n"
+        "logging.getLogger('mlflow').warning('it fails')"
+    )
+    loud = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    done = subprocess.run([sys.executable, "-c", program], env=loud, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert [line.partition("WARNING")[2] for line in done.stderr.splitlines()] == [" mlflow: it fails"]
 
 
 def test_a_group_can_be_built_again_without_a_trace_of_the_first_time() -> None:
