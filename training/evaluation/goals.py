@@ -59,7 +59,7 @@ def goals(measured: Measured, real: Measured, prior: Measured | None, of_kind: M
         *_diversity(measured, "of that kind" if same_kind is not real else ""),
     ]
     if moves:
-        found += _steering(measured, prior)
+        found += steering_goals(measured, prior)
     return [*found, *_language(measured, real, decides=not moves)]
 
 
@@ -169,7 +169,13 @@ def _diversity(measured: Measured, of_kind: str) -> list[Goal]:
     ]
 
 
-def _steering(measured: Measured, prior: Measured | None) -> list[Goal]:
+def steering_goals(measured: Measured, prior: Measured | None) -> list[Goal]:
+    """Check the goals of what an lcgan is for: the share of the desired kind, without loss of variety.
+
+    Args:
+        measured: the row.
+        prior: the row of the same decoder from z of the prior, if any.
+    """
     found = []
     for judge in ("second_lda", "classifier"):
         share = _value(measured, f"desired_share_{judge}")

@@ -10,7 +10,7 @@ from typing import Final
 from handlers.model.bundle import BundleError
 from training.corpus import Corpus
 from training.errors import TrainingError
-from training.evaluation.goals import Goal, deciding, goals
+from training.evaluation.goals import Goal, deciding, goals, steering_goals
 from training.evaluation.intervals import Resampler
 from training.evaluation.judges import fit_judges
 from training.evaluation.models import LoadedModel
@@ -135,6 +135,9 @@ class Promoter:
         rows = [self._row(model, RowKind.SERVED) for model in (new, old)]
         bench = self._fitted(new.kind)
         checked = [self._goals(row, prior) for row in rows]
+        if new.moves and not old.moves:
+            # The purpose of an lcgan counts for both, although a cvae is not made for it.
+            checked[1] += steering_goals(rows[1], None)
         return verdict(rows[0], rows[1], *checked, real=bench.real, of_kind=bench.of_kind)
 
     def _goals(self, row: Measured, prior: LoadedModel | None) -> list[Goal]:

@@ -8,6 +8,7 @@ import pytest
 from tests.training.conftest import SampleCorpus
 from tests.training.evaluation.conftest import save_tiny
 from training.evaluation import promotion
+from training.evaluation.goals import Goal
 from training.evaluation.models import LoadedModel, load_folder
 from training.evaluation.plan import DecodePlan
 from training.evaluation.promotion import Decision, Promoter
@@ -107,6 +108,23 @@ def test_a_later_lcgan_that_is_worse_than_its_prior_is_held_back_though_the_cham
     assert (decision.promote, decision.worse) == (False, True)
     assert decision.reason.startswith("lcgan 2 is worse than the prior that it moves; ")
     assert promoter.decide(new, models["lcgan 1"], models["cvae 2"]).promote
+
+
+def test_the_share_of_the_desired_kind_counts_for_the_prior_too(
+    promoter: Promoter, models: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[set[str]] = []
+
+    def found(_new: Measured, _old: Measured, *checked: list[Goal], **__: object) -> Verdict:
+        compared.extend({goal.text for goal in each if goal.decides} for each in checked)
+        return Verdict(new="lcgan 1", old="cvae 1", outcome=Outcome.MIXED, ahead=(), behind=(), goals=(1, 1, 2))
+
+    monkeypatch.setattr(promotion, "verdict", found)
+    assert promoter.decide(models["lcgan 1"], None, models["cvae 1"]).promote
+    both = compared[0] & compared[1]
+    assert {text for text in both if text.startswith("desired share")} == {
+        "desired share at least 0.60 by the second LDA", "desired share at least 0.60 by the classifier"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("champion", [None, "lcgan 0"])
