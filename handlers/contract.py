@@ -17,10 +17,12 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
+
+from foundation.commentary_errors import RequestError
 
 INPUT_FIELD: Final = "data"
 """The key of TorchServe's input map that holds the request."""
@@ -102,7 +104,7 @@ class FinishReason(StrEnum):
         return next((reason for reason in cls if reason.value == text), None)
 
 
-class ContractError(Exception):
+class ContractError(RequestError, ValueError):
     """A request that cannot be answered.
 
     Attributes:
@@ -112,10 +114,10 @@ class ContractError(Exception):
     """
 
     def __init__(self, code: ErrorCode, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}" if field else message)
-        self.code = code
+        super().__init__(code, message)
+        self.args = (f"{field}: {message}" if field else message,)
+        self.code: ErrorCode = code
         self.field = field
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +151,13 @@ class SamplingParams:
     could go on is forbidden."""
     no_repeat_ngram_size: int = 0
     """Size n of the n-grams of tokens that occur at most once in a sample; 0 allows all."""
-    bad_words: tuple[str, ...] = ()
+    bad_words: Sequence[str] = ()
     """Words that no sample contains, case ignored, however they are spelled in tokens. A word ends where a character
     that is not part of a word follows, so "pop" forbids neither "pops" nor "synth-pop". The song's names are put in as
     they are."""
 
     def __post_init__(self) -> None:
+        _make_tuple(self, "bad_words")
         _check_float("temperature", self.temperature, 0.0, 5.0)
         _check_int("top_k", self.top_k, 0, 1_000_000)
         _check_float("top_p", self.top_p, 1e-6, 1.0)
@@ -176,7 +179,7 @@ class CommentaryRequest:
         ContractError: INVALID_ARGUMENT, naming the first field whose type or range is wrong.
     """
 
-    genres: tuple[str, ...]
+    genres: Sequence[str] = ()
     """The song's genres; may be empty. Unknown ones are answered and listed."""
     artist: str | None = None
     """Text that replaces the placeholder `<artist>`."""
@@ -197,6 +200,7 @@ class CommentaryRequest:
     request_id: str | None = None
 
     def __post_init__(self) -> None:
+        _make_tuple(self, "genres")
         _check_texts("genres", self.genres, MAX_GENRES, "genres")
         for name in ("artist", "title", "topic", "unit", "request_id"):
             _check_text(name, getattr(self, name))
@@ -414,6 +418,12 @@ def _as_tuple(name: str, value: object) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _make_tuple(of: CommentaryRequest | SamplingParams, name: str) -> None:
+    """Replace a list by a tuple, which cannot change behind the checks."""
+    if isinstance(values := getattr(of, name), list):
+        object.__setattr__(of, name, tuple(values))
+
+
 def _check_texts(name: str, values: object, maximum: int, what: str) -> None:
     if not isinstance(values, tuple):
         raise _invalid(name, f"must be a list of strings, got {type(values).__name__}")
@@ -425,7 +435,7 @@ def _check_texts(name: str, values: object, maximum: int, what: str) -> None:
         _check_text(name, value)
 
 
-def _check_bad_words(bad_words: tuple[str, ...]) -> None:
+def _check_bad_words(bad_words: Sequence[str]) -> None:
     _check_texts("bad_words", bad_words, MAX_BAD_WORDS, "words")
     for word in bad_words:
         # Composed, as in the corpus: a separate combining mark would split the word.

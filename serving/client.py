@@ -1,11 +1,18 @@
 """Client of the gateway: typed, with deadlines, bounded retries and one error tree.
 
-It needs grpcio, protobuf and the wire contract, so the bot and the load test install without torch. It is thread-safe,
-and works under gevent if `grpc.experimental.gevent.init_gevent()` ran before the first client was created.
+The extra `client` (`pip install 'deephypebot[client]'`) brings all that it needs: grpcio and protobuf. It is
+thread-safe, and works under gevent if `grpc.experimental.gevent.init_gevent()` ran before the first client was created.
+
+    from serving.client import CommentaryClient, CommentaryRequest
+
+    with CommentaryClient("127.0.0.1:50051") as client:
+        response = client.generate(CommentaryRequest(genres=["dream pop"]), model="lcgan", version="2")
 
     CommentaryError
     ├── RequestError              the request is at fault: a retry fails as well
-    │   ├── InvalidRequestError   the value of a field is invalid; `.field` names the field
+    │   ├── ContractError         a value of a request is invalid, found as the request is made; `.field` names it
+    │   ├── TargetError           the address of the gateway cannot be understood
+    │   ├── InvalidRequestError   the gateway or the model refuses the value of a field; `.field` names it
     │   └── UnknownModelError     the model or version is not live
     └── ServiceError              the service is at fault: the same request may succeed later
         ├── UnavailableError      nothing listens at the target, or nothing can answer now
@@ -25,15 +32,20 @@ from typing import Final, Self, TypeVar
 
 import grpc
 
+from foundation.commentary_errors import CommentaryError, RequestError
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, SamplingParams
 from serving import wire
+from serving.targets import TargetError, parse_target
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 __all__ = [
     "CommentaryClient",
     "CommentaryError",
+    "CommentaryRequest",
+    "CommentaryResponse",
+    "ContractError",
     "DeadlineError",
     "InternalServiceError",
     "InvalidRequestError",
@@ -43,7 +55,9 @@ __all__ = [
     "RequestError",
     "RequestLimits",
     "RetryPolicy",
+    "SamplingParams",
     "ServiceError",
+    "TargetError",
     "UnavailableError",
     "UnknownModelError",
 ]
@@ -63,24 +77,6 @@ _CHANNEL_OPTIONS: Final = (
 # SERVING is field 1 with the value 1. A test parses both with that package.
 _HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 _HEALTH_SERVING: Final = b"\x08\x01"
-
-
-class CommentaryError(Exception):
-    """Base of the errors that the client raises for a failed call.
-
-    Attributes:
-        code: name of the gRPC status code.
-        message: message of the service, or of the connection to it.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-
-
-class RequestError(CommentaryError):
-    """The request is at fault."""
 
 
 class InvalidRequestError(RequestError):
@@ -177,10 +173,13 @@ class CommentaryClient:
     """Connection to one gateway. The first call connects, and a broken connection is restored by the next call.
 
     Args:
-        target: address of the gateway, `host:port`.
+        target: address of the gateway, `host:port`; see `serving.targets.parse_target`.
         model: model for calls that name none.
         timeout_s: deadline of calls that name none, in seconds, retries included.
         retry: number of attempts of a failed call, and the pauses between them.
+
+    Raises:
+        TargetError: the target is not an address.
     """
 
     def __init__(
@@ -191,11 +190,11 @@ class CommentaryClient:
         timeout_s: float = 10.0,
         retry: RetryPolicy = DEFAULT_RETRY,
     ) -> None:
-        self._target = target
+        self._target = parse_target(target)
         self._model = model
         self._timeout_s = _check_timeout(timeout_s)
         self._retry = retry
-        self._channel = grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+        self._channel = grpc.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
         self._stub = commentary_pb2_grpc.CommentaryStub(self._channel)
         self._health = self._channel.unary_unary(
             _HEALTH_CHECK, request_serializer=_unchanged, response_deserializer=_unchanged
@@ -218,7 +217,7 @@ class CommentaryClient:
         request: CommentaryRequest,
         *,
         model: str | None = None,
-        version: str | None = None,
+        version: str | int | None = None,
         timeout_s: float | None = None,
     ) -> CommentaryResponse:
         """Ask for samples.
@@ -233,7 +232,8 @@ class CommentaryClient:
             CommentaryError: see the tree in this module's docstring.
         """
         try:
-            message = wire.request_to_message(request, model=model or self._model, version=version)
+            pinned = str(version) if isinstance(version, int) else version
+            message = wire.request_to_message(request, model=model or self._model, version=pinned)
         except (TypeError, ValueError) as cause:
             raise InvalidRequestError("INVALID_ARGUMENT", f"model and version must be valid text: {cause}") from cause
         return wire.response_from_message(
@@ -271,7 +271,8 @@ class CommentaryClient:
 
     def _call(self, send: Callable[[float], _Answer], timeout_s: float | None) -> _Answer:
         """Send a call until it succeeds, fails for good, or its deadline is over. Errors become `CommentaryError`s."""
-        deadline = time.monotonic() + (self._timeout_s if timeout_s is None else _check_timeout(timeout_s))
+        limit_s = self._timeout_s if timeout_s is None else _check_timeout(timeout_s)
+        deadline = time.monotonic() + limit_s
         attempt = 1
         while True:
             try:
@@ -280,7 +281,7 @@ class CommentaryClient:
                 pause_s = max(self._retry.draw_pause_s(attempt), _asked_pause_s(failure))
                 out_of_time = time.monotonic() + pause_s >= deadline
                 if failure.code() not in _RETRIED or attempt >= self._retry.max_attempts or out_of_time:
-                    raise _translate(failure, self._target) from failure
+                    raise _translate(failure, self._target, limit_s) from failure
             except ValueError as cause:
                 # grpc raises it for a call after close().
                 raise UnavailableError("UNAVAILABLE", f"the client for {self._target} is closed") from cause
@@ -288,7 +289,7 @@ class CommentaryClient:
             attempt += 1
 
 
-def _translate(failure: grpc.RpcError, target: str) -> CommentaryError:
+def _translate(failure: grpc.RpcError, target: str, limit_s: float) -> CommentaryError:
     code: grpc.StatusCode = failure.code()
     message = failure.details() or "no details"
     kind = _ERRORS.get(code, InternalServiceError)
@@ -296,6 +297,8 @@ def _translate(failure: grpc.RpcError, target: str) -> CommentaryError:
         return kind(code.name, message, field=_trailing(failure, wire.ERROR_FIELD_METADATA))
     if issubclass(kind, UnavailableError):
         message = f"{message} (asked the gateway at {target})"
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = f"{target} did not answer within {limit_s:g} s ({message})"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         message = f"{message} (is the server at {target} a deephypebot gateway?)"
     return kind(code.name, message)

@@ -14,10 +14,14 @@ from serving import client
 
 _SHAPES: Final = ("CommentaryRequest", "SamplingParams", "CommentaryResponse", "Sample", "ModelIdentity", "Timings")
 
+_OPENING: Final = (
+    "`serving.client` calls a gateway over gRPC; the extra `client` brings what it needs, `grpcio` and `protobuf`."
+)
+
 
 def page() -> list[str]:
     """Lines of the page."""
-    lines = ["# Client", "", "`serving.client` calls a gateway over gRPC; it needs `grpcio` and `protobuf` alone.", ""]
+    lines = ["# Client", "", _OPENING, ""]
     lines += [f"## {client.CommentaryClient.__name__}", "", *_docstring(client.CommentaryClient), ""]
     lines += table(["method", "meaning"], _methods(client.CommentaryClient))
     lines += ["", "## Requests and answers", "", "Frozen dataclasses of `handlers.contract`.", ""]
@@ -62,9 +66,7 @@ def _fields(shape: Any) -> list[str]:
 
 def _errors() -> list[list[str]]:
     found = [
-        each
-        for _, each in inspect.getmembers(client, inspect.isclass)
-        if issubclass(each, Exception) and each.__module__ == client.__name__
+        each for _, each in inspect.getmembers(client, inspect.isclass) if issubclass(each, client.CommentaryError)
     ]
     found.sort(key=lambda each: (len(each.__mro__), each.__name__))
     bases = [each.__bases__[0].__name__ for each in found]

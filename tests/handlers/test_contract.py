@@ -134,6 +134,16 @@ def test_only_genres_are_required_and_the_rest_has_the_documented_defaults() -> 
     assert _refused({"num_samples": 1}).field == "genres"
 
 
+def test_lists_are_taken_where_the_fields_are_tuples() -> None:
+    genres, bad_words = ["dream pop"], ["vocals"]
+    request = CommentaryRequest(genres=genres, sampling=SamplingParams(bad_words=bad_words))
+    genres.append("noise")
+    bad_words.append("drums")
+    assert request == CommentaryRequest(genres=("dream pop",), sampling=SamplingParams(bad_words=("vocals",)))
+    assert hash(request) == hash(CommentaryRequest.from_json(request.to_json()))
+    assert CommentaryRequest() == CommentaryRequest(genres=())
+
+
 def test_null_means_absent_except_for_genres() -> None:
     names_of_optional = set(json.loads(CommentaryRequest(genres=()).to_json())) - {"genres"}
     nulls = dict.fromkeys([*names_of_optional, "artist", "title", "seed", "topic", "unit", "request_id"])
@@ -412,4 +422,4 @@ def test_importing_the_contract_imports_nothing_outside_the_standard_library() -
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     outside = set(done.stdout.split()) - set(sys.stdlib_module_names)
-    assert outside == {"handlers"}
+    assert outside == {"foundation", "handlers"}

@@ -68,7 +68,7 @@ class EchoHandler:
                     for index in range(request.num_samples)
                 ),
                 model=ModelIdentity(name=self._config["model"], version=self._config["version"]),
-                genres_used=request.genres,
+                genres_used=tuple(request.genres),
                 genres_unknown=(),
                 timings=Timings(decode_ms=1000 * (time.perf_counter() - started)),
                 request_id=request.request_id,

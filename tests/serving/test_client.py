@@ -190,7 +190,7 @@ def test_nobody_listening_is_unavailable_and_names_the_target() -> None:
 
 
 def test_a_target_that_cannot_be_resolved_is_unavailable() -> None:
-    with CommentaryClient("no such host:1", retry=ONE_ATTEMPT) as client, pytest.raises(UnavailableError):
+    with CommentaryClient("no-such-host.invalid:1", retry=ONE_ATTEMPT) as client, pytest.raises(UnavailableError):
         client.generate(REQUEST)
 
 
@@ -229,7 +229,7 @@ def test_the_deadline_ends_a_slow_call(start_commentary: Start) -> None:
 
     with CommentaryClient(start_commentary(answer).target) as client:
         started = time.monotonic()
-        with pytest.raises(DeadlineError):
+        with pytest.raises(DeadlineError, match=r"127\.0\.0\.1:\d+ did not answer within 0\.2 s"):
             client.generate(REQUEST, timeout_s=0.2)
         assert time.monotonic() - started < 0.8
 
@@ -372,6 +372,22 @@ def test_text_that_no_wire_can_carry_is_an_invalid_request(start_commentary: Sta
         pytest.raises(InvalidRequestError, match="valid text"),
     ):
         client.generate(REQUEST, version="\ud800")
+
+
+def test_a_version_may_be_a_number(start_commentary: Start) -> None:
+    server = start_commentary(answer_well)
+    with CommentaryClient(server.target) as client:
+        client.generate(REQUEST, version=7)
+    assert server.requests[0].version == "7"
+
+
+def test_one_error_tree_holds_all_that_a_request_can_do_wrong(start_commentary: Start) -> None:
+    with CommentaryClient(start_commentary(answer_well).target) as client:
+        for spoilt in ({"num_samples": 0}, {"genres": "dream pop"}, {"seed": "7"}):
+            with pytest.raises(RequestError) as caught:
+                client.generate(CommentaryRequest(**spoilt))
+            assert isinstance(caught.value, ValueError)
+            assert caught.value.code == "INVALID_ARGUMENT"
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])

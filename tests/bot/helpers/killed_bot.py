@@ -63,7 +63,7 @@ class CountedCommentary(CommentaryService):
         self._countdown.tick()
         model = ModelIdentity(name="lcgan", version="1")
         return CommentaryResponse(
-            samples=samples, model=model, genres_used=request.genres, genres_unknown=(), timings=Timings()
+            samples=samples, model=model, genres_used=tuple(request.genres), genres_unknown=(), timings=Timings()
         )
 
     def is_reachable(self) -> bool:

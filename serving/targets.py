@@ -1,0 +1,70 @@
+"""Addresses of gateways, as people write them."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final
+
+from foundation.commentary_errors import RequestError
+
+_RESOLVED_BY_GRPC: Final = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:", "vsock:")
+_WEB: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE)
+_HOST_AND_PORT: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]/\s]+):(?P<port>[0-9]+)")
+_MAX_PORT: Final = 65535
+_EXAMPLE: Final = "as in 127.0.0.1:50051, [::1]:50051 or dns:///gateway.example:50051"
+
+
+class TargetError(RequestError, ValueError):
+    """The address of a gateway cannot be understood."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("INVALID_ARGUMENT", message)
+
+
+def parse_target(text: str) -> str:
+    """Return the address of a gateway as gRPC takes it.
+
+    `http://` before the address is left out, since load tests and browsers write it; the addresses that gRPC resolves
+    by itself (`dns:///gateway.example:50051`, `unix:/run/gateway.sock`) are left as they are.
+
+    Raises:
+        TargetError: the text is not an address with a port, or asks for another protocol.
+
+    >>> parse_target("http://127.0.0.1:50051/"), parse_target("::1:50051")
+    ('127.0.0.1:50051', '[::1]:50051')
+    """
+    target = text.strip()
+    if target.casefold().startswith(_RESOLVED_BY_GRPC):
+        return target
+    if match := _WEB.fullmatch(target):
+        if match["scheme"].casefold() not in {"http", "grpc"}:
+            raise TargetError(
+                f"the target {text!r} asks for {match['scheme']}, and a gateway speaks gRPC without TLS: leave the "
+                f"scheme out, {_EXAMPLE}"
+            )
+        target = match["rest"].rstrip("/")
+    match = _HOST_AND_PORT.fullmatch(_bracketed(target))
+    if match is None:
+        raise TargetError(f"the target {text!r} is not a host with a port, {_EXAMPLE}")
+    if not 0 < int(match["port"]) <= _MAX_PORT:
+        raise TargetError(f"the port of the target {text!r} must be from 1 to {_MAX_PORT}")
+    if match["host"].startswith("[") and not _is_ipv6(match["host"][1:-1]):
+        raise TargetError(f"{match['host']} in the target {text!r} is not an IPv6 address, {_EXAMPLE}")
+    return match[0]
+
+
+def _bracketed(target: str) -> str:
+    """Put an IPv6 address without brackets into them, unless its port may as well be a part of it."""
+    host, _, port = target.rpartition(":")
+    if target.startswith("[") or ":" not in host:
+        return target
+    return f"[{host}]:{port}" if _is_ipv6(host) and not _is_ipv6(target) else target
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
