@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from grpc.experimental.gevent import init_gevent
 from locust.runners import WorkerRunner
@@ -14,11 +15,14 @@ from rich.console import Console
 
 from loadtest.arguments import plan_from
 from loadtest.checks import FailedCallError
+from loadtest.preflight import PreflightError, check_target
 from loadtest.shapes import shape_for
 from loadtest.tally import Tally
 from loadtest.users import PinnedUser
 
 logger = logging.getLogger(__name__)
+
+_START_S: Final = 0.5
 
 
 def prepare(environment: Any, runner: Any, **_: Any) -> None:
@@ -34,6 +38,7 @@ def prepare(environment: Any, runner: Any, **_: Any) -> None:
     tally.connect()
     if not is_worker:
         _choose_shape(environment, runner)
+        _check_first(environment, runner)
         _report_at_the_end(environment, tally)
     _explain_first_of_each_kind(environment)
 
@@ -46,6 +51,31 @@ def _choose_users(environment: Any, *, is_worker: bool) -> None:
     if PinnedUser.__name__ in (options.user_classes or ()):
         _refuse("PinnedUser needs a version: add --pinned-version VERSION", is_worker=is_worker)
     environment.user_classes = [kind for kind in environment.user_classes if kind is not PinnedUser]
+
+
+def _check_first(environment: Any, runner: Any) -> None:
+    """Check the target: now, or with the web page, where the target may be typed, at each start of a run."""
+    options = environment.parsed_options
+    if options.headless or options.autostart:
+        try:
+            answered = check_target(environment)
+        except PreflightError as error:
+            _refuse(str(error), is_worker=False)
+        left_out = [kind.__name__ for kind in environment.user_classes if kind not in answered]
+        if left_out:
+            logger.warning("left out, since their models are not live: %s", ", ".join(left_out))
+        environment.user_classes = answered
+        return
+
+    def check(**_: Any) -> None:
+        try:
+            check_target(environment)
+        except PreflightError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the message says it all
+            # The runner starts its users after this listener.
+            threading.Timer(_START_S, runner.stop).start()
+
+    environment.events.test_start.add_listener(check)
 
 
 def _choose_shape(environment: Any, runner: Any) -> None:

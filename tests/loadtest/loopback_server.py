@@ -62,7 +62,14 @@ class Loopback(commentary_pb2_grpc.CommentaryServicer):
         request: commentary_pb2.DescribeRequest,  # noqa: ARG002  # gRPC's signature
         context: grpc.ServicerContext,  # noqa: ARG002  # likewise
     ) -> commentary_pb2.DescribeResponse:
-        return commentary_pb2.DescribeResponse()
+        return commentary_pb2.DescribeResponse(
+            models=[
+                commentary_pb2.LiveModel(
+                    name=name, champion="1", versions=[commentary_pb2.LiveVersion(version=each) for each in ("1", "7")]
+                )
+                for name in ("lcgan", "cvae")
+            ]
+        )
 
 
 def spoil(response: commentary_pb2.GenerateResponse, behaviour: str) -> None:

@@ -112,10 +112,9 @@ def test_a_step_run_climbs_its_steps(serve: Serve, tmp_path: Path) -> None:
     assert set(server.stop()["models"]) == {"lcgan"}
 
 
-def test_nobody_listening_is_a_report_full_of_errors(tmp_path: Path) -> None:
-    report = run_headless(Load(target="127.0.0.1:1", users=2, seconds=1), tmp_path)
-    assert report.requests == report.failures == report.errors["UNAVAILABLE"] > 0
-    assert report.samples_per_s == 0
+def test_a_target_where_nobody_listens_ends_the_run_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(LocustError, match=r"nothing answers at 127\.0\.0\.1:1: start a gateway"):
+        run_headless(Load(target="127.0.0.1:1", users=2, seconds=30), tmp_path)
 
 
 def test_a_run_that_locust_refuses_says_why(tmp_path: Path) -> None:
@@ -154,6 +153,8 @@ def test_locust_itself_runs_the_spike_from_the_repository_root(serve: Serve, tmp
     [
         (["PinnedUser"], "--pinned-version"),
         (["--num-samples", "65"], "between 1 and 64"),
+        (["--host", "https://gateway.example:443"], "--host: the target"),
+        (["--host", "http://127.0.0.1:1"], "nothing answers at 127.0.0.1:1"),
         (["--shape", "spike", "--spike-users", "1"], "spike_users must be more than calm_users"),
     ],
 )
@@ -162,6 +163,24 @@ def test_a_wrong_command_line_ends_at_once_without_a_traceback(arguments: list[s
     assert done.returncode != 0
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_versions_and_models_that_are_not_live_end_a_run_at_once(serve: Serve) -> None:
+    server = serve("ok")
+    host = ["--host", f"http://{server.target}", "-t", "30s"]
+    done = locust(*host, "--pinned-version", "99")
+    assert done.returncode != 0
+    assert "lcgan/99 is not live at" in done.stderr
+    assert "live are lcgan/1, lcgan/7, cvae/1, cvae/7" in done.stderr
+    assert sum(server.stop()["calls"].values()) == 0
+
+
+def test_help_lists_the_options_of_the_load_test() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    for option in ("--headless", "--num-samples", "--pinned-version", "--shape"):
+        assert option in done.stdout
 
 
 def test_a_terminated_locust_still_writes_what_it_counted(serve: Serve, tmp_path: Path) -> None:
