@@ -373,7 +373,7 @@ def _closing(place: _Place, corpus: Path, preset: str, seconds: float, newest: i
     store = ["--backend-store-uri", f"sqlite:///{workspace}/mlflow.db"]
     store += ["--artifacts-destination", str(workspace / "mlartifacts")]
     report = ["--report", str(workspace / "report"), *here]
-    second = ["train", str(corpus), "--preset", preset, "--set", "lcgan.distance_weight=0.3", *stored]
+    second = ["train", str(corpus), "--preset", preset, "--set", "lcgan.distance_weight=0.6", *stored]
     for why, line in (
         *([] if serves else [("serve the champions again; then, in another terminal:", command("serve", *stored))]),
         ("ask for samples", command("generate", "--genres", "dream pop", "-n", "5")),

@@ -62,7 +62,7 @@ def train(
 
         deephypebot train workspace/corpus --preset demo
 
-        deephypebot train workspace/corpus --preset demo --set lcgan.distance_weight=0.3
+        deephypebot train workspace/corpus --preset demo --set lcgan.distance_weight=0.6
 
     Several processes can train the CVAE data-parallel, one per GPU or a few on the CPU:
 

@@ -9,12 +9,21 @@ from training.errors import SettingError
 from training.settings import AcceptabilitySettings, CvaeSettings, LcganSettings, TopicSettings, TrainSettings
 
 PRESETS: Final[Mapping[str, TrainSettings]] = {
-    # A minute or two on two cores, for the bundled sample posts.
+    # A few minutes on two cores, for the bundled sample posts. The sizes are those of which a person would read the
+    # sentences on (docs/measurements/log.md): a smaller latent vector says less, and the decoder learns it in the time.
     "demo": TrainSettings(
         topics=TopicSettings(candidates=(4, 5, 6), passes=4, max_share=0.15),
-        cvae=CvaeSettings(epochs=6, batch_size=128, learning_rate=4e-3),
-        lcgan=LcganSettings(num_samples=5_000, hidden_size=160, steps=800, rounds=3, round_samples=400),
-        acceptability=AcceptabilitySettings(num_samples=3_000, epochs=2),
+        cvae=CvaeSettings(z_size=16, epochs=7, batch_size=128, learning_rate=4e-3, sampled_vocabulary=1_000),
+        lcgan=LcganSettings(
+            num_samples=4_000,
+            hidden_size=160,
+            steps=800,
+            rounds=3,
+            round_samples=400,
+            distance_weight=0.3,
+            evaluation_samples=800,
+        ),
+        acceptability=AcceptabilitySettings(num_samples=3_000, epochs=2, calibration_samples=80),
     ),
     # For real posts: larger and longer, usually limited by --budget.
     "reference": TrainSettings(
