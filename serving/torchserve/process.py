@@ -39,6 +39,7 @@ _PORTS: Final = ("inference", "management", "metrics", "grpc_inference", "grpc_m
 _PORT_ATTEMPTS: Final = 3
 _LOG_CONFIG: Final = Path(__file__).with_name("log4j2.xml")
 _METRICS_CONFIG: Final = Path(__file__).with_name("metrics.yaml")
+_UTF8_LOCALE: Final = "C.UTF-8"
 _THREADS_FILE: Final = "threads"
 _CONSOLE_LOG: Final = "console.log"
 _FOLDER_PREFIX: Final = "deephypebot-"
@@ -256,6 +257,10 @@ def _environment(
 ) -> dict[str, str]:
     # TorchServe lets TS_ variables override its configuration file; those of the caller's shell must not.
     inherited = {key: value for key, value in base.items() if not key.startswith("TS_")}
+    # The JVM reads names of files by the locale: in the POSIX locale a model store below "é" would be empty to it.
+    locale = next((base[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if base.get(name)), "")
+    if "utf" not in locale.casefold():
+        inherited["LC_ALL"] = _UTF8_LOCALE
     return {
         # Idle threads of a decode should not spin on cores that other workers use.
         "OMP_WAIT_POLICY": "PASSIVE",

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from hashlib import sha256
@@ -71,6 +74,39 @@ def test_a_fetched_archive_lies_in_the_store_and_nothing_else_does(built: Path, 
     bring(store, built, file_sha256(built))
     assert [path.name for path in store.iterdir()] == ["lcgan_2.mar"]
     assert file_sha256(store / "lcgan_2.mar") == file_sha256(built)
+
+
+_KILLED_FETCH = """
+import os, sys, signal
+from pathlib import Path
+from serving.archives import bring_archive
+
+def fetch(folder):
+    (folder / "half").write_bytes(b"x")
+    print(folder, flush=True)
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+bring_archive(Path(sys.argv[1]), model="lcgan", version="2", sha256="0", fetch=fetch)
+"""
+
+
+def test_a_fetch_that_was_killed_leaves_nothing_and_one_under_way_is_left_alone(built: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _KILLED_FETCH, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdin
+        assert killed.stdout
+        folder = Path(killed.stdout.readline().strip())
+        os.utime(folder, (0, 0))
+        bring(tmp_path, built, file_sha256(built))
+        assert (folder / "half").is_file(), "its process lives"
+        killed.stdin.close()
+        killed.wait(timeout=20)
+    assert folder.is_dir()
+    (tmp_path / "lcgan_2.mar").unlink()
+    bring(tmp_path, built, file_sha256(built))
+    assert [path.name for path in tmp_path.iterdir()] == ["lcgan_2.mar"]
 
 
 def test_an_archive_that_is_there_is_not_fetched_again(built: Path, tmp_path: Path) -> None:

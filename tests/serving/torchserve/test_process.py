@@ -37,8 +37,12 @@ def listening_ports(process: psutil.Process) -> set[tuple[str, int]]:
 
 
 def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_folder(
-    settings: TorchServeSettings, runtime: Path
+    settings: TorchServeSettings, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # In this locale a JVM by itself finds no file below a folder of this name.
+    monkeypatch.setenv("LC_ALL", "C")
+    settings = dataclasses.replace(settings, model_store=settings.model_store / "é")
+
     async def scene() -> tuple[list[psutil.Process], set[tuple[str, int]]]:
         instance = await start_instance(settings)
         try:
