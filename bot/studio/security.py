@@ -86,6 +86,8 @@ def kept_token(workspace: Path) -> str:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
                 file.write(new_token())
             fresh.replace(path)
+        with suppress(OSError):  # left where the workspace's name is taken by something else
+            fresh.unlink(missing_ok=True)
     return new_token()
 
 

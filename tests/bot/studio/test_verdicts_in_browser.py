@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Decision, Verdict
@@ -105,7 +105,12 @@ def test_a_page_with_unsent_verdicts_asks_before_it_is_closed_and_others_do_not(
 ) -> None:
     page = window().open()
     asked: list[str] = []
-    page.on("dialog", lambda dialog: asked.append(dialog.type) or dialog.dismiss())
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
     page.keyboard.press("j")  # browsers ask only where somebody has typed
     with locked(database, 1):
         press_at_once(page, "rr")
