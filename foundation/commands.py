@@ -9,6 +9,8 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
+from foundation.defaults import GATEWAY_PORT, LOOPBACK
+
 PROGRAM: Final = "deephypebot"
 
 
@@ -23,6 +25,18 @@ def command(*words: object, program: str = PROGRAM) -> str:
         program: program of this installation.
     """
     return shlex.join((_found(program), *map(str, words)))
+
+
+def serve_command(target: str) -> str:
+    """Return the command line that starts a gateway at an address of this machine.
+
+    >>> serve_command("127.0.0.1:50052").partition(" ")[2]
+    'serve --port 50052'
+    """
+    host, _, port = target.rpartition(":")
+    here = host in {LOOPBACK, "localhost", "[::1]"} and port.isdecimal()
+    address = ["--host", "::1"] if host == "[::1]" else []
+    return command("serve", *address, *(["--port", port] if here and int(port) != GATEWAY_PORT else []))
 
 
 def _found(program: str) -> str:

@@ -14,6 +14,7 @@ from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.errors import BotError, NoServiceError, SettingsError
 from bot.domain.networks import NETWORKS
 from bot.settings import TO_FILE, BotSettings, env_name
+from foundation.commands import serve_command
 
 
 def check(settings: BotSettings, *, redact: Callable[[str], str] = str) -> Iterator[CheckResult]:
@@ -58,7 +59,9 @@ def _database(settings: BotSettings) -> str:
 def _gateway(settings: BotSettings) -> str:
     with closing(bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)) as commentary:
         if not commentary.is_reachable():
-            raise NoServiceError(f"nothing answers at {settings.target}; start `deephypebot serve`, or set target")
+            raise NoServiceError(
+                f"no server at {settings.target}; set target, or start one: {serve_command(settings.target)}"
+            )
     return f"{settings.target} answers"
 
 

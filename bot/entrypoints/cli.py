@@ -16,6 +16,8 @@ from bot.domain.errors import BotError, InputError, NoServiceError
 from bot.domain.songs.parser import parse_songs
 from bot.entrypoints.display import check_table, status_table, summary_lines, visible
 from bot.entrypoints.options import Catalog, Config, Feed, Model, NumSamples, Sandbox, Target, Workspace
+from foundation.commands import command
+from foundation.terminal import show
 
 if TYPE_CHECKING:
     from bot.settings import BotSettings
@@ -65,12 +67,13 @@ def _trial(settings: BotSettings) -> None:
     console = Console(stderr=True)
     with sandboxed(settings) as trial:
         _one_pass(trial.settings, retry_failed=False)
-        console.print(visible(f"a curator accepts {trial.curate()} of the candidates on the sheet"))
+        show(visible(f"a curator accepts {trial.curate()} of the candidates on the sheet"), console=console)
         _one_pass(trial.settings, retry_failed=False)
         for post in trial.control.posted():
             answered = f" (in reply to {post['reply_to']})" if post["reply_to"] else ""
-            Console().print(visible(f"posted: {post['text']}{answered}"), soft_wrap=True)
-    console.print(visible(f"see the queue with: deephypebot queue list --workspace {trial.settings.workspace}"))
+            show(visible(f"posted: {post['text']}{answered}"))
+    see = command("queue", "list", "--workspace", trial.settings.workspace)
+    show(visible("see the queue with:"), see, console=console)
 
 
 def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
@@ -176,7 +179,7 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
     commentary = bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)
     with contextlib.closing(commentary):
         reachable = commentary.is_reachable()
-    Console().print(
+    show(
         status_table(
             state,
             pauses=[pause for pause in pauses if pause.until > datetime.now(UTC)],
@@ -209,7 +212,7 @@ def check(
     settings = load(config, feed=feed, catalog=catalog, workspace=workspace, target=target)
     with Console(stderr=True).status("checking"):
         results = list(check_command.check(settings, redact=Redactor(settings.secrets())))
-    Console().print(check_table(results))
+    show(check_table(results))
     failed = [result.part for result in results if result.is_failure]
     if failed:
         raise BotError(f"{', '.join(failed)}: see above")

@@ -24,24 +24,27 @@ _STYLES = {CandidateStatus.WAITING: "yellow", CandidateStatus.ACCEPTED: "green",
 _SHOWN_GENRES = 3
 
 
-def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
-    """Candidates as a table; a song and its genres are shown once, with its first candidate.
+def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue", song_in_each: bool = False) -> Table:
+    """Candidates as a table. Texts from outside are added as plain text, so that brackets in them are not markup.
 
-    Texts from outside are added as plain text, so that brackets in them are not markup.
+    Args:
+        rows: candidates.
+        title: title of the table.
+        song_in_each: whether each candidate has its song and genres, for a program; otherwise a song's first one has.
     """
     table = Table(title=title, title_justify="left", expand=True, pad_edge=False)
     table.add_column("id", overflow="fold", no_wrap=False, max_width=23)
     table.add_column("song", ratio=2)
     table.add_column("genres", ratio=2)
     table.add_column("candidate", ratio=5)
-    table.add_column("model", no_wrap=True)
+    table.add_column("version", no_wrap=True)
     table.add_column("status", no_wrap=True)
     previous = None
     for row in rows:
         report = row.candidate.report
         song = (report.source_post_id, report.number)
-        first = song != previous
-        if first and previous is not None:
+        first = song_in_each or song != previous
+        if song != previous and previous is not None:
             table.add_section()
         previous = song
         table.add_row(
@@ -49,7 +52,7 @@ def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue") -> Table:
             _song(row) if first else "",
             Text(_genres(report)) if first else "",
             Text.assemble(visible(row.text), (" (cut off)" if row.is_cut_off else "", "dim")),
-            visible(f"{row.candidate.model} {row.candidate.model_version}"),
+            visible(f"{row.candidate.model}/{row.candidate.model_version}"),
             Text(row.candidate.status, style=_STYLES[row.candidate.status]),
         )
     return table
@@ -94,6 +97,7 @@ def summary_lines(summary: Summary) -> list[str]:
         "put on the board": summary.rows_appended,
         "verdicts read": summary.verdicts,
         "verdicts written to the board": summary.rows_edited,
+        "waiting but no longer on the board": summary.rows_missing,
         "posted": summary.posts_sent,
         "found to be sent": summary.posts_found,
         "in doubt": summary.posts_doubtful,
@@ -134,10 +138,11 @@ def status_table(
     for aside in state.set_aside:
         table.add_row("odd item", visible(f"{aside.part}, {aside.item.key}: {aside.item.reason}"))
     doubtful = f", {state.appends_in_doubt} in doubt on the board" if state.appends_in_doubt else ""
-    table.add_row("candidates", _counts(state.candidates) + doubtful)
+    missing = f", {state.rows_missing} waiting but no longer on the board" if state.rows_missing else ""
+    table.add_row("candidates", _counts(state.candidates) + doubtful + missing)
     for tally in state.versions:
         decided = Rate(count=tally.accepted, total=tally.accepted + tally.rejected)
-        table.add_row("", visible(f"{tally.model} {tally.model_version}: {decided:.0%} of {decided.total} accepted"))
+        table.add_row("", visible(f"{tally.model}/{tally.model_version}: {decided:.0%} of {decided.total} accepted"))
     if any(state.posts.values()):
         table.add_row("posts", _counts(state.posts))
     if state.usage:

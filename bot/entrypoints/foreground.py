@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import structlog
@@ -17,6 +18,8 @@ from bot.domain.errors import BotError
 from bot.services.source_posts import Progress as ProgressCallback
 from bot.services.summary import Summary
 
+_EVERY_S = 5.0
+"""Seconds between two lines of progress without a terminal."""
 _LAST_RESORT_S = 4.5
 """Seconds after a stop until the process ends in the middle of a step, as by a kill; the next start repairs that."""
 
@@ -49,11 +52,26 @@ def stop_signals(*, last_resort_s: float = _LAST_RESORT_S) -> Iterator[threading
 
 @contextlib.contextmanager
 def progress_bar(console: Console, what: str) -> Iterator[ProgressCallback]:
-    """Progress bar for `Bot.tick`."""
+    """Progress for `Bot.tick`: a bar in a terminal, otherwise a line every few seconds."""
+    if not console.is_terminal:
+        yield _lines(console, what, time.monotonic)
+        return
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(console: Console, what: str, clock: Callable[[], float]) -> ProgressCallback:
+    due = clock() + _EVERY_S
+
+    def tell(done: int, total: int) -> None:
+        nonlocal due
+        if clock() >= due:
+            due = clock() + _EVERY_S
+            console.print(f"{done} of {total} {what}", soft_wrap=True, highlight=False)
+
+    return tell
 
 
 def log_pass(log: structlog.stdlib.BoundLogger, result: Summary | BotError) -> None:

@@ -17,6 +17,7 @@ from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import InputError
 from bot.entrypoints.display import queue_table, visible
 from bot.entrypoints.options import Who
+from foundation.terminal import show
 
 app_queue = typer.Typer(no_args_is_help=True, help="The queue of candidates and the curator's verdicts.")
 
@@ -56,7 +57,9 @@ def list_(
             return
         state = store.state()
         total = sum(state.candidates.values()) if status is None else state.candidates[status]
-        Console().print(queue_table(rows, title=f"Queue: {min(limit, total)} of {total} candidates"))
+        console = Console()
+        title = f"Queue: {min(limit, total)} of {total} candidates"
+        show(queue_table(rows, title=title, song_in_each=not console.is_terminal), console=console)
 
 
 @app_queue.command()
@@ -126,7 +129,25 @@ def export(
     write = write_csv if file_format is ExportFormat.CSV else write_jsonl
     with bootstrap.open_store(workspace) as store, _output(out) as file:
         count = write(store.rows(status=status), file)
-    Console(stderr=True).print(visible(f"{count} candidates written to {out or 'standard output'}"))
+    show(visible(f"{count} candidates written to {out or 'standard output'}"), console=Console(stderr=True))
+
+
+@app_queue.command()
+def labels(
+    *,
+    out: Annotated[Path | None, typer.Option(help="File to write; without it standard output.")] = None,
+    workspace: Workspace = _WORKSPACE,
+) -> None:
+    """Write the songs that curators marked as none or changed, as JSON lines: examples for the parser.
+
+    Example: deephypebot queue labels --out labels.jsonl
+    """
+    from bot.adapters.files.export import write_labels
+    from bot.bootstrap import build as bootstrap
+
+    with bootstrap.open_desk(workspace) as desk, _output(out) as file:
+        count = write_labels(desk.labels(), file)
+    Console(stderr=True).print(visible(f"{count} judgements written to {out or 'standard output'}"))
 
 
 @contextlib.contextmanager

@@ -59,7 +59,11 @@ def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=not shared, factory=StorableConnection)
+        if not path.exists():
+            path.touch(mode=0o600)  # posts and verdicts are no business of the machine's other users
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=not shared, factory=StorableConnection
+        )
     except (OSError, sqlite3.Error) as cause:
         raise StoreError(f"the bot's database {path} cannot be opened: {cause}; choose another --workspace") from cause
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import inspect
+import io
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 from typer.testing import CliRunner, Result
 
 from bot.adapters.files.export import neutral
@@ -26,6 +29,7 @@ from bot.entrypoints.display import queue_table
 from bot.entrypoints.queue_cli import app_queue
 from bot.settings import BotSettings
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
+from foundation.terminal import show
 from serving import client
 
 
@@ -163,9 +167,62 @@ def test_parse_names_the_line_that_it_cannot_read(stdin: str, message: str) -> N
 
 def test_the_queue_is_listed_with_songs_genres_texts_versions_and_status(filled: Path) -> None:
     result = invoke(app_queue, "list", "--workspace", filled)
-    for expected in ("25 of 25", "Slow Lamp", "dream pop", "unknown", "lcgan 3", "waiting", "101.1.1", "take 5"):
+    for expected in ("25 of 25", "Slow Lamp", "dream pop", "unknown", "lcgan/3", "waiting", "101.1.1", "take 5"):
         assert expected in result.stdout
     assert "2 of 25" in invoke(app_queue, "list", "--workspace", filled, "--limit", "2").stdout
+
+
+@pytest.mark.parametrize(("width", "terminal"), [(60, True), (80, True), (120, True), (160, True), (80, False)])
+def test_no_value_of_the_queue_is_cut_at_any_width(filled: Path, width: int, terminal: bool) -> None:
+    file = io.StringIO()
+    with SqliteStore(filled / "bot.db") as store:
+        rows = list(store.rows())
+        console = Console(file=file, width=width, force_terminal=terminal, color_system=None)
+        show(queue_table(rows, song_in_each=not terminal), console=console)
+    lines = file.getvalue().splitlines()
+    words = set(file.getvalue().replace("│", " ").split())
+    for row in rows:
+        report = row.candidate.report
+        for value in (row.candidate.id, report.song.title, report.artist, row.text, row.candidate.status, "lcgan/3"):
+            assert set(value.split()) <= words
+    if terminal:
+        assert max(map(len, lines)) <= width
+    else:
+        assert lines[1].split() == ["id", "song", "genres", "candidate", "version", "status"]
+        assert all("Slow Lamp / Ona Vell" in line for line in lines if line.startswith("101.1."))
+        assert len(lines) == 2 + len(rows)
+
+
+def test_long_ids_of_networks_are_copied_whole() -> None:
+    uri = "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/app.bsky.feed.post/3l6oveex3ii2l.1.1"
+    table = Table("id", "candidate")
+    table.add_row(uri, "a slow lamp")
+    file = io.StringIO()
+    show(table, console=Console(file=file, width=60, force_terminal=True, color_system=None))
+    assert file.getvalue().splitlines()[0] == uri
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_output_that_lacks_characters_gets_them_escaped(filled: Path, encoding: str) -> None:
+    with SqliteStore(filled / "bot.db") as store:
+        store._connection.execute("UPDATE candidate SET sample = json_set(sample, '$.text', 'Fünf – 夜')")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for command in ("list", "list --json", "export", "export --format jsonl"):
+        arguments = [sys.executable, "-m", "deephypebot", "queue", *command.split(), "--workspace", str(filled)]
+        done = subprocess.run(arguments, env=environment, capture_output=True, check=False)
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+        shown = done.stdout.decode(encoding)
+        assert ("F\\u00fcnf" if encoding == "ascii" else "Fünf") in shown
+        if "json" in command:
+            assert json.loads(shown.splitlines()[0])["text"] == "Fünf – 夜"
+
+
+def test_the_database_is_for_its_owner_alone_and_an_existing_one_stays_as_it_was(filled: Path) -> None:
+    database = filled / "bot.db"
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    database.chmod(0o660)
+    SqliteStore(database).close()
+    assert stat.S_IMODE(database.stat().st_mode) == 0o660
 
 
 def test_what_came_from_outside_is_shown_and_never_obeyed(filled: Path) -> None:
