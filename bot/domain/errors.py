@@ -107,7 +107,17 @@ class NetworkError(BotError):
 
 
 class NetworkUnavailableError(NetworkError):
-    """The service is unreachable, broken or too slow; nothing was applied, and the same call may succeed later."""
+    """The service is unreachable, broken or too slow; nothing was applied, and the same call may succeed later.
+
+    Args:
+        message: as for `NetworkError`.
+        retry_at: as for `NetworkError`.
+        refuses_rows: whether a table refuses rows as they are, such as one with a cell that is too long; others may go.
+    """
+
+    def __init__(self, message: str, *, retry_at: datetime | None = None, refuses_rows: bool = False) -> None:
+        super().__init__(message, retry_at=retry_at)
+        self.refuses_rows = refuses_rows
 
 
 class OddAnswerError(NetworkUnavailableError):

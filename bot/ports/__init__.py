@@ -22,7 +22,17 @@ from bot.ports.lookups import (
 )
 from bot.ports.model_server import LiveVersion, ModelServer
 from bot.ports.odd_items import OddItems
-from bot.ports.outputs import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, Outbox, Publisher
+from bot.ports.outputs import (
+    Board,
+    BoardChanges,
+    BoardEdit,
+    BoardEdited,
+    BoardRow,
+    BoardStore,
+    Outbox,
+    Publisher,
+    TabRecord,
+)
 from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
 
@@ -71,6 +81,7 @@ __all__ = [
     "Source",
     "Store",
     "StoreState",
+    "TabRecord",
     "VersionTally",
     "WordList",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.candidates import Verdict
+from bot.domain.odd_items import OddItem
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
 from bot.domain.post_text import Draft
 from bot.domain.storable import make_storable
@@ -156,6 +157,13 @@ class Board(ABC):
             RateLimitedError, NetworkUnavailableError, CredentialsError: the rows are not changed.
         """
 
+    def is_unknown(self) -> bool:
+        """Whether the prepared table is one that the bot has never used, so far as it remembers."""
+        return False
+
+    def remember(self) -> None:  # noqa: B027 -- tables that cannot move need not be remembered
+        """Remember the prepared table, so that it is found again under another name."""
+
     def check(self) -> str:
         """Make a call that changes nothing; the name of the table, for people.
 
@@ -163,6 +171,18 @@ class Board(ABC):
             NetworkError: the table cannot be used.
         """
         return self.name
+
+
+class TabRecord(ABC):
+    """Record of the tabs that the bot has used, by spreadsheet and title: a tab that is renamed keeps its id."""
+
+    @abstractmethod
+    def tab_id(self, name: str) -> int | None:
+        """The id of the tab that was used under a name; None if there was none."""
+
+    @abstractmethod
+    def keep_tab_id(self, name: str, tab_id: int) -> None:
+        """Keep the id of the tab that is used under a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +194,8 @@ class BoardChanges:
     """Changes that are not verdicts, in words: an unknown status, an accepted row without a text."""
     landed: int = 0
     """Number of edits in doubt that turned out to be applied."""
+    missing: tuple[str, ...] = ()
+    """Waiting candidates that were put on the board and are not on it any more."""
 
 
 class BoardStore(ABC):
@@ -194,6 +216,18 @@ class BoardStore(ABC):
     @abstractmethod
     def settle_appends(self, *, there: Collection[str], missing: Collection[str]) -> None:
         """Record which candidates are on the board; missing ones will be appended again."""
+
+    @abstractmethod
+    def keep_off_board(self, candidate_id: str, reason: str) -> None:
+        """Record that the board refuses a candidate's row, so that it is not appended again."""
+
+    @abstractmethod
+    def board_again(self) -> None:
+        """Record that no candidate that waits is on the board, which is a new and empty one."""
+
+    @abstractmethod
+    def set_aside(self, part: str, items: Iterable[OddItem]) -> None:
+        """Keep odd items, as `OddItems.set_aside` does."""
 
     @abstractmethod
     def apply_board(self, rows: Iterable[BoardRow]) -> BoardChanges:

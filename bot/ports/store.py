@@ -69,6 +69,8 @@ class StoreState:
     versions: tuple[VersionTally, ...]
     appends_in_doubt: int
     """Number of candidates that may or may not be on the board."""
+    rows_missing: int = 0
+    """Number of waiting candidates that were put on the board and are not on it any more."""
 
 
 class Store(ABC):

@@ -110,6 +110,14 @@ class SandboxControl:
         """Sort the rows, as a curator."""
         self._ask("POST", "sheet/sort", {"title": title, "column": column, "descending": descending})
 
+    def rename(self, title: str, to: str) -> None:
+        """Rename a tab, as a curator."""
+        self._ask("POST", "sheet/rename", {"title": title, "to": to})
+
+    def delete(self, title: str) -> None:
+        """Delete a tab, as a curator."""
+        self._ask("POST", "sheet/delete", {"title": title})
+
     def renew(self) -> None:
         """Make X's access token valid again after an "expired" fault."""
         self._ask("POST", "renew")

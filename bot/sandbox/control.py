@@ -9,6 +9,8 @@ GET  /sandbox/posted?network=  the bot's own posts; on X without a network
 GET  /sandbox/sheet?title=     the rows of a tab, as displayed
 POST /sandbox/sheet/edit       edit a row as a curator: {"title", "key", "column", "value"}
 POST /sandbox/sheet/sort       sort the rows as a curator: {"title", "column", "descending"}
+POST /sandbox/sheet/rename     rename a tab as a curator: {"title", "to"}
+POST /sandbox/sheet/delete     delete a tab as a curator: {"title"}
 POST /sandbox/renew            make X's access token valid again
 POST /sandbox/forget           empty the call log
 """
@@ -65,6 +67,8 @@ class Control:
             ("GET", "sheet"): self._sheet,
             ("POST", "sheet/edit"): self._edit,
             ("POST", "sheet/sort"): self._sort,
+            ("POST", "sheet/rename"): self._rename,
+            ("POST", "sheet/delete"): self._delete,
             ("POST", "renew"): self._renew,
             ("POST", "forget"): self._forget,
         }
@@ -121,6 +125,14 @@ class Control:
 
     async def _sort(self, request: Request) -> Response:
         self._sheets.sort(**await request.json())
+        return _done()
+
+    async def _rename(self, request: Request) -> Response:
+        self._sheets.rename(**await request.json())
+        return _done()
+
+    async def _delete(self, request: Request) -> Response:
+        self._sheets.delete(**await request.json())
         return _done()
 
     async def _renew(self, _: Request) -> Response:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+MAX_CELL = 50_000
+"""Google's limit for the characters of a cell."""
 Cell = str | float | bool | None
 _RANGE = re.compile(r"^(?:(?:'((?:[^']|'')+)'|([^'!:]+))!)?(?:([A-Z]*)([0-9]*)(?::([A-Z]*)([0-9]*))?)?$")
 _NUMBER = re.compile(r"^[-+]?\d+(?:\.\d+)?$")
@@ -67,6 +69,7 @@ class Sheet:
         self.check(Range(title=None, row=row, column=column, end_column=column + width))
         if row + len(values) > self.num_rows:
             raise RangeError(f"Range exceeds grid limits. Max rows: {self.num_rows}")
+        self.check_cells(values)
         count = 0
         for y, line in enumerate(values, start=row):
             self._reach(y, column + len(line))
@@ -75,6 +78,12 @@ class Sheet:
                     self.cells[y][x] = value if raw else _entered(value)
                     count += 1
         return count
+
+    def check_cells(self, values: Sequence[Sequence[Any]]) -> None:
+        """Refuse values with a text that is too long for a cell."""
+        texts = [value for line in values for value in line if isinstance(value, str)]
+        if any(len(text.encode("utf-16-le")) > 2 * MAX_CELL for text in texts):
+            raise RangeError(f"Your input contains more than the maximum of {MAX_CELL} characters in a single cell.")
 
     def table_end(self, area: Range) -> int:
         """Return the row below the table that contains a range."""

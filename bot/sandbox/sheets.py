@@ -96,6 +96,22 @@ class SheetsStandIn(StandIn):
                 raise RangeError(f"{column!r} takes one of {choices}, got {value!r}")
         sheet.write(rows[0], x, [[value]], raw=True)
 
+    def rename(self, title: str, to: str) -> None:
+        """Rename a tab, as a curator.
+
+        Raises:
+            RangeError: there is no such tab.
+        """
+        self.sheet(title).title = to
+
+    def delete(self, title: str) -> None:
+        """Delete a tab, as a curator.
+
+        Raises:
+            RangeError: there is no such tab.
+        """
+        self.sheets.remove(self.sheet(title))
+
     def sort(self, title: str, column: str, *, descending: bool = False) -> None:
         """Sort the rows under the header, as a curator.
 
@@ -166,6 +182,7 @@ class SheetsStandIn(StandIn):
         area = parse_range(request.path_params["range"])
         values = json.loads(await request.body())["values"]
         sheet = self.sheet(area.title)
+        sheet.check_cells(values)
         end = sheet.table_end(area)
         if request.query_params.get("insertDataOption") == "INSERT_ROWS":
             sheet.insert_rows(end, len(values))

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from bot.domain.errors import BotError, InputError, NetworkError, NetworkUnavailableError, UnexpectedError
 from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Source, Store
+from bot.services.board_sync import EDITS_PART as BOARD_EDITS
 from bot.services.board_sync import PART as BOARD
+from bot.services.board_sync import ROWS_PART as BOARD_ROWS
 from bot.services.board_sync import BoardSync
 from bot.services.post_rules import PostRules
 from bot.services.post_sender import PART as PUBLISHER
@@ -106,7 +108,10 @@ class Bot:
         summary.source_posts_pending = self._store.count_pending()
         board_sync, post_sender = self._outputs.board_sync, self._outputs.post_sender
         if board_sync is not None:
-            self._attempt(BOARD, summary, stop, functools.partial(board_sync.run, summary, stop))
+            self._attempt(BOARD_ROWS, summary, stop, functools.partial(board_sync.append, summary, stop))
+            if self._attempt(BOARD, summary, stop, functools.partial(board_sync.read, summary, stop)):
+                # Only behind a read: what a curator typed on the board is never overwritten.
+                self._attempt(BOARD_EDITS, summary, stop, functools.partial(board_sync.edit, summary, stop))
         if post_sender is not None:
             self._attempt(PUBLISHER, summary, stop, functools.partial(post_sender.run, summary, stop))
         self._store.set_last_error("; ".join(filter(None, [*summary.problems, summary.outage])) or None)
@@ -129,13 +134,13 @@ class Bot:
                 report(UnexpectedError.of(error))
             stop.wait(self._schedule.next_wait(interval_s, idle=idle))
 
-    def _attempt(self, part: str, summary: Summary, stop: threading.Event, work: Callable[[], None]) -> None:
-        """Run a part unless it is paused; its errors do not affect the other parts."""
+    def _attempt(self, part: str, summary: Summary, stop: threading.Event, work: Callable[[], None]) -> bool:
+        """Run a part unless it is paused, and return whether it succeeded; its errors do not affect the other parts."""
         if stop.is_set():
-            return
+            return False
         if reason := self._schedule.waits_for(part):
             summary.notices.append(reason)
-            return
+            return False
         try:
             work()
         except NetworkError as error:
@@ -151,6 +156,8 @@ class Bot:
             summary.problems.append(self._redact(f"{part}: {fault}"))
         else:
             self._schedule.succeeded(part)
+            return True
+        return False
 
     def _read(self, source: Source, summary: Summary, stop: threading.Event) -> None:
         more = True

@@ -53,6 +53,8 @@ class Summary:
     """Candidates that the pass found or put on the board."""
     verdicts: int = 0
     """Verdicts that were read from the board."""
+    rows_missing: int = 0
+    """Waiting candidates that were put on the board and are not on it any more."""
     rows_edited: int = 0
     """Rows of the board to which a verdict given elsewhere was written."""
     posts_sent: int = 0

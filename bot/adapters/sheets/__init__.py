@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.ports import Board
+from bot.ports import Board, TabRecord
 from bot.settings import SheetSettings
 
 
-def open_board(section: SheetSettings) -> Board:
-    """Open the sheet.
+def open_board(section: SheetSettings, *, tabs: TabRecord | None = None) -> Board:
+    """Open the sheet; `tabs` remembers its tab.
 
     Raises:
         SettingsError: a credential is missing or cannot be used.
@@ -22,6 +22,7 @@ def open_board(section: SheetSettings) -> Board:
         service_account=read_service_account(Path(section.given("credentials"))),
         spreadsheet=section.given("spreadsheet"),
         worksheet=section.worksheet,
+        tabs=tabs,
         base_url=section.base_url,
         timeout_s=section.timeout_s,
     )

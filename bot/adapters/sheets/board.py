@@ -24,7 +24,7 @@ from bot.adapters.sheets import client as sheets_client
 from bot.adapters.sheets.edit import Columns, PlacedEdit, outcome, request_body
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError, NetworkError
-from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow
+from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow, TabRecord
 
 Cell = str | float | None
 
@@ -48,6 +48,9 @@ COLUMNS: Final = tuple(name for name, _ in _CELLS)
 """Header of a new sheet."""
 _NEEDED = ("candidate_id", "status", "commentary")
 _READ = (*_NEEDED, "curator")
+MAX_CELL = 50_000
+"""Google's limit for the characters of a cell."""
+_CUT = " … (cut)"
 _BLOCK = 5_000
 """Rows that are read at once, so that a sheet of any length fits into memory."""
 
@@ -58,7 +61,8 @@ class SheetsBoard(Board):
     Args:
         service_account: content of the account's key file.
         spreadsheet: the part of the sheet's address between /d/ and /edit.
-        worksheet: title of the tab; it is created if it is missing.
+        worksheet: title of the tab; it is created if the bot has never used it.
+        tabs: remembers the tab's id, by which it is found under another title; without it the title alone counts.
         base_url: address of the Sheets API.
         timeout_s: seconds without a byte after which a call fails.
 
@@ -72,12 +76,15 @@ class SheetsBoard(Board):
         service_account: Mapping[str, Any],
         spreadsheet: str,
         worksheet: str = "queue",
+        tabs: TabRecord | None = None,
         base_url: str = sheets_client.URL,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._client = sheets_client.open_client(service_account, base_url=base_url, timeout_s=timeout_s)
         self._key = spreadsheet
         self._title = worksheet
+        self._tabs = tabs
+        self._record = f"{spreadsheet} {worksheet}"
         self._header: list[str] = []
         self._sheet: gspread.Worksheet | None = None
 
@@ -104,6 +111,15 @@ class SheetsBoard(Board):
         self._set_drop_down(sheet, list(COLUMNS))
         sheets_client.read(lambda: sheet.update([list(COLUMNS)], "A1", raw=True))
         self._header = list(COLUMNS)
+
+    @override
+    def is_unknown(self) -> bool:
+        return self._tabs is not None and self._tabs.tab_id(self._record) is None
+
+    @override
+    def remember(self) -> None:
+        if self._tabs is not None and self._sheet is not None:
+            self._tabs.keep_tab_id(self._record, self._sheet.id)
 
     @override
     def ids(self) -> set[str]:
@@ -136,7 +152,8 @@ class SheetsBoard(Board):
     @override
     def edit(self, edits: Sequence[BoardEdit]) -> BoardEdited:
         """Edit rows. They are looked up first, because curators sort, and compared with what was last read."""
-        wanted = {edit.candidate_id: edit for edit in edits}
+        # A text that no cell can hold is left: the verdict alone is shown.
+        wanted = {edit.candidate_id: edit if _fits(edit.text) else replace(edit, text=None) for edit in edits}
         found = {row.candidate_id: (place, row) for place, row in self._rows(_READ) if row.candidate_id in wanted}
         placed = [
             PlacedEdit(edit=wanted[name], row=place, now=row)
@@ -158,9 +175,17 @@ class SheetsBoard(Board):
     def _find_or_add(self) -> gspread.Worksheet:
         book = sheets_client.read(lambda: self._client.open_by_key(self._key))
         sheets = sheets_client.read(book.worksheets)
-        found = next((sheet for sheet in sheets if sheet.title == self._title), None)
+        known = self._tabs.tab_id(self._record) if self._tabs is not None else None
+        found = next((sheet for sheet in sheets if known is not None and sheet.id == known), None)
+        found = found or next((sheet for sheet in sheets if sheet.title == self._title), None)
         if found is not None:
+            self._title = found.title  # curators may rename the tab
             return found
+        if known is not None:
+            raise InputError(
+                f"the tab {self._title!r} of the spreadsheet is gone, with the curators' verdicts on it; restore it"
+                " from the spreadsheet's version history, or set sheet.worksheet to the name of a new one"
+            )
         # One row more than the header, because a sheet may not consist of frozen rows alone.
         return sheets_client.read(lambda: book.add_worksheet(self._title, rows=2, cols=len(COLUMNS)))
 
@@ -237,4 +262,21 @@ class SheetsBoard(Board):
     def _cells(self, row: QueueRow) -> list[Cell]:
         """The row's cells in the order of the header; None leaves a column of the curators' own as it is."""
         values = dict(_CELLS)
-        return [values[name](row) if name in values else None for name in self._header or COLUMNS]
+        return [_shortened(values[name](row)) if name in values else None for name in self._header or COLUMNS]
+
+
+def _fits(text: str | None) -> bool:
+    return text is None or _length(text) <= MAX_CELL
+
+
+def _length(text: str) -> int:
+    """Length as Google counts it, in UTF-16."""
+    return len(text.encode("utf-16-le", "replace")) // 2
+
+
+def _shortened(cell: Cell) -> Cell:
+    """A cell that Google accepts; one that is too long is cut, with a mark."""
+    if not isinstance(cell, str) or _fits(cell):
+        return cell
+    room = 2 * (MAX_CELL - len(_CUT))
+    return cell.encode("utf-16-le", "replace")[:room].decode("utf-16-le", "ignore") + _CUT

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +41,10 @@ SERVICE = "Google Sheets"
 # Without Drive: the key opens only sheets that are shared with the account.
 _SCOPES = ["https://www.googleapis.com/auth/spreadsheets"]
 _IDENTITY_URL = "https://iamcredentials.googleapis.com"
+
+_FULL = re.compile(r"number of cells|cells in the (?:workbook|spreadsheet)|cell limit", re.IGNORECASE)
+_WHOLE_SHEET = re.compile(r"parse range|no (?:sheet|grid) with id|protected|permission", re.IGNORECASE)
+"""Words of a 400 about the tab or the spreadsheet; others are about the rows that were sent."""
 
 _Answer = TypeVar("_Answer")
 
@@ -127,7 +133,7 @@ def write_once(call: Callable[[], _Answer]) -> _Answer:
     except (GoogleAuthError, GSpreadException, PermissionError) as error:
         if isinstance(error, APIError) and error.response.status_code >= 500:
             raise DoubtfulError(f"{_words(error)}; it may have been applied") from error
-        raise _refusal(error) from error
+        raise _write_refusal(error) from error
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise DoubtfulError(f"the answer to a write is not one of {SERVICE}'s") from error
 
@@ -136,6 +142,19 @@ def is_beyond(error: NetworkError) -> bool:
     """Whether a range was refused because the sheet ends before it."""
     cause = error.__cause__
     return isinstance(cause, APIError) and cause.response.status_code == 400 and "grid limits" in str(cause)
+
+
+def _write_refusal(error: Exception) -> NetworkError:
+    """The bot's error for a write that was not applied: one of the rows alone, or one of the whole sheet."""
+    if not isinstance(error, APIError) or error.response.status_code != HTTPStatus.BAD_REQUEST:
+        return _refusal(error)
+    if _FULL.search(_said(error)):
+        return NetworkUnavailableError(
+            f"{_words(error)}; the spreadsheet is full: delete rows that are decided, or old tabs"
+        )
+    if _WHOLE_SHEET.search(_said(error)):
+        return NetworkUnavailableError(f"{_words(error)}; the bot will look for the tab again")
+    return NetworkUnavailableError(f"{_words(error)}; the bot will ask again", refuses_rows=True)
 
 
 def _refusal(error: Exception) -> NetworkError:

@@ -7,24 +7,30 @@ from collections.abc import Collection, Iterable, Sequence
 
 from typing_extensions import override
 
+from bot.adapters.sqlite import odd_items
 from bot.adapters.sqlite.board_edits import SqliteBoardEdits, forget_edit, remember_row, settle_landed
 from bot.adapters.sqlite.queue import record_verdict
 from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
-from bot.ports import BoardChanges, BoardRow, QueueRow
+from bot.domain.odd_items import OddItem
+from bot.ports import BoardChanges, BoardRow, QueueRow, TabRecord
 
 _APPEND_BEGAN = "boarding began"
 _ANONYMOUS = "board"
+_TAB = "tab"
+MISSING = "missing on the board"
+"""Note with the number of waiting candidates that are not on the board any more."""
 # The index holds only candidates to append; without INDEXED BY, SQLite scans all that wait.
 _PENDING_APPEND = f"""{SELECT_ROWS}
 WHERE candidate.id IN (
     SELECT id FROM candidate INDEXED BY candidate_unboarded WHERE board = 'off' AND status = 'waiting'
+    AND NOT EXISTS (SELECT 1 FROM board_refused WHERE board_refused.candidate_id = candidate.id)
     ORDER BY tweet_place, song_number, number LIMIT ?
 )
 ORDER BY candidate.tweet_place, candidate.song_number, candidate.number"""  # noqa: S608 -- constants
 
 
-class SqliteBoardStore(SqliteBoardEdits):
+class SqliteBoardStore(SqliteBoardEdits, TabRecord):
     """Store of the board's rows."""
 
     @override
@@ -65,9 +71,9 @@ class SqliteBoardStore(SqliteBoardEdits):
     @override
     def apply_board(self, rows: Iterable[BoardRow]) -> BoardChanges:
         # Compared before the lock is taken: the rows come over the net, and other curators should not wait for them.
-        changed = [row for row in rows if self._has_changed(row)]
+        changed, seen, twice = self._changed(rows)
         verdicts: list[Verdict] = []
-        unclear: list[str] = []
+        unclear = [f"{name}: on the board more than once; delete the copies" for name in sorted(twice)]
         landed = 0
         now = self._now()
         with self._writing() as connection:
@@ -85,11 +91,71 @@ class SqliteBoardStore(SqliteBoardEdits):
                     verdicts.append(verdict)
                 unclear += [doubt] if doubt else []
                 remember_row(connection, row)
-        return BoardChanges(verdicts=tuple(verdicts), unclear=tuple(unclear), landed=landed)
+            missing = _missing(connection, seen)
+            connection.execute("DELETE FROM note WHERE key = ?", (MISSING,))
+            if missing:
+                connection.execute("INSERT INTO note VALUES (?, ?, ?)", (MISSING, str(len(missing)), now))
+        return BoardChanges(verdicts=tuple(verdicts), unclear=tuple(unclear), landed=landed, missing=missing)
+
+    @override
+    def tab_id(self, name: str) -> int | None:
+        rows = self._read("SELECT value FROM note WHERE key = ?", (f"{_TAB} {name}",))
+        return int(rows[0]["value"]) if rows else None
+
+    @override
+    def keep_tab_id(self, name: str, tab_id: int) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (f"{_TAB} {name}", str(tab_id), self._now())
+            )
+
+    @override
+    def keep_off_board(self, candidate_id: str, reason: str) -> None:
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO board_refused VALUES (?, ?)", (candidate_id, reason))
+            connection.execute(
+                "UPDATE candidate SET board = 'off' WHERE id = ? AND board = 'doubtful'", (candidate_id,)
+            )
+
+    @override
+    def board_again(self) -> None:
+        with self._writing() as connection:
+            waiting = "SELECT id FROM candidate WHERE board <> 'off' AND status = 'waiting'"
+            for table in ("board_row", "board_edit"):
+                connection.execute(f"DELETE FROM {table} WHERE candidate_id IN ({waiting})")  # noqa: S608 -- constants
+            connection.execute("UPDATE candidate SET board = 'off' WHERE board <> 'off' AND status = 'waiting'")
+
+    @override
+    def set_aside(self, part: str, items: Iterable[OddItem]) -> None:
+        with self._writing() as connection:
+            odd_items.set_aside(connection, part, items, self._now())
+
+    def _changed(self, rows: Iterable[BoardRow]) -> tuple[list[BoardRow], set[str], set[str]]:
+        """Rows that have changed since they were read, the ids of all rows, and ids that several rows have.
+
+        Rows that share an id express no verdict: a copy that still says "waiting" would undo the other's.
+        """
+        seen: set[str] = set()
+        twice: set[str] = set()
+        changed: list[BoardRow] = []
+        for row in rows:
+            if row.candidate_id in seen:
+                twice.add(row.candidate_id)
+            seen.add(row.candidate_id)
+            if self._has_changed(row):
+                changed.append(row)
+        doubles = {row.candidate_id for row in changed} & twice
+        return [row for row in changed if row.candidate_id not in twice], seen, doubles
 
     def _has_changed(self, row: BoardRow) -> bool:
         before = _last_known(self._connection, row.candidate_id)
         return before is not None and (before["status"], before["text"]) != (row.status, row.text)
+
+
+def _missing(connection: sqlite3.Connection, seen: Collection[str]) -> tuple[str, ...]:
+    """Within a transaction: waiting candidates that were put on the board and have no row among those seen."""
+    names = connection.execute("SELECT id FROM candidate WHERE status = 'waiting' AND board = 'on'")
+    return tuple(row["id"] for row in names if row["id"] not in seen)
 
 
 def _last_known(connection: sqlite3.Connection, candidate_id: str) -> sqlite3.Row | None:

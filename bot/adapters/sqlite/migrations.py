@@ -240,6 +240,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             SELECT source, 'line ' || line, reason, excerpt, seen_at FROM
             (SELECT * FROM bad_row ORDER BY seen_at DESC, line DESC LIMIT 1000) ORDER BY seen_at, line""",
         "DROP TABLE bad_row",
+        # Rows that the board refuses as they are.
+        "CREATE TABLE board_refused (candidate_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

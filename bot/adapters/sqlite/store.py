@@ -16,7 +16,7 @@ from datetime import datetime
 from typing_extensions import override
 
 from bot.adapters.sqlite import odd_items
-from bot.adapters.sqlite.board import SqliteBoardStore
+from bot.adapters.sqlite.board import MISSING, SqliteBoardStore
 from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
 from bot.adapters.sqlite.queue import SqliteQueue
@@ -165,7 +165,11 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
             usage={row["item"]: row["count"] for row in usage},
             versions=versions,
             appends_in_doubt=int(self._read("SELECT COUNT(*) FROM candidate WHERE board = 'doubtful'")[0][0]),
+            rows_missing=sum(map(int, self._note(MISSING))),
         )
+
+    def _note(self, key: str) -> list[str]:
+        return [row["value"] for row in self._read("SELECT value FROM note WHERE key = ?", (key,))]
 
     def _versions(self) -> tuple[VersionTally, ...]:
         rows = self._read(
