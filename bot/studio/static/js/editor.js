@@ -2,7 +2,7 @@
 
 import { FRAGMENT_HEADER, find, findAll, pageToken } from "./dom.js";
 import { dropDraft, noteDraft, showDraft } from "./drafts.js";
-import { choose, movedByHand } from "./selection.js";
+import { choose, movedByHand, showWhole } from "./selection.js";
 
 const PREVIEW_MS = 150;
 const waiting = new WeakMap(); // Timers of previews by text area.
@@ -15,6 +15,7 @@ export function openEditor(card) {
   const text = find("textarea", editor);
   text.focus();
   text.setSelectionRange(text.value.length, text.value.length);
+  showWhole(card);
 }
 
 // The wording stays as a draft.
@@ -49,6 +50,7 @@ async function showPreview(text) {
     const whole = find("[data-preview]", text.form);
     whole.textContent = post.text;
     whole.hidden = post.text === text.value.trim();
+    if (document.activeElement === text) showWhole(text.closest(".candidate"));
   } catch {
     // The next key asks again.
   }

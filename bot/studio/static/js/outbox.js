@@ -44,7 +44,7 @@ async function drain() {
 
 // The answer with its text, and whether an earlier attempt may have been recorded without an answer.
 async function deliver(step) {
-  let isRepeated = false;
+  let isRepeated = Boolean(step.isSent); // by a page that was left and came back
   let mayRenew = true;
   const since = Date.now();
   for (const wait of [...RETRY_MS, null]) {
@@ -64,6 +64,7 @@ async function deliver(step) {
     const isFinal = wait === null || Date.now() - since > GIVE_UP_MS;
     if (isFinal || (answer && !BUSY.has(answer.status))) return { answer, text, isRepeated };
     isRepeated = true;
+    step.isSent = false;
     say(`${answer ? "The database is busy" : "The studio does not answer"}: trying again.`);
     await pause(wait);
   }

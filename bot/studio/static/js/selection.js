@@ -30,6 +30,8 @@ export function choose(card, { focus = true, scroll = hasKeys } = {}) {
   if (focus && scroll) card.scrollIntoView({ block: "nearest" });
 }
 
+export const showWhole = (card) => hasKeys && card.scrollIntoView({ block: "nearest" });
+
 export function step(direction) {
   movedByHand();
   const all = candidates();
