@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bot.adapters.files.feed import describe_cursor
 from bot.adapters.gateway_client import GatewayClient
+from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import knowledge, networks, posting
@@ -118,6 +119,16 @@ def open_store(workspace: Path, *, create: bool = False) -> SqliteStore:
     if not create and not path.is_file():
         raise StoreError(f"no bot has run in {workspace} yet ({path} does not exist); choose another --workspace")
     return SqliteStore(path)
+
+
+def open_desk(workspace: Path) -> SqliteDesk:
+    """Open the desk of a workspace's queue.
+
+    Raises:
+        StoreError: there is none, or it cannot be used.
+    """
+    open_store(workspace).close()
+    return SqliteDesk(workspace / DATABASE)
 
 
 def open_commentary(target: str, *, model: str, timeout_s: float) -> CommentaryService:

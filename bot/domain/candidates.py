@@ -39,6 +39,22 @@ _STATUS_AFTER = {
 }
 
 
+class RejectReason(StrEnum):
+    """Reasons for which a curator may reject a candidate, in the order of their keys, 1 to 5."""
+
+    UNFIT = "does not fit the song"
+    NONSENSE = "makes no sense"
+    LANGUAGE = "bad language"
+    DULL = "dull or heard before"
+    OFFENSIVE = "offensive"
+
+
+NO_SONG = "no song"
+"""Reason of a withdrawal: the source post does not name this song."""
+SONG_CHANGED = "song changed"
+"""Reason of a withdrawal: a curator changed the song, which has new candidates."""
+
+
 class Flag(StrEnum):
     """Property of a text that a curator should see before deciding."""
 
@@ -83,6 +99,8 @@ class Candidate:
     """Flags of the sample's text when it was generated; the text is checked again before it is posted."""
     score: float | None = None
     """Mean log-probability of a token, in nats; comparable within one model version."""
+    withdrawn: str = ""
+    """Reason why it counts neither for nor against its model, `NO_SONG` or `SONG_CHANGED`; empty if it counts."""
 
     @property
     def id(self) -> str:
@@ -99,6 +117,8 @@ class Verdict:
     who: str
     edited_text: str | None = None
     """Text to post instead of the sample's."""
+    reason: str = ""
+    """Reason of a rejection, mostly one of `RejectReason`; empty if none was given."""
 
     def __post_init__(self) -> None:
         make_storable(self, "candidate_id", "who", "edited_text")

@@ -37,5 +37,21 @@ def text_key(text: str) -> str:
     return "".join(filter(str.isalnum, plain)) or " ".join(plain.split())
 
 
+def search_key(text: str) -> str:
+    """Return a text without case, accents and markup entities, in which parts of words are found.
+
+    >>> search_key("MØ &amp; Sigur  Rós: Straße") == "mo & sigur ros: strasse"
+    True
+    """
+    folded = unicodedata.normalize("NFKD", html.unescape(text).casefold()).translate(_PLAIN_LETTERS)
+    return " ".join("".join(filter(_is_base, folded)).split())
+
+
+_PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "’": "'"}
+)
+"""Letters that Unicode does not take apart into a letter and an accent."""
+
+
 def _is_base(character: str) -> bool:
     return not unicodedata.combining(character)

@@ -13,7 +13,7 @@ from typing import IO, Annotated
 import typer
 from rich.console import Console
 
-from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, RejectReason, Verdict
 from bot.domain.errors import InputError
 from bot.entrypoints.display import queue_table, visible
 from bot.entrypoints.options import Who
@@ -91,24 +91,33 @@ def undo(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> Non
 
 
 @app_queue.command()
-def reject(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> None:
+def reject(
+    ids: Ids,
+    *,
+    reason: Annotated[RejectReason | None, typer.Option(help="Reason, for whoever improves the model.")] = None,
+    who: Who = None,
+    workspace: Workspace = _WORKSPACE,
+) -> None:
     """Reject candidates.
 
-    Example: deephypebot queue reject 1001.1.1 1001.1.3
+    Example: deephypebot queue reject 1001.1.1 1001.1.3 --reason "makes no sense"
     """
-    _decide(workspace, ids, Decision.REJECT, who=who, edited_text=None)
+    _decide(workspace, ids, Decision.REJECT, who=who, edited_text=None, reason=reason.value if reason else "")
 
 
-def _decide(workspace: Path, ids: list[str], decision: Decision, *, who: str | None, edited_text: str | None) -> None:
+def _decide(
+    workspace: Path, ids: list[str], decision: Decision, *, who: str | None, edited_text: str | None, reason: str = ""
+) -> None:
     from bot.bootstrap import build as bootstrap
 
     curator = who or getpass.getuser()
     distinct = list(dict.fromkeys(ids))
     with bootstrap.open_store(workspace) as store:
         store.decide(
-            Verdict(candidate_id=name, decision=decision, who=curator, edited_text=edited_text) for name in distinct
+            Verdict(candidate_id=name, decision=decision, who=curator, edited_text=edited_text, reason=reason)
+            for name in distinct
         )
-    Console(stderr=True).print(visible(f"{decision.status}: {', '.join(distinct)} (by {curator})"))
+    show(visible(f"{decision.status}: {', '.join(distinct)} (by {curator})"), console=Console(stderr=True))
 
 
 @app_queue.command()

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from bot.ports.commentary import CommentaryService
-from bot.ports.desk import Change, Desk, DeskRow, Order, PostPage, PostRow, SongPage, SongQuery, SongRows
+from bot.ports.curation import Correction, CuratorDesk, LabelRow, Progress, SongDesk, SongLabel
+from bot.ports.desk import (
+    CUT_OFF,
+    Change,
+    Desk,
+    DeskRow,
+    Order,
+    PostPage,
+    PostRow,
+    SongFilter,
+    SongPage,
+    SongQuery,
+    SongRows,
+)
 from bot.ports.feed import FeedPage, Source
 from bot.ports.interpolation import InterpolationPoint, Interpolator
 from bot.ports.lookups import (
@@ -37,6 +50,7 @@ from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
 
 __all__ = [
+    "CUT_OFF",
     "ArtistEntry",
     "Board",
     "BoardChanges",
@@ -48,6 +62,8 @@ __all__ = [
     "Change",
     "CommentaryService",
     "Copies",
+    "Correction",
+    "CuratorDesk",
     "Desk",
     "DeskRow",
     "FeedPage",
@@ -55,6 +71,7 @@ __all__ = [
     "GenreLookup",
     "InterpolationPoint",
     "Interpolator",
+    "LabelRow",
     "LiveVersion",
     "LookupService",
     "ModelServer",
@@ -66,13 +83,17 @@ __all__ = [
     "PostHistory",
     "PostPage",
     "PostRow",
+    "Progress",
     "Publisher",
     "Queue",
     "QueueRow",
     "Screen",
+    "SongDesk",
     "SongFacts",
+    "SongFilter",
     "SongHistory",
     "SongHit",
+    "SongLabel",
     "SongLookup",
     "SongPage",
     "SongQuery",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from bot.domain.candidates import CandidateStatus, Verdict
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus
 from bot.domain.songs.song import SongReport
 from bot.domain.source_posts import SourcePost
+from bot.ports.curation import CuratorDesk, SongDesk
 from bot.ports.store import QueueRow, VersionTally
 
 
@@ -19,6 +21,12 @@ class Order(StrEnum):
 
     OLDEST = "oldest"
     NEWEST = "newest"
+    BEST = "best"
+    """By the best candidate's score above the mean of its version."""
+
+
+CUT_OFF = "cut off"
+"""Flag of a sample that reached its maximum length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +42,7 @@ class DeskRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongRows:
-    """A song of a source post with all its candidates, decided or not."""
+    """A song of a source post with its candidates, or those of them that a query selects."""
 
     place: str
     """Place of the song in the queue, for `SongQuery.after`."""
@@ -53,14 +61,42 @@ class SongRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SongFilter:
+    """What a candidate must have to be shown; an empty value does not matter. Case and accents never do."""
+
+    words: str = ""
+    """Each of these is part of the artist, the title, the source post, its author or the text."""
+    artist: str = ""
+    """Part of the artist's name."""
+    genre: str = ""
+    """A genre of the song as a whole."""
+    flag: str = ""
+    """A `Flag` that the sample was generated with, or `CUT_OFF`."""
+    version: tuple[str, str] | None = None
+    """Model and version, of candidates with a verdict alone."""
+    who: str = ""
+    """Curator who gave the verdict."""
+    since: date | None = None
+    """First day of the verdict; of the sample where all candidates, or those that wait, are shown."""
+    until: date | None = None
+    """Last day."""
+
+
+NO_FILTER = SongFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SongQuery:
-    """Selection of songs."""
+    """Selection of candidates, song by song."""
 
     status: CandidateStatus | None = None
-    """Status that one of the song's candidates has; None selects all songs."""
+    """Status of the candidates; None selects all."""
+    filter: SongFilter = NO_FILTER
     order: Order = Order.OLDEST
     after: str = ""
-    """Place of the last song of the previous page; empty for the first page."""
+    """Place of the song before the page; empty for the first page."""
+    before: str = ""
+    """Place of the song behind the page, instead of `after`."""
     limit: int = 12
 
 
@@ -69,8 +105,15 @@ class SongPage:
     """Page of songs."""
 
     songs: tuple[SongRows, ...]
-    more: bool
-    """Whether there is another page."""
+    first: int
+    """Number of songs before this page."""
+    total: int
+    """Number of songs on all pages."""
+
+    @property
+    def more(self) -> bool:
+        """Whether there is another page."""
+        return self.first + len(self.songs) < self.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +150,7 @@ class PostPage:
     """Number of posts of each status."""
 
 
-class Desk(ABC):
+class Desk(SongDesk, CuratorDesk):
     """The queue as a curator's page reads and changes it. Every method is one transaction."""
 
     @abstractmethod
@@ -119,7 +162,7 @@ class Desk(ABC):
         """Return a page of songs.
 
         Raises:
-            InputError: `SongQuery.after` is not a place.
+            InputError: `SongQuery.after` or `before` is not a place.
         """
 
     @abstractmethod

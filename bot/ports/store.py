@@ -172,6 +172,7 @@ class Queue(ABC):
 
         Raises:
             UnknownCandidateError: names the ids that are not in the queue.
+            StaleVerdictError: a candidate is or may be posted, so its verdict stays.
         """
 
     @abstractmethod

@@ -20,7 +20,7 @@ from bot.domain.post_text import Draft
 from bot.domain.songs.parser import parse_songs
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
-from bot.ports import CommentaryService, SongHistory, SongResolver, Store
+from bot.ports import CommentaryService, SongFacts, SongHistory, SongResolver, Store
 from bot.services.post_rules import PostRules
 from bot.services.schedule import Clock
 from bot.services.summary import ServiceOptions, Summary
@@ -102,9 +102,9 @@ class CommentaryWriter:
             if self._has_come(song, fresh_since):
                 repeated += 1
                 continue
-            report = self._report(source_post, number, song)
+            report = self.report(source_post, number, song, self._resolver.resolve(song))
             try:
-                candidates += self._candidates(source_post, report)
+                candidates += self.candidates(source_post, report)
                 reports.append(report)
             except (SongRefusedError, ContractError) as error:
                 refusals.append(f"song {number}, {song.title!r}: {error}")
@@ -128,8 +128,8 @@ class CommentaryWriter:
         """Whether a song is a repeat; saves a request, and the store decides again when it commits."""
         return fresh_since is not None and self._history is not None and self._history.has_come(song, since=fresh_since)
 
-    def _report(self, source_post: SourcePost, number: int, song: Song) -> SongReport:
-        facts = self._resolver.resolve(song)
+    def report(self, source_post: SourcePost, number: int, song: Song, facts: SongFacts) -> SongReport:
+        """Make the report of a song by the facts about it, with the genres that its request will have."""
         genres = facts.genres[:MAX_GENRES]
         asked = self._commentary.genres_for(genres)
         return SongReport(
@@ -143,7 +143,12 @@ class CommentaryWriter:
             url=facts.url,
         )
 
-    def _candidates(self, source_post: SourcePost, report: SongReport) -> list[Candidate]:
+    def candidates(self, source_post: SourcePost, report: SongReport) -> list[Candidate]:
+        """Ask for a song's samples.
+
+        Raises:
+            SongRefusedError, SongFailedError, NoServiceError, ContractError: there are none.
+        """
         request = CommentaryRequest(
             genres=report.genres_asked or report.genres,
             artist=report.artist,

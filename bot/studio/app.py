@@ -11,13 +11,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot.domain.errors import BotError, InputError, StaleVerdictError, UnknownCandidateError
+from bot.studio.curators import choose_name, look
 from bot.studio.live import changed_cards, preview
 from bot.studio.models import models_page
 from bot.studio.posted import posted_page
 from bot.studio.queue import decide, queue_page, waiting_count
 from bot.studio.security import ALLOWED_HOSTS, SecurityHeaders
 from bot.studio.site import Site, StudioParts, site_of, wants_fragment
-from bot.studio.trying import try_page
+from bot.studio.songs import correct
+from bot.studio.trying import add_to_queue, try_page
 
 _HEADINGS = {
     400: "The request is invalid",
@@ -41,8 +43,12 @@ def build_app(parts: StudioParts) -> Starlette:
             Route("/verdicts", decide, methods=["POST"]),
             Route("/changed", changed_cards, methods=["POST"]),
             Route("/preview", preview, methods=["POST"]),
+            Route("/songs", correct, methods=["POST"]),
+            Route("/curator", choose_name, methods=["POST"]),
+            Route("/look", look, methods=["POST"]),
             Route("/posted", posted_page),
             Route("/try", try_page),
+            Route("/try", add_to_queue, methods=["POST"]),
             Route("/models", models_page),
             *site.assets.routes(),
         ],

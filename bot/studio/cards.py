@@ -56,6 +56,10 @@ class Known(Protocol):
     def preview(self, row: QueueRow) -> Preview:
         """Return a candidate's post as it will be sent."""
 
+    @property
+    def hides_topics(self) -> bool:
+        """Whether the topics of a candidate that waits are not shown, since they tell its version."""
+
     def objection(self, row: QueueRow) -> str:
         """Return the reason why a candidate may not be accepted as it is; empty without one."""
 
@@ -122,6 +126,7 @@ class Card:
 class SongView:
     """View of a song with its candidates."""
 
+    place: str
     report: SongReport
     source_post: SourcePost
     cards: tuple[Card, ...]
@@ -160,7 +165,10 @@ class SongView:
 def song_view(song: SongRows, known: Known) -> SongView:
     """Build the view of a song for the queue."""
     return SongView(
-        report=song.report, source_post=song.source_post, cards=tuple(card_view(row, known) for row in song.rows)
+        place=song.place,
+        report=song.report,
+        source_post=song.source_post,
+        cards=tuple(card_view(row, known) for row in song.rows),
     )
 
 
@@ -168,7 +176,8 @@ def card_view(row: DeskRow, known: Known) -> Card:
     """Build the view of a candidate for the queue."""
     candidate = row.row.candidate
     version = known.find_version(candidate.model, candidate.model_version)
-    bars = topic_bars(candidate.sample.topics, version)
+    is_blind = candidate.status is CandidateStatus.WAITING and known.hides_topics
+    bars = () if is_blind else topic_bars(candidate.sample.topics, version)
     return Card(
         row=row.row,
         verdict_id=row.verdict_id,

@@ -10,12 +10,16 @@ from urllib.parse import parse_qs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from bot.studio.security import is_own, is_token
+from bot.studio.site import site_of
+
 MAX_BODY = 256 * 1024
 """Maximum bytes of a form; a song's candidates and a long text take a few thousand."""
 MAX_FIELDS = 500
 _FORM = "application/x-www-form-urlencoded"
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+_Default = TypeVar("_Default")
 
 Form = Mapping[str, list[str]]
 
@@ -39,13 +43,33 @@ async def read_form(request: Request) -> Form:
         raise HTTPException(400, f"the form cannot be read: {cause}") from cause
 
 
+async def own_form(request: Request) -> Form:
+    """Read the fields of a form that changes something: it comes from one of the studio's own pages.
+
+    Raises:
+        HTTPException: as `read_form`, and 403 for a form of another page.
+    """
+    if not is_own(request.headers):
+        raise HTTPException(403, "changes are made on the studio's own pages only")
+    form = await read_form(request)
+    if not is_token(one(form, "token"), site_of(request).token):
+        raise HTTPException(403, "this page is older than the running studio: reload it, and decide again")
+    return form
+
+
+def own_address(address: str) -> str:
+    """Return the address to go back to if it is the studio's; any other would redirect the browser to another site."""
+    path = address.partition("?")[0]
+    return address if path in {"/", "/posted", "/try", "/models"} else "/"
+
+
 def one(form: Form, name: str, default: str = "") -> str:
     """Return the value of a field; the last one if it was sent several times."""
     values = form.get(name)
     return values[-1] if values else default
 
 
-def choice(kind: type[_Choice], name: str, value: str, default: _Choice) -> _Choice:
+def choice(kind: type[_Choice], name: str, value: str, default: _Default) -> _Choice | _Default:
     """Return the member of an enumeration by its value; the default for an empty value.
 
     Raises:

@@ -27,7 +27,8 @@ async def changed_cards(request: Request) -> Response:
 def _changed(site: Site, shown: dict[str, str]) -> Response:
     with site.parts.open_desk() as desk:
         rows = [row for row in desk.rows(list(shown)) if _state_of(row) != shown[row.row.candidate.id]]
-        cards = [card_view(row, site) for row in rows]
+        blind = site.blind(desk.versions())
+        cards = [card_view(row, blind) for row in rows]
         return site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back="/")
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, RejectReason, Verdict
 from bot.domain.errors import StaleVerdictError
-from bot.ports import Change, Desk, Order, SongQuery
+from bot.ports import Change, Desk, Order
 from bot.studio.cards import card_view, song_view
-from bot.studio.forms import Form, choice, one, read_form
-from bot.studio.security import is_own, is_token
+from bot.studio.curators import progress_line, progress_of
+from bot.studio.filters import FLAGS, QueueAddress
+from bot.studio.forms import Form, choice, one, own_address, own_form
 from bot.studio.site import MAX_EDIT, Site, site_of, wants_fragment
+from bot.studio.songs import find_mended
 
-_ALL = "all"
+_ORDERS = ((Order.OLDEST, "Oldest first"), (Order.NEWEST, "Newest first"), (Order.BEST, "Best score first"))
+_END = ("End of the queue", "There are no more songs behind this one.")
+_NOTHING_FOUND = ("Nothing found", "No candidate of this status passes the filters above.")
 _EMPTY = {
     CandidateStatus.WAITING: (
         "No candidates wait",
@@ -36,28 +40,34 @@ _EMPTY = {
 
 def queue_page(request: Request) -> Response:
     """GET /: songs with their candidates."""
-    site, params = site_of(request), request.query_params
-    name = params.get("status", CandidateStatus.WAITING.value)
-    status = None if name == _ALL else choice(CandidateStatus, "status", name, CandidateStatus.WAITING)
-    order = choice(Order, "order", params.get("order", ""), Order.OLDEST)
-    after = params.get("after", "")
+    site, address = site_of(request), QueueAddress(request.query_params)
+    status = address.query.status
     with site.parts.open_desk() as desk:
-        page = desk.songs(SongQuery(status=status, order=order, after=after))
+        page = desk.songs(address.query)
         counts = desk.counts()
-    name = _ALL if status is None else status.value
-    shown = {"status": name, "order": order.value}
+        tallies = desk.versions()
+        progress = progress_of(desk, site.who)
+        mended = find_mended(desk, request.query_params.get("mended", ""))
+    pages = address.pages(page)
+    blind = site.blind(tallies)
+    empty = _NOTHING_FOUND if address.wanted else _EMPTY[status]
     return site.page(
         "queue",
         "queue.html",
         heading="Queue" if status is None else f"Queue: {status}",
-        songs=[song_view(song, site) for song in page.songs],
+        songs=[song_view(song, blind) for song in page.songs],
         counts=counts,
-        status=name,
-        order=order.value,
-        empty=("End of the queue", "There are no more songs.") if after else _EMPTY[status],
-        back=_address(**shown, **({"after": after} if after else {})),
-        first_page=_address(**shown) if after else "",
-        next_page=_address(**shown, after=page.songs[-1].place) if page.more else "",
+        address=address,
+        pages=pages,
+        chips=address.chips(),
+        orders=_ORDERS,
+        flags=FLAGS,
+        # Only versions of which something is decided, and not where candidates wait alone.
+        versions=[f"{each.model}/{each.model_version}" for each in tallies if each.accepted + each.rejected],
+        progress=progress_line(progress),
+        mended=mended,
+        empty=_END if page.total and not page.songs else empty,
+        back=str(address),
     )
 
 
@@ -74,29 +84,26 @@ async def decide(request: Request) -> Response:
     Along with an accepted one, candidates in `rest` are rejected in the same step.
     """
     site = site_of(request)
-    if not is_own(request.headers):
-        raise HTTPException(403, "verdicts are given on the studio's own pages only")
-    form = await read_form(request)
-    if not is_token(one(form, "token"), site.token):
-        raise HTTPException(403, "this page is older than the running studio: reload it, and decide again")
-    changes = _changes(form, site.parts.who)
+    form = await own_form(request)
+    changes = _changes(form, site.who)
     return await run_in_threadpool(_record, request, site, form, changes)
 
 
 def _record(request: Request, site: Site, form: Form, changes: list[Change]) -> Response:
     ids = [change.verdict.candidate_id for change in changes]
-    back = _own_address(one(form, "back"))
+    back = own_address(one(form, "back"))
     with site.parts.open_desk() as desk:
         stale = ""
         try:
-            desk.change([_checked(change, desk, site) for change in changes])
+            desk.change([_checked(change, desk, site, is_one_of_many=len(changes) > 1) for change in changes])
         except StaleVerdictError as error:
             if not wants_fragment(request):
                 raise
             stale = str(error)
         if not wants_fragment(request):
             return RedirectResponse(f"{back}#c-{quote(ids[0])}", 303)
-        cards = [card_view(row, site) for row in desk.rows(ids)]
+        blind = site.blind(desk.versions())
+        cards = [card_view(row, blind) for row in desk.rows(ids)]
         response = site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back=back)
     if stale:
         # The cards are sent as well, so that the page is updated.
@@ -109,7 +116,7 @@ def _changes(form: Form, who: str) -> list[Change]:
     decision = one(form, "decision")
     if decision not in set(Decision):
         raise HTTPException(400, f"decision must be one of {', '.join(Decision)}, got {decision[:60]!r}")
-    ids, seen = form.get("candidate", []), form.get("seen", [])
+    ids, seen = _chosen(form)
     if not ids or len(ids) != len(seen) or not all(map(_is_number, seen)):
         raise HTTPException(400, "a verdict needs candidates, each with the number of the verdict that was seen before")
     text = None
@@ -120,7 +127,12 @@ def _changes(form: Form, who: str) -> list[Change]:
     rest, rest_seen = form.get("rest", []), form.get("rest_seen", [])
     if rest and (decision != Decision.ACCEPT or len(rest) != len(rest_seen) or not all(map(_is_number, rest_seen))):
         raise HTTPException(400, "a rest that is rejected needs an accepted candidate, and the verdicts that were seen")
-    given = Verdict(candidate_id="", decision=Decision(decision), who=who, edited_text=text)
+    reason = choice(RejectReason, "reason", one(form, "reason"), None)
+    if reason is not None and decision != Decision.REJECT:
+        raise HTTPException(400, f"a reason is for the decision reject, got {decision}")
+    given = Verdict(
+        candidate_id="", decision=Decision(decision), who=who, edited_text=text, reason=reason.value if reason else ""
+    )
     rejected = Verdict(candidate_id="", decision=Decision.REJECT, who=who)
     return [
         # Longer numbers are not those of a verdict and do not fit SQLite's integers.
@@ -130,11 +142,18 @@ def _changes(form: Form, who: str) -> list[Change]:
     ]
 
 
+def _chosen(form: Form) -> tuple[list[str], list[str]]:
+    """Candidates of a form with the verdicts that were seen; of a selection each is one field, such as `0:17.1.2`."""
+    picks = [pick.partition(":") for pick in form.get("pick", [])]
+    seen, ids = [number for number, _, _ in picks], [name for _, _, name in picks]
+    return [*form.get("candidate", []), *ids], [*form.get("seen", []), *seen]
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _checked(change: Change, desk: Desk, site: Site) -> Change:
+def _checked(change: Change, desk: Desk, site: Site, *, is_one_of_many: bool) -> Change:
     """Drop an edited text that equals the sample's, and refuse a text that may not be posted as it is."""
     verdict = change.verdict
     if verdict.decision is not Decision.ACCEPT:
@@ -144,7 +163,9 @@ def _checked(change: Change, desk: Desk, site: Site) -> Change:
     edited = None if verdict.edited_text == sample else verdict.edited_text
     # Without an edit the sample is accepted, even if an earlier verdict had another text.
     if objection := site.parts.rules.objection_to(row.row, sample if edited is None else edited):
-        raise HTTPException(400, objection)
+        raise HTTPException(
+            400, f"{verdict.candidate_id}: {objection}; nothing was changed" if is_one_of_many else objection
+        )
     return replace(change, verdict=replace(verdict, edited_text=edited))
 
 
@@ -157,12 +178,3 @@ def _edited(text: str) -> str:
     if any(unicodedata.category(character) in {"Cc", "Cs"} and character != "\n" for character in plain):
         raise HTTPException(400, "an edited text must not contain control characters")
     return plain
-
-
-def _own_address(address: str) -> str:
-    """Return the address to go back to if it is the studio's; any other would redirect the browser to another site."""
-    return address if address.startswith("/?") or address == "/posted" else "/"
-
-
-def _address(**values: str) -> str:
-    return f"/?{urlencode(values)}"

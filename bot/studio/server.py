@@ -17,7 +17,10 @@ from bot.adapters.sqlite.memory import SqliteMemory
 from bot.bootstrap import build as bootstrap
 from bot.bootstrap import knowledge, posting
 from bot.domain.errors import InputError
+from bot.services.corrections import SongCorrector
 from bot.services.schedule import Clock
+from bot.services.source_posts import CommentaryWriter
+from bot.services.summary import ServiceOptions
 from bot.settings import BotSettings
 from bot.studio.app import build_app
 from bot.studio.security import kept_token
@@ -64,14 +67,27 @@ def local_parts(
         )
         if interpolator is not None:
             stack.callback(interpolator.close)
+        resolver = knowledge.open_resolver(
+            settings, table=table, cache=memory, clock=Clock(), notice=notice, odd=memory
+        )
         yield StudioParts(
             open_desk=lambda: SqliteDesk(settings.database),
             server=gateway,
-            resolver=knowledge.open_resolver(
-                settings, table=table, cache=memory, clock=Clock(), notice=notice, odd=memory
-            ),
+            resolver=resolver,
             rules=rules,
             who=who,
+            corrector=SongCorrector(
+                resolver=resolver,
+                writer=CommentaryWriter(
+                    resolver=resolver,
+                    commentary=knowledge.in_known_genres(gateway, settings.genres, table),
+                    rules=rules,
+                    options=ServiceOptions(num_samples=settings.num_samples),
+                    history=None,
+                    clock=Clock(),
+                ),
+                rules=rules,
+            ),
             interpolator=interpolator,
             page_token=kept_token(settings.workspace),
         )

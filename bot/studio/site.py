@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from bot.domain.candidates import Flag
-from bot.domain.errors import BotError
 from bot.domain.post_form import Preview
-from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, SongResolver
+from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, SongResolver, VersionTally
+from bot.services.corrections import SongCorrector
 from bot.services.post_rules import PostRules
 from bot.studio.assets import Assets
+from bot.studio.live_versions import LiveVersions
 from bot.studio.rendering import Renderer
 from bot.studio.security import new_token
 
@@ -25,9 +26,9 @@ FRAGMENT_HEADER = "x-studio-fragment"
 """Header of the page's script, which requests the changed parts instead of a whole page."""
 MAX_EDIT = 4_000
 """Maximum characters of an edited text; networks accept less and refuse longer posts."""
-_LIVE_S = 30.0
-_AWAY_S = 10.0
-"""Lifetimes of a cached answer of the model server and of a failure, since every page needs it."""
+COOKIE = "deephypebot_curator"
+"""Cookie with the name that a curator has chosen in this browser."""
+MAX_NAME = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,42 +43,56 @@ class StudioParts:
     rules: PostRules
     """Form of the posts, and the one rule for what may be accepted."""
     who: str
-    """Name of the curator, recorded with verdicts."""
+    """Name that is recorded with verdicts of a browser in which no other was chosen."""
+    corrector: SongCorrector
+    """Writes the candidates of songs that curators change or add."""
     interpolator: Interpolator | None = None
     page_token: str = field(default_factory=new_token)
     """Token of the studio's own pages, without which nothing is changed."""
 
 
 class Site:
-    """State shared by the pages of one studio."""
+    """State shared by the pages of one studio, as one curator sees them."""
 
     def __init__(self, parts: StudioParts) -> None:
         self.parts = parts
+        self.who = parts.who
+        self.hides_topics = True
         self.token = parts.page_token
         self.assets = Assets()
-        self._renderer = Renderer(who=parts.who, token=self.token, max_edit=MAX_EDIT, assets=self.assets)
-        self._versions: tuple[LiveVersion, ...] = ()
-        self._asked_until = 0.0
-        self._asking = threading.Lock()
+        self._live = LiveVersions(parts.server)
+        self._renderer = Renderer(token=self.token, max_edit=MAX_EDIT, assets=self.assets)
+
+    def seen_by(self, who: str) -> Site:
+        """Return the same site for the curator of a request; for that of the command if the name is empty."""
+        site = copy.copy(self)
+        site.who = who or self.parts.who
+        return site
+
+    def blind(self, tallies: Sequence[VersionTally]) -> Site:
+        """Return the same site, for candidates that wait, with topics that do not tell their versions apart.
+
+        Args:
+            tallies: the versions in the queue.
+        """
+        waiting = [self.find_version(each.model, each.model_version) for each in tallies if each.waiting]
+        topics = {(live.topics, live.desired_topic) if live is not None else None for live in waiting}
+        site = copy.copy(self)
+        site.hides_topics = len(waiting) > 1 and (len(topics) > 1 or None in topics)
+        return site
 
     def page(self, name: str, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
         """Render a page; `name` is its link in the header."""
-        return self._renderer.page(template, status_code=status_code, **{"counts": None, **values, "page": name})
+        given = {"counts": None, "back": "", **values, "page": name, "who": self.who}
+        return self._renderer.page(template, status_code=status_code, **given)
 
     def versions(self) -> tuple[LiveVersion, ...]:
         """Return the live versions of the model; none if the server is unreachable. The answer is cached."""
-        with self._asking:
-            if time.monotonic() >= self._asked_until:
-                try:
-                    self._versions = tuple(self.parts.server.live())
-                except BotError:
-                    self._versions = ()
-                self._asked_until = time.monotonic() + (_LIVE_S if self._versions else _AWAY_S)
-            return self._versions
+        return self._live.all()
 
     def find_version(self, model: str, version: str) -> LiveVersion | None:
         """Return a model's version if it is live."""
-        return next((live for live in self.versions() if (live.model, live.version) == (model, version)), None)
+        return self._live.find(model, version)
 
     def flags(self, row: QueueRow) -> tuple[Flag, ...]:
         """Return the flags of a candidate's post."""
@@ -93,10 +108,20 @@ class Site:
 
 
 def site_of(request: Request) -> Site:
-    """Return the site of a request."""
+    """Return the site as the curator of a request sees it."""
     site = request.app.state.site
     assert isinstance(site, Site)  # noqa: S101 -- put there by `build_app`
-    return site
+    return site.seen_by(named(unquote(request.cookies.get(COOKIE, ""))))
+
+
+def named(text: str) -> str:
+    r"""Return a curator's name; empty if it is not one.
+
+    >>> named("  Ana  Rós "), named("a\x00b"), named("x" * 61)
+    ('Ana Rós', '', '')
+    """
+    name = " ".join(text.split())
+    return name if name.isprintable() and len(name) <= MAX_NAME else ""
 
 
 def wants_fragment(request: Request) -> bool:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from bot.domain.errors import BotError
 from bot.domain.songs.parser import parse_songs
 from bot.domain.songs.song import Song, credit
 from bot.ports import InterpolationPoint, LiveVersion, SongFacts
 from bot.studio.cards import Bar, topic_bars
+from bot.studio.forms import MAX_FIELDS, one, own_form
 from bot.studio.security import is_own
 from bot.studio.site import Site, site_of
 from handlers.contract import (
@@ -66,6 +69,8 @@ class Result:
     response: CommentaryResponse
     samples: tuple[tuple[Sample, tuple[Bar, ...], str], ...]
     """Samples with their topics and the address that generates each alone."""
+    address: str
+    """Address of the same result: with the seed and the version that generated it."""
 
 
 class _RefusedError(Exception):
@@ -113,6 +118,30 @@ def try_page(request: Request) -> Response:
     )
 
 
+async def add_to_queue(request: Request) -> Response:
+    """POST /try: put a sample into the queue, as a candidate of a source post of the studio."""
+    form = await own_form(request)
+    return await run_in_threadpool(_add, site_of(request), one(form, "address"), one(form, "text"))
+
+
+def _add(site: Site, address: str, text: str) -> Response:
+    values = dict(parse_qsl(urlsplit(address).query, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    try:
+        _, result = _samples(site, values)
+    except (_RefusedError, ContractError) as error:
+        raise HTTPException(400, str(error)) from error
+    chosen = tuple(sample for sample in result.response.samples if sample.text == text)[:1]
+    if not chosen:
+        raise HTTPException(409, "the model generates other texts now: nothing was added; generate them again")
+    response = replace(result.response, samples=chosen)
+    post, candidates = site.parts.corrector.add(
+        result.request, response, text=values.get("query", "").strip(), who=site.who
+    )
+    with site.parts.open_desk() as desk:
+        desk.add_song(post, candidates)
+    return RedirectResponse("/?status=waiting&order=newest", 303)
+
+
 def _samples(site: Site, values: Mapping[str, str]) -> tuple[Found | None, Result]:
     found = _found(site, values.get("query", "").strip())
     asked = _request(values, found)
@@ -124,7 +153,8 @@ def _samples(site: Site, values: Mapping[str, str]) -> tuple[Found | None, Resul
         (sample, topic_bars(sample.topics, live), _address(kept, num_samples="1", best_of="1", seed=str(sample.seed)))
         for sample in response.samples
     )
-    return found, Result(request=asked, response=response, samples=samples)
+    address = _address(kept, version=f"{response.model.name} {response.model.version}")
+    return found, Result(request=asked, response=response, samples=samples, address=address)
 
 
 def _found(site: Site, query: str) -> Found | None:

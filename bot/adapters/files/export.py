@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import IO, Final
 
-from bot.ports import QueueRow
+from bot.ports import LabelRow, QueueRow
 
 _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("candidate_id", lambda row: row.candidate.id),
@@ -29,11 +30,27 @@ _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("created_at", lambda row: row.created_at),
     ("decided_by", lambda row: row.verdict.who if row.verdict is not None else None),
     ("decided_at", lambda row: row.decided_at),
+    ("reason", lambda row: row.verdict.reason if row.verdict is not None else None),
+    ("withdrawn", lambda row: row.candidate.withdrawn),
 )
 COLUMNS: Final = tuple(name for name, _ in _VALUES)
 """Columns of the export, in order."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # wide forms count in some programs
 _LIST_SEPARATOR = "; "
+
+
+def label_document(row: LabelRow) -> dict[str, object]:
+    """A curator's judgement of a song that the parser found, as plain values."""
+    return {**asdict(row), "label": row.label.value}
+
+
+def write_labels(rows: Iterable[LabelRow], file: IO[str]) -> int:
+    """Write judgements as JSON lines; return their number."""
+    count = 0
+    for row in rows:
+        file.write(json.dumps(label_document(row), ensure_ascii=False) + "\n")
+        count += 1
+    return count
 
 
 def as_document(row: QueueRow) -> dict[str, object]:

@@ -1,15 +1,15 @@
-"""The curator's desk in SQLite. Songs are found by their place, so a page costs the same however long the queue is."""
+"""The curator's desk in SQLite: pages of songs and of posts, and the verdicts given on them."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
-from bot.adapters.sqlite.file import SqliteFile
-from bot.adapters.sqlite.queue import record_elsewhere
+from bot.adapters.sqlite.corrections import SqliteSongDesk
+from bot.adapters.sqlite.curators import SqliteCuratorDesk
+from bot.adapters.sqlite.queue import OUT, record_elsewhere
 from bot.adapters.sqlite.rows import (
     POST_JOINS,
     SELECT_ROWS,
@@ -20,14 +20,14 @@ from bot.adapters.sqlite.rows import (
     source_post_of,
 )
 from bot.adapters.sqlite.schema import wrapped_errors
+from bot.adapters.sqlite.song_search import condition_of, find_places
 from bot.domain.candidates import CandidateStatus
-from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
+from bot.domain.errors import StaleVerdictError, UnknownCandidateError
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.ports import (
     Change,
     Desk,
     DeskRow,
-    Order,
     PostPage,
     PostRow,
     SongPage,
@@ -36,23 +36,11 @@ from bot.ports import (
     VersionTally,
 )
 
-_OUT = frozenset({OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN})
-"""Statuses of a post that is or may be published, whose verdict can no longer change."""
-_PLACE = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
-
-# Each of the four reads along an index; no index serves a status that is bound as "any".
-_OLDEST = "(tweet_place, song_number) > (:place, :number) ORDER BY tweet_place, song_number LIMIT :limit"
-_NEWEST = "(tweet_place, song_number) < (:place, :number) ORDER BY tweet_place DESC, song_number DESC LIMIT :limit"
-_OF_ALL = "SELECT DISTINCT tweet_place, song_number FROM candidate WHERE "
-_OF_STATUS = _OF_ALL + "status = :status AND "
-_PLACES = {
-    (False, Order.OLDEST): _OF_ALL + _OLDEST,
-    (False, Order.NEWEST): _OF_ALL + _NEWEST,
-    (True, Order.OLDEST): _OF_STATUS + _OLDEST,
-    (True, Order.NEWEST): _OF_STATUS + _NEWEST,
-}
-_BEGINNING = {Order.OLDEST: (-1, -1), Order.NEWEST: (2**62, 0)}
-_SONG = SELECT_ROWS + "WHERE candidate.tweet_place = ? AND candidate.song_number = ? ORDER BY candidate.number"
+_SONGS = (
+    SELECT_ROWS
+    + "WHERE (candidate.tweet_place, candidate.song_number) IN (VALUES {places}) AND {condition}"
+    + " ORDER BY candidate.number"
+)
 _CANDIDATE = SELECT_ROWS + "WHERE candidate.id = ?"
 _STATE = (
     "SELECT COALESCE(candidate.verdict_id, 0) AS verdict_id, post.status AS post"
@@ -65,7 +53,7 @@ WHERE {{condition}} post.place < :before ORDER BY post.place DESC LIMIT :limit
 _ALL_POSTS, _POSTS_OF_STATUS = _POSTS.format(condition=""), _POSTS.format(condition="post.status = :status AND")
 
 
-class SqliteDesk(SqliteFile, Desk):
+class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, Desk):
     """Desk on the bot's database."""
 
     @override
@@ -76,19 +64,16 @@ class SqliteDesk(SqliteFile, Desk):
 
     @override
     def songs(self, query: SongQuery) -> SongPage:
-        place, number = _parse_place(query.after) if query.after else _BEGINNING[query.order]
-        found = self._read(
-            _PLACES[query.status is not None, query.order],
-            {"status": query.status, "place": place, "number": number, "limit": query.limit + 1},
-        )
+        places, first, total = find_places(self._read, query)
+        condition, values = condition_of(query)
+        shown = ", ".join(f"({place}, {number})" for place, number in places) or "(0, 0)"
+        found: dict[tuple[int, int], list[DeskRow]] = {place: [] for place in places}
+        for row in self._read(_SONGS.format(places=shown, condition=condition), values):
+            found[row["tweet_place"], row["song_number"]].append(self._desk_row(row))
         songs = tuple(
-            SongRows(
-                place=f"{row['tweet_place']}.{row['song_number']}",
-                rows=tuple(map(self._desk_row, self._read(_SONG, (row["tweet_place"], row["song_number"])))),
-            )
-            for row in found[: query.limit]
+            SongRows(place=f"{place}.{number}", rows=tuple(rows)) for (place, number), rows in found.items() if rows
         )
-        return SongPage(songs=songs, more=len(found) > query.limit)
+        return SongPage(songs=songs, first=first, total=total)
 
     @override
     def rows(self, candidate_ids: Sequence[str]) -> list[DeskRow]:
@@ -107,7 +92,7 @@ class SqliteDesk(SqliteFile, Desk):
                 row = connection.execute(_STATE, (name,)).fetchone()
                 if row is None:
                     unknown.append(name)
-                elif row["post"] in _OUT:
+                elif row["post"] in OUT:
                     stale.append(f"{name} is posted, or being posted")
                 elif row["verdict_id"] != change.seen:
                     stale.append(f"somebody else has decided on {name}")
@@ -136,7 +121,7 @@ class SqliteDesk(SqliteFile, Desk):
         rows = self._read(
             "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
             " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
-            " FROM candidate_tally GROUP BY model, model_version"
+            " FROM candidate_tally WHERE withdrawn = '' GROUP BY model, model_version"
         )
         tallies = [VersionTally(**dict(row)) for row in rows]
         # Versions are numbers in the registry, and arbitrary names elsewhere.
@@ -157,13 +142,6 @@ class SqliteDesk(SqliteFile, Desk):
 def _check_known(unknown: Sequence[str]) -> None:
     if unknown:
         raise UnknownCandidateError(f"no candidate has the id {', '.join(unknown)}; nothing was changed")
-
-
-def _parse_place(place: str) -> tuple[int, int]:
-    if _PLACE.fullmatch(place) is None:
-        raise InputError(f"a place in the queue looks like 17.1, got {place[:60]!r}; begin with the first page")
-    source_post, _, song = place.partition(".")
-    return int(source_post), int(song)
 
 
 def _post_row(row: sqlite3.Row) -> PostRow:

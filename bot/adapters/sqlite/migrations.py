@@ -29,6 +29,11 @@ def _tally(table: str, *key: str) -> tuple[str, ...]:
     return tuple(template.substitute(names) for template in _TALLY)
 
 
+def _drop_tally(table: str) -> tuple[str, ...]:
+    triggers = (f"DROP TRIGGER {table}_tally_{event}" for event in ("insert", "delete", "update"))
+    return (*triggers, f"DROP TABLE {table}_tally")
+
+
 def _rename_network(old: str, new: str) -> tuple[str, ...]:
     """Statements that rename a network in names of sources, on the bill and on posts."""
 
@@ -242,6 +247,44 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TABLE bad_row",
         # Rows that the board refuses as they are.
         "CREATE TABLE board_refused (candidate_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    # Curating: reasons of rejections, searches, songs that are none or were changed, and who looks at which song.
+    (
+        "ALTER TABLE verdict ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+        # Why a candidate does not count for or against its model: its song was no song, or was changed.
+        "ALTER TABLE candidate ADD COLUMN withdrawn TEXT NOT NULL DEFAULT ''",
+        *_drop_tally("candidate"),
+        *_tally("candidate", "model", "model_version", "status", "withdrawn"),
+        # What a candidate is found by, as `search_key` writes it.
+        """CREATE TABLE search (
+            candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
+            words TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        """INSERT INTO search
+            SELECT candidate.id, search_key(song.artist || ' ' || json_extract(song.song, '$.title')
+                || ' ' || tweet.text || ' ' || tweet.author || ' ' || json_extract(candidate.sample, '$.text')
+                || ' ' || COALESCE(verdict.edited_text, ''))
+            FROM candidate
+            JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
+            JOIN tweet ON tweet.id = candidate.tweet_id
+            LEFT JOIN verdict ON verdict.id = candidate.verdict_id""",
+        # A curator's judgement of the parser and the lookups; one that was undone stays on record.
+        """CREATE TABLE song_label (
+            place INTEGER PRIMARY KEY AUTOINCREMENT,
+            tweet_id TEXT NOT NULL,
+            song_number INTEGER NOT NULL,
+            label TEXT NOT NULL CHECK (label IN ('no song', 'song changed')),
+            artist TEXT NOT NULL DEFAULT '',
+            title TEXT NOT NULL DEFAULT '',
+            genres TEXT NOT NULL DEFAULT '[]',
+            new_number INTEGER,
+            who TEXT NOT NULL,
+            labelled_at TEXT NOT NULL,
+            undone_at TEXT,
+            FOREIGN KEY (tweet_id, song_number) REFERENCES song (tweet_id, number)
+        )""",
+        "CREATE INDEX song_label_song ON song_label (tweet_id, song_number)",
+        "CREATE TABLE viewer (who TEXT PRIMARY KEY, song TEXT NOT NULL, seen_at TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

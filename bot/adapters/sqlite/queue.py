@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing_extensions import override
 
 from bot.adapters.sqlite.file import SqliteFile
-from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
+from bot.adapters.sqlite.rows import SELECT_ROWS, index_words, queue_row
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
-from bot.domain.errors import UnknownCandidateError
+from bot.domain.errors import StaleVerdictError, UnknownCandidateError
 from bot.domain.keys import text_key
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.ports import Queue, QueueRow
@@ -39,12 +39,29 @@ class SqliteQueue(SqliteFile, Queue):
     def decide(self, verdicts: Iterable[Verdict]) -> None:
         now = self._now()
         with self._writing() as connection:
-            unknown = [verdict.candidate_id for verdict in verdicts if not record_elsewhere(connection, verdict, now)]
+            unknown: list[str] = []
+            for verdict in verdicts:
+                if is_out(connection, verdict.candidate_id):
+                    raise StaleVerdictError(
+                        f"{verdict.candidate_id} is posted, or being posted: its verdict stays; nothing was changed"
+                    )
+                if not record_elsewhere(connection, verdict, now):
+                    unknown.append(verdict.candidate_id)
             if unknown:
                 raise UnknownCandidateError(
                     f"no candidate has the id {', '.join(unknown)}; nothing was changed"
                     " (`deephypebot queue list` shows the ids)"
                 )
+
+
+def is_out(connection: sqlite3.Connection, candidate_id: str) -> bool:
+    """Within a transaction: whether a candidate is or may be posted, so that its verdict can no longer change."""
+    row = connection.execute("SELECT status FROM post WHERE candidate_id = ?", (candidate_id,)).fetchone()
+    return row is not None and OutgoingPostStatus(row["status"]) in OUT
+
+
+OUT = frozenset({OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN})
+"""Statuses of a post that is or may be published."""
 
 
 def record_elsewhere(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:
@@ -59,6 +76,13 @@ def record_elsewhere(connection: sqlite3.Connection, verdict: Verdict, now: str)
     return True
 
 
+_END_LABEL = """
+UPDATE song_label SET undone_at = ? WHERE undone_at IS NULL AND (tweet_id, song_number) IN
+(SELECT tweet_id, song_number FROM candidate WHERE id = ? AND withdrawn <> '')
+"""
+"""A verdict on a candidate that was withdrawn says that its song is one after all."""
+
+
 def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -> bool:
     """Within a transaction: record a verdict and update the candidate's post; False for an unknown candidate."""
     row = connection.execute(
@@ -67,14 +91,17 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
     if row is None:
         return False
     inserted = connection.execute(
-        "INSERT INTO verdict (candidate_id, decision, edited_text, who, decided_at) VALUES (?, ?, ?, ?, ?)",
-        (verdict.candidate_id, verdict.decision, verdict.edited_text, verdict.who, now),
+        "INSERT INTO verdict (candidate_id, decision, edited_text, who, reason, decided_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (verdict.candidate_id, verdict.decision, verdict.edited_text, verdict.who, verdict.reason, now),
     )
     current = None if verdict.decision is Decision.UNDO else inserted.lastrowid
+    connection.execute(_END_LABEL, (now, verdict.candidate_id))
     connection.execute(
-        "UPDATE candidate SET status = ?, verdict_id = ? WHERE id = ?",
+        # A withdrawal is recorded after its verdict; any other verdict makes the candidate count again.
+        "UPDATE candidate SET status = ?, verdict_id = ?, withdrawn = '' WHERE id = ?",
         (verdict.decision.status, current, verdict.candidate_id),
     )
+    index_words(connection, verdict.candidate_id)
     if verdict.decision is Decision.ACCEPT:
         text = row["text"] if verdict.edited_text is None else verdict.edited_text
         _revive_post(connection, verdict.candidate_id, text)

@@ -19,7 +19,8 @@ SELECT_ROWS = """
 SELECT candidate.*, song.artist, song.song, song.genres, song.genres_asked, song.origin, song.url AS song_url,
        tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,
        tweet.created_at AS tweet_created_at, tweet.kind AS tweet_kind, tweet.lang AS tweet_lang,
-       tweet.url AS tweet_url, verdict.decision, verdict.edited_text, verdict.who, verdict.decided_at
+       tweet.url AS tweet_url, verdict.decision, verdict.edited_text, verdict.who, verdict.reason AS verdict_reason,
+       verdict.decided_at
 FROM candidate
 JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
 JOIN tweet ON tweet.id = candidate.tweet_id
@@ -76,6 +77,25 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
             report.source_post_id,
         ),
     )
+    index_words(connection, candidate.id)
+
+
+def index_words(connection: sqlite3.Connection, candidate_id: str) -> None:
+    """Within a transaction: make a candidate found by its song, source post, sample and edited text as they are now."""
+    connection.execute(_INDEX_WORDS, (candidate_id,))
+
+
+_INDEX_WORDS = """
+INSERT OR REPLACE INTO search
+SELECT candidate.id, search_key(song.artist || ' ' || json_extract(song.song, '$.title')
+    || ' ' || tweet.text || ' ' || tweet.author
+    || ' ' || json_extract(candidate.sample, '$.text') || ' ' || COALESCE(verdict.edited_text, ''))
+FROM candidate
+JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
+JOIN tweet ON tweet.id = candidate.tweet_id
+LEFT JOIN verdict ON verdict.id = candidate.verdict_id
+WHERE candidate.id = ?
+"""
 
 
 def has_come(connection: sqlite3.Connection, song: Song, since: str, *, except_for: str = "") -> bool:
@@ -93,7 +113,13 @@ def queue_row(row: sqlite3.Row) -> QueueRow:
     verdict = None
     if row["verdict_id"] is not None:
         decision = Decision(row["decision"])
-        verdict = Verdict(candidate_id=row["id"], decision=decision, who=row["who"], edited_text=row["edited_text"])
+        verdict = Verdict(
+            candidate_id=row["id"],
+            decision=decision,
+            who=row["who"],
+            edited_text=row["edited_text"],
+            reason=row["verdict_reason"],
+        )
     return QueueRow(
         candidate=_candidate(row),
         source_post=source_post_of(row),
@@ -129,6 +155,7 @@ def _candidate(row: sqlite3.Row) -> Candidate:
         status=CandidateStatus(row["status"]),
         flags=tuple(map(Flag, json.loads(row["flags"]))),
         score=row["score"],
+        withdrawn=row["withdrawn"],
     )
 
 

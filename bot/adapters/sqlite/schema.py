@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from bot.adapters.sqlite.migrations import MIGRATIONS
 from bot.domain.errors import StoreError
+from bot.domain.keys import search_key
 from bot.domain.storable import storable
 
 APPLICATION_ID = 0x64687062
@@ -72,6 +74,8 @@ def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
             # FULL: in WAL mode any lower level may lose the last commits in a power failure.
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = OFF"):
                 connection.execute(f"PRAGMA {pragma}")
+            # For migrations and searches.
+            connection.create_function("search_key", 1, _search_key, deterministic=True)
             # Off during migrations: a table that others refer to could not be replaced.
             _migrate(connection, path)
             connection.execute("PRAGMA foreign_keys = ON")
@@ -100,6 +104,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+@lru_cache(maxsize=20_000)
+def _search_key(text: str | None) -> str:
+    return search_key(text or "")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

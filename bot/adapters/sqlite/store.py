@@ -139,6 +139,8 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
     def state(self) -> StoreState:
         source_posts = dict(map(tuple, self._read("SELECT status, count FROM tweet_tally")))
         posts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
+        # Withdrawn ones are in the queue as rejected, although they do not count against their versions.
+        candidates = dict(map(tuple, self._read("SELECT status, SUM(count) FROM candidate_tally GROUP BY status")))
         errors = self._read("SELECT value, updated_at FROM note WHERE key = ?", (_LAST_ERROR,))
         failures = self._read(
             "SELECT id, reason FROM tweet WHERE status = ? ORDER BY place DESC LIMIT ?",
@@ -149,11 +151,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         usage = self._read("SELECT item, count FROM usage WHERE month = ? ORDER BY item", (self._now()[:7],))
         return StoreState(
             source_posts={status: source_posts.get(status, 0) for status in SourcePostStatus},
-            candidates={
-                CandidateStatus.WAITING: sum(tally.waiting for tally in versions),
-                CandidateStatus.ACCEPTED: sum(tally.accepted for tally in versions),
-                CandidateStatus.REJECTED: sum(tally.rejected for tally in versions),
-            },
+            candidates={status: candidates.get(status, 0) for status in CandidateStatus},
             odd_items=odd_items.counts(self._read),
             set_aside=odd_items.latest(self._read),
             cursors={row["name"]: row["cursor"] for row in sources},
@@ -175,7 +173,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         rows = self._read(
             "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
             " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
-            " FROM candidate_tally GROUP BY model, model_version ORDER BY model, model_version"
+            " FROM candidate_tally WHERE withdrawn = '' GROUP BY model, model_version ORDER BY model, model_version"
         )
         return tuple(VersionTally(**dict(row)) for row in rows)
 

@@ -36,6 +36,7 @@ def add_song(
     flags: Mapping[int, tuple[Flag, ...]] | None = None,
     url: str = "",
     finish_reason: FinishReason | None = None,
+    scores: tuple[float | None, ...] = (),
 ) -> list[str]:
     """Add a source post with a song and a candidate for each text; the candidates' ids."""
     store.add_page("test", FeedPage(source_posts=(source_post,), cursor=source_post.id, more=False))
@@ -65,6 +66,7 @@ def add_song(
             model_version=version,
             archive_sha256="ab" * 32,
             flags=(flags or {}).get(number, ()),
+            score=scores[number - 1] if scores else None,
         )
         for number, text in enumerate(texts, start=1)
     ]

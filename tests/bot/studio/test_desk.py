@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, Flag, Verdict
 from bot.domain.errors import InputError, StaleVerdictError, UnknownCandidateError
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost
-from bot.ports import Change, Order, SongQuery
+from bot.ports import CUT_OFF, Change, Order, SongFilter, SongPage, SongQuery
+from handlers.contract import FinishReason
 from tests.bot.helpers.studio_world import accept, add_song, post
 
 
@@ -54,21 +55,24 @@ def test_pages_hold_every_song_once_and_in_order(
     names = [f"t{number}" for number in range(11)]
     for name in names:
         add_song(store, SourcePost(id=name, text="x"), ["a", "b"])
-    expected = names if order is Order.OLDEST else names[::-1]
+    expected = names[::-1] if order is Order.NEWEST else names
     assert walk_pages(desk, status=None, order=order, limit=limit) == expected
     assert walk_pages(desk, status=CandidateStatus.WAITING, order=order, limit=limit) == expected
     assert walk_pages(desk, status=CandidateStatus.REJECTED, order=order, limit=limit) == []
 
 
-def test_a_song_that_still_has_a_waiting_candidate_is_shown_with_its_decided_ones(
-    desk: SqliteDesk, store: SqliteStore
-) -> None:
+def test_a_page_shows_of_each_song_the_candidates_of_its_status_alone(desk: SqliteDesk, store: SqliteStore) -> None:
     first = add_song(store, SourcePost(id="1", text="x"), ["a", "b"])
     second = add_song(store, SourcePost(id="2", text="x"), ["c"])
     accept(store, first[0], *second)
-    (song,) = desk.songs(SongQuery(status=CandidateStatus.WAITING)).songs
-    assert [row.row.candidate.status for row in song.rows] == [CandidateStatus.ACCEPTED, CandidateStatus.WAITING]
-    assert [len(song.rows) for song in desk.songs(SongQuery(status=CandidateStatus.ACCEPTED)).songs] == [2, 1]
+
+    def shown(status: CandidateStatus | None) -> list[list[str]]:
+        songs = desk.songs(SongQuery(status=status)).songs
+        return [[row.row.candidate.sample.text for row in song.rows] for song in songs]
+
+    assert shown(CandidateStatus.WAITING) == [["b"]]
+    assert shown(CandidateStatus.ACCEPTED) == [["a"], ["c"]]
+    assert shown(None) == [["a", "b"], ["c"]]
 
 
 @pytest.mark.parametrize("place", ["x", "1", "1.", ".1", "-1.2", "1.2.3", "9" * 30 + ".1", "١.١", "1.1\n"])
@@ -77,17 +81,128 @@ def test_a_place_that_is_none_is_refused_by_its_value(desk: SqliteDesk, place: s
         desk.songs(SongQuery(after=place))
 
 
-def test_a_page_is_found_by_an_index_in_every_order_and_status(database: Path, store: SqliteStore) -> None:
-    from bot.adapters.sqlite.desk import _PLACES
+@pytest.mark.parametrize("order", Order)
+def test_pages_are_counted_and_lead_back_the_way_they_came(desk: SqliteDesk, store: SqliteStore, order: Order) -> None:
+    for number in range(7):
+        add_song(store, SourcePost(id=f"t{number}", text="x"), ["a"])
 
-    add_song(store, SourcePost(id="1", text="x"), ["a"])
-    connection = sqlite3.connect(database)
-    values = {"status": "waiting", "place": 0, "number": 0, "limit": 13}
-    for statement in _PLACES.values():
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
-        assert len(plan) == 1, plan  # no temporary B-tree for DISTINCT or ORDER BY
-        assert plan[0].startswith("SEARCH candidate USING COVERING INDEX"), plan
-    connection.close()
+    def page(**place: str) -> SongPage:
+        return desk.songs(SongQuery(status=CandidateStatus.WAITING, order=order, limit=3, **place))
+
+    first = page()
+    second = page(after=first.songs[-1].place)
+    third = page(after=second.songs[-1].place)
+    assert [(each.first, each.total, each.more) for each in (first, second, third)] == [
+        (0, 7, True),
+        (3, 7, True),
+        (6, 7, False),
+    ]
+    assert page(before=third.songs[0].place) == second
+    assert page(before=second.songs[0].place) == first
+
+
+def test_a_page_goes_on_behind_its_songs_when_all_of_them_are_decided(desk: SqliteDesk, store: SqliteStore) -> None:
+    names = [add_song(store, SourcePost(id=f"t{number}", text="x"), ["a"])[0] for number in range(6)]
+    for order in Order:
+        first = desk.songs(SongQuery(status=CandidateStatus.WAITING, order=order, limit=2))
+        accept(store, *(row.row.candidate.id for song in first.songs for row in song.rows))
+        rest = desk.songs(SongQuery(status=CandidateStatus.WAITING, order=order, after=first.songs[-1].place))
+        assert len(rest.songs) == 4, order
+        store.decide(Verdict(candidate_id=name, decision=Decision.UNDO, who="jo") for name in names)
+
+
+def test_the_best_songs_are_those_above_the_mean_of_their_own_version(desk: SqliteDesk, store: SqliteStore) -> None:
+    # By the plain score, every song of version 2 would come first.
+    scores = {"1": {"low": -5.0, "high": -3.0}, "2": {"less": -1.5, "more": -1.0}}
+    for version, songs in scores.items():
+        for name, score in songs.items():
+            add_song(store, SourcePost(id=name, text="x"), ["a"], version=version, scores=(score,))
+    page = desk.songs(SongQuery(status=CandidateStatus.WAITING, order=Order.BEST))
+    assert [song.source_post.id for song in page.songs] == ["high", "more", "less", "low"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("SIGUR ros", ["1"]),  # neither case nor accents
+        ("sigur rós heima", ["1"]),  # in artist and title
+        ("mo", ["2"]),  # a letter that Unicode does not take apart
+        ("radio", ["1"]),  # author
+        ("listen", ["1", "2"]),  # source post
+        ("glass & wood", ["2"]),  # the text; entities are what readers see
+        ("glas", ["2"]),  # a part of a word
+        ("歌", ["3"]),  # without spaces between words
+        ("rós glass", []),  # each word in one candidate
+        ("100%", ["3"]),  # no pattern
+        ("_", []),
+    ],
+)
+def test_a_search_finds_candidates_by_parts_of_words(
+    desk: SqliteDesk, store: SqliteStore, words: str, found: list[str]
+) -> None:
+    add_song(store, SourcePost(id="1", text="Listen!", author="@Radio"), ["a", "b"], artist="Sigur Rós", title="Heima")
+    add_song(store, SourcePost(id="2", text="listen again"), ["Glass &amp; wood."], artist="MØ", title="Kamikaze")
+    add_song(store, SourcePost(id="3", text="100% 日本の歌"), ["c"], artist="Ona", title="Garden")
+    assert [song.source_post.id for song in desk.songs(SongQuery(filter=SongFilter(words=words))).songs] == found
+
+
+def test_a_search_finds_the_wording_of_an_edit_and_shows_the_candidate_alone(
+    desk: SqliteDesk, store: SqliteStore
+) -> None:
+    first, _ = add_song(store, SourcePost(id="1", text="x"), ["a slow lamp", "a fast lamp"])
+    accept(store, first, text="A zither.")
+    (song,) = desk.songs(SongQuery(filter=SongFilter(words="zither"))).songs
+    assert [row.row.candidate.id for row in song.rows] == [first]
+
+
+def test_filters_select_by_artist_genre_flag_and_what_was_cut_off(desk: SqliteDesk, store: SqliteStore) -> None:
+    add_song(store, SourcePost(id="1", text="x"), ["a", "b"], artist="Ona Vell", flags={2: (Flag.COPY,)})
+    add_song(store, SourcePost(id="2", text="x"), ["c"], artist="Béla Tin", genres=("Dream  Pop", "jazz"))
+    add_song(store, SourcePost(id="3", text="x"), ["d"], genres=("jazz",), finish_reason=FinishReason.LENGTH)
+
+    def texts(**wanted: str) -> list[str]:
+        page = desk.songs(SongQuery(filter=SongFilter(**wanted)))  # type: ignore[arg-type]
+        return [row.row.text for song in page.songs for row in song.rows]
+
+    assert texts(artist="bela") == ["c"]
+    assert texts(genre="dream pop") == ["a", "b", "c"]
+    assert texts(genre="dream") == []
+    assert texts(flag="copy") == ["b"]
+    assert texts(flag=CUT_OFF) == ["d"]
+    assert texts(artist="ona", flag="copy", genre="jazz") == []
+
+
+def test_a_version_and_a_curator_select_decided_candidates_alone(desk: SqliteDesk, store: SqliteStore) -> None:
+    old, _ = add_song(store, SourcePost(id="1", text="x"), ["a", "b"], version="2")
+    new, _ = add_song(store, SourcePost(id="2", text="x"), ["c", "d"], version="3")
+    accept(store, old, new)
+
+    def shown(**wanted: object) -> list[str]:
+        page = desk.songs(SongQuery(filter=SongFilter(**wanted)))  # type: ignore[arg-type]
+        return [row.row.candidate.id for song in page.songs for row in song.rows]
+
+    assert shown(version=("lcgan", "3")) == [new]
+    assert shown(version=("lcgan", "4")) == []
+    assert shown(who="jo") == [old, new]
+    assert shown(who="ana") == []
+
+
+def test_days_are_those_of_the_verdict_for_decided_candidates_and_of_the_sample_for_others(
+    database: Path, store: SqliteStore
+) -> None:
+    add_song(store, SourcePost(id="1", text="x"), ["a", "b"])
+    today = datetime.now(UTC).astimezone().date()
+    later = datetime.now(UTC) + timedelta(days=3)
+    with SqliteDesk(database, now=lambda: later) as desk:
+        desk.change([change("1.1.1", Decision.ACCEPT, 0)])
+
+        def count(status: CandidateStatus, **days: date) -> int:
+            return desk.songs(SongQuery(status=status, filter=SongFilter(**days))).total  # type: ignore[arg-type]
+
+        assert count(CandidateStatus.WAITING, since=today, until=today) == 1
+        assert count(CandidateStatus.WAITING, since=today + timedelta(days=1)) == 0
+        assert count(CandidateStatus.ACCEPTED, until=today + timedelta(days=1)) == 0
+        assert count(CandidateStatus.ACCEPTED, since=today + timedelta(days=2), until=today + timedelta(days=4)) == 1
 
 
 def test_a_verdict_and_its_undo_are_recorded_with_who_and_leave_the_candidate_waiting(

@@ -24,7 +24,7 @@ const KEYS = {
   u: undo,
   o: () => find("[data-source]", songOf(current()) ?? document.createElement("i"))?.click(),
   n: turnPage,
-  p: () => follow(find("[data-first]")),
+  p: () => follow(find("[data-previous]") ?? find("[data-first]")),
   s: () => follow(find("[data-again]")),
   "?": () => find("#help").showModal(),
 };

@@ -19,7 +19,8 @@ export function submit(form, button) {
   const fields = [...new FormData(form, button)].filter(([name]) => name !== "token");
   const ids = fields.filter(([name]) => name === "candidate").map(([, id]) => id);
   const text = fields.find(([name]) => name === "text")?.[1];
-  give({ decision: button.value, ids, fields, text });
+  const decision = fields.find(([name]) => name === "decision")[1];
+  give({ decision, ids, fields, text });
 }
 
 // Accepts a candidate and rejects those of its song that still wait: one step, with one undo.

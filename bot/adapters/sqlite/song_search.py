@@ -1,0 +1,141 @@
+"""Songs whose candidates pass a filter, in order, in SQLite."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from bot.adapters.sqlite.file import Values, stamp
+from bot.domain.candidates import CandidateStatus
+from bot.domain.errors import InputError
+from bot.domain.keys import search_key
+from bot.ports import CUT_OFF, Order, SongFilter, SongQuery
+
+Read = Callable[[str, Values], Sequence[Any]]
+Place = tuple[int, int]
+"""Place of a source post and number of a song in it."""
+_Condition = tuple[str, dict[str, object]]
+_Rank = tuple[float, ...]
+
+_PLACE = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
+_PLACES = "SELECT DISTINCT tweet_place, song_number FROM candidate WHERE {condition} ORDER BY tweet_place, song_number"
+# Scores are comparable within one version alone, so each is compared with its version's mean: the order of the songs
+# does not part the versions.
+_SCORES = """
+WITH mean AS (SELECT model, model_version, AVG(score) AS score FROM candidate GROUP BY model, model_version)
+SELECT candidate.tweet_place, candidate.song_number, MAX(candidate.score - mean.score) AS score
+FROM candidate JOIN mean ON mean.model = candidate.model AND mean.model_version = candidate.model_version
+GROUP BY candidate.tweet_place, candidate.song_number
+"""
+_DECIDED = {CandidateStatus.ACCEPTED, CandidateStatus.REJECTED}
+
+
+def condition_of(query: SongQuery) -> tuple[str, dict[str, object]]:
+    """Return the condition that a query's candidates fulfil, for a table `candidate`, with its values."""
+    wanted = query.filter
+    parts: list[str] = []
+    values: dict[str, object] = {}
+
+    def require(condition: str, **bound: object) -> None:
+        parts.append(condition)
+        values.update(bound)
+
+    if query.status is not None:
+        require("candidate.status = :status", status=query.status)
+    for number, word in enumerate(search_key(wanted.words).split()):
+        require(_HAS_WORD.format(number), **{f"word{number}": word})
+    for condition, bound in (*_songs(wanted), *_dates(query)):
+        require(condition, **bound)
+    if wanted.flag == CUT_OFF:
+        require("json_extract(candidate.sample, '$.finish_reason') = 'length'")
+    elif wanted.flag:
+        require("instr(candidate.flags, :flag)", flag=f'"{wanted.flag}"')
+    if wanted.version is not None:
+        # Whatever else is asked for: a candidate that waits never shows its version by being found.
+        require("candidate.status <> 'waiting' AND candidate.model = :model AND candidate.model_version = :version")
+        values.update(model=wanted.version[0], version=wanted.version[1])
+    if wanted.who:
+        require("candidate.verdict_id IN (SELECT id FROM verdict WHERE who = :who)", who=wanted.who)
+    return " AND ".join(parts) or "1", values
+
+
+def _songs(wanted: SongFilter) -> list[_Condition]:
+    """Conditions on the song."""
+    found: list[_Condition] = []
+    if wanted.artist:
+        found.append((_OF_SONGS.format("instr(search_key(artist), :artist)"), {"artist": search_key(wanted.artist)}))
+    if wanted.genre:
+        has_genre = "EXISTS (SELECT 1 FROM json_each(song.genres) WHERE search_key(value) = :genre)"
+        found.append((_OF_SONGS.format(has_genre), {"genre": search_key(wanted.genre)}))
+    return found
+
+
+_HAS_WORD = "instr((SELECT words FROM search WHERE candidate_id = candidate.id), :word{})"
+_OF_SONGS = "(candidate.tweet_id, candidate.song_number) IN (SELECT tweet_id, number FROM song WHERE {})"
+
+
+def _dates(query: SongQuery) -> list[_Condition]:
+    """Conditions on the day of the verdict, or of the sample where candidates may have none."""
+    form = "candidate.created_at {}"
+    if query.status in _DECIDED:
+        form = "candidate.verdict_id IN (SELECT id FROM verdict WHERE decided_at {})"
+    found: list[_Condition] = []
+    if query.filter.since is not None:
+        found.append((form.format(">= :since"), {"since": day_begins(query.filter.since)}))
+    if query.filter.until is not None:
+        found.append((form.format("< :until"), {"until": day_begins(query.filter.until + timedelta(days=1))}))
+    return found
+
+
+def day_begins(day: date) -> str:
+    """The first moment of a day of this machine's time zone, as the database has times."""
+    return stamp(datetime.combine(day, time()).astimezone().astimezone(UTC))
+
+
+def find_places(read: Read, query: SongQuery) -> tuple[list[Place], int, int]:
+    """Return the places of a page's songs, the number of songs before them, and that of all that pass the filter.
+
+    Raises:
+        InputError: a place is not valid.
+    """
+    condition, values = condition_of(query)
+    places = [(row[0], row[1]) for row in read(_PLACES.format(condition=condition), values)]
+    rank = _ranking(read, query.order)
+    if query.order is not Order.OLDEST:
+        places.sort(key=rank)
+    if query.before:
+        last = bisect_left(places, rank(parse_place(query.before)), key=rank)
+        first = max(last - query.limit, 0)
+    elif query.after:
+        first = bisect_right(places, rank(parse_place(query.after)), key=rank)
+    else:
+        first = 0
+    return places[first : first + query.limit], first, len(places)
+
+
+def _ranking(read: Read, order: Order) -> Callable[[Place], _Rank]:
+    match order:
+        case Order.OLDEST:
+            return lambda place: place
+        case Order.NEWEST:
+            return lambda place: (-place[0], -place[1])
+        case Order.BEST:
+            # A song without a score comes last.
+            scores = {(row[0], row[1]): math.inf if row[2] is None else -row[2] for row in read(_SCORES, {})}
+            return lambda place: (scores.get(place, math.inf), *place)
+
+
+def parse_place(place: str) -> Place:
+    """Parse the place of a song.
+
+    Raises:
+        InputError: it is not one.
+    """
+    if _PLACE.fullmatch(place) is None:
+        raise InputError(f"a place in the queue looks like 17.1, got {place[:60]!r}; begin with the first page")
+    source_post, _, song = place.partition(".")
+    return int(source_post), int(song)
