@@ -26,7 +26,7 @@ from bot.domain.errors import SettingsError
 from bot.domain.networks import BLUESKY, MASTODON, NETWORKS, X
 from bot.domain.outgoing_posts import PostMode
 from bot.domain.post_text import TEMPLATE, TEXT_ALONE, Template
-from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
+from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET, LOOPBACK
 from handlers.contract import MAX_SAMPLES
 
 DATABASE: Final = "bot.db"
@@ -270,7 +270,9 @@ class BotSettings(BaseSettings):
     song_days: Annotated[float, Field(ge=0)] = 7.0
     """Days within which a repeated song is skipped; 0 skips none."""
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """Loopback port of /metrics and /healthz; 0 opens none."""
+    """Port of /metrics and /healthz; 0 opens none."""
+    metrics_host: str = LOOPBACK
+    """Address on which they are served; they name no secret, but anybody who reaches it can read them."""
 
     x: XSettings = XSettings()
     bluesky: BlueskySettings = BlueskySettings()

@@ -77,6 +77,7 @@ def build(
                 concurrency=settings.concurrency,
                 min_confidence=settings.min_confidence,
                 song_age=timedelta(days=settings.song_days),
+                outputs_every_s=settings.interval_s,
             ),
             clock=clock,
             redact=redact,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.domain.songs.song import SongReport
+
+_ADDRESS = re.compile(r"\w+://\S+")
+_PARTICULAR = re.compile(r"\d+|'[^']*'|\"[^\"]*\"|“[^”]*”")
+_MAX_LABEL = 100
 
 
 class PostMode(StrEnum):
@@ -60,6 +65,15 @@ class OutgoingPost:
     """The network's id of the post, once it is known to be sent."""
     reason: str = ""
     """Reason why the post was refused, cancelled, postponed or is in doubt."""
+
+
+def refusal_label(reason: str) -> str:
+    """Return a reason without what differs from post to post: numbers, addresses and quoted words.
+
+    >>> refusal_label("X answered 403: the post 17 (at://a/b) is a duplicate")
+    'X answered #: the post # ( is a duplicate'
+    """
+    return _PARTICULAR.sub("#", _ADDRESS.sub("", reason))[:_MAX_LABEL].strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bot.domain.errors import BotError, InputError, NoServiceError
+from bot.domain.errors import BotError, InputError, NoServiceError, StoreError
 from bot.domain.songs.parser import parse_songs
 from bot.entrypoints.display import check_table, status_table, summary_lines, visible
 from bot.entrypoints.options import Catalog, Config, Feed, Model, NumSamples, Sandbox, Target, Workspace
@@ -144,32 +144,35 @@ def run(
 
 def _run(settings: BotSettings) -> None:
     from bot.bootstrap import build as bootstrap
-    from bot.entrypoints.foreground import log_pass, stop_signals
+    from bot.entrypoints.foreground import beat, log_pass, stop_signals
     from bot.observe.log import Redactor, open_log
     from bot.observe.watch import watched
+    from bot.observe.watchdog import watched_by_systemd
     from bot.services.summary import Summary
 
     redact = Redactor(settings.secrets())
     log = open_log(redact)
     build = bootstrap.build(settings, redact=redact, notice=lambda what: log.info("notice", what=what))
-    with stop_signals() as stop, build as bot, watched(settings) as pulse:
+    with stop_signals() as stop, build as bot, watched(settings) as pulse, watched_by_systemd(pulse):
         log.info("reading", every_s=settings.interval_s, database=str(settings.database), post_to=settings.post.to)
 
         def report(result: Summary | BotError) -> None:
             log_pass(log, result)
-            trouble = [str(result)] if isinstance(result, BotError) else [*result.problems, result.outage]
-            pulse.beat(redact("; ".join(filter(None, trouble))))
+            beat(pulse, result, redact=redact)
 
-        bot.run(interval_s=settings.interval_s, stop=stop, report=report)
+        bot.run(interval_s=settings.interval_s, stop=stop, report=report, live=pulse.live)
     log.info("stopped; nothing is lost")
 
 
 @app_bot.command()
 def status(config: Config = None, workspace: Workspace = None, target: Target = None) -> None:
-    """Show the bot's state: sources, source posts, candidates, board, posts, bill, gateway, last error.
+    """Show the bot's state: sources, source posts, candidates, board, posts, bill, gateway, last error, odd items.
+
+    The exit code is 1 if the last pass failed or the database cannot be written.
 
     Example: deephypebot bot status --workspace workspace
     """
+    from bot.adapters.sqlite.probe import write_problem
     from bot.bootstrap import build as bootstrap
     from bot.settings import load
 
@@ -189,6 +192,10 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
             now=datetime.now(UTC),
         )
     )
+    if unwritable := write_problem(settings.database):
+        raise StoreError(f"{unwritable}; make room, or give the file to the user who runs the bot")
+    if state.pass_failed:
+        raise BotError(f"the last pass failed: {state.last_error}")
 
 
 @app_bot.command()

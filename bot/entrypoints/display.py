@@ -133,10 +133,7 @@ def status_table(
     for pause in pauses:
         table.add_row("paused", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
     table.add_row("source posts", _counts(state.source_posts))
-    for part, count in state.odd_items.items():
-        table.add_row("set aside", visible(f"{_count(count, 'odd item')} of {part}"))
-    for aside in state.set_aside:
-        table.add_row("odd item", visible(f"{aside.part}, {aside.item.key}: {aside.item.reason}"))
+    _add_odd_items(table, state)
     doubtful = f", {state.appends_in_doubt} in doubt on the board" if state.appends_in_doubt else ""
     missing = f", {state.rows_missing} waiting but no longer on the board" if state.rows_missing else ""
     table.add_row("candidates", _counts(state.candidates) + doubtful + missing)
@@ -152,9 +149,18 @@ def status_table(
     table.add_row("gateway", Text(f"{target} ").append_text(answer))
     error = f"{state.last_error_at}  {state.last_error}" if state.last_error else "none since the last good pass"
     table.add_row("last error", visible(error))
+    if state.last_good_pass_at:
+        table.add_row("last good pass", _ago(state.last_good_pass_at, now))
     for source_post_id, reason in state.failures:
         table.add_row("failed", visible(f"{source_post_id}: {reason}"))
     return table
+
+
+def _add_odd_items(table: Table, state: StoreState) -> None:
+    for part, count in state.odd_items.items():
+        table.add_row("set aside", visible(f"{_count(count, 'odd item')} of {part}"))
+    for aside in state.set_aside:
+        table.add_row("odd item", visible(f"{aside.part}, {aside.item.key}: {aside.item.reason}"))
 
 
 def _counts(counts: Mapping[_Status, int]) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bot.domain.errors import BotError
+from bot.observe.health import Pulse
 from bot.services.source_posts import Progress as ProgressCallback
 from bot.services.summary import Summary
 
@@ -72,6 +73,16 @@ def _lines(console: Console, what: str, clock: Callable[[], float]) -> ProgressC
             console.print(f"{done} of {total} {what}", soft_wrap=True, highlight=False)
 
     return tell
+
+
+def beat(pulse: Pulse, result: Summary | BotError, *, redact: Callable[[str], str]) -> None:
+    """Record the end of a pass in the pulse."""
+    if isinstance(result, BotError):
+        pulse.beat(redact(str(result)), failed=True)
+        return
+    pulse.problems.update(result.failed_parts)
+    pulse.gateway_errors += bool(result.outage)
+    pulse.beat(redact("; ".join(filter(None, [*result.problems, *result.waiting, result.outage]))))
 
 
 def log_pass(log: structlog.stdlib.BoundLogger, result: Summary | BotError) -> None:

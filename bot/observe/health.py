@@ -1,13 +1,15 @@
-"""HTTP server of `/healthz` and `/metrics` on loopback."""
+"""HTTP server of `/healthz` and `/metrics`, on loopback unless another address is given."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -20,28 +22,69 @@ from foundation.defaults import LOOPBACK
 Start = Callable[..., Any]
 
 
+class PassResult(StrEnum):
+    """Result of a pass."""
+
+    GOOD = "good"
+    """Every part did its work."""
+    PROBLEMS = "problems"
+    """At least one part could not do its work, such as a network that does not answer."""
+    FAILED = "failed"
+    """The pass ended with an error, such as a database that cannot be written."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Pulse:
     """Heartbeat of the bot's passes; written by the bot, read by the server's threads."""
 
     patience_s: float
-    """Maximum seconds between the ends of two passes; beyond it, the bot is considered to hang."""
+    """Maximum seconds without a sign of life; beyond it, the bot is considered to hang."""
     now: Callable[[], float] = time.monotonic
     problem: str = "no pass has ended yet"
+    unwritable: Callable[[], str] = str
+    """Returns the reason why the database cannot be written; empty if it can."""
+    failed: bool = False
+    """Whether the last pass ended with an error."""
     last_end: float = field(init=False)
+    last_good_at: float | None = None
+    """Time of the end of the last good pass, in seconds since the epoch."""
+    passes: Counter[str] = field(default_factory=Counter)
+    """Number of passes by result, since the start of the process."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """Number of problems by part of the bot, since the start of the process."""
+    gateway_errors: int = 0
+    """Number of passes whose requests for commentary ended early, since the start of the process."""
 
     def __post_init__(self) -> None:
         self.last_end = self.now()
 
-    def beat(self, problem: str = "") -> None:
+    def beat(self, problem: str = "", *, failed: bool = False) -> None:
         """Record the end of a pass, with its problem if there was one."""
+        result = PassResult.FAILED if failed else PassResult.PROBLEMS if problem else PassResult.GOOD
+        self.passes[result] += 1
+        if result is PassResult.GOOD:
+            self.last_good_at = time.time()
         self.problem = problem
+        self.failed = failed
         self.last_end = self.now()
+
+    def live(self) -> None:
+        """Record that the bot works: a long pass is not a hang as long as its work proceeds."""
+        self.last_end = self.now()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether there was no sign of life for too long."""
+        return self.now() - self.last_end > self.patience_s
 
     def as_document(self) -> dict[str, object]:
         """Return the answer of `/healthz`; an unreachable network does not make the bot unhealthy."""
-        age = self.now() - self.last_end
-        return {"healthy": age <= self.patience_s, "seconds_since_pass": round(age, 1), "problem": self.problem}
+        unwritable = self.unwritable()
+        return {
+            "healthy": not (self.hangs or self.failed or unwritable),
+            "seconds_since_pass": round(self.now() - self.last_end, 1),
+            "problem": "; ".join(filter(None, [unwritable, self.problem])),
+        }
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -54,11 +97,11 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(port: int, metrics: CollectorRegistry, pulse: Pulse) -> Iterator[int]:
-    """Serve on loopback until the block ends; yield the port, which the system chooses for 0.
+def serving(port: int, metrics: CollectorRegistry, pulse: Pulse, *, host: str = LOOPBACK) -> Iterator[int]:
+    """Serve until the block ends; yield the port, which the system chooses for 0.
 
     Raises:
-        SettingsError: the port is taken.
+        SettingsError: the address cannot be used.
     """
     scrape = make_wsgi_app(metrics)
 
@@ -74,9 +117,12 @@ def serving(port: int, metrics: CollectorRegistry, pulse: Pulse) -> Iterator[int
         return [json.dumps(document).encode() + b"\n"]
 
     try:
-        server = make_server(LOOPBACK, port, app, server_class=_Server, handler_class=_Quiet)
+        server = make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as cause:
-        raise SettingsError(f"metrics_port {port} cannot be used: {cause.strerror}; choose another, or 0") from cause
+        place = "" if host == LOOPBACK else f" on {host}"
+        raise SettingsError(
+            f"metrics_port {port} cannot be used{place}: {cause.strerror}; choose another, or 0"
+        ) from cause
     thread = threading.Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     try:

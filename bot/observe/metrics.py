@@ -1,4 +1,4 @@
-"""Prometheus metrics of the bot, read from the database at each scrape so that a restart resets nothing."""
+"""Prometheus metrics of the bot: those of its database, which no restart resets, and those of its process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from bot.domain.candidates import Decision
+from bot.domain.errors import StoreError
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePostStatus
 from bot.domain.spend import spend
+from bot.observe.health import PassResult, Pulse
 from bot.ports import StoreState
 from foundation.version import project_version
 
 _Key = TypeVar("_Key", bound=str)
 _PREFIX = "deephypebot_bot"
+_GIVEN = {Decision.ACCEPT: "accepted", Decision.REJECT: "rejected", Decision.UNDO: "undone"}
 _IN_OUTBOX = (OutgoingPostStatus.PENDING, OutgoingPostStatus.SENDING, OutgoingPostStatus.UNKNOWN)
 
 
@@ -27,18 +31,29 @@ class StateCollector(Collector):
     """Collector of the metrics of a store.
 
     Args:
-        read: returns the current state; an exception makes the scrape fail with its message.
+        read: returns the current state; while it fails, the metrics of the process alone are shown.
         now: returns the aware time.
+        pulse: passes of this process; without it their metrics are missing.
     """
 
-    def __init__(self, read: Callable[[], StoreState], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, read: Callable[[], StoreState], now: Callable[[], datetime], *, pulse: Pulse | None = None
+    ) -> None:
         self._read = read
         self._now = now
+        self._pulse = pulse
 
     @override
     def collect(self) -> Iterable[Metric]:
-        state = self._read()
         yield _build_info()
+        if self._pulse is not None:
+            yield from _passes(self._pulse)
+        try:
+            state = self._read()
+        except StoreError:
+            yield _gauge("database_readable", "Whether the database can be read.", 0)
+            return
+        yield _gauge("database_readable", "Whether the database can be read.", 1)
         yield _by_status("source_posts", "Source posts, by status.", state.source_posts)
         yield _by_status("candidates", "Candidates in the queue, by verdict.", state.candidates)
         yield _by_status("outgoing_posts", "Outgoing posts, by status.", state.posts)
@@ -52,6 +67,7 @@ class StateCollector(Collector):
         yield self._poll_ages(state)
         yield from _parse_ratio(state)
         yield from _verdicts(state)
+        yield _refusals(state)
         yield _usage(state)
         yield _gauge("spend_this_month_dollars", "Estimated bill of the networks this month.", spend(state.usage))
         yield _odd_items(state)
@@ -89,17 +105,52 @@ def _parse_ratio(state: StoreState) -> Iterable[Metric]:
         yield _gauge("parse_ratio", "Share of the source posts in which a song was found.", found / parsed)
 
 
+def _passes(pulse: Pulse) -> Iterable[Metric]:
+    passes = CounterMetricFamily(
+        f"{_PREFIX}_passes", "Passes since the start of the process, by result.", labels=["result"]
+    )
+    for result in PassResult:
+        passes.add_metric([result], pulse.passes[result])
+    yield passes
+    problems = CounterMetricFamily(
+        f"{_PREFIX}_problems", "Passes since the start of the process in which a part failed.", labels=["part"]
+    )
+    for part, count in list(pulse.problems.items()):
+        problems.add_metric([part], count)
+    yield problems
+    yield CounterMetricFamily(
+        f"{_PREFIX}_gateway_errors",
+        "Passes since the start of the process that ended early for want of the model server.",
+        value=pulse.gateway_errors,
+    )
+    if pulse.last_good_at is not None:
+        yield _gauge(
+            "last_good_pass_timestamp_seconds", "Time of the last pass without a problem.", pulse.last_good_at
+        )
+
+
+def _refusals(state: StoreState) -> Metric:
+    family = CounterMetricFamily(
+        f"{_PREFIX}_refused_posts", "Refusals of posts, by the bot or its network.", labels=["network", "reason"]
+    )
+    for (network, reason), count in state.refusals.items():
+        family.add_metric([network, reason], count)
+    return family
+
+
 def _verdicts(state: StoreState) -> Iterable[Metric]:
     verdicts = CounterMetricFamily(
-        f"{_PREFIX}_verdicts", "Candidates with a verdict.", labels=["model", "version", "verdict"]
+        f"{_PREFIX}_verdicts",
+        "Verdicts given; one that is undone counts twice.",
+        labels=["model", "version", "verdict"],
     )
+    for (model, version, decision), count in state.verdicts.items():
+        verdicts.add_metric([model, version, _GIVEN[decision]], count)
     ratios = GaugeMetricFamily(
         f"{_PREFIX}_accept_ratio", "Accepted share of the candidates with a verdict.", labels=["model", "version"]
     )
     for tally in state.versions:
         labels = [tally.model, tally.model_version]
-        verdicts.add_metric([*labels, "accepted"], tally.accepted)
-        verdicts.add_metric([*labels, "rejected"], tally.rejected)
         if decided := tally.accepted + tally.rejected:
             ratios.add_metric(labels, tally.accepted / decided)
     yield verdicts

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
+from bot.adapters.sqlite.probe import write_problem
 from bot.adapters.sqlite.store import SqliteStore
 from bot.observe.health import Pulse
 from bot.ports import StoreState
@@ -23,7 +25,10 @@ def watched(settings: BotSettings) -> Iterator[Pulse]:
     Raises:
         SettingsError: the port is taken.
     """
-    pulse = Pulse(patience_s=settings.interval_s * _SLOWEST_PASSES + _LONGEST_PASS_S)
+    pulse = Pulse(
+        patience_s=settings.interval_s * _SLOWEST_PASSES + _LONGEST_PASS_S,
+        unwritable=partial(write_problem, settings.database),
+    )
     if not settings.metrics_port:
         yield pulse
         return
@@ -35,6 +40,6 @@ def watched(settings: BotSettings) -> Iterator[Pulse]:
         with SqliteStore(settings.database) as store:
             return store.state()
 
-    collector = StateCollector(read, lambda: datetime.now(UTC))
-    with serving(settings.metrics_port, registry(collector), pulse):
+    collector = StateCollector(read, lambda: datetime.now(UTC), pulse=pulse)
+    with serving(settings.metrics_port, registry(collector), pulse, host=settings.metrics_host):
         yield pulse

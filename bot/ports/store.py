@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.domain.candidates import Candidate, CandidateStatus, Verdict
+from bot.domain.candidates import Candidate, CandidateStatus, Decision, Verdict
 from bot.domain.odd_items import SetAside
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePost, SourcePostStatus
@@ -69,6 +69,14 @@ class StoreState:
     versions: tuple[VersionTally, ...]
     appends_in_doubt: int
     """Number of candidates that may or may not be on the board."""
+    verdicts: Mapping[tuple[str, str, Decision], int] = field(default_factory=dict)
+    """Number of verdicts ever given, by model, version and decision; undoing one is another."""
+    refusals: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Number of refusals of posts ever met, by network, which is empty for the bot's own, and reason."""
+    pass_failed: bool = False
+    """Whether the last pass ended with an error; the last error says which."""
+    last_good_pass_at: str | None = None
+    """Time of the end of the last pass without a problem."""
     rows_missing: int = 0
     """Number of waiting candidates that were put on the board and are not on it any more."""
 
@@ -116,8 +124,8 @@ class Store(ABC):
         """Make failed source posts without a candidate pending again; return their number."""
 
     @abstractmethod
-    def set_last_error(self, message: str | None) -> None:
-        """Keep the last error, for `status`; None removes it."""
+    def set_last_error(self, message: str | None, *, failed: bool = False) -> None:
+        """Record the end of a pass for `status`: its error, None for a good pass, and whether the pass failed."""
 
     @abstractmethod
     def pauses(self) -> list[Pause]:

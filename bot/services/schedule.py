@@ -47,6 +47,7 @@ class Schedule:
         self._spread = spread
         self._failures: dict[str, int] = {}
         self._backoff_until: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
         self._idle_passes = 0
 
     def waits_for(self, part: str) -> str:
@@ -58,8 +59,13 @@ class Schedule:
         left = self._backoff_until.get(part, 0.0) - self._clock.monotonic()
         return f"{part} is paused for {left:.0f} s after a failure" if left > 0 else ""
 
+    def reason_of(self, part: str) -> str:
+        """The error of a part's last attempt; empty if it succeeded, or if there was none since the start."""
+        return self._reasons.get(part, "")
+
     def failed(self, part: str, error: NetworkError) -> None:
         """Pause a part: until the time that the service gave, else with a back-off that grows with each failure."""
+        self._reasons[part] = str(error)
         if error.retry_at is not None:
             self._store.set_pause(part, Pause(part=part, until=error.retry_at, reason=str(error)))
             return
@@ -73,6 +79,7 @@ class Schedule:
     def succeeded(self, part: str) -> None:
         """Reset the failures and pauses of a part."""
         self._failures.pop(part, None)
+        self._reasons.pop(part, None)
         self._backoff_until.pop(part, None)
         if any(pause.part == part for pause in self._store.pauses()):
             self._store.set_pause(part, None)

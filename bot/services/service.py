@@ -6,6 +6,7 @@ curators accepted. The parts are independent: if one fails, the others continue,
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -73,7 +74,8 @@ class Bot:
         self._store = store
         self._outputs = outputs or Outputs()
         self._options = options
-        clock = clock or Clock()
+        self._clock = clock = clock or Clock()
+        self._wrote_at = clock.monotonic()
         self._schedule = Schedule(store, clock)
         self._writer = CommentaryWriter(
             resolver=resolver, commentary=commentary, rules=rules, options=options, history=history, clock=clock
@@ -104,8 +106,20 @@ class Bot:
             options=self._options,
             summary=summary,
             stop=stop,
-        ).run(progress)
+        ).run(progress, between=functools.partial(self._between, summary, stop))
         summary.source_posts_pending = self._store.count_pending()
+        self._write_out(summary, stop)
+        errors = [*summary.problems, *summary.waiting, summary.outage]
+        self._store.set_last_error("; ".join(filter(None, errors)) or None)
+        return summary
+
+    def _between(self, summary: Summary, stop: threading.Event) -> None:
+        """Let the outputs have their turn within a long pass: an accepted post does not wait for a whole backlog."""
+        if self._clock.monotonic() - self._wrote_at >= self._options.outputs_every_s:
+            self._write_out(summary, stop)
+
+    def _write_out(self, summary: Summary, stop: threading.Event) -> None:
+        self._wrote_at = self._clock.monotonic()
         board_sync, post_sender = self._outputs.board_sync, self._outputs.post_sender
         if board_sync is not None:
             self._attempt(BOARD_ROWS, summary, stop, functools.partial(board_sync.append, summary, stop))
@@ -114,25 +128,35 @@ class Bot:
                 self._attempt(BOARD_EDITS, summary, stop, functools.partial(board_sync.edit, summary, stop))
         if post_sender is not None:
             self._attempt(PUBLISHER, summary, stop, functools.partial(post_sender.run, summary, stop))
-        self._store.set_last_error("; ".join(filter(None, [*summary.problems, summary.outage])) or None)
-        return summary
 
-    def run(self, *, interval_s: float, stop: threading.Event, report: Callable[[Summary | BotError], None]) -> None:
+    def run(
+        self,
+        *,
+        interval_s: float,
+        stop: threading.Event,
+        report: Callable[[Summary | BotError], None],
+        live: Callable[[], None] = lambda: None,
+    ) -> None:
         """Run passes until `stop` is set, about the interval apart and less often while they are idle.
 
-        An error of a pass is passed to `report`, and the next pass runs.
+        An error of a pass is passed to `report`, and the next pass runs. `live` is called while a pass works.
         """
         while not stop.is_set():
             idle = False
             try:
-                summary = self.tick(stop=stop)
+                summary = self.tick(stop=stop, progress=lambda _done, _total: live())
                 idle = summary.is_idle
                 report(summary)
             except BotError as error:
-                report(error)
+                self._failed(error, report)
             except Exception as error:  # noqa: BLE001 -- a fault of one pass must not end the bot
-                report(UnexpectedError.of(error))
+                self._failed(UnexpectedError.of(error), report)
             stop.wait(self._schedule.next_wait(interval_s, idle=idle))
+
+    def _failed(self, error: BotError, report: Callable[[Summary | BotError], None]) -> None:
+        with contextlib.suppress(Exception):  # the database may be what failed
+            self._store.set_last_error(self._redact(f"the pass failed: {error}"), failed=True)
+        report(error)
 
     def _attempt(self, part: str, summary: Summary, stop: threading.Event, work: Callable[[], None]) -> bool:
         """Run a part unless it is paused, and return whether it succeeded; its errors do not affect the other parts."""
@@ -140,19 +164,24 @@ class Bot:
             return False
         if reason := self._schedule.waits_for(part):
             summary.notices.append(reason)
+            if before := self._schedule.reason_of(part):
+                summary.waiting.append(self._redact(f"{part}: {before}"))
             return False
         try:
             work()
         except NetworkError as error:
             self._schedule.failed(part, error)
+            summary.failed_parts.append(part)
             summary.problems.append(self._redact(f"{part}: {error}"))
         except InputError as error:
+            summary.failed_parts.append(part)
             summary.problems.append(self._redact(str(error)))
         except BotError:
             raise  # the database, which every part needs
         except Exception as error:  # noqa: BLE001 -- a fault of one part must not stop the others
             fault = UnexpectedError.of(error)
             self._schedule.failed(part, NetworkUnavailableError(str(fault)))
+            summary.failed_parts.append(part)
             summary.problems.append(self._redact(f"{part}: {fault}"))
         else:
             self._schedule.succeeded(part)

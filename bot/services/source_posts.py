@@ -203,8 +203,13 @@ class SourcePostProcessor:
         self._unjudged: list[tuple[str, str]] = []
         self._stopped_at: float | None = None
 
-    def run(self, progress: Progress | None) -> None:
-        """Process until nothing is pending, the server is unreachable, or the bot stops."""
+    def run(self, progress: Progress | None, *, between: Callable[[], None] = lambda: None) -> None:
+        """Process until nothing is pending, the server is unreachable, or the bot stops.
+
+        Args:
+            progress: called after each source post.
+            between: called between source posts; it may use the store.
+        """
         total, done = self._store.count_pending(), 0
         source_posts = self._source_posts()
         executor = ThreadPoolExecutor(self._options.concurrency, thread_name_prefix="bot")
@@ -216,6 +221,8 @@ class SourcePostProcessor:
                     done += 1
                     if progress is not None:
                         progress(done, max(done, total))
+                if finished:
+                    between()
                 self._cut_short()
         finally:
             # Not waited for: the threads end by themselves, at the latest when the service is closed.

@@ -20,6 +20,8 @@ class ServiceOptions:
     """Passes in which the server may fail on a source post, while it answers others, before the post fails."""
     song_age: timedelta = timedelta(0)
     """Time within which a song of another source post is not repeated, unless a mention asks for it."""
+    outputs_every_s: float = 60.0
+    """Seconds after which the board and the post sender get a turn between two source posts of a long pass."""
     grace_s: float = 2.5
     """Seconds that requests in flight get when the bot stops."""
 
@@ -69,6 +71,10 @@ class Summary:
     """Reason why no more commentary was requested; empty if all requests were answered."""
     problems: list[str] = field(default_factory=list)
     """Problems, one line each; the rest of the pass continued."""
+    failed_parts: list[str] = field(default_factory=list)
+    """Parts that had a problem."""
+    waiting: list[str] = field(default_factory=list)
+    """Problems of earlier passes whose parts are paused, one line each."""
     notices: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -14,9 +15,10 @@ import yaml
 from markdown import table
 from prometheus_client.core import Metric
 
-from bot.domain.candidates import CandidateStatus
+from bot.domain.candidates import CandidateStatus, Decision
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import SourcePostStatus
+from bot.observe.health import Pulse
 from bot.observe.metrics import StateCollector
 from bot.ports import StoreState, VersionTally
 from handlers.worker import metrics as worker
@@ -98,8 +100,11 @@ def _bot() -> list[list[str]]:
         usage={"x post": 1},
         versions=(tally,),
         appends_in_doubt=1,
+        verdicts={("lcgan", "1", Decision.ACCEPT): 1},
+        refusals={("x", "too long"): 1},
     )
-    return _rows(StateCollector(lambda: state, lambda: now).collect())
+    pulse = Pulse(patience_s=1, last_good_at=0.0, problems=Counter(["board"]))
+    return _rows(StateCollector(lambda: state, lambda: now, pulse=pulse).collect())
 
 
 def _rows(metrics: Iterable[Metric]) -> list[list[str]]:

@@ -245,6 +245,28 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             SELECT source, 'line ' || line, reason, excerpt, seen_at FROM
             (SELECT * FROM bad_row ORDER BY seen_at DESC, line DESC LIMIT 1000) ORDER BY seen_at, line""",
         "DROP TABLE bad_row",
+        # Counts of what happened, which never fall: verdicts that were given, posts that were refused.
+        """CREATE TABLE verdict_tally (
+            model TEXT NOT NULL,
+            model_version TEXT NOT NULL,
+            decision TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (model, model_version, decision)
+        ) WITHOUT ROWID""",
+        """INSERT INTO verdict_tally SELECT candidate.model, candidate.model_version, decision, COUNT(*)
+            FROM verdict JOIN candidate ON candidate.id = verdict.candidate_id GROUP BY 1, 2, 3""",
+        """CREATE TRIGGER verdict_tally_insert AFTER INSERT ON verdict BEGIN
+            INSERT INTO verdict_tally SELECT model, model_version, new.decision, 0 FROM candidate
+            WHERE candidate.id = new.candidate_id AND NOT EXISTS (
+                SELECT 1 FROM verdict_tally WHERE verdict_tally.model = candidate.model
+                AND verdict_tally.model_version = candidate.model_version AND decision = new.decision
+            );
+            UPDATE verdict_tally SET count = count + 1 WHERE decision = new.decision AND (model, model_version)
+            = (SELECT model, model_version FROM candidate WHERE id = new.candidate_id);
+        END""",
+        """CREATE TABLE refusal_tally (
+            network TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (network, reason)
+        ) WITHOUT ROWID""",
         # Rows that the board refuses as they are.
         "CREATE TABLE board_refused (candidate_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
     ),

@@ -13,7 +13,7 @@ from bot.adapters.sqlite.file import SqliteFile, count_usage, stamp
 from bot.adapters.sqlite.rows import POST_JOINS, SONG_COLUMNS, post_of, report_of, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.keys import text_key
-from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode, refusal_label
 from bot.domain.post_text import Draft
 from bot.ports import Outbox
 
@@ -21,6 +21,9 @@ _POST = (
     "post.candidate_id, post.text, post.sent_text, post.network, post.mode, post.in_reply_to, post.status,"
     " post.attempts, post.after_id, post.attempted_at, post.external_id, post.reason"
 )
+
+
+_MAX_LABELS = 50
 
 
 class SqliteOutbox(SqliteFile, Outbox):
@@ -119,10 +122,12 @@ class SqliteOutbox(SqliteFile, Outbox):
                 status, reason = (
                     (status, reason) if accepted else (OutgoingPostStatus.CANCELLED, "the verdict was taken back")
                 )
-            connection.execute(
+            changed = connection.execute(
                 "UPDATE post SET status = ?, reason = ? WHERE candidate_id = ? AND status <> ?",
                 (status, reason, candidate_id, OutgoingPostStatus.SENT),
             )
+            if status is OutgoingPostStatus.REFUSED and changed.rowcount:
+                _count_refusal(connection, candidate_id, refusal_label(reason))
 
     @override
     def doubtful_posts(self) -> list[OutgoingPost]:
@@ -161,6 +166,17 @@ def has_posted(connection: sqlite3.Connection, text: str, *, except_for: str = "
         (text_key(text), except_for),
     ).fetchone()
     return row is not None
+
+
+def _count_refusal(connection: sqlite3.Connection, candidate_id: str, label: str) -> None:
+    """Within a transaction: count a refusal. Past a number of labels the rest share one, since words may vary."""
+    known = connection.execute("SELECT COUNT(*), SUM(reason = ?) FROM refusal_tally", (label,)).fetchone()
+    name = label if known[1] or known[0] < _MAX_LABELS else "other"
+    connection.execute(
+        "INSERT INTO refusal_tally SELECT network, ?, 1 FROM post WHERE candidate_id = ?"
+        " ON CONFLICT (network, reason) DO UPDATE SET count = count + 1",
+        (name, candidate_id),
+    )
 
 
 def _record_sent(connection: sqlite3.Connection, candidate_id: str, external_id: str | None, now: str) -> None:

@@ -21,12 +21,14 @@ from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
 from bot.adapters.sqlite.queue import SqliteQueue
 from bot.adapters.sqlite.rows import has_come, insert_candidate
-from bot.domain.candidates import Candidate, CandidateStatus
+from bot.domain.candidates import Candidate, CandidateStatus, Decision
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Pause, PendingSourcePost, Store, StoreState, VersionTally
 
 _LAST_ERROR = "last error"
+_LAST_GOOD = "last good pass"
+_FAILED = "last pass failed"
 _SHOWN_FAILURES = 5
 
 
@@ -115,11 +117,15 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
         return reopened.rowcount
 
     @override
-    def set_last_error(self, message: str | None) -> None:
+    def set_last_error(self, message: str | None, *, failed: bool = False) -> None:
+        notes = {_LAST_ERROR: message, _FAILED: "yes" if failed else None}
         with self._writing() as connection:
-            connection.execute("DELETE FROM note WHERE key = ?", (_LAST_ERROR,))
-            if message is not None:
-                connection.execute("INSERT INTO note VALUES (?, ?, ?)", (_LAST_ERROR, message, self._now()))
+            for key, value in notes.items():
+                connection.execute("DELETE FROM note WHERE key = ?", (key,))
+                if value is not None:
+                    connection.execute("INSERT INTO note VALUES (?, ?, ?)", (key, value, self._now()))
+            if message is None:
+                connection.execute("INSERT OR REPLACE INTO note VALUES (?, '', ?)", (_LAST_GOOD, self._now()))
 
     @override
     def pauses(self) -> list[Pause]:
@@ -164,10 +170,20 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
             versions=versions,
             appends_in_doubt=int(self._read("SELECT COUNT(*) FROM candidate WHERE board = 'doubtful'")[0][0]),
             rows_missing=sum(map(int, self._note(MISSING))),
+            pass_failed=bool(self._note(_FAILED)),
+            last_good_pass_at=next(iter(self._note(_LAST_GOOD, "updated_at")), None),
+            verdicts={
+                (row["model"], row["model_version"], Decision(row["decision"])): row["count"]
+                for row in self._read("SELECT model, model_version, decision, count FROM verdict_tally")
+            },
+            refusals={
+                (row["network"], row["reason"]): row["count"]
+                for row in self._read("SELECT network, reason, count FROM refusal_tally")
+            },
         )
 
-    def _note(self, key: str) -> list[str]:
-        return [row["value"] for row in self._read("SELECT value FROM note WHERE key = ?", (key,))]
+    def _note(self, key: str, column: str = "value") -> list[str]:
+        return [row[column] for row in self._read("SELECT value, updated_at FROM note WHERE key = ?", (key,))]
 
     def _versions(self) -> tuple[VersionTally, ...]:
         rows = self._read(
