@@ -280,16 +280,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # What a candidate is found by, as `search_key` writes it.
         """CREATE TABLE search (
             candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
-            words TEXT NOT NULL
+            words TEXT NOT NULL,
+            artist TEXT NOT NULL,
+            genres TEXT NOT NULL
         ) WITHOUT ROWID""",
         """INSERT INTO search
             SELECT candidate.id, search_key(song.artist || ' ' || json_extract(song.song, '$.title')
                 || ' ' || tweet.text || ' ' || tweet.author || ' ' || json_extract(candidate.sample, '$.text')
-                || ' ' || COALESCE(verdict.edited_text, ''))
+                || ' ' || COALESCE(verdict.edited_text, '')),
+                search_key(song.artist),
+                char(31) || COALESCE((SELECT group_concat(search_key(value), char(31)) FROM json_each(song.genres)), '')
+                || char(31)
             FROM candidate
             JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
             JOIN tweet ON tweet.id = candidate.tweet_id
             LEFT JOIN verdict ON verdict.id = candidate.verdict_id""",
+        # For the order by score.
+        "CREATE INDEX candidate_score ON candidate (tweet_place, song_number, model, model_version, score)",
         # A curator's judgement of the parser and the lookups; one that was undone stays on record.
         """CREATE TABLE song_label (
             place INTEGER PRIMARY KEY AUTOINCREMENT,

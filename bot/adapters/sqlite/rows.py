@@ -89,7 +89,9 @@ _INDEX_WORDS = """
 INSERT OR REPLACE INTO search
 SELECT candidate.id, search_key(song.artist || ' ' || json_extract(song.song, '$.title')
     || ' ' || tweet.text || ' ' || tweet.author
-    || ' ' || json_extract(candidate.sample, '$.text') || ' ' || COALESCE(verdict.edited_text, ''))
+    || ' ' || json_extract(candidate.sample, '$.text') || ' ' || COALESCE(verdict.edited_text, '')),
+    search_key(song.artist),
+    char(31) || COALESCE((SELECT group_concat(search_key(value), char(31)) FROM json_each(song.genres)), '') || char(31)
 FROM candidate
 JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
 JOIN tweet ON tweet.id = candidate.tweet_id

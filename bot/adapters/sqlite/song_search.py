@@ -46,9 +46,7 @@ def condition_of(query: SongQuery) -> tuple[str, dict[str, object]]:
 
     if query.status is not None:
         require("candidate.status = :status", status=query.status)
-    for number, word in enumerate(search_key(wanted.words).split()):
-        require(_HAS_WORD.format(number), **{f"word{number}": word})
-    for condition, bound in (*_songs(wanted), *_dates(query)):
+    for condition, bound in (*_found(wanted), *_dates(query)):
         require(condition, **bound)
     if wanted.flag == CUT_OFF:
         require("json_extract(candidate.sample, '$.finish_reason') = 'length'")
@@ -63,19 +61,17 @@ def condition_of(query: SongQuery) -> tuple[str, dict[str, object]]:
     return " AND ".join(parts) or "1", values
 
 
-def _songs(wanted: SongFilter) -> list[_Condition]:
-    """Conditions on the song."""
-    found: list[_Condition] = []
-    if wanted.artist:
-        found.append((_OF_SONGS.format("instr(search_key(artist), :artist)"), {"artist": search_key(wanted.artist)}))
-    if wanted.genre:
-        has_genre = "EXISTS (SELECT 1 FROM json_each(song.genres) WHERE search_key(value) = :genre)"
-        found.append((_OF_SONGS.format(has_genre), {"genre": search_key(wanted.genre)}))
-    return found
-
-
-_HAS_WORD = "instr((SELECT words FROM search WHERE candidate_id = candidate.id), :word{})"
-_OF_SONGS = "(candidate.tweet_id, candidate.song_number) IN (SELECT tweet_id, number FROM song WHERE {})"
+def _found(wanted: SongFilter) -> list[_Condition]:
+    """Condition on what a candidate is found by."""
+    looked_for = [("words", word) for word in search_key(wanted.words).split()]
+    looked_for += [("artist", search_key(wanted.artist))] if wanted.artist else []
+    # Genres are parted by a character that no text has, so that a whole genre is found.
+    looked_for += [("genres", f"\x1f{search_key(wanted.genre)}\x1f")] if wanted.genre else []
+    if not looked_for:
+        return []
+    parts = " AND ".join(f"instr({column}, :found{number})" for number, (column, _) in enumerate(looked_for))
+    values: dict[str, object] = {f"found{number}": text for number, (_, text) in enumerate(looked_for)}
+    return [(f"EXISTS (SELECT 1 FROM search WHERE candidate_id = candidate.id AND {parts})", values)]  # noqa: S608 -- constants
 
 
 def _dates(query: SongQuery) -> list[_Condition]:
