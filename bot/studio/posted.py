@@ -46,6 +46,7 @@ def posted_page(request: Request) -> Response:
         tallies=page.counts,
         total=sum(page.counts.values()),
         status=name,
+        not_posting=site.parts.not_posting,
         labels=_LABELS,
         networks=_LABELS_OF_NETWORKS,
         counts=counts,

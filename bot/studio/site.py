@@ -47,6 +47,8 @@ class StudioParts:
     corrector: SongCorrector
     """Writes the candidates of songs that curators change or add."""
     interpolator: Interpolator | None = None
+    not_posting: str = ""
+    """Reason why the bot posts nothing by its settings, with the way out; empty if it posts."""
     page_token: str = field(default_factory=new_token)
     """Token of the studio's own pages, without which nothing is changed."""
 
