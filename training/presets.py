@@ -13,15 +13,14 @@ PRESETS: Final[Mapping[str, TrainSettings]] = {
     # sentences on (docs/measurements/log.md): a smaller latent vector says less, and the decoder learns it in the time.
     "demo": TrainSettings(
         topics=TopicSettings(candidates=(4, 5, 6), passes=4, max_share=0.15),
-        cvae=CvaeSettings(z_size=16, epochs=7, batch_size=128, learning_rate=4e-3, sampled_vocabulary=1_000),
+        cvae=CvaeSettings(z_size=16, epochs=8, batch_size=128, learning_rate=4e-3, sampled_vocabulary=1_000),
         lcgan=LcganSettings(
-            num_samples=4_000,
+            num_samples=3_000,
             hidden_size=160,
-            steps=800,
-            rounds=3,
+            steps=600,
+            rounds=2,
             round_samples=400,
-            distance_weight=0.3,
-            evaluation_samples=800,
+            evaluation_samples=500,
         ),
         acceptability=AcceptabilitySettings(num_samples=3_000, epochs=2, calibration_samples=80),
     ),

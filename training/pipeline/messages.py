@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from foundation.commands import command
+from training.evaluation.promotion import REAL
 from training.pipeline.estimate import span
 from training.pipeline.plan import TrainReport
 
 _WEAK_PREDICTOR: Final = 0.15
 """Share of the topics' uncertainty that a predictor should explain; below it the LC-GAN has little to learn from."""
+_FAR: Final = 2.5
+"""Multiple of real text's forward perplexity up to which a reader finds nearly all sentences readable
+(docs/measurements/log.md)."""
 _MIN_PART: Final = 0.05
 """Least share of the whole time with which a part is named."""
 
@@ -61,6 +66,14 @@ def warnings(report: TrainReport, num_genres: int, promote: Sequence[object]) ->
             "LC-GAN hardly learns what to move z to; more posts or more epochs help"
         )
     for each in report.published:
+        own, real = (each.language.get(f"{whose}forward_ppl", math.nan) for whose in ("", REAL))
+        if own > _FAR * real:
+            role = " is the champion and" if each.is_champion else ""
+            yield (
+                f"{each.name} {each.version}{role} writes unlike real text: "
+                f"forward perplexity {own:.0f}, real text's {real:.0f} (at most {_FAR:g} times is readable); read its "
+                "sentences before you use it, or train longer or on more posts"
+            )
         if each.warning and not each.is_champion:
             anyway = command("models", "promote", each.name, each.version, *promote)
             yield (
