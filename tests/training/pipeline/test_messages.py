@@ -63,8 +63,8 @@ def test_a_predictor_that_explains_little_and_a_corpus_without_genres_are_told()
             "this takes about 55 minutes on this machine (cvae 50 minutes, topics 5 minutes)",
         ),
         (
-            {"cvae": 80.0}, 60.0, 148,
-            "this takes about 80 s on this machine (cvae 80 s); --budget ends it after 60 s; the CVAE continues from step 148",
+            {"cvae": 80.0}, 60.0, 9,
+            "this takes about 80 s on this machine (cvae 80 s); --budget ends it after 60 s; the CVAE continues from step 9",
         ),
     ],
 )  # fmt: skip
