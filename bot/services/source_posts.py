@@ -89,7 +89,8 @@ class CommentaryWriter:
         Raises:
             SongFailedError, NoServiceError: the source post has to be processed again, as a whole.
         """
-        songs = parse_songs(source_post.text, is_artist=self._resolver.is_artist)
+        is_request = source_post.kind is Kind.MENTION
+        songs = parse_songs(source_post.text, is_artist=self._resolver.is_artist, is_request=is_request)
         reports: list[SongReport] = []
         candidates: list[Candidate] = []
         refusals: list[str] = []

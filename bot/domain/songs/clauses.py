@@ -7,7 +7,7 @@ import re
 from bot.domain.songs.names import words_of
 
 LEAD_IN = re.compile(
-    r"(?:(?:\W*\b(?:please|go|let's|i'm|i|we|we're|currently|just|still|also|everyone|you|should|must|"
+    r"(?:(?:\W*\b(?:please|go|let's|i'm|i|we|we're|currently|just|still|also|been|everyone|you|should|must|"
     r"need to|can't|cannot|stop|to|am)\s+)*"
     r"\W*\b(?:(?:listen(?:ing)? to|hear(?:ing)?|watch(?:ing)?|stream(?:ing)?|check(?:ing)? out|play(?:ing)?|spinning|"
     r"now (?:playing|spinning)|nowplaying|nowspinning|np|on repeat|obsessed with|loving|loved|heard|discovered|"

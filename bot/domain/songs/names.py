@@ -15,6 +15,8 @@ MAX_WORDS = 8
 """Maximum words of one name."""
 MAX_NAME = 100
 """Maximum characters of one name."""
+_SURE_NAME = 4
+"""Minimum characters of a name that is taken for known within words in small letters."""
 MAX_ARTISTS = 8
 """Maximum artists of one credit."""
 
@@ -109,6 +111,12 @@ def name_at_start(text: str, is_artist: IsArtist | None = None) -> tuple[str, st
             if is_artist(trim(" ".join(words[:longer]))):
                 count, tail = longer, 0
                 break
+        first = words[0][:1] if words else ""
+        if first.islower() and count > 1 and not is_artist(trim(" ".join(words[:count]))):
+            # In small letters the sentence is not set off: "ona vell on repeat".
+            shorter_names = ((shorter, trim(" ".join(words[:shorter]))) for shorter in range(count - 1, 0, -1))
+            known = (shorter for shorter, name in shorter_names if len(name) >= _SURE_NAME and is_artist(name))
+            count, tail = next(((shorter, 0) for shorter in known), (count, tail))
     if count == 0:
         return "", text
     return trim(window[spans[0].start() : spans[count - 1].end() - tail]), text[spans[count - 1].end() - tail :].strip()
@@ -181,6 +189,11 @@ def _starts_name(word: str) -> bool:
 def is_plain_word(word: str) -> bool:
     """Whether a word is prose: lower-case letters, and not a connector."""
     return word.isalpha() and word.islower() and word not in _CONNECTORS and not FEATURING.match(word)
+
+
+def count_prose(words: list[str]) -> int:
+    """Return the number of words that belong to a sentence: small letters, and not of those within names."""
+    return sum(is_plain_word(word) and word not in _SMALL for word in words)
 
 
 def _ends_here(words: list[str], index: int) -> bool:
@@ -266,8 +279,12 @@ def split_credit(credit: str, is_artist: IsArtist | None = None) -> tuple[str, .
     """
     credit = trim(credit)
     plain = re.sub(r"\s+(?:and|\+)\s+", " & ", credit.casefold()).replace(", &", " &")
-    if plain in _WHOLE or (is_artist is not None and is_artist(credit)):
+    spellings = {credit, *(re.sub(r"\s+(?:&|\+|and)\s+", f" {sign} ", credit) for sign in ("&", "+", "and"))}
+    if plain in _WHOLE or (is_artist is not None and any(map(is_artist, spellings))):
         return (credit,)
+    halves = re.split(r"\s+(?:&|\+|x|×)\s+(?=The\s)", credit, maxsplit=1)
+    if is_artist is not None and len(halves) > 1 and "," not in credit and is_artist(halves[1]):
+        return tuple(halves)  # two acts, and not "Mica & the Dunes"
     parts = [part.replace(_KEEP, ", ") for part in _SPLIT.split(_HALVES.sub(rf"{_KEEP}\1", credit))]
     listed = len(parts) > 1 and ", " in credit
     names: list[str] = []

@@ -50,6 +50,14 @@ _OF_TITLES = words_of(
 )
 _GOES_ON = words_of("and but if is or so to what when")
 _SENTENCE = re.compile(r"(\w[\w.']*)?([.!?;])\s|\s[|/~•·*]+\s|\s\*+(?=\w)|\.{3,}|\s?,\s")
+_REMARKS = words_of("this what great best love good nice one song track remix cover live new by from my such")
+_COVER_BY = re.compile(r"^(?:\w+ )?(?:cover(?:ed)?|version|performed|sung) by (.+)$", re.IGNORECASE)
+_TITLE_WORDS, _REMARK_WORDS = 2, 4
+"""Minimum words of a title and of the remark behind it; "City Rising from the ashes" is one title."""
+_REMARK_STARTS = words_of(
+    "in on at and is was while for from with has just again came hits makes when because but as during before after "
+    "through all every so this that sounds feels got gets still will would could really being"
+)
 _SIDE_GUESTS = re.compile(r"\s[(\[]?(?:(?i:feat(?:uring)?|ft)\.?\s|(?i:feat|ft)\.(?=\w)|w/\s(?=[A-Z@]))")
 
 
@@ -116,6 +124,34 @@ def covered_by(note: str) -> str:
     match = _COVER_OF.match(note.strip())
     name = (match.group(1) or match.group(2)).strip() if match is not None else ""
     return name if name and is_name_word(name) and not VERSION.search(name) else ""
+
+
+def cover_performer(note: str) -> str:
+    """Return the performer that a note names, `cover by A`; empty without one.
+
+    >>> cover_performer("Cover by Ona Vell"), cover_performer("acoustic cover")
+    ('Ona Vell', '')
+    """
+    match = _COVER_BY.match(note.strip())
+    name = match.group(1).strip() if match is not None else ""
+    return name if is_name_word(name) else ""  # "cover by me"
+
+
+def without_remark(title: str) -> str:
+    """Cut a title in capitals where a sentence in small letters goes on.
+
+    >>> without_remark("So Hot You Melt in a supermarket and had to sit down"), without_remark("Song for the sad")
+    ('So Hot You Melt', 'Song for the sad')
+    """
+    words = title.split()
+    run = 0
+    for place, word in enumerate(words):
+        if is_name_word(word):
+            run = place + 1
+    rest = words[run:]
+    named = run >= _TITLE_WORDS and is_titled(" ".join(words[:run]))
+    remark = named and len(rest) >= _REMARK_WORDS and rest[0].casefold() in _REMARK_STARTS
+    return " ".join(words[:run]) if remark else title
 
 
 def performer_in(notes: list[str]) -> str:
@@ -191,7 +227,7 @@ def _without_prose(title: str) -> str:
         rest = title[mark.end() :]
         if stop and is_abbreviation(word, stop):
             continue
-        if mark.group().strip() == "," and not _is_remark(rest):
+        if mark.group().strip() == "," and not _is_remark(rest, title[: mark.start()]):
             continue
         if stop in {"!", "?"} and is_titled(title):
             continue  # "Panic! At The Disco", "Who? What!"
@@ -199,7 +235,9 @@ def _without_prose(title: str) -> str:
     return title
 
 
-def _is_remark(text: str) -> bool:
+def _is_remark(text: str, before: str) -> bool:
+    if len(text.split()) <= 2 and " " not in before.strip() and not set(text.casefold().split()) & _REMARKS:
+        return False  # "Girl, so confusing"
     words = [word for word in text.split() if word.isalpha()]
     small = [word for word in words if word.islower()]
     return text[:1].islower() or (len(words) > 2 and len(small) * 2 > len(words))

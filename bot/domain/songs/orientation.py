@@ -47,6 +47,8 @@ def second_is_artist(first: str, second: str, is_artist: IsArtist | None, *, bra
         odds += 2.5
     if odds <= 0:
         return False
+    if second[:1].islower() and first[:1].isupper() and not is_titled(first):
+        return False  # `Succession of meetings - all day`
     # A text in lower case is not a name, unless the other side is in lower case too or the name is known.
     return is_titled(second) or not is_titled(first) or (is_artist is not None and is_artist(second))
 

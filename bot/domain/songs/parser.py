@@ -1,12 +1,15 @@
 """The parser of songs in a text.
 
-Four families of patterns are tried on each line; titles in quotes (`quoted`) are preferred to titles without
-(`unquoted`).
+A line is first freed of what is not its song: handles that address somebody and the words of a request (`address`), its
+place in a list, the service and the kind of video (`trimmings`). Lines of kinds that name no song are passed over
+(`everyday`). Then families of patterns are tried; titles in quotes (`quoted`) are preferred to titles without
+(`unquoted`) and to rows of fields (`rows`).
 
     "Title" by Artist        also with (versions), [ft. Guest], "the new single by"; "Title" - Artist
     Artist's "Title"         Artist - "Title", Artist: "Title", Artist, "Title", Artist "Title"
     Artist - Title           without annotations in brackets and trailing remarks; or Title - Artist (`orientation`)
     Title by Artist          a whole line of names, after "now playing" and similar, or if the artist is known
+    Artist | Title | 2007    also with other marks, announced or by a known artist; `Artist: X`, `Title: Y`
 
 Each song has the confidence of its pattern. A caller with a list of artists passes `is_artist`: names that contain
 "and" or commas then stay whole, and the patterns without quotes become reliable.
@@ -15,39 +18,114 @@ Each song has the confidence of its pattern. A caller with a list of artists pas
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
-from bot.domain.songs.names import IsArtist
+from bot.domain.keys import text_key
+from bot.domain.songs.address import only_handle, strip_own, without_address, without_request
+from bot.domain.songs.everyday import is_everyday, is_placeholder, names_no_song
+from bot.domain.songs.names import IsArtist, is_titled
 from bot.domain.songs.quoted import quoted_songs
+from bot.domain.songs.rows import ANNOUNCED, labelled_song, row_song
 from bot.domain.songs.song import Song
-from bot.domain.songs.text import clean_lines
+from bot.domain.songs.text import MAX_LENGTH, clean_lines, hide_nicknames, show_nicknames
+from bot.domain.songs.trimmings import cut_off, without_place, without_trimmings
 from bot.domain.songs.unquoted import unquoted_songs
 
+_MAX_LINE = 400
+"""Maximum characters of a line that are read for more than titles in quotes."""
+_SHORT = 240
 MAX_SONGS = 25
 """Maximum songs of one text; a longer list is a playlist."""
 
 _ITEM = re.compile(r"(?:^|(?<=\s))#?(\d{1,2})[.)]\s+")
-_NUMBER = re.compile(r"^\W*\d{1,3}\s*[.):]\s+|^[-*•·]\s+")
+_CHAIN = re.compile(r"\s+(?:>+|→|into)\s+(?=[^>]*['\"])")
+_CUT = re.compile(r"\w\s?(?:…|&hellip;)\s*(?:https?://\S+\s*)*$")
+_LISTED = re.compile(r"^\s*(?:[-*•·]|\d{1,2}[.)])\s")
+_THREAD = re.compile(r"^\(?\d{1,2}/(?:\d{1,2})?\)?\s+")
 
 
-def parse_songs(text: str, *, is_artist: IsArtist | None = None) -> list[Song]:
+def parse_songs(
+    text: str, *, is_artist: IsArtist | None = None, is_request: bool = False, own: Collection[str] = ()
+) -> list[Song]:
     """Find the songs that a text names, in the order of the text; raises nothing, and often finds none.
 
     Args:
         text: text of a post, with HTML entities and links.
         is_artist: returns whether a name is that of a known artist.
+        is_request: whether the text asks the bot, such as a mention: words like "thoughts on" are not of a title.
+        own: the bot's own handles, which no name contains; without them, the only handle of a request.
 
     >>> [(song.artists, song.title) for song in parse_songs("Listen to Ona Vell’s “Slow Lamp” [ft. Tor Brisk]")]
     [(('Ona Vell',), 'Slow Lamp')]
     """
+    lines = clean_lines(text)
+    if is_request and not own:
+        own = only_handle(lines)
+    lines = [line for line in (strip_own(line, own) for line in lines) if line]
+    known, is_cut = (
+        _shown(is_artist),
+        _CUT.search(text[:MAX_LENGTH], max(0, min(len(text), MAX_LENGTH) - 300)) is not None,
+    )
+    labelled = labelled_song(lines, known)
+    if labelled is not None:
+        return [labelled]
     songs: dict[tuple[object, ...], Song] = {}
-    for item in (item for line in clean_lines(text) for item in _items(line)):
-        plain = _NUMBER.sub("", item)
-        for song in quoted_songs(plain, is_artist) or unquoted_songs(plain, is_artist):
-            key = (tuple(name.casefold() for name in song.artists), song.title.casefold())
-            songs.setdefault(key, song)
-            if len(songs) == MAX_SONGS:
-                return list(songs.values())
+    for song in (song for line in lines for song in _songs_of(line, known, is_request=is_request, is_cut=is_cut)):
+        key = (tuple(name.casefold() for name in song.artists), song.title.casefold())
+        songs.setdefault(key, song)
+        if len(songs) == MAX_SONGS:
+            break
     return list(songs.values())
+
+
+def _songs_of(line: str, is_artist: IsArtist | None, *, is_request: bool, is_cut: bool) -> Iterator[Song]:
+    cut = text_key(cut_off(line, sure=is_cut))
+    line, addressed = without_address(_THREAD.sub("", line))
+    if addressed or is_request:
+        line, addressed_line = without_request(line), line
+        is_request = is_request or not addressed_line.startswith(line[:1])
+    for item in _items(line):
+        plain = without_trimmings(hide_nicknames(without_place(item)))
+        if names_no_song(plain[:_SHORT]):
+            continue
+        parts = _CHAIN.split(plain) if len(plain) <= _MAX_LINE else [plain]
+        for part in parts:
+            found = quoted_songs(part, is_artist, chained=len(parts) > 1)
+            found = found or unquoted_songs(part, is_artist, announced=is_request)
+            row = (
+                row_song(part, is_artist, announced=_is_announced(item), listed=_is_listed(item)) if not found else None
+            )
+            for song in [*found, *([row] if row is not None else [])]:
+                if _counts(song, is_artist) and not _is_cut(song, cut):
+                    yield _with_nicknames(song)
+
+
+def _is_announced(item: str) -> bool:
+    return ANNOUNCED.search(item[:_MAX_LINE]) is not None
+
+
+def _is_listed(item: str) -> bool:
+    return _LISTED.match(item) is not None
+
+
+def _counts(song: Song, is_artist: IsArtist | None) -> bool:
+    """Whether a song has a name of its own: not "TBA" by TBA, not `Coffee - again`."""
+    known = is_artist is not None and all(map(is_artist, song.artists)) and is_titled(song.title)
+    return not any(map(is_placeholder, song.artists)) and (known or not all(map(is_everyday, song.artists)))
+
+
+def _is_cut(song: Song, cut: str) -> bool:
+    """Whether a song's title or artist is the end of a text that was cut."""
+    return bool(cut) and any(cut.endswith(text_key(name)) for name in (song.title, *song.artists))
+
+
+def _shown(is_artist: IsArtist | None) -> IsArtist | None:
+    return None if is_artist is None else lambda name: is_artist(show_nicknames(name))
+
+
+def _with_nicknames(song: Song) -> Song:
+    return replace(song, artists=tuple(map(show_nicknames, song.artists)), title=show_nicknames(song.title))
 
 
 def _items(line: str) -> list[str]:

@@ -6,7 +6,17 @@ import re
 from dataclasses import replace
 
 from bot.domain.songs.clauses import LEAD_IN, last_clause
-from bot.domain.songs.names import IsArtist, is_name_word, is_titled, name_at_end, name_at_start, split_credit, words_of
+from bot.domain.songs.everyday import is_everyday
+from bot.domain.songs.names import (
+    MAX_WORDS,
+    IsArtist,
+    is_name_word,
+    is_titled,
+    name_at_end,
+    name_at_start,
+    split_credit,
+    words_of,
+)
 from bot.domain.songs.notes import (
     BRACKETS,
     WHOLE_WORK,
@@ -19,7 +29,7 @@ from bot.domain.songs.notes import (
 from bot.domain.songs.song import Song
 from bot.domain.songs.song import credit as credit_line
 from bot.domain.songs.text import Quote, find_quotes
-from bot.domain.songs.unquoted import KNOWN, is_title, make_song
+from bot.domain.songs.unquoted import KNOWN, is_title, make_song, unquoted_songs
 
 _WORK_WORDS = (
     r"(?:(?:the|a|an|my|their|his|her|this|brand|new|newest|latest|debut|lead|first|second|third|next|classic|great|"
@@ -32,12 +42,12 @@ _POSSESSIVE = re.compile(rf"(?:'s|(?<=[szxSZX])'|\s+whose)\s+{_WORK_WORDS}{{0,6}
 _VERBS = (
     r"(?:(?:has|have|just|also)\s+){0,2}(?:shares?|shared|releases?|released|drops?|dropped|unveils?|unveiled|performs?|"
     r"performed|performing|plays?|played|playing|sings?|sang|singing|announces?|announced|debuts?|debuted|"
-    r"returns? with|returned with)\s+"
+    r"returns? with|returned with|wrote|writes|recorded|records|premieres?|premiered)\s+"
 )
 _JOINT = re.compile(rf"(\s-+|:|,|)\s*(\b{_VERBS})?(?:\b{_WORK_WORDS}{{1,5}})?$", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:the|an?|my|their|his|her|this)\b", re.IGNORECASE)
 _COVER_OF = re.compile(r"('s\s+)?(?:\w+\s+)?\b(?:cover|rendition|version)\s+of\s*$", re.IGNORECASE)
-_AND = re.compile(r"^[,\s]*(?:(?:and|&|\+|/|,)\s*)+$", re.IGNORECASE)
+_AND = re.compile(r"^[,\s]*(?:(?:and|&|\+|/|,|b/w|c/w)\s*)+$", re.IGNORECASE)
 # Words before a quoted title that are not a name: "Best songs: ...", "and ...".
 _NAMELESS = words_of(
     "song songs track tracks title titles video single singles music new enjoy and but or especially including include "
@@ -45,23 +55,51 @@ _NAMELESS = words_of(
 )
 _COMMA_AFTER_WORK = re.compile(r"(\b(?:song|single|track|video|tune)),\s*$", re.IGNORECASE)
 _ALIAS = re.compile(r"\s*\([^()]{1,40}\)\s*$")
+_JOINED = re.compile(r"[-:,]\s*$")
+_COMPARED = re.compile(r"\bcompared? (?:it |this |that |them )?(?:with|to|against)\s*$", re.IGNORECASE)
+_BY_FOREIGN = re.compile(
+    r"^\s*,?\s*(?:(?:von|van|vom|par|de|di|del|da|do|av|af|от|przez|od)\s+|d')(?=\S)", re.IGNORECASE
+)
+_COMMA_AFTER = re.compile(r"^\s*,\s+(?=\S)")
+_CLIP = re.compile(
+    r"^\s*[(\[]?\s*(?:official|mv|m/v|music video|lyric video|live clip|7\"|10\"|12\"|7-inch|12-inch|repress)(?!\w)",
+    re.IGNORECASE,
+)
+_BEGINNINGS = words_of("And But So Then Why When How Now Also In On At Here Meanwhile Yet Or Because Even Maybe")
+_PRONOUN = re.compile(r"(?:^|\s)(?:that|it|what|here|there|let|he|she|who|this|where|how)$", re.IGNORECASE)
 _DASH_AFTER = re.compile(r"^\s*-+\s+(?=\S)")
 _COVERS = re.compile(r"^(.*\S)\s+(?:cover|covers|covered|covering)$", re.IGNORECASE)
 _BY_QUOTED, _POSSESSED, _DASHED_QUOTE, _LISTED_QUOTE, _ADJACENT = 0.95, 0.9, 0.95, 0.7, 0.6
 
 
-def quoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
-    """Find the songs of a line with titles in quotes."""
+def quoted_songs(line: str, is_artist: IsArtist | None, *, chained: bool = False) -> list[Song]:
+    """Find the songs of a line with titles in quotes.
+
+    Args:
+        line: the line, cleaned.
+        is_artist: returns whether a name is that of a known artist.
+        chained: whether the line is a link of a chain, `Artist 'Title' > Artist 'Title'`.
+    """
     quotes = [quote for quote in find_quotes(line) if is_title(quote.text)]
     songs: list[Song] = []
     previous = ""
     for place, quote in enumerate(quotes):
         before = line[quotes[place - 1].end if place else 0 : quote.start]
         after = line[quote.end : quotes[place + 1].start if place + 1 < len(quotes) else len(line)]
-        song = _by(quote, before, after, is_artist) or _before(quote, before, after, is_artist)
+        if " - " in quote.text and quote.double and not _JOINED.search(before):
+            # YouTube's share text has all in quotes: `Watch "Artist - Title" on YouTube`.
+            whole = unquoted_songs(quote.text, is_artist, announced=not _POSSESSIVE.search(before))
+            if whole:
+                songs += whole
+                continue
+        song = _by(quote, before, after, is_artist) or _foreign(quote, after, is_artist)
+        song = song or _before(quote, before, after, is_artist, chained=chained)
+        song = song or _after_comma(quote, after, is_artist) or _in_brackets(quote, after, is_artist)
         song = song or (_behind(quote, after, is_artist) if quote.double else None)
         if song is None and songs and place and _AND.match(before) and songs[-1].title == split_guests(previous)[0]:
             # `Artist's "Title" and "Title"`: both belong to the artist.
+            song = replace(songs[-1], title=quote.text, version=None, featured=())
+        if song is None and songs and quote.double and _COMPARED.search(before):
             song = replace(songs[-1], title=quote.text, version=None, featured=())
         if song is not None:
             songs.append(song)
@@ -103,11 +141,13 @@ def _performed(song: Song, performer: str, is_artist: IsArtist | None) -> Song:
     return replace(song, artists=performers, cover_of=credit_line(song.artists)) if performers else song
 
 
-def _before(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -> Song | None:
+def _before(quote: Quote, before: str, after: str, is_artist: IsArtist | None, *, chained: bool) -> Song | None:
     """`Artist's "Title"`, and the other ways to put the artist first."""
     if WHOLE_WORK.search(before[-15:]):
         return None
-    named = _possessor(before) or _neighbour(quote, before, is_artist)
+    named = _possessor(before, is_artist) or _neighbour(
+        quote, before, is_artist, marked=chained or _CLIP.match(after) is not None
+    )
     if named is None:
         return None
     rest, credit, confidence = named
@@ -120,23 +160,35 @@ def _before(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -
     return song if song is None or not cover_of else replace(song, cover_of=cover_of)
 
 
-def _possessor(before: str) -> tuple[str, str, float] | None:
+def _possessor(before: str, is_artist: IsArtist | None) -> tuple[str, str, float] | None:
     """Read `Artist's new song "Title"`; return the text before the name, the name and the confidence."""
     possessive = _POSSESSIVE.search(before[-120:])
     if possessive is None:
         return None
     segment = before[: len(before) - len(possessive.group())]
     segment += "s" if possessive.group().startswith("s'") else ""
-    return (*name_at_end(last_clause(segment)), _POSSESSED)
+    if _PRONOUN.search(segment):
+        return None  # "that's", "it's"
+    rest, credit = name_at_end(last_clause(segment))
+    if is_artist is not None and not is_artist(credit):
+        # The sentence before it may begin with capitals as well: `And in 1998 Ona Vell's "Moss"`.
+        end = _known_end(credit, is_artist)
+        begun = credit[: len(credit) - len(end)].split()
+        credit = (
+            end if end and all(word.islower() or word.isdigit() or word in _BEGINNINGS for word in begun) else credit
+        )
+    return rest, credit, _POSSESSED
 
 
-def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[str, str, float] | None:
+def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None, *, marked: bool) -> tuple[str, str, float] | None:
     """Read `Artist - "Title"`, `Artist shares new song "Title"`, `Artist "Title"`; return as `_possessor` does."""
     before = _COMMA_AFTER_WORK.sub(r"\1 ", before)  # `drops new song, "Title"`
     joint = _JOINT.search(before[-120:])
     sign = joint.group(1).strip()[:1] if joint is not None else ""
     segment = before[: len(before) - len(joint.group())] if joint is not None else before
-    segment = _ALIAS.sub("", segment) or segment
+    plain = _ALIAS.sub("", segment) or segment
+    marked = marked or quote.double or plain != segment
+    segment = plain
     # `..., Artist - "Title"` continues a list.
     segment = segment.lstrip(" ,;") if sign == "-" else segment
     rest, credit = name_at_end(last_clause(segment, comma=sign != "-"))
@@ -148,12 +200,63 @@ def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None) -> tuple[s
     speech = sign != "-" and _is_speech(quote.text)
     # An article without a verb introduces words about the quote, not a name: `Regarding the "Best" list`.
     bare = joint is not None and joint.group(2) is None and _ARTICLE.search(joint.group()) is not None
-    loose = not sign and not (quote.double and is_titled(credit) and not bare)
+    verb = joint is not None and joint.group(2) is not None
+    loose = not sign and not ((marked or verb) and is_titled(credit) and is_titled(quote.text[:1]) and not bare)
+    if not known and is_artist is not None and (before + quote.text).islower():
+        ending = _known_end(segment, is_artist)
+        if ending:
+            return "", ending, KNOWN
     words = [word.strip("?!.,") for word in credit.casefold().split()]
     nameless = all(word in _NAMELESS for word in words) or (sign == "," and not named)
     if nameless or (not known and (rest or speech or loose)):
         return None
     return rest, credit, max(confidence, KNOWN if known else 0)
+
+
+def _known_end(segment: str, is_artist: IsArtist) -> str:
+    """Return the longest credit of known artists at the end of a text: `that new ona vell & tor brisk`."""
+    words = segment.split()[-MAX_WORDS:]
+    ends = (" ".join(words[start:]) for start in range(len(words)))
+    return next((end for end in ends if (names := split_credit(end, is_artist)) and all(map(is_artist, names))), "")
+
+
+def _foreign(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:
+    """Read `"Title" von Artist`, in the words for "by" of several languages; the name has capitals."""
+    notes, rest = take_notes(after)
+    joint = _BY_FOREIGN.match(rest)
+    if joint is None or is_everyday(quote.text):
+        return None
+    credit, rest = name_at_start(rest[joint.end() :], is_artist)
+    if not is_titled(credit):
+        return None
+    confidence = KNOWN if _all_known(credit, is_artist) else _LISTED_QUOTE
+    return _song(quote, credit, notes, rest, confidence=confidence, is_artist=is_artist)
+
+
+def _after_comma(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:
+    """Read `"Title", Artist` of a known artist; without a list, only if nothing follows."""
+    notes, rest = take_notes(after)
+    joint = _COMMA_AFTER.match(rest)
+    if joint is None or not quote.double or _is_speech(quote.text):
+        return None
+    credit, rest = name_at_start(rest[joint.end() :], is_artist)
+    known = _all_known(credit, is_artist)
+    if not is_titled(credit) or len(credit) < 2 or not (known or (is_artist is None and not rest.strip(" .!"))):
+        return None
+    confidence = KNOWN if known else _ADJACENT
+    return _song(quote, credit, notes, rest, confidence=confidence, is_artist=is_artist)
+
+
+def _all_known(credit: str, is_artist: IsArtist | None) -> bool:
+    names = split_credit(credit, is_artist) if is_artist is not None else ()
+    return is_artist is not None and bool(names) and all(map(is_artist, names))
+
+
+def _in_brackets(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:
+    """Read `"Title" (Artist)` of a known artist."""
+    notes, rest = take_notes(after)
+    known = is_artist is not None and bool(notes) and is_artist(notes[0]) and quote.double
+    return _song(quote, notes[0], notes[1:], rest, confidence=_LISTED_QUOTE, is_artist=is_artist) if known else None
 
 
 def _behind(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:

@@ -25,9 +25,23 @@ _SAME = str.maketrans(
         # Japanese titles are written in corner brackets, without a space before them.
         **dict.fromkeys("「『", ' "'),
         **dict.fromkeys("」』", '" '),
+        **dict.fromkeys("《〈", ' "'),
+        **dict.fromkeys("》〉", '" '),
+        **dict.fromkeys("【〔〖", " ["),
+        **dict.fromkeys("】〕〗", "] "),
     }
 )
 _LINK = re.compile(r"(?:https?://|www\.|pic\.twitter\.com/|(?<!\S)t\.co/)\S*", re.IGNORECASE)
+_MAX_ESCAPES = 4
+"""Maximum number of times that entities were escaped, "&amp;amp;", as exports of exports do."""
+_NICKNAME = re.compile(
+    # `"Big Tom" Hollis - ` at the start, `Ray "Duke" Ellery - ` with one to three words before.
+    r"^(?P<before>(?:[^\W\d_][\w'.]*\s){0,3})\"(?P<nick>[^\W\d_][\w'.]*(?:\s[^\W\d_][\w'.]*){0,2})\""
+    r"(?P<after>(?:\s(?!(?i:official|video|audio|lyrics?|music|live|remix|out|by|from)\b)[A-ZÀ-Þ][\w'.]*){1,3})"
+    r"(?=\s*(?:\([^()]*\)\s*)?(?:\s-|:|\s\||\s~))"
+)
+_INNER_SPACES = re.compile(r"(?<=«)[ \u00a0\u202f]+|[ \u00a0\u202f]+(?=»)")
+_HIDDEN = "\u02ba"
 _NEWLINES = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -39,7 +53,12 @@ def clean_lines(text: str) -> list[str]:
     >>> clean_lines("“Slow Lamp”  by Ona Vell &amp; Co https://example.org/1")
     ['"Slow Lamp" by Ona Vell & Co']
     """
-    plain = _compatible(html.unescape(text[:MAX_LENGTH]).translate(_SAME))
+    text = text[:MAX_LENGTH]
+    for _ in range(_MAX_ESCAPES):
+        text, escaped = html.unescape(text), text
+        if text == escaped:
+            break
+    plain = _compatible(_INNER_SPACES.sub("", text).translate(_SAME))
     plain = _LINK.sub(" ", plain)
     plain_character = _Plain()
     lines = (" ".join(line.translate(plain_character).split()) for line in _NEWLINES.split(plain))
@@ -134,3 +153,17 @@ def _opens(line: str, index: int) -> bool:
 
 def _closes(line: str, index: int) -> bool:
     return not line[index - 1].isspace() and not line[index + 1 : index + 2].isalnum()
+
+
+def hide_nicknames(line: str) -> str:
+    """Replace the quotes around a nickname at the start of a line, so that it is not read as a title.
+
+    >>> hide_nicknames('Ray "Duke" Ellery - Toast') == hide_nicknames('Ray "Duke" Ellery, Toast')
+    False
+    """
+    return _NICKNAME.sub(lambda name: name.group().replace('"', _HIDDEN), line)
+
+
+def show_nicknames(name: str) -> str:
+    """Put the quotes back that `hide_nicknames` replaced."""
+    return name.replace(_HIDDEN, '"')

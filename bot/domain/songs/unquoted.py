@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 from bot.domain.songs.clauses import last_sentence, strip_lead_in
+from bot.domain.songs.everyday import is_everyday, is_owned
 from bot.domain.songs.names import (
     IsArtist,
+    count_prose,
     is_name,
     is_name_word,
+    is_plain_word,
     is_titled,
     name_at_start,
     split_credit,
@@ -20,6 +23,7 @@ from bot.domain.songs.notes import (
     artists_of,
     clean_credit,
     clean_title,
+    cover_performer,
     covered_by,
     guests_at_start,
     is_whole_note,
@@ -28,18 +32,24 @@ from bot.domain.songs.notes import (
     side_guests,
     take_notes,
     version_of,
+    without_remark,
 )
 from bot.domain.songs.orientation import second_is_artist
 from bot.domain.songs.song import Song
 
 _PLAYING = re.compile(
-    r"\b(?:now ?playing|listening to|np|on repeat|now ?spinning|song of the day|sotd)\b", re.IGNORECASE
+    r"\b(?:now ?playing|listening to|np|on repeat|now ?spinning|song of the day|sotd|on air|obsessed with|earworm|"
+    r"(?:top|most played|favou?rite) song(?: this \w+)?(?: is|:)|to discover|stuck in my head)(?!\w)",
+    re.IGNORECASE,
 )
+_HASHTAG = re.compile(r"#\w+")
+_HASHTAG_ARTIST = re.compile(r"#([^\W\d]\w*)(?=\s+-\s)")
 _DASH = re.compile(r"\s+[-_]{1,3}\s+(?:-\s+)?|\s+-{1,3}(?=\w)|(?<=[\w.)])-{1,3}\s+")
 _TIGHT_DASH = re.compile(r"(?<=\w)-(?=\w)")
 _COMPOUND = words_of("rock pop hop metal core wave based z day post folk step punk hit man box archives factor")
 _PROSE = words_of(
-    "i i'm i've i'd i'll you you're your my me we we're they're it's that's this is are was were am be been have "
+    "i i'm i've i'd i'll he she you you're your my me we we're they're it's that's this is are was were am be "
+    "been have "
     "has had do does did don't can can't could should would will won't if because what how why who when where "
     "there here let's lets anyone anybody someone help please thanks looking think thoughts know just really very"
 )
@@ -49,24 +59,36 @@ _REMARK = words_of(
 )
 _REMARK_FIRST = words_of("the a an for from like by with and my our")
 _NO_CREDIT = re.compile(
-    r"\b(?:fans|songs|tracks|albums|anyone|ep|lp|mixtape|podcast)\b|\"|"
+    r"\b(?:out now|episode|fans|songs|tracks|albums|anyone|ep|lp|mixtape|podcast)\b|\"|"
     r"'s (?:\w+ ){0,2}(?:album|ep|lp|record|book|film)\b",
     re.IGNORECASE,
 )
 _COVER_OF = re.compile(r"^(?:\w+ ){0,3}(?:cover|rendition) of ", re.IGNORECASE)
+_REMIX_OF = re.compile(
+    r"^(?:.*?\b(?:the|a|this|that)\s+)?(\S.{0,40}?)(?:'s|')?\s+((?:re-?mix|rework|edit|flip|bootleg|refix|dub) of )",
+    re.IGNORECASE,
+)
 _TRAILING = re.compile(r"\s+(?:(?:official|music|lyrics?)\s+)*(?:video|mv|teaser|lyrics?)$", re.IGNORECASE)
 
 _DASHED, _DASHED_PROSE, _TIGHT, _BY_PLAIN, _BY_TITLED, _ANNOUNCED, KNOWN = 0.6, 0.35, 0.5, 0.3, 0.55, 0.8, 0.85
 _MAX_LINE = 400
 
 
-def unquoted_songs(line: str, is_artist: IsArtist | None) -> list[Song]:
-    """Find the song of a line without quoted titles; an empty list without one."""
-    announced = _PLAYING.search(line) is not None
+def unquoted_songs(line: str, is_artist: IsArtist | None, *, announced: bool = False) -> list[Song]:
+    """Find the song of a line without quoted titles; an empty list without one.
+
+    Args:
+        line: the line, cleaned.
+        is_artist: returns whether a name is that of a known artist.
+        announced: whether a song is asked for or announced elsewhere.
+    """
+    if len(line) > 2 * _MAX_LINE:
+        return []
+    announced = announced or _PLAYING.search(line) is not None
     notes = [note.strip() for note in BRACKETS.findall(line[:_MAX_LINE])]
     if any(map(is_whole_note, notes)):
         return []
-    body = strip_lead_in(re.sub(r"#\w+", " ", take_notes(line)[1]))
+    body = strip_lead_in(_HASHTAG.sub(" ", _HASHTAG_ARTIST.sub(r"\1", take_notes(line)[1])))
     song = _dashed(body, is_artist, announced=announced) or _plain_by(body, is_artist, announced=announced)
     return [song] if song is not None else []
 
@@ -91,7 +113,11 @@ def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song |
         credit, (title, notes, guests) = first, clean_title(second)
         title = _TRAILING.sub("", title)
     credit, credit_guests = side_guests(credit)
-    title = trim(title).strip(" '\"")
+    title = without_remark(trim(title).strip(" '\""))
+    if is_owned(plain):
+        return None  # `My neighbour - trumpet practice`
+    cover_by = next((by for by in map(cover_performer, notes) if by), "")
+    performer = performer or cover_by
     if not is_credit(credit) or not is_title(title) or reads_as_prose(title, 25):
         return None
     if is_whole_work(title) or (re.search(r"\bby\b", title) and not is_titled(title)):
@@ -120,7 +146,13 @@ def _sides(body: str, is_artist: IsArtist | None) -> tuple[str, str, bool] | Non
         second = rest[: following.start()] if following is not None else rest
         return body[: dash.start()].strip(), second.strip(), False
     artist, colon, title = body.partition(": ")
-    if colon and is_artist is not None and is_artist(artist.strip()) and is_titled(BRACKETS.sub("", title)):
+    if (
+        colon
+        and is_artist is not None
+        and is_artist(artist.strip())
+        and not is_everyday(artist)
+        and is_titled(BRACKETS.sub("", title))
+    ):
         return artist.strip(), title, True
     tight = _TIGHT_DASH.search(masked)
     if tight is None or _TIGHT_DASH.search(masked, tight.end()) or len(body.split()) > 14:
@@ -147,14 +179,34 @@ def _name_side(text: str, is_artist: IsArtist | None) -> str:
     after_comma = text.rpartition(", ")[2]
     candidates = (whole, last_sentence(text), after_comma, whole.removeprefix("New "))
     known = next((name for name in map(trim, candidates) if name and is_artist(side_guests(name)[0])), "")
+    known = known or _known_behind_prose(text, is_artist)
     if not known and is_artist(trim(text.partition(":")[0])):
         return ""  # `Artist: Album - a remark`
     return known or _name_side(text, None)
 
 
+def _known_behind_prose(text: str, is_artist: IsArtist) -> str:
+    """Return a known name in capitals behind a sentence in small letters: `so i heard Ona Vell`."""
+    words = text.split()
+    for start in range(max(2, len(words) - 5), len(words)):
+        name = trim(" ".join(words[start:]))
+        if is_titled(name) and is_plain_word(words[start - 1]) and count_prose(words[:start]) > 1 and is_artist(name):
+            return name
+    return ""
+
+
 def _dashed_confidence(credit: str, title: str, is_artist: IsArtist | None, *, announced: bool, tight: bool) -> float:
     known = is_artist is not None and any(map(is_artist, {credit, *split_credit(credit, is_artist)}))
     words = title.split()
+    if (
+        is_artist is not None
+        and not (known or announced or is_titled(credit))
+        and is_name_word(credit)
+        and title.islower()
+    ):
+        return _DASHED_PROSE
+    if not (known or announced or any(map(str.isalpha, title)) or is_name_word(credit)) and credit[:1].islower():
+        return _DASHED_PROSE  # `weekdays 6 - 10`
     if sum(map(is_name_word, words)) * 2 < len(words) and not _is_short_title(title, credit, known=known):
         return _ANNOUNCED if announced else _DASHED_PROSE
     titled = sum(map(is_name_word, words)) * 2 >= len(words)
@@ -177,7 +229,11 @@ def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song
     if not by or '"' in body or len(head) > 100:
         return None
     cover = _COVER_OF.match(head)
+    remix = _REMIX_OF.match(head)
+    cover = cover or remix
     head = last_sentence(_DASH.split(head)[-1] if cover is None else head[cover.end() :])
+    announcement = next(reversed(list(_PLAYING.finditer(head))), None)
+    head = strip_lead_in(head[announcement.end() :].strip(" :,") if announcement is not None else head) or head
     credit, rest = name_at_start(tail, is_artist)
     title, notes, guests = clean_title(head)
     title = trim(title).strip(" '")
@@ -192,11 +248,15 @@ def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song
     return make_song(
         credit,
         title,
-        notes=[*notes, *(["cover"] if cover else [])],
+        notes=[*notes, *([_remix_note(remix)] if remix else ["cover"] if cover else [])],
         guests=[*guests, *guests_at_start(rest, is_artist)],
         confidence=_ANNOUNCED if sure else _BY_TITLED if titled or short else _BY_PLAIN,
         is_artist=is_artist,
     )
+
+
+def _remix_note(remix: re.Match[str]) -> str:
+    return f"{trim(strip_lead_in(remix.group(1)))} {remix.group(2).split()[0].capitalize()}"
 
 
 def make_song(
