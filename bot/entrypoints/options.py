@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,3 +44,16 @@ Sandbox = Annotated[
 ]
 NumSamples = Annotated[int | None, typer.Option(help="Samples for each song, 1 to 64.  [default: 5]")]
 Who = Annotated[str | None, typer.Option(help="Name of the curator; without it your login name.")]
+
+
+def curator_name(who: str | None) -> str:
+    """Return the name that verdicts are recorded under: the given one, the login name, or the number of the user.
+
+    In a container, the user often has no name.
+    """
+    if who:
+        return who
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -16,7 +15,7 @@ from rich.console import Console
 from bot.domain.candidates import CandidateStatus, Decision, RejectReason, Verdict
 from bot.domain.errors import InputError
 from bot.entrypoints.display import queue_table, visible
-from bot.entrypoints.options import Who
+from bot.entrypoints.options import Who, curator_name
 from foundation.terminal import show
 
 app_queue = typer.Typer(no_args_is_help=True, help="The queue of candidates and the curator's verdicts.")
@@ -110,7 +109,7 @@ def _decide(
 ) -> None:
     from bot.bootstrap import build as bootstrap
 
-    curator = who or getpass.getuser()
+    curator = curator_name(who)
     distinct = list(dict.fromkeys(ids))
     with bootstrap.open_store(workspace) as store:
         store.decide(

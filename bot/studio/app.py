@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot.domain.errors import BotError, InputError, StaleVerdictError, UnknownCandidateError
+from bot.studio.access import RequireToken
 from bot.studio.curators import choose_name, look
 from bot.studio.live import changed_cards, preview
 from bot.studio.models import models_page
@@ -33,8 +34,8 @@ _HEADINGS = {
 }
 
 
-def build_app(parts: StudioParts) -> Starlette:
-    """Build the application; it serves pages to this machine only."""
+def build_app(parts: StudioParts, *, access_token: str | None = None) -> Starlette:
+    """Build the application; it serves pages to this machine only, or to those who know a token."""
     site = Site(parts)
     app = Starlette(
         routes=[
@@ -52,14 +53,19 @@ def build_app(parts: StudioParts) -> Starlette:
             Route("/models", models_page),
             *site.assets.routes(),
         ],
-        middleware=[
-            Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False),
-        ],
+        middleware=[Middleware(SecurityHeaders), *_protection(access_token)],
         exception_handlers={HTTPException: _http_fault, BotError: _bot_fault},
     )
     app.state.site = site
     return app
+
+
+def _protection(access_token: str | None) -> list[Middleware]:
+    """Protection from requests of strangers: by the name of the host, which is known on loopback, or by the token."""
+    if access_token is None:
+        return [Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS, www_redirect=False)]
+    # A name that was rebound to this machine has no cookie of the login.
+    return [Middleware(RequireToken, token=access_token)]
 
 
 def _http_fault(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""Assembly of the studio, and its server on loopback."""
+"""Assembly of the studio, and its server: on loopback, or elsewhere behind a token."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from bot.services.source_posts import CommentaryWriter
 from bot.services.summary import ServiceOptions
 from bot.settings import BotSettings
 from bot.studio.app import build_app
+from bot.studio.reach import check_access
 from bot.studio.security import kept_token
 from bot.studio.site import StudioParts
 from foundation.defaults import LOOPBACK
@@ -103,20 +104,23 @@ def _not_posting(settings: BotSettings) -> str:
 
 
 @contextmanager
-def running(parts: StudioParts, *, port: int) -> Iterator[str]:
+def running(parts: StudioParts, *, port: int, host: str = LOOPBACK, access_token: str | None = None) -> Iterator[str]:
     """Serve the studio in a thread until the block ends; yield its address.
 
     Args:
         parts: the studio's parts.
-        port: port on 127.0.0.1; 0 takes a free one.
+        port: port to listen on; 0 takes a free one.
+        host: address to listen on; any other than loopback needs a token.
+        access_token: token that curators type to log in; without it everybody who reaches the address is let in.
 
     Raises:
-        InputError: the port is taken.
+        InputError: the address cannot be used, or other machines could use it without a token.
     """
-    with _listen(port) as listener:
+    check_access(host, access_token)
+    with _listen(host, port) as listener:
         server = uvicorn.Server(
             uvicorn.Config(
-                build_app(parts),
+                build_app(parts, access_token=access_token),
                 http="h11",
                 ws="none",
                 lifespan="off",
@@ -132,21 +136,22 @@ def running(parts: StudioParts, *, port: int) -> Iterator[str]:
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.01)
-            yield f"http://{LOOPBACK}:{listener.getsockname()[1]}/"
+            shown = f"[{host}]" if ":" in host else host
+            yield f"http://{shown}:{listener.getsockname()[1]}/"
         finally:
             server.should_exit = True
             thread.join(_STOP_S + 1)
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     # A studio that has just stopped must not block the port for the next one.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((host, port))
     except OSError as cause:
         listener.close()
         raise InputError(
-            f"port {port} of {LOOPBACK} cannot be used: {cause.strerror}; choose another --port"
+            f"port {port} of {host} cannot be used: {cause.strerror}; choose another --port"
         ) from cause
     return listener
