@@ -1,119 +1,239 @@
-"""A studio that other machines can reach lets nobody in without the token."""
+"""In headless Chromium: the studio by WCAG 2.2 AA, in both themes, in every state, by mouse, by finger and by voice."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-import requests
-import typer
-from typer.testing import CliRunner
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.errors import InputError
-from bot.entrypoints.options import curator_name
-from bot.settings import load
-from bot.studio.cli import studio as command
-from bot.studio.server import local_parts, running
+from bot.domain.outgoing_posts import OutgoingPostStatus
+from tests.bot.helpers.studio_browser import PAGES, Watched, current, needs_chromium, ready, said, statuses
+from tests.bot.helpers.studio_world import accept, post
 
-TOKEN = "a-token-of-some-length"  # noqa: S105 -- made up
+pytestmark = [pytest.mark.slow, needs_chromium]
+
+AXE = Axe()
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+PHONE = {"width": 390, "height": 844}
+CONTROLS = (
+    *(".acts .accept:enabled", ".acts .only:enabled", ".acts .reject", ".acts .undo", ".editor > summary"),
+    *(".rest button", ".top nav a:not([aria-current])", ".tabs a:not([aria-current])", "[data-help]", ".pages a"),
+    ".about > summary",
+)
+ALL_PAGES = (*PAGES, "/nowhere")
 
 
 @pytest.fixture
-def reachable(filled: SqliteStore, database: Path) -> Iterator[str]:
-    """Address of a studio that asks for the token."""
-    assert filled
-    with contextlib.ExitStack() as stack:
-        parts = stack.enter_context(local_parts(load(workspace=database.parent, target="127.0.0.1:9"), who="ana"))
-        yield stack.enter_context(running(parts, port=0, host="127.0.0.1", access_token=TOKEN))
+def busy(filled: SqliteStore) -> SqliteStore:
+    """Decided candidates with posts of every kind beside the waiting ones."""
+    accept(filled, "101.1.1", text="Slow Lamp, edited.")
+    accept(filled, "101.1.2", "102.1.1")
+    post(filled, "101.1.2", OutgoingPostStatus.SENT, external_id="990")
+    post(filled, "102.1.1", OutgoingPostStatus.REFUSED, reason="a duplicate")
+    return filled
 
 
-def get(address: str, session: requests.Session | None = None, **options: Any) -> requests.Response:
-    ask = session or requests.Session()
-    return ask.get(address, timeout=10, allow_redirects=False, headers={"Accept": "text/html"}, **options)
+def violations(page: Page) -> list[str]:
+    found = AXE.run(page, options=RULES).response["violations"]
+    return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "studio.example"])  # noqa: S104 -- that is what is refused
-def test_other_machines_are_not_let_in_without_a_token(host: str, database: Path, filled: SqliteStore) -> None:
-    assert filled
-    with (
-        local_parts(load(workspace=database.parent, target="127.0.0.1:9"), who="ana") as parts,
-        pytest.raises(InputError, match="DEEPHYPEBOT_STUDIO_TOKEN"),
-        running(parts, port=0, host=host),
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_violates_a_rule_of_axe_in_any_state(window: Callable[..., Watched], scheme: str) -> None:
+    watched = window(color_scheme=scheme, reduced_motion="reduce")
+    for path in ALL_PAGES:
+        page = watched.open(path)
+        ready(page)
+        assert violations(page) == [], path
+        assert page.evaluate(CONTRASTS) == [], path
+    page = watched.open()
+    page.keyboard.press("r")
+    said(page, "Rejected.")
+    page.keyboard.press("e")
+    page.keyboard.type(" Softly.")
+    expect(page.locator(".is-current [data-preview]")).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator(".is-current [data-draft]")).to_be_visible()
+    page.keyboard.press("?")
+    assert violations(page) == []
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_state_of_every_control_can_be_read(window: Callable[..., Watched], scheme: str) -> None:
+    page = window(color_scheme=scheme, reduced_motion="reduce").open("/?status=all")
+    ready(page)
+    for selector in CONTROLS:
+        control = page.locator(selector).first
+        if control.count():
+            control.hover()
+            assert page.evaluate(CONTRASTS) == [], f"{selector} under the mouse"
+            control.focus()
+            assert page.evaluate(CONTRASTS) == [], f"{selector} with focus"
+    page.context.set_offline(True)
+    page.evaluate("document.querySelector('.candidate.is-waiting .acts .reject').click()")
+    expect(page.locator("[data-saving]")).to_have_text("1 saving")
+    assert page.evaluate(CONTRASTS) == [], "while a verdict is sent"
+    page.context.set_offline(False)
+    expect(page.locator("[data-saving]")).to_have_text("")
+    for state in ("data-failed", "data-sending"):
+        page.evaluate(
+            "state => document.querySelectorAll('.candidate').forEach(each => each.setAttribute(state, ''))", state
+        )
+        assert page.evaluate(CONTRASTS) == [], state
+
+
+CONTRASTS = """() => {
+  // WCAG 2: at least 4.5 to 1 between a text, opacity included, and what is behind it; also on disabled buttons.
+  const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const light = ([red, green, blue]) => {
+    const linear = (part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = [red, green, blue].map((part) => linear(part / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const chain = (element) => element ? [element, ...chain(element.parentElement)] : [];
+  const behind = (element) => {
+    for (const each of chain(element)) {
+      const colour = parts(getComputedStyle(each).backgroundColor);
+      if (colour[3] !== 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || !element.checkVisibility() || element.closest(".sr, dialog:not([open])")) continue;
+    const paper = behind(element);
+    const opacity = chain(element).reduce((product, each) => product * Number(getComputedStyle(each).opacity), 1);
+    const colour = parts(getComputedStyle(element).color).slice(0, 3);
+    const ink = colour.map((part, place) => opacity * part + (1 - opacity) * paper[place]);
+    const [one, two] = [light(ink), light(paper)].sort((a, b) => b - a);
+    const contrast = (one + 0.05) / (two + 0.05);
+    if (contrast < 4.5) poor.push(`${element.tagName}.${element.className} ${contrast.toFixed(2)}`);
+  }
+  return [...new Set(poor)];
+}"""
+
+
+def test_buttons_are_named_by_their_sentence_and_announce_their_keys(window: Callable[..., Watched]) -> None:
+    page = window().open()
+    ready(page)
+    sentence = "Slow Lamp, take 2."
+    card = page.locator("[data-id='101.1.2']")
+    for name, keys in (
+        ("Accept", "a"),
+        ("Reject", "r"),
+        ("Only this one: accept it, and reject the others of the song:", "Shift+A"),
     ):
-        pass
+        button = card.get_by_role("button", name=f"{name} {sentence}", exact=True)
+        assert button.get_attribute("aria-keyshortcuts") == keys
+    expect(page.get_by_role("button", name="Reject the rest of Slow Lamp", exact=True)).to_have_count(1)
+    page.keyboard.press("j")
+    expect(page.locator(":focus")).to_have_accessible_name("Slow Lamp, take 2. candidate 2, waiting")
 
 
-def test_a_short_token_is_refused(database: Path, filled: SqliteStore) -> None:
-    assert filled
-    with (
-        local_parts(load(workspace=database.parent, target="127.0.0.1:9"), who="ana") as parts,
-        pytest.raises(InputError, match="at least 16 characters, got 5"),
-        running(parts, port=0, access_token="short"),  # noqa: S106 -- made up
-    ):
-        pass
+def test_keys_of_a_single_character_can_be_switched_off_for_good(
+    window: Callable[..., Watched], filled: SqliteStore
+) -> None:
+    page = window().open()
+    page.keyboard.press("?")
+    page.get_by_label("Keys of a single character work").uncheck()
+    page.keyboard.press("Escape")
+    page.reload()
+    ready(page)
+    for key in "arxAnu?":
+        page.keyboard.press(key)
+    assert page.locator("dialog[open]").count() == 0
+    assert page.locator("[data-first]").count() == 0
+    assert statuses(filled, "101.1.1") == ["waiting"]
+    button = page.locator("[data-id='101.1.1'] button.reject").first
+    assert button.get_attribute("aria-keyshortcuts") is None
+    expect(button.locator("kbd")).to_be_hidden()
+    page.locator("[data-help]").click()
+    page.get_by_label("Keys of a single character work").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    said(page, "Rejected.")
 
 
-@pytest.mark.parametrize("path", ["", "posted", "try", "models", "waiting", "nothing"])
-def test_without_the_login_every_page_leads_there(reachable: str, path: str) -> None:
-    answer = get(reachable + path)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
-    assert "Slow Lamp" not in answer.text
-    assert requests.post(reachable + "verdicts", data={}, timeout=10).status_code == 401
-    forged = get(reachable + path, cookies={"deephypebot_studio": TOKEN})
-    assert forged.status_code == 303
+SMALL = """(least) => [...document.querySelectorAll("a, button, summary, select, textarea, input:not([type=hidden])")]
+  .filter((each) => each.checkVisibility() && !each.closest(".sr, dialog") && !each.matches(".skip"))
+  .map((each) => [each.labels?.[0]?.matches(".switch label, .pick") ? each.labels[0] : each, each])
+  .map(([box, each]) => [box.getBoundingClientRect(), each])
+  // A link within a sentence is as high as its line (WCAG 2.5.8, inline).
+  .filter(([box, each]) => !each.matches("p.aside a, p.read a") && box.height)
+  .filter(([box]) => Math.min(box.height, box.width) < least - 0.5)
+  .map(([box, each]) => `${each.outerHTML.slice(0, 90)} ${Math.round(box.width)}x${Math.round(box.height)}`)"""
 
 
-def test_the_form_and_a_link_let_in_who_knows_the_token(reachable: str) -> None:
-    assert 'type="password"' in get(reachable + "login").text
-    for log_in in (
-        lambda session: session.post(reachable + "login", data={"token": TOKEN}, timeout=10, allow_redirects=False),
-        lambda session: get(f"{reachable}login?token={TOKEN}", session),
-    ):
-        session = requests.Session()
-        answer = log_in(session)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        cookie = answer.headers["set-cookie"]
-        assert "HttpOnly" in cookie
-        assert "SameSite=lax" in cookie
-        assert TOKEN not in cookie
-        page = get(reachable, session)
-        assert page.status_code == 200
-        assert "Slow Lamp" in page.text
+@pytest.mark.usefixtures("busy")
+def test_targets_are_large_enough_for_a_finger_on_a_telephone_and_for_a_mouse(window: Callable[..., Watched]) -> None:
+    watched = window()
+    for path in PAGES:
+        page = watched.open(path)
+        for size, least in ((PHONE, 44), ({"width": 1280, "height": 900}, 24)):
+            page.set_viewport_size(size)  # type: ignore[arg-type]  # a plain dictionary is one
+            assert page.evaluate(SMALL, least) == [], (path, least)
 
 
-@pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "x", "\ud83d"])
-def test_a_wrong_token_lets_nobody_in(reachable: str, token: str) -> None:
-    body = b"token=" + token.encode("utf-8", "surrogatepass")
-    answer = requests.post(reachable + "login", data=body, timeout=10, allow_redirects=False)
-    assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
+def test_the_page_stays_put_under_the_mouse(window: Callable[..., Watched], filled: SqliteStore) -> None:
+    page = window(viewport={"width": 1280, "height": 500}).open()
+    ready(page)
+    for number in range(8):
+        button = page.locator(".candidate.is-waiting:not([data-sending]) .acts button.reject").nth(3)
+        button.scroll_into_view_if_needed()
+        before = page.evaluate("scrollY")
+        button.click()
+        expect(page.locator(".is-rejected")).to_have_count(number + 1)
+        assert page.evaluate("scrollY") == before
+    assert sum(row.candidate.status.value == "rejected" for row in filled.rows()) == 8
 
 
-def test_another_name_of_the_host_is_served_behind_the_token(reachable: str) -> None:
-    cookie = get(f"{reachable}login?token={TOKEN}").headers["set-cookie"].partition(";")[0]
-    headers = {"Host": "studio.example", "Accept": "text/html"}
-    assert requests.get(reachable, headers={**headers, "Cookie": cookie}, timeout=10).status_code == 200
-    stranger = requests.get(reachable, headers=headers, timeout=10, allow_redirects=False)
-    assert stranger.status_code == 303
+COVERED = """() => {
+  const toast = document.querySelector(".toast").getBoundingClientRect();
+  return [...document.querySelectorAll("main button, main a, main summary")].filter((each) => {
+    const box = each.getBoundingClientRect();
+    return each.checkVisibility() && box.bottom > 0 && box.top < innerHeight && box.bottom > toast.bottom
+      && document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2)?.closest(".toast");
+  }).map((each) => each.outerHTML.slice(0, 80));
+}"""
 
 
-def test_a_user_without_a_name_gets_one_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
-    assert curator_name(None) == "user 4000000"
-    assert curator_name("bo") == "bo"
+def test_messages_cover_no_button(window: Callable[..., Watched]) -> None:
+    for size in ({"width": 1280, "height": 900}, PHONE):
+        page = window(viewport=size).open()
+        ready(page)
+        for key in "rara":
+            page.keyboard.press(key)
+            page.wait_for_timeout(100)
+            # The header is opaque and above the page: what is under it is scrolled away.
+            assert page.evaluate(COVERED) == []
+        expect(page.locator(".toast [data-message]")).to_be_in_viewport()
 
 
-def test_the_command_refuses_to_listen_to_others_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DEEPHYPEBOT_STUDIO_TOKEN", raising=False)
-    app = typer.Typer()
-    app.command()(command)
-    run: Callable[..., Any] = CliRunner().invoke
-    result = run(app, ["--host", "0.0.0.0"])  # noqa: S104 -- that is what is refused
-    assert isinstance(result.exception, InputError)
+def test_forced_colours_still_show_which_page_and_candidate_are_current(window: Callable[..., Watched]) -> None:
+    page = window(forced_colors="active").open()
+    ready(page)
+    borders = page.locator(".top nav a").evaluate_all(
+        "links => links.map(link => getComputedStyle(link).borderBottomColor)"
+    )
+    assert len(set(borders)) == 2
+    assert borders.count(borders[0]) == 1, "only the current page is underlined"
+    outline = (
+        "cards => cards.filter(card => getComputedStyle(card).outlineStyle !== 'none').map(card => card.dataset.id)"
+    )
+    assert page.locator(".candidate").evaluate_all(outline) == [current(page)]
+
+
+def test_nothing_moves_for_those_who_want_no_motion(window: Callable[..., Watched]) -> None:
+    page = window(reduced_motion="reduce").open()
+    moving = """() => [...document.querySelectorAll("*")].filter((each) => {
+      const style = getComputedStyle(each);
+      return style.animationName !== "none" || style.transitionDuration.split(", ").some((time) => time !== "0s");
+    }).map((each) => each.className)"""
+    assert page.evaluate(moving) == []
