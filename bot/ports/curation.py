@@ -38,7 +38,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRow:
-    """A song of a source post with a curator's judgement, for whoever improves the parser."""
+    """A song of a source post with a curator's judgement, for those who improve the parser."""
 
     source_post_id: str
     text: str
@@ -50,7 +50,7 @@ class LabelRow:
     right_artist: str
     right_title: str
     right_genres: tuple[str, ...]
-    """Artist, title and genres by the curator; empty for what is no song."""
+    """Artist, title and genres by the curator; empty for what is not a song."""
     who: str
     labelled_at: str
 
@@ -63,7 +63,7 @@ class Progress:
     everybody: int
     waiting: int
     recent: int
-    """Of `mine`, those of the last minutes."""
+    """Those of `mine` that were given in the last minutes."""
 
 
 class SongDesk(ABC):

@@ -62,7 +62,7 @@ class SongRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SongFilter:
-    """What a candidate must have to be shown; an empty value does not matter. Case and accents never do."""
+    """Conditions for a candidate to be shown; an empty value does not matter. Case and accents never do."""
 
     words: str = ""
     """Each of these is part of the artist, the title, the source post, its author or the text."""

@@ -33,7 +33,7 @@ class SongNames:
     def __post_init__(self) -> None:
         for name, text in (("artist", self.artist), ("title", self.title)):
             if not text.strip():
-                raise InputError(f"a song needs its {name}; what is no song is marked as that instead")
+                raise InputError(f"a song needs its {name}; what is not a song is marked as that instead")
             if len(text) > MAX_TEXT_LENGTH:
                 raise InputError(f"{name} has at most {MAX_TEXT_LENGTH} characters, got {len(text)}")
         if len(self.genres) > MAX_GENRES:

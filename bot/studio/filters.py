@@ -116,7 +116,7 @@ class QueueAddress:
             number=number,
             count=max(ceil(page.total / limit), number),
             songs=page.total,
-            first=self.to() if page.first or self.place else "",
+            first=self.to() if page.first else "",
             previous=self.to(before=here) if page.first and here else "",
             next=self.to(after=page.songs[-1].place) if page.more and page.songs else "",
         )

@@ -19,7 +19,7 @@ from bot.studio.curators import progress_line, progress_of
 from bot.studio.filters import FLAGS, QueueAddress
 from bot.studio.forms import Form, choice, one, own_address, own_form
 from bot.studio.site import MAX_EDIT, Site, site_of, wants_fragment
-from bot.studio.songs import find_mended
+from bot.studio.songs import find_corrected
 
 _ORDERS = ((Order.OLDEST, "Oldest first"), (Order.NEWEST, "Newest first"), (Order.BEST, "Best score first"))
 _END = ("End of the queue", "There are no more songs behind this one.")
@@ -47,7 +47,7 @@ def queue_page(request: Request) -> Response:
         counts = desk.counts()
         tallies = desk.versions()
         progress = progress_of(desk, site.who)
-        mended = find_mended(desk, request.query_params.get("mended", ""))
+        corrected = find_corrected(desk, request.query_params.get("corrected", ""))
     pages = address.pages(page)
     blind = site.blind(tallies)
     empty = _NOTHING_FOUND if address.wanted else _EMPTY[status]
@@ -65,7 +65,7 @@ def queue_page(request: Request) -> Response:
         # Only versions of which something is decided, and not where candidates wait alone.
         versions=[f"{each.model}/{each.model_version}" for each in tallies if each.accepted + each.rejected],
         progress=progress_line(progress),
-        mended=mended,
+        corrected=corrected,
         empty=_END if page.total and not page.songs else empty,
         back=str(address),
     )

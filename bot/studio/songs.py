@@ -1,4 +1,4 @@
-"""Songs that a curator corrects: what is no song, and what has another artist, title or genres."""
+"""Songs that a curator corrects: what is not a song, and what has another artist, title or genres."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_SONG, _CHANGE, _UNDO = _ACTIONS = ("no song", "change", "undo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mended:
+class Corrected:
     """A song that was just corrected, for the line that offers the undo."""
 
     place: str
@@ -46,7 +46,7 @@ def _correct(site: Site, form: Form) -> Response:
             desk.correct(correction)
             if correction.candidates:
                 anchor = f"{place.partition('.')[0]}.{correction.candidates[0].report.number}"
-            back += f"{'&' if '?' in back else '?'}mended={quote(place)}"
+            back += f"{'&' if '?' in back else '?'}corrected={quote(place)}"
     return RedirectResponse(f"{back}#song-{quote(anchor)}", 303)
 
 
@@ -74,7 +74,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def find_mended(desk: Desk, place: str) -> Mended | None:
+def find_corrected(desk: Desk, place: str) -> Corrected | None:
     """Return the song that the address says was just corrected; None if there is none, or that was undone."""
     if not place:
         return None
@@ -84,4 +84,4 @@ def find_mended(desk: Desk, place: str) -> Mended | None:
         return None
     if not any(row.candidate.withdrawn for row in rows):
         return None
-    return Mended(place=place, title=rows[0].candidate.report.song.title)
+    return Corrected(place=place, title=rows[0].candidate.report.song.title)

@@ -1,4 +1,4 @@
-"""Corrections of songs in SQLite: what is no song, what was changed, and what a curator adds."""
+"""Corrections of songs in SQLite: what is not a song, what was changed, and what a curator adds."""
 
 from __future__ import annotations
 

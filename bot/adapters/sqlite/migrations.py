@@ -270,10 +270,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Rows that the board refuses as they are.
         "CREATE TABLE board_refused (candidate_id TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
     ),
-    # Curating: reasons of rejections, searches, songs that are none or were changed, and who looks at which song.
+    # Curating: reasons of rejections, searches, wrong or changed songs, and who looks at which song.
     (
         "ALTER TABLE verdict ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
-        # Why a candidate does not count for or against its model: its song was no song, or was changed.
+        # Why a candidate does not count for or against its model: its song was wrong or was changed.
         "ALTER TABLE candidate ADD COLUMN withdrawn TEXT NOT NULL DEFAULT ''",
         *_drop_tally("candidate"),
         *_tally("candidate", "model", "model_version", "status", "withdrawn"),

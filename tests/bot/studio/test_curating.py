@@ -162,7 +162,7 @@ def test_what_is_no_song_is_withdrawn_kept_as_a_label_and_can_be_undone(
     answer = correct(studio, "no song", "1.1", ["101.1.1", "101.1.2", "101.1.3"], back="/?status=waiting&order=oldest")
     assert (answer.status, answer.headers["location"]) == (
         303,
-        "/?status=waiting&order=oldest&mended=1.1#song-1.1",
+        "/?status=waiting&order=oldest&corrected=1.1#song-1.1",
     )
     rows = rows_of(filled, "101")
     assert [(row.candidate.status, row.candidate.withdrawn) for row in rows] == [("rejected", "no song")] * 3
@@ -190,7 +190,7 @@ def test_a_changed_song_gets_new_samples_and_its_old_ones_are_withdrawn(
     answer = correct(
         studio, "change", "1.1", ids, artist="Mica  Dunn", title="Slower Lamp", genres="slowcore, , jazz,jazz"
     )
-    assert (answer.status, answer.headers["location"]) == (303, "/?mended=1.1#song-1.2")
+    assert (answer.status, answer.headers["location"]) == (303, "/?corrected=1.1#song-1.2")
     asked = gateway.requests[-1]
     assert (asked.artist, asked.title, list(asked.genres), asked.num_samples) == (
         "Mica Dunn",
@@ -261,7 +261,7 @@ def test_without_a_gateway_a_change_says_so_and_changes_nothing(
     assert correct(studio, "change", "1.1", ids, artist="Mica", title="Moss", genres="jazz").status == 503
     with SqliteStore(database) as store:
         assert {row.candidate.withdrawn for row in store.rows()} == {""}
-    # What is no song needs no gateway.
+    # A song that is marked as none needs no gateway.
     assert correct(studio, "no song", "1.1", ids).status == 303
 
 

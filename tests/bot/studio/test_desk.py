@@ -86,8 +86,9 @@ def test_pages_are_counted_and_lead_back_the_way_they_came(desk: SqliteDesk, sto
     for number in range(7):
         add_song(store, SourcePost(id=f"t{number}", text="x"), ["a"])
 
-    def page(**place: str) -> SongPage:
-        return desk.songs(SongQuery(status=CandidateStatus.WAITING, order=order, limit=3, **place))
+    def page(*, after: str = "", before: str = "") -> SongPage:
+        query = SongQuery(status=CandidateStatus.WAITING, order=order, limit=3, after=after, before=before)
+        return desk.songs(query)
 
     first = page()
     second = page(after=first.songs[-1].place)
