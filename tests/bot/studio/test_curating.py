@@ -298,6 +298,24 @@ def test_a_withdrawn_candidate_is_a_rejected_row_of_the_sheet(studio: Client, fi
     assert (edit.candidate_id, edit.status) == ("101.1.1", "rejected")
 
 
+@pytest.mark.parametrize("step", ["UPDATE ON candidate", "INSERT ON verdict", "INSERT ON song", "INSERT ON song_label"])
+def test_a_correction_that_cannot_be_written_to_its_end_is_not_written_at_all(
+    studio: Client, filled: SqliteStore, database: Path, step: str
+) -> None:
+    connection = sqlite3.connect(database)
+    before = list(filled.rows())
+    connection.execute(f"CREATE TRIGGER full BEFORE {step} BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    ids = ["101.1.1", "101.1.2", "101.1.3"]
+    answer = correct(studio, "change", "1.1", ids, artist="Mica", title="Moss", genres="jazz")
+    assert answer.status == 503
+    assert "disk full" in answer.text
+    connection.execute("DROP TRIGGER full")
+    (labels,) = connection.execute("SELECT COUNT(*) FROM song_label").fetchone()
+    connection.close()
+    assert (list(filled.rows()), labels) == (before, 0)
+    assert correct(studio, "change", "1.1", ids, artist="Mica", title="Moss", genres="jazz").status == 303
+
+
 def test_a_verdict_on_a_withdrawn_candidate_ends_the_label(studio: Client, filled: SqliteStore, database: Path) -> None:
     correct(studio, "no song", "1.1", ["101.1.1", "101.1.2", "101.1.3"])
     accept(filled, "101.1.2")

@@ -18,6 +18,7 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.outgoing_posts import PostMode
 from bot.domain.source_posts import Kind, SourcePostStatus
+from bot.ports import Correction, Order, SongFilter, SongLabel, SongQuery
 
 SAMPLE = '{"text":"A slow lamp.","token_count":4,"log_prob":-3.0,"topics":[0.5,0.5],"seed":7}'
 SONG = '{"artists":["Ona"],"title":"Moss","featured":[],"version":null,"cover_of":null,"confidence":0.9}'
@@ -55,6 +56,24 @@ def version_1(database: Path) -> Path:
     connection.commit()
     connection.close()
     return database
+
+
+def test_candidates_of_version_1_are_found_have_no_reason_and_count_for_their_version(version_1: Path) -> None:
+    with SqliteDesk(version_1) as desk:
+        for words in ("ona", "MOSS", "text 1", "slow lamp"):
+            (song,) = desk.songs(SongQuery(filter=SongFilter(words=words))).songs
+            assert len(song.rows) == 2, words
+        assert desk.songs(SongQuery(filter=SongFilter(artist="on", genre="Dream pop"))).total == 1
+        assert desk.songs(SongQuery(order=Order.BEST)).total == 1  # without a score
+        (_, decided) = song.rows
+        assert decided.row.verdict
+        assert (decided.row.verdict.reason, decided.row.candidate.withdrawn) == ("", "")
+        (tally,) = desk.versions()
+        assert (tally.waiting, tally.accepted, tally.rejected) == (1, 1, 0)
+        seen = {row.row.candidate.id: row.verdict_id for row in song.rows}
+        desk.correct(Correction(place=song.place, label=SongLabel.NO_SONG, who="ana", seen=seen))
+        (tally,) = desk.versions()
+        assert (tally.waiting, tally.accepted, tally.rejected) == (0, 0, 0)
 
 
 def test_rows_of_version_1_are_all_there_and_counted(version_1: Path) -> None:
