@@ -7,6 +7,7 @@ A setting has the same name everywhere: `interval_s = 60` and `[x] access_token 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ CONFIG: Final = Path("deephypebot.toml")
 TO_FILE: Final = "file"
 """Value of `PostSettings.to` that writes posts to a file instead of a network."""
 _PREFIX: Final = "DEEPHYPEBOT_"
+_SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://[\w.:\[\]-]+:\d+$")
+"""Value of a variable such as DEEPHYPEBOT_METRICS_PORT where a Kubernetes service is called deephypebot-metrics."""
 _DELIMITER: Final = "__"
 _OPTIONS: Final = {
     "num_samples": "--num-samples",
@@ -319,7 +322,7 @@ def load(config: Path | None = None, **options: Any) -> BotSettings:
     path = _config_path(config)
     sources = (
         InitSettingsSource(BotSettings, given),
-        EnvSettingsSource(BotSettings),
+        _environment(),
         DotEnvSettingsSource(BotSettings),
         _read_toml(path),
     )
@@ -329,6 +332,15 @@ def load(config: Path | None = None, **options: Any) -> BotSettings:
         problems = "; ".join(_problem(error, path) for error in cause.errors(include_url=False, include_context=False))
         # Without the cause: pydantic's own error holds the values that were read.
         raise SettingsError(problems) from None
+
+
+def _environment() -> EnvSettingsSource:
+    """The environment, without the variables that Kubernetes adds for a service of the same name."""
+    source = EnvSettingsSource(BotSettings)
+    source.env_vars = {
+        name: value for name, value in source.env_vars.items() if not _SERVICE_ADDRESS.match(value or "")
+    }
+    return source
 
 
 def _config_path(config: Path | None) -> Path | None:

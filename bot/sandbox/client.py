@@ -127,7 +127,9 @@ class SandboxControl:
         self._ask("POST", "forget")
 
     def _ask(self, method: str, path: str, document: Any = None) -> Any:
-        answer = requests.request(method, f"{self._url}/sandbox/{path}", json=document, timeout=_TIMEOUT_S)
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy of the environment cannot reach this machine
+            answer = session.request(method, f"{self._url}/sandbox/{path}", json=document, timeout=_TIMEOUT_S)
         if not answer.ok:
             raise RuntimeError(f"{method} /sandbox/{path}: {answer.text}")
         return answer.json()

@@ -90,3 +90,19 @@ def test_a_file_that_is_named_and_cannot_be_read_is_named(tmp_path: Path, monkey
 def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPHYPEBOT_INTERVAL_S", "")
     assert load().interval_s == 60
+
+
+def test_the_variables_of_a_kubernetes_service_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPHYPEBOT_METRICS_PORT", "tcp://10.96.0.7:9108")
+    monkeypatch.setenv("DEEPHYPEBOT_METRICS_PORT_9108_TCP", "tcp://10.96.0.7:9108")
+    assert load().metrics_port == 0
+    monkeypatch.setenv("DEEPHYPEBOT_METRICS_PORT", "9108")
+    assert load().metrics_port == 9108
+
+
+def test_the_metrics_are_served_to_this_machine_alone_unless_another_address_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load().metrics_host == "127.0.0.1"
+    monkeypatch.setenv("DEEPHYPEBOT_METRICS_HOST", "0.0.0.0")  # noqa: S104 -- what an operator sets in a container
+    assert load().metrics_host == "0.0.0.0"  # noqa: S104

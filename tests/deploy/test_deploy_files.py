@@ -6,16 +6,22 @@ import configparser
 import re
 import shlex
 import shutil
+import socketserver
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bot.domain.errors import InputError
 from bot.entrypoints.cli import app_bot
 from bot.settings import BotSettings, load
+from bot.studio.cli import studio as studio_command
+from bot.studio.reach import check_access
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
@@ -47,19 +53,73 @@ def test_every_setting_that_the_example_shows_exists(tmp_path: Path) -> None:
     assert settings.genres.labels == Path("corpus/genres.json")
 
 
-def test_the_unit_starts_a_command_that_exists() -> None:
+def read_unit(name: str) -> configparser.ConfigParser:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign] # systemd's names have capitals
-    unit.read(DEPLOY / "deephypebot-bot.service", encoding="utf-8")
+    unit.read(DEPLOY / name, encoding="utf-8")
+    return unit
+
+
+def test_the_unit_starts_a_command_that_exists() -> None:
+    unit = read_unit("deephypebot-bot.service")
     program, group, command, *arguments = shlex.split(unit["Service"]["ExecStart"])
     assert (Path(program).name, group, command) == ("deephypebot", "bot", "run")
     assert {argument for argument in arguments if argument.startswith("--")} <= options_of("run")
     assert int(unit["Service"]["TimeoutStopSec"]) > 5
 
 
+def test_the_studio_shares_the_bots_folder_and_user() -> None:
+    bot, studio = read_unit("deephypebot-bot.service")["Service"], read_unit("deephypebot-studio.service")["Service"]
+    for name in ("User", "Group", "StateDirectory", "StateDirectoryMode", "UMask"):
+        assert studio[name] == bot[name]
+    program, command, *arguments = shlex.split(studio["ExecStart"])
+    assert (Path(program).name, command) == ("deephypebot", "studio")
+    assert {argument for argument in arguments if argument.startswith("--")} <= studio_options()
+    assert (bot["Type"], bot["NotifyAccess"]) == ("notify", "main")
+
+
+def studio_options() -> set[str]:
+    return {f"--{name.replace('_', '-')}" for name in studio_command.__kwdefaults__ or {}}
+
+
+def test_the_studios_container_asks_for_a_token_and_shares_the_bots_volume() -> None:
+    services: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    studio = services["studio"]
+    assert studio["command"][0] == "studio"
+    assert {word for word in studio["command"] if word.startswith("--")} <= studio_options()
+    assert studio["volumes"] == services["bot"]["volumes"]
+    assert all(port.startswith("127.0.0.1:") for port in studio["ports"])
+    with pytest.raises(InputError, match="DEEPHYPEBOT_STUDIO_TOKEN"):
+        check_access(studio["environment"]["DEEPHYPEBOT_STUDIO_HOST"], None)
+
+
+@pytest.mark.parametrize("name", ["bot", "studio"])
+def test_no_health_check_goes_through_a_proxy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"][name]
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with socketserver.TCPServer(("127.0.0.1", 0), _Ok) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        program = re.sub(
+            r"127\.0\.0\.1:\d+", f"127.0.0.1:{server.server_address[1]}", service["healthcheck"]["test"][-1]
+        )
+        exec(compile(program, "health check", "exec"), {})  # noqa: S102 -- it is what the container runs
+        server.shutdown()
+
+
+class _Ok(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the library's name
+        pass
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_understands_the_unit() -> None:
-    command = ["systemd-analyze", "verify", "--man=no", str(DEPLOY / "deephypebot-bot.service")]
+@pytest.mark.parametrize("name", ["deephypebot-bot.service", "deephypebot-studio.service"])
+def test_systemd_understands_the_unit(name: str) -> None:
+    command = ["systemd-analyze", "verify", "--man=no", str(DEPLOY / name)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     complaints = [line for line in done.stderr.splitlines() if "deephypebot" in line and "not executable" not in line]
     assert complaints == []

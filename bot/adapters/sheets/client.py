@@ -22,6 +22,7 @@ from bot.adapters.http.session import (
     NetworkSession,
     brief,
     excerpt,
+    is_loopback,
     leave_unsigned,
     reading_error,
     status_error,
@@ -93,6 +94,8 @@ def open_client(
     # On a stale connection an append that never left would be in doubt, so no connection is used twice.
     session.headers["Connection"] = "close"
     session.auth = leave_unsigned
+    if is_loopback(base_url):
+        session.trust_env = False  # a proxy of the environment cannot reach this machine
     client = gspread.Client(auth=credentials, session=session, http_client=Client)
     client.set_timeout(timeout_s)
     return client
