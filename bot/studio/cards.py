@@ -20,6 +20,8 @@ from bot.ports import DeskRow, LiveVersion, QueueRow, SongRows
 ALL_BARS = 4
 """Maximum topics that all have a bar on a card; of more topics, the desired one and the two largest others have one."""
 _FEW_BARS = 3
+_NEWS = 3
+"""Percent below which a bar says nothing on a card, unless it is the desired topic's."""
 LONG_TEXT = 420
 """Characters of a source post above which it is folded."""
 _OUT = {OutgoingPostStatus.PENDING, OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN}
@@ -33,6 +35,7 @@ _FLAGS = {
     Flag.HASHTAG: "the post has a hashtag",
     Flag.PLACEHOLDER: "has a placeholder that should have been replaced",
     Flag.DOUBLED: "has a word twice in a row",
+    Flag.NAMESAKES: "several artists may have this name: the genres may be another's",
     Flag.HIDDEN: "has a character that no reader sees: take it out first",
     Flag.BLOCKED: "contains a slur: never posted, whatever the verdict",
 }
@@ -219,10 +222,11 @@ def topic_bars(shares: Sequence[float], version: LiveVersion | None) -> tuple[Ba
 
 
 def main_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
-    """Return the bars that fit on a card; of too many, the desired topic's comes first."""
+    """Return the bars that say something and fit on a card; of too many, the desired topic's comes first."""
     if len(bars) <= ALL_BARS:
         return tuple(bars)
-    return tuple(sorted(bars, key=lambda bar: (not bar.desired, -bar.percent))[:_FEW_BARS])
+    telling = [bar for bar in bars if bar.desired or bar.percent >= _NEWS]
+    return tuple(sorted(telling or bars, key=lambda bar: (not bar.desired, -bar.percent))[:_FEW_BARS])
 
 
 def source_link(source_post: SourcePost) -> str:
