@@ -94,6 +94,37 @@ def genres(
     finish("bot genres", figures, json_path)
 
 
+@app_bench.command("nearest")
+def nearest(
+    labels: Annotated[Path, typer.Option(help="Genres that a model knows: a genres.json or an archive.")],
+    catalog: Annotated[Path, typer.Option(help="Artists and genres.")],
+    artist: Annotated[list[str], typer.Option(help="Artist to show; may be given several times.")],
+    *,
+    genre_map: Annotated[Path | None, typer.Option("--map", help="Places of genres: CSV of genre, x, y.")] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Show the genres of artists, and those that a model would be asked for instead.
+
+    Example: deephypebot bot bench nearest --labels genres.json --catalog catalog.jsonl.gz --artist "Ona Vell"
+    """
+    from benchmarks.bot.nearest import asked_for
+    from bot.adapters.lookups.catalog import FileCatalog
+    from bot.adapters.lookups.genre_files import read_labels, read_map
+
+    places = read_map(genre_map) if genre_map is not None else None
+    rows = asked_for(artist, read_labels(labels), FileCatalog(catalog), places)
+    table = Table("artist", "known genres", "asked for", box=None, pad_edge=False)
+    for row in rows:
+        known = "not in the catalog" if row.known is None else ", ".join(row.known)
+        table.add_row(
+            visible(row.artist + (" (several?)" if row.namesakes else "")),
+            visible(known),
+            visible(", ".join(row.asked)),
+        )
+    Console(stderr=True).print(table)
+    finish("bot nearest", {"artists": [asdict(row) for row in rows]}, json_path)
+
+
 @app_bench.command("state")
 def state(
     *,

@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from bot.adapters.lookups.catalog import FileCatalog
+from bot.domain.namesakes import Namesakes
 from bot.domain.nearest_genre import NearestGenre, Place
 
 MIN_ARTISTS = 3
@@ -52,6 +55,48 @@ def measure(
         "artists": len(counted) + len(judged),
         **{name: _judge(find, genres, together, sizes) for name, find in finds.items()},
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Genres of an artist and of a request."""
+
+    artist: str
+    known: tuple[str, ...] | None
+    """Genres by the catalog; None if it does not have the artist."""
+    asked: tuple[str, ...]
+    """Genres of a request in their place; empty if they stay."""
+    namesakes: bool
+    """Whether several artists may have this name."""
+
+
+def asked_for(
+    names: Iterable[str], labels: Sequence[str], catalog: FileCatalog, places: Mapping[str, Place] | None = None
+) -> list[Asked]:
+    """Return the genres that a model with these labels would be asked for, for each artist.
+
+    Args:
+        names: artists.
+        labels: genres that the model knows.
+        catalog: artists and genres.
+        places: map of genres.
+    """
+    nearest = NearestGenre(labels, artists=(entry.genres for entry in catalog.entries()), places=places)
+    namesakes = Namesakes(lambda: (entry.name for entry in catalog.entries()))
+    rows = []
+    for name in names:
+        entry = catalog.find(name)
+        known = entry.genres if entry is not None else None
+        asked = nearest.replace(known or ())
+        rows.append(
+            Asked(
+                artist=name,
+                known=known,
+                asked=asked if asked != known else (),
+                namesakes=entry is not None and namesakes.may_hide(entry.name),
+            )
+        )
+    return rows
 
 
 def _finder(nearest: NearestGenre, way: str) -> Find:

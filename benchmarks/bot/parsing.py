@@ -75,15 +75,16 @@ class Score:
 
 
 def read_labels(path: Path) -> list[LabelledText]:
-    """Read labelled texts.
+    """Read labelled texts: JSON lines, or one JSON list of such objects, with "songs" or "expect".
 
     Raises:
         InputError: a line is not valid; the message names it.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as cause:
         raise InputError(f"the labels {path} cannot be read: {cause}; {_SHAPE}") from cause
+    lines = _items(text) if text.lstrip().startswith("[") else text.splitlines()
     labelled = [_labelled(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not labelled:
         raise InputError(f"the labels {path} are empty; {_SHAPE}")
@@ -142,11 +143,19 @@ def _labelled(line: str, place: str) -> LabelledText:
                 version=song.get("version"),
                 confidence=1.0,
             )
-            for song in document["songs"]
+            for song in (document["songs"] if "songs" in document else document["expect"])
         )
         return LabelledText(text=_text(document["text"]), songs=songs)
     except (ValueError, KeyError, TypeError, RecursionError) as cause:
         raise InputError(f"{place}: {type(cause).__name__} ({cause}); {_SHAPE}") from cause
+
+
+def _items(text: str) -> list[str]:
+    """Return the objects of a JSON list as lines; a text that is not one stays one line, whose error names it."""
+    try:
+        return [json.dumps(item) for item in json.loads(text)]
+    except (ValueError, RecursionError):
+        return [text]
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from bot.adapters.files.word_lists import SafetypeWords, read_words
 from bot.adapters.lookups.catalog import EmptyCatalog, FileCatalog
 from bot.adapters.lookups.genre_files import read_labels, read_map
 from bot.bootstrap import networks
+from bot.domain.namesakes import Namesakes
 from bot.domain.nearest_genre import NearestGenre
 from bot.ports import CommentaryService, GenreCache, OddItems, PostHistory, Screen, SongResolver, WordList
 from bot.services.genres import ChainOptions, ChainResolver
@@ -54,12 +55,21 @@ def open_resolver(
         odd: keeps answers that cannot be read.
     """
     songs, lookups = networks.open_lookups(settings)
+    namesakes = Namesakes(lambda: (entry.name for entry in table.entries()))
     options = ChainOptions(
         known_for=timedelta(days=settings.genres.cache_days),
         unknown_for=timedelta(days=settings.genres.unknown_days),
     )
     return ChainResolver(
-        table=table, songs=songs, lookups=lookups, cache=cache, clock=clock, options=options, notice=notice, odd=odd
+        table=table,
+        songs=songs,
+        lookups=lookups,
+        cache=cache,
+        clock=clock,
+        options=options,
+        namesakes=namesakes,
+        notice=notice,
+        odd=odd,
     )
 
 

@@ -75,6 +75,8 @@ class Flag(StrEnum):
     """The text has a placeholder such as <artist>, which should have been replaced."""
     DOUBLED = "doubled word"
     """The text has a word twice in a row."""
+    NAMESAKES = "namesakes"
+    """The artist's name is one word that others have as well: the genres may be another artist's."""
     HIDDEN = "hidden character"
     """The post has a character that no reader sees: it has to be edited first."""
     BLOCKED = "blocked"

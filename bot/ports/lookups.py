@@ -89,6 +89,8 @@ class SongFacts:
     origin: str = ""
     """Name of the lookup that knew the genres; empty if none did."""
     url: str = ""
+    namesakes: bool = False
+    """Whether the genres were found by a name that several artists may have."""
 
 
 class SongResolver(ABC):

@@ -12,6 +12,7 @@ from typing_extensions import override
 from bot.domain.errors import CredentialsError, NetworkError, OddAnswerError
 from bot.domain.keys import loose_key
 from bot.domain.matching import fits, is_same_artist
+from bot.domain.namesakes import Namesakes
 from bot.domain.songs.song import Song, credit
 from bot.ports import ArtistEntry, GenreCache, GenreLookup, OddItems, SongFacts, SongHit, SongLookup, SongResolver
 from bot.services.schedule import Clock
@@ -50,6 +51,7 @@ class ChainResolver(SongResolver):
         clock: the time.
         options: lifetimes of cached answers.
         notice: called with a message when a lookup is paused.
+        namesakes: tells names that several artists may have.
         odd: keeps answers that cannot be read.
     """
 
@@ -64,7 +66,9 @@ class ChainResolver(SongResolver):
         options: ChainOptions = DEFAULT_OPTIONS,
         notice: Callable[[str], None] = lambda _: None,
         odd: OddItems | None = None,
+        namesakes: Namesakes | None = None,
     ) -> None:
+        self._namesakes = namesakes or Namesakes()
         self._odd = odd
         self._table = table
         self._songs = songs
@@ -93,7 +97,10 @@ class ChainResolver(SongResolver):
             others = (*song.featured, *((song.cover_of,) if song.cover_of else ()))
             known = [entry for entry in map(self._find, others) if entry is not None and entry.genres]
         genres = tuple(dict.fromkeys(genre for entry in known for genre in entry.genres))
-        return SongFacts(artist=artist, genres=genres, origin=known[0].origin if known else "", url=url)
+        # A song's own hit names the artist by the title as well; here the name is all that was compared.
+        hidden = any(self._namesakes.may_hide(entry.name) for entry in known)
+        origin = known[0].origin if known else ""
+        return SongFacts(artist=artist, genres=genres, origin=origin, url=url, namesakes=hidden)
 
     def _hit(self, song: Song) -> SongHit | None:
         songs = self._songs
@@ -145,7 +152,6 @@ class ChainResolver(SongResolver):
                 return entry, everybody_answered
             named = named or entry
         return named, everybody_answered
-
 
     def _failed(self, lookup: GenreLookup | SongLookup, error: NetworkError) -> None:
         """Pause a lookup that failed; one odd answer is set aside, and the lookup goes on."""

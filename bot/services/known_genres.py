@@ -28,7 +28,7 @@ class KnownGenres(CommentaryService):
 
     @override
     def generate(self, request: CommentaryRequest) -> CommentaryResponse:
-        return self._service.generate(replace(request, genres=self.genres_for(request.genres)))
+        return self._service.generate(replace(request, genres=self._nearest.replace(request.genres)))
 
     @override
     def genres_for(self, genres: tuple[str, ...]) -> tuple[str, ...]:

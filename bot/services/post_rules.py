@@ -7,7 +7,9 @@ from bot.domain.post_form import PostForm, Preview
 from bot.domain.post_text import Draft
 from bot.ports import QueueRow, Screen, WordList
 
-_KEPT = frozenset({Flag.COPY, Flag.REPEAT})
+_OF_THE_SONG = frozenset({Flag.NAMESAKES})
+"""Flags that no change of the text takes away."""
+_KEPT = frozenset({Flag.COPY, Flag.REPEAT}) | _OF_THE_SONG
 """Flags that are kept as they were when a sample came; template, network and word lists may have changed since."""
 
 
@@ -38,7 +40,8 @@ class PostRules:
         """Flags of a candidate's post, in the order of `Flag`."""
         draft = draft_of(row, text)
         if draft.text != row.candidate.sample.text:
-            return self.flags_of(draft)
+            kept = set(row.candidate.flags) & _OF_THE_SONG
+            return self._all_flags(draft, kept.union(self._screen.flags(draft.text)))
         # Of a sample that was looked at when it came, only a look at the training text would take long.
         return self._all_flags(draft, {*(set(row.candidate.flags) & _KEPT), *self._words.flags(draft.text)})
 

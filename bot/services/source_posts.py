@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.domain.candidates import Candidate
+from bot.domain.candidates import Candidate, Flag
 from bot.domain.errors import BotError, NoServiceError, SongFailedError, SongRefusedError, UnexpectedError
 from bot.domain.post_text import Draft
 from bot.domain.songs.parser import parse_songs
@@ -103,9 +103,10 @@ class CommentaryWriter:
             if self._has_come(song, fresh_since):
                 repeated += 1
                 continue
-            report = self.report(source_post, number, song, self._resolver.resolve(song))
+            facts = self._resolver.resolve(song)
+            report = self.report(source_post, number, song, facts)
             try:
-                candidates += self.candidates(source_post, report)
+                candidates += self.candidates(source_post, report, namesakes=facts.namesakes)
                 reports.append(report)
             except (SongRefusedError, ContractError) as error:
                 refusals.append(f"song {number}, {song.title!r}: {error}")
@@ -144,8 +145,13 @@ class CommentaryWriter:
             url=facts.url,
         )
 
-    def candidates(self, source_post: SourcePost, report: SongReport) -> list[Candidate]:
+    def candidates(self, source_post: SourcePost, report: SongReport, *, namesakes: bool = False) -> list[Candidate]:
         """Ask for a song's samples.
+
+        Args:
+            source_post: the post that names the song.
+            report: the song with its genres.
+            namesakes: whether the genres may be those of another artist of this name.
 
         Raises:
             SongRefusedError, SongFailedError, NoServiceError, ContractError: there are none.
@@ -160,10 +166,11 @@ class CommentaryWriter:
             unit=report.source_post_id[:MAX_TEXT_LENGTH],
         )
         response = self._commentary.generate(request)
-        return [
+        made = [
             self._candidate(Draft(text=sample.text, report=report, source_post=source_post), response, number, sample)
             for number, sample in enumerate(response.samples, start=1)
         ]
+        return [replace(each, flags=(*each.flags, Flag.NAMESAKES)) for each in made] if namesakes else made
 
     def _candidate(self, draft: Draft, response: CommentaryResponse, number: int, sample: Sample) -> Candidate:
         return Candidate(

@@ -35,6 +35,7 @@ _FLAGS = {
     Flag.HASHTAG: "the post has a hashtag",
     Flag.PLACEHOLDER: "has a placeholder that should have been replaced",
     Flag.DOUBLED: "has a word twice in a row",
+    Flag.NAMESAKES: "several artists may have this name: the genres may be another's",
     Flag.HIDDEN: "has a character that no reader sees: take it out first",
     Flag.BLOCKED: "contains a slur: never posted, whatever the verdict",
 }

@@ -97,3 +97,14 @@ def test_missing_labels_and_places_that_cannot_be_written_are_named(tmp_path: Pa
     done = CliRunner().invoke(app_bench, ["parse", "--labels", str(labels), "--json", str(labels / "out.json")])
     assert isinstance(done.exception, ResultFileError)
     assert "--json" in str(done.exception)
+
+
+def test_labels_may_be_one_list_that_says_what_is_expected(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(
+        '[\n {"text": "Moss", "expect": []},\n {"text": "Rye", "expect": [{"artists": ["A"], "title": "Rye"}]}\n]'
+    )
+    assert [(each.text, len(each.songs)) for each in read_labels(path)] == [("Moss", 0), ("Rye", 1)]
+    path.write_text("[{]")
+    with pytest.raises(InputError, match="line 1"):
+        read_labels(path)

@@ -21,8 +21,19 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 from handlers.model.genres import GenreTable
 
 LABELS = ("indie pop", "pop", "tin noise", "salt folk")
-ARTISTS = [("harsh", "tin noise", "pop"), ("harsh", "Tin  Noise"), ("harsh", "pop"), ("harsh", "tin noise"), ("odd",)]
-PLACES = {"salt folk": (0.0, 0.0), "tin noise": (1.0, 1.0), "reed song": (0.2, 0.1), "drone": (0.9, 0.9)}
+ARTISTS = [
+    *[("harsh", "tin noise", "pop"), ("harsh", "Tin  Noise"), ("harsh", "pop"), ("harsh", "tin noise"), ("odd",)],
+    *[("harbour", "pop")] * 9,
+    *[("quay", "tin noise")] * 2,
+    *[("quay",)] * 18,
+]
+PLACES = {
+    "salt folk": (0.0, 0.0),
+    "tin noise": (1.0, 1.0),
+    "reed song": (0.05, 0.02),
+    "drone": (0.97, 0.97),
+    "far away": (0.4, 0.6),
+}
 
 
 def nearest() -> NearestGenre:
@@ -36,6 +47,8 @@ def nearest() -> NearestGenre:
         ("harsh", "tin noise", Way.COMPANY),
         ("canadian indie pop", "indie pop", Way.WORDS),
         ("pop punk", "pop", Way.WORDS),
+        ("k-pop", "pop", Way.WORDS),
+        ("dutch tin-noise", "tin noise", Way.WORDS),
         ("reed song", "salt folk", Way.PLACE),
         ("Drone", "tin noise", Way.PLACE),
     ],
@@ -46,15 +59,42 @@ def test_the_surest_way_is_taken(genre: str, label: str, way: Way) -> None:
     assert (near.label, near.way) == (label, way)
 
 
-@pytest.mark.parametrize("genre", ["odd", "opera", "", " ", "x " * 1000])
+@pytest.mark.parametrize("genre", ["odd", "opera", "far away", "", " ", "x " * 1000])
 def test_some_genres_have_no_neighbour(genre: str) -> None:
     assert nearest().find(genre) is None
 
 
 def test_genres_stay_as_they_are_where_the_model_knows_one_of_them() -> None:
     assert nearest().replace(["harsh", "salt folk", "opera"]) == ("harsh", "salt folk", "opera")
-    assert nearest().replace(["harsh", "drone", "opera"]) == ("tin noise", "opera")
+    assert nearest().replace(["harsh", "drone"]) == ("tin noise",)
     assert nearest().replace([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("artists", "label"),
+    [
+        ([("reggae", "funk")] * 2 + [("opera",)] * 50, None),  # two artists
+        ([("reggae", "funk")] * 3 + [("opera",)] * 50, "funk"),
+        ([("reggae", "funk")] * 3 + [("reggae",)] * 28 + [("opera",)] * 500, None),  # 3 of 31
+        ([("reggae", "funk")] * 3 + [("reggae",)] * 27 + [("opera",)] * 500, "funk"),
+        ([("reggae", "pop")] * 6 + [("reggae",)] * 4 + [("opera", "pop")] * 50 + [("opera",)] * 50, None),  # common
+    ],
+)
+def test_a_label_needs_support(artists: list[tuple[str, ...]], label: str | None) -> None:
+    near = NearestGenre(["funk", "pop"], artists=artists).find("reggae")
+    assert (near.label if near else None) == label
+
+
+def test_the_most_marked_label_wins_over_the_commonest() -> None:
+    artists = [("drill", "rap", "pop")] * 5 + [("drill", "pop")] * 3 + [("opera", "pop")] * 15 + [("opera",)] * 60
+    near = NearestGenre(["pop", "rap"], artists=artists).find("drill")
+    assert near is not None
+    assert near.label == "rap"
+
+
+def test_one_genre_of_many_does_not_speak_for_the_artist() -> None:
+    assert nearest().replace(["harsh", "opera", "odd", "tin", "x"]) == ("harsh", "opera", "odd", "tin", "x")
+    assert nearest().replace(["harsh", "opera"]) == ("tin noise",)
 
 
 _GENRES = st.lists(st.text("ab ", max_size=6), max_size=6)
@@ -91,7 +131,7 @@ def test_requests_are_made_in_the_genres_that_the_model_knows() -> None:
     service = KnownGenres(echo, nearest())
     with pytest.raises(LookupError):
         service.generate(CommentaryRequest(genres=("drone", "opera"), artist="Ona Vell", seed=7))
-    assert echo.asked == [CommentaryRequest(genres=("tin noise", "opera"), artist="Ona Vell", seed=7)]
+    assert echo.asked == [CommentaryRequest(genres=("tin noise",), artist="Ona Vell", seed=7)]
     assert service.is_reachable()
     service.close()
     assert echo.closed
@@ -161,16 +201,32 @@ def test_the_command_judges_each_way_on_artists_that_were_not_counted(tmp_path: 
         {"artist": f"Artist {n}", "genres": ["harsh", "tin noise"] if n % 4 else ["harsh", "salt folk"]}
         for n in range(80)
     ]
+    rows += [{"artist": f"Other {n}", "genres": [f"odd {n}"]} for n in range(200)]
     catalog.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     places = tmp_path / "map.csv"
-    places.write_text("genre,x,y\ntin noise,0,0\nsalt folk,9,9\nharsh,8,8\n", encoding="utf-8")
+    places.write_text("genre,x,y\ntin noise,0,0\nsalt folk,9,9\nharsh,8.8,8.8\n", encoding="utf-8")
     done = CliRunner().invoke(
         app_bench, ["genres", "--labels", str(labels), "--catalog", str(catalog), "--map", str(places), "--quick"]
     )
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout.splitlines()[-1])["figures"]
-    assert (figures["genres"], figures["artists"]) == (1, 80)
+    assert (figures["genres"], figures["artists"]) == (1, 280)
     assert figures["company"]["share"] == pytest.approx(0.75, abs=0.2)
     assert figures["place"]["share"] == pytest.approx(1 - figures["company"]["share"])
     assert figures["words"] == {"share": None, "says_something": 0}
     assert figures["best_possible"]["share"] == figures["company"]["share"] == figures["all"]["share"]
+
+
+def test_the_command_shows_what_would_be_asked_for_an_artist(tmp_path: Path) -> None:
+    labels, catalog = tmp_path / "genres.json", tmp_path / "catalog.jsonl"
+    labels.write_text(json.dumps(["pop"]), encoding="utf-8")
+    catalog.write_text('{"artist": "Ona Vell", "genres": ["k-pop"]}\n{"artist": "Tor", "genres": ["opera"]}\n')
+    options = ["nearest", "--labels", str(labels), "--catalog", str(catalog)]
+    done = CliRunner().invoke(app_bench, [*options, "--artist", "ona vell", "--artist", "Tor", "--artist", "Nobody"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout.splitlines()[-1])["figures"]["artists"]
+    assert [(row["known"], row["asked"], row["namesakes"]) for row in rows] == [
+        (["k-pop"], ["pop"], False),
+        (["opera"], [], True),
+        (None, [], False),
+    ]

@@ -10,6 +10,7 @@ import pytest
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
+from bot.domain.namesakes import Namesakes
 from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, GenreLookup, SongHit, SongLookup
 from bot.services.genres import ChainOptions, ChainResolver
@@ -215,3 +216,12 @@ def test_the_parser_asks_the_table_alone() -> None:
     assert chain.is_artist("Ona")
     assert not chain.is_artist("Tor")
     assert lookup.asked == []
+
+
+def test_a_name_that_others_have_is_marked_unless_the_song_itself_was_found() -> None:
+    names = Namesakes(lambda: ["Ferry", "Pale Ferry", "Onavell"])
+    table = Lookup("table", Ferry="pop", Onavell="pop")
+    by_name = ChainResolver(table=table, namesakes=names)
+    assert [by_name.resolve(song(name)).namesakes for name in ("Ferry", "Onavell", "Nobody")] == [True, False, False]
+    hit = SongHit(artists=("Ferry",), title="Moss", genres=("folk",))
+    assert not ChainResolver(table=table, songs=Songs(hit), namesakes=names).resolve(song("Ferry")).namesakes

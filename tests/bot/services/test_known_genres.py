@@ -8,15 +8,21 @@ import pytest
 
 from bot.adapters.files.export import as_document
 from bot.adapters.files.feed import FileFeed
+from bot.adapters.files.word_lists import SafetypeWords
 from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sheets import board as sheets_board
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import Flag
+from bot.domain.namesakes import Namesakes
 from bot.domain.nearest_genre import NearestGenre
+from bot.domain.post_form import PostForm
 from bot.entrypoints.display import queue_table
 from bot.ports import QueueRow
 from bot.services.genres import ChainResolver
 from bot.services.known_genres import KnownGenres
+from bot.services.post_rules import PostRules
+from bot.services.screening import TextScreen
 from bot.services.service import Bot
 from tests.bot.helpers.loopback_gateway import LoopbackGateway
 
@@ -24,7 +30,9 @@ from tests.bot.helpers.loopback_gateway import LoopbackGateway
 @pytest.fixture
 def rows(gateway: LoopbackGateway, store: SqliteStore, feed_path: Path, catalog_path: Path) -> dict[str, QueueRow]:
     """First candidate of every song, by title, from a bot whose model knows three genres."""
-    nearest = NearestGenre(["indie pop", "dream pop", "techno pop"], artists=[["techno", "techno pop"]] * 3)
+    nearest = NearestGenre(
+        ["indie pop", "dream pop", "techno pop"], artists=[["techno", "techno pop"]] * 3 + [["opera"]] * 9
+    )
     service = GatewayClient(gateway.target, model="lcgan", timeout_s=5.0)
     Bot(
         sources=(FileFeed(feed_path),),
@@ -55,4 +63,27 @@ def test_sheet_export_and_terminal_say_what_was_asked(rows: dict[str, QueueRow])
     cell = dict(sheets_board._CELLS)["spotifygenres"]
     assert cell(row) == "techno -> techno pop"
     assert as_document(row)["genres_asked"] == ["techno pop"]
-    assert "techno -> techno pop" in next(iter(queue_table([row]).columns[2].cells)).plain
+    assert "techno -> techno pop" in str(next(iter(queue_table([row]).columns[2].cells)))
+
+
+def test_a_name_that_several_may_have_is_flagged_and_an_edit_keeps_the_flag(
+    gateway: LoopbackGateway, store: SqliteStore, tmp_path: Path
+) -> None:
+    feed, catalog = tmp_path / "songs.jsonl", tmp_path / "names.jsonl"
+    feed.write_text('{"id": "1", "text": "Ferry - Tin Sea"}\n{"id": "2", "text": "Onavell - Tin Sea"}\n')
+    catalog.write_text(
+        "".join(f'{{"artist": "{name}", "genres": ["pop"]}}\n' for name in ("Ferry", "Pale Ferry", "Onavell"))
+    )
+    table = FileCatalog(catalog)
+    service = GatewayClient(gateway.target, model="lcgan", timeout_s=5.0)
+    names = Namesakes(lambda: [entry.name for entry in table.entries()])
+    resolver = ChainResolver(table=table, namesakes=names)
+    Bot(sources=(FileFeed(feed),), resolver=resolver, commentary=service, store=store).tick()
+    service.close()
+    flags = {row.candidate.report.artist: row.candidate.flags for row in store.rows()}
+    assert flags == {"Ferry": (Flag.NAMESAKES,), "Onavell": ()}
+    row = next(row for row in store.rows() if row.candidate.flags)
+    words = SafetypeWords()
+    rules = PostRules(form=PostForm(), words=words, screen=TextScreen(words=words))
+    assert Flag.NAMESAKES in rules.flags(row)
+    assert Flag.NAMESAKES in rules.flags(row, "Another text.")
