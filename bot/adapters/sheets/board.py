@@ -130,11 +130,12 @@ class SheetsBoard(Board):
         """Append rows, whose cells follow the header as it was last read."""
         if not rows:
             return
-        values = [self._cells(row) for row in rows]
+        first = self._first_column()
+        values = [self._cells(row)[first:] for row in rows]
         sheets_client.write_once(
             lambda: self._client.http_client.values_append(
                 self._key,
-                absolute_range_name(self._title, "A1"),
+                absolute_range_name(self._title, rowcol_to_a1(1, first + 1)),
                 {"valueInputOption": "RAW", "insertDataOption": "INSERT_ROWS"},
                 {"values": values},
                 # An answer of something else, such as a proxy, lacks this and leaves the append in doubt.
@@ -188,6 +189,19 @@ class SheetsBoard(Board):
             )
         # One row more than the header, because a sheet may not consist of frozen rows alone.
         return sheets_client.read(lambda: book.add_worksheet(self._title, rows=2, cols=len(COLUMNS)))
+
+    def _first_column(self) -> int:
+        """Number, from 0, of the column at which Google sees the table begin, where the first cell of a row goes.
+
+        That is the first column unless it is blank, header and all.
+        """
+        if not self._header or self._header[0]:
+            return 0
+        column = absolute_range_name(self._title, "A:A")
+        answer = sheets_client.read(lambda: self._client.http_client.values_get(self._key, column))
+        if answer.get("values"):
+            return 0
+        return next((place for place, name in enumerate(self._header) if name), 0)
 
     def _set_drop_down(self, sheet: gspread.Worksheet, header: Sequence[str]) -> None:
         column = rowcol_to_a1(1, header.index("status") + 1).rstrip("1")

@@ -136,4 +136,7 @@ def wrapped_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as cause:
         hint = "; is another bot busy with it?" if "locked" in str(cause) else ""
+        if "locking protocol" in str(cause) or "disk I/O" in str(cause):
+            # A write-ahead log needs shared memory, which network drives and some shared folders do not have.
+            hint = "; put the workspace on a local disk, not on a network drive or a folder shared with a container"
         raise StoreError(f"the bot's database {path} cannot be used: {cause}{hint}") from cause

@@ -15,6 +15,7 @@ from bot.sandbox.server import SandboxServer
 from bot.services.board_sync import BoardSync
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
+from tests.bot.helpers.sandbox_clients import open_book
 from tests.bot.helpers.sheets_board import make_row, open_board
 from tests.bot.helpers.table_board import PatientClock, Run, TableBoard, fill, passes
 
@@ -171,6 +172,17 @@ def test_a_cell_that_is_too_long_is_cut_with_a_mark(sandbox: SandboxServer) -> N
     text = first[header.index("commentary")]
     assert text.endswith("🎵 … (cut)")
     assert len(text.encode("utf-16-le")) // 2 <= 50_000
+
+
+@pytest.mark.parametrize("notes", ["", "my notes"])
+def test_a_blank_first_column_shifts_no_row(sandbox: SandboxServer, notes: str) -> None:
+    book = open_book(sandbox)
+    sheet = book.add_worksheet("queue", rows=5, cols=5)
+    sheet.update([["", "candidate_id", "status", "commentary"], *([[notes]] if notes else [])], "A1", raw=True)
+    board = open_board(sandbox, timeout_s=5)
+    board.prepare()
+    board.append([make_row(1)])
+    assert board.ids() == {make_row(1).candidate.id}
 
 
 def test_a_renamed_tab_is_found_by_its_id(sandbox: SandboxServer, store: SqliteStore, sheet_pass: Run) -> None:
