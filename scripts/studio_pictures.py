@@ -19,28 +19,40 @@ DESK: Final = (1280, 860)
 PHONE: Final = (390, 844)
 
 
+QUEUE: Final = "/?order=newest"
+TRY: Final = "/try?query=Ona Vell - Slow Lamp&genres=dream pop, shoegaze&num_samples=6&best_of=4&seed=7&go=1"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A page in a state."""
 
     name: str
-    path: str = "/?order=newest"
+    path: str = QUEUE
     size: tuple[int, int] = DESK
     """Width and height, in pixels."""
     dark: bool = False
     keys: str = ""
     """Pressed one after the other before the picture is taken; what they decide is taken back."""
+    shows: str = ""
+    """Selector of a part of the page that the picture begins with; empty for the beginning of the page."""
+
+
+def in_both_themes(name: str, path: str, *, height: int, keys: str = "", shows_on_phone: str = "") -> list[Picture]:
+    """A page on a desk and on a telephone, light and dark."""
+    return [
+        Picture(name=f"{name}{size_name}{theme}", path=path, size=size, dark=bool(theme), keys=keys, shows=shows)
+        for size_name, size, shows in (("", (DESK[0], height), ""), ("-phone", PHONE, shows_on_phone))
+        for theme in ("", "-dark")
+    ]
 
 
 PICTURES: Final = (
-    Picture(name="studio", keys="are"),
-    Picture(name="studio-dark", dark=True),
-    Picture(name="studio-phone", size=PHONE),
-    Picture(name="studio-phone-dark", size=PHONE, dark=True),
-    Picture(name="studio-try", path="/try?genres=dream pop, shoegaze&seed=7&go=1", size=(1280, 720)),
-    Picture(name="studio-posted", path="/posted", size=(1280, 560)),
-    Picture(name="studio-models", path="/models", size=(1280, 280)),
-    Picture(name="studio-keys", size=(1280, 640), dark=True, keys="?"),
+    *in_both_themes("studio", QUEUE, height=DESK[1], keys="are", shows_on_phone=".song"),
+    *in_both_themes("studio-posted", "/posted", height=560),
+    *in_both_themes("studio-try", TRY, height=800, shows_on_phone=".results"),
+    *in_both_themes("studio-models", "/models", height=330),
+    Picture(name="studio-keys", size=(1280, 620), dark=True, keys="?"),
 )
 
 
@@ -51,13 +63,18 @@ def take(browser: Browser, address: str, picture: Picture) -> None:
     page = context.new_page()
     page.emulate_media(color_scheme="dark" if picture.dark else "light", reduced_motion="reduce")
     page.goto(address.rstrip("/") + picture.path)
+    page.wait_for_selector("html[data-ready]")
     for key in picture.keys:
         page.keyboard.press(key)
         page.wait_for_timeout(300)
+    if picture.shows:
+        page.locator(picture.shows).first.evaluate(
+            "part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 100)"
+        )
     page.wait_for_timeout(300)
     page.screenshot(path=FOLDER / f"{picture.name}.png")
     page.keyboard.press("Escape")
-    for _ in [key for key in picture.keys if key in "arx"]:
+    for _ in [key for key in picture.keys if key in "arxA"]:
         page.keyboard.press("u")
         page.wait_for_timeout(300)
     context.close()
