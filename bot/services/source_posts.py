@@ -29,6 +29,9 @@ from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, Co
 Progress = Callable[[int, int], None]
 """Callback with the number of source posts processed and the total to process."""
 
+NO_SONG_ASKED = "a mention without a song"
+"""Reason that is stored with a mention in which no song was found."""
+_EXCERPT = 100
 _PAGE = 200
 _POLL_S = 0.1
 """Maximum time a stop goes unnoticed while requests are in flight."""
@@ -115,7 +118,7 @@ class CommentaryWriter:
             status=status,
             reports=tuple(reports),
             candidates=tuple(candidates),
-            reason="; ".join(refusals),
+            reason=NO_SONG_ASKED if is_request and not sure else "; ".join(refusals),
             songs_repeated=repeated,
             fresh_since=fresh_since,
         )
@@ -291,6 +294,9 @@ class SourcePostProcessor:
         summary.source_posts_done += outcome.status is SourcePostStatus.DONE
         summary.source_posts_without_song += outcome.status is SourcePostStatus.NO_SONG
         summary.source_posts_failed += outcome.status is SourcePostStatus.FAILED
+        if outcome.reason == NO_SONG_ASKED:
+            who = f" by {source_post.author!r}" if source_post.author else ""
+            summary.notices.append(f"{NO_SONG_ASKED}{who}, {source_post.id}: {source_post.text[:_EXCERPT]!r}")
         summary.songs += len(outcome.reports)
         summary.songs_repeated += outcome.songs_repeated
         summary.songs_of_unknown_genre += sum(not report.genres for report in outcome.reports)

@@ -10,15 +10,16 @@ from bot.adapters.files.export import as_document
 from bot.adapters.files.feed import FileFeed
 from bot.adapters.files.word_lists import SafetypeWords
 from bot.adapters.gateway_client import GatewayClient
-from bot.adapters.lookups.catalog import FileCatalog
+from bot.adapters.lookups.catalog import EmptyCatalog, FileCatalog
 from bot.adapters.sheets import board as sheets_board
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Flag
 from bot.domain.namesakes import Namesakes
 from bot.domain.nearest_genre import NearestGenre
 from bot.domain.post_form import PostForm
+from bot.domain.source_posts import Kind, SourcePost
 from bot.entrypoints.display import queue_table
-from bot.ports import QueueRow
+from bot.ports import FeedPage, QueueRow
 from bot.services.genres import ChainResolver
 from bot.services.known_genres import KnownGenres
 from bot.services.post_rules import PostRules
@@ -87,3 +88,19 @@ def test_a_name_that_several_may_have_is_flagged_and_an_edit_keeps_the_flag(
     rules = PostRules(form=PostForm(), words=words, screen=TextScreen(words=words))
     assert Flag.NAMESAKES in rules.flags(row)
     assert Flag.NAMESAKES in rules.flags(row, "Another text.")
+
+
+def test_a_mention_without_a_song_is_told_and_kept_as_such(gateway: LoopbackGateway, store: SqliteStore) -> None:
+    texts = {"1": "@sandboxbot could you do Tin Sea by Ona Vell, please?", "2": "@sandboxbot hello \x1b[2J!"}
+    posts = tuple(SourcePost(id=key, text=text, author="ana", kind=Kind.MENTION) for key, text in texts.items())
+    page = FeedPage(source_posts=posts, cursor="2", more=False)
+    store.add_page("x:mentions", page)
+    service = GatewayClient(gateway.target, model="lcgan", timeout_s=5.0)
+    summary = Bot(sources=(), resolver=ChainResolver(table=EmptyCatalog()), commentary=service, store=store).tick()
+    service.close()
+    (row, *_) = store.rows()
+    assert (row.candidate.report.artist, row.candidate.report.song.title) == ("Ona Vell", "Tin Sea")
+    assert (summary.source_posts_done, summary.source_posts_without_song) == (1, 1)
+    (notice,) = summary.notices
+    assert notice.startswith("a mention without a song by 'ana', 2: '@sandboxbot hello")
+    assert "\x1b" not in notice
