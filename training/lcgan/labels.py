@@ -117,6 +117,8 @@ class Labeller:
         Raises:
             NotLearnedError: nearly all labels have the same main topic.
         """
+        # The noise of encoded vectors must not depend on what the process did before, such as a stage that was reused.
+        torch.manual_seed(seed)
         chosen = np.random.default_rng(seed).choice(len(self._train), size=count)
         encoded_N = torch.arange(count) % 2 == 0
         parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []

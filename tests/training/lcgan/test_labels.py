@@ -39,6 +39,19 @@ def untrained(sample_corpus: SampleCorpus) -> tuple[Cvae, Bundle]:
 
 
 @pytest.mark.slow
+def test_labels_do_not_depend_on_what_the_process_did_before(
+    sample_corpus: SampleCorpus, untrained: tuple[Cvae, Bundle]
+) -> None:
+    """A training whose CVAE is reused draws other random numbers before the LC-GAN than one that trains it."""
+    labeller = Labeller(*untrained, sample_corpus.train, known=KNOWN, group=20, device="cpu")
+    torch.manual_seed(1)
+    first = labeller.label(40, seed=3, progress=silent)
+    torch.rand(5)
+    assert torch.equal(labeller.label(40, seed=3, progress=silent).z_NZ, first.z_NZ)
+    assert not torch.equal(labeller.label(40, seed=4, progress=silent).z_NZ, first.z_NZ)
+
+
+@pytest.mark.slow
 def test_labels_are_the_topics_of_what_is_decoded_from_each_vector(
     sample_corpus: SampleCorpus, untrained: tuple[Cvae, Bundle]
 ) -> None:
