@@ -139,7 +139,7 @@ def test_a_page_of_an_odd_form_is_an_error_of_the_network_at_most(
     assert reader.source.describe(page.cursor)
 
 
-ODD_ITEMS = [None, 5, "x", [], {}, {"id": HALF, "text": HALF, "content": HALF}, {"id": {"a": 1}, "post": []}]
+ODD_ITEMS: list[Any] = [None, 5, "x", [], {}, {"id": HALF, "text": HALF, "content": HALF}, {"id": {"a": 1}, "post": []}]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -203,7 +203,12 @@ def _musicbrainz(sandbox: SandboxServer) -> MusicbrainzLookup:
 
 def _spotify(sandbox: SandboxServer) -> SpotifyLookup:
     section = sandbox.settings.lookups["spotify"]
-    return SpotifyLookup(**section)
+    return SpotifyLookup(
+        client_id=section["client_id"],
+        client_secret=section["client_secret"],
+        base_url=section["base_url"],
+        token_url=section["token_url"],
+    )
 
 
 def _find(lookup: LastfmLookup | MusicbrainzLookup) -> Callable[[], object]:

@@ -9,10 +9,11 @@ import pytest
 from bot.adapters.bluesky.client import BlueskyClient
 from bot.adapters.http.session import NetworkSession
 from bot.adapters.lookups.lastfm import LastfmLookup
-from bot.adapters.lookups.spotify import SpotifyLookup
+from bot.adapters.lookups.spotify import open_lookup
 from bot.adapters.mastodon.client import MastodonClient
 from bot.adapters.x.publisher import XPublisher
 from bot.sandbox.server import SandboxServer
+from bot.settings import SpotifySettings
 from tests.bot.helpers.sandbox_clients import x_keys
 from tests.bot.helpers.sheets_board import open_board
 
@@ -25,7 +26,7 @@ CLIENTS: dict[str, Callable[[SandboxServer], object]] = {
         base_url=one.settings.url, access_token=one.settings.mastodon_access_token
     ).account(),
     "sheet": lambda one: open_board(one, timeout_s=5).check(),
-    "spotify": lambda one: SpotifyLookup(**one.settings.lookups["spotify"]).check(),
+    "spotify": lambda one: open_lookup(SpotifySettings.model_validate(one.settings.lookups["spotify"])).check(),
     "lastfm": lambda one: LastfmLookup(
         api_key=one.settings.lookups["lastfm"]["api_key"], base_url=one.settings.url
     ).check(),

@@ -12,13 +12,18 @@ from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
+from bot.bootstrap import build as bootstrap
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import BotError, OddAnswerError, StoreError, UnexpectedError
 from bot.domain.odd_items import OddItem
-from bot.domain.source_posts import SourcePostStatus
+from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
 from bot.ports import ArtistEntry, FeedPage, GenreLookup, Source
+from bot.sandbox.server import SandboxServer
 from bot.services.genres import ChainResolver
 from bot.services.service import Bot, Summary
+from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
 from tests.bot.helpers.loopback_gateway import LoopbackGateway
+from tests.bot.helpers.networked import bot_settings, with_all_accounts
 
 
 class FaultyLookup(GenreLookup):
@@ -122,3 +127,55 @@ def test_an_odd_answer_is_kept_and_its_lookup_goes_on(database: Path, catalog_pa
     assert lookup.asked == ["Tor Brisk", "Nobody Known"]
     with SqliteStore(database) as store:
         assert store.state().odd_items == {"Site": 1}
+
+
+def test_a_bot_on_every_network_survives_what_each_may_send(sandbox: SandboxServer, tmp_path: Path) -> None:
+    half = "\ud83d"
+    for network in ("x", "bluesky", "mastodon"):
+        posts = [{"text": f"{half} “Moss {network}” by Ona Vell", "author": "radio"}]
+        sandbox.control.add_posts(posts, network)
+    sandbox.control.fail("lastfm.*", kind="json", status=200, document={"toptags": {"tag": [half, {"name": 5}]}})
+    sandbox.control.fail("musicbrainz.search", kind="json", status=200, document={"artists": [None, {"name": half}]})
+    odd_track = {"name": f"Moss {half}", "artists": [{"name": half}, None], "external_urls": 5}
+    sandbox.control.fail("spotify.search", kind="json", status=200, document={"tracks": {"items": [odd_track, None]}})
+    settings = with_all_accounts(bot_settings(tmp_path, sandbox.settings), sandbox.settings)
+    for _ in range(2):
+        with bootstrap.build(settings, commentary=CountedCommentary(Countdown(0))) as bot:
+            summary = bot.tick()
+        assert (summary.problems, summary.source_posts_failed, summary.source_posts_pending) == ([], 0, 0)
+    with SqliteStore(settings.database) as store:
+        titles = {row.candidate.report.song.title for row in store.rows()}
+        assert titles == {"Moss x", "Moss bluesky", "Moss mastodon"}
+        (first, *_) = store.rows()
+        store.decide([Verdict(candidate_id=first.candidate.id, decision=Decision.ACCEPT, who=half, edited_text=half)])
+        (accepted,) = store.rows(status=CandidateStatus.ACCEPTED)
+    assert accepted.verdict == Verdict(
+        candidate_id=first.candidate.id, decision=Decision.ACCEPT, who="?", edited_text="?"
+    )
+
+
+def test_an_edited_mention_gets_one_set_of_candidates(sandbox: SandboxServer, tmp_path: Path) -> None:
+    settings = bot_settings(tmp_path, sandbox.settings)
+    mention = {"start": 0, "end": 11, "username": "sandboxbot", "id": sandbox.settings.x.user_id}
+    for identifier, title, history in (("21", "Slow Lmap", ["21"]), ("25", "Slow Lamp", ["21", "25"])):
+        post = {
+            "id": identifier,
+            "text": f"@sandboxbot “{title}” by Ona Vell",
+            "author_id": "7",
+            "edit_history_tweet_ids": history,
+            "entities": {"mentions": [mention]},
+        }
+        page = {"data": [post], "meta": {"newest_id": identifier, "oldest_id": identifier, "result_count": 1}}
+        sandbox.control.fail("x.mentions", kind="json", status=200, document=page)
+        with bootstrap.build(settings, commentary=CountedCommentary(Countdown(0))) as bot:
+            bot.tick()
+    with SqliteStore(settings.database) as store:
+        assert {(row.source_post.id, row.candidate.report.song.title) for row in store.rows()} == {("21", "Slow Lmap")}
+
+
+def test_an_edited_post_that_waits_is_answered_as_it_is_now(store: SqliteStore) -> None:
+    for text in ("“Slow Lmap” by Ona Vell", "“Slow Lamp” by Ona Vell"):
+        post = SourcePost(id="21", text=text, kind=Kind.MENTION)
+        store.add_page("x:mentions:1", FeedPage(source_posts=(post,), cursor="c", more=False))
+    (pending,) = store.pending(5)
+    assert pending.source_post.text == "“Slow Lamp” by Ona Vell"

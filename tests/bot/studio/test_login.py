@@ -26,7 +26,7 @@ TOKEN = "a-token-of-some-length"  # noqa: S105 -- made up
 @pytest.fixture
 def reachable(filled: SqliteStore, database: Path) -> Iterator[str]:
     """Address of a studio that asks for the token."""
-    assert filled
+    filled.close()
     with contextlib.ExitStack() as stack:
         parts = stack.enter_context(local_parts(load(workspace=database.parent, target="127.0.0.1:9"), who="ana"))
         yield stack.enter_context(running(parts, port=0, host="127.0.0.1", access_token=TOKEN))
@@ -39,7 +39,7 @@ def get(address: str, session: requests.Session | None = None, **options: Any) -
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "studio.example"])  # noqa: S104 -- that is what is refused
 def test_other_machines_are_not_let_in_without_a_token(host: str, database: Path, filled: SqliteStore) -> None:
-    assert filled
+    filled.close()
     with (
         local_parts(load(workspace=database.parent, target="127.0.0.1:9"), who="ana") as parts,
         pytest.raises(InputError, match="DEEPHYPEBOT_STUDIO_TOKEN"),
@@ -49,7 +49,7 @@ def test_other_machines_are_not_let_in_without_a_token(host: str, database: Path
 
 
 def test_a_short_token_is_refused(database: Path, filled: SqliteStore) -> None:
-    assert filled
+    filled.close()
     with (
         local_parts(load(workspace=database.parent, target="127.0.0.1:9"), who="ana") as parts,
         pytest.raises(InputError, match="at least 16 characters, got 5"),
