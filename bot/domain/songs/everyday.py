@@ -47,6 +47,24 @@ _NO_SONG = re.compile(
     r"vote postponed|delayed|cancelled|off until)\b",
     re.IGNORECASE,
 )
+_DAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
+_MORE_NO_SONG = re.compile(
+    # Scores in the middle of a line, opening hours, devices and offers, journeys, sayings.
+    rf"[^\W\d]\s\d{{1,2}}\s?-\s?\d{{1,2}}\s[^\W\d]|\b{_DAY}\s?-\s?{_DAY}\b|\bopening hours\b|\b\d+\s?(?:GB|TB|mAh)\b|"
+    r"\b(?:as new|mint condition|hardly used|free to collect|kick[- ]?off|flight [A-Z]{2}\s?\d+|by train|"
+    r"who's watching|just watched|finished reading|quote of the (?:day|week)|proverb)\b|^\W*(?:currently |"
+    r"now |still )?(?:re-?)?reading\b|^[^-]{2,40} - [^-]{2,40}, \d{1,2}(?::\d\d)?\s?[ap]m\b",
+    re.IGNORECASE,
+)
+_CREDITS = words_of(
+    "photo photos photograph photography picture pictures words text story art artwork illustration illustrations "
+    "design cover directed written produced illustrated designed edited painted painting drawn drawing cooked recipe "
+    "brought presented sponsored powered made built translated narrated hosted filmed shot styling "
+    "review interview report"
+)
+_REMARK_WORDS = words_of(
+    "again actually still just down up late early on off as in also too finally obviously apparently"
+)
 _GREETING = re.compile(r"^(?:good|guten?|buen[oa]s|bon|bonne|happy) [\w']+$", re.IGNORECASE)
 _PLACEHOLDERS = words_of("tba tbc tbd unknown untitled n/a none anonymous various id ??? tbd. xxx")
 _BOOKISH = re.compile(
@@ -60,7 +78,7 @@ def names_no_song(line: str) -> bool:
     >>> names_no_song("Tin Sea by Ona Vell"), names_no_song("Hoodie - £35"), names_no_song("Rovers 3 - 1 United")
     (False, True, True)
     """
-    return _NO_SONG.search(line) is not None
+    return _NO_SONG.search(line) is not None or _MORE_NO_SONG.search(line) is not None
 
 
 def is_everyday(name: str) -> bool:
@@ -95,3 +113,15 @@ def speaks_of_a_work(text: str) -> bool:
     (True, False)
     """
     return _BOOKISH.search(text[:60]) is not None
+
+
+def is_credit_line(title: str) -> bool:
+    """Whether the words before "by" say what somebody did rather than name a song: "Photos by", "Directed by"."""
+    words = title.casefold().split()
+    return bool(words) and words[-1] in _CREDITS
+
+
+def is_remark(title: str) -> bool:
+    """Whether the words behind a dash are a remark in small letters: "again", "in retrograde"."""
+    words = title.split()
+    return title.islower() and len(words) <= 3 and words[0] in _REMARK_WORDS

@@ -69,6 +69,8 @@ _BEGINNINGS = words_of("And But So Then Why When How Now Also In On At Here Mean
 _PRONOUN = re.compile(r"(?:^|\s)(?:that|it|what|here|there|let|he|she|who|this|where|how)$", re.IGNORECASE)
 _DASH_AFTER = re.compile(r"^\s*-+\s+(?=\S)")
 _COVERS = re.compile(r"^(.*\S)\s+(?:cover|covers|covered|covering)$", re.IGNORECASE)
+_SAYING, _UNSURE = 3, 0.4
+"""Maximum words in small letters that count as a title of an unknown artist, and the confidence of longer ones."""
 _BY_QUOTED, _POSSESSED, _DASHED_QUOTE, _LISTED_QUOTE, _ADJACENT = 0.95, 0.9, 0.95, 0.7, 0.6
 
 
@@ -275,6 +277,11 @@ def _song(
     quote: Quote, credit: str, notes: list[str], after: str, *, confidence: float, is_artist: IsArtist | None
 ) -> Song | None:
     title, guests = split_guests(quote.text)
+    words = title.split()
+    small = len(words) > _SAYING and 2 * sum(map(is_name_word, words)) < len(words)
+    if is_artist is not None and small and is_titled(credit):
+        # A saying in quotes, unless a musician is said to have made it.
+        confidence = confidence if _all_known(credit, is_artist) else min(confidence, _UNSURE)
     return make_song(
         credit,
         title,

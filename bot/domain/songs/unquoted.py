@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.domain.songs.clauses import last_sentence, strip_lead_in
-from bot.domain.songs.everyday import is_everyday, is_owned
+from bot.domain.songs.everyday import is_credit_line, is_everyday, is_owned, is_remark
 from bot.domain.songs.names import (
     IsArtist,
     count_prose,
@@ -198,6 +198,8 @@ def _known_behind_prose(text: str, is_artist: IsArtist) -> str:
 def _dashed_confidence(credit: str, title: str, is_artist: IsArtist | None, *, announced: bool, tight: bool) -> float:
     known = is_artist is not None and any(map(is_artist, {credit, *split_credit(credit, is_artist)}))
     words = title.split()
+    if not announced and is_remark(title) and is_name_word(credit):
+        return _DASHED_PROSE
     if (
         is_artist is not None
         and not (known or announced or is_titled(credit))
@@ -239,7 +241,9 @@ def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song
     title = trim(title).strip(" '")
     if not is_credit(credit) or not is_title(title) or is_whole_work(head) or reads_as_prose(title, 8):
         return None
-    known = is_artist is not None and is_artist(credit)
+    if is_credit_line(title):
+        return None
+    known = is_artist is not None and all(map(is_artist, split_credit(credit, is_artist)))
     titled = is_titled(title) and is_titled(credit) and title != credit
     short = known and not rest and _is_short_title(title, credit, known=False)
     if not (known or announced or not rest or titled):
@@ -250,7 +254,12 @@ def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song
         title,
         notes=[*notes, *([_remix_note(remix)] if remix else ["cover"] if cover else [])],
         guests=[*guests, *guests_at_start(rest, is_artist)],
-        confidence=_ANNOUNCED if sure else _BY_TITLED if titled or short else _BY_PLAIN,
+        # With a list, a name that it lacks is more often the author of a book than a musician.
+        confidence=_ANNOUNCED
+        if sure
+        else _BY_TITLED
+        if (titled and (known or is_artist is None or not rest)) or short
+        else _BY_PLAIN,
         is_artist=is_artist,
     )
 

@@ -135,3 +135,23 @@ def test_text_that_was_escaped_several_times_is_read_once() -> None:
 def test_everyday_words_may_be_artists_where_the_song_is_written_as_one() -> None:
     assert found("Coffee - Second Cup") == [(("Coffee",), "Second Cup")]
     assert found("Coffee - second cup") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bookcase - white - as new",
+        "Opening hours: Mon - Fri, 9 - 5",
+        "Rovers 2 - 1 Athletic (Reed 34')",
+        "Phone 15 Pro - 256 GB - mint condition",
+        'Quote of the day: "Small is enough" - Lida Hora',
+        "Photo by Jo Reed",
+        "Directed by Lida Hora",
+        "Reading: Grey Water by Jo Reed",
+        "The Long Winter by Lida Hora is a masterpiece",
+        "Coffee - actually",
+        '"Do what you can and then rest" - Lida Hora',
+    ],
+)
+def test_offers_hours_scores_sayings_and_credits_are_no_songs(text: str) -> None:
+    assert found(text) == []
