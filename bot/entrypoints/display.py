@@ -150,7 +150,7 @@ def status_table(
     error = f"{state.last_error_at}  {state.last_error}" if state.last_error else "none since the last good pass"
     table.add_row("last error", visible(error))
     if state.last_good_pass_at:
-        table.add_row("last good pass", _ago(state.last_good_pass_at, now))
+        table.add_row("good pass", _ago(state.last_good_pass_at, now))
     for source_post_id, reason in state.failures:
         table.add_row("failed", visible(f"{source_post_id}: {reason}"))
     return table

@@ -375,7 +375,7 @@ class ExtraAlone:
         "bot", "foundation", "handlers", "serving", "grpc", "google", "typer", "rich", "click", "shellingham",
         "annotated_doc", "typing_extensions", "pygments", "markdown_it", "mdurl", "pydantic", "pydantic_core",
         "annotated_types", "typing_inspection", "pydantic_settings", "dotenv", "structlog", "prometheus_client",
-        "rapidfuzz", "safetype",
+        "rapidfuzz", "regex", "safetype",
     }
 
     def find_spec(self, name, path=None, target=None):

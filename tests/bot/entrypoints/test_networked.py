@@ -169,7 +169,7 @@ def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_pat
     ).stdout
     assert f"{len(posted)} sent" in shown
     assert f"this month    {len(posted)} x post, 8 x read: about $0." in shown
-    assert f"lcgan 3: 100% (68-100) of {len(posted)} accepted" in shown
+    assert f"lcgan/3: 100% (68-100) of {len(posted)} accepted" in shown
     assert "answers" in shown
     assert len(shown.splitlines()) <= 24  # one screen
 

@@ -154,6 +154,8 @@ def write_config(path: Path, settings: BotSettings, accounts: Iterable[str] = ("
     for part in (*accounts, *(["post"] if "x" in accounts else [])):
         lines.append(f"[{part}]")
         for name, value in getattr(settings, part):
+            if value is None:
+                continue  # TOML has no word for it
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
             text = str(plain).lower() if isinstance(plain, bool) else json.dumps(plain, default=str)
             lines.append(f"{name} = {text}")
