@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.domain.errors import BotError, InputError, NetworkError, NetworkUnavailableError, UnexpectedError
-from bot.ports import CommentaryService, Screen, SongHistory, SongResolver, Source, Store
+from bot.ports import CommentaryService, SongHistory, SongResolver, Source, Store
 from bot.services.board_sync import EDITS_PART as BOARD_EDITS
 from bot.services.board_sync import PART as BOARD
 from bot.services.board_sync import ROWS_PART as BOARD_ROWS

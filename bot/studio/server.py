@@ -151,7 +151,5 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as cause:
         listener.close()
-        raise InputError(
-            f"port {port} of {host} cannot be used: {cause.strerror}; choose another --port"
-        ) from cause
+        raise InputError(f"port {port} of {host} cannot be used: {cause.strerror}; choose another --port") from cause
     return listener
