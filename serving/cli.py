@@ -16,7 +16,8 @@ from foundation.defaults import DEFAULT_MODEL, GATEWAY_PORT, GATEWAY_TARGET, LOO
 from serving import tables
 
 if TYPE_CHECKING:
-    from serving.registry import Move, RegisteredVersion, Registry
+    from serving.registry import Registry
+    from serving.versions import Move, RegisteredVersion
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the registry and the logs.")
@@ -386,7 +387,8 @@ def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, tim
 
     console = Console()
     before = f", previous is {move.previous}" if move.previous else ""
-    console.print(f"registry: champion of {move.model} is {move.champion}{before}")
+    already = "" if move.changed else " already"
+    console.print(f"registry: champion of {move.model} is {move.champion}{already}{before}")
     if not wait:
         return
 

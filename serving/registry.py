@@ -13,24 +13,30 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.artifact_folder import artifact_path
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
+from serving.versions import (
+    CHALLENGER,
+    LIVE_ALIASES,
+    SYNC_ERROR_TAG,
+    ModelSnapshot,
+    Move,
+    RegisteredVersion,
+    aliases_of,
+    ignored_aliases,
+    registered_version,
+)
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-CHALLENGER: Final = "challenger"
-LIVE_ALIASES: Final = (CHAMPION, PREVIOUS, CHALLENGER)
-SYNC_ERROR_TAG: Final = "sync_error"
-"""Tag that holds the reason for which a version could not be made live."""
-
+_T = TypeVar("_T")
 _URI: Final = re.compile(r"(?:models:/)?(?P<model>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
 _ENVIRONMENT: Final = {
     # Nothing of this project uses the internet.
@@ -39,53 +45,6 @@ _ENVIRONMENT: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredVersion:
-    """One version of a registered model."""
-
-    model: str
-    version: str
-    aliases: tuple[str, ...]
-    run_id: str
-    archive_path: str
-    """The archive among the artifacts of the run; empty if the version has none."""
-    archive_sha256: str
-    sync_error: str
-    """Reason for which the version could not be made live; empty if there is none."""
-
-    @property
-    def name(self) -> str:
-        """Name for messages, such as `lcgan 2`."""
-        return f"{self.model} {self.version}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSnapshot:
-    """Versions of one model that should be live, from one reading of the registry."""
-
-    model: str
-    versions: tuple[RegisteredVersion, ...]
-
-    @property
-    def champion(self) -> RegisteredVersion | None:
-        """Version that holds the alias `champion`."""
-        return self.holder(CHAMPION)
-
-    def holder(self, alias: str) -> RegisteredVersion | None:
-        """Return the version that holds an alias."""
-        return next((version for version in self.versions if alias in version.aliases), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """A change of champion."""
-
-    model: str
-    champion: str
-    previous: str | None
-    """The champion before the change; None if there was none."""
 
 
 class Registry:
@@ -121,22 +80,25 @@ class Registry:
     def snapshot(self, model: str) -> ModelSnapshot:
         """Return the versions of a model that hold one of the live aliases; none if the model is not registered.
 
+        An alias of a version that does not exist counts as no alias.
+
         Raises:
             RegistryError: the registry cannot be read.
         """
         with self._translated():
-            from mlflow.exceptions import MlflowException  # noqa: PLC0415 - takes seconds
-
-            try:
-                registered = self._client.get_registered_model(model)
-            except MlflowException as cause:
-                if cause.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return ModelSnapshot(model=model, versions=())
-                raise
-            aliases = _aliases(registered)
+            registered = _known(self._client.get_registered_model, model)
+            if registered is None:
+                return ModelSnapshot(model=model, versions=())
+            aliases = aliases_of(registered)
             wanted = {aliases[alias] for alias in LIVE_ALIASES if alias in aliases}
-            found = [self._client.get_model_version(model, version) for version in sorted(wanted, key=int)]
-        return ModelSnapshot(model=model, versions=tuple(_version(entry, aliases) for entry in found))
+            read = [_known(self._client.get_model_version, model, version) for version in sorted(wanted, key=int)]
+        found: list[ModelVersion] = [entry for entry in read if entry is not None]
+        existing = frozenset(str(entry.version) for entry in found)
+        return ModelSnapshot(
+            model=model,
+            versions=tuple(registered_version(entry, aliases) for entry in found),
+            ignored=ignored_aliases(model, aliases, existing),
+        )
 
     def versions(self, model: str) -> tuple[RegisteredVersion, ...]:
         """Return all versions of a model, oldest first.
@@ -149,9 +111,11 @@ class Registry:
                 f"model {model!r} is not registered; the registered models are: {_enumeration(self.models())}"
             )
         with self._translated():
-            aliases = _aliases(self._client.get_registered_model(model))
+            aliases = aliases_of(self._client.get_registered_model(model))
             found = list(self._client.search_model_versions(f"name = '{model}'"))
-        return tuple(_version(entry, aliases) for entry in sorted(found, key=lambda entry: int(entry.version)))
+        return tuple(
+            registered_version(entry, aliases) for entry in sorted(found, key=lambda entry: int(entry.version))
+        )
 
     def version(self, model: str, version: str) -> RegisteredVersion:
         """Return one version.
@@ -199,32 +163,46 @@ class Registry:
             raise RegistryError(
                 f"{chosen.name} has no archive (tags {ARCHIVE_TAG!r} and {ARCHIVE_SHA256_TAG!r}): it cannot be served"
             )
-        champion = self.snapshot(model).champion
+        before = self.snapshot(model)
+        champion, previous = before.champion, before.holder(PREVIOUS)
         if champion is not None and champion.version == version:
-            held = self.snapshot(model).holder(PREVIOUS)
-            return Move(model=model, champion=version, previous=held.version if held else None)
+            return Move(model=model, champion=version, previous=previous.version if previous else None, changed=False)
+        if champion is not None and not champion.sync_error:
+            # A champion that was refused never answered: the way back is then the one before it, as it was.
+            self.set_previous(model, champion.version)
+            previous = champion
         with self._translated():
-            if champion is not None:
-                self._client.set_registered_model_alias(model, PREVIOUS, champion.version)
             self._client.set_registered_model_alias(model, CHAMPION, version)
             if CHALLENGER in chosen.aliases:
                 self._client.delete_registered_model_alias(model, CHALLENGER)
-        return Move(model=model, champion=version, previous=champion.version if champion else None)
+        return Move(model=model, champion=version, previous=previous.version if previous else None)
 
     def rollback(self, model: str) -> Move:
-        """Swap champion and previous.
+        """Swap champion and previous: a second rollback returns to the version that the first one left.
 
         Raises:
-            RegistryError: the model does not exist, or it has no previous champion.
+            RegistryError: the model does not exist, or there is no other version to go back to.
         """
         versions = self.versions(model)
+        others = _enumeration([entry.version for entry in versions if CHAMPION not in entry.aliases])
         previous = next((entry for entry in versions if PREVIOUS in entry.aliases), None)
         if previous is None:
+            raise RegistryError(f"{model} has no previous champion to go back to; promote one of {others}")
+        if CHAMPION in previous.aliases:
             raise RegistryError(
-                f"{model} has no previous champion to go back to; promote one of "
-                f"{_enumeration([entry.version for entry in versions])}"
+                f"champion and previous champion of {model} are both version {previous.version}: there is nothing to "
+                f"roll back; promote one of {others}"
             )
         return self.promote(model, previous.version)
+
+    def set_previous(self, model: str, version: str) -> None:
+        """Make a version the one that a rollback returns to.
+
+        Raises:
+            RegistryError: the version does not exist, or the registry cannot be written.
+        """
+        with self._translated():
+            self._client.set_registered_model_alias(model, PREVIOUS, version)
 
     def set_sync_error(self, model: str, version: str, reason: str) -> None:
         """Tag a version with the reason for which it could not be made live; an empty reason removes the tag."""
@@ -267,24 +245,21 @@ class Registry:
         # The exception depends on the store: MLflow's own, requests', SQLAlchemy's or an object store's. All of them
         # mean that the registry cannot be used now.
         except Exception as cause:
-            raise RegistryError(f"{purpose} ({self._uri}): {type(cause).__name__}: {cause}") from cause
+            # Some have many lines; the first says what happened.
+            reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
+            raise RegistryError(f"{purpose} ({self._uri}): {type(cause).__name__}: {reason}") from cause
 
 
-def _aliases(model: RegisteredModel) -> dict[str, str]:
-    return {alias: str(version) for alias, version in model.aliases.items()}
+def _known(read: Callable[..., _T], *arguments: str) -> _T | None:
+    """Return what MLflow has, or None if it does not exist."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - takes seconds
 
-
-def _version(entry: ModelVersion, aliases: dict[str, str]) -> RegisteredVersion:
-    version = str(entry.version)
-    return RegisteredVersion(
-        model=entry.name,
-        version=version,
-        aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == version)),
-        run_id=entry.run_id or "",
-        archive_path=entry.tags.get(ARCHIVE_TAG, ""),
-        archive_sha256=entry.tags.get(ARCHIVE_SHA256_TAG, ""),
-        sync_error=entry.tags.get(SYNC_ERROR_TAG, ""),
-    )
+    try:
+        return read(*arguments)
+    except MlflowException as cause:
+        if cause.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def _enumeration(values: tuple[str, ...] | list[str]) -> str:

@@ -14,19 +14,20 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from handlers.contract import CommentaryRequest, SamplingParams, archive_name
+from handlers.contract import PREVIOUS, CommentaryRequest, SamplingParams, archive_name
 from serving.archives import ArchiveInfo, bring_archive
 from serving.errors import RegistryError, ServingError
 from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
-from serving.registry import LIVE_ALIASES, ModelSnapshot, RegisteredVersion, Registry
+from serving.registry import Registry
 from serving.routes import Route, RoutingTable
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.supervisor import Running, Supervisor
+from serving.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVersion
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class _ModelState:
     refusals: dict[str, _Refusal] = field(default_factory=dict)
     unwanted: frozenset[str] = frozenset()
     drains: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
+    """Ignored aliases that the log has."""
 
 
 class Sync:
@@ -123,6 +126,10 @@ class Sync:
         if self._registry_is_down:
             _log.info("the registry is available again")
             self._registry_is_down = False
+        state = self._states[model]
+        for reason in sorted(set(snapshot.ignored) - state.told):
+            _log.warning("%s", reason)
+        state.told = frozenset(snapshot.ignored)
         await self._reconcile(snapshot, running)
         for version in self._table.live_versions(model):
             if (route := self._table.route(model, version)) is not None:
@@ -143,7 +150,10 @@ class Sync:
                 self._note_aliases(snapshot)
                 self._table.settle(model)
                 return
+            answering = self._table.champion(model)
             await self._act(actions[0], model, versions, running)
+            if isinstance(actions[0], Switch) and answering and await self._keep_way_back(snapshot, answering):
+                wanted = replace(wanted, versions=wanted.versions | {answering})
             if isinstance(actions[0], Load) and self._table.route(model, actions[0].version) is None:
                 refused |= {actions[0].version}
             self._on_change()
@@ -163,6 +173,22 @@ class Sync:
                 task = asyncio.create_task(self._drain(route, running))
                 drains[version] = task
                 task.add_done_callback(lambda _: drains.pop(version, None))
+
+    async def _keep_way_back(self, snapshot: ModelSnapshot, answered: str) -> bool:
+        """Give the alias `previous` to the version that answered until now; return whether it has the alias.
+
+        `models promote` has set it already. A person who moves an alias in MLflow's page moves that one alone.
+        """
+        holder = snapshot.holder(PREVIOUS)
+        if holder is not None and holder.version == answered:
+            return True
+        try:
+            await asyncio.to_thread(self._registry.set_previous, snapshot.model, answered)
+        except RegistryError as fault:
+            _log.warning("%s %s answered until now and cannot become %r: %s", snapshot.model, answered, PREVIOUS, fault)
+            return False
+        _log.info("%s %s, which answered until now, is %r", snapshot.model, answered, PREVIOUS)
+        return True
 
     async def _load(self, version: RegisteredVersion, running: Running) -> None:
         state = self._states[version.model]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from handlers.contract import CommentaryResponse
-    from serving.registry import RegisteredVersion
+    from serving.versions import RegisteredVersion
     from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 _DIGEST = 12

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from serving.client import (
     UnknownModelError,
 )
 from serving.promotion import NotSwitchedError, wait_for_champion
-from serving.registry import SYNC_ERROR_TAG, Registry
+from serving.registry import Registry
+from serving.versions import SYNC_ERROR_TAG, Move
 from tests.serving.support import (
     ONE_ATTEMPT,
     EchoRegistry,
@@ -242,6 +244,37 @@ def test_serving_goes_on_while_the_registry_is_down_and_follows_it_afterwards(
         wait_until(lambda: live(client, model).champion == version)
         wait_until(lambda: "the registry is available again" in service.log())
     assert load.failures == []
+
+
+def test_an_alias_that_a_person_moves_in_mlflow_keeps_the_way_back_to_what_answered(
+    service: ServiceProcess, registry: EchoRegistry
+) -> None:
+    model, control = "gamma", Registry(registry.uri)
+    second, third = registry.register(model), registry.register(model)
+    with CommentaryClient(service.target, model=model, timeout_s=30) as client:
+        answered = live(client, model).champion
+        registry.alias(model, "favourite", answered)
+        for version in (second, third):
+            registry.alias(model, "champion", version)
+            wanted = {"champion": version, "previous": answered}
+            wait_until(partial(is_live, client, model, version))
+            wait_until(partial(is_held, control, model, wanted))
+            answered = version
+        assert control.rollback(model) == Move(model=model, champion=second, previous=third)
+        wait_until(lambda: live(client, model).champion == second)
+    told = [line for line in service.log().splitlines() if "'favourite'" in line]
+    assert len(told) == 1
+    assert "is not served" in told[0]
+
+
+def is_live(client: CommentaryClient, model: str, champion: str) -> bool:
+    return live(client, model).champion == champion
+
+
+def is_held(control: Registry, model: str, wanted: dict[str, str]) -> bool:
+    snapshot = control.snapshot(model)
+    found = {alias: snapshot.holder(alias) for alias in ("champion", "previous")}
+    return {alias: version.version for alias, version in found.items() if version is not None} == wanted
 
 
 def test_a_description_says_what_the_worker_is_and_its_share_of_the_cores_as_versions_come_and_go(

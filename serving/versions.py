@@ -1,0 +1,122 @@
+"""Registered versions as the registry describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+CHALLENGER: Final = "challenger"
+LIVE_ALIASES: Final = (CHAMPION, PREVIOUS, CHALLENGER)
+SYNC_ERROR_TAG: Final = "sync_error"
+"""Tag that holds the reason for which a version could not be made live."""
+_FACTS: Final = ("preset", "settings", "cvae_version", "figures", "promotion")
+"""Tags that a training sets, as people read them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredVersion:
+    """One version of a registered model."""
+
+    model: str
+    version: str
+    aliases: tuple[str, ...]
+    run_id: str
+    archive_path: str
+    """The archive among the artifacts of the run; empty if the version has none."""
+    archive_sha256: str
+    sync_error: str
+    """Reason for which the version could not be made live; empty if there is none."""
+    created: str = ""
+    """Time of registration, UTC, as in 2026-01-31T23:59."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Facts of the training, where it recorded them: `preset`, `settings` that differ from the preset's, the version of
+    the cvae that an lcgan moves, `figures` of the text, and the `promotion`'s reason."""
+
+    @property
+    def name(self) -> str:
+        """Name for messages, such as `lcgan 2`."""
+        return f"{self.model} {self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSnapshot:
+    """Versions of one model that should be live, from one reading of the registry."""
+
+    model: str
+    versions: tuple[RegisteredVersion, ...]
+    ignored: tuple[str, ...] = ()
+    """Aliases that no version is made live for, each with the reason."""
+
+    @property
+    def champion(self) -> RegisteredVersion | None:
+        """Version that holds the alias `champion`."""
+        return self.holder(CHAMPION)
+
+    def holder(self, alias: str) -> RegisteredVersion | None:
+        """Return the version that holds an alias."""
+        return next((version for version in self.versions if alias in version.aliases), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A change of champion."""
+
+    model: str
+    champion: str
+    previous: str | None
+    """The version that a rollback returns to; None if there is none."""
+    changed: bool = True
+    """Whether the champion was another one before."""
+
+
+def aliases_of(model: RegisteredModel) -> dict[str, str]:
+    """Return the versions of a model's aliases."""
+    return {alias: str(version) for alias, version in model.aliases.items()}
+
+
+def registered_version(entry: ModelVersion, aliases: Mapping[str, str]) -> RegisteredVersion:
+    """Return MLflow's description of a version as ours.
+
+    Args:
+        entry: MLflow's description.
+        aliases: versions of the model's aliases.
+    """
+    version = str(entry.version)
+    return RegisteredVersion(
+        model=entry.name,
+        version=version,
+        aliases=tuple(sorted(alias for alias, holder in aliases.items() if holder == version)),
+        run_id=entry.run_id or "",
+        archive_path=entry.tags.get(ARCHIVE_TAG, ""),
+        archive_sha256=entry.tags.get(ARCHIVE_SHA256_TAG, ""),
+        sync_error=entry.tags.get(SYNC_ERROR_TAG, ""),
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).strftime("%Y-%m-%dT%H:%M"),
+        facts={name: entry.tags[name] for name in _FACTS if entry.tags.get(name)},
+    )
+
+
+def ignored_aliases(model: str, aliases: Mapping[str, str], existing: frozenset[str]) -> tuple[str, ...]:
+    """Return the aliases that no version is made live for, each with the reason.
+
+    Args:
+        model: name of the registered model.
+        aliases: versions of its aliases.
+        existing: versions with live aliases that exist.
+    """
+    reasons = []
+    for alias, version in sorted(aliases.items()):
+        if alias not in LIVE_ALIASES:
+            reasons.append(
+                f"the alias {alias!r} of {model} {version} is not served: only {', '.join(LIVE_ALIASES)} are; "
+                f"`deephypebot models promote` makes a version the champion"
+            )
+        elif version not in existing:
+            reasons.append(f"the alias {alias!r} of {model} is ignored: its version {version} does not exist")
+    return tuple(reasons)
