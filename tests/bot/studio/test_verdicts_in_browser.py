@@ -23,6 +23,8 @@ from tests.bot.helpers.studio_world import Client, accept
 pytestmark = [pytest.mark.slow, needs_chromium]
 
 FIRST, SECOND, THIRD, NEXT_SONG = "101.1.1", "101.1.2", "101.1.3", "102.1.1"
+SECOND_PAGE = "more-8.1.1"
+"""First candidate of the second page."""
 PAGE = 20
 """Candidates of the first page."""
 PATIENCE_S = 30.0
@@ -64,7 +66,7 @@ def locked(database: Path, seconds: float) -> Iterator[None]:
 
 def turn(page: Page) -> None:
     page.keyboard.press("n")
-    expect(page.locator("[data-first]")).to_be_visible()
+    expect(page.locator(f"[data-id='{SECOND_PAGE}']")).to_be_visible()
 
 
 def go_to_posts(page: Page) -> None:
@@ -135,7 +137,7 @@ def test_verdicts_wait_for_another_writer_and_turning_the_page_waits_for_them(
         page.keyboard.press("n")
         # Keys that come before the page has turned are for the next one, and not for what is still shown.
         page.keyboard.press("a")
-        expect(page.locator("[data-first]")).to_be_visible()
+        expect(page.locator(f"[data-id='{SECOND_PAGE}']")).to_be_visible()
     assert rejected(filled) == 5
     assert all(row.candidate.status.value != "accepted" for row in filled.rows())
 
