@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
@@ -151,7 +151,7 @@ class SamplingParams:
     could go on is forbidden."""
     no_repeat_ngram_size: int = 0
     """Size n of the n-grams of tokens that occur at most once in a sample; 0 allows all."""
-    bad_words: Sequence[str] = ()
+    bad_words: tuple[str, ...] | list[str] = ()
     """Words that no sample contains, case ignored, however they are spelled in tokens. A word ends where a character
     that is not part of a word follows, so "pop" forbids neither "pops" nor "synth-pop". The song's names are put in as
     they are."""
@@ -179,7 +179,7 @@ class CommentaryRequest:
         ContractError: INVALID_ARGUMENT, naming the first field whose type or range is wrong.
     """
 
-    genres: Sequence[str] = ()
+    genres: tuple[str, ...] | list[str] = ()
     """The song's genres; may be empty. Unknown ones are answered and listed."""
     artist: str | None = None
     """Text that replaces the placeholder `<artist>`."""
@@ -435,7 +435,7 @@ def _check_texts(name: str, values: object, maximum: int, what: str) -> None:
         _check_text(name, value)
 
 
-def _check_bad_words(bad_words: Sequence[str]) -> None:
+def _check_bad_words(bad_words: Iterable[str]) -> None:
     _check_texts("bad_words", bad_words, MAX_BAD_WORDS, "words")
     for word in bad_words:
         # Composed, as in the corpus: a separate combining mark would split the word.

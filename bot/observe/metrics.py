@@ -124,9 +124,7 @@ def _passes(pulse: Pulse) -> Iterable[Metric]:
         value=pulse.gateway_errors,
     )
     if pulse.last_good_at is not None:
-        yield _gauge(
-            "last_good_pass_timestamp_seconds", "Time of the last pass without a problem.", pulse.last_good_at
-        )
+        yield _gauge("last_good_pass_timestamp_seconds", "Time of the last pass without a problem.", pulse.last_good_at)
 
 
 def _refusals(state: StoreState) -> Metric:

@@ -67,7 +67,7 @@ def test_every_setting_but_the_presets_name_can_be_set_to_the_value_it_has(name:
         ("", "STAGE.NAME=VALUE"),
         ("cvae.zsize=3", r"no setting 'cvae\.zsize'.*z_size"),
         ("vae.z_size=3", r"no stage 'vae'.*topics, cvae, lcgan"),
-        ("velocity=3", "no setting 'velocity'; settings here are seed, or are written STAGE.NAME, as in topics.candidates"),
+        ("velocity=3", r"no setting 'velocity'; settings here are seed, or are written STAGE\.NAME, as in topics\."),
         ("z_size=3", r"no setting 'z_size'; there is cvae\.z_size"),
         ("num_samples=3", r"there is lcgan\.num_samples and acceptability\.num_samples"),
         ("cvae.distance_weight=3", r"there is lcgan\.distance_weight"),

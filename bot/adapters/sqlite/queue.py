@@ -55,9 +55,12 @@ class SqliteQueue(SqliteFile, Queue):
 
 
 def is_out(connection: sqlite3.Connection, candidate_id: str) -> bool:
-    """Within a transaction: whether a candidate is or may be posted, so that its verdict can no longer change."""
+    """Within a transaction: whether a candidate is posted or being posted, so that its verdict can no longer change.
+
+    A post in doubt is not among them: a curator who knows that it is not out must be able to take it back.
+    """
     row = connection.execute("SELECT status FROM post WHERE candidate_id = ?", (candidate_id,)).fetchone()
-    return row is not None and OutgoingPostStatus(row["status"]) in OUT
+    return row is not None and row["status"] in (OutgoingPostStatus.SENDING.value, OutgoingPostStatus.SENT.value)
 
 
 OUT = frozenset({OutgoingPostStatus.SENDING, OutgoingPostStatus.SENT, OutgoingPostStatus.UNKNOWN})
