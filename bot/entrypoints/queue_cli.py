@@ -93,7 +93,7 @@ def undo(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> Non
 def reject(
     ids: Ids,
     *,
-    reason: Annotated[RejectReason | None, typer.Option(help="Reason, for whoever improves the model.")] = None,
+    reason: Annotated[RejectReason | None, typer.Option(help="Reason, by which the model can be improved.")] = None,
     who: Who = None,
     workspace: Workspace = _WORKSPACE,
 ) -> None:

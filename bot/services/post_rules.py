@@ -66,7 +66,7 @@ class PostRules:
     def _blocked(self, draft: Draft) -> list[str]:
         """Problem of a text with words that are never posted, unless they are the song's own name.
 
-        A name is nobody's slur, and the curator who accepts the post has seen its flag.
+        A name is not a slur, and the curator who accepts the post has seen its flag.
         """
         name = f"{draft.report.artist} {draft.report.song.title}".casefold()
         words = [word for word in self._words.blocked(draft.text) if word.casefold() not in name]

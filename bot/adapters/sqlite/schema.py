@@ -62,7 +62,7 @@ def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.touch(mode=0o600)  # posts and verdicts are no business of the machine's other users
+            path.touch(mode=0o600)  # other users of the machine should not read posts and verdicts
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=not shared, factory=StorableConnection
         )
