@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 def test_the_train_entry_point_puts_the_stages_below_the_projects_run(demo_run: DemoRun) -> None:
     place = demo_run.place
     parameters = {
-        "corpus": place.workspace / "corpora" / "sample",
+        "corpus": place.workspace / "corpora" / "posts",
         "setting": "lcgan.steps=20",
         "workspace": place.workspace,
         "model_store": place.model_store,

@@ -27,7 +27,7 @@ SECOND = ["--set", "lcgan.steps=60", "--set", "lcgan.num_samples=600", "--set", 
 @pytest.fixture(scope="module")
 def place(demo_run: DemoRun) -> Place:
     """The demo's place with a second version of lcgan, trained with other settings."""
-    corpus = demo_run.place.workspace / "corpora" / "sample"
+    corpus = demo_run.place.workspace / "corpora" / "posts"
     run("train", str(corpus), "--preset", "demo", *SECOND, *demo_run.place.options, timeout=600)
     return demo_run.place
 
