@@ -126,7 +126,9 @@ def test_a_tab_that_holds_something_else_is_not_written_to(sandbox: SandboxServe
     assert sandbox.control.sheet("queue") == [["shopping", "price"]]
 
 
-def test_a_sheet_longer_than_a_block_is_read_whole(sandbox: SandboxServer, board: SheetsBoard) -> None:
+def test_a_sheet_longer_than_a_block_is_read_whole(sandbox: SandboxServer) -> None:
+    board = open_board(sandbox, timeout_s=10)  # thousands of rows take a busy machine more than a second
+    board.prepare()
     open_book(sandbox).worksheet("queue").append_rows(
         [[f"{number}.1.1", "waiting", f"text {number}"] for number in range(5_001)],
         insert_data_option="INSERT_ROWS",  # type: ignore[arg-type]  # the string is what the enumeration becomes
