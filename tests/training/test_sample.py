@@ -65,9 +65,9 @@ def test_written_files_hold_the_rows_of_the_world(world: SampleWorld, tmp_path: 
 
 @pytest.mark.slow
 def test_the_default_world_is_made_in_seconds_and_is_large_enough() -> None:
-    start = time.process_time()
+    start = time.thread_time()
     world = make_sample(seed=1)
-    assert time.process_time() - start < 5
+    assert time.thread_time() - start < 5
     assert 15_000 <= len(world.kinds) <= 25_000
 
 

@@ -126,10 +126,8 @@ def _records(lines: Sequence[str], delimiter: str, width: int) -> bool:
 
     Prose seldom has as many delimiters in each line as the header, and has a space behind each.
     """
-    if width < 2 or len(lines[0].split(delimiter)) != width:
-        return False
-    for line in lines[1:]:
-        cells = next(csv.reader([line], delimiter=delimiter), [])
-        if len(cells) != width or any(cell.startswith(" ") for cell in cells[1:]):
-            return False
-    return True
+    first = lines[0].split(delimiter)
+    later = (next(csv.reader([line], delimiter=delimiter), []) for line in lines[1:])
+    return width > 1 and all(
+        len(cells) == width and not any(cell.startswith(" ") for cell in cells[1:]) for cells in (first, *later)
+    )

@@ -64,5 +64,10 @@ def odd_documents(draw: st.DrawFn, document: Any, *, below: Path = ()) -> Any:
         if not places:
             break
         path = draw(st.sampled_from(places))
-        document = without(document, path) if draw(st.booleans()) else changed(document, path, draw(ODD_VALUES))
+        if draw(st.booleans()):
+            document = without(document, path)
+            if path == below:
+                break  # In a list, the next item now has the path of the one that went.
+        else:
+            document = changed(document, path, draw(ODD_VALUES))
     return document

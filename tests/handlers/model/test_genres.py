@@ -59,7 +59,7 @@ def test_an_empty_table_knows_no_genre() -> None:
 def test_the_worst_request_that_the_contract_lets_through_is_resolved_in_no_time() -> None:
     table = GenreTable(labels=tuple(f"label {number}" for number in range(300)))
     asked = [" ".join(chr(97 + (i + j) % 26) for i in range(MAX_TEXT_LENGTH // 2)) for j in range(MAX_GENRES)]
-    started = time.process_time()
+    started = time.thread_time()
     _, unknown = table.resolve(asked)
-    assert time.process_time() - started < 0.1
+    assert time.thread_time() - started < 0.1
     assert len(unknown) == min(26, MAX_GENRES)

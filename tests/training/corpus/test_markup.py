@@ -63,6 +63,6 @@ def test_text_that_only_looks_like_html_is_kept() -> None:
 
 
 def test_a_page_of_tags_that_are_never_closed_takes_no_time() -> None:
-    start = time.process_time()
+    start = time.thread_time()
     assert strip_html("<div>" * 100_000 + "<p>Deep &amp; low.").strip() == "Deep & low."
-    assert time.process_time() - start < 5
+    assert time.thread_time() - start < 5

@@ -296,6 +296,7 @@ def test_whatever_is_found_makes_a_valid_request(text: str) -> None:
         assert json.dumps(song.as_document(), ensure_ascii=False).encode()
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_ten_thousand_random_texts_take_under_5_ms_each() -> None:
     rng = random.Random(7)
@@ -309,6 +310,7 @@ def test_ten_thousand_random_texts_take_under_5_ms_each() -> None:
     assert worst < 0.005
 
 
+@pytest.mark.alone
 def test_texts_built_to_be_slow_take_under_5_ms_each() -> None:
     units = [
         *_SCRAPS,
@@ -327,12 +329,12 @@ def test_texts_built_to_be_slow_take_under_5_ms_each() -> None:
 
 
 def _seconds(text: str) -> float:
-    """Return the best of a few runs: other processes on this machine are not the parser's fault."""
+    """Return the best of a few runs: what other processes and threads do is not the parser's fault."""
     best = float("inf")
     for _ in range(10):
-        start = time.process_time()
+        start = time.thread_time()
         parse_songs(text)
-        best = min(best, time.process_time() - start)
+        best = min(best, time.thread_time() - start)
         if best < 0.003:
             break
     return best
