@@ -27,6 +27,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from bot.entrypoints.queue_picture import QUEUE_PICTURE, write_queue_picture
 from foundation.commands import command
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_PORT
+from foundation.terminal import show
 from loadtest.report import report_table
 from loadtest.runner import Load, run_headless
 from training.lock import held_alone
@@ -229,7 +230,7 @@ def _load_test(console: Console, place: _Place, target: str, models: Sequence[st
     load = Load(target=target, users=8, seconds=_LOAD_SECONDS, num_samples=_SAMPLES, user_classes=users)
     with _bar(console, "locust, 8 users", _LOAD_SECONDS) as advance:
         report = run_headless(load, place.workspace / "loadtest", on_progress=advance)
-    console.print(report_table(report))
+    show(report_table(report), console=console)
 
 
 @contextmanager

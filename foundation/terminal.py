@@ -73,8 +73,11 @@ def _show_table(console: Console, table: Table) -> None:
         _fit(columns, spare)
         table.expand = False
         console.print(table)
+        return
     else:
         _show_records(console, table, columns)
+    if table.caption:
+        _line(console, console.render_str(str(table.caption), highlight=False))
 
 
 def _cells(console: Console, table: Table, column: Column) -> _Cells:

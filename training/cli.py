@@ -136,10 +136,9 @@ def train(
 
 
 def _show(console: Console, report: TrainReport, lines: Sequence[str]) -> None:
-    from training.console import show_table
+    from foundation.terminal import show
     from training.pipeline.tables import stages_table, versions_table
 
-    show_table(console, stages_table(report.stages))
-    show_table(console, versions_table(report))
+    show(stages_table(report.stages), versions_table(report), console=console)
     for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""Progress and tables in the terminal, and without one as plain lines."""
+"""Progress in the terminal, and without one as plain lines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from training.progress import Progress as StageProgress
 
 _EVERY_S: Final = 5.0
 """Seconds between two lines of one stage."""
-_WIDE: Final = 10_000
 
 
 class StageReports:
@@ -98,13 +96,3 @@ def stage_bars(console: Console, clock: Callable[[], float] = time.monotonic) ->
     )
     with Progress(*columns, console=console, transient=False) as bars:
         yield _Bars(bars)
-
-
-def show_table(console: Console, table: Table) -> None:
-    """Print a table; without a terminal it has no box, and its rows do not wrap."""
-    if not console.is_terminal:
-        table.box = None
-        # A console is as wide as a terminal would be, and its tables never wider.
-        wide = Console(file=console.file, quiet=console.quiet, width=_WIDE)
-        console = Console(file=console.file, quiet=console.quiet, width=wide.measure(table).maximum)
-    console.print(table)

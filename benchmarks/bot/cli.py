@@ -62,7 +62,8 @@ def parse(
     console.print(_table(figures))
     if show:
         for miss in list(scores.values())[-1].misses:
-            console.print(visible(f"{miss.text}\n    found:    {miss.wrong}\n    labelled: {miss.missed}"))
+            for line in miss.lines():
+                console.print(visible(line), soft_wrap=True, highlight=False, markup=False)
     finish("bot parse", {name.replace(" ", "_"): each for name, each in figures.items()}, json_path)
 
 

@@ -15,7 +15,7 @@ from bot.domain.keys import loose_key
 from bot.domain.rates import Rate
 from bot.domain.songs.names import IsArtist, split_credit
 from bot.domain.songs.parser import parse_songs
-from bot.domain.songs.song import Song
+from bot.domain.songs.song import Song, credit
 
 _SHAPE = 'labels are JSON lines of {"text": "...", "songs": [{"artists": ["..."], "title": "..."}]}'
 
@@ -37,6 +37,14 @@ class Miss:
     """Songs that are found but not labelled."""
     missed: tuple[Song, ...]
     """Songs that are labelled but not found."""
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the text on one line, the songs that are found wrongly and those that are missed."""
+        return (
+            " / ".join(self.text.splitlines()),
+            f"    found:    {_listed(self.wrong)}",
+            f"    labelled: {_listed(self.missed)}",
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +139,11 @@ def _is_same(song: Song, expected: Song) -> bool:
         {loose_key(each.title), loose_key(f"{each.title} {each.version or ''}")} for each in (song, expected)
     )
     return artists == expected_artists and bool(titles & expected_titles)
+
+
+def _listed(songs: Sequence[Song]) -> str:
+    named = (f"{credit(song.artists)} - {song.title}" for song in songs)
+    return "; ".join(f"{name} ({song.confidence:g})" for name, song in zip(named, songs, strict=True)) or "nothing"
 
 
 def _labelled(line: str, place: str) -> LabelledText:

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from foundation.terminal import show
+
 if TYPE_CHECKING:
     from benchmarks.serving.archive import Archive
     from benchmarks.serving.plan import Plan, Serving
@@ -100,7 +102,7 @@ def bench_serve(
         run = _sweep if sweep else _compare
         tables, figures = run(plan.quick() if quick else plan, site, note, plot)
     for table in tables:
-        console.print(table)
+        show(table, console=console)
     finish("serve sweep" if sweep else "serve", figures, json_path, digits=4)
 
 

@@ -49,6 +49,7 @@ def steering(
 
     from benchmarks.training.steering import SteeringPlan, compare, find_model, steering_table
     from foundation.result_line import finish
+    from foundation.terminal import show
     from training.corpus import load_corpus
     from training.options import default_tracking_uri, make_tracker
 
@@ -67,7 +68,7 @@ def steering(
             return tracker.fetch(uri, Path(scratch)).bundle
 
         report = compare(find_model(model, workspace, loaded, fetch), loaded, plan, console)
-    console.print(steering_table(report))
+    show(steering_table(report), console=console)
     finish("steering", report.figures(), json_path)
 
 
@@ -134,6 +135,7 @@ def vocabulary(
         vocabulary_table,
     )
     from foundation.result_line import finish
+    from foundation.terminal import show
     from training.console import stage_bars
     from training.corpus import load_corpus
     from training.presets import preset as find_preset
@@ -152,7 +154,7 @@ def vocabulary(
         comparison = compare_vocabularies(
             chosen, loaded, budget, plan, folder=workspace / "vocabulary", progress=bars.watch
         )
-    console.print(vocabulary_table(comparison))
+    show(vocabulary_table(comparison), console=console)
     if plot is not None:
         plot_vocabularies(comparison, plot)
     finish("vocabulary", comparison.figures(), json_path)
@@ -190,6 +192,7 @@ def ptb(
     from benchmarks.training.ptb import PtbPlan, bench_ptb, ptb_table, quick_treebank
     from benchmarks.training.treebank import load_treebank
     from foundation.result_line import finish
+    from foundation.terminal import show
     from training.console import stage_bars
     from training.options import seconds, usable_device, use_bf16
     from training.presets import preset as find_preset
@@ -212,5 +215,5 @@ def ptb(
         treebank, plan = quick_treebank(treebank), plan.quick()
     with stage_bars(console) as bars:
         figures = bench_ptb(treebank, plan, bars.watch)
-    console.print(ptb_table(figures))
+    show(ptb_table(figures), console=console)
     finish("ptb", figures, json_path)

@@ -37,11 +37,12 @@ def corpus(
     from benchmarks.training.corpus import bench_corpus
     from foundation.processors import num_processors
     from foundation.result_line import finish
+    from foundation.terminal import show
 
     console = Console()
     with console.status("building corpora"):
         report = bench_corpus(posts, num_posts=400 if quick else num_posts, jobs=jobs or num_processors())
-    console.print(report.table())
+    show(report.table(), console=console)
     finish("corpus", report.figures(), json_path)
 
 
@@ -70,6 +71,7 @@ def train_speed(
 
     from benchmarks.training.train import TrainBenchPlan, bench_sentences, measure_training, speed_table
     from foundation.result_line import finish
+    from foundation.terminal import show
     from training.console import stage_bars
     from training.options import usable_device, use_bf16
     from training.presets import preset as find_preset
@@ -85,7 +87,7 @@ def train_speed(
         speed = measure_training(
             config, chosen, sentences, plan, device=device, bf16=bf16, progress=bars.watch("rounds")
         )
-    console.print(speed_table(speed))
+    show(speed_table(speed), console=console)
     finish("train", {**speed.figures(), "vocabulary": config.vocabulary_size, "preset": preset}, json_path)
 
 
@@ -125,6 +127,7 @@ def decode_speed(
     from benchmarks.training.decode import DecodeBenchPlan, decode_table, measure_decoding, plot_decoding, random_bundle
     from benchmarks.training.precision_cost import bits_per_character
     from foundation.result_line import finish
+    from foundation.terminal import show
     from handlers.model.bundle import Bundle
     from training.console import stage_bars
     from training.corpus.store import load_corpus
@@ -152,7 +155,7 @@ def decode_speed(
             costs = bits_per_character(
                 bundle, load_corpus(corpus), num_sentences=count, progress=bars.watch("sentences")
             )
-    console.print(decode_table(speed))
+    show(decode_table(speed), console=console)
     for name, bits in costs.items():
         console.print(f"{name}: {bits:.4f} bits per character of held-out sentences, given their latent vectors")
     if plot is not None:
@@ -166,6 +169,7 @@ def _gpu_decode_speed(model: Bundle, device: str, sequences: int, *, quick: bool
 
     from benchmarks.training.gpu_decode import GpuBenchPlan, gpu_table, measure_gpu_decoding
     from foundation.result_line import finish
+    from foundation.terminal import show
     from training.console import stage_bars
     from training.options import usable_device
 
@@ -173,7 +177,7 @@ def _gpu_decode_speed(model: Bundle, device: str, sequences: int, *, quick: bool
     found = torch.device(usable_device(device))
     with stage_bars(console) as bars:
         speed = measure_gpu_decoding(model, plan, found, progress=bars.watch("rounds"))
-    console.print(gpu_table(speed, plan))
+    show(gpu_table(speed, plan), console=console)
     finish("decode", speed.figures(), json_path)
 
 
@@ -197,6 +201,7 @@ def candidates_cost(
 
     from benchmarks.training.candidates import LOADS, QUICK_LOADS, candidates_table, figures, measure_candidates
     from foundation.result_line import finish
+    from foundation.terminal import show
     from handlers.model.bundle import Bundle
     from training.console import stage_bars
 
@@ -204,5 +209,5 @@ def candidates_cost(
     with stage_bars(console) as bars:
         loads = QUICK_LOADS if quick else LOADS
         costs = measure_candidates(model, rounds=2 if quick else rounds, loads=loads, progress=bars.watch("rounds"))
-    console.print(candidates_table(costs))
+    show(candidates_table(costs), console=console)
     finish("candidates", figures(model, costs), json_path)

@@ -52,6 +52,13 @@ def test_a_wide_terminal_shows_a_table_that_fits() -> None:
     assert ROW[1] in "".join(lines)
 
 
+@pytest.mark.parametrize(("width", "terminal"), [(120, True), (40, True), (80, False)])
+def test_what_a_table_says_below_its_rows_is_below_them(width: int, terminal: bool) -> None:
+    built = table(ROW)
+    built.caption = "– what a dash means"
+    assert shown(built, width=width, terminal=terminal).splitlines()[-1].strip() == "– what a dash means"
+
+
 @pytest.mark.parametrize("width", [40, 60])
 def test_a_narrow_terminal_shows_a_record_a_row(width: int) -> None:
     lines = shown(table(ROW, ("cvae/1", "7", "")), width=width).splitlines()

@@ -3,9 +3,8 @@ from __future__ import annotations
 import io
 
 from rich.console import Console
-from rich.table import Table
 
-from training.console import show_table, stage_bars
+from training.console import stage_bars
 
 
 class Clock:
@@ -48,14 +47,3 @@ def test_bars_are_called_by_their_stage_alone() -> None:
         stages.watch("judges")(1, 2, "second LDA")
     assert "judges" in written.getvalue()
     assert "train" not in written.getvalue()
-
-
-def test_a_table_without_a_terminal_has_no_box_and_rows_of_one_line() -> None:
-    table = Table(title="Versions", title_justify="left")
-    table.add_column("model")
-    table.add_column("archive")
-    table.add_row("lcgan", "/a/long/path/" * 12)
-    written = io.StringIO()
-    show_table(Console(file=written, width=80), table)
-    lines = [line.split() for line in written.getvalue().splitlines()]
-    assert lines == [["Versions"], ["model", "archive"], ["lcgan", "/a/long/path/" * 12]]

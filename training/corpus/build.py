@@ -104,6 +104,7 @@ def build_corpus(
     jobs: int = 1,
     chunk_posts: int = CHUNK_POSTS,
     progress: Progress | None = None,
+    begin: Callable[[str], None] | None = None,
 ) -> Funnel:
     """Build a corpus from files of posts.
 
@@ -116,6 +117,7 @@ def build_corpus(
         jobs: processes that clean chunks; the result does not depend on their number.
         chunk_posts: posts of a chunk; the result does not depend on their number.
         progress: see `Progress`.
+        begin: called with the name of each step that follows the cleaning.
 
     Raises:
         PostsError: a file cannot be used.
@@ -140,7 +142,9 @@ def build_corpus(
             posts = _posts(post_files, known, reading, progress)
             # An empty chunk ends the files.
             clean_chunks(iter(lambda: list(islice(posts, chunk_posts)), []), work, settings.for_chunks(), jobs=jobs)
+            (begin or _silent)("judge sentences")
             judged = judge(work, settings.for_judging())
+            (begin or _silent)("write corpus")
             with atomic_directory(out) as folder:
                 funnel = write_corpus(
                     work,
@@ -157,6 +161,10 @@ def build_corpus(
             raise
         work.remove()
     return funnel
+
+
+def _silent(step: str) -> None:
+    del step
 
 
 def _posts(

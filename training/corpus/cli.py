@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 app_corpus = typer.Typer(no_args_is_help=True, help="Make training corpora from posts.")
 
@@ -48,6 +47,8 @@ def build(
     After an interruption, the same command continues where it stopped.
     """
     from foundation.processors import num_processors
+    from foundation.terminal import show
+    from training.console import stage_bars
     from training.corpus import PLOT_FILE, CorpusSettings, build_corpus
     from training.corpus.chart import plot_funnel
     from training.corpus.posts import Reading
@@ -62,9 +63,8 @@ def build(
         max_openings=max_openings,
     )
     console = Console()
-    columns = (TextColumn("cleaning posts"), BarColumn(), DownloadColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("posts", total=None)
+    with stage_bars(console) as bars:
+        clean = bars.watch("clean posts")
         funnel = build_corpus(
             posts,
             out,
@@ -72,12 +72,13 @@ def build(
             catalog=catalog,
             reading=Reading(text_column=text_column, encoding=encoding),
             jobs=jobs or num_processors(),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: clean(done, total or 0, f"{done / 1e6:.1f} MB read"),
+            begin=lambda step: bars.watch(step)(0, 0, ""),
         )
         plot_funnel(funnel, out / PLOT_FILE)
-    console.print(funnel.table())
+    show(funnel.table(), console=console)
     counts = ", ".join(f"{count:,} {split}" for split, count in funnel.splits.items())
-    console.print(f"{out}: {counts} sentences, {funnel.genres['labels']} genres")
+    console.print(f"{out}: {counts} sentences, {funnel.genres['labels']} genres", soft_wrap=True, highlight=False)
     for warning in funnel.warnings():
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
@@ -98,4 +99,4 @@ def text(
     from training.corpus.plain import write_text
 
     count = write_text(corpus, out, split=split)
-    Console().print(f"{out}: {count:,} sentences")
+    Console().print(f"{out}: {count:,} sentences", soft_wrap=True, highlight=False)

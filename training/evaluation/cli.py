@@ -85,6 +85,7 @@ def evaluate(
     from rich.console import Console
 
     from foundation.result_line import finish
+    from foundation.terminal import show
     from training.console import stage_bars
     from training.corpus import load_corpus
     from training.evaluation.console import goals_table, parse_named_files
@@ -131,12 +132,12 @@ def evaluate(
     if track:
         runs = log_report(result, report, tracker)
         console.print(f"logged to {runs} runs")
-    console.print(goals_table(result))
+    show(goals_table(result), console=console)
     for verdict in result.verdicts:
         console.print(verdict.words, soft_wrap=True, highlight=False, markup=False)
     if result.readers is not None:
-        console.print(sources_table(result.readers.sources, result.readers.kappas))
-        console.print(agreement_table(result.readers.figures))
+        readers = sources_table(result.readers.sources, result.readers.kappas)
+        show(readers, agreement_table(result.readers.figures), console=console)
     console.print(f"wrote {report / 'report.html'} and {report / 'report.json'}", soft_wrap=True)
     finish("evaluate", {"rows": result.document()["rows"]}, json_path)
 
@@ -170,6 +171,7 @@ def interpolate(
     from rich.console import Console
     from rich.table import Table
 
+    from foundation.terminal import show
     from training.evaluation.interpolate import InterpolationPath
     from training.evaluation.interpolate import interpolate as decode_points
     from training.evaluation.models import load_models
@@ -197,6 +199,6 @@ def interpolate(
     for point in points:
         table.add_row(f"{point.at:.2f}", point.text)
     table.add_row("given", last)
-    console.print(table)
+    show(table, console=console)
     if json_path is not None:
         write_json(json_path, {"name": "interpolate", "figures": {"points": [asdict(point) for point in points]}})

@@ -73,6 +73,15 @@ def test_the_command_prints_its_figures_as_the_last_line(tmp_path: Path) -> None
     assert document["machine"]["cores"] >= 1
 
 
+def test_what_differs_is_shown_on_three_lines_without_odd_characters(tmp_path: Path) -> None:
+    labels = written(tmp_path / "labels.jsonl", label("Moss\nby the \x07 sea - Ona Vell", (["Ona Vell"], "Moss")))
+    done = CliRunner().invoke(app_bench, ["parse", "--labels", str(labels), "--show"])
+    shown = [line.rstrip() for line in done.stderr.splitlines()[-3:]]
+    assert shown[0] == "Moss / by the \N{REPLACEMENT CHARACTER} sea - Ona Vell"
+    assert shown[1].startswith("    found:    ")
+    assert shown[2] == "    labelled: Ona Vell - Moss (1)"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

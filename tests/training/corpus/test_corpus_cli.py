@@ -32,6 +32,11 @@ def test_build_writes_a_corpus_and_shows_the_funnel(tmp_path: Path) -> None:
     assert len(corpus) == 30
     assert corpus.genre_table.labels == ("pop",)
     assert (tmp_path / "corpus" / PLOT_FILE).read_bytes().startswith(b"\x89PNG")
+    # Without a terminal: a line for each step, and tables without lines.
+    lines = [line.split() for line in result.output.splitlines()]
+    assert [" ".join(line[2:4]) for line in lines[:3]] == ["clean posts", "judge sentences", "write corpus"]
+    assert lines[0][4:] == ["100%", f"{posts.stat().st_size / 1e6:.1f}", "MB", "read"]
+    assert not set("─│━┃\x1b\r") & set(result.output)
 
 
 def test_build_lets_the_package_errors_pass_to_the_command(tmp_path: Path) -> None:

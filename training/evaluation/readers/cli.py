@@ -66,8 +66,7 @@ def sum_up(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
-
+    from foundation.terminal import show
     from training.evaluation.readers.agreement import by_source, kappas
     from training.evaluation.readers.ratings import read_ratings
     from training.evaluation.readers.tables import sources_table
@@ -75,7 +74,7 @@ def sum_up(
 
     found = read_ratings(ratings)
     sources, agreed = by_source(found), kappas(found)
-    Console().print(sources_table(sources, agreed))
+    show(sources_table(sources, agreed))
     if json_path is not None:
         figures = {"sources": [asdict(each) for each in sources], "kappas": [asdict(each) for each in agreed]}
         write_json(json_path, {"name": "blind", "figures": finite(figures)})
