@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final, NoReturn
@@ -58,7 +58,9 @@ class _Input:
     feed: Path
     preset: str
     min_posts_per_genre: int | None
-    """Number that was asked for, if any; a corpus with another number is not reused."""
+    """Number that was asked for, if any."""
+    reading: tuple[str, ...] = ()
+    """Options of `corpus build` by which the posts are read."""
     corpus: str
     """Name of the corpus's folder: that of the sample is never used for other posts."""
 
@@ -95,7 +97,15 @@ def demo(
     ] = None,
     min_posts_per_genre: Annotated[
         int | None,
-        typer.Option(help="Posts that a genre needs in the corpus; by default 20 for the preset demo, 50 otherwise."),
+        typer.Option(
+            min=1, help="Posts that a genre needs in the corpus; by default 20 for the preset demo, 50 otherwise."
+        ),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of a post's text; by default masked_content, text or content.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of posts and catalog, such as cp1252; by default UTF-8.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep serving at the end, until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(help="Port of the gateway; 0 takes any free one.")] = 0,
@@ -132,6 +142,7 @@ def demo(
     try:
         with _terminable(), held_alone(workspace / "demo.lock", waiting):
             sources = _sources(console, place, (posts, catalog, feed), preset, min_posts_per_genre)
+            sources = replace(sources, reading=_reading(text_column, encoding))
             _run(console, place, sources, budget=budget, port=port, keep=keep)
     except KeyboardInterrupt:
         _say(console, "stopped; the same command continues with the step that was interrupted")
@@ -178,7 +189,7 @@ def _sources(
     posts, catalog, feed = given
     folder = place.workspace / "sample"
     if posts is None or catalog is None or feed is None:
-        console.rule("Invent posts, a catalog and a feed", align="left")
+        _begin(console, "Invent posts, a catalog and a feed")
         write_sample(make_sample(seed=_SEED, num_posts=_SAMPLE_POSTS), folder)
         _say(console, f"{_SAMPLE_POSTS} posts in {folder}")
     chosen = preset or ("reference" if posts else "demo")
@@ -192,17 +203,23 @@ def _sources(
     )
 
 
+def _reading(text_column: str | None, encoding: str | None) -> tuple[str, ...]:
+    given = (("--text-column", text_column), ("--encoding", encoding))
+    return tuple(word for option, value in given if value is not None for word in (option, value))
+
+
 def _corpus(console: Console, place: _Place, sources: _Input) -> Path:
-    """Build the corpus of the posts and the catalog, unless it exists."""
+    """Build the corpus of the posts and the catalog, unless it exists and no option of its build was given."""
     out = place.workspace / "corpora" / sources.corpus
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (sources.posts, sources.catalog)}
-    if digests <= _inputs_of(out) and sources.min_posts_per_genre is None:
-        console.rule("Corpus", align="left")
+    if digests <= _inputs_of(out) and sources.min_posts_per_genre is None and not sources.reading:
+        _begin(console, "Corpus")
         _say(console, f"{out} exists already")
         return out
     least = sources.min_posts_per_genre or (_FEW if sources.preset == "demo" else None)
     few = [] if least is None else ["--min-posts-per-genre", str(least)]
     build = ["corpus", "build", str(sources.posts), "--out", str(out), "--catalog", str(sources.catalog), *few]
+    build += sources.reading
     _step(console, "Corpus", build)
     return out
 
@@ -225,7 +242,7 @@ def _ask(console: Console, place: _Place, sources: _Input, target: str, model: s
 
 
 def _load_test(console: Console, place: _Place, target: str, models: Sequence[str]) -> None:
-    console.rule("Load test", align="left")
+    _begin(console, "Load test")
     users = tuple(f"{model.title()}User" for model in models)
     load = Load(target=target, users=8, seconds=_LOAD_SECONDS, num_samples=_SAMPLES, user_classes=users)
     with _bar(console, "locust, 8 users", _LOAD_SECONDS) as advance:
@@ -240,7 +257,7 @@ def _serving(console: Console, place: _Place, models: Sequence[str], *, port: in
     ready.unlink(missing_ok=True)
     chosen = ["--port", str(port), "--models", ",".join(models)]
     serve = ["serve", *chosen, "--ready-file", str(ready), "--stop-with-parent", *place.options]
-    console.rule("TorchServe, registry sync and gateway", align="left")
+    _begin(console, "TorchServe, registry sync and gateway")
     _show(console, serve)
     log_path = place.workspace / "serving" / "serve.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -274,7 +291,7 @@ def _wait_ready(console: Console, child: subprocess.Popen[bytes], ready: Path, l
 
 def _step(console: Console, title: str, arguments: list[str]) -> None:
     """Run one command and wait for it; it shares the terminal, so its bars are visible and Ctrl-C reaches it."""
-    console.rule(title, align="left")
+    _begin(console, title)
     _show(console, arguments)
     child = subprocess.Popen(_python(arguments))  # noqa: S603 - a command of the project
     try:
@@ -303,6 +320,13 @@ def _python(arguments: Sequence[str]) -> list[str]:
 
 def _show(console: Console, arguments: Sequence[str]) -> None:
     console.print(f"$ {command(*arguments)}", style="dim", soft_wrap=True, markup=False, highlight=False)
+
+
+def _begin(console: Console, step: str) -> None:
+    if console.is_terminal:
+        console.rule(step, align="left")
+    else:
+        _say(console, step)
 
 
 def _say(console: Console, line: str) -> None:

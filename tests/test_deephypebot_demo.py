@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ from rich.console import Console
 
 import deephypebot_demo
 from deephypebot_demo import DemoError, _closing, _corpus, _models_with_champions, _Place, _say, _sources
+from training.corpus import load_corpus
+from training.lock import held_alone
 
 PLACE = _Place(workspace=Path("/srv/my data/workspace"), model_store=Path("/srv/store"))
 
@@ -102,3 +108,57 @@ def test_without_posts_of_ones_own_the_sample_is_invented(tmp_path: Path, monkey
     assert sample.posts.is_file()
     own_artists = tmp_path / "artists.jsonl"
     assert _sources(Console(quiet=True), place, (None, own_artists, None), None, None).corpus == "posts"
+
+
+def demo(*options: str) -> list[str]:
+    return [sys.executable, "-m", "deephypebot", "demo", *options]
+
+
+@pytest.mark.slow
+def test_a_second_demo_on_a_workspace_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("posts.jsonl", "artists.jsonl", "feed.jsonl")]
+    for path in files:
+        path.write_text("", encoding="utf-8")
+    options = [f"--{option}={path}" for option, path in zip(("posts", "catalog", "feed"), files, strict=True)]
+    options += [f"--workspace={tmp_path / 'w'}", f"--model-store={tmp_path / 's'}"]
+    with held_alone(tmp_path / "w" / "demo.lock", pytest.fail):
+        second = subprocess.Popen(demo(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert second.stdout is not None
+        said = second.stdout.readline()
+        holder = f"process {os.getpid()}"
+        assert said == f"another demo ({holder}) uses {tmp_path / 'w'}; this one begins when it has ended\n"
+        assert not (tmp_path / "w" / "corpora").exists()
+    output, errors = second.communicate(timeout=60)
+    # Then it begins, and the empty posts end it.
+    assert second.returncode == 1
+    assert output.startswith("Corpus\n$ ")
+    assert "corpus build" in output
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_the_demo_reads_posts_of_ones_own_by_its_options(tmp_path: Path) -> None:
+    posts, artists, feed = (tmp_path / name for name in ("posts.csv", "artists.jsonl", "feed.jsonl"))
+    rows = [f"Öna {n};Tide;Song {n} is loud and full of quiet drums, like café rain." for n in range(30)]
+    posts.write_bytes("\n".join(["Artist;Title;Body", *rows]).encode("cp1252"))
+    catalog = [json.dumps({"artist": f"Öna {n}", "genres": ["tin pop" if n % 5 else "rye"]}) for n in range(30)]
+    artists.write_text("\n".join(catalog), encoding="cp1252")
+    feed.write_text("", encoding="utf-8")
+    options = [f"--posts={posts}", f"--catalog={artists}", f"--feed={feed}", "--preset=nope"]
+    options += ["--min-posts-per-genre=10", "--text-column=Body", "--encoding=cp1252"]
+    options += [f"--workspace={tmp_path / 'w'}", f"--model-store={tmp_path / 's'}"]
+    done = subprocess.run(demo(*options), capture_output=True, text=True, check=False)
+    # The training that follows ends, since there is no such preset.
+    assert "there is no preset 'nope'" in done.stderr
+    corpus = load_corpus(tmp_path / "w" / "corpora" / "posts")
+    assert corpus.genre_table.labels == ("tin pop",)
+    assert any("café" in text for text in corpus.texts)
+
+
+@pytest.mark.slow
+def test_the_demo_refuses_a_number_of_posts_that_no_genre_can_have(tmp_path: Path) -> None:
+    options = ["--min-posts-per-genre=0", f"--workspace={tmp_path / 'w'}"]
+    done = subprocess.run(demo(*options), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--min-posts-per-genre" in done.stderr
+    assert not (tmp_path / "w").exists()

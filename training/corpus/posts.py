@@ -121,17 +121,23 @@ def read_catalog(path: Path, *, encoding: str | None = None) -> Catalog:
     """
     genres: dict[str, tuple[str, ...]] = {}
     columns: dict[str, None] = {}
+    unreadable = 0
     for found in read_rows(path, encoding=encoding, columns={"artist", "genres"}):
         if found is None:
+            unreadable += 1
             continue
         columns.update(dict.fromkeys(str(column) for column in found))
         row = _named(found)
         artist = _text(row.get("artist"))
-        if not artist or "genres" not in row or _SURROGATES.search(artist):
+        if not artist or "genres" not in row:
             continue
         listed = _genres(row["genres"])
-        if not any(map(_SURROGATES.search, listed)):
-            genres[artist_key(artist)] = listed
+        if any(map(_SURROGATES.search, (artist, *listed))):
+            unreadable += 1
+            continue
+        genres[artist_key(artist)] = listed
+    if not genres and unreadable and (not columns or {"artist", "genres"} <= _named(columns).keys()):
+        raise PostsError(f"{path} has no row that can be read; check its quotes and delimiters, or give --encoding")
     if not genres:
         raise PostsError(f"{path} has no row with `artist` and `genres`; its columns are: {_listed(columns)}")
     return genres

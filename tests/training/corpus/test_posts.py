@@ -125,6 +125,9 @@ def test_a_file_of_no_objects_and_one_of_no_rows_are_refused(tmp_path: Path) -> 
 def test_a_catalog_without_genres_is_refused_by_its_columns(tmp_path: Path) -> None:
     with pytest.raises(PostsError, match="no row with `artist` and `genres`; its columns are: name, genres"):
         read_catalog(_write(tmp_path / "c.jsonl", [{"name": "Orva", "genres": []}]))
+    (tmp_path / "half.jsonl").write_text('{"artist": "Orva \\ud83d", "genres": ["pop"]}\n', encoding="ascii")
+    with pytest.raises(PostsError, match="no row that can be read"):
+        read_catalog(tmp_path / "half.jsonl")
 
 
 @pytest.mark.parametrize(

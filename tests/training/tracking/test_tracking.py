@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -34,6 +36,26 @@ def test_a_run_shows_what_it_learned_from_and_how_the_machine_fared(
         '{"train_sentences": 3}',
     )
     assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
+
+
+_OPEN = """import sys; from pathlib import Path; from training.options import make_tracker
+sys.stdin.readline()
+with make_tracker(f"sqlite:///{sys.argv[1]}/mlflow.db", Path(sys.argv[1])).run("train") as run: print(run.run_id)
+"""
+
+
+@pytest.mark.integration
+def test_two_processes_that_make_the_database_of_a_new_workspace_at_once_both_log_to_it(tmp_path: Path) -> None:
+    command, pipe = [sys.executable, "-c", _OPEN, str(tmp_path)], subprocess.PIPE
+    opening = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    for process in opening:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ended = [process.communicate(timeout=120) for process in opening]
+    assert [process.returncode for process in opening] == [0, 0], [errors for _, errors in ended]
+    logged = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert {logged.get_run(output.strip()).info.run_name for output, _ in ended} == {"train"}
 
 
 @pytest.mark.slow
