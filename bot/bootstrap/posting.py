@@ -12,6 +12,7 @@ from bot.domain.post_form import PostForm
 from bot.domain.post_text import Template, Templates
 from bot.ports import Screen
 from bot.services.post_rules import PostRules
+from bot.services.screening import TextScreen
 from bot.settings import TO_FILE, BotSettings
 
 
@@ -34,13 +35,18 @@ def post_form(settings: BotSettings) -> PostForm:
     )
 
 
-def open_rules(settings: BotSettings, screen: Screen) -> PostRules:
+def open_rules(settings: BotSettings, screen: Screen | None = None) -> PostRules:
     """Open the rules for posts.
+
+    Args:
+        settings: the bot's settings.
+        screen: flags of a text's words; without it, an edited text is not looked for among copies and repeats.
 
     Raises:
         InputError: the operator's list of words cannot be used.
     """
-    return PostRules(form=post_form(settings), words=knowledge.open_words(settings), screen=screen)
+    words = knowledge.open_words(settings)
+    return PostRules(form=post_form(settings), words=words, screen=screen or TextScreen(words=words))
 
 
 def _able(settings: BotSettings) -> frozenset[PostMode]:

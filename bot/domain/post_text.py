@@ -125,5 +125,14 @@ class Templates:
         return template.render(draft.fields)
 
 
+def as_written(text: str) -> str:
+    r"""A curator's text as it is stored: one kind of line break, a space for a tab, no blanks around it.
+
+    >>> as_written(" A slow\tlamp.\r\n")
+    'A slow lamp.'
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip()
+
+
 def _one_line(value: str) -> str:
     return " ".join(without_hidden(value).split())

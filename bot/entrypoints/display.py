@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -16,6 +16,7 @@ from bot.domain.rates import Rate
 from bot.domain.songs.song import UNKNOWN_GENRE, SongReport
 from bot.domain.spend import spend
 from bot.ports import Pause, QueueRow, StoreState
+from bot.services.post_rules import PostRules
 from bot.services.summary import Summary
 
 _Status = TypeVar("_Status", bound=StrEnum)
@@ -24,13 +25,20 @@ _STYLES = {CandidateStatus.WAITING: "yellow", CandidateStatus.ACCEPTED: "green",
 _SHOWN_GENRES = 3
 
 
-def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue", song_in_each: bool = False) -> Table:
+def queue_table(
+    rows: Iterable[QueueRow],
+    *,
+    title: str = "Queue",
+    song_in_each: bool = False,
+    objection_to: Callable[[QueueRow], str] = lambda _: "",
+) -> Table:
     """Candidates as a table. Texts from outside are added as plain text, so that brackets in them are not markup.
 
     Args:
         rows: candidates.
         title: title of the table.
         song_in_each: whether each candidate has its song and genres, for a program; otherwise a song's first one has.
+        objection_to: reason why a candidate cannot be accepted as it is; it is shown of those that wait.
     """
     table = Table(title=title, title_justify="left", expand=True, pad_edge=False)
     table.add_column("id", overflow="fold", no_wrap=False, max_width=23)
@@ -51,11 +59,41 @@ def queue_table(rows: Iterable[QueueRow], *, title: str = "Queue", song_in_each:
             visible(row.candidate.id),
             _song(row) if first else "",
             Text(_genres(report)) if first else "",
-            Text.assemble(visible(row.text), (" (cut off)" if row.is_cut_off else "", "dim")),
+            Text.assemble(
+                visible(row.text), (" (cut off)" if row.is_cut_off else "", "dim"), _objection(row, objection_to)
+            ),
             visible(f"{row.candidate.model}/{row.candidate.model_version}"),
             Text(row.candidate.status, style=_STYLES[row.candidate.status]),
         )
     return table
+
+
+def _objection(row: QueueRow, objection_to: Callable[[QueueRow], str]) -> Text:
+    reason = objection_to(row) if row.candidate.status is CandidateStatus.WAITING else ""
+    return Text(f"\n{visible(reason)}" if reason else "", style="red")
+
+
+def row_lines(row: QueueRow, rules: PostRules) -> list[Text]:
+    """A candidate in lines: its song, its post as it will be sent, and what a curator should know of that."""
+    candidate, preview = row.candidate, rules.preview(row)
+    decided = f" by {row.verdict.who}" if row.verdict is not None else ""
+    flags = ", ".join(rules.flags(row))
+    objection = rules.objection_to(row)
+    length = f"{preview.length:,} of {preview.max_length:,} characters of {preview.network.label}"
+    return [
+        Text.assemble((visible(candidate.id).plain, "bold"), " ", candidate.status.value, visible(decided)),
+        visible(f"song: {candidate.report.artist} - {candidate.report.song.title}"),
+        visible(f"genres: {candidate.report.genre_line}"),
+        *(visible(f"post: {line}" if first else line) for first, line in _numbered(preview.text)),
+        visible(f"length: {length}"),
+        *([visible(f"flags: {flags}")] if flags else []),
+        *([Text(f"not accepted as it is: {visible(objection)}", style="red")] if objection else []),
+    ]
+
+
+def _numbered(text: str) -> Iterator[tuple[bool, str]]:
+    """Lines of a post, each with whether it is the first."""
+    return ((place == 0, line) for place, line in enumerate(text.split("\n")))
 
 
 def visible(text: str) -> Text:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from bot.domain.candidates import CandidateStatus, Decision, RejectReason, Verdict
 from bot.domain.errors import InputError
-from bot.entrypoints.display import queue_table, visible
-from bot.entrypoints.options import Who, curator_name
+from bot.domain.post_text import as_written
+from bot.entrypoints.display import queue_table, row_lines, visible
+from bot.entrypoints.options import Config, Who, Workspace, curator_name
+from foundation.commands import command
 from foundation.terminal import show
+
+if TYPE_CHECKING:
+    from bot.settings import BotSettings
 
 app_queue = typer.Typer(no_args_is_help=True, help="The queue of candidates and the curator's verdicts.")
 
-Workspace = Annotated[Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the bot's database, bot.db.")]
 Status = Annotated[CandidateStatus | None, typer.Option(help="Only candidates of this status.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Candidates, as `queue list` shows them.")]
-
-_WORKSPACE = Path("workspace")
 
 
 class ExportFormat(StrEnum):
@@ -36,20 +38,23 @@ class ExportFormat(StrEnum):
 
 @app_queue.command(name="list")
 def list_(
-    workspace: Workspace = _WORKSPACE,
     *,
     status: Status = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of candidates.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False,
+    config: Config = None,
+    workspace: Workspace = None,
 ) -> None:
-    """Show candidates, the oldest first.
+    """Show candidates, the oldest first, and why a waiting one cannot be accepted as it is.
 
     Example: deephypebot queue list --status waiting --limit 10
     """
     from bot.adapters.files.export import write_jsonl
     from bot.bootstrap import build as bootstrap
+    from bot.bootstrap import posting
 
-    with bootstrap.open_store(workspace) as store:
+    settings = _settings(config, workspace)
+    with bootstrap.open_store(settings.workspace) as store:
         rows = store.rows(status=status, limit=limit)
         if as_json:
             write_jsonl(rows, sys.stdout)
@@ -58,7 +63,25 @@ def list_(
         total = sum(state.candidates.values()) if status is None else state.candidates[status]
         console = Console()
         title = f"Queue: {min(limit, total)} of {total} candidates"
-        show(queue_table(rows, title=title, song_in_each=not console.is_terminal), console=console)
+        rules = posting.open_rules(settings)
+        table = queue_table(rows, title=title, song_in_each=not console.is_terminal, objection_to=rules.objection_to)
+        show(table, console=console)
+
+
+@app_queue.command(name="show")
+def show_(ids: Ids, *, config: Config = None, workspace: Workspace = None) -> None:
+    """Show candidates with their posts as they will be sent: template, length and flags.
+
+    Example: deephypebot queue show 1001.1.2
+    """
+    from bot.bootstrap import build as bootstrap
+    from bot.bootstrap import posting
+
+    settings = _settings(config, workspace)
+    rules = posting.open_rules(settings)
+    with bootstrap.open_store(settings.workspace) as store:
+        for place, row in enumerate(store.find(list(dict.fromkeys(ids)))):
+            show(*([""] if place else []), *row_lines(row, rules))
 
 
 @app_queue.command()
@@ -67,26 +90,53 @@ def accept(
     *,
     edit: Annotated[str | None, typer.Option(help="Text that replaces the sample's; for one ID.")] = None,
     who: Who = None,
-    workspace: Workspace = _WORKSPACE,
+    config: Config = None,
+    workspace: Workspace = None,
 ) -> None:
     """Accept candidates, a single one also with an edited text.
 
+    A post that is too long, or that has a blocked word or a hidden character, is not accepted. Of several candidates
+    the others are, and the exit code is 1.
+
     Example: deephypebot queue accept 1001.1.2 --edit "A slow lamp of a song."
     """
+    from bot.bootstrap import build as bootstrap
+    from bot.bootstrap import posting
+
     if edit is not None and len(ids) != 1:
         raise InputError(f"--edit changes one candidate's text, got {len(ids)} ids")
-    if edit is not None and not edit.strip():
+    edited = as_written(edit) if edit is not None else None
+    if edited == "":
         raise InputError("--edit needs a text; to drop a candidate use `queue reject`")
-    _decide(workspace, ids, Decision.ACCEPT, who=who, edited_text=edit)
+    settings = _settings(config, workspace)
+    rules = posting.open_rules(settings)
+    objections: dict[str, str] = {}
+    with bootstrap.open_store(settings.workspace) as store:
+        for row in store.find(list(dict.fromkeys(ids))):
+            # Without an edit the sample is accepted, even if an earlier verdict had another text.
+            text = row.candidate.sample.text if edited is None else edited
+            if objection := rules.objection_to(row, text):
+                objections[row.candidate.id] = objection
+    taken = [name for name in ids if name not in objections]
+    if taken:
+        _decide(settings.workspace, taken, Decision.ACCEPT, who=who, edited_text=edited)
+    if objections:
+        raise InputError(_refusal(objections))
+
+
+def _refusal(objections: Mapping[str, str]) -> str:
+    reasons = "; ".join(f"{name} is not accepted: {reason}" for name, reason in objections.items())
+    example = command("queue", "accept", next(iter(objections)), "--edit")
+    return f'{reasons}; to accept another text: {example} "..."'
 
 
 @app_queue.command()
-def undo(ids: Ids, *, who: Who = None, workspace: Workspace = _WORKSPACE) -> None:
+def undo(ids: Ids, *, who: Who = None, config: Config = None, workspace: Workspace = None) -> None:
     """Take verdicts back; a post that is not sent yet is cancelled.
 
     Example: deephypebot queue undo 1001.1.2
     """
-    _decide(workspace, ids, Decision.UNDO, who=who, edited_text=None)
+    _decide(_settings(config, workspace).workspace, ids, Decision.UNDO, who=who, edited_text=None)
 
 
 @app_queue.command()
@@ -95,13 +145,22 @@ def reject(
     *,
     reason: Annotated[RejectReason | None, typer.Option(help="Reason, by which the model can be improved.")] = None,
     who: Who = None,
-    workspace: Workspace = _WORKSPACE,
+    config: Config = None,
+    workspace: Workspace = None,
 ) -> None:
     """Reject candidates.
 
     Example: deephypebot queue reject 1001.1.1 1001.1.3 --reason "makes no sense"
     """
-    _decide(workspace, ids, Decision.REJECT, who=who, edited_text=None, reason=reason.value if reason else "")
+    folder = _settings(config, workspace).workspace
+    _decide(folder, ids, Decision.REJECT, who=who, edited_text=None, reason=reason.value if reason else "")
+
+
+def _settings(config: Path | None, workspace: Path | None) -> BotSettings:
+    """The bot's settings: the same workspace, and the same rules for posts."""
+    from bot.settings import load
+
+    return load(config, workspace=workspace)
 
 
 def _decide(
@@ -125,7 +184,8 @@ def export(
     out: Annotated[Path | None, typer.Option(help="File to write; without it standard output.")] = None,
     file_format: Annotated[ExportFormat, typer.Option("--format", help="File format.")] = ExportFormat.CSV,
     status: Status = None,
-    workspace: Workspace = _WORKSPACE,
+    config: Config = None,
+    workspace: Workspace = None,
 ) -> None:
     """Write the queue for other programs. In CSV, a text that looks like a formula gets a leading apostrophe.
 
@@ -135,7 +195,7 @@ def export(
     from bot.bootstrap import build as bootstrap
 
     write = write_csv if file_format is ExportFormat.CSV else write_jsonl
-    with bootstrap.open_store(workspace) as store, _output(out) as file:
+    with bootstrap.open_store(_settings(config, workspace).workspace) as store, _output(out) as file:
         count = write(store.rows(status=status), file)
     show(visible(f"{count} candidates written to {out or 'standard output'}"), console=Console(stderr=True))
 
@@ -144,7 +204,8 @@ def export(
 def labels(
     *,
     out: Annotated[Path | None, typer.Option(help="File to write; without it standard output.")] = None,
-    workspace: Workspace = _WORKSPACE,
+    config: Config = None,
+    workspace: Workspace = None,
 ) -> None:
     """Write the songs that curators marked as none or changed, as JSON lines: examples for the parser.
 
@@ -153,7 +214,7 @@ def labels(
     from bot.adapters.files.export import write_labels
     from bot.bootstrap import build as bootstrap
 
-    with bootstrap.open_desk(workspace) as desk, _output(out) as file:
+    with bootstrap.open_desk(_settings(config, workspace).workspace) as desk, _output(out) as file:
         count = write_labels(desk.labels(), file)
     Console(stderr=True).print(visible(f"{count} judgements written to {out or 'standard output'}"))
 

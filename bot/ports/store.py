@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -173,6 +173,14 @@ class Queue(ABC):
     @abstractmethod
     def rows(self, *, status: CandidateStatus | None = None, limit: int | None = None) -> Iterator[QueueRow]:
         """Read candidates in the order of the feed, one at a time, so that a long queue fits into memory."""
+
+    @abstractmethod
+    def find(self, candidate_ids: Sequence[str]) -> list[QueueRow]:
+        """Return candidates in the order of their ids.
+
+        Raises:
+            UnknownCandidateError: names the ids that are not in the queue.
+        """
 
     @abstractmethod
     def decide(self, verdicts: Iterable[Verdict]) -> None:

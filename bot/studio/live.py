@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from bot.domain.post_text import as_written
 from bot.ports import DeskRow
 from bot.studio.cards import card_view
 from bot.studio.forms import one, read_form
@@ -44,7 +45,7 @@ async def preview(request: Request) -> Response:
 
 
 def _preview(site: Site, candidate_id: str, text: str) -> Response:
-    plain = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    plain = as_written(text)
     with site.parts.open_desk() as desk:
         (row,) = desk.rows([candidate_id])
     post = site.parts.rules.preview(row.row, plain)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from bot.domain.candidates import CandidateStatus, Decision, RejectReason, Verdict
 from bot.domain.errors import StaleVerdictError
+from bot.domain.post_text import as_written
 from bot.ports import Change, Desk, Order
 from bot.studio.cards import card_view, song_view
 from bot.studio.curators import progress_line, progress_of
@@ -170,11 +170,9 @@ def _checked(change: Change, desk: Desk, site: Site, *, is_one_of_many: bool) ->
 
 
 def _edited(text: str) -> str:
-    plain = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    plain = as_written(text)
     if not plain:
         raise HTTPException(400, "an edited text must not be empty; to drop the candidate, reject it")
     if len(plain) > MAX_EDIT:
         raise HTTPException(400, f"an edited text has at most {MAX_EDIT} characters, got {len(plain)}")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} and character != "\n" for character in plain):
-        raise HTTPException(400, "an edited text must not contain control characters")
     return plain

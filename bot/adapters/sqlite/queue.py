@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from typing_extensions import override
 
@@ -24,6 +24,8 @@ _OF_STATUS = (
     + " ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT :limit"
 )
 
+_ONE = SELECT_ROWS + "WHERE candidate.id = ?"
+
 
 class SqliteQueue(SqliteFile, Queue):
     """Queue of candidates and their verdicts."""
@@ -34,6 +36,13 @@ class SqliteQueue(SqliteFile, Queue):
             values = {"status": status, "limit": -1 if limit is None else limit}
             for row in self._connection.execute(_ALL if status is None else _OF_STATUS, values):
                 yield queue_row(row)
+
+    @override
+    def find(self, candidate_ids: Sequence[str]) -> list[QueueRow]:
+        found = {name: self._read(_ONE, (name,)) for name in candidate_ids}
+        _check_known([name for name, rows in found.items() if not rows])
+        with wrapped_errors(self._path):
+            return [queue_row(found[name][0]) for name in candidate_ids]
 
     @override
     def decide(self, verdicts: Iterable[Verdict]) -> None:
@@ -47,11 +56,15 @@ class SqliteQueue(SqliteFile, Queue):
                     )
                 if not record_elsewhere(connection, verdict, now):
                     unknown.append(verdict.candidate_id)
-            if unknown:
-                raise UnknownCandidateError(
-                    f"no candidate has the id {', '.join(unknown)}; nothing was changed"
-                    " (`deephypebot queue list` shows the ids)"
-                )
+            _check_known(unknown)
+
+
+def _check_known(unknown: Sequence[str]) -> None:
+    if unknown:
+        raise UnknownCandidateError(
+            f"no candidate has the id {', '.join(unknown)}; nothing was changed"
+            " (`deephypebot queue list` shows the ids)"
+        )
 
 
 def is_out(connection: sqlite3.Connection, candidate_id: str) -> bool:
