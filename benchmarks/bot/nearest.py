@@ -82,7 +82,7 @@ def asked_for(
         places: map of genres.
     """
     nearest = NearestGenre(labels, artists=(entry.genres for entry in catalog.entries()), places=places)
-    namesakes = Namesakes(lambda: (entry.name for entry in catalog.entries()))
+    namesakes = Namesakes(lambda: ((entry.name, entry.genres) for entry in catalog.entries()))
     rows = []
     for name in names:
         entry = catalog.find(name)
@@ -93,7 +93,7 @@ def asked_for(
                 artist=name,
                 known=known,
                 asked=asked if asked != known else (),
-                namesakes=entry is not None and namesakes.may_hide(entry.name),
+                namesakes=entry is not None and namesakes.may_hide(entry.name, entry.genres),
             )
         )
     return rows

@@ -55,7 +55,7 @@ def open_resolver(
         odd: keeps answers that cannot be read.
     """
     songs, lookups = networks.open_lookups(settings)
-    namesakes = Namesakes(lambda: (entry.name for entry in table.entries()))
+    namesakes = Namesakes(lambda: ((entry.name, entry.genres) for entry in table.entries()))
     options = ChainOptions(
         known_for=timedelta(days=settings.genres.cache_days),
         unknown_for=timedelta(days=settings.genres.unknown_days),

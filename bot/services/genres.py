@@ -98,7 +98,7 @@ class ChainResolver(SongResolver):
             known = [entry for entry in map(self._find, others) if entry is not None and entry.genres]
         genres = tuple(dict.fromkeys(genre for entry in known for genre in entry.genres))
         # A song's own hit names the artist by the title as well; here the name is all that was compared.
-        hidden = any(self._namesakes.may_hide(entry.name) for entry in known)
+        hidden = any(self._namesakes.may_hide(entry.name, entry.genres) for entry in known)
         origin = known[0].origin if known else ""
         return SongFacts(artist=artist, genres=genres, origin=origin, url=url, namesakes=hidden)
 

@@ -227,6 +227,6 @@ def test_the_command_shows_what_would_be_asked_for_an_artist(tmp_path: Path) -> 
     rows = json.loads(done.stdout.splitlines()[-1])["figures"]["artists"]
     assert [(row["known"], row["asked"], row["namesakes"]) for row in rows] == [
         (["k-pop"], ["pop"], False),
-        (["opera"], [], True),
+        (["opera"], [], False),
         (None, [], False),
     ]

@@ -219,7 +219,7 @@ def test_the_parser_asks_the_table_alone() -> None:
 
 
 def test_a_name_that_others_have_is_marked_unless_the_song_itself_was_found() -> None:
-    names = Namesakes(lambda: ["Ferry", "Pale Ferry", "Onavell"])
+    names = Namesakes(lambda: [("Ferry", ["pop"]), ("Pale Ferry", ["pop"]), ("Onavell", ["pop"]), ("Mica", ["rye"])])
     table = Lookup("table", Ferry="pop", Onavell="pop")
     by_name = ChainResolver(table=table, namesakes=names)
     assert [by_name.resolve(song(name)).namesakes for name in ("Ferry", "Onavell", "Nobody")] == [True, False, False]

@@ -77,7 +77,7 @@ def test_a_name_that_several_may_have_is_flagged_and_an_edit_keeps_the_flag(
     )
     table = FileCatalog(catalog)
     service = GatewayClient(gateway.target, model="lcgan", timeout_s=5.0)
-    names = Namesakes(lambda: [entry.name for entry in table.entries()])
+    names = Namesakes(lambda: [(entry.name, entry.genres) for entry in table.entries()])
     resolver = ChainResolver(table=table, namesakes=names)
     Bot(sources=(FileFeed(feed),), resolver=resolver, commentary=service, store=store).tick()
     service.close()
