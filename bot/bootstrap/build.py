@@ -86,8 +86,11 @@ def build(
 
 def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, rules: PostRules) -> Outputs:
     settle_timer = SettleTimer(clock, settings.post.settle_s)
-    board, publisher = networks.open_board(settings, tabs=store), networks.open_publisher(settings)
-    board_sync = BoardSync(board=board, store=store, settle_timer=settle_timer) if board is not None else None
+    board = networks.open_board(settings, tabs=store, post_of=lambda row: rules.preview(row).text)
+    publisher = networks.open_publisher(settings)
+    board_sync = (
+        BoardSync(board=board, store=store, rules=rules, settle_timer=settle_timer) if board is not None else None
+    )
     if publisher is None:
         return Outputs(board_sync=board_sync)
     post_sender = PostSender(

@@ -14,7 +14,7 @@ from bot.adapters.sheets import open_board as open_sheet
 from bot.domain.errors import SettingsError
 from bot.domain.networks import Network
 from bot.domain.outgoing_posts import PostMode
-from bot.ports import Board, LookupService, Publisher, SongLookup, Source, TabRecord
+from bot.ports import Board, LookupService, Publisher, QueueRow, SongLookup, Source, TabRecord
 from bot.settings import TO_FILE, BotSettings
 
 
@@ -72,13 +72,20 @@ def open_publisher(settings: BotSettings) -> Publisher | None:
     return ADAPTERS[to].open_publisher(settings.accounts[to]) if to else None
 
 
-def open_board(settings: BotSettings, *, tabs: TabRecord | None = None) -> Board | None:
-    """Open the curators' board; None if there is none. `tabs` remembers the tab of a spreadsheet.
+def open_board(
+    settings: BotSettings, *, tabs: TabRecord | None = None, post_of: Callable[[QueueRow], str] = lambda _: ""
+) -> Board | None:
+    """Open the curators' board; None if there is none.
+
+    Args:
+        settings: the bot's settings.
+        tabs: remembers the tab of a spreadsheet.
+        post_of: the post of a candidate as it will be sent.
 
     Raises:
         SettingsError: its credentials cannot be used.
     """
-    return open_sheet(settings.sheet, tabs=tabs) if settings.sheet.is_on else None
+    return open_sheet(settings.sheet, tabs=tabs, post_of=post_of) if settings.sheet.is_on else None
 
 
 def open_lookups(settings: BotSettings) -> tuple[SongLookup | None, list[LookupService]]:

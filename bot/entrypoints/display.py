@@ -134,7 +134,7 @@ def summary_lines(summary: Summary) -> list[str]:
     outputs = {
         "put on the board": summary.rows_appended,
         "verdicts read": summary.verdicts,
-        "verdicts written to the board": summary.rows_edited,
+        "rows changed on the board": summary.rows_edited,
         "waiting but no longer on the board": summary.rows_missing,
         "posted": summary.posts_sent,
         "found to be sent": summary.posts_found,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.ports.board import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, TabRecord, TextRule
 from bot.ports.commentary import CommentaryService
 from bot.ports.curation import Correction, CuratorDesk, LabelRow, Progress, SongDesk, SongLabel
 from bot.ports.desk import (
@@ -35,17 +36,7 @@ from bot.ports.lookups import (
 )
 from bot.ports.model_server import LiveVersion, ModelServer
 from bot.ports.odd_items import OddItems
-from bot.ports.outputs import (
-    Board,
-    BoardChanges,
-    BoardEdit,
-    BoardEdited,
-    BoardRow,
-    BoardStore,
-    Outbox,
-    Publisher,
-    TabRecord,
-)
+from bot.ports.outputs import Outbox, Publisher
 from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
 
@@ -103,6 +94,7 @@ __all__ = [
     "Store",
     "StoreState",
     "TabRecord",
+    "TextRule",
     "VersionTally",
     "WordList",
 ]

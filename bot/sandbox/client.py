@@ -102,6 +102,12 @@ class SandboxControl:
         rows: list[list[str]] = self._ask("GET", "sheet" + (f"?title={title}" if title else ""))["rows"]
         return rows
 
+    def notes(self, title: str) -> dict[str, str]:
+        """Return the notes of a tab's rows by the row's first cell, those of a row in one text."""
+        table = self._ask("GET", f"sheet?title={title}")
+        rows = zip(table["rows"], table["notes"], strict=True)
+        return {cells[0]: "\n".join(notes.values()) for cells, notes in rows if notes}
+
     def edit(self, title: str, key: str, column: str, value: str) -> None:
         """Edit the row whose first cell is `key`, as a curator."""
         self._ask("POST", "sheet/edit", {"title": title, "key": key, "column": column, "value": value})

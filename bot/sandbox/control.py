@@ -6,7 +6,7 @@ POST /sandbox/faults           queue a `Fault`
 POST /sandbox/release          continue the held calls
 POST /sandbox/posts            add posts of users: {"network", "posts": [{"text", "author", "id", "repost_of", ...}]}
 GET  /sandbox/posted?network=  the bot's own posts; on X without a network
-GET  /sandbox/sheet?title=     the rows of a tab, as displayed
+GET  /sandbox/sheet?title=     the rows of a tab, as displayed, and each row's notes by column
 POST /sandbox/sheet/edit       edit a row as a curator: {"title", "key", "column", "value"}
 POST /sandbox/sheet/sort       sort the rows as a curator: {"title", "column", "descending"}
 POST /sandbox/sheet/rename     rename a tab as a curator: {"title", "to"}
@@ -117,7 +117,9 @@ class Control:
 
     async def _sheet(self, request: Request) -> Response:
         sheet = self._sheets.sheet(request.query_params.get("title"))
-        return JSONResponse({"rows": sheet.read(parse_range(sheet.title)), "drop_downs": sheet.drop_downs})
+        rows = sheet.read(parse_range(sheet.title))
+        notes = [{str(column): note for column, note in sorted(of_row.items())} for of_row in sheet.notes[: len(rows)]]
+        return JSONResponse({"rows": rows, "notes": notes, "drop_downs": sheet.drop_downs})
 
     async def _edit(self, request: Request) -> Response:
         self._sheets.edit(**await request.json())

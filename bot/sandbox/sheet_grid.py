@@ -41,6 +41,8 @@ class Sheet:
     cells: list[list[Cell]] = field(default_factory=list)
     """Rows up to the last one that was written."""
     drop_downs: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[int, str]] = field(default_factory=list)
+    """Notes of the rows of `cells` by column; they move with their rows."""
 
     def properties(self) -> dict[str, Any]:
         """Return the tab as the API shows it."""
@@ -79,6 +81,50 @@ class Sheet:
                     count += 1
         return count
 
+    def note(self, row: int, column: int, text: str) -> None:
+        """Set the note of a cell; an empty one removes it."""
+        self.check(Range(title=None, row=row, column=column))
+        self._reach(row, 0)
+        self.notes[row].pop(column, None)
+        self.notes[row] |= {column: text} if text else {}
+
+    def update_cells(self, arguments: dict[str, Any]) -> None:
+        """Carry out `updateCells`, for what cells hold or for their notes."""
+        area, cells = arguments["range"], [line["values"] for line in arguments["rows"]]
+        row, column = area["startRowIndex"], area["startColumnIndex"]
+        if arguments["fields"] == "note":
+            for y, line in enumerate(cells, row):
+                for x, cell in enumerate(line, column):
+                    self.note(y, x, cell.get("note", ""))
+        elif arguments["fields"] == "userEnteredValue":
+            values = [[cell.get("userEnteredValue", {}).get("stringValue", "") for cell in line] for line in cells]
+            self.write(row, column, values, raw=True)
+        else:
+            raise ValueError("the stand-in keeps what cells hold and their notes, not how they look")
+
+    def find_replace(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Carry out `findReplace` for whole cells of a range; the reply omits counts of 0."""
+        if not (arguments["matchEntireCell"] and arguments["matchCase"]) or arguments.get("searchByRegex"):
+            raise ValueError("the stand-in replaces whole cells alone")
+        area = arguments["range"]
+        if not arguments["find"]:
+            raise ValueError("findReplace.find must not be empty")
+        count = 0
+        for row in self.cells[area["startRowIndex"] : area["endRowIndex"]]:
+            for x in range(area["startColumnIndex"], min(area["endColumnIndex"], len(row))):
+                if shown(row[x]) == arguments["find"]:
+                    row[x] = arguments["replacement"]
+                    count += 1
+        return {"valuesChanged": count, "rowsChanged": count, "occurrencesChanged": count} if count else {}
+
+    def sort(self, column: int, *, descending: bool) -> None:
+        """Sort the rows under the first one by a column; their notes move with them."""
+        rows = list(zip(self.cells, self.notes, strict=True))
+        rest = sorted(
+            rows[1:], key=lambda row: shown(row[0][column]) if column < len(row[0]) else "", reverse=descending
+        )
+        self.cells[1:], self.notes[1:] = [cells for cells, _ in rest], [notes for _, notes in rest]
+
     def check_cells(self, values: Sequence[Sequence[Any]]) -> None:
         """Refuse values with a text that is too long for a cell."""
         texts = [value for line in values for value in line if isinstance(value, str)]
@@ -96,11 +142,13 @@ class Sheet:
         """Insert empty rows."""
         self._reach(at - 1, 0)
         self.cells[at:at] = [[] for _ in range(count)]
+        self.notes[at:at] = [{} for _ in range(count)]
         self.num_rows += count
 
     def _reach(self, row: int, width: int) -> None:
         while len(self.cells) <= row:
             self.cells.append([])
+            self.notes.append({})
         if row >= 0:
             line = self.cells[row]
             line.extend([None] * (width - len(line)))

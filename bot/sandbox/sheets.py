@@ -1,4 +1,4 @@
-"""Stand-in for Sheets v4 as gspread uses it: tabs, values, appended rows, drop-downs; and the curator's edits.
+"""Stand-in for Sheets v4 as gspread uses it: tabs, values, appended rows, drop-downs, notes; and curators' edits.
 
 The limit is 60 reads and 60 writes per minute, as for a user of Google. Tokens are those of `GoogleStandIn`.
 """
@@ -122,10 +122,7 @@ class SheetsStandIn(StandIn):
         header = [shown(cell) for cell in sheet.cells[0]]
         if column not in header:
             raise RangeError(f"{title!r} has no column {column!r}")
-        x = header.index(column)
-        rest = sheet.cells[1:]
-        rest.sort(key=lambda line: shown(line[x]) if x < len(line) else "", reverse=descending)
-        sheet.cells[1:] = rest
+        sheet.sort(header.index(column), descending=descending)
 
     def _guarded(self, kind: str, handler: Handler) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -217,9 +214,10 @@ class SheetsStandIn(StandIn):
         for text in ranges:
             area = parse_range(text)
             sheet = self.sheet(area.title)
+            notes = sheet.notes[area.row : area.end_row]
             rows = [
-                {"values": [{"formattedValue": cell, "userEnteredValue": {"stringValue": cell}} for cell in row]}
-                for row in sheet.read(area)
+                {"values": [_cell_data(cell, note.get(x, "")) for x, cell in enumerate(row, area.column)]}
+                for row, note in zip(sheet.read(area), notes, strict=False)
             ]
             grids.setdefault(sheet.id, []).append({"startRow": area.row, "startColumn": area.column, "rowData": rows})
         sheets = [{"properties": self._by_id(name).properties(), "data": data} for name, data in grids.items()]
@@ -229,9 +227,9 @@ class SheetsStandIn(StandIn):
         if kind == "addSheet":
             return self._add_sheet(arguments["properties"])
         if kind == "findReplace":
-            return {"findReplace": self._find_replace(arguments)}
+            return {"findReplace": self._by_id(arguments["range"]["sheetId"]).find_replace(arguments)}
         if kind == "updateCells":
-            self._update_cells(arguments)
+            self._by_id(arguments["range"]["sheetId"]).update_cells(arguments)
         elif kind == "setDataValidation":
             self._set_drop_down(arguments["range"], arguments["rule"])
         elif kind == "updateSheetProperties":
@@ -244,31 +242,6 @@ class SheetsStandIn(StandIn):
         else:
             raise ValueError(f"the stand-in knows no {kind!r}")
         return {}
-
-    def _find_replace(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Replace whole cells of a range, as far as the bot needs it; the reply omits counts of 0."""
-        if not (arguments["matchEntireCell"] and arguments["matchCase"]) or arguments.get("searchByRegex"):
-            raise ValueError("the stand-in replaces whole cells alone")
-        sheet, area = self._by_id(arguments["range"]["sheetId"]), arguments["range"]
-        if not arguments["find"]:
-            raise ValueError("findReplace.find must not be empty")
-        count = 0
-        for row in sheet.cells[area["startRowIndex"] : area["endRowIndex"]]:
-            for x in range(area["startColumnIndex"], min(area["endColumnIndex"], len(row))):
-                if shown(row[x]) == arguments["find"]:
-                    row[x] = arguments["replacement"]
-                    count += 1
-        return {"valuesChanged": count, "rowsChanged": count, "occurrencesChanged": count} if count else {}
-
-    def _update_cells(self, arguments: dict[str, Any]) -> None:
-        if arguments["fields"] != "userEnteredValue":
-            raise ValueError("the stand-in keeps what cells hold, not how they look")
-        area = arguments["range"]
-        values = [
-            [cell.get("userEnteredValue", {}).get("stringValue", "") for cell in row["values"]]
-            for row in arguments["rows"]
-        ]
-        self._by_id(area["sheetId"]).write(area["startRowIndex"], area["startColumnIndex"], values, raw=True)
 
     def _set_drop_down(self, area: dict[str, Any], rule: dict[str, Any]) -> None:
         """Set a drop-down on the existing rows; rows inserted later do not inherit it."""
@@ -310,6 +283,11 @@ def _is_raw(request: Request) -> bool:
     if option not in {"RAW", "USER_ENTERED"}:
         raise ValueError("'valueInputOption' is required but not specified")
     return option == "RAW"
+
+
+def _cell_data(cell: str, note: str) -> dict[str, Any]:
+    data: dict[str, Any] = {"formattedValue": cell, "userEnteredValue": {"stringValue": cell}}
+    return data | ({"note": note} if note else {})
 
 
 def _range_name(sheet: Sheet, area: Range) -> str:

@@ -1,5 +1,7 @@
 """Synchronization of the board: candidates are appended exactly once, verdicts are read, other verdicts written.
 
+A verdict to which the rules for posts object is not taken: the row's status is set back, with the reason as its note.
+
 A candidate's id is in the first column of its row. Rows are marked before they are appended or edited. If the outcome
 of a call is unknown (no answer, an error after the write was applied, a killed bot), the board is read before any
 retry.
@@ -17,6 +19,7 @@ from typing import Any, TypeVar
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError
 from bot.domain.odd_items import OddItem
 from bot.ports import Board, BoardEdit, BoardEdited, BoardStore, QueueRow
+from bot.services.post_rules import PostRules
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
 
@@ -38,12 +41,14 @@ class BoardSync:
     Args:
         board: table that the curators edit.
         store: the bot's record of the board.
+        rules: what may be accepted, and the posts that the board shows.
         settle_timer: time until a write in doubt is looked up.
     """
 
-    def __init__(self, *, board: Board, store: BoardStore, settle_timer: SettleTimer) -> None:
+    def __init__(self, *, board: Board, store: BoardStore, rules: PostRules, settle_timer: SettleTimer) -> None:
         self._board = board
         self._store = store
+        self._rules = rules
         self._settle_timer = settle_timer
         self._prepared = False
 
@@ -83,7 +88,7 @@ class BoardSync:
             self._in_place(lambda: self._read(summary))
 
     def edit(self, summary: Summary, stop: threading.Event) -> None:
-        """Write verdicts that were given elsewhere; what a curator typed has to be read before.
+        """Write what the rows do not show yet, such as verdicts given elsewhere; first is read what curators typed.
 
         Raises:
             NetworkError: the board cannot be edited now.
@@ -111,7 +116,9 @@ class BoardSync:
         doubtful, began_at = self._store.edits_in_doubt()
         # Checked before the board is read, so that the read sees everything that was applied by then.
         settled = bool(doubtful) and self._settle_timer.is_settled(_EDITS, began_at)
-        changes = self._store.apply_board(self._board.rows())
+        changes = self._store.apply_board(
+            self._board.rows(), objection_to=self._rules.objection_to, shows_posts=self._board.shows_posts
+        )
         summary.verdicts += len(changes.verdicts)
         summary.rows_edited += changes.landed
         summary.notices += [f"{self._board.name}: {doubt}" for doubt in changes.unclear]
@@ -124,7 +131,7 @@ class BoardSync:
         """Write at most one batch per pass: a row that was skipped is read before it is edited again."""
         if self._store.edits_in_doubt()[0]:
             return  # edits in doubt may still be applied; new edits wait, so that the ones in doubt can settle
-        edits = self._store.begin_edits(_BATCH)
+        edits = self._store.begin_edits(_BATCH, post_of=lambda row, text: self._rules.preview(row, text).text)
         if not edits:
             return
         self._settle_timer.begin(_EDITS)

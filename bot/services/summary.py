@@ -58,7 +58,7 @@ class Summary:
     rows_missing: int = 0
     """Waiting candidates that were put on the board and are not on it any more."""
     rows_edited: int = 0
-    """Rows of the board to which a verdict given elsewhere was written."""
+    """Rows of the board that were changed: verdicts given elsewhere, notes, posts."""
     posts_sent: int = 0
     posts_refused: int = 0
     posts_found: int = 0

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from bot.ports import Board, TabRecord
+from bot.ports import Board, QueueRow, TabRecord
 from bot.settings import SheetSettings
 
 
-def open_board(section: SheetSettings, *, tabs: TabRecord | None = None) -> Board:
-    """Open the sheet; `tabs` remembers its tab.
+def open_board(
+    section: SheetSettings, *, tabs: TabRecord | None = None, post_of: Callable[[QueueRow], str] = lambda _: ""
+) -> Board:
+    """Open the sheet; `tabs` remembers its tab, and `post_of` gives the post of a candidate as it will be sent.
 
     Raises:
         SettingsError: a credential is missing or cannot be used.
@@ -23,6 +26,7 @@ def open_board(section: SheetSettings, *, tabs: TabRecord | None = None) -> Boar
         spreadsheet=section.given("spreadsheet"),
         worksheet=section.worksheet,
         tabs=tabs,
+        post_of=post_of,
         base_url=section.base_url,
         timeout_s=section.timeout_s,
     )

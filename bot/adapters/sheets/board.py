@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import gspread
 from gspread.utils import ValidationConditionType, absolute_range_name, rowcol_to_a1
@@ -21,36 +21,15 @@ from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.sheets import client as sheets_client
+from bot.adapters.sheets.cells import CELLS, COLUMNS, POST, Cell, fits, shortened
 from bot.adapters.sheets.edit import Columns, PlacedEdit, outcome, request_body
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError, NetworkError
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow, TabRecord
 
-Cell = str | float | None
-
-_CELLS: Final[tuple[tuple[str, Callable[[QueueRow], Cell]], ...]] = (
-    ("candidate_id", lambda row: row.candidate.id),
-    ("status", lambda row: row.candidate.status.value),
-    ("commentary", lambda row: row.text),
-    ("curator", lambda row: row.verdict.who if row.verdict is not None else ""),
-    ("spotifyquery", lambda row: f"{row.candidate.report.artist} - {row.candidate.report.song.title}"),
-    ("spotifygenres", lambda row: row.candidate.report.genre_line),
-    ("flags", lambda row: ", ".join(row.candidate.flags)),
-    ("variant", lambda row: f"{row.candidate.model} {row.candidate.model_version}"),
-    ("score", lambda row: row.candidate.score),
-    ("tweet", lambda row: row.source_post.text),
-    ("source", lambda row: row.source_post.url or row.source_post.author),
-    ("tweetid", lambda row: row.source_post.id),
-    ("date", lambda row: row.created_at),
-)
-"""Header and value of each column of a new sheet. Columns that the sheet of 2019 had keep its names."""
-COLUMNS: Final = tuple(name for name, _ in _CELLS)
-"""Header of a new sheet."""
 _NEEDED = ("candidate_id", "status", "commentary")
 _READ = (*_NEEDED, "curator")
-MAX_CELL = 50_000
-"""Google's limit for the characters of a cell."""
-_CUT = " … (cut)"
+_EDITED = (*_READ, POST)
 _BLOCK = 5_000
 """Rows that are read at once, so that a sheet of any length fits into memory."""
 
@@ -63,6 +42,7 @@ class SheetsBoard(Board):
         spreadsheet: the part of the sheet's address between /d/ and /edit.
         worksheet: title of the tab; it is created if the bot has never used it.
         tabs: remembers the tab's id, by which it is found under another title; without it the title alone counts.
+        post_of: the post of a candidate as it will be sent.
         base_url: address of the Sheets API.
         timeout_s: seconds without a byte after which a call fails.
 
@@ -77,6 +57,7 @@ class SheetsBoard(Board):
         spreadsheet: str,
         worksheet: str = "queue",
         tabs: TabRecord | None = None,
+        post_of: Callable[[QueueRow], str] = lambda _: "",
         base_url: str = sheets_client.URL,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
@@ -84,6 +65,7 @@ class SheetsBoard(Board):
         self._key = spreadsheet
         self._title = worksheet
         self._tabs = tabs
+        self._post_of = post_of
         self._record = f"{spreadsheet} {worksheet}"
         self._header: list[str] = []
         self._sheet: gspread.Worksheet | None = None
@@ -111,6 +93,11 @@ class SheetsBoard(Board):
         self._set_drop_down(sheet, list(COLUMNS))
         sheets_client.read(lambda: sheet.update([list(COLUMNS)], "A1", raw=True))
         self._header = list(COLUMNS)
+
+    @property
+    @override
+    def shows_posts(self) -> bool:
+        return POST in self._header
 
     @override
     def is_unknown(self) -> bool:
@@ -154,7 +141,7 @@ class SheetsBoard(Board):
     def edit(self, edits: Sequence[BoardEdit]) -> BoardEdited:
         """Edit rows. They are looked up first, because curators sort, and compared with what was last read."""
         # A text that no cell can hold is left: the verdict alone is shown.
-        wanted = {edit.candidate_id: edit if _fits(edit.text) else replace(edit, text=None) for edit in edits}
+        wanted = {edit.candidate_id: edit if fits(edit.text) else replace(edit, text=None) for edit in edits}
         found = {row.candidate_id: (place, row) for place, row in self._rows(_READ) if row.candidate_id in wanted}
         placed = [
             PlacedEdit(edit=wanted[name], row=place, now=row)
@@ -166,7 +153,7 @@ class SheetsBoard(Board):
         if not placed:
             return BoardEdited(written=frozenset(), left=left, gone=gone)
         sheet = self._sheet = self._sheet or self._find_or_add()
-        columns = Columns(**{name: self._header.index(name) + 1 for name in _READ if name in self._header})
+        columns = Columns(**{name: self._header.index(name) + 1 for name in _EDITED if name in self._header})
         body = request_body(sheet.id, self._title, columns, placed)
         edited = sheets_client.write_once(
             lambda: outcome(self._client.http_client.batch_update(self._key, body), columns, placed)
@@ -275,22 +262,5 @@ class SheetsBoard(Board):
 
     def _cells(self, row: QueueRow) -> list[Cell]:
         """The row's cells in the order of the header; None leaves a column of the curators' own as it is."""
-        values = dict(_CELLS)
-        return [_shortened(values[name](row)) if name in values else None for name in self._header or COLUMNS]
-
-
-def _fits(text: str | None) -> bool:
-    return text is None or _length(text) <= MAX_CELL
-
-
-def _length(text: str) -> int:
-    """Length as Google counts it, in UTF-16."""
-    return len(text.encode("utf-16-le", "replace")) // 2
-
-
-def _shortened(cell: Cell) -> Cell:
-    """A cell that Google accepts; one that is too long is cut, with a mark."""
-    if not isinstance(cell, str) or _fits(cell):
-        return cell
-    room = 2 * (MAX_CELL - len(_CUT))
-    return cell.encode("utf-16-le", "replace")[:room].decode("utf-16-le", "ignore") + _CUT
+        values = {**dict(CELLS), POST: self._post_of}
+        return [shortened(values[name](row)) if name in values else None for name in self._header or COLUMNS]

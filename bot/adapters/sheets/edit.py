@@ -1,8 +1,9 @@
 """Edits of rows of a Google Sheet while people work in it, in one call and without a lock.
 
 A status is swapped, not written: `findReplace` on its cell replaces the value that was read, so that a person's newer
-choice stays. Sheets cannot find a row by its id. The answer therefore has to show the rows as they are after the call:
-if a row has another id, somebody sorted between the read and the call.
+choice stays. Notes and posts are the bot's own and are simply written. Sheets cannot find a row by its id. The answer
+therefore has to show the rows as they are after the call: if a row has another id, somebody sorted between the read and
+the call.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 
 from gspread.utils import absolute_range_name, rowcol_to_a1
 
+from bot.adapters.sheets.cells import shortened
 from bot.ports import BoardEdit, BoardEdited, BoardRow
+
+_MAX_NOTE = 1_000
+"""Maximum characters of a note: a reason with many blocked words is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +50,11 @@ class Columns:
     status: int
     commentary: int
     curator: int | None = None
+    post_preview: int | None = None
 
     @property
     def span(self) -> tuple[int, int]:
-        """Numbers of the first and the last column."""
+        """Numbers of the first and the last column that the answer has to show."""
         places = [place for place in (self.candidate_id, self.status, self.commentary, self.curator) if place]
         return min(places), max(places)
 
@@ -78,6 +84,7 @@ def outcome(answer: Mapping[str, Any], columns: Columns, edits: Sequence[PlacedE
     written: set[str] = set()
     left: set[str] = set()
     misplaced: list[BoardRow] = []
+    noted: set[str] = set()
     for edit in edits:
         after = rows.get(edit.row, BoardRow(candidate_id="", status="", text=""))
         name = edit.edit.candidate_id
@@ -87,7 +94,11 @@ def outcome(answer: Mapping[str, Any], columns: Columns, edits: Sequence[PlacedE
         left.add(name)
         if after.candidate_id != name and (after.status == edit.edit.status or edit.wants_text):
             misplaced.append(after)
-    return BoardEdited(written=frozenset(written), left=frozenset(left), misplaced=tuple(misplaced))
+        if after.candidate_id not in {name, ""}:
+            noted.add(after.candidate_id)
+    return BoardEdited(
+        written=frozenset(written), left=frozenset(left), misplaced=tuple(misplaced), noted=frozenset(noted)
+    )
 
 
 def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[str, Any]]:
@@ -106,6 +117,18 @@ def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[s
         yield _written(sheet_id, edit.row, columns.commentary, edit.edit.text)
     if edit.wants_who and columns.curator is not None:
         yield _written(sheet_id, edit.row, columns.curator, edit.edit.who)
+    if edit.edit.note is not None:
+        yield _noted(sheet_id, edit.row, columns.status, edit.edit.note)
+    if edit.edit.post is not None and columns.post_preview is not None:
+        yield _written(sheet_id, edit.row, columns.post_preview, str(shortened(edit.edit.post)))
+
+
+def _noted(sheet_id: int, row: int, column: int, note: str) -> dict[str, Any]:
+    """Set the note of a cell; an empty one removes it."""
+    cell = {"note": note[:_MAX_NOTE]} if note else {}
+    return {
+        "updateCells": {"range": _cell(sheet_id, row, column), "rows": [{"values": [cell]}], "fields": "note"},
+    }
 
 
 def _written(sheet_id: int, row: int, column: int, text: str) -> dict[str, Any]:

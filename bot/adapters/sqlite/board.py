@@ -8,15 +8,14 @@ from collections.abc import Collection, Iterable, Sequence
 from typing_extensions import override
 
 from bot.adapters.sqlite import odd_items
-from bot.adapters.sqlite.board_edits import SqliteBoardEdits, forget_edit, remember_row, settle_landed
-from bot.adapters.sqlite.queue import record_verdict
-from bot.adapters.sqlite.rows import SELECT_ROWS, queue_row
-from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.adapters.sqlite.board_edits import SqliteBoardEdits
+from bot.adapters.sqlite.board_reading import BoardReading, last_known
+from bot.adapters.sqlite.rows import SELECT_ROW, SELECT_ROWS, queue_row
 from bot.domain.odd_items import OddItem
-from bot.ports import BoardChanges, BoardRow, QueueRow, TabRecord
+from bot.domain.post_text import as_written
+from bot.ports import BoardChanges, BoardRow, QueueRow, TabRecord, TextRule
 
 _APPEND_BEGAN = "boarding began"
-_ANONYMOUS = "board"
 _TAB = "tab"
 MISSING = "missing on the board"
 """Note with the number of waiting candidates that are not on the board any more."""
@@ -69,33 +68,25 @@ class SqliteBoardStore(SqliteBoardEdits, TabRecord):
                 )
 
     @override
-    def apply_board(self, rows: Iterable[BoardRow]) -> BoardChanges:
+    def apply_board(
+        self, rows: Iterable[BoardRow], *, objection_to: TextRule, shows_posts: bool = False
+    ) -> BoardChanges:
         # Compared before the lock is taken: the rows come over the net, and other curators should not wait for them.
         changed, seen, twice = self._changed(rows)
-        verdicts: list[Verdict] = []
-        unclear = [f"{name}: on the board more than once; delete the copies" for name in sorted(twice)]
-        landed = 0
-        now = self._now()
+        objections = self._objections(changed, objection_to)
+        reading = BoardReading(
+            unclear=[f"{name}: on the board more than once; delete the copies" for name in sorted(twice)]
+        )
         with self._writing() as connection:
             for row in changed:
-                before = _last_known(connection, row.candidate_id)
-                if before is None:
-                    continue
-                if settle_landed(connection, row):
-                    landed += 1
-                    continue
-                verdict, doubt = _verdict(row, before)
-                if verdict is not None:
-                    record_verdict(connection, verdict, now)
-                    forget_edit(connection, row.candidate_id)
-                    verdicts.append(verdict)
-                unclear += [doubt] if doubt else []
-                remember_row(connection, row)
+                reading.take(connection, row, objections.get(row.candidate_id, ""), self._now(), posts=shows_posts)
             missing = _missing(connection, seen)
             connection.execute("DELETE FROM note WHERE key = ?", (MISSING,))
             if missing:
-                connection.execute("INSERT INTO note VALUES (?, ?, ?)", (MISSING, str(len(missing)), now))
-        return BoardChanges(verdicts=tuple(verdicts), unclear=tuple(unclear), landed=landed, missing=missing)
+                connection.execute("INSERT INTO note VALUES (?, ?, ?)", (MISSING, str(len(missing)), self._now()))
+        return BoardChanges(
+            verdicts=tuple(reading.verdicts), unclear=tuple(reading.unclear), landed=reading.landed, missing=missing
+        )
 
     @override
     def tab_id(self, name: str) -> int | None:
@@ -121,7 +112,7 @@ class SqliteBoardStore(SqliteBoardEdits, TabRecord):
     def board_again(self) -> None:
         with self._writing() as connection:
             waiting = "SELECT id FROM candidate WHERE board <> 'off' AND status = 'waiting'"
-            for table in ("board_row", "board_edit"):
+            for table in ("board_row", "board_edit", "board_extra"):
                 connection.execute(f"DELETE FROM {table} WHERE candidate_id IN ({waiting})")  # noqa: S608 -- constants
             connection.execute("UPDATE candidate SET board = 'off' WHERE board <> 'off' AND status = 'waiting'")
 
@@ -147,8 +138,16 @@ class SqliteBoardStore(SqliteBoardEdits, TabRecord):
         doubles = {row.candidate_id for row in changed} & twice
         return [row for row in changed if row.candidate_id not in twice], seen, doubles
 
+    def _objections(self, rows: Iterable[BoardRow], objection_to: TextRule) -> dict[str, str]:
+        """Reasons why candidates may not be accepted with the texts of their rows; empty ones without a reason."""
+        found: dict[str, str] = {}
+        for row in rows:
+            for candidate in self._read(SELECT_ROW, (row.candidate_id,)):
+                found[row.candidate_id] = objection_to(queue_row(candidate), as_written(row.text))
+        return found
+
     def _has_changed(self, row: BoardRow) -> bool:
-        before = _last_known(self._connection, row.candidate_id)
+        before = last_known(self._connection, row.candidate_id)
         return before is not None and (before["status"], before["text"]) != (row.status, row.text)
 
 
@@ -156,52 +155,3 @@ def _missing(connection: sqlite3.Connection, seen: Collection[str]) -> tuple[str
     """Within a transaction: waiting candidates that were put on the board and have no row among those seen."""
     names = connection.execute("SELECT id FROM candidate WHERE status = 'waiting' AND board = 'on'")
     return tuple(row["id"] for row in names if row["id"] not in seen)
-
-
-def _last_known(connection: sqlite3.Connection, candidate_id: str) -> sqlite3.Row | None:
-    """Last known content of a candidate's row: as read, or else as appended; None for an unknown id."""
-    row: sqlite3.Row | None = connection.execute(
-        "SELECT COALESCE(board_row.status, 'waiting') AS status, json_extract(candidate.sample, '$.text') AS sample,"
-        " COALESCE(board_row.text, json_extract(candidate.sample, '$.text')) AS text"
-        " FROM candidate LEFT JOIN board_row ON board_row.candidate_id = candidate.id WHERE candidate.id = ?",
-        (candidate_id,),
-    ).fetchone()
-    return row
-
-
-def _verdict(row: BoardRow, before: sqlite3.Row) -> tuple[Verdict | None, str]:
-    """The verdict that a changed row expresses, if any, and a problem for a person to solve, if any."""
-    try:
-        status = _status(row.status)
-    except ValueError:
-        return None, f"{row.candidate_id}: {row.status!r} is not a status"
-    if status is CandidateStatus.ACCEPTED and not row.text.strip():
-        return None, f"{row.candidate_id}: accepted without a text"
-    same_status = _is_same(status, before["status"])
-    if same_status and (status is not CandidateStatus.ACCEPTED or row.text.strip() == before["text"].strip()):
-        return None, ""
-    decision = _DECISIONS[status]
-    edited = row.text.strip() if decision is Decision.ACCEPT and row.text.strip() != before["sample"].strip() else None
-    verdict = Verdict(
-        candidate_id=row.candidate_id, decision=decision, who=row.who.strip() or _ANONYMOUS, edited_text=edited
-    )
-    return verdict, ""
-
-
-def _status(typed: str) -> CandidateStatus:
-    """The status that a person typed; an empty cell means waiting."""
-    return CandidateStatus(typed.strip().casefold() or CandidateStatus.WAITING)
-
-
-def _is_same(status: CandidateStatus, before: str) -> bool:
-    try:
-        return _status(before) is status
-    except ValueError:
-        return False
-
-
-_DECISIONS = {
-    CandidateStatus.WAITING: Decision.UNDO,
-    CandidateStatus.ACCEPTED: Decision.ACCEPT,
-    CandidateStatus.REJECTED: Decision.REJECT,
-}

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from typing_extensions import override
 
+from bot.adapters.sqlite import board_extras
 from bot.adapters.sqlite.file import SqliteFile
+from bot.adapters.sqlite.rows import SELECT_ROW, queue_row
 from bot.domain.candidates import CandidateStatus
-from bot.ports import BoardEdit, BoardEdited, BoardRow, BoardStore
+from bot.domain.post_text import as_written
+from bot.ports import BoardEdit, BoardEdited, BoardRow, BoardStore, TextRule
 
 _DUE = """
 SELECT board_edit.candidate_id, board_edit.restore, candidate.status,
@@ -21,10 +25,13 @@ SELECT board_edit.candidate_id, board_edit.restore, candidate.status,
        COALESCE(board_row.status, 'waiting') AS seen_status,
        COALESCE(board_row.text, json_extract(candidate.sample, '$.text')) AS seen_text,
        COALESCE(board_row.who, '') AS seen_who,
+       COALESCE(board_extra.note, '') AS note,
+       COALESCE(board_extra.version <> board_extra.shown, 0) AS is_behind,
        current.edited_text, COALESCE(latest.who, '') AS who
 FROM board_edit
 JOIN candidate ON candidate.id = board_edit.candidate_id
 LEFT JOIN board_row ON board_row.candidate_id = candidate.id
+LEFT JOIN board_extra ON board_extra.candidate_id = candidate.id
 LEFT JOIN verdict AS current ON current.id = candidate.verdict_id
 LEFT JOIN verdict AS latest ON latest.id = (SELECT MAX(id) FROM verdict WHERE candidate_id = candidate.id)
 WHERE board_edit.due AND board_edit.sent_at IS NULL AND candidate.board = 'on'
@@ -37,7 +44,7 @@ class SqliteBoardEdits(SqliteFile, BoardStore):
     """Part of `BoardStore` for edits of the board."""
 
     @override
-    def begin_edits(self, limit: int) -> list[BoardEdit]:
+    def begin_edits(self, limit: int, *, post_of: TextRule) -> list[BoardEdit]:
         now = self._now()
         with self._writing() as connection:
             edits = [_edit(connection, row) for row in connection.execute(_DUE, (limit,)).fetchall()]
@@ -50,7 +57,17 @@ class SqliteBoardEdits(SqliteFile, BoardStore):
                 " WHERE candidate_id = ?",
                 [(edit.status, edit.text, edit.who, now, edit.candidate_id) for edit in edits],
             )
-        return edits
+            for edit in edits:
+                board_extras.begin(connection, edit.candidate_id)
+        return [self._with_post(edit, post_of) for edit in edits]
+
+    def _with_post(self, edit: BoardEdit, post_of: TextRule) -> BoardEdit:
+        """Add the post: of an accepted candidate with the accepted text, of any other with the text of its row."""
+        (found,) = self._read(SELECT_ROW, (edit.candidate_id,))
+        row = queue_row(found)
+        shown = edit.seen.text if edit.text is None else edit.text
+        is_accepted = row.candidate.status is CandidateStatus.ACCEPTED
+        return replace(edit, post=post_of(row, row.text if is_accepted else as_written(shown)))
 
     @override
     def edits_in_doubt(self) -> tuple[Collection[str], str | None]:
@@ -63,11 +80,16 @@ class SqliteBoardEdits(SqliteFile, BoardStore):
             for name in edited.written:
                 _remember_sent(connection, name)
                 _finish(connection, name)
+                board_extras.finish(connection, name)
             for name in edited.left:
                 connection.execute(f"UPDATE board_edit SET due = 1, {_UNSENT} WHERE candidate_id = ?", (name,))  # noqa: S608 -- a constant
+                board_extras.catch_up(connection, name)
             for name in edited.gone:
                 forget_edit(connection, name)
+                board_extras.forget(connection, name)
             _restore(connection, edited.misplaced)
+            for name in edited.noted:
+                _restore_extras(connection, name)
 
 
 _UNSENT = "sent_status = NULL, sent_text = NULL, sent_who = NULL, sent_at = NULL"
@@ -78,6 +100,14 @@ def remember_row(connection: sqlite3.Connection, row: BoardRow) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO board_row (candidate_id, status, text, who) VALUES (?, ?, ?, ?)",
         (row.candidate_id, row.status, row.text, row.who),
+    )
+
+
+def mark_edit(connection: sqlite3.Connection, candidate_id: str) -> None:
+    """Within a transaction: let the next edits write the status on record into a row."""
+    connection.execute(
+        "INSERT INTO board_edit (candidate_id) VALUES (?) ON CONFLICT (candidate_id) DO UPDATE SET due = 1",
+        (candidate_id,),
     )
 
 
@@ -96,6 +126,7 @@ def settle_landed(connection: sqlite3.Connection, row: BoardRow) -> bool:
         return False  # there is no such edit, it was not applied, or somebody has changed the row since
     remember_row(connection, row)
     _finish(connection, row.candidate_id)
+    board_extras.catch_up(connection, row.candidate_id)  # what is beside the row was not read
     return True
 
 
@@ -107,7 +138,16 @@ def _edit(connection: sqlite3.Connection, row: sqlite3.Row) -> BoardEdit:
     is_wanted = row["restore"] or (
         row["status"] == CandidateStatus.ACCEPTED and _is_on_record(connection, seen, row["sample"])
     )
-    return BoardEdit(seen=seen, status=row["status"], text=text if is_wanted else None, who=row["who"])
+    is_changed = row["status"] != _status_of(seen) or (is_wanted and text != seen.text)
+    # The name of who chose what is not taken stays, and so does one beside which nothing but a note or a post changes.
+    keeps_who = not row["restore"] and (row["note"] or not is_changed)
+    return BoardEdit(
+        seen=seen,
+        status=row["status"],
+        text=text if is_wanted else None,
+        who=seen.who if keeps_who else row["who"],
+        note=row["note"] if row["is_behind"] else None,
+    )
 
 
 def _is_on_record(connection: sqlite3.Connection, seen: BoardRow, sample: str) -> bool:
@@ -116,8 +156,11 @@ def _is_on_record(connection: sqlite3.Connection, seen: BoardRow, sample: str) -
 
 
 def _is_shown(edit: BoardEdit) -> bool:
-    status = edit.seen.status.strip().casefold() or CandidateStatus.WAITING
-    return status == edit.status and edit.text in {None, edit.seen.text}
+    return edit.note is None and _status_of(edit.seen) == edit.status and edit.text in {None, edit.seen.text}
+
+
+def _status_of(row: BoardRow) -> str:
+    return row.status.strip().casefold() or CandidateStatus.WAITING
 
 
 def _remember_sent(connection: sqlite3.Connection, candidate_id: str) -> None:
@@ -148,3 +191,9 @@ def _restore(connection: sqlite3.Connection, rows: Iterable[BoardRow]) -> None:
         )
         if restored.rowcount:
             remember_row(connection, row)
+
+
+def _restore_extras(connection: sqlite3.Connection, candidate_id: str) -> None:
+    """Mark a row that may have another one's note and post, so that a later edit gives it its own."""
+    if connection.execute("SELECT 1 FROM candidate WHERE id = ?", (candidate_id,)).fetchone() is not None:
+        board_extras.show_beside(connection, candidate_id, board_extras.note_of(connection, candidate_id))

@@ -12,6 +12,7 @@ from bot.adapters.sqlite.curators import SqliteCuratorDesk
 from bot.adapters.sqlite.queue import OUT, record_elsewhere
 from bot.adapters.sqlite.rows import (
     POST_JOINS,
+    SELECT_ROW,
     SELECT_ROWS,
     SONG_COLUMNS,
     post_of,
@@ -41,7 +42,6 @@ _SONGS = (
     + "WHERE (candidate.tweet_place, candidate.song_number) IN (VALUES {places}) AND {condition}"
     + " ORDER BY candidate.number"
 )
-_CANDIDATE = SELECT_ROWS + "WHERE candidate.id = ?"
 _STATE = (
     "SELECT COALESCE(candidate.verdict_id, 0) AS verdict_id, post.status AS post"
     " FROM candidate LEFT JOIN post ON post.candidate_id = candidate.id WHERE candidate.id = ?"
@@ -77,7 +77,7 @@ class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, Desk):
 
     @override
     def rows(self, candidate_ids: Sequence[str]) -> list[DeskRow]:
-        found = {name: self._read(_CANDIDATE, (name,)) for name in candidate_ids}
+        found = {name: self._read(SELECT_ROW, (name,)) for name in candidate_ids}
         _check_known([name for name, rows in found.items() if not rows])
         return [self._desk_row(found[name][0]) for name in candidate_ids]
 

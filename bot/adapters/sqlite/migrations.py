@@ -2,55 +2,7 @@
 
 from __future__ import annotations
 
-from string import Template
-
-# A table of counts that triggers maintain: counting a million rows takes longer than a person waits.
-_TALLY = (
-    Template("CREATE TABLE ${table}_tally ($key, count INTEGER NOT NULL, PRIMARY KEY ($key)) WITHOUT ROWID"),
-    Template("INSERT INTO ${table}_tally SELECT $key, COUNT(*) FROM $table GROUP BY $key"),
-    Template("CREATE TRIGGER ${table}_tally_insert AFTER INSERT ON $table BEGIN $added END"),
-    Template("CREATE TRIGGER ${table}_tally_delete AFTER DELETE ON $table BEGIN $removed END"),
-    Template("CREATE TRIGGER ${table}_tally_update AFTER UPDATE OF $key ON $table BEGIN $removed $added END"),
-)
-# Without ON CONFLICT: in a trigger, the conflict clause of the firing statement applies.
-_COUNT = Template(
-    "INSERT INTO ${table}_tally SELECT $values, 0 WHERE NOT EXISTS (SELECT 1 FROM ${table}_tally WHERE $same);"
-    " UPDATE ${table}_tally SET count = count $change WHERE $same;"
-)
-
-
-def _tally(table: str, *key: str) -> tuple[str, ...]:
-    def count(row: str, change: str) -> str:
-        same = " AND ".join(f"{column} = {row}.{column}" for column in key)
-        values = ", ".join(f"{row}.{column}" for column in key)
-        return _COUNT.substitute(table=table, values=values, same=same, change=change)
-
-    names = {"table": table, "key": ", ".join(key), "added": count("new", "+ 1"), "removed": count("old", "- 1")}
-    return tuple(template.substitute(names) for template in _TALLY)
-
-
-def _drop_tally(table: str) -> tuple[str, ...]:
-    triggers = (f"DROP TRIGGER {table}_tally_{event}" for event in ("insert", "delete", "update"))
-    return (*triggers, f"DROP TABLE {table}_tally")
-
-
-def _rename_network(old: str, new: str) -> tuple[str, ...]:
-    """Statements that rename a network in names of sources, on the bill and on posts."""
-
-    def rename(table: str, column: str, mark: str) -> str:
-        first = len(old) + len(mark)
-        return (
-            f"UPDATE {table} SET {column} = '{new}{mark}' || substr({column}, {first + 1})"  # noqa: S608 -- constants
-            f" WHERE substr({column}, 1, {first}) = '{old}{mark}'"
-        )
-
-    return (
-        *(rename(*place, ":") for place in (("source", "name"), ("tweet", "source"), ("bad_row", "source"))),
-        rename("pause", "part", ":"),
-        rename("usage", "item", " "),
-        f"UPDATE post SET network = '{new}' WHERE network = '{old}'",  # noqa: S608 -- constants
-    )
-
+from bot.adapters.sqlite.migration_steps import drop_tally, rename_network, tally
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # Version 1. Each step of the bot's work is the state of a row, so that a killed bot continues where it stopped.
@@ -194,9 +146,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID""",
         # Services that are not to be called before a time, so that a rate limit outlasts a restart.
         "CREATE TABLE pause (part TEXT PRIMARY KEY, until TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID",
-        *_tally("tweet", "status"),
-        *_tally("candidate", "model", "model_version", "status"),
-        *_tally("post", "status"),
+        *tally("tweet", "status"),
+        *tally("candidate", "model", "model_version", "status"),
+        *tally("post", "status"),
     ),
     # Version 3. Verdicts given elsewhere are written to the board as well.
     (
@@ -216,7 +168,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             AND candidate.status <> lower(trim(COALESCE(board_row.status, 'waiting')))""",
     ),
     # Version 4. A network has one name; ids of posts keep the prefixes that they were stored with.
-    (*_rename_network("bsky", "bluesky"), *_rename_network("masto", "mastodon")),
+    (*rename_network("bsky", "bluesky"), *rename_network("masto", "mastodon")),
     # Version 5. The JSON of a new sample has its finish reason, which earlier programs do not read; the reason of the
     # samples that are there is unknown.
     (),
@@ -275,8 +227,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE verdict ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
         # Why a candidate does not count for or against its model: its song was wrong or was changed.
         "ALTER TABLE candidate ADD COLUMN withdrawn TEXT NOT NULL DEFAULT ''",
-        *_drop_tally("candidate"),
-        *_tally("candidate", "model", "model_version", "status", "withdrawn"),
+        *drop_tally("candidate"),
+        *tally("candidate", "model", "model_version", "status", "withdrawn"),
         # What a candidate is found by, as `search_key` writes it.
         """CREATE TABLE search (
             candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
@@ -314,6 +266,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX song_label_song ON song_label (tweet_id, song_number)",
         "CREATE TABLE viewer (who TEXT PRIMARY KEY, song TEXT NOT NULL, seen_at TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    # What the bot shows beside a row of the board: a note for the curator, and the post as it will be sent.
+    (
+        """CREATE TABLE board_extra (
+            candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
+            note TEXT NOT NULL DEFAULT '',
+            -- Grows with each change; the row is right when `shown` has reached it.
+            version INTEGER NOT NULL DEFAULT 1,
+            sent INTEGER,
+            shown INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID""",
     ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from typing_extensions import override
 
+from bot.adapters.sqlite.board_extras import drop_note
 from bot.adapters.sqlite.file import SqliteFile
-from bot.adapters.sqlite.rows import SELECT_ROWS, index_words, queue_row
+from bot.adapters.sqlite.rows import SELECT_ROW, SELECT_ROWS, index_words, queue_row
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import StaleVerdictError, UnknownCandidateError
@@ -24,8 +25,6 @@ _OF_STATUS = (
     + " ORDER BY candidate.tweet_place, candidate.song_number, candidate.number LIMIT :limit"
 )
 
-_ONE = SELECT_ROWS + "WHERE candidate.id = ?"
-
 
 class SqliteQueue(SqliteFile, Queue):
     """Queue of candidates and their verdicts."""
@@ -39,7 +38,7 @@ class SqliteQueue(SqliteFile, Queue):
 
     @override
     def find(self, candidate_ids: Sequence[str]) -> list[QueueRow]:
-        found = {name: self._read(_ONE, (name,)) for name in candidate_ids}
+        found = {name: self._read(SELECT_ROW, (name,)) for name in candidate_ids}
         _check_known([name for name, rows in found.items() if not rows])
         with wrapped_errors(self._path):
             return [queue_row(found[name][0]) for name in candidate_ids]
@@ -84,6 +83,7 @@ def record_elsewhere(connection: sqlite3.Connection, verdict: Verdict, now: str)
     """Within a transaction: record a verdict that was not given on the board, and mark its row for an edit."""
     if not record_verdict(connection, verdict, now):
         return False
+    drop_note(connection, verdict.candidate_id)
     connection.execute(
         "INSERT INTO board_edit (candidate_id) SELECT id FROM candidate WHERE id = ? AND board <> 'off'"
         " ON CONFLICT (candidate_id) DO UPDATE SET due = 1",

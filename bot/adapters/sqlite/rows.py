@@ -27,6 +27,7 @@ JOIN tweet ON tweet.id = candidate.tweet_id
 LEFT JOIN verdict ON verdict.id = candidate.verdict_id
 """
 """Query for the columns of a `QueueRow`, without WHERE and ORDER BY."""
+SELECT_ROW = SELECT_ROWS + "WHERE candidate.id = ?"
 SONG_COLUMNS = """song.artist, song.song, song.genres, song.genres_asked, song.origin, song.url AS song_url,
        candidate.song_number,
        tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author, tweet.kind AS tweet_kind,

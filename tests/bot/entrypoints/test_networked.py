@@ -55,9 +55,14 @@ def check_reference(reference: dict[str, Any]) -> None:
         ("reject", None),
     ]
     assert [status for _, _, status, _ in reference["posts"]] == ["sent"] * 5
-    assert [status for _, status, _, _ in reference["sheet"]] == [*["accepted"] * 5, "rejected"]
+    assert [status for _, status, *_ in reference["sheet"]] == [*["accepted"] * 5, "rejected"]
     # Verdicts of the terminal are on the sheet, with the curator's name.
-    assert [text for _, _, text, who in reference["sheet"] if who == "bo"] == [ELSEWHERE, reference["candidates"][5][0]]
+    shown = [text for _, _, text, who, _ in reference["sheet"] if who == "bo"]
+    assert shown == [ELSEWHERE, reference["candidates"][5][0]]
+    # The text that was too long was set back, and the note is gone with it; the previews are what was posted.
+    assert reference["notes"] == {}
+    previews = [preview for _, status, _, _, preview in reference["sheet"] if status == "accepted"]
+    assert sorted(previews) == sorted(text for text, _ in reference["posted"])
     assert sorted(is_reply for _, is_reply in reference["posted"]) == [False, False, False, False, True]
     # The template names the song before the text.
     for text in (EDITED, ELSEWHERE):

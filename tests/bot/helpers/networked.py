@@ -27,9 +27,10 @@ POSTS = [
     {"text": "@sandboxbot “Moss” by Ona Vell?", "author": "curious"},
 ]
 EDITED = "A sea of tin, in my own words."
+TOO_LONG = "A sea of tin, in too many words. " * 10
 ELSEWHERE = "A lamp, in somebody else's words."
-PASSES = 4
-"""Number of passes without faults: source posts to the board, verdicts, posts, and one that is idle."""
+PASSES = 5
+"""Number of passes without faults: source posts to the board, verdicts, posts, a mended text, and one that is idle."""
 
 
 def people_post(control: SandboxControl) -> None:
@@ -113,7 +114,10 @@ def _decide_in_the_terminal(settings: BotSettings, control: SandboxControl) -> N
 
 
 def _curate(control: SandboxControl) -> None:
-    """Accept the first candidate of each song and one more with another text; sort the sheet in reverse."""
+    """Accept the first candidate of each song and one more with a text that is too long; sort the sheet in reverse.
+
+    Once that one is set back, it is accepted with another text.
+    """
     if not (table := _rows(control)):
         return
     header, *rows = table
@@ -124,8 +128,9 @@ def _curate(control: SandboxControl) -> None:
             continue
         if row["candidate_id"].endswith(".1"):
             control.edit(TAB, row["candidate_id"], "status", "accepted")
-        elif "Tin Sea" in row["commentary"]:
-            control.edit(TAB, row["candidate_id"], "commentary", EDITED)
+        elif "Tin Sea" in row["commentary"] or row["commentary"] == TOO_LONG:
+            text = EDITED if row["commentary"] == TOO_LONG else TOO_LONG
+            control.edit(TAB, row["candidate_id"], "commentary", text)
             control.edit(TAB, row["candidate_id"], "status", "accepted")
 
 
@@ -141,8 +146,9 @@ def contents(settings: BotSettings, control: SandboxControl) -> dict[str, Any]:
     found: dict[str, Any] = {name: connection.execute(query).fetchall() for name, query in queries.items()}
     connection.close()
     header, *rows = control.sheet(TAB)
-    columns = [header.index(name) for name in ("candidate_id", "status", "commentary", "curator")]
+    columns = [header.index(name) for name in ("candidate_id", "status", "commentary", "curator", "post_preview")]
     found["sheet"] = sorted([row[column] for column in columns] for row in rows)
+    found["notes"] = control.notes(TAB)
     found["posted"] = sorted([post["text"], bool(post["reply_to"])] for post in control.posted())
     plain: dict[str, Any] = json.loads(json.dumps(found))
     return plain

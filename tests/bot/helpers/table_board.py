@@ -5,24 +5,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+from bot.adapters.files.word_lists import SafetypeWords
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate
 from bot.domain.errors import NetworkError
+from bot.domain.post_form import PostForm
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, FeedPage, QueueRow
 from bot.services.board_sync import BoardSync
+from bot.services.post_rules import PostRules
 from bot.services.schedule import Clock, SettleTimer
+from bot.services.screening import TextScreen
 from bot.services.summary import Summary
 from handlers.contract import Sample
 
+WORDS = SafetypeWords(["unsayable"])
+RULES = PostRules(form=PostForm(), words=WORDS, screen=TextScreen(words=WORDS))
 Run = Callable[[], Summary]
 """One pass of the board."""
 
 
 def passes(board: Board, store: SqliteStore, clock: Clock) -> Run:
     """Passes of one board sync; writes in doubt settle within a minute."""
-    board_sync = BoardSync(board=board, store=store, settle_timer=SettleTimer(clock, 60))
+    board_sync = BoardSync(board=board, store=store, rules=RULES, settle_timer=SettleTimer(clock, 60))
 
     def once() -> Summary:
         summary = Summary()
@@ -38,8 +44,11 @@ class TableBoard(Board):
     `meanwhile` is called once between the look and the write of an edit: a person is quick.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shows_posts: bool = False) -> None:
+        self._shows_posts = shows_posts
         self.table: list[BoardRow] = []
+        self.notes: dict[str, str] = {}
+        self.posts: dict[str, str] = {}
         self.faults: list[tuple[NetworkError, bool]] = []
         self.appends = 0
         self.edits: list[BoardEdit] = []
@@ -48,6 +57,10 @@ class TableBoard(Board):
     @property
     def name(self) -> str:
         return "table"
+
+    @property
+    def shows_posts(self) -> bool:
+        return self._shows_posts
 
     def prepare(self) -> None:
         pass
@@ -88,10 +101,19 @@ class TableBoard(Board):
             left=frozenset(edit.candidate_id for edit in edits) - written - gone,
             gone=gone,
             misplaced=tuple(row for edit, row in done if row is not None and not _is_of(edit, row)),
+            noted=frozenset(
+                self.table[place].candidate_id
+                for name, place in looked.items()
+                if self.table[place].candidate_id != name
+            ),
         )
 
     def _write(self, edit: BoardEdit, place: int) -> tuple[BoardEdit, BoardRow | None]:
         row = self.table[place]
+        if edit.note is not None:
+            self.notes[row.candidate_id] = edit.note
+        if edit.post is not None:
+            self.posts[row.candidate_id] = edit.post
         if row.status != edit.seen.status:
             return edit, None
         text = row.text if edit.text is None else edit.text

@@ -124,3 +124,27 @@ def test_a_cell_outside_of_the_grid_is_refused() -> None:
 
 def test_columns_are_named_as_in_a_spreadsheet() -> None:
     assert [cell_name(0, number) for number in (0, 25, 26, 701, 702)] == ["A1", "Z1", "AA1", "ZZ1", "AAA1"]
+
+
+def test_a_note_stays_with_its_cell_when_rows_are_appended_and_sorted(
+    sandbox: SandboxServer, sheet: gspread.Worksheet
+) -> None:
+    append(sheet, ["1", "waiting", "b"], ["2", "waiting", "a"])
+    sheet.update_note("B2", "too long")
+    assert sandbox.control.notes("Queue") == {"1": "too long"}
+    sandbox.control.sort("Queue", "text")
+    append(sheet, ["3", "waiting", "c"])
+    assert sandbox.control.notes("Queue") == {"1": "too long"}
+    sheet.update_note("B3", "")
+    assert sandbox.control.notes("Queue") == {}
+    with pytest.raises(gspread.exceptions.APIError, match="grid limits"):
+        sheet.update_note("Z99", "x")
+
+
+@pytest.mark.parametrize("fields", ["*", "userEnteredFormat", "note,userEnteredValue", ""])
+def test_what_the_stand_in_does_not_keep_is_refused(sheet: gspread.Worksheet, fields: str) -> None:
+    area = {"sheetId": sheet.id, "startRowIndex": 0, "endRowIndex": 1, "startColumnIndex": 0, "endColumnIndex": 1}
+    step = {"updateCells": {"range": area, "rows": [{"values": [{"note": "x"}]}], "fields": fields}}
+    with pytest.raises(gspread.exceptions.APIError, match="Invalid request"):
+        sheet.spreadsheet.batch_update({"requests": [step]})
+    assert sheet.row_values(1) == ["id", "status", "text"]

@@ -14,7 +14,7 @@ from bot.ports import BoardRow, Change
 from bot.services.board_sync import BoardSync
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
-from tests.bot.helpers.table_board import PatientClock, Run, TableBoard, fill, passes
+from tests.bot.helpers.table_board import RULES, PatientClock, Run, TableBoard, fill, passes
 
 
 @pytest.fixture
@@ -230,11 +230,13 @@ def test_a_bot_killed_around_an_edit_is_followed_by_one_that_looks(
     store: SqliteStore, board: TableBoard, name: str, *, applied: bool
 ) -> None:
     store.decide([verdict(name)])
-    edits = store.begin_edits(9)
+    edits = store.begin_edits(9, post_of=lambda _, text: text)
     if applied:
         board.edit(edits)
     summary = Summary()
-    BoardSync(board=board, store=store, settle_timer=SettleTimer(PatientClock(), 0)).run(summary, threading.Event())
+    BoardSync(board=board, store=store, rules=RULES, settle_timer=SettleTimer(PatientClock(), 0)).run(
+        summary, threading.Event()
+    )
     assert (summary.rows_edited, summary.verdicts) == (1, 0)
     assert said(board, name)[0] == "accepted"
     assert len(board.edits) == 1

@@ -17,7 +17,7 @@ from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
 from tests.bot.helpers.sandbox_clients import open_book
 from tests.bot.helpers.sheets_board import make_row, open_board
-from tests.bot.helpers.table_board import PatientClock, Run, TableBoard, fill, passes
+from tests.bot.helpers.table_board import RULES, PatientClock, Run, TableBoard, fill, passes
 
 FULL = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "The number of cells is too high."}}
 PROTECTED = {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "You are editing a protected range."}}
@@ -44,7 +44,7 @@ class PickyBoard(TableBoard):
 
 
 def sync(board: Board, store: SqliteStore) -> BoardSync:
-    return BoardSync(board=board, store=store, settle_timer=SettleTimer(PatientClock(), 60))
+    return BoardSync(board=board, store=store, rules=RULES, settle_timer=SettleTimer(PatientClock(), 60))
 
 
 def one_pass(board_sync: BoardSync) -> Summary:

@@ -11,7 +11,7 @@ from bot.adapters.files.feed import FileFeed
 from bot.adapters.files.word_lists import SafetypeWords
 from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.lookups.catalog import EmptyCatalog, FileCatalog
-from bot.adapters.sheets import board as sheets_board
+from bot.adapters.sheets.cells import CELLS
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Flag
 from bot.domain.namesakes import Namesakes
@@ -61,7 +61,7 @@ def test_genres_that_the_model_knows_are_asked_as_they_are(rows: dict[str, Queue
 
 def test_sheet_export_and_terminal_say_what_was_asked(rows: dict[str, QueueRow]) -> None:
     row = rows["Tin Sea"]
-    cell = dict(sheets_board._CELLS)["spotifygenres"]
+    cell = dict(CELLS)["spotifygenres"]
     assert cell(row) == "techno -> techno pop"
     assert as_document(row)["genres_asked"] == ["techno pop"]
     assert "techno -> techno pop" in str(next(iter(queue_table([row]).columns[2].cells)))

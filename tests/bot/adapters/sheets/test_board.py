@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.sheets.board import COLUMNS, SheetsBoard
+from bot.adapters.sheets.board import SheetsBoard
+from bot.adapters.sheets.cells import COLUMNS
 from bot.adapters.sheets.client import read_service_account
 from bot.domain.errors import (
     CredentialsError,
