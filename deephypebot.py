@@ -73,7 +73,9 @@ COMMANDS: Final = {
     ),
     "interpolate": Entry("training.evaluation.cli", "interpolate", "train", "Interpolate between two sentences."),
     "bench": Entry("benchmarks.cli", "app_bench", "train,serve", "Benchmarks with baselines."),
-    "models": Entry("serving.cli", "app_models", "serve", "Registered versions: list, promote, roll back, status."),
+    "models": Entry(
+        "serving.models_cli", "app_models", "serve", "Registered versions: list, promote, roll back, status."
+    ),
     "archive": Entry("serving.cli", "archive", "serve", "Fetch the archive of one registered version."),
     "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),
     "generate": Entry("serving.cli", "generate", "bot", "Ask a running gateway for sentences about a song."),

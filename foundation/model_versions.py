@@ -10,6 +10,9 @@ CHAMPION_ALIAS: Final = "champion"
 """Alias of the version that is meant where a model is named alone."""
 URI_PREFIX: Final = "models:/"
 """Prefix of a version in MLflow; commands read it and do not print it."""
+TRAINED_CHAMPION_TAG: Final = "champion_by_training"
+"""Tag of a registered model whose champion a training set: that version, and the champion before it. Without the tag,
+or where the aliases are others by now, a person chose the champion, and no training moves it."""
 SPELLINGS: Final = "lcgan/2, lcgan@challenger, or lcgan alone for the champion"
 
 _NAME: Final = re.compile(

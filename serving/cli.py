@@ -1,60 +1,38 @@
-"""Commands of the serving side: serve, models, archive, generate."""
+"""Commands of the serving side: serve, archive, generate; those of `models` are in `models_cli.py`."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_PORT, GATEWAY_TARGET, LOOPBACK
+from foundation.model_versions import VersionName
+from foundation.terminal import show
 from serving import tables
-
-if TYPE_CHECKING:
-    from serving.registry import Registry
-    from serving.versions import Move, RegisteredVersion
-
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the registry and the logs.")
-]
-ModelStoreOption = Annotated[
-    Path, typer.Option("--model-store", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of the archives (.mar).")
-]
-TrackingOption = Annotated[
-    str,
-    typer.Option(
-        "--tracking-uri",
-        envvar="MLFLOW_TRACKING_URI",
-        help="Address of the MLflow server or database.",
-        show_default="WORKSPACE/mlflow.db",
-    ),
-]
-TargetOption = Annotated[
-    str, typer.Option("--target", envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway, host:port.")
-]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model: lcgan or cvae.")]
-WaitOption = Annotated[
-    bool, typer.Option("--wait/--no-wait", help="Wait until the running gateway answers with the new champion.")
-]
-TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Maximum time to wait, in seconds.")]
-
-_WORKSPACE = Path("workspace")
-_MODEL_STORE = Path("model_store")
-
-app_models = typer.Typer(
-    name="models", no_args_is_help=True, help="Registered versions: list, promote, roll back, status."
+from serving.options import (
+    MODEL_STORE,
+    WORKSPACE,
+    ModelStoreOption,
+    TargetOption,
+    TimeoutOption,
+    TrackingOption,
+    WorkspaceOption,
+    asking,
+    live_version,
+    open_registry,
 )
 
 
 def serve(
     *,
-    workspace: WorkspaceOption = _WORKSPACE,
-    model_store: ModelStoreOption = _MODEL_STORE,
+    workspace: WorkspaceOption = WORKSPACE,
+    model_store: ModelStoreOption = MODEL_STORE,
     tracking_uri: TrackingOption = "",
     host: Annotated[
         str, typer.Option("--host", envvar="DEEPHYPEBOT_GATEWAY_HOST", help="Address that the gateway listens on.")
@@ -154,12 +132,17 @@ def serve(
 
 
 def archive(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="lcgan/2, lcgan@champion, or models:/lcgan/2.")],
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="lcgan/2, lcgan@champion, or lcgan alone for its champion.")
+    ],
+    number: Annotated[
+        str | None, typer.Argument(metavar="[NUMBER]", help="Number of the version, where only its model is named.")
+    ] = None,
     *,
     out: Annotated[
-        Path, typer.Option("--out", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of the archives.")
-    ] = _MODEL_STORE,
-    workspace: WorkspaceOption = _WORKSPACE,
+        Path, typer.Option("--out", envvar="DEEPHYPEBOTMODEL_STORE", help="Folder of the archives.")
+    ] = MODEL_STORE,
+    workspace: WorkspaceOption = WORKSPACE,
     tracking_uri: TrackingOption = "",
 ) -> None:
     """Fetch the archive of one registered version.
@@ -169,22 +152,22 @@ def archive(
     Examples:
         deephypebot archive lcgan@champion
 
-        deephypebot archive models:/cvae/1 --out /srv/model_store
+        deephypebot archive cvae/1 --out /srv/model_store
     """
     from functools import partial
 
     from handlers.contract import archive_name
     from serving.archives import bring_archive
 
-    registry = _open_registry(workspace, tracking_uri)
-    version = registry.resolve(uri)
-    with Console(stderr=True).status(f"fetching {version.name}"):
+    registry = open_registry(workspace, tracking_uri)
+    chosen = registry.resolve(VersionName.of(version, number))
+    with Console(stderr=True).status(f"fetching {chosen.name}"):
         info = bring_archive(
             out,
-            model=version.model,
-            version=version.version,
-            sha256=version.archive_sha256,
-            fetch=partial(registry.fetch_archive, version),
+            model=chosen.model,
+            version=chosen.version,
+            sha256=chosen.archive_sha256,
+            fetch=partial(registry.fetch_archive, chosen),
         )
     typer.echo(f"{out / archive_name(info.model, info.version)}  sha256 {info.sha256}")
 
@@ -237,8 +220,13 @@ def generate(
         str | None,
         typer.Option("--topic", help="Topic to steer to, by number or name; `models status` lists them."),
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="lcgan or cvae.")] = DEFAULT_MODEL,
-    version: Annotated[str | None, typer.Option("--version", help="A live version; without it, the champion.")] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="lcgan or cvae, or a live version: lcgan/2, lcgan@challenger.")
+    ] = DEFAULT_MODEL,
+    version: Annotated[
+        str | None,
+        typer.Option("--version", help="A live version of the model, by number or alias; without it, the champion."),
+    ] = None,
     target: TargetOption = GATEWAY_TARGET,
     timeout: TimeoutOption = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
@@ -248,7 +236,7 @@ def generate(
     Examples:
         deephypebot generate --genres "dream pop, shoegaze" --artist "The Lanterns" --title "Slow Tide" -n 5 --seed 7
 
-        deephypebot generate --genres ambient --model lcgan --version 2 --json
+        deephypebot generate --genres ambient --model lcgan/2 --json
 
         deephypebot generate --genres "dream pop" --topic 1
 
@@ -264,102 +252,17 @@ def generate(
         request = CommentaryRequest.from_mapping(given)
     except ContractError as fault:
         raise InvalidRequestError("INVALID_ARGUMENT", str(fault), field=fault.field) from fault
-    with CommentaryClient(target, model=model, timeout_s=timeout) as client:
-        response = client.generate(request, version=version)
+    named = VersionName.of(model, version)
+    with CommentaryClient(target, model=named.model, timeout_s=timeout) as client, asking(target):
+        response = client.generate(request, version=live_version(client, named))
     if as_json:
         typer.echo(json.dumps(response.to_mapping(), ensure_ascii=False))
     else:
-        Console().print(tables.samples(response), tables.summary(response), sep="\n")
+        show(tables.samples(response), tables.summary(response))
 
 
 def _listed(entries: list[str]) -> list[str]:
     return [name.strip() for entry in entries for name in entry.split(",") if name.strip()]
-
-
-@app_models.command("list")
-def list_models(
-    *,
-    workspace: WorkspaceOption = _WORKSPACE,
-    tracking_uri: TrackingOption = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the registered versions, their aliases, and the reasons for refusals."""
-    registry = _open_registry(workspace, tracking_uri)
-    versions = [version for model in registry.models() for version in registry.versions(model)]
-    if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(version) for version in versions], ensure_ascii=False))
-        return
-    empty = "no model is registered yet: run `deephypebot train`"
-    Console().print(tables.versions(versions) if versions else empty)
-
-
-@app_models.command("promote")
-def promote(
-    model: ModelArgument,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The new champion.")],
-    *,
-    workspace: WorkspaceOption = _WORKSPACE,
-    tracking_uri: TrackingOption = "",
-    target: TargetOption = GATEWAY_TARGET,
-    wait: WaitOption = True,
-    timeout: TimeoutOption = 120.0,
-) -> None:
-    """Make a version the champion without losing a request.
-
-    The champion before it stays live as `previous`.
-
-    Example:
-        deephypebot models promote lcgan 2
-    """
-    registry = _open_registry(workspace, tracking_uri)
-    if registry.version(model, version).sync_error:
-        registry.set_sync_error(model, version, "")  # a running service then retries the version
-    _report_move(registry, registry.promote(model, version), target=target, wait=wait, timeout_s=timeout)
-
-
-@app_models.command("rollback")
-def rollback(
-    model: ModelArgument,
-    *,
-    workspace: WorkspaceOption = _WORKSPACE,
-    tracking_uri: TrackingOption = "",
-    target: TargetOption = GATEWAY_TARGET,
-    wait: WaitOption = True,
-    timeout: TimeoutOption = 120.0,
-) -> None:
-    """Make the previous champion the champion again.
-
-    Example:
-        deephypebot models rollback lcgan
-    """
-    registry = _open_registry(workspace, tracking_uri)
-    _report_move(registry, registry.rollback(model), target=target, wait=wait, timeout_s=timeout)
-
-
-@app_models.command("status")
-def status(
-    *,
-    target: TargetOption = GATEWAY_TARGET,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show the live versions of a running gateway, their lineage and settings, and the request limits.
-
-    With --json also the genres and the complete lineage of each version.
-    """
-    from serving.client import CommentaryClient
-
-    with CommentaryClient(target, timeout_s=5) as client:
-        serving, models, limits = client.is_serving(), client.describe(), client.limits()
-    if as_json:
-        document = {
-            "serving": serving,
-            "models": [dataclasses.asdict(model) for model in models],
-            "limits": dataclasses.asdict(limits),
-        }
-        typer.echo(json.dumps(document, ensure_ascii=False))
-        return
-    state = f"{target} is {'SERVING' if serving else 'NOT SERVING'}"
-    Console().print(state, tables.live_models(models), tables.limits(limits), sep="\n")
 
 
 def _configure_logging() -> None:
@@ -371,36 +274,3 @@ def _configure_logging() -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
-
-
-def _open_registry(workspace: Path, tracking_uri: str) -> Registry:
-    from serving.registry import Registry
-    from serving.settings import default_tracking_uri
-
-    with Console(stderr=True).status("opening the registry"):
-        return Registry(tracking_uri or default_tracking_uri(workspace))
-
-
-def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, timeout_s: float) -> None:
-    from serving.client import CommentaryClient
-    from serving.promotion import wait_for_champion
-
-    console = Console()
-    before = f", previous is {move.previous}" if move.previous else ""
-    already = "" if move.changed else " already"
-    console.print(f"registry: champion of {move.model} is {move.champion}{already}{before}")
-    if not wait:
-        return
-
-    def refusal() -> str:
-        version: RegisteredVersion = registry.version(move.model, move.champion)
-        return version.sync_error
-
-    with CommentaryClient(target) as client, Console(stderr=True).status(f"waiting for the gateway at {target}"):
-        served = wait_for_champion(
-            client, model=move.model, version=move.champion, refusal=refusal, timeout_s=timeout_s
-        )
-    if served:
-        console.print(f"gateway: {target} answers with {move.model} {move.champion}")
-    else:
-        console.print(f"gateway: none serves {move.model} at {target}; one started later will answer with the champion")

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.artifact_folder import artifact_path
+from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
 from serving.versions import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _T = TypeVar("_T")
-_URI: Final = re.compile(r"(?:models:/)?(?P<model>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
 _ENVIRONMENT: Final = {
     # Nothing of this project uses the internet.
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -130,28 +129,27 @@ class Registry:
         existing = _enumeration([entry.version for entry in versions])
         raise RegistryError(f"{model} has no version {version!r}; its versions are: {existing}")
 
-    def resolve(self, uri: str) -> RegisteredVersion:
-        """Return the version that `models:/lcgan/2`, `models:/lcgan@champion`, `lcgan/2` or `lcgan@champion` names.
+    def resolve(self, name: str | VersionName) -> RegisteredVersion:
+        """Return the version that `lcgan/2`, `lcgan@champion`, or `lcgan` for its champion names.
 
         Raises:
             RegistryError: the text has another form, or names a version that does not exist.
         """
-        parts = _URI.fullmatch(uri)
-        if parts is None:
-            raise RegistryError(
-                f"{uri!r} does not name a version: write lcgan/2 or lcgan@champion (models:/ may precede)"
-            )
-        if parts["version"]:
-            return self.version(parts["model"], parts["version"])
-        versions = self.versions(parts["model"])
+        try:
+            named = VersionName.parse(name) if isinstance(name, str) else name
+        except VersionNameError as fault:
+            raise RegistryError(str(fault)) from fault
+        if named.version:
+            return self.version(named.model, named.version)
+        versions = self.versions(named.model)
         for entry in versions:
-            if parts["alias"] in entry.aliases:
+            if named.alias in entry.aliases:
                 return entry
         held = sorted({alias for entry in versions for alias in entry.aliases})
-        raise RegistryError(f"{parts['model']} has no alias {parts['alias']!r}; its aliases are: {_enumeration(held)}")
+        raise RegistryError(f"{named.model} has no alias {named.alias!r}; its aliases are: {_enumeration(held)}")
 
     def promote(self, model: str, version: str) -> Move:
-        """Make a version the champion, and the current champion `previous`.
+        """Make a version the champion, and the current champion `previous`; no training moves it from then on.
 
         The aliases are written in an order in which no version that is still needed loses its last alias.
 
@@ -165,6 +163,9 @@ class Registry:
             )
         before = self.snapshot(model)
         champion, previous = before.champion, before.holder(PREVIOUS)
+        with self._translated():
+            # First: a champion counts as a person's unless the tag says otherwise.
+            self._client.delete_registered_model_tag(model, TRAINED_CHAMPION_TAG)
         if champion is not None and champion.version == version:
             return Move(model=model, champion=version, previous=previous.version if previous else None, changed=False)
         if champion is not None and not champion.sync_error:

@@ -122,8 +122,11 @@ class RoutingTable:
             raise NotReadyError(f"{model}{f' {version}' if version else ''} is being loaded; retry later")
         live = ", ".join(self.live_versions(model)) or "none"
         if version is None:
-            raise UnknownRouteError(f"{model} has no champion (`deephypebot models promote {model} VERSION`)")
-        raise UnknownRouteError(f"{model} has no live version {version!r}; live: {live}")
+            raise UnknownRouteError(f"{model} has no champion (`deephypebot models promote {model}/VERSION`)")
+        raise UnknownRouteError(
+            f"{model} has no live version {version!r}; live: {live} (a version with the alias champion, previous or "
+            "challenger is)"
+        )
 
     def route(self, model: str, version: str) -> Route | None:
         """Return the route of a version, or None if it is not live."""

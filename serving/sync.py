@@ -23,6 +23,7 @@ from handlers.contract import PREVIOUS, CommentaryRequest, SamplingParams, archi
 from serving.archives import ArchiveInfo, bring_archive
 from serving.errors import RegistryError, ServingError
 from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
+from serving.refusals import Refusals
 from serving.registry import Registry
 from serving.routes import Route, RoutingTable
 from serving.torchserve.cores import CoreShares
@@ -54,16 +55,8 @@ class SyncSettings:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Refusal:
-    pause_s: float
-    until: float
-    noted: bool = False
-    """Whether the registry got the reason. If it was removed there since, the version is retried."""
-
-
-@dataclass(slots=True, kw_only=True)
 class _ModelState:
-    refusals: dict[str, _Refusal] = field(default_factory=dict)
+    refusals: Refusals
     unwanted: frozenset[str] = frozenset()
     drains: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
@@ -95,7 +88,9 @@ class Sync:
         self._supervisor = supervisor
         self._table = table
         self._on_change = on_change
-        self._states = {model: _ModelState() for model in table.models}
+        self._states = {
+            model: _ModelState(refusals=Refusals(*settings.retry_s, clock=time.monotonic)) for model in table.models
+        }
         self._registry_is_down = False
         self._shares: dict[Running, CoreShares] = {}
         """Core shares of the running TorchServe."""
@@ -143,7 +138,7 @@ class Sync:
         champion = snapshot.champion
         wanted = Wanted(champion=champion.version if champion else None, versions=frozenset(versions))
         unwanted_before, state.unwanted = state.unwanted, self._live(model).versions - wanted.versions
-        refused = _still_refused(state, versions)
+        refused = state.refusals.still(versions.values())
         while self._supervisor.running is running:
             actions = plan(wanted, self._live(model), refused=refused, unwanted_before=unwanted_before)
             if not actions:
@@ -164,7 +159,7 @@ class Sync:
                 await self._load(versions[version], running)
             case Switch(version=version):
                 self._table.switch(model, version)
-                _log.info("%s %s is champion", model, version)
+                _log.info("%s/%s is champion", model, version)
                 with contextlib.suppress(ServingError):  # only clients that bypass the gateway see this default
                     await running.instance.management.set_default(model, version)
             case Drain(version=version):
@@ -185,9 +180,9 @@ class Sync:
         try:
             await asyncio.to_thread(self._registry.set_previous, snapshot.model, answered)
         except RegistryError as fault:
-            _log.warning("%s %s answered until now and cannot become %r: %s", snapshot.model, answered, PREVIOUS, fault)
+            _log.warning("%s/%s answered until now and cannot become %r: %s", snapshot.model, answered, PREVIOUS, fault)
             return False
-        _log.info("%s %s, which answered until now, is %r", snapshot.model, answered, PREVIOUS)
+        _log.info("%s/%s, which answered until now, is %r", snapshot.model, answered, PREVIOUS)
         return True
 
     async def _load(self, version: RegisteredVersion, running: Running) -> None:
@@ -210,7 +205,7 @@ class Sync:
         await self._ask_worker(route, running)
         self._table.add(route)
         _log.info("%s is live (%s)", version.name, ", ".join(version.aliases))
-        state.refusals.pop(version.version, None)
+        state.refusals.forget(version)
         if version.sync_error:
             await self._note(version, "")
 
@@ -250,13 +245,8 @@ class Sync:
         with contextlib.suppress(ServingError):
             await running.instance.management.unregister(version.model, version.version)
             self._give_back(version.model, version.version, running)
-        refusals = self._states[version.model].refusals
-        first_s, longest_s = self._settings.retry_s
-        before = refusals.get(version.version)
-        pause_s = min(2 * before.pause_s, longest_s) if before else first_s
-        refusal = _Refusal(pause_s=pause_s, until=time.monotonic() + pause_s)
-        refusal.noted = await self._note(version, reason)
-        refusals[version.version] = refusal
+        noted = await self._note(version, reason)
+        self._states[version.model].refusals.add(version, noted=noted)
 
     async def _note(self, version: RegisteredVersion, reason: str) -> bool:
         try:
@@ -290,7 +280,7 @@ class Sync:
         try:
             await asyncio.wait_for(route.wait_idle(), self._settings.drain_timeout_s)
         except TimeoutError:
-            _log.warning("removing %s %s with %d requests in flight", model, version, route.in_flight)
+            _log.warning("removing %s/%s with %d requests in flight", model, version, route.in_flight)
         if self._supervisor.running is running:
             try:
                 await running.instance.management.unregister(model, version)
@@ -298,7 +288,7 @@ class Sync:
                 _log.warning("%s", fault)
             else:
                 self._give_back(model, version, running)
-                _log.info("%s %s is drained and removed", model, version)
+                _log.info("%s/%s is drained and removed", model, version)
 
     def _live(self, model: str) -> Live:
         return Live(champion=self._table.champion(model), versions=frozenset(self._table.live_versions(model)))
@@ -309,13 +299,3 @@ class Sync:
             route = self._table.route(snapshot.model, version)
             if route is not None:
                 route.aliases = tuple(alias for alias in aliases.get(version, ()) if alias in LIVE_ALIASES)
-
-
-def _still_refused(state: _ModelState, versions: dict[str, RegisteredVersion]) -> frozenset[str]:
-    """Return the versions that are not to be retried in this pass."""
-    now = time.monotonic()
-    return frozenset(
-        version
-        for version, refusal in state.refusals.items()
-        if version in versions and now < refusal.until and (versions[version].sync_error or not refusal.noted)
-    )

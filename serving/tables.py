@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from foundation.model_versions import VersionName
+
 if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from handlers.contract import CommentaryResponse
     from serving.versions import RegisteredVersion
@@ -35,24 +37,39 @@ def summary(response: CommentaryResponse) -> Text:
     used = ", ".join(response.genres_used) or "none"
     unknown = f"; unknown: {', '.join(response.genres_unknown)}" if response.genres_unknown else ""
     return Text(
-        f"{response.model.name} {response.model.version}, genres: {used}{unknown}; "
+        f"{VersionName(model=response.model.name, version=response.model.version)}, genres: {used}{unknown}; "
         f"decode {response.timings.decode_ms:.1f} ms, rest {response.timings.queue_ms:.1f} ms"
     )
 
 
 def versions(registered: Sequence[RegisteredVersion]) -> Table:
-    """Build a table of registered versions."""
-    table = Table("model", "version", "aliases", "archive", "refused because")
-    for version in registered:
-        digest = version.archive_sha256[:_DIGEST] or "none"
-        aliases = ", ".join(version.aliases)
-        table.add_row(version.model, version.version, aliases, digest, Text(version.sync_error))
+    """Build a table of registered versions; a column that would be empty is left out."""
+    rows = [_facts(version) for version in registered]
+    headings = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in headings))
     return table
+
+
+def _facts(version: RegisteredVersion) -> dict[str, str]:
+    facts = version.facts
+    settings = [facts.get("preset", ""), facts.get("settings", "")]
+    if moved := facts.get("cvae_version"):
+        settings.append(f"moves {VersionName(model='cvae', version=moved)}")
+    return {
+        "version": version.name,
+        "aliases": ", ".join(version.aliases),
+        "registered (UTC)": version.created.replace("T", " "),
+        "settings": "; ".join(filter(None, settings)),
+        "figures": facts.get("figures", ""),
+        "refused because": version.sync_error,
+    }
 
 
 def live_models(models: Sequence[LiveModel]) -> Table:
     """Build a table of live versions."""
-    table = Table("model", "version", "aliases", "in flight", "genres", "topics (the desired one first)")
+    table = Table("version", "aliases", "in flight", "genres", "topics (the desired one first)")
     for name in ("runs as", "made from", "archive"):
         table.add_column(name)
     for model in models:
@@ -60,8 +77,7 @@ def live_models(models: Sequence[LiveModel]) -> Table:
             topics = [version.desired_topic, *(name for name in version.topics if name != version.desired_topic)]
             answers = " (answers)" if version.version == model.champion else ""
             table.add_row(
-                model.name,
-                version.version + answers,
+                f"{VersionName(model=model.name, version=version.version)}{answers}",
                 ", ".join(version.aliases),
                 str(version.in_flight),
                 str(version.num_genres),

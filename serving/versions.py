@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from foundation.model_versions import VersionName
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class RegisteredVersion:
 
     @property
     def name(self) -> str:
-        """Name for messages, such as `lcgan 2`."""
-        return f"{self.model} {self.version}"
+        """Name for messages and commands, such as `lcgan/2`."""
+        return str(VersionName(model=self.model, version=self.version))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ def ignored_aliases(model: str, aliases: Mapping[str, str], existing: frozenset[
     for alias, version in sorted(aliases.items()):
         if alias not in LIVE_ALIASES:
             reasons.append(
-                f"the alias {alias!r} of {model} {version} is not served: only {', '.join(LIVE_ALIASES)} are; "
+                f"the alias {alias!r} of {model}/{version} is not served: only {', '.join(LIVE_ALIASES)} are; "
                 f"`deephypebot models promote` makes a version the champion"
             )
         elif version not in existing:

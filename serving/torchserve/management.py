@@ -132,6 +132,11 @@ class Management:
     async def unregister(self, model: str, version: str) -> None:
         """Remove a version and drop its requests in flight; a version that does not exist is ignored."""
         status, body = await self._send("DELETE", _path(model, version), timeout_s=60.0)
+        if status == http.client.FORBIDDEN:  # TorchServe keeps its default version as long as there are others
+            others = [each.version for each in await self.describe(model) if each.version != version]
+            if others:
+                await self.set_default(model, others[-1])
+                status, body = await self._send("DELETE", _path(model, version), timeout_s=60.0)
         if status not in (http.client.OK, http.client.ACCEPTED, http.client.NOT_FOUND):
             raise TorchServeError(f"TorchServe could not remove {model} {version}: {_reason(status, body)}")
 

@@ -12,10 +12,12 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
+from foundation.model_versions import VersionNameError
 from handlers.contract import MAX_SEQUENCES
-from serving.cli import app_models, archive, generate, serve
+from serving.cli import archive, generate, serve
 from serving.client import InvalidRequestError, UnavailableError, UnknownModelError
 from serving.errors import RegistryError
+from serving.models_cli import app_models
 from tests.serving.support import EchoRegistry, ServiceProcess, free_port
 
 COMMANDS = ("serve", "archive", "generate", "models")
@@ -65,11 +67,14 @@ def test_a_wrong_value_is_refused_before_anybody_is_asked(run: Callable[..., Res
         run("generate", "--max-tokens", "9", "--min-tokens", "10", "--target", f"127.0.0.1:{free_port()}")
 
 
-def test_nobody_listening_is_said_with_the_target(run: Callable[..., Result]) -> None:
+def test_nobody_listening_is_said_with_the_command_that_starts_a_gateway_there(run: Callable[..., Result]) -> None:
     target = f"127.0.0.1:{free_port()}"
-    with pytest.raises(UnavailableError, match=target):
+    started = rf"no gateway answers at {target}; start one: \S*deephypebot serve --port {target.partition(':')[2]} "
+    with pytest.raises(UnavailableError, match=started):
         run("generate", "-g", "rock", "--target", target)
-    with pytest.raises(UnavailableError, match=target):
+    with pytest.raises(UnavailableError, match=started):
+        run("generate", "--model", "lcgan@challenger", "--target", target)
+    with pytest.raises(UnavailableError, match=started):
         run("models", "status", "--target", target)
 
 
@@ -82,13 +87,41 @@ def test_serving_nothing_is_refused(run: Callable[..., Result]) -> None:
     assert run("serve", "--models", " , ").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["archive", "lcgan/two"], "'lcgan/two' does not name a version: write lcgan/2"),
+        (["archive", "lcgan/2", "3"], "contradict each other: write lcgan/2 or lcgan/3"),
+        (["models", "promote", "lcgan/2", "champion"], "contradict each other"),
+        (["generate", "--model", "lcgan/2", "--version", "3"], "contradict each other"),
+        (["generate", "--model", "../cvae"], "does not name a version"),
+    ],
+)
+def test_what_names_no_version_is_refused_before_anybody_is_asked(
+    run: Callable[..., Result], arguments: list[str], said: str, registry: EchoRegistry
+) -> None:
+    more = ["-g", "rock"] if arguments[0] == "generate" else ["--tracking-uri", registry.uri]
+    with pytest.raises((RegistryError, VersionNameError), match=said):
+        run(*arguments, *more)
+
+
+def test_a_promotion_of_a_model_without_its_version_asks_for_it(run: Callable[..., Result], tmp_path: Path) -> None:
+    result = run("models", "promote", "lcgan", "--workspace", str(tmp_path))
+    assert result.exit_code == 2
+    assert "as in lcgan/2" in result.output
+
+
 @pytest.mark.integration
-def test_an_archive_is_fetched_by_its_name(run: Callable[..., Result], registry: EchoRegistry, tmp_path: Path) -> None:
+def test_an_archive_is_fetched_by_every_spelling_of_its_version(
+    run: Callable[..., Result], registry: EchoRegistry, tmp_path: Path
+) -> None:
     registry.alias("zeta", "champion", registry.register("zeta"))
-    result = run("archive", "models:/zeta@champion", "--out", str(tmp_path), "--tracking-uri", registry.uri)
     fetched = tmp_path / "zeta_1.mar"
-    assert str(fetched) in result.stdout
-    assert sha256(fetched.read_bytes()).hexdigest() in result.stdout
+    for name in (["zeta/1"], ["zeta@champion"], ["zeta"], ["models:/zeta@champion"], ["zeta", "1"]):
+        result = run("archive", *name, "--out", str(tmp_path), "--tracking-uri", registry.uri)
+        assert str(fetched) in result.stdout
+        assert sha256(fetched.read_bytes()).hexdigest() in result.stdout
+        fetched.unlink()
 
 
 @pytest.mark.integration
@@ -99,7 +132,9 @@ def test_a_promotion_without_a_gateway_is_written_and_says_so(
     options = ("--tracking-uri", registry.uri, "--target", f"127.0.0.1:{free_port()}")
     result = run("models", "promote", "eta", "1", *options)
     assert result.exit_code == 0
-    assert "champion of eta is 1" in result.stdout
+    assert "registry: eta/1 is the champion" in result.stdout
+    again = run("models", "promote", "eta/1", *options)
+    assert "registry: eta/1 is the champion already" in again.stdout
     assert "none serves eta" in result.stdout
     with pytest.raises(RegistryError, match="no previous champion"):
         run("models", "rollback", "eta", *options)
@@ -116,13 +151,18 @@ def test_the_commands_follow_a_version_from_registration_to_rollback(
     version = registry.register(model)
     before = json.loads(run(*ask, "--json").stdout)["model"]["version"]
 
-    assert f"answers with {model} {version}" in run("models", "promote", model, version, *told).stdout
+    assert f"answers with {model}/{version}" in run("models", "promote", model, version, *told).stdout
     answer = json.loads(run(*ask, "--json").stdout)
     assert answer["model"]["version"] == version
     assert answer["genres_used"] == ["dream pop", "shoegaze"]
     table = run(*ask, "--version", before).stdout
     assert table.count("[bold]Tide[/bold]") == 2
-    assert f"{model} {before}" in table
+    assert f"{model}/{before}, genres: " in table
+    pinned = ("generate", "-g", "pop", "-n", "1", *asked)
+    for name in (f"{model}/{before}", f"{model}@previous"):
+        assert f"{model}/{before}, genres: " in run(*pinned, "--model", name).stdout
+    with pytest.raises(UnknownModelError, match=f"{model} has no live version 'challenger'; live: 1 "):
+        run(*pinned, "--model", f"{model}@challenger")
 
     status = json.loads(run("models", "status", *asked, "--json").stdout)
     (live,) = [entry for entry in status["models"] if entry["name"] == model]
@@ -130,10 +170,10 @@ def test_the_commands_follow_a_version_from_registration_to_rollback(
     assert status["limits"]["max_sequences"] == MAX_SEQUENCES
     assert (live["versions"][0]["precision"], live["versions"][0]["genres"]) == ("fp32", ["pop"])
     shown = run("models", "status", *asked).stdout
-    assert f"{version} (answers)" in shown
+    assert f"{model}/{version} (answers)" in shown
     assert "A request may ask for 64 samples of 128 tokens" in shown
 
-    assert f"answers with {model} {before}" in run("models", "rollback", model, *told).stdout
+    assert f"answers with {model}/{before}" in run("models", "rollback", model, *told).stdout
     listed = json.loads(run("models", "list", "--tracking-uri", registry.uri, "--json").stdout)
     aliases = {entry["version"]: entry["aliases"] for entry in listed if entry["model"] == model}
     assert (aliases[before], aliases[version]) == (["champion"], ["previous"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from foundation.model_versions import TRAINED_CHAMPION_TAG
 from serving.errors import RegistryError
 from serving.registry import Registry
 from serving.versions import Move
@@ -55,6 +56,24 @@ def test_promoting_the_champion_changes_nothing(reader: Registry, model: str) ->
     assert aliases(reader, model) == {"champion": "2", "previous": "1"}
 
 
+def test_a_version_that_a_person_promotes_is_a_persons_choice_even_if_it_was_the_champion(
+    registry: EchoRegistry, reader: Registry, model: str
+) -> None:
+    for version, was_champion in (("1", True), ("2", False)):
+        registry.client.set_registered_model_tag(model, TRAINED_CHAMPION_TAG, "1 after")
+        assert reader.promote(model, version).changed != was_champion
+        assert TRAINED_CHAMPION_TAG not in registry.client.get_registered_model(model).tags
+    registry.client.set_registered_model_tag(model, TRAINED_CHAMPION_TAG, "2 after 1")
+    reader.rollback(model)
+    # Twice back is where the training left it, and a person chose it all the same.
+    reader.rollback(model)
+    assert TRAINED_CHAMPION_TAG not in registry.client.get_registered_model(model).tags
+
+
+def test_a_model_alone_is_its_champion(reader: Registry, model: str) -> None:
+    assert reader.resolve(model).version == "1"
+
+
 def test_a_promoted_challenger_is_no_challenger_any_more(registry: EchoRegistry, reader: Registry, model: str) -> None:
     registry.alias(model, "challenger", "3")
     reader.promote(model, "3")
@@ -94,8 +113,7 @@ def test_every_way_to_write_a_version_is_understood(reader: Registry, model: str
         ("nobody/1", "model 'nobody' is not registered; the registered models are: .*registry-model"),
         ("registry-model/9", "registry-model has no version '9'; its versions are: 1, 2, 3"),
         ("registry-model@best", "registry-model has no alias 'best'; its aliases are: champion"),
-        ("registry-model", "does not name a version: write lcgan/2"),
-        ("registry-model/two", "does not name a version"),
+        ("registry-model/two", "does not name a version: write lcgan/2"),
         ("../../etc/passwd", "does not name a version"),
         ("", "does not name a version"),
     ],
@@ -115,7 +133,7 @@ def test_promoting_what_does_not_exist_changes_nothing(reader: Registry, model: 
 def test_a_version_without_an_archive_cannot_be_promoted(registry: EchoRegistry, reader: Registry) -> None:
     registry.client.create_registered_model("bare")
     registry.client.create_model_version("bare", source="runs:/0/model")
-    with pytest.raises(RegistryError, match="bare 1 has no archive"):
+    with pytest.raises(RegistryError, match="bare/1 has no archive"):
         reader.promote("bare", "1")
 
 
@@ -165,7 +183,7 @@ def test_aliases_of_a_persons_own_are_named_with_those_that_are_served(
     (told,) = reader.snapshot(model).ignored
     registry.client.delete_registered_model_alias(model, "production")
     assert told.startswith(
-        f"the alias 'production' of {model} 2 is not served: only champion, previous, challenger are"
+        f"the alias 'production' of {model}/2 is not served: only champion, previous, challenger are"
     )
     assert reader.snapshot(model).ignored == ()
 
@@ -198,7 +216,7 @@ def test_an_archive_is_downloaded(reader: Registry, model: str, tmp_path: Path) 
 def test_a_missing_artifact_is_a_registry_error(registry: EchoRegistry, reader: Registry, tmp_path: Path) -> None:
     version = registry.register("hollow")
     registry.client.set_model_version_tag("hollow", version, "archive", "archives/gone.mar")
-    with pytest.raises(RegistryError, match="the archive of hollow 1 cannot be downloaded"):
+    with pytest.raises(RegistryError, match="the archive of hollow/1 cannot be downloaded"):
         reader.fetch_archive(reader.version("hollow", version), tmp_path)
 
 

@@ -267,6 +267,26 @@ def test_an_alias_that_a_person_moves_in_mlflow_keeps_the_way_back_to_what_answe
     assert "is not served" in told[0]
 
 
+def test_a_champion_that_loses_its_alias_leaves_without_a_complaint_and_the_others_stay(
+    service: ServiceProcess, registry: EchoRegistry
+) -> None:
+    model = "gamma"
+    with CommentaryClient(service.target, model=model) as client:
+        challenger, champion = registry.register(model), live(client, model).champion
+        registry.alias(model, "challenger", challenger)
+        wait_until(lambda: challenger in live_versions(client, model))
+        # The champion is TorchServe's default version, which TorchServe does not give up by itself.
+        registry.client.delete_registered_model_alias(model, "champion")
+        wait_until(lambda: f"{model}/{champion} is drained and removed" in service.log())
+        assert champion not in live_versions(client, model)
+        with pytest.raises(UnknownModelError, match=f"{model} has no champion"):
+            client.generate(ask())
+        assert client.generate(ask(), version=challenger).model.version == challenger
+        registry.alias(model, "champion", champion)
+        wait_until(partial(is_live, client, model, champion))
+    assert "could not remove" not in service.log()
+
+
 def is_live(client: CommentaryClient, model: str, champion: str) -> bool:
     return live(client, model).champion == champion
 

@@ -1,0 +1,162 @@
+"""Commands `deephypebot models`: the registered versions, and which of them is the champion."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from foundation.defaults import GATEWAY_TARGET
+from foundation.model_versions import VersionName
+from foundation.terminal import show
+from serving import tables
+from serving.options import (
+    WORKSPACE,
+    TargetOption,
+    TimeoutOption,
+    TrackingOption,
+    WorkspaceOption,
+    asking,
+    open_registry,
+)
+
+if TYPE_CHECKING:
+    from serving.registry import Registry
+    from serving.versions import Move, RegisteredVersion
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model: lcgan or cvae.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Wait until the running gateway answers with the new champion.")
+]
+
+app_models = typer.Typer(
+    name="models", no_args_is_help=True, help="Registered versions: list, promote, roll back, status."
+)
+
+
+@app_models.command("list")
+def list_models(
+    *,
+    workspace: WorkspaceOption = WORKSPACE,
+    tracking_uri: TrackingOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the registered versions: aliases, date, settings that differ from the preset's, and figures.
+
+    With --json also archives, and the reason of each decision about a champion.
+    """
+    registry = open_registry(workspace, tracking_uri)
+    versions = [version for model in registry.models() for version in registry.versions(model)]
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(version) for version in versions], ensure_ascii=False))
+        return
+    show(tables.versions(versions) if versions else "no model is registered yet: run `deephypebot train`")
+
+
+@app_models.command("promote")
+def promote(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="The new champion, as in lcgan/2 or lcgan@challenger.")
+    ],
+    number: Annotated[
+        str | None, typer.Argument(metavar="[NUMBER]", help="Number of the version, where only its model is named.")
+    ] = None,
+    *,
+    workspace: WorkspaceOption = WORKSPACE,
+    tracking_uri: TrackingOption = "",
+    target: TargetOption = GATEWAY_TARGET,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = 120.0,
+) -> None:
+    """Make a version the champion without losing a request.
+
+    The champion before it stays live as `previous`. A champion that was promoted by hand stays until somebody moves
+    it: a training does not.
+
+    Example:
+        deephypebot models promote lcgan/2
+    """
+    named = VersionName.of(version, number)
+    if named.model == version and number is None:
+        raise typer.BadParameter(f"name the version of {named.model}, as in {named.model}/2", param_hint="VERSION")
+    registry = open_registry(workspace, tracking_uri)
+    chosen = registry.resolve(named)
+    if chosen.sync_error:
+        registry.set_sync_error(chosen.model, chosen.version, "")  # a running service then retries the version
+    move = registry.promote(chosen.model, chosen.version)
+    _report_move(registry, move, target=target, wait=wait, timeout_s=timeout)
+
+
+@app_models.command("rollback")
+def rollback(
+    model: ModelArgument,
+    *,
+    workspace: WorkspaceOption = WORKSPACE,
+    tracking_uri: TrackingOption = "",
+    target: TargetOption = GATEWAY_TARGET,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = 120.0,
+) -> None:
+    """Make the previous champion the champion again.
+
+    Example:
+        deephypebot models rollback lcgan
+    """
+    registry = open_registry(workspace, tracking_uri)
+    _report_move(registry, registry.rollback(model), target=target, wait=wait, timeout_s=timeout)
+
+
+@app_models.command("status")
+def status(
+    *,
+    target: TargetOption = GATEWAY_TARGET,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the live versions of a running gateway, their lineage and settings, and the request limits.
+
+    With --json also the genres and the complete lineage of each version.
+    """
+    from serving.client import CommentaryClient
+
+    with CommentaryClient(target, timeout_s=5) as client, asking(target):
+        serving, models, limits = client.is_serving(), client.describe(), client.limits()
+    if as_json:
+        document = {
+            "serving": serving,
+            "models": [dataclasses.asdict(model) for model in models],
+            "limits": dataclasses.asdict(limits),
+        }
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    state = f"{target} is {'SERVING' if serving else 'NOT SERVING'}"
+    show(state, tables.live_models(models), tables.limits(limits))
+
+
+def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, timeout_s: float) -> None:
+    from serving.client import CommentaryClient
+    from serving.promotion import wait_for_champion
+
+    def named(version: str) -> VersionName:
+        return VersionName(model=move.model, version=version)
+
+    before = f", {named(move.previous)} is previous" if move.previous else ""
+    already = "" if move.changed else " already"
+    show(f"registry: {named(move.champion)} is the champion{already}{before}")
+    if not wait:
+        return
+
+    def refusal() -> str:
+        version: RegisteredVersion = registry.version(move.model, move.champion)
+        return version.sync_error
+
+    with CommentaryClient(target) as client, Console(stderr=True).status(f"waiting for the gateway at {target}"):
+        served = wait_for_champion(
+            client, model=move.model, version=move.champion, refusal=refusal, timeout_s=timeout_s
+        )
+    if served:
+        show(f"gateway: {target} answers with {named(move.champion)}")
+    else:
+        show(f"gateway: none serves {move.model} at {target}; one started later will answer with the champion")

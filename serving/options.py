@@ -1,0 +1,93 @@
+"""Options that several commands share, and how they open a registry and ask a gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+
+from foundation.commands import serve_command
+from foundation.model_versions import CHAMPION_ALIAS, VersionName
+
+if TYPE_CHECKING:
+    from serving.client import CommentaryClient
+    from serving.registry import Registry
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the registry and the logs.")
+]
+ModelStoreOption = Annotated[
+    Path, typer.Option("--model-store", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of the archives (.mar).")
+]
+TrackingOption = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        help="Address of the MLflow server or database.",
+        show_default="WORKSPACE/mlflow.db",
+    ),
+]
+TargetOption = Annotated[
+    str, typer.Option("--target", envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway, host:port.")
+]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Maximum time to wait, in seconds.")]
+
+WORKSPACE: Final = Path("workspace")
+MODEL_STORE: Final = Path("model_store")
+
+_NOBODY: Final = "failed to connect to all addresses"
+"""Words by which gRPC says that nothing listens; other faults of a connection have other ways out."""
+
+
+def open_registry(workspace: Path, tracking_uri: str) -> Registry:
+    """Open the registry that the options name.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    from serving.registry import Registry  # noqa: PLC0415 - help must not wait for it
+    from serving.settings import default_tracking_uri  # noqa: PLC0415
+
+    with Console(stderr=True).status("opening the registry"):
+        return Registry(tracking_uri or default_tracking_uri(workspace))
+
+
+@contextmanager
+def asking(target: str) -> Iterator[None]:
+    """Ask a gateway within the block; where nothing listens, the error says how to start one.
+
+    Raises:
+        CommentaryError: see `serving.client`.
+    """
+    from serving.client import UnavailableError  # noqa: PLC0415 - help must not wait for grpc
+
+    try:
+        yield
+    except UnavailableError as fault:
+        if _NOBODY not in fault.message:
+            raise
+        message = f"no gateway answers at {target}; start one: {serve_command(target)} (or name another with --target)"
+        raise UnavailableError(fault.code, message) from fault
+
+
+def live_version(client: CommentaryClient, named: VersionName) -> str | None:
+    """Return the number by which a request pins a version; None for the champion.
+
+    Raises:
+        CommentaryError: the gateway cannot be asked, or no live version has the alias.
+    """
+    from serving.client import UnknownModelError  # noqa: PLC0415 - help must not wait for grpc
+
+    if named.version or named.alias == CHAMPION_ALIAS:
+        return named.version or None
+    (model,) = client.describe(named.model)
+    for version in model.versions:
+        if named.alias in version.aliases:
+            return version.version
+    live = ", ".join(f"{each.version} ({', '.join(each.aliases) or 'no alias'})" for each in model.versions) or "none"
+    raise UnknownModelError("NOT_FOUND", f"{named.model} has no live version {named.alias!r}; live: {live}")
