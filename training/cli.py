@@ -78,7 +78,7 @@ def train(
     from training.files import write_json
     from training.lock import TRAINING_LOCK, held_alone
     from training.options import make_tracker, seconds, tracking_address, usable_device, use_bf16
-    from training.pipeline.messages import announcement, notes, result, stopped, warnings
+    from training.pipeline.messages import announcement, notes, pages, result, stopped, warnings
     from training.pipeline.plan import TrainPlan
     from training.pipeline.training import Training
     from training.pipeline.worker_rank import run_worker_rank
@@ -131,6 +131,8 @@ def train(
     _show(console, report, [f"archives are in {model_store}", *notes(report)])
     for warning in warnings(report, len(loaded.genre_table), promote):
         console.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
+    for line in pages(tracker.uri, tracker.runs_page()):
+        tell(line)
     if json_path is not None:
         write_json(json_path, result(report))
 

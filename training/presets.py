@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from training.errors import SettingError
 from training.settings import AcceptabilitySettings, CvaeSettings, LcganSettings, TopicSettings, TrainSettings
@@ -99,3 +99,15 @@ def preset(name: str) -> TrainSettings:
     if name not in PRESETS:
         raise SettingError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def changes(settings: TrainSettings, *stages: str) -> dict[str, Any]:
+    """Return the settings of some stages, by default all, that differ from those of their preset.
+
+    Settings that no preset was the origin of have no differences.
+
+    >>> changes(preset("demo").with_overrides(["cvae.z_size=24", "seed=3"]))
+    {'seed': 3, 'cvae.z_size': 24}
+    """
+    origin = PRESETS.get(settings.preset, settings).flat(*stages)
+    return {name: value for name, value in settings.flat(*stages).items() if value != origin[name]}

@@ -40,7 +40,7 @@ def load_cvae(directory: Path, bundle: Bundle) -> Cvae:
     if not path.is_file():
         raise BundleError(
             f"{directory} holds no {ENCODER_FILE}: archives leave the encoder out, since serving does not need it; "
-            "give a registered version (models:/cvae/1), or train again if the version was registered without it"
+            "give a registered version (cvae/1), or train again if the version was registered without it"
         )
     try:
         with safe_open(path, framework="pt") as opened:

@@ -25,7 +25,7 @@ def evaluate(
     *,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="models:/cvae/1, models:/lcgan@champion, an archive or a bundle's folder; repeatable."),
+        typer.Option(help="cvae/1, lcgan@champion, an archive or a bundle's folder; repeatable."),
     ] = None,
     report: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")] = Path("report"),
     baseline: Annotated[
@@ -77,7 +77,7 @@ def evaluate(
     two of each model: what its worker serves by default, and the first candidates, which are the model itself. The
     columns and goals are explained in docs/concepts/quality.md.
 
-        deephypebot evaluate workspace/corpus --model models:/cvae/1 --model models:/lcgan@champion
+        deephypebot evaluate workspace/corpus --model cvae/1 --model lcgan@champion
     """
     import tempfile
     from dataclasses import replace
@@ -91,7 +91,7 @@ def evaluate(
     from training.evaluation.console import goals_table, parse_named_files
     from training.evaluation.evaluate import evaluate as measure
     from training.evaluation.evaluate import track as log_report
-    from training.evaluation.models import load_models
+    from training.evaluation.models import load_models, names_version
     from training.evaluation.plan import DecodePlan, EvaluatePlan
     from training.evaluation.readers.sheet import SHEET_FILE, mix, write_sheet
     from training.evaluation.readers.tables import agreement_table, sources_table
@@ -120,7 +120,7 @@ def evaluate(
             loaded = load_corpus(corpus)
             # A tracking server is needed only for registered models.
             uri = tracking_uri or default_tracking_uri(workspace)
-            registered = any(each.startswith("models:/") for each in model or [])
+            registered = any(map(names_version, model or []))
             tracker = make_tracker(uri if registered else "none", workspace)
             models = load_models(model or [], tracker, Path(scratch))
         with stage_bars(console) as bars:
@@ -146,7 +146,7 @@ def interpolate(
     first: Annotated[str, typer.Argument(help="Sentence to start from.")],
     last: Annotated[str, typer.Argument(help="Sentence to end at.")],
     *,
-    model: Annotated[str, typer.Option(help="models:/cvae/1, models:/cvae@champion, or a stage's bundle folder.")],
+    model: Annotated[str, typer.Option(help="cvae/1, cvae@champion, or a stage's bundle folder.")],
     steps: Annotated[int, typer.Option(min=2, max=50, help="Number of points, including both ends.")] = 7,
     genres: Annotated[list[str] | None, typer.Option(help="Genres to decode with; repeatable.")] = None,
     path: Annotated[
@@ -163,7 +163,7 @@ def interpolate(
 
     Decodes latent vectors on the way from one to the other. The same sentences and model give the same result.
 
-        deephypebot interpolate "A slow, warm song." "The drums are huge and loud!" --model models:/cvae/1
+        deephypebot interpolate "A slow, warm song." "The drums are huge and loud!" --model cvae/1
     """
     import tempfile
     from dataclasses import asdict
@@ -174,14 +174,14 @@ def interpolate(
     from foundation.terminal import show
     from training.evaluation.interpolate import InterpolationPath
     from training.evaluation.interpolate import interpolate as decode_points
-    from training.evaluation.models import load_models
+    from training.evaluation.models import load_models, names_version
     from training.files import write_json
     from training.options import default_tracking_uri, make_tracker
 
     console = Console()
     with tempfile.TemporaryDirectory(prefix="deephypebot-interpolate-") as scratch:
         uri = tracking_uri or default_tracking_uri(workspace)
-        tracker = make_tracker(uri if model.startswith("models:/") else "none", workspace)
+        tracker = make_tracker(uri if names_version(model) else "none", workspace)
         (loaded,) = load_models([model], tracker, Path(scratch))
         points = decode_points(
             loaded,

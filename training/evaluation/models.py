@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foundation.model_versions import URI_PREFIX, VersionName, VersionNameError
 from handlers.model.bundle import Bundle, bundle_sha256
 from training.cvae.held_out import HeldOutPoint, load_held_out
-from training.errors import SettingError
+from training.errors import SettingError, TrackingError
 from training.packaging.archive import load_archive
-from training.tracking.port import Tracker
+from training.tracking.port import FetchedVersion, Tracker
 
-_REGISTERED: Final = "models:/"
 CVAE_VERSION_TAG: Final = "cvae_version"
 """Tag of a registered lcgan version."""
 
@@ -71,7 +71,7 @@ def load_models(uris: Sequence[str], tracker: Tracker, scratch: Path) -> list[Lo
     """Load models under distinct names.
 
     Args:
-        uris: `models:/NAME/VERSION`, `models:/NAME@ALIAS`, an archive (.mar), or a bundle's folder.
+        uris: `NAME/VERSION`, `NAME@ALIAS` (`models:/` may precede), an archive (.mar), or a bundle's folder.
         tracker: tracker with the registered versions.
         scratch: folder for unpacked files; keep it while the models are used.
 
@@ -89,11 +89,35 @@ def load_models(uris: Sequence[str], tracker: Tracker, scratch: Path) -> list[Lo
     return models
 
 
+def names_version(text: str) -> bool:
+    """Return whether a text names a registered version; a file or folder of that name comes first.
+
+    >>> names_version("lcgan/2"), names_version("models:/lcgan@champion"), names_version("model_store/lcgan_2.mar")
+    (True, True, False)
+    """
+    if Path(text).exists() and not text.startswith(URI_PREFIX):
+        return False
+    try:
+        VersionName.parse(text)
+    except VersionNameError:
+        return False
+    return True
+
+
+def _fetched(name: str, tracker: Tracker, place: Path) -> FetchedVersion:
+    try:
+        return tracker.fetch(VersionName.parse(name).uri, place)
+    except TrackingError as cause:
+        if name.startswith(URI_PREFIX):
+            raise
+        raise TrackingError(f"{cause}; no file or folder has the name {name!r} either") from cause
+
+
 def _load(uri: str, tracker: Tracker, scratch: Path, taken: set[str]) -> LoadedModel:
     place = Path(tempfile.mkdtemp(dir=scratch))
     run_id, seconds, cvae_version, version = "", None, "", ""
-    if uri.startswith(_REGISTERED):
-        fetched = tracker.fetch(uri, place)
+    if names_version(uri):
+        fetched = _fetched(uri, tracker, place)
         directory, version = fetched.bundle, fetched.version.version
         run_id, seconds, cvae_version = fetched.version.run_id, fetched.seconds, fetched.tags.get(CVAE_VERSION_TAG, "")
         bundle = Bundle.load(directory)
@@ -106,12 +130,13 @@ def _load(uri: str, tracker: Tracker, scratch: Path, taken: set[str]) -> LoadedM
         bundle = Bundle.load(directory)
     else:
         raise SettingError(
-            f"{uri} is not a model; give a registered version (models:/cvae/1, models:/lcgan@champion), an archive "
+            f"{uri!r} is not a model; give a registered version (cvae/1, lcgan@champion), an archive "
             "(model_store/lcgan_2.mar) or a bundle's folder"
         )
     version = version or bundle.config.version
     # All bundles that were not registered have version 0; their folders distinguish them.
-    name = f"{bundle.config.model} {version if version != '0' else Path(uri).resolve().name}"
+    kind = bundle.config.model
+    name = f"{kind}/{version}" if version != "0" else f"{kind} {Path(uri).resolve().name}"
     return LoadedModel(
         name=name if name not in taken else f"{name} ({uri})",
         uri=uri,

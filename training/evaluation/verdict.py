@@ -157,7 +157,7 @@ def served_rows(rows: Sequence[Measured]) -> list[Measured]:
         model = each.row.model
         if model is not None and (model.sha256 not in chosen or each.row.kind is RowKind.SERVED):
             chosen[model.sha256] = each
-    # Names end in the version: "lcgan 10" follows "lcgan 9". Others keep the order in which they were given.
+    # Names end in the version: lcgan/10 follows lcgan/9. Others keep the order in which they were given.
     return sorted(chosen.values(), key=lambda each: _version(each.row.model))
 
 
@@ -258,5 +258,5 @@ def _name(row: Measured) -> str:
 
 
 def _version(model: LoadedModel | None) -> int:
-    version = "" if model is None else model.name.rpartition(" ")[2]
+    version = "" if model is None else model.name.rpartition("/")[2]
     return int(version) if version.isdigit() else 0

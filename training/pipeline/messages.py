@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from foundation.artifact_folder import artifact_folder, database_file
 from foundation.commands import command
 from training.evaluation.promotion import REAL
 from training.pipeline.estimate import span
@@ -16,6 +19,9 @@ _WEAK_PREDICTOR: Final = 0.15
 _FAR: Final = 2.5
 """Multiple of real text's forward perplexity up to which a reader finds nearly all sentences readable
 (docs/measurements/log.md)."""
+_UI: Final = "http://127.0.0.1:5000"
+"""Address of `mlflow ui`."""
+_MODELS_PAGE: Final = "#/models"
 _MIN_PART: Final = 0.05
 """Least share of the whole time with which a part is named."""
 
@@ -42,7 +48,7 @@ def stopped(last: str, resumes_at: int) -> str:
 def notes(report: TrainReport) -> list[str]:
     """Return a sentence for each version: whether it was made the champion, and why."""
     return [
-        f"{each.name} {each.version} {each.decision}{'' if each.decided else ' (decided earlier)'}"
+        f"{each} {each.decision}{'' if each.decided else ' (decided earlier)'}"
         for each in report.published
         if each.decision
     ]
@@ -70,18 +76,49 @@ def warnings(report: TrainReport, num_genres: int, promote: Sequence[object]) ->
         if own > _FAR * real:
             role = " is the champion and" if each.is_champion else ""
             yield (
-                f"{each.name} {each.version}{role} writes unlike real text: "
+                f"{each}{role} writes unlike real text: "
                 f"forward perplexity {own:.0f}, real text's {real:.0f} (at most {_FAR:g} times is readable); read its "
                 "sentences before you use it, or train longer or on more posts"
             )
         if each.warning and not each.is_champion:
-            anyway = command("models", "promote", each.name, each.version, *promote)
+            anyway = command("models", "promote", each, *promote)
             yield (
-                f"{each.name} {each.version} is registered and was not made the champion; "
-                f"to make it the champion all the same: {anyway}"
+                f"{each} is registered and was not made the champion; to make it the champion all the same: {anyway}"
             )
         elif each.warning:
-            yield f"{each.name} {each.version} is the champion, and nothing shows that it is good: {each.warning}"
+            yield f"{each} is the champion, and nothing shows that it is good: {each.warning}"
+
+
+def pages(tracking_uri: str, runs_page: str) -> Iterator[str]:
+    """Yield lines that lead to the runs and versions in a browser; a command is a line of its own.
+
+    Args:
+        tracking_uri: tracking URI of MLflow.
+        runs_page: address of the runs' page below that of the server; empty without MLflow.
+    """
+    if not runs_page:
+        return
+    address = urlsplit(tracking_uri)
+    if address.scheme in ("http", "https"):
+        # Without the password that may be in it.
+        server = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path.rstrip('/')}"
+        yield f"runs: {server}/{runs_page}"
+        yield f"versions: {server}/{_MODELS_PAGE}"
+        return
+    database, folder = database_file(tracking_uri), artifact_folder(tracking_uri)
+    if database is None or folder is None:
+        yield f"runs: /{runs_page} of an MLflow server on this database"
+        return
+    yield "runs and versions, in the browser:"
+    store = ("--backend-store-uri", f"sqlite:///{_from_here(database)}", "--artifacts-destination", _from_here(folder))
+    yield f"  {command('ui', *store, program='mlflow')}"
+    yield f"  {_UI}/{runs_page}"
+    yield f"  {_UI}/{_MODELS_PAGE}"
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def result(report: TrainReport) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
-from training.pipeline.publish import Published
+from training.pipeline.published import Published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from foundation.hashes import file_sha256
+from foundation.model_versions import VersionName
 from handlers.contract import ARCHIVE_SHA256_TAG, archive_name
 from handlers.model.bundle import BundleError, bundle_sha256
 from training.errors import TrackingError, TrainingError
@@ -21,62 +22,20 @@ from training.evaluation.promotion import Decision, Promoter
 from training.files import atomic_path, read_json, write_json
 from training.packaging.archive import Archive, build_archive
 from training.pipeline.artifacts import BUNDLE
+from training.pipeline.descriptions import figures_text, version_summary
+from training.pipeline.published import (
+    BUNDLE_TAG,
+    FIGURES_TAG,
+    PROMOTION_TAG,
+    SETTINGS_TAG,
+    FinishedModel,
+    Published,
+)
 from training.pipeline.stages import Stage
 from training.progress import Progress
 from training.tracking.port import RegisteredVersion, Tracker
 
-PROMOTION_TAG: Final = "promotion"
-"""Tag of a registered version: whether it became the champion when it was trained, and why."""
-BUNDLE_TAG: Final = "bundle_sha256"
-"""Tag of a registered version: hash of its bundle's content, by which later trainings recognise it."""
 _RECORD: Final = "published.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """Registered version with an archive in the model store."""
-
-    name: str
-    version: str
-    run_id: str
-    archive: str
-    """Path of the archive, in the model store; in the stage's record, relative to the record."""
-    archive_sha256: str
-    tracking: str
-    reused: bool = True
-    """Whether the version existed before this training."""
-    champion: str = ""
-    """Version that the registry calls the champion; empty without one."""
-    decision: str = ""
-    """The decision whether to make it the champion, in words; empty where nothing was decided."""
-    decided: bool = False
-    """Whether this training decided; otherwise an earlier one did."""
-    warning: str = ""
-    """Reason to look at the version before it is used; empty for a version as it should be."""
-    language: Mapping[str, float] = field(default_factory=dict)
-    """Figures of the language that it writes, and of real text."""
-
-    @property
-    def is_champion(self) -> bool:
-        """Whether the registry calls this version the champion."""
-        return self.champion == self.version
-
-    def record(self) -> dict[str, Any]:
-        """Return the document of published.json: what is true of the version wherever its folder is."""
-        kept = ("name", "version", "run_id", "archive_sha256", "tracking", "warning", "language")
-        archive = {"archive": archive_name(self.name, self.version)}
-        return {**{name: getattr(self, name) for name in kept}, **archive}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedModel:
-    """Model that is trained, and not registered yet."""
-
-    name: str
-    stage: Stage
-    """Stage with the complete bundle."""
-    trained: Stage
-    """Stage of the model's training, whose run gets the version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,34 +61,31 @@ class Publisher:
         registered: list[Published] = []
         for model in models:
             own = {**tags, CVAE_VERSION_TAG: registered[0].version} if registered else tags
-            run_id = model.trained.run_id()
-            registered.append(self.register(model.name, model.stage, run_id=run_id, tags=own, watch=watch))
+            registered.append(self.register(model, tags=own, watch=watch))
         decided = []
         for model, version in zip(models, registered, strict=True):
             cvae_version = "" if version is registered[0] else registered[0].version
-            figures = (model.trained.result() or {}).get("figures", {})
-            decided.append(self.decide(version, model.stage, cvae_version=cvae_version, trained=figures))
+            decided.append(self.decide(version, model, cvae_version=cvae_version))
         return tuple(decided)
 
-    def register(
-        self, name: str, stage: Stage, *, run_id: str, tags: Mapping[str, str], watch: Callable[[str], Progress]
-    ) -> Published:
+    def register(self, model: FinishedModel, *, tags: Mapping[str, str], watch: Callable[[str], Progress]) -> Published:
         """Register a stage's bundle, unless the tracking server has a version of the same content.
 
         Args:
-            name: name of the registered model.
-            stage: stage with the bundle.
-            run_id: tracked run that gets the version: that of the model's training.
+            model: the model; the tracked run of its training gets the version.
             tags: tags of the version.
             watch: makes a progress callback, if there is something to do.
         """
+        name, stage = model.name, model.stage
         record = self._recorded(stage)
         content = bundle_sha256(stage.directory / BUNDLE)
         version = self._known(name, record, content)
         reused = version is not None
         if version is None:
             watch(f"register {name}")(0, 3, "logging the model")
-            version = self.tracker.register(run_id, name, stage.directory / BUNDLE, tags={**tags, BUNDLE_TAG: content})
+            version = self.tracker.register(
+                model.trained.run_id(), name, stage.directory / BUNDLE, tags={**tags, BUNDLE_TAG: content}
+            )
         same = record if record is not None and reused and record.version == version.version else None
         archive = self._archive(version, stage, same, watch)
         known = self.tracker.version_tags(name, version.version) or {}
@@ -149,35 +105,48 @@ class Publisher:
         self._put_in_store(archive.path, Path(published.archive), archive.sha256)
         return published
 
-    def decide(
-        self, published: Published, stage: Stage, *, cvae_version: str, trained: Mapping[str, float]
-    ) -> Published:
+    def decide(self, published: Published, model: FinishedModel, *, cvae_version: str) -> Published:
         """Decide whether a registered version becomes the champion, set the alias, and record the reason with it.
 
         The alias is set last, so a version that gets requests always has its archive.
 
         Args:
             published: the registered version.
-            stage: stage with its bundle.
+            model: the model that was registered.
             cvae_version: version of the cvae whose z it moves; empty for a cvae.
-            trained: figures of its training.
         """
         if not self.tracker.registers:
             return published
         version = RegisteredVersion(name=published.name, version=published.version, run_id=published.run_id)
+        trained = (model.trained.result() or {}).get("figures", {})
         current = self.tracker.champion(version.name)
         # What was decided before, or by a person since, stays.
         settled = current is not None and (published.decision != "" or current.version == version.version)
         if self.champion or not settled:
-            named = f"{version.name} {version.version}"
-            new = load_folder(stage.directory / BUNDLE, name=named, cvae_version=cvae_version)
+            new = load_folder(model.stage.directory / BUNDLE, name=str(version), cvae_version=cvae_version)
             published = self._decided(published, version, current, new, trained)
             self.tracker.tag_version(version, {PROMOTION_TAG: published.decision})
             served = {f"served.{name}": value for name, value in published.language.items()}
             self.tracker.reopen(version.run_id).log_metrics(served)
-            write_json(stage.directory / _RECORD, published.record())
+            write_json(model.stage.directory / _RECORD, published.record())
+        self._describe(published, version, model, trained)
         now = self.tracker.champion(version.name)
         return replace(published, champion="" if now is None else now.version)
+
+    def _describe(
+        self, published: Published, version: RegisteredVersion, model: FinishedModel, trained: Mapping[str, float]
+    ) -> None:
+        """Describe a version that was decided about, or that an earlier release registered."""
+        tags = dict(self.tracker.version_tags(version.name, version.version) or {})
+        if FIGURES_TAG in tags and not published.decided:
+            return
+        figures = figures_text(trained, published.language)
+        if model.settings:
+            tags[SETTINGS_TAG] = model.settings
+            self.tracker.tag_version(version, {SETTINGS_TAG: model.settings})
+        self.tracker.describe(version, model.stage.directory / BUNDLE, version_summary(published, tags, figures))
+        # Last: by this tag the next training knows that the version is described.
+        self.tracker.tag_version(version, {FIGURES_TAG: figures})
 
     def _decided(
         self,
@@ -203,7 +172,7 @@ class Publisher:
         """Keep a champion that a person chose."""
         if current is None or not decision.promote or self.tracker.trained_champion(current.name):
             return decision
-        reason = f"the champion, {current.name} {current.version}, was chosen by a person; {decision.reason}"
+        reason = f"the champion, {current}, was chosen by a person; {decision.reason}"
         return replace(decision, promote=False, reason=reason)
 
     def _decision(
@@ -211,7 +180,7 @@ class Publisher:
     ) -> Decision:
         try:
             champion = None if current is None else load_models([current.uri], self.tracker, scratch)[0]
-            prior = f"models:/cvae/{new.cvae_version}"
+            prior = VersionName(model="cvae", version=new.cvae_version).uri
             # The cvae whose z the version moves; a cvae has none.
             moved = load_models([prior], self.tracker, scratch)[0] if new.cvae_version else None
         except (TrainingError, BundleError) as cause:

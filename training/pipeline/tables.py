@@ -5,21 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from rich.table import Table
 
 from training.evaluation.promotion import REAL
+from training.pipeline.descriptions import key_figures
 from training.pipeline.plan import StageReport, TrainReport
-
-_FIGURES: Final = {
-    "topics": ("num_topics", "coherence"),
-    "cvae": ("valid.perplexity_bound", "valid.kl", "valid.active_units", "samples.desired_share"),
-    "lcgan": ("predictor.explained", "prior.desired_share", "moved.desired_share", "moved.distinct_2"),
-    "acceptability-cvae": ("steps_of_one", "steps_per_sample", "score_of_one", "score", "auc"),
-    "acceptability-lcgan": ("steps_of_one", "steps_per_sample", "score_of_one", "score", "auc"),
-}
-"""Main figures of each stage, where it has them; the tracked run has all of them."""
 
 
 def stages_table(reports: Sequence[StageReport]) -> Table:
@@ -28,8 +19,7 @@ def stages_table(reports: Sequence[StageReport]) -> Table:
     for heading in ("stage", "time", "figures"):
         table.add_column(heading)
     for report in reports:
-        names = [name for name in _FIGURES[report.name] if name in report.figures]
-        figures = "  ".join(f"{name} {report.figures[name]:.3g}" for name in names)
+        figures = "  ".join(f"{name} {value:.3g}" for name, value in key_figures(report).items())
         table.add_row(report.name, "reused" if report.reused else f"{report.seconds:.0f} s", figures)
     return table
 
@@ -37,14 +27,12 @@ def stages_table(reports: Sequence[StageReport]) -> Table:
 def versions_table(report: TrainReport) -> Table:
     """Make a table with one row per published version, with the language that it writes."""
     table = Table(title="Versions", title_justify="left")
-    for heading in ("model", "version", "champion", "forward PPL", "made-up words", "archive"):
+    for heading in ("version", "champion", "forward PPL", "made-up words", "archive"):
         table.add_column(heading, overflow="fold")
     for each in report.published:
-        version = f"{each.version} (existed)" if each.reused else each.version
-        champion = "yes" if each.is_champion else f"no, {each.champion} is" if each.champion else "no"
-        table.add_row(
-            each.name, version, champion, _perplexity(each.language), _share(each.language), Path(each.archive).name
-        )
+        version = f"{each} (existed)" if each.reused else str(each)
+        champion = "yes" if each.is_champion else f"no, {each.name}/{each.champion} is" if each.champion else "no"
+        table.add_row(version, champion, _perplexity(each.language), _share(each.language), Path(each.archive).name)
     return table
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from handlers.decoding.engine import SequenceSpec
-from handlers.model.bundle import bundle_sha256
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import DecoderConfig
 from handlers.model.topics import TopicModel
@@ -22,9 +21,7 @@ from training.cvae.training import decoder_config, train_cvae
 from training.cvae.vocabulary import learn_vocabulary
 from training.errors import CorpusError
 from training.evaluation.promotion import Promoter
-from training.lcgan.labels import Labeller, genre_rows, known_words
-from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
-from training.lcgan.training import train_generator
+from training.lcgan.labels import genre_rows
 from training.measures import measure_samples
 from training.packaging.export import Parts, make_bundle
 from training.packaging.lexicon import learn_lexicon
@@ -34,22 +31,23 @@ from training.pipeline.artifacts import (
     CHECKPOINT,
     checkpoint_step,
     export_bundle,
-    load_bundle,
     load_topics,
     load_vocabulary,
     restore_cvae,
     save_cvae,
     save_topics,
 )
-from training.pipeline.budget import Budget, labels_within
+from training.pipeline.budget import Budget
+from training.pipeline.descriptions import settings_text
 from training.pipeline.estimate import estimate
+from training.pipeline.lcgan import DECODED_PER_S, LcganStage
 from training.pipeline.plan import TrainPlan, TrainReport
-from training.pipeline.publish import FinishedModel, Publisher
+from training.pipeline.publish import Publisher
+from training.pipeline.published import FinishedModel
 from training.pipeline.reports import report_curves, report_topics
 from training.pipeline.stage_keys import TrainingStages
 from training.pipeline.stage_runs import StageRuns
 from training.pipeline.stages import Stage
-from training.plots import plot_topic_shares
 from training.progress import Progress
 from training.settings import TrainSettings
 from training.topics.lda import fit_topics
@@ -57,8 +55,6 @@ from training.tracking.curves import RecordingRun
 from training.tracking.port import Run, Tracker
 
 _MIN_SENTENCES: Final = 2
-_DECODED_PER_S: Final = "decoded_per_s"
-"""Fact of the CVAE's stage: sentences that it decodes in a second."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,12 +121,12 @@ class Training:
                 promoter=self._promoter,
             )
             models = (
-                FinishedModel(name="cvae", stage=self._stages.acceptability_cvae, trained=self._stages.cvae),
-                FinishedModel(name="lcgan", stage=self._stages.acceptability_lcgan, trained=self._stages.lcgan),
+                self._finished("cvae", self._stages.acceptability_cvae, self._stages.cvae),
+                self._finished("lcgan", self._stages.acceptability_lcgan, self._stages.lcgan),
             )
             tags = {"corpus": self.corpus.content_hash, "preset": self.settings.preset}
             published = publisher.publish(models, tags=tags, watch=self.watch)
-            self._runs.log_seconds()
+            self._runs.finish(published)
         return TrainReport(stages=tuple(self._runs.reports), published=published)
 
     # Topics
@@ -209,84 +205,29 @@ class Training:
         # For the quality report; archives leave it out.
         save_held_out(trained.held_out, stage.directory / BUNDLE)
         run.log_file(stage.directory / BUNDLE / HELD_OUT_FILE)
-        self._finish(stage, metrics, topic_shares=figures.topic_shares, **{_DECODED_PER_S: per_second})
+        self._finish(stage, metrics, topic_shares=figures.topic_shares, **{DECODED_PER_S: per_second})
 
     # LC-GAN
 
     def _lcgan(self, parts: Parts, model: Cvae) -> None:
-        with self._runs.run(self._stages.lcgan) as run:
+        stage = self._stages.lcgan
+        with self._runs.run(stage) as run:
             if run is not None:
-                self._train_lcgan(parts, model, run)
-
-    def _train_lcgan(self, parts: Parts, model: Cvae, run: RecordingRun) -> None:
-        settings, seed = self.settings.lcgan, self.settings.seed
-        stage, cvae_stage = self._stages.lcgan, self._stages.cvae
-        run.log_params(self.settings.flat("lcgan"))
-        labeller = self._labeller(cvae_stage, parts, model)
-        data = labeller.label(self._num_labels(run), seed=seed, progress=self.watch("labels"))
-        predictor, scores = train_predictor(data, settings, seed=seed, run=run)
-        trained = train_generator(
-            data,
-            predictor,
-            settings,
-            desired=parts.topics.desired,
-            seed=seed,
-            run=run,
-            progress=self.watch("lcgan"),
-            decoder=labeller,
-            budget_s=self._budget.for_lcgan(),
-        )
-        generator = trained.generator.cpu()
-        if trained.stopped:
-            run.set_tags({"stopped": trained.stopped})
-        lineage = self._lineage(run) | {"cvae_bundle_sha256": bundle_sha256(cvae_stage.directory / BUNDLE)}
-        unshifted = load_bundle(cvae_stage)
-        shifted = make_bundle(
-            "lcgan",
-            model,
-            parts,
-            generator=generator,
-            lineage=lineage,
-            copies=unshifted.copies,
-            lexicon=unshifted.lexicon,
-            latent=unshifted.latent,
-        )
-        sequences = self._sequences(parts)
-        before = measure_samples(unshifted, sequences)
-        after = measure_samples(shifted, sequences)
-        plot = stage.directory / "topic_shares.png"
-        shares = {"cvae": before.topic_shares, "lcgan": after.topic_shares}
-        plot_topic_shares(shares, parts.topics.names, parts.topics.desired, plot)
-        run.log_file(plot, "plots")
-        metrics = {
-            "predictor.explained": scores.explained,
-            "predictor.rarity_explained": scores.rarity_explained,
-            **before.metrics("prior"),
-            **after.metrics("moved"),
-        }
-        export_bundle(shifted, stage, run, metrics, encoder=(model, self.settings.cvae.mu_scale))
-        # For comparisons with other ways of steering; archives leave it out.
-        save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
-        self._finish(stage, metrics, topic_shares=after.topic_shares)
-
-    def _num_labels(self, run: Run) -> int:
-        """Number of labelled samples: as many as the settings say, or as fit into the budget."""
-        wanted = self.settings.lcgan.num_samples
-        per_second = (self._stages.cvae.result() or {}).get(_DECODED_PER_S)
-        count = wanted if per_second is None else labels_within(wanted, self._budget.for_labels(), per_second)
-        if count < wanted:
-            run.set_tags({"labels": f"{count} of {wanted}, by the budget"})
-        return count
-
-    def _labeller(self, cvae_stage: Stage, parts: Parts, model: Cvae) -> Labeller:
-        return Labeller(
-            model.to(self.plan.device),
-            load_bundle(cvae_stage),
-            self._encoded("train", parts),
-            known=known_words(self.corpus.part("train").texts),
-            group=self.settings.lcgan.round_samples,
-            device=self.plan.device,
-        )
+                run.log_params(self.settings.flat("lcgan"))
+                training = LcganStage(
+                    sentences=self.corpus.part("train").texts,
+                    encoded=self._encoded("train", parts),
+                    sequences=self._sequences(parts),
+                    settings=self.settings.lcgan,
+                    mu_scale=self.settings.cvae.mu_scale,
+                    seed=self.settings.seed,
+                    lineage=self._lineage(run),
+                    budget=self._budget,
+                    device=self.plan.device,
+                    watch=self.watch,
+                )
+                figures, shares = training.train(self._stages.cvae, stage, parts, model, run)
+                self._finish(stage, figures, topic_shares=shares)
 
     # Acceptability
 
@@ -321,6 +262,10 @@ class Training:
     def _lineage(self, run: Run) -> dict[str, str]:
         facts = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, "run_id": run.run_id}
         return {key: value for key, value in facts.items() if value}
+
+    def _finished(self, name: str, complete: Stage, trained: Stage) -> FinishedModel:
+        settings = settings_text(name, self.settings, self.plan.budget_s)
+        return FinishedModel(name=name, stage=complete, trained=trained, settings=settings)
 
     def _finish(self, stage: Stage, figures: Mapping[str, float], **facts: Any) -> None:
         stage.finish(figures={name: float(value) for name, value in figures.items()}, **facts)

@@ -49,3 +49,7 @@ class RecordingRun(Run):
     @override
     def log_dataset(self, dataset: TrainedOn) -> None:
         self._run.log_dataset(dataset)
+
+    @override
+    def describe(self, text: str) -> None:
+        self._run.describe(text)

@@ -5,22 +5,22 @@ No module of training imports mlflow outside of this package.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import mlflow
 import mlflow.artifacts
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage
+from mlflow.entities import LifecycleStage, RunInfo
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking.context.registry import resolve_tags
 from typing_extensions import override
 
+from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
 from handlers.contract import ARCHIVE_TAG, CHAMPION, PREVIOUS
 from handlers.model.bundle import MODEL_CARD
 from training.errors import TerminatedError, TrackingError
@@ -28,7 +28,8 @@ from training.tracking.artifact_repository import register_artifact_repository
 from training.tracking.experiment import open_experiment, project_run
 from training.tracking.faults import translated, translating
 from training.tracking.logged_model import log_bundle
-from training.tracking.port import FetchedVersion, RegisteredVersion, Run, Tracker, TrainedOn, archive_tags
+from training.tracking.mlflow_run import MAX_TAG, MlflowRun
+from training.tracking.port import FetchedVersion, RegisteredVersion, Run, Tracker, archive_tags
 from training.tracking.relocation import relocate
 
 _MODELS: Final = {
@@ -42,56 +43,8 @@ _MODELS: Final = {
 _UNKNOWN: Final = "RESOURCE_DOES_NOT_EXIST"
 _ABSENT: Final = (_UNKNOWN, "INVALID_PARAMETER_VALUE")
 """Errors by which MLflow says that there is no such model, version or alias."""
-_TRAINED_TAG: Final = "champion_by_training"
-"""Tag of a registered model: the champion that a training set last, and the champion before it."""
-_MAX_TAG: Final = 5000
-"""Characters that MLflow keeps of a tag's value."""
-
-
-@translating
-class MlflowRun(Run):
-    """MLflow run, addressed by its id, so that others may be open."""
-
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        self._client = client
-        self._run_id = run_id
-
-    @property
-    @override
-    def run_id(self) -> str:
-        return self._run_id
-
-    @override
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        for key, value in params.items():
-            self._client.log_param(self._run_id, key, str(value)[:500])
-
-    @override
-    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        # Points of curves are written in the background until the run ends. Other figures may be the last thing that a
-        # process logs, and MLflow drops what its threads have not written by then.
-        mlflow.log_metrics(dict(metrics), step=step, run_id=self._run_id, synchronous=step is None)
-
-    @override
-    def log_file(self, path: Path, folder: str = "") -> None:
-        self._client.log_artifact(self._run_id, str(path), folder or None)
-
-    @override
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        for key, value in tags.items():
-            self._client.set_tag(self._run_id, key, value)
-
-    @override
-    def log_dataset(self, dataset: TrainedOn) -> None:
-        entity = Dataset(
-            name=dataset.name,
-            digest=dataset.sha256[:12],
-            source_type="local",
-            source=json.dumps({"uri": dataset.source}),
-            profile=json.dumps(dict(dataset.profile)),
-        )
-        use = DatasetInput(dataset=entity, tags=[InputTag(key="mlflow.data.context", value="training")])
-        self._client.log_inputs(self._run_id, datasets=[use])
+_MAX_CARD: Final = 4000
+"""Characters of a model card in a description; the summary before it has the rest."""
 
 
 @translating
@@ -155,34 +108,53 @@ class MlflowTracker(Tracker):
                     self._client.set_terminated(run_id, status)
 
     @override
-    def register(
-        self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str], summary: str = ""
-    ) -> RegisteredVersion:
+    def run_page(self, run_id: str) -> str:
+        info = None if not run_id else self._run_info(run_id)
+        return "" if info is None else f"#/experiments/{info.experiment_id}/runs/{run_id}"
+
+    @override
+    def runs_page(self) -> str:
+        # Without the last part MLflow opens its page for language models.
+        return f"#/experiments/{self._experiment_id}/runs?workflowType=machine_learning"
+
+    @override
+    def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
         run_id = self._known_run(run_id, name)
         with mlflow.start_run(run_id=run_id):
             logged = log_bundle(name, bundle, tags)
         self._make_model(name)
-        card = (bundle / MODEL_CARD).read_text(encoding="utf-8")
         created = self._client.create_model_version(
             name,
             logged.model_uri,
             run_id=run_id,
             model_id=logged.model_id,
             tags=dict(tags),
-            description=f"{summary}\n\n{card}" if summary else card,
+            description=_shortened(_card(bundle)),
         )
         return RegisteredVersion(name=name, version=str(created.version), run_id=run_id)
 
     @override
+    def describe(self, version: RegisteredVersion, bundle: Path, summary: str) -> None:
+        whole = _card(bundle)
+        card = _shortened(whole)
+        known = self._client.get_model_version(version.name, version.version).description or ""
+        described_before = known.startswith(f"{version}:") and known.endswith(card)
+        if known in ("", whole, card) or described_before:
+            text = f"{summary[: MAX_TAG - _MAX_CARD - 2]}\n\n{card}"
+            self._client.update_model_version(version.name, version.version, description=text)
+
+    @override
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:
-        name, separator, chosen = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
-        if not (uri.startswith("models:/") and name and chosen):
-            raise TrackingError(f"{uri!r} does not name a version; write models:/cvae/1 or models:/lcgan@champion")
-        with translated(self._uri, f"{uri} cannot be fetched from {self._uri}"):
-            if separator == "@":
-                found = self._client.get_model_version_by_alias(name, chosen)
+        try:
+            named = VersionName.parse(uri)
+        except VersionNameError as fault:
+            raise TrackingError(str(fault)) from fault
+        name = named.model
+        with translated(self._uri, f"{named} cannot be fetched from {self._uri}"):
+            if named.alias:
+                found = self._client.get_model_version_by_alias(name, named.alias)
             else:
-                found = self._client.get_model_version(name, chosen)
+                found = self._client.get_model_version(name, named.version)
             exact = f"models:/{name}/{found.version}"
             folder = mlflow.artifacts.download_artifacts(artifact_uri=exact, dst_path=str(directory))
             run = self._client.get_run(str(found.run_id)).info
@@ -219,7 +191,7 @@ class MlflowTracker(Tracker):
     @override
     def tag_version(self, version: RegisteredVersion, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
-            self._client.set_model_version_tag(version.name, version.version, key, value[:_MAX_TAG])
+            self._client.set_model_version_tag(version.name, version.version, key, value[:MAX_TAG])
 
     @override
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
@@ -232,12 +204,12 @@ class MlflowTracker(Tracker):
             self._client.set_registered_model_alias(version.name, PREVIOUS, str(before))
         self._client.set_registered_model_alias(version.name, CHAMPION, version.version)
         # Last: a training that ends before it leaves a champion that counts as a person's.
-        self._client.set_registered_model_tag(version.name, _TRAINED_TAG, self._aliases(version.name))
+        self._client.set_registered_model_tag(version.name, TRAINED_CHAMPION_TAG, self._aliases(version.name))
         return True
 
     @override
     def trained_champion(self, name: str) -> bool:
-        recorded = self._client.get_registered_model(name).tags.get(_TRAINED_TAG)
+        recorded = self._client.get_registered_model(name).tags.get(TRAINED_CHAMPION_TAG)
         return recorded is not None and recorded == self._aliases(name)
 
     def _aliases(self, name: str) -> str:
@@ -249,7 +221,9 @@ class MlflowTracker(Tracker):
     def version_tags(self, name: str, version: str) -> Mapping[str, str] | None:
         try:
             return dict(self._client.get_model_version(name, version).tags)
-        except MlflowException:
+        except MlflowException as cause:
+            if cause.error_code not in _ABSENT:
+                raise
             return None
 
     @override
@@ -264,8 +238,8 @@ class MlflowTracker(Tracker):
     def fetch_archive(self, version: RegisteredVersion, directory: Path) -> Path:
         path = (self.version_tags(version.name, version.version) or {}).get(ARCHIVE_TAG)
         if path is None:
-            raise TrackingError(f"{version.uri} has no archive")
-        with translated(self._uri, f"the archive of {version.uri} cannot be fetched"):
+            raise TrackingError(f"{version} has no archive")
+        with translated(self._uri, f"the archive of {version} cannot be fetched"):
             return Path(self._client.download_artifacts(version.run_id, path, str(directory)))
 
     def _create_run(self, name: str, tags: dict[str, str]) -> str:
@@ -284,14 +258,20 @@ class MlflowTracker(Tracker):
         told = {**resolve_tags(), **self._origin_tags, **tags}
         return str(self._client.create_run(self._experiment_id, tags=told, run_name=name).info.run_id)
 
-    def _known_run(self, run_id: str, name: str) -> str:
-        """Return the run, or a new one for a stage whose run was deleted or is not on this server."""
+    def _run_info(self, run_id: str) -> RunInfo | None:
+        """Return what MLflow knows of a run; None for one that was deleted or is not on this server."""
         try:
-            if run_id and self._client.get_run(run_id).info.lifecycle_stage == LifecycleStage.ACTIVE:
-                return run_id
+            info: RunInfo = self._client.get_run(run_id).info
         except MlflowException as cause:
             if cause.error_code != _UNKNOWN:
                 raise
+            return None
+        return info if info.lifecycle_stage == LifecycleStage.ACTIVE else None
+
+    def _known_run(self, run_id: str, name: str) -> str:
+        """Return the run, or a new one for a stage whose run was deleted or is not on this server."""
+        if run_id and self._run_info(run_id) is not None:
+            return run_id
         created = self._new_run(f"register {name}", {})
         self._client.set_terminated(created)
         return created
@@ -307,3 +287,14 @@ class MlflowTracker(Tracker):
         else:
             if not described and name in _MODELS:
                 self._client.update_registered_model(name, _MODELS[name])
+
+
+def _card(bundle: Path) -> str:
+    return (bundle / MODEL_CARD).read_text(encoding="utf-8")
+
+
+def _shortened(card: str) -> str:
+    """Return a model card up to the last line that a description has room for."""
+    if len(card) <= _MAX_CARD:
+        return card
+    return f"{card[: _MAX_CARD - 100].rpartition(chr(10))[0]}\n\n(The run has all of {MODEL_CARD}.)\n"

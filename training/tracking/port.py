@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from typing_extensions import override
 
+from foundation.model_versions import VersionName
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG
 from training.errors import TrackingError
 
@@ -40,6 +41,9 @@ class Run(Protocol):
     def log_dataset(self, dataset: TrainedOn) -> None:
         """Log the corpus that the stage is trained on."""
 
+    def describe(self, text: str) -> None:
+        """Describe the run in Markdown, instead of an earlier description."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedOn:
@@ -64,7 +68,11 @@ class RegisteredVersion:
     @property
     def uri(self) -> str:
         """MLflow's URI of the version."""
-        return f"models:/{self.name}/{self.version}"
+        return VersionName(model=self.name, version=self.version).uri
+
+    def __str__(self) -> str:
+        """Return the version as commands take and print it."""
+        return str(VersionName(model=self.name, version=self.version))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +102,29 @@ class Tracker(Protocol):
         """Open a run, which fails if its block does; a run opened inside another becomes its child."""
         ...
 
-    def register(
-        self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str], summary: str = ""
-    ) -> RegisteredVersion:
+    def run_page(self, run_id: str) -> str:
+        """Return the address of a run's page below that of the server; empty for a run that is not there."""
+        ...
+
+    def runs_page(self) -> str:
+        """Return the address of the page of all runs below that of the server; empty without a server."""
+        ...
+
+    def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
         """Log a bundle as a model of a run and register it under a name; a run that is not found is made.
 
-        The description of the version is the summary, if there is one, and the model card.
+        The description of the version is the model card.
         """
         ...
+
+    def describe(self, version: RegisteredVersion, bundle: Path, summary: str) -> None:
+        """Put a summary before the model card in a version's description, unless a person has written another.
+
+        Args:
+            version: the version.
+            bundle: its bundle, with the model card.
+            summary: a paragraph that begins with the version and a colon.
+        """
 
     def version_tags(self, name: str, version: str) -> Mapping[str, str] | None:
         """Return the tags of a version; None if it is not registered."""
@@ -120,7 +143,7 @@ class Tracker(Protocol):
         ...
 
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:
-        """Download a version (models:/cvae/1, models:/lcgan@champion) to a folder.
+        """Download a version (cvae/1, models:/lcgan@champion) to a folder.
 
         Raises:
             TrackingError: the version does not exist or cannot be downloaded.
@@ -174,6 +197,10 @@ class _NullRun(Run):
     def log_dataset(self, dataset: TrainedOn) -> None:
         pass
 
+    @override
+    def describe(self, text: str) -> None:
+        pass
+
 
 @dataclass(frozen=True, slots=True)
 class NullTracker(Tracker):
@@ -189,11 +216,22 @@ class NullTracker(Tracker):
         yield _NullRun()
 
     @override
-    def register(
-        self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str], summary: str = ""
-    ) -> RegisteredVersion:
-        del bundle, tags, summary
+    def run_page(self, run_id: str) -> str:
+        del run_id
+        return ""
+
+    @override
+    def runs_page(self) -> str:
+        return ""
+
+    @override
+    def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:
+        del bundle, tags
         return RegisteredVersion(name=name, version="0", run_id=run_id)
+
+    @override
+    def describe(self, version: RegisteredVersion, bundle: Path, summary: str) -> None:
+        pass
 
     @override
     def version_tags(self, name: str, version: str) -> Mapping[str, str] | None:
@@ -208,7 +246,7 @@ class NullTracker(Tracker):
     @override
     def fetch_archive(self, version: RegisteredVersion, directory: Path) -> Path:
         del directory
-        raise TrackingError(f"{version.uri} has no archive elsewhere without tracking")
+        raise TrackingError(f"{version} has no archive elsewhere without tracking")
 
     @override
     def fetch(self, uri: str, directory: Path) -> FetchedVersion:

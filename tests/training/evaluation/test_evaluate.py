@@ -282,16 +282,19 @@ def test_an_archive_is_the_model_that_its_bundle_is_and_one_model_is_given_once(
     (packed,) = load_models([str(archive.path)], NullTracker(), tmp_path)
     (folder,) = load_models([str(tiny_models[0].parent)], NullTracker(), tmp_path)
     assert packed.sha256 == folder.sha256
-    assert packed.name == "cvae 4"
+    assert packed.name == "cvae/4"
     with pytest.raises(SettingError, match="same model as an earlier one"):
         load_models([str(archive.path), str(tiny_models[0])], NullTracker(), tmp_path)
 
 
 def test_what_leads_to_no_model_says_what_would(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"nowhere is not a model.*models:/cvae/1"):
-        load_models(["nowhere"], NullTracker(), tmp_path)
-    with pytest.raises(TrackingError, match="no registry without tracking"):
+    for nowhere in ("no/such/folder", "model_store/lcgan_2.mar"):
+        with pytest.raises(SettingError, match=rf"^{nowhere!r} is not a model.*cvae/1"):
+            load_models([nowhere], NullTracker(), tmp_path)
+    with pytest.raises(TrackingError, match=r"^models:/cvae/1 is a registered version.*no registry without tracking$"):
         load_models(["models:/cvae/1"], NullTracker(), tmp_path)
+    with pytest.raises(TrackingError, match="no registry without tracking; no file or folder has the name 'nowhere'"):
+        load_models(["nowhere"], NullTracker(), tmp_path)
 
 
 def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
@@ -301,8 +304,9 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
     with tracker.run("cvae") as run:
         pass
     version = tracker.register(run.run_id, "cvae", tiny_models[0], tags={"cvae_version": ""})
-    (model,) = load_models(["models:/cvae/1"], tracker, tmp_path)
-    assert (model.name, model.run_id) == ("cvae 1", version.run_id)
+    for name in ("models:/cvae/1", "cvae/1"):
+        (model,) = load_models([name], tracker, tmp_path)
+    assert (model.name, model.run_id) == ("cvae/1", version.run_id)
     assert model.seconds is not None
     assert model.held_out == HELD_OUT
     asked = real_sets(sample_corpus.corpus, "test", DECODE)
@@ -326,8 +330,8 @@ def test_a_registered_version_is_fetched_and_its_run_gets_the_report(
     assert "two_sample_auc_at_all: a seed has no more than" in data.tags["evaluate.missing"]
     artifacts = {each.path for each in tracker._client.list_artifacts(version.run_id, "evaluation")}
     assert artifacts == {"evaluation/report.html", "evaluation/report.json", "evaluation/samples.html"}
-    for wrong in ("models:/cvae/9", "models:/cvae@champion", "models:/cvae", "models:/nobody/1"):
-        with pytest.raises(TrackingError, match=re.escape(wrong)):
+    for wrong, named in {"cvae/9": "cvae/9", "models:/cvae@best": "cvae@best", "cvae": "cvae@champion"}.items():
+        with pytest.raises(TrackingError, match=f"^{named} cannot be fetched from sqlite"):
             load_models([wrong], tracker, tmp_path)
 
 

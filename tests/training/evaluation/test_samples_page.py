@@ -20,14 +20,14 @@ def test_the_parts_of_a_text_give_it_back(text: str) -> None:
 
 def test_markup_in_a_sample_is_text_and_a_repeated_sentence_is_named(tmp_path: Path) -> None:
     markup = Answer(
-        version="lcgan 1", words=(Word(text="<b>", made_up=False), Word(text="glim", made_up=True)), same_as=""
+        version="lcgan/1", words=(Word(text="<b>", made_up=False), Word(text="glim", made_up=True)), same_as=""
     )
-    again = Answer(version="lcgan 2", words=(Word(text="<b>glim", made_up=False),), same_as="lcgan 1")
+    again = Answer(version="lcgan/2", words=(Word(text="<b>glim", made_up=False),), same_as="lcgan/1")
     write_samples([Asked(number=1, genres=("<i>",), answers=(markup, again))], tmp_path)
     page = (tmp_path / "samples.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;<mark>glim</mark>" in page
     assert "&lt;i&gt;" in page
-    assert "the same as lcgan 1" in page
+    assert "the same as lcgan/1" in page
     assert "<script" not in page
 
 

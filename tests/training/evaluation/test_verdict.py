@@ -43,9 +43,7 @@ class Named:
 
 def row(name: str, figures: Mapping[str, float], *, kind: RowKind = RowKind.SERVED, half: float = 0.001) -> Measured:
     model = (
-        None
-        if kind.is_real
-        else cast(LoadedModel, Named(name, name.split(maxsplit=1)[0], name.startswith("lcgan"), name))
+        None if kind.is_real else cast(LoadedModel, Named(name, name.partition("/")[0], name.startswith("lcgan"), name))
     )
     found = {
         each: Figure(value=value, low=value - half, high=value + half, per_seed=(value,))
@@ -63,7 +61,7 @@ REAL = row("held-out real text", {}, kind=RowKind.REAL)
 
 def judged(new: Mapping[str, float], old: Mapping[str, float], *, more_goals: int = 0, half: float = 0.001) -> Verdict:
     goals = [Goal(text=goal.text, shown="", met=number < 2 + more_goals) for number, goal in enumerate(GOALS)]
-    rows = row("lcgan 3", new, half=half), row("lcgan 2", old, half=half)
+    rows = row("lcgan/3", new, half=half), row("lcgan/2", old, half=half)
     return verdict(*rows, goals, GOALS, real=REAL, of_kind=None)
 
 
@@ -85,12 +83,12 @@ def test_each_figure_decides_alone_and_in_its_direction(compared: Any) -> None:
 def test_a_verdict_says_in_words_what_decided() -> None:
     found = judged({"made_up_words": 0.004}, {"made_up_words": 0.05}, more_goals=1)
     assert found.words == (
-        "lcgan 3 beats lcgan 2: fewer made-up words, 0.40% against 5.00%. It meets 3 of 4 goals, lcgan 2 2."
+        "lcgan/3 beats lcgan/2: fewer made-up words, 0.40% against 5.00%. It meets 3 of 4 goals, lcgan/2 2."
     )
     worse = judged({"made_up_words": 0.05}, {"made_up_words": 0.004})
-    assert worse.words.startswith("lcgan 3 is worse than lcgan 2: more made-up words, 5.00% against 0.40%.")
+    assert worse.words.startswith("lcgan/3 is worse than lcgan/2: more made-up words, 5.00% against 0.40%.")
     equal = judged({}, {})
-    assert equal.words.startswith("lcgan 3 is not better than lcgan 2: no figure is outside the other's interval.")
+    assert equal.words.startswith("lcgan/3 is not better than lcgan/2: no figure is outside the other's interval.")
     assert equal.document()["outcome"] == "equal"
 
 
@@ -107,18 +105,18 @@ def test_goals_alone_do_not_decide() -> None:
 
 
 def test_a_model_that_does_not_move_z_is_not_judged_by_the_desired_kind() -> None:
-    rows = [row("cvae 2", {"desired_share_classifier": 0.1}), row("cvae 1", {"desired_share_classifier": 0.6})]
+    rows = [row("cvae/2", {"desired_share_classifier": 0.1}), row("cvae/1", {"desired_share_classifier": 0.6})]
     assert verdict(rows[0], rows[1], GOALS, GOALS, real=REAL, of_kind=None).outcome is Outcome.EQUAL
 
 
 def test_versions_of_one_model_are_compared_in_their_order_by_what_is_served() -> None:
     rows = [
         REAL,
-        row("lcgan 10", {"made_up_words": 0.1}, kind=RowKind.MODEL),
-        row("lcgan 10", {}),
-        row("cvae 1", {}, kind=RowKind.MODEL),
-        row("lcgan 9", {"made_up_words": 0.1}),
+        row("lcgan/10", {"made_up_words": 0.1}, kind=RowKind.MODEL),
+        row("lcgan/10", {}),
+        row("cvae/1", {}, kind=RowKind.MODEL),
+        row("lcgan/9", {"made_up_words": 0.1}),
     ]
     found = verdicts(rows, {each.row.name: GOALS for each in rows}, REAL, None)
-    assert [(each.new, each.old, each.outcome) for each in found] == [("lcgan 10", "lcgan 9", Outcome.BEATS)]
+    assert [(each.new, each.old, each.outcome) for each in found] == [("lcgan/10", "lcgan/9", Outcome.BEATS)]
     assert [each.row.kind for each in served_rows(rows)] == [RowKind.MODEL, RowKind.SERVED, RowKind.SERVED]

@@ -26,6 +26,7 @@ from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
 from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD
 from handlers.model.copies import CopyTable
 from handlers.model.phrases import PhraseTable
+from serving.registry import Registry
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
 from training.corpus import build_corpus, load_corpus
@@ -34,7 +35,7 @@ from training.lock import TRAINING_LOCK, held_alone
 from training.options import make_tracker
 from training.packaging.archive import load_archive
 from training.pipeline.plan import TrainPlan, TrainReport
-from training.pipeline.publish import BUNDLE_TAG, PROMOTION_TAG
+from training.pipeline.published import BUNDLE_TAG, PROMOTION_TAG
 from training.pipeline.training import Training
 from training.presets import preset
 from training.progress import Progress, silent
@@ -100,8 +101,10 @@ def trained(sample_corpus: SampleCorpus, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.integration
 def test_stages_are_runs_under_one_parent_and_all_have_ended_well(trained: Trained) -> None:
     parent, *children = trained.runs()
-    assert parent.info.run_name == "train tiny"
-    assert [run.info.run_name for run in children] == list(STAGES)
+    assert re.fullmatch(r"train tiny \d{4}-\d\d-\d\d \d\d:\d\d", parent.info.run_name)
+    assert [run.info.run_name for run in children] == [
+        f"{name} {run.data.tags['key'][:8]}" for name, run in zip(STAGES, children, strict=True)
+    ]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     assert {run.info.status for run in trained.runs()} == {"FINISHED"}
     assert [stage.name for stage in trained.report.stages] == list(STAGES)
@@ -148,6 +151,41 @@ def test_runs_hold_parameters_curves_figures_plots_and_samples(trained: Trained)
     assert 0 < curve[0]["seconds"] < curve[-1]["seconds"] <= trained.seconds
     samples = trained.client.download_artifacts(lcgan.info.run_id, "samples.txt")
     assert len(Path(samples).read_text().splitlines()) == 30
+
+
+@pytest.mark.integration
+def test_the_trainings_run_has_the_main_figures_of_every_stage_and_links_to_what_it_made(trained: Trained) -> None:
+    parent, topics, cvae, _, lcgan, _ = trained.runs()
+    for run in (topics, cvae, lcgan):
+        stage = run.data.tags["stage"]
+        own = {name.removeprefix(f"{stage}."): value for name, value in parent.data.metrics.items() if stage in name}
+        named = {name: value for name, value in own.items() if name in run.data.metrics}
+        assert named
+        assert all(run.data.metrics[name] == value for name, value in named.items())
+    assert parent.data.metrics["cvae.valid.kl"] == cvae.data.metrics["final.valid.kl"]
+    assert parent.data.metrics["lcgan.moved.desired_share"] == lcgan.data.metrics["moved.desired_share"]
+    assert parent.data.metrics["lcgan.served.forward_ppl"] == lcgan.data.metrics["served.forward_ppl"]
+    assert parent.data.metrics["seconds.cvae"] > 0
+    assert (parent.data.tags["version.cvae"], parent.data.tags["version.lcgan"]) == ("cvae/1", "lcgan/1")
+    note = parent.data.tags["mlflow.note.content"]
+    for run in (topics, cvae, lcgan):
+        assert f"](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}) |" in note
+    assert "[lcgan/1](#/models/lcgan/versions/1), the champion." in note
+
+
+@pytest.mark.integration
+def test_versions_and_models_are_described_in_words_with_figures(trained: Trained) -> None:
+    for name in ("cvae", "lcgan"):
+        version = trained.client.get_model_version(name, "1")
+        first, _, card = version.description.partition("\n\n")
+        assert first.startswith(f"{name}/1: ")
+        assert version.tags["figures"].removeprefix("forward PPL") in first
+        assert "desired share 0." in version.tags["figures"]
+        assert "Promoted: " in first
+        assert card.startswith("# ")
+        assert len(version.description) <= 5000
+        assert trained.client.get_registered_model(name).description.startswith("Writes one sentence")
+    assert "moves the latent vectors of cvae/1" in trained.client.get_model_version("lcgan", "1").description
 
 
 @pytest.mark.integration
@@ -255,16 +293,34 @@ def test_an_emptied_model_store_is_filled_again_with_the_same_bytes(
 def test_another_setting_of_the_lcgan_makes_version_2_of_it_alone_and_promotes_it_by_the_verdict(
     sample_corpus: SampleCorpus, trained: Trained
 ) -> None:
-    settings = dataclasses.replace(SETTINGS, lcgan=dataclasses.replace(SETTINGS.lcgan, distance_weight=0.5))
+    # By the demo's name, from which nearly every setting differs.
+    lcgan_settings = dataclasses.replace(SETTINGS.lcgan, distance_weight=0.5)
+    settings = dataclasses.replace(SETTINGS, preset="demo", lcgan=lcgan_settings)
+    first = {run.data.tags.get("stage", ""): run.info.run_id for run in trained.runs()}
     report = _train(sample_corpus, trained.folder, trained.tracker, settings)
     assert [stage.reused for stage in report.stages] == [True, True, True, False, False]
+    # The run of this training has the figures of what it reused, and leads to the runs that made it.
+    parent = next(run for run in reversed(trained.runs()) if "stage" not in run.data.tags)
+    reused = ("topics", "cvae", "acceptability-cvae")
+    assert {name: parent.data.tags[f"reused.{name}"] for name in reused} == {name: first[name] for name in reused}
+    assert "reused.lcgan" not in parent.data.tags
+    assert parent.data.metrics["cvae.valid.perplexity_bound"] == report.stages[1].figures["valid.perplexity_bound"]
+    assert (
+        f"| cvae | [reused](#/experiments/{parent.info.experiment_id}/runs/{first['cvae']}) | valid.perplexity"
+        in (parent.data.tags["mlflow.note.content"])
+    )
+    assert parent.info.run_name.startswith("train demo 20")
+    assert " and " in parent.info.run_name
     cvae, lcgan = report.published
     assert [(each.name, each.version) for each in report.published] == [("cvae", "1"), ("lcgan", "2")]
     # The cvae is the champion already; the verdict on the lcgan is whatever the two write.
     assert (cvae.champion, cvae.decided) == ("1", False)
-    assert lcgan.decision.partition("promoted: ")[2].startswith("lcgan 2 ")
+    assert lcgan.decision.partition("promoted: ")[2].startswith("lcgan/2 ")
     client = trained.client
-    assert client.get_model_version("lcgan", "2").tags[PROMOTION_TAG] == lcgan.decision
+    tags = client.get_model_version("lcgan", "2").tags
+    assert tags[PROMOTION_TAG] == lcgan.decision
+    assert "lcgan.distance_weight=0.5" in tags["settings"]
+    assert f"preset demo with {tags['settings']}, corpus " in client.get_model_version("lcgan", "2").description
     assert lcgan.is_champion is not ("is worse than" in lcgan.decision)
     assert str(client.get_model_version_by_alias("lcgan", "champion").version) == lcgan.champion
     # What was decided once is not decided again, and the champion is the registry's.
@@ -284,6 +340,9 @@ def test_a_champion_that_a_person_chose_stays_whatever_is_trained(
 ) -> None:
     client = trained.client
     assert trained.tracker.trained_champion("lcgan")
+    # By the command, which moves no alias: the champion is that one already.
+    assert not Registry(trained.tracker.uri).promote("lcgan", "2").changed
+    assert not trained.tracker.trained_champion("lcgan")
     # As the page of MLflow does it: one alias moves, and nothing is said of the one before.
     client.set_registered_model_alias("lcgan", "champion", "1")
     assert not trained.tracker.trained_champion("lcgan")
@@ -292,7 +351,7 @@ def test_a_champion_that_a_person_chose_stays_whatever_is_trained(
     assert (lcgan.version, lcgan.champion, lcgan.is_champion) == ("3", "1", False)
     assert lcgan.decision.startswith("not promoted: ")
     if "is worse than" not in lcgan.decision:
-        assert "the champion, lcgan 1, was chosen by a person; lcgan 3 " in lcgan.decision
+        assert "the champion, lcgan/1, was chosen by a person; lcgan/3 " in lcgan.decision
 
 
 @pytest.mark.integration
@@ -369,8 +428,8 @@ def test_a_training_that_fails_says_so_on_its_runs_and_registers_nothing(
     with pytest.raises(RefusalError):
         training.run()
     newest = trained.runs()[before[0] :]
-    assert {run.info.run_name: run.info.status for run in newest} == {
-        "train tiny": "FAILED",
+    assert {run.data.tags.get("stage", "training"): run.info.status for run in newest} == {
+        "training": "FAILED",
         "topics": "FINISHED",
         "cvae": "FAILED",
     }
@@ -544,6 +603,8 @@ def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_ne
     step = torch.load(stage / "checkpoint.pt", weights_only=True)["done"]
     assert step == 6 * steps_per_epoch
     assert f"the CVAE continues from step {epochs * steps_per_epoch}" in done.stdout
+    assert "mlflow ui --backend-store-uri sqlite:///" in done.stdout
+    assert "  http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning\n" in done.stdout
     # No terminal: plain lines, and no boxes.
     assert re.search(r"^ +\d+ s  cvae +\d+%  epoch \d, \d+\.\d\d nats/token$", done.stdout, re.MULTILINE)
     assert not set("─│━┃\x1b") & set(done.stdout)
@@ -552,7 +613,7 @@ def test_ctrl_c_in_the_middle_of_the_cvae_leaves_no_half_written_file_and_the_ne
     client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
     (experiment,) = (each for each in client.search_experiments() if each.name == "deephypebot")
     runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
-    first, second = (run for run in runs if run.info.run_name == "cvae")
+    first, second = (run for run in runs if run.data.tags.get("stage") == "cvae")
     assert (first.info.status, second.info.status) == ("KILLED", "FINISHED")
     logged = client.get_metric_history(second.info.run_id, "valid.perplexity_bound")
     assert len([point for point in logged if point.step > 0]) == 6 - epochs

@@ -1,0 +1,127 @@
+"""Stage of the LC-GAN: labels, topic predictor, and the generator that moves the latent vectors of a CVAE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from handlers.decoding.engine import SequenceSpec
+from handlers.model.bundle import bundle_sha256
+from training.cvae.batches import EncodedSentences
+from training.cvae.model import Cvae
+from training.lcgan.labels import Labeller, known_words
+from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
+from training.lcgan.training import train_generator
+from training.measures import SampleFigures, measure_samples
+from training.packaging.export import Parts, make_bundle
+from training.pipeline.artifacts import BUNDLE, export_bundle, load_bundle
+from training.pipeline.budget import Budget, labels_within
+from training.pipeline.stages import Stage
+from training.plots import plot_topic_shares
+from training.progress import Progress
+from training.settings import LcganSettings
+from training.tracking.curves import RecordingRun
+from training.tracking.port import Run
+
+DECODED_PER_S: Final = "decoded_per_s"
+"""Fact of the CVAE's stage: sentences that it decodes in a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LcganStage:
+    """Training of a generator for one CVAE."""
+
+    sentences: Sequence[str]
+    """Texts of the training split."""
+    encoded: EncodedSentences
+    """The same sentences as token ids."""
+    sequences: Sequence[SequenceSpec]
+    """Sequences to decode for the figures."""
+    settings: LcganSettings
+    mu_scale: float
+    """The CVAE's setting of that name."""
+    seed: int
+    lineage: Mapping[str, str]
+    budget: Budget
+    device: str
+    watch: Callable[[str], Progress]
+    """Makes the progress callback of a named piece of work."""
+
+    def train(
+        self, cvae: Stage, stage: Stage, parts: Parts, model: Cvae, run: RecordingRun
+    ) -> tuple[dict[str, float], tuple[float, ...]]:
+        """Train, write the bundle into the stage's folder, and return the figures and the samples' topic shares.
+
+        Args:
+            cvae: finished stage of the CVAE.
+            stage: this stage.
+            parts: vocabulary, genres and topics of the bundle.
+            model: the CVAE.
+            run: gets metrics, curves and files.
+        """
+        labeller = self._labeller(cvae, model)
+        data = labeller.label(self._num_labels(cvae, run), seed=self.seed, progress=self.watch("labels"))
+        predictor, scores = train_predictor(data, self.settings, seed=self.seed, run=run)
+        trained = train_generator(
+            data,
+            predictor,
+            self.settings,
+            desired=parts.topics.desired,
+            seed=self.seed,
+            run=run,
+            progress=self.watch("lcgan"),
+            decoder=labeller,
+            budget_s=self.budget.for_lcgan(),
+        )
+        if trained.stopped:
+            run.set_tags({"stopped": trained.stopped})
+        unshifted = load_bundle(cvae)
+        shifted = make_bundle(
+            "lcgan",
+            model,
+            parts,
+            generator=trained.generator.cpu(),
+            lineage={**self.lineage, "cvae_bundle_sha256": bundle_sha256(cvae.directory / BUNDLE)},
+            copies=unshifted.copies,
+            lexicon=unshifted.lexicon,
+            latent=unshifted.latent,
+        )
+        before, after = measure_samples(unshifted, self.sequences), measure_samples(shifted, self.sequences)
+        self._plot({"cvae": before, "lcgan": after}, parts, stage, run)
+        metrics = {
+            "predictor.explained": scores.explained,
+            "predictor.rarity_explained": scores.rarity_explained,
+            **before.metrics("prior"),
+            **after.metrics("moved"),
+        }
+        export_bundle(shifted, stage, run, metrics, encoder=(model, self.mu_scale))
+        # For comparisons with other ways of steering; archives leave it out.
+        save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
+        return metrics, after.topic_shares
+
+    def _labeller(self, cvae: Stage, model: Cvae) -> Labeller:
+        return Labeller(
+            model.to(self.device),
+            load_bundle(cvae),
+            self.encoded,
+            known=known_words(self.sentences),
+            group=self.settings.round_samples,
+            device=self.device,
+        )
+
+    def _num_labels(self, cvae: Stage, run: Run) -> int:
+        """Number of labelled samples: as many as the settings say, or as fit into the budget."""
+        wanted = self.settings.num_samples
+        per_second = (cvae.result() or {}).get(DECODED_PER_S)
+        count = wanted if per_second is None else labels_within(wanted, self.budget.for_labels(), per_second)
+        if count < wanted:
+            run.set_tags({"labels": f"{count} of {wanted}, by the budget"})
+        return count
+
+    @staticmethod
+    def _plot(figures: Mapping[str, SampleFigures], parts: Parts, stage: Stage, run: RecordingRun) -> None:
+        plot = stage.directory / "topic_shares.png"
+        shares = {name: each.topic_shares for name, each in figures.items()}
+        plot_topic_shares(shares, parts.topics.names, parts.topics.desired, plot)
+        run.log_file(plot, "plots")
