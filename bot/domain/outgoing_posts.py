@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from bot.domain.songs.song import SongReport
@@ -86,3 +87,18 @@ class OwnPost:
     created_at: str = ""
     is_unread: bool = False
     """Whether the network sent the post in a form that the bot cannot read; the text is empty then."""
+    candidate_id: str = ""
+    """Candidate of the post, where the output keeps it."""
+
+    @property
+    def time(self) -> datetime | None:
+        """The aware time of the post; None if the network gave none that can be read."""
+        try:
+            time = datetime.fromisoformat(self.created_at)
+        except ValueError:
+            return None
+        return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+    def is_before(self, time: datetime) -> bool:
+        """Whether the post is known to be older than an aware time."""
+        return self.time is not None and self.time < time

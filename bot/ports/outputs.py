@@ -43,6 +43,17 @@ class Publisher(ABC):
             NetworkError: the posts cannot be read.
         """
 
+    @abstractmethod
+    def back_to(self, after: str | None, since: datetime) -> Iterator[OwnPost]:
+        """List all of the account's own posts behind an id and all that were made since a time, the newest first.
+
+        More posts may be listed. Both limits are given because either may be wrong: a restored backup knows no later
+        post, and the clock that it was made by may have been set.
+
+        Raises:
+            NetworkError: the posts cannot be read, or not that far back.
+        """
+
     def check(self) -> str:
         """Make a call that costs next to nothing; the name of the account, for people.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from atproto_client import exceptions, models
@@ -31,6 +33,7 @@ from bot.ports import Publisher
 
 _PAGE = 100
 _MAX_PAGES = 8
+_ALL_PAGES = 100
 _RECORD = re.compile(r"\brecord\b|\btext\b|graphemes|too long|longer than|facet", re.IGNORECASE)
 """Words of an error about the record that is to be created."""
 
@@ -83,10 +86,29 @@ class BlueskyPublisher(Publisher):
     @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
         """List the account's own posts. The last part of an address grows with time."""
-        me = self._client.me().did
         found: list[OwnPost] = []
+        for own in islice(self._pages(), _MAX_PAGES if after is not None else 1):
+            new = [post for post in own if after is None or post.is_unread or _key(post.id) > _key(after)]
+            found += new
+            if len(new) < len(own):
+                break
+        return found
+
+    @override
+    def back_to(self, after: str | None, since: datetime) -> Iterator[OwnPost]:
+        for number, own in enumerate(self._pages()):
+            if number == _ALL_PAGES:
+                raise NetworkUnavailableError(f"{SERVICE} lists too many posts of the account since {since:%Y-%m-%d}")
+            new = [post for post in own if not (_is_known(post, after) and post.is_before(since))]
+            yield from new
+            if len(new) < len(own):
+                return
+
+    def _pages(self) -> Iterator[list[OwnPost]]:
+        """The account's own posts, a page at a time, the newest first."""
+        me = self._client.me().did
         cursor: str | None = None
-        for _ in range(_MAX_PAGES if after is not None else 1):
+        while True:
             page = self._client.ask(
                 "app.bsky.feed.getAuthorFeed",
                 models.AppBskyFeedGetAuthorFeed.Params(actor=me, cursor=cursor, limit=_PAGE),
@@ -94,13 +116,10 @@ class BlueskyPublisher(Publisher):
             items = page.get("feed")
             if not isinstance(items, list):
                 raise NetworkUnavailableError(f"the answer is not one of {SERVICE}'s; the bot will ask again")
-            own = [post for item in items if (post := _own_post(item, me)) is not None]
-            new = [post for post in own if after is None or post.is_unread or _key(post.id) > _key(after)]
-            found += new
+            yield [post for item in items if (post := _own_post(item, me)) is not None]
             cursor = page.get("cursor") or None
-            if cursor is None or len(new) < len(own):
-                break
-        return found
+            if cursor is None:
+                return
 
     def _reply_to(self, post: OutgoingPost) -> models.AppBskyFeedPost.ReplyRef:
         uri = (post.in_reply_to or "").removeprefix(BLUESKY.id_prefix)
@@ -114,6 +133,11 @@ class BlueskyPublisher(Publisher):
         except (*ODD, ValidationError) as error:
             raise PostRefusedError(f"the post {uri}, to which this is a reply, cannot be read: {error}") from error
         return models.AppBskyFeedPost.ReplyRef(parent=parent, root=root)
+
+
+def _is_known(post: OwnPost, after: str | None) -> bool:
+    """Whether a post is not behind an id; without an id, its time alone counts."""
+    return not post.is_unread and (after is None or _key(post.id) <= _key(after))
 
 
 def _reference(post: Any) -> models.ComAtprotoRepoStrongRef.Main:

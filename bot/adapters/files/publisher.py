@@ -70,7 +70,25 @@ class FilePublisher(Publisher):
         rows = list(self._rows())
         places = [place for place, row in enumerate(rows) if row["id"] == after]
         newer = rows[places[-1] + 1 :] if places else rows[-_LATEST:]
-        return [OwnPost(id=row["id"], text=row["text"], created_at=row["created_at"]) for row in reversed(newer)]
+        return [_own_post(row) for row in reversed(newer)]
+
+    @override
+    def back_to(self, after: str | None, since: datetime) -> Iterator[OwnPost]:
+        """List own posts.
+
+        Raises:
+            NetworkUnavailableError: the file does not hold the post with the id, so others may be missing as well.
+        """
+        posts = [_own_post(row) for row in self._rows()]
+        places = [place for place, own in enumerate(posts) if own.id == after]
+        if after is not None and not places and not any(own.is_before(since) for own in posts):
+            raise NetworkUnavailableError(
+                f"{self._path} does not hold the posts that were written before the backup was made; put the file back"
+            )
+        first = places[-1] + 1 if places else 0
+        yield from (
+            own for place, own in reversed(list(enumerate(posts))) if place >= first or not own.is_before(since)
+        )
 
     @override
     def check(self) -> str:
@@ -93,6 +111,15 @@ class FilePublisher(Publisher):
                 continue  # an incomplete line, after a power failure
             if isinstance(row, dict) and {"id", "text", "created_at"} <= row.keys():
                 yield row
+
+
+def _own_post(row: dict[str, Any]) -> OwnPost:
+    return OwnPost(
+        id=str(row["id"]),
+        text=str(row["text"]),
+        created_at=str(row["created_at"]),
+        candidate_id=str(row.get("candidate_id") or ""),
+    )
 
 
 def _append(path: Path, line: bytes) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from mastodon.errors import MastodonError
@@ -14,7 +16,7 @@ from typing_extensions import override
 from bot.adapters.http.session import brief
 from bot.adapters.mastodon.client import SERVICE, MastodonClient, error_text, is_doubtful, status_of
 from bot.adapters.mastodon.text import plain_text
-from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
+from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
 from bot.domain.networks import MASTODON
 from bot.domain.odd_items import ODD
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
@@ -23,6 +25,7 @@ from bot.ports import Publisher
 
 _PAGE = 40
 _MAX_PAGES = 10
+_ALL_PAGES = 100
 _INVALID, _GONE = 422, 404
 _TEXT = re.compile(r"\btext\b|character|blank|too long|duplicate", re.IGNORECASE)
 """Words of a 422 about the text; others, such as "Your account is not confirmed", are about the user."""
@@ -74,19 +77,33 @@ class MastodonPublisher(Publisher):
 
     @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
+        pages = islice(self._pages(after), _MAX_PAGES if after is not None else 1)
+        return [own for page in pages for own in page]
+
+    @override
+    def back_to(self, after: str | None, since: datetime) -> Iterator[OwnPost]:
+        for number, own in enumerate(self._pages(None)):
+            if number == _ALL_PAGES:
+                raise NetworkUnavailableError(f"{SERVICE} lists too many posts of the account since {since:%Y-%m-%d}")
+            new = [post for post in own if not (_is_known(post, after) and post.is_before(since))]
+            yield from new
+            if len(new) < len(own):
+                return
+
+    def _pages(self, after: str | None) -> Iterator[list[OwnPost]]:
+        """The user's own posts, a page at a time, the newest first."""
         me, _ = self._client.account()
-        found: list[OwnPost] = []
         until: str | None = None
-        for _ in range(_MAX_PAGES if after is not None else 1):
+        while True:
             list_own = partial(self._client.api.account_statuses, me, exclude_reblogs=True, limit=_PAGE)
             page: Sequence[Any] = self._client.read(partial(list_own, since_id=after, max_id=until))
-            found += map(_own_post, page)
             if not page:
-                break
-            until = found[-1].id or None
+                return
+            own = list(map(_own_post, page))
+            yield own
+            until = own[-1].id or None
             if until is None:
-                break  # the last post of the page has no id to go on from
-        return found
+                return  # the last post of the page has no id to go on from
 
     def _posting_error(self, error: MastodonError, post: OutgoingPost) -> NetworkError:
         if is_doubtful(error):
@@ -94,6 +111,11 @@ class MastodonPublisher(Publisher):
         if _names_the_post(error, post):
             return PostRefusedError(f"{SERVICE} rejects the post: {error_text(error)}")
         return self._client.refusal(error)
+
+
+def _is_known(post: OwnPost, after: str | None) -> bool:
+    """Whether a post is not behind an id, of which the longer one is the later; without one, its time alone counts."""
+    return not post.is_unread and (after is None or (len(post.id), post.id) <= (len(after), after))
 
 
 def _own_post(status: Any) -> OwnPost:

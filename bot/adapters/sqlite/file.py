@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bot.adapters.sqlite.lock import InUse
 from bot.adapters.sqlite.schema import connect, transaction, wrapped_errors
 
 Values = Mapping[str, object] | tuple[object, ...]
@@ -19,7 +20,8 @@ Values = Mapping[str, object] | tuple[object, ...]
 class SqliteFile:
     """Connection to the bot's database.
 
-    A connection belongs to one thread. Several processes may use the file at once, the bot and curators for example.
+    A connection belongs to one thread. Several processes may use the file at once, the bot and curators for example;
+    while one does, the file cannot be replaced by a restore.
 
     Args:
         path: the database; it is created if it does not exist.
@@ -35,6 +37,7 @@ class SqliteFile:
     ) -> None:
         self._path = path
         self._clock = now
+        self._in_use = InUse(path)
         self._connection = connect(path, shared=shared)
 
     def __enter__(self) -> Self:
@@ -48,6 +51,7 @@ class SqliteFile:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+        self._in_use.release()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -278,5 +278,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             shown INTEGER NOT NULL DEFAULT 0
         ) WITHOUT ROWID""",
     ),
+    # After a restore: the account's own posts, of which the database may know nothing. `candidate_id` is given by
+    # outputs that keep it; `about` is the candidate that was refused because the post may be of its song.
+    (
+        """CREATE TABLE own_post (
+            network TEXT NOT NULL,
+            external_id TEXT NOT NULL,
+            text TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            candidate_id TEXT NOT NULL,
+            is_unread INTEGER NOT NULL,
+            about TEXT NOT NULL DEFAULT '',
+            PRIMARY KEY (network, external_id)
+        ) WITHOUT ROWID""",
+    ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -22,6 +23,10 @@ from bot.ports import Publisher
 
 _PAGE = 100
 _MAX_PAGES = 8
+_ALL_PAGES = 40
+"""More pages than X has: it lists the latest 3,200 posts of an account."""
+_EPOCH_MS = 1288834974657
+"""Time of the id 0; the bits of an id above the lowest 22 are milliseconds since then."""
 _REFERENCE = {PostMode.REPLY: "in_reply_to_tweet_id", PostMode.QUOTE: "quote_tweet_id"}
 
 
@@ -84,11 +89,19 @@ class XPublisher(Publisher):
 
     @override
     def recent(self, after: str | None) -> Sequence[OwnPost]:
-        return [_own_post(post) for post in self._own_posts(after)]
+        return [_own_post(post) for post in self._own_posts(after, _MAX_PAGES if after is not None else 1)]
 
-    def _own_posts(self, after: str | None) -> Iterator[Any]:
+    @override
+    def back_to(self, after: str | None, since: datetime) -> Iterator[OwnPost]:
+        """List own posts. An id holds its time, so one limit stands for both, and no older post is billed."""
+        oldest = max(0, int(since.timestamp() * 1000) - _EPOCH_MS) << 22
+        if after is not None and after.isdigit():
+            oldest = min(oldest, int(after))
+        yield from map(_own_post, self._own_posts(str(oldest), _ALL_PAGES))
+
+    def _own_posts(self, after: str | None, max_pages: int) -> Iterator[Any]:
         token: str | None = None
-        for _ in range(_MAX_PAGES if after is not None else 1):
+        for _ in range(max_pages):
             page = read(
                 self._client.get_users_tweets,
                 self._keys.user_id,
