@@ -14,7 +14,8 @@ from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import knowledge, networks, posting
 from bot.domain.errors import SettingsError, StoreError
-from bot.ports import CommentaryService, Source
+from bot.ports import CommentaryService, Publisher, Source
+from bot.services.after_restore import AfterRestore
 from bot.services.board_sync import BoardSync
 from bot.services.post_rules import PostRules
 from bot.services.post_sender import PostSender, PostSenderOptions
@@ -100,8 +101,19 @@ def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, rules: Pos
         settle_timer=settle_timer,
         clock=clock,
         options=_post_sender_options(settings.post),
+        after_restore=AfterRestore(
+            publishers=[publisher, *_former_publishers(settings, store)], record=store, outbox=store
+        ),
     )
     return Outputs(board_sync=board_sync, post_sender=post_sender)
+
+
+def _former_publishers(settings: BotSettings, store: SqliteStore) -> list[Publisher]:
+    """Networks that were posted to before, on a restored database whose posts are not compared yet."""
+    restored = store.restored()
+    if restored is None or restored.settled:
+        return []
+    return networks.open_publishers(settings, store.networks_posted_to() - {settings.post.to})
 
 
 def _post_sender_options(post: PostSettings) -> PostSenderOptions:

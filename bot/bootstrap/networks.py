@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -70,6 +70,17 @@ def open_publisher(settings: BotSettings) -> Publisher | None:
     if to == TO_FILE:
         return FilePublisher(settings.workspace / settings.post.file)
     return ADAPTERS[to].open_publisher(settings.accounts[to]) if to else None
+
+
+def open_publishers(settings: BotSettings, names: Collection[str]) -> list[Publisher]:
+    """Open those of the named outputs that are set up."""
+    found: list[Publisher] = [
+        adapter.open_publisher(settings.accounts[name])
+        for name, adapter in ADAPTERS.items()
+        if name in names and settings.accounts[name].is_on
+    ]
+    path = settings.workspace / settings.post.file
+    return [*found, *([FilePublisher(path)] if TO_FILE in names and path.is_file() else [])]
 
 
 def open_board(

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bot.domain.errors import BotError, InputError, NoServiceError, StoreError
 from bot.domain.songs.parser import parse_songs
+from bot.entrypoints.backup_cli import backup, restore
 from bot.entrypoints.display import check_table, status_table, summary_lines, visible
 from bot.entrypoints.options import Catalog, Config, Feed, Model, NumSamples, Sandbox, Target, Workspace
 from foundation.commands import command
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from bot.settings import BotSettings
 
 app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates to posts.")
+app_bot.command()(backup)
+app_bot.command()(restore)
 
 
 @app_bot.command()
@@ -178,7 +181,7 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
 
     settings = load(config, workspace=workspace, target=target)
     with bootstrap.open_store(settings.workspace) as store:
-        state, pauses = store.state(), store.pauses()
+        state, pauses, restored = store.state(), store.pauses(), store.restored()
     commentary = bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)
     with contextlib.closing(commentary):
         reachable = commentary.is_reachable()
@@ -186,6 +189,8 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
         status_table(
             state,
             pauses=[pause for pause in pauses if pause.until > datetime.now(UTC)],
+            restored=restored,
+            has_board=settings.sheet.is_on,
             places=bootstrap.describe_places(settings, state.cursors),
             target=settings.target,
             reachable=reachable,

@@ -15,7 +15,7 @@ from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.rates import Rate
 from bot.domain.songs.song import UNKNOWN_GENRE, SongReport
 from bot.domain.spend import spend
-from bot.ports import Pause, QueueRow, StoreState
+from bot.ports import Pause, QueueRow, Restored, StoreState
 from bot.services.post_rules import PostRules
 from bot.services.summary import Summary
 
@@ -118,14 +118,14 @@ def _first(genres: tuple[str, ...]) -> str:
 
 def summary_lines(summary: Summary) -> list[str]:
     """Outcome of a pass in a few lines."""
-    read = f"read {_count(summary.source_posts_read, 'new source post')}"
+    read = f"read {count_of(summary.source_posts_read, 'new source post')}"
     read += f", {summary.source_posts_known} already known" if summary.source_posts_known else ""
-    read += f", {_count(summary.odd_items, 'odd item')} set aside" if summary.odd_items else ""
+    read += f", {count_of(summary.odd_items, 'odd item')} set aside" if summary.odd_items else ""
     unknown = f" ({summary.songs_of_unknown_genre} of unknown genre)" if summary.songs_of_unknown_genre else ""
-    made = f"{_count(summary.candidates, 'candidate')} for {_count(summary.songs, 'song')}{unknown}"
-    made += f", {_count(summary.songs_repeated, 'song')} repeated" if summary.songs_repeated else ""
+    made = f"{count_of(summary.candidates, 'candidate')} for {count_of(summary.songs, 'song')}{unknown}"
+    made += f", {count_of(summary.songs_repeated, 'song')} repeated" if summary.songs_repeated else ""
     made += (
-        f", {_count(summary.source_posts_without_song, 'source post')} without a song"
+        f", {count_of(summary.source_posts_without_song, 'source post')} without a song"
         if summary.source_posts_without_song
         else ""
     )
@@ -146,7 +146,8 @@ def summary_lines(summary: Summary) -> list[str]:
     return [*summary.notices, read, made, *([done] if done else [])]
 
 
-def _count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
+    """A number of things, as in "1 song" and "2 songs"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -158,6 +159,8 @@ def status_table(
     target: str,
     reachable: bool,
     now: datetime,
+    restored: Restored | None = None,
+    has_board: bool = False,
 ) -> Table:
     """The bot's state on one screen; `places` has the place up to which each source was read, in words."""
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -170,6 +173,8 @@ def status_table(
         table.add_row("source", "nothing read yet")
     for pause in pauses:
         table.add_row("paused", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
+    if restored is not None and not (restored.settled or restored.trusted):
+        table.add_row("restored", visible(_restored(restored, now, has_board=has_board)))
     table.add_row("source posts", _counts(state.source_posts))
     _add_odd_items(table, state)
     doubtful = f", {state.appends_in_doubt} in doubt on the board" if state.appends_in_doubt else ""
@@ -194,9 +199,20 @@ def status_table(
     return table
 
 
+def _restored(restored: Restored, now: datetime, *, has_board: bool) -> str:
+    missing = "" if restored.board_read or not has_board else ", and the verdicts on the board,"
+    unread = f" ({restored.unread} of them cannot be read)" if restored.unread else ""
+    looked = f"; done: {', '.join(sorted(restored.looked))}" if restored.looked else ""
+    return (
+        f"{_ago(restored.at, now)}, from a backup of {restored.since:%Y-%m-%d %H:%M} UTC. Nothing is sent until the"
+        f" account's posts since then{unread}{missing} are read{looked}. If that is not possible: look at the account,"
+        " then `deephypebot bot restore --trust`"
+    )
+
+
 def _add_odd_items(table: Table, state: StoreState) -> None:
     for part, count in state.odd_items.items():
-        table.add_row("set aside", visible(f"{_count(count, 'odd item')} of {part}"))
+        table.add_row("set aside", visible(f"{count_of(count, 'odd item')} of {part}"))
     for aside in state.set_aside:
         table.add_row("odd item", visible(f"{aside.part}, {aside.item.key}: {aside.item.reason}"))
 
@@ -209,7 +225,7 @@ def _ago(then: str, now: datetime) -> str:
     seconds = (now - datetime.fromisoformat(then)).total_seconds()
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= size:
-            return f"{_count(int(seconds // size), unit)} ago"
+            return f"{count_of(int(seconds // size), unit)} ago"
     return "just now"
 
 

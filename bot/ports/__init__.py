@@ -37,6 +37,7 @@ from bot.ports.lookups import (
 from bot.ports.model_server import LiveVersion, ModelServer
 from bot.ports.odd_items import OddItems
 from bot.ports.outputs import Outbox, Publisher
+from bot.ports.restored import FoundPost, Restored, RestoreRecord, UnsentText
 from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
 
@@ -58,6 +59,7 @@ __all__ = [
     "Desk",
     "DeskRow",
     "FeedPage",
+    "FoundPost",
     "GenreCache",
     "GenreLookup",
     "InterpolationPoint",
@@ -78,6 +80,8 @@ __all__ = [
     "Publisher",
     "Queue",
     "QueueRow",
+    "RestoreRecord",
+    "Restored",
     "Screen",
     "SongDesk",
     "SongFacts",
@@ -95,6 +99,7 @@ __all__ = [
     "StoreState",
     "TabRecord",
     "TextRule",
+    "UnsentText",
     "VersionTally",
     "WordList",
 ]

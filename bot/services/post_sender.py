@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, PostRefusedError
-from bot.domain.keys import text_key
-from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
+from bot.domain.own_posts import is_same
 from bot.domain.post_text import Draft
 from bot.ports import Outbox, Publisher
+from bot.services.after_restore import AfterRestore
 from bot.services.post_rules import PostRules
 from bot.services.refusals import RefusalGuard
 from bot.services.schedule import Clock, SettleTimer
@@ -23,8 +24,6 @@ from bot.services.summary import Summary
 PART = "publisher"
 _DAY = timedelta(days=1)
 _LOOK_AHEAD = 50
-_TELLING = 12
-"""Minimum letters and digits of a text for a match with a longer text that contains it, such as with a name added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +50,7 @@ class PostSender:
         settle_timer: time until a post in doubt is looked up.
         clock: the time.
         options: limits and modes.
+        after_restore: finds what was sent after the backup that the database was restored from.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class PostSender:
         settle_timer: SettleTimer,
         clock: Clock,
         options: PostSenderOptions,
+        after_restore: AfterRestore | None = None,
     ) -> None:
         self._publisher = publisher
         self._outbox = outbox
@@ -69,15 +70,25 @@ class PostSender:
         self._settle_timer = settle_timer
         self._clock = clock
         self._options = options
+        self._after_restore = after_restore
         self._held_back: set[tuple[str, str]] = set()
         self._guard = RefusalGuard()
 
-    def run(self, summary: Summary, stop: threading.Event) -> None:
+    def run(self, summary: Summary, stop: threading.Event, *, verdicts_read: bool = True) -> None:
         """Resolve the posts in doubt, then send accepted posts within the limits.
+
+        Args:
+            summary: the pass.
+            stop: once set, no further post is sent.
+            verdicts_read: whether the verdicts on the board were read in this pass; on a restored database nothing is
+                sent before that.
 
         Raises:
             NetworkError: the network cannot be used now; nothing is lost, and the next pass continues.
         """
+        restore = self._after_restore
+        if restore is not None and not restore.is_clear(summary, verdicts_read=verdicts_read):
+            return
         self._reconcile(summary)
         now = self._clock.now()
         self._outbox.cancel_stale(before=now - self._options.max_age)
@@ -86,6 +97,8 @@ class PostSender:
         for post, draft in self._guard.order(self._outbox.pending_posts(_LOOK_AHEAD)):
             if room <= 0 or stop.is_set():
                 return
+            if restore is not None and restore.settles(post, draft, summary):
+                continue
             if objection := self._objection(post, draft):
                 self._refuse(post, objection, summary)
             elif self._options.dry_run:
@@ -185,7 +198,7 @@ class PostSender:
             self._outbox.count_looked_up(self._publisher.name, len(recent))
         known = self._outbox.external_ids([own.id for own in recent])
         new = [own for own in recent if own.id not in known]
-        found = next((own for own in new if not own.is_unread and _is_same(post, own)), None)
+        found = next((own for own in new if not own.is_unread and is_same(post, own)), None)
         if found is None and any(own.is_unread for own in new):
             # One of the account's posts cannot be read and may be this one: sending it again could double it.
             summary.posts_doubtful += 1
@@ -201,9 +214,3 @@ class PostSender:
             return
         self._outbox.set_post(post.candidate_id, OutgoingPostStatus.SENT, external_id=found.id)
         summary.posts_found += 1
-
-
-def _is_same(post: OutgoingPost, own: OwnPost) -> bool:
-    """Whether a post of the account is the one that was sent; a network may add a name before it or a link after it."""
-    sent, shown = text_key(post.text), text_key(own.text)
-    return sent == shown or (len(sent) >= _TELLING and sent in shown)

@@ -121,13 +121,16 @@ class Bot:
     def _write_out(self, summary: Summary, stop: threading.Event) -> None:
         self._wrote_at = self._clock.monotonic()
         board_sync, post_sender = self._outputs.board_sync, self._outputs.post_sender
+        is_read = board_sync is None
         if board_sync is not None:
             self._attempt(BOARD_ROWS, summary, stop, functools.partial(board_sync.append, summary, stop))
-            if self._attempt(BOARD, summary, stop, functools.partial(board_sync.read, summary, stop)):
+            is_read = self._attempt(BOARD, summary, stop, functools.partial(board_sync.read, summary, stop))
+            if is_read:
                 # Only behind a read: what a curator typed on the board is never overwritten.
                 self._attempt(BOARD_EDITS, summary, stop, functools.partial(board_sync.edit, summary, stop))
         if post_sender is not None:
-            self._attempt(PUBLISHER, summary, stop, functools.partial(post_sender.run, summary, stop))
+            send = functools.partial(post_sender.run, summary, stop, verdicts_read=is_read)
+            self._attempt(PUBLISHER, summary, stop, send)
 
     def run(
         self,

@@ -45,20 +45,8 @@ class SqliteBoardEdits(SqliteFile, BoardStore):
 
     @override
     def begin_edits(self, limit: int, *, post_of: TextRule) -> list[BoardEdit]:
-        now = self._now()
         with self._writing() as connection:
-            edits = [_edit(connection, row) for row in connection.execute(_DUE, (limit,)).fetchall()]
-            for edit in edits:
-                if _is_shown(edit):
-                    forget_edit(connection, edit.candidate_id)
-            edits = [edit for edit in edits if not _is_shown(edit)]
-            connection.executemany(
-                "UPDATE board_edit SET due = 0, sent_status = ?, sent_text = ?, sent_who = ?, sent_at = ?"
-                " WHERE candidate_id = ?",
-                [(edit.status, edit.text, edit.who, now, edit.candidate_id) for edit in edits],
-            )
-            for edit in edits:
-                board_extras.begin(connection, edit.candidate_id)
+            edits = begin_due_edits(connection, limit, self._now())
         return [self._with_post(edit, post_of) for edit in edits]
 
     def _with_post(self, edit: BoardEdit, post_of: TextRule) -> BoardEdit:
@@ -93,6 +81,23 @@ class SqliteBoardEdits(SqliteFile, BoardStore):
 
 
 _UNSENT = "sent_status = NULL, sent_text = NULL, sent_who = NULL, sent_at = NULL"
+
+
+def begin_due_edits(connection: sqlite3.Connection, limit: int, now: str) -> list[BoardEdit]:
+    """Within a transaction: mark due edits as under way, and return them; -1 stands for all of them."""
+    edits = [_edit(connection, row) for row in connection.execute(_DUE, (limit,)).fetchall()]
+    for edit in edits:
+        if _is_shown(edit):
+            forget_edit(connection, edit.candidate_id)
+    edits = [edit for edit in edits if not _is_shown(edit)]
+    connection.executemany(
+        "UPDATE board_edit SET due = 0, sent_status = ?, sent_text = ?, sent_who = ?, sent_at = ?"
+        " WHERE candidate_id = ?",
+        [(edit.status, edit.text, edit.who, now, edit.candidate_id) for edit in edits],
+    )
+    for edit in edits:
+        board_extras.begin(connection, edit.candidate_id)
+    return edits
 
 
 def remember_row(connection: sqlite3.Connection, row: BoardRow) -> None:

@@ -113,7 +113,7 @@ class SqliteOutbox(SqliteFile, Outbox):
         now = self._now()
         with self._writing() as connection:
             if status is OutgoingPostStatus.SENT:
-                _record_sent(connection, candidate_id, external_id, now)
+                record_sent(connection, candidate_id, external_id, now)
                 return
             if status is OutgoingPostStatus.PENDING:
                 accepted = connection.execute(
@@ -179,7 +179,8 @@ def _count_refusal(connection: sqlite3.Connection, candidate_id: str, label: str
     )
 
 
-def _record_sent(connection: sqlite3.Connection, candidate_id: str, external_id: str | None, now: str) -> None:
+def record_sent(connection: sqlite3.Connection, candidate_id: str, external_id: str | None, now: str) -> None:
+    """Within a transaction: record that a post is sent, and count it."""
     updated = connection.execute(
         "UPDATE post SET status = ?, external_id = ?, sent_at = ?, reason = '',"
         " sent_number = (SELECT COALESCE(MAX(sent_number), 0) + 1 FROM post)"

@@ -20,6 +20,7 @@ from bot.adapters.sqlite.board import MISSING, SqliteBoardStore
 from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
 from bot.adapters.sqlite.queue import SqliteQueue
+from bot.adapters.sqlite.restored import SqliteRestoreRecord
 from bot.adapters.sqlite.rows import has_come, insert_candidate
 from bot.domain.candidates import Candidate, CandidateStatus, Decision
 from bot.domain.outgoing_posts import OutgoingPostStatus
@@ -32,8 +33,8 @@ _FAILED = "last pass failed"
 _SHOWN_FAILURES = 5
 
 
-class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, Store):
-    """Store, queue, outbox and the board's bookkeeping: all ports of one file."""
+class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, SqliteRestoreRecord, Store):
+    """Store, queue, outbox, the board's bookkeeping and the record of a restore: all ports of one file."""
 
     @override
     def cursor(self, source: str) -> str | None:
