@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from bot.settings import BotSettings
 
 app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates to posts.")
-app_bot.command()(backup)
-app_bot.command()(restore)
 
 
 @app_bot.command()
@@ -261,3 +259,7 @@ def parse(
         document["songs"] = [song.as_document() for song in parse_songs(document["text"], is_artist=is_artist)]
         # ASCII: the line may contain half a surrogate pair, which cannot be encoded otherwise.
         sys.stdout.write(json.dumps(document) + "\n")
+
+
+app_bot.command()(backup)
+app_bot.command()(restore)

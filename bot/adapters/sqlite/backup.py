@@ -38,11 +38,17 @@ class Contents:
     """Number of rows of the tables tweet, song, candidate, verdict and post."""
 
 
-def back_up(database: Path, target: Path, *, overwrite: bool = False) -> Contents:
+def back_up(database: Path, target: Path, *, overwrite: bool = False, now: datetime | None = None) -> Contents:
     """Copy a database into one file as it is at one moment, whichever programs write to it meanwhile.
 
     The file is complete when it gets its name: a kill leaves the earlier file, or none, and a partial one that the next
     backup replaces.
+
+    Args:
+        database: the database.
+        target: the file to write.
+        overwrite: whether a file of that name is replaced.
+        now: aware time of the backup; by default the present.
 
     Raises:
         InputError: the target cannot be used, or exists and may not be replaced.
@@ -60,7 +66,7 @@ def back_up(database: Path, target: Path, *, overwrite: bool = False) -> Content
     in_use = InUse(database)
     try:
         with _partial(target) as partial:
-            contents = copy_database(database, partial, now=datetime.now(UTC))
+            contents = copy_database(database, partial, now=now or datetime.now(UTC))
             sync(partial)
             partial.replace(target)
             sync(target.parent)

@@ -38,8 +38,13 @@ class Restoration:
     """The database that was there before; None if there was none."""
 
 
-def restore(file: Path, database: Path) -> Restoration:
+def restore(file: Path, database: Path, *, now: datetime | None = None) -> Restoration:
     """Put a backup in the place of a database, which is kept beside it.
+
+    Args:
+        file: the backup.
+        database: the database, which need not exist.
+        now: aware time of the restore; by default the present.
 
     Raises:
         InputError: the file is missing, or is not a backup that this program can read.
@@ -53,7 +58,7 @@ def restore(file: Path, database: Path) -> Restoration:
         with alone(database):
             new = database.with_name(f".{database.name}.restoring")
             try:
-                contents = _prepare(file, new, like=database)
+                contents = _prepare(file, new, like=database, now=now or datetime.now(UTC))
                 kept = _keep(database)
                 new.replace(database)
                 sync(database.parent)
@@ -64,7 +69,7 @@ def restore(file: Path, database: Path) -> Restoration:
     return Restoration(contents=contents, kept=kept)
 
 
-def _prepare(file: Path, new: Path, *, like: Path) -> Contents:
+def _prepare(file: Path, new: Path, *, like: Path, now: datetime) -> Contents:
     """Make the restored database, complete and on the disk, under another name."""
     _remove(new)
     new.touch(mode=0o600)
@@ -72,7 +77,6 @@ def _prepare(file: Path, new: Path, *, like: Path) -> Contents:
     contents = copy_database(file, new)
     # Migrated now, so that a failure leaves the present database in its place.
     with closing(connect(new)) as connection, wrapped_errors(new):
-        now = datetime.now(UTC)
         with transaction(connection):
             begin_restored(connection, now)
             # Edits of the board that were due may have been written: they are looked up like those in doubt.
