@@ -95,6 +95,8 @@ class XSettings(Section):
     consumer_secret: SecretStr | None = None
     access_token: SecretStr | None = None
     access_token_secret: SecretStr | None = None
+    handle: str | None = None
+    """The account's name, which the parser takes for no part of a song; without it, it is learned from mentions."""
     base_url: str = "https://api.twitter.com"
     timeline: bool = True
     """Whether the home timeline is read."""

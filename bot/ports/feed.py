@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from bot.domain.odd_items import OddItem
@@ -42,6 +43,11 @@ class Source(ABC):
             FeedError: the feed cannot be read.
             NetworkError: the network did not answer; `retry_at` is the time of the next attempt if it is known.
         """
+
+    @property
+    def handles(self) -> Collection[str]:
+        """The account's own handles, as far as they are known without a call. No name of a song contains one."""
+        return ()
 
     def describe(self, cursor: str) -> str:
         """A place in the source, in words."""

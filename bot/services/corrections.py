@@ -13,8 +13,8 @@ from bot.domain.post_text import Draft
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost
 from bot.ports import QueueRow, SongFacts, SongResolver
+from bot.services.commentary_writer import CommentaryWriter
 from bot.services.post_rules import PostRules
-from bot.services.source_posts import CommentaryWriter
 from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, CommentaryResponse
 
 BY_CURATOR = "curator"

@@ -18,11 +18,12 @@ from bot.services.board_sync import EDITS_PART as BOARD_EDITS
 from bot.services.board_sync import PART as BOARD
 from bot.services.board_sync import ROWS_PART as BOARD_ROWS
 from bot.services.board_sync import BoardSync
+from bot.services.commentary_writer import CommentaryWriter
 from bot.services.post_rules import PostRules
 from bot.services.post_sender import PART as PUBLISHER
 from bot.services.post_sender import PostSender
 from bot.services.schedule import Clock, Schedule
-from bot.services.source_posts import CommentaryWriter, Progress, SourcePostProcessor
+from bot.services.source_posts import Progress, SourcePostProcessor
 from bot.services.summary import DEFAULT_OPTIONS, ServiceOptions, Summary
 
 __all__ = ["DEFAULT_OPTIONS", "Bot", "Outputs", "Progress", "ServiceOptions", "Summary"]
@@ -78,8 +79,19 @@ class Bot:
         self._wrote_at = clock.monotonic()
         self._schedule = Schedule(store, clock)
         self._writer = CommentaryWriter(
-            resolver=resolver, commentary=commentary, rules=rules, options=options, history=history, clock=clock
+            resolver=resolver,
+            commentary=commentary,
+            rules=rules,
+            options=options,
+            history=history,
+            clock=clock,
+            own_handles=self._own_handles,
         )
+
+    def _own_handles(self, network: str) -> set[str]:
+        """The bot's handles on a network, or on all if it is unknown, as its sources know them."""
+        sources = (source for source in self._sources if network in {"", source.name.partition(":")[0]})
+        return {handle for source in sources for handle in source.handles}
 
     def tick(self, *, progress: Progress | None = None, stop: threading.Event | None = None) -> Summary:
         """Run one pass over new source posts, pending ones, and accepted candidates.

@@ -17,9 +17,9 @@ from bot.adapters.sqlite.memory import SqliteMemory
 from bot.bootstrap import build as bootstrap
 from bot.bootstrap import knowledge, posting
 from bot.domain.errors import InputError
+from bot.services.commentary_writer import CommentaryWriter
 from bot.services.corrections import SongCorrector
 from bot.services.schedule import Clock
-from bot.services.source_posts import CommentaryWriter
 from bot.services.summary import ServiceOptions
 from bot.settings import BotSettings
 from bot.studio.app import build_app

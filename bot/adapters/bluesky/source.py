@@ -56,6 +56,11 @@ class BlueskySource(Source):
         """Network, feed and account."""
         return f"{BLUESKY.name}:{self._feed}:{self._account}"
 
+    @property
+    @override
+    def handles(self) -> frozenset[str]:
+        return frozenset({self._account})
+
     @override
     def describe(self, cursor: str) -> str:
         return Sweep.load(cursor).describe()

@@ -62,6 +62,11 @@ class MastodonClient:
             self._account = (str(user.id), str(user.acct))
         return self._account
 
+    @property
+    def known_name(self) -> str:
+        """Name of the user, if it was requested already; empty before."""
+        return self._account[1] if self._account is not None else ""
+
     def read(self, call: Callable[[], _Answer]) -> _Answer:
         """The answer of a call that changes nothing.
 

@@ -51,6 +51,12 @@ class MastodonSource(Source):
         """Network, feed and access."""
         return f"{MASTODON.name}:{self._feed}:{self._account}"
 
+    @property
+    @override
+    def handles(self) -> frozenset[str]:
+        name = self._client.known_name
+        return frozenset({name} if name else ())
+
     @override
     def describe(self, cursor: str) -> str:
         return Sweep.load(cursor).describe()

@@ -28,7 +28,13 @@ def open_sources(section: XSettings) -> list[Source]:
 
     wanted = {XFeed.MENTIONS: section.mentions, XFeed.TIMELINE: section.timeline}
     return [
-        XSource(feed, keys=_keys(section), base_url=section.base_url, timeout_s=section.timeout_s)
+        XSource(
+            feed,
+            keys=_keys(section),
+            handle=section.handle or "",
+            base_url=section.base_url,
+            timeout_s=section.timeout_s,
+        )
         for feed, is_wanted in wanted.items()
         if is_wanted
     ]

@@ -21,7 +21,7 @@ from bot.adapters.x.client import (
     read,
     who_am_i,
 )
-from bot.adapters.x.text import first_id, full_text, names_account, original_id
+from bot.adapters.x.text import first_id, full_text, names_of_account, original_id
 from bot.domain.networks import X
 from bot.domain.odd_items import sift
 from bot.domain.source_posts import Kind, SourcePost
@@ -61,8 +61,11 @@ class XSource(Source):
         SettingsError: the keys are not valid.
     """
 
-    def __init__(self, feed: XFeed, *, keys: XKeys, base_url: str = URL, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, feed: XFeed, *, keys: XKeys, handle: str = "", base_url: str = URL, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._feed = feed
+        self._handles = frozenset({handle} if handle else ())
         self._keys = keys
         self._client = open_client(keys, base_url=base_url, timeout_s=timeout_s)
 
@@ -71,6 +74,11 @@ class XSource(Source):
     def name(self) -> str:
         """Network, feed and the account's id."""
         return f"{X.name}:{self._feed}:{self._keys.user_id}"
+
+    @property
+    @override
+    def handles(self) -> frozenset[str]:
+        return self._handles
 
     @override
     def describe(self, cursor: str) -> str:
@@ -91,6 +99,7 @@ class XSource(Source):
         after = sweep.after(ids[0] if ids else None, ids[-1] if ids else None, more=more)
         reader = _PageReader(answer, user_id=self._keys.user_id, is_mention=self._feed is XFeed.MENTIONS)
         source_posts, odd_items = sift([*withheld, *posts], reader.source_post, key=lambda post: post["id"])
+        self._handles |= reader.handles
         return FeedPage(
             # The oldest first.
             source_posts=tuple(reversed(source_posts)),
@@ -143,6 +152,8 @@ class _PageReader:
         self._user_id = user_id
         self._is_mention = is_mention
         self._names = {_id(user): str(user.get("username") or "") for user in _documents(includes.get("users"))}
+        self.handles: set[str] = set()
+        """Names by which the posts that were read mention the account."""
         self.others = {_id(post): post for post in _documents(includes.get("tweets"))}
 
     def source_post(self, shown: Any) -> SourcePost | None:
@@ -159,7 +170,9 @@ class _PageReader:
         if author_id == self._user_id:
             return None
         author = self._names.get(author_id, "")
-        is_mention = self._is_mention or names_account(post, self._user_id)
+        names = names_of_account(post, self._user_id)
+        self.handles.update(filter(None, names))
+        is_mention = self._is_mention or bool(names)
         return SourcePost(
             id=first_id(post),
             text=full_text(post),

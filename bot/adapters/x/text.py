@@ -34,11 +34,15 @@ def written_text(post: Mapping[str, Any]) -> str:
     return _LEADING_NAMES.sub("", text) if is_reply else text
 
 
-def names_account(post: Mapping[str, Any], user_id: str) -> bool:
-    """Whether a post mentions the account."""
+def names_of_account(post: Mapping[str, Any], user_id: str) -> list[str]:
+    """Names by which a post mentions the account; empty if it does not.
+
+    >>> names_of_account({"entities": {"mentions": [{"id": "7", "username": "bot"}]}}, "7")
+    ['bot']
+    """
     source = post.get("note_tweet") or post
     entities = (source.get("entities") or {}).get("mentions") or ()
-    return any(mention.get("id") == user_id for mention in entities)
+    return [str(mention.get("username") or "") for mention in entities if mention.get("id") == user_id]
 
 
 def first_id(post: Mapping[str, Any]) -> str:
