@@ -10,10 +10,20 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -23,10 +33,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from bot.domain.durations import parse_duration, short_duration
 from bot.domain.errors import SettingsError
 from bot.domain.networks import BLUESKY, MASTODON, NETWORKS, X
 from bot.domain.outgoing_posts import PostMode
+from bot.domain.pace import DAY
 from bot.domain.post_text import TEMPLATE, TEXT_ALONE, Template
+from bot.domain.posting_hours import PostingHours
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET, LOOPBACK
 from handlers.contract import MAX_SAMPLES
 
@@ -36,6 +49,8 @@ CONFIG: Final = Path("deephypebot.toml")
 """Settings file that is read when no other is named."""
 TO_FILE: Final = "file"
 """Value of `PostSettings.to` that writes posts to a file instead of a network."""
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+"""Span of time: a number of seconds, or a number with a unit."""
 _PREFIX: Final = "DEEPHYPEBOT_"
 _SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://[\w.:\[\]-]+:\d+$")
 """Value of a variable such as DEEPHYPEBOT_METRICS_PORT where a Kubernetes service is called deephypebot-metrics."""
@@ -224,14 +239,54 @@ class PostSettings(Section):
     max_length: int | None = Field(default=None, ge=1, le=100_000)
     """Longest post, in the network's own counting; without it 280 on X, 300 on Bluesky, 500 on Mastodon. Set it where a
     Mastodon server or an account allows more. For a file, and where no network is chosen, the rules of X hold."""
+    hold: Duration = timedelta(minutes=2)
+    """Time after a verdict within which nothing is sent, so that it can be taken back; a number of seconds, or a text
+    such as "90 s", "2 min", "1 h"."""
+    min_gap: Duration = timedelta(minutes=30)
+    """Minimum time between two posts, written like `hold`."""
+    hours: str = ""
+    """Hours of the day at which posts leave, with their time zone, such as "9:00-22:00 Europe/Berlin"; a window that
+    ends before it begins goes over midnight. Empty: always."""
     per_day: int = Field(default=10, ge=0, le=500)
+    """Maximum posts within any 24 hours."""
     per_pass: int = Field(default=1, ge=1, le=100)
+    """Maximum posts of a pass."""
+    same_song_days: float = Field(default=365, ge=0, le=36_500)
+    """Days within which a second post about a song waits until a curator confirms it; 0: it does not wait."""
     max_age_days: float = Field(default=3, gt=0)
     """Age in days beyond which a verdict is not acted on."""
     mode: PostMode = PostMode.STANDALONE
     reply_to_mentions: bool = False
     settle_s: float = Field(default=60, ge=0, le=3600)
     """Seconds that a write without an answer rests before the bot looks for it."""
+
+    @property
+    def posting_hours(self) -> PostingHours | None:
+        """The window of `hours`; None for always."""
+        return PostingHours.parse(self.hours) if self.hours.strip() else None
+
+    @field_validator("hours")
+    @classmethod
+    def _is_window(cls, value: str) -> str:
+        if value.strip():
+            PostingHours.parse(value)
+        return value
+
+    @field_validator("hold", "min_gap")
+    @classmethod
+    def _is_within_a_day(cls, value: timedelta) -> timedelta:
+        if value > DAY:
+            raise ValueError(f"at most 1 d is possible, got {short_duration(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _is_held_while_it_is_new(self) -> Self:
+        if self.hold >= timedelta(days=self.max_age_days):
+            raise ValueError(
+                f"hold, {short_duration(self.hold)}, must be shorter than max_age_days, {self.max_age_days:g}, after"
+                " which a verdict is not acted on"
+            )
+        return self
 
     @field_validator("template", "reply_template", "named_template")
     @classmethod

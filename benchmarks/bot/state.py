@@ -213,5 +213,5 @@ def _outbox(store: SqliteStore, now: datetime) -> None:
     store.doubtful_posts()
     store.cancel_stale(before=now - timedelta(days=3))
     store.enqueue_accepted(since=now - timedelta(days=3))
-    store.count_sent(since=now - timedelta(days=1))
+    store.departures(since=now - timedelta(days=1))
     store.pending_posts(50)

@@ -21,7 +21,7 @@ from bot.services.post_rules import PostRules
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import Clock, SettleTimer
 from bot.services.service import Bot, Outputs, ServiceOptions
-from bot.settings import DATABASE, BotSettings, PostSettings
+from bot.settings import DATABASE, BotSettings
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, rules: Pos
         rules=rules,
         settle_timer=settle_timer,
         clock=clock,
-        options=_post_sender_options(settings.post),
+        options=_post_sender_options(settings),
         after_restore=AfterRestore(
             publishers=[publisher, *_former_publishers(settings, store)], record=store, outbox=store
         ),
@@ -116,10 +116,11 @@ def _former_publishers(settings: BotSettings, store: SqliteStore) -> list[Publis
     return networks.open_publishers(settings, store.networks_posted_to() - {settings.post.to})
 
 
-def _post_sender_options(post: PostSettings) -> PostSenderOptions:
+def _post_sender_options(settings: BotSettings) -> PostSenderOptions:
+    post = settings.post
     return PostSenderOptions(
         dry_run=post.dry_run,
-        per_day=post.per_day,
+        pace=posting.pace(settings),
         per_pass=post.per_pass,
         max_age=timedelta(days=post.max_age_days),
     )

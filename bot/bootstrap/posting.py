@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from bot.bootstrap import knowledge
 from bot.bootstrap.networks import ADAPTERS
 from bot.domain.networks import NETWORKS, X
 from bot.domain.outgoing_posts import PostMode
+from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.post_text import Template, Templates
 from bot.ports import Screen
 from bot.services.post_rules import PostRules
+from bot.services.post_waits import PostWaits
+from bot.services.schedule import Clock
 from bot.services.screening import TextScreen
 from bot.settings import TO_FILE, BotSettings
 
@@ -32,6 +36,38 @@ def post_form(settings: BotSettings) -> PostForm:
         able=_able(settings),
         mode=post.mode,
         reply_to_mentions=post.reply_to_mentions,
+    )
+
+
+def pace(settings: BotSettings) -> Pace:
+    """The pace of the posts that a bot with these settings sends."""
+    post = settings.post
+    return Pace(
+        hold=post.hold,
+        min_gap=post.min_gap,
+        hours=post.posting_hours,
+        per_day=post.per_day,
+        same_song=timedelta(days=post.same_song_days),
+        answers_mentions=post.reply_to_mentions and PostMode.REPLY in _able(settings),
+    )
+
+
+def not_posting(settings: BotSettings) -> str:
+    """Reason why a bot with these settings posts nothing, with the way out; empty if it posts."""
+    if not settings.post.to:
+        return "posting is off; choose a network with [post] to in the bot's settings"
+    if settings.post.dry_run:
+        return "posts are only printed; set [post] dry_run = false in the bot's settings"
+    return ""
+
+
+def post_waits(settings: BotSettings) -> PostWaits:
+    """Reader of what the accepted posts of a bot with these settings wait for."""
+    return PostWaits(
+        pace=pace(settings),
+        max_age=timedelta(days=settings.post.max_age_days),
+        clock=Clock(),
+        not_posting=not_posting(settings),
     )
 
 

@@ -169,17 +169,22 @@ def _run(settings: BotSettings) -> None:
 def status(config: Config = None, workspace: Workspace = None, target: Target = None) -> None:
     """Show the bot's state: sources, source posts, candidates, board, posts, bill, gateway, last error, odd items.
 
+    Of accepted posts it says what they wait for: the time to take them back, the gap, hours, the limit of a day, a
+    curator.
+
     The exit code is 1 if the last pass failed or the database cannot be written.
 
     Example: deephypebot bot status --workspace workspace
     """
     from bot.adapters.sqlite.probe import write_problem
     from bot.bootstrap import build as bootstrap
+    from bot.bootstrap import posting
     from bot.settings import load
 
     settings = load(config, workspace=workspace, target=target)
     with bootstrap.open_store(settings.workspace) as store:
         state, pauses, restored = store.state(), store.pauses(), store.restored()
+        waits = posting.post_waits(settings).read(store)
     commentary = bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)
     with contextlib.closing(commentary):
         reachable = commentary.is_reachable()
@@ -193,6 +198,7 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
             target=settings.target,
             reachable=reachable,
             now=datetime.now(UTC),
+            waits=waits,
         )
     )
     if unwritable := write_problem(settings.database):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
@@ -17,12 +17,16 @@ from bot.domain.songs.song import UNKNOWN_GENRE, SongReport
 from bot.domain.spend import spend
 from bot.ports import Pause, QueueRow, Restored, StoreState
 from bot.services.post_rules import PostRules
+from bot.services.post_waits import PostWait, WaitReport
 from bot.services.summary import Summary
+from foundation.commands import command
 
 _Status = TypeVar("_Status", bound=StrEnum)
 
 _STYLES = {CandidateStatus.WAITING: "yellow", CandidateStatus.ACCEPTED: "green", CandidateStatus.REJECTED: "red"}
 _SHOWN_GENRES = 3
+_SHOWN_WAITS = 3
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def queue_table(
@@ -31,6 +35,7 @@ def queue_table(
     title: str = "Queue",
     song_in_each: bool = False,
     objection_to: Callable[[QueueRow], str] = lambda _: "",
+    waits: Mapping[str, str] | None = None,
 ) -> Table:
     """Candidates as a table. Texts from outside are added as plain text, so that brackets in them are not markup.
 
@@ -39,6 +44,7 @@ def queue_table(
         title: title of the table.
         song_in_each: whether each candidate has its song and genres, for a program; otherwise a song's first one has.
         objection_to: reason why a candidate cannot be accepted as it is; it is shown of those that wait.
+        waits: what accepted candidates wait for, by id.
     """
     table = Table(title=title, title_justify="left", expand=True, pad_edge=False)
     table.add_column("id", overflow="fold", no_wrap=False, max_width=23)
@@ -60,7 +66,10 @@ def queue_table(
             _song(row) if first else "",
             Text(_genres(report)) if first else "",
             Text.assemble(
-                visible(row.text), (" (cut off)" if row.is_cut_off else "", "dim"), _objection(row, objection_to)
+                visible(row.text),
+                (" (cut off)" if row.is_cut_off else "", "dim"),
+                _objection(row, objection_to),
+                _line_below((waits or {}).get(row.candidate.id, ""), style="cyan"),
             ),
             visible(f"{row.candidate.model}/{row.candidate.model_version}"),
             Text(row.candidate.status, style=_STYLES[row.candidate.status]),
@@ -70,10 +79,14 @@ def queue_table(
 
 def _objection(row: QueueRow, objection_to: Callable[[QueueRow], str]) -> Text:
     reason = objection_to(row) if row.candidate.status is CandidateStatus.WAITING else ""
-    return Text(f"\n{visible(reason)}" if reason else "", style="red")
+    return _line_below(reason, style="red")
 
 
-def row_lines(row: QueueRow, rules: PostRules) -> list[Text]:
+def _line_below(text: str, *, style: str) -> Text:
+    return Text(f"\n{visible(text)}" if text else "", style=style)
+
+
+def row_lines(row: QueueRow, rules: PostRules, *, wait: str = "") -> list[Text]:
     """A candidate in lines: its song, its post as it will be sent, and what a curator should know of that."""
     candidate, preview = row.candidate, rules.preview(row)
     decided = f" by {row.verdict.who}" if row.verdict is not None else ""
@@ -88,7 +101,15 @@ def row_lines(row: QueueRow, rules: PostRules) -> list[Text]:
         visible(f"length: {length}"),
         *([visible(f"flags: {flags}")] if flags else []),
         *([Text(f"not accepted as it is: {visible(objection)}", style="red")] if objection else []),
+        *([Text(f"not sent yet: {visible(wait)}", style="cyan")] if wait else []),
     ]
+
+
+def wait_line(post: PostWait) -> str:
+    """Line on what an accepted post waits for, with the way to send it all the same if that is a person."""
+    if not post.needs_confirmation:
+        return post.words
+    return f"{post.words}; to send it all the same: {command('queue', 'confirm', post.candidate_id)}"
 
 
 def _numbered(text: str) -> Iterator[tuple[bool, str]]:
@@ -141,6 +162,7 @@ def summary_lines(summary: Summary) -> list[str]:
         "in doubt": summary.posts_doubtful,
         "refused": summary.posts_refused,
         "held back by the dry run": summary.posts_held_back,
+        "accepted and not sent yet": summary.posts_waiting,
     }
     done = ", ".join(f"{count} {what}" for what, count in outputs.items() if count)
     return [*summary.notices, read, made, *([done] if done else [])]
@@ -159,6 +181,7 @@ def status_table(
     target: str,
     reachable: bool,
     now: datetime,
+    waits: WaitReport,
     restored: Restored | None = None,
     has_board: bool = False,
 ) -> Table:
@@ -185,6 +208,7 @@ def status_table(
         table.add_row("", visible(f"{tally.model}/{tally.model_version}: {decided:.0%} of {decided.total} accepted"))
     if any(state.posts.values()):
         table.add_row("posts", _counts(state.posts))
+    _add_waits(table, waits)
     if state.usage:
         items = ", ".join(f"{count} {item}" for item, count in state.usage.items())
         table.add_row("this month", visible(f"{items}: about ${spend(state.usage):.2f}"))
@@ -208,6 +232,22 @@ def _restored(restored: Restored, now: datetime, *, has_board: bool) -> str:
         f" account's posts since then{unread}{missing} are read{looked}. If that is not possible: look at the account,"
         " then `deephypebot bot restore --trust`"
     )
+
+
+def _add_waits(table: Table, waits: WaitReport) -> None:
+    if not waits.posts:
+        return
+    table.add_row("to send", count_of(len(waits.posts), "accepted post"))
+    for note in waits.notes:
+        table.add_row("", visible(note))
+    if not waits.is_posting:
+        return
+    # Those that wait for a person are at the end, however soon the bot would send the others.
+    in_order = sorted(waits.posts, key=lambda post: (post.needs_confirmation, post.wait.until or _LAST))
+    shown = in_order[:_SHOWN_WAITS]
+    shown += [post for post in in_order[_SHOWN_WAITS:] if post.needs_confirmation][:1]
+    for post in shown:
+        table.add_row("", visible(f"{post.candidate_id}: {wait_line(post)}"))
 
 
 def _add_odd_items(table: Table, state: StoreState) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from bot.domain.candidates import CandidateStatus, Decision, RejectReason, Verdict
 from bot.domain.errors import InputError
 from bot.domain.post_text import as_written
-from bot.entrypoints.display import queue_table, row_lines, visible
+from bot.entrypoints.display import queue_table, row_lines, visible, wait_line
 from bot.entrypoints.options import Config, Who, Workspace, curator_name
 from foundation.commands import command
 from foundation.terminal import show
@@ -45,7 +45,7 @@ def list_(
     config: Config = None,
     workspace: Workspace = None,
 ) -> None:
-    """Show candidates, the oldest first, and why a waiting one cannot be accepted as it is.
+    """Show candidates, the oldest first: why a waiting one cannot be accepted, and what an accepted one waits for.
 
     Example: deephypebot queue list --status waiting --limit 10
     """
@@ -64,13 +64,19 @@ def list_(
         console = Console()
         title = f"Queue: {min(limit, total)} of {total} candidates"
         rules = posting.open_rules(settings)
-        table = queue_table(rows, title=title, song_in_each=not console.is_terminal, objection_to=rules.objection_to)
+        table = queue_table(
+            rows,
+            title=title,
+            song_in_each=not console.is_terminal,
+            objection_to=rules.objection_to,
+            waits={post.candidate_id: wait_line(post) for post in posting.post_waits(settings).read(store).posts},
+        )
         show(table, console=console)
 
 
 @app_queue.command(name="show")
 def show_(ids: Ids, *, config: Config = None, workspace: Workspace = None) -> None:
-    """Show candidates with their posts as they will be sent: template, length and flags.
+    """Show candidates with their posts as they will be sent: template, length, flags, and what they wait for.
 
     Example: deephypebot queue show 1001.1.2
     """
@@ -80,8 +86,11 @@ def show_(ids: Ids, *, config: Config = None, workspace: Workspace = None) -> No
     settings = _settings(config, workspace)
     rules = posting.open_rules(settings)
     with bootstrap.open_store(settings.workspace) as store:
+        waits = posting.post_waits(settings).read(store)
         for place, row in enumerate(store.find(list(dict.fromkeys(ids)))):
-            show(*([""] if place else []), *row_lines(row, rules))
+            post = waits.find(row.candidate.id)
+            lines = row_lines(row, rules, wait=wait_line(post) if post is not None else "")
+            show(*([""] if place else []), *lines)
 
 
 @app_queue.command()
@@ -154,6 +163,23 @@ def reject(
     """
     folder = _settings(config, workspace).workspace
     _decide(folder, ids, Decision.REJECT, who=who, edited_text=None, reason=reason.value if reason else "")
+
+
+@app_queue.command()
+def confirm(ids: Ids, *, who: Who = None, config: Config = None, workspace: Workspace = None) -> None:
+    """Let accepted posts leave although there are others about their songs.
+
+    The confirmation holds until the verdict is taken back.
+
+    Example: deephypebot queue confirm 1001.1.2
+    """
+    from bot.bootstrap import build as bootstrap
+
+    curator = curator_name(who)
+    distinct = list(dict.fromkeys(ids))
+    with bootstrap.open_store(_settings(config, workspace).workspace) as store:
+        store.confirm(distinct, curator)
+    show(visible(f"confirmed: {', '.join(distinct)} (by {curator})"), console=Console(stderr=True))
 
 
 def _settings(config: Path | None, workspace: Path | None) -> BotSettings:

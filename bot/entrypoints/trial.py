@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import SecretStr
 
@@ -85,5 +86,15 @@ def _networks(sandbox: SandboxSettings, accounts: Mapping[str, Section], *, key_
         "sheet": SheetSettings.model_validate(
             {"credentials": key_file, "spreadsheet": sandbox.google.spreadsheet_id, "base_url": url}
         ),
-        "post": PostSettings(to="x", dry_run=False, per_day=50, per_pass=50, settle_s=0, reply_to_mentions=True),
+        "post": PostSettings(
+            to="x",
+            dry_run=False,
+            hold=timedelta(0),
+            min_gap=timedelta(0),
+            same_song_days=0,
+            per_day=50,
+            per_pass=50,
+            settle_s=0,
+            reply_to_mentions=True,
+        ),
     }

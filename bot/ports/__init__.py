@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.ports.accepted_posts import AcceptedPosts
 from bot.ports.board import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, TabRecord, TextRule
 from bot.ports.commentary import CommentaryService
 from bot.ports.curation import Correction, CuratorDesk, LabelRow, Progress, SongDesk, SongLabel
@@ -43,6 +44,7 @@ from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, St
 
 __all__ = [
     "CUT_OFF",
+    "AcceptedPosts",
     "ArtistEntry",
     "Board",
     "BoardChanges",

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
+from bot.domain.pace import DEFAULT_PACE, Pace
 from bot.domain.post_text import Draft
+from bot.ports.accepted_posts import AcceptedPosts
 
 
 class Publisher(ABC):
@@ -63,7 +65,7 @@ class Publisher(ABC):
         return self.name
 
 
-class Outbox(ABC):
+class Outbox(AcceptedPosts):
     """Posts to be sent. Every method is one transaction, durable when it returns."""
 
     @abstractmethod
@@ -75,8 +77,12 @@ class Outbox(ABC):
         """Cancel pending posts that were accepted before a time; return their number."""
 
     @abstractmethod
-    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, Draft]]:
-        """Return pending posts with the candidates' texts and songs, in the order in which they were accepted."""
+    def pending_posts(self, limit: int, *, pace: Pace = DEFAULT_PACE) -> list[tuple[OutgoingPost, Draft]]:
+        """Return pending posts with the candidates' texts and songs, in the order in which they were accepted.
+
+        Left out are those that can still be taken back, and those that wait for a confirmation, which never hold up
+        the posts behind them.
+        """
 
     @abstractmethod
     def is_repeat(self, candidate_id: str, text: str) -> bool:
@@ -108,7 +114,3 @@ class Outbox(ABC):
     @abstractmethod
     def count_looked_up(self, network: str, posts: int) -> None:
         """Add posts that were read on the account's own timeline to this month's usage."""
-
-    @abstractmethod
-    def count_sent(self, *, since: datetime) -> int:
-        """Return the number of posts that were or may have been sent since a time."""

@@ -6,14 +6,18 @@ account's own posts are read before anything is sent again: there is no idempote
 
 from __future__ import annotations
 
+import bisect
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.domain.errors import CredentialsError, DoubtfulError, NetworkError, PostRefusedError
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
 from bot.domain.own_posts import is_same
+from bot.domain.pace import DAY, DEFAULT_PACE, Pace, WaitReason, counted
 from bot.domain.post_text import Draft
+from bot.domain.wait_words import ahead_words, wait_words
 from bot.ports import Outbox, Publisher
 from bot.services.after_restore import AfterRestore
 from bot.services.post_rules import PostRules
@@ -22,8 +26,9 @@ from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary
 
 PART = "publisher"
-_DAY = timedelta(days=1)
 _LOOK_AHEAD = 50
+_FORECAST = 200
+"""Maximum accepted posts whose time is foretold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +37,8 @@ class PostSenderOptions:
 
     dry_run: bool = True
     """Whether posts are reported instead of sent."""
-    per_day: int = 10
-    """Maximum posts within any 24 hours."""
+    pace: Pace = DEFAULT_PACE
+    """Times at which posts may leave."""
     per_pass: int = 1
     """Maximum posts of one pass; several at once look like a flood."""
     max_age: timedelta = timedelta(days=3)
@@ -72,6 +77,7 @@ class PostSender:
         self._options = options
         self._after_restore = after_restore
         self._held_back: set[tuple[str, str]] = set()
+        self._told: dict[str, str] = {}
         self._guard = RefusalGuard()
 
     def run(self, summary: Summary, stop: threading.Event, *, verdicts_read: bool = True) -> None:
@@ -93,9 +99,16 @@ class PostSender:
         now = self._clock.now()
         self._outbox.cancel_stale(before=now - self._options.max_age)
         self._outbox.enqueue_accepted(since=now - self._options.max_age)
-        room = min(self._options.per_pass, self._options.per_day - self._outbox.count_sent(since=now - _DAY))
-        for post, draft in self._guard.order(self._outbox.pending_posts(_LOOK_AHEAD)):
-            if room <= 0 or stop.is_set():
+        left = self._departures(now, summary)
+        self._send_all(now, left, summary, stop)
+        if not stop.is_set():
+            self._tell_waits(now, left, summary)
+
+    def _send_all(self, now: datetime, left: list[datetime], summary: Summary, stop: threading.Event) -> None:
+        """Send what may leave now; times of posts that leave are added to `left`."""
+        pace, room, restore = self._options.pace, self._options.per_pass, self._after_restore
+        for post, draft in self._guard.order(self._outbox.pending_posts(_LOOK_AHEAD, pace=pace)):
+            if room <= 0 or stop.is_set() or pace.next_slot(now, left).until != now:
                 return
             if restore is not None and restore.settles(post, draft, summary):
                 continue
@@ -105,6 +118,39 @@ class PostSender:
                 room -= self._hold_back(post, draft, summary)
             elif self._send(post, draft, summary):
                 room -= 1
+                bisect.insort(left, now)
+
+    def _departures(self, now: datetime, summary: Summary) -> list[datetime]:
+        """Times of the posts that count for the pace; those of a clock that was ahead are told."""
+        left, ahead = counted(self._outbox.departures(since=now - DAY), now)
+        if ahead:
+            self._tell("ahead", ahead_words(ahead), summary)
+        return left
+
+    def _tell_waits(self, now: datetime, left: Sequence[datetime], summary: Summary) -> None:
+        """Tell what the next post waits for, and how many wait for a curator."""
+        pace = self._options.pace
+        posts = self._outbox.accepted_posts(pace, since=now - self._options.max_age, limit=_FORECAST)
+        waits = pace.forecast(posts, left, now)
+        summary.posts_waiting = len(waits)
+        unconfirmed = sum(wait.reason is WaitReason.SONG for wait in waits)
+        timed = [wait for wait in waits if wait.reason not in {WaitReason.SONG, WaitReason.READY}]
+        if timed and len(timed) + unconfirmed == len(waits):
+            first = min(timed, key=lambda wait: wait.until or now)
+            self._tell("next", f"the next accepted post: {wait_words(first, pace, now=now)}", summary)
+        if unconfirmed:
+            self._tell(
+                "songs",
+                f"{unconfirmed} of the accepted posts wait for a confirmation, because there are others about their"
+                " songs: see `deephypebot queue list --status accepted`",
+                summary,
+            )
+
+    def _tell(self, topic: str, notice: str, summary: Summary) -> None:
+        """Add a notice unless it is the same as the last one of its topic."""
+        if self._told.get(topic) != notice:
+            self._told[topic] = notice
+            summary.notices.append(notice)
 
     def _hold_back(self, post: OutgoingPost, draft: Draft, summary: Summary) -> int:
         """Report what would be posted, once per process; return the number of posts reported."""

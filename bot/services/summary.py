@@ -67,6 +67,8 @@ class Summary:
     """Posts of which it is unknown whether they were sent."""
     posts_held_back: int = 0
     """Posts that were held back by the dry run."""
+    posts_waiting: int = 0
+    """Accepted posts that are left to send."""
     outage: str = ""
     """Reason why no more commentary was requested; empty if all requests were answered."""
     problems: list[str] = field(default_factory=list)

@@ -77,7 +77,7 @@ def local_parts(
             resolver=resolver,
             rules=rules,
             who=who,
-            not_posting=_not_posting(settings),
+            not_posting=posting.not_posting(settings),
             corrector=SongCorrector(
                 resolver=resolver,
                 writer=CommentaryWriter(
@@ -93,14 +93,6 @@ def local_parts(
             interpolator=interpolator,
             page_token=kept_token(settings.workspace),
         )
-
-
-def _not_posting(settings: BotSettings) -> str:
-    if not settings.post.to:
-        return "posting is off; choose a network with [post] to in the bot's settings"
-    if settings.post.dry_run:
-        return "posts are only printed; set [post] dry_run = false in the bot's settings"
-    return ""
 
 
 @contextmanager

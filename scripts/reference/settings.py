@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from markdown import attribute_docs, code, default_of, first_paragraph, table, type_of
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+from bot.domain.durations import short_duration
 from bot.settings import BotSettings, env_name
 from handlers.worker.options import WorkerOptions
 from serving.gateway import GatewaySettings
@@ -66,9 +68,14 @@ def _is_section(annotation: Any) -> bool:
 
 
 def _bot_row(path: tuple[str, ...], name: str, field: Any, docs: dict[str, str]) -> list[str]:
-    default = "" if field.default is None else code(field.default)
+    default = "" if field.default is None else code(_as_written(field.default))
     variable = env_name(".".join((*path, name)))
     return [f"`{name}`", f"`{variable}`", default, docs.get(name, "")]
+
+
+def _as_written(value: Any) -> Any:
+    """A default as settings have it."""
+    return short_duration(value) if isinstance(value, timedelta) else value
 
 
 def _dataclass(owner: Any, prefix: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ def test_with_nothing_set_the_bot_is_local_and_posts_nothing() -> None:
     assert settings == BotSettings()
     assert [name for name, section in settings.accounts.items() if section.is_on] == []
     assert (settings.post.to, settings.post.dry_run, settings.metrics_port) == ("", True, 0)
+
+
+def test_the_pace_of_posts_has_a_hold_a_gap_and_one_post_a_song(monkeypatch: pytest.MonkeyPatch) -> None:
+    post = load().post
+    assert (post.hold, post.min_gap, post.posting_hours) == (timedelta(minutes=2), timedelta(minutes=30), None)
+    assert post.same_song_days == 365
+    monkeypatch.setenv("DEEPHYPEBOT_POST__HOLD", "90")
+    monkeypatch.setenv("DEEPHYPEBOT_POST__MIN_GAP", "1 h")
+    monkeypatch.setenv("DEEPHYPEBOT_POST__HOURS", "22:00-6:00 America/New_York")
+    post = load().post
+    assert (post.hold, post.min_gap) == (timedelta(seconds=90), timedelta(hours=1))
+    assert str(post.posting_hours) == "22:00–6:00 America/New_York"
 
 
 def test_a_section_knows_its_own_name() -> None:
@@ -61,6 +74,16 @@ def test_secrets_show_as_stars(tmp_path: Path) -> None:
     [
         ("num_samples = 0", r"--num-samples: .* 1, got 0"),
         ("[post]\nper_day = -1", r"post\.per_day \(in the environment DEEPHYPEBOT_POST__PER_DAY\): .*got -1"),
+        ("[post]\nhold = -1", r"post\.hold \(in the environment DEEPHYPEBOT_POST__HOLD\): .* is 0 or longer, got -1"),
+        ('[post]\nmin_gap = "soon"', r'post\.min_gap .*such as "90 s", "30 min", "2 h", "1 d", got \'soon\''),
+        ('[post]\nmin_gap = "2 d"', r"post\.min_gap .*at most 1 d is possible, got 2 d"),
+        ("[post]\nsame_song_days = -1", r"post\.same_song_days .*got -1"),
+        ('[post]\nhold = "1 h"\nmax_age_days = 0.01', r"post .*hold, 1 h, must be shorter than max_age_days, 0\.01"),
+        (
+            '[post]\nhours = "9-9 UTC"',
+            r"post\.hours .*end after they begin; leave them empty for always, got '9-9",
+        ),
+        ('[post]\nhours = "9-22 Berlin"', r"post\.hours .*unknown time zone 'Berlin'; did you mean Europe/Berlin\?"),
         ('[post]\nto = "myspace"', r"post\.to .*file\|x\|bluesky\|mastodon"),
         ('[x]\nacces_token = "hush"', r"unknown setting: x\.acces_token .*DEEPHYPEBOT_X__ACCES_TOKEN"),
         ('x = "hush"', r"x \(in the environment DEEPHYPEBOT_X\)"),

@@ -292,5 +292,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (network, external_id)
         ) WITHOUT ROWID""",
     ),
+    # Pace: curators confirm a post although there is another one about its song.
+    (
+        """CREATE TABLE confirmation (
+            candidate_id TEXT PRIMARY KEY REFERENCES candidate (id),
+            who TEXT NOT NULL,
+            confirmed_at TEXT NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

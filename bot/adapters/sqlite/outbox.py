@@ -9,11 +9,13 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from bot.adapters.sqlite.file import SqliteFile, count_usage, stamp
+from bot.adapters.sqlite.accepted_posts import RELEASED, WAITING, SqliteAcceptedPosts, values_of
+from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.rows import POST_JOINS, SONG_COLUMNS, post_of, report_of, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.keys import text_key
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode, refusal_label
+from bot.domain.pace import DEFAULT_PACE, Pace
 from bot.domain.post_text import Draft
 from bot.ports import Outbox
 
@@ -21,12 +23,14 @@ _POST = (
     "post.candidate_id, post.text, post.sent_text, post.network, post.mode, post.in_reply_to, post.status,"
     " post.attempts, post.after_id, post.attempted_at, post.external_id, post.reason"
 )
-
-
+_PENDING = f"""{WAITING}
+SELECT {_POST}, {SONG_COLUMNS} FROM {POST_JOINS} JOIN waiting ON waiting.candidate_id = post.candidate_id
+WHERE waiting.rival_id IS NULL AND {RELEASED} ORDER BY post.place LIMIT :limit
+"""  # noqa: S608 -- constants
 _MAX_LABELS = 50
 
 
-class SqliteOutbox(SqliteFile, Outbox):
+class SqliteOutbox(SqliteAcceptedPosts, Outbox):
     """Outbox on the bot's database."""
 
     @override
@@ -59,11 +63,8 @@ class SqliteOutbox(SqliteFile, Outbox):
         return stale.rowcount
 
     @override
-    def pending_posts(self, limit: int) -> list[tuple[OutgoingPost, Draft]]:
-        rows = self._read(
-            f"SELECT {_POST}, {SONG_COLUMNS} FROM {POST_JOINS} WHERE post.status = ? ORDER BY post.place LIMIT ?",  # noqa: S608 -- constants
-            (OutgoingPostStatus.PENDING, limit),
-        )
+    def pending_posts(self, limit: int, *, pace: Pace = DEFAULT_PACE) -> list[tuple[OutgoingPost, Draft]]:
+        rows = self._read(_PENDING, {**values_of(pace, self._clock()), "limit": limit})
         return [
             (post_of(row), Draft(text=row["text"], report=report_of(row), source_post=source_post_of(row)))
             for row in rows
@@ -146,17 +147,6 @@ class SqliteOutbox(SqliteFile, Outbox):
     def count_looked_up(self, network: str, posts: int) -> None:
         with self._writing() as connection:
             count_usage(connection, f"{network} read", posts, self._now())
-
-    @override
-    def count_sent(self, *, since: datetime) -> int:
-        # A post from further ahead than the span was sent while the clock was wrong; it would count until that time.
-        now = self._clock()
-        rows = self._read(
-            "SELECT COUNT(*) FROM post INDEXED BY post_attempted"
-            " WHERE attempted_at BETWEEN ? AND ? AND status IN ('sending', 'unknown', 'sent')",
-            (stamp(since), stamp(now + (now - since))),
-        )
-        return int(rows[0][0])
 
 
 def has_posted(connection: sqlite3.Connection, text: str, *, except_for: str = "") -> bool:

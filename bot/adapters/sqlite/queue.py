@@ -122,6 +122,7 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
         text = row["text"] if verdict.edited_text is None else verdict.edited_text
         _revive_post(connection, verdict.candidate_id, text)
     else:
+        connection.execute("DELETE FROM confirmation WHERE candidate_id = ?", (verdict.candidate_id,))
         connection.execute(
             "UPDATE post SET status = ?, reason = 'the verdict was taken back' WHERE candidate_id = ? AND status = ?",
             (OutgoingPostStatus.CANCELLED, verdict.candidate_id, OutgoingPostStatus.PENDING),

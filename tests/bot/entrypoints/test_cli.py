@@ -320,7 +320,7 @@ def test_an_export_that_cannot_be_written_says_so(filled: Path, tmp_path: Path) 
         invoke(app_queue, "export", "--out", tmp_path / "no" / "where.csv", "--workspace", filled)
 
 
-@pytest.mark.parametrize(("app", "commands"), [(app_bot, 7), (app_queue, 7)])
+@pytest.mark.parametrize(("app", "commands"), [(app_bot, 7), (app_queue, 8)])
 def test_help_describes_every_command(app: Any, commands: int) -> None:
     names = [command.name or command.callback.__name__ for command in app.registered_commands]
     assert len(names) == commands

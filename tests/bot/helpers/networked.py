@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,17 @@ def bot_settings(folder: Path, sandbox: SandboxSettings, *, timeout_s: float = 4
             base_url=sandbox.url,
             timeout_s=timeout_s,
         ),
-        post=PostSettings(to="x", dry_run=False, per_day=50, per_pass=50, settle_s=0, reply_to_mentions=True),
+        post=PostSettings(
+            to="x",
+            dry_run=False,
+            hold=timedelta(0),
+            min_gap=timedelta(0),
+            same_song_days=0,
+            per_day=50,
+            per_pass=50,
+            settle_s=0,
+            reply_to_mentions=True,
+        ),
     )
 
 
@@ -163,6 +174,7 @@ def write_config(path: Path, settings: BotSettings, accounts: Iterable[str] = ("
             if value is None:
                 continue  # TOML has no word for it
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            plain = plain.total_seconds() if isinstance(plain, timedelta) else plain
             text = str(plain).lower() if isinstance(plain, bool) else json.dumps(plain, default=str)
             lines.append(f"{name} = {text}")
     path.write_text("\n".join(lines))

@@ -17,6 +17,7 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate, Decision, Verdict
 from bot.domain.errors import NetworkError
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
+from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
@@ -31,7 +32,7 @@ from handlers.contract import Sample
 from tests.bot.helpers.set_clock import SetClock
 
 WORDS = SafetypeWords(["unsayable"])
-LIVE = PostSenderOptions(dry_run=False, per_day=100, per_pass=100)
+LIVE = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100)
 SONGS = MappingProxyType({1: ("Ona Vell", "Slow Lamp"), 2: ("Tor Brisk", "Tin Sea"), 3: ("Mica Dunes", "Salt Clock")})
 
 

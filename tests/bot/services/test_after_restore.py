@@ -11,6 +11,7 @@ from bot.adapters.files.publisher import FilePublisher
 from bot.domain.candidates import Decision, Verdict
 from bot.domain.errors import NetworkUnavailableError
 from bot.domain.outgoing_posts import OwnPost, PostMode
+from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.post_text import Template, Templates
 from bot.services.post_sender import PostSenderOptions
@@ -205,7 +206,7 @@ def test_a_post_in_doubt_when_the_backup_was_made_is_found(scene: Scene) -> None
 def test_posts_on_a_network_that_was_posted_to_before_are_looked_up_there(scene: Scene) -> None:
     names = firsts(three(scene))
     scene.accept(*names)
-    scene.send(options=PostSenderOptions(dry_run=False, per_day=1))
+    scene.send(options=PostSenderOptions(dry_run=False, pace=Pace(per_day=1)))
     scene.back_up()
     scene.send()
     scene.restore()
@@ -225,9 +226,9 @@ def test_what_was_posted_today_counts_against_the_days_limit(scene: Scene) -> No
     scene.send()
     scene.restore()
     scene.accept(names[2])
-    assert scene.send(options=PostSenderOptions(dry_run=False, per_day=2)).posts_sent == 0
+    assert scene.send(options=PostSenderOptions(dry_run=False, pace=Pace(per_day=2))).posts_sent == 0
     scene.clock.pass_by(25 * 3600)
-    assert scene.send(options=PostSenderOptions(dry_run=False, per_day=2)).posts_sent == 1
+    assert scene.send(options=PostSenderOptions(dry_run=False, pace=Pace(per_day=2))).posts_sent == 1
 
 
 def test_a_second_restore_looks_again(scene: Scene) -> None:
@@ -235,7 +236,7 @@ def test_a_second_restore_looks_again(scene: Scene) -> None:
     scene.accept(*names)
     scene.back_up()
     scene.restore()
-    scene.send(options=PostSenderOptions(dry_run=False, per_day=1))
+    scene.send(options=PostSenderOptions(dry_run=False, pace=Pace(per_day=1)))
     scene.restore()
     summary = scene.send()
     assert (summary.posts_found, summary.posts_sent) == (1, 2)
@@ -252,7 +253,7 @@ def test_a_clock_that_was_ahead_when_the_backup_was_made_hides_no_post(scene: Sc
     scene.clock.time -= timedelta(days=400)
     scene.send()
     scene.restore()
-    options = PostSenderOptions(dry_run=False, per_day=100, per_pass=100, max_age=timedelta(days=900))
+    options = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100, max_age=timedelta(days=900))
     assert scene.send(options=options).posts_sent == 0
     assert len(scene.account.own) == 3
 
@@ -263,7 +264,7 @@ def test_a_file_is_looked_through_by_the_candidates_in_it(scene: Scene, tmp_path
     path = tmp_path / "posts.jsonl"
     scene.account = FilePublisher(path)  # type: ignore[assignment] # another publisher
     scene.form = PostForm(to="file")
-    scene.send(options=PostSenderOptions(dry_run=False, per_day=1))
+    scene.send(options=PostSenderOptions(dry_run=False, pace=Pace(per_day=1)))
     scene.back_up()
     scene.accept(names[2])
     scene.send()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.files.publisher import FilePublisher
-from bot.adapters.files.word_lists import SafetypeWords
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.candidates import Candidate, Decision, Verdict
+from bot.domain.candidates import Decision, Verdict
 from bot.domain.errors import (
     CredentialsError,
     DoubtfulError,
@@ -23,55 +22,17 @@ from bot.domain.errors import (
     PostRefusedError,
     RateLimitedError,
 )
-from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, OwnPost, PostMode
+from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
+from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
-from bot.domain.post_text import Template, Templates
-from bot.domain.songs.song import Song, SongReport
-from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
-from bot.ports import FeedPage
-from bot.services.post_rules import PostRules
+from bot.domain.source_posts import Kind, SourcePost
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import SettleTimer
-from bot.services.screening import TextScreen
 from bot.services.summary import Summary
-from handlers.contract import Sample
+from tests.bot.helpers.posting import FILE, Account, accept, rules
 from tests.bot.helpers.set_clock import SetClock
 
-LIVE = PostSenderOptions(dry_run=False, per_day=100, per_pass=100)
-
-
-class Account(FilePublisher):
-    """A file that answers like a network: `faults` are raised before or after the next calls are applied."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.path = path
-        self.faults: list[tuple[NetworkError | None, bool]] = []
-        self.looks = 0
-
-    def publish(self, post: OutgoingPost) -> str:
-        error, applied = self.faults.pop(0) if self.faults else (None, True)
-        posted = super().publish(post) if applied else ""
-        if error is not None:
-            raise error
-        return posted
-
-    def recent(self, after: str | None) -> Sequence[OwnPost]:
-        self.looks += 1
-        return super().recent(after)
-
-    @property
-    def texts(self) -> list[str]:
-        return [own.text for own in reversed(super().recent(None))]
-
-
-ALONE = Templates(post=Template("{text}"))
-FILE = PostForm(to="file", able=frozenset(PostMode), templates=ALONE)
-WORDS = SafetypeWords(["unsayable"])
-
-
-def rules(form: PostForm = FILE) -> PostRules:
-    return PostRules(form=form, words=WORDS, screen=TextScreen(words=WORDS))
+LIVE = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100)
 
 
 @pytest.fixture
@@ -112,27 +73,6 @@ def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
         return summary
 
     return once
-
-
-def accept(store: SqliteStore, *texts: str, source_post: SourcePost | None = None, first: int = 1) -> list[str]:
-    """Candidates with these texts, accepted; their ids."""
-    ids = []
-    for number, text in enumerate(texts, start=first):
-        item = source_post or SourcePost(id=f"t{number}", text="Moss by Ona")
-        store.add_page("feed", FeedPage(source_posts=(item,), cursor="c", more=False))
-        report = SongReport(
-            source_post_id=item.id,
-            number=1,
-            song=Song(artists=("Ona",), title="Moss", confidence=1.0),
-            artist="Ona",
-            genres=(),
-        )
-        sample = Sample(text=text, token_count=4, log_prob=-2.0, topics=(1.0,), seed=1)
-        kept = Candidate(report=report, number=1, sample=sample, model="m", model_version="1", archive_sha256="")
-        assert store.finish(item.id, SourcePostStatus.DONE, candidates=[kept])
-        store.decide([Verdict(candidate_id=kept.id, decision=Decision.ACCEPT, who="ana")])
-        ids.append(kept.id)
-    return ids
 
 
 def posts(store: SqliteStore) -> dict[str, int]:
@@ -243,7 +183,7 @@ def test_a_clock_that_jumps_while_a_post_is_in_doubt_doubles_nothing(
         run()
     clock.time += jump
     settle_timer = SettleTimer(clock, 60)  # the bot was started again
-    options = PostSenderOptions(dry_run=False, per_day=100, per_pass=100, max_age=timedelta(days=1000))
+    options = replace(LIVE, max_age=timedelta(days=1000))
     for _ in range(3):
         run(options, settle_timer)
         clock.pass_by(61)
@@ -378,7 +318,7 @@ def test_a_post_that_fails_again_and_again_does_not_hold_up_the_others(
 def test_posts_of_a_clock_that_was_ahead_do_not_count_against_the_days_limit(
     clocked: SqliteStore, run: Run, clock: SetClock, ahead: timedelta
 ) -> None:
-    options = PostSenderOptions(dry_run=False, per_day=1, per_pass=9)
+    options = replace(LIVE, pace=Pace(per_day=1))
     clock.time += ahead
     accept(clocked, "One lamp.")
     assert run(options).posts_sent == 1
@@ -409,7 +349,7 @@ def test_no_more_than_the_days_cap_is_posted_and_doubtful_ones_count(
     clocked: SqliteStore, account: Account, run: Run, clock: SetClock
 ) -> None:
     accept(clocked, *(f"Lamp {number}." for number in range(5)))
-    options = PostSenderOptions(dry_run=False, per_day=3, per_pass=2)
+    options = replace(LIVE, pace=Pace(per_day=3), per_pass=2)
     account.faults = [(DoubtfulError("503"), True)]
     with pytest.raises(DoubtfulError):
         run(options)
