@@ -21,7 +21,9 @@ _LIGHT = ((0x0, 0x10FF), (0x2000, 0x200D), (0x2010, 0x201F), (0x2032, 0x2037))
 _TOP_DOMAINS = "com|org|net|edu|gov|info|biz|app|dev|fm|io|co|tv|me|link|page|band|music|live|online|site|store"
 _LINK = re.compile(
     rf"https?://[^\s/?#]+\.[^\s]*[\w/=&#-]|"
-    rf"(?<![\w@.$#-])(?:[a-z0-9-]+\.)+(?:{_TOP_DOMAINS})\b(?:/[\w/=&#?.%+~-]*[\w/=&#-])?",
+    rf"(?<![\w@.$#-])(?:[a-z0-9-]+\.)+(?:{_TOP_DOMAINS})\b(?:/[\w/=&#?.%+~-]*[\w/=&#-])?|"
+    # Domains of countries are words as well, so a path has to follow, or "www." to stand before them: youtu.be/x
+    r"(?<![\w@.$#-])(?:www\.(?:[a-z0-9-]+\.)+[a-z]{2,}\b|(?:[a-z0-9-]{2,}\.)+[a-z]{2}(?=/\w))(?:/[\w/=&#?.%+~-]*[\w/=&#-])?",
     re.IGNORECASE,
 )
 # A flag is two letters, a keycap ends in U+20E3; the rest are pictographs with their tones, signs, tags, in a chain.

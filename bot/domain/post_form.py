@@ -15,10 +15,13 @@ from bot.domain.outgoing_posts import PostMode
 from bot.domain.post_text import Draft, Templates
 from bot.domain.source_posts import Kind, SourcePost
 
-_PLACEHOLDER = re.compile(r"<\s*[A-Za-z_]\w*\s*>")
-_MENTION = re.compile(r"(?<![\w@/.])@\w")
+# Also `{title}`, which a curator may take for a field of the template.
+_PLACEHOLDER = re.compile(r"<[A-Za-z_]\w*(?: \w+){0,2}>|<\s+[A-Za-z_]\w+\s+>|\{\s*[A-Za-z_]\w*\s*\}")
+_MENTION = re.compile(r"(?<![\w@＠/.])[@＠]\w")
 _HASHTAG = re.compile(r"(?<![\w&/])[#＃](?=\w*[^\W\d_])\w+")
-_DOUBLED = re.compile(r"(?<![\w'’-])([^\W\d_]+)\s+\1(?![\w'’-])(?!\s+\1(?!\w))", re.IGNORECASE)
+# The whole run of a word, since "la la la" is a chorus.
+_REPEATED = re.compile(r"(?<![\w'’-])([^\W\d_]+)(?:\s+\1(?![\w'’-]))+", re.IGNORECASE)
+_TWICE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,8 @@ def _flags(text: str, draft: Draft) -> Iterator[Flag]:
     if _PLACEHOLDER.search(text):
         yield Flag.PLACEHOLDER
     names = text_key(f"{draft.report.artist} {draft.report.song.title}")
-    if any(text_key(match[0]) not in names for match in _DOUBLED.finditer(draft.text)):
+    repeated = (match[0] for match in _REPEATED.finditer(draft.text))
+    if any(len(words.split()) == _TWICE and text_key(words) not in names for words in repeated):
         yield Flag.DOUBLED
 
 

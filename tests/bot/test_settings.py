@@ -101,6 +101,34 @@ def test_a_wrong_setting_is_named_and_its_text_is_not_shown(tmp_path: Path, toml
     assert caught.value.__cause__ is None or "hush" not in str(caught.value.__cause__)
 
 
+@pytest.mark.parametrize("name", ["template", "reply_template", "named_template"])
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{artist} – {song}: {text}", "unknown field {song}; a template has {artist}, {title}, {text}"),
+        ("{artist} – {title}", "a template has {text} once, got '{artist} – {title}'"),
+        ("{text:>9}", "a field of a template is a name in braces alone, got '{text:>9}'"),
+        ("{text", "braces of a template are around a field's name"),
+    ],
+)
+def test_a_template_that_means_nothing_is_refused_at_the_start(
+    tmp_path: Path, name: str, template: str, message: str
+) -> None:
+    config = tmp_path / "bot.toml"
+    config.write_text(f"[post]\n{name} = '{template}'\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load(config)
+    assert f"post.{name}" in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_a_template_may_have_every_field_and_lines(tmp_path: Path) -> None:
+    config = tmp_path / "bot.toml"
+    template = "{artist} {title}: {text}\\n{genres} {link} {source} {{}}"
+    config.write_text(f'[post]\ntemplate = "{template}"\n', encoding="utf-8")
+    assert load(config).post.template == template.replace("\\n", "\n")
+
+
 def test_a_file_that_is_named_and_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"none\.toml cannot be read: No such file.*--config"):
         load(tmp_path / "none.toml")

@@ -8,10 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.candidates import CandidateStatus
+from bot.domain.candidates import CandidateStatus, Flag
 from bot.domain.errors import InputError, SettingsError, UnknownCandidateError
 from bot.domain.source_posts import SourcePost
 from bot.entrypoints.queue_cli import app_queue
+from tests.bot.helpers.flag_cases import FLAGGED, RIGHT, UNFLAGGED
 from tests.bot.helpers.studio_world import accept, add_song
 
 LONG = "long " * 70
@@ -160,3 +161,23 @@ def test_a_candidate_is_shown_with_the_post_that_will_be_sent(workspace: Path, s
     ]
     with pytest.raises(UnknownCandidateError):
         run("show", "9.9.9", "--workspace", workspace)
+
+
+@pytest.mark.parametrize("flag", FLAGGED)
+def test_flags_of_the_post_are_shown_with_it_and_only_what_bars_it_keeps_it_back(
+    store: SqliteStore, database: Path, flag: Flag
+) -> None:
+    texts = [text for text in FLAGGED[flag] if "\ud800" not in text]  # half of a surrogate pair cannot be stored
+    flagged = add_song(store, SourcePost(id="1", text="Moss"), texts, title="Moss")
+    others = add_song(store, SourcePost(id="2", text="Moss"), [*UNFLAGGED[flag], RIGHT], title="Moss")
+    shown = run("show", *flagged, *others, "--workspace", database.parent).stdout.split("\n\n")
+    lines = [next((line for line in each.split("\n") if line.startswith("flags: ")), "") for each in shown]
+    has_flag = [flag.value in line.removeprefix("flags: ").split(", ") for line in lines]
+    assert has_flag == [True] * len(flagged) + [False] * len(others)
+    if flag in {Flag.HIDDEN, Flag.TOO_LONG}:
+        with pytest.raises(InputError, match="first"):
+            run("accept", *flagged, "--workspace", database.parent)
+        assert set(statuses(store)) == {"w"}
+    else:
+        run("accept", *flagged, "--workspace", database.parent)
+        assert statuses(store).startswith("a" * len(flagged))

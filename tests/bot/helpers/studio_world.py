@@ -32,6 +32,7 @@ def add_song(
     artist: str = "Ona Vell",
     title: str = "Slow Lamp",
     genres: tuple[str, ...] = ("dream pop",),
+    genres_asked: tuple[str, ...] = (),
     version: str = "3",
     flags: Mapping[int, tuple[Flag, ...]] | None = None,
     url: str = "",
@@ -47,6 +48,7 @@ def add_song(
         song=song,
         artist=credit(song.artists),
         genres=genres,
+        genres_asked=genres_asked,
         origin="table",
         url=url,
     )

@@ -210,6 +210,23 @@ def test_a_network_that_is_away_has_taken_nothing(sandbox: SandboxServer) -> Non
         away.publish(make_post())
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (
+            '<p>Hear <a href="https://e.x/1">e.x</p><p>“Moss” by Ona Vell</p>',
+            "Hear https://e.x/1\n\n“Moss” by Ona Vell",
+        ),
+        ('<a href="https://e.x/1">one<a href="https://e.x/2">two</a> Moss', "https://e.x/1https://e.x/2 Moss"),
+        ('“Moss” <a href="https://e.x/1">e.x', "“Moss” https://e.x/1"),
+        ('<p><a href="https://e.x/1" class="mention">@ona <p>“Moss”', "@ona \n\n“Moss”"),
+        ("“Moss” </a> by Ona", "“Moss”  by Ona"),
+    ],
+)
+def test_a_link_that_is_never_closed_swallows_no_more_than_its_paragraph(content: str, text: str) -> None:
+    assert plain_text(content) == text
+
+
 @pytest.mark.parametrize("content", ["", "<p>", "a < b", "<script>x</script>", "&amp;lt;", "<p>" * 2000, "<a>b</a>"])
 def test_no_html_breaks_the_text(content: str) -> None:
     assert "<p" not in plain_text(content)

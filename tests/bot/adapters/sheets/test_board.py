@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ def test_a_row_holds_what_the_curator_needs(sandbox: SandboxServer, board: Sheet
             "date": "2026-01-04T10:00:00Z",
         }
     ]
+
+
+def test_a_row_says_which_genres_were_asked_for_instead(sandbox: SandboxServer, board: SheetsBoard) -> None:
+    row = make_row()
+    report = replace(row.candidate.report, genres=("reggae",), genres_asked=("jazz rap",))
+    board.append([replace(row, candidate=replace(row.candidate, report=report))])
+    assert [shown["spotifygenres"] for shown in fields_of(sandbox)] == ["reggae -> jazz rap"]
 
 
 @pytest.mark.slow
