@@ -89,6 +89,8 @@ class OwnPost:
     """Whether the network sent the post in a form that the bot cannot read; the text is empty then."""
     candidate_id: str = ""
     """Candidate of the post, where the output keeps it."""
+    in_reply_to: str = ""
+    """`SourcePost.id` of the post that it is a reply to; empty if it is none."""
 
     @property
     def time(self) -> datetime | None:

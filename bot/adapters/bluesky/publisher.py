@@ -152,9 +152,19 @@ def _own_post(item: Any, me: str) -> OwnPost | None:
         uri, text = item["post"]["uri"], item["post"]["record"]["text"]
         if not isinstance(uri, str) or not isinstance(text, str):
             return OwnPost(id=str(uri), text="", is_unread=True)
-        return OwnPost(id=uri, text=text, created_at=str(item["post"]["record"].get("createdAt") or ""))
+        record = item["post"]["record"]
+        created_at = str(record.get("createdAt") or "")
+        return OwnPost(id=uri, text=text, created_at=created_at, in_reply_to=_replied_to(record))
     except ODD:
         return OwnPost(id="", text="", is_unread=True)
+
+
+def _replied_to(record: Any) -> str:
+    try:
+        reply = record.get("reply")
+        return f"{BLUESKY.id_prefix}{reply['parent']['uri']}" if reply else ""
+    except ODD:
+        return ""
 
 
 def _posting_error(error: Exception) -> NetworkError:

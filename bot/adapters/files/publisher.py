@@ -119,6 +119,7 @@ def _own_post(row: dict[str, Any]) -> OwnPost:
         text=str(row["text"]),
         created_at=str(row["created_at"]),
         candidate_id=str(row.get("candidate_id") or ""),
+        in_reply_to=str(row.get("in_reply_to") or ""),
     )
 
 

@@ -122,8 +122,12 @@ def _own_post(status: Any) -> OwnPost:
     """A post of the user; one that cannot be read keeps its place."""
     try:
         created_at = status.get("created_at")
+        parent = status.get("in_reply_to_id")
         return OwnPost(
-            id=str(status["id"]), text=plain_text(status["content"]), created_at=str(created_at or "").replace(" ", "T")
+            id=str(status["id"]),
+            text=plain_text(status["content"]),
+            created_at=str(created_at or "").replace(" ", "T"),
+            in_reply_to=f"{MASTODON.id_prefix}{parent}" if parent else "",
         )
     except ODD:
         return OwnPost(id=str(status.get("id") or "") if isinstance(status, dict) else "", text="", is_unread=True)

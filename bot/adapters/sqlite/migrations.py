@@ -287,6 +287,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             text TEXT NOT NULL,
             created_at TEXT NOT NULL,
             candidate_id TEXT NOT NULL,
+            in_reply_to TEXT NOT NULL,
             is_unread INTEGER NOT NULL,
             about TEXT NOT NULL DEFAULT '',
             PRIMARY KEY (network, external_id)

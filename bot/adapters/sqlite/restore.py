@@ -28,6 +28,10 @@ from bot.domain.errors import InputError, StoreError
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
 
 
+_MAGIC = b"SQLite format 3\x00"
+"""Beginning of every database."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restoration:
     """Outcome of a restore."""
@@ -114,9 +118,14 @@ def _keep(database: Path) -> Path | None:
 def _close_log(database: Path) -> None:
     """Write the log of the present database back into it; a log that is left would be applied to the new one.
 
+    The log of a database that is too damaged to be opened stays as it is: it is kept with the database.
+
     Raises:
         StoreError: another program has the database open.
     """
+    with database.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            return  # SQLite would remove the log
     try:
         with closing(
             sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
@@ -127,7 +136,7 @@ def _close_log(database: Path) -> None:
             raise in_use(database) from cause
         raise StoreError(f"{database} cannot be written: {cause}; nothing was changed") from cause
     except sqlite3.DatabaseError:
-        return  # damaged, which may be the reason for the restore: its log is kept with it
+        return
 
 
 def _name_of_kept(database: Path) -> Path:

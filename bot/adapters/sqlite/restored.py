@@ -14,7 +14,7 @@ from bot.adapters.sqlite.queue import record_elsewhere
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.keys import text_key
-from bot.domain.outgoing_posts import OutgoingPostStatus, OwnPost
+from bot.domain.outgoing_posts import OutgoingPostStatus, OwnPost, PostMode
 from bot.ports import FoundPost, Restored, RestoreRecord, UnsentText
 
 _RESTORED = "restored"
@@ -92,9 +92,12 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
         with self._writing() as connection:
             connection.execute("DELETE FROM own_post WHERE network = ? AND is_unread", (network,))
             connection.executemany(
-                "INSERT INTO own_post (network, external_id, text, created_at, candidate_id, is_unread)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(network, own.id, own.text, own.created_at, own.candidate_id, own.is_unread) for own in posts],
+                "INSERT INTO own_post (network, external_id, text, created_at, candidate_id, in_reply_to, is_unread)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [
+                    (network, own.id, own.text, own.created_at, own.candidate_id, own.in_reply_to, own.is_unread)
+                    for own in posts
+                ],
             )
             _note(connection, _LOOKED + network, self._now())
 
@@ -112,6 +115,7 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
                     text=row["text"],
                     created_at=row["created_at"],
                     candidate_id=row["candidate_id"],
+                    in_reply_to=row["in_reply_to"],
                 ),
                 about=row["about"],
             )
@@ -151,9 +155,16 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
                 (candidate_id, text, text_key(text), OutgoingPostStatus.PENDING, now),
             )
             connection.execute(
-                "UPDATE post SET network = ?, sent_text = ?, attempts = MAX(attempts, 1), attempted_at = ?"
-                " WHERE candidate_id = ?",
-                (found.network, found.own.text, sent_at, candidate_id),
+                "UPDATE post SET network = ?, sent_text = ?, mode = ?, in_reply_to = ?, attempts = MAX(attempts, 1),"
+                " attempted_at = ? WHERE candidate_id = ?",
+                (
+                    found.network,
+                    found.own.text,
+                    PostMode.REPLY if found.own.in_reply_to else PostMode.STANDALONE,
+                    found.own.in_reply_to or None,
+                    sent_at,
+                    candidate_id,
+                ),
             )
             record_sent(connection, candidate_id, found.own.id, now)
             connection.execute("UPDATE post SET sent_at = ? WHERE candidate_id = ?", (sent_at, candidate_id))

@@ -125,11 +125,24 @@ class XPublisher(Publisher):
         return next((one.id for one in own if text_key(one.text) == key), None)
 
 
+def _replied_to(post: Any) -> str:
+    try:
+        references = post.get("referenced_tweets") or []
+        return next((str(one["id"]) for one in references if one.get("type") == "replied_to"), "")
+    except ODD:
+        return ""
+
+
 def _own_post(post: Any) -> OwnPost:
     """A post of the account; one that cannot be read keeps its place."""
     try:
         if not isinstance(post["text"], str):
             raise TypeError(type(post["text"]).__name__)
-        return OwnPost(id=str(post["id"]), text=written_text(post), created_at=str(post.get("created_at") or ""))
+        return OwnPost(
+            id=str(post["id"]),
+            text=written_text(post),
+            created_at=str(post.get("created_at") or ""),
+            in_reply_to=_replied_to(post),
+        )
     except ODD:
         return OwnPost(id=str(post.get("id")) if isinstance(post, dict) else "", text="", is_unread=True)
