@@ -1,8 +1,8 @@
 """Names of one word that several artists may have: the genres found by such a name may be another artist's.
 
-A list of artists gives the evidence, and a word that other names hold as well is none by itself: "Björk" has her own
-genres, whoever else is called Bjork. But if the genres are those of a longer name with the word, as those of "After The
-Burial" under "Burial", or if the word is in many names, nobody knows whose they are.
+A list of artists gives the evidence. A word of other names is not enough: "Björk" has her own genres, although others
+are called Bjork. But if the genres are those of a longer name with the word, as those of "After The Burial" under
+"Burial", or if the word is in many names, nobody knows whose they are.
 """
 
 from __future__ import annotations

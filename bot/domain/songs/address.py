@@ -103,6 +103,10 @@ _POLITE_END = re.compile(
 )
 
 
+_LAST_SIGNS = re.compile(r"(?:\s+[^\w\s\"'()\[\]!?.…]+)+\s*$")
+"""Pictographs at the end of a request."""
+
+
 def strip_own(text: str, own: Collection[str]) -> str:
     """Remove the bot's own handles, wherever they stand.
 
@@ -180,7 +184,7 @@ def without_request(line: str) -> str:
     """
     if len(line) > _MAX_LINE:
         return line
-    asked = line
+    asked = _LAST_SIGNS.sub("", line)
     for _ in range(3):
         start = _REQUEST.match(asked)
         rest = asked[start.end() :] if start is not None else asked

@@ -50,11 +50,20 @@ _NO_SONG = re.compile(
 _DAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
 _MORE_NO_SONG = re.compile(
     # Scores in the middle of a line, opening hours, devices and offers, journeys, sayings.
-    rf"[^\W\d]\s\d{{1,2}}\s?-\s?\d{{1,2}}\s[^\W\d]|\b{_DAY}\s?-\s?{_DAY}\b|\bopening hours\b|\b\d+\s?(?:GB|TB|mAh)\b|"
+    rf"\b(?-i:[A-ZÀ-Þ])\w*\s\d{{1,2}}\s?-\s?\d{{1,2}}\s(?-i:[A-ZÀ-Þ])|\b{_DAY}\s?-\s?{_DAY}\b|"
+    r"\bopening hours\b|\b\d+\s?(?:GB|TB|mAh)\b|"
     r"\b(?:as new|mint condition|hardly used|free to collect|kick[- ]?off|flight [A-Z]{2}\s?\d+|by train|"
-    r"who's watching|just watched|finished reading|quote of the (?:day|week)|proverb)\b|^\W*(?:currently |"
-    r"now |still )?(?:re-?)?reading\b|^[^-]{2,40} - [^-]{2,40}, \d{1,2}(?::\d\d)?\s?[ap]m\b",
+    r"who's watching|just watched|(?:book|film|poetry|reading) (?:club|group|prize)|booker|exhibition|vernissage|"
+    r"museum|kunsthalle|orangerie|art gallery|a poem by|poem of the|finished reading|just (?:finished|re-?read|read)|"
+    r"quote of the (?:day|week)|proverb)\b|^\W*(?:currently |"
+    r"now |still )?(?:re-?)?reading\b|^[^-]{2,40} - [^-]{2,40}, (?:\d{1,2}(?::\d\d)?\s?[ap]m\b|\d\d[:.]\d\d\b)|"
+    # Episodes, and remarks in a row: `Berlin - cold. Coffee - hot.`
+    r"\bseason (?:\d+|one|two|three|four|five|six|finale|premiere)\b|\bepisode \d|"
+    r"(?:^|[.:!?]\s)\W*\S+ - (?-i:[a-z])[^-.]{0,20}[.!]\s+\S+ - (?-i:[a-z])",
     re.IGNORECASE,
+)
+_ART = re.compile(
+    r"^\W*(?:art|painting|book|novel|poem|poetry|film|movie|exhibition|recipe|quote|chess)s?\s*:", re.IGNORECASE
 )
 _CREDITS = words_of(
     "photo photos photograph photography picture pictures words text story art artwork illustration illustrations "
@@ -66,6 +75,8 @@ _REMARK_WORDS = words_of(
     "again actually still just down up late early on off as in also too finally obviously apparently"
 )
 _GREETING = re.compile(r"^(?:good|guten?|buen[oa]s|bon|bonne|happy) [\w']+$", re.IGNORECASE)
+_SAYING = 4
+"""Minimum words of a saying, less one."""
 _PLACEHOLDERS = words_of("tba tbc tbd unknown untitled n/a none anonymous various id ??? tbd. xxx")
 _BOOKISH = re.compile(
     r"\b(?:book|novel|film|movie|poem|play|series|documentary|painting|novella|memoir)\b", re.IGNORECASE
@@ -78,7 +89,7 @@ def names_no_song(line: str) -> bool:
     >>> names_no_song("Tin Sea by Ona Vell"), names_no_song("Hoodie - £35"), names_no_song("Rovers 3 - 1 United")
     (False, True, True)
     """
-    return _NO_SONG.search(line) is not None or _MORE_NO_SONG.search(line) is not None
+    return any(kind.search(line) is not None for kind in (_NO_SONG, _MORE_NO_SONG, _ART))
 
 
 def is_everyday(name: str) -> bool:
@@ -87,7 +98,7 @@ def is_everyday(name: str) -> bool:
     >>> is_everyday("Coffee"), is_everyday("My neighbour"), is_everyday("My Chemical Romance"), is_everyday("Bus 14")
     (True, True, False, True)
     """
-    words = name.casefold().strip(" .,!?:").split()
+    words = re.sub(r"^The(?= [a-z])", "", name).casefold().strip(" .,!?:").split()
     if not words:
         return True
     if is_owned(name) or _GREETING.match(name):
@@ -119,6 +130,17 @@ def is_credit_line(title: str) -> bool:
     """Whether the words before "by" say what somebody did rather than name a song: "Photos by", "Directed by"."""
     words = title.casefold().split()
     return bool(words) and words[-1] in _CREDITS
+
+
+def is_saying(text: str) -> bool:
+    """Whether quoted words are a sentence with a capital at its start only, which somebody said.
+
+    >>> is_saying("Small is the new large"), is_saying("Small Is the New Large"), is_saying("small is the new large")
+    (True, False, False)
+    """
+    words = text.split()
+    capitals = sum(not word[:1].islower() for word in words)
+    return len(words) > _SAYING and not text.islower() and capitals * 2 < len(words)
 
 
 def is_remark(title: str) -> bool:

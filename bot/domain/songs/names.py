@@ -30,7 +30,7 @@ def words_of(text: str) -> frozenset[str]:
 
 _CONNECTORS = frozenset({"&", "+", "x", "X", "×", "and", "vs", "vs.", "with"})
 # Small words within names: Queens of the Stone Age, Florence and the Machine, Ludwig van Beethoven.
-_SMALL = words_of(
+SMALL_WORDS = words_of(
     "of the and & x × + a an da de del della der des di do dos du e el en et for from i in la las le les los mit "
     "my n 'n' n' no of off on or sur the to und van vom von vs vs. y y'all your zu"
 )
@@ -51,6 +51,7 @@ _NO_NAME = words_of(
     "someone that the their them themselves then this tomorrow us walking way week what which whom you your "
     "yourself"
 )
+_FIRST_PERSON = frozenset({"I", "I'm", "I've", "I'd", "I'll"})
 _NOT_FIRST = _AFTER | _NO_NAME
 _ABBREVIATION = re.compile(r"(?:\w\.)+|(?:dr|mr|mrs|ms|st|jr|sr|vs|feat|ft|no|vol|pt)\.", re.IGNORECASE)
 _OWN = frozenset({"the", "his", "her", "their"})  # "& the Machine" belongs to the name before it
@@ -89,7 +90,7 @@ def is_titled(text: str) -> bool:
     """
     words = text.split()
     ends = words[:1] + words[-1:]
-    return bool(words) and all(map(is_name_word, ends)) and all(is_name_word(w) or w in _SMALL for w in words)
+    return bool(words) and all(map(is_name_word, ends)) and all(is_name_word(w) or w in SMALL_WORDS for w in words)
 
 
 def name_at_start(text: str, is_artist: IsArtist | None = None) -> tuple[str, str]:
@@ -106,20 +107,32 @@ def name_at_start(text: str, is_artist: IsArtist | None = None) -> tuple[str, st
     words = [window[span.start() : span.end()] for span in spans]
     count, tail = _credit_length(words)
     if is_artist is not None:
-        # A known name may be longer than the rules find: "Panic! At The Disco".
-        for longer in range(min(len(words), MAX_WORDS), count, -1):
-            if is_artist(trim(" ".join(words[:longer]))):
-                count, tail = longer, 0
-                break
-        first = words[0][:1] if words else ""
-        if first.islower() and count > 1 and not is_artist(trim(" ".join(words[:count]))):
-            # In small letters the sentence is not set off: "ona vell on repeat".
-            shorter_names = ((shorter, trim(" ".join(words[:shorter]))) for shorter in range(count - 1, 0, -1))
-            known = (shorter for shorter, name in shorter_names if len(name) >= _SURE_NAME and is_artist(name))
-            count, tail = next(((shorter, 0) for shorter in known), (count, tail))
+        count, tail = _known_length(words, count, tail, is_artist)
     if count == 0:
         return "", text
     return trim(window[spans[0].start() : spans[count - 1].end() - tail]), text[spans[count - 1].end() - tail :].strip()
+
+
+def _known_length(words: list[str], count: int, tail: int, is_artist: IsArtist) -> tuple[int, int]:
+    """Correct the length of a credit by the list of artists; return what `_credit_length` does."""
+    # A known name may be longer than the rules find: "Panic! At The Disco".
+    for longer in range(min(len(words), MAX_WORDS), count, -1):
+        name = " ".join(words[:longer])
+        if is_artist(trim(name)) or ("," not in name and all_known(name, is_artist)):
+            return longer, 0
+    if count > 1 and not all_known(" ".join(words[:count]), is_artist):
+        # The sentence is not set off from the name: "ona vell on repeat", "Ona Vell turns 5".
+        for shorter in range(count - 1, 0, -1):
+            name = trim(" ".join(words[:shorter]))
+            if len(name) >= _SURE_NAME and words[shorter][:1].islower() and all_known(name, is_artist):
+                return shorter, 0
+    return count, tail
+
+
+def all_known(credit: str, is_artist: IsArtist | None) -> bool:
+    """Whether a credit names artists of the list only."""
+    names = split_credit(credit, is_artist) if is_artist is not None else ()
+    return is_artist is not None and bool(names) and all(map(is_artist, names))
 
 
 def _credit_length(words: list[str]) -> tuple[int, int]:
@@ -147,20 +160,25 @@ def _goes_on(words: list[str], index: int, start: int) -> bool:
     if _is_connector(words, index):
         after = "".join(words[index + 1 : index + 2])
         by_case = is_name_word(words[start]) and word in {"and", "with"}
-        return after.casefold() in _OWN or (is_name_word(after) if by_case else _starts_name(after))
+        named = is_name_word(after) and after not in _FIRST_PERSON
+        return after.casefold() in _OWN or (named if by_case else _starts_name(after))
     if words[start].startswith("@"):
         return False  # a handle is one word
     if is_name_word(words[start]):
         return is_name_word(word) or _small_goes_on(word, words[index + 1 : index + 3])
     # A name that began in lower case ends where the sentence continues: "girl in red is".
-    return _bare(word) not in _AFTER or (_bare(word) in _SMALL and index - start < 3)
+    return _bare(word) not in _AFTER or (_bare(word) in SMALL_WORDS and index - start < 3)
 
 
 def _small_goes_on(word: str, rest: list[str]) -> bool:
     """Whether a lower-case word belongs to a name that began with a capital; `rest` follows it."""
-    if word.casefold() in _SMALL:  # inside a name only: "Queens of the Stone Age"
-        return _named(rest[:1]) or (rest[:1] != [] and rest[0] in _SMALL and _named(rest[1:]))
-    return _bare(word) not in _AFTER and (not rest or not is_plain_word(rest[0]))
+    if word.casefold() in SMALL_WORDS:  # inside a name only: "Queens of the Stone Age"
+        return _named(rest[:1]) or (rest[:1] != [] and rest[0] in SMALL_WORDS and _named(rest[1:]))
+    if word.endswith("..") and not word.endswith("..."):
+        return True  # "Fred again.."
+    # "Oasis slaps" ends in a verb.
+    verb = len(word) > 3 and word.endswith("s") and word.isalpha() and word.islower()
+    return _bare(word) not in _AFTER and not verb and (not rest or not is_plain_word(rest[0]))
 
 
 def _is_connector(words: list[str], index: int) -> bool:
@@ -193,7 +211,7 @@ def is_plain_word(word: str) -> bool:
 
 def count_prose(words: list[str]) -> int:
     """Return the number of words that belong to a sentence: small letters, and not of those within names."""
-    return sum(is_plain_word(word) and word not in _SMALL for word in words)
+    return sum(is_plain_word(word) and word not in SMALL_WORDS for word in words)
 
 
 def _ends_here(words: list[str], index: int) -> bool:
@@ -202,6 +220,8 @@ def _ends_here(words: list[str], index: int) -> bool:
     if word[-1] not in _END_MARKS + ")]}":
         return False
     if word[-1] == ".":
+        if word.endswith("..") and not word.endswith("..."):
+            return False
         return _ABBREVIATION.fullmatch(word) is None
     if word[-1] == ",":
         # A list of artists ends in "& last"; any other comma ends the name.
@@ -229,7 +249,7 @@ def name_at_end(text: str) -> tuple[str, str]:
             begin = index
             if word.startswith((".@", "@")) and (index == 0 or words[index - 1] not in _CONNECTORS):
                 break
-        elif begin == len(words) or word.casefold() not in _SMALL:
+        elif begin == len(words) or word.casefold() not in SMALL_WORDS:
             break
     if begin == len(words):  # without capitals: a short text may be a name as a whole
         return _small_name(text, words)

@@ -34,7 +34,8 @@ _WHOLE_NOTE = re.compile(
 )
 _MANY = re.compile(r"\b(?:\d+[- ]track|collection of)\b", re.IGNORECASE)
 _NOISE = re.compile(
-    r"\b(?:official|video|audio|lyrics?|hd|hq|mv|m/v|premiere|explicit|free|visuali[sz]er|out now|fresh|new|"
+    r"\b(?:official|officiel(?:le)?|oficial|ufficiale|offiziell\w*|clip|"
+    r"video|audio|lyrics?|hd|hq|mv|m/v|premiere|explicit|free|visuali[sz]er|out now|fresh|new|"
     r"nsfw|x-?post|\d{2,4}s?|\d+p|cdq|youtube|links?|comments?|album)\b|/r/",
     re.IGNORECASE,
 )
@@ -51,7 +52,14 @@ _OF_TITLES = words_of(
 _GOES_ON = words_of("and but if is or so to what when")
 _SENTENCE = re.compile(r"(\w[\w.']*)?([.!?;])\s|\s[|/~•·*]+\s|\s\*+(?=\w)|\.{3,}|\s?,\s")
 _REMARKS = words_of("this what great best love good nice one song track remix cover live new by from my such")
+_FORMAT = re.compile(r"\s+(?:7|10|12)(?:\"|''|-?\s?inch\b)(?:\s+(?:vinyl|single|repress))?(?=\s|$)", re.IGNORECASE)
+_IMPRINTS = words_of(
+    "records recordings recs music tapes tape discs disques musik label traxx digital "
+    "warp domino xl 4ad matador merge anti- epitaph kranky hyperdub ghostly ninja tune sub pop rough trade jagjaguwar"
+)
+_SUBTITLE = re.compile(r"^[^()\[\]]+\s(\(([^()]{2,40})\))\s*[.!]*$")
 _COVER_BY = re.compile(r"^(?:\w+ )?(?:cover(?:ed)?|version|performed|sung) by (.+)$", re.IGNORECASE)
+_LONG_SUBTITLE = 4
 _TITLE_WORDS, _REMARK_WORDS = 2, 4
 """Minimum words of a title and of the remark behind it; "City Rising from the ashes" is one title."""
 _REMARK_STARTS = words_of(
@@ -137,8 +145,12 @@ def cover_performer(note: str) -> str:
     return name if is_name_word(name) else ""  # "cover by me"
 
 
-def without_remark(title: str) -> str:
+def without_remark(title: str, *, in_sentence: bool = False) -> str:
     """Cut a title in capitals where a sentence in small letters goes on.
+
+    Args:
+        title: the title.
+        in_sentence: whether words in small letters come before the song as well, so that fewer of them cut it.
 
     >>> without_remark("So Hot You Melt in a supermarket and had to sit down"), without_remark("Song for the sad")
     ('So Hot You Melt', 'Song for the sad')
@@ -146,11 +158,14 @@ def without_remark(title: str) -> str:
     words = title.split()
     run = 0
     for place, word in enumerate(words):
+        if in_sentence and run and word in _REMARK_STARTS:
+            break
         if is_name_word(word):
             run = place + 1
     rest = words[run:]
-    named = run >= _TITLE_WORDS and is_titled(" ".join(words[:run]))
-    remark = named and len(rest) >= _REMARK_WORDS and rest[0].casefold() in _REMARK_STARTS
+    least, most = (1, 2) if in_sentence else (_TITLE_WORDS, _REMARK_WORDS)
+    named = run >= least and is_titled(" ".join(words[:run]))
+    remark = named and len(rest) >= most and rest[0].casefold() in _REMARK_STARTS
     return " ".join(words[:run]) if remark else title
 
 
@@ -200,6 +215,7 @@ def is_part_of_title(note: str) -> bool:
 def clean_title(text: str) -> tuple[str, list[str], list[str]]:
     """Split an unquoted title into the bare title, without trailing prose, its notes and its guests."""
     notes: list[str] = []
+    text = _FORMAT.sub(" ", text)
     for bracket in list(BRACKETS.finditer(text))[:6]:
         note = bracket.group(1).strip()
         leading = not text[: text.find(bracket.group())].strip()
@@ -212,6 +228,25 @@ def clean_title(text: str) -> tuple[str, list[str], list[str]]:
     text = text.partition("\n")[0]
     title, side = side_guests(" ".join(text.split()))
     return _without_prose(title), notes, [*guests_in(notes), *side]
+
+
+def with_subtitle(title: str, text: str, is_artist: IsArtist | None) -> str:
+    """Put back a subtitle in brackets at the end of a text, which `clean_title` took for a remark.
+
+    >>> [with_subtitle("Tin Sea", f"Tin Sea ({note})", None) for note in ("Naive Harbour", "Lamp Records")]
+    ['Tin Sea (Naive Harbour)', 'Tin Sea']
+    """
+    found = _SUBTITLE.match(text.strip())
+    if found is None or text[: found.start(1)].strip() != title:
+        return title
+    note = found.group(2).strip()
+    remark = (
+        VERSION.search(note) or _NOISE.search(note) or FEATURING.match(note) or covered_by(note) or is_whole_note(note)
+    )
+    named = is_titled(note) and len(note.split()) <= _LONG_SUBTITLE and not any(map(str.isdigit, note))
+    imprint = {word.casefold() for word in note.split()} & _IMPRINTS
+    is_name = is_artist is not None and is_artist(note)
+    return f"{title} ({note})" if named and not (remark or imprint or is_name or is_whole_work(note)) else title
 
 
 def clean_credit(text: str) -> tuple[str, list[str]]:

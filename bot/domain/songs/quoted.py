@@ -6,10 +6,11 @@ import re
 from dataclasses import replace
 
 from bot.domain.songs.clauses import LEAD_IN, last_clause
-from bot.domain.songs.everyday import is_everyday
+from bot.domain.songs.everyday import is_everyday, is_saying
+from bot.domain.songs.known import known_end, without_alias, without_beginning
 from bot.domain.songs.names import (
-    MAX_WORDS,
     IsArtist,
+    all_known,
     is_name_word,
     is_titled,
     name_at_end,
@@ -26,10 +27,11 @@ from bot.domain.songs.notes import (
     split_guests,
     take_notes,
 )
+from bot.domain.songs.parts import is_title, make_song
 from bot.domain.songs.song import Song
 from bot.domain.songs.song import credit as credit_line
 from bot.domain.songs.text import Quote, find_quotes
-from bot.domain.songs.unquoted import KNOWN, is_title, make_song, unquoted_songs
+from bot.domain.songs.unquoted import KNOWN, unquoted_songs
 
 _WORK_WORDS = (
     r"(?:(?:the|a|an|my|their|his|her|this|brand|new|newest|latest|debut|lead|first|second|third|next|classic|great|"
@@ -46,29 +48,45 @@ _VERBS = (
 )
 _JOINT = re.compile(rf"(\s-+|:|,|)\s*(\b{_VERBS})?(?:\b{_WORK_WORDS}{{1,5}})?$", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(?:the|an?|my|their|his|her|this)\b", re.IGNORECASE)
-_COVER_OF = re.compile(r"('s\s+)?(?:\w+\s+)?\b(?:cover|rendition|version)\s+of\s*$", re.IGNORECASE)
+_COVER_OF = re.compile(
+    r"('s\s+)?(?:\w+\s+)?\b(?:cover|rendition|version)\s+of\s*$|"
+    r"(\s+(?:(?:has|have|just)\s+)*(?:cover(?:s|ed|ing)?|reworks?|reworked)\s*$)",
+    re.IGNORECASE,
+)
 _AND = re.compile(r"^[,\s]*(?:(?:and|&|\+|/|,|b/w|c/w)\s*)+$", re.IGNORECASE)
 # Words before a quoted title that are not a name: "Best songs: ...", "and ...".
 _NAMELESS = words_of(
     "song songs track tracks title titles video single singles music new enjoy and but or especially including include "
+    "next first then "
+    "finally also last second third "
     "includes standout standouts highlight highlights favorite favorites favourite favourites best like namely que o y"
 )
 _COMMA_AFTER_WORK = re.compile(r"(\b(?:song|single|track|video|tune)),\s*$", re.IGNORECASE)
+_SONG_WORD = re.compile(r"\b(?:song|track|tune|single|banger|cut)\b", re.IGNORECASE)
 _ALIAS = re.compile(r"\s*\([^()]{1,40}\)\s*$")
+_LABEL = re.compile(r"^\W*(?:[\w'#&-]+\s+){0,4}[\w'#&-]+:\s*$")
+_VIDEO_BEFORE = re.compile(r"\s+(?:MV|M/V|official(?: music)? video|music video|新曲|new single)\s*$", re.IGNORECASE)
+_THAT = re.compile(r"^(?:that|this|another|every|one)\s+(?=[A-Z0-9])", re.IGNORECASE)
 _JOINED = re.compile(r"[-:,]\s*$")
 _COMPARED = re.compile(r"\bcompared? (?:it |this |that |them )?(?:with|to|against)\s*$", re.IGNORECASE)
 _BY_FOREIGN = re.compile(
     r"^\s*,?\s*(?:(?:von|van|vom|par|de|di|del|da|do|av|af|от|przez|od)\s+|d')(?=\S)", re.IGNORECASE
 )
+_AND_FOREIGN = re.compile(r"^(?:e|y|et|und|en|och|og|и)\s+(?=[^\W\d_])")
 _COMMA_AFTER = re.compile(r"^\s*,\s+(?=\S)")
 _CLIP = re.compile(
     r"^\s*[(\[]?\s*(?:official|mv|m/v|music video|lyric video|live clip|7\"|10\"|12\"|7-inch|12-inch|repress)(?!\w)",
     re.IGNORECASE,
 )
-_BEGINNINGS = words_of("And But So Then Why When How Now Also In On At Here Meanwhile Yet Or Because Even Maybe")
 _PRONOUN = re.compile(r"(?:^|\s)(?:that|it|what|here|there|let|he|she|who|this|where|how)$", re.IGNORECASE)
 _DASH_AFTER = re.compile(r"^\s*-+\s+(?=\S)")
-_COVERS = re.compile(r"^(.*\S)\s+(?:cover|covers|covered|covering)$", re.IGNORECASE)
+_COVERS = re.compile(
+    r"^(.*?\S)\s+(?:cover|covers|covered|covering|(?:(?:has|have|just)\s+)*(?:(?:released?|shares?|shared|dropp?(?:ed|s)|"
+    r"performed|performs|recorded|done|posted|unveil(?:s|ed))\s+)?(?:an?|their|her|his|this|the)\s+(?:\w+\s+)?"
+    r"(?:cover|version|rendition|take)\s+(?:of|on))$",
+    re.IGNORECASE,
+)
+_FROM = re.compile(rf"\b(?:{_WORK_WORDS})+(?:from|by)\s+(?P<name>[^\"]{{2,60}}?)\s*[!:,.]*\s*$", re.IGNORECASE)
 _SAYING, _UNSURE = 3, 0.4
 """Maximum words in small letters that count as a title of an unknown artist, and the confidence of longer ones."""
 _BY_QUOTED, _POSSESSED, _DASHED_QUOTE, _LISTED_QUOTE, _ADJACENT = 0.95, 0.9, 0.95, 0.7, 0.6
@@ -114,10 +132,10 @@ def _by(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -> So
     notes, rest = take_notes(after)
     joint = _BY.match(rest)
     confidence = _BY_QUOTED
-    if joint is None and not re.search(r"\w", LEAD_IN.sub("", before, count=1)):
+    if joint is None and (not re.search(r"\w", LEAD_IN.sub("", before, count=1)) or _labels(before, is_artist)):
         joint, confidence = _DASH_AFTER.match(rest), _LISTED_QUOTE
-        if joint is not None and not is_name_word(rest[joint.end() :]):
-            return None
+        if joint is not None and (is_saying(quote.text) or not is_name_word(rest[joint.end() :])):
+            return None  # `"A long saying in small letters" - Somebody`
     if joint is None or WHOLE_WORK.search(before[-25:]) or WHOLE_WORK.search(rest[: joint.end()]):
         return None
     credit, rest = name_at_start(rest[joint.end() :], is_artist)
@@ -128,13 +146,21 @@ def _by(quote: Quote, before: str, after: str, is_artist: IsArtist | None) -> So
     return _performed(song, performer, is_artist) if performer else _covered(song, before, rest, is_artist)
 
 
+def _labels(before: str, is_artist: IsArtist | None) -> bool:
+    """Whether the words before a quote introduce it, `current mood: `, rather than name its artist."""
+    name = before.strip().rstrip(":")
+    known = is_artist is not None and is_artist(name)
+    return _LABEL.match(before) is not None and (is_everyday(name) or (name.islower() and not known))
+
+
 def _covered(song: Song, before: str, after: str, is_artist: IsArtist | None) -> Song:
     """Set the performer in `Performer's cover of "Title" by Artist`, `Cover of "Title" by Artist (Performer)`."""
     cover = _COVER_OF.search(before[-60:])
     if cover is None:
         return song
     owner = before[: len(before) - len(cover.group())]
-    performer = name_at_end(last_clause(owner))[1] if cover.group(1) else next(iter(take_notes(after)[0]), "")
+    named = cover.group(1) or cover.group(2)
+    performer = name_at_end(last_clause(owner))[1] if named else next(iter(take_notes(after)[0]), "")
     return _performed(song, performer, is_artist) if is_titled(performer) or performer.startswith("@") else song
 
 
@@ -172,40 +198,44 @@ def _possessor(before: str, is_artist: IsArtist | None) -> tuple[str, str, float
     if _PRONOUN.search(segment):
         return None  # "that's", "it's"
     rest, credit = name_at_end(last_clause(segment))
-    if is_artist is not None and not is_artist(credit):
-        # The sentence before it may begin with capitals as well: `And in 1998 Ona Vell's "Moss"`.
-        end = _known_end(credit, is_artist)
-        begun = credit[: len(credit) - len(end)].split()
-        credit = (
-            end if end and all(word.islower() or word.isdigit() or word in _BEGINNINGS for word in begun) else credit
-        )
+    credit = without_beginning(credit, is_artist)
     return rest, credit, _POSSESSED
 
 
 def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None, *, marked: bool) -> tuple[str, str, float] | None:
     """Read `Artist - "Title"`, `Artist shares new song "Title"`, `Artist "Title"`; return as `_possessor` does."""
     before = _COMMA_AFTER_WORK.sub(r"\1 ", before)  # `drops new song, "Title"`
+    presented = _FROM.search(before[-120:])
+    if presented is not None and is_titled(presented["name"]):
+        return "", presented["name"], _LISTED_QUOTE  # `New single from Artist! "Title"`
     joint = _JOINT.search(before[-120:])
     sign = joint.group(1).strip()[:1] if joint is not None else ""
     segment = before[: len(before) - len(joint.group())] if joint is not None else before
-    plain = _ALIAS.sub("", segment) or segment
-    marked = marked or quote.double or plain != segment
+    segment = _VIDEO_BEFORE.sub("", segment)
+    plain = without_alias(segment, is_artist) if _ALIAS.search(segment) else segment
+    plain = _ALIAS.sub("", plain) or segment
+    has_alias = plain != segment
+    marked = marked or quote.double or has_alias
     segment = plain
     # `..., Artist - "Title"` continues a list.
     segment = segment.lstrip(" ,;") if sign == "-" else segment
     rest, credit = name_at_end(last_clause(segment, comma=sign != "-"))
+    credit = without_beginning(credit, is_artist)
+    if joint is not None and _SONG_WORD.search(joint.group()) and not (is_artist is not None and is_artist(credit)):
+        credit = _THAT.sub("", credit)  # `that Ona Vell song "Tin Sea"`
     small = credit == credit.lower() and not credit.startswith("@")
     # Lower case is a name if the title is in lower case too, `girl in red "serotonin"`; else it is some other word.
-    named = not small or (before + quote.text).islower()
+    named = not small or (before + quote.text).islower() or has_alias
     known = is_artist is not None and named and is_artist(credit)
     confidence = {"-": _DASHED_QUOTE, ":": _LISTED_QUOTE, ",": _LISTED_QUOTE}.get(sign, _ADJACENT)
     speech = sign != "-" and _is_speech(quote.text)
     # An article without a verb introduces words about the quote, not a name: `Regarding the "Best" list`.
     bare = joint is not None and joint.group(2) is None and _ARTICLE.search(joint.group()) is not None
     verb = joint is not None and joint.group(2) is not None
-    loose = not sign and not ((marked or verb) and is_titled(credit) and is_titled(quote.text[:1]) and not bare)
+    named_both = is_titled(credit) and is_titled(quote.text[:1])
+    loose = not (sign or has_alias) and not ((marked or verb) and named_both and not bare)
     if not known and is_artist is not None and (before + quote.text).islower():
-        ending = _known_end(segment, is_artist)
+        ending = known_end(segment, is_artist)
         if ending:
             return "", ending, KNOWN
     words = [word.strip("?!.,") for word in credit.casefold().split()]
@@ -213,13 +243,6 @@ def _neighbour(quote: Quote, before: str, is_artist: IsArtist | None, *, marked:
     if nameless or (not known and (rest or speech or loose)):
         return None
     return rest, credit, max(confidence, KNOWN if known else 0)
-
-
-def _known_end(segment: str, is_artist: IsArtist) -> str:
-    """Return the longest credit of known artists at the end of a text: `that new ona vell & tor brisk`."""
-    words = segment.split()[-MAX_WORDS:]
-    ends = (" ".join(words[start:]) for start in range(len(words)))
-    return next((end for end in ends if (names := split_credit(end, is_artist)) and all(map(is_artist, names))), "")
 
 
 def _foreign(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:
@@ -231,7 +254,10 @@ def _foreign(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | Non
     credit, rest = name_at_start(rest[joint.end() :], is_artist)
     if not is_titled(credit):
         return None
-    confidence = KNOWN if _all_known(credit, is_artist) else _LISTED_QUOTE
+    joined = _AND_FOREIGN.match(rest)
+    second = name_at_start(rest[joined.end() :], is_artist)[0] if joined is not None else ""
+    credit = f"{credit} & {second}" if second and is_titled(second) else credit
+    confidence = KNOWN if all_known(credit, is_artist) else _LISTED_QUOTE
     return _song(quote, credit, notes, rest, confidence=confidence, is_artist=is_artist)
 
 
@@ -242,16 +268,11 @@ def _after_comma(quote: Quote, after: str, is_artist: IsArtist | None) -> Song |
     if joint is None or not quote.double or _is_speech(quote.text):
         return None
     credit, rest = name_at_start(rest[joint.end() :], is_artist)
-    known = _all_known(credit, is_artist)
+    known = all_known(credit, is_artist)
     if not is_titled(credit) or len(credit) < 2 or not (known or (is_artist is None and not rest.strip(" .!"))):
         return None
     confidence = KNOWN if known else _ADJACENT
     return _song(quote, credit, notes, rest, confidence=confidence, is_artist=is_artist)
-
-
-def _all_known(credit: str, is_artist: IsArtist | None) -> bool:
-    names = split_credit(credit, is_artist) if is_artist is not None else ()
-    return is_artist is not None and bool(names) and all(map(is_artist, names))
 
 
 def _in_brackets(quote: Quote, after: str, is_artist: IsArtist | None) -> Song | None:
@@ -281,7 +302,7 @@ def _song(
     small = len(words) > _SAYING and 2 * sum(map(is_name_word, words)) < len(words)
     if is_artist is not None and small and is_titled(credit):
         # A saying in quotes, unless a musician is said to have made it.
-        confidence = confidence if _all_known(credit, is_artist) else min(confidence, _UNSURE)
+        confidence = confidence if all_known(credit, is_artist) else min(confidence, _UNSURE)
     return make_song(
         credit,
         title,

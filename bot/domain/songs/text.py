@@ -41,6 +41,8 @@ _NICKNAME = re.compile(
     r"(?=\s*(?:\([^()]*\)\s*)?(?:\s-|:|\s\||\s~))"
 )
 _INNER_SPACES = re.compile(r"(?<=«)[ \u00a0\u202f]+|[ \u00a0\u202f]+(?=»)")
+_ROW_MARK = re.compile(r"\s[»›]+\s")
+"""A closing quote without an opening one, which parts fields: `Radio » Artist » Title`."""
 _HIDDEN = "\u02ba"
 _NEWLINES = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
@@ -58,6 +60,8 @@ def clean_lines(text: str) -> list[str]:
         text, escaped = html.unescape(text), text
         if text == escaped:
             break
+    if "«" not in text:
+        text = _ROW_MARK.sub(" • ", text)
     plain = _compatible(_INNER_SPACES.sub("", text).translate(_SAME))
     plain = _LINK.sub(" ", plain)
     plain_character = _Plain()

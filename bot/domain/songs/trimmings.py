@@ -6,8 +6,9 @@ import re
 
 _PLACE = re.compile(
     # The place on a record, "A2." or "B1 ", the number of a file, "04. " or "01 - ", the time of a radio's list.
-    r"^\W*(?:(?:[A-H]\d{1,2}(?:[.:)]|\s+-)?\s+(?=[^-|]+\s[-|]\s))|\d{1,3}\s*[.):]\s+|0\d\s+-\s+(?=[^-]+\s-\s)|"
-    r"(?:[01]?\d|2[0-3])[:h.][0-5]\d\s*(?:uhr|h)?\s*[-|:•·/]?\s+|[-*•·>]\s+|side [a-d]\s*[:.-]\s*)",
+    r"^\W*(?:(?:[A-H]\d{1,2}(?:[.:)]|\s+-)?\s+(?=[^-|]+\s[-|]\s))|\d{1,3}\s*[.):]\s+|\d\d?\s+-\s+(?=[^-]+\s-\s)|"
+    r"0\d\s+(?=[^\W\d][^-]*\s-\s)|"
+    r"(?:[01]?\d|2[0-3])[:h.][0-5]\d\s*(?:uhr|h)?[\])]?\s*[-|:•·/]*\s+|[-*•·>]\s+|side [a-d]\s*[:.-]\s*)",
     re.IGNORECASE,
 )
 _FILE = re.compile(r"\.(?:mp3|flac|wav|m4a|ogg|aac|aiff?|wma|opus)\b", re.IGNORECASE)
@@ -31,6 +32,11 @@ _VIDEO = re.compile(
     rf"(?:video|audio)|lyric video|music video|HD|HQ|4K|UHD|8K|1080p|720p|MV|M/V))(?:\s+{_VIDEO_WORD})*\s*$",
     re.IGNORECASE,
 )
+_ON_RECORD = re.compile(r"\s*[A-H]\d{1,2}(?:[.:)]|\s+-)?\s")
+_COUNTED = re.compile(r"\s*(\d{1,2})\s+(?=\S)")
+_SIDE = re.compile(r"\s*([A-H])[.):]\s+(?=\S)")
+_FEW = 2
+"""Minimum lines of a counted list."""
 _LONG = 4
 _START, _END, _MAX_LINE = 160, 60, 400
 """Characters that are read at the start and at the end of a line, and of a line that may be trimmed at all."""
@@ -47,6 +53,30 @@ def without_place(line: str) -> str:
     for _ in range(2):
         start = _PLACE.sub("", start, count=1)
     return start + rest
+
+
+def is_on_record(line: str) -> bool:
+    """Whether a line begins with a place on a record, "A2." or "B1"."""
+    return _ON_RECORD.match(line) is not None
+
+
+def without_numbers(lines: list[str]) -> list[str]:
+    """Remove the numbers of a list whose lines are counted without a mark behind the number.
+
+    >>> without_numbers(["Side A", "1 Ona Vell: Moss", "2 Tor Brisk: Lamp"]), without_numbers(["99 Red Lamps"])
+    (['Side A', 'Ona Vell: Moss', 'Tor Brisk: Lamp'], ['99 Red Lamps'])
+    """
+    sides = [_SIDE.match(line) for line in lines]
+    if sum(mark is not None for mark in sides) >= _FEW and any(
+        mark is not None and mark.group(1) == "A" for mark in sides
+    ):
+        return [line if mark is None else line[mark.end() :] for line, mark in zip(lines, sides, strict=True)]
+    found = [(place, _COUNTED.match(line)) for place, line in enumerate(lines)]
+    counted = [(place, mark) for place, mark in found if mark is not None]
+    if len(counted) < _FEW or [int(mark.group(1)) for _, mark in counted] != list(range(1, len(counted) + 1)):
+        return lines
+    numbers = {place: mark.end() for place, mark in counted}
+    return [line[numbers.get(place, 0) :] for place, line in enumerate(lines)]
 
 
 def without_trimmings(line: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from bot.domain.songs.clauses import last_sentence, strip_lead_in
-from bot.domain.songs.everyday import is_credit_line, is_everyday, is_owned, is_remark
+from bot.domain.songs.everyday import is_credit_line, is_everyday, is_owned, is_remark, is_saying
+from bot.domain.songs.known import without_alias
 from bot.domain.songs.names import (
     IsArtist,
+    all_known,
     count_prose,
-    is_name,
     is_name_word,
     is_plain_word,
     is_titled,
@@ -20,7 +21,6 @@ from bot.domain.songs.names import (
 )
 from bot.domain.songs.notes import (
     BRACKETS,
-    artists_of,
     clean_credit,
     clean_title,
     cover_performer,
@@ -31,10 +31,11 @@ from bot.domain.songs.notes import (
     performer_in,
     side_guests,
     take_notes,
-    version_of,
+    with_subtitle,
     without_remark,
 )
 from bot.domain.songs.orientation import second_is_artist
+from bot.domain.songs.parts import PROSE, is_credit, is_title, make_song, reads_as_prose
 from bot.domain.songs.song import Song
 
 _PLAYING = re.compile(
@@ -42,27 +43,18 @@ _PLAYING = re.compile(
     r"(?:top|most played|favou?rite) song(?: this \w+)?(?: is|:)|to discover|stuck in my head)(?!\w)",
     re.IGNORECASE,
 )
-_HASHTAG = re.compile(r"#\w+")
+_CLIP = re.compile(r"\W*(?:MV|M/V|official (?:video|audio|mv)|premiere|video premiere)[\])]", re.IGNORECASE)
+_GOES_ON = re.compile(r"(?:by|since|until|for|at|from|to|of|with|because|then)\s|[^:]+:\s(?-i:[a-z])")
+_HASHTAG = re.compile(r"#[^\W\d]\w*")
 _HASHTAG_ARTIST = re.compile(r"#([^\W\d]\w*)(?=\s+-\s)")
 _DASH = re.compile(r"\s+[-_]{1,3}\s+(?:-\s+)?|\s+-{1,3}(?=\w)|(?<=[\w.)])-{1,3}\s+")
 _TIGHT_DASH = re.compile(r"(?<=\w)-(?=\w)")
 _COMPOUND = words_of("rock pop hop metal core wave based z day post folk step punk hit man box archives factor")
-_PROSE = words_of(
-    "i i'm i've i'd i'll he she you you're your my me we we're they're it's that's this is are was were am be "
-    "been have "
-    "has had do does did don't can can't could should would will won't if because what how why who when where "
-    "there here let's lets anyone anybody someone help please thanks looking think thoughts know just really very"
-)
 _REMARK = words_of(
     "best great good new free album albums band bands music song songs track tracks video mix mixes mixtape download "
     "part first favorite favourite amazing awesome beautiful this that these some any help"
 )
 _REMARK_FIRST = words_of("the a an for from like by with and my our")
-_NO_CREDIT = re.compile(
-    r"\b(?:out now|episode|fans|songs|tracks|albums|anyone|ep|lp|mixtape|podcast)\b|\"|"
-    r"'s (?:\w+ ){0,2}(?:album|ep|lp|record|book|film)\b",
-    re.IGNORECASE,
-)
 _COVER_OF = re.compile(r"^(?:\w+ ){0,3}(?:cover|rendition) of ", re.IGNORECASE)
 _REMIX_OF = re.compile(
     r"^(?:.*?\b(?:the|a|this|that)\s+)?(\S.{0,40}?)(?:'s|')?\s+((?:re-?mix|rework|edit|flip|bootleg|refix|dub) of )",
@@ -71,6 +63,7 @@ _REMIX_OF = re.compile(
 _TRAILING = re.compile(r"\s+(?:(?:official|music|lyrics?)\s+)*(?:video|mv|teaser|lyrics?)$", re.IGNORECASE)
 
 _DASHED, _DASHED_PROSE, _TIGHT, _BY_PLAIN, _BY_TITLED, _ANNOUNCED, KNOWN = 0.6, 0.35, 0.5, 0.3, 0.55, 0.8, 0.85
+_SHORT_NAME = 3
 _MAX_LINE = 400
 
 
@@ -84,28 +77,36 @@ def unquoted_songs(line: str, is_artist: IsArtist | None, *, announced: bool = F
     """
     if len(line) > 2 * _MAX_LINE:
         return []
-    announced = announced or _PLAYING.search(line) is not None
+    announced = announced or _PLAYING.search(line) is not None or _CLIP.match(line) is not None
     notes = [note.strip() for note in BRACKETS.findall(line[:_MAX_LINE])]
     if any(map(is_whole_note, notes)):
         return []
     body = strip_lead_in(_HASHTAG.sub(" ", _HASHTAG_ARTIST.sub(r"\1", take_notes(line)[1])))
-    song = _dashed(body, is_artist, announced=announced) or _plain_by(body, is_artist, announced=announced)
+    casual = line[:1].islower()
+    song = _dashed(body, is_artist, announced=announced, casual=casual) or _plain_by(
+        body, is_artist, announced=announced
+    )
     return [song] if song is not None else []
 
 
-def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song | None:
+def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool, casual: bool) -> Song | None:
     """Read `Artist - Title` or `Title - Artist`, and ignore trailing remarks."""
     sides = _sides(body, is_artist)
     if sides is None:
         return None
     first, second, tight = sides
+    label = first.partition(":")[0].strip()
+    if label and label != first and is_everyday(label) and not is_owned(label):
+        return None  # `Monday: deadlines - Tuesday: more`
     is_quoted = first.startswith('"') and first.endswith('"')  # then it is the title
     first = _name_side(first, is_artist)
     swapped, credit_notes = clean_credit(second)
     bracketed = performer_in(credit_notes)
+    first = without_alias(first, is_artist)
     plain = BRACKETS.sub("", first).strip()
+    is_cover = any(map(covered_by, BRACKETS.findall(first))) and not (is_artist is not None and is_artist(plain))
     performer, performer_guests = "", list[str]()
-    if is_quoted or second_is_artist(plain, swapped, is_artist, bracketed_name=bool(bracketed)):
+    if is_quoted or is_cover or second_is_artist(plain, swapped, is_artist, bracketed_name=bool(bracketed)):
         credit, (title, notes, guests) = swapped, clean_title(first)
         performer, performer_guests = side_guests(bracketed)
         notes = [*notes, *credit_notes]
@@ -113,24 +114,36 @@ def _dashed(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song |
         credit, (title, notes, guests) = first, clean_title(second)
         title = _TRAILING.sub("", title)
     credit, credit_guests = side_guests(credit)
-    title = without_remark(trim(title).strip(" '\""))
-    if is_owned(plain):
+    title = without_remark(trim(title).strip(" '\""), in_sentence=casual)
+    if is_owned(plain) or (is_quoted and is_saying(sides[0].strip('" '))):
         return None  # `My neighbour - trumpet practice`
     cover_by = next((by for by in map(cover_performer, notes) if by), "")
     performer = performer or cover_by
     if not is_credit(credit) or not is_title(title) or reads_as_prose(title, 25):
         return None
-    if is_whole_work(title) or (re.search(r"\bby\b", title) and not is_titled(title)):
+    performed = _split_cover(title, is_artist)
+    if performed is not None:
+        title, performer, credit = performed[0], credit, performed[1]
+    known = all_known(credit, is_artist)
+    by = re.search(r"\bby\b", title) is not None and performed is None
+    if is_whole_work(title) or (by and not (known and is_titled(title.replace(" by ", " of ")))):
         return None
     return make_song(
         performer or credit,
         title,
         notes=notes,
         guests=[*performer_guests, *credit_guests, *guests],
-        confidence=_dashed_confidence(credit, title, is_artist, announced=announced, tight=tight),
+        confidence=_dashed_confidence(credit, title, is_artist, announced=announced, tight=tight, body=body),
         is_artist=is_artist,
         cover_of=credit if performer else "",
     )
+
+
+def _split_cover(title: str, is_artist: IsArtist | None) -> tuple[str, str] | None:
+    """Split `Title by Artist` behind a performer, if the artist is known; None for any other title."""
+    bare, by, artist = title.rpartition(" by ")
+    original = by and len(artist) > _SHORT_NAME and all_known(artist, is_artist) and is_titled(artist)
+    return (bare, artist) if original and is_title(bare) else None
 
 
 def _sides(body: str, is_artist: IsArtist | None) -> tuple[str, str, bool] | None:
@@ -146,10 +159,11 @@ def _sides(body: str, is_artist: IsArtist | None) -> tuple[str, str, bool] | Non
         second = rest[: following.start()] if following is not None else rest
         return body[: dash.start()].strip(), second.strip(), False
     artist, colon, title = body.partition(": ")
+    title = re.split(r"\s+[>|~]", title, maxsplit=1)[0]
     if (
         colon
         and is_artist is not None
-        and is_artist(artist.strip())
+        and all_known(artist, is_artist)
         and not is_everyday(artist)
         and is_titled(BRACKETS.sub("", title))
     ):
@@ -195,24 +209,38 @@ def _known_behind_prose(text: str, is_artist: IsArtist) -> str:
     return ""
 
 
-def _dashed_confidence(credit: str, title: str, is_artist: IsArtist | None, *, announced: bool, tight: bool) -> float:
+def _dashed_confidence(
+    credit: str, title: str, is_artist: IsArtist | None, *, announced: bool, tight: bool, body: str
+) -> float:
     known = is_artist is not None and any(map(is_artist, {credit, *split_credit(credit, is_artist)}))
     words = title.split()
-    if not announced and is_remark(title) and is_name_word(credit):
+    if not announced and _is_no_pair(credit, title, is_artist, known=known, listed=_in_list(body)):
         return _DASHED_PROSE
-    if (
-        is_artist is not None
-        and not (known or announced or is_titled(credit))
-        and is_name_word(credit)
-        and title.islower()
-    ):
-        return _DASHED_PROSE
-    if not (known or announced or any(map(str.isalpha, title)) or is_name_word(credit)) and credit[:1].islower():
-        return _DASHED_PROSE  # `weekdays 6 - 10`
     if sum(map(is_name_word, words)) * 2 < len(words) and not _is_short_title(title, credit, known=known):
         return _ANNOUNCED if announced else _DASHED_PROSE
     titled = sum(map(is_name_word, words)) * 2 >= len(words)
     return KNOWN if known else _ANNOUNCED if announced else _DASHED if titled and not tight else _TIGHT
+
+
+def _in_list(body: str) -> bool:
+    """Whether a dash is one of several, or stands behind a label: `Wishlist: headphones - Sony, lamp - Muji`."""
+    return body.count(" - ") > 1 or ": " in body.partition(" - ")[0]
+
+
+def _is_no_pair(credit: str, title: str, is_artist: IsArtist | None, *, known: bool, listed: bool) -> bool:
+    """Whether two sides of a dash that nobody announced are parts of a sentence rather than an artist and a title."""
+    if is_remark(title) and (is_name_word(credit) or not known):
+        return True
+    if known:
+        return False
+    return (
+        # `headphones - Sony`, `weekdays 6 - 10`, `let's rank the records - by label`
+        (listed and credit.islower() and " " not in credit)
+        or (credit[:1].islower() and not any(map(str.isalpha, title)) and not is_name_word(credit))
+        or _GOES_ON.match(title) is not None
+        or _GOES_ON.match(credit) is not None
+        or (is_artist is not None and is_name_word(credit) and not is_titled(credit) and title.islower())
+    )
 
 
 def _is_short_title(title: str, credit: str, *, known: bool) -> bool:
@@ -220,7 +248,7 @@ def _is_short_title(title: str, credit: str, *, known: bool) -> bool:
     words = title.casefold().split()
     if set(words) & _REMARK:
         return known and len(words) <= 3
-    if words[0] in _PROSE and not (known or is_titled(credit)):
+    if words[0] in PROSE and not (known or is_titled(credit)):
         return False
     return len(words) <= 7 and (known or words[0] not in _REMARK_FIRST) and len(credit.split()) <= 4
 
@@ -238,13 +266,15 @@ def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song
     head = strip_lead_in(head[announcement.end() :].strip(" :,") if announcement is not None else head) or head
     credit, rest = name_at_start(tail, is_artist)
     title, notes, guests = clean_title(head)
-    title = trim(title).strip(" '")
+    title = with_subtitle(trim(title).strip(" '"), head, is_artist)
     if not is_credit(credit) or not is_title(title) or is_whole_work(head) or reads_as_prose(title, 8):
         return None
     if is_credit_line(title):
         return None
-    known = is_artist is not None and all(map(is_artist, split_credit(credit, is_artist)))
+    known = all_known(credit, is_artist)
     titled = is_titled(title) and is_titled(credit) and title != credit
+    if credit.islower() and " " not in credit and not (announced or title.islower()):
+        return None  # any word may be a name: "by midnight"
     short = known and not rest and _is_short_title(title, credit, known=False)
     if not (known or announced or not rest or titled):
         return None
@@ -266,50 +296,3 @@ def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song
 
 def _remix_note(remix: re.Match[str]) -> str:
     return f"{trim(strip_lead_in(remix.group(1)))} {remix.group(2).split()[0].capitalize()}"
-
-
-def make_song(
-    credit: str,
-    title: str,
-    *,
-    notes: list[str],
-    guests: list[str],
-    confidence: float,
-    is_artist: IsArtist | None,
-    cover_of: str = "",
-) -> Song | None:
-    """Build a song from its parts; None if the credit has no artist."""
-    artists = split_credit(credit, is_artist)
-    if not artists:
-        return None
-    covered = cover_of or next(filter(None, map(covered_by, notes)), "")
-    return Song(
-        artists=artists,
-        title=title,
-        featured=artists_of(guests, is_artist),
-        version=version_of(notes),
-        cover_of=covered or None,
-        confidence=round(confidence, 2),
-    )
-
-
-def is_title(title: str) -> bool:
-    """Whether a text between quotes can be a title."""
-    balanced = all(title.count(left) == title.count(right) for left, right in ("()", "[]", "{}"))
-    return balanced and is_name(title) and len(title) <= 150
-
-
-def is_credit(credit: str) -> bool:
-    """Whether a text can be a credit: short, and not a sentence."""
-    words = credit.casefold().split()
-    # "My Chemical Romance" is a name, "my dog asleep" is not.
-    prose = bool(_PROSE & set(words)) and not (is_titled(credit) and len(words) <= 5)
-    return 0 < len(words) <= 9 and len(credit) <= 80 and is_name(credit) and not prose and not _NO_CREDIT.search(credit)
-
-
-def reads_as_prose(text: str, limit: int) -> bool:
-    """Whether a text in a title's place is a sentence."""
-    words = text.split()
-    return len(words) > limit or (
-        not is_titled(text) and len(words) > 5 and words[0].casefold() in _PROSE and not is_name_word(words[1])
-    )

@@ -19,6 +19,8 @@ from bot.domain.songs.parser import parse_songs
 
 FOLDER = Path(__file__).parent
 POSTS = read_labels(FOLDER / "posts.jsonl")
+SENTENCES = read_labels(FOLDER / "sentences.jsonl")
+"""More posts, most of them with songs within sentences, and more that look like songs and name none."""
 KINDS = [json.loads(line)["kind"] for line in (FOLDER / "posts.jsonl").read_text(encoding="utf-8").splitlines()]
 REQUESTS = (FOLDER / "requests.txt").read_text(encoding="utf-8").splitlines()
 _TABLE = FileCatalog(FOLDER / "artists.jsonl")
@@ -55,6 +57,18 @@ def test_posts_without_a_song_are_silent_with_and_without_a_list() -> None:
     for known in (is_artist, None):
         result = score(POSTS, is_artist=known)
         assert result.silent >= 0.95 * result.without_song
+
+
+@pytest.mark.parametrize("post", SENTENCES, ids=lambda post: post.text[:60])
+def test_songs_within_sentences_are_found_and_sentences_without_songs_are_silent(post: LabelledText) -> None:
+    result = score([post], is_artist=is_artist)
+    assert result.exact_texts == 1, result.misses
+
+
+def test_without_a_list_sentences_without_songs_are_silent_too() -> None:
+    result = score(SENTENCES)
+    assert result.silent >= 0.9 * result.without_song
+    assert result.right >= 0.85 * result.found
 
 
 def test_there_are_many_ways_to_ask() -> None:
