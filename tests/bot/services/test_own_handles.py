@@ -30,11 +30,17 @@ TEXTS = (
 def open_sources(sandbox: SandboxServer, network: str, *, x_handle: str | None = None) -> list[Source]:
     settings = sandbox.settings
     if network == "x":
-        keys = {
-            name: SecretStr(getattr(settings.x, name))
-            for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret")
-        }
-        return x.open_sources(XSettings(**keys, base_url=settings.url, handle=x_handle))
+        keys = settings.x
+        return x.open_sources(
+            XSettings(
+                consumer_key=SecretStr(keys.consumer_key),
+                consumer_secret=SecretStr(keys.consumer_secret),
+                access_token=SecretStr(keys.access_token),
+                access_token_secret=SecretStr(keys.access_token_secret),
+                base_url=settings.url,
+                handle=x_handle,
+            )
+        )
     if network == "bluesky":
         password = SecretStr(settings.bluesky_password)
         account = BlueskySettings(handle=settings.bluesky_handle, app_password=password, base_url=settings.url)
