@@ -1,0 +1,103 @@
+"""A template that is changed between two attempts changes posts that were not attempted, and no other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import Decision, Verdict
+from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError
+from bot.domain.pace import Pace
+from bot.domain.post_text import Template, Templates
+from bot.services.post_sender import PostSender, PostSenderOptions
+from bot.services.schedule import SettleTimer
+from bot.services.summary import Summary
+from tests.bot.helpers.posting import FILE, Account, accept, rules
+from tests.bot.helpers.set_clock import SetClock
+
+LIVE = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100)
+
+Run = Callable[[str], Summary]
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def clocked(database: Path, clock: SetClock) -> SqliteStore:
+    return SqliteStore(database, now=clock.now)
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Account:
+    return Account(tmp_path / "posts.jsonl")
+
+
+@pytest.fixture
+def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
+    """One pass of a sender that was started with a template."""
+
+    def once(template: str) -> Summary:
+        summary = Summary()
+        sender = PostSender(
+            publisher=account,
+            outbox=clocked,
+            rules=rules(replace(FILE, templates=Templates(post=Template(template)))),
+            settle_timer=SettleTimer(clock, 0),
+            clock=clock,
+            options=LIVE,
+        )
+        sender.run(summary, threading.Event())
+        return summary
+
+    return once
+
+
+def test_a_post_that_waits_gets_the_template_of_the_moment(clocked: SqliteStore, account: Account, run: Run) -> None:
+    accept(clocked, "A lamp.")
+    run("{title}: {text}")
+    accept(clocked, "A sea.", first=2)
+    run("{text} ({artist})")
+    assert account.texts == ["Moss: A lamp.", "A sea. (Ona)"]
+
+
+@pytest.mark.parametrize("error", [NetworkUnavailableError("away"), DoubtfulError("timed out")], ids=str)
+def test_a_post_that_was_attempted_keeps_its_text(
+    clocked: SqliteStore, account: Account, run: Run, error: NetworkError
+) -> None:
+    accept(clocked, "A lamp.")
+    account.faults = [(error, False)]
+    with pytest.raises(type(error)):
+        run("{title}: {text}")
+    for _ in range(2):
+        run("{text} ({artist})")
+    assert account.texts == ["Moss: A lamp."]
+
+
+def test_a_post_that_went_out_in_doubt_is_found_by_the_text_that_it_went_out_with(
+    clocked: SqliteStore, account: Account, run: Run
+) -> None:
+    accept(clocked, "A lamp.")
+    account.faults = [(DoubtfulError("timed out"), True)]
+    with pytest.raises(DoubtfulError):
+        run("{title}: {text}")
+    assert run("{text} ({artist})").posts_found == 1
+    assert run("{text} ({artist})").posts_sent == 0
+    assert account.texts == ["Moss: A lamp."]
+
+
+def test_a_new_verdict_makes_the_text_again(clocked: SqliteStore, account: Account, run: Run) -> None:
+    (name,) = accept(clocked, "A lamp.")
+    account.faults = [(NetworkUnavailableError("away"), False)]
+    with pytest.raises(NetworkUnavailableError):
+        run("{title}: {text}")
+    clocked.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="bo", edited_text="A slow lamp.")])
+    run("{text} ({artist})")
+    assert account.texts == ["A slow lamp. (Ona)"]
