@@ -7,7 +7,6 @@ A setting has the same name everywhere: `interval_s = 60` and `[x] access_token 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -26,12 +25,11 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
     InitSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnparsedError
 
 from bot.domain.durations import parse_duration, short_duration
 from bot.domain.errors import SettingsError
@@ -40,6 +38,7 @@ from bot.domain.outgoing_posts import PostMode
 from bot.domain.pace import DAY
 from bot.domain.post_text import TEMPLATE, TEXT_ALONE, Template
 from bot.domain.posting_hours import PostingHours
+from bot.environment import DELIMITER, PREFIX, dotenv, environment, unparsed
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET, LOOPBACK
 from handlers.contract import MAX_SAMPLES
 
@@ -51,10 +50,6 @@ TO_FILE: Final = "file"
 """Value of `PostSettings.to` that writes posts to a file instead of a network."""
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 """Span of time: a number of seconds, or a number with a unit."""
-_PREFIX: Final = "DEEPHYPEBOT_"
-_SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://[\w.:\[\]-]+:\d+$")
-"""Value of a variable such as DEEPHYPEBOT_METRICS_PORT where a Kubernetes service is called deephypebot-metrics."""
-_DELIMITER: Final = "__"
 _OPTIONS: Final = {
     "num_samples": "--num-samples",
     "feed": "--feed",
@@ -302,8 +297,8 @@ class BotSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
-        env_nested_delimiter=_DELIMITER,
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
         env_file=".env",
         env_ignore_empty=True,
         # Other commands have variables with the same prefix in the same file.
@@ -379,8 +374,8 @@ def load(config: Path | None = None, **options: Any) -> BotSettings:
     path = _config_path(config)
     sources = (
         InitSettingsSource(BotSettings, given),
-        _environment(),
-        DotEnvSettingsSource(BotSettings),
+        environment(BotSettings),
+        dotenv(BotSettings),
         _read_toml(path),
     )
     try:
@@ -389,15 +384,8 @@ def load(config: Path | None = None, **options: Any) -> BotSettings:
         problems = "; ".join(_problem(error, path) for error in cause.errors(include_url=False, include_context=False))
         # Without the cause: pydantic's own error holds the values that were read.
         raise SettingsError(problems) from None
-
-
-def _environment() -> EnvSettingsSource:
-    """The environment, without the variables that Kubernetes adds for a service of the same name."""
-    source = EnvSettingsSource(BotSettings)
-    source.env_vars = {
-        name: value for name, value in source.env_vars.items() if not _SERVICE_ADDRESS.match(value or "")
-    }
-    return source
+    except UnparsedError as cause:
+        raise SettingsError(unparsed(BotSettings, str(cause))) from None
 
 
 def _config_path(config: Path | None) -> Path | None:
@@ -406,7 +394,7 @@ def _config_path(config: Path | None) -> Path | None:
     Raises:
         SettingsError: the file that is named cannot be read.
     """
-    named = os.environ.get(f"{_PREFIX}CONFIG")
+    named = os.environ.get(f"{PREFIX}CONFIG")
     path = config or (Path(named) if named else CONFIG)
     if path.is_file():
         return path
@@ -449,4 +437,4 @@ def env_name(place: str) -> str:
     >>> env_name("x.access_token")
     'DEEPHYPEBOT_X__ACCESS_TOKEN'
     """
-    return _PREFIX + place.replace(".", _DELIMITER).upper()
+    return PREFIX + place.replace(".", DELIMITER).upper()

@@ -138,6 +138,41 @@ def test_a_file_that_is_named_and_cannot_be_read_is_named(tmp_path: Path, monkey
         load()
 
 
+@pytest.mark.parametrize("value", ["hush", "file", "{", "[1]"])
+def test_a_section_given_as_one_variable_says_which_variables_it_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str
+) -> None:
+    message = r"DEEPHYPEBOT_SHEET\b.*(DEEPHYPEBOT_SHEET__|valid dictionary)"
+    monkeypatch.setenv("DEEPHYPEBOT_SHEET", value)
+    with pytest.raises(SettingsError, match=message) as caught:
+        load()
+    assert "hush" not in str(caught.value)
+    monkeypatch.delenv("DEEPHYPEBOT_SHEET")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"DEEPHYPEBOT_SHEET={value}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=message):
+        load()
+
+
+def test_a_dotenv_of_another_encoding_costs_its_own_variables_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes("# für alle\nOTHER=caf\xe9\nDEEPHYPEBOT_INTERVAL_S=7\n".encode("latin-1"))
+    assert load().interval_s == 7
+    (tmp_path / ".env").write_bytes(b"DEEPHYPEBOT_MODEL=caf\xe9\n")
+    with pytest.raises(SettingsError, match=r"DEEPHYPEBOT_MODEL in \.env is not UTF-8"):
+        load()
+    (tmp_path / ".env").write_text("DEEPHYPEBOT_INTERVAL_S=7\n", encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+        load()
+    (tmp_path / ".env").write_text("\ufeffDEEPHYPEBOT_INTERVAL_S=8\n", encoding="utf-8")
+    assert load().interval_s == 8
+    (tmp_path / ".env").unlink()
+    (tmp_path / ".env").mkdir()
+    assert load().interval_s == 60
+
+
 def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPHYPEBOT_INTERVAL_S", "")
     assert load().interval_s == 60
