@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,6 +26,7 @@ _Status = TypeVar("_Status", bound=StrEnum)
 
 _STYLES = {CandidateStatus.WAITING: "yellow", CandidateStatus.ACCEPTED: "green", CandidateStatus.REJECTED: "red"}
 _SHOWN_GENRES = 3
+_LINE_BREAKS = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
 _SHOWN_WAITS = 3
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -118,8 +120,17 @@ def _numbered(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def visible(text: str) -> Text:
-    """Text for a terminal, with replacement characters in place of control characters, which move the cursor."""
-    return Text("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
+    r"""Text for a terminal, on one line: signs stand for line breaks and for control characters, which move the cursor.
+
+    >>> visible("two\nlines\x1b[2J").plain
+    'two ↵ lines�[2J'
+    """
+    return Text(
+        "".join(
+            character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+            for character in _LINE_BREAKS.sub(" ↵ ", text)
+        )
+    )
 
 
 def _song(row: QueueRow) -> Text:

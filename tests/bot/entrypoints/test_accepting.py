@@ -181,3 +181,8 @@ def test_flags_of_the_post_are_shown_with_it_and_only_what_bars_it_keeps_it_back
     else:
         run("accept", *flagged, "--workspace", database.parent)
         assert statuses(store).startswith("a" * len(flagged))
+
+
+def test_a_post_of_several_lines_is_one_line_of_the_list(workspace: Path, store: SqliteStore) -> None:
+    accept(store, FINE, text="A lamp,\n\nand a sea.")
+    assert "A lamp, ↵ and a sea." in run("list", "--workspace", workspace).stdout
