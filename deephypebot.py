@@ -7,6 +7,7 @@ import copy
 import errno
 import importlib
 import importlib.util
+import inspect
 import io
 import json
 import logging
@@ -98,6 +99,30 @@ class _Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take a call without arguments as one for help."""
         return super().parse_args(ctx, args or ([] if ctx.resilient_parsing else ["--help"]))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command whose help is wrapped at the width of the terminal, not at that of the source."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and command.help:
+            command.help = _unwrapped(command.help)
+        return command
+
+
+def _unwrapped(text: str) -> str:
+    """Return a docstring with each paragraph in one line; examples, which are indented, keep theirs.
+
+    Typer takes the indentation of the text after the first paragraph away once more. Where it would be that of the
+    examples, markup without any effect stands in front of it.
+    """
+    lines: list[str] = []
+    for line in inspect.cleandoc(text).split("\n"):
+        if line.startswith(" "):
+            lines.append(f"[b][/b]{line}")
+        elif line and lines and lines[-1] and not lines[-1].startswith("["):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from importlib import metadata
 
 import pytest
@@ -62,6 +63,19 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_h_is_short_for_help_everywhere(command: str) -> None:
     words = command.split()
     assert run(*words, "-h") == run(*words, "--help") != ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_help_is_wrapped_at_the_width_of_the_terminal_alone(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("serve", "--help").splitlines()
+    shown = [line.strip() for line in lines[: next(n for n, line in enumerate(lines) if "Options" in line)]]
+    start = next(n for n, line in enumerate(shown) if line.startswith("The command starts"))
+    end = shown.index("", start)
+    words = " ".join(shown[start:end]).split()
+    assert shown[start:end] == textwrap.wrap(" ".join(words), width - 2)
+    # Examples are lines of their own, indented, and can be copied as they are.
+    assert any(line.rstrip() == "     deephypebot serve" for line in lines)
 
 
 @pytest.mark.parametrize("command", ["", "models", "queue", "bot", "bot bench", "bench", "corpus", "blind"])
