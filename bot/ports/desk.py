@@ -10,8 +10,10 @@ from enum import StrEnum
 
 from bot.domain.candidates import CandidateStatus, Verdict
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus
+from bot.domain.post_text import Draft
 from bot.domain.songs.song import SongReport
 from bot.domain.source_posts import SourcePost
+from bot.ports.accepted_posts import AcceptedPosts
 from bot.ports.curation import CuratorDesk, SongDesk
 from bot.ports.store import QueueRow, VersionTally
 
@@ -139,6 +141,11 @@ class PostRow:
     created_at: str
     sent_at: str | None
 
+    @property
+    def draft(self) -> Draft:
+        """Text and song of the post, for a preview."""
+        return Draft(text=self.post.text, report=self.report, source_post=self.source_post)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostPage:
@@ -146,11 +153,14 @@ class PostPage:
 
     rows: tuple[PostRow, ...]
     more: bool
+    """Whether there are older posts."""
     counts: Mapping[OutgoingPostStatus, int]
     """Number of posts of each status."""
+    newer: bool = False
+    """Whether there are newer posts."""
 
 
-class Desk(SongDesk, CuratorDesk):
+class Desk(SongDesk, CuratorDesk, AcceptedPosts):
     """The queue as a curator's page reads and changes it. Every method is one transaction."""
 
     @abstractmethod
@@ -184,9 +194,23 @@ class Desk(SongDesk, CuratorDesk):
 
     @abstractmethod
     def posts(
-        self, *, status: OutgoingPostStatus | None = None, before: int | None = None, limit: int = 40
+        self,
+        *,
+        status: OutgoingPostStatus | None = None,
+        without: OutgoingPostStatus | None = None,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 40,
     ) -> PostPage:
-        """Return a page of posts whose places are lower than `before`."""
+        """Return a page of posts, the newest first.
+
+        Args:
+            status: their status; None selects all.
+            without: a status that they do not have.
+            before: only posts whose places are lower.
+            after: only posts whose places are higher, those next to it.
+            limit: maximum posts of a page.
+        """
 
     @abstractmethod
     def versions(self) -> Sequence[VersionTally]:

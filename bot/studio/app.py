@@ -15,7 +15,7 @@ from bot.studio.access import RequireToken
 from bot.studio.curators import choose_name, look
 from bot.studio.live import changed_cards, preview
 from bot.studio.models import models_page
-from bot.studio.posted import posted_page
+from bot.studio.posted import confirm, posted_page
 from bot.studio.queue import decide, queue_page, waiting_count
 from bot.studio.security import ALLOWED_HOSTS, SecurityHeaders
 from bot.studio.site import Site, StudioParts, site_of, wants_fragment
@@ -48,6 +48,7 @@ def build_app(parts: StudioParts, *, access_token: str | None = None) -> Starlet
             Route("/curator", choose_name, methods=["POST"]),
             Route("/look", look, methods=["POST"]),
             Route("/posted", posted_page),
+            Route("/confirm", confirm, methods=["POST"]),
             Route("/try", try_page),
             Route("/try", add_to_queue, methods=["POST"]),
             Route("/models", models_page),

@@ -16,6 +16,7 @@ from bot.domain.post_form import Preview
 from bot.domain.songs.song import SongReport
 from bot.domain.source_posts import SourcePost, web_address
 from bot.ports import DeskRow, LiveVersion, QueueRow, SongRows
+from bot.services.post_waits import PostWait
 
 ALL_BARS = 4
 """Maximum topics that all have a bar on a card; of more topics, the desired one and the two largest others have one."""
@@ -55,6 +56,9 @@ class Known(Protocol):
 
     def flags(self, row: QueueRow) -> tuple[Flag, ...]:
         """Return the flags of a candidate's post."""
+
+    def wait_of(self, candidate_id: str) -> PostWait | None:
+        """Return what a candidate's post waits for; None if it is not to be sent."""
 
     def preview(self, row: QueueRow) -> Preview:
         """Return a candidate's post as it will be sent."""
@@ -106,6 +110,8 @@ class Card:
     """The `bars` that are shown without unfolding."""
     post: OutgoingPostStatus | None
     """Status of the candidate's post; None without a post."""
+    wait: PostWait | None
+    """Reason why the post is not sent yet; None if it is not to be sent."""
     flags: tuple[FlagView, ...]
     """Flags of the text that would be posted."""
     preview: Preview
@@ -187,6 +193,7 @@ def card_view(row: DeskRow, known: Known) -> Card:
         bars=bars,
         main=main_bars(bars),
         post=row.post,
+        wait=known.wait_of(candidate.id),
         flags=tuple(
             FlagView(name=flag.value, meaning=_FLAGS[flag], grave=flag in _GRAVE)
             for flag in known.flags(row.row)

@@ -25,11 +25,11 @@ async def changed_cards(request: Request) -> Response:
     return await run_in_threadpool(_changed, site_of(request), dict(zip(ids, states, strict=True)))
 
 
-def _changed(site: Site, shown: dict[str, str]) -> Response:
+def _changed(site: Site, states: dict[str, str]) -> Response:
     with site.parts.open_desk() as desk:
-        rows = [row for row in desk.rows(list(shown)) if _state_of(row) != shown[row.row.candidate.id]]
-        blind = site.blind(desk.versions())
-        cards = [card_view(row, blind) for row in rows]
+        rows = [row for row in desk.rows(list(states)) if _state_of(row) != states[row.row.candidate.id]]
+        shown = site.for_cards(desk, desk.versions())
+        cards = [card_view(row, shown) for row in rows]
         return site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back="/")
 
 

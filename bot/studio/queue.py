@@ -48,14 +48,14 @@ def queue_page(request: Request) -> Response:
         tallies = desk.versions()
         progress = progress_of(desk, site.who)
         corrected = find_corrected(desk, request.query_params.get("corrected", ""))
+        shown = site.for_cards(desk, tallies)
     pages = address.pages(page)
-    blind = site.blind(tallies)
     empty = _NOTHING_FOUND if address.wanted else _EMPTY[status]
     return site.page(
         "queue",
         "queue.html",
         heading="Queue" if status is None else f"Queue: {status}",
-        songs=[song_view(song, blind) for song in page.songs],
+        songs=[song_view(song, shown) for song in page.songs],
         counts=counts,
         address=address,
         pages=pages,
@@ -102,8 +102,8 @@ def _record(request: Request, site: Site, form: Form, changes: list[Change]) -> 
             stale = str(error)
         if not wants_fragment(request):
             return RedirectResponse(f"{back}#c-{quote(ids[0])}", 303)
-        blind = site.blind(desk.versions())
-        cards = [card_view(row, blind) for row in desk.rows(ids)]
+        shown = site.for_cards(desk, desk.versions())
+        cards = [card_view(row, shown) for row in desk.rows(ids)]
         response = site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back=back)
     if stale:
         # The cards are sent as well, so that the page is updated.

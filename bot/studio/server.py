@@ -76,8 +76,8 @@ def local_parts(
             server=gateway,
             resolver=resolver,
             rules=rules,
+            waits=posting.post_waits(settings),
             who=who,
-            not_posting=posting.not_posting(settings),
             corrector=SongCorrector(
                 resolver=resolver,
                 writer=CommentaryWriter(

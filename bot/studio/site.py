@@ -17,6 +17,7 @@ from bot.domain.post_form import Preview
 from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, SongResolver, VersionTally
 from bot.services.corrections import SongCorrector
 from bot.services.post_rules import PostRules
+from bot.services.post_waits import PostWait, PostWaits, WaitReport
 from bot.studio.assets import Assets
 from bot.studio.live_versions import LiveVersions
 from bot.studio.rendering import Renderer
@@ -42,13 +43,13 @@ class StudioParts:
     """Resolver that gives a free query its genres."""
     rules: PostRules
     """Form of the posts, and the one rule for what may be accepted."""
+    waits: PostWaits
+    """Reader of what accepted posts wait for."""
     who: str
     """Name that is recorded with verdicts of a browser in which no other was chosen."""
     corrector: SongCorrector
     """Writes the candidates of songs that curators change or add."""
     interpolator: Interpolator | None = None
-    not_posting: str = ""
-    """Reason why the bot posts nothing by its settings, with the way out; empty if it posts."""
     page_token: str = field(default_factory=new_token)
     """Token of the studio's own pages, without which nothing is changed."""
 
@@ -60,6 +61,7 @@ class Site:
         self.parts = parts
         self.who = parts.who
         self.hides_topics = True
+        self.waiting_posts: WaitReport | None = None
         self.token = parts.page_token
         self.assets = Assets()
         self._live = LiveVersions(parts.server)
@@ -71,16 +73,20 @@ class Site:
         site.who = who or self.parts.who
         return site
 
-    def blind(self, tallies: Sequence[VersionTally]) -> Site:
-        """Return the same site, for candidates that wait, with topics that do not tell their versions apart.
+    def for_cards(self, desk: Desk, tallies: Sequence[VersionTally]) -> Site:
+        """Return the same site for cards: with what accepted posts wait for, and blind to versions.
+
+        The topics of candidates that wait do not tell their versions apart.
 
         Args:
+            desk: the queue.
             tallies: the versions in the queue.
         """
         waiting = [self.find_version(each.model, each.model_version) for each in tallies if each.waiting]
         topics = {(live.topics, live.desired_topic) if live is not None else None for live in waiting}
         site = copy.copy(self)
         site.hides_topics = len(waiting) > 1 and (len(topics) > 1 or None in topics)
+        site.waiting_posts = self.parts.waits.read(desk)
         return site
 
     def page(self, name: str, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
@@ -99,6 +105,10 @@ class Site:
     def flags(self, row: QueueRow) -> tuple[Flag, ...]:
         """Return the flags of a candidate's post."""
         return self.parts.rules.flags(row)
+
+    def wait_of(self, candidate_id: str) -> PostWait | None:
+        """Return what a candidate's post waits for; None if it is not to be sent."""
+        return self.waiting_posts.find(candidate_id) if self.waiting_posts is not None else None
 
     def preview(self, row: QueueRow) -> Preview:
         """Return a candidate's post as it will be sent."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from typing_extensions import override
 
+from bot.adapters.sqlite.accepted_posts import SqliteAcceptedPosts
 from bot.adapters.sqlite.corrections import SqliteSongDesk
 from bot.adapters.sqlite.curators import SqliteCuratorDesk
 from bot.adapters.sqlite.queue import OUT, record_elsewhere
@@ -48,12 +49,11 @@ _STATE = (
 )
 _POSTS = f"""
 SELECT post.*, candidate.verdict_id, {SONG_COLUMNS} FROM {POST_JOINS}
-WHERE {{condition}} post.place < :before ORDER BY post.place DESC LIMIT :limit
+WHERE {{condition}} post.place < :before AND post.place > :after ORDER BY post.place {{order}} LIMIT :limit
 """  # noqa: S608 -- constants
-_ALL_POSTS, _POSTS_OF_STATUS = _POSTS.format(condition=""), _POSTS.format(condition="post.status = :status AND")
 
 
-class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, Desk):
+class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, SqliteAcceptedPosts, Desk):
     """Desk on the bot's database."""
 
     @override
@@ -105,14 +105,31 @@ class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, Desk):
 
     @override
     def posts(
-        self, *, status: OutgoingPostStatus | None = None, before: int | None = None, limit: int = 40
+        self,
+        *,
+        status: OutgoingPostStatus | None = None,
+        without: OutgoingPostStatus | None = None,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 40,
     ) -> PostPage:
-        values = {"status": status, "before": 2**62 if before is None else before, "limit": limit + 1}
-        found = self._read(_ALL_POSTS if status is None else _POSTS_OF_STATUS, values)
+        values = {
+            "status": status,
+            "without": without or "",
+            "before": before or 2**62,
+            "after": after or 0,
+            "limit": limit + 1,
+        }
+        # Of any status but one: a condition on each row, since no index serves it.
+        condition = "post.status <> :without AND" if status is None else "post.status = :status AND"
+        statement = _POSTS.format(condition=condition, order="DESC" if after is None else "ASC")
+        found = self._read(statement, values)
+        rows, others = found[:limit], len(found) > limit
         counts = dict(map(tuple, self._read("SELECT status, count FROM post_tally")))
         return PostPage(
-            rows=tuple(map(_post_row, found[:limit])),
-            more=len(found) > limit,
+            rows=tuple(map(_post_row, rows if after is None else reversed(rows))),
+            more=others if after is None else True,
+            newer=before is not None if after is None else others,
             counts={status: counts.get(status, 0) for status in OutgoingPostStatus},
         )
 

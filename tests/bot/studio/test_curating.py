@@ -441,21 +441,6 @@ def test_a_sample_that_the_model_no_longer_generates_is_not_added(studio: Client
     assert all(not row.source_post.id.startswith("studio:") for row in filled.rows())
 
 
-def test_the_page_of_posts_says_why_accepted_candidates_are_not_on_it(
-    filled: SqliteStore, open_studio: Callable[..., Client]
-) -> None:
-    assert (
-        "accepted" not in open_studio().get("/posted").text.partition('class="empty"')[2].partition("The bot posts")[0]
-    )
-    accept(filled, "101.1.1", "101.1.2")
-    for options, reason in (
-        ({}, "2 candidates are accepted, but posting is off"),
-        ({"post": {"to": "file"}}, "but posts are only printed"),
-        ({"post": {"to": "file", "dry_run": False}}, "2 candidates are accepted; the bot sends them"),
-    ):
-        assert reason in unescape(open_studio(**options).get("/posted").text)
-
-
 # --- The database -----------------------------------------------------------------------------------------------------
 
 
