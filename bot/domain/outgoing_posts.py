@@ -90,7 +90,7 @@ class OwnPost:
     candidate_id: str = ""
     """Candidate of the post, where the output keeps it."""
     in_reply_to: str = ""
-    """`SourcePost.id` of the post that it is a reply to; empty if it is none."""
+    """`SourcePost.id` of the post that it is a reply to; empty if it is not a reply."""
 
     @property
     def time(self) -> datetime | None:
