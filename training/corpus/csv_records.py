@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 _DELIMITERS: Final = ",;\t|"
+_TOLD: Final = re.compile(r'\s*"?sep=([,;\t|])"?\s*$', re.IGNORECASE)
+"""First line by which spreadsheets are told the delimiter."""
 _MAX_FIELD: Final = 1 << 24
 """Maximum characters of a field; the standard library's default of 128 Ki is less than a long page."""
 _MAX_RECORD: Final = 1 << 20
@@ -17,9 +20,10 @@ _MAX_RECORD: Final = 1 << 20
 def csv_records(lines: Iterable[str]) -> Iterator[dict[str, str] | None]:
     r"""Yield the records of a CSV file by the header's names; None stands for one that cannot be read.
 
-    The delimiter is the one that the header has most often of commas, semicolons, tabs and vertical bars. A quoted cell
-    may hold line breaks. Where its quote is never closed, or is closed by a quote that belongs to a later record, its
-    first line is one unreadable record and the next line begins another; so a stray quote swallows nothing.
+    The delimiter is the one that the header has most often of commas, semicolons, tabs and vertical bars, or that a
+    line such as `sep=;` above it names. A quoted cell may hold line breaks. Where its quote is never closed, or is
+    closed by a quote of a later record, its first line is one unreadable record and the next line begins another; so a
+    stray quote swallows nothing.
 
     Args:
         lines: lines with their ends.
@@ -29,7 +33,12 @@ def csv_records(lines: Iterable[str]) -> Iterator[dict[str, str] | None]:
     """
     csv.field_size_limit(_MAX_FIELD)
     source = _Lines(lines)
-    delimiter = delimiter_of(source.peek())
+    while (first := source.peek()) and not first.strip():
+        next(source)
+    told = _TOLD.match(first)
+    if told is not None:
+        next(source)
+    delimiter = told[1] if told is not None else delimiter_of(first)
     header = source.record(delimiter, width=None)
     if header is None:
         # A header of several lines, or with a stray quote, is read as the standard library does.

@@ -57,13 +57,21 @@ def encoding_of(path: Path, sample: bytes) -> str:
             return "utf-8"
         line = sample.count(b"\n", 0, cause.start) + 1
         found = from_bytes(sample).best()
-        guess = "an unknown encoding" if found is None else f"{found.encoding}"
-        name = "NAME" if found is None else found.encoding
+        name = "NAME" if found is None else _usual(sample, found.encoding)
+        guess = "an unknown encoding" if found is None else name
         raise PostsError(
             f"{path} is not UTF-8 (byte 0x{sample[cause.start]:02x} in line {line}); it looks like {guess}: if that is "
             f"right, give --encoding {name}"
         ) from cause
     return "utf-8"
+
+
+def _usual(sample: bytes, encoding: str) -> str:
+    """Return cp1252, the usual one, if it reads a sample as the encoding that was found does."""
+    try:
+        return "cp1252" if sample.decode("cp1252") == sample.decode(encoding) else encoding
+    except UnicodeDecodeError:
+        return encoding
 
 
 def _is_utf8(line: bytes) -> bool:

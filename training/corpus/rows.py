@@ -24,6 +24,8 @@ Row = Mapping[str, Any]
 Advance = Callable[[int], None]
 """Called with the number of bytes of the file on disk that were read since the last call."""
 
+_WRAPPERS: Final = ("data", "records", "rows", "posts", "items", "results")
+"""Names under which an object holds the records of a whole file."""
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 """Suffixes of the formats; all but Parquet may be followed by .gz."""
 _CHUNK: Final = 1 << 18
@@ -174,7 +176,7 @@ def _json(reading: _Reading) -> Iterator[Row | None]:
                     ) from cause
                 complete = False
             if complete:
-                yield document if isinstance(document, dict) else None
+                yield from _records(document, wrapped=not is_array)
                 buffer = buffer[end:]
             elif ended:
                 return
@@ -183,6 +185,16 @@ def _json(reading: _Reading) -> Iterator[Row | None]:
                 more = file.read(max(_CHUNK, len(buffer)))
                 ended = not more
                 buffer += more
+
+
+def _records(document: Any, *, wrapped: bool) -> list[Row | None]:
+    """Return the record that a document is, or the records of `{"data": [...]}` if a file may be wrapped so."""
+    if not isinstance(document, dict):
+        return [None]
+    inner = next((document[name] for name in _WRAPPERS if isinstance(document.get(name), list)), None)
+    if not wrapped or inner is None or not all(isinstance(each, dict) for each in inner):
+        return [document]
+    return list(inner)
 
 
 def _csv(reading: _Reading) -> Iterator[Row | None]:

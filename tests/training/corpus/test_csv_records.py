@@ -64,6 +64,11 @@ def test_rows_with_lost_or_extra_cells_are_counted() -> None:
     assert texts("id,text\n1,one\n\n2\n3,three,more\n") == ["one", None, None]
 
 
+@pytest.mark.parametrize("above", ["\n\n", "sep=;\n", '"sep=;"\r\n', "  \n\nSEP=;\n"])
+def test_blank_lines_and_the_delimiters_name_may_stand_above_the_header(above: str) -> None:
+    assert texts(f"{above}id;text\n1;one\n\n2;two\n") == ["one", "two"]
+
+
 def test_nothing_and_a_header_alone_give_nothing() -> None:
     assert list(csv_records([])) == list(csv_records(["id,text\n"])) == []
 

@@ -35,6 +35,12 @@ def test_another_encoding_is_named_with_the_way_to_read_it() -> None:
         encoding_of(Path("a.csv"), TEXT.encode("cp1252"))
 
 
+def test_of_encodings_that_read_a_file_alike_the_usual_one_is_named() -> None:
+    text = "artist,text\nOna Vell,The drums sit low in the café and the room is warm.\n"
+    with pytest.raises(PostsError, match="--encoding cp1252$"):
+        encoding_of(Path("a.csv"), text.encode("latin-1"))
+
+
 def test_an_encoding_may_be_given_by_any_of_its_names() -> None:
     assert known_encoding("Latin-1") == known_encoding("iso8859-1")
     for name in ("latin-99", "base64", ""):

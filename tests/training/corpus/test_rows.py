@@ -144,3 +144,14 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(PostsError, match=r"folder\.jsonl cannot be read: Is a directory"):
         list(read_rows(tmp_path / "folder.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["data", "records", "posts"])
+def test_records_within_an_object_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "wrapped.json"
+    path.write_text(json.dumps({"count": 2, name: [{"a": 1}, {"a": 2}], "next": "x"}), encoding="utf-8")
+    assert list(read_rows(path)) == [{"a": 1}, {"a": 2}]
+    path.write_text(json.dumps([{"text": "x", name: [{"a": 1}]}]), encoding="utf-8")
+    assert list(read_rows(path)) == [{"text": "x", name: [{"a": 1}]}]
+    path.write_text(json.dumps({"text": "x", name: ["a"]}), encoding="utf-8")
+    assert list(read_rows(path)) == [{"text": "x", name: ["a"]}]
