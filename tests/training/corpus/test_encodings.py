@@ -37,7 +37,7 @@ def test_another_encoding_is_named_with_the_way_to_read_it() -> None:
 
 def test_of_encodings_that_read_a_file_alike_the_usual_one_is_named() -> None:
     text = "artist,text\nOna Vell,The drums sit low in the café and the room is warm.\n"
-    with pytest.raises(PostsError, match="--encoding cp1252$"):
+    with pytest.raises(PostsError, match=r"--encoding cp1252$"):
         encoding_of(Path("a.csv"), text.encode("latin-1"))
 
 
