@@ -11,6 +11,7 @@ from foundation.commentary_errors import RequestError
 _RESOLVED_BY_GRPC: Final = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:", "vsock:")
 _WEB: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE)
 _HOST_AND_PORT: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]/\s]+):(?P<port>[0-9]+)")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _MAX_PORT: Final = 65535
 _EXAMPLE: Final = "as in 127.0.0.1:50051, [::1]:50051 or dns:///gateway.example:50051"
 
@@ -51,7 +52,19 @@ def parse_target(text: str) -> str:
         raise TargetError(f"the port of the target {text!r} must be from 1 to {_MAX_PORT}")
     if match["host"].startswith("[") and not _is_ipv6(match["host"][1:-1]):
         raise TargetError(f"{match['host']} in the target {text!r} is not an IPv6 address, {_EXAMPLE}")
-    return match[0]
+    host = match["host"] if match["host"].startswith("[") else _ascii_name(match["host"], text)
+    return f"{host}:{match['port']}"
+
+
+def _ascii_name(host: str, text: str) -> str:
+    """Return a host's name as it is looked up, `xn--caf-dma.example` for `café.example`."""
+    try:
+        name = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        name = ""
+    if not _NAME.fullmatch(name):
+        raise TargetError(f"{host!r} in the target {text!r} is not the name of a host, {_EXAMPLE}")
+    return name
 
 
 def _bracketed(target: str) -> str:

@@ -24,6 +24,8 @@ from serving.targets import TargetError, parse_target
         ("dns:///gateway.example:50051", "dns:///gateway.example:50051"),
         ("ipv6:[::1]:50051", "ipv6:[::1]:50051"),
         ("unix:/run/gateway.sock", "unix:/run/gateway.sock"),
+        ("café.example:50051", "xn--caf-dma.example:50051"),
+        ("my_gateway-1.example.:50051", "my_gateway-1.example.:50051"),
     ],
 )
 def test_addresses_are_understood_as_people_write_them(text: str, target: str) -> None:
@@ -45,6 +47,9 @@ def test_addresses_are_understood_as_people_write_them(text: str, target: str) -
         ("::1", "is not a host with a port"),
         ("::1:8080", r"is not a host with a port, as in .*\[::1\]:50051"),  # an address by itself, or one with a port
         ("[gateway]:50051", r"\[gateway\] in the target .* is not an IPv6 address"),
+        ("me@gateway:50051", "'me@gateway' in the target 'me@gateway:50051' is not the name of a host"),
+        ("gateway?x=1:50051", "is not the name of a host"),
+        ("..é:1", "is not the name of a host"),
         ("two words:1", "is not a host with a port"),
     ],
 )
