@@ -32,6 +32,11 @@ class PlacedEdit:
     """Content of the row when it was read before the call."""
 
     @property
+    def wants_status(self) -> bool:
+        """Whether the edit changes the status; that is its first step."""
+        return self.now.status != self.edit.status
+
+    @property
     def wants_text(self) -> bool:
         """Whether the edit changes the text."""
         return self.edit.text not in {None, self.now.text}
@@ -81,6 +86,8 @@ def outcome(answer: Mapping[str, Any], columns: Columns, edits: Sequence[PlacedE
         AttributeError, IndexError, KeyError, TypeError: the answer is not one of Sheets'.
     """
     rows = dict(_rows(answer, columns))
+    replies = answer["replies"]
+    step = 0
     written: set[str] = set()
     left: set[str] = set()
     misplaced: list[BoardRow] = []
@@ -88,11 +95,13 @@ def outcome(answer: Mapping[str, Any], columns: Columns, edits: Sequence[PlacedE
     for edit in edits:
         after = rows.get(edit.row, BoardRow(candidate_id="", status="", text=""))
         name = edit.edit.candidate_id
+        is_status_written = edit.wants_status and (not edit.now.status or _has_swapped(replies[step]))
+        step += len(list(_steps(0, columns, edit)))
         if after.candidate_id == name and after.status == edit.edit.status:
             written.add(name)
             continue
         left.add(name)
-        if after.candidate_id != name and (after.status == edit.edit.status or edit.wants_text):
+        if after.candidate_id != name and (is_status_written or edit.wants_text):
             misplaced.append(after)
         if after.candidate_id not in {name, ""}:
             noted.add(after.candidate_id)
@@ -102,7 +111,7 @@ def outcome(answer: Mapping[str, Any], columns: Columns, edits: Sequence[PlacedE
 
 
 def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[str, Any]]:
-    if edit.now.status and edit.now.status != edit.edit.status:
+    if edit.now.status and edit.wants_status:
         swap = {
             "find": edit.now.status,
             "replacement": edit.edit.status,
@@ -121,6 +130,11 @@ def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[s
         yield _noted(sheet_id, edit.row, columns.status, edit.edit.note)
     if edit.edit.post is not None and columns.post_preview is not None:
         yield _written(sheet_id, edit.row, columns.post_preview, str(shortened(edit.edit.post)))
+
+
+def _has_swapped(reply: Mapping[str, Any]) -> bool:
+    """Whether a swap found the status that it was to replace. Sheets leaves counts of 0 out."""
+    return bool(reply["findReplace"].get("occurrencesChanged"))
 
 
 def _noted(sheet_id: int, row: int, column: int, note: str) -> dict[str, Any]:

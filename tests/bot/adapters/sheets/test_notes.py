@@ -133,3 +133,23 @@ def test_on_the_sheet_a_text_that_is_too_long_is_set_back_and_mended(
     assert sandbox.control.notes("queue") == {}
     assert [row[POST] for row in fields_of(sandbox)] == ["Ona – Moss: A short lamp.", "Ona – Moss: Lamp 2."]
     assert [row.verdict.who for row in store.rows(status=CandidateStatus.ACCEPTED) if row.verdict] == ["Ana", "board"]
+
+
+def test_a_text_that_somebody_has_begun_in_the_other_row_stays(sandbox: SandboxServer, board: SheetsBoard) -> None:
+    """A row that got nothing but another one's note, because somebody sorted, is not restored: its text is its own."""
+    seen = BoardRow(candidate_id=FIRST, status="accepted", text="b")
+    sandbox.control.edit("queue", FIRST, "status", "accepted")
+    sandbox.control.fail("sheets.batch_update", kind="hold")
+    answers = []
+    set_back = BoardEdit(seen=seen, status="waiting", note="too long")
+    thread = threading.Thread(target=lambda: answers.append(board.edit([set_back])))
+    thread.start()
+    sandbox.control.wait_for_hold()
+    sandbox.control.sort("queue", "commentary")
+    sandbox.control.edit("queue", SECOND, "commentary", "half a sent")
+    sandbox.control.release()
+    thread.join()
+    (edited,) = answers
+    assert edited.misplaced == ()
+    assert edited.noted == {SECOND}
+    assert {row.candidate_id: row.status for row in board.rows()} == {FIRST: "accepted", SECOND: "waiting"}
