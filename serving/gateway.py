@@ -94,6 +94,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         """
         host, port = self._settings.host, self._settings.port
         _check_address(host, port)
+        # An IPv6 address needs brackets before a port.
+        written = f"[{host}]" if ":" in host else host
         server = grpc.aio.server(
             interceptors=(self.metrics,),
             options=(
@@ -107,13 +109,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         names = (COMMENTARY_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         try:
-            bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            bound = server.add_insecure_port(f"{written}:{port}")
         except RuntimeError as cause:
             raise ServingError(f"cannot listen on port {port} of {host}: {cause}") from cause
         await self.update_health()
         await server.start()
         self._server = server
-        return f"{host}:{bound}"
+        return f"{written}:{bound}"
 
     async def stop(self) -> None:
         """Report NOT_SERVING, accept no more requests, and let those in flight end within the grace period."""

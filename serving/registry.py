@@ -87,7 +87,7 @@ class Registry:
         with self._translated():
             registered = _known(self._client.get_registered_model, model)
             if registered is None:
-                return ModelSnapshot(model=model, versions=())
+                return ModelSnapshot(model=model, versions=(), registered=False)
             aliases = aliases_of(registered)
             wanted = {aliases[alias] for alias in LIVE_ALIASES if alias in aliases}
             read = [_known(self._client.get_model_version, model, version) for version in sorted(wanted, key=int)]

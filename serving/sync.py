@@ -60,7 +60,7 @@ class _ModelState:
     unwanted: frozenset[str] = frozenset()
     drains: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
-    """Ignored aliases that the log has."""
+    """Reports on the registry that the log has."""
 
 
 class Sync:
@@ -122,9 +122,9 @@ class Sync:
             _log.info("the registry is available again")
             self._registry_is_down = False
         state = self._states[model]
-        for reason in sorted(set(snapshot.ignored) - state.told):
-            _log.warning("%s", reason)
-        state.told = frozenset(snapshot.ignored)
+        for report in sorted(set(snapshot.reports) - state.told):
+            _log.warning("%s", report)
+        state.told = frozenset(snapshot.reports)
         await self._reconcile(snapshot, running)
         for version in self._table.live_versions(model):
             if (route := self._table.route(model, version)) is not None:

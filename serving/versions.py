@@ -54,6 +54,18 @@ class ModelSnapshot:
     versions: tuple[RegisteredVersion, ...]
     ignored: tuple[str, ...] = ()
     """Aliases that no version is made live for, each with the reason."""
+    registered: bool = True
+    """Whether the registry has the model."""
+
+    @property
+    def reports(self) -> tuple[str, ...]:
+        """What an operator should know: why no version answers, and which aliases are ignored."""
+        if self.champion is not None:
+            return self.ignored
+        if not self.registered:
+            return (f"{self.model} is not registered yet: waiting for `deephypebot train`", *self.ignored)
+        wanted = f"waiting for `deephypebot models promote {self.model}/VERSION`"
+        return (f"{self.model} has no champion: {wanted}", *self.ignored)
 
     @property
     def champion(self) -> RegisteredVersion | None:

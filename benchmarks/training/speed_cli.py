@@ -41,7 +41,9 @@ def corpus(
 
     console = Console()
     with console.status("building corpora"):
-        report = bench_corpus(posts, num_posts=400 if quick else num_posts, jobs=jobs or num_processors())
+        report = bench_corpus(
+            posts, num_posts=min(num_posts, 400) if quick else num_posts, jobs=jobs or num_processors()
+        )
     show(report.table(), console=console)
     finish("corpus", report.figures(), json_path)
 

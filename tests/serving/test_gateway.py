@@ -397,6 +397,24 @@ def test_a_port_in_use_is_named_with_the_setting_that_changes_it(owner: str) -> 
     asyncio.run(scene())
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_the_address_of_a_gateway_on_ipv6_is_one_that_a_client_can_call() -> None:
+    async def scene() -> None:
+        async with bench(host="::1") as it:
+            assert it.target.startswith("[::1]:")
+            assert (await it.generate()).model.version == "2"
+
+    asyncio.run(scene())
+
+
 def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
     async def scene() -> None:
         gateway = Gateway(GatewaySettings(host="192.0.2.1"), table=RoutingTable(("m",)), inference=lambda: None)

@@ -132,6 +132,13 @@ def test_a_model_without_a_champion_waits_for_one_and_says_so(uri: str, registry
     try:
         with CommentaryClient(f"127.0.0.1:{port}", model="epsilon", retry=ONE_ATTEMPT) as client:
             wait_until(lambda: says(client, "epsilon has no champion"))
+            # Whoever started it reads why nothing answers, once.
+            told = "epsilon is not registered yet: waiting for `deephypebot train`"
+            wait_until(lambda: told in (folder / "serve.log").read_text())
+            registry.client.create_registered_model("epsilon")
+            told_next = "epsilon has no champion: waiting for `deephypebot models promote epsilon/VERSION`"
+            wait_until(lambda: told_next in (folder / "serve.log").read_text())
+            assert (folder / "serve.log").read_text().count(told) == 1
             assert not client.is_serving()
             registry.alias("epsilon", "champion", registry.register("epsilon"))
             assert wait_ready(launched, folder).target == f"127.0.0.1:{port}"
