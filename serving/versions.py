@@ -59,7 +59,7 @@ class ModelSnapshot:
 
     @property
     def reports(self) -> tuple[str, ...]:
-        """What an operator should know: why no version answers, and which aliases are ignored."""
+        """Reports for an operator: why no version answers, and which aliases are ignored."""
         if self.champion is not None:
             return self.ignored
         if not self.registered:

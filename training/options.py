@@ -42,6 +42,8 @@ def usable_device(name: str) -> str:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as cause:  # the second when torch was built without CUDA
         reason = str(cause).partition("\n")[0]
+        if reason.startswith("Expected one of"):  # torch lists twenty types, most of which no machine has
+            reason = "there is no such device; GPUs are cuda, cuda:1 and so on"
         raise SettingError(f"--device {name} cannot be used here ({reason}); cpu always can") from cause
     return name
 

@@ -77,6 +77,10 @@ def test_a_device_that_this_machine_lacks_is_an_error_that_names_it() -> None:
     for name in ("cuda:99", "nonsense", "", "cpu:x"):
         with pytest.raises(SettingError, match=f"--device {name} cannot be used here"):
             usable_device(name)
+    with pytest.raises(
+        SettingError, match=r"^--device gpu cannot be used here \(there is no such device; GPUs are cuda"
+    ):
+        usable_device("gpu")
 
 
 def test_tracking_none_is_nowhere_and_anything_else_is_mlflow_at_its_address(

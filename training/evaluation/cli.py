@@ -123,6 +123,10 @@ def evaluate(
             registered = any(map(names_version, model or []))
             tracker = make_tracker(uri if registered else "none", workspace)
             models = load_models(model or [], tracker, Path(scratch))
+        if not models:
+            console.print(
+                "no --model is given, as in --model lcgan@champion: real text and baselines alone are measured"
+            )
         with stage_bars(console) as bars:
             result = measure(loaded, models, plan, watch=bars.watch)
         write_report(result, report)

@@ -36,8 +36,11 @@ def key_figures(report: StageReport) -> dict[str, float]:
 
 
 def training_name(settings: TrainSettings, when: datetime) -> str:
-    """Name a training's run by preset, date and the settings that differ: train demo 2026-11-29 14:05 seed=3."""
-    return f"train {settings.preset} {when:%Y-%m-%d %H:%M} {_shortened(changes(settings))}".rstrip()
+    """Name a training's run by preset, date and the settings that differ: demo 11-29 14:05 seed=3.
+
+    MLflow's table shows about 18 characters, and the year in a column of its own.
+    """
+    return f"{settings.preset} {when:%m-%d %H:%M} {_shortened(changes(settings))}".rstrip()
 
 
 def stage_name(name: str, key: str, settings: TrainSettings) -> str:
@@ -85,11 +88,13 @@ def version_summary(published: Published, tags: Mapping[str, str], figures: str)
         tags: its tags.
         figures: its key figures.
     """
-    moves = f" moves the latent vectors of cvae/{tags['cvae_version']};" if tags.get("cvae_version") else ""
     preset, corpus = tags.get("preset", "unknown"), tags.get("corpus", "unknown")[:12]
     differing = f"with {tags['settings']}" if tags.get("settings") else "unchanged"
-    origin = f"{published}:{moves} preset {preset} {differing}, corpus {corpus}"
-    return " ".join(f"{_capital(each.rstrip('.'))}." for each in (origin, figures, published.decision) if each)
+    moves = f"; moves the latent vectors of cvae/{tags['cvae_version']}" if tags.get("cvae_version") else ""
+    origin = f"preset {preset} {differing}, corpus {corpus}{moves}"
+    # MLflow's table shows the beginning alone.
+    told, *more = (each.rstrip(".") for each in (figures, origin, published.decision) if each)
+    return " ".join([f"{published}: {told}.", *(f"{_capital(each)}." for each in more)])
 
 
 def training_summary(

@@ -43,6 +43,8 @@ _MODELS: Final = {
 _UNKNOWN: Final = "RESOURCE_DOES_NOT_EXIST"
 _ABSENT: Final = (_UNKNOWN, "INVALID_PARAMETER_VALUE")
 """Errors by which MLflow says that there is no such model, version or alias."""
+_FOR_TRAINING: Final = "?workflowType=machine_learning"
+"""End of the address of a page of runs: without it MLflow shows its menu for language models."""
 _MAX_CARD: Final = 4000
 """Characters of a model card in a description; the summary before it has the rest."""
 
@@ -110,12 +112,11 @@ class MlflowTracker(Tracker):
     @override
     def run_page(self, run_id: str) -> str:
         info = None if not run_id else self._run_info(run_id)
-        return "" if info is None else f"#/experiments/{info.experiment_id}/runs/{run_id}"
+        return "" if info is None else f"#/experiments/{info.experiment_id}/runs/{run_id}{_FOR_TRAINING}"
 
     @override
     def runs_page(self) -> str:
-        # Without the last part MLflow opens its page for language models.
-        return f"#/experiments/{self._experiment_id}/runs?workflowType=machine_learning"
+        return f"#/experiments/{self._experiment_id}/runs{_FOR_TRAINING}"
 
     @override
     def register(self, run_id: str, name: str, bundle: Path, *, tags: Mapping[str, str]) -> RegisteredVersion:

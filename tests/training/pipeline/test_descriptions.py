@@ -31,9 +31,9 @@ PUBLISHED = Published(
 
 
 def test_two_trainings_have_two_names_by_date_and_by_what_differs() -> None:
-    assert training_name(preset("demo"), WHEN) == "train demo 2026-11-29 14:05"
+    assert training_name(preset("demo"), WHEN) == "demo 11-29 14:05"
     named = training_name(CHANGED, WHEN)
-    assert named == "train demo 2026-11-29 14:05 seed=3, cvae.z_size=24, lcgan.distance_weight=0.6"
+    assert named == "demo 11-29 14:05 seed=3, cvae.z_size=24, lcgan.distance_weight=0.6"
 
 
 def test_a_stage_is_named_by_its_key_and_its_own_settings() -> None:
@@ -81,8 +81,8 @@ def test_the_figures_of_a_version_are_a_line_and_missing_ones_are_left_out() -> 
 def test_a_version_is_described_in_one_paragraph_with_origin_figures_and_decision() -> None:
     tags = {"preset": "demo", "settings": "lcgan.distance_weight=0.6", "corpus": "ab" * 32, "cvae_version": "1"}
     assert version_summary(PUBLISHED, tags, figures_text(TRAINED, LANGUAGE)) == (
-        "lcgan/2: moves the latent vectors of cvae/1; preset demo with lcgan.distance_weight=0.6, corpus abababababab. "
-        "Forward PPL 11.2 (real 8.1), made-up words 0.1% (real 0.0%), desired share 0.41 to 0.97. "
+        "lcgan/2: forward PPL 11.2 (real 8.1), made-up words 0.1% (real 0.0%), desired share 0.41 to 0.97. "
+        "Preset demo with lcgan.distance_weight=0.6, corpus abababababab; moves the latent vectors of cvae/1. "
         "Promoted: lcgan/2 beats lcgan/1: fewer made-up words."
     )
     bare = dataclasses.replace(PUBLISHED, name="cvae", decision="")

@@ -91,6 +91,7 @@ def test_notes_and_result_tell_the_decision_and_whose_it_was() -> None:
 
 
 RUNS = "#/experiments/1/runs?workflowType=machine_learning"
+MODELS = "#/models"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ RUNS = "#/experiments/1/runs?workflowType=machine_learning"
 )
 def test_the_runs_on_a_server_are_a_link_without_a_password(uri: str) -> None:
     assert list(pages(uri, RUNS)) == [
-        f"runs: http://mlflow.example:5000/{RUNS}", "versions: http://mlflow.example:5000/#/models"
+        f"runs: http://mlflow.example:5000/{RUNS}", f"versions: http://mlflow.example:5000/{MODELS}"
     ]  # fmt: skip
     assert next(pages("https://host/mlflow/", RUNS)) == f"runs: https://host/mlflow/{RUNS}"
 
@@ -114,7 +115,7 @@ def test_the_runs_of_a_workspace_are_a_command_that_can_be_pasted_and_a_link(
         "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination", f"{folder}/mlartifacts",
     ]  # fmt: skip
-    assert (runs.strip(), models.strip()) == (f"http://127.0.0.1:5000/{RUNS}", "http://127.0.0.1:5000/#/models")
+    assert (runs.strip(), models.strip()) == (f"http://127.0.0.1:5000/{RUNS}", f"http://127.0.0.1:5000/{MODELS}")
     monkeypatch.chdir(tmp_path)
     _, pasted, *_ = pages(f"sqlite:///{folder / 'mlflow.db'}", RUNS)
     assert "sqlite:///a workspace/mlflow.db" in shlex.split(pasted)

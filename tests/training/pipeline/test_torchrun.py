@@ -41,7 +41,7 @@ def test_two_processes_train_track_and_register_once_and_one_process_reuses_it_a
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=560, env=clean_environment())
     assert done.returncode == 0, done.stderr
     workspace = tmp_path / "workspace"
-    assert _runs(workspace) == [(name, "FINISHED") for name in sorted((*STAGES, "train"))]
+    assert _runs(workspace) == [(name, "FINISHED") for name in sorted((*STAGES, "demo"))]
     client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
     versions = client.search_model_versions()
     assert sorted((each.name, str(each.version)) for each in versions) == [("cvae", "1"), ("lcgan", "1")]
@@ -111,6 +111,6 @@ def test_when_one_process_is_killed_the_other_ends_with_a_clear_error_and_the_ch
     assert not (tmp_path / "store").exists()
     if tracking == "mlflow":
         states = dict(_runs(workspace))
-        assert set(states) == {"cvae", "topics", "train"}
+        assert set(states) == {"cvae", "topics", "demo"}
         assert states["topics"] == "FINISHED"
-        assert {states["cvae"], states["train"]} <= {"FAILED", "KILLED"}, "no run stays open"
+        assert {states["cvae"], states["demo"]} <= {"FAILED", "KILLED"}, "no run stays open"

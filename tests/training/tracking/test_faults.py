@@ -113,7 +113,7 @@ def test_a_deleted_run_is_told_with_the_command_that_restores_it(registered: Reg
     assert registered.tracker.run_page(run.run_id) == ""
     again = registered.tracker.register(run.run_id, "lcgan", registered.bundle, tags={})
     assert again.run_id != run.run_id
-    assert registered.tracker.run_page(again.run_id).endswith(f"/runs/{again.run_id}")
+    assert registered.tracker.run_page(again.run_id).endswith(f"/runs/{again.run_id}?workflowType=machine_learning")
 
 
 def test_a_dangling_alias_counts_as_no_champion_and_fetching_by_it_says_what_is_missing(
