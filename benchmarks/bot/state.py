@@ -16,6 +16,7 @@ from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.schema import connect
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate, CandidateStatus, Decision, Verdict
+from bot.domain.pace import Pace
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Order, SongQuery
@@ -214,4 +215,6 @@ def _outbox(store: SqliteStore, now: datetime) -> None:
     store.cancel_stale(before=now - timedelta(days=3))
     store.enqueue_accepted(since=now - timedelta(days=3))
     store.departures(since=now - timedelta(days=1))
-    store.pending_posts(50)
+    pace = Pace(hold=timedelta(minutes=2), same_song=timedelta(days=365))
+    store.pending_posts(50, pace=pace)
+    store.accepted_posts(pace, since=now - timedelta(days=3), limit=200)

@@ -31,6 +31,18 @@ def wait_words(wait: Wait, pace: Pace, *, now: datetime) -> str:
     return f"leaves {_at(wait.until, now, zone)} ({_cause(wait.reason, pace)})"
 
 
+def pace_words(pace: Pace) -> str:
+    """A pace in one line.
+
+    >>> pace_words(Pace(per_day=3))
+    'at most 3 in 24 hours'
+    """
+    hours = f", {pace.hours}" if pace.hours is not None else ""
+    gap = f", {long_duration(pace.min_gap)} apart" if pace.min_gap else ""
+    hold = f", held for {long_duration(pace.hold)}" if pace.hold else ""
+    return f"at most {pace.per_day} in 24 hours{gap}{hours}{hold}"
+
+
 def ahead_words(times: Sequence[datetime]) -> str:
     """Say what is wrong with times of posts that are too far ahead of now, the last one at the end."""
     count = f"{len(times)} post{'' if len(times) == 1 else 's'}"

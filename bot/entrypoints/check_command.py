@@ -9,10 +9,11 @@ from bot.adapters.files.word_lists import read_words
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
-from bot.bootstrap import knowledge, networks
+from bot.bootstrap import knowledge, networks, posting
 from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.errors import BotError, NoServiceError, SettingsError
 from bot.domain.networks import NETWORKS
+from bot.domain.wait_words import pace_words
 from bot.settings import TO_FILE, BotSettings, env_name
 from foundation.commands import serve_command
 
@@ -94,5 +95,6 @@ def _posting(settings: BotSettings) -> str:
     if publisher is None:
         return f"nowhere: set post.to to {TO_FILE}, {', '.join(others)} or {last}"
     modes = ", ".join(sorted(publisher.capabilities))
-    how = "dry run, nothing is posted" if settings.post.dry_run else f"at most {settings.post.per_day} in 24 hours"
+    pace = pace_words(posting.pace(settings))
+    how = f"dry run, nothing is posted; {pace}" if settings.post.dry_run else pace
     return f"to {publisher.check()} ({modes}); {how}"

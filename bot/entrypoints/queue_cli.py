@@ -129,8 +129,21 @@ def accept(
     taken = [name for name in ids if name not in objections]
     if taken:
         _decide(settings.workspace, taken, Decision.ACCEPT, who=who, edited_text=edited)
+        _show_waits(settings, taken)
     if objections:
         raise InputError(_refusal(objections))
+
+
+def _show_waits(settings: BotSettings, ids: list[str]) -> None:
+    """Say what accepted candidates wait for, if they are to be posted at all."""
+    from bot.bootstrap import build as bootstrap
+    from bot.bootstrap import posting
+
+    with bootstrap.open_store(settings.workspace) as store:
+        waits = posting.post_waits(settings).read(store)
+    posts = [post for post in waits.posts if post.candidate_id in ids] if waits.is_posting else []
+    for post in posts:
+        show(visible(f"{post.candidate_id}: {wait_line(post)}"), console=Console(stderr=True))
 
 
 def _refusal(objections: Mapping[str, str]) -> str:

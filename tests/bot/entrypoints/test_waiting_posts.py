@@ -56,6 +56,18 @@ def test_a_second_post_about_a_song_leaves_when_it_is_confirmed(config: Path) ->
     assert "another post about this song" in run(app_queue, config, "list")
 
 
+def test_accepting_says_how_long_the_post_can_be_taken_back(config: Path) -> None:
+    run(app_queue, config, "undo", "1.1.1")
+    command = ["accept", "1.1.1", "--config", str(config)]
+    told = CliRunner().invoke(app_queue, command, catch_exceptions=False).stderr
+    assert "1.1.1: another post about this song is before it (1.1.2)" in told
+    run(app_queue, config, "undo", "1.1.1", "1.1.2", "2.1.1")
+    told = CliRunner().invoke(app_queue, command, catch_exceptions=False).stderr
+    assert "1.1.1: held until " in told
+    config.write_text(config.read_text().replace("dry_run = false", ""))
+    assert "held" not in CliRunner().invoke(app_queue, command, catch_exceptions=False).stderr
+
+
 def test_only_an_accepted_post_that_is_not_out_is_confirmed(config: Path, store: SqliteStore) -> None:
     post(store, "1.1.1", OutgoingPostStatus.SENT, external_id="7")
     with pytest.raises(StaleVerdictError, match=r"the post of 1\.1\.1 is sent, so there is nothing to confirm"):

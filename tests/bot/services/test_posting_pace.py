@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
 from tests.bot.helpers.posting import FILE, Account, accept, rules
 from tests.bot.helpers.set_clock import SetClock
+from tests.bot.helpers.table_board import TableBoard, fill, passes
 
 MINUTE = timedelta(minutes=1)
 HOLD = Pace(hold=2 * MINUTE, per_day=100)
@@ -107,6 +110,26 @@ def test_a_post_is_held_so_long_that_it_can_be_taken_back_with_nothing_posted(
     assert statuses(clocked) == {"sent": 1, "cancelled": 1}
 
 
+def test_a_verdict_that_is_taken_back_on_the_board_within_the_hold_posts_nothing(
+    clocked: SqliteStore, account: Account, clock: SetClock, run: Run
+) -> None:
+    board = TableBoard()
+    read = passes(board, clocked, clock)
+    first, second = fill(clocked, 2)
+    read()
+    for status in ("accepted", "waiting"):
+        board.decide(first, status=status)
+        read()
+        assert run(HOLD).posts_sent == 0
+        clock.pass_by(100)
+    board.decide(second, status="accepted")
+    for _ in range(3):
+        read()
+        run(HOLD)
+        clock.pass_by(100)
+    assert account.texts == ["Lamp 2."]
+
+
 def test_what_is_held_is_told_once_with_the_time_at_which_it_leaves(
     clocked: SqliteStore, account: Account, clock: SetClock
 ) -> None:
@@ -131,6 +154,7 @@ def test_a_new_verdict_on_a_text_begins_the_hold_anew(
     assert account.texts == ["A lamp."]
 
 
+@pytest.mark.slow
 def test_posts_that_are_held_starve_none_behind_them(
     clocked: SqliteStore, account: Account, clock: SetClock, run: Run
 ) -> None:
@@ -257,6 +281,55 @@ def test_what_may_not_be_posted_is_refused_within_the_pace_and_uses_up_no_slot(
     assert account.texts == ["Two lamps."]
 
 
+class KilledError(BaseException):
+    """Death of a bot, which no part of it handles."""
+
+
+class MortalStore(SqliteStore):
+    """Store of a bot that dies before or after its n-th transaction; never if n is 0."""
+
+    def __init__(self, path: Path, clock: SetClock, step: int) -> None:
+        super().__init__(path, now=clock.now)
+        self.left = step
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KilledError
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        self.step()
+        with super()._writing() as connection:
+            yield connection
+        self.step()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", range(1, 24))
+def test_a_bot_that_dies_at_any_moment_of_a_wait_loses_and_doubles_nothing_and_keeps_the_pace(
+    database: Path, account: Account, clock: SetClock, step: int
+) -> None:
+    pace = Pace(hold=2 * MINUTE, min_gap=30 * MINUTE, same_song=timedelta(days=365), per_day=100)
+    options = PostSenderOptions(dry_run=False, pace=pace, per_pass=100)
+    left: list[datetime] = []
+    with MortalStore(database, clock, 0) as store:
+        accept(store, "One lamp.", "Two lamps.")
+        accept(store, "A fern.", title="Fern", first=3)
+        store.left = step
+        for _ in range(20):
+            before = len(account.texts)
+            with contextlib.suppress(KilledError):
+                # Each pass is that of a bot that was just started.
+                one_pass(sender(store, account, clock, options))
+            left += [clock.now()] * (len(account.texts) - before)
+            clock.pass_by(180)
+        assert statuses(store) == {"sent": 2, "pending": 1}
+    assert store.left <= 0
+    assert account.texts == ["One lamp.", "A fern."]
+    assert left[1] - left[0] >= pace.min_gap
+
+
 # --- One post a song --------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +349,7 @@ def test_a_second_post_about_a_song_waits_for_a_curator(
     assert account.texts == ["One lamp.", "A fern.", "Two lamps."]
 
 
+@pytest.mark.slow
 def test_songs_that_wait_for_a_curator_starve_none_behind_them(
     clocked: SqliteStore, account: Account, run: Run
 ) -> None:
