@@ -9,6 +9,7 @@ from bot.adapters.sqlite import board_extras
 from bot.adapters.sqlite.board_edits import forget_edit, mark_edit, remember_row, settle_landed
 from bot.adapters.sqlite.queue import is_out, record_verdict
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
+from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.post_text import as_written
 from bot.ports import BoardRow
 
@@ -40,18 +41,29 @@ class BoardReading:
             self.landed += 1
             return
         verdict, doubt = _verdict(row, before)
-        is_refused = bool(objection) and verdict is not None and verdict.decision is Decision.ACCEPT
-        if verdict is not None and is_refused:
-            verdict, doubt = _in_place_of(connection, verdict), f"{row.candidate_id}: not accepted: {objection}"
+        refusal = _refusal(connection, verdict, objection) if verdict is not None else ""
+        if verdict is not None and refusal:
+            what = "accepted" if verdict.decision is Decision.ACCEPT else "taken back"
+            verdict, doubt = _in_place_of(connection, verdict), f"{row.candidate_id}: not {what}: {refusal}"
         if verdict is not None:
             record_verdict(connection, verdict, now)
             forget_edit(connection, row.candidate_id)
             self.verdicts.append(verdict)
         self.unclear += [doubt] if doubt else []
         remember_row(connection, row)
-        if is_refused:
+        if refusal:
             mark_edit(connection, row.candidate_id)
-        _show(connection, row, objection, is_refused=is_refused, is_new=posts and row.text != before["text"])
+        _show(
+            connection, row, refusal or objection, is_refused=bool(refusal), is_new=posts and row.text != before["text"]
+        )
+
+
+def _refusal(connection: sqlite3.Connection, verdict: Verdict, objection: str) -> str:
+    """Reason why a verdict is not taken; empty if it is."""
+    row = connection.execute("SELECT status FROM post WHERE candidate_id = ?", (verdict.candidate_id,)).fetchone()
+    if row is not None and row["status"] == OutgoingPostStatus.SENT:
+        return "the post is out: its verdict and its text stay"
+    return objection if verdict.decision is Decision.ACCEPT else ""
 
 
 def _in_place_of(connection: sqlite3.Connection, refused: Verdict) -> Verdict | None:

@@ -150,14 +150,34 @@ def test_a_candidate_that_was_rejected_elsewhere_is_set_back_to_that(
     assert said(board, name) == ("rejected", LONG, "ana", TOO_LONG)
 
 
-def test_a_post_that_is_out_stays_accepted(store: SqliteStore, board: TableBoard, run: Run, name: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "text"), [("waiting", "Lamp 1."), ("rejected", "Lamp 1."), ("accepted", "A lamp."), ("accepted", LONG)]
+)
+def test_a_post_that_is_out_keeps_its_verdict_as_in_the_studio(
+    store: SqliteStore, board: TableBoard, run: Run, *, status: str, text: str
+) -> None:
+    (name,) = fill(store, 1)
+    run()
     board.decide(name, status="accepted")
     run()
     post(store, name, OutgoingPostStatus.SENT, external_id="7")
-    board.decide(name, status="accepted", text=LONG)
-    run()
-    assert said(board, name) == ("accepted", LONG, "ana", TOO_LONG)
+    board.decide(name, status=status, text=text)
+    what = "accepted" if status == "accepted" else "taken back"
+    assert run().notices == [f"table: {name}: not {what}: the post is out: its verdict and its text stay"]
+    assert said(board, name) == ("accepted", text, "ana", "the post is out: its verdict and its text stay")
+    assert board.posts[name] == "Ona – Moss: Lamp 1."
     assert decisions(store) == [("accept", "ana")]
+    assert run().rows_edited == 0
+
+
+def test_a_post_in_doubt_can_be_taken_back(store: SqliteStore, board: TableBoard, run: Run, name: str) -> None:
+    board.decide(name, status="accepted")
+    run()
+    post(store, name, OutgoingPostStatus.UNKNOWN)
+    board.decide(name, status="rejected")
+    run()
+    assert said(board, name)[0] == "rejected"
+    assert decisions(store) == [("accept", "ana"), ("reject", "ana")]
 
 
 def test_one_row_that_is_not_right_keeps_no_other_verdict_back(store: SqliteStore, board: TableBoard, run: Run) -> None:
