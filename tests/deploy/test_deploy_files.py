@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import InputError
 from bot.entrypoints.cli import app_bot
 from bot.settings import BotSettings, load
@@ -117,7 +119,15 @@ class _Ok(BaseHTTPRequestHandler):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-@pytest.mark.parametrize("name", ["deephypebot-bot.service", "deephypebot-studio.service"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deephypebot-bot.service",
+        "deephypebot-studio.service",
+        "deephypebot-backup.service",
+        "deephypebot-backup.timer",
+    ],
+)
 def test_systemd_understands_the_unit(name: str) -> None:
     command = ["systemd-analyze", "verify", "--man=no", str(DEPLOY / name)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -198,3 +208,24 @@ def test_a_command_that_the_image_leaves_out_says_so(bot_image: Path, command: s
     assert done.returncode == 1
     assert f"this command needs the package {package}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_backup_unit_makes_a_backup_and_deletes_old_ones(tmp_path: Path) -> None:
+    """The unit's own commands, with this environment's program and other folders."""
+    backups, workspace = tmp_path / "backups", tmp_path / "state"
+    backups.mkdir()
+    SqliteStore(workspace / "bot.db").close()
+    old = backups / "bot-2020-01-01.db"
+    old.touch()
+    os.utime(old, (0, 0))
+    text = (DEPLOY / "deephypebot-backup.service").read_text(encoding="utf-8")
+    command = f"{sys.executable} -m deephypebot"
+    for line in re.findall(r"^ExecStart=(.*)$", text, flags=re.MULTILINE):
+        program = line.replace("$$", "$").replace("%%", "%").replace("/var/backups/deephypebot", str(backups))
+        program = program.replace("/opt/deephypebot/.venv/bin/deephypebot", command)
+        environment = {**os.environ, "STATE_DIRECTORY": str(workspace), "PYTHONPATH": str(DEPLOY.parent)}
+        subprocess.run(shlex.split(program), check=True, env=environment, capture_output=True, cwd=tmp_path)
+    (made,) = backups.iterdir()
+    assert re.fullmatch(r"bot-\d{4}-\d\d-\d\d\.db", made.name)
+    unit, bot = read_unit("deephypebot-backup.service")["Service"], read_unit("deephypebot-bot.service")["Service"]
+    assert all(unit[name] == bot[name] for name in ("User", "Group", "StateDirectory", "StateDirectoryMode"))

@@ -35,7 +35,7 @@ from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage
 from bot.sandbox.account import SandboxSettings
 from bot.sandbox.client import SandboxControl
-from bot.settings import BotSettings, PostSettings
+from bot.settings import BotSettings
 from handlers.contract import Sample
 from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
 from tests.bot.helpers.killed_networks import ToldCountdown, open_sandbox
@@ -62,7 +62,7 @@ def settings_of(network: str, folder: Path, sandbox: SandboxSettings) -> BotSett
     feed = folder / "feed.jsonl"
     feed.touch()
     others = {name: type(part)() for name, part in settings.accounts.items() if name != network}
-    post = PostSettings(to=network, dry_run=False, per_day=50, per_pass=50, settle_s=0)
+    post = settings.post.model_copy(update={"to": network})
     return settings.model_copy(update={**others, "feed": feed, "post": post})
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -178,6 +178,25 @@ def test_own_posts_behind_an_address_are_read_over_pages(sandbox: SandboxServer,
     first, *rest = post(sandbox, *map(str, range(150)), author="sandboxbot")
     assert [own.id for own in publisher.recent(first)] == rest[::-1]
     assert publisher.recent(rest[-1]) == []
+
+
+def test_own_posts_are_read_back_to_an_address_and_a_time_whichever_is_earlier(
+    sandbox: SandboxServer, publisher: BlueskyPublisher
+) -> None:
+    now = datetime.now(UTC)
+    ids = post(sandbox, *map(str, range(230)), author="sandboxbot")
+    later, earlier = now + timedelta(hours=1), now - timedelta(hours=1)
+    assert [own.id for own in publisher.back_to(ids[10], later)] == ids[:10:-1]
+    assert [own.id for own in publisher.back_to(ids[-1], earlier)] == ids[::-1]
+    assert [own.id for own in publisher.back_to(None, earlier)] == ids[::-1]
+    assert list(publisher.back_to(None, later)) == []
+
+
+def test_an_own_reply_says_what_it_answers(sandbox: SandboxServer, publisher: BlueskyPublisher) -> None:
+    (asked,) = post(sandbox, "@sandboxbot.test “Moss”?")
+    publisher.publish(make_post("a slow song"))
+    publisher.publish(make_post(mode=PostMode.REPLY, in_reply_to=f"bsky:{asked}"))
+    assert [own.in_reply_to for own in publisher.recent(None)] == [f"bsky:{asked}", ""]
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -55,6 +55,25 @@ def test_own_posts_behind_an_id_are_read_over_pages(sandbox: SandboxServer, publ
     first, *rest = sandbox.control.add_posts([{"text": f"{n}", "author": "sandboxbot"} for n in range(150)])
     assert [own.id for own in publisher.recent(first)] == rest[::-1]
     assert len(publisher.recent(None)) == 100
+
+
+def test_own_posts_are_read_back_to_an_id_and_a_time_whichever_is_earlier(
+    sandbox: SandboxServer, publisher: XPublisher
+) -> None:
+    now = datetime.now(UTC)
+    ids = sandbox.control.add_posts([{"text": f"{n}", "author": "sandboxbot"} for n in range(230)])
+    later, earlier = now + timedelta(hours=1), now - timedelta(hours=1)
+    assert [own.id for own in publisher.back_to(ids[10], later)] == ids[:10:-1]
+    assert [own.id for own in publisher.back_to(ids[-1], earlier)] == ids[::-1]
+    assert [own.id for own in publisher.back_to(None, earlier)] == ids[::-1]
+    assert list(publisher.back_to(None, later)) == []
+
+
+def test_an_own_reply_says_what_it_answers(sandbox: SandboxServer, publisher: XPublisher) -> None:
+    (asked,) = sandbox.control.add_posts([{"text": "@sandboxbot “Moss”?", "author": "curious"}])
+    publisher.publish(make_post("a slow song"))
+    publisher.publish(make_post(mode=PostMode.REPLY, in_reply_to=asked))
+    assert [own.in_reply_to for own in publisher.recent(None)] == [asked, ""]
 
 
 def test_what_the_account_may_do_is_what_the_settings_say(sandbox: SandboxServer) -> None:
