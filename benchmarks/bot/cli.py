@@ -146,6 +146,9 @@ def state(
     table = Table("", "ms, median", title=f"{figures.tweets:,} tweets, {figures.candidates:,} candidates", box=None)
     for step, milliseconds in figures.milliseconds.items():
         table.add_row(step, f"{milliseconds:.1f}")
+    copies = {"backup": figures.backup_s, "restore": figures.restore_s, "posts compared": figures.compare_s}
+    for step, seconds in copies.items():
+        table.add_row(step, f"{1000 * seconds:,.0f}")
     console.print(table)
     finish("bot state", asdict(figures), json_path)
 

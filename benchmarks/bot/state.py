@@ -9,17 +9,22 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from pathlib import Path
 
+from bot.adapters.sqlite.backup import back_up
 from bot.adapters.sqlite.desk import SqliteDesk
+from bot.adapters.sqlite.restore import restore
 from bot.adapters.sqlite.schema import connect
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate, CandidateStatus, Decision, Verdict
+from bot.domain.outgoing_posts import OwnPost
 from bot.domain.pace import Pace
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Order, SongQuery
+from bot.services.after_restore import AfterRestore
+from bot.services.summary import Summary
 from handlers.contract import Sample
 
 Step = Callable[[SqliteStore, SqliteDesk], object]
@@ -81,6 +86,12 @@ class StateFigures:
     """Median of each command or step of a pass."""
     slowest_ms: float
     """Slowest single run."""
+    backup_s: float
+    """Time of a verified backup."""
+    restore_s: float
+    """Time of its restore, which verifies it as well."""
+    compare_s: float
+    """Time of the first pass after it, in which every unsent candidate is compared with 100 own posts."""
 
 
 def fill(path: Path, tweets: int) -> None:
@@ -115,6 +126,7 @@ def measure(path: Path, *, tweets: int) -> StateFigures:
             times[name].append(_time(path, step))
     with SqliteStore(path) as store:
         state = store.state()
+    backup_s, restore_s, compare_s = _copies(path)
     return StateFigures(
         tweets=sum(state.source_posts.values()),
         candidates=sum(state.candidates.values()),
@@ -122,7 +134,30 @@ def measure(path: Path, *, tweets: int) -> StateFigures:
         fill_s=round(fill_s, 1),
         milliseconds={name: round(statistics.median(each), 2) for name, each in times.items()},
         slowest_ms=round(max(map(max, times.values())), 2),
+        backup_s=backup_s,
+        restore_s=restore_s,
+        compare_s=compare_s,
     )
+
+
+def _copies(path: Path) -> tuple[float, float, float]:
+    """Seconds of a backup, of its restore, and of the comparison with own posts after it."""
+    copy = path.with_name("copy.db")
+    own = [
+        OwnPost(id=f"own {number}", text=f"Artist {number} – Song {number}: words of this one that are on no record")
+        for number in range(100)
+    ]
+    times = [time.perf_counter()]
+    back_up(path, copy)
+    times.append(time.perf_counter())
+    restore(copy, path)
+    times.append(time.perf_counter())
+    with SqliteStore(path) as store:
+        store.keep_own_posts("x", own)
+        AfterRestore(publishers=(), record=store, outbox=store).is_clear(Summary(), verdicts_read=True)
+    times.append(time.perf_counter())
+    first, second, third = (round(end - start, 2) for start, end in pairwise(times))
+    return first, second, third
 
 
 def _time(path: Path, step: Step) -> float:
@@ -164,6 +199,11 @@ def _steps(waiting: Iterator[str]) -> dict[str, Step]:
         "pass: verdicts for the board": lambda store, _: _edits(store),
         "pass: what may be posted": lambda store, _: _outbox(store, now),
     }
+
+
+def _edits(store: SqliteStore) -> None:
+    store.edits_in_doubt()
+    store.begin_edits(100, post_of=lambda _row, text: text)
 
 
 def _pages() -> dict[str, Step]:

@@ -26,6 +26,8 @@ class Restored:
     """Whether a person said that nothing was sent after the backup."""
     settled: bool = False
     """Whether everything that sending waited for was done."""
+    compared: int = 0
+    """Place of the last candidate whose texts were compared with the own posts."""
     unread: int = 0
     """Number of own posts that were found in a form that cannot be read."""
 
@@ -70,7 +72,7 @@ class RestoreRecord(ABC):
 
     @abstractmethod
     def keep_own_posts(self, network: str, posts: Iterable[OwnPost]) -> None:
-        """Keep an output's own posts, and record that they were read."""
+        """Keep an output's own posts, and record that they were read; all candidates are to be compared with them."""
 
     @abstractmethod
     def found_posts(self) -> list[FoundPost]:
@@ -79,6 +81,10 @@ class RestoreRecord(ABC):
     @abstractmethod
     def unsent_texts(self, *, after: int) -> Iterator[UnsentText]:
         """Return the texts, as generated and as edited, of the candidates behind a place that are not sent."""
+
+    @abstractmethod
+    def set_compared(self, place: int) -> None:
+        """Record the place of the last candidate that was compared."""
 
     @abstractmethod
     def set_found(self, candidate_id: str, found: FoundPost) -> bool:

@@ -38,8 +38,6 @@ class AfterRestore:
         self._publishers = tuple(publishers)
         self._record = record
         self._outbox = outbox
-        self._compared = 0
-        """Place of the last candidate that was compared."""
 
     def is_clear(self, summary: Summary, *, verdicts_read: bool) -> bool:
         """Whether posts may be sent; if not, the summary says why.
@@ -93,7 +91,6 @@ class AfterRestore:
         if own:
             self._outbox.count_looked_up(publisher.name, len(own))
         self._record.keep_own_posts(publisher.name, own)
-        self._compared = 0
 
     def _obstacle(self) -> str:
         restored = self._record.restored()
@@ -110,14 +107,15 @@ class AfterRestore:
 
     def _compare(self, summary: Summary) -> None:
         """Give own posts to the candidates that they show, the surest first."""
-        found = self._record.found_posts()
-        if not found:
+        restored, found = self._record.restored(), self._record.found_posts()
+        if restored is None or not found:
             return
+        place = restored.compared
         shown = "\n".join(text_key(one.own.text) for one in found)
         ids = {one.own.candidate_id for one in found}
         hits: list[tuple[tuple[int, int, bool], FoundPost, UnsentText]] = []
-        for unsent in self._record.unsent_texts(after=self._compared):
-            self._compared = unsent.place
+        for unsent in self._record.unsent_texts(after=place):
+            place = unsent.place
             key = text_key(unsent.text)
             if key in shown or unsent.candidate_id in ids:
                 hits += [
@@ -131,6 +129,8 @@ class AfterRestore:
             if not done & {one.own.id, unsent.candidate_id}:
                 done |= {one.own.id, unsent.candidate_id}
                 self._set_found(unsent.candidate_id, one, summary)
+        if place != restored.compared:
+            self._record.set_compared(place)
 
     def _set_found(self, candidate_id: str, found: FoundPost, summary: Summary) -> None:
         if self._record.set_found(candidate_id, found):

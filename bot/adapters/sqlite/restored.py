@@ -22,6 +22,7 @@ _LOOKED = "restored looked at "
 _BOARD_READ = "restored board read"
 _TRUSTED = "restored trusted"
 _SETTLED = "restored settled"
+_COMPARED = "restored compared"
 _WHO = "restore"
 """Curator of the verdicts that a restore finds again by the posts that followed from them."""
 _LAST_CHANGE = """
@@ -72,6 +73,7 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
             board_read=_BOARD_READ in notes,
             trusted=_TRUSTED in notes,
             settled=_SETTLED in notes,
+            compared=int(notes[_COMPARED]["value"]) if _COMPARED in notes else 0,
             unread=int(self._read("SELECT COUNT(*) FROM own_post WHERE is_unread")[0][0]),
         )
 
@@ -100,6 +102,7 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
                 ],
             )
             _note(connection, _LOOKED + network, self._now())
+            connection.execute("DELETE FROM note WHERE key = ?", (_COMPARED,))
 
     @override
     def found_posts(self) -> list[FoundPost]:
@@ -135,6 +138,11 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
                         title=row["title"],
                         is_accepted=row["status"] == CandidateStatus.ACCEPTED,
                     )
+
+    @override
+    def set_compared(self, place: int) -> None:
+        with self._writing() as connection:
+            _note(connection, _COMPARED, self._now(), value=str(place))
 
     @override
     def set_found(self, candidate_id: str, found: FoundPost) -> bool:
@@ -202,8 +210,8 @@ LEFT JOIN post ON post.candidate_id = candidate.id WHERE candidate.id = ?
 """
 
 
-def _note(connection: sqlite3.Connection, key: str, now: str) -> None:
-    connection.execute("INSERT OR REPLACE INTO note VALUES (?, '', ?)", (key, now))
+def _note(connection: sqlite3.Connection, key: str, now: str, *, value: str = "") -> None:
+    connection.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (key, value, now))
 
 
 def _time(text: str) -> datetime:
