@@ -31,7 +31,7 @@ _TRAILING = re.compile(rf"(?:{_BEFORE_ADDRESS}?\s*{_HANDLE}[\s,!?.]*)+$", re.IGN
 
 _POLITE_START = (
     r"please|pls|plz|kindly|so|and|also|ok|okay|hmm+|oh|next(?: up)?|today|tonight|quick one|request|song request|"
-    r"dear bot|bot|hey|hi|hello|now"
+    r"dear bot|dear(?=\s*[,!])|bot|hey|hi|hello|yo|now"
 )
 _VERBS = (
     "do|play|try|review|write|say|tell|give|get|hear|have|describe|hype(?: up)?|cover|take|spin|rate|listen to|"
@@ -57,6 +57,13 @@ _ASKING = (
         r"keep playing)"
     ),
     r"what would (?:you|u) (?:say|write|do)",
+    r"(?:would|do) (?:you|u) mind \w+ing",
+    r"(?:gimme|gib mir|dame|donne-moi|lend me|spare me)",
+    (
+        r"(?:ton|votre|un) avis|qu'en pensez-vous|que penses-tu|qué (?:piensas|opinas|te parece)|"
+        r"was (?:hältst|sagst|meinst) du|deine meinung|cosa (?:ne )?pensi|o que (?:acha|achas)|tu opinión|"
+        r"la tua opinione"
+    ),
     (
         r"(?:what|how)(?:'s| is| are| were)?(?: (?:about|of|do (?:you|u|we) (?:think|say|make|reckon|"
         r"feel)(?: (?:about|of|on))?|"
@@ -81,6 +88,7 @@ _ASKING = (
 )
 # Words that go on after these: "something nice about the song".
 _FILLERS = words_of(
+    "smth sth zu zum von de di del sobre "
     "something anything a an few some words word line lines review sentence blurb post hype love nice good kind "
     "fun your "
     "you take thoughts view opinion verdict me us one to do say write hear about on for of with regarding re "

@@ -27,6 +27,7 @@ _THINGS = words_of(
     "problem solution reminder breaking update tip fact warning job hiring vacancy hoodie tee shirt tote mug "
     "cap poster vinyl cd tape lp cassette ticket tickets doors despair anxiety me you us them everyone nobody "
     "someone "
+    "thanks thank cheers wow lol ok okay yes no hello hi hey sorry stop nice great cool sure congrats "
     "mañana hoy heute morgen gestern lundi mardi mercredi jeudi vendredi montag dienstag mittwoch donnerstag freitag "
     "guten bonjour hola"
 )

@@ -29,6 +29,7 @@ from bot.domain.songs.names import IsArtist, is_titled
 from bot.domain.songs.notes import with_subtitle
 from bot.domain.songs.prose import song_in_prose
 from bot.domain.songs.quoted import quoted_songs
+from bot.domain.songs.requested import requested_song
 from bot.domain.songs.rows import ANNOUNCED, labelled_song, listed_pairs, row_song
 from bot.domain.songs.song import Song
 from bot.domain.songs.text import MAX_LENGTH, clean_lines, hide_nicknames, show_nicknames
@@ -113,6 +114,8 @@ def _songs_in(part: str, item: str, is_artist: IsArtist | None, *, is_request: b
         found = _one(row_song(part, is_artist, announced=_is_announced(item), listed=is_request or _is_listed(item)))
     if is_artist is not None and all(song.confidence < _LIKELY for song in found):
         found = _one(song_in_prose(part, is_artist)) or found
+        if is_request and all(song.confidence < _LIKELY for song in found):
+            found = _one(requested_song(part, is_artist)) or found
     if not is_on_record(item):
         return found
     # Brackets in the list of a record are subtitles.

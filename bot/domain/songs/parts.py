@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.domain.songs.names import IsArtist, is_name, is_name_word, is_titled, split_credit, words_of
+from bot.domain.songs.names import SMALL_WORDS, IsArtist, is_name, is_name_word, is_titled, split_credit, words_of
 from bot.domain.songs.notes import artists_of, covered_by, version_of
 from bot.domain.songs.song import Song
 
@@ -20,6 +20,32 @@ _NO_CREDIT = re.compile(
     r"'s (?:\w+ ){0,2}(?:album|ep|lp|record|book|film)\b",
     re.IGNORECASE,
 )
+_ASKING = words_of(
+    "what who why how where when which do does did is are was can could would you i i'm it's he she they we my your "
+    "more any some all see thank thanks love hugs kisses"
+)
+"""Words with which a question or a remark begins, as titles in small letters seldom do."""
+_NO_TITLE = words_of(
+    "song songs track tracks tune music something anything everything nothing stuff one ones more it this that these "
+    "those album albums record records ep lp mixtape cover covers remix remixes version review interview word words "
+    "performance set show concert gig video quote thread piece post story book sets all some any another new old best "
+    "first second last latest debut greetings regards hello news birthday fans fan question message"
+)
+_KINDS = frozenset({"song", "songs", "track", "tracks", "album", "albums", "record", "band", "cover", "music"})
+
+
+def names_nothing(title: str) -> bool:
+    """Whether words in a title's place stand for a song without naming it: `anything`, `a song`, `her best album`.
+
+    >>> [names_nothing(title) for title in ("anything", "my favourite song", "which one do you", "Anything Goes")]
+    [True, True, True, False]
+    """
+    words = [word.casefold().strip(".,!?'\"") for word in title.split()]
+    if not words:
+        return True
+    asks = words[0] in _ASKING and (not is_titled(title) or len(words) == 1)
+    kind = words[-1] in _KINDS and (title.rsplit(maxsplit=1)[-1].islower() or words[0] == "my")
+    return asks or kind or set(words) - SMALL_WORDS <= _NO_TITLE
 
 
 def make_song(

@@ -22,10 +22,9 @@ from bot.domain.songs.names import (
     name_at_start,
     split_credit,
     trim,
-    words_of,
 )
 from bot.domain.songs.notes import VERSION, WHOLE_WORK, guests_at_start, is_whole_work, take_notes
-from bot.domain.songs.parts import is_title, make_song
+from bot.domain.songs.parts import is_title, make_song, names_nothing
 from bot.domain.songs.song import Song
 from bot.domain.songs.song import credit as credit_line
 
@@ -58,13 +57,6 @@ _GOES_ON_PLAYING = re.compile(
 _COVER = re.compile(
     r"(?:'s|(?<=s)')\s+(?:\w+\s+){0,2}(?:cover|rendition|version)\s+of\s+(?P<title>\S.{0,60}?)\s+by\s+", re.IGNORECASE
 )
-_NO_TITLE = words_of(
-    "song songs track tracks tune music something anything everything nothing stuff one ones more it this that these "
-    "those album albums record records ep lp mixtape cover covers remix remixes version review interview word words "
-    "performance set show concert gig video quote thread piece post story book sets all some any another new old best "
-    "first second last latest debut"
-)
-_KINDS = (["song"], ["songs"], ["track"], ["tracks"], ["album"], ["record"], ["band"], ["cover"], ["music"])
 _BEFORE_WORK = re.compile(
     r"\b(?:album|record|lp|ep|mixtape|book|novel|film|movie|poem|play|memoir|show)s?\W*$", re.IGNORECASE
 )
@@ -104,7 +96,7 @@ def _written_by(line: str, is_artist: IsArtist, *, small: bool) -> Song | None:
         if not all_known(credit, is_artist):
             continue
         clause = last_clause(line[: by.start()])
-        title, confidence = _titled_end(clause), _TITLED
+        title, confidence = titled_end(clause), _TITLED
         if credit.islower() and " " not in credit:
             title = ""  # any word may be a name: "by midnight"
         elif not title and small:
@@ -115,7 +107,7 @@ def _written_by(line: str, is_artist: IsArtist, *, small: bool) -> Song | None:
     return None
 
 
-def _titled_end(clause: str) -> str:
+def titled_end(clause: str) -> str:
     """Return the words in capitals at the end of a clause, with the small words between them."""
     words = clause.split()
     begin = len(words)
@@ -177,8 +169,7 @@ def _song(credit: str, title: str, rest: str, confidence: float, is_artist: IsAr
     notes, rest = take_notes(rest)
     title = trim(title).strip(" '")
     words = {word.casefold().strip(".,!?'") for word in title.split()}
-    plain = words - SMALL_WORDS
-    is_no_title = plain <= _NO_TITLE or title.casefold().split()[-1:] in _KINDS or " - " in title
+    is_no_title = names_nothing(title) or " - " in title
     if (
         not is_title(title)
         or not any(map(str.isalpha, title))

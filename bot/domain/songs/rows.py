@@ -33,6 +33,7 @@ _SKIPPED = re.compile(
     r"new|out now|track|song|exclusive|live|stream|listen|watch|neu|new music|new video|review|premier)?[\W_]*",
     re.IGNORECASE,
 )
+_LABEL = re.compile(r"^[^:]{2,30}?\s?:\s+(?=\S)")
 _YEAR = re.compile(r"\s*\(?(?:19|20)\d\d\)?\s*")
 _OFFERED = re.compile(
     r"\W*(?:premiere|stream|listen|watch|new music|new track|new single|new video|exclusive)\W*", re.IGNORECASE
@@ -116,7 +117,8 @@ def row_song(line: str, is_artist: IsArtist | None, *, announced: bool = False, 
 
 def _read(fields: list[str], line: str, is_artist: IsArtist | None, *, weak: bool, announced: bool) -> Song | None:
     announced = announced or ANNOUNCED.search(line) is not None
-    announced = announced or (len(fields) > _PAIR and any(map(_YEAR.fullmatch, fields)))
+    if len(fields) > _PAIR and any(map(_YEAR.fullmatch, fields)):
+        announced, fields[0] = True, _LABEL.sub("", fields[0])
     if not announced and _OFFERED.fullmatch(fields[0]):
         announced = len(fields) > _PAIR
     elif announced:

@@ -35,7 +35,8 @@ from bot.domain.songs.notes import (
     without_remark,
 )
 from bot.domain.songs.orientation import second_is_artist
-from bot.domain.songs.parts import PROSE, is_credit, is_title, make_song, reads_as_prose
+from bot.domain.songs.parts import PROSE, is_credit, is_title, make_song, names_nothing, reads_as_prose
+from bot.domain.songs.prose import titled_end
 from bot.domain.songs.song import Song
 
 _PLAYING = re.compile(
@@ -267,9 +268,11 @@ def _plain_by(body: str, is_artist: IsArtist | None, *, announced: bool) -> Song
     credit, rest = name_at_start(tail, is_artist)
     title, notes, guests = clean_title(head)
     title = with_subtitle(trim(title).strip(" '"), head, is_artist)
+    if announced and title[:1].islower() and not title.islower():
+        title = titled_end(title) or title  # `something nice on Tin Sea`
     if not is_credit(credit) or not is_title(title) or is_whole_work(head) or reads_as_prose(title, 8):
         return None
-    if is_credit_line(title):
+    if is_credit_line(title) or (announced and names_nothing(title)):
         return None
     known = all_known(credit, is_artist)
     titled = is_titled(title) and is_titled(credit) and title != credit

@@ -84,6 +84,53 @@ def test_requests_are_understood_as_people_write_them(text: str, known: bool) ->
 @pytest.mark.parametrize(
     "text",
     [
+        "yo @sandboxbot gimme something on Tin Sea by Ona Vell",
+        "Dear @sandboxbot, would you mind reviewing Tin Sea by Ona Vell? Thank you!",
+        "@sandboxbot Tin Sea/Ona Vell pls",
+        "@sandboxbot: Ona Vell, Tin Sea",
+        "@sandboxbot what's your opinion on Tin Sea from Ona Vell?",
+        "@sandboxbot I dare you: Tin Sea, Ona Vell",
+        "@sandboxbot one for you: Ona Vell's Tin Sea",
+        "Hey @sandboxbot, play that funky Tin Sea by Ona Vell",
+        "@sandboxbot schreib mal was über Tin Sea von Ona Vell",
+        "@sandboxbot qué piensas de Tin Sea de Ona Vell?",
+        "@sandboxbot ton avis sur Tin Sea de Ona Vell ?",
+        "@sandboxbot Tin Sea (Ona Vell) please",
+        "@sandboxbot try Ona Vell: Tin Sea",
+    ],
+)
+def test_requests_for_a_known_artist_are_understood_in_any_words(text: str) -> None:
+    assert found(text, is_request=True) == [(("Ona Vell",), "Tin Sea")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "anything by Ona Vell",
+        "something from Ona Vell please",
+        "which song by Ona Vell do you like most?",
+        "what's Ona Vell's best song?",
+        "greetings from Ona Vell",
+        "I'm from Rovers",
+        "are you a bot by Ona Vell?",
+        "Ona Vell, obviously",
+        "Ona Vell's new album?",
+        "I love Ona Vell's hats",
+        "your take on Ona Vell?",
+        "do a post about Ona Vell",
+        "Thanks - that was fun",
+        "Ona Vell!",
+        "thank you from Rovers",
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_request_that_names_an_artist_alone_names_no_song(text: str, known: bool) -> None:
+    assert found(f"@sandboxbot {text}", is_request=True, known=known) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "@sandboxbot hello!",
         "@sandboxbot thank you so much",
         "Hey @sandboxbot, what can you do?",
