@@ -43,6 +43,19 @@ def drop_note(connection: sqlite3.Connection, candidate_id: str) -> None:
     )
 
 
+def tell(connection: sqlite3.Connection, candidate_id: str, note: str) -> None:
+    """Within a transaction: give the row of a candidate a note, if it has one; an empty note takes it away."""
+    if note:
+        connection.execute(
+            "INSERT INTO board_extra (candidate_id, note) SELECT id, ? FROM candidate WHERE id = ? AND board <> 'off'"
+            " ON CONFLICT (candidate_id) DO UPDATE SET note = excluded.note, version = version + 1",
+            (note, candidate_id),
+        )
+    else:
+        drop_note(connection, candidate_id)
+    catch_up(connection, candidate_id)
+
+
 def begin(connection: sqlite3.Connection, candidate_id: str) -> None:
     """Within a transaction: record that what is beside a row is about to be sent."""
     connection.execute("UPDATE board_extra SET sent = version WHERE candidate_id = ?", (candidate_id,))

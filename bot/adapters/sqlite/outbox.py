@@ -9,6 +9,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from bot.adapters.sqlite import board_extras
 from bot.adapters.sqlite.accepted_posts import RELEASED, WAITING, SqliteAcceptedPosts, values_of
 from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.rows import POST_JOINS, SONG_COLUMNS, post_of, report_of, source_post_of
@@ -113,6 +114,8 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
     ) -> None:
         now = self._now()
         with self._writing() as connection:
+            if status is not OutgoingPostStatus.REFUSED:
+                board_extras.tell(connection, candidate_id, "")
             if status is OutgoingPostStatus.SENT:
                 record_sent(connection, candidate_id, external_id, now)
                 return
@@ -129,6 +132,8 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
             )
             if status is OutgoingPostStatus.REFUSED and changed.rowcount:
                 _count_refusal(connection, candidate_id, refusal_label(reason))
+                # On the board it would otherwise look like one that is still to be sent.
+                board_extras.tell(connection, candidate_id, f"not posted: {reason}")
 
     @override
     def doubtful_posts(self) -> list[OutgoingPost]:

@@ -180,6 +180,35 @@ def test_a_post_in_doubt_can_be_taken_back(store: SqliteStore, board: TableBoard
     assert decisions(store) == [("accept", "ana"), ("reject", "ana")]
 
 
+@pytest.mark.parametrize("after", ["a new text", "rejected", "pending again"])
+def test_a_refused_post_is_told_in_its_row_until_something_becomes_of_it(
+    store: SqliteStore, board: TableBoard, run: Run, name: str, *, after: str
+) -> None:
+    board.decide(name, status="accepted")
+    run()
+    post(store, name, OutgoingPostStatus.REFUSED, reason="X rejects the post: a duplicate")
+    assert run().rows_edited == 1
+    assert said(board, name) == ("accepted", "Lamp 1.", "ana", "not posted: X rejects the post: a duplicate")
+    assert run().rows_edited == 0
+    if after == "a new text":
+        board.decide(name, status="accepted", text="Another lamp.")
+    elif after == "rejected":
+        store.decide([Verdict(candidate_id=name, decision=Decision.REJECT, who="bo")])
+    else:
+        store.set_post(name, OutgoingPostStatus.PENDING)
+    run()
+    assert said(board, name)[3] == ""
+    assert run().rows_edited == 0
+
+
+def test_without_a_board_a_refused_post_waits_for_no_edit(store: SqliteStore) -> None:
+    (name,) = fill(store, 1)
+    store.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="bo")])
+    post(store, name, OutgoingPostStatus.REFUSED, reason="a duplicate")
+    found = store._connection.execute("SELECT COUNT(*) FROM board_extra, board_edit").fetchone()
+    assert found[0] == 0
+
+
 def test_one_row_that_is_not_right_keeps_no_other_verdict_back(store: SqliteStore, board: TableBoard, run: Run) -> None:
     first, second, third = fill(store, 3)
     run()
