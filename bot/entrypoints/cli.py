@@ -184,6 +184,7 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
     settings = load(config, workspace=workspace, target=target)
     with bootstrap.open_store(settings.workspace) as store:
         state, pauses, restored = store.state(), store.pauses(), store.restored()
+        unwritable = write_problem(settings.database)  # while the store is open, so that no restore comes between
         waits = posting.post_waits(settings).read(store)
     commentary = bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)
     with contextlib.closing(commentary):
@@ -201,7 +202,7 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
             waits=waits,
         )
     )
-    if unwritable := write_problem(settings.database):
+    if unwritable:
         raise StoreError(f"{unwritable}; make room, or give the file to the user who runs the bot")
     if state.pass_failed:
         raise BotError(f"the last pass failed: {state.last_error}")

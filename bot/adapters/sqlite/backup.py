@@ -59,6 +59,10 @@ def back_up(database: Path, target: Path, *, overwrite: bool = False, now: datet
     check_file(target, database)
     if target.is_dir():
         raise InputError(f"{target} is a folder; name the file of the backup, such as {target / 'bot.db'}")
+    if target.is_symlink():
+        target = target.resolve()  # the link stays
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target} is not a regular file; name another one")
     if not target.parent.is_dir():
         raise InputError(f"the folder {target.parent} does not exist; create it, or name another file")
     if target.exists() and not overwrite:

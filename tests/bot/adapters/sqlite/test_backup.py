@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sqlite3
@@ -127,6 +128,20 @@ def test_folders_and_missing_folders_and_databases_are_named(store: SqliteStore,
     with pytest.raises(StoreError, match="nothing to back up"):
         back_up(database.with_name("other.db"), target)
     assert names(target.parent) == set()
+
+
+def test_devices_are_left_and_links_are_written_through(
+    store: SqliteStore, database: Path, target: Path, tmp_path: Path
+) -> None:
+    fill(store, 1)
+    pipe, link = tmp_path / "pipe", tmp_path / "link.db"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="not a regular file"):
+        back_up(database, pipe, overwrite=True)
+    assert pipe.is_fifo()
+    link.symlink_to(target)
+    back_up(database, link)
+    assert (link.is_symlink(), target.is_file()) == (True, True)
 
 
 @pytest.mark.parametrize("room", [0, 100_000])
