@@ -18,6 +18,15 @@ _SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://[\w.:\[\]-]+:\d+$")
 """Value of a variable such as DEEPHYPEBOT_METRICS_PORT where a Kubernetes service is called deephypebot-metrics."""
 
 
+def env_name(place: str) -> str:
+    """The environment variable of a setting.
+
+    >>> env_name("x.access_token")
+    'DEEPHYPEBOT_X__ACCESS_TOKEN'
+    """
+    return PREFIX + place.replace(".", DELIMITER).upper()
+
+
 def environment(settings: type[BaseSettings]) -> EnvSettingsSource:
     """Return the environment, without the variables that Kubernetes adds for a service of the same name."""
     source = EnvSettingsSource(settings)

@@ -14,11 +14,12 @@ from bot.bootstrap import networks
 from bot.domain.namesakes import Namesakes
 from bot.domain.nearest_genre import NearestGenre
 from bot.ports import CommentaryService, GenreCache, OddItems, PostHistory, Screen, SongResolver, WordList
+from bot.sections import GenreSettings
 from bot.services.genres import ChainOptions, ChainResolver
 from bot.services.known_genres import KnownGenres
 from bot.services.schedule import Clock
 from bot.services.screening import TextScreen
-from bot.settings import BotSettings, GenreSettings
+from bot.settings import BotSettings
 
 COPIES = "copies.db"
 """Name of the training text's index within the workspace."""

@@ -15,7 +15,8 @@ from bot.domain.errors import SettingsError
 from bot.domain.networks import Network
 from bot.domain.outgoing_posts import PostMode
 from bot.ports import Board, LookupService, Publisher, QueueRow, SongLookup, Source, TabRecord
-from bot.settings import TO_FILE, BotSettings
+from bot.sections import TO_FILE
+from bot.settings import BotSettings
 
 
 class NetworkAdapter(Protocol):

@@ -13,11 +13,12 @@ from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.post_text import Template, Templates
 from bot.ports import Screen
+from bot.sections import TO_FILE
 from bot.services.post_rules import PostRules
 from bot.services.post_waits import PostWaits
 from bot.services.schedule import Clock
 from bot.services.screening import TextScreen
-from bot.settings import TO_FILE, BotSettings
+from bot.settings import BotSettings
 
 
 def post_form(settings: BotSettings) -> PostForm:

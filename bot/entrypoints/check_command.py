@@ -14,7 +14,9 @@ from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.errors import BotError, NoServiceError, SettingsError
 from bot.domain.networks import NETWORKS
 from bot.domain.wait_words import pace_words
-from bot.settings import TO_FILE, BotSettings, env_name
+from bot.environment import env_name
+from bot.sections import TO_FILE
+from bot.settings import BotSettings
 from foundation.commands import serve_command
 
 

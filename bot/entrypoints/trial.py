@@ -17,13 +17,8 @@ from pydantic import SecretStr
 from bot.sandbox.account import SandboxSettings
 from bot.sandbox.client import SandboxControl
 from bot.sandbox.server import SandboxServer
-from bot.settings import (
-    BotSettings,
-    PostSettings,
-    Section,
-    SheetSettings,
-    XSettings,
-)
+from bot.sections import PostSettings, Section, SheetSettings, XSettings
+from bot.settings import BotSettings
 
 FOLDER = "sandbox"
 """Folder of the trial's database within the workspace; each trial replaces it."""

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from bot.domain.durations import short_duration
-from bot.settings import BotSettings, env_name
+from bot.environment import env_name
+from bot.settings import BotSettings
 from handlers.worker.options import WorkerOptions
 from serving.gateway import GatewaySettings
 from serving.sync import SyncSettings

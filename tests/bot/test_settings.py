@@ -74,7 +74,7 @@ def test_secrets_show_as_stars(tmp_path: Path) -> None:
     [
         ("num_samples = 0", r"--num-samples: .* 1, got 0"),
         ("[post]\nper_day = -1", r"post\.per_day \(in the environment DEEPHYPEBOT_POST__PER_DAY\): .*got -1"),
-        ("[post]\nhold = -1", r"post\.hold \(in the environment DEEPHYPEBOT_POST__HOLD\): .* is 0 or longer, got -1"),
+        ("[post]\nhold = -1", r"post\.hold \(in the environment DEEPHYPEBOT_POST__HOLD\): .* is 0 or longer, got -1$"),
         ('[post]\nmin_gap = "soon"', r'post\.min_gap .*such as "90 s", "30 min", "2 h", "1 d", got \'soon\''),
         ('[post]\nmin_gap = "2 d"', r"post\.min_gap .*at most 1 d is possible, got 2 d"),
         ("[post]\nsame_song_days = -1", r"post\.same_song_days .*got -1"),

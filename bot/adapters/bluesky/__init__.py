@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bot.domain.networks import BLUESKY as NETWORK
 from bot.domain.outgoing_posts import PostMode
 from bot.ports import Publisher, Source
-from bot.settings import BlueskySettings
+from bot.sections import BlueskySettings
 
 if TYPE_CHECKING:
     from bot.adapters.bluesky.client import BlueskyClient

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from bot.ports import LookupService
-from bot.settings import Section
+from bot.sections import Section
 
 LOOKUPS: Final = ("spotify", "lastfm", "musicbrainz")
 """Services that know artists, the best first."""

@@ -12,7 +12,7 @@ from bot.adapters.http.session import TIMEOUT_S, excerpt, retry_time
 from bot.domain.errors import CredentialsError, NetworkError, NetworkUnavailableError, RateLimitedError
 from bot.domain.keys import loose_key
 from bot.ports import ArtistEntry, LookupService
-from bot.settings import LastfmSettings
+from bot.sections import LastfmSettings
 
 URL = "https://ws.audioscrobbler.com"
 ORIGIN = "last.fm"

@@ -14,7 +14,7 @@ from bot.adapters.http.session import TIMEOUT_S, excerpt, status_error
 from bot.domain.errors import NetworkUnavailableError
 from bot.domain.matching import is_same_artist
 from bot.ports import ArtistEntry, LookupService
-from bot.settings import MusicbrainzSettings
+from bot.sections import MusicbrainzSettings
 
 URL = "https://musicbrainz.org"
 ORIGIN = "musicbrainz"

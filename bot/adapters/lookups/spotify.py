@@ -22,7 +22,7 @@ from bot.domain.matching import fits, is_same_artist
 from bot.domain.odd_items import ODD
 from bot.domain.songs.song import Song
 from bot.ports import ArtistEntry, LookupService, SongHit, SongLookup
-from bot.settings import SpotifySettings
+from bot.sections import SpotifySettings
 
 API_URL = "https://api.spotify.com/v1/"
 TOKEN_URL = "https://accounts.spotify.com/api/token"  # noqa: S105 -- an address

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bot.domain.networks import MASTODON as NETWORK
 from bot.domain.outgoing_posts import PostMode
 from bot.ports import Publisher, Source
-from bot.settings import MastodonSettings
+from bot.sections import MastodonSettings
 
 if TYPE_CHECKING:
     from bot.adapters.mastodon.client import MastodonClient

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.ports import Board, QueueRow, TabRecord
-from bot.settings import SheetSettings
+from bot.sections import SheetSettings
 
 
 def open_board(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bot.domain.networks import X as NETWORK
 from bot.domain.outgoing_posts import PostMode
 from bot.ports import Publisher, Source
-from bot.settings import XSettings
+from bot.sections import XSettings
 
 if TYPE_CHECKING:
     from bot.adapters.x.client import XKeys

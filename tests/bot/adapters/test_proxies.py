@@ -13,7 +13,7 @@ from bot.adapters.lookups.spotify import open_lookup
 from bot.adapters.mastodon.client import MastodonClient
 from bot.adapters.x.publisher import XPublisher
 from bot.sandbox.server import SandboxServer
-from bot.settings import SpotifySettings
+from bot.sections import SpotifySettings
 from tests.bot.helpers.sandbox_clients import x_keys
 from tests.bot.helpers.sheets_board import open_board
 

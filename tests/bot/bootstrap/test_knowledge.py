@@ -15,7 +15,8 @@ from bot.domain.check import CheckStatus
 from bot.domain.errors import InputError
 from bot.entrypoints.check_command import check
 from bot.ports import QueueRow
-from bot.settings import BotSettings, GenreSettings, ScreenSettings
+from bot.sections import GenreSettings, ScreenSettings
+from bot.settings import BotSettings
 
 
 def settings(gateway: Any, feed: Path, catalog: Path, workspace: Path, **sections: Any) -> BotSettings:

@@ -15,7 +15,8 @@ from bot.domain.networks import BLUESKY, MASTODON, NETWORKS, Network, X
 from bot.domain.outgoing_posts import OutgoingPost
 from bot.sandbox.server import LOOKUPS as STAND_INS
 from bot.sandbox.server import SandboxServer
-from bot.settings import BlueskySettings, BotSettings, MastodonSettings, PostSettings
+from bot.sections import BlueskySettings, MastodonSettings, PostSettings
+from bot.settings import BotSettings
 
 # The peak of the process itself: a child inherits getrusage's figure from its parent.
 MEMORY = """

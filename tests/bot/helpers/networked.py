@@ -17,8 +17,9 @@ from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.ports import CommentaryService
 from bot.sandbox.account import SandboxSettings
 from bot.sandbox.client import SandboxControl
+from bot.sections import PostSettings, SheetSettings, XSettings
 from bot.services.summary import Summary
-from bot.settings import BotSettings, PostSettings, SheetSettings, XSettings
+from bot.settings import BotSettings
 
 TAB = "queue"
 POSTS = [

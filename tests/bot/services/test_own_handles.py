@@ -13,9 +13,9 @@ from bot.adapters.lookups.catalog import EmptyCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.ports import Source
 from bot.sandbox.server import SandboxServer
+from bot.sections import BlueskySettings, MastodonSettings, XSettings
 from bot.services.genres import ChainResolver
 from bot.services.service import Bot
-from bot.settings import BlueskySettings, MastodonSettings, XSettings
 from tests.bot.conftest import write_jsonl
 from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
 
