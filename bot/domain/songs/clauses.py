@@ -11,13 +11,14 @@ LEAD_IN = re.compile(
     r"need to|can't|cannot|stop|to|am)\s+)*"
     r"\W*\b(?:(?:playing now|on now|listen(?:ing)? to|hear(?:ing)?|watch(?:ing)?|stream(?:ing)?|check(?:ing)? out|"
     r"play(?:ing)?|spinning|"
-    r"now (?:playing|spinning)|nowplaying|nowspinning|np|on repeat|obsessed with|loving|loved|heard|discovered|"
+    r"now (?:playing|spinning)|nowplaying|nowspinning|np|on repeat|obsessed with|addicted to|hooked on|"
+    r"loving|loved|heard|discovered|"
     r"new (?:music|song|single|track|video|release)|song of the day|sotd|throwback to|first listen|out now|"
     r"today's (?:song|pick|track|earworm)|(?:current )?earworm|next up|up next|coming up(?: next)?|on now|playing now|"
     r"best new (?:music|track)|presenting|introducing|revisit(?:ing)?)\b(?![\w'])|"
     # These begin names as well ("New Order", "Video Age"), so a punctuation mark must follow.
     r"(?:new|love|premiere|exclusive|video|audio|track|song|single|throwback|tbt|fresh|review|enjoy|recommended|"
-    r"discovery|update|breaking)(?=\s*[:!|\]]))\s*[:\-!|,\]→>»]*\s*)+",
+    r"discovery|update|breaking)(?=\s*(?:[:!|\]]|//)))\s*[:\-!|,\]→>»/]*\s*)+",
     re.IGNORECASE,
 )
 _HARD_BREAK = re.compile(r".*(?:[.!?…]\s|[:;|()\[\]{}~]|\s-+\s|\s[^\w\s@&$+×'\".]+\s)")

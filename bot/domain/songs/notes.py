@@ -8,7 +8,7 @@ from bot.domain.songs.clauses import is_abbreviation
 from bot.domain.songs.names import FEATURING, IsArtist, is_name_word, is_titled, name_at_start, split_credit, words_of
 
 VERSION = re.compile(
-    r"\b(?:re-?mix(?:ed)?|mix|edit|version|live|acoustic|demo|re-?master(?:ed)?|instrumental|rework|vip|dub|bootleg|"
+    r"\b(?:re-?mix(?:ed)?|mix|edit|version|live|acoustic|demo|re-?master(?:ed)?|re-?model(?:led)?|re-?touch|re-?rub|re-?imagin\w+|re-?construct\w*|instrumental|rework|vip|dub|bootleg|"
     r"mash[- ]?up|session|unplugged|reprise|extended|a ?cappella|sped up|slowed(?: down)?|stripped|orchestral|cover|"
     r"ukulele|piano|refix|flip|original)\b",
     re.IGNORECASE,

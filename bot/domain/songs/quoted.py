@@ -78,6 +78,12 @@ _CLIP = re.compile(
     r"^\s*[(\[]?\s*(?:official|mv|m/v|music video|lyric video|live clip|7\"|10\"|12\"|7-inch|12-inch|repress)(?!\w)",
     re.IGNORECASE,
 )
+_WORK_AFTER = re.compile(
+    r"\s*(?:(?:remix|debut|live|studio|covers?|new|\d+(?:th|st|nd|rd)?)\s+)?"
+    r"(?:album|e\.?p|lp|mixtape|tour|box ?set|film|book|documentary|compilation|soundtrack)\b(?! (?:version|mix|edit))",
+    re.IGNORECASE,
+)
+"""The name of a kind of work behind a quote: `announces "Title" remix album`."""
 _PRONOUN = re.compile(r"(?:^|\s)(?:that|it|what|here|there|let|he|she|who|this|where|how)$", re.IGNORECASE)
 _DASH_AFTER = re.compile(r"^\s*-+\s+(?=\S)")
 _COVERS = re.compile(
@@ -171,7 +177,7 @@ def _performed(song: Song, performer: str, is_artist: IsArtist | None) -> Song:
 
 def _before(quote: Quote, before: str, after: str, is_artist: IsArtist | None, *, chained: bool) -> Song | None:
     """`Artist's "Title"`, and the other ways to put the artist first."""
-    if WHOLE_WORK.search(before[-15:]):
+    if WHOLE_WORK.search(before[-15:]) or _WORK_AFTER.match(after):
         return None
     named = _possessor(before, is_artist) or _neighbour(
         quote, before, is_artist, marked=chained or _CLIP.match(after) is not None

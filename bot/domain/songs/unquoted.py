@@ -40,7 +40,8 @@ from bot.domain.songs.prose import titled_end
 from bot.domain.songs.song import Song
 
 _PLAYING = re.compile(
-    r"\b(?:now ?playing|listening to|np|on repeat|now ?spinning|song of the day|sotd|on air|obsessed with|earworm|"
+    r"\b(?:now ?playing|listening to|np|on repeat|now ?spinning|song of the day|sotd|on air|"
+    r"obsessed with|addicted to|hooked on|earworm|"
     r"(?:top|most played|favou?rite) song(?: this \w+)?(?: is|:)|to discover|stuck in my head)(?!\w)",
     re.IGNORECASE,
 )
