@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
-def test_the_train_entry_point_puts_the_stages_below_the_projects_run(demo_run: DemoRun) -> None:
+def test_the_train_entry_point_puts_the_stages_below_the_projects_run_in_the_workspace(demo_run: DemoRun) -> None:
     place = demo_run.place
     parameters = {
         "corpus": place.workspace / "corpora" / "posts",
@@ -39,11 +39,10 @@ def test_the_train_entry_point_puts_the_stages_below_the_projects_run(demo_run: 
             "local",
             *options,
         ],
+        # Neither an address nor an experiment is told: the plug-in finds those of the workspace.
         env={
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "MLFLOW_TRACKING_URI": place.tracking_uri,
-            "MLFLOW_EXPERIMENT_NAME": "deephypebot",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GIT_PYTHON_REFRESH": "quiet",
         },
@@ -61,4 +60,11 @@ def test_the_train_entry_point_puts_the_stages_below_the_projects_run(demo_run: 
     parent = client.get_run(stages[0].data.tags["mlflow.parentRunId"])
     assert parent.data.tags["mlflow.project.entryPoint"] == "train"
     assert parent.info.status == "FINISHED"
+    assert parent.info.run_name.startswith("demo ")
+    assert parent.data.metrics["cvae.valid.kl"] > 0
+    assert parent.data.tags["reused.cvae"]
+    (default,) = (each for each in client.search_experiments() if each.name == "Default")
+    assert client.search_runs([default.experiment_id]) == []
+    assert not (place.root / "mlflow.db").exists()
+    assert not (place.root / "mlruns").exists()
     assert stages[0].data.params["lcgan.steps"] == "20"
