@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.artifact_folder import artifact_path
+from foundation.mlflow_faults import plain
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
@@ -248,7 +249,9 @@ class Registry:
         except Exception as cause:
             # Some have many lines; the first says what happened.
             reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
-            raise RegistryError(f"{purpose} ({self._uri}): {type(cause).__name__}: {reason}") from cause
+            told = plain(reason)
+            named = f"{type(cause).__name__}: {told}" if told == reason else told
+            raise RegistryError(f"{purpose} ({self._uri}): {named}") from cause
 
 
 def _known(read: Callable[..., _T], *arguments: str) -> _T | None:

@@ -41,8 +41,8 @@ class StageRuns:
     _parent: Run | None = None
     _run_ids: list[str] = field(default_factory=list)
     """Tracked run of each report."""
-    _told: int = 0
-    """Reports that the training's run has."""
+    _pages: list[str] = field(default_factory=list)
+    """Page of the tracked run of each report that the training's run has."""
 
     def __enter__(self) -> Self:
         self._stack.__enter__()
@@ -98,18 +98,17 @@ class StageRuns:
         """Give the training's run the figures of stages that it lacks."""
         if self._parent is None:
             return
-        for report, run_id in list(zip(self.reports, self._run_ids, strict=True))[self._told :]:
+        for report, run_id in list(zip(self.reports, self._run_ids, strict=True))[len(self._pages) :]:
             self._parent.log_metrics({f"{report.name}.{name}": value for name, value in key_figures(report).items()})
             if report.reused and run_id:
                 self._parent.set_tags({f"reused.{report.name}": run_id})
-        self._told = len(self.reports)
+            self._pages.append(self.tracker.run_page(run_id))
         self._describe(())
 
     def _describe(self, published: Sequence[Published]) -> None:
         if self._parent is not None:
-            pages = map(self.tracker.run_page, self._run_ids)
             corpus = f"{self.corpus.content_hash[:12]}, {len(self.corpus)} sentences"
-            stages = tuple(zip(self.reports, pages, strict=True))
+            stages = tuple(zip(self.reports, self._pages, strict=True))
             self._parent.describe(training_summary(self.settings, corpus, stages, published))
 
     def _log_corpus(self, run: Run) -> None:

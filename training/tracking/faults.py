@@ -13,6 +13,7 @@ from alembic.util.exc import CommandError
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from foundation.mlflow_faults import plain
 from training.errors import TrackingError
 
 FAULTS: Final = (MlflowException, SQLAlchemyError, CommandError, ImportError, OSError)
@@ -20,7 +21,6 @@ FAULTS: Final = (MlflowException, SQLAlchemyError, CommandError, ImportError, OS
 
 _INACTIVE_RUN: Final = re.compile(r"run (?:with ID )?'?(?P<id>[0-9a-f]{32})'?.*\bdeleted\b", re.IGNORECASE)
 _INACTIVE_EXPERIMENT: Final = re.compile(r"experiment '?(?P<id>\d+)'? must be in the 'active' state", re.IGNORECASE)
-_AWAY: Final = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeoutError|Connection refused")
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -66,13 +66,11 @@ def translated(uri: str, purpose: str = "") -> Iterator[None]:
 def reason(cause: BaseException, uri: str) -> str:
     """Return the first line of an error, and the way out where there is one."""
     line = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-    line = line.replace("<database_uri>", uri)
+    line = plain(line.replace("<database_uri>", uri))
     if found := _INACTIVE_EXPERIMENT.search(line):
         return f"experiment {found['id']} is deleted; {restore(uri, 'experiments', found['id'])}"
     if found := _INACTIVE_RUN.search(line):
         return f"run {found['id']} is deleted; {restore(uri, 'runs', found['id'])}"
-    if _AWAY.search(line):
-        return "no server answers there; start it (`mlflow server`), or name another with --tracking-uri"
     if isinstance(cause, ModuleNotFoundError):
         return f"{line}; install the database's driver: pip install {cause.name}"
     if isinstance(cause, CommandError):

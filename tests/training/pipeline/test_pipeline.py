@@ -334,6 +334,11 @@ def test_another_setting_of_the_lcgan_makes_version_2_of_it_alone_and_promotes_i
     assert str(client.get_model_version_by_alias("lcgan", "champion").version) == "2"
     assert str(client.get_model_version_by_alias("lcgan", "previous").version) == "1"
     assert "previous" not in client.get_registered_model("cvae").aliases
+    assert (
+        client.get_model_version("lcgan", "2")
+        .description.partition("\n\n")[0]
+        .endswith("Promoted: --champion was given.")
+    )
 
 
 @pytest.mark.integration
