@@ -90,7 +90,7 @@ def _trust(workspace: Path, *, yes: bool) -> None:
 
     with bootstrap.open_store(workspace) as store:
         state = store.restored()
-        if state is None or state.settled or state.trusted:
+        if state is None or not state.waits:
             raise InputError(f"the database of {workspace} waits for nothing after a restore; nothing was changed")
         warning = (
             f"Whatever was posted since {state.since:%Y-%m-%d %H:%M} UTC and was not found is unknown to the bot, and"

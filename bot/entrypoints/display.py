@@ -207,7 +207,7 @@ def status_table(
         table.add_row("source", "nothing read yet")
     for pause in pauses:
         table.add_row("paused", visible(f"{pause.part} until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.reason}"))
-    if restored is not None and not (restored.settled or restored.trusted):
+    if restored is not None and restored.waits:
         table.add_row("restored", visible(_restored(restored, now, has_board=has_board)))
     table.add_row("source posts", _counts(state.source_posts))
     _add_odd_items(table, state)

@@ -38,7 +38,7 @@ from bot.ports.lookups import (
 from bot.ports.model_server import LiveVersion, ModelServer
 from bot.ports.odd_items import OddItems
 from bot.ports.outputs import Outbox, Publisher
-from bot.ports.restored import FoundPost, Restored, RestoreRecord, UnsentText
+from bot.ports.restored import FoundPost, Restored, RestoreRecord, RestoreState, UnsentText
 from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
 
@@ -83,6 +83,7 @@ __all__ = [
     "Queue",
     "QueueRow",
     "RestoreRecord",
+    "RestoreState",
     "Restored",
     "Screen",
     "SongDesk",

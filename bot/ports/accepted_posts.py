@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 
 from bot.domain.pace import AcceptedPost, Pace
+from bot.ports.restored import RestoreState
 
 
-class AcceptedPosts(ABC):
+class AcceptedPosts(RestoreState):
     """Accepted posts that are not sent yet. Every method is one transaction."""
 
     @abstractmethod

@@ -31,6 +31,11 @@ class Restored:
     unread: int = 0
     """Number of own posts that were found in a form that cannot be read."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is sent yet."""
+        return not (self.settled or self.trusted)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPost:
@@ -55,12 +60,16 @@ class UnsentText:
     is_accepted: bool
 
 
-class RestoreRecord(ABC):
-    """Record of a restore, within the database. Every method is one transaction, durable when it returns."""
+class RestoreState(ABC):
+    """Reader of the state of a restore."""
 
     @abstractmethod
     def restored(self) -> Restored | None:
         """State of the restore; None if the database was never restored."""
+
+
+class RestoreRecord(RestoreState):
+    """Record of a restore, within the database. Every method is one transaction, durable when it returns."""
 
     @abstractmethod
     def networks_posted_to(self) -> set[str]:

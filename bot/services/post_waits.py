@@ -14,6 +14,9 @@ MOST = 500
 """Maximum accepted posts of which is told what they wait for."""
 
 
+_RESTORED = "nothing is sent yet, because the database was restored; `deephypebot bot status` shows what is waited for"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostWait:
     """Wait of an accepted post."""
@@ -70,7 +73,9 @@ class PostWaits:
         accepted = posts.accepted_posts(self._pace, since=now - self._max_age, limit=MOST)
         left, ahead = counted(posts.departures(since=now - DAY), now)
         waits = self._pace.forecast(accepted, left, now)
-        briefly = self._not_posting.partition(";")[0]
+        restored = posts.restored()
+        not_posting = self._not_posting or (_RESTORED if restored is not None and restored.waits else "")
+        briefly = not_posting.partition(";")[0]
         return WaitReport(
             posts=tuple(
                 PostWait(
@@ -81,5 +86,5 @@ class PostWaits:
                 for post, wait in zip(accepted, waits, strict=True)
             ),
             is_posting=not self._not_posting,
-            notes=tuple(filter(None, [self._not_posting, ahead_words(ahead) if ahead else ""])),
+            notes=tuple(filter(None, [not_posting, ahead_words(ahead) if ahead else ""])),
         )

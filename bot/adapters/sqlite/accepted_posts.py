@@ -8,7 +8,8 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from bot.adapters.sqlite.file import SqliteFile, stamp
+from bot.adapters.sqlite.file import stamp
+from bot.adapters.sqlite.restore_state import SqliteRestoreState
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import StaleVerdictError, UnknownCandidateError
 from bot.domain.outgoing_posts import OutgoingPostStatus
@@ -79,7 +80,7 @@ def values_of(pace: Pace, now: datetime, *, accepted_since: datetime | None = No
     }
 
 
-class SqliteAcceptedPosts(SqliteFile, AcceptedPosts):
+class SqliteAcceptedPosts(SqliteRestoreState, AcceptedPosts):
     """Accepted posts in the bot's database."""
 
     @override

@@ -8,21 +8,24 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from bot.adapters.sqlite.file import SqliteFile, stamp
+from bot.adapters.sqlite.file import stamp
 from bot.adapters.sqlite.outbox import record_sent
 from bot.adapters.sqlite.queue import record_elsewhere
+from bot.adapters.sqlite.restore_state import (
+    BOARD_READ,
+    COMPARED,
+    LOOKED,
+    RESTORED,
+    SETTLED,
+    TRUSTED,
+    SqliteRestoreState,
+)
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.keys import text_key
 from bot.domain.outgoing_posts import OutgoingPostStatus, OwnPost, PostMode
-from bot.ports import FoundPost, Restored, RestoreRecord, UnsentText
+from bot.ports import FoundPost, RestoreRecord, UnsentText
 
-_RESTORED = "restored"
-_LOOKED = "restored looked at "
-_BOARD_READ = "restored board read"
-_TRUSTED = "restored trusted"
-_SETTLED = "restored settled"
-_COMPARED = "restored compared"
 _WHO = "restore"
 """Curator of the verdicts that a restore finds again by the posts that followed from them."""
 _LAST_CHANGE = """
@@ -48,34 +51,13 @@ def begin_restored(connection: sqlite3.Connection, now: datetime) -> None:
     """Within a transaction: record that a database is a restored backup, of which nothing is known since its making."""
     newest = connection.execute(_LAST_CHANGE).fetchone()[0]
     since = min(_time(newest), now) if newest else datetime(2000, 1, 1, tzinfo=UTC)
-    connection.execute("DELETE FROM note WHERE key = ? OR substr(key, 1, 9) = 'restored '", (_RESTORED,))
+    connection.execute("DELETE FROM note WHERE key = ? OR substr(key, 1, 9) = 'restored '", (RESTORED,))
     connection.execute("DELETE FROM own_post")
-    connection.execute("INSERT INTO note VALUES (?, ?, ?)", (_RESTORED, stamp(since), stamp(now)))
+    connection.execute("INSERT INTO note VALUES (?, ?, ?)", (RESTORED, stamp(since), stamp(now)))
 
 
-class SqliteRestoreRecord(SqliteFile, RestoreRecord):
+class SqliteRestoreRecord(SqliteRestoreState, RestoreRecord):
     """Record of a restore on the bot's database."""
-
-    @override
-    def restored(self) -> Restored | None:
-        notes = {
-            row["key"]: row
-            for row in self._read(
-                "SELECT key, value, updated_at FROM note WHERE key = ? OR substr(key, 1, 9) = 'restored '", (_RESTORED,)
-            )
-        }
-        if _RESTORED not in notes:
-            return None
-        return Restored(
-            at=notes[_RESTORED]["updated_at"],
-            since=datetime.fromisoformat(notes[_RESTORED]["value"]),
-            looked=frozenset(key.removeprefix(_LOOKED) for key in notes if key.startswith(_LOOKED)),
-            board_read=_BOARD_READ in notes,
-            trusted=_TRUSTED in notes,
-            settled=_SETTLED in notes,
-            compared=int(notes[_COMPARED]["value"]) if _COMPARED in notes else 0,
-            unread=int(self._read("SELECT COUNT(*) FROM own_post WHERE is_unread")[0][0]),
-        )
 
     @override
     def networks_posted_to(self) -> set[str]:
@@ -101,8 +83,8 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
                     for own in posts
                 ],
             )
-            _note(connection, _LOOKED + network, self._now())
-            connection.execute("DELETE FROM note WHERE key = ?", (_COMPARED,))
+            _note(connection, LOOKED + network, self._now())
+            connection.execute("DELETE FROM note WHERE key = ?", (COMPARED,))
 
     @override
     def found_posts(self) -> list[FoundPost]:
@@ -142,7 +124,7 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
     @override
     def set_compared(self, place: int) -> None:
         with self._writing() as connection:
-            _note(connection, _COMPARED, self._now(), value=str(place))
+            _note(connection, COMPARED, self._now(), value=str(place))
 
     @override
     def set_found(self, candidate_id: str, found: FoundPost) -> bool:
@@ -188,15 +170,15 @@ class SqliteRestoreRecord(SqliteFile, RestoreRecord):
 
     @override
     def set_board_read(self) -> None:
-        self._keep(_BOARD_READ)
+        self._keep(BOARD_READ)
 
     @override
     def set_settled(self) -> None:
-        self._keep(_SETTLED)
+        self._keep(SETTLED)
 
     @override
     def trust(self) -> None:
-        self._keep(_TRUSTED)
+        self._keep(TRUSTED)
 
     def _keep(self, key: str) -> None:
         with self._writing() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from bot.adapters.sqlite.desk import SqliteDesk
+from bot.adapters.sqlite.restored import begin_restored
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import CandidateStatus
 from bot.domain.outgoing_posts import OutgoingPostStatus
@@ -78,6 +80,17 @@ def test_each_post_to_send_says_what_it_waits_for_the_next_one_first(filled: Sql
     assert "To send 3" in shown
     post(filled, "101.1.1", OutgoingPostStatus.SENT, external_id="9")
     assert re.search(r"a post about this song left (at|on) [^(]*UTC \(101\.1\.1\)", words(posting.get("/posted")))
+
+
+def test_after_a_restore_the_page_says_that_nothing_leaves_until_a_person_or_the_bot_has_looked(
+    filled: SqliteStore, posting: Client
+) -> None:
+    accept(filled, "101.1.1")
+    with filled._writing() as connection:
+        begin_restored(connection, datetime.now(UTC))
+    assert words(posting.get("/posted")).count("nothing is sent yet, because the database was restored") == 2
+    filled.trust()
+    assert "restored" not in words(posting.get("/posted"))
 
 
 def test_the_limit_of_a_day_is_told(filled: SqliteStore, open_studio: Callable[..., Client]) -> None:
