@@ -249,11 +249,6 @@ def _finish(store: SqliteStore) -> None:
     store.finish(pending.source_post.id, SourcePostStatus.DONE, candidates=candidates, fresh_since=fresh_since)
 
 
-def _edits(store: SqliteStore) -> None:
-    store.edits_in_doubt()
-    store.begin_edits(100, post_of=lambda _, text: text)
-
-
 def _outbox(store: SqliteStore, now: datetime) -> None:
     store.doubtful_posts()
     store.cancel_stale(before=now - timedelta(days=3))
