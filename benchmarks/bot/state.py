@@ -201,10 +201,6 @@ def _steps(waiting: Iterator[str]) -> dict[str, Step]:
     }
 
 
-def _edits(store: SqliteStore) -> None:
-    store.begin_edits(100, post_of=lambda _row, text: text)
-
-
 def _pages() -> dict[str, Step]:
     """Timed steps of the studio by name."""
     waiting, newest = SongQuery(status=CandidateStatus.WAITING), SongQuery(order=Order.NEWEST)
