@@ -96,3 +96,13 @@ def stage_bars(console: Console, clock: Callable[[], float] = time.monotonic) ->
     )
     with Progress(*columns, console=console, transient=False) as bars:
         yield _Bars(bars)
+
+
+@contextmanager
+def told_when_stopped(console: Console, how_it_goes_on: str) -> Iterator[None]:
+    """Say how a command goes on if Ctrl-C stops it within the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"stopped; {how_it_goes_on}", soft_wrap=True, markup=False, highlight=False)
+        raise

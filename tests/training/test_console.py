@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
-from training.console import stage_bars
+from training.console import stage_bars, told_when_stopped
 
 
 class Clock:
@@ -47,3 +48,18 @@ def test_bars_are_called_by_their_stage_alone() -> None:
         stages.watch("judges")(1, 2, "second LDA")
     assert "judges" in written.getvalue()
     assert "train" not in written.getvalue()
+
+
+def test_a_command_that_is_stopped_says_how_it_goes_on_and_other_ends_say_nothing() -> None:
+    written = io.StringIO()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        told_when_stopped(Console(file=written, width=20), "[the same] command " * 3),
+    ):
+        raise KeyboardInterrupt
+    assert written.getvalue() == f"stopped; {'[the same] command ' * 3}\n"
+    with pytest.raises(ValueError, match="fault"), told_when_stopped(Console(file=written), "never"):
+        raise ValueError("fault")
+    with told_when_stopped(Console(file=written), "never"):
+        pass
+    assert "never" not in written.getvalue()

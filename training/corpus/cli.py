@@ -48,7 +48,7 @@ def build(
     """
     from foundation.processors import num_processors
     from foundation.terminal import show
-    from training.console import stage_bars
+    from training.console import stage_bars, told_when_stopped
     from training.corpus import PLOT_FILE, CorpusSettings, build_corpus
     from training.corpus.chart import plot_funnel
     from training.corpus.posts import Reading
@@ -63,7 +63,8 @@ def build(
         max_openings=max_openings,
     )
     console = Console()
-    with stage_bars(console) as bars:
+    stopped = told_when_stopped(console, "the same command continues where it stopped")
+    with stopped, stage_bars(console) as bars:
         clean = bars.watch("clean posts")
         funnel = build_corpus(
             posts,

@@ -86,7 +86,7 @@ def evaluate(
 
     from foundation.result_line import finish
     from foundation.terminal import show
-    from training.console import stage_bars
+    from training.console import stage_bars, told_when_stopped
     from training.corpus import load_corpus
     from training.evaluation.console import goals_table, parse_named_files
     from training.evaluation.evaluate import evaluate as measure
@@ -115,7 +115,8 @@ def evaluate(
         workspace=workspace,
         **quickly,  # type: ignore[arg-type]  # three settings of three types
     )
-    with tempfile.TemporaryDirectory(prefix="deephypebot-evaluate-") as scratch:
+    stopped = told_when_stopped(console, "the same command uses the samples that are decoded, kept in the workspace")
+    with stopped, tempfile.TemporaryDirectory(prefix="deephypebot-evaluate-") as scratch:
         with console.status("reading the corpus and the models"):
             loaded = load_corpus(corpus)
             # A tracking server is needed only for registered models.

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,22 @@ def test_build_refuses_options_that_cannot_work(tmp_path: Path, options: list[st
     assert result.exit_code == 2
     assert options[0] in result.output
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_that_the_same_command_continues(tmp_path: Path) -> None:
+    posts = tmp_path / "posts.jsonl"
+    row = json.dumps({"artist": "Orva", "title": "Tide", "text": "Song {} is louder than all songs of last year."})
+    with posts.open("w", encoding="utf-8") as lines:
+        lines.writelines(row.replace("{}", str(number)) + "\n" for number in range(60_000))
+    command = [sys.executable, "-m", "deephypebot", "corpus", "build", str(posts), "--out", str(tmp_path / "corpus")]
+    with subprocess.Popen(
+        [*command, "--jobs", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as build:
+        assert build.stdout is not None
+        assert "clean posts" in build.stdout.readline()
+        build.send_signal(signal.SIGINT)
+        output, errors = build.communicate(timeout=60)
+    assert build.returncode == 130
+    assert output.splitlines()[-1] == "stopped; the same command continues where it stopped"
+    assert "Traceback" not in errors
