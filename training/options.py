@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from training.errors import SettingError
+from foundation.artifact_folder import database_file
+from training.errors import SettingError, TrackingError
 from training.files import make_folder
 from training.lock import folder_alone
 from training.tracking.port import NullTracker, Tracker
@@ -104,3 +105,18 @@ def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:
     folder = Path(database[1]).parent if database else workspace
     with folder_alone(folder if folder.is_dir() else workspace):
         return MlflowTracker(tracking_uri, artifacts=workspace / "mlartifacts")
+
+
+def open_registry(tracking_uri: str, workspace: Path) -> Tracker:
+    """Make a tracker to read registered versions; unlike a training, a reader makes no database.
+
+    Raises:
+        TrackingError: there is no database at the address, or it cannot be used.
+    """
+    database = database_file(tracking_uri)
+    if database is not None and not database.exists():
+        raise TrackingError(
+            f"there is no registry at {tracking_uri}: train a model first (`deephypebot train`), or name another with "
+            "--workspace, --tracking-uri or MLFLOW_TRACKING_URI"
+        )
+    return make_tracker(tracking_uri, workspace)

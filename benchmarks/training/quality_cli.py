@@ -51,7 +51,7 @@ def steering(
     from foundation.result_line import finish
     from foundation.terminal import show
     from training.corpus import load_corpus
-    from training.options import default_tracking_uri, make_tracker
+    from training.options import default_tracking_uri, open_registry
 
     console = Console()
     loaded = load_corpus(corpus)
@@ -64,7 +64,7 @@ def steering(
     with tempfile.TemporaryDirectory() as scratch:
 
         def fetch(uri: str) -> Path:
-            tracker = make_tracker(tracking_uri or default_tracking_uri(workspace), workspace)
+            tracker = open_registry(tracking_uri or default_tracking_uri(workspace), workspace)
             return tracker.fetch(uri, Path(scratch)).bundle
 
         report = compare(find_model(model, workspace, loaded, fetch), loaded, plan, console)

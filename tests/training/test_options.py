@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from training.errors import OutputError, SettingError, TrackingError
 from training.options import (
     default_tracking_uri,
     make_tracker,
+    open_registry,
     seconds,
     tracking_address,
     usable_device,
@@ -108,3 +110,11 @@ def test_bf16_is_for_gpus_unless_asked_for() -> None:
     assert use_bf16("bf16", "cpu")
     with pytest.raises(SettingError, match="--precision is auto, fp32 or bf16; got 'fp8'"):
         use_bf16("fp8", "cpu")
+
+
+def test_who_reads_a_registry_makes_none(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'none' / 'mlflow.db'}"
+    with pytest.raises(TrackingError, match=rf"^there is no registry at {re.escape(uri)}: train a model first"):
+        open_registry(uri, tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+    assert isinstance(open_registry("none", tmp_path / "none"), NullTracker)

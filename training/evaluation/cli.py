@@ -96,7 +96,7 @@ def evaluate(
     from training.evaluation.readers.sheet import SHEET_FILE, mix, write_sheet
     from training.evaluation.readers.tables import agreement_table, sources_table
     from training.evaluation.report import write_report
-    from training.options import default_tracking_uri, make_tracker, seconds
+    from training.options import default_tracking_uri, open_registry, seconds
 
     console = Console(stderr=True)
     decode = DecodePlan(
@@ -122,7 +122,7 @@ def evaluate(
             # A tracking server is needed only for registered models.
             uri = tracking_uri or default_tracking_uri(workspace)
             registered = any(map(names_version, model or []))
-            tracker = make_tracker(uri if registered else "none", workspace)
+            tracker = open_registry(uri if registered else "none", workspace)
             models = load_models(model or [], tracker, Path(scratch))
         if not models:
             console.print(
@@ -181,12 +181,12 @@ def interpolate(
     from training.evaluation.interpolate import interpolate as decode_points
     from training.evaluation.models import load_models, names_version
     from training.files import write_json
-    from training.options import default_tracking_uri, make_tracker
+    from training.options import default_tracking_uri, open_registry
 
     console = Console()
     with tempfile.TemporaryDirectory(prefix="deephypebot-interpolate-") as scratch:
         uri = tracking_uri or default_tracking_uri(workspace)
-        tracker = make_tracker(uri if names_version(model) else "none", workspace)
+        tracker = open_registry(uri if names_version(model) else "none", workspace)
         (loaded,) = load_models([model], tracker, Path(scratch))
         points = decode_points(
             loaded,
