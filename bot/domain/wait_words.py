@@ -50,6 +50,16 @@ def ahead_words(times: Sequence[datetime]) -> str:
     return f"{count} left while this machine's clock was ahead, the last one at {last}: they do not count for the pace"
 
 
+def unconfirmed_words(number: int) -> str:
+    """Say how many posts wait for a curator because of others about their songs."""
+    wait = "1 accepted post waits" if number == 1 else f"{number} accepted posts wait"
+    whose = "its song" if number == 1 else "their songs"
+    return (
+        f"{wait} for a curator, because there is another post about {whose}:"
+        " `deephypebot queue list --status accepted` shows which, `queue confirm` lets it leave"
+    )
+
+
 def time_words(moment: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     """A time of day, with its day if that is not today's.
 

@@ -17,7 +17,7 @@ from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
 from bot.domain.own_posts import is_same
 from bot.domain.pace import DAY, DEFAULT_PACE, Pace, WaitReason, counted
 from bot.domain.post_text import Draft
-from bot.domain.wait_words import ahead_words, wait_words
+from bot.domain.wait_words import ahead_words, unconfirmed_words, wait_words
 from bot.ports import Outbox, Publisher
 from bot.services.after_restore import AfterRestore
 from bot.services.post_rules import PostRules
@@ -139,12 +139,7 @@ class PostSender:
             first = min(timed, key=lambda wait: wait.until or now)
             self._tell("next", f"the next accepted post: {wait_words(first, pace, now=now)}", summary)
         if unconfirmed:
-            self._tell(
-                "songs",
-                f"{unconfirmed} of the accepted posts wait for a confirmation, because there are others about their"
-                " songs: see `deephypebot queue list --status accepted`",
-                summary,
-            )
+            self._tell("songs", unconfirmed_words(unconfirmed), summary)
 
     def _tell(self, topic: str, notice: str, summary: Summary) -> None:
         """Add a notice unless it is the same as the last one of its topic."""

@@ -341,7 +341,9 @@ def test_a_second_post_about_a_song_waits_for_a_curator(
     summary = run(ONE_A_SONG)
     assert account.texts == ["One lamp.", "A fern."]
     assert (summary.posts_waiting, summary.posts_sent) == (1, 2)
-    assert "1 of the accepted posts wait for a confirmation" in summary.notices[0]
+    assert summary.notices[0].startswith(
+        "1 accepted post waits for a curator, because there is another post about its song"
+    )
     clock.pass_by(24 * 3600)
     assert run(ONE_A_SONG).posts_sent == 0
     clocked.confirm([second], "bo")
