@@ -300,6 +300,8 @@ def split_credit(credit: str, is_artist: IsArtist | None = None) -> tuple[str, .
     credit = trim(credit)
     plain = re.sub(r"\s+(?:and|\+)\s+", " & ", credit.casefold()).replace(", &", " &")
     spellings = {credit, *(re.sub(r"\s+(?:&|\+|and)\s+", f" {sign} ", credit) for sign in ("&", "+", "and"))}
+    if not credit:
+        return ()
     if plain in _WHOLE or (is_artist is not None and any(map(is_artist, spellings))):
         return (credit,)
     halves = re.split(r"\s+(?:&|\+|x|×)\s+(?=The\s)", credit, maxsplit=1)

@@ -80,6 +80,8 @@ def parse_songs(
         return [labelled]
     songs: dict[tuple[object, ...], Song] = {}
     for song in (song for line in lines for song in _songs_of(line, known, is_request=is_request, is_cut=is_cut)):
+        if not song.title.strip() or any(strip_own(name, own) != name for name in (song.title, *song.artists)):
+            continue  # a guest alone in the quotes; a part of a longer handle, `@sandboxbot-tin`
         key = (tuple(name.casefold() for name in song.artists), song.title.casefold())
         songs.setdefault(key, song)
         if len(songs) == MAX_SONGS:

@@ -157,9 +157,34 @@ def test_a_handle_in_the_place_of_an_artist_stays() -> None:
     assert found("@onavell - Tin Sea") == [(("@onavell",), "Tin Sea")]
 
 
+@pytest.mark.parametrize("text", ["Ona Vell “(feat. Tor)”", "Ona Vell: “[ft. Tor Brisk]” is out", "A - “”", "「」 Ona"])
+def test_a_song_has_a_title(text: str) -> None:
+    for known in (None, is_artist, lambda _: True):
+        assert all(song.title and all(song.artists) for song in parse_songs(text, is_artist=known, is_request=True))
+
+
+def test_the_bots_own_handle_is_no_part_of_a_name_before_a_tight_dash() -> None:
+    assert parse_songs("1 song @sandboxbot-Tin Sea", is_artist=lambda _: True, own=["sandboxbot"]) == []
+
+
 @given(
     st.lists(
-        st.sampled_from(["@sandboxbot", "@a", "play", "Tin Sea", "by", "Ona Vell", "-", "please", "?", "RT", ":", '"'])
+        st.sampled_from(
+            [
+                "@sandboxbot",
+                "@a",
+                "play",
+                "Tin Sea",
+                "by",
+                "Ona Vell",
+                "-",
+                "please",
+                "?",
+                "RT",
+                ":",
+                '"',
+            ]
+        )
     )
 )
 def test_names_never_hold_the_bots_own_handle(words: list[str]) -> None:
