@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from tests.bot.helpers.studio_browser import PAGES, Watched, current, needs_chromium, ready, said, statuses
-from tests.bot.helpers.studio_world import accept, post
+from tests.bot.helpers.studio_world import Client, accept, post
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
@@ -67,6 +68,30 @@ def test_no_page_violates_a_rule_of_axe_in_any_state(window: Callable[..., Watch
     expect(page.locator(".is-current [data-draft]")).to_be_visible()
     page.keyboard.press("?")
     assert violations(page, rules=rules) == []
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_posts_wait_for_violates_no_rule_on_the_page_and_on_the_cards(
+    chromium: Browser, open_studio: Callable[..., Client], scheme: Literal["light", "dark"]
+) -> None:
+    studio = open_studio(post={"to": "file", "dry_run": False})
+    context = chromium.new_context(color_scheme=scheme, viewport={"width": 390, "height": 844})
+    watched = Watched(context, studio)
+    for path in ("/posted", "/posted?status=pending", "/?status=accepted"):
+        page = watched.open(path)
+        ready(page)
+        confirm = page.locator("form[action='/confirm'] button").first
+        expect(confirm).to_be_visible()
+        expect(page.locator(".waits").first).to_be_visible()
+        assert violations(page) == [], path
+        assert page.evaluate(CONTRASTS) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    confirm.click()
+    ready(page)
+    expect(page.locator("form[action='/confirm'] button")).to_have_count(0)
+    assert watched.faults == []
+    context.close()
 
 
 @pytest.mark.usefixtures("busy")
