@@ -141,6 +141,8 @@ def state(
     from benchmarks.bot.state import measure
 
     console = Console(stderr=True)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name, console.status("filling and measuring"):
         figures = measure(Path(name) / "bot.db", tweets=_QUICK_TWEETS if quick else tweets)
     table = Table("", "ms, median", title=f"{figures.tweets:,} tweets, {figures.candidates:,} candidates", box=None)

@@ -8,6 +8,7 @@ from bot.ports.commentary import CommentaryService
 from bot.ports.curation import Correction, CuratorDesk, LabelRow, Progress, SongDesk, SongLabel
 from bot.ports.desk import (
     CUT_OFF,
+    NO_FILTER,
     Change,
     Desk,
     DeskRow,
@@ -44,6 +45,7 @@ from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, St
 
 __all__ = [
     "CUT_OFF",
+    "NO_FILTER",
     "AcceptedPosts",
     "ArtistEntry",
     "Board",

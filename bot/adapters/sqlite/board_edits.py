@@ -19,6 +19,7 @@ from bot.domain.candidates import CandidateStatus
 from bot.domain.post_text import as_written
 from bot.ports import BoardEdit, BoardEdited, BoardRow, BoardStore, TextRule
 
+# CROSS JOIN keeps the order of the tables: SQLite would else go through all candidates, which are sorted already.
 _DUE = """
 SELECT board_edit.candidate_id, board_edit.restore, candidate.status,
        json_extract(candidate.sample, '$.text') AS sample,
@@ -29,7 +30,7 @@ SELECT board_edit.candidate_id, board_edit.restore, candidate.status,
        COALESCE(board_extra.version <> board_extra.shown, 0) AS is_behind,
        current.edited_text, COALESCE(latest.who, '') AS who
 FROM board_edit
-JOIN candidate ON candidate.id = board_edit.candidate_id
+CROSS JOIN candidate ON candidate.id = board_edit.candidate_id
 LEFT JOIN board_row ON board_row.candidate_id = candidate.id
 LEFT JOIN board_extra ON board_extra.candidate_id = candidate.id
 LEFT JOIN verdict AS current ON current.id = candidate.verdict_id

@@ -40,7 +40,9 @@ from bot.ports import (
 
 _SONGS = (
     SELECT_ROWS
-    + "WHERE (candidate.tweet_place, candidate.song_number) IN (VALUES {places}) AND {condition}"
+    # SQLite uses an index for the source posts, and none for pairs.
+    + "WHERE candidate.tweet_place IN ({source_posts})"
+    + " AND (candidate.tweet_place, candidate.song_number) IN (VALUES {places}) AND {condition}"
     + " ORDER BY candidate.number"
 )
 _STATE = (
@@ -66,9 +68,11 @@ class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, SqliteAcceptedPosts, Desk):
     def songs(self, query: SongQuery) -> SongPage:
         places, first, total = find_places(self._read, query)
         condition, values = condition_of(query)
+        source_posts = ", ".join(str(place) for place, _ in places) or "0"
         shown = ", ".join(f"({place}, {number})" for place, number in places) or "(0, 0)"
         found: dict[tuple[int, int], list[DeskRow]] = {place: [] for place in places}
-        for row in self._read(_SONGS.format(places=shown, condition=condition), values):
+        statement = _SONGS.format(source_posts=source_posts, places=shown, condition=condition)
+        for row in self._read(statement, values):
             found[row["tweet_place"], row["song_number"]].append(self._desk_row(row))
         songs = tuple(
             SongRows(place=f"{place}.{number}", rows=tuple(rows)) for (place, number), rows in found.items() if rows
