@@ -46,13 +46,23 @@ LEFT JOIN post ON post.candidate_id = candidate.id
 WHERE candidate.rowid > ? AND COALESCE(post.status, '') <> 'sent' ORDER BY candidate.rowid
 """
 
+_UNSETTLED = "SELECT value FROM note WHERE key = ? AND NOT EXISTS (SELECT 1 FROM note WHERE key IN (?, ?))"
+"""The time since which an earlier restore knows nothing, until all was found or a person has ended the search."""
+
 
 def begin_restored(connection: sqlite3.Connection, now: datetime) -> None:
-    """Within a transaction: record that a database is a restored backup, of which nothing is known since its making."""
+    """Within a transaction: record that a database is a restored backup, of which nothing is known since its making.
+
+    A backup of a restored database may itself miss posts: those that its restore found are kept, and while that restore
+    waited to find them, they are looked for as far back as it would have looked.
+    """
     newest = connection.execute(_LAST_CHANGE).fetchone()[0]
     since = min(_time(newest), now) if newest else datetime(2000, 1, 1, tzinfo=UTC)
+    before = connection.execute(_UNSETTLED, (RESTORED, SETTLED, TRUSTED)).fetchone()
+    if before is not None:
+        since = min(since, _time(before["value"]))
     connection.execute("DELETE FROM note WHERE key = ? OR substr(key, 1, 9) = 'restored '", (RESTORED,))
-    connection.execute("DELETE FROM own_post")
+    connection.execute("DELETE FROM own_post WHERE is_unread")  # those that are still there are read again
     connection.execute("INSERT INTO note VALUES (?, ?, ?)", (RESTORED, stamp(since), stamp(now)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.post_text import Template, Templates
 from bot.services.post_sender import PostSenderOptions
-from tests.bot.helpers.restoring import Account, Scene
+from tests.bot.helpers.restoring import LIVE, Account, Scene
 
 TEXTS = ("A lamp that takes its time.", "The sea is made of tin tonight.", "Salt in every gear of it.")
 
@@ -241,6 +242,39 @@ def test_a_second_restore_looks_again(scene: Scene) -> None:
     summary = scene.send()
     assert (summary.posts_found, summary.posts_sent) == (1, 2)
     assert len(scene.account.own) == 3
+
+
+def test_a_backup_of_a_restored_database_that_never_looked_hides_no_post(scene: Scene) -> None:
+    (name,) = scene.add(1, TEXTS[0])
+    scene.accept(name)
+    scene.back_up()
+    scene.clock.pass_by(3600)
+    assert scene.send().posts_sent == 1
+    scene.restore()
+    for _ in range(2):
+        scene.clock.pass_by(3 * 86_400)
+        scene.back_up()
+        scene.restore()
+    summary = scene.send(options=replace(LIVE, max_age=timedelta(days=30)))
+    assert (summary.posts_found, summary.posts_sent) == (1, 0)
+
+
+def test_a_second_restore_keeps_the_posts_that_the_first_one_found(scene: Scene) -> None:
+    scene.add(2, TEXTS[1])
+    scene.back_up()
+    scene.accept(*scene.add(1, TEXTS[0]))
+    scene.clock.pass_by(3600)
+    scene.send()
+    scene.restore()
+    scene.send()
+    scene.clock.pass_by(3 * 86_400)
+    scene.back_up()
+    scene.restore()
+    scene.send()
+    # The source shows the post again only now.
+    scene.accept(*scene.add(1, TEXTS[0]))
+    assert scene.send().posts_sent == 0
+    assert len(scene.account.own) == 1
 
 
 def test_a_clock_that_was_ahead_when_the_backup_was_made_hides_no_post(scene: Scene) -> None:
