@@ -90,18 +90,29 @@ class Outbox(AcceptedPosts):
 
     @abstractmethod
     def claim(
-        self, candidate_id: str, *, text: str, network: str, mode: PostMode, in_reply_to: str | None
+        self,
+        candidate_id: str,
+        *,
+        text: str,
+        network: str,
+        mode: PostMode,
+        in_reply_to: str | None,
+        made_of: str | None = None,
     ) -> OutgoingPost | None:
         """Set a pending post to `SENDING`, with the whole text as the network gets it.
 
-        None if another bot was faster or the verdict was taken back.
+        None if another bot was faster, the verdict was taken back, or the candidate's text is no longer `made_of`.
         """
 
     @abstractmethod
     def set_post(
         self, candidate_id: str, status: OutgoingPostStatus, *, external_id: str | None = None, reason: str = ""
     ) -> None:
-        """Record the outcome of a post. One that becomes `PENDING` again is cancelled if it is no longer accepted."""
+        """Record the outcome of a post.
+
+        One that becomes `PENDING` again is cancelled if it is no longer accepted, and gets the text that was accepted
+        meanwhile, if any.
+        """
 
     @abstractmethod
     def doubtful_posts(self) -> list[OutgoingPost]:

@@ -177,9 +177,10 @@ class PostSender:
             network=self._publisher.name,
             mode=mode,
             in_reply_to=None if mode is PostMode.STANDALONE else draft.source_post.id,
+            made_of=draft.text,
         )
         if claimed is None:
-            return False  # another bot was faster, or a curator took the verdict back
+            return False  # another bot was faster, or a curator took the verdict back or changed the text
         self._settle_timer.begin(claimed.candidate_id)
         try:
             external_id = self._publisher.publish(claimed)

@@ -78,7 +78,14 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
 
     @override
     def claim(
-        self, candidate_id: str, *, text: str, network: str, mode: PostMode, in_reply_to: str | None
+        self,
+        candidate_id: str,
+        *,
+        text: str,
+        network: str,
+        mode: PostMode,
+        in_reply_to: str | None,
+        made_of: str | None = None,
     ) -> OutgoingPost | None:
         with self._writing() as connection:
             newest = connection.execute(
@@ -87,7 +94,8 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
             ).fetchone()
             claimed = connection.execute(
                 "UPDATE post SET status = ?, sent_text = ?, network = ?, mode = ?, in_reply_to = ?, after_id = ?,"
-                " attempted_at = ?, attempts = attempts + 1, reason = '' WHERE candidate_id = ? AND status = ?",
+                " attempted_at = ?, attempts = attempts + 1, reason = '' WHERE candidate_id = ? AND status = ?"
+                " AND text = COALESCE(?, text)",
                 (
                     OutgoingPostStatus.SENDING,
                     text,
@@ -98,6 +106,7 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
                     self._now(),
                     candidate_id,
                     OutgoingPostStatus.PENDING,
+                    made_of,
                 ),
             )
             if claimed.rowcount != 1:
@@ -119,13 +128,8 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
             if status is OutgoingPostStatus.SENT:
                 record_sent(connection, candidate_id, external_id, now)
                 return
-            if status is OutgoingPostStatus.PENDING:
-                accepted = connection.execute(
-                    "SELECT 1 FROM candidate WHERE id = ? AND status = 'accepted'", (candidate_id,)
-                ).fetchone()
-                status, reason = (
-                    (status, reason) if accepted else (OutgoingPostStatus.CANCELLED, "the verdict was taken back")
-                )
+            if status is OutgoingPostStatus.PENDING and not _take_accepted_text(connection, candidate_id):
+                status, reason = OutgoingPostStatus.CANCELLED, "the verdict was taken back"
             changed = connection.execute(
                 "UPDATE post SET status = ?, reason = ? WHERE candidate_id = ? AND status <> ?",
                 (status, reason, candidate_id, OutgoingPostStatus.SENT),
@@ -160,6 +164,25 @@ def has_posted(connection: sqlite3.Connection, text: str, *, except_for: str = "
         "SELECT 1 FROM post WHERE text_key = ? AND candidate_id <> ? AND status IN ('sending', 'unknown', 'sent')",
         (text_key(text), except_for),
     ).fetchone()
+    return row is not None
+
+
+def _take_accepted_text(connection: sqlite3.Connection, candidate_id: str) -> bool:
+    """Within a transaction: give a post that is not out the text that was accepted last; False if none is accepted.
+
+    A verdict does not change a post under way, because it is looked up by the text that it was sent with.
+    """
+    row = connection.execute(
+        "SELECT COALESCE(verdict.edited_text, json_extract(candidate.sample, '$.text')) AS text FROM candidate"
+        " JOIN verdict ON verdict.id = candidate.verdict_id WHERE candidate.id = ? AND candidate.status = 'accepted'",
+        (candidate_id,),
+    ).fetchone()
+    if row is not None:
+        connection.execute(
+            "UPDATE post SET text = ?, text_key = ?, sent_text = '' WHERE candidate_id = ? AND text <> ?"
+            " AND status <> 'sent'",
+            (row["text"], text_key(row["text"]), candidate_id, row["text"]),
+        )
     return row is not None
 
 

@@ -1,4 +1,4 @@
-"""A template that is changed between two attempts changes posts that were not attempted, and no other."""
+"""A template that is changed between two attempts changes posts that were not attempted, and no other; an edit does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Decision, Verdict
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError
+from bot.domain.outgoing_posts import OutgoingPost
 from bot.domain.pace import Pace
 from bot.domain.post_text import Template, Templates
+from bot.ports import BoardRow
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
@@ -101,3 +103,44 @@ def test_a_new_verdict_makes_the_text_again(clocked: SqliteStore, account: Accou
     clocked.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="bo", edited_text="A slow lamp.")])
     run("{text} ({artist})")
     assert account.texts == ["A slow lamp. (Ona)"]
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["lost", "out"])
+@pytest.mark.parametrize("place", ["terminal", "board"])
+def test_a_text_that_was_edited_while_the_post_was_in_doubt_leaves_unless_the_earlier_one_is_out(
+    clocked: SqliteStore, account: Account, run: Run, place: str, applied: bool
+) -> None:
+    (name,) = accept(clocked, "A lamp.")
+    account.faults = [(DoubtfulError("timed out"), applied)]
+    with pytest.raises(DoubtfulError):
+        run("{text}")
+    if place == "terminal":
+        clocked.decide(
+            Verdict(candidate_id=name, decision=decision, who="bo", edited_text=text)
+            for decision, text in ((Decision.UNDO, None), (Decision.ACCEPT, "A slow lamp."))
+        )
+    else:
+        row = BoardRow(candidate_id=name, status="accepted", text="A slow lamp.", who="bo")
+        clocked.apply_board([row], objection_to=lambda _row, _text: "")
+    for _ in range(2):
+        run("{text} ({artist})")
+    assert account.texts == ["A lamp." if applied else "A slow lamp. (Ona)"]
+
+
+def test_a_text_that_is_edited_while_another_post_is_sent_leaves_with_the_edit(
+    clocked: SqliteStore, database: Path, account: Account, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = accept(clocked, "A lamp.", "A sea.")
+    publish = account.publish
+
+    def edit_meanwhile(post: OutgoingPost) -> str:
+        if post.candidate_id == first:
+            verdict = Verdict(candidate_id=second, decision=Decision.ACCEPT, who="bo", edited_text="A tin sea.")
+            with SqliteStore(database, now=clocked._clock) as studio:
+                studio.decide([verdict])
+        return publish(post)
+
+    monkeypatch.setattr(account, "publish", edit_meanwhile)
+    for _ in range(2):
+        run("{text}")
+    assert account.texts == ["A lamp.", "A tin sea."]
