@@ -59,12 +59,25 @@ class PostingHours:
         """The first moment from `moment` on at which posts may leave, in UTC."""
         if self.contains(moment):
             return moment.astimezone(UTC)
+        begin = self._next_begin(moment)
+        if begin.astimezone(self.zone).utcoffset() == moment.astimezone(self.zone).utcoffset():
+            return begin
+        # In between, the clock is put forward into the window, or back into it: then no window begins by the clock.
+        minute = moment.astimezone(UTC).replace(second=0, microsecond=0)
+        while not self.contains(minute):
+            minute += timedelta(minutes=1)
+        return minute
+
+    def _next_begin(self, moment: datetime) -> datetime:
+        """The first moment behind `moment` at which the clock shows the window's begin, in UTC."""
         today = moment.astimezone(self.zone).date()
         for days in range(4):
-            begin = datetime.combine(today + timedelta(days=days), time(*divmod(self.opens, 60)), self.zone)
-            # A clock that is put forward skips an hour, and with it a window that lies within.
-            if begin.astimezone(UTC) > moment and self.contains(begin.astimezone(UTC)):
-                return begin.astimezone(UTC)
+            day = datetime.combine(today + timedelta(days=days), time(*divmod(self.opens, 60)), self.zone)
+            # Twice in the night in which the clock is put back.
+            for begin in (day.astimezone(UTC), day.replace(fold=1).astimezone(UTC)):
+                # A clock that is put forward skips an hour, and with it a window that lies within.
+                if begin > moment and self.contains(begin):
+                    return begin
         raise AssertionError(f"{self} opens on none of four days")
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from bot.domain.posting_hours import PostingHours
 
+MINUTE = timedelta(minutes=1)
+
 
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -30,9 +32,13 @@ def utc(text: str) -> datetime:
         ("0:00-24:00 Asia/Kathmandu", "2026-05-02 00:00", "2026-05-02 00:00"),
         # The night in which clocks are put forward has no window from 2:10 to 2:50, the next one has.
         ("2:10-2:50 Europe/Berlin", "2026-03-28 12:00", "2026-03-30 00:10"),
-        ("2:30-8:00 Europe/Berlin", "2026-03-28 12:00", "2026-03-29 01:30"),
+        # From 1:59 the clock goes on to 3:00, which is within the window.
+        ("2:30-8:00 Europe/Berlin", "2026-03-28 12:00", "2026-03-29 01:00"),
         # The night in which they are put back has 2:30 twice.
         ("2:30-3:00 Europe/Berlin", "2026-10-24 12:00", "2026-10-25 00:30"),
+        ("2:30-3:00 Europe/Berlin", "2026-10-25 01:05", "2026-10-25 01:30"),
+        # From 2:59 the clock goes back to 2:00, which is within the window again.
+        ("9-2:30 Europe/Berlin", "2026-10-25 00:40", "2026-10-25 01:00"),
     ],
 )
 def test_the_window_opens_by_the_clock_of_its_zone(hours: str, moment: str, opens: str) -> None:
@@ -54,6 +60,8 @@ def test_the_next_opening_lies_within_the_window_and_is_not_before(
     opened = hours.next_open(moment)
     assert opened >= moment
     assert hours.contains(opened)
+    # Nothing before it is open: what is told is what the bot does.
+    assert not any(hours.contains(moment + step * MINUTE) for step in range(0, int((opened - moment) / MINUTE), 5))
     assert PostingHours.parse(str(hours)) == hours
 
 
