@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,12 @@ def share_of(nodeid: str) -> str:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
     """Give xdist the scheduling of this project."""
     return GroupScheduling(config, log)
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C again where a shell runs the tests in the background: programs that tests start would not, either."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
