@@ -213,8 +213,8 @@ class PostSettings(Section):
     """Maximum posts of a pass."""
     same_song_days: float = Field(default=365, ge=0, le=36_500)
     """Days within which a second post about a song waits until a curator confirms it; 0: it does not wait."""
-    max_age_days: float = Field(default=3, gt=0)
-    """Age in days beyond which a verdict is not acted on."""
+    max_age_days: float = Field(default=3, gt=0, le=36_500)
+    """Age in days beyond which a verdict, or the confirmation of its post, is not acted on."""
     mode: PostMode = PostMode.STANDALONE
     reply_to_mentions: bool = False
     settle_s: float = Field(default=60, ge=0, le=3600)

@@ -32,6 +32,8 @@ class WaitReason(StrEnum):
     """The limit of posts within 24 hours."""
     SONG = "song"
     """A curator's confirmation, because there is another post about its song."""
+    AGE = "age"
+    """Nothing that comes in time: its verdict grows too old before the pace lets it leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ class Wait:
 
     reason: WaitReason
     until: datetime | None
-    """Time at which it leaves with the next pass; None if that is not known."""
+    """Time at which it leaves with the next pass, or is dropped because of its age; None if that is not known."""
     rival: Rival | None = None
 
 
@@ -114,14 +116,23 @@ class Pace:
         """The time at which a verdict's hold ends."""
         return accepted_at + self.hold if self.hold and accepted_at <= now + AHEAD else now
 
-    def forecast(self, posts: Sequence[AcceptedPost], left: Sequence[datetime], now: datetime) -> list[Wait]:
+    def forecast(
+        self,
+        posts: Sequence[AcceptedPost],
+        left: Sequence[datetime],
+        now: datetime,
+        *,
+        max_age: timedelta | None = None,
+    ) -> list[Wait]:
         """Foretell what each post waits for, if nothing is accepted or taken back meanwhile.
 
         Args:
             posts: accepted posts in the order in which they are sent.
             left: as for `next_slot`, at `now`.
             now: the time.
+            max_age: age at which an accepted post is dropped; None for never.
         """
+        accepted_at = {post.candidate_id: post.accepted_at for post in posts}
         waits = {
             post.candidate_id: Wait(reason=WaitReason.SONG, until=None, rival=post.rival)
             for post in posts
@@ -139,6 +150,9 @@ class Pace:
                 break
             chosen = next(each for each in released if each[1] <= slot.until)
             released.remove(chosen)
+            if max_age is not None and slot.until - accepted_at[chosen[0]] > max_age:
+                waits[chosen[0]] = Wait(reason=WaitReason.AGE, until=accepted_at[chosen[0]] + max_age)
+                continue
             waits[chosen[0]] = _told(slot, hold_ends=chosen[1], now=now)
             bisect.insort(times, slot.until)
         return [waits[post.candidate_id] for post in posts]

@@ -28,6 +28,8 @@ def wait_words(wait: Wait, pace: Pace, *, now: datetime) -> str:
         return "leaves with the next pass of the bot"
     if wait.reason is WaitReason.HOLD:
         return f"held until {time_words(wait.until, now, zone)} so that it can be taken back"
+    if wait.reason is WaitReason.AGE:
+        return f"is dropped {_at(wait.until, now, zone)} (max_age_days), before its turn comes"
     return f"leaves {_at(wait.until, now, zone)} ({_cause(wait.reason, pace)})"
 
 
@@ -48,6 +50,13 @@ def ahead_words(times: Sequence[datetime]) -> str:
     count = f"{len(times)} post{'' if len(times) == 1 else 's'}"
     last = f"{times[-1]:%Y-%m-%d %H:%M} UTC"
     return f"{count} left while this machine's clock was ahead, the last one at {last}: they do not count for the pace"
+
+
+def dropped_words(number: int) -> str:
+    """Say how many accepted posts were dropped because their verdicts are too old."""
+    dropped = "1 accepted post was dropped" if number == 1 else f"{number} accepted posts were dropped"
+    whose, them = ("its verdict is", "it") if number == 1 else ("their verdicts are", "them")
+    return f"{dropped}, because {whose} older than max_age_days: accept {them} again to post {them} after all"
 
 
 def unconfirmed_words(number: int) -> str:

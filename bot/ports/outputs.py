@@ -74,7 +74,7 @@ class Outbox(AcceptedPosts):
 
     @abstractmethod
     def cancel_stale(self, *, before: datetime) -> int:
-        """Cancel pending posts that were accepted before a time; return their number."""
+        """Cancel pending posts that were accepted, and confirmed if they were, before a time; return their number."""
 
     @abstractmethod
     def pending_posts(self, limit: int, *, pace: Pace = DEFAULT_PACE) -> list[tuple[OutgoingPost, Draft]]:

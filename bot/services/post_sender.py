@@ -17,7 +17,7 @@ from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode
 from bot.domain.own_posts import is_same
 from bot.domain.pace import DAY, DEFAULT_PACE, Pace, WaitReason, counted
 from bot.domain.post_text import Draft
-from bot.domain.wait_words import ahead_words, unconfirmed_words, wait_words
+from bot.domain.wait_words import ahead_words, dropped_words, unconfirmed_words, wait_words
 from bot.ports import Outbox, Publisher
 from bot.services.after_restore import AfterRestore
 from bot.services.post_rules import PostRules
@@ -97,7 +97,8 @@ class PostSender:
             return
         self._reconcile(summary)
         now = self._clock.now()
-        self._outbox.cancel_stale(before=now - self._options.max_age)
+        if dropped := self._outbox.cancel_stale(before=now - self._options.max_age):
+            summary.notices.append(dropped_words(dropped))
         self._outbox.enqueue_accepted(since=now - self._options.max_age)
         left = self._departures(now, summary)
         self._send_all(now, left, summary, stop)
@@ -131,11 +132,11 @@ class PostSender:
         """Tell what the next post waits for, and how many wait for a curator."""
         pace = self._options.pace
         posts = self._outbox.accepted_posts(pace, since=now - self._options.max_age, limit=_FORECAST)
-        waits = pace.forecast(posts, left, now)
+        waits = pace.forecast(posts, left, now, max_age=self._options.max_age)
         summary.posts_waiting = len(waits)
         unconfirmed = sum(wait.reason is WaitReason.SONG for wait in waits)
-        timed = [wait for wait in waits if wait.reason not in {WaitReason.SONG, WaitReason.READY}]
-        if timed and len(timed) + unconfirmed == len(waits):
+        timed = [wait for wait in waits if wait.reason not in {WaitReason.SONG, WaitReason.AGE}]
+        if timed and all(wait.reason is not WaitReason.READY for wait in timed):
             first = min(timed, key=lambda wait: wait.until or now)
             self._tell("next", f"the next accepted post: {wait_words(first, pace, now=now)}", summary)
         if unconfirmed:

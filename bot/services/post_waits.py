@@ -72,7 +72,7 @@ class PostWaits:
         now = self._clock.now()
         accepted = posts.accepted_posts(self._pace, since=now - self._max_age, limit=MOST)
         left, ahead = counted(posts.departures(since=now - DAY), now)
-        waits = self._pace.forecast(accepted, left, now)
+        waits = self._pace.forecast(accepted, left, now, max_age=self._max_age)
         restored = posts.restored()
         not_posting = self._not_posting or (_RESTORED if restored is not None and restored.waits else "")
         briefly = not_posting.partition(";")[0]

@@ -78,6 +78,7 @@ def test_secrets_show_as_stars(tmp_path: Path) -> None:
         ('[post]\nmin_gap = "soon"', r'post\.min_gap .*such as "90 s", "30 min", "2 h", "1 d", got \'soon\''),
         ('[post]\nmin_gap = "2 d"', r"post\.min_gap .*at most 1 d is possible, got 2 d"),
         ("[post]\nsame_song_days = -1", r"post\.same_song_days .*got -1"),
+        ("[post]\nmax_age_days = inf", "max_age_days.*less than or equal to 36500"),
         ('[post]\nhold = "1 h"\nmax_age_days = 0.01', r"post .*hold, 1 h, must be shorter than max_age_days, 0\.01"),
         (
             '[post]\nhours = "9-9 UTC"',

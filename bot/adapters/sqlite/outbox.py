@@ -29,6 +29,7 @@ SELECT {_POST}, {SONG_COLUMNS} FROM {POST_JOINS} JOIN waiting ON waiting.candida
 WHERE waiting.rival_id IS NULL AND {RELEASED} ORDER BY post.place LIMIT :limit
 """  # noqa: S608 -- constants
 _MAX_LABELS = 50
+_TOO_OLD = "accepted too long ago"
 
 
 class SqliteOutbox(SqliteAcceptedPosts, Outbox):
@@ -56,12 +57,20 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
     def cancel_stale(self, *, before: datetime) -> int:
         with self._writing() as connection:
             stale = connection.execute(
-                "UPDATE post SET status = ?, reason = 'accepted too long ago' WHERE status = ? AND candidate_id IN"
-                " (SELECT candidate.id FROM candidate JOIN verdict ON verdict.id = candidate.verdict_id"
-                "  WHERE candidate.id = post.candidate_id AND verdict.decided_at < ?)",
-                (OutgoingPostStatus.CANCELLED, OutgoingPostStatus.PENDING, stamp(before)),
-            )
-        return stale.rowcount
+                "SELECT post.candidate_id FROM post JOIN candidate ON candidate.id = post.candidate_id"
+                " JOIN verdict ON verdict.id = candidate.verdict_id"
+                " LEFT JOIN confirmation ON confirmation.candidate_id = post.candidate_id"
+                " WHERE post.status = 'pending' AND MAX(verdict.decided_at, COALESCE(confirmed_at, '')) < ?",
+                (stamp(before),),
+            ).fetchall()
+            for row in stale:
+                connection.execute(
+                    "UPDATE post SET status = ?, reason = ? WHERE candidate_id = ?",
+                    (OutgoingPostStatus.CANCELLED, _TOO_OLD, row["candidate_id"]),
+                )
+                # On the board it would otherwise look like one that is still to be sent.
+                board_extras.tell(connection, row["candidate_id"], f"not posted: {_TOO_OLD}")
+        return len(stale)
 
     @override
     def pending_posts(self, limit: int, *, pace: Pace = DEFAULT_PACE) -> list[tuple[OutgoingPost, Draft]]:

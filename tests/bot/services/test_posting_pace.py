@@ -20,6 +20,7 @@ from bot.domain.pace import Pace, WaitReason
 from bot.domain.posting_hours import PostingHours
 from bot.domain.source_posts import Kind, SourcePost
 from bot.services.post_sender import PostSender, PostSenderOptions
+from bot.services.post_waits import PostWaits
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
 from tests.bot.helpers.posting import FILE, Account, accept, rules
@@ -463,3 +464,51 @@ def test_a_dry_run_keeps_the_hold_and_says_what_it_would_post(
     clock.pass_by(120)
     assert one_pass(post_sender).notices == ["dry run, not posted to file: One lamp."]
     assert account.texts == []
+
+
+# --- Verdicts that grow too old ---------------------------------------------------------------------------------------
+
+
+def test_a_post_whose_turn_comes_too_late_is_told_to_be_dropped_and_is_dropped_then(
+    clocked: SqliteStore, clock: SetClock, run: Run
+) -> None:
+    pace = Pace(per_day=1)
+    accept(clocked, *(f"Lamp {number}." for number in range(5)))
+    assert run(pace).posts_sent == 1
+    report = PostWaits(pace=pace, max_age=timedelta(days=3), clock=clock).read(clocked)
+    reasons = [post.wait.reason for post in report.posts]
+    assert reasons == [WaitReason.DAY, WaitReason.DAY, WaitReason.DAY, WaitReason.AGE]
+    assert report.posts[-1].words == "is dropped on 4 May, 12:00 UTC (max_age_days), before its turn comes"
+    for _ in range(3):
+        clock.pass_by(86_400)
+        assert run(pace).posts_sent == 1
+    clock.pass_by(1)
+    (notice,) = run(pace).notices
+    assert notice.startswith("1 accepted post was dropped, because its verdict is older than max_age_days")
+    assert statuses(clocked) == {"sent": 4, "cancelled": 1}
+
+
+def test_a_confirmation_counts_like_a_verdict_when_its_post_grows_old(
+    clocked: SqliteStore, clock: SetClock, run: Run
+) -> None:
+    pace = replace(ONE_A_SONG, hold=2 * MINUTE)
+    _, second = accept(clocked, "One lamp.", "Two lamps.")
+    clock.pass_by(120)
+    assert run(pace).posts_sent == 1
+    clock.pass_by(3 * 86_400 - 180)
+    clocked.confirm([second], "ana")
+    clock.pass_by(120)
+    assert run(pace).posts_sent == 1
+
+
+def test_the_board_tells_that_a_post_was_dropped(clocked: SqliteStore, clock: SetClock, run: Run) -> None:
+    board = TableBoard()
+    (name,) = fill(clocked, 1)
+    board_pass = passes(board, clocked, clock)
+    board_pass()
+    clocked.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="ana")])
+    run(Pace(per_day=0))
+    clock.pass_by(4 * 86_400)
+    run(Pace(per_day=0))
+    board_pass()
+    assert board.notes[name] == "not posted: accepted too long ago"
