@@ -111,7 +111,7 @@ class Outbox(AcceptedPosts):
         """Record the outcome of a post.
 
         One that becomes `PENDING` again is cancelled if it is no longer accepted, and gets the text that was accepted
-        meanwhile, if any.
+        meanwhile, if any. A candidate that was taken back and whose post is `SENT` after all is accepted again.
         """
 
     @abstractmethod

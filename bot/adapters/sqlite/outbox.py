@@ -12,8 +12,10 @@ from typing_extensions import override
 from bot.adapters.sqlite import board_extras
 from bot.adapters.sqlite.accepted_posts import RELEASED, WAITING, SqliteAcceptedPosts, values_of
 from bot.adapters.sqlite.file import count_usage, stamp
+from bot.adapters.sqlite.queue import record_elsewhere
 from bot.adapters.sqlite.rows import POST_JOINS, SONG_COLUMNS, post_of, report_of, source_post_of
 from bot.adapters.sqlite.schema import wrapped_errors
+from bot.domain.candidates import Decision, Verdict
 from bot.domain.keys import text_key
 from bot.domain.outgoing_posts import OutgoingPost, OutgoingPostStatus, PostMode, refusal_label
 from bot.domain.pace import DEFAULT_PACE, Pace
@@ -136,6 +138,7 @@ class SqliteOutbox(SqliteAcceptedPosts, Outbox):
                 board_extras.tell(connection, candidate_id, "")
             if status is OutgoingPostStatus.SENT:
                 record_sent(connection, candidate_id, external_id, now)
+                _accept_after_all(connection, candidate_id, now)
                 return
             if status is OutgoingPostStatus.PENDING and not _take_accepted_text(connection, candidate_id):
                 status, reason = OutgoingPostStatus.CANCELLED, "the verdict was taken back"
@@ -174,6 +177,24 @@ def has_posted(connection: sqlite3.Connection, text: str, *, except_for: str = "
         (text_key(text), except_for),
     ).fetchone()
     return row is not None
+
+
+def _accept_after_all(connection: sqlite3.Connection, candidate_id: str, now: str) -> None:
+    """Within a transaction: accept a candidate again that was taken back while its post was in doubt, and is out.
+
+    Nothing can be decided on it any more, so it would wait for a verdict for ever.
+    """
+    row = connection.execute(
+        "SELECT post.text, json_extract(candidate.sample, '$.text') AS sample, verdict.who FROM candidate"
+        " JOIN post ON post.candidate_id = candidate.id JOIN verdict ON verdict.candidate_id = candidate.id"
+        " WHERE candidate.id = ? AND candidate.status = 'waiting' AND verdict.decision = 'accept'"
+        " ORDER BY verdict.id DESC LIMIT 1",
+        (candidate_id,),
+    ).fetchone()
+    if row is not None:
+        edited = row["text"] if row["text"] != row["sample"] else None
+        verdict = Verdict(candidate_id=candidate_id, decision=Decision.ACCEPT, who=row["who"], edited_text=edited)
+        record_elsewhere(connection, verdict, now)
 
 
 def _take_accepted_text(connection: sqlite3.Connection, candidate_id: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
-from bot.domain.candidates import Decision, Verdict
+from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError
 from bot.domain.outgoing_posts import OutgoingPost
 from bot.domain.pace import Pace
@@ -144,3 +144,19 @@ def test_a_text_that_is_edited_while_another_post_is_sent_leaves_with_the_edit(
     for _ in range(2):
         run("{text}")
     assert account.texts == ["A lamp.", "A tin sea."]
+
+
+@pytest.mark.parametrize("text", [None, "A slow lamp."])
+def test_a_candidate_that_was_taken_back_in_doubt_and_is_out_does_not_wait_for_a_verdict(
+    clocked: SqliteStore, account: Account, run: Run, text: str | None
+) -> None:
+    (name,) = accept(clocked, "A lamp.")
+    clocked.decide([Verdict(candidate_id=name, decision=Decision.ACCEPT, who="bo", edited_text=text)])
+    account.faults = [(DoubtfulError("timed out"), True)]
+    with pytest.raises(DoubtfulError):
+        run("{text}")
+    clocked.decide([Verdict(candidate_id=name, decision=Decision.UNDO, who="ana")])
+    assert run("{text}").posts_found == 1
+    (row,) = clocked.find([name])
+    assert row.verdict == Verdict(candidate_id=name, decision=Decision.ACCEPT, who="bo", edited_text=text)
+    assert list(clocked.rows(status=CandidateStatus.WAITING)) == []
