@@ -31,6 +31,8 @@ SELECT candidate.tweet_place, candidate.song_number, MAX(candidate.score - mean.
 FROM candidate JOIN mean ON mean.model = candidate.model AND mean.model_version = candidate.model_version
 GROUP BY candidate.tweet_place, candidate.song_number
 """
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 2), date(9998, 12, 31)
+"""Days beyond which there are no candidates, nor times in every zone."""
 _DECIDED = {CandidateStatus.ACCEPTED, CandidateStatus.REJECTED}
 
 
@@ -83,13 +85,15 @@ def _dates(query: SongQuery) -> list[_Condition]:
     if query.filter.since is not None:
         found.append((form.format(">= :since"), {"since": day_begins(query.filter.since)}))
     if query.filter.until is not None:
-        found.append((form.format("< :until"), {"until": day_begins(query.filter.until + timedelta(days=1))}))
+        found.append(
+            (form.format("< :until"), {"until": day_begins(min(query.filter.until, _LAST_DAY) + timedelta(days=1))})
+        )
     return found
 
 
 def day_begins(day: date) -> str:
     """The first moment of a day of this machine's time zone, as the database has times."""
-    return stamp(datetime.combine(day, time()).astimezone().astimezone(UTC))
+    return stamp(datetime.combine(max(day, _FIRST_DAY), time()).astimezone().astimezone(UTC))
 
 
 def find_places(read: Read, query: SongQuery) -> tuple[list[Place], int, int]:

@@ -206,6 +206,17 @@ def test_days_are_those_of_the_verdict_for_decided_candidates_and_of_the_sample_
         assert count(CandidateStatus.ACCEPTED, since=today + timedelta(days=2), until=today + timedelta(days=4)) == 1
 
 
+@pytest.mark.parametrize("status", [None, CandidateStatus.WAITING])
+def test_the_first_and_the_last_day_of_the_calendar_leave_nothing_out(
+    desk: SqliteDesk, store: SqliteStore, status: CandidateStatus | None
+) -> None:
+    add_song(store, SourcePost(id="1", text="x"), ["a"])
+    whole = SongFilter(since=date.min, until=date.max)
+    assert desk.songs(SongQuery(status=status, filter=whole)).total == 1
+    assert desk.songs(SongQuery(status=status, filter=SongFilter(since=date.max))).total == 0
+    assert desk.songs(SongQuery(status=status, filter=SongFilter(until=date.min))).total == 0
+
+
 def test_a_verdict_and_its_undo_are_recorded_with_who_and_leave_the_candidate_waiting(
     desk: SqliteDesk, store: SqliteStore
 ) -> None:
