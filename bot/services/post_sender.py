@@ -227,9 +227,11 @@ class PostSender:
         """Look up whether the posts in doubt were sent."""
         for post in self._outbox.doubtful_posts():
             if post.network != self._publisher.name:
-                summary.notices.append(
-                    f"{post.candidate_id} may have been posted to {post.network}, which the bot no longer posts to"
+                notice = (
+                    f"{post.candidate_id} may have been posted to {post.network}, which the bot no longer posts to, and"
+                    f" is not sent again; [post] to = {post.network!r} for one pass lets the bot look it up"
                 )
+                self._tell(f"former {post.candidate_id}", notice, summary)
             elif self._settle_timer.is_settled(post.candidate_id, post.attempted_at):
                 self._look_up(post, summary)
             else:

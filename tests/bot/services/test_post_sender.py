@@ -204,6 +204,18 @@ def test_a_bot_that_died_while_sending_looks_before_it_sends(
     assert account.texts == ["One lamp."]
 
 
+def test_a_post_in_doubt_on_a_former_network_is_told_with_the_way_out_and_not_sent(
+    clocked: SqliteStore, account: Account, run: Run, clock: SetClock
+) -> None:
+    (name,) = accept(clocked, "One lamp.")
+    clocked.enqueue_accepted(since=clock.now() - timedelta(days=1))
+    assert clocked.claim(name, text="One lamp.", network="x", mode=PostMode.STANDALONE, in_reply_to=None)
+    clock.pass_by(61)
+    (notice,) = run().notices
+    assert "is not sent again; [post] to = 'x' for one pass lets the bot look it up" in notice
+    assert account.texts == []
+
+
 def test_only_posts_behind_the_newest_known_one_are_read(clocked: SqliteStore, account: Account, run: Run) -> None:
     accept(clocked, "One lamp.")
     run()
