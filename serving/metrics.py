@@ -89,6 +89,11 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
             except asyncio.CancelledError:
                 code = _code_of_cancellation(context)
                 raise
+            except Exception:
+                # What is sent to a call that is over fails in gRPC: it ended as its client saw it, whatever was sent.
+                if _is_late(context) or context.cancelled():
+                    code = _code_of_cancellation(context)
+                raise
             else:
                 return response
             finally:
@@ -132,6 +137,9 @@ def _code_set_on(context: _Context) -> grpc.StatusCode:
 
 def _code_of_cancellation(context: _Context) -> grpc.StatusCode:
     """Reason for which gRPC cancels a handler: the client's deadline is over, or the client (or the server) gave up."""
+    return grpc.StatusCode.DEADLINE_EXCEEDED if _is_late(context) else grpc.StatusCode.CANCELLED
+
+
+def _is_late(context: _Context) -> bool:
     remaining_s: float | None = context.time_remaining()
-    late = remaining_s is not None and remaining_s <= _SLACK_S
-    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+    return remaining_s is not None and remaining_s <= _SLACK_S

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from foundation.version import project_version
 from handlers.contract import CommentaryRequest
 from serving.errors import ServingError
-from serving.metrics import metrics_page
+from serving.metrics import GatewayMetrics, metrics_page
 from serving.v1 import commentary_pb2
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, until
 
@@ -124,6 +124,27 @@ def test_an_exception_that_nothing_translates_is_counted_as_unknown(monkeypatch:
             assert handled(it) == {("Generate", "UNKNOWN"): 1}
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("ended", "code"), [(-0.01, "DEADLINE_EXCEEDED"), (None, "CANCELLED"), (9.0, "UNKNOWN")])
+def test_an_answer_to_a_call_that_is_over_is_counted_as_its_client_saw_it(ended: float | None, code: str) -> None:
+    """The gateway's own deadline can pass in the same moment as the client's: gRPC then refuses to send the status."""
+
+    class Context:
+        def time_remaining(self) -> float | None:
+            return ended
+
+        def cancelled(self) -> bool:
+            return ended is None
+
+    async def answer(*_: object) -> object:
+        raise RuntimeError('Failed "execute_batch"')
+
+    metrics = GatewayMetrics(lambda: 0)
+    with pytest.raises(RuntimeError):
+        asyncio.run(metrics._measured(answer, "Generate")(None, Context()))
+    labels = {"grpc_method": "Generate", "grpc_code": code}
+    assert metrics.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
 
 def test_unknown_methods_and_requests_that_cannot_be_read_leave_no_new_label() -> None:
