@@ -217,12 +217,28 @@ def test_an_output_that_lacks_characters_gets_them_escaped(filled: Path, encodin
             assert json.loads(shown.splitlines()[0])["text"] == "Fünf – 夜"
 
 
-def test_the_database_is_for_its_owner_alone_and_an_existing_one_stays_as_it_was(filled: Path) -> None:
+@pytest.mark.parametrize(("of_the_folder", "of_the_files"), [(0o700, 0o600), (0o755, 0o600), (0o2770, 0o660)])
+def test_a_new_database_is_its_owners_and_its_groups_where_the_folder_is(
+    of_the_folder: int, of_the_files: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    folder.chmod(of_the_folder)
+    before = os.umask(0o007)  # as in the units of deploy/
+    try:
+        with SqliteStore(folder / "bot.db"):
+            modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.glob("bot.db*")}
+    finally:
+        os.umask(before)
+    assert modes.pop("bot.db.lock") == 0o660  # it is empty
+    assert modes == dict.fromkeys(("bot.db", "bot.db-shm", "bot.db-wal"), of_the_files)
+
+
+def test_permissions_that_somebody_gave_stay(filled: Path) -> None:
     database = filled / "bot.db"
-    assert stat.S_IMODE(database.stat().st_mode) == 0o600
-    database.chmod(0o660)
+    database.chmod(0o640)
     SqliteStore(database).close()
-    assert stat.S_IMODE(database.stat().st_mode) == 0o660
+    assert stat.S_IMODE(database.stat().st_mode) == 0o640
 
 
 def test_what_came_from_outside_is_shown_and_never_obeyed(filled: Path) -> None:
