@@ -140,7 +140,7 @@ def archive(
     ] = None,
     *,
     out: Annotated[
-        Path, typer.Option("--out", envvar="DEEPHYPEBOTMODEL_STORE", help="Folder of the archives.")
+        Path, typer.Option("--out", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of the archives.")
     ] = MODEL_STORE,
     workspace: WorkspaceOption = WORKSPACE,
     tracking_uri: TrackingOption = "",

@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from importlib import metadata
+from typing import Any
 
 import pytest
 import typer
@@ -123,6 +125,28 @@ def test_libraries_keep_their_remarks_to_themselves() -> None:
     done = subprocess.run([sys.executable, "-c", program], env=loud, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
     assert [line.partition("WARNING")[2] for line in done.stderr.splitlines()] == [" mlflow: it fails"]
+
+
+def variables_of(command: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Environment variables that the options of a command and of its parts take their defaults from, with its name."""
+    for parameter in command.params:
+        if parameter.envvar:
+            yield path, parameter.envvar
+    for name, part in getattr(command, "commands", {}).items():
+        yield from variables_of(part, f"{path} {name}")
+
+
+def test_the_variables_of_all_options_are_these_and_one_name_means_one_thing_everywhere() -> None:
+    found: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        for path, variable in variables_of(typer.main.get_command(build_app([name])).commands[name], name):  # type: ignore[attr-defined] # a group
+            found.setdefault(variable, set()).add(path)
+    ours = {
+        "WORKSPACE", "MODEL_STORE", "TARGET", "FEED", "CATALOG", "GATEWAY_HOST", "GATEWAY_PORT",
+        "TORCHSERVE_METRICS_PORT", "GATEWAY_METRICS_PORT", "MODELS", "STUDIO_HOST", "STUDIO_TOKEN",
+    }  # fmt: skip
+    assert set(found) == {f"DEEPHYPEBOT_{name}" for name in ours} | {"MLFLOW_TRACKING_URI"}
+    assert found["DEEPHYPEBOT_MODEL_STORE"] == {"demo", "train", "archive", "serve"}
 
 
 def test_a_group_can_be_built_again_without_a_trace_of_the_first_time() -> None:
