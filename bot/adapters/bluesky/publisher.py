@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -24,6 +25,7 @@ from bot.adapters.bluesky.client import (
     message_of,
     refusal,
 )
+from bot.adapters.http.own_posts import posts_back_to
 from bot.adapters.http.session import brief
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
 from bot.domain.networks import BLUESKY
@@ -33,7 +35,6 @@ from bot.ports import Publisher
 
 _PAGE = 100
 _MAX_PAGES = 8
-_ALL_PAGES = 100
 _RECORD = re.compile(r"\brecord\b|\btext\b|graphemes|too long|longer than|facet", re.IGNORECASE)
 """Words of an error about the record that is to be created."""
 
@@ -96,13 +97,8 @@ class BlueskyPublisher(Publisher):
 
     @override
     def back_to(self, after: str | None, since: datetime) -> Iterator[OwnPost]:
-        for number, own in enumerate(self._pages()):
-            if number == _ALL_PAGES:
-                raise NetworkUnavailableError(f"{SERVICE} lists too many posts of the account since {since:%Y-%m-%d}")
-            new = [post for post in own if not (_is_known(post, after) and post.is_before(since))]
-            yield from new
-            if len(new) < len(own):
-                return
+        is_known = partial(_is_known, after=after)
+        yield from posts_back_to(self._pages(), is_known=is_known, since=since, service=SERVICE)
 
     def _pages(self) -> Iterator[list[OwnPost]]:
         """The account's own posts, a page at a time, the newest first."""

@@ -13,10 +13,11 @@ from typing import Any
 from mastodon.errors import MastodonError
 from typing_extensions import override
 
+from bot.adapters.http.own_posts import posts_back_to
 from bot.adapters.http.session import brief
 from bot.adapters.mastodon.client import SERVICE, MastodonClient, error_text, is_doubtful, status_of
 from bot.adapters.mastodon.text import plain_text
-from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError, PostRefusedError
+from bot.domain.errors import DoubtfulError, NetworkError, PostRefusedError
 from bot.domain.networks import MASTODON
 from bot.domain.odd_items import ODD
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
@@ -25,7 +26,6 @@ from bot.ports import Publisher
 
 _PAGE = 40
 _MAX_PAGES = 10
-_ALL_PAGES = 100
 _INVALID, _GONE = 422, 404
 _TEXT = re.compile(r"\btext\b|character|blank|too long|duplicate", re.IGNORECASE)
 """Words of a 422 about the text; others, such as "Your account is not confirmed", are about the user."""
@@ -82,13 +82,8 @@ class MastodonPublisher(Publisher):
 
     @override
     def back_to(self, after: str | None, since: datetime) -> Iterator[OwnPost]:
-        for number, own in enumerate(self._pages(None)):
-            if number == _ALL_PAGES:
-                raise NetworkUnavailableError(f"{SERVICE} lists too many posts of the account since {since:%Y-%m-%d}")
-            new = [post for post in own if not (_is_known(post, after) and post.is_before(since))]
-            yield from new
-            if len(new) < len(own):
-                return
+        is_known = partial(_is_known, after=after)
+        yield from posts_back_to(self._pages(None), is_known=is_known, since=since, service=SERVICE)
 
     def _pages(self, after: str | None) -> Iterator[list[OwnPost]]:
         """The user's own posts, a page at a time, the newest first."""
