@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
@@ -28,7 +28,6 @@ _STYLES = {CandidateStatus.WAITING: "yellow", CandidateStatus.ACCEPTED: "green",
 _SHOWN_GENRES = 3
 _LINE_BREAKS = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
 _SHOWN_WAITS = 3
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def queue_table(
@@ -254,7 +253,7 @@ def _add_waits(table: Table, waits: WaitReport) -> None:
     if not waits.is_posting:
         return
     # Those that wait for a person are at the end, however soon the bot would send the others.
-    in_order = sorted(waits.posts, key=lambda post: (post.needs_confirmation, post.wait.until or _LAST))
+    in_order = waits.by_departure()
     shown = in_order[:_SHOWN_WAITS]
     shown += [post for post in in_order[_SHOWN_WAITS:] if post.needs_confirmation][:1]
     for post in shown:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.domain.pace import DAY, Pace, Wait, WaitReason, counted
 from bot.domain.wait_words import ahead_words, wait_words
@@ -13,7 +13,7 @@ from bot.services.schedule import Clock
 MOST = 500
 """Maximum accepted posts of which is told what they wait for."""
 
-
+_LAST = datetime.max.replace(tzinfo=UTC)
 _RESTORED = "nothing is sent yet, because the database was restored; `deephypebot bot status` shows what is waited for"
 
 
@@ -41,6 +41,10 @@ class WaitReport:
     """Notes on all of them: why nothing is posted, times that do not count."""
     is_posting: bool
     """Whether the bot posts at all."""
+
+    def by_departure(self) -> list[PostWait]:
+        """The waits, the next post to leave first and those that wait for a person last."""
+        return sorted(self.posts, key=lambda post: (post.needs_confirmation, post.wait.until or _LAST))
 
     def find(self, candidate_id: str) -> PostWait | None:
         """Find the wait of a candidate's post; None if it is not among those that wait."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +22,6 @@ from bot.studio.site import Site, site_of
 _ALL = "all"
 _MOST, _FEW = 100, 10
 """Maximum posts to send that are listed on their own page, and before the others."""
-_LAST = datetime.max.replace(tzinfo=UTC)
 _LABELS = {
     OutgoingPostStatus.PENDING: ("To send", "accepted, and will be sent"),
     OutgoingPostStatus.SENDING: ("Sending", "a call is in flight"),
@@ -106,8 +104,7 @@ def _pages(status: str, page: PostPage, *, is_first: bool) -> Mapping[str, str]:
 
 def _to_send(site: Site, desk: Desk, waits: WaitReport, most: int) -> list[PostView]:
     """The posts to send, the next one first and those that wait for a person last."""
-    in_order = sorted(waits.posts, key=lambda post: (post.needs_confirmation, post.wait.until or _LAST))
-    rows = desk.rows([post.candidate_id for post in in_order[:most]])
+    rows = desk.rows([post.candidate_id for post in waits.by_departure()[:most]])
     return [_view(site, _pending_row(row), waits) for row in rows]
 
 
