@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from bot.domain.post_text import as_written
 from bot.ports import DeskRow
-from bot.studio.cards import card_view
+from bot.studio.cards import Card, card_view
 from bot.studio.forms import one, read_form
 from bot.studio.security import is_own
 from bot.studio.site import MAX_EDIT, Site, site_of
@@ -28,8 +28,11 @@ async def changed_cards(request: Request) -> Response:
 def _changed(site: Site, states: dict[str, str]) -> Response:
     with site.parts.open_desk() as desk:
         rows = [row for row in desk.rows(list(states)) if _state_of(row) != states[row.row.candidate.id]]
-        shown = site.for_cards(desk, desk.versions())
-        cards = [card_view(row, shown) for row in rows]
+        # Every open page asks every few seconds, and mostly nothing has changed.
+        cards: list[Card] = []
+        if rows:
+            shown = site.for_cards(desk, desk.versions())
+            cards = [card_view(row, shown) for row in rows]
         return site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back="/")
 
 
