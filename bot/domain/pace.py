@@ -103,9 +103,8 @@ class Pace:
 
     def _pushed(self, slot: datetime, left: Sequence[datetime]) -> tuple[datetime, WaitReason]:
         """A slot that is later for one reason; the same if nothing is against it."""
-        recent = [time for time in left if time > slot - DAY]
-        if len(recent) >= self.per_day:
-            return recent[-self.per_day] + DAY, WaitReason.DAY
+        if len(left) - bisect.bisect_right(left, slot - DAY) >= self.per_day:
+            return left[-self.per_day] + DAY, WaitReason.DAY
         if self.min_gap and left and slot < left[-1] + self.min_gap:
             return left[-1] + self.min_gap, WaitReason.GAP
         if self.hours is not None:
