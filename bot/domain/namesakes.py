@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import islice, takewhile
 
 from bot.domain.keys import artist_key, search_key
@@ -51,6 +52,10 @@ class _Index:
         """Sum of the rarities of genres, in nats."""
         return sum(math.log((self.num_artists + 1) / max(1, self.counts[genre])) for genre in genres)
 
+    def share(self, own: frozenset[str], total: float, others: frozenset[str]) -> float:
+        """Share of an artist's genres, by rarity, that others have too; `total` is the weight of the artist's own."""
+        return self.weight(own & others) / total if total else 0.0
+
 
 class Namesakes:
     """Index of the words in artists' names, with the artists' genres.
@@ -61,7 +66,6 @@ class Namesakes:
 
     def __init__(self, artists: Callable[[], Artists] = tuple) -> None:
         self._artists = artists
-        self._made: _Index | None = None
 
     def may_hide(self, name: str, genres: Iterable[str]) -> bool:
         """Whether the genres that were found by a name of one word may be another artist's.
@@ -76,39 +80,32 @@ class Namesakes:
             return False
         if len(words[0]) == 1 and words[0].isascii():
             return True
-        index = self._index()
+        index = self._index
         own = frozenset(genres)
+        share = partial(index.share, own, index.weight(own))
         others = index.names.get(words[0], [])
         longer = [found for other, found in others if other != words]
         same = [found for other, found in others if other == words]
         return (
             len(longer) >= _MANY
-            or any(self._share(own, found) >= _SHARED for found in longer)
-            or (
-                len(words[0]) >= _LONG
-                and any(self._share(own, found) >= _SHARED_BEGINNING for found in index.begun_by(words[0]))
-            )
+            or any(share(found) >= _SHARED for found in longer)
+            or (len(words[0]) >= _LONG and any(share(found) >= _SHARED_BEGINNING for found in index.begun_by(words[0])))
             # Two artists of one name in the list, with genres of their own.
-            or (len(same) > 1 and any(self._share(own, found) < _SHARED for found in same))
+            or (len(same) > 1 and any(share(found) < _SHARED for found in same))
         )
 
-    def _share(self, own: frozenset[str], others: frozenset[str]) -> float:
-        total = self._index().weight(own)
-        return self._index().weight(own & others) / total if total else 0.0
-
+    @cached_property
     def _index(self) -> _Index:
-        if self._made is None:
-            names: defaultdict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = defaultdict(list)
-            counts: Counter[str] = Counter()
-            num_artists = 0
-            for name, genres in self._artists():
-                words, found = _words(name), frozenset(genres)
-                counts.update(found)
-                num_artists += 1
-                for word in set(words):
-                    names[word].append((words, found))
-            self._made = _Index(names=dict(names), words=sorted(names), counts=counts, num_artists=num_artists)
-        return self._made
+        names: defaultdict[str, list[tuple[tuple[str, ...], frozenset[str]]]] = defaultdict(list)
+        counts: Counter[str] = Counter()
+        num_artists = 0
+        for name, genres in self._artists():
+            words, found = _words(name), frozenset(genres)
+            counts.update(found)
+            num_artists += 1
+            for word in set(words):
+                names[word].append((words, found))
+        return _Index(names=dict(names), words=sorted(names), counts=counts, num_artists=num_artists)
 
 
 def _words(name: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ LEAD_IN = re.compile(
     r"now (?:playing|spinning)|nowplaying|nowspinning|np|on repeat|obsessed with|addicted to|hooked on|"
     r"loving|loved|heard|discovered|"
     r"new (?:music|song|single|track|video|release)|song of the day|sotd|throwback to|first listen|out now|"
-    r"today's (?:song|pick|track|earworm)|(?:current )?earworm|next up|up next|coming up(?: next)?|on now|playing now|"
+    r"today's (?:song|pick|track|earworm)|(?:current )?earworm|next up|up next|coming up(?: next)?|"
     r"best new (?:music|track)|presenting|introducing|revisit(?:ing)?)\b(?![\w'])|"
     # These begin names as well ("New Order", "Video Age"), so a punctuation mark must follow.
     r"(?:new|love|premiere|exclusive|video|audio|track|song|single|throwback|tbt|fresh|review|enjoy|recommended|"

@@ -28,12 +28,14 @@ def known_end(text: str, is_artist: IsArtist) -> str:
 
 def without_beginning(credit: str, is_artist: IsArtist | None) -> str:
     """Return a credit without the capitals that begin its sentence: `And in 1998 Ona Vell`, `Compare Ona Vell`."""
-    if is_artist is not None and not is_artist(credit):
+    if is_artist is not None:
+        if is_artist(credit):
+            return credit
         end = known_end(credit, is_artist)
         begun = credit[: len(credit) - len(end)].split()
         if end and all(word.islower() or word.isdigit() or word in _BEGINNINGS for word in begun):
             return end
-    return credit if is_artist is not None and is_artist(credit) else _BEGUN.sub("", credit)
+    return _BEGUN.sub("", credit)
 
 
 def without_alias(credit: str, is_artist: IsArtist | None) -> str:

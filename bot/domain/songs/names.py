@@ -51,7 +51,7 @@ _NO_NAME = words_of(
     "someone that the their them themselves then this tomorrow us walking way week what which whom you your "
     "yourself"
 )
-_FIRST_PERSON = frozenset({"I", "I'm", "I've", "I'd", "I'll"})
+FIRST_PERSON = frozenset({"I", "I'm", "I've", "I'd", "I'll"})
 _NOT_FIRST = _AFTER | _NO_NAME
 _ABBREVIATION = re.compile(r"(?:\w\.)+|(?:dr|mr|mrs|ms|st|jr|sr|vs|feat|ft|no|vol|pt)\.", re.IGNORECASE)
 _OWN = frozenset({"the", "his", "her", "their"})  # "& the Machine" belongs to the name before it
@@ -160,7 +160,7 @@ def _goes_on(words: list[str], index: int, start: int) -> bool:
     if _is_connector(words, index):
         after = "".join(words[index + 1 : index + 2])
         by_case = is_name_word(words[start]) and word in {"and", "with"}
-        named = is_name_word(after) and after not in _FIRST_PERSON
+        named = is_name_word(after) and after not in FIRST_PERSON
         return after.casefold() in _OWN or (named if by_case else _starts_name(after))
     if words[start].startswith("@"):
         return False  # a handle is one word

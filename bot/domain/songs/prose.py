@@ -13,6 +13,7 @@ from bot.domain.songs.clauses import last_clause, strip_lead_in
 from bot.domain.songs.everyday import is_credit_line, is_everyday
 from bot.domain.songs.known import known_end
 from bot.domain.songs.names import (
+    FIRST_PERSON,
     SMALL_WORDS,
     IsArtist,
     all_known,
@@ -115,11 +116,11 @@ def titled_end(clause: str) -> str:
         word = words[index]
         if index < len(words) - 1 and word[-1] in ".,;:!?":
             break
-        if is_name_word(word) and word not in {"I", "I'm", "I've", "I'd", "I'll"}:
+        if is_name_word(word) and word not in FIRST_PERSON:
             begin = index
         elif word not in SMALL_WORDS or begin == len(words):
             break
-    return trim(" ".join(words[begin:])) if begin > 0 or begin < len(words) else ""
+    return trim(" ".join(words[begin:]))
 
 
 def _small_end(head: str, clause: str) -> str:
