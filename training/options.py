@@ -101,8 +101,8 @@ def make_tracker(tracking_uri: str, workspace: Path) -> Tracker:
 
     make_folder(workspace)
     # MLflow makes the tables of a new database, and two processes that make them at once both fail.
-    database = re.fullmatch(r"sqlite(?:\+\w+)?:///(.+)", tracking_uri)
-    folder = Path(database[1]).parent if database else workspace
+    database = database_file(tracking_uri)
+    folder = workspace if database is None else database.parent
     with folder_alone(folder if folder.is_dir() else workspace):
         return MlflowTracker(tracking_uri, artifacts=workspace / "mlartifacts")
 
