@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +12,16 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate, Decision, Verdict
 from bot.domain.errors import NetworkError
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
+from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.post_text import Template, Templates
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage
 from bot.services.post_rules import PostRules
+from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.screening import TextScreen
+from bot.services.summary import Summary
 from handlers.contract import Sample
 
 
@@ -46,6 +50,7 @@ class Account(FilePublisher):
         return [own.text for own in reversed(super().recent(None))]
 
 
+LIVE = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100)
 ALONE = Templates(post=Template("{text}"))
 FILE = PostForm(to="file", able=frozenset(PostMode), templates=ALONE)
 WORDS = SafetypeWords(["unsayable"])
@@ -53,6 +58,18 @@ WORDS = SafetypeWords(["unsayable"])
 
 def rules(form: PostForm = FILE) -> PostRules:
     return PostRules(form=form, words=WORDS, screen=TextScreen(words=WORDS))
+
+
+def one_pass(sender: PostSender) -> Summary:
+    """One pass; its summary."""
+    summary = Summary()
+    sender.run(summary, threading.Event())
+    return summary
+
+
+def posts(store: SqliteStore) -> dict[str, int]:
+    """Number of posts of each status that there is."""
+    return {status.value: count for status, count in store.state().posts.items() if count}
 
 
 def accept(

@@ -10,29 +10,24 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from bot.adapters.files.word_lists import SafetypeWords
 from bot.adapters.sqlite.backup import back_up
 from bot.adapters.sqlite.restore import restore
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate, Decision, Verdict
 from bot.domain.errors import NetworkError
 from bot.domain.outgoing_posts import OutgoingPost, OwnPost, PostMode
-from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage, Publisher
 from bot.services.after_restore import AfterRestore
-from bot.services.post_rules import PostRules
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import SettleTimer
-from bot.services.screening import TextScreen
 from bot.services.summary import Summary
 from handlers.contract import Sample
+from tests.bot.helpers.posting import LIVE, posts, rules
 from tests.bot.helpers.set_clock import SetClock
 
-WORDS = SafetypeWords(["unsayable"])
-LIVE = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100)
 SONGS = MappingProxyType({1: ("Ona Vell", "Slow Lamp"), 2: ("Tor Brisk", "Tin Sea"), 3: ("Mica Dunes", "Salt Clock")})
 
 
@@ -140,7 +135,7 @@ class Scene:
             sender = PostSender(
                 publisher=self.account,
                 outbox=store,
-                rules=PostRules(form=self.form, words=WORDS, screen=TextScreen(words=WORDS)),
+                rules=rules(self.form),
                 settle_timer=SettleTimer(self.clock, 0),
                 clock=self.clock,
                 options=options,
@@ -152,7 +147,7 @@ class Scene:
 
     def posts(self) -> dict[str, int]:
         with self.store() as store:
-            return {status.value: count for status, count in store.state().posts.items() if count}
+            return posts(store)
 
     def statuses(self) -> dict[str, int]:
         with self.store() as store:

@@ -16,7 +16,8 @@ from bot.domain.pace import Pace
 from bot.domain.post_form import PostForm
 from bot.domain.post_text import Template, Templates
 from bot.services.post_sender import PostSenderOptions
-from tests.bot.helpers.restoring import LIVE, Account, Scene
+from tests.bot.helpers.posting import LIVE
+from tests.bot.helpers.restoring import Account, Scene
 
 TEXTS = ("A lamp that takes its time.", "The sea is made of tin tonight.", "Salt in every gear of it.")
 

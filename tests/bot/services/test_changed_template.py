@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,33 +12,15 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import CandidateStatus, Decision, Verdict
 from bot.domain.errors import DoubtfulError, NetworkError, NetworkUnavailableError
 from bot.domain.outgoing_posts import OutgoingPost
-from bot.domain.pace import Pace
 from bot.domain.post_text import Template, Templates
 from bot.ports import BoardRow
-from bot.services.post_sender import PostSender, PostSenderOptions
+from bot.services.post_sender import PostSender
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
-from tests.bot.helpers.posting import FILE, Account, accept, rules
+from tests.bot.helpers.posting import FILE, LIVE, Account, accept, one_pass, rules
 from tests.bot.helpers.set_clock import SetClock
 
-LIVE = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100)
-
 Run = Callable[[str], Summary]
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def clocked(database: Path, clock: SetClock) -> SqliteStore:
-    return SqliteStore(database, now=clock.now)
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Account:
-    return Account(tmp_path / "posts.jsonl")
 
 
 @pytest.fixture
@@ -47,7 +28,6 @@ def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
     """One pass of a sender that was started with a template."""
 
     def once(template: str) -> Summary:
-        summary = Summary()
         sender = PostSender(
             publisher=account,
             outbox=clocked,
@@ -56,8 +36,7 @@ def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
             clock=clock,
             options=LIVE,
         )
-        sender.run(summary, threading.Event())
-        return summary
+        return one_pass(sender)
 
     return once
 

@@ -29,26 +29,8 @@ from bot.domain.source_posts import Kind, SourcePost
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
-from tests.bot.helpers.posting import FILE, Account, accept, rules
+from tests.bot.helpers.posting import FILE, LIVE, Account, accept, one_pass, posts, rules
 from tests.bot.helpers.set_clock import SetClock
-
-LIVE = PostSenderOptions(dry_run=False, pace=Pace(per_day=100), per_pass=100)
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def clocked(database: Path, clock: SetClock) -> SqliteStore:
-    return SqliteStore(database, now=clock.now)
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Account:
-    return Account(tmp_path / "posts.jsonl")
-
 
 Run = Callable[..., Summary]
 
@@ -60,7 +42,6 @@ def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
     def once(
         options: PostSenderOptions = LIVE, settle_timer: SettleTimer | None = None, form: PostForm = FILE
     ) -> Summary:
-        summary = Summary()
         post_sender = PostSender(
             publisher=account,
             outbox=clocked,
@@ -69,14 +50,9 @@ def run(clocked: SqliteStore, account: Account, clock: SetClock) -> Run:
             clock=clock,
             options=options,
         )
-        post_sender.run(summary, threading.Event())
-        return summary
+        return one_pass(post_sender)
 
     return once
-
-
-def posts(store: SqliteStore) -> dict[str, int]:
-    return {status.value: count for status, count in store.state().posts.items() if count}
 
 
 def test_what_was_accepted_is_posted_once_in_the_order_of_the_verdicts(
@@ -267,12 +243,6 @@ def sender(clocked: SqliteStore, account: Account, clock: SetClock) -> PostSende
         clock=clock,
         options=LIVE,
     )
-
-
-def one_pass(sender: PostSender) -> Summary:
-    summary = Summary()
-    sender.run(summary, threading.Event())
-    return summary
 
 
 def test_the_same_refusal_of_two_posts_in_a_row_uses_up_neither(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.post_waits import PostWaits
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
-from tests.bot.helpers.posting import FILE, Account, accept, rules
+from tests.bot.helpers.posting import FILE, Account, accept, one_pass, posts, rules
 from tests.bot.helpers.set_clock import SetClock
 from tests.bot.helpers.table_board import TableBoard, fill, passes
 
@@ -36,21 +35,6 @@ ONE_A_SONG = Pace(same_song=timedelta(days=365), per_day=100)
 AHEAD = pytest.mark.parametrize(
     ("ahead", "sent"), [(timedelta(days=400), 1), (timedelta(hours=26), 1), (timedelta(hours=2), 0)]
 )
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def clocked(database: Path, clock: SetClock) -> SqliteStore:
-    return SqliteStore(database, now=clock.now)
-
-
-@pytest.fixture
-def account(tmp_path: Path) -> Account:
-    return Account(tmp_path / "posts.jsonl")
 
 
 Run = Callable[[Pace], Summary]
@@ -79,18 +63,8 @@ def sender(store: SqliteStore, account: Account, clock: SetClock, options: PostS
     )
 
 
-def one_pass(post_sender: PostSender) -> Summary:
-    summary = Summary()
-    post_sender.run(summary, threading.Event())
-    return summary
-
-
 def undo(store: SqliteStore, *ids: str) -> None:
     store.decide(Verdict(candidate_id=name, decision=Decision.UNDO, who="bo") for name in ids)
-
-
-def statuses(store: SqliteStore) -> dict[str, int]:
-    return {status.value: count for status, count in store.state().posts.items() if count}
 
 
 # --- Time to take a post back -----------------------------------------------------------------------------------------
@@ -108,7 +82,7 @@ def test_a_post_is_held_so_long_that_it_can_be_taken_back_with_nothing_posted(
     clock.pass_by(1)
     assert run(HOLD).posts_sent == 1
     assert account.texts == ["Two lamps."]
-    assert statuses(clocked) == {"sent": 1, "cancelled": 1}
+    assert posts(clocked) == {"sent": 1, "cancelled": 1}
 
 
 def test_a_verdict_that_is_taken_back_on_the_board_within_the_hold_posts_nothing(
@@ -325,7 +299,7 @@ def test_a_bot_that_dies_at_any_moment_of_a_wait_loses_and_doubles_nothing_and_k
                 one_pass(sender(store, account, clock, options))
             left += [clock.now()] * (len(account.texts) - before)
             clock.pass_by(180)
-        assert statuses(store) == {"sent": 2, "pending": 1}
+        assert posts(store) == {"sent": 2, "pending": 1}
     assert store.left <= 0
     assert account.texts == ["One lamp.", "A fern."]
     assert left[1] - left[0] >= pace.min_gap
@@ -485,7 +459,7 @@ def test_a_post_whose_turn_comes_too_late_is_told_to_be_dropped_and_is_dropped_t
     clock.pass_by(1)
     (notice,) = run(pace).notices
     assert notice.startswith("1 accepted post was dropped, because its verdict is older than max_age_days")
-    assert statuses(clocked) == {"sent": 4, "cancelled": 1}
+    assert posts(clocked) == {"sent": 4, "cancelled": 1}
 
 
 def test_a_confirmation_counts_like_a_verdict_when_its_post_grows_old(

@@ -18,11 +18,6 @@ from tests.bot.helpers.set_clock import SetClock
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
 def schedule(store: SqliteStore, clock: SetClock) -> Schedule:
     return Schedule(store, clock, spread=lambda: 1.0)
 
