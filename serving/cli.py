@@ -157,7 +157,7 @@ def archive(
     from functools import partial
 
     from handlers.contract import archive_name
-    from serving.archives import bring_archive
+    from serving.registry.archives import bring_archive
 
     registry = open_registry(workspace, tracking_uri)
     chosen = registry.resolve(VersionName.of(version, number))

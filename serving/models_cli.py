@@ -24,8 +24,8 @@ from serving.options import (
 )
 
 if TYPE_CHECKING:
-    from serving.registry import Registry
-    from serving.versions import Move, RegisteredVersion
+    from serving.registry.client import Registry
+    from serving.registry.versions import Move, RegisteredVersion
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model: lcgan or cvae.")]
 WaitOption = Annotated[

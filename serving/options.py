@@ -15,7 +15,7 @@ from foundation.model_versions import CHAMPION_ALIAS, VersionName
 
 if TYPE_CHECKING:
     from serving.client import CommentaryClient
-    from serving.registry import Registry
+    from serving.registry.client import Registry
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the registry and the logs.")
@@ -50,7 +50,7 @@ def open_registry(workspace: Path, tracking_uri: str) -> Registry:
     Raises:
         RegistryError: there is none.
     """
-    from serving.registry import Registry  # noqa: PLC0415 - help must not wait for it
+    from serving.registry.client import Registry  # noqa: PLC0415 - help must not wait for it
     from serving.settings import default_tracking_uri  # noqa: PLC0415
 
     with Console(stderr=True).status("opening the registry"):

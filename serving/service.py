@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from serving.gateway import Gateway
-from serving.metrics import metrics_page
-from serving.registry import Registry
-from serving.routes import RoutingTable
+from serving.gateway.metrics import metrics_page
+from serving.gateway.server import Gateway
+from serving.registry.client import Registry
 from serving.settings import ServiceSettings
-from serving.sync import Sync
+from serving.sync.loop import Sync
 from serving.torchserve.supervisor import Supervisor
+from serving.traffic.routes import RoutingTable
 
 _log = logging.getLogger(__name__)
 

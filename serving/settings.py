@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
-from serving.gateway import GatewaySettings
-from serving.sync import SyncSettings
+from serving.gateway.server import GatewaySettings
+from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
 
 

@@ -12,7 +12,7 @@ from foundation.model_versions import VersionName
 
 if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from handlers.contract import CommentaryResponse
-    from serving.versions import RegisteredVersion
+    from serving.registry.versions import RegisteredVersion
     from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 _DIGEST = 12

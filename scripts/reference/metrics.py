@@ -22,7 +22,7 @@ from bot.observe.health import Pulse
 from bot.observe.metrics import StateCollector
 from bot.ports import StoreState, VersionTally
 from handlers.worker import metrics as worker
-from serving import metrics as gateway
+from serving.gateway import metrics as gateway
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _INTRODUCTION: Final = (

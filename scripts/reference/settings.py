@@ -15,8 +15,8 @@ from bot.domain.durations import short_duration
 from bot.environment import env_name
 from bot.settings import BotSettings
 from handlers.worker.options import WorkerOptions
-from serving.gateway import GatewaySettings
-from serving.sync import SyncSettings
+from serving.gateway.server import GatewaySettings
+from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
 from training.settings import TrainSettings
 

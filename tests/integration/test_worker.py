@@ -27,14 +27,14 @@ from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, ContractError, SamplingParams, decode_answer
 from handlers.model.bundle import Bundle
-from serving.archives import inspect_archive
-from serving.gateway import Gateway, GatewaySettings
-from serving.routes import Route, RoutingTable
+from serving.gateway.server import Gateway, GatewaySettings
+from serving.registry.archives import inspect_archive
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.inference import Inference
 from serving.torchserve.management import DescribedVersion, WorkerDescription
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.traffic.routes import Route, RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import ERROR_FIELD_METADATA
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle

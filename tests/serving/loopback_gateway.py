@@ -20,11 +20,11 @@ from handlers.contract import (
     Timings,
     encode_answer,
 )
-from serving.archives import ArchiveInfo
-from serving.gateway import Gateway, GatewaySettings
-from serving.routes import Route, RoutingTable
+from serving.gateway.server import Gateway, GatewaySettings
+from serving.registry.archives import ArchiveInfo
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.inference import Inference
+from serving.traffic.routes import Route, RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 Answer = Callable[[CommentaryRequest], Awaitable[str]]

@@ -28,8 +28,8 @@ from serving.client import (
     UnknownModelError,
 )
 from serving.promotion import NotSwitchedError, wait_for_champion
-from serving.registry import Registry
-from serving.versions import SYNC_ERROR_TAG, Move
+from serving.registry.client import Registry
+from serving.registry.versions import SYNC_ERROR_TAG, Move
 from tests.serving.support import (
     ONE_ATTEMPT,
     EchoRegistry,

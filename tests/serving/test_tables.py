@@ -10,7 +10,7 @@ from rich.console import Console
 from foundation.terminal import show
 from handlers.contract import CommentaryResponse, FinishReason, ModelIdentity, Sample, Timings
 from serving import tables
-from serving.versions import RegisteredVersion
+from serving.registry.versions import RegisteredVersion
 from serving.wire import LiveModel, LiveVersion
 
 FIGURES = "forward PPL 11.2 (real 8.1), made-up words 0.1%, desired share 0.41 to 0.97"

@@ -14,11 +14,11 @@ from typing import Any
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
 from foundation.defaults import LOOPBACK
 from handlers.contract import ARCHIVE_CONFIG
-from serving.archives import ArchiveInfo, inspect_archive
-from serving.gateway import Gateway, GatewaySettings
-from serving.routes import Route, RoutingTable
+from serving.gateway.server import Gateway, GatewaySettings
+from serving.registry.archives import ArchiveInfo, inspect_archive
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.traffic.routes import Route, RoutingTable
 
 _LOAD_S = 120.0
 

@@ -26,7 +26,7 @@ from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
 from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD
 from handlers.model.copies import CopyTable
 from handlers.model.phrases import PhraseTable
-from serving.registry import Registry
+from serving.registry.client import Registry
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
 from training.corpus import build_corpus, load_corpus

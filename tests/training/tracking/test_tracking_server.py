@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from foundation.hashes import file_sha256
-from serving.registry import Registry
+from serving.registry.client import Registry
 from tests.handlers.tiny_bundles import tiny_bundle
 from tests.serving.support import free_port, wait_until
 from training.options import make_tracker

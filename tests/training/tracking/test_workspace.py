@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from foundation.hashes import file_sha256
 from handlers.model.bundle import Bundle
-from serving.registry import Registry
+from serving.registry.client import Registry
 from tests.handlers.tiny_bundles import tiny_bundle
 from training.options import make_tracker
 from training.packaging.export import save_bundle

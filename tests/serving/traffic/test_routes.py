@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from serving.archives import ArchiveInfo
-from serving.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.registry.archives import ArchiveInfo
+from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 
 
 def route(version: str, model: str = "lcgan") -> Route:

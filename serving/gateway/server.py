@@ -25,9 +25,9 @@ from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
 from serving import wire
 from serving.errors import PortInUseError, ServingError
-from serving.metrics import GatewayMetrics
-from serving.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.gateway.metrics import GatewayMetrics
 from serving.torchserve.inference import Inference, InferenceError
+from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
+from serving.sync.planning import Action, Drain, Live, Load, Switch, Wanted, plan
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from serving.archives import ArchiveInfo
 from serving.errors import ServingError
+from serving.registry.archives import ArchiveInfo
 from serving.torchserve.management import WorkerDescription
 from serving.wire import LiveModel, LiveVersion
 

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Final
 
 from handlers.contract import PREVIOUS, CommentaryRequest, SamplingParams, archive_name
-from serving.archives import ArchiveInfo, bring_archive
 from serving.errors import RegistryError, ServingError
-from serving.planning import Action, Drain, Live, Load, Switch, Wanted, plan
-from serving.refusals import Refusals
-from serving.registry import Registry
-from serving.routes import Route, RoutingTable
+from serving.registry.archives import ArchiveInfo, bring_archive
+from serving.registry.client import Registry
+from serving.registry.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVersion
+from serving.sync.planning import Action, Drain, Live, Load, Switch, Wanted, plan
+from serving.sync.refusals import Refusals
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.supervisor import Running, Supervisor
-from serving.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVersion
+from serving.traffic.routes import Route, RoutingTable
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from foundation.hashes import file_sha256
-from serving.archives import ArchiveInfo, bring_archive, inspect_archive
 from serving.errors import ArchiveError
+from serving.registry.archives import ArchiveInfo, bring_archive, inspect_archive
 from tests.serving.support import build_archive
 
 
@@ -79,7 +79,7 @@ def test_a_fetched_archive_lies_in_the_store_and_nothing_else_does(built: Path, 
 _KILLED_FETCH = """
 import os, sys, signal
 from pathlib import Path
-from serving.archives import bring_archive
+from serving.registry.archives import bring_archive
 
 def fetch(folder):
     (folder / "half").write_bytes(b"x")

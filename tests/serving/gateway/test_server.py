@@ -19,9 +19,9 @@ from handlers.contract import (
     encode_answer,
 )
 from serving.errors import PortInUseError, ServingError
-from serving.gateway import Gateway, GatewaySettings
-from serving.routes import RoutingTable
+from serving.gateway.server import Gateway, GatewaySettings
 from serving.torchserve.inference import translate
+from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, route, until
 

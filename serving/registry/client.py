@@ -21,7 +21,7 @@ from foundation.mlflow_faults import plain
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
-from serving.versions import (
+from serving.registry.versions import (
     CHALLENGER,
     LIVE_ALIASES,
     SYNC_ERROR_TAG,

@@ -8,8 +8,8 @@ import pytest
 
 from foundation.model_versions import TRAINED_CHAMPION_TAG
 from serving.errors import RegistryError
-from serving.registry import Registry
-from serving.versions import Move
+from serving.registry.client import Registry
+from serving.registry.versions import Move
 from tests.serving.support import EchoRegistry
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from foundation.version import project_version
 from handlers.contract import CommentaryRequest
 from serving.errors import ServingError
-from serving.metrics import GatewayMetrics, metrics_page
+from serving.gateway.metrics import GatewayMetrics, metrics_page
 from serving.v1 import commentary_pb2
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from serving.versions import RegisteredVersion
+from serving.registry.versions import RegisteredVersion
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from serving.refusals import Refusals
-from serving.versions import RegisteredVersion
+from serving.registry.versions import RegisteredVersion
+from serving.sync.refusals import Refusals
 
 VERSION = RegisteredVersion(
     model="lcgan", version="2", aliases=("champion",), run_id="", archive_path="", archive_sha256="", sync_error="bad"

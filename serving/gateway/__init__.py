@@ -1,0 +1,1 @@
+"""The gateway: gRPC service, health and metrics."""
