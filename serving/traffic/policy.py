@@ -53,7 +53,7 @@ class TrafficPolicy:
     shadows: tuple[str, ...] = ()
     """Versions that get copies of the requests, and whose answers no client sees."""
     salt: str = ""
-    """Salt of the hash; a new one deals all units out anew."""
+    """Salt of the hash; with a new one, all units are dealt out again."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Units that are given to a version by name."""
 
