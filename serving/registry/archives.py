@@ -7,27 +7,20 @@ it.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from foundation.hashes import file_sha256
-from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD, FIRST_CONTRACT, archive_name
+from handlers.contract import archive_name
 from serving.errors import ArchiveError
+from serving.registry.contents import ArchiveInfo, read_contents
 
-MANIFEST: Final = "MAR-INF/MANIFEST.json"
-_HANDLERS: Final = "handlers/contract.py"
-_DEFAULT_BATCH_SIZE: Final = 1
 _FETCH_PREFIX: Final = ".fetch-"
 _FETCH_START_S: Final = 60.0
 """Age from which a folder without a lock is left over; a new one is not locked yet."""
@@ -36,27 +29,11 @@ Fetch = Callable[[Path], Path]
 """Function that downloads an archive into the given folder and returns the path of the file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveInfo:
-    """Content of an archive, as its manifest and configuration describe it."""
-
-    model: str
-    version: str
-    sha256: str
-    topics: tuple[str, ...]
-    desired_topic: str
-    num_genres: int
-    batch_size: int
-    """Maximum number of requests in a batch of its worker."""
-    contract: int = FIRST_CONTRACT
-    """Version of the request's JSON that its worker reads; see `handlers.contract.CONTRACT_FIELD`."""
-
-
 def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, fetch: Fetch) -> ArchiveInfo:
     """Ensure that the model store holds exactly the archive that was registered.
 
-    An archive that is there already is used if its hash is right, and replaced if it is not. The file is checked first
-    and then moved to its name in one step, so an incomplete file is never visible there.
+    An archive that is there already is used if its hash is right, and replaced if it is not or cannot be read. A new
+    one is checked first and then moved to its name in one step, so an incomplete file is never visible there.
 
     Args:
         model_store: folder of the archives; created if it does not exist.
@@ -69,8 +46,8 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
         ArchiveError: the downloaded archive is damaged or not the registered one, or it cannot be written.
     """
     path = model_store / archive_name(model, version)
-    if path.is_file() and file_sha256(path) == sha256:
-        return inspect_archive(path, model=model, version=version, sha256=sha256)
+    if _holds(path, sha256):
+        return read_contents(path, model=model, version=version, sha256=sha256)
     try:
         model_store.mkdir(parents=True, exist_ok=True)
         with _fetch_folder(model_store) as folder:
@@ -120,7 +97,8 @@ def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> Arc
     """Check an archive against the registry and read its description.
 
     Raises:
-        ArchiveError: its hash, structure or name differs from the registry's.
+        ArchiveError: its hash, structure, settings or name differ from what is served.
+        OSError: the file cannot be read.
     """
     found = file_sha256(path)
     if found != sha256:
@@ -129,35 +107,12 @@ def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> Arc
             f"damaged or changed after it was registered. Register the model again; if {path.name} was edited by hand, "
             "delete it"
         )
+    return read_contents(path, model=model, version=version, sha256=sha256)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Return whether a file is there, can be read, and has the hash."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read_info(archive, model=model, version=version, sha256=sha256)
-    except (zipfile.BadZipFile, yaml.YAMLError, KeyError, TypeError, ValueError) as cause:
-        raise ArchiveError(
-            f"the archive of {model} {version} is damaged ({type(cause).__name__}: {cause}): register the model again"
-        ) from cause
-
-
-def _read_info(archive: zipfile.ZipFile, *, model: str, version: str, sha256: str) -> ArchiveInfo:
-    manifest = json.loads(archive.read(MANIFEST))["model"]
-    named = (manifest["modelName"], manifest["modelVersion"])
-    if named != (model, version):
-        raise ArchiveError(
-            f"the archive of {model} {version} is named {named[0]} {named[1]} in its manifest: register it again"
-        )
-    names = set(archive.namelist())
-    for member in (manifest["handler"], _HANDLERS):
-        if member not in names:
-            raise ArchiveError(f"the archive of {model} {version} lacks {member}: register the model again")
-    config = json.loads(archive.read(ARCHIVE_CONFIG))
-    serving: dict[str, Any] = yaml.safe_load(archive.read(manifest["configFile"])) if "configFile" in manifest else {}
-    return ArchiveInfo(
-        model=model,
-        version=version,
-        sha256=sha256,
-        topics=tuple(map(str, config["topics"])),
-        desired_topic=str(config["desired_topic"]),
-        num_genres=int(config["num_genres"]),
-        batch_size=int(serving.get("batchSize", _DEFAULT_BATCH_SIZE)),
-        contract=int(config.get(CONTRACT_FIELD, FIRST_CONTRACT)),
-    )
+        return path.is_file() and file_sha256(path) == sha256
+    except OSError:
+        return False

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.artifact_folder import artifact_path
-from foundation.mlflow_faults import plain
+from foundation.mlflow_faults import plain, without_password
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
+from serving.registry.contents import is_relative
 from serving.registry.versions import (
     CHALLENGER,
     LIVE_ALIASES,
@@ -59,10 +60,11 @@ class Registry:
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
+        self._shown = without_password(tracking_uri)
         database = tracking_uri.partition("?")[0].removeprefix("sqlite:///")
         if tracking_uri.startswith("sqlite:///") and not Path(database).is_file():
             raise RegistryError(
-                f"there is no registry at {tracking_uri}: train a model first (`deephypebot train`), or name another "
+                f"there is no registry at {self._shown}: train a model first (`deephypebot train`), or name another "
                 "with --tracking-uri or MLFLOW_TRACKING_URI"
             )
         for name, value in _ENVIRONMENT.items():
@@ -222,6 +224,11 @@ class Registry:
         """
         if not version.archive_path:
             raise RegistryError(f"{version.name} has no archive: its tag {ARCHIVE_TAG!r} is missing; register it again")
+        if not is_relative(version.archive_path):
+            raise RegistryError(
+                f"{version.name} has the tag {ARCHIVE_TAG!r} {version.archive_path!r}, which leads out of the "
+                "artifacts of its run: register it again"
+            )
         with self._translated(f"the archive of {version.name} cannot be downloaded"):
             # The folder beside a local database counts, wherever the workspace was when it was written.
             place = artifact_path(self._client.get_run(version.run_id).info.artifact_uri, self._uri)
@@ -246,12 +253,13 @@ class Registry:
             raise
         # The exception depends on the store: MLflow's own, requests', SQLAlchemy's or an object store's. All of them
         # mean that the registry cannot be used now.
-        except Exception as cause:
+        except Exception as cause:  # noqa: BLE001 - it is raised again in our words
             # Some have many lines; the first says what happened.
             reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
             told = plain(reason)
-            named = f"{type(cause).__name__}: {told}" if told == reason else told
-            raise RegistryError(f"{purpose} ({self._uri}): {named}") from cause
+            named = f"{type(cause).__name__}: {told}" if told == without_password(reason) else told
+            # The cause's own message may hold the password of the address, and a traceback would print it.
+            raise RegistryError(f"{purpose} ({self._shown}): {named}") from None
 
 
 def _known(read: Callable[..., _T], *arguments: str) -> _T | None:

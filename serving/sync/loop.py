@@ -21,8 +21,9 @@ from typing import Final
 
 from handlers.contract import PREVIOUS, CommentaryRequest, SamplingParams, archive_name
 from serving.errors import RegistryError, ServingError
-from serving.registry.archives import ArchiveInfo, bring_archive
+from serving.registry.archives import bring_archive
 from serving.registry.client import Registry
+from serving.registry.contents import ArchiveInfo
 from serving.registry.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVersion
 from serving.sync.planning import Action, Drain, Live, Load, Switch, Wanted, plan
 from serving.sync.refusals import Refusals

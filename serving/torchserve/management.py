@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from serving.errors import TorchServeError
 
 _READY: Final = "READY"
+_SUCCESS: Final = (http.client.OK, http.client.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +82,18 @@ class Management:
     async def register(self, archive: str, *, model: str, version: str, workers: int, timeout_s: float) -> None:
         """Register an archive of the model store and wait until its workers have loaded it.
 
+        A version that TorchServe already holds is removed first, with its requests in flight.
+
         Raises:
             TorchServeError: TorchServe refuses it, or it is not loaded within `timeout_s`.
         """
         query = urlencode({"url": archive, "initial_workers": workers, "synchronous": "true"})
-        await self._expect_success("POST", f"/models?{query}", f"load {archive}", timeout_s=timeout_s)
+        status, body = await self._send("POST", f"/models?{query}", timeout_s=timeout_s)
+        if status == http.client.CONFLICT:  # it is left over from an attempt that was cut off
+            await self.unregister(model, version)
+            status, body = await self._send("POST", f"/models?{query}", timeout_s=timeout_s)
+        if status not in _SUCCESS:
+            raise TorchServeError(f"TorchServe could not load {archive}: {_reason(status, body)}")
         # maxWorkers in the archive's model-config.yaml overrules initial_workers, but not a later scaling.
         loaded = [entry.num_ready for entry in await self.describe(model) if entry.version == version]
         if loaded != [workers]:
@@ -137,12 +145,12 @@ class Management:
             if others:
                 await self.set_default(model, others[-1])
                 status, body = await self._send("DELETE", _path(model, version), timeout_s=60.0)
-        if status not in (http.client.OK, http.client.ACCEPTED, http.client.NOT_FOUND):
+        if status not in (*_SUCCESS, http.client.NOT_FOUND):
             raise TorchServeError(f"TorchServe could not remove {model} {version}: {_reason(status, body)}")
 
     async def _expect_success(self, method: str, path: str, purpose: str, *, timeout_s: float | None = None) -> None:
         status, body = await self._send(method, path, timeout_s=timeout_s)
-        if status not in (http.client.OK, http.client.ACCEPTED):
+        if status not in _SUCCESS:
             raise TorchServeError(f"TorchServe could not {purpose}: {_reason(status, body)}")
 
     async def _send(

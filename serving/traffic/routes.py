@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from serving.errors import ServingError
-from serving.registry.archives import ArchiveInfo
+from serving.registry.contents import ArchiveInfo
 from serving.torchserve.management import WorkerDescription
 from serving.wire import LiveModel, LiveVersion
 

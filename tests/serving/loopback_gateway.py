@@ -21,7 +21,7 @@ from handlers.contract import (
     encode_answer,
 )
 from serving.gateway.server import Gateway, GatewaySettings
-from serving.registry.archives import ArchiveInfo
+from serving.registry.contents import ArchiveInfo
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.inference import Inference
 from serving.traffic.routes import Route, RoutingTable

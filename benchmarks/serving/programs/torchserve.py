@@ -15,7 +15,8 @@ from benchmarks.serving.programs.settings import ServerSettings, announce, serve
 from foundation.defaults import LOOPBACK
 from handlers.contract import ARCHIVE_CONFIG
 from serving.gateway.server import Gateway, GatewaySettings
-from serving.registry.archives import ArchiveInfo, inspect_archive
+from serving.registry.archives import inspect_archive
+from serving.registry.contents import ArchiveInfo
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.traffic.routes import Route, RoutingTable

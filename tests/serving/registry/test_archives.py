@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -14,7 +15,8 @@ import pytest
 
 from foundation.hashes import file_sha256
 from serving.errors import ArchiveError
-from serving.registry.archives import ArchiveInfo, bring_archive, inspect_archive
+from serving.registry.archives import bring_archive, inspect_archive
+from serving.registry.contents import ArchiveInfo
 from tests.serving.support import build_archive
 
 
@@ -158,3 +160,123 @@ def test_a_store_that_cannot_be_written_says_how_to_choose_another(built: Path, 
     (tmp_path / "file").touch()
     with pytest.raises(ArchiveError, match="--model-store"):
         bring(tmp_path / "file" / "store", built, file_sha256(built))
+
+
+def configured(built: Path, out: Path, yaml: str) -> Path:
+    return rewritten(built, out, lambda members: members.update({"model-config.yaml": yaml.encode()}))
+
+
+@pytest.mark.parametrize(
+    ("yaml", "reason"),
+    [
+        ("batchSize: -64", r"batchSize -64 .* from 1 to 1024"),
+        ("batchSize: 0", r"batchSize 0 .* from 1 to 1024"),
+        ("batchSize: 100000", "batchSize 100000"),
+        ("batchSize: '8'", "batchSize '8'"),
+        ("batchSize: true", "batchSize True"),
+        ("batchSize: .nan", "batchSize nan"),
+        ("maxBatchDelay: -1", "maxBatchDelay -1"),
+        ("maxBatchDelay: 86400000", "maxBatchDelay 86400000"),
+        ("minWorkers: 4000", "minWorkers 4000"),
+        ("maxWorkers: -1", "maxWorkers -1"),
+        ("responseTimeout: 0", "responseTimeout 0"),
+        ("", "NoneType instead of a mapping"),
+        ("- 1\n- 2", "list instead of a mapping"),
+        ("a: [1", "damaged"),
+        ("[" * 20_000, "damaged"),
+    ],
+)
+def test_settings_that_torchserve_does_not_survive_are_refused_before_it_sees_them(
+    built: Path, tmp_path: Path, yaml: str, reason: str
+) -> None:
+    with pytest.raises(ArchiveError, match=reason):
+        inspect(configured(built, tmp_path / "x.mar", yaml))
+
+
+@pytest.mark.parametrize(
+    "member", ["/etc/cron.d/x", "../x", "a/../../x", "..", "C:\\x", "a\\..\\..\\x"], ids=["1", "2", "3", "4", "5", "6"]
+)
+def test_a_member_that_would_be_unpacked_elsewhere_is_refused(built: Path, tmp_path: Path, member: str) -> None:
+    path = rewritten(built, tmp_path / "x.mar", lambda members: members.update({member: b""}))
+    with pytest.raises(ArchiveError, match="unpacked outside of the version's folder"):
+        inspect(path)
+
+
+def test_a_symbolic_link_and_a_name_that_comes_twice_are_refused(built: Path, tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("handlers/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(shutil.copy(built, tmp_path / "link.mar"), "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ArchiveError, match="symbolic link 'handlers/link'"):
+        inspect(tmp_path / "link.mar")
+    with (
+        zipfile.ZipFile(shutil.copy(built, tmp_path / "twice.mar"), "a") as archive,
+        pytest.warns(UserWarning, match="Duplicate"),
+    ):
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ArchiveError, match=r"'config[.]json' twice"):
+        inspect(tmp_path / "twice.mar")
+
+
+def damaged_header(built: Path, out: Path, offset: int, value: bytes) -> Path:
+    """Change a field of every member's entry in the archive's directory."""
+    content = bytearray(built.read_bytes())
+    start = 0
+    while (start := content.find(b"PK\x01\x02", start)) >= 0:
+        content[start + offset : start + offset + len(value)] = value
+        start += 4
+    out.write_bytes(content)
+    return out
+
+
+def test_an_encrypted_member_is_refused(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="encrypted member"):
+        inspect(damaged_header(built, tmp_path / "x.mar", 8, b"\x01\x00"))
+
+
+def test_a_compression_that_torchserve_does_not_read_is_refused(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="compression method 99"):
+        inspect(damaged_header(built, tmp_path / "x.mar", 10, (99).to_bytes(2, "little")))
+
+
+def test_a_member_whose_data_is_damaged_is_refused_although_the_hash_is_right(built: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        member = max(archive.infolist(), key=lambda each: each.compress_size)
+    content = bytearray(built.read_bytes())
+    middle = member.header_offset + 60 + member.compress_size // 2
+    content[middle : middle + 32] = bytes(32)
+    path = tmp_path / "x.mar"
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="is damaged"):
+        inspect(path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"[" * 200_000,
+        b'{"topics": [], "desired_topic": "x", "num_genres": NaN}',
+        b'{"topics": [], "desired_topic": "x", "num_genres": -1}',
+        b'{"topics": [], "desired_topic": "x", "num_genres": 1, "contract": 999}',
+        b"\xff\xfe",
+    ],
+    ids=["nested", "NaN", "negative", "future contract", "bytes"],
+)
+def test_a_configuration_from_nowhere_is_refused(built: Path, tmp_path: Path, config: bytes) -> None:
+    path = rewritten(built, tmp_path / "x.mar", lambda members: members.update({"config.json": config}))
+    with pytest.raises(ArchiveError, match="register the model again"):
+        inspect(path)
+
+
+def test_a_file_in_the_store_that_cannot_be_read_is_replaced(built: Path, tmp_path: Path) -> None:
+    stored = tmp_path / "lcgan_2.mar"
+    stored.symlink_to("/proc/self/mem")  # a file that even root cannot read from its start
+    bring(tmp_path, built, file_sha256(built))
+    assert not stored.is_symlink()
+    assert file_sha256(stored) == file_sha256(built)
+
+
+def test_a_folder_in_the_place_of_an_archive_is_an_error_that_says_so(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "lcgan_2.mar").mkdir()
+    with pytest.raises(ArchiveError, match=r"lcgan_2[.]mar cannot be written"):
+        bring(tmp_path, built, file_sha256(built))

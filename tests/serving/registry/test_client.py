@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -232,3 +233,25 @@ def test_a_server_that_does_not_answer_is_a_registry_error(monkeypatch: pytest.M
     with pytest.raises(RegistryError, match=r"\(http://127\.0\.0\.1:9\): no server answers there; start it") as told:
         Registry("http://127.0.0.1:9").snapshot("lcgan")
     assert "HTTPConnectionPool" not in str(told.value)
+
+
+@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "archives/../../../x.mar"])
+def test_an_archive_outside_of_its_run_is_not_fetched(
+    registry: EchoRegistry, reader: Registry, tmp_path: Path, path: str
+) -> None:
+    version = registry.register("straying")
+    registry.client.set_model_version_tag("straying", version, "archive", path)
+    with pytest.raises(RegistryError, match="leads out of the artifacts of its run"):
+        reader.fetch_archive(reader.version("straying", version), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_error_shows_the_password_of_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    secret = "".join(reversed("hsuh"))  # a traceback shows this source
+    with pytest.raises(RegistryError, match=r"http://\*\*\*@127\.0\.0\.1:9") as told:
+        Registry(f"http://ann:{secret}@127.0.0.1:9").snapshot("lcgan")
+    assert secret not in "".join(traceback.format_exception(told.value))
+    with pytest.raises(RegistryError) as told:
+        Registry(f"nonsense+driver://ann:{secret}@127.0.0.1:9/mlflow").snapshot("lcgan")
+    assert secret not in "".join(traceback.format_exception(told.value))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from serving.registry.archives import ArchiveInfo
+from serving.registry.contents import ArchiveInfo
 from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 
 

@@ -1,0 +1,178 @@
+"""Contents of an archive, checked before TorchServe sees it.
+
+TorchServe accepts settings with which a version answers nothing (a batch size of 0), or that end one of its threads (a
+batch size of -64), and unpacks members wherever their names say. Whatever an archive holds, this module describes it
+or raises an `ArchiveError` with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import yaml
+
+from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, FIRST_CONTRACT
+from serving.errors import ArchiveError
+
+MANIFEST: Final = "MAR-INF/MANIFEST.json"
+MAX_BATCH_SIZE: Final = 1024
+"""The length of TorchServe's queue for a version: a larger batch could never be filled."""
+_HANDLERS: Final = "handlers/contract.py"
+_DEFAULT_BATCH_SIZE: Final = 1
+_MAX_DOCUMENT: Final = 64 * 2**20
+"""Bytes of a member that is read into memory."""
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Compression methods that Java reads."""
+_ENCRYPTED: Final = 0x1
+_SETTINGS: Final = {
+    "minWorkers": (0, 64),
+    "maxWorkers": (0, 64),
+    "batchSize": (1, MAX_BATCH_SIZE),
+    "maxBatchDelay": (0, 60_000),
+    "responseTimeout": (1, 86_400),
+    "startupTimeout": (1, 86_400),
+    "jobQueueSize": (1, 100_000),
+}
+"""Lowest and highest value of the settings in model-config.yaml that TorchServe itself reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveInfo:
+    """Content of an archive, as its manifest and configuration describe it."""
+
+    model: str
+    version: str
+    sha256: str
+    topics: tuple[str, ...]
+    desired_topic: str
+    num_genres: int
+    batch_size: int
+    """Maximum number of requests in a batch of its worker."""
+    contract: int = FIRST_CONTRACT
+    """Version of the request's JSON that its worker reads; see `handlers.contract.CONTRACT_FIELD`."""
+
+
+def read_contents(path: Path, *, model: str, version: str, sha256: str) -> ArchiveInfo:
+    """Read every member of an archive, and return its description.
+
+    Args:
+        path: the file.
+        model: name of the registered model.
+        version: its version in the registry.
+        sha256: hash of the file, for the description.
+
+    Raises:
+        ArchiveError: the archive is damaged, is another version's, or holds something that TorchServe must not see.
+    """
+    name = f"the archive of {model} {version}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(name, archive.infolist())
+            _check_sums(name, archive)
+            return _read_info(name, archive, model=model, version=version, sha256=sha256)
+    except ArchiveError:
+        raise
+    # An archive is data from outside, and the libraries that read it fail in ways that they do not list: zlib.error,
+    # NotImplementedError, RuntimeError, RecursionError, EOFError and more have been seen.
+    except Exception as cause:
+        raise ArchiveError(f"{name} is damaged ({type(cause).__name__}: {cause}): register the model again") from cause
+
+
+def _check_members(name: str, members: Iterable[zipfile.ZipInfo]) -> None:
+    seen: set[str] = set()
+    for member in members:
+        if not is_relative(member.filename):
+            raise ArchiveError(
+                f"{name} has a member {member.filename!r}, which would be unpacked outside of the version's folder: "
+                "register the model again"
+            )
+        if member.filename in seen:
+            raise ArchiveError(f"{name} holds {member.filename!r} twice: register the model again")
+        seen.add(member.filename)
+        if member.flag_bits & _ENCRYPTED:
+            raise ArchiveError(f"{name} has an encrypted member {member.filename!r}: register the model again")
+        if member.compress_type not in _METHODS:
+            raise ArchiveError(
+                f"{name} has a member {member.filename!r} with compression method {member.compress_type}, which "
+                "TorchServe does not read: register the model again"
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ArchiveError(f"{name} has a symbolic link {member.filename!r}: register the model again")
+
+
+def _check_sums(name: str, archive: zipfile.ZipFile) -> None:
+    damaged = archive.testzip()
+    if damaged is not None:
+        raise ArchiveError(f"{name} is damaged ({damaged} has another checksum): register the model again")
+
+
+def is_relative(name: str) -> bool:
+    r"""Return whether a path stays below the folder that it is relative to, on every system.
+
+    >>> is_relative("handlers/contract.py"), is_relative("/etc/passwd"), is_relative("a/../../b"), is_relative("C:\\a")
+    (True, False, False, False)
+    """
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and not set(name) & {"\\", ":", "\0"}
+
+
+def _read_info(name: str, archive: zipfile.ZipFile, *, model: str, version: str, sha256: str) -> ArchiveInfo:
+    manifest = json.loads(_read(name, archive, MANIFEST))["model"]
+    named = (manifest["modelName"], manifest["modelVersion"])
+    if named != (model, version):
+        raise ArchiveError(f"{name} is named {named[0]} {named[1]} in its manifest: register it again")
+    names = set(archive.namelist())
+    for member in (manifest["handler"], _HANDLERS):
+        if member not in names:
+            raise ArchiveError(f"{name} lacks {member}: register the model again")
+    config = json.loads(_read(name, archive, ARCHIVE_CONFIG))
+    serving = yaml.safe_load(_read(name, archive, manifest["configFile"])) if "configFile" in manifest else {}
+    return ArchiveInfo(
+        model=model,
+        version=version,
+        sha256=sha256,
+        topics=tuple(map(str, config["topics"])),
+        desired_topic=str(config["desired_topic"]),
+        num_genres=_checked(name, ARCHIVE_CONFIG, config, "num_genres", (0, 10**6)),
+        batch_size=_batch_size(name, serving),
+        contract=_checked(
+            name, ARCHIVE_CONFIG, {CONTRACT_FIELD: FIRST_CONTRACT, **config}, CONTRACT_FIELD, (FIRST_CONTRACT, CONTRACT)
+        ),
+    )
+
+
+def _read(name: str, archive: zipfile.ZipFile, member: str) -> bytes:
+    """Read a document whole, unless it is far larger than any that a training writes."""
+    size = archive.getinfo(member).file_size
+    if size > _MAX_DOCUMENT:
+        raise ArchiveError(f"{name} has a {member} of {size} bytes, above {_MAX_DOCUMENT}: register the model again")
+    return archive.read(member)
+
+
+def _batch_size(name: str, serving: object) -> int:
+    """Check the settings for TorchServe, and return the batch size."""
+    if not isinstance(serving, Mapping):
+        raise ArchiveError(
+            f"{name} has a configuration for TorchServe that is {type(serving).__name__} instead of a mapping of "
+            "settings: register the model again"
+        )
+    for key, bounds in _SETTINGS.items():
+        if key in serving:
+            _checked(name, "its configuration for TorchServe", serving, key, bounds)
+    return int(serving.get("batchSize", _DEFAULT_BATCH_SIZE))
+
+
+def _checked(name: str, place: str, settings: Mapping[Any, Any], key: str, bounds: tuple[int, int]) -> int:
+    value, (lowest, highest) = settings[key], bounds
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise ArchiveError(
+            f"{name} has {key} {value!r} in {place}, which must be a whole number from {lowest} to {highest}: pack and "
+            "register the model again"
+        )
+    return value
