@@ -5,6 +5,7 @@ ServingError
 ├── JavaMissingError   TorchServe has no Java runtime
 ├── TorchServeError    TorchServe does not start, does not answer, or refuses a version
 ├── ArchiveError       an archive is missing, damaged, or not the one that was registered
+├── PolicyError        the traffic tags of a model's versions cannot be understood, or contradict each other
 └── RegistryError      the model registry cannot be read, or has no such model, version or alias
 """
 
@@ -41,3 +42,15 @@ class ArchiveError(ServingError):
 
 class RegistryError(ServingError):
     """The model registry cannot be read, or has no such model, version or alias."""
+
+
+class PolicyError(ServingError):
+    """The traffic tags of a model's versions cannot be understood, or contradict each other.
+
+    Attributes:
+        version: version whose tag is at fault; None if several are.
+    """
+
+    def __init__(self, message: str, *, version: str | None = None) -> None:
+        super().__init__(message)
+        self.version = version

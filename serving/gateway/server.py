@@ -27,6 +27,7 @@ from serving import wire
 from serving.errors import PortInUseError, ServingError
 from serving.gateway.metrics import GatewayMetrics
 from serving.torchserve.inference import Inference, InferenceError
+from serving.traffic.policy import Assignment
 from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
@@ -174,7 +175,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"the gateway is at its limit of {self._settings.max_in_flight} concurrent requests; retry later",
             )
-        route, inference = self._resolve(message)
+        route, _, inference = self._resolve(message)
         self._in_flight += 1
         try:
             with route.hold():
@@ -189,19 +190,19 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             timings=Timings(queue_ms=max(0.0, elapsed_ms - decode_ms), decode_ms=decode_ms),
         )
 
-    def _resolve(self, message: commentary_pb2.GenerateRequest) -> tuple[Route, Inference]:
+    def _resolve(self, message: commentary_pb2.GenerateRequest) -> tuple[Route, Assignment, Inference]:
         inference = self._inference()
         if inference is None:
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is being restarted; retry later")
         try:
-            route = self._table.resolve(
-                message.model or self._table.models[0], message.version if message.HasField("version") else None
+            route, assignment = self._table.assign(
+                message.model or self._table.models[0], message.version or None, message.unit or None
             )
         except UnknownRouteError as fault:
             raise InferenceError(grpc.StatusCode.NOT_FOUND, str(fault)) from fault
         except NotReadyError as fault:
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, str(fault)) from fault
-        return route, inference
+        return route, assignment, inference
 
 
 async def _ask(route: Route, inference: Inference, request: CommentaryRequest, deadline_s: float) -> CommentaryResponse:

@@ -17,6 +17,19 @@ CHALLENGER: Final = "challenger"
 LIVE_ALIASES: Final = (CHAMPION, PREVIOUS, CHALLENGER)
 SYNC_ERROR_TAG: Final = "sync_error"
 """Tag that holds the reason for which a version could not be made live."""
+WEIGHT_TAG: Final = "traffic_weight"
+"""Tag with a version's share of the requests, in percent."""
+RAMP_TAG: Final = "traffic_ramp"
+"""Tag with a share that changes by the clock, instead of `WEIGHT_TAG`."""
+UNITS_TAG: Final = "traffic_units"
+"""Tag with units that the version answers whatever the shares are, separated by commas."""
+SALT_TAG: Final = "traffic_salt"
+"""Tag with the salt by which the model's units are dealt out."""
+SHADOW_TAG: Final = "traffic_shadow"
+"""Tag of a version that gets copies of the requests."""
+SPLIT_TAGS: Final = (WEIGHT_TAG, RAMP_TAG, UNITS_TAG, SALT_TAG)
+"""Tags that make a split; with the split they end."""
+TRAFFIC_TAGS: Final = (*SPLIT_TAGS, SHADOW_TAG)
 _FACTS: Final = ("preset", "settings", "cvae_version", "figures", "promotion")
 """Tags that a training sets, as people read them."""
 
@@ -39,6 +52,9 @@ class RegisteredVersion:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Facts of the training, where it recorded them: `preset`, `settings` that differ from the preset's, the version of
     the cvae that an lcgan moves, `figures` of the text, and the `promotion`'s reason."""
+
+    traffic: Mapping[str, str] = field(default_factory=dict)
+    """Traffic tags (`TRAFFIC_TAGS`) by their names, as they are written; `serving.traffic` reads them."""
 
     @property
     def name(self) -> str:
@@ -112,6 +128,7 @@ def registered_version(entry: ModelVersion, aliases: Mapping[str, str]) -> Regis
         sync_error=entry.tags.get(SYNC_ERROR_TAG, ""),
         created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).strftime("%Y-%m-%dT%H:%M"),
         facts={name: entry.tags[name] for name in _FACTS if entry.tags.get(name)},
+        traffic={name: entry.tags[name] for name in TRAFFIC_TAGS if entry.tags.get(name)},
     )
 
 

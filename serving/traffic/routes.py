@@ -1,4 +1,4 @@
-"""Routing table: the live versions, and the champion that answers requests without a pin.
+"""Routing table: the live versions, and the policy by which requests without a pin are dealt out to them.
 
 It is read and changed on the event loop of the service only, so every change is atomic for requests.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from serving.errors import ServingError
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.management import WorkerDescription
+from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
 from serving.wire import LiveModel, LiveVersion
 
 
@@ -64,12 +66,15 @@ class RoutingTable:
 
     Args:
         models: names of the models that this service serves; others are unknown.
+        draw: returns a number from 0 to below 1, at random, for each request without a unit.
     """
 
-    def __init__(self, models: tuple[str, ...]) -> None:
+    def __init__(self, models: tuple[str, ...], *, draw: Callable[[], float] = random.random) -> None:
         self._routes: dict[str, dict[str, Route]] = {model: {} for model in models}
         self._champions: dict[str, str] = {}
+        self._policies: dict[str, TrafficPolicy | None] = dict.fromkeys(models)
         self._settled: set[str] = set()
+        self._draw = draw
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -81,7 +86,7 @@ class RoutingTable:
         self._routes[route.info.model][route.info.version] = route
 
     def switch(self, model: str, version: str) -> None:
-        """Make a live version the champion, which answers requests without a pin."""
+        """Make a live version the champion, which answers what no policy gives to another live version."""
         if version not in self._routes[model]:
             raise ValueError(f"{model} {version} is not live")
         self._champions[model] = version
@@ -93,7 +98,7 @@ class RoutingTable:
         return self._routes[model].pop(version)
 
     def suspend(self) -> None:
-        """Remove every version, because TorchServe is down; they are expected back."""
+        """Remove every version, because TorchServe is down; they are expected back. The policies stay."""
         for routes in self._routes.values():
             routes.clear()
         self._champions.clear()
@@ -103,29 +108,67 @@ class RoutingTable:
         """Mark a model as completely loaded: from now on a missing version is unknown instead of late."""
         self._settled.add(model)
 
-    def resolve(self, model: str, version: str | None) -> Route:
-        """Return the route of a version, or of the champion if the version is None.
+    def set_policy(self, model: str, policy: TrafficPolicy | None) -> None:
+        """Deal out a model's requests by a policy from now on; by None, the champion answers all of them."""
+        self._policies[model] = policy
+
+    def policy(self, model: str) -> TrafficPolicy | None:
+        """Return the policy by which a model's requests are dealt out; None if there is none."""
+        return self._policies.get(model)
+
+    def assign(self, model: str, version: str | None, unit: str | None = None) -> tuple[Route, Assignment]:
+        """Return the version that answers a request, and the reason.
+
+        A request whose version by the policy is not live (it is being loaded, or was refused) goes to the champion;
+        without one, to the live version with the largest share. All other units keep their versions meanwhile, and
+        the units of the missing version go to it as soon as it is live.
+
+        Args:
+            model: name of the model.
+            version: version that the request pins; None or an empty text if it pins none.
+            unit: unit by which the policy deals the request out; None if it has none.
 
         Raises:
             UnknownRouteError: the model or version is not live; the message lists the live ones.
             NotReadyError: it is being loaded.
         """
-        if model not in self._routes:
+        routes = self._routes.get(model)
+        if routes is None:
             raise UnknownRouteError(
                 f"model {model!r} is not served here; the served models are {', '.join(self._routes) or 'none'}"
             )
-        wanted = version or self._champions.get(model)
-        route = self._routes[model].get(wanted) if wanted else None
-        if route is not None:
-            return route
+        if version:
+            assignment: Assignment | None = Assignment(version=version, by=AssignedBy.PIN)
+        else:
+            policy = self._policies[model]
+            assignment = policy.assign(unit, self._draw) if policy is not None else None
+            if assignment is None or assignment.version not in routes:
+                assignment = self._in_place_of(assignment, model)
+        route = routes.get(assignment.version) if assignment is not None else None
+        if assignment is None or route is None:
+            raise self._nothing_live(model, version)
+        return route, assignment
+
+    def _in_place_of(self, missing: Assignment | None, model: str) -> Assignment | None:
+        """Return the assignment of a request whose version is not live, or that no policy deals out."""
+        answering = self._champions.get(model)
+        policy = self._policies[model]
+        if answering is None and policy is not None:
+            live = [arm for arm in policy.arms if arm.version in self._routes[model]]
+            answering = max(live, key=lambda arm: arm.share).version if live else None
+        if answering is None:
+            return None
+        return Assignment(version=answering, by=AssignedBy.FALLBACK if missing is not None else AssignedBy.ALONE)
+
+    def _nothing_live(self, model: str, version: str | None) -> ServingError:
         if model not in self._settled:
-            raise NotReadyError(f"{model}{f' {version}' if version else ''} is being loaded; retry later")
+            return NotReadyError(f"{model}{f' {version}' if version else ''} is being loaded; retry later")
+        if not version:
+            return UnknownRouteError(f"{model} has no champion (`deephypebot models promote {model}/VERSION`)")
         live = ", ".join(self.live_versions(model)) or "none"
-        if version is None:
-            raise UnknownRouteError(f"{model} has no champion (`deephypebot models promote {model}/VERSION`)")
-        raise UnknownRouteError(
+        return UnknownRouteError(
             f"{model} has no live version {version!r}; live: {live} (a version with the alias champion, previous or "
-            "challenger is)"
+            "challenger is, and one with a share of the requests)"
         )
 
     def route(self, model: str, version: str) -> Route | None:
@@ -133,7 +176,7 @@ class RoutingTable:
         return self._routes[model].get(version)
 
     def champion(self, model: str) -> str | None:
-        """Return the version that answers requests without a pin, or None."""
+        """Return the version that answers what no policy gives to another live version, or None."""
         return self._champions.get(model)
 
     def live_versions(self, model: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from handlers.contract import (
 from serving.errors import PortInUseError, ServingError
 from serving.gateway.server import Gateway, GatewaySettings
 from serving.torchserve.inference import translate
+from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, route, until
@@ -46,6 +48,22 @@ def test_a_pinned_version_answers() -> None:
     async def scene() -> None:
         async with bench() as it:
             assert (await it.generate(version="1")).model.version == "1"
+
+    asyncio.run(scene())
+
+
+def test_a_unit_has_the_version_that_the_policy_gives_it() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            arms = (Arm(version="1", share=0.5), Arm(version="2", share=0.5))
+            policy = TrafficPolicy(model="lcgan", arms=arms, salt="lcgan")
+            it.table.set_policy("lcgan", policy)
+            units = [f"user-{number}" for number in range(20)]
+            found = [(await it.generate(unit=unit)).model.version for unit in units]
+            assigned = [policy.assign(unit, random.random) for unit in units]
+            assert found == [each.version for each in assigned if each]
+            assert set(found) == {"1", "2"}
+            assert (await it.generate(unit=units[0], version="2")).model.version == "2"
 
     asyncio.run(scene())
 
@@ -204,7 +222,7 @@ def test_work_of_a_client_that_left_is_never_done() -> None:
             await until(lambda: it.backend.seen)
             gone = asyncio.create_task(it.generate(request_id="gone"))
             last = asyncio.create_task(it.generate(request_id="last"))
-            held = it.table.resolve("lcgan", None)
+            held, _ = it.table.assign("lcgan", None)
             await until(lambda: held.in_flight == 3)
             gone.cancel()
             await until(lambda: held.in_flight == 2)
@@ -227,7 +245,7 @@ def test_the_deadline_holds_in_the_queue_and_in_the_worker(slots: int) -> None:
             code, details, _ = await asyncio.wait_for(failure_of(it.generate(timeout_s=None)), 2)
             assert code is grpc.StatusCode.DEADLINE_EXCEEDED
             assert "deadline" in details
-            assert it.table.resolve("lcgan", None).in_flight == 0
+            assert it.table.assign("lcgan", None)[0].in_flight == 0
 
     asyncio.run(scene())
 

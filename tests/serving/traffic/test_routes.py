@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from serving.registry.contents import ArchiveInfo
+from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
 from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 
 
@@ -31,32 +32,32 @@ def table() -> RoutingTable:
 
 
 def test_a_request_without_a_pin_goes_to_the_champion(table: RoutingTable) -> None:
-    assert table.resolve("lcgan", None).info.version == "2"
+    assert table.assign("lcgan", None)[0].info.version == "2"
 
 
 def test_a_pin_finds_its_version(table: RoutingTable) -> None:
-    assert table.resolve("lcgan", "10").info.version == "10"
+    assert table.assign("lcgan", "10")[0].info.version == "10"
 
 
 def test_a_model_that_is_not_served_is_unknown_and_the_served_ones_are_named(table: RoutingTable) -> None:
     with pytest.raises(UnknownRouteError, match=r"'gan'.*lcgan, cvae"):
-        table.resolve("gan", None)
+        table.assign("gan", None)
 
 
 def test_a_missing_version_is_late_before_the_registry_was_followed_and_unknown_after(table: RoutingTable) -> None:
     with pytest.raises(NotReadyError, match="lcgan 3 is being loaded"):
-        table.resolve("lcgan", "3")
+        table.assign("lcgan", "3")
     table.settle("lcgan")
     with pytest.raises(UnknownRouteError, match="'3'; live: 2, 10"):
-        table.resolve("lcgan", "3")
+        table.assign("lcgan", "3")
 
 
 def test_a_model_without_a_champion_says_how_to_get_one(table: RoutingTable) -> None:
     with pytest.raises(NotReadyError):
-        table.resolve("cvae", None)
+        table.assign("cvae", None)
     table.settle("cvae")
     with pytest.raises(UnknownRouteError, match="models promote cvae"):
-        table.resolve("cvae", None)
+        table.assign("cvae", None)
 
 
 def test_only_a_live_version_can_become_champion(table: RoutingTable) -> None:
@@ -69,7 +70,7 @@ def test_a_removed_champion_answers_no_more(table: RoutingTable) -> None:
     table.remove("lcgan", "2")
     assert table.champion("lcgan") is None
     with pytest.raises(UnknownRouteError):
-        table.resolve("lcgan", None)
+        table.assign("lcgan", None)
 
 
 def test_while_torchserve_is_gone_everything_is_late(table: RoutingTable) -> None:
@@ -77,7 +78,106 @@ def test_while_torchserve_is_gone_everything_is_late(table: RoutingTable) -> Non
     table.suspend()
     for version in (None, "2"):
         with pytest.raises(NotReadyError):
-            table.resolve("lcgan", version)
+            table.assign("lcgan", version)
+
+
+def split(model: str = "lcgan", **shares: float) -> TrafficPolicy:
+    """Make a policy of versions v2, v10 ... with shares."""
+    arms = tuple(Arm(version=name.removeprefix("v"), share=share) for name, share in shares.items())
+    return TrafficPolicy(model=model, arms=arms, salt=model, overrides={"ona": "10"})
+
+
+UNITS = [f"user-{number}" for number in range(500)]
+
+
+def answering(table: RoutingTable) -> dict[str, Assignment]:
+    assigned = {unit: table.assign("lcgan", None, unit) for unit in UNITS}
+    assert all(route.info.version == assignment.version for route, assignment in assigned.values())
+    return {unit: assignment for unit, (_, assignment) in assigned.items()}
+
+
+def test_without_a_policy_the_champion_answers_alone_and_a_pin_its_version(table: RoutingTable) -> None:
+    assert table.policy("lcgan") is None
+    assert table.assign("lcgan", None, "ona")[1] == Assignment(version="2", by=AssignedBy.ALONE)
+    assert table.assign("lcgan", "10", "ona")[1] == Assignment(version="10", by=AssignedBy.PIN)
+
+
+def test_a_policy_deals_requests_out_and_a_pin_counts_before_it() -> None:
+    draws = iter((0.1, 0.9))
+    table = RoutingTable(("lcgan",), draw=lambda: next(draws))
+    for version in ("2", "10"):
+        table.add(route(version))
+    table.switch("lcgan", "2")
+    policy = split(v2=0.7, v10=0.3)
+    table.set_policy("lcgan", policy)
+    assert table.policy("lcgan") is policy
+    assert {(each.version, each.by) for each in answering(table).values()} == {
+        ("2", AssignedBy.UNIT),
+        ("10", AssignedBy.UNIT),
+    }
+    assert table.assign("lcgan", None, "ona")[1] == Assignment(version="10", by=AssignedBy.OVERRIDE)
+    assert [table.assign("lcgan", None, None)[1].version for _ in range(2)] == ["2", "10"]
+    assert table.assign("lcgan", "2", "ona")[1] == Assignment(version="2", by=AssignedBy.PIN)
+
+
+def test_units_of_a_version_that_is_not_live_go_to_the_champion_and_no_other_unit_moves(table: RoutingTable) -> None:
+    table.set_policy("lcgan", split(v2=0.5, v3=0.2, v10=0.3))
+    without = answering(table)
+    table.add(route("3"))
+    complete = answering(table)
+    late = {unit for unit, assignment in complete.items() if assignment.version == "3"}
+    assert late
+    for unit in UNITS:
+        if unit in late:
+            assert without[unit] == Assignment(version="2", by=AssignedBy.FALLBACK)
+        else:
+            assert without[unit] == complete[unit]
+    table.remove("lcgan", "10")
+    assert {each.by for unit, each in answering(table).items() if complete[unit].version == "10"} == {
+        AssignedBy.FALLBACK
+    }
+
+
+def test_without_a_champion_the_live_version_with_the_largest_share_answers_for_the_missing(
+    table: RoutingTable,
+) -> None:
+    table.set_policy("lcgan", split(v2=0.6, v3=0.1, v10=0.3))
+    table.add(route("3"))
+    table.remove("lcgan", "2")
+    assert {(each.version, each.by) for each in answering(table).values()} == {
+        ("3", AssignedBy.UNIT),
+        ("10", AssignedBy.UNIT),
+        ("10", AssignedBy.FALLBACK),
+    }
+
+
+def test_a_promotion_that_the_policy_knows_first_loses_no_request(table: RoutingTable) -> None:
+    table.set_policy("lcgan", split(v3=1.0))
+    assert table.assign("lcgan", None, "tor")[1] == Assignment(version="2", by=AssignedBy.FALLBACK)
+    table.add(route("3"))
+    assert table.assign("lcgan", None, "tor")[1] == Assignment(version="3", by=AssignedBy.ALONE)
+    table.switch("lcgan", "3")
+    table.remove("lcgan", "2")
+    assert table.assign("lcgan", None, "tor")[1] == Assignment(version="3", by=AssignedBy.ALONE)
+
+
+def test_a_policy_without_live_versions_answers_as_if_there_were_none(table: RoutingTable) -> None:
+    table.set_policy("cvae", split("cvae", v1=1.0))
+    with pytest.raises(NotReadyError):
+        table.assign("cvae", None, "ona")
+    table.settle("cvae")
+    with pytest.raises(UnknownRouteError, match="models promote cvae"):
+        table.assign("cvae", None, "ona")
+
+
+def test_a_policy_outlasts_a_restart_of_torchserve(table: RoutingTable) -> None:
+    table.set_policy("lcgan", split(v2=0.5, v10=0.5))
+    before = answering(table)
+    table.suspend()
+    for version in ("2", "10"):
+        table.add(route(version))
+    table.switch("lcgan", "2")
+    assert answering(table) == before
 
 
 def test_a_description_lists_versions_in_the_order_of_their_numbers(table: RoutingTable) -> None:
@@ -88,7 +188,7 @@ def test_a_description_lists_versions_in_the_order_of_their_numbers(table: Routi
 
 def test_a_route_is_idle_when_the_last_request_lets_go(table: RoutingTable) -> None:
     async def scene() -> None:
-        held = table.resolve("lcgan", None)
+        held, _ = table.assign("lcgan", None)
         await asyncio.wait_for(held.wait_idle(), 1)
         with held.hold():
             with held.hold():
