@@ -77,6 +77,9 @@ COMMANDS: Final = {
     "models": Entry(
         "serving.models_cli", "app_models", "serve", "Registered versions: list, promote, roll back, status."
     ),
+    "exposures": Entry(
+        "serving.exposures_cli", "app_exposures", "serve", "Record of who got which version: list, summary, export."
+    ),
     "archive": Entry("serving.cli", "archive", "serve", "Fetch the archive of one registered version."),
     "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),
     "generate": Entry("serving.cli", "generate", "bot", "Ask a running gateway for sentences about a song."),

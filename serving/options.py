@@ -44,6 +44,11 @@ _NOBODY: Final = "failed to connect to all addresses"
 """Words by which gRPC says that nothing listens; other faults of a connection have other ways out."""
 
 
+def exposures_folder(workspace: Path) -> Path:
+    """Return the folder of a workspace in which `serve` keeps exposures."""
+    return workspace / "exposures"
+
+
 def open_registry(workspace: Path, tracking_uri: str) -> Registry:
     """Open the registry that the options name.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,6 +13,8 @@ from foundation.model_versions import VersionName
 if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from handlers.contract import CommentaryResponse
     from serving.registry.versions import RegisteredVersion
+    from serving.traffic.export import ExposureCount
+    from serving.traffic.exposures import Exposure
     from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 _DIGEST = 12
@@ -44,12 +46,7 @@ def summary(response: CommentaryResponse) -> Text:
 
 def versions(registered: Sequence[RegisteredVersion]) -> Table:
     """Build a table of registered versions; a column that would be empty is left out."""
-    rows = [_facts(version) for version in registered]
-    headings = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
-    table = Table(*headings)
-    for row in rows:
-        table.add_row(*(Text(row[name]) for name in headings))
-    return table
+    return _filled([_facts(version) for version in registered])
 
 
 def _facts(version: RegisteredVersion) -> dict[str, str]:
@@ -87,6 +84,57 @@ def live_models(models: Sequence[LiveModel]) -> Table:
                 version.archive_sha256[:_DIGEST],
             )
     return table
+
+
+def exposures(found: Sequence[Exposure]) -> Table:
+    """Build a table of exposures; a column that would be empty is left out."""
+    return _filled(
+        [
+            {
+                "time (UTC)": f"{exposure.time:%Y-%m-%d %H:%M:%S}",
+                "version": str(VersionName(model=exposure.model, version=exposure.version)),
+                "by": exposure.assigned_by or "",
+                "shadow": exposure.outcome or "",
+                "unit": exposure.unit or "",
+                "request": exposure.request_id or "",
+                "genres": ", ".join(exposure.genres_used),
+                "unknown genres": ", ".join(exposure.genres_unknown),
+                "seeds": " ".join(map(str, exposure.sample_seeds)),
+                "host": exposure.host,
+            }
+            for exposure in found
+        ]
+    )
+
+
+def exposure_counts(counts: Sequence[ExposureCount]) -> Table:
+    """Build a table of the exposures of each day and version; a column that would be empty is left out."""
+    reasons = dict.fromkeys(reason for each in counts for reason in each.assigned_by)
+    return _filled(
+        [
+            {
+                "day (UTC)": each.day.isoformat(),
+                "version": str(VersionName(model=each.model, version=each.version)),
+                "answers": str(each.answers),
+                **{f"by {reason}": _number(each.assigned_by.get(reason, 0)) for reason in reasons},
+                "shadow": _number(each.shadows),
+            }
+            for each in counts
+        ]
+    )
+
+
+def _filled(rows: Sequence[Mapping[str, str]]) -> Table:
+    """Build a table with the columns that any row fills."""
+    headings = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in headings))
+    return table
+
+
+def _number(value: int) -> str:
+    return str(value) if value else ""
 
 
 def limits(allowed: RequestLimits) -> Text:

@@ -1,0 +1,262 @@
+"""Exposures: one row for each answered request, which says who was shown which version, and under which settings.
+
+A row is in its file before the answer leaves the gateway, so an answer that a client has is in the files whatever
+happens to the process afterwards. `serving.traffic.segments` keeps the files, `serving.traffic.reading` reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from handlers.contract import CommentaryRequest, SamplingParams, field_values
+from serving.registry.contents import ArchiveInfo
+from serving.traffic.policy import AssignedBy
+from serving.traffic.segments import Segments
+
+FORMAT: Final = 1
+"""Version of the rows, in their field `format`. A later one may have more fields; readers leave out unknown ones."""
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Role(StrEnum):
+    """Purpose of the answer of an exposure."""
+
+    ANSWER = "answer"
+    """It went to the client."""
+    SHADOW = "shadow"
+    """A shadow version gave it to a copy of the request, and nobody saw it."""
+
+
+class ShadowOutcome(StrEnum):
+    """Fate of a copy of a request that was offered to a shadow version."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    """The version returned an error, or nothing within the time limit."""
+    DROPPED_FULL = "dropped_full"
+    """The queue of the version was full."""
+    DROPPED_BUSY = "dropped_busy"
+    """Requests of clients were waiting for the same model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """One answer of one version; the sampling parameters are those that applied, defaults included."""
+
+    id: str
+    """Key that no other exposure has, on whichever host: 16 random hexadecimal digits of the process, and a count."""
+    time: datetime
+    """Moment at which the answer was complete (UTC, microseconds), by the clock of the host."""
+    host: str
+    """Name of the gateway's host."""
+    role: Role
+    outcome: ShadowOutcome | None
+    """Outcome of a shadow: answered or failed; None for an answer."""
+    mirrors: str | None
+    """Key of the exposure of which this shadow is the copy; None for an answer."""
+    model: str
+    version: str
+    archive_sha256: str
+    policy_revision: str
+    """Digest of the traffic policy under which the version was chosen; empty where the model had none."""
+    assigned_by: AssignedBy | None
+    """Reason for the version; None for a shadow, which answers beside the version that was chosen."""
+    request_id: str | None
+    unit: str | None
+    genres: tuple[str, ...]
+    """Genres as they were asked for."""
+    genres_used: tuple[str, ...]
+    genres_unknown: tuple[str, ...]
+    artist: str | None
+    title: str | None
+    topic: str | None
+    """Topic that was asked for; None for the model's own."""
+    num_samples: int
+    best_of: int | None
+    """Candidates that were asked for; None left the number to the model."""
+    seed: int | None
+    """Seed with which the version was asked; None where the worker drew one."""
+    sampling: SamplingParams
+    """Sampling parameters; each is a field of its own in a row and a column of its own in an export."""
+    sample_seeds: tuple[int, ...]
+    """Seed of each sample as it was returned."""
+    queue_ms: float
+    decode_ms: float
+
+
+class Answer(Protocol):
+    """Parts of an answer that an exposure holds; the contract's response and the protocol's message have them."""
+
+    @property
+    def samples(self) -> Sequence[Any]:
+        """Samples, each with its `seed`."""
+
+    @property
+    def genres_used(self) -> Iterable[str]:
+        """Labels to which the genres were mapped."""
+
+    @property
+    def genres_unknown(self) -> Iterable[str]:
+        """Genres without a label."""
+
+    @property
+    def timings(self) -> Any:
+        """Durations: `queue_ms` and `decode_ms`."""
+
+
+class Recorder:
+    """Writer of exposures.
+
+    Args:
+        segments: files to write to; None counts exposures and keeps none.
+        host: name of this machine.
+        now: clock, in UTC.
+    """
+
+    def __init__(
+        self, segments: Segments | None, *, host: str = "", now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._segments = segments
+        self._host = host or socket.gethostname()
+        self._now = now
+        self._process = uuid.uuid4().hex[:16]
+        self._count = 0
+
+    @property
+    def written(self) -> int:
+        """Number of rows written."""
+        return self._segments.written if self._segments else 0
+
+    @property
+    def lost(self) -> int:
+        """Number of rows that could not be written."""
+        return self._segments.lost if self._segments else 0
+
+    def record(
+        self, request: CommentaryRequest, answer: Answer, *, info: ArchiveInfo, by: AssignedBy, revision: str = ""
+    ) -> str:
+        """Write the exposure of an answer that is about to leave, and return its key. It never raises.
+
+        Args:
+            request: the request as the version got it.
+            answer: the answer, with its final durations.
+            info: version that answered.
+            by: reason for the version.
+            revision: revision of the traffic policy.
+        """
+        return self._write(
+            request,
+            answer,
+            info,
+            {"role": Role.ANSWER, "outcome": None, "mirrors": None, "policy_revision": revision, "assigned_by": by},
+        )
+
+    def record_shadow(
+        self, request: CommentaryRequest, answer: Answer | None, *, info: ArchiveInfo, mirrors: str, revision: str = ""
+    ) -> str:
+        """Write the exposure of a shadow's answer, or of its failure, and return its key. It never raises.
+
+        Args:
+            request: the copy as the shadow got it.
+            answer: the answer; None for a failure.
+            info: the shadow version.
+            mirrors: key of the exposure of the request that was copied.
+            revision: revision of the traffic policy.
+        """
+        outcome = ShadowOutcome.ANSWERED if answer is not None else ShadowOutcome.FAILED
+        return self._write(
+            request,
+            answer,
+            info,
+            {
+                "role": Role.SHADOW,
+                "outcome": outcome,
+                "mirrors": mirrors,
+                "policy_revision": revision,
+                "assigned_by": None,
+            },
+        )
+
+    def _write(
+        self, request: CommentaryRequest, answer: Answer | None, info: ArchiveInfo, circumstances: dict[str, str | None]
+    ) -> str:
+        self._count += 1
+        key = f"{self._process}{self._count:016x}"
+        if self._segments is None:
+            return key
+        # A dictionary costs a third of an `Exposure`, and every request pays for it.
+        row = {
+            "format": FORMAT,
+            "id": key,
+            "time": self._now().isoformat(timespec="microseconds"),
+            "host": self._host,
+            **circumstances,
+            "model": info.model,
+            "version": info.version,
+            "archive_sha256": info.sha256,
+            "request_id": request.request_id,
+            "unit": request.unit,
+            "genres": request.genres,
+            "genres_used": tuple(answer.genres_used) if answer else (),
+            "genres_unknown": tuple(answer.genres_unknown) if answer else (),
+            "artist": request.artist,
+            "title": request.title,
+            "topic": request.topic,
+            "num_samples": request.num_samples,
+            "best_of": request.best_of,
+            "seed": request.seed,
+            **field_values(request.sampling),
+            "sample_seeds": [sample.seed for sample in answer.samples] if answer else (),
+            "queue_ms": round(answer.timings.queue_ms, 3) if answer else 0.0,
+            "decode_ms": round(answer.timings.decode_ms, 3) if answer else 0.0,
+        }
+        self._segments.append(_encode(row).encode())
+        return key
+
+
+_SAMPLING: Final = tuple(each.name for each in fields(SamplingParams))
+_LISTS: Final = ("genres", "genres_used", "genres_unknown", "sample_seeds")
+_CONVERTED: Final = {"time", "role", "outcome", "assigned_by", "sampling", *_LISTS}
+_PLAIN: Final = tuple(each.name for each in fields(Exposure) if each.name not in _CONVERTED)
+
+
+def parse_exposure(line: bytes) -> Exposure:
+    """Decode a row; fields that this version does not know are left out.
+
+    Raises:
+        ValueError: the line is not the JSON object of an exposure.
+    """
+    try:
+        row: Mapping[str, Any] = json.loads(line)
+        values = {name: row[name] for name in _PLAIN} | {name: tuple(row[name]) for name in _LISTS}
+        return Exposure(
+            **values,
+            time=datetime.fromisoformat(row["time"]).astimezone(UTC),
+            role=Role(row["role"]),
+            outcome=ShadowOutcome(row["outcome"]) if row["outcome"] is not None else None,
+            assigned_by=AssignedBy(row["assigned_by"]) if row["assigned_by"] is not None else None,
+            sampling=SamplingParams(**{name: row[name] for name in _SAMPLING if name in row}),
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as cause:
+        raise ValueError(f"not an exposure ({cause!r}): {line[:80]!r}") from cause
+
+
+def exposure_values(exposure: Exposure) -> dict[str, Any]:
+    """Return the fields of a row by their names, flat, with the time as a datetime."""
+    values = field_values(exposure)
+    sampling = field_values(values.pop("sampling"))
+    return {**values, **sampling, "bad_words": tuple(sampling["bad_words"])}
+
+
+def encode_exposure(exposure: Exposure) -> bytes:
+    """Encode an exposure as a row; the inverse of `parse_exposure`."""
+    values = exposure_values(exposure)
+    return _encode({"format": FORMAT, **values, "time": exposure.time.isoformat(timespec="microseconds")}).encode()

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.contract import EXAMPLE_SAMPLING, SAMPLING_FIELDS, SamplingParams, field_values
+from serving.traffic.exposures import (
+    Exposure,
+    Recorder,
+    Role,
+    ShadowOutcome,
+    exposure_values,
+    parse_exposure,
+)
+from serving.traffic.policy import AssignedBy
+from serving.traffic.reading import ExposureFiles
+from serving.traffic.segments import ExposureSettings, Segments, segment_paths
+from serving.wire import response_to_message
+from tests.serving.traffic.exposing import answer, info, record, recorder, request
+
+AT = datetime(2026, 11, 29, 19, 58, 3, 123456, tzinfo=UTC)
+EVERYTHING: dict[str, Any] = {
+    "artist": 'The "Half\\lights"',
+    "title": 'Tin "time":"2020" Sea',
+    "topic": "sound",
+    "num_samples": 2,
+    "best_of": 4,
+    "seed": 2**63 - 1,
+    "unit": "user:77",
+    "request_id": "r-é-1",
+    **field_values(EXAMPLE_SAMPLING),
+}
+
+
+def fixed(folder: Path) -> Recorder:
+    segments = Segments(ExposureSettings(folder=folder), host="one", now=lambda: AT)
+    return Recorder(segments, host="one", now=lambda: AT)
+
+
+def read(folder: Path) -> list[Exposure]:
+    files = ExposureFiles(folders=[folder])
+    rows = list(files)
+    assert (files.doubles, files.torn, files.unreadable) == (0, 0, 0)
+    return rows
+
+
+def test_a_row_says_who_got_which_version_when_and_under_which_settings(tmp_path: Path) -> None:
+    key = record(fixed(tmp_path), **EVERYTHING)
+    (row,) = read(tmp_path)
+    assert row == Exposure(
+        id=key,
+        time=AT,
+        host="one",
+        role=Role.ANSWER,
+        outcome=None,
+        mirrors=None,
+        model="lcgan",
+        version="2",
+        archive_sha256="2" * 64,
+        policy_revision="abc",
+        assigned_by=AssignedBy.UNIT,
+        request_id="r-é-1",
+        unit="user:77",
+        genres=("dream pop", "zydeco"),
+        genres_used=("dream pop",),
+        genres_unknown=("zydeco",),
+        artist=EVERYTHING["artist"],
+        title=EVERYTHING["title"],
+        topic="sound",
+        num_samples=2,
+        best_of=4,
+        seed=2**63 - 1,
+        sampling=EXAMPLE_SAMPLING,
+        sample_seeds=(7, 8),
+        queue_ms=1.5,
+        decode_ms=3.25,
+    )
+
+
+def test_settings_that_a_client_left_out_are_written_as_they_applied(tmp_path: Path) -> None:
+    record(fixed(tmp_path))
+    (row,) = read(tmp_path)
+    assert row.sampling == SamplingParams()
+    (path,) = segment_paths(tmp_path)
+    written = json.loads(path.read_bytes())
+    assert {name: written[name] for name in SAMPLING_FIELDS} == {**field_values(SamplingParams()), "bad_words": []}
+
+
+def test_the_protocols_message_is_as_good_an_answer_as_the_contracts_response(tmp_path: Path) -> None:
+    to = fixed(tmp_path)
+    for each in (answer(), response_to_message(answer())):
+        to.record(request(), each, info=info(), by=AssignedBy.PIN)
+    first, second = (field_values(row) for row in read(tmp_path))
+    assert first.pop("id") != second.pop("id")
+    assert first == second
+
+
+def test_a_shadows_row_names_the_exposure_that_it_copies_and_nothing_assigned_it(tmp_path: Path) -> None:
+    to = recorder(tmp_path)
+    key = record(to)
+    to.record_shadow(request(seed=7), answer(), info=info("3"), mirrors=key)
+    to.record_shadow(request(seed=7), None, info=info("3"), mirrors=key)
+    _, answered, failed = read(tmp_path)
+    for row, outcome in ((answered, ShadowOutcome.ANSWERED), (failed, ShadowOutcome.FAILED)):
+        assert (row.role, row.outcome, row.mirrors, row.assigned_by) == (Role.SHADOW, outcome, key, None)
+        assert (row.version, row.seed) == ("3", 7)
+    assert answered.sample_seeds == (7, 8)
+    assert failed.sample_seeds == ()
+
+
+def test_keys_of_two_processes_differ_though_host_and_moment_are_equal(tmp_path: Path) -> None:
+    keys = [record(fixed(tmp_path)) for _ in range(2)]
+    keys += [record(to) for to in [fixed(tmp_path)] for _ in range(2)]
+    assert len(set(keys)) == 4
+    assert sorted(row.id for row in read(tmp_path)) == sorted(keys)
+
+
+def test_without_a_folder_nothing_is_written_and_answers_have_keys_all_the_same() -> None:
+    to = Recorder(None)
+    assert record(to) != record(to)
+    assert (to.written, to.lost) == (0, 0)
+
+
+def test_a_row_of_a_later_version_is_read_without_the_fields_that_are_new(tmp_path: Path) -> None:
+    record(fixed(tmp_path))
+    (path,) = segment_paths(tmp_path)
+    line = path.read_bytes().replace(b'{"format":1,', b'{"format":2,"mood":"calm",')
+    assert parse_exposure(line) == parse_exposure(path.read_bytes())
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b"null", b'{"id":', b"\0" * 40, b"\xff", b"[" * 100_000])
+def test_whatever_is_not_a_row_is_a_value_error_that_shows_its_beginning(line: bytes) -> None:
+    with pytest.raises(ValueError, match="not an exposure"):
+        parse_exposure(line)
+
+
+def test_values_are_flat_so_that_each_sampling_parameter_is_a_column(tmp_path: Path) -> None:
+    record(fixed(tmp_path), temperature=0.5)
+    (row,) = read(tmp_path)
+    values = exposure_values(row)
+    assert values["temperature"] == 0.5
+    assert values.keys() == {*SAMPLING_FIELDS, *field_values(row)} - {"sampling"}
+
+
+@pytest.mark.alone
+def test_a_row_costs_at_most_30_us_of_processor_time(tmp_path: Path) -> None:
+    to, asked, answered = recorder(tmp_path), request(**EVERYTHING), answer(seeds=(2**60,) * 5)
+    rounds = []
+    for _ in range(7):
+        started = time.thread_time()
+        for _ in range(2000):
+            to.record(asked, answered, info=info(), by=AssignedBy.UNIT)
+        rounds.append((time.thread_time() - started) / 2000)
+    assert min(rounds) <= 30e-6, rounds
