@@ -39,8 +39,10 @@ ARCHIVE_CONFIG: Final = "config.json"
 """Member of an archive: the bundle's configuration (model name, lineage, sizes, desired topic)."""
 CONTRACT_FIELD: Final = "contract"
 """Field of an archive's configuration: the version of the request's JSON that its worker reads."""
-CONTRACT: Final = 2
-"""Version of the request's JSON that this code writes. It reads version 1 as well."""
+CONTRACT: Final = 3
+"""Version of the request's JSON that this code writes. It reads versions 1 and 2 as well."""
+BATCHES_CONTRACT: Final = 3
+"""First version whose worker reads several requests from one call (`handlers.batches`)."""
 FIRST_CONTRACT: Final = 1
 """Version that an archive reads whose configuration has none. In it, `no_repeat_ngram_size` is `no_repeat_ngram` and
 `bad_words` is `banned`."""
@@ -83,6 +85,7 @@ class ErrorCode(StrEnum):
     """Names of the gRPC status codes that a worker may answer with."""
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     INTERNAL = "INTERNAL"
 
 
@@ -382,17 +385,36 @@ def decode_answer(payload: bytes | str) -> CommentaryResponse:
     Raises:
         ContractError: the error that the worker sent in band, or INTERNAL if the payload is not an answer.
     """
+    answer = answer_from_document(_document(payload))
+    if isinstance(answer, ContractError):
+        raise answer
+    return answer
+
+
+def answer_from_document(document: Any) -> CommentaryResponse | ContractError:
+    """Return the answer that a decoded JSON document holds: a response, or the error that the worker sent in band.
+
+    Any other document gives an error INTERNAL.
+    """
     try:
-        document = json.loads(payload)
         if "error" in document:
             error = document["error"]
-            failure = ContractError(ErrorCode(error["code"]), str(error["field"]), str(error["message"]))
-        else:
-            return CommentaryResponse.from_mapping(document["result"])
-    except (ValueError, KeyError, TypeError, RecursionError) as cause:
-        failure = ContractError(ErrorCode.INTERNAL, "", f"the worker's answer could not be read: {cause!r}")
-        raise failure from cause
-    raise failure
+            return ContractError(ErrorCode(error["code"]), str(error["field"]), str(error["message"]))
+        return CommentaryResponse.from_mapping(document["result"])
+    except (ValueError, KeyError, TypeError) as cause:
+        return unreadable_answer(cause)
+
+
+def unreadable_answer(cause: Exception) -> ContractError:
+    """Return the error of a payload that a worker cannot have meant as an answer."""
+    return ContractError(ErrorCode.INTERNAL, "", f"the worker's answer could not be read: {cause!r}")
+
+
+def _document(payload: bytes | str) -> Any:
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError) as cause:
+        raise unreadable_answer(cause) from cause
 
 
 def _sample(document: Mapping[str, Any]) -> Sample:

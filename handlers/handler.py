@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from handlers.batches import BATCH_FIELD, BatchedRequest, decode_requests, encode_answers
 from handlers.commentary import Commentator
 from handlers.contract import (
     INPUT_FIELD,
@@ -67,11 +69,20 @@ class CommentaryHandler:
         # TorchServe's DescribeModel with customized metadata comes alone; a client's header may come in a batch.
         if len(batch) == 1 and context.get_request_header(0, "describe") == "True":
             return [json.dumps(description.describe(commentator), ensure_ascii=False)]
-        parsed = [_checked(commentator, _parse(row)) for row in batch]
-        waiting = iter(self._answer(commentator, [row for row in parsed if isinstance(row, CommentaryRequest)]))
-        answers = [next(waiting) if isinstance(row, CommentaryRequest) else row for row in parsed]
+        calls = [_requests_of(row) for row in batch]
+        waiting = iter(self._answers(commentator, [request for call in calls for request in call]))
+        return [_encoded(row, [next(waiting) for _ in call]) for row, call in zip(batch, calls, strict=True)]
+
+    def _answers(
+        self, commentator: Commentator, requests: Sequence[BatchedRequest]
+    ) -> list[CommentaryResponse | ContractError]:
+        """Answer the requests of all calls in one decode, in order; those that cannot be answered with their error."""
+        now = time.monotonic()
+        checked = [_checked(commentator, request, now) for request in requests]
+        waiting = iter(self._answer(commentator, [each for each in checked if isinstance(each, CommentaryRequest)]))
+        answers = [next(waiting) if isinstance(each, CommentaryRequest) else each for each in checked]
         self._metrics.count_answers(answers)
-        return [encode_answer(answer) for answer in answers]
+        return answers
 
     def _answer(
         self, commentator: Commentator, requests: list[CommentaryRequest]
@@ -111,14 +122,32 @@ class CommentaryHandler:
         return self._commentator
 
 
-def _checked(commentator: Commentator, parsed: CommentaryRequest | ContractError) -> CommentaryRequest | ContractError:
-    """Return a request that the model can answer, or else its error."""
+def _checked(commentator: Commentator, request: BatchedRequest, now: float) -> CommentaryRequest | ContractError:
+    """Return a request that the model can answer in time, or else its error."""
+    if isinstance(request.parsed, ContractError):
+        return request.parsed
+    if request.start_by is not None and now > request.start_by:
+        return ContractError(ErrorCode.DEADLINE_EXCEEDED, "", "the request was too late to be decoded in time")
     try:
-        if isinstance(parsed, CommentaryRequest):
-            commentator.topic_of(parsed)
+        commentator.topic_of(request.parsed)
     except ContractError as error:
         return error
-    return parsed
+    return request.parsed
+
+
+def _requests_of(row: Mapping[str, Any]) -> list[BatchedRequest]:
+    """Return the requests of a call: one in the field `data`, or those of a batch."""
+    if (batch := row.get(BATCH_FIELD)) is not None:
+        try:
+            return decode_requests(batch)
+        except ContractError as error:
+            return [BatchedRequest(parsed=error)]
+    return [BatchedRequest(parsed=_parse(row))]
+
+
+def _encoded(row: Mapping[str, Any], answers: Sequence[CommentaryResponse | ContractError]) -> str:
+    encoded = [encode_answer(answer) for answer in answers]
+    return encode_answers(encoded) if BATCH_FIELD in row else encoded[0]
 
 
 def _parse(row: Mapping[str, Any]) -> CommentaryRequest | ContractError:

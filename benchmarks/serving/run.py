@@ -13,7 +13,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -146,13 +146,12 @@ def _mean(before: EngineSpeed, after: EngineSpeed) -> EngineSpeed:
 
 
 def measure_torchserve(plan: Plan, site: Site, number: int) -> dict[str, tuple[Level, ...]]:
-    """Measure TorchServe directly, then the same instance through the gateway."""
+    """Measure TorchServe directly, which forms the batches, then behind the gateway, which forms them itself."""
     phases = plan.closed(number)
-    with _server(TORCHSERVE, site, plan.serving) as server:
-        return {
-            TORCHSERVE: _levels(_load("grpc", server, phases, plan, site), phases),
-            GATEWAY: _levels(_load(GATEWAY, server, phases, plan, site), phases),
-        }
+    alone = replace(plan.serving, batch_size=1)
+    with _server(TORCHSERVE, site, alone) as server:
+        behind = _levels(_load(GATEWAY, server, phases, plan, site), phases)
+    return {TORCHSERVE: measure_direct(plan, site, number), GATEWAY: behind}
 
 
 def measure_direct(plan: Plan, site: Site, number: int) -> tuple[Level, ...]:

@@ -26,7 +26,8 @@ from handlers.contract import CommentaryRequest, CommentaryResponse, ContractErr
 from serving import wire
 from serving.errors import PortInUseError, ServingError
 from serving.gateway.metrics import GatewayMetrics
-from serving.torchserve.inference import Inference, InferenceError
+from serving.torchserve.faults import InferenceError
+from serving.torchserve.inference import Inference
 from serving.traffic.policy import Assignment
 from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
@@ -222,6 +223,7 @@ async def _ask(route: Route, inference: Inference, request: CommentaryRequest, d
             version=route.info.version,
             timeout_s=max(deadline - time.monotonic(), 0.001),
             contract=route.info.contract,
+            batches=route.batches,
         )
     finally:
         route.slots.release()

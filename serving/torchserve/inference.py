@@ -1,33 +1,28 @@
-"""Client of TorchServe's inference service: the one place where its status codes are translated.
-
-Status codes of TorchServe 0.12, as found by running it:
-
-    INTERNAL            "... does not exist for model", "Model not found"   the version was just removed
-    INTERNAL            "... has no worker to serve ..."                    its worker is restarting
-    RESOURCE_EXHAUSTED  "Worker died."                                      the whole batch died with its worker
-    UNAVAILABLE         "Prediction failed"                                 the handler raised, for the whole batch
-    UNAVAILABLE         a connection error                                  the JVM has ended
-    CANCELLED           the request is larger than max_request_size
-"""
+"""Client of TorchServe's inference service."""
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 import grpc
 
+from handlers.batches import BATCH_FIELD
 from handlers.contract import (
+    BATCHES_CONTRACT,
     CONTRACT,
+    DEFAULT_BEST_OF,
     INPUT_FIELD,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
-    ErrorCode,
     decode_answer,
 )
-from serving.errors import ServingError
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
+from serving.torchserve.batcher import Batcher, BatchLimits
+from serving.torchserve.faults import InferenceError, in_band, translate
 
 MAX_ANSWER_BYTES: Final = 8 * 2**20
 """Limit above the largest answer of TorchServe, which kills a worker that answers with more than 6.5 MB."""
@@ -38,27 +33,8 @@ _CHANNEL_OPTIONS: Final = (
     # After a restart of TorchServe a new channel is opened, so a long backoff would be useless.
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
-_STATUS_OF_CONTRACT: Final = {
-    ErrorCode.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
-    ErrorCode.INTERNAL: grpc.StatusCode.INTERNAL,
-}
-_PASSING: Final = ("does not exist for model", "Model not found", "has no worker", "Worker died", "did not respond")
-
-
-class InferenceError(ServingError):
-    """A request that TorchServe did not answer.
-
-    Attributes:
-        code: status for the client.
-        message: reason for the client.
-        field: invalid field of the request; empty if there is none.
-    """
-
-    def __init__(self, code: grpc.StatusCode, message: str, *, field: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.field = field
+_BATCH_TIMEOUT_S: Final = 90.0
+"""Limit of a batch: longer than TorchServe waits for a worker, which it then ends."""
 
 
 class Inference:
@@ -69,6 +45,7 @@ class Inference:
         self._stub: inference_pb2_grpc.InferenceAPIsServiceAsyncStub = inference_pb2_grpc.InferenceAPIsServiceStub(
             self._channel
         )
+        self._batchers: dict[tuple[str, str, BatchLimits], Batcher] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,16 +60,67 @@ class Inference:
         await self._channel.close(grace_s)
 
     async def generate(
-        self, request: CommentaryRequest, *, model: str, version: str, timeout_s: float, contract: int = CONTRACT
+        self,
+        request: CommentaryRequest,
+        *,
+        model: str,
+        version: str,
+        timeout_s: float,
+        contract: int = CONTRACT,
+        batches: BatchLimits | None = None,
+        start_by: float | None = None,
     ) -> CommentaryResponse:
         """Ask one version for samples.
+
+        Args:
+            request: request for samples.
+            model: name of the model.
+            version: number of the version.
+            timeout_s: longest time to wait for the answer.
+            contract: version of the request's JSON that the version's worker reads.
+            batches: limits of the batches in which requests are sent; None sends each on its own. Archives of earlier
+                contracts read no batches.
+            start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
         """
-        message = inference_pb2.PredictionsRequest(
-            model_name=model, model_version=version, input={INPUT_FIELD: request.to_json(contract)}
-        )
+        payload = request.to_json(contract)
+        if batches is None or contract < BATCHES_CONTRACT:
+            return await self._ask_alone(payload, model, version, timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._batcher(model, version, batches).ask(
+                    payload,
+                    samples=request.num_samples,
+                    sequences=request.num_samples * (request.best_of or DEFAULT_BEST_OF),
+                    start_by=start_by,
+                )
+        except TimeoutError as cause:
+            reason = f"{model} {version}: the answer did not come within the deadline"
+            raise InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, reason) from cause
+
+    def _batcher(self, model: str, version: str, limits: BatchLimits) -> Batcher:
+        key = (model, version, limits)
+        if key not in self._batchers:
+            send = partial(self._predict, BATCH_FIELD, model=model, version=version, timeout_s=_BATCH_TIMEOUT_S)
+            self._batchers[key] = Batcher(send, limits)
+        return self._batchers[key]
+
+    async def _ask_alone(self, payload: bytes, model: str, version: str, timeout_s: float) -> CommentaryResponse:
+        answer = await self._predict(INPUT_FIELD, payload, model=model, version=version, timeout_s=timeout_s)
+        try:
+            return decode_answer(answer)
+        except ContractError as fault:
+            raise in_band(fault) from fault
+
+    async def _predict(self, field: str, payload: bytes, *, model: str, version: str, timeout_s: float) -> bytes:
+        """Make one call of TorchServe and return its answer.
+
+        Raises:
+            InferenceError: TorchServe does not answer, or with an error of its own.
+        """
+        message = inference_pb2.PredictionsRequest(model_name=model, model_version=version, input={field: payload})
         try:
             answer = await self._stub.Predictions(message, timeout=timeout_s)
         except grpc.aio.AioRpcError as failure:
@@ -101,21 +129,4 @@ class Inference:
         except grpc.aio.UsageError as cause:
             # The channel was closed meanwhile, which happens to a request that arrives while TorchServe ends.
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, f"TorchServe is shutting down: {cause}") from cause
-        try:
-            return decode_answer(answer.prediction)
-        except ContractError as fault:
-            raise InferenceError(_STATUS_OF_CONTRACT[fault.code], str(fault), field=fault.field) from fault
-
-
-def translate(code: grpc.StatusCode, details: str) -> tuple[grpc.StatusCode, str]:
-    """Translate a status of TorchServe to the status and the reason for the client."""
-    reason = details.splitlines()[0] if details else "no reason given"
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return code, "the answer did not come within the deadline"
-    if any(sign in details for sign in _PASSING):
-        return grpc.StatusCode.UNAVAILABLE, f"{reason.rstrip('.')}; retry later"
-    if "Prediction failed" in details:
-        return grpc.StatusCode.INTERNAL, "the handler raised an exception; its traceback is in workers.log"
-    if code is grpc.StatusCode.UNAVAILABLE:
-        return code, f"TorchServe does not answer ({reason}); retry later"
-    return grpc.StatusCode.INTERNAL, f"TorchServe answered {code.name}: {reason}"
+        return answer.prediction

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from serving.errors import ServingError
 from serving.registry.contents import ArchiveInfo
+from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.management import WorkerDescription
 from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
 from serving.wire import LiveModel, LiveVersion
@@ -34,6 +35,8 @@ class Route:
     slots: asyncio.Semaphore = field(repr=False)
     """Slots for requests that TorchServe holds at once. The others wait here, where they can still be cancelled:
     TorchServe's own queue cannot drop a request whose client disconnected."""
+    batches: BatchLimits | None = None
+    """Limits of the batches that the gateway forms; None where TorchServe forms them."""
     in_flight: int = 0
     aliases: tuple[str, ...] = ()
     worker: WorkerDescription = field(default_factory=WorkerDescription)

@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,16 @@ from hypothesis import strategies as st
 
 import handlers.handler
 from foundation.processors import num_processors
+from handlers.batches import decode_answers, encode_requests
 from handlers.commentary import Commentator, NotFiniteError
-from handlers.contract import THREADS_FILE_VARIABLE, CommentaryRequest, ContractError, ErrorCode, decode_answer
+from handlers.contract import (
+    THREADS_FILE_VARIABLE,
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ErrorCode,
+    decode_answer,
+)
 from handlers.decoding.matmul import Precision
 from handlers.handler import CommentaryHandler
 from handlers.model.bundle import Bundle, BundleError
@@ -361,3 +370,46 @@ def test_a_configuration_that_there_cannot_be_fails_the_worker_and_names_the_val
 ) -> None:
     with pytest.raises(ValueError, match="|".join(map(str, options.values()))):
         CommentaryHandler().initialize(worker_context(folder, {"handler": options}))
+
+
+def test_a_batch_of_the_gateway_is_answered_as_its_requests_would_be_alone(folder: Path) -> None:
+    handler, context = _ready(folder)
+    alone = [handler.handle([{"data": _request(seed).to_json()}], context)[0] for seed in (1, 2)]
+    wrong = b'{"genres":"techno"}'
+    batch = encode_requests([(_request(1).to_json(), None), (wrong, None), (_request(2).to_json(), 1e12)])
+    # TorchServe may put calls of both kinds into one batch of its own.
+    together, single = handler.handle([{"batch": bytearray(batch)}, {"data": _request(3).to_json()}], context)
+    first, second, third = decode_answers(together, count=3)
+    assert isinstance(second, ContractError)
+    assert second.field == "genres"
+    for answer, expected in zip((first, third), alone, strict=True):
+        assert isinstance(answer, CommentaryResponse)
+        assert answer.samples == decode_answer(expected).samples
+    assert decode_answer(single).request_id == "r3"
+
+
+def test_a_request_whose_latest_start_has_passed_is_not_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler, context = _ready(folder)
+    decoded: list[str | None] = []
+    answer_batch = Commentator.answer_batch
+
+    def watched(self: Commentator, requests: list[CommentaryRequest]) -> Any:
+        decoded.extend(request.request_id for request in requests)
+        return answer_batch(self, requests)
+
+    monkeypatch.setattr(Commentator, "answer_batch", watched)
+    now = time.monotonic()
+    batch = encode_requests([(_request(1).to_json(), now - 0.01), (_request(2).to_json(), now + 60)])
+    late, in_time = decode_answers(handler.handle([{"batch": batch}], context)[0], count=2)
+    assert isinstance(late, ContractError)
+    assert late.code is ErrorCode.DEADLINE_EXCEEDED
+    assert isinstance(in_time, CommentaryResponse)
+    assert decoded == ["r2"]
+
+
+def test_a_field_batch_that_is_no_batch_is_answered_with_one_error(folder: Path) -> None:
+    handler, context = _ready(folder)
+    (answer,) = handler.handle([{"batch": b"{}"}], context)
+    (error,) = decode_answers(answer, count=1)
+    assert isinstance(error, ContractError)
+    assert error.field == "batch"

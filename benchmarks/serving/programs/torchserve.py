@@ -17,6 +17,7 @@ from handlers.contract import ARCHIVE_CONFIG
 from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.archives import inspect_archive
 from serving.registry.contents import ArchiveInfo
+from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.traffic.routes import Route, RoutingTable
@@ -56,7 +57,11 @@ async def serve(settings: ServerSettings) -> None:
 async def _gateway(instance: Instance, info: ArchiveInfo, settings: ServerSettings) -> Gateway:
     """Start a gateway with one route, as the registry sync would."""
     table = RoutingTable((info.model,))
-    table.add(Route(info=info, slots=asyncio.Semaphore(info.batch_size * (settings.workers + 1))))
+    # The gateway forms batches where TorchServe forms none.
+    batches = BatchLimits(workers=settings.workers) if settings.batch_size == 1 else None
+    requests = BatchLimits(workers=1).max_requests if batches else info.batch_size
+    slots = asyncio.Semaphore(requests * (settings.workers + 1))
+    table.add(Route(info=info, slots=slots, batches=batches))
     table.switch(info.model, info.version)
     table.settle(info.model)
     inference = Inference(instance.inference_target)

@@ -21,7 +21,7 @@ from handlers.contract import (
 )
 from serving.errors import PortInUseError, ServingError
 from serving.gateway.server import Gateway, GatewaySettings
-from serving.torchserve.inference import translate
+from serving.torchserve.faults import translate
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc

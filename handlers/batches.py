@@ -1,0 +1,107 @@
+"""Several requests in one call of TorchServe, and their answers.
+
+    requests  ->  JSON array in TorchServe's `batch` field; an element is [request, latest start or null]
+    answers   ->  JSON array of the answers, in the same order
+
+The gateway forms these batches, because it knows what TorchServe cannot: which requests are heavy, and which of them
+nobody waits for any more. Like `handlers.contract`, this module needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from handlers.contract import (
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ErrorCode,
+    answer_from_document,
+    unreadable_answer,
+)
+
+BATCH_FIELD: Final = "batch"
+"""Key of TorchServe's input map that holds a batch of requests, instead of `handlers.contract.INPUT_FIELD`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchedRequest:
+    """One request of a batch, as the worker reads it."""
+
+    parsed: CommentaryRequest | ContractError
+    """The request, or the error of one that cannot be read."""
+    start_by: float | None = None
+    """Latest start of its decode, in seconds of the machine's monotonic clock; None for any."""
+
+
+def encode_requests(requests: Iterable[tuple[bytes, float | None]]) -> bytes:
+    """Encode a batch from the JSON of its requests and the latest start of each.
+
+    >>> encode_requests([(b'{"genres":[]}', None), (b'{"genres":["pop"]}', 12.5)])
+    b'[[{"genres":[]},null],[{"genres":["pop"]},12.5]]'
+    """
+    parts = (b"[%b,%b]" % (request, b"null" if start is None else repr(start).encode()) for request, start in requests)
+    return b"[%b]" % b",".join(parts)
+
+
+def decode_requests(payload: bytes | bytearray | str | list[Any]) -> list[BatchedRequest]:
+    """Decode a batch; a request that cannot be read is its error, so that it does not fail the others.
+
+    Args:
+        payload: the batch, or its decoded document (over HTTP, TorchServe decodes JSON itself).
+
+    Raises:
+        ContractError: INVALID_ARGUMENT, the payload is not a batch.
+    """
+    try:
+        document = payload if isinstance(payload, list) else json.loads(payload)
+    except (ValueError, RecursionError) as cause:
+        raise _no_batch(f"is not valid JSON: {cause}") from cause
+    if not isinstance(document, list):
+        raise _no_batch(f"must be a JSON array, got {type(document).__name__}")
+    return [_decoded(element) for element in document]
+
+
+def encode_answers(answers: Sequence[str]) -> str:
+    """Encode the answers of a batch from the JSON of each (`handlers.contract.encode_answer`)."""
+    return f"[{','.join(answers)}]"
+
+
+def decode_answers(payload: bytes | str, *, count: int) -> list[CommentaryResponse | ContractError]:
+    """Decode the answers of a batch.
+
+    Args:
+        payload: the worker's answer.
+        count: number of requests in the batch. If the payload does not hold as many answers, every answer is an error.
+    """
+    try:
+        document = json.loads(payload)
+    except (ValueError, RecursionError) as cause:
+        return [unreadable_answer(cause)] * count
+    if not isinstance(document, list) or len(document) != count:
+        # A worker that could not read the batch answers with one error, which holds for every request.
+        found = answer_from_document(document[0] if isinstance(document, list) and document else document)
+        fault = found if isinstance(found, ContractError) else unreadable_answer(ValueError(f"not {count} answers"))
+        return [fault] * count
+    return [answer_from_document(each) for each in document]
+
+
+def _decoded(element: Any) -> BatchedRequest:
+    match element:
+        case [request, None]:
+            start_by = None
+        case [request, float() | int() as start]:
+            start_by = float(start)
+        case _:
+            return BatchedRequest(parsed=_no_batch("must hold pairs of a request and its latest start, or null"))
+    try:
+        return BatchedRequest(parsed=CommentaryRequest.from_mapping(request), start_by=start_by)
+    except ContractError as error:
+        return BatchedRequest(parsed=error, start_by=start_by)
+
+
+def _no_batch(what: str) -> ContractError:
+    return ContractError(ErrorCode.INVALID_ARGUMENT, BATCH_FIELD, what)

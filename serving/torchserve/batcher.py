@@ -1,0 +1,175 @@
+"""Batches of requests, formed in front of TorchServe: one call carries all that wait when a worker becomes free.
+
+TorchServe forms batches too, but it waits for a fixed time, puts heavy and light requests together, and decodes what
+nobody waits for any more. Its cost is also one call per request: Java, a socket and a copy for each.
+
+A batch is sent when a worker is free. Until then requests wait here, where late ones can be dropped. Requests of many
+sequences go alone, so that no light request waits for their decode, and leave at least one worker to light ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+
+from handlers.batches import decode_answers, encode_requests
+from handlers.contract import CommentaryResponse, ContractError
+from serving.torchserve.faults import InferenceError, in_band
+
+HEAVY_SEQUENCES: Final = 512
+"""Number of sequences from which a request is heavy: six times those of a request with all its defaults."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLimits:
+    """Limits of a version's batches.
+
+    Raises:
+        ValueError: a value is not positive.
+    """
+
+    workers: int
+    """Workers of the version, which answer a batch each at a time."""
+    max_requests: int = 64
+    max_samples: int = 1024
+    """Samples of a batch: an answer of more than 6.5 MB would end the worker, and a sample has 2 kB at most."""
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "max_requests", "max_samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Waiting:
+    payload: bytes
+    samples: int
+    start_by: float | None
+    answer: asyncio.Future[CommentaryResponse]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lane:
+    """Requests that wait, and batches of them that workers have."""
+
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    out: int = 0
+
+
+class Batcher:
+    """Former of one version's batches.
+
+    Args:
+        send: sends the JSON of a batch to the version's workers, and returns the JSON of its answers.
+        limits: limits of the batches.
+    """
+
+    def __init__(self, send: Callable[[bytes], Awaitable[bytes]], limits: BatchLimits) -> None:
+        self._send = send
+        self._limits = limits
+        self._light, self._heavy = _Lane(), _Lane()
+        self._heavy_next = False
+        """Whether it is the heavy requests' turn, where both kinds wait."""
+        self._dispatching = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(
+        self, payload: bytes, *, samples: int, sequences: int, start_by: float | None = None
+    ) -> CommentaryResponse:
+        """Answer a request with the next batch that has room for it.
+
+        Args:
+            payload: JSON of the request.
+            samples: number of samples that it asks for.
+            sequences: number of sequences that its decode takes.
+            start_by: latest start of its decode, in seconds of the machine's monotonic clock; None for any.
+
+        Raises:
+            InferenceError: the request fails; it holds the status for the client.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(payload=payload, samples=samples, start_by=start_by, answer=loop.create_future())
+        lane = self._heavy if sequences >= HEAVY_SEQUENCES else self._light
+        lane.waiting.append(waiting)
+        if not self._dispatching:
+            # Not at once: requests that arrive in the same turn of the loop share a batch.
+            self._dispatching = True
+            loop.call_soon(self._dispatch)
+        return await waiting.answer
+
+    def _dispatch(self) -> None:
+        """Send batches as long as a worker is free for them."""
+        self._dispatching = False
+        while (lane := self._next_lane()) is not None:
+            if batch := self._take(lane):
+                lane.out += 1
+                task = asyncio.get_running_loop().create_task(self._answer(batch, lane))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _next_lane(self) -> _Lane | None:
+        """Return the lane whose next batch may be sent now."""
+        light, heavy, workers = self._light, self._heavy, self._limits.workers
+        if light.out + heavy.out >= workers:
+            # A full batch may wait in TorchServe, so that a worker that becomes free has it at once.
+            full = len(light.waiting) >= self._limits.max_requests
+            return light if full and light.out + heavy.out == workers else None
+        may_be_heavy = bool(heavy.waiting) and heavy.out < max(1, workers - 1)
+        if may_be_heavy and (self._heavy_next or not light.waiting):
+            self._heavy_next = False
+            return heavy
+        if light.waiting:
+            self._heavy_next = True
+            return light
+        return None
+
+    def _take(self, lane: _Lane) -> list[_Waiting]:
+        """Take the requests of the next batch: an even share for each free worker, a heavy request alone."""
+        free = max(1, self._limits.workers - self._light.out - self._heavy.out)
+        count = 1 if lane is self._heavy else min(self._limits.max_requests, -(-len(lane.waiting) // free))
+        batch: list[_Waiting] = []
+        samples, now = 0, time.monotonic()
+        while lane.waiting and len(batch) < count:
+            waiting = lane.waiting[0]
+            if batch and samples + waiting.samples > self._limits.max_samples:
+                break
+            lane.waiting.popleft()
+            if waiting.answer.done():  # its caller is gone
+                continue
+            if waiting.start_by is not None and now > waiting.start_by:
+                waiting.answer.set_exception(
+                    InferenceError(
+                        grpc.StatusCode.DEADLINE_EXCEEDED, "too little of the deadline was left when a worker was free"
+                    )
+                )
+                continue
+            samples += waiting.samples
+            batch.append(waiting)
+        return batch
+
+    async def _answer(self, batch: list[_Waiting], lane: _Lane) -> None:
+        """Send a batch and give each of its requests its answer."""
+        try:
+            sent = await self._send(encode_requests((each.payload, each.start_by) for each in batch))
+        except InferenceError as fault:
+            for each in batch:
+                if not each.answer.done():
+                    # An exception of its own for each: they are raised in different tasks.
+                    each.answer.set_exception(InferenceError(fault.code, fault.message, field=fault.field))
+        else:
+            for each, answer in zip(batch, decode_answers(sent, count=len(batch)), strict=True):
+                if each.answer.done():
+                    continue
+                if isinstance(answer, ContractError):
+                    each.answer.set_exception(in_band(answer))
+                else:
+                    each.answer.set_result(answer)
+        finally:
+            lane.out -= 1
+            self._dispatch()

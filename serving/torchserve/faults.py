@@ -1,0 +1,62 @@
+"""Faults of an inference call: the one place where TorchServe's status codes are translated.
+
+Status codes of TorchServe 0.12, as found by running it:
+
+    INTERNAL            "... does not exist for model", "Model not found"   the version was just removed
+    INTERNAL            "... has no worker to serve ..."                    its worker is restarting
+    RESOURCE_EXHAUSTED  "Worker died."                                      the whole batch died with its worker
+    UNAVAILABLE         "Prediction failed"                                 the handler raised, for the whole batch
+    UNAVAILABLE         a connection error                                  the JVM has ended
+    CANCELLED           the request is larger than max_request_size
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+
+from handlers.contract import ContractError, ErrorCode
+from serving.errors import ServingError
+
+_STATUS_OF_CONTRACT: Final = {
+    ErrorCode.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
+    ErrorCode.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
+    ErrorCode.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+_PASSING: Final = ("does not exist for model", "Model not found", "has no worker", "Worker died", "did not respond")
+
+
+class InferenceError(ServingError):
+    """A request that TorchServe did not answer.
+
+    Attributes:
+        code: status for the client.
+        message: reason for the client.
+        field: invalid field of the request; empty if there is none.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+def in_band(error: ContractError) -> InferenceError:
+    """Return the error for the client of a request that its worker answered with an error."""
+    return InferenceError(_STATUS_OF_CONTRACT[error.code], str(error), field=error.field)
+
+
+def translate(code: grpc.StatusCode, details: str) -> tuple[grpc.StatusCode, str]:
+    """Translate a status of TorchServe to the status and the reason for the client."""
+    reason = details.splitlines()[0] if details else "no reason given"
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return code, "the answer did not come within the deadline"
+    if any(sign in details for sign in _PASSING):
+        return grpc.StatusCode.UNAVAILABLE, f"{reason.rstrip('.')}; retry later"
+    if "Prediction failed" in details:
+        return grpc.StatusCode.INTERNAL, "the handler raised an exception; its traceback is in workers.log"
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return code, f"TorchServe does not answer ({reason}); retry later"
+    return grpc.StatusCode.INTERNAL, f"TorchServe answered {code.name}: {reason}"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.batches import BatchedRequest, decode_answers, decode_requests, encode_answers, encode_requests
+from handlers.contract import (
+    CommentaryRequest,
+    CommentaryResponse,
+    ContractError,
+    ErrorCode,
+    ModelIdentity,
+    encode_answer,
+)
+
+ANSWER = CommentaryResponse(
+    samples=(), model=ModelIdentity(name="lcgan", version="1"), genres_used=(), genres_unknown=()
+)
+STARTS = st.none() | st.floats(min_value=0, max_value=1e9, allow_nan=False)
+SEEDS = st.integers(min_value=0, max_value=2**63 - 1)
+
+
+@given(st.lists(st.tuples(SEEDS, STARTS), max_size=6))
+def test_a_batch_comes_back_as_the_requests_and_starts_that_it_was_made_of(
+    asked: list[tuple[int, float | None]],
+) -> None:
+    requests = [CommentaryRequest(seed=seed, title="Tür “7”") for seed, _ in asked]
+    starts = [start for _, start in asked]
+    payload = encode_requests((each.to_json(), start) for each, start in zip(requests, starts, strict=True))
+    assert decode_requests(payload) == [
+        BatchedRequest(parsed=each, start_by=start) for each, start in zip(requests, starts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "element", [None, 7, "x", [], [{"genres": []}], [{"genres": []}, "soon"], [{"genres": []}, 1.0, 2], [[], None]]
+)
+def test_an_element_that_is_no_request_is_an_error_of_its_own(element: Any) -> None:
+    good = json.loads(CommentaryRequest(seed=1).to_json())
+    wrong, right = decode_requests(json.dumps([element, [good, None]]))
+    assert isinstance(wrong.parsed, ContractError)
+    assert wrong.parsed.code is ErrorCode.INVALID_ARGUMENT
+    assert right.parsed == CommentaryRequest(seed=1)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"7", b"[", b'"x"', b"[" * 100_000])
+def test_a_payload_that_is_no_batch_is_refused_as_a_whole(payload: bytes) -> None:
+    with pytest.raises(ContractError, match="batch"):
+        decode_requests(payload)
+
+
+def test_answers_come_back_in_their_order_errors_included() -> None:
+    error = ContractError(ErrorCode.INTERNAL, "", "the decode failed")
+    first, second = decode_answers(encode_answers([encode_answer(ANSWER), encode_answer(error)]), count=2)
+    assert first == ANSWER
+    assert isinstance(second, ContractError)
+    assert second.message == "the decode failed"
+
+
+@pytest.mark.parametrize("payload", [b"", b"null", b"[]", b"[1]", b"[1,2,3]", b"nonsense", b"[" * 100_000])
+def test_a_payload_that_does_not_answer_every_request_is_an_error_for_each(payload: bytes) -> None:
+    answers = decode_answers(payload, count=2)
+    assert len(answers) == 2
+    assert all(isinstance(each, ContractError) and each.code is ErrorCode.INTERNAL for each in answers)
+
+
+def test_one_error_for_the_whole_batch_is_the_error_of_each_request() -> None:
+    error = encode_answer(ContractError(ErrorCode.INVALID_ARGUMENT, "batch", "must be a JSON array"))
+    for payload in (error, encode_answers([error])):
+        answers = decode_answers(payload, count=3)
+        assert [each.field for each in answers if isinstance(each, ContractError)] == ["batch"] * 3
