@@ -2,7 +2,7 @@
 
 This is the only module of the package that imports mlflow, and it does so on first use: the import takes seconds.
 
-    champion    answers requests that pin no version
+    champion    answers requests that pin no version, less those that traffic tags give to others
     previous    the champion before; stays live, so that a rollback is immediate
     challenger  live as well, for requests that pin it
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -25,17 +25,19 @@ from serving.registry.contents import is_relative
 from serving.registry.versions import (
     CHALLENGER,
     LIVE_ALIASES,
+    SALT_TAG,
     SYNC_ERROR_TAG,
     ModelSnapshot,
     Move,
     RegisteredVersion,
+    TagChange,
     aliases_of,
+    end_of_split,
     ignored_aliases,
     registered_version,
 )
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
 _T = TypeVar("_T")
@@ -80,26 +82,27 @@ class Registry:
             return tuple(sorted(model.name for model in self._client.search_registered_models()))
 
     def snapshot(self, model: str) -> ModelSnapshot:
-        """Return the versions of a model that hold one of the live aliases; none if the model is not registered.
+        """Return the versions of a model that should be live: those with a live alias or a tag that wants traffic.
 
-        An alias of a version that does not exist counts as no alias.
+        An alias of a version that does not exist counts as no alias. All tags are of one moment; the aliases may be a
+        few milliseconds older.
 
         Raises:
             RegistryError: the registry cannot be read.
         """
         with self._translated():
+            # Aliases first: a promotion ends the split before it moves them, so a reading in between finds the earlier
+            # champion alone, and never a new one beside the weights of a split that is over.
             registered = _known(self._client.get_registered_model, model)
             if registered is None:
                 return ModelSnapshot(model=model, versions=(), registered=False)
-            aliases = aliases_of(registered)
-            wanted = {aliases[alias] for alias in LIVE_ALIASES if alias in aliases}
-            read = [_known(self._client.get_model_version, model, version) for version in sorted(wanted, key=int)]
-        found: list[ModelVersion] = [entry for entry in read if entry is not None]
-        existing = frozenset(str(entry.version) for entry in found)
+            versions = self._entries(model, aliases_of(registered))
         return ModelSnapshot(
             model=model,
-            versions=tuple(registered_version(entry, aliases) for entry in found),
-            ignored=ignored_aliases(model, aliases, existing),
+            versions=tuple(
+                entry for entry in versions if entry.wants_traffic or not set(LIVE_ALIASES).isdisjoint(entry.aliases)
+            ),
+            ignored=ignored_aliases(model, aliases_of(registered), frozenset(entry.version for entry in versions)),
         )
 
     def versions(self, model: str) -> tuple[RegisteredVersion, ...]:
@@ -113,11 +116,11 @@ class Registry:
                 f"model {model!r} is not registered; the registered models are: {_enumeration(self.models())}"
             )
         with self._translated():
-            aliases = aliases_of(self._client.get_registered_model(model))
-            found = list(self._client.search_model_versions(f"name = '{model}'"))
-        return tuple(
-            registered_version(entry, aliases) for entry in sorted(found, key=lambda entry: int(entry.version))
-        )
+            return self._entries(model, aliases_of(self._client.get_registered_model(model)))
+
+    def _entries(self, model: str, aliases: dict[str, str]) -> tuple[RegisteredVersion, ...]:
+        found = sorted(self._client.search_model_versions(f"name = '{model}'"), key=lambda entry: int(entry.version))
+        return tuple(registered_version(entry, aliases) for entry in found)
 
     def version(self, model: str, version: str) -> RegisteredVersion:
         """Return one version.
@@ -125,12 +128,7 @@ class Registry:
         Raises:
             RegistryError: the version does not exist; the message lists the existing ones.
         """
-        versions = self.versions(model)
-        for entry in versions:
-            if entry.version == version:
-                return entry
-        existing = _enumeration([entry.version for entry in versions])
-        raise RegistryError(f"{model} has no version {version!r}; its versions are: {existing}")
+        return _found(self.versions(model), model, version)
 
     def resolve(self, name: str | VersionName) -> RegisteredVersion:
         """Return the version that `lcgan/2`, `lcgan@champion`, or `lcgan` for its champion names.
@@ -154,32 +152,43 @@ class Registry:
     def promote(self, model: str, version: str) -> Move:
         """Make a version the champion, and the current champion `previous`; no training moves it from then on.
 
-        The aliases are written in an order in which no version that is still needed loses its last alias.
+        A split of the requests ends with it; shadows stay. Everything is written in an order in which no version that
+        is still needed loses its last alias, and no version gets more requests than before or after.
 
         Raises:
             RegistryError: the model or version does not exist, or the version has no archive.
         """
-        chosen = self.version(model, version)
+        versions = self.versions(model)
+        chosen = _found(versions, model, version)
         if not (chosen.archive_path and chosen.archive_sha256):
             raise RegistryError(
                 f"{chosen.name} has no archive (tags {ARCHIVE_TAG!r} and {ARCHIVE_SHA256_TAG!r}): it cannot be served"
             )
-        before = self.snapshot(model)
-        champion, previous = before.champion, before.holder(PREVIOUS)
+        ending = end_of_split(versions, last=version)
+        champion = next((entry for entry in versions if CHAMPION in entry.aliases), None)
+        previous = next((entry for entry in versions if PREVIOUS in entry.aliases), None)
         with self._translated():
             # First: a champion counts as a person's unless the tag says otherwise.
             self._client.delete_registered_model_tag(model, TRAINED_CHAMPION_TAG)
-        if champion is not None and champion.version == version:
-            return Move(model=model, champion=version, previous=previous.version if previous else None, changed=False)
-        if champion is not None and not champion.sync_error:
+        self.write_tags(model, [change for change in ending if change.version != version and change.tag != SALT_TAG])
+        changed = champion is None or champion.version != version
+        if champion is not None and changed and not champion.sync_error:
             # A champion that was refused never answered: the way back is then the one before it, as it was.
             self.set_previous(model, champion.version)
             previous = champion
         with self._translated():
-            self._client.set_registered_model_alias(model, CHAMPION, version)
-            if CHALLENGER in chosen.aliases:
+            if changed:
+                self._client.set_registered_model_alias(model, CHAMPION, version)
+            if changed and CHALLENGER in chosen.aliases:
                 self._client.delete_registered_model_alias(model, CHALLENGER)
-        return Move(model=model, champion=version, previous=previous.version if previous else None)
+        self.write_tags(model, [change for change in ending if change.version == version or change.tag == SALT_TAG])
+        return Move(
+            model=model,
+            champion=version,
+            previous=previous.version if previous else None,
+            changed=changed,
+            unsplit=tuple(dict.fromkeys(change.version for change in ending if change.tag != SALT_TAG)),
+        )
 
     def rollback(self, model: str) -> Move:
         """Swap champion and previous: a second rollback returns to the version that the first one left.
@@ -210,11 +219,20 @@ class Registry:
 
     def set_sync_error(self, model: str, version: str, reason: str) -> None:
         """Tag a version with the reason for which it could not be made live; an empty reason removes the tag."""
-        with self._translated():
-            if reason:
-                self._client.set_model_version_tag(model, version, SYNC_ERROR_TAG, reason[:4000])
-            else:
-                self._client.delete_model_version_tag(model, version, SYNC_ERROR_TAG)
+        self.write_tags(model, [TagChange(version=version, tag=SYNC_ERROR_TAG, value=reason[:4000])])
+
+    def write_tags(self, model: str, changes: Iterable[TagChange]) -> None:
+        """Write and remove tags, one after the other.
+
+        Raises:
+            RegistryError: a version does not exist, or the registry cannot be written; the changes before it stay.
+        """
+        for change in changes:
+            with self._translated():
+                if change.value:
+                    self._client.set_model_version_tag(model, change.version, change.tag, change.value)
+                else:
+                    self._client.delete_model_version_tag(model, change.version, change.tag)
 
     def fetch_archive(self, version: RegisteredVersion, folder: Path) -> Path:
         """Download a version's archive into a folder.
@@ -272,6 +290,14 @@ def _known(read: Callable[..., _T], *arguments: str) -> _T | None:
         if cause.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+
+
+def _found(versions: tuple[RegisteredVersion, ...], model: str, version: str) -> RegisteredVersion:
+    for entry in versions:
+        if entry.version == version:
+            return entry
+    existing = _enumeration([entry.version for entry in versions])
+    raise RegistryError(f"{model} has no version {version!r}; its versions are: {existing}")
 
 
 def _enumeration(values: tuple[str, ...] | list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -61,6 +61,32 @@ class RegisteredVersion:
         """Name for messages and commands, such as `lcgan/2`."""
         return str(VersionName(model=self.model, version=self.version))
 
+    @property
+    def wants_traffic(self) -> bool:
+        """Whether a traffic tag asks for requests, or for copies of them; one that cannot be read counts as well.
+
+        The version is then live before its share begins, and stays live while a person corrects a tag.
+        """
+        if self.traffic.get(RAMP_TAG, "").strip() or self.traffic.get(UNITS_TAG, "").strip():
+            return True
+        if self.traffic.get(SHADOW_TAG, "").strip().lower() not in ("", "false"):
+            return True
+        weight = self.traffic.get(WEIGHT_TAG, "").strip().removesuffix("%")
+        try:
+            return bool(weight) and float(weight) != 0
+        except ValueError:
+            return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagChange:
+    """A tag of a version that is to be written or removed."""
+
+    version: str
+    tag: str
+    value: str = ""
+    """New text of the tag; empty to remove it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSnapshot:
@@ -103,11 +129,33 @@ class Move:
     """The version that a rollback returns to; None if there is none."""
     changed: bool = True
     """Whether the champion was another one before."""
+    unsplit: tuple[str, ...] = ()
+    """Versions whose share of the requests ended with the move."""
 
 
 def aliases_of(model: RegisteredModel) -> dict[str, str]:
     """Return the versions of a model's aliases."""
     return {alias: str(version) for alias, version in model.aliases.items()}
+
+
+def end_of_split(versions: Iterable[RegisteredVersion], *, last: str | None) -> tuple[TagChange, ...]:
+    """Return the changes that end a split, in an order in which none of them gives another version requests.
+
+    The version that is to answer everything comes last: the weights of the others give way to it one by one. A weight
+    goes before the ramp that hides it. Salts go at the end, when nothing is dealt out by them any more.
+
+    Args:
+        versions: all versions of a model.
+        last: version that is to answer everything.
+    """
+    ordered = sorted(versions, key=lambda entry: entry.version == last)
+    return tuple(
+        TagChange(version=entry.version, tag=tag)
+        for tags in ((WEIGHT_TAG, RAMP_TAG, UNITS_TAG), (SALT_TAG,))
+        for entry in ordered
+        for tag in tags
+        if tag in entry.traffic
+    )
 
 
 def registered_version(entry: ModelVersion, aliases: Mapping[str, str]) -> RegisteredVersion:
@@ -138,7 +186,7 @@ def ignored_aliases(model: str, aliases: Mapping[str, str], existing: frozenset[
     Args:
         model: name of the registered model.
         aliases: versions of its aliases.
-        existing: versions with live aliases that exist.
+        existing: versions that exist.
     """
     reasons = []
     for alias, version in sorted(aliases.items()):

@@ -109,7 +109,8 @@ class Ramp:
         return math.ceil(abs(self.last - self.first) / self.step)
 
     def _steps_taken(self, now_s: float) -> int:
-        return min(max(math.floor((now_s - self.start_s) / self.every_s), 0), self._num_steps)
+        passed = min(max((now_s - self.start_s) / self.every_s, 0.0), float(self._num_steps))
+        return math.floor(passed)
 
     def _weight_after(self, steps: int) -> float:
         if steps >= self._num_steps:
