@@ -29,6 +29,16 @@ RETRY_PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep:
+    """Next step of a version's ramp."""
+
+    weight: float
+    """Weight from then on, in percent."""
+    at_s: float
+    """Time of the step, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveVersion:
     """One version that answers requests now."""
 
@@ -52,6 +62,12 @@ class LiveVersion:
     """Number of sequences that a worker decodes at a time."""
     threads: int = 0
     """Number of threads of a worker's decode: its share of the cores."""
+    share: float = 0.0
+    """Share of the requests without a pin, from 0 to 1."""
+    shadow: bool = False
+    """Whether it gets copies of the requests."""
+    next_step: NextStep | None = None
+    """Next step of its ramp; None if it has none, or the last one is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +90,12 @@ class LiveModel:
 
     name: str
     champion: str
-    """Version that answers requests without a pin; empty while there is none."""
+    """Version that answers what no share gives to another; empty while there is none."""
     versions: tuple[LiveVersion, ...]
+    policy_revision: str = ""
+    """Digest of the shares, shadows, salt and units that count now; empty before the registry was read."""
+    salt: str = ""
+    """Salt of the hash that deals units out."""
 
 
 CONTRACT_LIMITS: Final = RequestLimits(
@@ -161,6 +181,8 @@ def live_models_to_message(models: tuple[LiveModel, ...]) -> commentary_pb2.Desc
                 name=model.name,
                 champion=model.champion,
                 versions=[commentary_pb2.LiveVersion(**asdict(version)) for version in model.versions],
+                policy_revision=model.policy_revision,
+                salt=model.salt,
             )
             for model in models
         ],
@@ -189,9 +211,18 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
                     precision=version.precision,
                     slots=version.slots,
                     threads=version.threads,
+                    share=version.share,
+                    shadow=version.shadow,
+                    next_step=(
+                        NextStep(weight=version.next_step.weight, at_s=version.next_step.at_s)
+                        if version.HasField("next_step")
+                        else None
+                    ),
                 )
                 for version in model.versions
             ),
+            policy_revision=model.policy_revision,
+            salt=model.salt,
         )
         for model in message.models
     )

@@ -164,14 +164,16 @@ class Registry:
             raise RegistryError(
                 f"{chosen.name} has no archive (tags {ARCHIVE_TAG!r} and {ARCHIVE_SHA256_TAG!r}): it cannot be served"
             )
-        ending = end_of_split(versions, last=version)
         champion = next((entry for entry in versions if CHAMPION in entry.aliases), None)
         previous = next((entry for entry in versions if PREVIOUS in entry.aliases), None)
         with self._translated():
             # First: a champion counts as a person's unless the tag says otherwise.
             self._client.delete_registered_model_tag(model, TRAINED_CHAMPION_TAG)
-        self.write_tags(model, [change for change in ending if change.version != version and change.tag != SALT_TAG])
         changed = champion is None or champion.version != version
+        # The new champion keeps its weight until then, and salts stay while anything is dealt out by them.
+        ending = end_of_split(versions)
+        late = [change for change in ending if (changed and change.version == version) or change.tag == SALT_TAG]
+        self.write_tags(model, [change for change in ending if change not in late])
         if champion is not None and changed and not champion.sync_error:
             # A champion that was refused never answered: the way back is then the one before it, as it was.
             self.set_previous(model, champion.version)
@@ -181,7 +183,7 @@ class Registry:
                 self._client.set_registered_model_alias(model, CHAMPION, version)
             if changed and CHALLENGER in chosen.aliases:
                 self._client.delete_registered_model_alias(model, CHALLENGER)
-        self.write_tags(model, [change for change in ending if change.version == version or change.tag == SALT_TAG])
+        self.write_tags(model, late)
         return Move(
             model=model,
             champion=version,

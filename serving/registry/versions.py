@@ -138,17 +138,16 @@ def aliases_of(model: RegisteredModel) -> dict[str, str]:
     return {alias: str(version) for alias, version in model.aliases.items()}
 
 
-def end_of_split(versions: Iterable[RegisteredVersion], *, last: str | None) -> tuple[TagChange, ...]:
-    """Return the changes that end a split, in an order in which none of them gives another version requests.
+def end_of_split(versions: Iterable[RegisteredVersion]) -> tuple[TagChange, ...]:
+    """Return the changes that end a split, in an order in which only the champion gets more requests by any of them.
 
-    The version that is to answer everything comes last: the weights of the others give way to it one by one. A weight
-    goes before the ramp that hides it. Salts go at the end, when nothing is dealt out by them any more.
+    The champion's own weight comes first: without it, the champion gets what each of the others leaves. A weight goes
+    before the ramp that hides it. Salts go at the end, when nothing is dealt out by them any more.
 
     Args:
         versions: all versions of a model.
-        last: version that is to answer everything.
     """
-    ordered = sorted(versions, key=lambda entry: entry.version == last)
+    ordered = sorted(versions, key=lambda entry: CHAMPION not in entry.aliases)
     return tuple(
         TagChange(version=entry.version, tag=tag)
         for tags in ((WEIGHT_TAG, RAMP_TAG, UNITS_TAG), (SALT_TAG,))

@@ -15,8 +15,8 @@ from serving.errors import ServingError
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.management import WorkerDescription
-from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
-from serving.wire import LiveModel, LiveVersion
+from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
+from serving.wire import LiveModel, LiveVersion, NextStep
 
 
 class UnknownRouteError(ServingError):
@@ -188,17 +188,23 @@ class RoutingTable:
 
     def describe(self) -> tuple[LiveModel, ...]:
         """Describe the live models and versions to clients."""
-        return tuple(
-            LiveModel(
-                name=model,
-                champion=self._champions.get(model, ""),
-                versions=tuple(_describe(self._routes[model][version]) for version in self.live_versions(model)),
-            )
-            for model in self._routes
+        return tuple(self._describe(model) for model in self._routes)
+
+    def _describe(self, model: str) -> LiveModel:
+        policy, champion = self._policies[model], self._champions.get(model, "")
+        # Before the first policy the champion answers everything.
+        shown = policy or TrafficPolicy(model=model, arms=(Arm(version=champion, share=1.0),))
+        return LiveModel(
+            name=model,
+            champion=champion,
+            versions=tuple(_describe(self._routes[model][version], shown) for version in self.live_versions(model)),
+            policy_revision=policy.revision if policy is not None else "",
+            salt=policy.salt if policy is not None else "",
         )
 
 
-def _describe(route: Route) -> LiveVersion:
+def _describe(route: Route, policy: TrafficPolicy) -> LiveVersion:
+    step = policy.next_steps.get(route.info.version)
     return LiveVersion(
         version=route.info.version,
         archive_sha256=route.info.sha256,
@@ -213,4 +219,7 @@ def _describe(route: Route) -> LiveVersion:
         precision=route.worker.precision,
         slots=route.worker.slots,
         threads=route.worker.threads,
+        share=policy.share(route.info.version),
+        shadow=route.info.version in policy.shadows,
+        next_step=NextStep(weight=step.weight, at_s=step.at_s) if step is not None else None,
     )

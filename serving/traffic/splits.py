@@ -94,14 +94,13 @@ def ramp_changes(
     weights = [_weight(each, now) for each in others]
     if own is not None and abs(math.fsum([own, *weights, _weight(entry, now)]) - WHOLE) > _SLACK:
         raise PolicyError(
-            f"the weights of {model} do not sum to 100, so a ramp in percent would change the other shares too: set them "
-            f"with `deephypebot models split {model} VERSION=PERCENT ...` first"
+            f"the weights of {model} do not sum to 100, so a ramp in percent would change the other shares too: set "
+            f"them with `deephypebot models split {model} VERSION=PERCENT ...` first"
         )
-    peak = math.fsum([max(_weight(each, now), _last_weight(each)) for each in others]) + max(ramp.first, ramp.last)
-    if peak > WHOLE + _SLACK:
+    taken = math.fsum(max(_weight(each, now), _last_weight(each)) for each in others)
+    if taken + (peak := max(ramp.first, ramp.last)) > WHOLE + _SLACK:
         raise PolicyError(
-            f"the shares of {model} would sum to {peak:.4g}%: ramp {entry.name} to {WHOLE - peak + ramp.last:.4g} at "
-            "most, or lower the others first"
+            f"{entry.name} cannot have {peak:.4g}%: the others leave {max(WHOLE - taken, 0):.4g}%; lower them first"
         )
     changes = (
         *_removals(champion, WEIGHT_TAG, RAMP_TAG),
@@ -133,7 +132,8 @@ def end_changes(model: str, versions: Sequence[RegisteredVersion]) -> tuple[TagC
     Raises:
         PolicyError: the model has no champion that could.
     """
-    return end_of_split(versions, last=_champion(model, versions).version)
+    _champion(model, versions)
+    return end_of_split(versions)
 
 
 def policy_after(
@@ -187,9 +187,11 @@ def _last_weight(entry: RegisteredVersion) -> float:
 def _salt_changes(
     champion: RegisteredVersion, others: Sequence[RegisteredVersion], salt: str | None
 ) -> tuple[TagChange, ...]:
-    """Return the changes to a new salt. While an earlier one is left the tags contradict each other, and nothing moves."""
+    """Return the changes to a new salt. While an earlier one is left, the two contradict each other: nothing moves."""
     if salt is None:
         return ()
+    if not salt.strip():
+        raise PolicyError("a salt needs at least one character that is not a space")
     earlier = [change for entry in others for change in _removals(entry, SALT_TAG)]
     return (TagChange(version=champion.version, tag=SALT_TAG, value=salt), *earlier)
 

@@ -45,7 +45,7 @@ class GenerateRequest(_message.Message):
     model: _builtins.str
     """A registered model: "cvae" or "lcgan" (the default)."""
     version: _builtins.str
-    """Pins a live version; the champion answers when it is absent."""
+    """Pins a live version; without it, the model's shares decide, and the champion answers if there are none."""
     artist: _builtins.str
     title: _builtins.str
     num_samples: _builtins.int
@@ -56,7 +56,9 @@ class GenerateRequest(_message.Message):
     max_tokens: _builtins.int
     seed: _builtins.int
     best_of: _builtins.int
+    """Candidates for each sample, of which the best is returned. Absent: 16, or 1 by archives that cannot rank them."""
     unit: _builtins.str
+    """Who or what asks; the same unit gets the same version while the shares stay."""
     request_id: _builtins.str
     topic: _builtins.str
     """A topic to steer to, by number or name as LiveVersion.topics lists them; LiveVersion.desired_topic when absent."""
@@ -227,7 +229,7 @@ class Sample(_message.Message):
     log_prob: _builtins.float
     """Sum of the tokens' log-probabilities in nats, at temperature 1."""
     seed: _builtins.int
-    """Seed with which a request for one sample gives this text again."""
+    """Seed with which a request for one sample, with best_of 1, gives this text again."""
     finish_reason: _builtins.str
     """Reason why it ended: "stop" (by itself) or "length" (cut off at max_tokens). Empty: its archive does not report it."""
     @_builtins.property
@@ -350,9 +352,15 @@ class LiveModel(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CHAMPION_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    POLICY_REVISION_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     champion: _builtins.str
-    """The version that answers requests without a pin; empty while none does."""
+    """The version that answers what no share gives to another; empty while none does."""
+    policy_revision: _builtins.str
+    """Digest of the shares, shadows, salt and units that count now; empty before the registry was read."""
+    salt: _builtins.str
+    """Salt of the hash that deals units out."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiveVersion]: ...
     def __init__(
@@ -361,10 +369,12 @@ class LiveModel(_message.Message):
         name: _builtins.str = ...,
         champion: _builtins.str = ...,
         versions: _abc.Iterable[Global___LiveVersion] | None = ...,
+        policy_revision: _builtins.str = ...,
+        salt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "name", b"name", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "name", b"name", "policy_revision", b"policy_revision", "salt", b"salt", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -407,6 +417,9 @@ class LiveVersion(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    NEXT_STEP_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     archive_sha256: _builtins.str
     in_flight: _builtins.int
@@ -420,6 +433,10 @@ class LiveVersion(_message.Message):
     """Threads of a worker's decode: its share of the cores."""
     batch_size: _builtins.int
     """Maximum number of requests in a worker's batch."""
+    share: _builtins.float
+    """Share of the requests without a pin, from 0 to 1."""
+    shadow: _builtins.bool
+    """Whether it gets copies of the requests."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -433,6 +450,10 @@ class LiveVersion(_message.Message):
     @_builtins.property
     def lineage(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Origin of the model: corpus, runs, preset."""
+
+    @_builtins.property
+    def next_step(self) -> Global___RampStep:
+        """The next step of its ramp; absent when it has none, or the last one is taken."""
 
     def __init__(
         self,
@@ -450,14 +471,43 @@ class LiveVersion(_message.Message):
         slots: _builtins.int = ...,
         threads: _builtins.int = ...,
         batch_size: _builtins.int = ...,
+        share: _builtins.float = ...,
+        shadow: _builtins.bool = ...,
+        next_step: Global___RampStep | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "next_step", b"next_step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "genres", b"genres", "in_flight", b"in_flight", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__next_step: _TypeAlias = _typing.Literal["next_step"]  # noqa: Y015
+    _WhichOneofArgType__next_step: _TypeAlias = _typing.Literal["_next_step", b"_next_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_step) -> _WhichOneofReturnType__next_step | None: ...
+
+Global___LiveVersion: _TypeAlias = LiveVersion  # noqa: Y015
+
+@_typing.final
+class RampStep(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    AT_S_FIELD_NUMBER: _builtins.int
+    weight: _builtins.float
+    """Weight from then on, in percent."""
+    at_s: _builtins.float
+    """Time of the step, in seconds since 1970."""
+    def __init__(
+        self,
+        *,
+        weight: _builtins.float = ...,
+        at_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "genres", b"genres", "in_flight", b"in_flight", "lineage", b"lineage", "num_genres", b"num_genres", "precision", b"precision", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_s", b"at_s", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___LiveVersion: _TypeAlias = LiveVersion  # noqa: Y015
+Global___RampStep: _TypeAlias = RampStep  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):

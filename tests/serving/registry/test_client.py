@@ -2,16 +2,31 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from foundation.model_versions import TRAINED_CHAMPION_TAG
-from serving.errors import RegistryError
+from serving.errors import PolicyError, RegistryError
 from serving.registry.client import Registry
-from serving.registry.versions import Move
+from serving.registry.versions import (
+    RAMP_TAG,
+    SALT_TAG,
+    SHADOW_TAG,
+    TRAFFIC_TAGS,
+    UNITS_TAG,
+    WEIGHT_TAG,
+    Move,
+    TagChange,
+)
+from serving.traffic.policy import make_policy
 from tests.serving.support import EchoRegistry
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +110,128 @@ def test_a_snapshot_holds_the_versions_with_live_aliases_alone(
     assert snapshot.champion is not None
     assert snapshot.champion.archive_path == f"archives/{model}_1.mar"
     assert len(snapshot.champion.archive_sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "expected"),
+    [
+        (WEIGHT_TAG, "20", ["1", "3"]),
+        (WEIGHT_TAG, "0", ["1"]),
+        (WEIGHT_TAG, "0.0%", ["1"]),
+        (WEIGHT_TAG, " ", ["1"]),
+        (WEIGHT_TAG, "2o", ["1", "3"]),
+        (RAMP_TAG, "from=0 to=50 step=10 every=30m start=2099-01-01T00:00:00Z", ["1", "3"]),
+        (SHADOW_TAG, "true", ["1", "3"]),
+        (SHADOW_TAG, "False", ["1"]),
+        (UNITS_TAG, "ona", ["1", "3"]),
+        (SALT_TAG, "winter", ["1"]),
+    ],
+)
+def test_a_version_whose_tag_wants_traffic_is_in_the_snapshot_with_its_tags(
+    registry: EchoRegistry, reader: Registry, tag: str, value: str, expected: list[str]
+) -> None:
+    model = "registry-model"
+    registry.client.set_model_version_tag(model, "3", tag, value)
+    try:
+        found = {entry.version: entry for entry in reader.snapshot(model).versions}
+    finally:
+        registry.client.delete_model_version_tag(model, "3", tag)
+    assert list(found) == expected
+    if "3" in found:
+        assert found["3"].traffic == {tag: value}
+        assert found["1"].traffic == {}
+
+
+class Watched:
+    """MLflow's client; after each of its writes, the policy that a reading finds is noted."""
+
+    def __init__(self, client: MlflowClient, model: str, reader: Registry) -> None:
+        self._client = client
+        self._model = model
+        self._reader = reader
+        self.readings: list[dict[str, float] | str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+        if not name.startswith(("set_", "delete_")):
+            return call
+
+        def write(*arguments: Any) -> None:
+            call(*arguments)
+            self.readings.append(self.reading())
+
+        return write
+
+    def reading(self) -> dict[str, float] | str:
+        snapshot = self._reader.snapshot(self._model)
+        champion = snapshot.champion.version if snapshot.champion else None
+        try:
+            made = make_policy(self._model, champion=champion, versions=snapshot.versions, now=0)
+        except PolicyError as fault:
+            return str(fault)
+        return {arm.version: round(arm.share, 6) for arm in made.arms}
+
+
+@pytest.fixture
+def watched(registry: EchoRegistry, reader: Registry, model: str, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    proxy = Watched(registry.client, model, Registry(registry.uri))
+    monkeypatch.setattr(reader, "_client", proxy)
+    return proxy
+
+
+@pytest.fixture
+def split_model(registry: EchoRegistry, model: str) -> Iterator[str]:
+    """Version 1 of three is champion and answers 50%, with a weight of its own."""
+    tags = (("1", WEIGHT_TAG, "50"), ("2", WEIGHT_TAG, "30"), ("3", WEIGHT_TAG, "20"), ("3", SHADOW_TAG, "true"))
+    salt = ("2", SALT_TAG, "winter")
+    for version, tag, value in (*tags, salt):
+        registry.client.set_model_version_tag(model, version, tag, value)
+    yield model
+    for version in ("1", "2", "3"):
+        for tag in TRAFFIC_TAGS:
+            registry.client.delete_model_version_tag(model, version, tag)
+
+
+def test_a_promotion_ends_the_split_and_no_reading_during_it_gives_a_third_version_more(
+    reader: Registry, split_model: str, watched: Watched
+) -> None:
+    move = reader.promote(split_model, "2")
+    assert move == Move(model=split_model, champion="2", previous="1", unsplit=("1", "2", "3"))
+    assert watched.readings[-1] == {"2": 1.0}
+    for reading in watched.readings:
+        assert isinstance(reading, dict), reading
+        assert reading.get("3", 0) <= 0.2
+        assert reading.get("1", 0) + reading.get("2", 0) >= 0.8
+    tags = {entry.version: dict(entry.traffic) for entry in reader.versions(split_model)}
+    assert tags == {"1": {}, "2": {}, "3": {SHADOW_TAG: "true"}}, "shadows stay"
+
+
+def test_a_promotion_of_the_champion_ends_the_split(reader: Registry, split_model: str, watched: Watched) -> None:
+    move = reader.promote(split_model, "1")
+    assert move == Move(model=split_model, champion="1", previous=None, changed=False, unsplit=("1", "2", "3"))
+    assert watched.readings[-1] == {"1": 1.0}
+    assert [reading["1"] for reading in watched.readings if isinstance(reading, dict)] == sorted(
+        reading["1"] for reading in watched.readings if isinstance(reading, dict)
+    )
+
+
+def test_a_rollback_ends_the_split_that_runs(reader: Registry, split_model: str, watched: Watched) -> None:
+    reader.set_previous(split_model, "3")
+    move = reader.rollback(split_model)
+    assert (move.champion, move.previous, move.unsplit) == ("3", "1", ("1", "2", "3"))
+    assert watched.readings[-1] == {"3": 1.0}
+    assert all(isinstance(reading, dict) and reading.get("2", 0) <= 0.3 for reading in watched.readings)
+
+
+def test_a_tag_of_a_version_that_does_not_exist_is_an_error_and_what_was_written_before_stays(
+    reader: Registry, model: str
+) -> None:
+    changes = [TagChange(version=version, tag=WEIGHT_TAG, value="20") for version in ("2", "99")]
+    with pytest.raises(RegistryError, match="99"):
+        reader.write_tags(model, changes)
+    assert reader.version(model, "2").traffic == {WEIGHT_TAG: "20"}
+    reader.write_tags(model, [TagChange(version="2", tag=WEIGHT_TAG)])
+    assert reader.version(model, "2").traffic == {}
 
 
 def test_a_model_that_is_not_registered_has_an_empty_snapshot(reader: Registry) -> None:

@@ -101,6 +101,6 @@ def test_exposures_are_counted_by_day_version_and_reason_and_shadows_apart(rows:
         "model": "lcgan",
         "version": "2",
         "answers": 1,
-        "assigned_by": {"pin": 0, "override": 0, "unit": 1, "random": 0},
+        "assigned_by": {reason.value: int(reason is AssignedBy.UNIT) for reason in AssignedBy},
         "shadows": 0,
     }
