@@ -4,6 +4,7 @@ Only the standard library is imported here, because the bot, the load test, the 
 module and the first two run where torch is not installed.
 
     request  ->  JSON object in TorchServe's `data` field        (`CommentaryRequest`)
+                 and, beside it, `start_by`                      (`START_BY_FIELD`)
     answer   ->  {"result": {...}}  or  {"error": {...}}          (`CommentaryResponse` or `ContractError`)
 
 A request's sampling parameters are an object of their own in Python and lie flat beside the other fields on the wire.
@@ -26,6 +27,9 @@ from foundation.commentary_errors import RequestError
 
 INPUT_FIELD: Final = "data"
 """The key of TorchServe's input map that holds the request."""
+START_BY_FIELD: Final = "start_by"
+"""The key of TorchServe's input map that holds the latest moment at which the request's decode may start: a decimal
+number of seconds of CLOCK_MONOTONIC (`time.monotonic()`), which all processes of a machine share. Absent: no limit."""
 
 ARCHIVE_TAG: Final = "archive"
 """Registry tag of a model version: the run's artifact path of its archive."""
@@ -86,6 +90,7 @@ class ErrorCode(StrEnum):
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    """The decode could not start by the moment that was sent as its latest start."""
     INTERNAL = "INTERNAL"
 
 

@@ -19,6 +19,7 @@ from handlers.batches import BATCH_FIELD, BatchedRequest, decode_requests, encod
 from handlers.commentary import Commentator
 from handlers.contract import (
     INPUT_FIELD,
+    START_BY_FIELD,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -142,12 +143,21 @@ def _requests_of(row: Mapping[str, Any]) -> list[BatchedRequest]:
             return decode_requests(batch)
         except ContractError as error:
             return [BatchedRequest(parsed=error)]
-    return [BatchedRequest(parsed=_parse(row))]
+    return [BatchedRequest(parsed=_parse(row), start_by=_start_by(row))]
 
 
 def _encoded(row: Mapping[str, Any], answers: Sequence[CommentaryResponse | ContractError]) -> str:
     encoded = [encode_answer(answer) for answer in answers]
     return encode_answers(encoded) if BATCH_FIELD in row else encoded[0]
+
+
+def _start_by(row: Mapping[str, Any]) -> float | None:
+    """Return the latest start of a call's request; None for any, or where it cannot be read."""
+    value: Any = row.get(START_BY_FIELD)
+    try:
+        return float(value.decode() if isinstance(value, bytes | bytearray) else value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _parse(row: Mapping[str, Any]) -> CommentaryRequest | ContractError:

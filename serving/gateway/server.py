@@ -6,13 +6,10 @@ translates every failure to its correct status code. A request that is refused n
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import dataclasses
 import errno
 import logging
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -22,14 +19,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
-from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
 from serving import wire
 from serving.errors import PortInUseError, ServingError
+from serving.gateway.calls import Calls
 from serving.gateway.metrics import GatewayMetrics
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
-from serving.traffic.policy import Assignment
-from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 _log = logging.getLogger(__name__)
@@ -81,11 +77,11 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self._settings = settings
         self._table = table
         self._inference = inference
-        self._in_flight = 0
+        self.calls: Final = Calls(table=table, inference=inference, max_in_flight=settings.max_in_flight)
         self._stopping = False
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
-        self.metrics: Final = GatewayMetrics(lambda: self._in_flight)
+        self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight)
 
     async def start(self) -> str:
         """Listen and return the address, `host:port`.
@@ -144,7 +140,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         """Answer a request for samples."""
         deadline_s = min(context.time_remaining() or self._settings.max_deadline_s, self._settings.max_deadline_s)
         try:
-            return wire.response_to_message(await self._answer(request, deadline_s))
+            return wire.response_to_message(await self.calls.answer(request, deadline_s))
         except InferenceError as fault:
             await _abort(context, fault)
 
@@ -162,78 +158,6 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
                 message = f"model {request.model!r} is not served here; the served models are {served}"
                 await _abort(context, InferenceError(grpc.StatusCode.NOT_FOUND, message))
         return wire.live_models_to_message(models)
-
-    async def _answer(self, message: commentary_pb2.GenerateRequest, deadline_s: float) -> CommentaryResponse:
-        """Validate a request, find its version, and return the version's answer.
-
-        Raises:
-            InferenceError: the request fails; it holds the status that the client gets.
-        """
-        started = time.perf_counter()
-        request = _checked(message)
-        if self._in_flight >= self._settings.max_in_flight:
-            raise InferenceError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"the gateway is at its limit of {self._settings.max_in_flight} concurrent requests; retry later",
-            )
-        route, _, inference = self._resolve(message)
-        self._in_flight += 1
-        try:
-            with route.hold():
-                response = await _ask(route, inference, request, deadline_s)
-        finally:
-            self._in_flight -= 1
-        elapsed_ms = 1000 * (time.perf_counter() - started)
-        decode_ms = response.timings.decode_ms
-        return dataclasses.replace(
-            response,
-            model=ModelIdentity(name=route.info.model, version=route.info.version, archive_sha256=route.info.sha256),
-            timings=Timings(queue_ms=max(0.0, elapsed_ms - decode_ms), decode_ms=decode_ms),
-        )
-
-    def _resolve(self, message: commentary_pb2.GenerateRequest) -> tuple[Route, Assignment, Inference]:
-        inference = self._inference()
-        if inference is None:
-            raise InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is being restarted; retry later")
-        try:
-            route, assignment = self._table.assign(
-                message.model or self._table.models[0], message.version or None, message.unit or None
-            )
-        except UnknownRouteError as fault:
-            raise InferenceError(grpc.StatusCode.NOT_FOUND, str(fault)) from fault
-        except NotReadyError as fault:
-            raise InferenceError(grpc.StatusCode.UNAVAILABLE, str(fault)) from fault
-        return route, assignment, inference
-
-
-async def _ask(route: Route, inference: Inference, request: CommentaryRequest, deadline_s: float) -> CommentaryResponse:
-    """Wait for a slot and send the request to TorchServe, within the deadline."""
-    deadline = time.monotonic() + deadline_s
-    try:
-        async with asyncio.timeout(deadline_s):
-            await route.slots.acquire()
-    except TimeoutError as cause:
-        raise InferenceError(
-            grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while the request waited in the queue"
-        ) from cause
-    try:
-        return await inference.generate(
-            request,
-            model=route.info.model,
-            version=route.info.version,
-            timeout_s=max(deadline - time.monotonic(), 0.001),
-            contract=route.info.contract,
-            batches=route.batches,
-        )
-    finally:
-        route.slots.release()
-
-
-def _checked(message: commentary_pb2.GenerateRequest) -> CommentaryRequest:
-    try:
-        return wire.request_from_message(message)
-    except ContractError as fault:
-        raise InferenceError(grpc.StatusCode.INVALID_ARGUMENT, str(fault), field=fault.field) from fault
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], fault: InferenceError) -> NoReturn:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, FIRST_CONTRACT
+from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, DEFAULT_BEST_OF, FIRST_CONTRACT
 from serving.errors import ArchiveError
 
 MANIFEST: Final = "MAR-INF/MANIFEST.json"
@@ -25,6 +25,10 @@ MAX_BATCH_SIZE: Final = 1024
 """The length of TorchServe's queue for a version: a larger batch could never be filled."""
 _HANDLERS: Final = "handlers/contract.py"
 _DEFAULT_BATCH_SIZE: Final = 1
+_DEFAULT_BATCH_DELAY_MS: Final = 100
+_DEFAULT_RESPONSE_TIMEOUT_S: Final = 120
+_ACCEPTABILITY: Final = "acceptability.json"
+"""Member of an archive whose worker ranks candidates, and decodes `DEFAULT_BEST_OF` by default."""
 _MAX_DOCUMENT: Final = 64 * 2**20
 """Bytes of a member that is read into memory."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -56,6 +60,12 @@ class ArchiveInfo:
     """Maximum number of requests in a batch of its worker."""
     contract: int = FIRST_CONTRACT
     """Version of the request's JSON that its worker reads; see `handlers.contract.CONTRACT_FIELD`."""
+    default_best_of: int = 1
+    """Candidates that its worker decodes for each sample of a request that does not say."""
+    max_batch_delay_ms: int = _DEFAULT_BATCH_DELAY_MS
+    """Time for which its worker waits for a batch to fill."""
+    response_timeout_s: int = _DEFAULT_RESPONSE_TIMEOUT_S
+    """Time after which TorchServe ends a worker that has not answered."""
 
 
 def read_contents(path: Path, *, model: str, version: str, sha256: str) -> ArchiveInfo:
@@ -132,7 +142,8 @@ def _read_info(name: str, archive: zipfile.ZipFile, *, model: str, version: str,
         if member not in names:
             raise ArchiveError(f"{name} lacks {member}: register the model again")
     config = json.loads(_read(name, archive, ARCHIVE_CONFIG))
-    serving = yaml.safe_load(_read(name, archive, manifest["configFile"])) if "configFile" in manifest else {}
+    document = yaml.safe_load(_read(name, archive, manifest["configFile"])) if "configFile" in manifest else {}
+    settings = _worker_settings(name, document)
     return ArchiveInfo(
         model=model,
         version=version,
@@ -140,10 +151,14 @@ def _read_info(name: str, archive: zipfile.ZipFile, *, model: str, version: str,
         topics=tuple(map(str, config["topics"])),
         desired_topic=str(config["desired_topic"]),
         num_genres=_checked(name, ARCHIVE_CONFIG, config, "num_genres", (0, 10**6)),
-        batch_size=_batch_size(name, serving),
+        batch_size=int(settings.get("batchSize", _DEFAULT_BATCH_SIZE)),
         contract=_checked(
             name, ARCHIVE_CONFIG, {CONTRACT_FIELD: FIRST_CONTRACT, **config}, CONTRACT_FIELD, (FIRST_CONTRACT, CONTRACT)
         ),
+        default_best_of=DEFAULT_BEST_OF if _ACCEPTABILITY in names else 1,
+        # TorchServe reads 0 as its default.
+        max_batch_delay_ms=int(settings.get("maxBatchDelay") or _DEFAULT_BATCH_DELAY_MS),
+        response_timeout_s=int(settings.get("responseTimeout", _DEFAULT_RESPONSE_TIMEOUT_S)),
     )
 
 
@@ -155,8 +170,8 @@ def _read(name: str, archive: zipfile.ZipFile, member: str) -> bytes:
     return archive.read(member)
 
 
-def _batch_size(name: str, serving: object) -> int:
-    """Check the settings for TorchServe, and return the batch size."""
+def _worker_settings(name: str, serving: object) -> Mapping[str, Any]:
+    """Check the settings for TorchServe, and return them."""
     if not isinstance(serving, Mapping):
         raise ArchiveError(
             f"{name} has a configuration for TorchServe that is {type(serving).__name__} instead of a mapping of "
@@ -165,7 +180,7 @@ def _batch_size(name: str, serving: object) -> int:
     for key, bounds in _SETTINGS.items():
         if key in serving:
             _checked(name, "its configuration for TorchServe", serving, key, bounds)
-    return int(serving.get("batchSize", _DEFAULT_BATCH_SIZE))
+    return serving
 
 
 def _checked(name: str, place: str, settings: Mapping[Any, Any], key: str, bounds: tuple[int, int]) -> int:

@@ -29,7 +29,7 @@ from serving.sync.planning import Action, Drain, Live, Load, Switch, Wanted, pla
 from serving.sync.refusals import Refusals
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.supervisor import Running, Supervisor
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.routes import Route, RoutingTable, make_route
 
 _log = logging.getLogger(__name__)
 
@@ -200,9 +200,7 @@ class Sync:
             return
         if self._supervisor.running is not running:
             return
-        # One batch that runs and one that waits keep each worker busy; requests beyond those could not be cancelled.
-        slots = asyncio.Semaphore(info.batch_size * (self._settings.workers + 1))
-        route = Route(info=info, slots=slots, aliases=version.aliases)
+        route = make_route(info, workers=self._settings.workers, aliases=version.aliases)
         await self._ask_worker(route, running)
         self._table.add(route)
         _log.info("%s is live (%s)", version.name, ", ".join(version.aliases))

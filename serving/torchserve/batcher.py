@@ -20,7 +20,7 @@ import grpc
 
 from handlers.batches import decode_answers, encode_requests
 from handlers.contract import CommentaryResponse, ContractError
-from serving.torchserve.faults import InferenceError, in_band
+from serving.torchserve.faults import Failure, InferenceError, in_band
 
 HEAVY_SEQUENCES: Final = 512
 """Number of sequences from which a request is heavy: six times those of a request with all its defaults."""
@@ -145,7 +145,9 @@ class Batcher:
             if waiting.start_by is not None and now > waiting.start_by:
                 waiting.answer.set_exception(
                     InferenceError(
-                        grpc.StatusCode.DEADLINE_EXCEEDED, "too little of the deadline was left when a worker was free"
+                        grpc.StatusCode.DEADLINE_EXCEEDED,
+                        "too little of the deadline was left when a worker was free",
+                        failure=Failure.TOO_LATE,
                     )
                 )
                 continue
@@ -161,7 +163,9 @@ class Batcher:
             for each in batch:
                 if not each.answer.done():
                     # An exception of its own for each: they are raised in different tasks.
-                    each.answer.set_exception(InferenceError(fault.code, fault.message, field=fault.field))
+                    each.answer.set_exception(
+                        InferenceError(fault.code, fault.message, field=fault.field, failure=fault.failure)
+                    )
         else:
             for each, answer in zip(batch, decode_answers(sent, count=len(batch)), strict=True):
                 if each.answer.done():

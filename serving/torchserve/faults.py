@@ -12,6 +12,7 @@ Status codes of TorchServe 0.12, as found by running it:
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Final
 
 import grpc
@@ -24,7 +25,21 @@ _STATUS_OF_CONTRACT: Final = {
     ErrorCode.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
     ErrorCode.INTERNAL: grpc.StatusCode.INTERNAL,
 }
-_PASSING: Final = ("does not exist for model", "Model not found", "has no worker", "Worker died", "did not respond")
+_WORKER_DIED: Final = "Worker died"
+_NO_WORKER: Final = "has no worker"
+_PASSING: Final = ("does not exist for model", "Model not found", _NO_WORKER, _WORKER_DIED, "did not respond")
+
+
+class Failure(Enum):
+    """Kind of a failure, where the gateway acts on it."""
+
+    OTHER = auto()
+    WORKER_DIED = auto()
+    """The worker ended during the batch; another one can answer."""
+    NO_WORKER = auto()
+    """No worker of the version runs at this moment."""
+    TOO_LATE = auto()
+    """The request was not decoded, because it could not start in time."""
 
 
 class InferenceError(ServingError):
@@ -34,18 +49,30 @@ class InferenceError(ServingError):
         code: status for the client.
         message: reason for the client.
         field: invalid field of the request; empty if there is none.
+        failure: kind of the failure.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str, *, field: str = "") -> None:
+    def __init__(
+        self, code: grpc.StatusCode, message: str, *, field: str = "", failure: Failure = Failure.OTHER
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
+        self.failure = failure
 
 
 def in_band(error: ContractError) -> InferenceError:
     """Return the error for the client of a request that its worker answered with an error."""
-    return InferenceError(_STATUS_OF_CONTRACT[error.code], str(error), field=error.field)
+    failure = Failure.TOO_LATE if error.code is ErrorCode.DEADLINE_EXCEEDED else Failure.OTHER
+    return InferenceError(_STATUS_OF_CONTRACT[error.code], str(error), field=error.field, failure=failure)
+
+
+def failure_in(details: str) -> Failure:
+    """Return the kind of a failure from the details of TorchServe's status."""
+    if _WORKER_DIED in details:
+        return Failure.WORKER_DIED
+    return Failure.NO_WORKER if _NO_WORKER in details else Failure.OTHER
 
 
 def translate(code: grpc.StatusCode, details: str) -> tuple[grpc.StatusCode, str]:

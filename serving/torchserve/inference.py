@@ -15,6 +15,7 @@ from handlers.contract import (
     CONTRACT,
     DEFAULT_BEST_OF,
     INPUT_FIELD,
+    START_BY_FIELD,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -22,7 +23,7 @@ from handlers.contract import (
 )
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.batcher import Batcher, BatchLimits
-from serving.torchserve.faults import InferenceError, in_band, translate
+from serving.torchserve.faults import InferenceError, failure_in, in_band, translate
 
 MAX_ANSWER_BYTES: Final = 8 * 2**20
 """Limit above the largest answer of TorchServe, which kills a worker that answers with more than 6.5 MB."""
@@ -80,14 +81,18 @@ class Inference:
             contract: version of the request's JSON that the version's worker reads.
             batches: limits of the batches in which requests are sent; None sends each on its own. Archives of earlier
                 contracts read no batches.
-            start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any.
+            start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any. The worker
+                answers later ones with DEADLINE_EXCEEDED; archives packed by earlier versions decode them.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
         """
         payload = request.to_json(contract)
         if batches is None or contract < BATCHES_CONTRACT:
-            return await self._ask_alone(payload, model, version, timeout_s)
+            fields = {INPUT_FIELD: payload}
+            if start_by is not None:
+                fields[START_BY_FIELD] = b"%.3f" % start_by
+            return await self._ask_alone(fields, model, version, timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._batcher(model, version, batches).ask(
@@ -103,29 +108,35 @@ class Inference:
     def _batcher(self, model: str, version: str, limits: BatchLimits) -> Batcher:
         key = (model, version, limits)
         if key not in self._batchers:
-            send = partial(self._predict, BATCH_FIELD, model=model, version=version, timeout_s=_BATCH_TIMEOUT_S)
+            send = partial(self._send_batch, model=model, version=version)
             self._batchers[key] = Batcher(send, limits)
         return self._batchers[key]
 
-    async def _ask_alone(self, payload: bytes, model: str, version: str, timeout_s: float) -> CommentaryResponse:
-        answer = await self._predict(INPUT_FIELD, payload, model=model, version=version, timeout_s=timeout_s)
+    async def _send_batch(self, payload: bytes, *, model: str, version: str) -> bytes:
+        return await self._predict({BATCH_FIELD: payload}, model=model, version=version, timeout_s=_BATCH_TIMEOUT_S)
+
+    async def _ask_alone(
+        self, fields: dict[str, bytes], model: str, version: str, timeout_s: float
+    ) -> CommentaryResponse:
+        answer = await self._predict(fields, model=model, version=version, timeout_s=timeout_s)
         try:
             return decode_answer(answer)
         except ContractError as fault:
             raise in_band(fault) from fault
 
-    async def _predict(self, field: str, payload: bytes, *, model: str, version: str, timeout_s: float) -> bytes:
+    async def _predict(self, fields: dict[str, bytes], *, model: str, version: str, timeout_s: float) -> bytes:
         """Make one call of TorchServe and return its answer.
 
         Raises:
             InferenceError: TorchServe does not answer, or with an error of its own.
         """
-        message = inference_pb2.PredictionsRequest(model_name=model, model_version=version, input={field: payload})
+        message = inference_pb2.PredictionsRequest(model_name=model, model_version=version, input=fields)
         try:
             answer = await self._stub.Predictions(message, timeout=timeout_s)
         except grpc.aio.AioRpcError as failure:
-            code, reason = translate(failure.code(), failure.details() or "")
-            raise InferenceError(code, f"{model} {version}: {reason}") from failure
+            details = failure.details() or ""
+            code, reason = translate(failure.code(), details)
+            raise InferenceError(code, f"{model} {version}: {reason}", failure=failure_in(details)) from failure
         except grpc.aio.UsageError as cause:
             # The channel was closed meanwhile, which happens to a request that arrives while TorchServe ends.
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, f"TorchServe is shutting down: {cause}") from cause

@@ -5,18 +5,21 @@ It is read and changed on the event loop of the service only, so every change is
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from serving.errors import ServingError
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.management import WorkerDescription
+from serving.traffic.admission.admission import Admission
+from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
 from serving.wire import LiveModel, LiveVersion, NextStep
+
+_DEFAULT_SLOTS: Final = 128
 
 
 class UnknownRouteError(ServingError):
@@ -32,36 +35,48 @@ class Route:
     """One live version."""
 
     info: ArchiveInfo
-    slots: asyncio.Semaphore = field(repr=False)
-    """Slots for requests that TorchServe holds at once. The others wait here, where they can still be cancelled:
-    TorchServe's own queue cannot drop a request whose client disconnected."""
+    admission: Admission = field(repr=False)
+    """Requests that wait for their turn, and those that TorchServe holds."""
     batches: BatchLimits | None = None
     """Limits of the batches that the gateway forms; None where TorchServe forms them."""
-    in_flight: int = 0
     aliases: tuple[str, ...] = ()
     worker: WorkerDescription = field(default_factory=WorkerDescription)
     described_with_threads: int = 0
     """Threads per worker when the worker was last asked for its description; 0 before."""
-    _idle: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    def __post_init__(self) -> None:
-        self._idle.set()
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait or that TorchServe holds, those of clients that have left included."""
+        return self.admission.in_flight
 
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Count a request as in flight for the length of the block."""
-        self.in_flight += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            if self.in_flight == 0:
-                self._idle.set()
+    @property
+    def slots(self) -> int:
+        """Number of sequences that a worker decodes at a time, also before a worker has described itself."""
+        return self.worker.slots or _DEFAULT_SLOTS
 
     async def wait_idle(self) -> None:
         """Wait until the version has no request in flight."""
-        await self._idle.wait()
+        await self.admission.wait_idle()
+
+
+def make_route(
+    info: ArchiveInfo, *, workers: int, aliases: tuple[str, ...] = (), batches: BatchLimits | None = None
+) -> Route:
+    """Return the route of a version that TorchServe has loaded.
+
+    Args:
+        info: its archive.
+        workers: number of its workers.
+        aliases: its aliases.
+        batches: limits of the batches that the gateway forms; None where TorchServe forms them.
+    """
+    limits = AdmissionLimits(
+        workers=workers,
+        batch_size=batches.max_requests if batches else info.batch_size,
+        batch_delay_s=info.max_batch_delay_ms / 1000,
+        response_timeout_s=info.response_timeout_s,
+    )
+    return Route(info=info, admission=Admission(limits), batches=batches, aliases=aliases)
 
 
 class RoutingTable:

@@ -407,6 +407,20 @@ def test_a_request_whose_latest_start_has_passed_is_not_decoded(folder: Path, mo
     assert decoded == ["r2"]
 
 
+@pytest.mark.parametrize(
+    ("start_by", "is_late"), [(b"1.5", True), (bytearray(b"1e12"), False), (b"soon", False), (b"nan", False)]
+)
+def test_a_call_of_one_request_may_have_a_latest_start(
+    start_by: bytes | bytearray, is_late: bool, folder: Path
+) -> None:
+    handler, context = _ready(folder)
+    (answer,) = handler.handle([{"data": _request(1).to_json(), "start_by": start_by}], context)
+    if is_late:
+        assert _error(answer).code is ErrorCode.DEADLINE_EXCEEDED
+    else:
+        assert decode_answer(answer).request_id == "r1"
+
+
 def test_a_field_batch_that_is_no_batch_is_answered_with_one_error(folder: Path) -> None:
     handler, context = _ready(folder)
     (answer,) = handler.handle([{"batch": b"{}"}], context)

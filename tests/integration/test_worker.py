@@ -34,7 +34,7 @@ from serving.torchserve.cores import CoreShares
 from serving.torchserve.inference import Inference
 from serving.torchserve.management import DescribedVersion, WorkerDescription
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.routes import RoutingTable, make_route
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import ERROR_FIELD_METADATA
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
@@ -170,7 +170,7 @@ async def _gateway(instance: Instance, place: Place) -> AsyncIterator[str]:
     archive = place.store / "lcgan_7.mar"
     table = RoutingTable(("lcgan",))
     info = inspect_archive(archive, model="lcgan", version="7", sha256=file_sha256(archive))
-    table.add(Route(info=info, slots=asyncio.Semaphore(2 * info.batch_size)))
+    table.add(make_route(info, workers=1))
     table.switch("lcgan", "7")
     async with Inference(instance.inference_target) as inference:
         gateway = Gateway(GatewaySettings(port=0), table=table, inference=lambda: inference)

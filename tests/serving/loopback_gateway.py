@@ -24,7 +24,7 @@ from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.inference import Inference
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.routes import Route, RoutingTable, make_route
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 Answer = Callable[[CommentaryRequest], Awaitable[str]]
@@ -36,19 +36,23 @@ class LoopbackTorchServe(inference_pb2_grpc.InferenceAPIsServiceServicer):
 
     answer: Answer
     failure: tuple[grpc.StatusCode, str] | None = None
+    """Failure of every request."""
+    failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
+    """Failures of the next requests, one for each."""
     seen: list[tuple[str, str, CommentaryRequest]] = field(default_factory=list)
-    payloads: list[bytes] = field(default_factory=list)
+    inputs: list[dict[str, bytes]] = field(default_factory=list)
+    """Input maps of the requests."""
     deadlines: list[float] = field(default_factory=list)
 
     async def Predictions(  # noqa: N802 - the protocol's name
         self, request: inference_pb2.PredictionsRequest, context: Any
     ) -> inference_pb2.PredictionResponse:
         asked = CommentaryRequest.from_json(request.input["data"])
-        self.payloads.append(request.input["data"])
+        self.inputs.append(dict(request.input))
         self.seen.append((request.model_name, request.model_version, asked))
         self.deadlines.append(context.time_remaining())
-        if self.failure is not None:
-            await context.abort(*self.failure)
+        if failure := self.failures.pop(0) if self.failures else self.failure:
+            await context.abort(*failure)
         return inference_pb2.PredictionResponse(prediction=(await self.answer(asked)).encode())
 
 
@@ -90,6 +94,7 @@ async def answer_well(_: CommentaryRequest) -> str:
 
 
 def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT) -> Route:
+    """A route to one worker, of which TorchServe holds at most so many requests."""
     info = ArchiveInfo(
         model="lcgan",
         version=version,
@@ -97,10 +102,10 @@ def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT) -> 
         topics=("sound",),
         desired_topic="sound",
         num_genres=12,
-        batch_size=8,
+        batch_size=slots // 2,
         contract=contract,
     )
-    return Route(info=info, slots=asyncio.Semaphore(slots))
+    return make_route(info, workers=1)
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from serving.registry.contents import ArchiveInfo
 from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.routes import RoutingTable, make_route
 
 _LOAD_S = 120.0
 
@@ -59,9 +59,7 @@ async def _gateway(instance: Instance, info: ArchiveInfo, settings: ServerSettin
     table = RoutingTable((info.model,))
     # The gateway forms batches where TorchServe forms none.
     batches = BatchLimits(workers=settings.workers) if settings.batch_size == 1 else None
-    requests = BatchLimits(workers=1).max_requests if batches else info.batch_size
-    slots = asyncio.Semaphore(requests * (settings.workers + 1))
-    table.add(Route(info=info, slots=slots, batches=batches))
+    table.add(make_route(info, workers=settings.workers, batches=batches))
     table.switch(info.model, info.version)
     table.settle(info.model)
     inference = Inference(instance.inference_target)

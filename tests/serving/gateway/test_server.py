@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import socket
+import time
 from typing import Any, cast
 
 import grpc
@@ -14,6 +15,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from handlers.contract import (
     CONTRACT,
+    INPUT_FIELD,
+    START_BY_FIELD,
     CommentaryRequest,
     ContractError,
     ErrorCode,
@@ -122,7 +125,7 @@ def test_an_archive_is_asked_in_the_json_that_its_worker_reads() -> None:
             it.table.add(route("3", contract=CONTRACT))
             for version in ("1", "3"):
                 await it.generate(version=version, no_repeat_ngram_size=3, bad_words=["so"])
-            first, current = [json.loads(payload) for payload in it.backend.payloads]
+            first, current = [json.loads(fields[INPUT_FIELD]) for fields in it.backend.inputs]
             assert (first["no_repeat_ngram"], first["banned"]) == (3, ["so"])
             assert not {"no_repeat_ngram_size", "bad_words"} & set(first)
             assert (current["no_repeat_ngram_size"], current["bad_words"]) == (3, ["so"])
@@ -217,46 +220,72 @@ def test_work_of_a_client_that_left_is_never_done() -> None:
             await release.wait()
             return await answer_well(request)
 
-        async with bench(answer, slots=1) as it:
-            first = asyncio.create_task(it.generate(request_id="first"))
-            await until(lambda: it.backend.seen)
+        async with bench(answer, slots=2) as it:
+            first = [asyncio.create_task(it.generate(request_id="first")) for _ in range(2)]
+            await until(lambda: len(it.backend.seen) == 2)
             gone = asyncio.create_task(it.generate(request_id="gone"))
             last = asyncio.create_task(it.generate(request_id="last"))
             held, _ = it.table.assign("lcgan", None)
-            await until(lambda: held.in_flight == 3)
+            await until(lambda: held.in_flight == 4)
             gone.cancel()
-            await until(lambda: held.in_flight == 2)
+            await until(lambda: held.in_flight == 3)
             release.set()
-            await first
-            await last
-            assert [request.request_id for _, _, request in it.backend.seen] == ["first", "last"]
+            await asyncio.gather(*first, last)
+            assert [request.request_id for _, _, request in it.backend.seen] == ["first", "first", "last"]
+            assert it.gateway.calls.counts.left_waiting == 1
 
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize("slots", [0, 1])
+@pytest.mark.parametrize("slots", [0, 2])
 def test_the_deadline_holds_in_the_queue_and_in_the_worker(slots: int) -> None:
     async def scene() -> None:
+        release = asyncio.Event()
+
         async def answer(request: CommentaryRequest) -> str:
-            await asyncio.sleep(3)
+            await release.wait()
             return await answer_well(request)
 
         async with bench(answer, slots=slots, max_deadline_s=0.2) as it:
             code, details, _ = await asyncio.wait_for(failure_of(it.generate(timeout_s=None)), 2)
             assert code is grpc.StatusCode.DEADLINE_EXCEEDED
             assert "deadline" in details
-            assert it.table.assign("lcgan", None)[0].in_flight == 0
+            held, _ = it.table.assign("lcgan", None)
+            assert held.in_flight == (1 if slots else 0)
+            release.set()
+            await asyncio.wait_for(until(lambda: held.in_flight == 0), 2)
 
     asyncio.run(scene())
 
 
-def test_the_callers_deadline_is_passed_on() -> None:
+def test_the_worker_is_told_until_when_it_may_start_and_torchserve_gets_no_deadline_of_a_client() -> None:
     async def scene() -> None:
         async with bench() as it:
-            await it.generate(timeout_s=2)
-            await it.generate(timeout_s=None)
-            assert 1 < it.backend.deadlines[0] < 2.5  # gRPC rounds up on the wire
-            assert 25 < it.backend.deadlines[1] < 30.5
+            for timeout_s in (2, None):
+                sent = time.monotonic()
+                await it.generate(timeout_s=timeout_s)
+                start = float(it.backend.inputs[-1][START_BY_FIELD])
+                assert sent + (timeout_s or 30) - 1 < start < sent + (timeout_s or 30) + 1
+            assert all(125 < deadline < 135 for deadline in it.backend.deadlines)  # responseTimeout and a margin
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("code", "details"),
+    [("RESOURCE_EXHAUSTED", "Worker died."), ("INTERNAL", 'Model "m" has no worker to serve inference request.')],
+)
+def test_a_request_whose_worker_is_lost_is_asked_once_more(code: str, details: str) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            it.backend.failures = [(grpc.StatusCode[code], details)]
+            assert (await it.generate(request_id="r")).model.version == "2"
+            assert [request.request_id for _, _, request in it.backend.seen] == ["r", "r"]
+            it.backend.failures = [(grpc.StatusCode[code], details)] * 2
+            got, *_ = await failure_of(it.generate())
+            assert got is grpc.StatusCode.UNAVAILABLE
+            assert it.gateway.calls.counts.asked_again == 2
+            assert it.table.assign("lcgan", None)[0].in_flight == 0
 
     asyncio.run(scene())
 
@@ -264,6 +293,7 @@ def test_the_callers_deadline_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("code", "field_at_fault", "expected"),
     [
+        (ErrorCode.DEADLINE_EXCEEDED, "", grpc.StatusCode.DEADLINE_EXCEEDED),
         (ErrorCode.INVALID_ARGUMENT, "genres", grpc.StatusCode.INVALID_ARGUMENT),
         (ErrorCode.INTERNAL, "", grpc.StatusCode.INTERNAL),
     ],

@@ -58,6 +58,7 @@ def test_an_archive_says_what_the_gateway_describes(built: Path) -> None:
         desired_topic="sound",
         num_genres=12,
         batch_size=16,
+        max_batch_delay_ms=5,
     )
 
 

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from serving.registry.contents import ArchiveInfo
+from serving.torchserve.management import WorkerDescription
 from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
-from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError, make_route
 
 
 def route(version: str, model: str = "lcgan") -> Route:
@@ -19,7 +18,7 @@ def route(version: str, model: str = "lcgan") -> Route:
         num_genres=12,
         batch_size=8,
     )
-    return Route(info=info, slots=asyncio.Semaphore(8), aliases=("champion",))
+    return make_route(info, workers=1, aliases=("champion",))
 
 
 @pytest.fixture
@@ -186,17 +185,8 @@ def test_a_description_lists_versions_in_the_order_of_their_numbers(table: Routi
     assert (lcgan.champion, cvae.champion, cvae.versions) == ("2", "", ())
 
 
-def test_a_route_is_idle_when_the_last_request_lets_go(table: RoutingTable) -> None:
-    async def scene() -> None:
-        held, _ = table.assign("lcgan", None)
-        await asyncio.wait_for(held.wait_idle(), 1)
-        with held.hold():
-            with held.hold():
-                assert held.in_flight == 2
-            idle = asyncio.create_task(held.wait_idle())
-            await asyncio.sleep(0)
-            assert not idle.done()
-        await asyncio.wait_for(idle, 1)
-        assert held.in_flight == 0
-
-    asyncio.run(scene())
+def test_a_decode_is_as_wide_as_the_worker_says_and_as_a_processors_before_it_says_so(table: RoutingTable) -> None:
+    held, _ = table.assign("lcgan", None)
+    assert held.slots == 128
+    held.worker = WorkerDescription(slots=1024)
+    assert held.slots == 1024

@@ -1,0 +1,267 @@
+"""Admission of one version's requests to TorchServe.
+
+TorchServe acts neither on deadlines nor on cancellations: what it has been sent is decoded. So a request waits here
+while it can still be given up, and what TorchServe holds counts as held until it has really answered, whether or not
+the client is still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from handlers.contract import CommentaryResponse
+from serving.torchserve.faults import Failure, InferenceError
+from serving.traffic.admission.lanes import AdmissionLimits, Lanes
+from serving.traffic.admission.measures import ServiceTimes
+from serving.traffic.admission.ticket import Ticket
+from serving.traffic.admission.work import Work
+
+Send = Callable[[float], Awaitable[CommentaryResponse]]
+"""Function that asks TorchServe. Its argument is the latest moment at which the decode may start, in seconds of the
+monotonic clock."""
+
+_NO_WORKER_PAUSE_S: Final = 0.1
+"""Pause before a request is asked again that found no worker; one whose worker died is asked again at once."""
+_LOST: Final = (Failure.WORKER_DIED, Failure.NO_WORKER)
+
+
+@dataclass(slots=True, kw_only=True)
+class AdmissionCounts:
+    """Counts of requests that were not simply answered, since the start of the gateway."""
+
+    refused_late: int = 0
+    """Answered DEADLINE_EXCEEDED before they were sent, because even a lucky one would have been late."""
+    expired_waiting: int = 0
+    """Deadline passed while they waited."""
+    left_waiting: int = 0
+    """Client left while they waited."""
+    dropped_late: int = 0
+    """Sent, and dropped by the worker because the decode could not start in time."""
+    left_decoding: int = 0
+    """Client left, or its deadline passed, while TorchServe held them."""
+    asked_again: int = 0
+    """Asked once more because their worker was lost."""
+    sequences: int = 0
+    """Decoded sequences."""
+    sequences_wasted: int = 0
+    """Decoded sequences whose client was gone."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Call(Ticket):
+    """A ticket with its client and its request."""
+
+    send: Send
+    counts: AdmissionCounts
+    on_end: Callable[[], None]
+    answer: asyncio.Future[CommentaryResponse]
+
+
+class Admission:
+    """Admission of requests to the workers of one version.
+
+    Args:
+        limits: the version's workers.
+    """
+
+    def __init__(self, limits: AdmissionLimits) -> None:
+        self.limits: Final = limits
+        self._lanes = Lanes[_Call](limits)
+        self._times = ServiceTimes()
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake: asyncio.TimerHandle | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait or that TorchServe holds, those of clients that have left included."""
+        return self._in_flight
+
+    async def wait_idle(self) -> None:
+        """Wait until no request waits and TorchServe holds none."""
+        await self._idle.wait()
+
+    async def ask(
+        self,
+        work: Work,
+        send: Send,
+        *,
+        heavy: bool,
+        deadline: float,
+        counts: AdmissionCounts,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> CommentaryResponse:
+        """Ask TorchServe when it is the request's turn, and return the answer.
+
+        A client that leaves (the coroutine is cancelled) frees its place in the queue at once. A request that was sent
+        runs to its end in a task of its own.
+
+        Args:
+            work: work of the request.
+            send: asks TorchServe.
+            heavy: whether the request has more sequences than a worker decodes at a time.
+            deadline: moment, in seconds of the monotonic clock, after which the answer is of no use.
+            counts: counts to add to.
+            on_end: called once, when the request holds nothing any more.
+
+        Raises:
+            InferenceError: DEADLINE_EXCEEDED, or the failure that `send` raises.
+        """
+        now = time.monotonic()
+        loop = asyncio.get_running_loop()
+        call = _Call(
+            work=work,
+            heavy=heavy,
+            arrived=now,
+            deadline=deadline,
+            send=send,
+            counts=counts,
+            on_end=on_end,
+            answer=loop.create_future(),
+        )
+        self._in_flight += 1
+        self._idle.clear()
+        if self._can_be_met(call, now):
+            self._lanes.add(call)
+            self._send_next(now)
+        timer = loop.call_later(deadline - now, self._expire, call)
+        try:
+            return await call.answer
+        except asyncio.CancelledError:
+            self._leave(call)
+            raise
+        finally:
+            timer.cancel()
+
+    def _can_be_met(self, call: _Call, now: float) -> bool:
+        """Return whether a deadline can be met; if not, the request is answered and over."""
+        remaining_s, needed_s = call.deadline - now, self._times.low_s(call.work.size, now)
+        if remaining_s >= needed_s or call.is_probe:
+            return True
+        if self._times.may_probe(call.work.size, now):
+            call.is_probe = True
+            return True
+        call.counts.refused_late += 1
+        message = (
+            f"a request for {call.work.sequences} sequences takes {needed_s:.2g} s now, and its deadline is in "
+            f"{max(0, remaining_s):.2g} s; allow more time"
+        )
+        call.answer.set_exception(InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, message))
+        self._end(call)
+        return False
+
+    def _send_next(self, now: float) -> None:
+        """Send requests for as long as TorchServe may get more."""
+        while (ticket := self._lanes.take(now)) is not None:
+            if self._can_be_met(ticket, now):
+                task = asyncio.get_running_loop().create_task(self._run(ticket))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                self._lanes.release(ticket, decoded=False, now=now)
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if (wake_at := self._lanes.wake_at) != float("inf"):
+            self._wake = asyncio.get_running_loop().call_later(max(0.0, wake_at - now), self._on_wake)
+
+    def _on_wake(self) -> None:
+        self._wake = None
+        self._send_next(time.monotonic())
+
+    async def _run(self, call: _Call) -> None:
+        """Ask TorchServe, and hold the request's place until it has answered."""
+        answer: CommentaryResponse | None = None
+        fault: InferenceError | None = None
+        try:
+            answer = await self._asked(call)
+        except InferenceError as reason:
+            fault = reason
+        except asyncio.CancelledError:  # the connection to TorchServe was closed
+            fault = InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is being stopped; retry later")
+        except Exception as reason:  # noqa: BLE001 - the client gets it, as from any other coroutine
+            self._give(call, None, reason)
+        self._note(call, answer, fault)
+        self._give(call, answer, fault)
+
+    async def _asked(self, call: _Call) -> CommentaryResponse:
+        """Ask TorchServe, once more if a worker was lost: a sample has no side effects."""
+        start_by = call.deadline
+        if not call.is_probe:
+            start_by -= self._times.low_s(call.work.size, call.sent)
+        try:
+            return await call.send(start_by)
+        except InferenceError as fault:
+            if fault.failure not in _LOST or call.gone:
+                raise
+            call.counts.asked_again += 1
+            if fault.failure is Failure.NO_WORKER:
+                await asyncio.sleep(_NO_WORKER_PAUSE_S)
+            return await call.send(start_by)
+
+    def _note(self, call: _Call, answer: CommentaryResponse | None, fault: InferenceError | None) -> None:
+        """Count an answer of TorchServe, free its place, and use it."""
+        now = time.monotonic()
+        counts = call.counts
+        if answer is not None:
+            counts.sequences += call.work.sequences
+            counts.sequences_wasted += call.work.sequences if call.gone else 0
+            self._times.note(call.work.size, now - call.sent, now)
+        elif fault is not None and fault.failure is Failure.TOO_LATE:
+            counts.dropped_late += 1
+        self._lanes.release(call, decoded=answer is not None, now=now)
+        self._end(call)
+        self._send_next(now)
+
+    @staticmethod
+    def _give(call: _Call, answer: CommentaryResponse | None, fault: BaseException | None) -> None:
+        if call.answer.done():
+            return
+        if answer is not None:
+            call.answer.set_result(answer)
+        elif fault is not None:
+            call.answer.set_exception(fault)
+
+    def _expire(self, call: _Call) -> None:
+        """End a client's wait at its deadline."""
+        if call.answer.done():
+            return
+        if call.sent:
+            reason = "the answer did not come within the deadline"
+        else:
+            reason = "the deadline passed while the request waited in the queue"
+            call.counts.expired_waiting += 1
+        call.answer.set_exception(InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, reason))
+        self._withdraw(call)
+
+    def _leave(self, call: _Call) -> None:
+        """Note that the client has left."""
+        if call.gone or (call.answer.done() and not call.answer.cancelled()):
+            return
+        call.counts.left_waiting += 0 if call.sent else 1
+        self._withdraw(call)
+
+    def _withdraw(self, call: _Call) -> None:
+        now = time.monotonic()
+        if call.sent:
+            call.counts.left_decoding += 1
+            self._lanes.leave(call, now)
+        else:
+            call.gone = True
+            self._lanes.remove(call)
+            self._end(call)
+            self._send_next(now)
+
+    def _end(self, call: _Call) -> None:
+        self._in_flight -= 1
+        if self._in_flight == 0:
+            self._idle.set()
+        call.on_end()

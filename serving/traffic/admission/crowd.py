@@ -1,0 +1,128 @@
+"""Impatient crowd: many clients that give up sooner than they can be answered.
+
+A request whose client leaves while a worker decodes it is wasted work. When more than a few are, those that are likely
+to be wasted as well are *doubtful*: those with as little time as the wasted ones had, and, where clients leave without
+a deadline, those that have not yet outlasted the wasted ones. Doubtful requests share a window, which grows slowly with
+each that is answered in time and halves with each that is wasted, as the window of a network connection does. All
+others are sent as always: a client that has waited longer than the crowd waits is known to be patient.
+
+All times are seconds of the monotonic clock and are handed in, so nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from serving.traffic.admission.ticket import Ticket
+
+_TOLERATED: Final = 0.05
+"""Share of wasted answers from which there is a crowd."""
+_SMOOTHING: Final = 1 / 64
+_MEMORY_S: Final = 10.0
+_KEPT: Final = 32
+_MARGIN: Final = 1.25
+"""Factor by which a request must differ from those that were wasted."""
+_NEAR_DEADLINE: Final = 0.9
+"""Share of the granted time from which a client that leaves is taken to leave because of its deadline."""
+_FIRST_WINDOW: Final = 4.0
+_LAST_WINDOW: Final = 64.0
+"""Window at which the crowd is over."""
+_SMALLEST_WINDOW: Final = 1 / 128
+_STEP: Final = 0.05
+_QUIET_S: Final = 5.0
+"""Time without waste after which the window opens quickly."""
+_PROBE_S: Final = 0.05
+"""Pause between doubtful requests at a window of 1; at a smaller one it is as much longer."""
+
+
+class Crowd:
+    """Doubtful requests of one lane."""
+
+    def __init__(self) -> None:
+        self.is_there = False
+        self._share = 0.0
+        self._window = _FIRST_WINDOW
+        self._num_sent = 0
+        self._last_waste = float("-inf")
+        self._next_probe = float("-inf")
+        self._granted = _Wasted()
+        self._waited = _Wasted()
+
+    def doubts(self, ticket: Ticket, now: float) -> bool:
+        """Return whether a request is likely to be wasted."""
+        return ticket.granted_s <= self._granted.limit_s(now) or now - ticket.arrived < self._waited.limit_s(now)
+
+    def allows_one(self, now: float) -> bool:
+        """Return whether the window has room for one more doubtful request."""
+        if self._window >= 1:
+            return self._num_sent < int(self._window)
+        return self._num_sent == 0 and now >= self._next_probe
+
+    def next_change(self, oldest: Ticket, now: float) -> float:
+        """Return the moment from which more may be allowed, while every request that waits is doubtful."""
+        patient = oldest.arrived + self._waited.limit_s(now)
+        moments = [each for each in (patient, self._next_probe) if each > now]
+        return min(moments, default=now + _QUIET_S)
+
+    def sent(self, ticket: Ticket, now: float) -> None:
+        """Note that a request is sent; while there is a crowd, doubtful ones take a place in the window."""
+        ticket.doubtful = self.is_there and self.doubts(ticket, now)
+        if ticket.doubtful:
+            self._num_sent += 1
+            if self._window < 1:
+                self._next_probe = now + _PROBE_S / self._window
+
+    def ended(self, ticket: Ticket, *, served: bool, now: float) -> None:
+        """Note that a request that was sent is over; `served` if its client got the answer."""
+        if ticket.doubtful:
+            self._num_sent -= 1
+        if not served:
+            return
+        self._share -= self._share * _SMOOTHING
+        if ticket.doubtful:
+            self._grow(now)
+
+    def wasted(self, ticket: Ticket, now: float) -> None:
+        """Note that a client left while its request was with a worker."""
+        waited_s = now - ticket.arrived
+        if waited_s >= _NEAR_DEADLINE * ticket.granted_s:
+            self._granted.note(ticket.granted_s, now)
+        else:
+            self._waited.note(waited_s, now)
+        self._last_waste = now
+        self._share += (1 - self._share) * _SMOOTHING
+        if self.is_there:
+            self._window = max(_SMALLEST_WINDOW, self._window / 2)
+        elif self._share > _TOLERATED:
+            self.is_there, self._window = True, _FIRST_WINDOW
+
+    def _grow(self, now: float) -> None:
+        if self._window < 1:
+            self._window = min(1.0, 2 * self._window)
+        elif now - self._last_waste > _QUIET_S:
+            self._window += 1
+        else:
+            self._window += _STEP / self._window
+        if self._window >= _LAST_WINDOW:
+            self.is_there = False
+
+
+class _Wasted:
+    """Times of requests that were wasted, and the limit below which others are doubtful."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=_KEPT)
+        self._until = float("-inf")
+        self._limit_s = 0.0
+
+    def note(self, seconds: float, now: float) -> None:
+        if now >= self._until:
+            self._times.clear()
+        self._times.append(seconds)
+        self._until = now + _MEMORY_S
+        # Not the longest: a single client that leaves late would make all others doubtful for as long.
+        self._limit_s = _MARGIN * sorted(self._times)[(3 * len(self._times)) // 4]
+
+    def limit_s(self, now: float) -> float:
+        return self._limit_s if now < self._until else 0.0

@@ -1,0 +1,30 @@
+"""Ticket of a request, from its arrival until TorchServe has really answered it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serving.traffic.admission.work import Work
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Ticket:
+    """A request that waits or is with TorchServe. Times are seconds of the monotonic clock."""
+
+    work: Work
+    heavy: bool
+    """Whether it has more sequences than a worker decodes at a time."""
+    arrived: float
+    deadline: float
+    is_probe: bool = False
+    """Whether it is sent though it seems hopeless, to measure how long such a request takes now."""
+    sent: float = 0.0
+    """Moment at which it was sent; 0 while it waits."""
+    doubtful: bool = False
+    gone: bool = False
+    """Whether its client has left."""
+
+    @property
+    def granted_s(self) -> float:
+        """Time that the client granted when the request arrived."""
+        return self.deadline - self.arrived
