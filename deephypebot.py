@@ -75,7 +75,7 @@ COMMANDS: Final = {
     "interpolate": Entry("training.evaluation.cli", "interpolate", "train", "Interpolate between two sentences."),
     "bench": Entry("benchmarks.cli", "app_bench", "train,serve", "Benchmarks with baselines."),
     "models": Entry(
-        "serving.models_cli", "app_models", "serve", "Registered versions: list, promote, roll back, status."
+        "serving.models_cli", "app_models", "serve", "Registered versions: list, promote, roll back, split, status."
     ),
     "exposures": Entry(
         "serving.exposures_cli", "app_exposures", "serve", "Record of who got which version: list, summary, export."

@@ -12,14 +12,16 @@ from rich.console import Console
 from foundation.defaults import GATEWAY_TARGET
 from foundation.model_versions import VersionName
 from foundation.terminal import show
-from serving import tables
+from serving import tables, traffic_cli
 from serving.options import (
     WORKSPACE,
+    NumberArgument,
     TargetOption,
     TimeoutOption,
     TrackingOption,
     WorkspaceOption,
     asking,
+    named_version,
     open_registry,
 )
 
@@ -33,8 +35,10 @@ WaitOption = Annotated[
 ]
 
 app_models = typer.Typer(
-    name="models", no_args_is_help=True, help="Registered versions: list, promote, roll back, status."
+    name="models", no_args_is_help=True, help="Registered versions: list, promote, roll back, split, status."
 )
+for _command in (traffic_cli.split, traffic_cli.ramp, traffic_cli.shadow):
+    app_models.command()(_command)
 
 
 @app_models.command("list")
@@ -61,9 +65,7 @@ def promote(
     version: Annotated[
         str, typer.Argument(metavar="VERSION", help="The new champion, as in lcgan/2 or lcgan@challenger.")
     ],
-    number: Annotated[
-        str | None, typer.Argument(metavar="[NUMBER]", help="Number of the version, where only its model is named.")
-    ] = None,
+    number: NumberArgument = None,
     *,
     workspace: WorkspaceOption = WORKSPACE,
     tracking_uri: TrackingOption = "",
@@ -73,15 +75,13 @@ def promote(
 ) -> None:
     """Make a version the champion without losing a request.
 
-    The champion before it stays live as `previous`. A champion that was promoted by hand stays until somebody moves
-    it: a training does not.
+    The champion before it stays live as `previous`, and a split of the requests ends. A champion that was promoted by
+    hand stays until somebody moves it: a training does not.
 
     Example:
         deephypebot models promote lcgan/2
     """
-    named = VersionName.of(version, number)
-    if named.model == version and number is None:
-        raise typer.BadParameter(f"name the version of {named.model}, as in {named.model}/2", param_hint="VERSION")
+    named = named_version(version, number)
     registry = open_registry(workspace, tracking_uri)
     chosen = registry.resolve(named)
     if chosen.sync_error:
@@ -100,7 +100,7 @@ def rollback(
     wait: WaitOption = True,
     timeout: TimeoutOption = 120.0,
 ) -> None:
-    """Make the previous champion the champion again.
+    """Make the previous champion the champion again, and end a split of the requests.
 
     Example:
         deephypebot models rollback lcgan
@@ -132,7 +132,7 @@ def status(
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
     state = f"{target} is {'SERVING' if serving else 'NOT SERVING'}"
-    show(state, tables.live_models(models), tables.limits(limits))
+    show(state, tables.live_models(models), *filter(None, [tables.policies(models)]), tables.limits(limits))
 
 
 def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, timeout_s: float) -> None:
@@ -145,6 +145,9 @@ def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, tim
     before = f", {named(move.previous)} is previous" if move.previous else ""
     already = "" if move.changed else " already"
     show(f"registry: {named(move.champion)} is the champion{already}{before}")
+    if move.unsplit:
+        ended = ", ".join(str(named(version)) for version in move.unsplit)
+        show(f"registry: the split is over (traffic tags of {ended} are removed); shadows stay")
     if not wait:
         return
 

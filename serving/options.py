@@ -35,6 +35,9 @@ TrackingOption = Annotated[
 TargetOption = Annotated[
     str, typer.Option("--target", envvar="DEEPHYPEBOT_TARGET", help="Address of the gateway, host:port.")
 ]
+NumberArgument = Annotated[
+    str | None, typer.Argument(metavar="[NUMBER]", help="Number of the version, where only its model is named.")
+]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Maximum time to wait, in seconds.")]
 
 WORKSPACE: Final = Path("workspace")
@@ -60,6 +63,19 @@ def open_registry(workspace: Path, tracking_uri: str) -> Registry:
 
     with Console(stderr=True).status("opening the registry"):
         return Registry(tracking_uri or default_tracking_uri(workspace))
+
+
+def named_version(text: str, number: str | None) -> VersionName:
+    """Read the argument VERSION, with or without its NUMBER; a model alone is not enough.
+
+    Raises:
+        VersionNameError: the texts name no version, or two different ones.
+        typer.BadParameter: the version of the model is missing.
+    """
+    named = VersionName.of(text, number)
+    if named.model == text and number is None:
+        raise typer.BadParameter(f"name the version of {named.model}, as in {named.model}/2", param_hint="VERSION")
+    return named
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from serving.registry.versions import RegisteredVersion
     from serving.traffic.export import ExposureCount
     from serving.traffic.exposures import Exposure
+    from serving.traffic.policy import TrafficPolicy
     from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 _DIGEST = 12
@@ -57,6 +59,7 @@ def _facts(version: RegisteredVersion) -> dict[str, str]:
     return {
         "version": version.name,
         "aliases": ", ".join(version.aliases),
+        "traffic": ", ".join(f"{tag.removeprefix('traffic_')} {text}" for tag, text in sorted(version.traffic.items())),
         "registered (UTC)": version.created.replace("T", " "),
         "settings": "; ".join(filter(None, settings)),
         "figures": facts.get("figures", ""),
@@ -66,7 +69,7 @@ def _facts(version: RegisteredVersion) -> dict[str, str]:
 
 def live_models(models: Sequence[LiveModel]) -> Table:
     """Build a table of live versions."""
-    table = Table("version", "aliases", "in flight", "genres", "topics (the desired one first)")
+    table = Table("version", "aliases", "share", "in flight", "genres", "topics (the desired one first)")
     for name in ("runs as", "made from", "archive"):
         table.add_column(name)
     for model in models:
@@ -76,6 +79,7 @@ def live_models(models: Sequence[LiveModel]) -> Table:
             table.add_row(
                 f"{VersionName(model=model.name, version=version.version)}{answers}",
                 ", ".join(version.aliases),
+                _traffic(version),
                 str(version.in_flight),
                 str(version.num_genres),
                 Text(", ".join(topics)),
@@ -137,6 +141,48 @@ def _number(value: int) -> str:
     return str(value) if value else ""
 
 
+def policies(models: Sequence[LiveModel]) -> Text:
+    """Build a line for each model whose requests are dealt out: the policy's revision and the salt of its units."""
+    return Text(
+        "\n".join(
+            f"{model.name}: policy {model.policy_revision}, units are dealt out by the salt {model.salt!r}"
+            for model in models
+            if any(0 < version.share < 1 for version in model.versions)
+        )
+    )
+
+
+def shares(policy: TrafficPolicy) -> str:
+    """Build a line with the shares, steps, shadows and salt of a policy, as in `lcgan/1 answers 80%, lcgan/2 20%`."""
+
+    def named(version: str) -> VersionName:
+        return VersionName(model=policy.model, version=version)
+
+    parts = [
+        f"{named(arm.version)} answers {_percent(arm.share)}"
+        + (f" ({_step(step.weight, step.at_s)})" if (step := policy.next_steps.get(arm.version)) else "")
+        for arm in policy.arms
+    ]
+    parts += [
+        f"{named(version)} answers nothing yet ({_step(step.weight, step.at_s)})"
+        for version, step in policy.next_steps.items()
+        if not policy.share(version)
+    ]
+    parts += [f"{named(version)} answers the unit {unit}" for unit, version in policy.overrides.items()]
+    parts += [f"{named(version)} gets copies" for version in policy.shadows]
+    if len(policy.arms) > 1:
+        parts.append(f"units are dealt out by the salt {policy.salt!r}")
+    return ", ".join(parts) or f"nothing answers for {policy.model}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
+
+
+def _step(weight: float, at_s: float) -> str:
+    return f"{weight:.4g}% from {datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def limits(allowed: RequestLimits) -> Text:
     """Build a text with the limits of one request."""
     return Text(
@@ -144,6 +190,12 @@ def limits(allowed: RequestLimits) -> Text:
         f"{allowed.max_best_of}, {allowed.max_sequences} sequences in all; {allowed.max_genres} genres, "
         f"{allowed.max_bad_words} bad words, and {allowed.max_text_length} characters in a text."
     )
+
+
+def _traffic(version: LiveVersion) -> str:
+    step = version.next_step
+    parts = [_percent(version.share) if version.share else "", _step(step.weight, step.at_s) if step else ""]
+    return ", ".join(filter(None, [*parts, "gets copies" if version.shadow else ""]))
 
 
 def _runs_as(version: LiveVersion) -> str:

@@ -123,6 +123,11 @@ class TrafficPolicy:
         # The sum of the shares may miss 1 by the rounding of floats; the last arm has what is left (index -1).
         return self._assignments[by][choose_variation(bucket, self._ranges)]
 
+    @property
+    def versions(self) -> frozenset[str]:
+        """Versions that the policy needs live: those that answer, by a share or for a unit, and the shadows."""
+        return frozenset((*(arm.version for arm in self.arms), *self.overrides.values(), *self.shadows))
+
     def share(self, version: str) -> float:
         """Return the share of a version, 0 if it is not an arm."""
         return next((arm.share for arm in self.arms if arm.version == version), 0.0)
