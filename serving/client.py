@@ -23,10 +23,8 @@ thread-safe, and works under gevent if `grpc.experimental.gevent.init_gevent()` 
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -36,6 +34,18 @@ from foundation.commentary_errors import CommentaryError, RequestError
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, SamplingParams
 from serving import wire
+from serving.client_errors import (
+    DeadlineError,
+    InternalServiceError,
+    InvalidRequestError,
+    OverloadedError,
+    ServiceError,
+    UnavailableError,
+    UnknownModelError,
+    asked_pause_s,
+    translate,
+)
+from serving.retries import RetryPolicy, budget_of
 from serving.targets import TargetError, parse_target
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import LiveModel, LiveVersion, RequestLimits
@@ -70,6 +80,16 @@ _CHANNEL_OPTIONS: Final = (
     # server would stay unreachable for its clients.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A connection can die without a word, as when a firewall forgets it or a machine loses its power, and TCP would try
+    # for a quarter of an hour. After 10 s of silence the client pings, and after 10 more it connects again. The gateway
+    # permits such pings (serving/gateway/listening.py).
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),  # of data that nobody acknowledges
+    ("grpc.http2.ping_timeout_ms", 10_000),  # of a ping that TCP acknowledged and nobody answers: a minute by default
+    # A client that asks now and then, for less than 10 s each time, would otherwise never ping.
+    ("grpc.keepalive_permit_without_calls", 1),
+    # One that has nothing to ask leaves: its next call connects again, and no gateway has to close an idle connection.
+    ("grpc.client_idle_timeout_ms", 20_000),
     # Proxies of the environment are made for the web: they would answer a gRPC call with an HTML page.
     ("grpc.enable_http_proxy", 0),
 )
@@ -79,98 +99,14 @@ _HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 _HEALTH_SERVING: Final = b"\x08\x01"
 
 
-class InvalidRequestError(RequestError):
-    """A value of the request is invalid.
-
-    Attributes:
-        field: name of the request's field; empty if it is not a single one.
-    """
-
-    def __init__(self, code: str, message: str, *, field: str = "") -> None:
-        super().__init__(code, message)
-        self.field = field
-
-
-class UnknownModelError(RequestError):
-    """The model or version is not live."""
-
-
-class ServiceError(CommentaryError):
-    """The service is at fault."""
-
-
-class UnavailableError(ServiceError):
-    """Nothing listens at the target, or the gateway cannot answer now."""
-
-
-class OverloadedError(ServiceError):
-    """The gateway is at its concurrency limit."""
-
-
-class DeadlineError(ServiceError):
-    """The answer did not arrive within the deadline."""
-
-
-class InternalServiceError(ServiceError):
-    """The service failed, or the answer is not one of a deephypebot gateway."""
-
-
-_ERRORS: Final[dict[grpc.StatusCode, type[CommentaryError]]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
-    grpc.StatusCode.OUT_OF_RANGE: InvalidRequestError,
-    grpc.StatusCode.NOT_FOUND: UnknownModelError,
-    grpc.StatusCode.ALREADY_EXISTS: RequestError,
-    grpc.StatusCode.FAILED_PRECONDITION: RequestError,
-    grpc.StatusCode.PERMISSION_DENIED: RequestError,
-    grpc.StatusCode.UNAUTHENTICATED: RequestError,
-    grpc.StatusCode.UNAVAILABLE: UnavailableError,
-    grpc.StatusCode.CANCELLED: UnavailableError,  # the server gave the call up, as it does when it stops
-    grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
-    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
-    grpc.StatusCode.ABORTED: InternalServiceError,
-    grpc.StatusCode.DATA_LOSS: InternalServiceError,
-    grpc.StatusCode.INTERNAL: InternalServiceError,
-    grpc.StatusCode.UNIMPLEMENTED: InternalServiceError,
-    grpc.StatusCode.UNKNOWN: InternalServiceError,
-}
 _RETRIED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """Number of attempts and pauses between them, for calls that fail because the service is unavailable or overloaded.
-
-    The pause before attempt n+1 is drawn uniformly from 0 to min(max_backoff_s, initial_backoff_s * 2^(n-1)), and is at
-    least as long as the service asks for. No attempt starts after the call's deadline.
-
-    Raises:
-        ValueError: a value is out of range.
-    """
-
-    max_attempts: int = 3
-    """Maximum number of attempts, the first included; 1 disables retries."""
-    initial_backoff_s: float = 0.1
-    max_backoff_s: float = 2.0
-
-    def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ValueError(f"max_attempts must be at least 1, got {self.max_attempts}")
-        if not 0 <= self.initial_backoff_s <= self.max_backoff_s:
-            raise ValueError(
-                "backoffs must satisfy 0 <= initial_backoff_s <= max_backoff_s, "
-                f"got {self.initial_backoff_s:g} and {self.max_backoff_s:g}"
-            )
-
-    def draw_pause_s(self, attempt: int) -> float:
-        """Draw the pause after an attempt (the first is 1), in seconds."""
-        return random.uniform(0, min(self.max_backoff_s, self.initial_backoff_s * 2 ** (attempt - 1)))
-
-
 DEFAULT_RETRY: Final = RetryPolicy()
 
 
 class CommentaryClient:
     """Connection to one gateway. The first call connects, and a broken connection is restored by the next call.
+
+    A connection that died without a word is replaced 20 s after the gateway was last heard.
 
     Args:
         target: address of the gateway, `host:port`; see `serving.targets.parse_target`.
@@ -194,6 +130,7 @@ class CommentaryClient:
         self._model = model
         self._timeout_s = _check_timeout(timeout_s)
         self._retry = retry
+        self._budget = budget_of(self._target)
         self._channel = grpc.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
         self._stub = commentary_pb2_grpc.CommentaryStub(self._channel)
         self._health = self._channel.unary_unary(
@@ -276,44 +213,21 @@ class CommentaryClient:
         attempt = 1
         while True:
             try:
-                return send(max(deadline - time.monotonic(), 0.001))
+                answer = send(max(deadline - time.monotonic(), 0.001))
             except grpc.RpcError as failure:
-                pause_s = max(self._retry.draw_pause_s(attempt), _asked_pause_s(failure))
-                out_of_time = time.monotonic() + pause_s >= deadline
-                if failure.code() not in _RETRIED or attempt >= self._retry.max_attempts or out_of_time:
-                    raise _translate(failure, self._target, limit_s) from failure
+                pause_s = max(self._retry.draw_pause_s(attempt), asked_pause_s(failure))
+                in_time = time.monotonic() + pause_s < deadline
+                may_retry = failure.code() in _RETRIED and attempt < self._retry.max_attempts and in_time
+                if not (may_retry and self._budget.pay()):
+                    raise translate(failure, self._target, limit_s) from failure
             except ValueError as cause:
                 # grpc raises it for a call after close().
                 raise UnavailableError("UNAVAILABLE", f"the client for {self._target} is closed") from cause
+            else:
+                self._budget.earn()
+                return answer
             time.sleep(pause_s)
             attempt += 1
-
-
-def _translate(failure: grpc.RpcError, target: str, limit_s: float) -> CommentaryError:
-    code: grpc.StatusCode = failure.code()
-    message = failure.details() or "no details"
-    kind = _ERRORS.get(code, InternalServiceError)
-    if issubclass(kind, InvalidRequestError):
-        return kind(code.name, message, field=_trailing(failure, wire.ERROR_FIELD_METADATA))
-    if issubclass(kind, UnavailableError):
-        message = f"{message} (asked the gateway at {target})"
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        message = f"{target} did not answer within {limit_s:g} s ({message})"
-    if code is grpc.StatusCode.UNIMPLEMENTED:
-        message = f"{message} (is the server at {target} a deephypebot gateway?)"
-    return kind(code.name, message)
-
-
-def _asked_pause_s(failure: grpc.RpcError) -> float:
-    asked = _trailing(failure, wire.RETRY_PUSHBACK_METADATA)
-    return int(asked) / 1000 if asked.isascii() and asked.isdigit() else 0.0
-
-
-def _trailing(failure: grpc.RpcError, key: str) -> str:
-    for metadatum in failure.trailing_metadata() or ():
-        if metadatum.key == key:
-            return str(metadatum.value)
-    return ""
 
 
 def _check_timeout(timeout_s: float) -> float:

@@ -6,10 +6,7 @@ translates every failure to its correct status code. A request that is refused n
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -20,8 +17,9 @@ from grpc_reflection.v1alpha import reflection
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
-from serving.errors import PortInUseError, ServingError
+from serving.errors import ServingError
 from serving.gateway.calls import Calls
+from serving.gateway.listening import check_address, raise_descriptor_limit, server_options
 from serving.gateway.metrics import GatewayMetrics
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
@@ -31,7 +29,6 @@ from serving.v1 import commentary_pb2, commentary_pb2_grpc
 _log = logging.getLogger(__name__)
 
 COMMENTARY_SERVICE: Final = commentary_pb2.DESCRIPTOR.services_by_name["Commentary"].full_name
-_MAX_REQUEST_BYTES: Final = 4 * 2**20
 _MAX_DETAILS: Final = 1000
 """Characters of an error message, which quotes values of the request: gRPC clients refuse trailers above 8 KiB."""
 _PUSHBACK_MS: Final = 100
@@ -91,15 +88,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             ServingError: listening there fails for another reason.
         """
         host, port = self._settings.host, self._settings.port
-        _check_address(host, port)
+        check_address(host, port)
         # An IPv6 address needs brackets before a port.
         written = f"[{host}]" if ":" in host else host
         server = grpc.aio.server(
             interceptors=(self.metrics,),
-            options=(
-                # Otherwise two gateways could share a port, and each would receive some of the other's requests.
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+            options=server_options(
+                max_in_flight=self._settings.max_in_flight, max_descriptors=raise_descriptor_limit()
             ),
         )
         commentary_pb2_grpc.add_CommentaryServicer_to_server(self, server)
@@ -170,19 +165,3 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], fault: InferenceEr
         _log.error("%s", fault.message)
     await context.abort(fault.code, fault.message[:_MAX_DETAILS], tuple(metadata))
     raise AssertionError  # abort raises
-
-
-def _check_address(host: str, port: int) -> None:
-    """Try to bind before gRPC does: gRPC writes the reason to standard error and raises without it."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was released a moment ago is free
-            probe.bind(address)
-            probe.listen()
-    except OSError as reason:
-        if reason.errno == errno.EADDRINUSE:
-            raise PortInUseError(host, port) from reason
-        raise ServingError(
-            f"cannot listen on port {port} of {host}: {reason.strerror}; see --host and --port"
-        ) from reason

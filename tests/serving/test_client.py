@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import subprocess
@@ -292,6 +293,47 @@ def test_the_pause_that_the_service_asks_for_is_kept(start_commentary: Start) ->
     assert arrivals[1] - arrivals[0] >= 0.15
 
 
+@pytest.mark.slow
+def test_many_clients_of_a_server_that_refuses_all_cause_few_retries_and_use_it_at_once_when_it_recovers(
+    start_commentary: Start,
+) -> None:
+    shed = abort_with(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    is_well = False
+
+    def answer(
+        message: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
+    ) -> commentary_pb2.GenerateResponse:
+        return answer_well(message, context) if is_well else shed(message, context)
+
+    server = start_commentary(answer)
+    policy = RetryPolicy(max_attempts=3, initial_backoff_s=0.001, max_backoff_s=0.001)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(CommentaryClient(server.target, retry=policy)) for _ in range(100)]
+        pool = stack.enter_context(futures.ThreadPoolExecutor(8))
+
+        def ask_in_vain(client: CommentaryClient) -> None:
+            for _ in range(5):
+                with pytest.raises(OverloadedError):
+                    client.generate(REQUEST)
+
+        list(pool.map(ask_in_vain, clients))
+        assert 500 < len(server.requests) <= 550
+        is_well = True
+        before = len(server.requests)
+        assert list(pool.map(lambda client: client.generate(REQUEST), clients)) == [RESPONSE] * 100
+        assert len(server.requests) == before + 100
+
+
+def test_the_pause_that_the_service_asks_for_is_told_to_the_caller(start_commentary: Start) -> None:
+    refuse = abort_with(grpc.StatusCode.RESOURCE_EXHAUSTED, ("grpc-retry-pushback-ms", "1250"))
+    with (
+        CommentaryClient(start_commentary(refuse).target, retry=ONE_ATTEMPT) as client,
+        pytest.raises(OverloadedError) as caught,
+    ):
+        client.generate(REQUEST)
+    assert caught.value.retry_after_s == 1.25
+
+
 def test_a_server_that_comes_back_on_its_port_is_found_again() -> None:
     port = free_port()
     target = f"127.0.0.1:{port}"
@@ -397,7 +439,14 @@ def test_a_timeout_that_is_no_time_is_refused(timeout_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"max_attempts": 0}, {"initial_backoff_s": -1}, {"initial_backoff_s": 3, "max_backoff_s": 2}]
+    "values",
+    [
+        {"max_attempts": 0},
+        {"max_attempts": 101},
+        {"initial_backoff_s": -1},
+        {"initial_backoff_s": 3, "max_backoff_s": 2},
+        {"max_backoff_s": float("inf")},
+    ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(values)).split("_")[0]):

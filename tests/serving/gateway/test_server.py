@@ -89,7 +89,7 @@ def test_a_unit_has_the_version_that_the_policy_gives_it() -> None:
         ({"bad_words": ["x"] * 10_000}, "bad_words"),
         ({"seed": -1}, "seed"),
         ({"genres": ["rock"] * 10_000}, "genres"),
-        ({"genres": ["x" * 1_000_000]}, "genres"),
+        ({"genres": ["x" * 200_000]}, "genres"),
         ({"artist": "NUL \0"}, "artist"),
         ({"title": "t" * 201}, "title"),
         ({"unit": "\x1b[31m"}, "unit"),
@@ -164,7 +164,7 @@ def test_emoji_and_right_to_left_text_pass() -> None:
         ({"model": "gan"}, "model 'gan' is not served here; the served models are lcgan, cvae"),
         ({"version": "7"}, "lcgan has no live version '7'; live: 1, 2"),
         ({"model": "cvae"}, "cvae has no champion"),
-        ({"model": "m" * 2_000_000}, "model 'mmm"),
+        ({"model": "m" * 200_000}, "model 'mmm"),
     ],
 )
 def test_what_is_not_live_is_not_found(values: dict[str, Any], reason: str) -> None:
