@@ -62,6 +62,11 @@ class RegisteredVersion:
         return str(VersionName(model=self.model, version=self.version))
 
     @property
+    def should_be_live(self) -> bool:
+        """Whether the version has one of the live aliases, or a tag that wants traffic."""
+        return self.wants_traffic or not set(LIVE_ALIASES).isdisjoint(self.aliases)
+
+    @property
     def wants_traffic(self) -> bool:
         """Whether a traffic tag asks for requests, or for copies of them; one that cannot be read counts as well.
 

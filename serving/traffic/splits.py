@@ -141,12 +141,14 @@ def policy_after(
 ) -> TrafficPolicy:
     """Return the policy that a reading finds after some changes.
 
+    A reading leaves out versions that should not be live: a salt or a weight of 0 there counts for nothing.
+
     Raises:
         PolicyError: the tags make no policy then.
     """
     champion = next((entry.version for entry in versions if CHAMPION in entry.aliases), None)
-    changed = [_changed(entry, changes) for entry in versions]
-    return make_policy(model, champion=champion, versions=changed, now=now)
+    read = [changed for entry in versions if (changed := _changed(entry, changes)).should_be_live]
+    return make_policy(model, champion=champion, versions=read, now=now)
 
 
 def _changed(entry: RegisteredVersion, changes: Sequence[TagChange]) -> RegisteredVersion:

@@ -166,6 +166,12 @@ def test_a_new_salt_counts_at_once_and_the_earlier_one_goes() -> None:
     assert policy_after("lcgan", salted, split(salted, v2=30), NOW).salt == "winter"
 
 
+def test_a_salt_of_a_version_that_is_not_live_counts_for_nothing() -> None:
+    versions = (ONE, entry("2", weight="20"), entry("3", salt="winter"))
+    assert policy_after("lcgan", versions, (), NOW).salt == "lcgan"
+    assert policy_after("lcgan", versions, split(versions, salt="spring", v2=20), NOW).salt == "spring"
+
+
 def test_the_end_of_a_split_leaves_shadows_alone() -> None:
     tagged = (
         entry("1", "champion", weight="60", salt="winter"),
