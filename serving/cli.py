@@ -220,12 +220,16 @@ def generate(
         str | None,
         typer.Option("--topic", help="Topic to steer to, by number or name; `models status` lists them."),
     ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", help="Who or what asks, such as an account; the same unit gets the same version."),
+    ] = None,
     model: Annotated[
         str, typer.Option("--model", "-m", help="lcgan or cvae, or a live version: lcgan/2, lcgan@challenger.")
     ] = DEFAULT_MODEL,
     version: Annotated[
         str | None,
-        typer.Option("--version", help="A live version of the model, by number or alias; without it, the champion."),
+        typer.Option("--version", help="A live version, by number or alias; without it, the shares decide."),
     ] = None,
     target: TargetOption = GATEWAY_TARGET,
     timeout: TimeoutOption = 30.0,
@@ -254,7 +258,8 @@ def generate(
         raise InvalidRequestError("INVALID_ARGUMENT", str(fault), field=fault.field) from fault
     named = VersionName.of(model, version)
     with CommentaryClient(target, model=named.model, timeout_s=timeout) as client, asking(target):
-        response = client.generate(request, version=live_version(client, named))
+        pinned = live_version(client, named, is_model_alone=version is None and named.model == model.strip())
+        response = client.generate(request, version=pinned)
     if as_json:
         typer.echo(json.dumps(response.to_mapping(), ensure_ascii=False))
     else:

@@ -96,17 +96,19 @@ def asking(target: str) -> Iterator[None]:
         raise UnavailableError(fault.code, message) from fault
 
 
-def live_version(client: CommentaryClient, named: VersionName) -> str | None:
-    """Return the number by which a request pins a version; None for the champion.
+def live_version(client: CommentaryClient, named: VersionName, *, is_model_alone: bool) -> str | None:
+    """Return the number by which a request pins a version; None where a model is named alone: its shares decide.
 
     Raises:
         CommentaryError: the gateway cannot be asked, or no live version has the alias.
     """
     from serving.client import UnknownModelError  # noqa: PLC0415 - help must not wait for grpc
 
-    if named.version or named.alias == CHAMPION_ALIAS:
+    if named.version or is_model_alone:
         return named.version or None
     (model,) = client.describe(named.model)
+    if named.alias == CHAMPION_ALIAS and model.champion:
+        return model.champion
     for version in model.versions:
         if named.alias in version.aliases:
             return version.version

@@ -161,6 +161,8 @@ def test_the_commands_follow_a_version_from_registration_to_rollback(
     pinned = ("generate", "-g", "pop", "-n", "1", *asked)
     for name in (f"{model}/{before}", f"{model}@previous"):
         assert f"{model}/{before}, genres: " in run(*pinned, "--model", name).stdout
+    for name in (model, f"{model}@champion"):
+        assert f"{model}/{version}, genres: " in run(*pinned, "--model", name, "--unit", "ona").stdout
     with pytest.raises(UnknownModelError, match=f"{model} has no live version 'challenger'; live: 1 "):
         run(*pinned, "--model", f"{model}@challenger")
 
