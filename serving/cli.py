@@ -83,6 +83,9 @@ def serve(
         int, typer.Option("--max-in-flight", min=1, help="Concurrency limit; requests above it are refused.")
     ] = 256,
     poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two readings of the registry.")] = 1.0,
+    grace: Annotated[
+        float, typer.Option("--grace", min=0, help="Seconds for which a version that lost its alias stays live.")
+    ] = 15.0,
     ready_file: Annotated[
         Path | None,
         typer.Option(
@@ -126,6 +129,7 @@ def serve(
         workers=workers or default_workers(),
         max_in_flight=max_in_flight,
         poll_s=poll,
+        grace_s=grace,
         ready_file=ready_file,
     )
     asyncio.run(run_service(settings, stop_with_parent=stop_with_parent))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from serving.errors import ArchiveError
 from serving.gateway.metrics import metrics_page
 from serving.gateway.server import Gateway
-from serving.registry.client import Registry
 from serving.settings import ServiceSettings
 from serving.sync.loop import Sync
 from serving.torchserve.supervisor import Supervisor
@@ -55,7 +55,8 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
     Raises:
         PortInUseError: the gateway's port is taken.
         JavaMissingError, TorchServeError: TorchServe cannot be started.
-        RegistryError: the registry does not exist.
+        RegistryError: the registry does not exist, and there is no last good state to start with.
+        ArchiveError: the model store cannot be made.
     """
     table = RoutingTable(settings.models)
     changed = asyncio.Condition()
@@ -78,9 +79,15 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
         # The port first: it is the likeliest problem and the quickest to check.
         target = await gateway.start()
         metrics_url = stack.enter_context(metrics_page(gateway.metrics.registry, settings.gateway_metrics_port))
-        settings.torchserve.model_store.mkdir(parents=True, exist_ok=True)
-        registry = await _start_torchserve_and_registry(supervisor, settings.tracking_uri)
-        sync = Sync(settings.sync, registry=registry, supervisor=supervisor, table=table, on_change=wake.set)
+        _make_model_store(settings.torchserve.model_store)
+        sync = Sync(
+            settings.sync,
+            tracking_uri=settings.tracking_uri,
+            supervisor=supervisor,
+            table=table,
+            on_change=wake.set,
+        )
+        await _start_torchserve_and_registry(supervisor, sync)
         failed = await stack.enter_async_context(
             _in_background(supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway))
         )
@@ -136,17 +143,25 @@ async def _run(settings: ServiceSettings) -> None:
         await service.failed
 
 
-async def _start_torchserve_and_registry(supervisor: Supervisor, tracking_uri: str) -> Registry:
+def _make_model_store(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise ArchiveError(
+            f"the model store {folder} cannot be made ({cause.strerror}); choose another with --model-store"
+        ) from cause
+
+
+async def _start_torchserve_and_registry(supervisor: Supervisor, sync: Sync) -> None:
     """Start TorchServe and open the registry at once, as each takes seconds; if one fails, TorchServe is stopped."""
     starting = asyncio.create_task(supervisor.start())
     try:
-        registry = await asyncio.to_thread(Registry, tracking_uri)
+        await sync.open()
         await starting
     except BaseException:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         raise
-    return registry
 
 
 @contextlib.asynccontextmanager

@@ -54,6 +54,7 @@ def service_settings(
     workers: int = 1,
     max_in_flight: int = 256,
     poll_s: float = 1.0,
+    grace_s: float = 15.0,
     ready_file: Path | None = None,
 ) -> ServiceSettings:
     """Build settings from the options of the command line; everything else keeps its default.
@@ -65,7 +66,9 @@ def service_settings(
         tracking_uri=tracking_uri or default_tracking_uri(workspace),
         models=models,
         torchserve=TorchServeSettings(model_store=model_store, log_dir=workspace / "logs", metrics_port=metrics_port),
-        sync=SyncSettings(model_store=model_store, workers=workers, poll_s=poll_s),
+        sync=SyncSettings(
+            model_store=model_store, last_good=workspace / "last_good", workers=workers, poll_s=poll_s, grace_s=grace_s
+        ),
         gateway=GatewaySettings(host=host, port=port, max_in_flight=max_in_flight),
         gateway_metrics_port=gateway_metrics_port,
         ready_file=ready_file,

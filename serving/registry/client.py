@@ -97,12 +97,15 @@ class Registry:
             if registered is None:
                 return ModelSnapshot(model=model, versions=(), registered=False)
             versions = self._entries(model, aliases_of(registered))
+        existing = frozenset(entry.version for entry in versions)
         return ModelSnapshot(
             model=model,
             versions=tuple(
                 entry for entry in versions if entry.wants_traffic or not set(LIVE_ALIASES).isdisjoint(entry.aliases)
             ),
-            ignored=ignored_aliases(model, aliases_of(registered), frozenset(entry.version for entry in versions)),
+            ignored=ignored_aliases(model, aliases_of(registered), existing),
+            existing=existing,
+            sync_error=(registered.tags or {}).get(SYNC_ERROR_TAG, ""),
         )
 
     def versions(self, model: str) -> tuple[RegisteredVersion, ...]:
@@ -222,6 +225,14 @@ class Registry:
     def set_sync_error(self, model: str, version: str, reason: str) -> None:
         """Tag a version with the reason for which it could not be made live; an empty reason removes the tag."""
         self.write_tags(model, [TagChange(version=version, tag=SYNC_ERROR_TAG, value=reason[:4000])])
+
+    def set_model_sync_error(self, model: str, reason: str) -> None:
+        """Tag a model itself with the reason for which the registry is not followed; an empty one removes the tag."""
+        with self._translated():
+            if reason:
+                self._client.set_registered_model_tag(model, SYNC_ERROR_TAG, reason[:4000])
+            else:
+                self._client.delete_registered_model_tag(model, SYNC_ERROR_TAG)
 
     def write_tags(self, model: str, changes: Iterable[TagChange]) -> None:
         """Write and remove tags, one after the other.

@@ -103,6 +103,10 @@ class ModelSnapshot:
     """Aliases that no version is made live for, each with the reason."""
     registered: bool = True
     """Whether the registry has the model."""
+    existing: frozenset[str] = frozenset()
+    """All versions of the model, those that should not be live included."""
+    sync_error: str = ""
+    """Tag of the model itself that says why the registry is not followed; empty if there is none."""
 
     @property
     def reports(self) -> tuple[str, ...]:

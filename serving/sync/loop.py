@@ -1,51 +1,57 @@
-"""Registry sync: a loop that makes the live versions those of the registry, without dropping a request.
+"""Registry sync: it makes the live versions those of the registry, without dropping a request.
 
-    archive fetched and verified -> registered in TorchServe -> canary -> champion switched in the gateway's routing
-    table -> TorchServe's own default -> unwanted versions: removed from the table, drained, unregistered
+    reading of the registry -> desired state (`desired`) -> plan (`planning`) -> loads, switches, drains (`follower`)
 
-A version that fails on the way is refused: the live versions stay, and the refused one gets a tag with the reason. It
-is retried when the tag is removed, and also after a pause.
+Each model is followed by tasks of its own: one reads the registry, one acts. A version that cannot be made live is
+refused: the live versions stay, and the refused one gets a tag with the reason. It is retried when the tag is removed,
+and also after a pause. What answers is kept on the disk (`last_good`), for a start without the registry.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from handlers.contract import PREVIOUS, CommentaryRequest, SamplingParams, archive_name
-from serving.errors import RegistryError, ServingError
-from serving.registry.archives import bring_archive
-from serving.registry.client import Registry
-from serving.registry.contents import ArchiveInfo
-from serving.registry.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVersion
-from serving.sync.planning import Action, Drain, Live, Load, Switch, Wanted, plan
-from serving.sync.refusals import Refusals
-from serving.torchserve.cores import CoreShares
-from serving.torchserve.supervisor import Running, Supervisor
-from serving.traffic.routes import Route, RoutingTable, make_route
+from serving.errors import RegistryError
+from serving.sync.background import in_thread
+from serving.sync.follower import Follower, FollowerSettings
+from serving.sync.last_good import LastGood, LastGoodFiles
+from serving.sync.loading import Loader
+from serving.sync.observer import SyncObserver
+from serving.sync.readings import Readings
+from serving.torchserve.supervisor import Supervisor
+from serving.traffic.routes import RoutingTable
 
 _log = logging.getLogger(__name__)
 
-CANARY: Final = CommentaryRequest(
-    genres=(), num_samples=1, sampling=SamplingParams(max_tokens=8), seed=0, request_id="canary"
-)
+_LONGEST_FAULT_PAUSE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
-    """Settings of the registry sync."""
+    """Settings of the registry sync.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
 
     model_store: Path
+    last_good: Path | None = None
+    """Folder of the last good states; None keeps none."""
     workers: int = 1
     """TorchServe workers of each live version."""
     poll_s: float = 1.0
+    grace_s: float = 15.0
+    """Time for which a version stays live that no reading of the registry asks for."""
+    patience_s: float = 10.0
+    """Time for the first reading of the registry, after which the last good state is served."""
+    fetch_timeout_s: float = 600.0
+    """Time to download a version's archive."""
     load_timeout_s: float = 120.0
     """Time for a version's workers to load it."""
     canary_timeout_s: float = 30.0
@@ -54,247 +60,171 @@ class SyncSettings:
     retry_s: tuple[float, float] = (5.0, 120.0)
     """First and longest pause before a refused version is retried; the pause doubles with each refusal."""
 
-
-@dataclass(slots=True, kw_only=True)
-class _ModelState:
-    refusals: Refusals
-    unwanted: frozenset[str] = frozenset()
-    drains: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    told: frozenset[str] = frozenset()
-    """Reports on the registry that the log has."""
+    def __post_init__(self) -> None:
+        for name in ("poll_s", "grace_s", "patience_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
 
 class Sync:
-    """Loop that follows the registry for the models of a routing table.
+    """Loops that follow the registry for the models of a routing table.
 
     Args:
         settings: intervals and timeouts.
-        registry: registry to follow.
+        tracking_uri: address of the registry to follow.
         supervisor: supervisor of the TorchServe that serves the versions.
-        table: routing table; this loop is its only writer.
+        table: routing table; these loops are its only writers.
         on_change: called after each reading of the registry and after each action.
+        observer: is told of switches, refusals and faults.
     """
 
     def __init__(
         self,
         settings: SyncSettings,
         *,
-        registry: Registry,
+        tracking_uri: str,
         supervisor: Supervisor,
         table: RoutingTable,
         on_change: Callable[[], None],
+        observer: SyncObserver | None = None,
     ) -> None:
         self._settings = settings
-        self._registry = registry
         self._supervisor = supervisor
-        self._table = table
         self._on_change = on_change
-        self._states = {
-            model: _ModelState(refusals=Refusals(*settings.retry_s, clock=time.monotonic)) for model in table.models
+        self._observer = observer or SyncObserver()
+        self._readings = Readings(tracking_uri)
+        self._files = LastGoodFiles(settings.last_good, registry=tracking_uri)
+        self._saved: dict[str, LastGood | None] = {model: self._files.read(model) for model in table.models}
+        loader = Loader(
+            model_store=settings.model_store,
+            workers=settings.workers,
+            load_timeout_s=settings.load_timeout_s,
+            canary_timeout_s=settings.canary_timeout_s,
+            fetch_timeout_s=settings.fetch_timeout_s,
+            drain_timeout_s=settings.drain_timeout_s,
+            archives=self._readings,
+            supervisor=supervisor,
+        )
+        self._woken = {model: asyncio.Event() for model in table.models}
+        self._followers = {
+            model: Follower(
+                model,
+                FollowerSettings(grace_s=settings.grace_s, retry_s=settings.retry_s),
+                table=table,
+                loader=loader,
+                readings=self._readings,
+                observer=self._observer,
+                on_change=self._woken[model].set,
+                last_good=self._saved[model],
+            )
+            for model in table.models
         }
-        self._registry_is_down = False
-        self._shares: dict[Running, CoreShares] = {}
-        """Core shares of the running TorchServe."""
+
+    async def open(self) -> None:
+        """Open the registry.
+
+        Raises:
+            RegistryError: it cannot be opened, and no model has a last good state with which to serve meanwhile.
+        """
+        try:
+            await self._readings.open()
+        except RegistryError as fault:
+            if not any(self._saved.values()):
+                raise
+            _log.warning("%s; starting with the last good state", fault)
 
     async def run(self) -> None:
         """Follow the registry until cancelled."""
+        loops = [
+            asyncio.create_task(self._forever(loop, follower))
+            for follower in self._followers.values()
+            for loop in (self._read, self._act, self._save)
+        ]
         try:
-            while True:
-                running = await self._supervisor.wait_running()
-                if running not in self._shares:
-                    self._shares = {running: self._new_shares(running)}
-                await asyncio.gather(*(self._follow(model, running) for model in self._table.models))
-                await asyncio.sleep(self._settings.poll_s)
+            await asyncio.gather(*loops)
         finally:
-            drains = [task for state in self._states.values() for task in state.drains.values()]
-            for task in drains:
+            for task in loops:
                 task.cancel()
-            await asyncio.gather(*drains, return_exceptions=True)
+            await asyncio.gather(*loops, return_exceptions=True)
+            await asyncio.gather(*(follower.close() for follower in self._followers.values()))
 
-    async def _follow(self, model: str, running: Running) -> None:
-        try:
-            snapshot = await asyncio.to_thread(self._registry.snapshot, model)
-        except RegistryError as fault:
-            if not self._registry_is_down:
-                _log.warning("%s; serving continues with the live versions", fault)
-            self._registry_is_down = True
-            return
-        if self._registry_is_down:
-            _log.info("the registry is available again")
-            self._registry_is_down = False
-        state = self._states[model]
-        for report in sorted(set(snapshot.reports) - state.told):
-            _log.warning("%s", report)
-        state.told = frozenset(snapshot.reports)
-        await self._reconcile(snapshot, running)
-        for version in self._table.live_versions(model):
-            if (route := self._table.route(model, version)) is not None:
-                await self._ask_worker(route, running)
-        self._on_change()
+    async def reload(self, model: str, version: str) -> bool:
+        """Load a live version again without taking it out of the routing table; return whether it is proven again.
 
-    async def _reconcile(self, snapshot: ModelSnapshot, running: Running) -> None:
-        """Act until the plan is empty. Every action makes a version live, removed or refused, so this ends."""
-        model, state = snapshot.model, self._states[snapshot.model]
-        versions = {entry.version: entry for entry in snapshot.versions}
-        champion = snapshot.champion
-        wanted = Wanted(champion=champion.version if champion else None, versions=frozenset(versions))
-        unwanted_before, state.unwanted = state.unwanted, self._live(model).versions - wanted.versions
-        refused = state.refusals.still(versions.values())
-        while self._supervisor.running is running:
-            actions = plan(wanted, self._live(model), refused=refused, unwanted_before=unwanted_before)
-            if not actions:
-                self._note_aliases(snapshot)
-                self._table.settle(model)
-                return
-            answering = self._table.champion(model)
-            await self._act(actions[0], model, versions, running)
-            if isinstance(actions[0], Switch) and answering and await self._keep_way_back(snapshot, answering):
-                wanted = replace(wanted, versions=wanted.versions | {answering})
-            if isinstance(actions[0], Load) and self._table.route(model, actions[0].version) is None:
-                refused |= {actions[0].version}
-            self._on_change()
-
-    async def _act(self, action: Action, model: str, versions: dict[str, RegisteredVersion], running: Running) -> None:
-        match action:
-            case Load(version=version):
-                await self._load(versions[version], running)
-            case Switch(version=version):
-                self._table.switch(model, version)
-                _log.info("%s/%s is champion", model, version)
-                with contextlib.suppress(ServingError):  # only clients that bypass the gateway see this default
-                    await running.instance.management.set_default(model, version)
-            case Drain(version=version):
-                route = self._table.remove(model, version)
-                drains = self._states[model].drains
-                task = asyncio.create_task(self._drain(route, running))
-                drains[version] = task
-                task.add_done_callback(lambda _: drains.pop(version, None))
-
-    async def _keep_way_back(self, snapshot: ModelSnapshot, answered: str) -> bool:
-        """Give the alias `previous` to the version that answered until now; return whether it has the alias.
-
-        `models promote` has set it already. A person who moves an alias in MLflow's page moves that one alone.
+        Its requests in flight are lost. If it is not proven, the caller decides, for instance to `withdraw` it.
         """
-        holder = snapshot.holder(PREVIOUS)
-        if holder is not None and holder.version == answered:
-            return True
-        try:
-            await asyncio.to_thread(self._registry.set_previous, snapshot.model, answered)
-        except RegistryError as fault:
-            _log.warning("%s/%s answered until now and cannot become %r: %s", snapshot.model, answered, PREVIOUS, fault)
-            return False
-        _log.info("%s/%s, which answered until now, is %r", snapshot.model, answered, PREVIOUS)
-        return True
+        return await self._followers[model].reload(version)
 
-    async def _load(self, version: RegisteredVersion, running: Running) -> None:
-        state = self._states[version.model]
-        if version.version in state.drains:
-            await asyncio.wait([state.drains[version.version]])
-        try:
-            info = await self._prove(version, running)
-        except ServingError as fault:
-            if (
-                self._supervisor.running is running
-            ):  # otherwise TorchServe ended meanwhile, which is not the version's fault
-                await self._refuse(version, str(fault), running)
-            return
-        if self._supervisor.running is not running:
-            return
-        route = make_route(info, workers=self._settings.workers, aliases=version.aliases)
-        await self._ask_worker(route, running)
-        self._table.add(route)
-        _log.info("%s is live (%s)", version.name, ", ".join(version.aliases))
-        state.refusals.forget(version)
-        if version.sync_error:
-            await self._note(version, "")
+    def withdraw(self, model: str, version: str, reason: str) -> None:
+        """Take a live version out that cannot answer any more, and refuse it; another answers in its place if one can.
 
-    async def _prove(self, version: RegisteredVersion, running: Running) -> ArchiveInfo:
-        """Fetch, verify, register and test a version.
-
-        Raises:
-            ServingError: the version cannot serve.
+        Args:
+            model: name of the model.
+            version: the version.
+            reason: reason for the log and the version's tag.
         """
-        info = await asyncio.to_thread(
-            bring_archive,
-            self._settings.model_store,
-            model=version.model,
-            version=version.version,
-            sha256=version.archive_sha256,
-            fetch=partial(self._registry.fetch_archive, version),
-        )
-        self._shares[running].add(version.model, version.version)
-        await running.instance.management.register(
-            archive_name(version.model, version.version),
-            model=version.model,
-            version=version.version,
-            workers=self._settings.workers,
-            timeout_s=self._settings.load_timeout_s,
-        )
-        await running.inference.generate(
-            CANARY,
-            model=version.model,
-            version=version.version,
-            timeout_s=self._settings.canary_timeout_s,
-            contract=info.contract,
-        )
-        return info
+        self._followers[model].withdraw(version, reason)
 
-    async def _refuse(self, version: RegisteredVersion, reason: str, running: Running) -> None:
-        _log.error("%s is refused: %s", version.name, reason)
-        with contextlib.suppress(ServingError):
-            await running.instance.management.unregister(version.model, version.version)
-            self._give_back(version.model, version.version, running)
-        noted = await self._note(version, reason)
-        self._states[version.model].refusals.add(version, noted=noted)
-
-    async def _note(self, version: RegisteredVersion, reason: str) -> bool:
-        try:
-            await asyncio.to_thread(self._registry.set_sync_error, version.model, version.version, reason)
-        except RegistryError as fault:
-            _log.warning("the registry could not be updated for %s: %s", version.name, fault)
-            return False
-        return True
-
-    async def _ask_worker(self, route: Route, running: Running) -> None:
-        """Fetch the description of a version's worker, once, and again when its share of the cores changes."""
-        shares = self._shares.get(running)
-        if shares is None or route.described_with_threads == shares.threads:
-            return
-        route.described_with_threads = shares.threads
-        try:
-            route.worker = await running.instance.management.describe_worker(route.info.model, route.info.version)
-        except ServingError as fault:  # the version answers requests, which is what counts
-            _log.warning("%s", fault)
-
-    def _new_shares(self, running: Running) -> CoreShares:
-        return CoreShares(running.instance.threads_file, workers=self._settings.workers)
-
-    def _give_back(self, model: str, version: str, running: Running) -> None:
-        """Return the cores of a removed version, unless its TorchServe ended meanwhile."""
-        if (shares := self._shares.get(running)) is not None:
-            shares.remove(model, version)
-
-    async def _drain(self, route: Route, running: Running) -> None:
-        model, version = route.info.model, route.info.version
-        try:
-            await asyncio.wait_for(route.wait_idle(), self._settings.drain_timeout_s)
-        except TimeoutError:
-            _log.warning("removing %s/%s with %d requests in flight", model, version, route.in_flight)
-        if self._supervisor.running is running:
+    async def _forever(self, step: Callable[[Follower], Awaitable[None]], follower: Follower) -> None:
+        """Repeat a step. No fault of one ends the service: it is told once, and the step is tried again."""
+        told, pause_s = "", self._settings.poll_s
+        while True:
             try:
-                await running.instance.management.unregister(model, version)
-            except ServingError as fault:
-                _log.warning("%s", fault)
+                await step(follower)
+            except Exception as fault:  # noqa: BLE001 - any other would end the service
+                message = f"{type(fault).__name__}: {fault}"
+                if message != told:
+                    _log.error("following %s failed and is tried again: %s", follower.model, message, exc_info=True)
+                    self._observer.failed(follower.model)
+                told, pause_s = message, min(2 * pause_s + 0.1, _LONGEST_FAULT_PAUSE_S)
+                await asyncio.sleep(pause_s)
             else:
-                self._give_back(model, version, running)
-                _log.info("%s/%s is drained and removed", model, version)
+                told, pause_s = "", self._settings.poll_s
 
-    def _live(self, model: str) -> Live:
-        return Live(champion=self._table.champion(model), versions=frozenset(self._table.live_versions(model)))
+    async def _read(self, follower: Follower) -> None:
+        reading = await self._readings.snapshot(follower.model)
+        if reading is None:
+            self._observer.failed(follower.model)
+        else:
+            await follower.take(reading)
+        await asyncio.sleep(self._settings.poll_s)
 
-    def _note_aliases(self, snapshot: ModelSnapshot) -> None:
-        aliases = {entry.version: entry.aliases for entry in snapshot.versions}
-        for version in self._table.live_versions(snapshot.model):
-            route = self._table.route(snapshot.model, version)
-            if route is not None:
-                route.aliases = tuple(alias for alias in aliases.get(version, ()) if alias in LIVE_ALIASES)
+    async def _act(self, follower: Follower) -> None:
+        running = await self._supervisor.wait_running()
+        woken = self._woken[follower.model]
+        woken.clear()
+        if not follower.can_begin():
+            await self._wait_for_reading(follower)
+        elif self._supervisor.running is running:
+            follower.step(running)
+            self._on_change()
+            await _wait(woken, self._settings.poll_s)
+
+    async def _wait_for_reading(self, follower: Follower) -> None:
+        """Wait for the first reading, or begin with the last good state if it takes too long."""
+        started = time.monotonic()
+        while not follower.can_begin():
+            await _wait(self._woken[follower.model], self._settings.poll_s)
+            late = time.monotonic() - started > self._settings.patience_s or self._readings.is_away(follower.model)
+            if late and not follower.can_begin() and follower.restored:
+                _log.warning("serving the last good state: %s", ", ".join(follower.restored))
+                follower.begin_with_last_good()
+
+    async def _save(self, follower: Follower) -> None:
+        """Keep the state in which a model answers, whenever it is another one."""
+        await asyncio.sleep(self._settings.poll_s)
+        state = follower.last_good()
+        if (
+            state is not None
+            and state != self._saved[follower.model]
+            and await in_thread(lambda: self._files.write(state))
+        ):
+            self._saved[follower.model] = state
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -12,8 +12,8 @@ from serving.registry.versions import RegisteredVersion
 class _Refusal:
     pause_s: float
     until: float
-    noted: bool
-    """Whether the registry got the reason. If it was removed there since, the version is tried again."""
+    is_tagged: bool = False
+    """Whether a reading of the registry has shown the reason. If it is gone later, a person removed it."""
 
 
 class Refusals:
@@ -30,29 +30,40 @@ class Refusals:
         self._longest_s = longest_s
         self._clock = clock
         self._refusals: dict[str, _Refusal] = {}
+        self._postponed: dict[str, float] = {}
 
-    def add(self, version: RegisteredVersion, *, noted: bool) -> None:
-        """Refuse a version.
-
-        Args:
-            version: the version.
-            noted: whether the registry got the reason.
-        """
-        before = self._refusals.get(version.version)
+    def add(self, version: str) -> None:
+        """Refuse a version."""
+        before = self._refusals.get(version)
         pause_s = min(2 * before.pause_s, self._longest_s) if before else self._first_s
-        self._refusals[version.version] = _Refusal(pause_s=pause_s, until=self._clock() + pause_s, noted=noted)
+        self._refusals[version] = _Refusal(pause_s=pause_s, until=self._clock() + pause_s)
 
-    def forget(self, version: RegisteredVersion) -> None:
+    def postpone(self, version: str, pause_s: float) -> None:
+        """Try a version again after a pause, without blame."""
+        self._postponed[version] = self._clock() + pause_s
+
+    def forget_postponed(self) -> None:
+        """Try the versions that were postponed at once."""
+        self._postponed.clear()
+
+    def forget(self, version: str) -> None:
         """Forget the refusals of a version that is live."""
-        self._refusals.pop(version.version, None)
+        self._refusals.pop(version, None)
+        self._postponed.pop(version, None)
 
-    def still(self, versions: Iterable[RegisteredVersion]) -> frozenset[str]:
-        """Return those of the versions that are not to be tried again yet."""
+    def see(self, versions: Iterable[RegisteredVersion]) -> None:
+        """Compare with a reading of the registry: a version whose reason was removed there is tried at once."""
+        for each in versions:
+            refusal = self._refusals.get(each.version)
+            if refusal is None:
+                continue
+            if each.sync_error:
+                refusal.is_tagged = True
+            elif refusal.is_tagged:
+                refusal.is_tagged, refusal.until = False, self._clock()
+
+    def still(self) -> frozenset[str]:
+        """Return the versions that are not to be tried yet."""
         now = self._clock()
-        return frozenset(
-            each.version
-            for each in versions
-            if (refusal := self._refusals.get(each.version)) is not None
-            and now < refusal.until
-            and (each.sync_error or not refusal.noted)
-        )
+        refused = {version for version, refusal in self._refusals.items() if now < refusal.until}
+        return frozenset(refused | {version for version, until in self._postponed.items() if now < until})

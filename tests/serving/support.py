@@ -136,7 +136,19 @@ def launch_service(
     with (folder / "serve.log").open("wb") as log:
         return subprocess.Popen(
             [
-                *(sys.executable, "-c", SERVE, "--port", "0", "--poll", "0.3", "--models", ",".join(models)),
+                *(
+                    sys.executable,
+                    "-c",
+                    SERVE,
+                    "--port",
+                    "0",
+                    "--poll",
+                    "0.3",
+                    "--grace",
+                    "2",
+                    "--models",
+                    ",".join(models),
+                ),
                 *("--tracking-uri", registry_uri, "--workspace", str(folder), "--model-store", str(folder / "store")),
                 # A test runner that crashes must not leave a server behind. A second worker would take time to start.
                 *("--ready-file", str(folder / "ready.json"), "--stop-with-parent", "--workers", "1", *options),

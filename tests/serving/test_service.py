@@ -267,24 +267,53 @@ def test_an_alias_that_a_person_moves_in_mlflow_keeps_the_way_back_to_what_answe
     assert "is not served" in told[0]
 
 
-def test_a_champion_that_loses_its_alias_leaves_without_a_complaint_and_the_others_stay(
+def test_a_champion_that_loses_its_alias_answers_until_another_is_named_and_the_registry_says_why(
     service: ServiceProcess, registry: EchoRegistry
 ) -> None:
     model = "gamma"
-    with CommentaryClient(service.target, model=model) as client:
+    with CommentaryClient(service.target, model=model) as client, steady_load(service.target, model) as load:
         challenger, champion = registry.register(model), live(client, model).champion
         registry.alias(model, "challenger", challenger)
         wait_until(lambda: challenger in live_versions(client, model))
-        # The champion is TorchServe's default version, which TorchServe does not give up by itself.
+        before = worker_count(service)
         registry.client.delete_registered_model_alias(model, "champion")
+        wait_until(lambda: "lost the alias 'champion'" in registry.tag(model, champion, SYNC_ERROR_TAG))
+        time.sleep(3)  # longer than the grace period, which keeps what is asked for again in time
+        assert live(client, model).champion == champion
+        # The champion is TorchServe's default version, which TorchServe does not give up by itself.
+        registry.alias(model, "champion", challenger)
+        wait_until(partial(is_live, client, model, challenger))
+        wait_until(lambda: registry.tag(model, champion, SYNC_ERROR_TAG) == "")
+        registry.client.delete_registered_model_alias(model, "previous")
         wait_until(lambda: f"{model}/{champion} is drained and removed" in service.log())
-        assert champion not in live_versions(client, model)
-        with pytest.raises(UnknownModelError, match=f"{model} has no champion"):
-            client.generate(ask())
-        assert client.generate(ask(), version=challenger).model.version == challenger
-        registry.alias(model, "champion", champion)
-        wait_until(partial(is_live, client, model, champion))
+        wait_until(lambda: worker_count(service) < before)
+    assert load.failures == []
+    assert service.log().count("lost the alias 'champion'") == 1
     assert "could not remove" not in service.log()
+
+
+def test_a_champion_that_is_deleted_answers_until_another_is_named_and_the_model_says_why(
+    service: ServiceProcess, registry: EchoRegistry
+) -> None:
+    model = "gamma"
+
+    def told() -> str:
+        return str(registry.client.get_registered_model(model).tags.get(SYNC_ERROR_TAG, ""))
+
+    with CommentaryClient(service.target, model=model) as client, steady_load(service.target, model) as load:
+        champion, other = live(client, model).champion, registry.register(model)
+        registry.alias(model, "challenger", other)
+        wait_until(lambda: other in live_versions(client, model))
+        workers = worker_count(service)
+        registry.client.delete_model_version(model, champion)
+        wait_until(lambda: f"{model}/{champion} does not exist in the registry any more" in told())
+        assert live(client, model).champion == champion
+        registry.alias(model, "champion", other)
+        wait_until(partial(is_live, client, model, other))
+        wait_until(lambda: told() == "")
+        wait_until(lambda: live_versions(client, model) == [other])
+        wait_until(lambda: worker_count(service) < workers)
+    assert load.failures == []
 
 
 def is_live(client: CommentaryClient, model: str, champion: str) -> bool:

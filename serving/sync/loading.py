@@ -1,0 +1,188 @@
+"""Versions into TorchServe and out of it: fetched, verified, registered, tried, described, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from handlers.contract import CommentaryRequest, SamplingParams, archive_name
+from serving.errors import ServingError
+from serving.registry.archives import bring_archive
+from serving.registry.contents import ArchiveInfo
+from serving.registry.versions import RegisteredVersion
+from serving.sync.background import in_thread
+from serving.torchserve.cores import CoreShares
+from serving.torchserve.supervisor import Running, Supervisor
+from serving.traffic.routes import Route, make_route
+
+_log = logging.getLogger(__name__)
+
+CANARY: Final = CommentaryRequest(
+    genres=(), num_samples=1, sampling=SamplingParams(max_tokens=8), seed=0, request_id="canary"
+)
+_REMOVAL_PAUSES_S: Final = (1.0, 5.0, 30.0)
+"""Pauses before a version that TorchServe did not remove is removed again: its workers would stay for ever."""
+
+
+class TorchServeGoneError(ServingError):
+    """TorchServe ended or hung while a version was loaded, which says nothing about the version."""
+
+
+class Fetcher(Protocol):
+    """Source of archives."""
+
+    def fetch_archive(self, version: RegisteredVersion, folder: Path) -> Path:
+        """Download a version's archive into a folder."""
+
+
+class Loader:
+    """Loader of versions into the running TorchServe.
+
+    Args:
+        model_store: folder of the archives.
+        workers: TorchServe workers of each version.
+        load_timeout_s: time for a version's workers to load it.
+        canary_timeout_s: time for the answer to the request that tests a version.
+        fetch_timeout_s: time to download an archive.
+        drain_timeout_s: time for the requests in flight of a removed version.
+        archives: source of archives that the model store does not hold.
+        supervisor: supervisor of the TorchServe.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_store: Path,
+        workers: int,
+        load_timeout_s: float,
+        canary_timeout_s: float,
+        fetch_timeout_s: float,
+        drain_timeout_s: float,
+        archives: Fetcher,
+        supervisor: Supervisor,
+    ) -> None:
+        self._model_store = model_store
+        self._workers = workers
+        self._load_timeout_s = load_timeout_s
+        self._canary_timeout_s = canary_timeout_s
+        self._fetch_timeout_s = fetch_timeout_s
+        self._drain_timeout_s = drain_timeout_s
+        self._archives = archives
+        self._supervisor = supervisor
+        self._shares: dict[Running, CoreShares] = {}
+        """Core shares of the running TorchServe."""
+
+    async def prove(self, version: RegisteredVersion, running: Running) -> Route:
+        """Fetch, verify, register and test a version, and return its route.
+
+        Raises:
+            ServingError: the version cannot serve; TorchServe does not hold it then.
+            TorchServeGoneError: TorchServe ended meanwhile, or does not answer any more.
+        """
+        try:
+            info = await self._bring(version)
+            shares = self._shares_of(running)
+            shares.add(version.model, version.version)
+            await running.instance.management.register(
+                archive_name(version.model, version.version),
+                model=version.model,
+                version=version.version,
+                workers=self._workers,
+                timeout_s=self._load_timeout_s,
+            )
+            await running.inference.generate(
+                CANARY,
+                model=version.model,
+                version=version.version,
+                timeout_s=self._canary_timeout_s,
+                contract=info.contract,
+            )
+        except Exception as fault:
+            if self._supervisor.running is not running or not await running.instance.management.is_healthy():
+                raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}") from fault
+            await self._undo(version, running)
+            # An archive or a machine may fail in ways that no library lists, and none of them may end the service.
+            raise _refusal(fault) from fault
+        if self._supervisor.running is not running:
+            raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}")
+        return make_route(info, workers=self._workers, aliases=version.aliases)
+
+    async def describe(self, route: Route, running: Running) -> None:
+        """Fetch the description of a version's worker, once, and again when its share of the cores changes."""
+        shares = self._shares_of(running)
+        if route.described_with_threads == shares.threads:
+            return
+        route.described_with_threads = shares.threads
+        try:
+            route.worker = await running.instance.management.describe_worker(route.info.model, route.info.version)
+        except ServingError as fault:  # the version answers requests, which is what counts
+            _log.warning("%s", fault)
+
+    def needs_description(self, route: Route, running: Running) -> bool:
+        """Return whether `describe` has something to ask."""
+        return route.described_with_threads != self._shares_of(running).threads
+
+    async def drain(self, route: Route, running: Running) -> None:
+        """Wait for the requests in flight of a version that was removed from the table, and unregister it."""
+        model, version = route.info.model, route.info.version
+        try:
+            await asyncio.wait_for(route.wait_idle(), self._drain_timeout_s)
+        except TimeoutError:
+            _log.warning("removing %s/%s with %d requests in flight", model, version, route.in_flight)
+        for pause_s in (*_REMOVAL_PAUSES_S, None):
+            if self._supervisor.running is not running:
+                return
+            try:
+                await self._remove(model, version, running)
+            except ServingError as fault:
+                _log.warning("%s", fault)
+            else:
+                _log.info("%s/%s is drained and removed", model, version)
+                return
+            if pause_s is not None:
+                await asyncio.sleep(pause_s)
+
+    async def _bring(self, version: RegisteredVersion) -> ArchiveInfo:
+        bring = partial(
+            bring_archive,
+            self._model_store,
+            model=version.model,
+            version=version.version,
+            sha256=version.archive_sha256,
+            fetch=partial(self._archives.fetch_archive, version),
+        )
+        try:
+            async with asyncio.timeout(self._fetch_timeout_s):
+                return await in_thread(bring)
+        except TimeoutError as cause:
+            raise ServingError(
+                f"the archive of {version.name} did not come within {self._fetch_timeout_s:g} s"
+            ) from cause
+
+    async def _undo(self, version: RegisteredVersion, running: Running) -> None:
+        try:
+            await self._remove(version.model, version.version, running)
+        except ServingError as fault:
+            _log.warning("%s", fault)
+
+    async def _remove(self, model: str, version: str, running: Running) -> None:
+        await running.instance.management.unregister(model, version)
+        self._shares_of(running).remove(model, version)
+
+    def _shares_of(self, running: Running) -> CoreShares:
+        if (known := self._shares.get(running)) is not None:
+            return known
+        shares = CoreShares(running.instance.threads_file, workers=self._workers)
+        if self._supervisor.running is running:
+            self._shares = {running: shares}
+        return shares
+
+
+def _refusal(fault: Exception) -> ServingError:
+    """Return a fault with a reason that people can read."""
+    if isinstance(fault, ServingError):
+        return fault
+    return ServingError(f"it cannot be loaded ({type(fault).__name__}: {fault}); see workers.log")

@@ -1,0 +1,80 @@
+"""Reports of the sync on one model: in the log once, and as tags in the registry for as long as they are true."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from serving.errors import RegistryError
+from serving.registry.versions import ModelSnapshot
+from serving.sync.readings import Readings
+
+_log = logging.getLogger(__name__)
+
+
+class Notes:
+    """Reports and tags of one model.
+
+    Args:
+        model: name of the registered model.
+        readings: the registry.
+    """
+
+    def __init__(self, model: str, readings: Readings) -> None:
+        self._model = model
+        self._readings = readings
+        self._told: frozenset[str] = frozenset()
+        self._wanted: Mapping[str, str] = {}
+        self._written: dict[str, str] = {}
+        self._failure = ""
+
+    def tell(self, reports: Iterable[str], faults: Mapping[str, str]) -> int:
+        """Log what was not true at the last call; return the number of new faults.
+
+        Args:
+            reports: for the log alone.
+            faults: for the log, and for the tag of the version, or of the model if the version is empty.
+        """
+        messages = frozenset((*reports, *faults.values()))
+        for message in sorted(messages - self._told):
+            _log.warning("%s", message)
+        num_new = len(set(faults.values()) - self._told)
+        self._told = messages
+        self._wanted = faults
+        return num_new
+
+    async def write(self, reading: ModelSnapshot) -> None:
+        """Write the tags that the registry lacks, and remove those that are not true any more.
+
+        A tag that cannot be written is tried again at the next call.
+
+        Args:
+            reading: the last reading, in which the model has a tag that an earlier process may have left.
+        """
+        if not reading.registered:
+            return
+        if reading.sync_error:
+            self._written.setdefault("", reading.sync_error)
+        self._written = {version: self._written[version] for version in self._written.keys() & {"", *reading.existing}}
+        for version, reason in self._wanted.items():
+            if self._written.get(version) != reason and await self.set(version, reason):
+                self._written[version] = reason
+        for version in [version for version in self._written if version not in self._wanted]:
+            if await self.set(version, ""):
+                del self._written[version]
+
+    async def set(self, version: str, reason: str) -> bool:
+        """Write a reason into the tag of a version, or of the model if the version is empty, or remove it.
+
+        Returns:
+            Whether the registry has it. If not, the log says why, once for the same reason.
+        """
+        try:
+            await self._readings.set_sync_error(self._model, version, reason)
+        except RegistryError as fault:
+            if str(fault) != self._failure:
+                _log.warning("the tag of %s could not be written: %s", f"{self._model}/{version}".rstrip("/"), fault)
+            self._failure = str(fault)
+            return False
+        self._failure = ""
+        return True
