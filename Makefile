@@ -32,9 +32,10 @@ unit: $(INSTALLED) ## Only the quick tests
 coverage: $(INSTALLED) ## Which lines the tests reach, without integration tests; writes build/coverage/index.html
 	$(PARALLEL) -m "not integration" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
-kills: $(INSTALLED) ## Kill the bot, its backups and its restores at every moment; ten minutes
+kills: $(INSTALLED) ## Kill the bot, its backups and its restores, and the gateway, at every moment; ten minutes
 	DEEPHYPEBOT_KILL_STRIDE=1 $(BIN)/python -m pytest tests/bot/entrypoints/test_networked.py \
-	    tests/bot/entrypoints/test_restored.py tests/bot/adapters/sqlite/test_kills.py -k killed $(ARGS)
+	    tests/bot/entrypoints/test_restored.py tests/bot/adapters/sqlite/test_kills.py \
+	    tests/serving/traffic/test_kills.py -k killed $(ARGS)
 
 lint: $(INSTALLED) ## Style, import contracts, Dockerfile
 	$(BIN)/ruff format --check .

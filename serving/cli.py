@@ -18,12 +18,17 @@ from serving import tables
 from serving.options import (
     MODEL_STORE,
     WORKSPACE,
+    ExposureDaysOption,
+    ExposureMbOption,
+    ExposuresOption,
     ModelStoreOption,
+    NoExposuresOption,
     TargetOption,
     TimeoutOption,
     TrackingOption,
     WorkspaceOption,
     asking,
+    exposures_folder,
     live_version,
     open_registry,
 )
@@ -82,6 +87,10 @@ def serve(
     max_in_flight: Annotated[
         int, typer.Option("--max-in-flight", min=1, help="Concurrency limit; requests above it are refused.")
     ] = 256,
+    exposures: ExposuresOption = None,
+    no_exposures: NoExposuresOption = False,
+    exposure_days: ExposureDaysOption = 30,
+    exposure_mb: ExposureMbOption = 1024,
     poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two readings of the registry.")] = 1.0,
     grace: Annotated[
         float, typer.Option("--grace", min=0, help="Seconds for which a version that lost its alias stays live.")
@@ -128,6 +137,9 @@ def serve(
         models=names,
         workers=workers or default_workers(),
         max_in_flight=max_in_flight,
+        exposures=None if no_exposures else exposures or exposures_folder(workspace),
+        exposure_days=exposure_days,
+        exposure_mb=exposure_mb,
         poll_s=poll,
         grace_s=grace,
         ready_file=ready_file,

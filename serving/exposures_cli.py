@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FoldersArgument = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[DIR]",
+        metavar="DIR",
         help="Folders of exposures, of several hosts for instance; doubles count once.",
         show_default="WORKSPACE/exposures",
     ),

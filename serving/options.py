@@ -39,6 +39,22 @@ NumberArgument = Annotated[
     str | None, typer.Argument(metavar="[NUMBER]", help="Number of the version, where only its model is named.")
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Maximum time to wait, in seconds.")]
+ExposuresOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--exposures",
+        envvar="DEEPHYPEBOT_EXPOSURES",
+        help="Folder of the exposures, a row for each answer.",
+        show_default="WORKSPACE/exposures",
+    ),
+]
+NoExposuresOption = Annotated[bool, typer.Option("--no-exposures", help="Keep no exposures.")]
+ExposureDaysOption = Annotated[
+    float, typer.Option("--exposure-days", min=0.01, help="Age at which exposures are removed.")
+]
+ExposureMbOption = Annotated[
+    int, typer.Option("--exposure-mb", min=16, help="Size in MiB above which the oldest exposures are removed.")
+]
 
 WORKSPACE: Final = Path("workspace")
 MODEL_STORE: Final = Path("model_store")

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.errors import ArchiveError
-from serving.gateway.metrics import metrics_page
+from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
 from serving.settings import ServiceSettings
 from serving.sync.loop import Sync
 from serving.torchserve.supervisor import Supervisor
+from serving.traffic.exposures import Recorder
 from serving.traffic.routes import RoutingTable
+from serving.traffic.segments import Segments
 
 _log = logging.getLogger(__name__)
 
@@ -67,18 +69,29 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
         wake.set()
 
     supervisor = Supervisor(settings.torchserve, on_down=on_down)
+    segments = Segments(settings.exposures) if settings.exposures is not None else None
     gateway = Gateway(
         settings.gateway,
         table=table,
         inference=lambda: supervisor.running.inference if supervisor.running is not None else None,
+        recorder=Recorder(segments),
+        shadow=settings.shadow,
     )
     async with contextlib.AsyncExitStack() as stack:
         # The exits run in the opposite order: sync ends, requests in flight are answered, TorchServe stops.
+        if segments is not None:
+            stack.callback(segments.close)
         stack.push_async_callback(supervisor.stop)
         stack.push_async_callback(gateway.stop)
         # The port first: it is the likeliest problem and the quickest to check.
         target = await gateway.start()
-        metrics_url = stack.enter_context(metrics_page(gateway.metrics.registry, settings.gateway_metrics_port))
+        metrics_url = stack.enter_context(
+            metrics_page(
+                gateway.metrics,
+                settings.gateway_metrics_port,
+                torchserve_url=lambda: running.instance.metrics_url if (running := supervisor.running) else None,
+            )
+        )
         _make_model_store(settings.torchserve.model_store)
         sync = Sync(
             settings.sync,
@@ -88,9 +101,10 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
             on_change=wake.set,
         )
         await _start_torchserve_and_registry(supervisor, sync)
-        failed = await stack.enter_async_context(
-            _in_background(supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway))
-        )
+        endless = [supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway)]
+        if segments is not None:
+            endless.append(segments.run())
+        failed = await stack.enter_async_context(_in_background(*endless))
         yield Service(
             target=target, metrics_url=metrics_url, table=table, supervisor=supervisor, failed=failed, changed=changed
         )

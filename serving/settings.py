@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving.gateway.server import GatewaySettings
 from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
+from serving.traffic.segments import ExposureSettings
+from serving.traffic.shadow import ShadowSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,9 @@ class ServiceSettings:
     torchserve: TorchServeSettings
     sync: SyncSettings
     gateway: GatewaySettings
+    exposures: ExposureSettings | None = None
+    """Folder and retention of exposures; None keeps none."""
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
     gateway_metrics_port: int = 0
     """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
     ready_file: Path | None = None
@@ -53,6 +58,9 @@ def service_settings(
     gateway_metrics_port: int = 0,
     workers: int = 1,
     max_in_flight: int = 256,
+    exposures: Path | None = None,
+    exposure_days: float = 30.0,
+    exposure_mb: int = 1024,
     poll_s: float = 1.0,
     grace_s: float = 15.0,
     ready_file: Path | None = None,
@@ -70,6 +78,11 @@ def service_settings(
             model_store=model_store, last_good=workspace / "last_good", workers=workers, poll_s=poll_s, grace_s=grace_s
         ),
         gateway=GatewaySettings(host=host, port=port, max_in_flight=max_in_flight),
+        exposures=(
+            None
+            if exposures is None
+            else ExposureSettings(folder=exposures, max_days=exposure_days, max_mb=exposure_mb)
+        ),
         gateway_metrics_port=gateway_metrics_port,
         ready_file=ready_file,
     )

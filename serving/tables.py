@@ -69,8 +69,8 @@ def _facts(version: RegisteredVersion) -> dict[str, str]:
 
 def live_models(models: Sequence[LiveModel]) -> Table:
     """Build a table of live versions."""
-    table = Table("version", "aliases", "share", "in flight", "genres", "topics (the desired one first)")
-    for name in ("runs as", "made from", "archive"):
+    table = Table("version", "aliases", "share", "in flight", "answered", "failed", "p50, p95", "copies as shadow")
+    for name in ("genres", "topics (the desired one first)", "runs as", "made from", "archive"):
         table.add_column(name)
     for model in models:
         for version in model.versions:
@@ -81,6 +81,10 @@ def live_models(models: Sequence[LiveModel]) -> Table:
                 ", ".join(version.aliases),
                 _traffic(version),
                 str(version.in_flight),
+                str(version.answers),
+                str(version.errors),
+                f"{version.latency_p50_ms:.0f}, {version.latency_p95_ms:.0f} ms" if version.latency_p50_ms else "",
+                ", ".join(f"{n} {outcome.replace('_', ' ')}" for outcome, n in version.shadow_outcomes.items() if n),
                 str(version.num_genres),
                 Text(", ".join(topics)),
                 _runs_as(version),

@@ -68,6 +68,15 @@ class LiveVersion:
     """Whether it gets copies of the requests."""
     next_step: NextStep | None = None
     """Next step of its ramp; None if it has none, or the last one is taken."""
+    answers: int = 0
+    """Requests that the version has answered since the gateway started."""
+    errors: int = 0
+    """Valid requests that it has failed since then."""
+    latency_p50_ms: float = 0.0
+    """Time within which half of its answers of the last five minutes were given; 0 if there were none."""
+    latency_p95_ms: float = 0.0
+    shadow_outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Copies of requests that it got as a shadow, by outcome; empty if it got none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +227,11 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
                         if version.HasField("next_step")
                         else None
                     ),
+                    answers=version.answers,
+                    errors=version.errors,
+                    latency_p50_ms=version.latency_p50_ms,
+                    latency_p95_ms=version.latency_p95_ms,
+                    shadow_outcomes=dict(version.shadow_outcomes),
                 )
                 for version in model.versions
             ),

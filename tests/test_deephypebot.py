@@ -142,7 +142,7 @@ def test_the_variables_of_all_options_are_these_and_one_name_means_one_thing_eve
         for path, variable in variables_of(typer.main.get_command(build_app([name])).commands[name], name):  # type: ignore[attr-defined] # a group
             found.setdefault(variable, set()).add(path)
     ours = {
-        "WORKSPACE", "MODEL_STORE", "TARGET", "FEED", "CATALOG", "GATEWAY_HOST", "GATEWAY_PORT",
+        "WORKSPACE", "MODEL_STORE", "TARGET", "FEED", "CATALOG", "EXPOSURES", "GATEWAY_HOST", "GATEWAY_PORT",
         "TORCHSERVE_METRICS_PORT", "GATEWAY_METRICS_PORT", "MODELS", "STUDIO_HOST", "STUDIO_TOKEN",
     }  # fmt: skip
     assert set(found) == {f"DEEPHYPEBOT_{name}" for name in ours} | {"MLFLOW_TRACKING_URI"}

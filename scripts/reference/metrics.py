@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 from markdown import table
 from prometheus_client.core import Metric
+from prometheus_client.metrics import MetricWrapperBase
 
 from bot.domain.candidates import CandidateStatus, Decision
 from bot.domain.outgoing_posts import OutgoingPostStatus
@@ -23,11 +24,13 @@ from bot.observe.metrics import StateCollector
 from bot.ports import StoreState, VersionTally
 from handlers.worker import metrics as worker
 from serving.gateway import metrics as gateway
+from serving.traffic.exposures import ShadowOutcome
+from serving.traffic.figures import FigureBook
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _INTRODUCTION: Final = (
     "Three pages for Prometheus: TorchServe's (`deephypebot serve --metrics-port`), the gateway's "
-    "(`deephypebot serve --gateway-metrics-port`) and the bot's (setting `metrics_port`)."
+    "(`deephypebot serve --gateway-metrics-port`, with TorchServe's behind it) and the bot's (setting `metrics_port`)."
 )
 _HEADER: Final = ("metric", "type", "labels", "meaning")
 
@@ -71,13 +74,16 @@ def _constants(module: Any) -> dict[str, str]:
 
 
 def _gateway() -> list[list[str]]:
-    registry = gateway.GatewayMetrics(in_flight=lambda: 0).registry
+    book = FigureBook()
+    book.of("lcgan", "1").add_shadow(ShadowOutcome.ANSWERED)
+    registry = gateway.GatewayMetrics(in_flight=lambda: 0, book=book).registry
     # An instrument without a value yet has no sample that its labels could be read from.
-    labels = {each._name: each._labelnames for each in registry._collector_to_names}  # noqa: SLF001 - nothing public
+    instruments = [each for each in registry._collector_to_names if isinstance(each, MetricWrapperBase)]  # noqa: SLF001
+    labels = {each._name: each._labelnames for each in instruments}  # noqa: SLF001 - nothing public has them
     rows = _rows(registry.collect())
     for row in rows:
         row[2] = row[2] or ", ".join(
-            f"`{label}`" for label in labels[row[0].strip("`").removesuffix("_total").removesuffix("_info")]
+            f"`{label}`" for label in labels.get(row[0].strip("`").removesuffix("_total").removesuffix("_info"), ())
         )
     return rows
 

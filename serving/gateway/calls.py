@@ -15,8 +15,11 @@ from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
 from serving.traffic.admission.admission import AdmissionCounts
 from serving.traffic.admission.work import work_of
-from serving.traffic.policy import Assignment
+from serving.traffic.exposures import Recorder
+from serving.traffic.figures import FigureBook
+from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
 from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.traffic.shadow import Mirror, ShadowSettings, with_seed
 from serving.v1 import commentary_pb2
 
 _TIMEOUT_MARGIN_S: Final = 10.0
@@ -31,18 +34,41 @@ class Calls:
         table: live versions.
         inference: returns the connection to TorchServe, or None while TorchServe is down.
         max_in_flight: requests that may wait or be with TorchServe at once.
+        recorder: gets the exposure of each answer.
+        figures: gets the durations, errors and shadows of each version.
+        shadow: limits of shadow traffic.
     """
 
-    def __init__(self, *, table: RoutingTable, inference: Callable[[], Inference | None], max_in_flight: int) -> None:
+    def __init__(
+        self,
+        *,
+        table: RoutingTable,
+        inference: Callable[[], Inference | None],
+        max_in_flight: int,
+        recorder: Recorder,
+        figures: FigureBook,
+        shadow: ShadowSettings,
+    ) -> None:
         self._table = table
         self._inference = inference
         self._max_in_flight = max_in_flight
+        self._recorder = recorder
+        self._figures = figures
+        self.mirror: Final = Mirror(
+            shadow,
+            table=table,
+            ask=self._ask_shadow,
+            is_pressed=self._is_pressed,
+            recorder=recorder,
+            figures=figures,
+        )
+        self._shadow_counts = AdmissionCounts()
         self.in_flight = 0
         """Requests that wait or that TorchServe holds, those of clients that have left included."""
         self.counts: Final = AdmissionCounts()
 
     async def answer(self, message: commentary_pb2.GenerateRequest, deadline_s: float) -> CommentaryResponse:
-        """Return the answer of a version to a request.
+        """Return the answer of a version to a request, whose exposure is written by then.
 
         Args:
             message: the request.
@@ -55,9 +81,52 @@ class Calls:
         request = _checked(message)
         self._check_room()
         inference = self._connection()
-        route, _ = self._resolve(message)
-        response = await self._ask(route, inference, request, deadline_s)
+        route, assignment = self._resolve(message)
+        policy = self._table.policy(route.info.model)
+        request = with_seed(request, policy)
+        try:
+            response = await self._ask(route, inference, request, deadline_s)
+        except InferenceError as fault:
+            if fault.code is not grpc.StatusCode.INVALID_ARGUMENT:
+                self._figures.of(route.info.model, route.info.version).add_error()
+            raise
+        response = _signed(response, route, time.perf_counter() - started)
+        self._note(request, response, route, assignment, policy)
+        return response
+
+    def _note(
+        self,
+        request: CommentaryRequest,
+        response: CommentaryResponse,
+        route: Route,
+        assignment: Assignment,
+        policy: TrafficPolicy | None,
+    ) -> None:
+        """Write the exposure of an answer that is about to leave, count it, and offer it to the shadows."""
+        info, timings = route.info, response.timings
+        revision = policy.revision if policy is not None else ""
+        key = self._recorder.record(request, response, info=info, by=assignment.by, revision=revision)
+        self._figures.of(info.model, info.version).add_answer(
+            queue_s=timings.queue_ms / 1000, backend_s=timings.decode_ms / 1000
+        )
+        if policy is not None and policy.shadows and assignment.by is not AssignedBy.PIN:
+            self.mirror.offer(request, policy=policy, answered_by=info.version, key=key)
+
+    async def _ask_shadow(self, route: Route, request: CommentaryRequest, timeout_s: float) -> CommentaryResponse:
+        started = time.perf_counter()
+        response = await self._ask(route, self._connection(), request, timeout_s, is_shadow=True)
         return _signed(response, route, time.perf_counter() - started)
+
+    def _is_pressed(self) -> bool:
+        """Return whether a version that answers clients has more requests than workers, so that some wait."""
+        for model in self._table.models:
+            policy = self._table.policy(model)
+            shadows = policy.shadows if policy is not None else ()
+            for version in self._table.live_versions(model):
+                route = self._table.route(model, version)
+                if version not in shadows and route is not None and route.in_flight > route.admission.limits.workers:
+                    return True
+        return False
 
     def _check_room(self) -> None:
         if self.in_flight >= self._max_in_flight:
@@ -83,7 +152,13 @@ class Calls:
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, str(fault)) from fault
 
     async def _ask(
-        self, route: Route, inference: Inference, request: CommentaryRequest, deadline_s: float
+        self,
+        route: Route,
+        inference: Inference,
+        request: CommentaryRequest,
+        deadline_s: float,
+        *,
+        is_shadow: bool = False,
     ) -> CommentaryResponse:
         """Ask the version's workers when it is the request's turn, within the deadline."""
         info, admission = route.info, route.admission
@@ -101,18 +176,22 @@ class Calls:
                 start_by=start_by,
             )
 
-        self.in_flight += 1
+        self.in_flight += not is_shadow
         return await admission.ask(
             work,
             send,
             heavy=work.sequences > route.slots,
             deadline=time.monotonic() + deadline_s,
-            counts=self.counts,
-            on_end=self._ended,
+            counts=self._shadow_counts if is_shadow else self.counts,
+            on_end=_nothing if is_shadow else self._ended,
         )
 
     def _ended(self) -> None:
         self.in_flight -= 1
+
+
+def _nothing() -> None:
+    """Do nothing at the end of a copy, which is not in flight for anybody."""
 
 
 def _checked(message: commentary_pb2.GenerateRequest) -> CommentaryRequest:

@@ -6,19 +6,19 @@ The names of the `grpc_server_*` metrics are those of the common gRPC middleware
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import platform
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from typing_extensions import override
 
-from foundation.defaults import LOOPBACK
 from foundation.version import project_version
-from serving.errors import ServingError
+from serving.gateway.service_counts import ServiceCounts
+from serving.gateway.version_metrics import VersionMetrics
+from serving.traffic.figures import FigureBook
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLACK_S: Final = 0.15
@@ -36,10 +36,11 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
     reflection) and unknown methods are not counted.
 
     Args:
-        in_flight: number of accepted requests that have no answer yet.
+        in_flight: returns the number of accepted requests that have no answer yet.
+        book: figures of the live versions.
     """
 
-    def __init__(self, in_flight: Callable[[], int]) -> None:
+    def __init__(self, in_flight: Callable[[], int], *, book: FigureBook | None = None) -> None:
         self.registry: Final = CollectorRegistry()
         self._handled = Counter(
             "grpc_server_handled_total",
@@ -57,9 +58,19 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         Gauge(
             "deephypebot_gateway_in_flight", "Accepted requests without an answer yet.", registry=self.registry
         ).set_function(in_flight)
+        self.torchserve_up: Final = Gauge(
+            "deephypebot_gateway_torchserve_up",
+            "1 if TorchServe's page answered this scrape and its metrics follow; 0 if they are missing.",
+            registry=self.registry,
+        )
         Info("deephypebot_gateway_build", "Version of the gateway.", registry=self.registry).info(
             {"version": project_version(), "python": platform.python_version()}
         )
+        self.counts: Final = ServiceCounts()
+        """Counts of the service's parts, which are read at each scrape."""
+        self.registry.register(self.counts)
+        self.registry.register(VersionMetrics(book or FigureBook()))
+        self._measured_handlers: dict[str, tuple[_Handler, _Handler]] = {}
 
     @override
     async def intercept_service(
@@ -70,13 +81,23 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
-        return grpc.unary_unary_rpc_method_handler(
-            self._measured(handler.unary_unary, handler_call_details.method.rpartition("/")[2]),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        path = handler_call_details.method
+        # Methods that exist are few, and those that do not have no handler: this stays small.
+        known, measured = self._measured_handlers.get(path, (None, None))
+        if known is not handler or measured is None:
+            measured = grpc.unary_unary_rpc_method_handler(
+                self._measured(handler.unary_unary, path.rpartition("/")[2]),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+            self._measured_handlers[path] = (handler, measured)
+        return measured
 
     def _measured(self, answer: Callable[..., Any], method: str) -> Callable[..., Any]:
+        # Looking a label up takes longer than counting. All codes are there from the start, so a rate sees the first.
+        handled = {code: self._handled.labels(method, code.name) for code in grpc.StatusCode}
+        seconds = self._seconds.labels(method)
+
         async def measured(request: Any, context: _Context) -> Any:
             started = time.perf_counter()
             code = grpc.StatusCode.UNKNOWN  # of an exception that nothing translated
@@ -97,36 +118,10 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
             else:
                 return response
             finally:
-                self._handled.labels(method, code.name).inc()
-                self._seconds.labels(method).observe(time.perf_counter() - started)
+                handled[code].inc()
+                seconds.observe(time.perf_counter() - started)
 
         return measured
-
-
-@contextlib.contextmanager
-def metrics_page(registry: CollectorRegistry, port: int) -> Iterator[str]:
-    """Serve a registry's metrics on loopback for the length of the block, and yield the page's address.
-
-    Args:
-        registry: the metrics.
-        port: 0 takes any free one.
-
-    Raises:
-        ServingError: the port cannot be used.
-    """
-    try:
-        server, thread = start_http_server(port, addr=LOOPBACK, registry=registry)
-    except OSError as cause:
-        raise ServingError(
-            f"the gateway's metrics cannot use port {port} on {LOOPBACK} ({cause.strerror}): choose another with "
-            "--gateway-metrics-port or DEEPHYPEBOT_GATEWAY_METRICS_PORT"
-        ) from cause
-    try:
-        yield f"http://{LOOPBACK}:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _code_set_on(context: _Context) -> grpc.StatusCode:

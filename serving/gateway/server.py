@@ -23,7 +23,10 @@ from serving.gateway.listening import check_address, raise_descriptor_limit, ser
 from serving.gateway.metrics import GatewayMetrics
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
+from serving.traffic.exposures import Recorder
+from serving.traffic.figures import FigureBook, with_figures
 from serving.traffic.routes import RoutingTable
+from serving.traffic.shadow import ShadowSettings
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 _log = logging.getLogger(__name__)
@@ -66,19 +69,38 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         settings: address and limits.
         table: live versions.
         inference: returns the connection to TorchServe, or None while TorchServe is down.
+        recorder: gets the exposure of each answer; None keeps none.
+        shadow: limits of shadow traffic.
     """
 
     def __init__(
-        self, settings: GatewaySettings, *, table: RoutingTable, inference: Callable[[], Inference | None]
+        self,
+        settings: GatewaySettings,
+        *,
+        table: RoutingTable,
+        inference: Callable[[], Inference | None],
+        recorder: Recorder | None = None,
+        shadow: ShadowSettings | None = None,
     ) -> None:
         self._settings = settings
         self._table = table
         self._inference = inference
-        self.calls: Final = Calls(table=table, inference=inference, max_in_flight=settings.max_in_flight)
+        self._figures = FigureBook()
+        recorder = recorder or Recorder(None)
+        self.calls: Final = Calls(
+            table=table,
+            inference=inference,
+            max_in_flight=settings.max_in_flight,
+            recorder=recorder,
+            figures=self._figures,
+            shadow=shadow or ShadowSettings(),
+        )
         self._stopping = False
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
-        self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight)
+        self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures)
+        self.metrics.counts.name_source("gateway_exposures", lambda: recorder.written)
+        self.metrics.counts.name_source("gateway_exposures_lost", lambda: recorder.lost)
 
     async def start(self) -> str:
         """Listen and return the address, `host:port`.
@@ -114,6 +136,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         """Report NOT_SERVING, accept no more requests, and let those in flight end within the grace period."""
         self._stopping = True
         await self._health.enter_graceful_shutdown()
+        await self.calls.mirror.close()
         if self._server is not None:
             await self._server.stop(self._settings.stop_grace_s)
 
@@ -145,7 +168,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         context: grpc.aio.ServicerContext[commentary_pb2.DescribeRequest, commentary_pb2.DescribeResponse],
     ) -> commentary_pb2.DescribeResponse:
         """List the live models and versions."""
-        models = self._table.describe()
+        models = with_figures(self._table.describe(), self._figures)
         if request.model:
             models = tuple(model for model in models if model.name == request.model)
             if not models:

@@ -133,10 +133,13 @@ class Segments:
         next_retention = 0.0
         while True:
             await asyncio.sleep(self._settings.sync_s)
-            await asyncio.to_thread(_sync, self._settings.folder, self._take_unsynced())
-            if time.monotonic() >= next_retention:
-                next_retention = time.monotonic() + self._settings.retention_s
-                await asyncio.to_thread(remove_old, self._settings)
+            try:
+                await asyncio.to_thread(_sync, self._settings.folder, self._take_unsynced())
+                if time.monotonic() >= next_retention:
+                    next_retention = time.monotonic() + self._settings.retention_s
+                    await asyncio.to_thread(remove_old, self._settings)
+            except Exception:  # noqa: BLE001 - requests are answered whatever happens to the record of them
+                _log.exception("exposures in %s are not looked after; trying again", self._settings.folder)
 
     def close(self) -> None:
         """Force the rows to the disk and close the segment; a later row begins another."""

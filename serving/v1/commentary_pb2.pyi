@@ -404,6 +404,26 @@ class LiveVersion(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ShadowOutcomesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VERSION_FIELD_NUMBER: _builtins.int
     ARCHIVE_SHA256_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
@@ -420,6 +440,11 @@ class LiveVersion(_message.Message):
     SHARE_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
     NEXT_STEP_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    LATENCY_P50_MS_FIELD_NUMBER: _builtins.int
+    LATENCY_P95_MS_FIELD_NUMBER: _builtins.int
+    SHADOW_OUTCOMES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     archive_sha256: _builtins.str
     in_flight: _builtins.int
@@ -437,6 +462,12 @@ class LiveVersion(_message.Message):
     """Share of the requests without a pin, from 0 to 1."""
     shadow: _builtins.bool
     """Whether it gets copies of the requests."""
+    answers: _builtins.int
+    """Requests that it has answered since the gateway started, each with an exposure, and valid ones that it failed."""
+    errors: _builtins.int
+    latency_p50_ms: _builtins.float
+    """Time within which half, and 95%, of its answers of the last five minutes were given; 0 if there were none."""
+    latency_p95_ms: _builtins.float
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -454,6 +485,10 @@ class LiveVersion(_message.Message):
     @_builtins.property
     def next_step(self) -> Global___RampStep:
         """The next step of its ramp; absent when it has none, or the last one is taken."""
+
+    @_builtins.property
+    def shadow_outcomes(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Copies of requests that it got as a shadow, by outcome: answered, failed, dropped_full, dropped_busy."""
 
     def __init__(
         self,
@@ -474,10 +509,15 @@ class LiveVersion(_message.Message):
         share: _builtins.float = ...,
         shadow: _builtins.bool = ...,
         next_step: Global___RampStep | None = ...,
+        answers: _builtins.int = ...,
+        errors: _builtins.int = ...,
+        latency_p50_ms: _builtins.float = ...,
+        latency_p95_ms: _builtins.float = ...,
+        shadow_outcomes: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "next_step", b"next_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "genres", b"genres", "in_flight", b"in_flight", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_step: _TypeAlias = _typing.Literal["next_step"]  # noqa: Y015
     _WhichOneofArgType__next_step: _TypeAlias = _typing.Literal["_next_step", b"_next_step"]  # noqa: Y015

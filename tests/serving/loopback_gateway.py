@@ -24,6 +24,7 @@ from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.inference import Inference
+from serving.traffic.exposures import Recorder
 from serving.traffic.routes import Route, RoutingTable, make_route
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
@@ -109,7 +110,9 @@ def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT) -> 
 
 
 @contextlib.asynccontextmanager
-async def bench(answer: Answer = answer_well, *, slots: int = 100, **settings: Any) -> AsyncIterator[Bench]:
+async def bench(
+    answer: Answer = answer_well, *, slots: int = 100, recorder: Recorder | None = None, **settings: Any
+) -> AsyncIterator[Bench]:
     backend = LoopbackTorchServe(answer)
     server = grpc.aio.server()
     inference_pb2_grpc.add_InferenceAPIsServiceServicer_to_server(backend, server)
@@ -123,7 +126,9 @@ async def bench(answer: Answer = answer_well, *, slots: int = 100, **settings: A
     table.settle("cvae")
     inference = Inference(f"127.0.0.1:{port}")
     connection = Connection(inference)
-    gateway = Gateway(GatewaySettings(port=0, **settings), table=table, inference=lambda: connection.inference)
+    gateway = Gateway(
+        GatewaySettings(port=0, **settings), table=table, inference=lambda: connection.inference, recorder=recorder
+    )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(server.stop, None)
         await stack.enter_async_context(inference)

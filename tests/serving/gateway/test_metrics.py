@@ -2,20 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import socket
-import urllib.error
-import urllib.request
 from typing import Any
 
 import grpc
 import pytest
-from prometheus_client import REGISTRY, CollectorRegistry, Gauge
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client import REGISTRY
 
 from foundation.version import project_version
 from handlers.contract import CommentaryRequest
-from serving.errors import ServingError
-from serving.gateway.metrics import GatewayMetrics, metrics_page
+from serving.gateway.metrics import GatewayMetrics
 from serving.v1 import commentary_pb2
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, until
 
@@ -25,7 +20,7 @@ def handled(it: Bench) -> dict[tuple[str, str], float]:
     return {
         (sample.labels["grpc_method"], sample.labels["grpc_code"]): sample.value
         for sample in family.samples
-        if sample.name == "grpc_server_handled_total"
+        if sample.name == "grpc_server_handled_total" and sample.value
     }
 
 
@@ -187,28 +182,12 @@ def test_the_build_is_described() -> None:
     asyncio.run(scene())
 
 
-def read(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - an address of ours
-        return str(answer.read().decode())
-
-
-@pytest.mark.slow
-def test_the_page_is_on_loopback_for_the_length_of_the_block() -> None:
-    registry = CollectorRegistry()
-    Gauge("deephypebot_test", "A test.", registry=registry).set(3)
-    with metrics_page(registry, 0) as url:
-        assert url.startswith("http://127.0.0.1:")
-        samples = [sample for family in text_string_to_metric_families(read(url)) for sample in family.samples]
-        assert [(sample.name, sample.value) for sample in samples] == [("deephypebot_test", 3)]
-    with pytest.raises(urllib.error.URLError):
-        read(url)
-
-
-def test_a_port_in_use_is_named_with_the_setting_that_changes_it() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as owner:
-        port = owner.getsockname()[1]
-        with (
-            pytest.raises(ServingError, match=rf"port {port} on 127\.0\.0\.1 .*--gateway-metrics-port"),
-            metrics_page(CollectorRegistry(), port),
-        ):
-            pass
+def test_counts_of_other_parts_are_read_when_they_are_asked_for_and_zero_before() -> None:
+    metrics = GatewayMetrics(lambda: 0)
+    assert metrics.registry.get_sample_value("deephypebot_gateway_exposures_total") == 0
+    counted = [3]
+    metrics.counts.name_source("gateway_exposures", lambda: counted[0])
+    counted[0] = 4
+    assert metrics.registry.get_sample_value("deephypebot_gateway_exposures_total") == 4
+    with pytest.raises(KeyError):
+        metrics.counts.name_source("no_such_count", lambda: 0)

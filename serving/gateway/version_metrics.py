@@ -1,0 +1,65 @@
+"""Metrics of the live versions, read from their figures when Prometheus asks.
+
+No request pays for labels, and the series are those of the versions that the figures know, whatever clients ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from serving.traffic.figures import Durations, FigureBook
+
+_VERSION: Final = ("model", "version")
+_HISTOGRAMS: Final = {
+    "queue": ("deephypebot_gateway_queue_seconds", "Time until an answered request was sent to TorchServe."),
+    "backend": ("deephypebot_gateway_backend_seconds", "Time that TorchServe took for an answered request."),
+}
+
+
+class VersionMetrics(Collector):
+    """Metrics by model and version.
+
+    Args:
+        book: figures of the versions.
+    """
+
+    def __init__(self, book: FigureBook) -> None:
+        self._book = book
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        histograms = {
+            which: HistogramMetricFamily(name, meaning, labels=_VERSION)
+            for which, (name, meaning) in _HISTOGRAMS.items()
+        }
+        answers = CounterMetricFamily(
+            "deephypebot_gateway_answers", "Requests that a version answered; each has an exposure.", labels=_VERSION
+        )
+        errors = CounterMetricFamily(
+            "deephypebot_gateway_errors", "Valid requests that a version did not answer.", labels=_VERSION
+        )
+        shadows = CounterMetricFamily(
+            "deephypebot_gateway_shadows",
+            "Copies of requests that were offered to a shadow version.",
+            labels=(*_VERSION, "outcome"),
+        )
+        for model, version, figures in self._book:
+            labels = (model, version)
+            _add(histograms["queue"], labels, figures.queue)
+            _add(histograms["backend"], labels, figures.backend)
+            answers.add_metric(labels, figures.answers)
+            errors.add_metric(labels, figures.errors)
+            if any(figures.shadows.values()):
+                for outcome, number in figures.shadows.items():
+                    shadows.add_metric((*labels, outcome), number)
+        yield from histograms.values()
+        yield from (answers, errors, shadows)
+
+
+def _add(family: HistogramMetricFamily, labels: tuple[str, str], durations: Durations) -> None:
+    family.add_metric(labels, buckets=durations.buckets(), sum_value=durations.total_s)

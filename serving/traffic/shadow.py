@@ -1,0 +1,159 @@
+"""Shadow traffic: versions that get copies of answered requests, and whose answers nobody sees.
+
+A copy is offered after the answer and costs the client nothing: a short queue for each shadow version, one copy in
+flight, and copies are dropped rather than kept waiting, as soon as clients wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from handlers.contract import CommentaryRequest, CommentaryResponse
+from serving.traffic.exposures import Recorder, ShadowOutcome
+from serving.traffic.figures import FigureBook
+from serving.traffic.policy import TrafficPolicy
+from serving.traffic.routes import Route, RoutingTable
+
+_log = logging.getLogger(__name__)
+
+_DRAWN_SEED_BITS: Final = 53
+"""Bits of a drawn seed; it stays exact in programs that keep numbers as doubles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowSettings:
+    """Limits of shadow traffic."""
+
+    queue_size: int = 16
+    """Copies that wait for each shadow version; further ones are dropped."""
+    timeout_s: float = 30.0
+    """Time for one answer of a shadow version. While one that hangs uses it up, copies for it are dropped."""
+    pause_s: float = 0.002
+    """Pause before a copy is sent, in which the answer leaves and the client's next request comes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    request: CommentaryRequest
+    key: str
+    revision: str
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lane:
+    """Copies for one shadow version."""
+
+    copies: deque[_Copy] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+    is_failing: bool = False
+
+
+class Mirror:
+    """Sender of copies to the shadow versions of the traffic policies.
+
+    Args:
+        settings: limits.
+        table: live versions.
+        ask: asks one version, or raises.
+        is_pressed: whether requests of clients wait, for whichever model: all share the cores.
+        recorder: gets the exposures of shadows.
+        figures: gets the outcomes.
+    """
+
+    def __init__(
+        self,
+        settings: ShadowSettings,
+        *,
+        table: RoutingTable,
+        ask: Callable[[Route, CommentaryRequest, float], Awaitable[CommentaryResponse]],
+        is_pressed: Callable[[], bool],
+        recorder: Recorder,
+        figures: FigureBook,
+    ) -> None:
+        self._settings = settings
+        self._table = table
+        self._ask = ask
+        self._is_pressed = is_pressed
+        self._recorder = recorder
+        self._figures = figures
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+
+    def offer(self, request: CommentaryRequest, *, policy: TrafficPolicy, answered_by: str, key: str) -> None:
+        """Offer a copy of an answered request to each shadow version of the policy; return at once.
+
+        Args:
+            request: the request as the version that answered got it, with the seed (see `with_seed`).
+            policy: policy of the model.
+            answered_by: version that answered; it gets no copy.
+            key: key of the answer's exposure.
+        """
+        for version in policy.shadows:
+            if version == answered_by or self._table.route(policy.model, version) is None:
+                continue  # a version that is missing is being loaded, or was refused
+            lane = self._lanes.setdefault((policy.model, version), _Lane())
+            if self._is_pressed():
+                self._count(policy.model, version, ShadowOutcome.DROPPED_BUSY)
+            elif len(lane.copies) >= self._settings.queue_size:
+                self._count(policy.model, version, ShadowOutcome.DROPPED_FULL)
+            else:
+                lane.copies.append(_Copy(request=request, key=key, revision=policy.revision))
+                if lane.task is None:
+                    lane.task = asyncio.get_running_loop().create_task(self._send_all(policy.model, version, lane))
+
+    async def close(self) -> None:
+        """Give up the copies that wait or are in flight."""
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._lanes.clear()
+
+    async def _send_all(self, model: str, version: str, lane: _Lane) -> None:
+        """Send the copies of a lane, one at a time, until none waits."""
+        try:
+            while lane.copies:
+                await asyncio.sleep(self._settings.pause_s)
+                copy = lane.copies.popleft()
+                route = self._table.route(model, version)
+                if route is None:
+                    lane.copies.clear()
+                elif self._is_pressed():
+                    self._count(model, version, ShadowOutcome.DROPPED_BUSY)
+                else:
+                    await self._send(route, copy, lane)
+        finally:
+            lane.task = None
+            if not lane.copies:
+                self._lanes.pop((model, version), None)
+
+    async def _send(self, route: Route, copy: _Copy, lane: _Lane) -> None:
+        info, answer = route.info, None
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                answer = await self._ask(route, copy.request, self._settings.timeout_s)
+        except Exception as fault:  # noqa: BLE001 - no fault of a shadow may reach anybody
+            if not lane.is_failing:
+                _log.warning("the shadow %s/%s fails: %s", info.model, info.version, str(fault) or "no answer in time")
+        lane.is_failing = answer is None
+        self._recorder.record_shadow(copy.request, answer, info=info, mirrors=copy.key, revision=copy.revision)
+        self._count(info.model, info.version, ShadowOutcome.FAILED if answer is None else ShadowOutcome.ANSWERED)
+
+    def _count(self, model: str, version: str, outcome: ShadowOutcome) -> None:
+        self._figures.of(model, version).add_shadow(outcome)
+
+
+def with_seed(request: CommentaryRequest, policy: TrafficPolicy | None) -> CommentaryRequest:
+    """Return a request that every version decodes with the same seed, if the model has shadow versions.
+
+    A worker would draw one, and an answer does not tell it where the best of several candidates was chosen.
+    """
+    if request.seed is not None or policy is None or not policy.shadows:
+        return request
+    return dataclasses.replace(request, seed=secrets.randbits(_DRAWN_SEED_BITS))
