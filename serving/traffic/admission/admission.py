@@ -146,7 +146,7 @@ class Admission:
         remaining_s, needed_s = call.deadline - now, self._times.low_s(call.work.size, now)
         if remaining_s >= needed_s or call.is_probe:
             return True
-        if self._times.may_probe(call.work.size, now):
+        if self._times.may_probe(call.work.size, remaining_s, now):
             call.is_probe = True
             return True
         call.counts.refused_late += 1
@@ -258,7 +258,8 @@ class Admission:
             call.gone = True
             self._lanes.remove(call)
             self._end(call)
-            self._send_next(now)
+            if call.heavy:  # light ones may have waited for its turn
+                self._send_next(now)
 
     def _end(self, call: _Call) -> None:
         self._in_flight -= 1

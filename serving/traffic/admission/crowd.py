@@ -12,9 +12,12 @@ All times are seconds of the monotonic clock and are handed in, so nothing here 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeVar
 
 from serving.traffic.admission.ticket import Ticket
+
+_Request = TypeVar("_Request", bound=Ticket)
 
 _TOLERATED: Final = 0.05
 """Share of wasted answers from which there is a crowd."""
@@ -29,7 +32,9 @@ _FIRST_WINDOW: Final = 4.0
 _LAST_WINDOW: Final = 64.0
 """Window at which the crowd is over."""
 _SMALLEST_WINDOW: Final = 1 / 128
-_STEP: Final = 0.05
+_ROUND_S: Final = 0.05
+"""Time within which the window is halved once: requests that were sent together are wasted together."""
+_STEP: Final = 0.03
 _QUIET_S: Final = 5.0
 """Time without waste after which the window opens quickly."""
 _PROBE_S: Final = 0.05
@@ -45,13 +50,18 @@ class Crowd:
         self._window = _FIRST_WINDOW
         self._num_sent = 0
         self._last_waste = float("-inf")
+        self._halved = float("-inf")
         self._next_probe = float("-inf")
         self._granted = _Wasted()
         self._waited = _Wasted()
 
-    def doubts(self, ticket: Ticket, now: float) -> bool:
-        """Return whether a request is likely to be wasted."""
-        return ticket.granted_s <= self._granted.limit_s(now) or now - ticket.arrived < self._waited.limit_s(now)
+    def first_trusted(self, tickets: Iterable[_Request], now: float) -> _Request | None:
+        """Return the first request that is not doubtful, None if all are."""
+        granted_s, arrived = self._granted.limit_s(now), now - self._waited.limit_s(now)
+        for ticket in tickets:
+            if ticket.arrived <= arrived and ticket.deadline - ticket.arrived > granted_s:
+                return ticket
+        return None
 
     def allows_one(self, now: float) -> bool:
         """Return whether the window has room for one more doubtful request."""
@@ -67,7 +77,7 @@ class Crowd:
 
     def sent(self, ticket: Ticket, now: float) -> None:
         """Note that a request is sent; while there is a crowd, doubtful ones take a place in the window."""
-        ticket.doubtful = self.is_there and self.doubts(ticket, now)
+        ticket.doubtful = self.is_there and self.first_trusted((ticket,), now) is None
         if ticket.doubtful:
             self._num_sent += 1
             if self._window < 1:
@@ -92,10 +102,11 @@ class Crowd:
             self._waited.note(waited_s, now)
         self._last_waste = now
         self._share += (1 - self._share) * _SMOOTHING
-        if self.is_there:
-            self._window = max(_SMALLEST_WINDOW, self._window / 2)
-        elif self._share > _TOLERATED:
-            self.is_there, self._window = True, _FIRST_WINDOW
+        if not self.is_there:
+            if self._share > _TOLERATED:
+                self.is_there, self._window, self._halved = True, _FIRST_WINDOW, now
+        elif now - self._halved > _ROUND_S:
+            self._window, self._halved = max(_SMALLEST_WINDOW, self._window / 2), now
 
     def _grow(self, now: float) -> None:
         if self._window < 1:

@@ -21,15 +21,17 @@ from serving.traffic.admission.ticket import Ticket
 
 _Request = TypeVar("_Request", bound=Ticket)
 
-_HELD_S: Final = 1.0
+_HELD_S: Final = 0.5
 """Decode time of the light requests that TorchServe holds for each worker: some batches, far below responseTimeout."""
 _HELD_BESIDE_HEAVY_S: Final = 0.25
 """The same while heavy requests are there: each of them waits until TorchServe has answered the light ones."""
 _SLACK_S: Final = 0.004
 """Time between sending a request and its arrival in TorchServe's queue, on a busy machine."""
-_STALLED_S: Final = (3.0, 30.0)
-"""Time after which a light and a heavy request do not count as held any more: their worker hangs, and what it holds
-must not keep the others from being served. They are held for far shorter than that otherwise."""
+_STALLED_S: Final = 3.0
+"""Time after which a light request does not count as held any more: its worker hangs, and what it holds must not keep
+the others from being served. It is held for far shorter than that otherwise."""
+_HEAVY_STALLED_S: Final = 30.0
+"""The same for a heavy request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,37 +51,51 @@ class Lane(Generic[_Request]):
     """Requests of one kind, light or heavy.
 
     Args:
+        workers: number of workers that may decode its requests at once.
         stalled_s: time after which a request that is held counts as stalled.
     """
 
-    def __init__(self, stalled_s: float) -> None:
+    def __init__(self, workers: int, stalled_s: float) -> None:
+        self._workers = workers
         self.waiting: dict[_Request, None] = {}
         self.held: dict[_Request, None] = {}
         self.held_tokens = 0
         self.crowd = Crowd()
         self._stalled_s = stalled_s
         self.wake_at = float("inf")
+        self._blocked_until = float("-inf")
 
     def pick(self, now: float) -> _Request | None:
         """Return the request to send next, which still waits; None if none may be sent now."""
         if not self.waiting:
             return None
-        oldest = next(iter(self.waiting))
+        oldest, newest = next(iter(self.waiting)), next(reversed(self.waiting))
         if not self.crowd.is_there:
             return oldest
-        for ticket in self.waiting:
-            if not self.crowd.doubts(ticket, now):
-                return ticket
-        if self.crowd.allows_one(now):
+        if now < self._blocked_until:  # all but new ones were looked at, and none of them may be sent yet
+            self.wake_at = self._blocked_until
+            return self.crowd.first_trusted((newest,), now)
+        trusted = self.crowd.first_trusted(self.waiting, now)
+        if trusted is not None:
+            return trusted
+        if self._is_idle(now) and self.crowd.allows_one(now):
             # The newest has the most time left before its client gives up.
-            return next(reversed(self.waiting))
-        self.wake_at = self.crowd.next_change(oldest, now)
+            return newest
+        self.wake_at = self._blocked_until = self.crowd.next_change(oldest, now)
         return None
+
+    def _is_idle(self, now: float) -> bool:
+        """Return whether a worker is free, or takes the requests of this moment as one batch.
+
+        Behind a batch that is being decoded, a doubtful request would wait for too long.
+        """
+        return len(self.held) < self._workers or next(reversed(self.held)).sent == now
 
     def send(self, ticket: _Request, now: float) -> _Request:
         """Move a request from those that wait to those that TorchServe holds."""
         del self.waiting[ticket]
         ticket.sent = now
+        self._blocked_until = float("-inf")
         self.held[ticket] = None
         self.held_tokens += ticket.work.tokens
         self.crowd.sent(ticket, now)
@@ -87,6 +103,7 @@ class Lane(Generic[_Request]):
 
     def release(self, ticket: _Request) -> None:
         """Forget a request that is no longer held, or counts as stalled."""
+        self._blocked_until = float("-inf")
         if ticket in self.held:
             del self.held[ticket]
             self.held_tokens -= ticket.work.tokens
@@ -111,8 +128,9 @@ class Lanes(Generic[_Request]):
     def __init__(self, limits: AdmissionLimits) -> None:
         self.limits = limits
         self.rate = DecodeRate(limits.workers)
-        self._light, self._heavy = (Lane[_Request](stalled_s) for stalled_s in _STALLED_S)
         self._max_heavy = max(1, limits.workers - 1)
+        self._light = Lane[_Request](limits.workers, _STALLED_S)
+        self._heavy = Lane[_Request](self._max_heavy, _HEAVY_STALLED_S)
         self._quiet_until = float("-inf")
         self._lights_turn = False
 
@@ -167,7 +185,7 @@ class Lanes(Generic[_Request]):
 
     def _send_heavy(self, ticket: _Request, now: float) -> _Request:
         self._quiet_until = now + self.limits.batch_delay_s + _SLACK_S
-        self._lights_turn = bool(self._light.waiting)
+        self._lights_turn = True
         self.rate.begin(now)
         return self._heavy.send(ticket, now)
 

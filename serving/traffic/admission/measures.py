@@ -13,6 +13,7 @@ MEMORY_S: Final = 5.0
 """Age at which a service time says nothing any more about the time that a request takes now."""
 START_TOKENS_PER_S: Final = 2_000.0
 """Rate of one worker before any is measured, and the lowest that is believed."""
+_LONGEST_MEMORY_S: Final = 60.0
 _LOW_QUANTILE: Final = 0.1
 _KEPT: Final = 32
 _REFRESH_S: Final = 0.02
@@ -59,13 +60,16 @@ class ServiceTimes:
             recent.computed = now
         return recent.low_s
 
-    def may_probe(self, size: int, now: float) -> bool:
+    def may_probe(self, size: int, remaining_s: float, now: float) -> bool:
         """Return whether a request that seems hopeless may go through, to renew a measure that is out of date.
 
-        It is true once, and then again only when that request's answer, or `MEMORY_S` without one, has passed.
+        It is true once, and then again only when the measure is out of date again. The less time a request has left,
+        the older the measure must be.
         """
         recent = self._recent.get(size)
-        if recent is None or now - recent.newest < MEMORY_S:
+        if recent is None or remaining_s <= 0:
+            return False
+        if now - recent.newest < min(MEMORY_S * (recent.low_s / remaining_s) ** 2, _LONGEST_MEMORY_S):
             return False
         recent.newest = now
         return True
