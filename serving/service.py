@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from serving.errors import ArchiveError
 from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
 from serving.settings import ServiceSettings
+from serving.sync.counts import SyncCounts
 from serving.sync.loop import Sync
 from serving.torchserve.supervisor import Supervisor
 from serving.traffic.exposures import Recorder
@@ -93,12 +95,16 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
             )
         )
         _make_model_store(settings.torchserve.model_store)
+        sync_counts = SyncCounts(settings.models)
+        for count in ("switches", "errors", "refused_versions"):
+            gateway.metrics.counts.name_source(f"sync_{count}", partial(getattr, sync_counts, count))
         sync = Sync(
             settings.sync,
             tracking_uri=settings.tracking_uri,
             supervisor=supervisor,
             table=table,
             on_change=wake.set,
+            observer=sync_counts,
         )
         await _start_torchserve_and_registry(supervisor, sync)
         endless = [supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway)]

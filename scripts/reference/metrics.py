@@ -125,4 +125,5 @@ def _name(metric: Metric) -> str:
 def _labels(metric: Metric) -> str:
     """Label names, from the samples or, where there are none yet, from the instrument."""
     found = dict.fromkeys(label for sample in metric.samples for label in sample.labels if label != "le")
+    found = found or dict.fromkeys(getattr(metric, "_labelnames", ()))
     return ", ".join(f"`{label}`" for label in found)

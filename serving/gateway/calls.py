@@ -130,6 +130,7 @@ class Calls:
 
     def _check_room(self) -> None:
         if self.in_flight >= self._max_in_flight:
+            self.counts.refused_full += 1
             raise InferenceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"the gateway is at its limit of {self._max_in_flight} concurrent requests; retry later",

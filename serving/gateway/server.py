@@ -99,8 +99,17 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
         self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures)
-        self.metrics.counts.name_source("gateway_exposures", lambda: recorder.written)
-        self.metrics.counts.name_source("gateway_exposures_lost", lambda: recorder.lost)
+        self._name_counts(recorder)
+
+    def _name_counts(self, recorder: Recorder) -> None:
+        """Let the page of metrics have the counts of calls and exposures."""
+        counts, calls = self.metrics.counts, self.calls.counts
+        counts.name_source("gateway_exposures", lambda: recorder.written)
+        counts.name_source("gateway_exposures_lost", lambda: recorder.lost)
+        counts.name_source("gateway_shed", calls.shed)
+        counts.name_source("gateway_asked_again", lambda: calls.asked_again)
+        counts.name_source("gateway_sequences", lambda: calls.sequences)
+        counts.name_source("gateway_sequences_wasted", lambda: calls.sequences_wasted)
 
     async def start(self) -> str:
         """Listen and return the address, `host:port`.

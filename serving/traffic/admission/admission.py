@@ -35,6 +35,8 @@ _LOST: Final = (Failure.WORKER_DIED, Failure.NO_WORKER)
 class AdmissionCounts:
     """Counts of requests that were not simply answered, since the start of the gateway."""
 
+    refused_full: int = 0
+    """Answered RESOURCE_EXHAUSTED, because as many as may wait or be decoded did."""
     refused_late: int = 0
     """Answered DEADLINE_EXCEEDED before they were sent, because even a lucky one would have been late."""
     expired_waiting: int = 0
@@ -51,6 +53,11 @@ class AdmissionCounts:
     """Decoded sequences."""
     sequences_wasted: int = 0
     """Decoded sequences whose client was gone."""
+
+    def shed(self) -> dict[str, int]:
+        """Return the requests that were refused or given up, by reason."""
+        reasons = ("refused_full", "refused_late", "expired_waiting", "left_waiting", "dropped_late", "left_decoding")
+        return {reason: getattr(self, reason) for reason in reasons}
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -71,6 +71,8 @@ def test_shed_requests_are_counted_and_those_in_flight_shown() -> None:
             await asyncio.gather(*accepted)
             assert value(it, "deephypebot_gateway_in_flight") == 0
             assert handled(it) == {("Generate", "RESOURCE_EXHAUSTED"): 1, ("Generate", "OK"): 2}
+            assert value(it, "deephypebot_gateway_shed_total", reason="refused_full") == 1
+            assert value(it, "deephypebot_gateway_shed_total", reason="expired_waiting") == 0
 
     asyncio.run(scene())
 
@@ -182,12 +184,15 @@ def test_the_build_is_described() -> None:
     asyncio.run(scene())
 
 
-def test_counts_of_other_parts_are_read_when_they_are_asked_for_and_zero_before() -> None:
+def test_counts_of_other_parts_are_read_when_they_are_asked_for() -> None:
     metrics = GatewayMetrics(lambda: 0)
     assert metrics.registry.get_sample_value("deephypebot_gateway_exposures_total") == 0
-    counted = [3]
-    metrics.counts.name_source("gateway_exposures", lambda: counted[0])
-    counted[0] = 4
+    counted = {"lcgan": 3, "cvae": 0}
+    metrics.counts.name_source("gateway_exposures", lambda: counted["lcgan"])
+    metrics.counts.name_source("sync_switches", lambda: counted)
+    counted["lcgan"] = 4
     assert metrics.registry.get_sample_value("deephypebot_gateway_exposures_total") == 4
+    assert metrics.registry.get_sample_value("deephypebot_sync_switches_total", {"model": "lcgan"}) == 4
+    assert metrics.registry.get_sample_value("deephypebot_sync_switches_total", {"model": "cvae"}) == 0
     with pytest.raises(KeyError):
         metrics.counts.name_source("no_such_count", lambda: 0)
