@@ -18,9 +18,11 @@ from serving import tables
 from serving.options import (
     MODEL_STORE,
     WORKSPACE,
+    DrainOption,
     ExposureDaysOption,
     ExposureMbOption,
     ExposuresOption,
+    MaxDeadlineOption,
     ModelStoreOption,
     NoExposuresOption,
     TargetOption,
@@ -91,6 +93,8 @@ def serve(
     no_exposures: NoExposuresOption = False,
     exposure_days: ExposureDaysOption = 30,
     exposure_mb: ExposureMbOption = 1024,
+    max_deadline: MaxDeadlineOption = 30.0,
+    drain: DrainOption = None,
     poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two readings of the registry.")] = 1.0,
     grace: Annotated[
         float, typer.Option("--grace", min=0, help="Seconds for which a version that lost its alias stays live.")
@@ -109,7 +113,7 @@ def serve(
     """Serve the registry's champions through a gRPC gateway.
 
     The command starts TorchServe and follows the registry, in the foreground. SIGTERM and Ctrl-C drain: requests in
-    flight are answered, then everything stops.
+    flight are answered, then everything stops. A second one stops at once.
 
     Examples:
         deephypebot serve
@@ -140,6 +144,8 @@ def serve(
         exposures=None if no_exposures else exposures or exposures_folder(workspace),
         exposure_days=exposure_days,
         exposure_mb=exposure_mb,
+        max_deadline_s=max_deadline,
+        drain_s=drain,
         poll_s=poll,
         grace_s=grace,
         ready_file=ready_file,

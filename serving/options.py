@@ -55,6 +55,22 @@ ExposureDaysOption = Annotated[
 ExposureMbOption = Annotated[
     int, typer.Option("--exposure-mb", min=16, help="Size in MiB above which the oldest exposures are removed.")
 ]
+MaxDeadlineOption = Annotated[
+    float,
+    typer.Option(
+        "--max-deadline",
+        min=0.1,
+        help="Longest time for an answer, in seconds; requests that ask for more or name none get this.",
+    ),
+]
+DrainOption = Annotated[
+    float | None,
+    typer.Option(
+        "--drain",
+        min=0,
+        help="Seconds for which a stop waits for the requests in flight; without it, those of --max-deadline.",
+    ),
+]
 
 WORKSPACE: Final = Path("workspace")
 MODEL_STORE: Final = Path("model_store")

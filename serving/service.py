@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any, Final
 from serving.errors import ArchiveError
 from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
+from serving.ready_file import ReadyFile
 from serving.settings import ServiceSettings
 from serving.sync.counts import SyncCounts
 from serving.sync.loop import Sync
-from serving.torchserve.supervisor import Supervisor
+from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.exposures import Recorder
 from serving.traffic.routes import RoutingTable
 from serving.traffic.segments import Segments
@@ -44,17 +44,19 @@ class Service:
     """Future that gets the exception of a part that ends, since no part should."""
     changed: asyncio.Condition
 
-    async def wait_live(self) -> None:
-        """Wait until every model has a champion that answers."""
-        async with self.changed:
-            await self.changed.wait_for(
-                lambda: all(self.table.champion(model) is not None for model in self.table.models)
-            )
+    @property
+    def is_live(self) -> bool:
+        """Whether every model has a champion that answers."""
+        return all(self.table.champion(model) is not None for model in self.table.models)
 
 
 @contextlib.asynccontextmanager
-async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
+async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) -> AsyncIterator[Service]:
     """Run the service for the length of the block, then drain it and end its processes.
+
+    Args:
+        settings: what to run.
+        hurry: ends the drain when it is set.
 
     Raises:
         PortInUseError: the gateway's port is taken.
@@ -84,7 +86,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
         if segments is not None:
             stack.callback(segments.close)
         stack.push_async_callback(supervisor.stop)
-        stack.push_async_callback(gateway.stop)
+        stack.push_async_callback(gateway.stop, hurry)
         # The port first: it is the likeliest problem and the quickest to check.
         target = await gateway.start()
         metrics_url = stack.enter_context(
@@ -117,7 +119,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[Service]:
 
 
 async def serve(settings: ServiceSettings, *, stop_with_parent: bool = False) -> None:
-    """Run the service until SIGTERM or SIGINT, then drain.
+    """Run the service until SIGTERM or SIGINT, then drain. A second signal ends the drain, a third the process.
 
     Args:
         settings: what to run.
@@ -126,19 +128,20 @@ async def serve(settings: ServiceSettings, *, stop_with_parent: bool = False) ->
     Raises:
         ServingError: see `running_service`.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    _on_signals(stop, hurry)
     stopping = asyncio.create_task(stop.wait())
-    running = asyncio.create_task(_run(settings))
+    running = asyncio.create_task(_run(settings, hurry))
     waiting = [stopping, running]
     if stop_with_parent:
         waiting.append(asyncio.create_task(_parent_gone(os.getppid())))
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
-            _log.info("draining")
+            _log.info(
+                "draining: waiting at most %g s for the requests in flight; a second signal ends at once",
+                settings.gateway.drain_s,
+            )
     finally:
         for task in waiting:
             task.cancel()
@@ -147,20 +150,67 @@ async def serve(settings: ServiceSettings, *, stop_with_parent: bool = False) ->
         running.result()
 
 
-async def _run(settings: ServiceSettings) -> None:
+def _on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """Let the first SIGTERM or SIGINT set `stop` and the second one `hurry`; a third does what it always does."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+
+    def note() -> None:
+        if not stop.is_set():
+            stop.set()
+            return
+        hurry.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, note)
+
+
+async def _run(settings: ServiceSettings, hurry: asyncio.Event) -> None:
     """Run the service until it is cancelled or fails."""
-    async with running_service(settings) as service:
+    ready_file = ReadyFile(settings.ready_file)
+    ready_file.remove_stale()
+    async with running_service(settings, hurry=hurry) as service:
         _log.info("gateway listens on %s, with its metrics on %s", service.target, service.metrics_url)
-        if (running := service.supervisor.running) is not None:
-            _log.info("metrics of the workers are on %s", running.instance.metrics_url)
-        live = asyncio.create_task(service.wait_live())
-        await asyncio.wait([live, service.failed], return_when=asyncio.FIRST_COMPLETED)
-        if live.done():
-            _log.info("every model is live: %s", ", ".join(service.table.models))
-            with _ready_file(settings.ready_file, service):
-                await service.failed
-        live.cancel()
-        await service.failed
+        reporting = asyncio.create_task(_report(service, ready_file))
+        try:
+            await asyncio.wait([reporting, service.failed], return_when=asyncio.FIRST_COMPLETED)
+            if reporting.done():
+                reporting.result()
+            await service.failed
+        finally:
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
+            ready_file.remove()
+
+
+async def _report(service: Service, ready_file: ReadyFile) -> None:
+    """Write the service's addresses into the log and the ready file, again whenever they change."""
+    was_live, workers_page = False, ""
+    while True:
+        async with service.changed:
+            running = service.supervisor.running
+            if running is not None and running.instance.metrics_url != workers_page:
+                workers_page = running.instance.metrics_url
+                _log.info("metrics of the workers are on %s", workers_page)
+            if service.is_live and running is not None:
+                if not was_live:
+                    was_live = True
+                    _log.info("every model is live: %s", ", ".join(service.table.models))
+                ready_file.write(_addresses(service, running))
+            await service.changed.wait()
+
+
+def _addresses(service: Service, running: Running) -> dict[str, Any]:
+    return {
+        "target": service.target,
+        "pid": os.getpid(),
+        "torchserve_pid": running.instance.pid,
+        "metrics": running.instance.metrics_url,
+        "gateway_metrics": service.metrics_url,
+        "champions": {model: service.table.champion(model) for model in service.table.models},
+    }
 
 
 def _make_model_store(folder: Path) -> None:
@@ -221,28 +271,3 @@ async def _parent_gone(parent: int) -> None:
         await asyncio.sleep(_PARENT_POLL_S)
         if os.getppid() != parent:
             return
-
-
-@contextlib.contextmanager
-def _ready_file(path: Path | None, service: Service) -> Iterator[None]:
-    """Keep a file with the service's addresses for the length of the block. It is written in one step."""
-    if path is None:
-        yield
-        return
-    running = service.supervisor.running
-    document = {
-        "target": service.target,
-        "pid": os.getpid(),
-        "torchserve_pid": running.instance.pid if running else None,
-        "metrics": running.instance.metrics_url if running else None,
-        "gateway_metrics": service.metrics_url,
-        "champions": {model: service.table.champion(model) for model in service.table.models},
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(document, indent=2) + "\n")
-    temporary.replace(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)

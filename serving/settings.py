@@ -34,7 +34,8 @@ class ServiceSettings:
     gateway_metrics_port: int = 0
     """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
     ready_file: Path | None = None
-    """File that is written as JSON when every model has a live champion, and removed when the service stops."""
+    """File that is written as JSON when every model has a live champion, and again when an address or a champion
+    changes. It is removed when the service stops; that of a killed service, when the next one starts."""
 
     def __post_init__(self) -> None:
         if not self.models or not all(self.models):
@@ -61,11 +62,15 @@ def service_settings(
     exposures: Path | None = None,
     exposure_days: float = 30.0,
     exposure_mb: int = 1024,
+    max_deadline_s: float = 30.0,
+    drain_s: float | None = None,
     poll_s: float = 1.0,
     grace_s: float = 15.0,
     ready_file: Path | None = None,
 ) -> ServiceSettings:
     """Build settings from the options of the command line; everything else keeps its default.
+
+    A drain waits for the longest deadline, unless `drain_s` says otherwise.
 
     Raises:
         ValueError: a value is out of range.
@@ -77,7 +82,13 @@ def service_settings(
         sync=SyncSettings(
             model_store=model_store, last_good=workspace / "last_good", workers=workers, poll_s=poll_s, grace_s=grace_s
         ),
-        gateway=GatewaySettings(host=host, port=port, max_in_flight=max_in_flight),
+        gateway=GatewaySettings(
+            host=host,
+            port=port,
+            max_in_flight=max_in_flight,
+            max_deadline_s=max_deadline_s,
+            drain_s=max_deadline_s if drain_s is None else drain_s,
+        ),
         exposures=(
             None
             if exposures is None

@@ -33,6 +33,8 @@ _MOST_DESCRIPTORS: Final = 65_536
 _FEW_DESCRIPTORS: Final = 4_096
 _RESERVED_SHARE: Final = 4
 """One descriptor in so many is kept for TorchServe, the registry, archives and logs."""
+_LEAST_STREAMS: Final = 1_000
+_STREAMS_PER_PLACE: Final = 4
 _IDLE_S: Final = 300
 _IDLE_WHERE_FEW_S: Final = 15
 _HANDSHAKE_S: Final = 10
@@ -58,8 +60,9 @@ def server_options(*, max_in_flight: int, max_descriptors: int) -> tuple[tuple[s
         ("grpc.http2.bdp_probe", 0),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", 2 * MAX_METADATA_BYTES),
-        # Calls above the concurrency limit are refused with a pause; more than twice as many wait in their client.
-        ("grpc.max_concurrent_streams", 2 * max_in_flight),
+        # Calls above the concurrency limit are refused with a pause. Four times as many wait in their client, except in
+        # the first moment of a connection, when gRPC breaks them off.
+        ("grpc.max_concurrent_streams", max(_LEAST_STREAMS, _STREAMS_PER_PLACE * max_in_flight)),
         ("grpc.max_allowed_incoming_connections", max_descriptors - max_descriptors // _RESERVED_SHARE),
         ("grpc.max_connection_idle_ms", 1000 * idle_s),
         ("grpc.server_handshake_timeout_ms", 1000 * _HANDSHAKE_S),

@@ -6,7 +6,10 @@ translates every failure to its correct status code. A request that is refused n
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -21,6 +24,9 @@ from serving.errors import ServingError
 from serving.gateway.calls import Calls
 from serving.gateway.listening import check_address, raise_descriptor_limit, server_options
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.pushback import Pushback
+from serving.gateway.reception import Reception
+from serving.gateway.refusals import refuse
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
 from serving.traffic.exposures import Recorder
@@ -32,9 +38,8 @@ from serving.v1 import commentary_pb2, commentary_pb2_grpc
 _log = logging.getLogger(__name__)
 
 COMMENTARY_SERVICE: Final = commentary_pb2.DESCRIPTOR.services_by_name["Commentary"].full_name
-_MAX_DETAILS: Final = 1000
-"""Characters of an error message, which quotes values of the request: gRPC clients refuse trailers above 8 KiB."""
-_PUSHBACK_MS: Final = 100
+_FLUSH_S: Final = 1.0
+"""Time in which the last answers leave when the gateway stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +57,19 @@ class GatewaySettings:
     """Concurrency limit: requests that may run or wait at once. Those above it are refused with a retry delay."""
     max_deadline_s: float = 30.0
     """Deadline of a request whose caller sets none, or a longer one."""
-    stop_grace_s: float = 5.0
-    """Time for the requests in flight when the gateway stops."""
+    drain_s: float = 30.0
+    """Longest time for which a gateway that stops waits for the requests in flight. The default is the longest
+    deadline, so that none that was granted is broken."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, got {self.port}")
         if self.max_in_flight < 1:
             raise ValueError(f"max_in_flight must be at least 1, got {self.max_in_flight}")
+        if not 0 < self.max_deadline_s < math.inf:
+            raise ValueError(f"max_deadline_s must be more than 0 and finite, got {self.max_deadline_s:g}")
+        if not 0 <= self.drain_s < math.inf:
+            raise ValueError(f"drain_s must be at least 0 and finite, got {self.drain_s:g}")
 
 
 class Gateway(commentary_pb2_grpc.CommentaryServicer):
@@ -98,6 +108,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self._stopping = False
         self._server: grpc.aio.Server | None = None
         self._health = health.aio.HealthServicer()
+        self._reception = Reception()
+        self._pushback = Pushback(max_in_flight=settings.max_in_flight)
         self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures)
         self._name_counts(recorder)
 
@@ -123,7 +135,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         # An IPv6 address needs brackets before a port.
         written = f"[{host}]" if ":" in host else host
         server = grpc.aio.server(
-            interceptors=(self.metrics,),
+            interceptors=(self.metrics, self._reception),
             options=server_options(
                 max_in_flight=self._settings.max_in_flight, max_descriptors=raise_descriptor_limit()
             ),
@@ -141,13 +153,18 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self._server = server
         return f"{written}:{bound}"
 
-    async def stop(self) -> None:
-        """Report NOT_SERVING, accept no more requests, and let those in flight end within the grace period."""
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        """Report NOT_SERVING, refuse new requests, and end when those in flight are answered.
+
+        Args:
+            hurry: ends the wait for them when it is set.
+        """
         self._stopping = True
         await self._health.enter_graceful_shutdown()
         await self.calls.mirror.close()
         if self._server is not None:
-            await self._server.stop(self._settings.stop_grace_s)
+            answered_all = await self._reception.drain(self._settings.drain_s, hurry or asyncio.Event())
+            await self._server.stop(_FLUSH_S if answered_all else None)
 
     async def update_health(self) -> None:
         """Report SERVING while TorchServe runs and the default model has a champion, NOT_SERVING otherwise."""
@@ -167,9 +184,11 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         """Answer a request for samples."""
         deadline_s = min(context.time_remaining() or self._settings.max_deadline_s, self._settings.max_deadline_s)
         try:
-            return wire.response_to_message(await self.calls.answer(request, deadline_s))
+            response = wire.response_to_message(await self.calls.answer(request, deadline_s))
         except InferenceError as fault:
-            await _abort(context, fault)
+            await self._fail(context, fault)
+        self._pushback.note_answer(time.monotonic())
+        return response
 
     async def Describe(  # noqa: N802 - the protocol's name
         self,
@@ -183,17 +202,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             if not models:
                 served = ", ".join(self._table.models)
                 message = f"model {request.model!r} is not served here; the served models are {served}"
-                await _abort(context, InferenceError(grpc.StatusCode.NOT_FOUND, message))
+                await refuse(context, grpc.StatusCode.NOT_FOUND, message)
         return wire.live_models_to_message(models)
 
-
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], fault: InferenceError) -> NoReturn:
-    metadata: list[tuple[str, str]] = []
-    if fault.field.isascii() and fault.field.isprintable() and fault.field:
-        metadata.append((wire.ERROR_FIELD_METADATA, fault.field[:100]))
-    if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        metadata.append((wire.RETRY_PUSHBACK_METADATA, str(_PUSHBACK_MS)))
-    if fault.code is grpc.StatusCode.INTERNAL:
-        _log.error("%s", fault.message)
-    await context.abort(fault.code, fault.message[:_MAX_DETAILS], tuple(metadata))
-    raise AssertionError  # abort raises
+    async def _fail(self, context: grpc.aio.ServicerContext[Any, Any], fault: InferenceError) -> NoReturn:
+        if fault.code is grpc.StatusCode.INTERNAL:
+            _log.error("%s", fault.message)
+        pause_ms: int | None = None
+        if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            pause_ms = round(1000 * self._pushback.draw_s(time.monotonic()))
+        await refuse(context, fault.code, fault.message, field=fault.field, retry_after_ms=pause_ms)

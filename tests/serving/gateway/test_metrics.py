@@ -85,7 +85,7 @@ def test_a_call_that_its_client_cancels_is_counted_as_cancelled() -> None:
             await release.wait()
             return await answer_well(request)
 
-        async with bench(answer, stop_grace_s=0) as it:
+        async with bench(answer, drain_s=0) as it:
             call = asyncio.create_task(it.generate())
             await until(lambda: it.backend.seen)
             call.cancel()
