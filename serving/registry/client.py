@@ -1,30 +1,25 @@
 """Model registry of the serving side: versions, aliases, promotion and rollback.
 
-This is the only module of the package that imports mlflow, and it does so on first use: the import takes seconds.
-
-    champion    answers requests that pin no version, less those that traffic tags give to others
-    previous    the champion before; stays live, so that a rollback is immediate
-    challenger  live as well, for requests that pin it
+champion    answers requests that pin no version, less those that traffic tags give to others
+previous    the champion before; stays live, so that a rollback is immediate
+challenger  live as well, for requests that pin it
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.artifact_folder import artifact_path
-from foundation.mlflow_faults import plain, without_password
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
+from serving.registry.connection import known, open_client, translated
 from serving.registry.contents import is_relative
 from serving.registry.versions import (
     CHALLENGER,
-    LIVE_ALIASES,
     SALT_TAG,
     SYNC_ERROR_TAG,
     ModelSnapshot,
@@ -36,18 +31,6 @@ from serving.registry.versions import (
     ignored_aliases,
     registered_version,
 )
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
-_T = TypeVar("_T")
-_ENVIRONMENT: Final = {
-    # Nothing of this project uses the internet.
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # The sync loop itself retries a registry that is down; by default MLflow would block for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-}
 
 
 class Registry:
@@ -62,19 +45,7 @@ class Registry:
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
-        self._shown = without_password(tracking_uri)
-        database = tracking_uri.partition("?")[0].removeprefix("sqlite:///")
-        if tracking_uri.startswith("sqlite:///") and not Path(database).is_file():
-            raise RegistryError(
-                f"there is no registry at {self._shown}: train a model first (`deephypebot train`), or name another "
-                "with --tracking-uri or MLFLOW_TRACKING_URI"
-            )
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        with self._translated():
-            from mlflow.tracking import MlflowClient  # noqa: PLC0415 - takes seconds
-
-            self._client: MlflowClient = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        self._client = open_client(tracking_uri)
 
     def models(self) -> tuple[str, ...]:
         """Return the names of the registered models."""
@@ -93,16 +64,14 @@ class Registry:
         with self._translated():
             # Aliases first: a promotion ends the split before it moves them, so a reading in between finds the earlier
             # champion alone, and never a new one beside the weights of a split that is over.
-            registered = _known(self._client.get_registered_model, model)
+            registered = known(self._client.get_registered_model, model)
             if registered is None:
                 return ModelSnapshot(model=model, versions=(), registered=False)
             versions = self._entries(model, aliases_of(registered))
         existing = frozenset(entry.version for entry in versions)
         return ModelSnapshot(
             model=model,
-            versions=tuple(
-                entry for entry in versions if entry.wants_traffic or not set(LIVE_ALIASES).isdisjoint(entry.aliases)
-            ),
+            versions=tuple(entry for entry in versions if entry.should_be_live),
             ignored=ignored_aliases(model, aliases_of(registered), existing),
             existing=existing,
             sync_error=(registered.tags or {}).get(SYNC_ERROR_TAG, ""),
@@ -276,33 +245,8 @@ class Registry:
                 )
             )
 
-    @contextlib.contextmanager
-    def _translated(self, purpose: str = "the registry cannot be used") -> Iterator[None]:
-        try:
-            yield
-        except RegistryError:
-            raise
-        # The exception depends on the store: MLflow's own, requests', SQLAlchemy's or an object store's. All of them
-        # mean that the registry cannot be used now.
-        except Exception as cause:  # noqa: BLE001 - it is raised again in our words
-            # Some have many lines; the first says what happened.
-            reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
-            told = plain(reason)
-            named = f"{type(cause).__name__}: {told}" if told == without_password(reason) else told
-            # The cause's own message may hold the password of the address, and a traceback would print it.
-            raise RegistryError(f"{purpose} ({self._shown}): {named}") from None
-
-
-def _known(read: Callable[..., _T], *arguments: str) -> _T | None:
-    """Return what MLflow has, or None if it does not exist."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - takes seconds
-
-    try:
-        return read(*arguments)
-    except MlflowException as cause:
-        if cause.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    def _translated(self, purpose: str = "the registry cannot be used") -> AbstractContextManager[None]:
+        return translated(purpose, self._uri)
 
 
 def _found(versions: tuple[RegisteredVersion, ...], model: str, version: str) -> RegisteredVersion:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.serving.support import EchoRegistry, ServiceProcess, assert_gone, launch_service, wait_ready
 
-MODELS = ("alpha", "beta", "gamma")
+MODELS = ("alpha", "beta", "gamma", "delta")
 """What the shared service serves; each test has a model of its own, so that they do not meet."""
 
 
@@ -32,7 +32,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> EchoRegistry:
 
 @pytest.fixture(scope="session")
 def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """The service with version 1 of three models as champions."""
+    """The service with version 1 of each model as champion."""
     for model in MODELS:
         registry.alias(model, "champion", registry.register(model))
     folder: Path = tmp_path_factory.mktemp("service")
