@@ -67,12 +67,15 @@ class Calls:
         """Requests that wait or that TorchServe holds, those of clients that have left included."""
         self.counts: Final = AdmissionCounts()
 
-    async def answer(self, message: commentary_pb2.GenerateRequest, deadline_s: float) -> CommentaryResponse:
+    async def answer(
+        self, message: commentary_pb2.GenerateRequest, deadline_s: float, *, client: str = ""
+    ) -> CommentaryResponse:
         """Return the answer of a version to a request, whose exposure is written by then.
 
         Args:
             message: the request.
             deadline_s: time for the answer, in seconds.
+            client: address of the client's connection; empty if it is not known.
 
         Raises:
             InferenceError: the request fails; it holds the status that the client gets.
@@ -85,7 +88,7 @@ class Calls:
         policy = self._table.policy(route.info.model)
         request = with_seed(request, policy)
         try:
-            response = await self._ask(route, inference, request, deadline_s)
+            response = await self._ask(route, inference, request, deadline_s, client=client)
         except InferenceError as fault:
             if fault.code is not grpc.StatusCode.INVALID_ARGUMENT:
                 self._figures.of(route.info.model, route.info.version).add_error()
@@ -159,6 +162,7 @@ class Calls:
         request: CommentaryRequest,
         deadline_s: float,
         *,
+        client: str = "",
         is_shadow: bool = False,
     ) -> CommentaryResponse:
         """Ask the version's workers when it is the request's turn, within the deadline."""
@@ -184,6 +188,7 @@ class Calls:
             heavy=work.sequences > route.slots,
             deadline=time.monotonic() + deadline_s,
             counts=self._shadow_counts if is_shadow else self.counts,
+            client=client,
             on_end=_nothing if is_shadow else self._ended,
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from handlers.contract import (
     INPUT_FIELD,
+    START_BY_FIELD,
     THREADS_FILE_VARIABLE,
     CommentaryRequest,
     CommentaryResponse,
@@ -22,6 +23,8 @@ from handlers.contract import (
     Timings,
     encode_answer,
 )
+
+_LATE = encode_answer(ContractError(ErrorCode.DEADLINE_EXCEEDED, "", "late"))
 
 
 class EchoHandler:
@@ -34,7 +37,9 @@ class EchoHandler:
     def handle(self, batch: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         if context.get_request_header(0, "describe") == "True":
             return [self._describe()]
-        return [self._answer(row) for row in batch]
+        late = [float(row.get(START_BY_FIELD, b"inf")) < time.monotonic() for row in batch]
+        time.sleep(sum(_decode_s(row) for row, is_late in zip(batch, late, strict=True) if not is_late))
+        return [_LATE if is_late else self._answer(row) for row, is_late in zip(batch, late, strict=True)]
 
     def _describe(self) -> str:
         if self._config.get("shy"):
@@ -74,3 +79,10 @@ class EchoHandler:
                 request_id=request.request_id,
             )
         )
+
+
+def _decode_s(row: Mapping[str, Any]) -> float:
+    """Time that a request adds to the decode of its batch: with the artist `decode S`, S seconds for each sequence."""
+    request = CommentaryRequest.from_json(bytes(row[INPUT_FIELD]))
+    command, _, value = (request.artist or "").partition(" ")
+    return float(value) * request.num_samples * (request.best_of or 1) if command == "decode" else 0.0

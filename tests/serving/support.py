@@ -37,7 +37,9 @@ def ask(**values: Any) -> CommentaryRequest:
     return CommentaryRequest.from_mapping({"genres": ("dream pop",), "num_samples": 1, **values})
 
 
-def build_archive(out: Path, model: str, version: str, *, batch_size: int = 8, **config: Any) -> Path:
+def build_archive(
+    out: Path, model: str, version: str, *, batch_size: int = 8, response_timeout_s: int = 120, **config: Any
+) -> Path:
     """A real archive whose worker is `echo_handler.py`."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -48,7 +50,10 @@ def build_archive(out: Path, model: str, version: str, *, batch_size: int = 8, *
         document = {"model": model, "version": version, "topics": ["sound", "news"], "desired_topic": "sound"}
         (staged / "config.json").write_text(json.dumps({**document, "num_genres": 12, **config}))
         yaml = Path(scratch, "model-config.yaml")
-        yaml.write_text(f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: {batch_size}\nmaxBatchDelay: 5\n")
+        yaml.write_text(
+            f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: {batch_size}\nmaxBatchDelay: 5\n"
+            f"responseTimeout: {response_timeout_s}\n"
+        )
         subprocess.run(
             [
                 str(Path(sys.executable).with_name("torch-model-archiver")),

@@ -28,6 +28,8 @@ monotonic clock."""
 
 _NO_WORKER_PAUSE_S: Final = 0.1
 """Pause before a request is asked again that found no worker; one whose worker died is asked again at once."""
+_GRACE_S: Final = 0.1
+"""Time after a deadline in which gRPC ends the call by itself. An answer to a call that is over is an error of gRPC."""
 _LOST: Final = (Failure.WORKER_DIED, Failure.NO_WORKER)
 
 
@@ -104,6 +106,7 @@ class Admission:
         heavy: bool,
         deadline: float,
         counts: AdmissionCounts,
+        client: str = "",
         on_end: Callable[[], None] = lambda: None,
     ) -> CommentaryResponse:
         """Ask TorchServe when it is the request's turn, and return the answer.
@@ -117,6 +120,7 @@ class Admission:
             heavy: whether the request has more sequences than a worker decodes at a time.
             deadline: moment, in seconds of the monotonic clock, after which the answer is of no use.
             counts: counts to add to.
+            client: address of the client's connection; empty if it is not known.
             on_end: called once, when the request holds nothing any more.
 
         Raises:
@@ -129,6 +133,7 @@ class Admission:
             heavy=heavy,
             arrived=now,
             deadline=deadline,
+            client=client,
             send=send,
             counts=counts,
             on_end=on_end,
@@ -139,7 +144,7 @@ class Admission:
         if self._can_be_met(call, now):
             self._lanes.add(call)
             self._send_next(now)
-        timer = loop.call_later(deadline - now, self._expire, call)
+        timer = loop.call_later(deadline - now + _GRACE_S, self._expire, call)
         try:
             return await call.answer
         except asyncio.CancelledError:
@@ -245,7 +250,6 @@ class Admission:
             reason = "the answer did not come within the deadline"
         else:
             reason = "the deadline passed while the request waited in the queue"
-            call.counts.expired_waiting += 1
         call.answer.set_exception(InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, reason))
         self._withdraw(call)
 
@@ -253,7 +257,6 @@ class Admission:
         """Note that the client has left."""
         if call.gone or (call.answer.done() and not call.answer.cancelled()):
             return
-        call.counts.left_waiting += 0 if call.sent else 1
         self._withdraw(call)
 
     def _withdraw(self, call: _Call) -> None:
@@ -262,8 +265,12 @@ class Admission:
             call.counts.left_decoding += 1
             self._lanes.leave(call, now)
         else:
+            if now >= call.deadline:
+                call.counts.expired_waiting += 1
+            else:
+                call.counts.left_waiting += 1
             call.gone = True
-            self._lanes.remove(call)
+            self._lanes.remove(call, now)
             self._end(call)
             if call.heavy:  # light ones may have waited for its turn
                 self._send_next(now)

@@ -4,7 +4,8 @@ A request whose client leaves while a worker decodes it is wasted work. When mor
 to be wasted as well are *doubtful*: those with as little time as the wasted ones had, and, where clients leave without
 a deadline, those that have not yet outlasted the wasted ones. Doubtful requests share a window, which grows slowly with
 each that is answered in time and halves with each that is wasted, as the window of a network connection does. All
-others are sent as always: a client that has waited longer than the crowd waits is known to be patient.
+others are sent as always: a client that has waited longer than the crowd waits is known to be patient, and so is a
+connection that got an answer and whose requests have not been given up for a while.
 
 All times are seconds of the monotonic clock and are handed in, so nothing here reads a clock.
 """
@@ -24,6 +25,8 @@ _TOLERATED: Final = 0.05
 _SMOOTHING: Final = 1 / 64
 _MEMORY_S: Final = 10.0
 _KEPT: Final = 32
+_MAX_CLIENTS: Final = 1024
+"""Connections of each kind that are remembered."""
 _MARGIN: Final = 1.25
 """Factor by which a request must differ from those that were wasted."""
 _NEAR_DEADLINE: Final = 0.9
@@ -31,10 +34,13 @@ _NEAR_DEADLINE: Final = 0.9
 _FIRST_WINDOW: Final = 4.0
 _LAST_WINDOW: Final = 64.0
 """Window at which the crowd is over."""
-_SMALLEST_WINDOW: Final = 1 / 128
+_SMALLEST_WINDOW: Final = 1 / 32
 _ROUND_S: Final = 0.05
 """Time within which the window is halved once: requests that were sent together are wasted together."""
 _STEP: Final = 0.03
+"""Growth of a window above 1 by a round of requests that are answered."""
+_FACTOR: Final = 1.07
+"""Growth of a window below 1 by each request that is answered. It takes ten to make up for one that is wasted."""
 _QUIET_S: Final = 5.0
 """Time without waste after which the window opens quickly."""
 _PROBE_S: Final = 0.05
@@ -54,12 +60,15 @@ class Crowd:
         self._next_probe = float("-inf")
         self._granted = _Wasted()
         self._waited = _Wasted()
+        self._clients = _Clients()
 
     def first_trusted(self, tickets: Iterable[_Request], now: float) -> _Request | None:
         """Return the first request that is not doubtful, None if all are."""
         granted_s, arrived = self._granted.limit_s(now), now - self._waited.limit_s(now)
         for ticket in tickets:
             if ticket.arrived <= arrived and ticket.deadline - ticket.arrived > granted_s:
+                return ticket
+            if self._clients.are_patient(ticket.client):
                 return ticket
         return None
 
@@ -90,11 +99,17 @@ class Crowd:
         if not served:
             return
         self._share -= self._share * _SMOOTHING
+        self._clients.answered(ticket.client, now)
         if ticket.doubtful:
             self._grow(now)
 
+    def left(self, ticket: Ticket, now: float) -> None:
+        """Note that a client left while its request waited."""
+        self._clients.left(ticket.client, now)
+
     def wasted(self, ticket: Ticket, now: float) -> None:
         """Note that a client left while its request was with a worker."""
+        self._clients.left(ticket.client, now)
         waited_s = now - ticket.arrived
         if waited_s >= _NEAR_DEADLINE * ticket.granted_s:
             self._granted.note(ticket.granted_s, now)
@@ -109,10 +124,10 @@ class Crowd:
             self._window, self._halved = max(_SMALLEST_WINDOW, self._window / 2), now
 
     def _grow(self, now: float) -> None:
-        if self._window < 1:
-            self._window = min(1.0, 2 * self._window)
-        elif now - self._last_waste > _QUIET_S:
-            self._window += 1
+        if now - self._last_waste > _QUIET_S:
+            self._window += min(1.0, self._window)
+        elif self._window < 1:
+            self._window *= _FACTOR
         else:
             self._window += _STEP / self._window
         if self._window >= _LAST_WINDOW:
@@ -137,3 +152,29 @@ class _Wasted:
 
     def limit_s(self, now: float) -> float:
         return self._limit_s if now < self._until else 0.0
+
+
+class _Clients:
+    """Connections that are known to be patient, and those whose requests were given up."""
+
+    def __init__(self) -> None:
+        self._patient: dict[str, None] = {}
+        self._left: dict[str, float] = {}
+
+    def are_patient(self, client: str) -> bool:
+        return client in self._patient
+
+    def answered(self, client: str, now: float) -> None:
+        if not client or client in self._patient or now < self._left.get(client, float("-inf")) + _MEMORY_S:
+            return
+        self._left.pop(client, None)
+        if len(self._patient) >= _MAX_CLIENTS:
+            del self._patient[next(iter(self._patient))]
+        self._patient[client] = None
+
+    def left(self, client: str, now: float) -> None:
+        self._patient.pop(client, None)
+        self._left.pop(client, None)
+        if len(self._left) >= _MAX_CLIENTS:
+            del self._left[next(iter(self._left))]
+        self._left[client] = now

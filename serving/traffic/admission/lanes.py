@@ -150,9 +150,11 @@ class Lanes(Generic[_Request]):
         """Let a request wait."""
         self._lane(ticket).waiting[ticket] = None
 
-    def remove(self, ticket: _Request) -> None:
-        """Remove a request that waits."""
-        del self._lane(ticket).waiting[ticket]
+    def remove(self, ticket: _Request, now: float) -> None:
+        """Remove a request that waits, because its client has left or its deadline has passed."""
+        lane = self._lane(ticket)
+        del lane.waiting[ticket]
+        lane.crowd.left(ticket, now)
 
     def take(self, now: float) -> _Request | None:
         """Return the next request to send, which is held from now on; None if TorchServe should get none now."""

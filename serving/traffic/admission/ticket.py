@@ -16,6 +16,8 @@ class Ticket:
     """Whether it has more sequences than a worker decodes at a time."""
     arrived: float
     deadline: float
+    client: str = ""
+    """Address of the client's connection; empty if it is not known."""
     is_probe: bool = False
     """Whether it is sent though it seems hopeless, to measure how long such a request takes now."""
     sent: float = 0.0

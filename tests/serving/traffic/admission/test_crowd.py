@@ -22,13 +22,15 @@ class Simulation:
         crowd: clients that ask again as soon as they have given up.
         patience_s: time after which each of them gives up.
         granted_s: deadline that these clients set; longer than their patience where they cancel.
+        patient_client: connection of the patient clients; empty if it is not known.
     """
 
-    def __init__(self, *, crowd: int, patience_s: float, granted_s: float) -> None:
+    def __init__(self, *, crowd: int, patience_s: float, granted_s: float, patient_client: str = "") -> None:
         limits = AdmissionLimits(workers=1, batch_size=64, batch_delay_s=0.002, response_timeout_s=60)
         self.lanes = Lanes[Ticket](limits)
         self.now = 0.0
         self.crowd = crowd
+        self.crowds_client, self.patient_client = "crowd", patient_client
         self.patience_s, self.granted_s = patience_s, granted_s
         self.impatient: set[Ticket] = set()
         self.patient: set[Ticket] = set()
@@ -43,17 +45,17 @@ class Simulation:
         while self.now < until:
             self.now += STEP_S
             if self.now >= next_patient:
-                self.patient.add(self._ask(30.0))
+                self.patient.add(self._ask(30.0, self.patient_client))
                 next_patient += patient_every_s
             while len(self.impatient) < self.crowd:
-                self.impatient.add(self._ask(self.granted_s))
+                self.impatient.add(self._ask(self.granted_s, self.crowds_client))
             self._give_up()
             self._decode()
             while (ticket := self.lanes.take(self.now)) is not None:
                 self.queue.append(ticket)
 
-    def _ask(self, granted_s: float) -> Ticket:
-        ticket = Ticket(work=ONE, heavy=False, arrived=self.now, deadline=self.now + granted_s)
+    def _ask(self, granted_s: float, client: str) -> Ticket:
+        ticket = Ticket(work=ONE, heavy=False, arrived=self.now, deadline=self.now + granted_s, client=client)
         self.lanes.add(ticket)
         return ticket
 
@@ -63,7 +65,7 @@ class Simulation:
             if ticket.sent:
                 self.lanes.leave(ticket, self.now)
             else:
-                self.lanes.remove(ticket)
+                self.lanes.remove(ticket, self.now)
 
     def _decode(self) -> None:
         if self.batch and self.now >= self.batch_ends:
@@ -102,6 +104,21 @@ def test_a_crowd_that_can_never_be_answered_is_decoded_a_few_times_at_most() -> 
     it.decoded = it.wasted = 0
     it.run(20, patient_every_s=0.02)
     assert it.wasted < 0.05 * it.decoded
+
+
+def test_a_connection_that_is_known_to_be_patient_hardly_feels_a_crowd() -> None:
+    it = Simulation(crowd=100, patience_s=0.04, granted_s=30.0, patient_client="patient")
+    it.run(20, patient_every_s=0.02)
+    it.waits.clear()
+    it.run(10, patient_every_s=0.02)
+    it.waits.sort()
+    assert it.waits[len(it.waits) // 2] < 3 * DECODE_S
+    it.patient_client = "crowd"
+    it.run(0.2, patient_every_s=0.02)
+    it.waits.clear()
+    it.run(2, patient_every_s=0.02)
+    it.waits.sort()
+    assert it.waits[len(it.waits) // 2] > it.patience_s
 
 
 def test_a_crowd_that_has_gone_leaves_no_trace() -> None:

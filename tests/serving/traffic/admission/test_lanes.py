@@ -137,7 +137,7 @@ def test_a_request_that_is_removed_is_never_sent() -> None:
     it = scene(1, batch_size=1)
     first, second, third, fourth = (it.add() for _ in range(4))
     assert it.send() == [first, second]
-    it.lanes.remove(third)
+    it.lanes.remove(third, it.now)
     it.answer(first)
     assert it.send() == [fourth]
 
@@ -163,7 +163,7 @@ class Checked:
         elif event == "answer" and it.held:
             it.answer(it.held[0])
         elif event == "remove" and lane:
-            it.lanes.remove(lane.popleft())
+            it.lanes.remove(lane.popleft(), it.now)
         elif event == "tick":
             it.now += 0.001
         elif event == "wake" and it.lanes.wake_at < it.now + 1:
