@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Self
 
 from handlers.contract import PREVIOUS
 from serving.errors import PolicyError
 from serving.registry.versions import ModelSnapshot, RegisteredVersion
+from serving.sync.last_good import LastGood
 from serving.sync.planning import Live, Wanted
 
 _CONFIRMING: Final = 2
@@ -67,6 +68,21 @@ class Desired:
     """Reasons for which the registry is not followed, by the version whose tag tells it; an empty name is the model."""
     reports: tuple[str, ...] = ()
     """Further reports to an operator, for the log alone."""
+
+    @classmethod
+    def restored(cls, model: str, state: LastGood | None) -> Self:
+        """Return the state to begin with: what answered before, if anything did."""
+        if state is None:
+            return cls(model=model)
+        return cls(
+            model=model,
+            champion=state.champion,
+            previous=state.previous,
+            answered=state.champion,
+            asked=frozenset(entry.version for entry in state.versions),
+            known={entry.version: entry for entry in state.versions},
+            tagged=state.tagged,
+        )
 
     @property
     def wanted(self) -> Wanted:

@@ -6,15 +6,13 @@ version that hangs while it loads delays neither the other versions nor a new in
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from handlers.contract import PREVIOUS
-from serving.errors import PolicyError, RegistryError, ServingError
+from serving.errors import PolicyError, ServingError
 from serving.registry.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVersion
 from serving.sync.background import Tasks
 from serving.sync.desired import Desired, next_desired
@@ -79,7 +77,7 @@ class Follower:
         self._readings = readings
         self._observer = observer
         self._on_change = on_change
-        self._desired = _restored(model, last_good)
+        self._desired = Desired.restored(model, last_good)
         self._refusals = Refusals(*settings.retry_s, clock=time.monotonic)
         self._notes = Notes(model, readings)
         self._loads, self._drains, self._others = Tasks(), Tasks(), Tasks()
@@ -210,7 +208,7 @@ class Follower:
 
     async def close(self) -> None:
         """End all that runs."""
-        for tasks in (self._loads, self._drains, self._others):
+        for tasks in (self._loads, self._drains, self._others, self._notes):
             await tasks.close()
 
     @property
@@ -237,8 +235,8 @@ class Follower:
         self._observer.switched(self.model)
         if version == named:
             _log.info("%s/%s is champion", self.model, version)
-            if before is not None and before != version:
-                self._others.start(f"the way back to {self.model}/{before}", self._keep_way_back(before))
+            if before is not None and before not in (version, self._desired.previous):
+                self._notes.keep_way_back(before)
         else:
             _log.warning("%s/%s answers in place of the champion %s/%s", self.model, version, self.model, named)
         # Only clients that bypass the gateway see TorchServe's own default.
@@ -257,21 +255,6 @@ class Follower:
         if version not in self._drains:
             self._drains.start(version, self._loader.drain(route, running))
 
-    async def _keep_way_back(self, answered: str) -> None:
-        """Give the alias `previous` to the version that answered until now.
-
-        `models promote` has set it already. A person who moves an alias in MLflow's page moves that one alone.
-        """
-        if self._desired.previous == answered:
-            return
-        name = f"{self.model}/{answered}"
-        try:
-            await self._readings.set_previous(self.model, answered)
-        except RegistryError as fault:
-            _log.warning("%s answered until now and cannot become %r: %s", name, PREVIOUS, fault)
-        else:
-            _log.info("%s, which answered until now, is %r", name, PREVIOUS)
-
     async def _load(self, entry: RegisteredVersion, running: Running) -> None:
         version = entry.version
         try:
@@ -282,7 +265,7 @@ class Follower:
                 _log.info("%s is live%s", entry.name, f" ({', '.join(entry.aliases)})" if entry.aliases else "")
                 self._refusals.forget(version)
                 if entry.sync_error:
-                    self._tag(entry, "")
+                    self._notes.tag(version, "")
         except TorchServeGoneError as fault:
             # The supervisor starts another TorchServe, and the version is loaded there.
             _log.info("%s", fault)
@@ -298,19 +281,7 @@ class Follower:
         _log.error("%s is refused: %s", entry.name, reason)
         self._observer.refused(self.model)
         self._refusals.add(entry.version)
-        self._tag(entry, reason)
-
-    def _tag(self, entry: RegisteredVersion, reason: str) -> None:
-        """Write the reason of a refusal into the version's tag, or remove it; one after the other."""
-        name = f"the tag of {entry.name}"
-        before = self._others.get(name)
-
-        async def write() -> None:
-            if before is not None:
-                await asyncio.wait([before])
-            await self._notes.set(entry.version, reason)
-
-        self._others.start(name, write())
+        self._notes.tag(entry.version, reason)
 
     def _policy(self, champion: str | None, versions: tuple[RegisteredVersion, ...]) -> TrafficPolicy:
         return make_policy(self.model, champion=champion, versions=versions, now=time.time())
@@ -329,17 +300,3 @@ class Follower:
             if route is not None and entry is not None:
                 asked = version in self._desired.asked
                 route.aliases = tuple(each for each in entry.aliases if asked and each in LIVE_ALIASES)
-
-
-def _restored(model: str, last_good: LastGood | None) -> Desired:
-    if last_good is None:
-        return Desired(model=model)
-    return Desired(
-        model=model,
-        champion=last_good.champion,
-        previous=last_good.previous,
-        answered=last_good.champion,
-        asked=frozenset(entry.version for entry in last_good.versions),
-        known={entry.version: entry for entry in last_good.versions},
-        tagged=last_good.tagged,
-    )

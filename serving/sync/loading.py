@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+from foundation.threads import in_thread
 from handlers.contract import CommentaryRequest, SamplingParams, archive_name
 from serving.errors import ServingError
 from serving.registry.archives import bring_archive
 from serving.registry.contents import ArchiveInfo
 from serving.registry.versions import RegisteredVersion
-from serving.sync.background import in_thread
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.routes import Route, make_route

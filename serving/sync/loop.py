@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foundation.threads import in_thread
 from serving.errors import RegistryError
-from serving.sync.background import in_thread
 from serving.sync.follower import Follower, FollowerSettings
 from serving.sync.last_good import LastGood, LastGoodFiles
 from serving.sync.loading import Loader

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
+from handlers.contract import PREVIOUS
 from serving.errors import RegistryError
 from serving.registry.versions import ModelSnapshot
+from serving.sync.background import Tasks
 from serving.sync.readings import Readings
 
 _log = logging.getLogger(__name__)
@@ -27,6 +30,7 @@ class Notes:
         self._wanted: Mapping[str, str] = {}
         self._written: dict[str, str] = {}
         self._failure = ""
+        self._tasks = Tasks()
 
     def tell(self, reports: Iterable[str], faults: Mapping[str, str]) -> int:
         """Log what was not true at the last call; return the number of new faults.
@@ -57,13 +61,45 @@ class Notes:
             self._written.setdefault("", reading.sync_error)
         self._written = {version: self._written[version] for version in self._written.keys() & {"", *reading.existing}}
         for version, reason in self._wanted.items():
-            if self._written.get(version) != reason and await self.set(version, reason):
+            if self._written.get(version) != reason and await self._set(version, reason):
                 self._written[version] = reason
         for version in [version for version in self._written if version not in self._wanted]:
-            if await self.set(version, ""):
+            if await self._set(version, ""):
                 del self._written[version]
 
-    async def set(self, version: str, reason: str) -> bool:
+    def tag(self, version: str, reason: str) -> None:
+        """Write the reason of a version's refusal into its tag, or remove it, beside all else and in order."""
+        name = f"the tag of {self._model}/{version}"
+        before = self._tasks.get(name)
+
+        async def write() -> None:
+            if before is not None:
+                await asyncio.wait([before])
+            await self._set(version, reason)
+
+        self._tasks.start(name, write())
+
+    def keep_way_back(self, version: str) -> None:
+        """Give the alias `previous` to the version that answered until now.
+
+        `models promote` has set it already. A person who moves an alias in MLflow's page moves that one alone.
+        """
+        self._tasks.start(f"the way back to {self._model}/{version}", self._keep_way_back(version))
+
+    async def close(self) -> None:
+        """Write nothing more."""
+        await self._tasks.close()
+
+    async def _keep_way_back(self, version: str) -> None:
+        name = f"{self._model}/{version}"
+        try:
+            await self._readings.set_previous(self._model, version)
+        except RegistryError as fault:
+            _log.warning("%s answered until now and cannot become %r: %s", name, PREVIOUS, fault)
+        else:
+            _log.info("%s, which answered until now, is %r", name, PREVIOUS)
+
+    async def _set(self, version: str, reason: str) -> bool:
         """Write a reason into the tag of a version, or of the model if the version is empty, or remove it.
 
         Returns:

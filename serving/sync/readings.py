@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
+from foundation.threads import in_thread
 from serving.errors import RegistryError
 from serving.registry.client import Registry
 from serving.registry.versions import ModelSnapshot, RegisteredVersion
-from serving.sync.background import in_thread
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -6,14 +6,15 @@ a model takes to load, so a thread per call is enough.
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
+from foundation.threads import in_thread
 from serving.errors import TorchServeError
 
 _READY: Final = "READY"
@@ -157,8 +158,8 @@ class Management:
         self, method: str, path: str, *, port: int | None = None, timeout_s: float | None = None
     ) -> tuple[int, bytes]:
         """One request on a connection of its own; (status, body)."""
-        return await asyncio.to_thread(
-            self._send_blocking, method, path, port or self.management_port, timeout_s or self.timeout_s
+        return await in_thread(
+            partial(self._send_blocking, method, path, port or self.management_port, timeout_s or self.timeout_s)
         )
 
     def _send_blocking(self, method: str, path: str, port: int, timeout_s: float) -> tuple[int, bytes]:
