@@ -31,6 +31,7 @@ class EchoHandler:
     def initialize(self, context: Any) -> None:
         folder = Path(context.system_properties["model_dir"])
         self._config = json.loads((folder / "config.json").read_text())
+        time.sleep(self._config.get("load_s", 0))
         if self._config.get("broken"):
             raise RuntimeError("these weights cannot be loaded")
 

@@ -136,10 +136,11 @@ def truncate(archive: Path) -> None:
     [
         ({"damage": truncate}, "damaged or changed after it was registered"),
         ({"digest": "0" * 64}, "the registry has 000000000000"),
+        ({"batch_size": -64}, "batchSize -64"),
         ({"broken": True}, "Failed to start workers"),
         ({"mute": True}, "the decode failed: on purpose"),
     ],
-    ids=["truncated", "other hash", "weights do not load", "canary fails"],
+    ids=["truncated", "other hash", "batch size", "weights do not load", "canary fails"],
 )
 def test_a_version_that_is_not_fit_is_refused_and_the_registry_says_why(
     service: ServiceProcess, registry: EchoRegistry, flaw: dict[str, Any], reason: str
