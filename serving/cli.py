@@ -301,3 +301,5 @@ def _configure_logging() -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # While a tracking server is away it has a line for each try; sync has one for all of them.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)

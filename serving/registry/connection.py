@@ -24,6 +24,8 @@ _ENVIRONMENT: Final = {
     # The sync loop itself retries a registry that is down; by default MLflow would block for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # A bar for every file of every archive would fill the log of serve.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
