@@ -16,12 +16,14 @@ class FailedCallError(Exception):
     Attributes:
         kind: gRPC status code name, or WRONG_ANSWER.
         message: description; logged once per kind, because locust keeps an entry per distinct text.
+        retry_after_s: pause that the service asks for before the next try, in seconds; 0 if it asks for none.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{kind}: {message}")
         self.kind = kind
         self.message = message
+        self.retry_after_s = retry_after_s
 
     def __repr__(self) -> str:
         """Return the kind, under which locust groups failures."""

@@ -18,7 +18,7 @@ from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from loadtest.arguments import read_genres
 from loadtest.checks import WRONG_ANSWER, FailedCallError, find_fault
-from serving.client import CommentaryClient, CommentaryError, RetryPolicy
+from serving.client import CommentaryClient, CommentaryError, RetryPolicy, ServiceError
 
 REQUEST_TYPE: Final = "grpc"
 _TURNED_AWAY: Final = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
@@ -78,14 +78,15 @@ class CommentaryUser(User):
             context=self.context(),
         )
         if failure and failure.kind in _TURNED_AWAY:
-            # A refused client waits, instead of sending a thousand requests a second.
-            time.sleep(_TURNED_AWAY_PAUSE_S)
+            # A refused client waits, instead of sending a thousand requests a second: as long as the gateway asks for.
+            time.sleep(max(failure.retry_after_s, _TURNED_AWAY_PAUSE_S))
 
     def _ask(self, request: CommentaryRequest) -> tuple[CommentaryResponse | None, FailedCallError | None]:
         try:
             response = self._client.generate(request, model=self.model, version=self.version)
         except CommentaryError as error:
-            return None, FailedCallError(error.code, error.message)
+            retry_after_s = error.retry_after_s if isinstance(error, ServiceError) else 0.0
+            return None, FailedCallError(error.code, error.message, retry_after_s=retry_after_s)
         fault = find_fault(request, response, model=self.model, version=self.version)
         return response, FailedCallError(WRONG_ANSWER, fault) if fault else None
 

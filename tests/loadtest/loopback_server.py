@@ -24,7 +24,10 @@ FAULTS = {
     "invalid": grpc.StatusCode.INVALID_ARGUMENT,
     "unavailable": grpc.StatusCode.UNAVAILABLE,
     "internal": grpc.StatusCode.INTERNAL,
+    "crowded": grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+PAUSE_MS = "1000"
+"""Pause that the server asks for where it is crowded."""
 
 
 class Loopback(commentary_pb2_grpc.CommentaryServicer):
@@ -43,6 +46,8 @@ class Loopback(commentary_pb2_grpc.CommentaryServicer):
             self.calls[behaviour] += 1
             self.models[f"{request.model} {request.version}".strip()] += 1
             self.peers.add(context.peer())
+        if behaviour == "crowded":
+            context.set_trailing_metadata((("grpc-retry-pushback-ms", PAUSE_MS),))
         if behaviour in FAULTS:
             context.abort(FAULTS[behaviour], f"as told, for request {request.request_id}")
         if behaviour == "slow":

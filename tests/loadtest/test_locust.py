@@ -70,6 +70,13 @@ def test_every_kind_of_failure_is_counted_under_its_name(serve: Serve, tmp_path:
     assert log.count("first WRONG_ANSWER") == 1
 
 
+def test_a_refused_user_waits_as_long_as_the_gateway_asks_for(serve: Serve, tmp_path: Path) -> None:
+    server = serve("crowded")
+    report = run_headless(Load(target=server.target, users=1, seconds=3, user_classes=("LcganUser",)), tmp_path)
+    assert 2 <= server.stop()["calls"]["crowded"] <= 4  # 30 with a pause of 0.1 s
+    assert set(report.errors) == {"RESOURCE_EXHAUSTED"}
+
+
 def test_forked_processes_ask_over_connections_of_their_own(serve: Serve, living: Living, tmp_path: Path) -> None:
     server = serve("ok")
     report = run_headless(Load(target=server.target, users=4, seconds=2, processes=2), tmp_path)
