@@ -22,6 +22,7 @@ from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
 from serving.errors import ServingError
 from serving.gateway.calls import Calls
+from serving.gateway.health_service import HealthService
 from serving.gateway.listening import check_address, raise_descriptor_limit, server_options
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pushback import Pushback
@@ -107,7 +108,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         )
         self._stopping = False
         self._server: grpc.aio.Server | None = None
-        self._health = health.aio.HealthServicer()
+        self._health = HealthService()
         self._reception = Reception()
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
         self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures)

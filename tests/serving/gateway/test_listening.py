@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +65,9 @@ def test_a_message_above_the_limit_is_refused_and_the_next_call_is_answered() ->
 @pytest.mark.alone
 def test_four_hundred_large_messages_at_once_take_no_memory() -> None:
     """The server is a process of its own, since clients hold the messages that they send."""
-    with subprocess.Popen([sys.executable, str(Path(__file__).with_name("listening_program.py"))], stdout=-1) as server:
+    with program("-n 4096") as server:
         try:
-            assert server.stdout
-            target = server.stdout.readline().decode().strip()
+            target = "{}:{}".format(*address(server))
             process = psutil.Process(server.pid)
             before = process.memory_info().rss
             with grpc.insecure_channel(target) as channel:
@@ -76,6 +78,58 @@ def test_four_hundred_large_messages_at_once_take_no_memory() -> None:
             assert process.memory_info().rss - before < 50 * 2**20
         finally:
             server.kill()
+
+
+def program(limit: str) -> subprocess.Popen[bytes]:
+    """A gateway whose process has a limit of file descriptors."""
+    command = f'ulimit {limit}; exec "$0" "$1"'
+    script = str(Path(__file__).with_name("listening_program.py"))
+    return subprocess.Popen(["bash", "-c", command, sys.executable, script], stdout=subprocess.PIPE)
+
+
+def address(server: subprocess.Popen[bytes]) -> tuple[str, int]:
+    assert server.stdout
+    host, _, port = server.stdout.readline().decode().strip().rpartition(":")
+    return host, int(port)
+
+
+def test_a_gateway_takes_as_many_descriptors_as_it_may() -> None:
+    with program("-Sn 64") as server:
+        try:
+            address(server)
+            soft, hard = psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE)
+            assert soft == min(hard, 65_536)
+        finally:
+            server.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_idle_connections_lock_nobody_out_where_descriptors_are_few() -> None:
+    greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+    with program("-n 256") as server, contextlib.ExitStack() as stack:
+        stack.callback(server.kill)
+        where = address(server)
+        for number in range(400):
+            idle = stack.enter_context(socket.create_connection(where))
+            if number % 2:
+                with contextlib.suppress(OSError):  # the gateway has enough of them
+                    idle.sendall(greeting)
+        started = time.monotonic()
+        while not answers(where):
+            assert time.monotonic() - started < 30
+            time.sleep(0.5)
+
+
+def answers(where: tuple[str, int]) -> bool:
+    """Whether a client that connects now is answered."""
+    with grpc.insecure_channel("{}:{}".format(*where), options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        describe: Any = channel.unary_unary("/deephypebot.v1.Commentary/Describe")
+        try:
+            describe(b"", timeout=2)
+        except grpc.RpcError:
+            return False
+    return True
 
 
 def test_where_descriptors_are_few_idle_connections_go_soon() -> None:
