@@ -187,7 +187,7 @@ class Sync:
             self._observer.failed(follower.model)
         else:
             await follower.take(reading)
-        await asyncio.sleep(self._readings.pause_s(follower.model, self._settings.poll_s))
+        await asyncio.sleep(self._settings.poll_s)
 
     async def _act(self, follower: Follower) -> None:
         running = await self._supervisor.wait_running()

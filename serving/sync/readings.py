@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -18,8 +17,6 @@ from serving.registry.versions import ModelSnapshot, RegisteredVersion
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_LARGEST_LOAD: Final = 0.1
-"""Share of a core that readings may take."""
 CALL_TIMEOUT_S: Final = 60.0
 """Time after which a call counts as failed. MLflow's client gives up a request after 10 s and tries it three times."""
 
@@ -38,7 +35,6 @@ class Readings:
         self._registry: Registry | None = None
         self._opening = Lock()
         self._faults: dict[str, str] = {}
-        self._costs_s: dict[str, float] = {}
 
     async def open(self) -> None:
         """Open the registry.
@@ -50,28 +46,13 @@ class Readings:
 
     async def snapshot(self, model: str) -> ModelSnapshot | None:
         """Read the versions of a model that should be live; None if the registry cannot be read, which the log says."""
-
-        def read(registry: Registry) -> ModelSnapshot:
-            began_s = time.thread_time()
-            snapshot = registry.snapshot(model)
-            self._costs_s[model] = time.thread_time() - began_s
-            return snapshot
-
         try:
-            snapshot = await self._call(read)
+            snapshot = await self._call(lambda registry: registry.snapshot(model))
         except RegistryError as fault:
             self._note_fault(model, str(fault))
             return None
         self._note_answer(model)
         return snapshot
-
-    def pause_s(self, model: str, poll_s: float) -> float:
-        """Return the pause after a reading of a model: the given one, or a longer one where a reading is costly.
-
-        A reading takes about 0.1 ms of processor time for each version that the model has, and the gateway's event loop
-        may have to wait for it: readings get at most a tenth of a core.
-        """
-        return max(poll_s, self._costs_s.get(model, 0.0) * (1 / _LARGEST_LOAD - 1))
 
     async def set_sync_error(self, model: str, version: str, reason: str) -> None:
         """Tag a version, or the model itself if the version is empty, with a reason; an empty one removes the tag.

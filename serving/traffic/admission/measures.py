@@ -11,7 +11,7 @@ from typing import Final
 
 MEMORY_S: Final = 5.0
 """Age at which a service time says nothing any more about the time that a request takes now."""
-START_TOKENS_PER_S: Final = 2_000.0
+START_TOKENS_PER_S: Final = 1_000.0
 """Rate of one worker before any is measured, and the lowest that is believed."""
 _LONGEST_MEMORY_S: Final = 60.0
 _LOW_QUANTILE: Final = 0.1

@@ -100,23 +100,3 @@ def test_a_model_and_a_version_have_a_reason_each(registry: EchoRegistry) -> Non
 
     assert asyncio.run(write("bad")) == ("model: bad", "bad")
     assert asyncio.run(write("")) == ("", "")
-
-
-def test_readings_of_a_registry_with_many_versions_take_at_most_a_tenth_of_a_core(registry: EchoRegistry) -> None:
-    registry.client.create_registered_model("many")
-    for _ in range(40):
-        registry.client.create_model_version("many", source="runs:/0/model")
-    readings = Readings(registry.uri)
-    assert readings.pause_s("many", 0.25) == 0.25
-
-    async def read() -> float:
-        began_s = time.process_time()
-        assert await readings.snapshot("many") is not None
-        return time.process_time() - began_s
-
-    asyncio.run(read())
-    used_s = asyncio.run(read())
-    pause_s = readings.pause_s("many", 0.0)
-    # The process does a little more than the reading; the pause is nine times the reading itself.
-    assert 0 < pause_s < 10 * used_s
-    assert readings.pause_s("many", 2 * pause_s) == 2 * pause_s

@@ -29,6 +29,19 @@ def test_an_archive_of_0_1_0_answers_with_its_own_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_archive_of_0_1_0_ignores_the_latest_start_and_a_new_one_does_not_decode_after_it(tmp_path: Path) -> None:
+    load_archive(OLD_ARCHIVE, tmp_path / "bundle")
+    new = build_archive(tmp_path / "bundle", tmp_path, version="1")
+    request = {"genres": ["pop"], "num_samples": 1, "seed": 3}
+    (old_answer,) = answers_of(OLD_ARCHIVE, tmp_path / "old", ("handlers",), request, start_by="0.5")
+    assert old_answer["result"]["samples"][0]["text"]
+    (late,) = answers_of(new.path, tmp_path / "new", ("handlers", "foundation"), request, start_by="0.5")
+    assert late["error"]["code"] == "DEADLINE_EXCEEDED"
+    (in_time,) = answers_of(new.path, tmp_path / "again", ("handlers", "foundation"), request, start_by="1e12")
+    assert in_time["result"]["samples"]
+
+
+@pytest.mark.slow
 def test_a_new_archive_of_the_same_weights_writes_the_same_texts(tmp_path: Path) -> None:
     load_archive(OLD_ARCHIVE, tmp_path / "bundle")
     new = build_archive(tmp_path / "bundle", tmp_path, version="1")

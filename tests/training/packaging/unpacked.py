@@ -29,21 +29,25 @@ from ts.context import Context, RequestProcessor
 
 context = Context("lcgan", folder, {}, 8, None, "0.12", model_yaml_config={})
 context.request_processor = [RequestProcessor({}) for _ in requests]
+fields = {name: value.encode() for name, value in json.loads(sys.argv[4]).items()}
 worker = handler.CommentaryHandler()
 worker.initialize(context)
-print("\\n".join(worker.handle([{"data": json.dumps(request).encode()} for request in requests], context)))
+print("\\n".join(worker.handle([{"data": json.dumps(request).encode(), **fields} for request in requests], context)))
 """
 
 
-def answers_of(archive: Path, folder: Path, packages: tuple[str, ...], *requests: Mapping[str, Any]) -> list[Any]:
+def answers_of(
+    archive: Path, folder: Path, packages: tuple[str, ...], *requests: Mapping[str, Any], **fields: str
+) -> list[Any]:
     """Unpack an archive into a folder and return its handler's answers to a batch.
 
+    Every request has the further `fields` of TorchServe's input map beside it.
     The process fails unless `packages` come from the folder.
     """
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(folder)
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(folder), json.dumps(packages), json.dumps(requests)],
+        [sys.executable, "-c", _PROGRAM, str(folder), json.dumps(packages), json.dumps(requests), json.dumps(fields)],
         cwd=folder,
         check=True,
         capture_output=True,
