@@ -43,6 +43,7 @@ from serving.client_errors import (
     UnavailableError,
     UnknownModelError,
     asked_pause_s,
+    is_passing,
     translate,
 )
 from serving.retries import RetryPolicy, budget_of
@@ -99,7 +100,6 @@ _HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
 _HEALTH_SERVING: Final = b"\x08\x01"
 
 
-_RETRIED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 DEFAULT_RETRY: Final = RetryPolicy()
 
 
@@ -217,7 +217,7 @@ class CommentaryClient:
             except grpc.RpcError as failure:
                 pause_s = max(self._retry.draw_pause_s(attempt), asked_pause_s(failure))
                 in_time = time.monotonic() + pause_s < deadline
-                may_retry = failure.code() in _RETRIED and attempt < self._retry.max_attempts and in_time
+                may_retry = is_passing(failure) and attempt < self._retry.max_attempts and in_time
                 if not (may_retry and self._budget.pay()):
                     raise translate(failure, self._target, limit_s) from failure
             except ValueError as cause:

@@ -74,10 +74,22 @@ _ERRORS: Final[dict[grpc.StatusCode, type[CommentaryError]]] = {
 }
 
 
+_PASSING: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_TOO_LARGE: Final = "larger than max"
+"""Words of gRPC for a message above a limit, which has the status of an overloaded service."""
+
+
+def is_passing(failure: grpc.RpcError) -> bool:
+    """Return whether the same call may succeed a moment later."""
+    return failure.code() in _PASSING and not _is_too_large(failure)
+
+
 def translate(failure: grpc.RpcError, target: str, limit_s: float) -> CommentaryError:
     """Translate a failed call to `target`, whose deadline was `limit_s` seconds, to the client's error."""
     code: grpc.StatusCode = failure.code()
     message = failure.details() or "no details"
+    if _is_too_large(failure):
+        return InvalidRequestError(grpc.StatusCode.INVALID_ARGUMENT.name, f"a message is too large: {message}")
     kind = _ERRORS.get(code, InternalServiceError)
     if issubclass(kind, InvalidRequestError):
         return kind(code.name, message, field=_trailing(failure, wire.ERROR_FIELD_METADATA))
@@ -96,6 +108,10 @@ def asked_pause_s(failure: grpc.RpcError) -> float:
     """Return the pause before a retry that the service asks for, in seconds; 0 if it asks for none."""
     asked = _trailing(failure, wire.RETRY_PUSHBACK_METADATA)
     return int(asked) / 1000 if asked.isascii() and asked.isdigit() else 0.0
+
+
+def _is_too_large(failure: grpc.RpcError) -> bool:
+    return failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in (failure.details() or "")
 
 
 def _trailing(failure: grpc.RpcError, key: str) -> str:

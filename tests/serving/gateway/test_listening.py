@@ -17,9 +17,11 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
 from handlers.contract import MAX_BAD_WORDS, MAX_GENRES, MAX_SEED, MAX_TEXT_LENGTH
+from serving.client import CommentaryClient, InvalidRequestError
 from serving.gateway.listening import LARGEST_REQUEST_BYTES, MAX_REQUEST_BYTES, server_options
 from serving.v1 import commentary_pb2
 from tests.serving.loopback_gateway import bench, failure_of
+from tests.serving.support import ask
 
 WIDE = "𝄞" * MAX_TEXT_LENGTH
 """A text of the longest kind, 4 bytes a character."""
@@ -57,6 +59,17 @@ def test_a_message_above_the_limit_is_refused_and_the_next_call_is_answered() ->
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert str(MAX_REQUEST_BYTES) in details
             assert (await it.generate()).model.version == "2"
+
+    asyncio.run(scene())
+
+
+def test_a_client_is_told_that_its_request_is_too_large_and_does_not_repeat_it() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            with CommentaryClient(it.target) as client:
+                with pytest.raises(InvalidRequestError, match="too large"):
+                    await asyncio.to_thread(client.generate, ask(), model="m" * MAX_REQUEST_BYTES)
+                assert client._budget._tokens == 10  # nothing was paid for a retry
 
     asyncio.run(scene())
 
