@@ -18,6 +18,8 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 SHUTTING_DOWN: Final = "the gateway is shutting down; ask another one, or retry when it is back"
+MAX_STREAMS: Final = 1_000
+"""Health watches and reflections that may be open at once; they cost memory for as long as a client likes."""
 _HEALTH: Final = f"/{health.SERVICE_NAME}/"
 
 
@@ -117,6 +119,9 @@ class Reception(grpc.aio.ServerInterceptor):
             task: asyncio.Task[Any] | None = asyncio.current_task()
             if task is None or self._is_draining:
                 await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+            if len(self._streams) >= MAX_STREAMS:
+                reason = f"{MAX_STREAMS} streams are open, and no more are allowed; end some of them"
+                await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
             self._streams.add(task)
             try:
                 if inspect.isasyncgenfunction(answer):

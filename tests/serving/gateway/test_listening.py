@@ -18,7 +18,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from handlers.contract import MAX_BAD_WORDS, MAX_GENRES, MAX_SEED, MAX_TEXT_LENGTH
 from serving.client import CommentaryClient, InvalidRequestError
-from serving.gateway.listening import LARGEST_REQUEST_BYTES, MAX_REQUEST_BYTES, server_options
+from serving.gateway.listening import LARGEST_REQUEST_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES, server_options
 from serving.v1 import commentary_pb2
 from tests.serving.loopback_gateway import bench, failure_of
 from tests.serving.support import ask
@@ -58,6 +58,18 @@ def test_a_message_above_the_limit_is_refused_and_the_next_call_is_answered() ->
             code, details, _ = await failure_of(it.generate(genres=["x" * MAX_REQUEST_BYTES]))
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert str(MAX_REQUEST_BYTES) in details
+            assert (await it.generate()).model.version == "2"
+
+    asyncio.run(scene())
+
+
+def test_metadata_above_the_limit_fails_its_call_alone() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            large = (("note", "n" * (2 * MAX_METADATA_BYTES + 1)),)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await it.stub.Generate(commentary_pb2.GenerateRequest(), metadata=large, timeout=5)
+            assert it.backend.seen == []
             assert (await it.generate()).model.version == "2"
 
     asyncio.run(scene())

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from handlers.contract import CommentaryRequest
+from serving.gateway.reception import MAX_STREAMS
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -94,6 +95,22 @@ def test_open_streams_are_told_and_do_not_hold_the_exit(opened: Callable[[Bench]
             assert time.monotonic() - started < 0.9  # gRPC would wait out the grace for them
             assert await stream.code() is grpc.StatusCode.UNAVAILABLE
             assert "shutting down" in await stream.details()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.slow
+def test_streams_above_their_limit_are_refused_until_another_ends() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            open_streams = [watch(it) for _ in range(MAX_STREAMS)]
+            for stream in open_streams:
+                assert (await stream.read()).status == SERVING
+            assert await watch(it).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert (await it.generate()).model.version == "2"
+            open_streams[0].cancel()
+            await until(lambda: len(it.gateway._reception._streams) < MAX_STREAMS)
+            assert (await watch(it).read()).status == SERVING
 
     asyncio.run(scene())
 
