@@ -9,6 +9,7 @@ from typing import Final
 
 import grpc
 
+from foundation.processors import num_processors
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
 from serving import wire
 from serving.torchserve.faults import InferenceError
@@ -25,6 +26,9 @@ from serving.v1 import commentary_pb2
 _TIMEOUT_MARGIN_S: Final = 10.0
 """Time beyond the worker's responseTimeout after which a call to TorchServe is given up: a request may wait for a batch
 before its own. Without a limit, a call that TorchServe forgets would be held for ever."""
+
+_CORES_BESIDE: Final = 2
+"""Cores that a copy of a request takes, with all that its way takes beside the worker."""
 
 
 class Calls:
@@ -63,6 +67,7 @@ class Calls:
             figures=figures,
         )
         self._shadow_counts = AdmissionCounts()
+        self._num_cores = num_processors()
         self.in_flight = 0
         """Requests that wait or that TorchServe holds, those of clients that have left included."""
         self.counts: Final = AdmissionCounts()
@@ -121,15 +126,22 @@ class Calls:
         return _signed(response, route, time.perf_counter() - started)
 
     def _is_pressed(self) -> bool:
-        """Return whether a version that answers clients has more requests than workers, so that some wait."""
+        """Return whether a copy of a request would slow a client's request down.
+
+        It would where a version that answers clients has no free worker, and where less than two cores are free: one
+        for the copy, and one for the gateway, TorchServe and the client.
+        """
+        busy = 0
         for model in self._table.models:
             policy = self._table.policy(model)
             shadows = policy.shadows if policy is not None else ()
             for version in self._table.live_versions(model):
                 route = self._table.route(model, version)
-                if version not in shadows and route is not None and route.in_flight > route.admission.limits.workers:
-                    return True
-        return False
+                if version not in shadows and route is not None and route.in_flight:
+                    if route.in_flight >= route.admission.limits.workers:
+                        return True
+                    busy += route.in_flight * max(1, route.worker.threads)
+        return bool(busy) and busy + _CORES_BESIDE > self._num_cores
 
     def _check_room(self) -> None:
         if self.in_flight >= self._max_in_flight:

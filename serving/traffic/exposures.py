@@ -44,7 +44,7 @@ class ShadowOutcome(StrEnum):
     DROPPED_FULL = "dropped_full"
     """The queue of the version was full."""
     DROPPED_BUSY = "dropped_busy"
-    """Requests of clients were waiting."""
+    """A version that answers clients had no free worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

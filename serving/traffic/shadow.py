@@ -1,7 +1,7 @@
 """Shadow traffic: versions that get copies of answered requests, and whose answers nobody sees.
 
 A copy is offered after the answer and costs the client nothing: a short queue for each shadow version, one copy in
-flight, and copies are dropped rather than kept waiting, as soon as clients wait.
+flight, and copies are dropped rather than kept waiting, as soon as clients would wait.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ class _Lane:
 
     copies: deque[_Copy] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
-    is_failing: bool = False
 
 
 class Mirror:
@@ -62,7 +61,7 @@ class Mirror:
         settings: limits.
         table: live versions.
         ask: asks one version, or raises.
-        is_pressed: whether requests of clients wait, for whichever model: all share the cores.
+        is_pressed: whether the next request of a client would wait, for whichever model: all share the cores.
         recorder: gets the exposures of shadows.
         figures: gets the outcomes.
     """
@@ -84,6 +83,8 @@ class Mirror:
         self._recorder = recorder
         self._figures = figures
         self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._failing: set[tuple[str, str]] = set()
+        """Versions whose last copy failed, which the log has."""
 
     def offer(self, request: CommentaryRequest, *, policy: TrafficPolicy, answered_by: str, key: str) -> None:
         """Offer a copy of an answered request to each shadow version of the policy; return at once.
@@ -127,21 +128,24 @@ class Mirror:
                 elif self._is_pressed():
                     self._count(model, version, ShadowOutcome.DROPPED_BUSY)
                 else:
-                    await self._send(route, copy, lane)
+                    await self._send(route, copy)
         finally:
             lane.task = None
             if not lane.copies:
                 self._lanes.pop((model, version), None)
 
-    async def _send(self, route: Route, copy: _Copy, lane: _Lane) -> None:
+    async def _send(self, route: Route, copy: _Copy) -> None:
         info, answer = route.info, None
+        key = (info.model, info.version)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 answer = await self._ask(route, copy.request, self._settings.timeout_s)
         except Exception as fault:  # noqa: BLE001 - no fault of a shadow may reach anybody
-            if not lane.is_failing:
+            if key not in self._failing:
                 _log.warning("the shadow %s/%s fails: %s", info.model, info.version, str(fault) or "no answer in time")
-        lane.is_failing = answer is None
+            self._failing.add(key)
+        else:
+            self._failing.discard(key)
         self._recorder.record_shadow(copy.request, answer, info=info, mirrors=copy.key, revision=copy.revision)
         self._count(info.model, info.version, ShadowOutcome.FAILED if answer is None else ShadowOutcome.ANSWERED)
 

@@ -12,6 +12,7 @@ from handlers.contract import CommentaryRequest, ContractError, ErrorCode, encod
 from serving.traffic.exposures import Exposure, Role, ShadowOutcome
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
 from serving.traffic.reading import ExposureFiles
+from serving.traffic.routes import make_route
 from serving.v1 import commentary_pb2
 from serving.wire import live_models_from_message
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, route, until
@@ -141,6 +142,37 @@ def test_no_client_notices_that_a_shadow_fails_or_hangs(fault: str, tmp_path: Pa
             assert registry.get_sample_value("deephypebot_gateway_errors_total", two) == 0
             assert registry.get_sample_value("deephypebot_gateway_answers_total", two) == 40
             assert it.gateway.calls.in_flight == 0
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "outcome"), [(2, 16, "answered"), (2, 2, "dropped_busy"), (1, 16, "dropped_busy")]
+)
+def test_a_copy_is_dropped_while_it_would_slow_a_client_down(
+    workers: int, cores: int, outcome: str, tmp_path: Path
+) -> None:
+    release = asyncio.Event()
+
+    async def answer(asked: CommentaryRequest) -> str:
+        if asked.artist == "slow":
+            await release.wait()
+        return await answer_well(asked)
+
+    async def scene() -> None:
+        async with bench(answer, recorder=recorder(tmp_path)) as it:
+            it.gateway.calls._num_cores = cores
+            it.table.add(make_route(route("2").info, workers=workers))
+            it.table.add(route("3"))
+            it.table.set_policy("lcgan", SHADOWED)
+            decoding = asyncio.create_task(it.generate(artist="slow"))
+            await until(lambda: it.backend.seen)
+            await it.generate()
+            figures = it.gateway._figures.of("lcgan", "3")
+            await asyncio.wait_for(until(lambda: any(figures.shadows.values())), 5)
+            assert await outcomes(it, "3") == {outcome: 1}
+            release.set()
+            await decoding
 
     asyncio.run(scene())
 

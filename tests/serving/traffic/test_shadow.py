@@ -163,7 +163,9 @@ def test_a_shadow_that_fails_is_counted_recorded_and_told_once(
 
     async def scene() -> None:
         it = Scene(tmp_path, ask)
-        it.offer(3)
+        it.offer(2)
+        await it.until({"failed": 2})
+        it.offer()
         await it.until({"failed": 3})
         await it.until({"answered": 3}, "4")
         failed = [row for row in it.rows() if row.outcome is ShadowOutcome.FAILED]
