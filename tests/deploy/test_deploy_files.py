@@ -1,4 +1,4 @@
-"""The files for systemd and containers fit the bot that they start."""
+"""The files for systemd and containers fit what they start."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from bot.entrypoints.cli import app_bot
 from bot.settings import BotSettings, load
 from bot.studio.cli import studio as studio_command
 from bot.studio.reach import check_access
+from serving.cli import serve as serve_command
+from serving.gateway.server import GatewaySettings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
@@ -80,6 +82,16 @@ def test_the_studio_shares_the_bots_folder_and_user() -> None:
     assert (bot["Type"], bot["NotifyAccess"]) == ("notify", "main")
 
 
+def test_the_unit_of_the_gateway_waits_for_a_drain_and_leaves_torchserve_to_the_gateway() -> None:
+    unit = read_unit("deephypebot-serve.service")["Service"]
+    program, command, *arguments = shlex.split(unit["ExecStart"])
+    assert (Path(program).name, command) == ("deephypebot", "serve")
+    known = {f"--{name.replace('_', '-')}" for name in serve_command.__kwdefaults__ or {}}
+    assert {argument for argument in arguments if argument.startswith("--")} <= known
+    assert int(unit["TimeoutStopSec"]) > GatewaySettings().drain_s + 5
+    assert unit["KillMode"] == "mixed"
+
+
 def studio_options() -> set[str]:
     return {f"--{name.replace('_', '-')}" for name in studio_command.__kwdefaults__ or {}}
 
@@ -124,6 +136,7 @@ class _Ok(BaseHTTPRequestHandler):
     [
         "deephypebot-bot.service",
         "deephypebot-studio.service",
+        "deephypebot-serve.service",
         "deephypebot-backup.service",
         "deephypebot-backup.timer",
     ],
