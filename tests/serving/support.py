@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -221,6 +222,51 @@ def steady_load(target: str, model: str, *, version: str | None = None, num_thre
 
     with CommentaryClient(target, model=model, retry=ONE_ATTEMPT) as client:
         threads = [Thread(target=run) for _ in range(num_threads)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield load
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+
+
+@dataclass
+class UnitLoad:
+    """What a load of units saw."""
+
+    failures: list[str] = field(default_factory=list)
+    answered: dict[str, list[str]] = field(default_factory=dict)
+    """Versions that answered each unit, in the order of the answers."""
+
+    @property
+    def num_answers(self) -> int:
+        return sum(map(len, self.answered.values()))
+
+
+@contextmanager
+def unit_load(
+    target: str, model: str, *, num_units: int = 40, num_threads: int = 4, pause_s: float = 0.0
+) -> Iterator[UnitLoad]:
+    """Ask for one unit after the other, without retries, for as long as the block runs; a unit has one thread."""
+    load, done = UnitLoad(answered={f"unit-{number}": [] for number in range(num_units)}), Event()
+
+    def run(units: list[str]) -> None:
+        for unit in cycle(units):
+            if done.is_set():
+                return
+            try:
+                answer = client.generate(ask(title="load", unit=unit), timeout_s=20)
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is a failed request
+                load.failures.append(repr(fault))
+            else:
+                load.answered[unit].append(answer.model.version)
+            time.sleep(pause_s)
+
+    with CommentaryClient(target, model=model, retry=ONE_ATTEMPT) as client:
+        units = list(load.answered)
+        threads = [Thread(target=run, args=(units[number::num_threads],)) for number in range(num_threads)]
         for thread in threads:
             thread.start()
         try:
