@@ -10,9 +10,10 @@ sequences go alone, so that no light request waits for their decode, and leave a
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +22,8 @@ import grpc
 from handlers.batches import decode_answers, encode_requests
 from handlers.contract import CommentaryResponse, ContractError
 from serving.torchserve.faults import Failure, InferenceError, in_band
+
+_log = logging.getLogger(__name__)
 
 HEAVY_SEQUENCES: Final = 512
 """Number of sequences from which a request is heavy: six times those of a request with all its defaults."""
@@ -157,23 +160,26 @@ class Batcher:
 
     async def _answer(self, batch: list[_Waiting], lane: _Lane) -> None:
         """Send a batch and give each of its requests its answer."""
+        answers: Sequence[CommentaryResponse | InferenceError]
         try:
             sent = await self._send(encode_requests((each.payload, each.start_by) for each in batch))
+            answers = [
+                in_band(answer) if isinstance(answer, ContractError) else answer
+                for answer in decode_answers(sent, count=len(batch))
+            ]
         except InferenceError as fault:
-            for each in batch:
-                if not each.answer.done():
-                    # An exception of its own for each: they are raised in different tasks.
-                    each.answer.set_exception(
-                        InferenceError(fault.code, fault.message, field=fault.field, failure=fault.failure)
-                    )
-        else:
-            for each, answer in zip(batch, decode_answers(sent, count=len(batch)), strict=True):
-                if each.answer.done():
-                    continue
-                if isinstance(answer, ContractError):
-                    each.answer.set_exception(in_band(answer))
-                else:
-                    each.answer.set_result(answer)
-        finally:
-            lane.out -= 1
-            self._dispatch()
+            # An exception of its own for each: they are raised in different tasks.
+            answers = [fault.copy() for _ in batch]
+        except Exception as fault:  # noqa: BLE001 - whatever it is, no request may wait for ever
+            _log.exception("a batch of %d requests could not be sent", len(batch))
+            reason = f"the batch could not be sent: {fault!r}"
+            answers = [InferenceError(grpc.StatusCode.INTERNAL, reason) for _ in batch]
+        for each, answer in zip(batch, answers, strict=True):
+            if each.answer.done():
+                continue
+            if isinstance(answer, InferenceError):
+                each.answer.set_exception(answer)
+            else:
+                each.answer.set_result(answer)
+        lane.out -= 1
+        self._dispatch()

@@ -61,6 +61,10 @@ class InferenceError(ServingError):
         self.field = field
         self.failure = failure
 
+    def copy(self) -> InferenceError:
+        """Return an equal error: one that several tasks raise would gather the tracebacks of all."""
+        return InferenceError(self.code, self.message, field=self.field, failure=self.failure)
+
 
 def in_band(error: ContractError) -> InferenceError:
     """Return the error for the client of a request that its worker answered with an error."""

@@ -230,6 +230,20 @@ def test_an_error_of_one_request_is_its_own_and_a_fault_of_the_call_is_that_of_e
     _run(test())
 
 
+def test_a_fault_that_nobody_foresaw_leaves_no_request_waiting() -> None:
+    async def test() -> None:
+        async def send(_: bytes) -> bytes:
+            raise OSError("on purpose")
+
+        batcher = Batcher(send, BatchLimits(workers=1))
+        for _ in range(2):  # the worker counts as free again
+            with pytest.raises(InferenceError, match="on purpose") as caught:
+                await _ask(batcher, 1)
+            assert caught.value.code is grpc.StatusCode.INTERNAL
+
+    _run(test())
+
+
 @pytest.mark.parametrize("name", ["workers", "max_requests", "max_samples"])
 def test_a_limit_that_is_not_positive_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
