@@ -89,11 +89,11 @@ def run(*arguments: str, timeout: float = 180) -> str:
 
 
 @contextmanager
-def serving(place: Place) -> Iterator[ServiceProcess]:
+def serving(place: Place, *options: str) -> Iterator[ServiceProcess]:
     """`deephypebot serve` for the length of the block; it must end well."""
     folder = place.root / "service"
     (folder / "ready.json").unlink(missing_ok=True)
-    child = launch_service(place.tracking_uri, folder, ["lcgan", "cvae"])
+    child = launch_service(place.tracking_uri, folder, ["lcgan", "cvae"], *options)
     try:
         service = wait_ready(child, folder, timeout_s=120)
         yield service

@@ -56,7 +56,7 @@ class Terminal:
         done = subprocess.run(
             command(*arguments),
             cwd=self.place.root,
-            env={**environment(), "DEEPHYPEBOT_TARGET": self.target, "DEEPHYPEBOT_EXPOSURES": str(self.exposures)},
+            env={**environment(), "DEEPHYPEBOT_TARGET": self.target},
             capture_output=True,
             text=True,
             timeout=600,
@@ -64,10 +64,6 @@ class Terminal:
         )
         assert done.returncode == status, (line, done.stdout[-2000:], done.stderr[-2000:])
         return done.stdout + done.stderr
-
-    @property
-    def exposures(self) -> Path:
-        return self.place.root / "service" / "exposures"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +76,7 @@ def place(demo_run: DemoRun, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def service(place: Place) -> Iterator[ServiceProcess]:
-    with serving(place) as running:
+    with serving(place, "--exposures", str(place.workspace / "exposures")) as running:
         yield running
 
 
@@ -112,7 +108,9 @@ def test_the_story_runs_as_the_page_tells_it_and_no_request_fails(place: Place, 
     assert not terminal.left
     assert load.failures == []
     rows = pq.read_table(place.root / "exposures.parquet").to_pylist()
-    _check_exposures([row for row in rows if row["role"] == "answer"], load.num_answers)
+    asked = [row for row in rows if row["unit"] in load.answered]  # the demo's own are in the folder too
+    _check_exposures([row for row in asked if row["role"] == "answer"], load.num_answers)
+    assert {row["version"] for row in asked if row["role"] == "shadow"} == {"3"}
 
 
 def _story(terminal: Terminal, place: Place, client: CommentaryClient) -> None:
