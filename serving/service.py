@@ -17,6 +17,7 @@ from serving.errors import ArchiveError
 from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
 from serving.ready_file import ReadyFile
+from serving.registry.unpacked import Unpacked
 from serving.settings import ServiceSettings
 from serving.shadow_priority import ShadowPriority
 from serving.sync.counts import SyncCounts
@@ -83,6 +84,8 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         shadow=settings.shadow,
     )
     async with contextlib.AsyncExitStack() as stack:
+        _make_model_store(settings.torchserve.model_store)
+        unpacked = stack.enter_context(Unpacked(settings.torchserve.model_store))
         # The exits run in the opposite order: sync ends, requests in flight are answered, TorchServe stops.
         if segments is not None:
             stack.callback(segments.close)
@@ -97,7 +100,6 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
                 torchserve_url=lambda: running.instance.metrics_url if (running := supervisor.running) else None,
             )
         )
-        _make_model_store(settings.torchserve.model_store)
         sync_counts = SyncCounts(settings.models)
         for count in ("switches", "errors", "refused_versions"):
             gateway.metrics.counts.name_source(f"sync_{count}", partial(getattr, sync_counts, count))
@@ -106,6 +108,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             tracking_uri=settings.tracking_uri,
             supervisor=supervisor,
             table=table,
+            unpacked=unpacked,
             on_change=wake.set,
             observer=sync_counts,
         )

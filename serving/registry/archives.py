@@ -6,24 +6,18 @@ it.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from foundation.hashes import file_sha256
+from foundation.locked_folders import locked_folder
 from handlers.contract import archive_name
 from serving.errors import ArchiveError
 from serving.registry.contents import ArchiveInfo, read_contents
 
 _FETCH_PREFIX: Final = ".fetch-"
-_FETCH_START_S: Final = 60.0
-"""Age from which a folder without a lock is left over; a new one is not locked yet."""
 
 Fetch = Callable[[Path], Path]
 """Function that downloads an archive into the given folder and returns the path of the file."""
@@ -50,7 +44,7 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
         return read_contents(path, model=model, version=version, sha256=sha256)
     try:
         model_store.mkdir(parents=True, exist_ok=True)
-        with _fetch_folder(model_store) as folder:
+        with locked_folder(model_store, _FETCH_PREFIX) as folder:
             fetched = fetch(folder)
             info = inspect_archive(fetched, model=model, version=version, sha256=sha256)
             fetched.replace(path)
@@ -61,36 +55,6 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
             "--model-store"
         ) from cause
     return info
-
-
-@contextmanager
-def _fetch_folder(model_store: Path) -> Iterator[Path]:
-    """Make a folder for one download; remove those of processes that were killed during theirs.
-
-    A folder is locked while its process lives, and the system releases the lock however the process ends.
-    """
-    for left in model_store.glob(f"{_FETCH_PREFIX}*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _FETCH_START_S:
-                with _locked(left):
-                    shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=_FETCH_PREFIX, dir=model_store) as folder, _locked(Path(folder)):
-        yield Path(folder)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Lock a folder.
-
-    Raises:
-        OSError: another process has locked it.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> ArchiveInfo:

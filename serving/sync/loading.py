@@ -13,7 +13,9 @@ from handlers.contract import CommentaryRequest, SamplingParams, archive_name
 from serving.errors import ServingError
 from serving.registry.archives import bring_archive
 from serving.registry.contents import ArchiveInfo
+from serving.registry.unpacked import Unpacked, forms_batches
 from serving.registry.versions import RegisteredVersion
+from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.routes import Route, make_route
@@ -49,6 +51,7 @@ class Loader:
         fetch_timeout_s: time to download an archive.
         drain_timeout_s: time for the requests in flight of a removed version.
         archives: source of archives that the model store does not hold.
+        unpacked: place of the unpacked archives.
         supervisor: supervisor of the TorchServe.
     """
 
@@ -62,6 +65,7 @@ class Loader:
         fetch_timeout_s: float,
         drain_timeout_s: float,
         archives: Fetcher,
+        unpacked: Unpacked,
         supervisor: Supervisor,
     ) -> None:
         self._model_store = model_store
@@ -71,6 +75,7 @@ class Loader:
         self._fetch_timeout_s = fetch_timeout_s
         self._drain_timeout_s = drain_timeout_s
         self._archives = archives
+        self._unpacked = unpacked
         self._supervisor = supervisor
         self._shares: dict[Running, CoreShares] = {}
         """Core shares of the running TorchServe."""
@@ -86,8 +91,10 @@ class Loader:
             info = await self._bring(version)
             shares = self._shares_of(running)
             shares.add(version.model, version.version)
+            archive = archive_name(version.model, version.version)
+            folder = await in_thread(lambda: self._unpacked.folder(self._model_store / archive, info))
             await running.instance.management.register(
-                archive_name(version.model, version.version),
+                str(folder) if folder is not None else archive,
                 model=version.model,
                 version=version.version,
                 workers=self._workers,
@@ -108,7 +115,8 @@ class Loader:
             raise _refusal(fault) from fault
         if self._supervisor.running is not running:
             raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}")
-        return make_route(info, workers=self._workers, aliases=version.aliases)
+        batches = BatchLimits(workers=self._workers) if folder is not None and forms_batches(info) else None
+        return make_route(info, workers=self._workers, aliases=version.aliases, batches=batches)
 
     async def describe(self, route: Route, running: Running) -> None:
         """Fetch the description of a version's worker, once, and again when its share of the cores changes."""
@@ -141,6 +149,7 @@ class Loader:
                 _log.warning("%s", fault)
             else:
                 _log.info("%s/%s is drained and removed", model, version)
+                await in_thread(lambda: self._unpacked.discard(route.info))
                 return
             if pause_s is not None:
                 await asyncio.sleep(pause_s)

@@ -19,6 +19,7 @@ from typing import Final
 
 from foundation.threads import in_thread
 from serving.errors import RegistryError
+from serving.registry.unpacked import Unpacked
 from serving.sync.follower import Follower, FollowerSettings
 from serving.sync.last_good import LastGood, LastGoodFiles
 from serving.sync.loading import Loader
@@ -74,6 +75,7 @@ class Sync:
         tracking_uri: address of the registry to follow.
         supervisor: supervisor of the TorchServe that serves the versions.
         table: routing table; these loops are its only writers.
+        unpacked: place of the unpacked archives.
         on_change: called after each reading of the registry and after each action.
         observer: is told of switches, refusals and faults.
     """
@@ -85,6 +87,7 @@ class Sync:
         tracking_uri: str,
         supervisor: Supervisor,
         table: RoutingTable,
+        unpacked: Unpacked,
         on_change: Callable[[], None],
         observer: SyncObserver | None = None,
     ) -> None:
@@ -103,6 +106,7 @@ class Sync:
             fetch_timeout_s=settings.fetch_timeout_s,
             drain_timeout_s=settings.drain_timeout_s,
             archives=self._readings,
+            unpacked=unpacked,
             supervisor=supervisor,
         )
         self._woken = {model: asyncio.Event() for model in table.models}

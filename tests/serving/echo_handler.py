@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from handlers.batches import BATCH_FIELD, BatchedRequest, decode_requests, encode_answers
 from handlers.contract import (
     INPUT_FIELD,
     START_BY_FIELD,
@@ -38,9 +39,18 @@ class EchoHandler:
     def handle(self, batch: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
         if context.get_request_header(0, "describe") == "True":
             return [self._describe()]
-        late = [float(row.get(START_BY_FIELD, b"inf")) < time.monotonic() for row in batch]
-        time.sleep(sum(_decode_s(row) for row, is_late in zip(batch, late, strict=True) if not is_late))
-        return [_LATE if is_late else self._answer(row) for row, is_late in zip(batch, late, strict=True)]
+        calls = [_requests_of(row) for row in batch]
+        now = time.monotonic()
+        late = [each.start_by is not None and each.start_by < now for call in calls for each in call]
+        asked = [_request(each) for call in calls for each in call]
+        time.sleep(sum(_decode_s(request) for request, is_late in zip(asked, late, strict=True) if not is_late))
+        answers = iter(
+            _LATE if is_late else self._answer(request) for request, is_late in zip(asked, late, strict=True)
+        )
+        return [
+            encode_answers([next(answers) for _ in call]) if BATCH_FIELD in row else next(answers)
+            for row, call in zip(batch, calls, strict=True)
+        ]
 
     def _describe(self) -> str:
         if self._config.get("shy"):
@@ -51,9 +61,8 @@ class EchoHandler:
             {"genres": ["pop"], "lineage": made_from, "precision": "fp32", "slots": 3, "threads": threads}
         )
 
-    def _answer(self, row: Mapping[str, Any]) -> str:
+    def _answer(self, request: CommentaryRequest) -> str:
         started = time.perf_counter()
-        request = CommentaryRequest.from_json(bytes(row[INPUT_FIELD]))
         command, _, value = (request.artist or "").partition(" ")
         if command == "sleep":
             time.sleep(float(value))
@@ -82,8 +91,20 @@ class EchoHandler:
         )
 
 
-def _decode_s(row: Mapping[str, Any]) -> float:
-    """Time that a request adds to the decode of its batch: with the artist `decode S`, S seconds for each sequence."""
+def _requests_of(row: Mapping[str, Any]) -> list[BatchedRequest]:
+    if BATCH_FIELD in row:
+        return decode_requests(bytes(row[BATCH_FIELD]))
+    start = row.get(START_BY_FIELD)
     request = CommentaryRequest.from_json(bytes(row[INPUT_FIELD]))
+    return [BatchedRequest(parsed=request, start_by=None if start is None else float(start))]
+
+
+def _request(batched: BatchedRequest) -> CommentaryRequest:
+    assert isinstance(batched.parsed, CommentaryRequest)
+    return batched.parsed
+
+
+def _decode_s(request: CommentaryRequest) -> float:
+    """Time that a request adds to the decode of its batch: with the artist `decode S`, S seconds for each sequence."""
     command, _, value = (request.artist or "").partition(" ")
     return float(value) * request.num_samples * (request.best_of or 1) if command == "decode" else 0.0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.contract import BATCHES_CONTRACT, FIRST_CONTRACT
 from serving.client import CommentaryClient
 from serving.registry.client import Registry
 from serving.traffic.exposures import Role
@@ -70,8 +71,9 @@ class Control:
 
 @pytest.fixture(scope="module")
 def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    for _ in range(3):
-        registry.register(MODEL)
+    # The first version is of before the gateway formed batches, the others are not.
+    for contract in (FIRST_CONTRACT, BATCHES_CONTRACT, BATCHES_CONTRACT):
+        registry.register(MODEL, contract=contract)
     registry.alias(MODEL, "champion", "1")
     folder = tmp_path_factory.mktemp("twenty")
     process = launch_service(registry.uri, folder, [MODEL])
