@@ -22,7 +22,7 @@ from serving.traffic.policy import AssignedBy
 
 FORMAT_KEY: Final = b"deephypebot.exposures"
 """Key of a Parquet file's metadata: the version of its columns."""
-_ROWS_PER_GROUP: Final = 50_000
+_ROWS_PER_GROUP: Final = 16_384
 _TEXTS: Final = pa.list_(pa.string())
 _TYPE_OF_DEFAULT: Final = {float: pa.float64(), int: pa.int32(), tuple: _TEXTS}
 

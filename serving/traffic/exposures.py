@@ -143,7 +143,7 @@ class Recorder:
     def record(
         self, request: CommentaryRequest, answer: Answer, *, info: ArchiveInfo, by: AssignedBy, revision: str = ""
     ) -> str:
-        """Write the exposure of an answer that is about to leave, and return its key. It never raises.
+        """Write the exposure of an answer that is about to leave, and return its key. No fault of a disk raises.
 
         Args:
             request: the request as the version got it.
@@ -162,7 +162,7 @@ class Recorder:
     def record_shadow(
         self, request: CommentaryRequest, answer: Answer | None, *, info: ArchiveInfo, mirrors: str, revision: str = ""
     ) -> str:
-        """Write the exposure of a shadow's answer, or of its failure, and return its key. It never raises.
+        """Write the exposure of a shadow's answer, or of its failure, and return its key. No fault of a disk raises.
 
         Args:
             request: the copy as the shadow got it.
@@ -218,7 +218,8 @@ class Recorder:
             "queue_ms": round(answer.timings.queue_ms, 3) if answer else 0.0,
             "decode_ms": round(answer.timings.decode_ms, 3) if answer else 0.0,
         }
-        self._segments.append(_encode(row).encode())
+        # A worker may send half a surrogate pair, which UTF-8 lacks; so written, it is JSON again.
+        self._segments.append(_encode(row).encode(errors="backslashreplace"))
         return key
 
 
