@@ -19,7 +19,6 @@ from serving.gateway.server import Gateway
 from serving.ready_file import ReadyFile
 from serving.registry.unpacked import Unpacked
 from serving.settings import ServiceSettings
-from serving.shadow_priority import ShadowPriority
 from serving.sync.counts import SyncCounts
 from serving.sync.loop import Sync
 from serving.torchserve.supervisor import Running, Supervisor
@@ -114,7 +113,6 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         )
         await _start_torchserve_and_registry(supervisor, sync)
         endless = [supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway)]
-        endless.append(ShadowPriority(table, supervisor).run())
         if segments is not None:
             endless.append(segments.run())
         failed = await stack.enter_async_context(_in_background(*endless))

@@ -19,6 +19,7 @@ from serving.traffic.admission.work import work_of
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
+from serving.traffic.pressure import Pressure
 from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
 from serving.traffic.shadow import Mirror, ShadowSettings, with_seed
 from serving.v1 import commentary_pb2
@@ -26,9 +27,6 @@ from serving.v1 import commentary_pb2
 _TIMEOUT_MARGIN_S: Final = 10.0
 """Time beyond the worker's responseTimeout after which a call to TorchServe is given up: a request may wait for a batch
 before its own. Without a limit, a call that TorchServe forgets would be held for ever."""
-
-_CORES_BESIDE: Final = 2
-"""Cores that a copy of a request takes, with all that its way takes beside the worker."""
 
 
 class Calls:
@@ -58,16 +56,16 @@ class Calls:
         self._max_in_flight = max_in_flight
         self._recorder = recorder
         self._figures = figures
+        self.pressure: Final = Pressure(table, num_cores=num_processors())
         self.mirror: Final = Mirror(
             shadow,
             table=table,
             ask=self._ask_shadow,
-            is_pressed=self._is_pressed,
+            pressure=self.pressure,
             recorder=recorder,
             figures=figures,
         )
         self._shadow_counts = AdmissionCounts()
-        self._num_cores = num_processors()
         self.in_flight = 0
         """Requests that wait or that TorchServe holds, those of clients that have left included."""
         self.counts: Final = AdmissionCounts()
@@ -90,6 +88,7 @@ class Calls:
         self._check_room()
         inference = self._connection()
         route, assignment = self._resolve(message)
+        self.pressure.note()
         policy = self._table.policy(route.info.model)
         request = with_seed(request, policy)
         try:
@@ -111,6 +110,7 @@ class Calls:
         policy: TrafficPolicy | None,
     ) -> None:
         """Write the exposure of an answer that is about to leave, count it, and offer it to the shadows."""
+        self.pressure.note()
         info, timings = route.info, response.timings
         revision = policy.revision if policy is not None else ""
         key = self._recorder.record(request, response, info=info, by=assignment.by, revision=revision)
@@ -124,24 +124,6 @@ class Calls:
         started = time.perf_counter()
         response = await self._ask(route, self._connection(), request, timeout_s, is_shadow=True)
         return _signed(response, route, time.perf_counter() - started)
-
-    def _is_pressed(self) -> bool:
-        """Return whether a copy of a request would slow a client's request down.
-
-        It would where a version that answers clients has no free worker, and where less than two cores are free: one
-        for the copy, and one for the gateway, TorchServe and the client.
-        """
-        busy = 0
-        for model in self._table.models:
-            policy = self._table.policy(model)
-            shadows = policy.shadows if policy is not None else ()
-            for version in self._table.live_versions(model):
-                route = self._table.route(model, version)
-                if version not in shadows and route is not None and route.in_flight:
-                    if route.in_flight >= route.admission.limits.workers:
-                        return True
-                    busy += route.in_flight * max(1, route.worker.threads)
-        return bool(busy) and busy + _CORES_BESIDE > self._num_cores
 
     def _check_room(self) -> None:
         if self.in_flight >= self._max_in_flight:

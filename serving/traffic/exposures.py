@@ -218,8 +218,8 @@ class Recorder:
             "queue_ms": round(answer.timings.queue_ms, 3) if answer else 0.0,
             "decode_ms": round(answer.timings.decode_ms, 3) if answer else 0.0,
         }
-        # A worker may send half a surrogate pair, which UTF-8 lacks; so written, it is JSON again.
-        self._segments.append(_encode(row).encode(errors="backslashreplace"))
+        # A worker may send half a surrogate pair, which UTF-8 lacks: it becomes a question mark.
+        self._segments.append(_encode(row).encode(errors="replace"))
         return key
 
 

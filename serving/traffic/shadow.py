@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving.traffic.exposures import Recorder, ShadowOutcome
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import TrafficPolicy
+from serving.traffic.pressure import Pressure
 from serving.traffic.routes import Route, RoutingTable
 
 _log = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ class Mirror:
         settings: limits.
         table: live versions.
         ask: asks one version, or raises.
-        is_pressed: whether the next request of a client would wait, for whichever model: all share the cores.
+        pressure: pressure of the requests of clients, to which copies give way.
         recorder: gets the exposures of shadows.
         figures: gets the outcomes.
     """
@@ -72,19 +74,21 @@ class Mirror:
         *,
         table: RoutingTable,
         ask: Callable[[Route, CommentaryRequest, float], Awaitable[CommentaryResponse]],
-        is_pressed: Callable[[], bool],
+        pressure: Pressure,
         recorder: Recorder,
         figures: FigureBook,
     ) -> None:
         self._settings = settings
         self._table = table
         self._ask = ask
-        self._is_pressed = is_pressed
+        self._pressure = pressure
         self._recorder = recorder
         self._figures = figures
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._failing: set[tuple[str, str]] = set()
         """Versions whose last copy failed, which the log has."""
+        self._durations_s: dict[tuple[str, str], float] = {}
+        """Time that the last answer of each version took."""
 
     def offer(self, request: CommentaryRequest, *, policy: TrafficPolicy, answered_by: str, key: str) -> None:
         """Offer a copy of an answered request to each shadow version of the policy; return at once.
@@ -99,7 +103,7 @@ class Mirror:
             if version == answered_by or self._table.route(policy.model, version) is None:
                 continue  # a version that is missing is being loaded, or was refused
             lane = self._lanes.setdefault((policy.model, version), _Lane())
-            if self._is_pressed():
+            if self._pressure.is_full():
                 self._count(policy.model, version, ShadowOutcome.DROPPED_BUSY)
             elif len(lane.copies) >= self._settings.queue_size:
                 self._count(policy.model, version, ShadowOutcome.DROPPED_FULL)
@@ -120,12 +124,12 @@ class Mirror:
         """Send the copies of a lane, one at a time, until none waits."""
         try:
             while lane.copies:
-                await asyncio.sleep(self._settings.pause_s)
+                gives_way = await self._wait_for_quiet(self._durations_s.get((model, version), 0.0))
                 copy = lane.copies.popleft()
                 route = self._table.route(model, version)
                 if route is None:
                     lane.copies.clear()
-                elif self._is_pressed():
+                elif gives_way:
                     self._count(model, version, ShadowOutcome.DROPPED_BUSY)
                 else:
                     await self._send(route, copy)
@@ -134,8 +138,21 @@ class Mirror:
             if not lane.copies:
                 self._lanes.pop((model, version), None)
 
+    async def _wait_for_quiet(self, duration_s: float) -> bool:
+        """Wait before a copy is sent, and return whether it has to give way.
+
+        Where cores are few, a copy waits until no client has come for as long as the copy itself takes. A client that
+        asks more often than that would meet it, and so it never does.
+        """
+        pause_s = self._settings.pause_s
+        is_roomy = self._pressure.is_roomy()
+        if not is_roomy:
+            pause_s = max(pause_s, duration_s)
+        await asyncio.sleep(pause_s)
+        return self._pressure.is_full() or (not is_roomy and self._pressure.quiet_s < pause_s)
+
     async def _send(self, route: Route, copy: _Copy) -> None:
-        info, answer = route.info, None
+        info, answer, started = route.info, None, time.monotonic()
         key = (info.model, info.version)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
@@ -146,6 +163,7 @@ class Mirror:
             self._failing.add(key)
         else:
             self._failing.discard(key)
+            self._durations_s[key] = time.monotonic() - started
         self._recorder.record_shadow(copy.request, answer, info=info, mirrors=copy.key, revision=copy.revision)
         self._count(info.model, info.version, ShadowOutcome.FAILED if answer is None else ShadowOutcome.ANSWERED)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ import psutil
 import pytest
 
 from serving.client import CommentaryClient
-from serving.torchserve.priority import LOWERED, may_raise
 from serving.traffic.exposures import Exposure, Role
 from serving.traffic.reading import ExposureFiles
 from serving.wire import LiveVersion
@@ -83,13 +81,6 @@ def test_every_answer_has_a_row_and_copies_have_theirs(service: ServiceProcess) 
     assert {row.version for row in copies} == {SHADOW}
     seeds = {row.id: row.seed for row in answers}
     assert all(row.seed == seeds[row.mirrors] for row in copies if row.mirrors in seeds)
-
-
-@pytest.mark.skipif(not may_raise(), reason="this user may not raise a priority, so none is lowered")
-def test_the_workers_of_a_shadow_come_after_all_others(service: ServiceProcess) -> None:
-    worker = shadows_worker(service)
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    wait_until(lambda: os.getpriority(os.PRIO_PROCESS, worker.pid) == max(LOWERED, own))
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])

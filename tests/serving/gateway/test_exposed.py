@@ -161,7 +161,7 @@ def test_a_copy_is_dropped_while_it_would_slow_a_client_down(
 
     async def scene() -> None:
         async with bench(answer, recorder=recorder(tmp_path)) as it:
-            it.gateway.calls._num_cores = cores
+            it.gateway.calls.pressure._num_cores = cores
             it.table.add(make_route(route("2").info, workers=workers))
             it.table.add(route("3"))
             it.table.set_policy("lcgan", SHADOWED)

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handlers.contract import CommentaryRequest, CommentaryResponse
+from serving.traffic.admission.admission import AdmissionCounts
+from serving.traffic.admission.work import work_of
 from serving.traffic.exposures import Exposure, Recorder, Role, ShadowOutcome
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import Arm, TrafficPolicy
+from serving.traffic.pressure import Pressure
 from serving.traffic.reading import ExposureFiles
 from serving.traffic.routes import Route, RoutingTable
 from serving.traffic.shadow import Mirror, ShadowSettings, with_seed
@@ -29,19 +34,20 @@ class Scene:
     folder: Path
     ask: Callable[[Route, CommentaryRequest, float], Awaitable[CommentaryResponse]]
     limits: dict[str, Any] = field(default_factory=dict)
-    pressed: bool = False
+    cores: int = 16
 
     def __post_init__(self) -> None:
         self.table = RoutingTable(("lcgan",))
         for version in ("2", "3", "4"):
             self.table.add(route(version))
+        self.pressure = Pressure(self.table, num_cores=self.cores)
         self.figures = FigureBook()
         self.recorder: Recorder = recorder(self.folder)
         self.mirror = Mirror(
             ShadowSettings(**{"pause_s": 0.0, **self.limits}),
             table=self.table,
             ask=self.ask,
-            is_pressed=lambda: self.pressed,
+            pressure=self.pressure,
             recorder=self.recorder,
             figures=self.figures,
         )
@@ -53,6 +59,26 @@ class Scene:
 
     def outcomes(self, version: str = "3") -> dict[str, int]:
         return {outcome.value: n for outcome, n in self.figures.of("lcgan", version).shadows.items() if n}
+
+    @contextlib.asynccontextmanager
+    async def client_waiting(self) -> AsyncIterator[None]:
+        """Keep the only worker of version 2 busy for the length of the block."""
+        release = asyncio.Event()
+
+        async def send(_: float) -> CommentaryResponse:
+            await release.wait()
+            return answer()
+
+        arm = self.table.route("lcgan", "2")
+        assert arm is not None
+        asked = arm.admission.ask(
+            work_of(request(), default_best_of=1), send, heavy=False, deadline=inf, counts=AdmissionCounts()
+        )
+        waiting = asyncio.create_task(asked)
+        await until(lambda: arm.in_flight)
+        yield
+        release.set()
+        await waiting
 
     async def until(self, outcomes: dict[str, int], version: str = "3") -> None:
         await asyncio.wait_for(until(lambda: self.outcomes(version) == outcomes), 5)
@@ -140,17 +166,37 @@ def test_one_copy_is_in_flight_a_bounded_number_waits_and_the_rest_is_dropped(tm
 
 def test_copies_are_dropped_while_clients_wait_those_that_waited_already_as_well(tmp_path: Path) -> None:
     async def scene() -> None:
-        it = Scene(tmp_path, answer_well, limits={"pause_s": 0.01})
+        it = Scene(tmp_path, answer_well, limits={"pause_s": 0.05})
         it.offer(2)
-        it.pressed = True
-        it.offer(3)
-        await it.until({"dropped_busy": 5})
-        assert it.rows() == []
-        it.pressed = False
+        async with it.client_waiting():
+            it.offer(3)
+            await it.until({"dropped_busy": 5})
+            assert it.rows() == []
         it.offer()
         await it.until({"dropped_busy": 5, "answered": 1})
 
     asyncio.run(scene())
+
+
+def test_with_few_cores_a_copy_waits_until_nobody_has_asked_for_as_long_as_it_takes(tmp_path: Path) -> None:
+    async def ask_slowly(*_: object) -> CommentaryResponse:
+        await asyncio.sleep(0.1)
+        return answer()
+
+    async def scene(cores: int) -> dict[str, int]:
+        it = Scene(tmp_path / str(cores), ask_slowly, cores=cores)
+        it.offer()
+        await it.until({"answered": 1})
+        it.offer()
+        await asyncio.sleep(0.05)
+        it.pressure.note()
+        await asyncio.wait_for(until(lambda: sum(it.outcomes().values()) == 2), 5)
+        it.offer()
+        await asyncio.wait_for(until(lambda: sum(it.outcomes().values()) == 3), 5)
+        return it.outcomes()
+
+    assert asyncio.run(scene(2)) == {"answered": 2, "dropped_busy": 1}
+    assert asyncio.run(scene(16)) == {"answered": 3}
 
 
 def test_a_shadow_that_fails_is_counted_recorded_and_told_once(
