@@ -164,6 +164,8 @@ class Calls:
         work = work_of(request, default_best_of=info.default_best_of)
         timeout_s = admission.limits.response_timeout_s + _TIMEOUT_MARGIN_S
 
+        is_wanted = True
+
         async def send(start_by: float) -> CommentaryResponse:
             return await inference.generate(
                 request,
@@ -173,18 +175,22 @@ class Calls:
                 contract=info.contract,
                 batches=route.batches,
                 start_by=start_by,
+                is_wanted=lambda: is_wanted,
             )
 
         self.in_flight += not is_shadow
-        return await admission.ask(
-            work,
-            send,
-            heavy=work.sequences > route.slots,
-            deadline=time.monotonic() + deadline_s,
-            counts=self._shadow_counts if is_shadow else self.counts,
-            client=client,
-            on_end=_nothing if is_shadow else self._ended,
-        )
+        try:
+            return await admission.ask(
+                work,
+                send,
+                heavy=work.sequences > route.slots,
+                deadline=time.monotonic() + deadline_s,
+                counts=self._shadow_counts if is_shadow else self.counts,
+                client=client,
+                on_end=_nothing if is_shadow else self._ended,
+            )
+        finally:
+            is_wanted = False
 
     def _ended(self) -> None:
         self.in_flight -= 1

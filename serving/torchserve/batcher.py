@@ -54,6 +54,7 @@ class _Waiting:
     payload: bytes
     samples: int
     start_by: float | None
+    is_wanted: Callable[[], bool]
     answer: asyncio.Future[CommentaryResponse]
 
 
@@ -83,7 +84,13 @@ class Batcher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(
-        self, payload: bytes, *, samples: int, sequences: int, start_by: float | None = None
+        self,
+        payload: bytes,
+        *,
+        samples: int,
+        sequences: int,
+        start_by: float | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> CommentaryResponse:
         """Answer a request with the next batch that has room for it.
 
@@ -92,12 +99,15 @@ class Batcher:
             samples: number of samples that it asks for.
             sequences: number of sequences that its decode takes.
             start_by: latest start of its decode, in seconds of the machine's monotonic clock; None for any.
+            is_wanted: returns whether anybody still waits for the answer; asked when the batch is formed.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(payload=payload, samples=samples, start_by=start_by, answer=loop.create_future())
+        waiting = _Waiting(
+            payload=payload, samples=samples, start_by=start_by, is_wanted=is_wanted, answer=loop.create_future()
+        )
         lane = self._heavy if sequences >= HEAVY_SEQUENCES else self._light
         lane.waiting.append(waiting)
         if not self._dispatching:
@@ -144,6 +154,12 @@ class Batcher:
                 break
             lane.waiting.popleft()
             if waiting.answer.done():  # its caller is gone
+                continue
+            if not waiting.is_wanted():
+                reason = "nobody waited for the answer any more when a worker was free"
+                waiting.answer.set_exception(
+                    InferenceError(grpc.StatusCode.CANCELLED, reason, failure=Failure.TOO_LATE)
+                )
                 continue
             if waiting.start_by is not None and now > waiting.start_by:
                 waiting.answer.set_exception(

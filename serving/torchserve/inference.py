@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -70,6 +71,7 @@ class Inference:
         contract: int = CONTRACT,
         batches: BatchLimits | None = None,
         start_by: float | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> CommentaryResponse:
         """Ask one version for samples.
 
@@ -83,6 +85,8 @@ class Inference:
                 contracts read no batches.
             start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any. The worker
                 answers later ones with DEADLINE_EXCEEDED; archives packed by earlier versions decode them.
+            is_wanted: returns whether anybody still waits for the answer; a request that waits for a batch is dropped
+                when nobody does.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
@@ -100,6 +104,7 @@ class Inference:
                     samples=request.num_samples,
                     sequences=request.num_samples * (request.best_of or DEFAULT_BEST_OF),
                     start_by=start_by,
+                    is_wanted=is_wanted,
                 )
         except TimeoutError as cause:
             reason = f"{model} {version}: the answer did not come within the deadline"

@@ -19,7 +19,7 @@ from handlers.contract import (
     encode_answer,
 )
 from serving.torchserve.batcher import HEAVY_SEQUENCES, Batcher, BatchLimits
-from serving.torchserve.faults import InferenceError
+from serving.torchserve.faults import Failure, InferenceError
 
 
 @dataclass
@@ -248,3 +248,27 @@ def test_a_fault_that_nobody_foresaw_leaves_no_request_waiting() -> None:
 def test_a_limit_that_is_not_positive_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         BatchLimits(**{"workers": 1, name: 0})
+
+
+def test_a_request_that_nobody_waits_for_any_more_is_dropped_before_it_is_sent() -> None:
+    async def test() -> None:
+        workers = Workers()
+        batcher = _batcher(workers)
+        first = _ask(batcher, 1)
+        await _settle()
+        is_wanted = True
+        payload = CommentaryRequest(seed=2).to_json()
+        asking = batcher.ask(payload, samples=1, sequences=1, is_wanted=lambda: is_wanted)
+        gone, last = asyncio.create_task(asking), _ask(batcher, 3)
+        await _settle()
+        is_wanted = False
+        workers.finish(0)
+        await first
+        with pytest.raises(InferenceError, match="nobody waited") as caught:
+            await gone
+        assert caught.value.failure is Failure.TOO_LATE
+        workers.finish(1)
+        await last
+        assert workers.batches == [[1], [3]]
+
+    _run(test())
