@@ -14,6 +14,9 @@ MEMORY_S: Final = 5.0
 START_TOKENS_PER_S: Final = 1_000.0
 """Rate of one worker before any is measured, and the lowest that is believed."""
 _LONGEST_MEMORY_S: Final = 60.0
+"""The same where fewer than `_FEW` are younger than that."""
+_LONGEST_PAUSE_S: Final = 10.0
+_FEW: Final = 3
 _LOW_QUANTILE: Final = 0.1
 _KEPT: Final = 32
 _REFRESH_S: Final = 0.02
@@ -28,6 +31,10 @@ class _Recent:
     times: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_KEPT))
     low_s: float = 0.0
     computed: float = float("-inf")
+
+    def younger_than(self, seconds: float, now: float) -> list[float]:
+        """Return the times that were noted within some seconds, the shortest first."""
+        return sorted(each for noted, each in self.times if now - noted < seconds)
 
 
 class ServiceTimes:
@@ -54,9 +61,12 @@ class ServiceTimes:
         if recent is None:
             return 0.0
         if now - recent.computed > _REFRESH_S:
-            fresh = sorted(seconds for noted, seconds in recent.times if now - noted < MEMORY_S)
-            if fresh:
-                recent.low_s = fresh[int(_LOW_QUANTILE * len(fresh))]
+            # After a hang, a single slow answer may be all that is fresh: it says little about the next.
+            times = recent.younger_than(MEMORY_S, now)
+            if len(times) < _FEW:
+                times = recent.younger_than(_LONGEST_MEMORY_S, now)
+            if times:
+                recent.low_s = times[int(_LOW_QUANTILE * len(times))]
             recent.computed = now
         return recent.low_s
 
@@ -64,12 +74,15 @@ class ServiceTimes:
         """Return whether a request that seems hopeless may go through, to renew a measure that is out of date.
 
         It is true once, and then again only when the measure is out of date again. The less time a request has left,
-        the older the measure must be.
+        the older a measure of several answers must be.
         """
         recent = self._recent.get(size)
         if recent is None or remaining_s <= 0:
             return False
-        if now - recent.newest < min(MEMORY_S * (recent.low_s / remaining_s) ** 2, _LONGEST_MEMORY_S):
+        pause_s = MEMORY_S
+        if len(recent.times) >= _FEW:
+            pause_s = min(MEMORY_S * (recent.low_s / remaining_s) ** 2, _LONGEST_PAUSE_S)
+        if now - recent.newest < pause_s:
             return False
         recent.newest = now
         return True

@@ -18,8 +18,26 @@ def test_a_low_quantile_of_recent_answers_is_kept_and_old_ones_are_forgotten() -
         times.note(4, 1.0 + number, now=0.0)
     assert times.low_s(4, now=0.1) == 3.0
     later = MEMORY_S + 1
-    times.note(4, 9.0, now=later)
+    for _ in range(3):
+        times.note(4, 9.0, now=later)
     assert times.low_s(4, now=later + 0.1) == 9.0
+
+
+def test_a_single_slow_answer_after_a_hang_is_not_taken_for_the_rule() -> None:
+    times = ServiceTimes()
+    for _ in range(200):
+        times.note(4, 0.005, now=0.0)
+    assert times.low_s(4, now=0.1) == 0.005
+    times.note(4, 12.0, now=12.0)
+    assert times.low_s(4, now=12.1) == 0.005
+
+
+def test_a_single_slow_answer_with_nothing_before_it_is_checked_soon() -> None:
+    times = ServiceTimes()
+    times.note(4, 12.0, now=0.0)
+    assert times.low_s(4, now=0.1) == 12.0
+    assert not times.may_probe(4, remaining_s=2.0, now=MEMORY_S - 0.1)
+    assert times.may_probe(4, remaining_s=2.0, now=MEMORY_S)
 
 
 def test_one_hopeless_request_goes_through_when_the_measure_is_out_of_date() -> None:
@@ -35,10 +53,11 @@ def test_one_hopeless_request_goes_through_when_the_measure_is_out_of_date() -> 
 
 def test_the_more_hopeless_a_request_is_the_rarer_it_goes_through() -> None:
     times = ServiceTimes()
-    times.note(4, 1.0, now=0.0)
+    for _ in range(3):
+        times.note(4, 1.0, now=0.0)
     assert times.low_s(4, now=0.1) == 1.0
-    assert not times.may_probe(4, remaining_s=0.5, now=2 * MEMORY_S)
-    assert times.may_probe(4, remaining_s=0.5, now=4 * MEMORY_S)
+    assert not times.may_probe(4, remaining_s=0.5, now=1.5 * MEMORY_S)
+    assert times.may_probe(4, remaining_s=0.5, now=2 * MEMORY_S)
     assert not times.may_probe(4, remaining_s=0.0, now=1000.0)
 
 
