@@ -21,6 +21,8 @@ from serving.registry.unpacked import Unpacked
 from serving.settings import ServiceSettings
 from serving.sync.counts import SyncCounts
 from serving.sync.loop import Sync
+from serving.sync.watch import Watch
+from serving.torchserve.replacements import Replacements
 from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.exposures import Recorder
 from serving.traffic.routes import RoutingTable
@@ -73,7 +75,8 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         table.suspend()
         wake.set()
 
-    supervisor = Supervisor(settings.torchserve, on_down=on_down)
+    replacements = Replacements()
+    supervisor = Supervisor(settings.torchserve, on_down=on_down, replacements=replacements)
     segments = Segments(settings.exposures) if settings.exposures is not None else None
     gateway = Gateway(
         settings.gateway,
@@ -112,7 +115,18 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             observer=sync_counts,
         )
         await _start_torchserve_and_registry(supervisor, sync)
-        endless = [supervisor.watch(), sync.run(), _spread_changes(wake, changed, gateway)]
+        watch = Watch(
+            supervisor=supervisor,
+            table=table,
+            workers=settings.sync.workers,
+            replacements=replacements,
+            on_change=wake.set,
+            reload=sync.reload,
+            withdraw=sync.withdraw,
+        )
+        gateway.metrics.counts.name_source("workers_replaced", lambda: replacements.workers)
+        gateway.metrics.counts.name_source("torchserve_restarts", lambda: replacements.jvm)
+        endless = [supervisor.watch(), sync.run(), watch.run(), _spread_changes(wake, changed, gateway)]
         if segments is not None:
             endless.append(segments.run())
         failed = await stack.enter_async_context(_in_background(*endless))

@@ -203,7 +203,11 @@ def _traffic(version: LiveVersion) -> str:
 
 
 def _runs_as(version: LiveVersion) -> str:
-    if not version.precision:  # not described by a worker yet
-        return f"batches of {version.batch_size}"
-    threads = "1 thread" if version.threads == 1 else f"{version.threads} threads"
-    return f"{version.precision}, {threads}, {version.slots} slots, batches of {version.batch_size}"
+    facts = [f"batches of {version.batch_size}"]
+    if version.precision:  # empty until a worker has described itself
+        threads = "1 thread" if version.threads == 1 else f"{version.threads} threads"
+        facts = [version.precision, threads, f"{version.slots} slots", *facts]
+    if version.workers_wanted:
+        none = "no worker answers: " if version.workers_ready == 0 else ""
+        facts = [f"{none}{version.workers_ready} of {version.workers_wanted} workers", *facts]
+    return ", ".join(facts)

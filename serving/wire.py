@@ -77,6 +77,10 @@ class LiveVersion:
     latency_p95_ms: float = 0.0
     shadow_outcomes: Mapping[str, int] = field(default_factory=dict)
     """Copies of requests that it got as a shadow, by outcome; empty if it got none."""
+    workers_ready: int = 0
+    """Number of workers that are able to answer; none of the version answers while it is 0."""
+    workers_wanted: int = 0
+    """Number of workers that the version should have; 0 from a gateway that does not watch them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +236,8 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
                     latency_p50_ms=version.latency_p50_ms,
                     latency_p95_ms=version.latency_p95_ms,
                     shadow_outcomes=dict(version.shadow_outcomes),
+                    workers_ready=version.workers_ready,
+                    workers_wanted=version.workers_wanted,
                 )
                 for version in model.versions
             ),

@@ -167,16 +167,17 @@ class Calls:
         is_wanted = True
 
         async def send(start_by: float) -> CommentaryResponse:
-            return await inference.generate(
-                request,
-                model=info.model,
-                version=info.version,
-                timeout_s=timeout_s,
-                contract=info.contract,
-                batches=route.batches,
-                start_by=start_by,
-                is_wanted=lambda: is_wanted,
-            )
+            with route.outcomes.call():
+                return await inference.generate(
+                    request,
+                    model=info.model,
+                    version=info.version,
+                    timeout_s=timeout_s,
+                    contract=info.contract,
+                    batches=route.batches,
+                    start_by=start_by,
+                    is_wanted=lambda: is_wanted,
+                )
 
         self.in_flight += not is_shadow
         try:

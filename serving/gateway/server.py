@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
 from serving.errors import ServingError
 from serving.gateway.calls import Calls
-from serving.gateway.health_service import HealthService
+from serving.gateway.health import Health
 from serving.gateway.listening import check_address, raise_descriptor_limit, server_options
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pushback import Pushback
@@ -106,9 +106,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             figures=self._figures,
             shadow=shadow or ShadowSettings(),
         )
-        self._stopping = False
         self._server: grpc.aio.Server | None = None
-        self._health = HealthService()
+        self._health = Health(COMMENTARY_SERVICE, table=table, is_up=lambda: inference() is not None)
         self._reception = Reception()
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
         self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures)
@@ -142,7 +141,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             ),
         )
         commentary_pb2_grpc.add_CommentaryServicer_to_server(self, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         names = (COMMENTARY_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         try:
@@ -160,22 +159,15 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         Args:
             hurry: ends the wait for them when it is set.
         """
-        self._stopping = True
-        await self._health.enter_graceful_shutdown()
+        await self._health.stop()
         await self.calls.mirror.close()
         if self._server is not None:
             answered_all = await self._reception.drain(self._settings.drain_s, hurry or asyncio.Event())
             await self._server.stop(_FLUSH_S if answered_all else None)
 
     async def update_health(self) -> None:
-        """Report SERVING while TorchServe runs and the default model has a champion, NOT_SERVING otherwise."""
-        if self._stopping:
-            return
-        default = self._table.models[0]
-        serving = self._inference() is not None and self._table.champion(default) is not None
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", COMMENTARY_SERVICE):
-            await self._health.set(service, status)
+        """Report the health of the gateway and of each model as it is now; call it after every change."""
+        await self._health.update()
 
     async def Generate(  # noqa: N802 - the protocol's name
         self,

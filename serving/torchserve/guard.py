@@ -5,8 +5,8 @@
 TorchServe's JVM starts workers of its own, and none of them notices when the service that started the JVM is killed.
 This small process stands between: the service holds the other end of its standard input, the kernel closes that pipe
 however the service ends, and the guard then ends the command (SIGTERM, after GRACE_S seconds SIGKILL), kills the rest
-of its process group, and removes FOLDER. If the guard itself is killed, the kernel kills the command (Linux), and
-TorchServe's workers end when their socket closes.
+of its process group, and removes FOLDER, which it keeps locked till then. If the guard itself is killed, the kernel
+kills the command (Linux), and TorchServe's workers end when their socket closes.
 
 It is run as a script, by path, with the standard library alone, so that it costs 10 MB and 20 ms.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -47,6 +48,8 @@ def main(grace_s: float, folder: str, command: list[str]) -> int:
             os.execv(command[0], command)  # noqa: S606 - no shell is wanted
         finally:
             os._exit(127)
+    # The lock says that the folder is in use; it is inherited by no program, and gone when the guard is.
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
     pid_file = Path(folder, PID_FILE)
     pid_file.with_suffix(".tmp").write_text(str(pid))
     pid_file.with_suffix(".tmp").replace(pid_file)

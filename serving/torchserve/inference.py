@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import grpc
 
@@ -35,6 +35,10 @@ _CHANNEL_OPTIONS: Final = (
     # After a restart of TorchServe a new channel is opened, so a long backoff would be useless.
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
+_PING: Final = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping"
+_NO_ANSWER: Final = frozenset(
+    {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+)
 _BATCH_TIMEOUT_S: Final = 90.0
 """Limit of a batch: longer than TorchServe waits for a worker, which it then ends."""
 
@@ -60,6 +64,20 @@ class Inference:
     async def close(self, *, grace_s: float | None = None) -> None:
         """Close the connection; calls in flight are cancelled after the grace period."""
         await self._channel.close(grace_s)
+
+    async def answers_ping(self, *, timeout_s: float) -> bool:
+        """Return whether TorchServe answers at all within the time, whatever state its workers are in.
+
+        Its /ping would not do: a thread that answers it may be waiting for a version to be loaded.
+        """
+        ping: Any = self._channel.unary_unary(_PING)
+        try:
+            await ping(b"", timeout=timeout_s)
+        except grpc.aio.AioRpcError as failure:
+            return failure.code() not in _NO_ANSWER
+        except grpc.aio.UsageError:  # the connection was closed meanwhile
+            return False
+        return True
 
     async def generate(
         self,

@@ -22,6 +22,17 @@ _SUCCESS: Final = (http.client.OK, http.client.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedWorker:
+    """TorchServe's description of one worker."""
+
+    id: str
+    """Number that names its socket; a worker that is started again keeps it."""
+    pid: int
+    """Process id; of its last process if it is being started, and not positive before the first."""
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DescribedVersion:
     """TorchServe's description of one version."""
 
@@ -30,9 +41,18 @@ class DescribedVersion:
     archive: str
     """File name in the model store."""
     batch_size: int
-    num_ready: int
-    """Number of workers that have loaded the version."""
-    worker_pids: tuple[int, ...]
+    workers: tuple[DescribedWorker, ...]
+    """Workers in TorchServe's order, dead ones included."""
+
+    @property
+    def num_ready(self) -> int:
+        """Number of workers that have loaded the version, as far as TorchServe knows."""
+        return sum(worker.ready for worker in self.workers)
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """Process ids of the workers."""
+        return tuple(worker.pid for worker in self.workers if worker.pid > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +127,10 @@ class Management:
             return ()
         if status != http.client.OK:
             raise TorchServeError(f"TorchServe could not describe {model}: {_reason(status, body)}")
-        return tuple(_described(entry) for entry in json.loads(body))
+        try:
+            return tuple(_described(entry) for entry in json.loads(body))
+        except (ValueError, KeyError, TypeError) as cause:
+            raise TorchServeError(f"TorchServe described {model} in an unknown way: {cause!r}") from cause
 
     async def describe_worker(self, model: str, version: str) -> WorkerDescription:
         """Fetch the description of a version's worker; the call waits in the queue of the version's requests.
@@ -125,7 +148,10 @@ class Management:
         status, body = await self._send("GET", "/models?limit=1000")
         if status != http.client.OK:
             raise TorchServeError(f"TorchServe could not list its models: {_reason(status, body)}")
-        return tuple(entry["modelName"] for entry in json.loads(body)["models"])
+        try:
+            return tuple(entry["modelName"] for entry in json.loads(body)["models"])
+        except (ValueError, KeyError, TypeError) as cause:
+            raise TorchServeError(f"TorchServe listed its models in an unknown way: {cause!r}") from cause
 
     async def set_default(self, model: str, version: str) -> None:
         """Make a version the one that TorchServe itself uses for requests without a version."""
@@ -137,6 +163,14 @@ class Management:
         await self._expect_success(
             "PUT", f"{_path(model, version)}?{query}", f"scale {model} {version} to {workers}", timeout_s=timeout_s
         )
+
+    async def begin_scaling(self, model: str, version: str, workers: int) -> None:
+        """Set the number of workers without waiting for them.
+
+        TorchServe waits in a thread that answers other calls as well: while some calls wait, others hang.
+        """
+        query = urlencode({"min_worker": workers, "max_worker": workers})
+        await self._expect_success("PUT", f"{_path(model, version)}?{query}", f"scale {model} {version} to {workers}")
 
     async def unregister(self, model: str, version: str) -> None:
         """Remove a version and drop its requests in flight; a version that does not exist is ignored."""
@@ -178,14 +212,15 @@ class Management:
 
 
 def _described(entry: dict[str, Any]) -> DescribedVersion:
-    workers = entry["workers"]
     return DescribedVersion(
         model=entry["modelName"],
         version=entry["modelVersion"],
         archive=entry["modelUrl"],
         batch_size=int(entry["batchSize"]),
-        num_ready=sum(worker["status"] == _READY for worker in workers),
-        worker_pids=tuple(int(worker["pid"]) for worker in workers if int(worker["pid"]) > 0),
+        workers=tuple(
+            DescribedWorker(id=str(worker["id"]), pid=int(worker["pid"]), ready=worker["status"] == _READY)
+            for worker in entry["workers"]
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""TorchServe as a child process: started, watched, and ended without leftovers.
+"""TorchServe as a child process: started, and ended without leftovers.
 
 The JVM is started directly, with the flags that TorchServe's own launcher uses: SIGTERM to `torchserve --foreground`
 orphans the JVM. It runs under `serving.torchserve.guard`, in a session of its own, so that Ctrl-C in a terminal does
@@ -18,7 +18,6 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from serving.errors import TorchServeError
 from serving.torchserve import guard
 from serving.torchserve.java import find_java
 from serving.torchserve.management import Management
+from serving.torchserve.runtime_folder import CONFIG_FILE, make_runtime_folder
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +42,8 @@ _METRICS_CONFIG: Final = Path(__file__).with_name("metrics.yaml")
 _UTF8_LOCALE: Final = "C.UTF-8"
 _THREADS_FILE: Final = "threads"
 _CONSOLE_LOG: Final = "console.log"
-_FOLDER_PREFIX: Final = "deephypebot-"
-_MAX_PARENT: Final = 70
-"""Maximum length in bytes: a Unix socket's path has at most 107 (103 on macOS), of which
-/deephypebot-12345678/.ts.sock.9000 takes 35."""
+_RUN: Final = "run"
+"""Folder beside the logs for what TorchServe needs while it runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +80,8 @@ class Instance:
     """Address of its gRPC inference service."""
     metrics_url: str
     """Address of its Prometheus page, with the metrics of the workers."""
+    folder: Path
+    """Its private folder. Without it no worker can start."""
     threads_file: Path
     """File in which its workers read the number of threads that each may use."""
 
@@ -118,10 +118,10 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     if settings.metrics_port:
         ports["metrics"] = _checked_port(settings.metrics_port)
-    folder = _make_runtime_folder()
+    folder = make_runtime_folder(settings.log_dir / _RUN)
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
-        (folder / "config.properties").write_text(_properties(settings, ports))
+        (folder / CONFIG_FILE).write_text(_properties(settings, ports))
         process = await _spawn(settings, _command(settings, java, jar, folder), folder)
     except OSError as cause:
         shutil.rmtree(folder, ignore_errors=True)
@@ -139,6 +139,7 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
         management=management,
         inference_target=f"{LOOPBACK}:{ports['grpc_inference']}",
         metrics_url=f"http://{LOOPBACK}:{ports['metrics']}/metrics",
+        folder=folder,
         threads_file=folder / _THREADS_FILE,
     )
 
@@ -221,7 +222,7 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
         *("-cp", str(jar)),
         "org.pytorch.serve.ModelServer",
         *("--python", sys.executable),
-        *("-f", str(folder / "config.properties")),
+        *("-f", str(folder / CONFIG_FILE)),
         *("-s", str(settings.model_store.resolve())),
         "-ncs",
         "--disable-token-auth",  # keys expire, and a renewal locks out users of the old one; loopback protects it
@@ -241,7 +242,8 @@ def _properties(settings: TorchServeSettings, ports: Mapping[str, int]) -> str:
         "enable_model_api": "true",
         "job_queue_size": settings.job_queue_size,
         "default_workers_per_model": 1,
-        "number_of_netty_threads": 2,
+        # A call that waits for a version's workers holds one of them, and those that come to the same thread hang.
+        "number_of_netty_threads": 8,
         "netty_client_threads": 2,
         "metrics_mode": "prometheus",
         "metrics_config": _METRICS_CONFIG,
@@ -272,17 +274,6 @@ def _environment(
         "METRICS_LOCATION": str(settings.log_dir.resolve()),
         THREADS_FILE_VARIABLE: str(folder / _THREADS_FILE),
     }
-
-
-def _make_runtime_folder() -> Path:
-    """Create a private folder whose path is short enough for the sockets that TorchServe creates in it."""
-    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - mkdtemp makes it private
-        if len(os.fsencode(parent)) <= _MAX_PARENT and os.access(parent, os.W_OK):
-            return Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX, dir=parent))
-    raise TorchServeError(
-        f"TorchServe needs a writable temporary folder whose path has at most {_MAX_PARENT} bytes (it makes Unix "
-        f"sockets there); {tempfile.gettempdir()} is not one: set TMPDIR"
-    )
 
 
 def _free_ports(count: int) -> list[int]:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from serving.errors import ServingError
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.torchserve.replacements import JvmFault, Replacements
 
 _log = logging.getLogger(__name__)
 
-_CLOSE_GRACE_S = 1.0
+_CLOSE_GRACE_S: Final = 1.0
+_SHORT_RUN_S: Final = 30.0
+"""Time below which a TorchServe that ended counts as one that did not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,16 +33,23 @@ class Running:
 
 
 class Supervisor:
-    """Supervisor of one TorchServe, which restarts it with growing pauses whenever it ends.
+    """Supervisor of one TorchServe, which restarts it whenever it ends.
+
+    The first restart is at once; there are growing pauses if it ends soon again, or does not start.
 
     Args:
         settings: settings of TorchServe.
         on_down: called when TorchServe has ended.
+        replacements: where restarts are counted.
     """
 
-    def __init__(self, settings: TorchServeSettings, *, on_down: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: TorchServeSettings, *, on_down: Callable[[], None], replacements: Replacements | None = None
+    ) -> None:
         self._settings = settings
         self._on_down = on_down
+        self._replacements = replacements or Replacements()
+        self._condemned: tuple[Running, JvmFault] | None = None
         self._running: Running | None = None
         self._up = asyncio.Event()
 
@@ -56,17 +71,32 @@ class Supervisor:
             JavaMissingError, TorchServeError: it cannot be started; nothing is left of the attempt.
         """
         instance = await start_instance(self._settings)
+        self._condemned = None
         self._running = Running(instance=instance, inference=Inference(instance.inference_target))
         self._up.set()
 
     async def watch(self) -> None:
         """Restart TorchServe whenever it ends; runs until it is cancelled."""
+        pause_s = 0.0
         while True:
             running = await self.wait_running()
+            started = time.monotonic()
             status = await running.instance.guard.wait()
-            _log.error("TorchServe ended with status %d; restarting it", status)
+            fault = JvmFault.ENDED
+            if self._condemned is not None and self._condemned[0] is running:
+                fault = self._condemned[1]
+            self._replacements.jvm[fault] += 1
+            _log.error("TorchServe ended with status %d (%s); restarting it", status, fault.value)
             await self._mark_down(running)
-            await self._restart()
+            pause_s = self._longer(pause_s) if time.monotonic() - started < _SHORT_RUN_S else 0.0
+            pause_s = await self._restart(pause_s)
+
+    def replace(self, running: Running, fault: JvmFault) -> None:
+        """Kill a TorchServe that is of no use any more; `watch` then starts another."""
+        if self._running is running and self._condemned is None:
+            self._condemned = (running, fault)
+            with suppress(ProcessLookupError):
+                os.kill(running.instance.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Stop TorchServe; call it after `watch` was cancelled."""
@@ -82,15 +112,19 @@ class Supervisor:
         # Calls in flight fail with UNAVAILABLE when their connection breaks; closing at once would cancel them instead.
         await running.inference.close(grace_s=_CLOSE_GRACE_S)
 
-    async def _restart(self) -> None:
-        pause_s, longest_s = self._settings.restart_backoff_s
+    async def _restart(self, pause_s: float) -> float:
+        """Start TorchServe, after a pause; return the last pause."""
         while True:
             await asyncio.sleep(pause_s)
             try:
                 await self.start()
             except ServingError as fault:
-                pause_s = min(2 * pause_s, longest_s)
+                pause_s = self._longer(pause_s)
                 _log.error("TorchServe does not start (next attempt in %g s): %s", pause_s, fault)
             else:
                 _log.info("TorchServe runs again")
-                return
+                return pause_s
+
+    def _longer(self, pause_s: float) -> float:
+        first_s, longest_s = self._settings.restart_backoff_s
+        return min(max(2 * pause_s, first_s), longest_s)

@@ -16,6 +16,7 @@ from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.management import WorkerDescription
 from serving.traffic.admission.admission import Admission
 from serving.traffic.admission.lanes import AdmissionLimits
+from serving.traffic.outcomes import Outcomes
 from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
 from serving.wire import LiveModel, LiveVersion, NextStep
 
@@ -40,6 +41,12 @@ class Route:
     batches: BatchLimits | None = None
     """Limits of the batches that the gateway forms; None where TorchServe forms them."""
     aliases: tuple[str, ...] = ()
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    answers: bool = True
+    """Whether a worker is able to answer. The watch sets it, and the two numbers below."""
+    workers_ready: int = 1
+    """Workers that have loaded the version and are able to answer; a version becomes live with the first."""
+    workers_wanted: int = 1
     worker: WorkerDescription = field(default_factory=WorkerDescription)
     described_with_threads: int = 0
     """Threads per worker when the worker was last asked for its description; 0 before."""
@@ -197,6 +204,17 @@ class RoutingTable:
         """Return the version that answers what no policy gives to another live version, or None."""
         return self._champions.get(model)
 
+    def answers(self, model: str) -> bool:
+        """Return whether a worker answers of any version that gets requests without a pin."""
+        policy = self._policies[model]
+        shares = {arm.version for arm in policy.arms if arm.share > 0} if policy is not None else set()
+        live = shares & self._routes[model].keys() or {self._champions.get(model, "")}
+        return any(route.answers for version, route in self._routes[model].items() if version in live)
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the live versions of all models."""
+        return tuple(route for routes in self._routes.values() for route in routes.values())
+
     def live_versions(self, model: str) -> tuple[str, ...]:
         """Return the live versions in the order of their numbers."""
         return tuple(sorted(self._routes[model], key=lambda version: (len(version), version)))
@@ -237,4 +255,6 @@ def _describe(route: Route, policy: TrafficPolicy) -> LiveVersion:
         share=policy.share(route.info.version),
         shadow=route.info.version in policy.shadows,
         next_step=NextStep(weight=step.weight, at_s=step.at_s) if step is not None else None,
+        workers_ready=route.workers_ready,
+        workers_wanted=route.workers_wanted,
     )

@@ -445,6 +445,8 @@ class LiveVersion(_message.Message):
     LATENCY_P50_MS_FIELD_NUMBER: _builtins.int
     LATENCY_P95_MS_FIELD_NUMBER: _builtins.int
     SHADOW_OUTCOMES_FIELD_NUMBER: _builtins.int
+    WORKERS_READY_FIELD_NUMBER: _builtins.int
+    WORKERS_WANTED_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     archive_sha256: _builtins.str
     in_flight: _builtins.int
@@ -468,6 +470,9 @@ class LiveVersion(_message.Message):
     latency_p50_ms: _builtins.float
     """Time within which half, and 95%, of its answers of the last five minutes were given; 0 if there were none."""
     latency_p95_ms: _builtins.float
+    workers_ready: _builtins.int
+    """Workers that are able to answer, of those that it should have; none answers while workers_ready is 0."""
+    workers_wanted: _builtins.int
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -514,10 +519,12 @@ class LiveVersion(_message.Message):
         latency_p50_ms: _builtins.float = ...,
         latency_p95_ms: _builtins.float = ...,
         shadow_outcomes: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        workers_ready: _builtins.int = ...,
+        workers_wanted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "next_step", b"next_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version", "workers_ready", b"workers_ready", "workers_wanted", b"workers_wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_step: _TypeAlias = _typing.Literal["next_step"]  # noqa: Y015
     _WhichOneofArgType__next_step: _TypeAlias = _typing.Literal["_next_step", b"_next_step"]  # noqa: Y015

@@ -66,6 +66,8 @@ class EchoHandler:
         command, _, value = (request.artist or "").partition(" ")
         if command == "sleep":
             time.sleep(float(value))
+        while command == "work" and time.perf_counter() - started < float(value):
+            pass
         if command == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if command == "raise":

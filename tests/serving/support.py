@@ -12,13 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
@@ -118,9 +118,15 @@ class ServiceProcess:
 
     @property
     def jvm(self) -> psutil.Process:
-        """TorchServe's JVM as it is now: the guard's only child that runs Java."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return next(child for child in children if Path(child.exe()).name == "java")
+        """TorchServe's JVM as it is now: the guard's only child that runs Java; awaited while it is replaced."""
+        return cast("psutil.Process", wait_until(self._find_jvm))
+
+    def _find_jvm(self) -> psutil.Process | None:
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if Path(child.exe()).name == "java":
+                    return child
+        return None
 
     def family(self) -> list[psutil.Process]:
         """The service and everything below it."""

@@ -1,0 +1,301 @@
+"""Watch over TorchServe: its JVM, and the workers of every live version, for as long as they live.
+
+Four times in two seconds it looks at the processes, and at the outcomes of the gateway's calls
+(`serving.traffic.outcomes`); every two seconds, and more often while something is wrong, it asks TorchServe for its
+lists of workers. A version that nobody has asked for some seconds gets a request of the watch's own, a probe. What to
+make of all this is decided in `serving.torchserve.verdicts` and `serving.torchserve.repairs`, which know no clock and
+no processes; the second says what TorchServe does with workers that die.
+
+A worker is replaced by a SIGKILL to its own process: TorchServe starts another, and the requests of all other workers
+are untouched. Missing workers are brought back by scaling. A JVM that hangs, or whose folder is gone, is killed, and
+the supervisor starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from foundation.threads import in_thread
+from serving.errors import ServingError
+from serving.sync.census import Census, end_ghosts, take_census
+from serving.sync.loading import CANARY
+from serving.torchserve.processes import kill_worker, read_process, read_workers
+from serving.torchserve.repairs import Repair, VersionRepairs
+from serving.torchserve.replacements import Replacements, WorkerFault
+from serving.torchserve.supervisor import Running, Supervisor
+from serving.torchserve.verdicts import JvmJudge, JvmLook, JvmVerdict, VersionJudge, VersionLook, WorkerLook
+from serving.traffic.routes import Route, RoutingTable
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S: Final = 0.5
+_CENSUS_S: Final = (0.4, 2.0)
+"""Pause between two readings of TorchServe's lists, while something is wrong and otherwise."""
+_PING_S: Final = (1.0, 2.0)
+"""Pause between two pings, and the time for an answer."""
+_IDLE_S: Final = 4.0
+"""Time without a call after which a version gets a probe."""
+_PROBE_TIMEOUT_S: Final = 20.0
+_CENSUS_AGE_S: Final = 5.0
+"""Age from which a reading of TorchServe's lists is too old to act on."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watched:
+    """Knowledge of one live version."""
+
+    route: Route
+    since_s: float
+    repaired_s: float = 0.0
+    """Time at which the last repair ended."""
+    lost: int = 0
+    """Calls that were lost before the last look."""
+    judge: VersionJudge = field(default_factory=VersionJudge)
+    repairs: VersionRepairs = field(default_factory=VersionRepairs)
+    repairing: asyncio.Task[None] | None = None
+    probing: asyncio.Task[None] | None = None
+
+
+class Watch:
+    """Watch over a supervisor's TorchServe and the versions of a routing table.
+
+    Args:
+        supervisor: supervisor of the TorchServe.
+        table: routing table; the watch sets `answers`, `workers_ready` and `workers_wanted` of its routes.
+        workers: number of workers that each version should have.
+        replacements: where replaced workers are counted.
+        on_change: called when a version begins or ceases to answer.
+        reload: loads a version again, named by model and number, and returns whether it answers.
+        withdraw: takes a version, named likewise, out of the table for a reason.
+    """
+
+    def __init__(
+        self,
+        *,
+        supervisor: Supervisor,
+        table: RoutingTable,
+        workers: int,
+        replacements: Replacements,
+        on_change: Callable[[], None],
+        reload: Callable[[str, str], Awaitable[bool]],
+        withdraw: Callable[[str, str, str], None],
+    ) -> None:
+        self._reload = reload
+        self._withdraw = withdraw
+        self._supervisor = supervisor
+        self._table = table
+        self._workers = workers
+        self._replacements = replacements
+        self._on_change = on_change
+        self._watched: dict[tuple[str, str], _Watched] = {}
+        self._census: Census | None = None
+        self._reachable = True
+        self._troubled = asyncio.Event()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            running = await self._supervisor.wait_running()
+            self._watched.clear()
+            self._census, self._reachable = None, True
+            others = [asyncio.create_task(self._take_censuses(running)), asyncio.create_task(self._ping(running))]
+            try:
+                await self._look_on(running)
+            finally:
+                mine = [task for each in self._watched.values() for task in (each.repairing, each.probing) if task]
+                for task in (*others, *mine):
+                    task.cancel()
+                await asyncio.gather(*others, *mine, return_exceptions=True)
+
+    async def _look_on(self, running: Running) -> None:
+        jvm = JvmJudge()
+        while self._supervisor.running is running:
+            verdict = self._look_at_jvm(jvm, running)
+            if verdict.replace is not None:
+                _log.error("the JVM of TorchServe is replaced: %s", verdict.replace.value)
+                self._supervisor.replace(running, verdict.replace)
+            self._follow_table()
+            for watched in self._watched.values():
+                self._look_at(watched, verdict, running)
+            await asyncio.sleep(_LOOK_S)
+
+    def _look_at_jvm(self, judge: JvmJudge, running: Running) -> JvmVerdict:
+        reading = read_process(running.instance.pid)
+        if reading is None:  # it has ended, and the supervisor is about to notice
+            return JvmVerdict(answers=False)
+        routes = self._table.routes()
+        return judge.judge(
+            JvmLook(
+                now_s=time.monotonic(),
+                reachable=self._reachable,
+                answered=sum(route.outcomes.answered for route in routes),
+                stopped=reading.stopped,
+                cpu_s=reading.cpu_s,
+                has_folder=running.instance.folder.is_dir(),
+                busy=any(route.outcomes.outstanding for route in routes)
+                and all(route.workers_ready >= route.workers_wanted for route in routes),
+            )
+        )
+
+    def _follow_table(self) -> None:
+        """Watch exactly the versions that are live."""
+        live = {(route.info.model, route.info.version): route for route in self._table.routes()}
+        for key in [key for key, watched in self._watched.items() if live.get(key) is not watched.route]:
+            gone = self._watched.pop(key)
+            for task in (gone.repairing, gone.probing):
+                if task is not None:
+                    task.cancel()
+        for key, route in live.items():
+            if key not in self._watched:
+                route.workers_wanted = self._workers
+                self._watched[key] = _Watched(route=route, since_s=time.monotonic())
+
+    def _look_at(self, watched: _Watched, jvm: JvmVerdict, running: Running) -> None:
+        route = watched.route
+        looks = self._look_at_workers(watched)
+        if looks is None:
+            self._look_for(watched, jvm)
+            return
+        calls = route.outcomes
+        look = VersionLook(
+            now_s=time.monotonic(),
+            workers=looks,
+            answered=calls.answered,
+            oldest_s=calls.oldest_s,
+            waiting_since_s=calls.waiting_since_s,
+        )
+        verdict = watched.judge.judge(look)
+        self._tell(route, answers=jvm.answers and verdict.num_answering > 0, num_ready=verdict.num_answering)
+        if verdict.num_answering < self._workers or calls.lost != watched.lost:
+            watched.lost = calls.lost
+            self._troubled.set()
+        if not jvm.answers:
+            return
+        for pid, fault in verdict.replace:
+            self._replace_worker(route, pid, fault, running)
+        if self._knows_after_repair(watched, look.now_s):
+            repair = watched.repairs.plan(looks, wanted=self._workers, now_s=look.now_s)
+            if repair is not None:
+                watched.repairing = asyncio.create_task(self._repair(watched, repair, looks, running))
+        idle_s = look.now_s - calls.last_s
+        if (
+            (verdict.suspicious or idle_s > _IDLE_S)
+            and verdict.num_answering
+            and (watched.probing is None or watched.probing.done())
+        ):
+            watched.probing = asyncio.create_task(self._probe(route, running))
+
+    def _knows_after_repair(self, watched: _Watched, now_s: float) -> bool:
+        """Whether TorchServe was asked lately, and after the last repair had ended."""
+        if self._census is None or (watched.repairing is not None and not watched.repairing.done()):
+            return False
+        return self._census.taken_s > max(watched.repaired_s, now_s - _CENSUS_AGE_S)
+
+    def _look_for(self, watched: _Watched, jvm: JvmVerdict) -> None:
+        """Load a version again that TorchServe does not list, although it was registered before it became live."""
+        route = watched.route
+        if self._census is None or self._census.taken_s < watched.since_s:
+            self._tell(route, answers=jvm.answers, num_ready=route.workers_ready)
+            return
+        self._tell(route, answers=False, num_ready=0)
+        self._troubled.set()
+        if jvm.answers and self._knows_after_repair(watched, time.monotonic()):
+            watched.repairing = asyncio.create_task(self._load_again(watched))
+
+    def _look_at_workers(self, watched: _Watched) -> tuple[WorkerLook, ...] | None:
+        """Look at the processes of a version's workers; None if TorchServe has not listed it yet."""
+        census, route = self._census, watched.route
+        version = census.versions.get((route.info.model, route.info.version)) if census is not None else None
+        if census is None or version is None or census.taken_s < watched.since_s:
+            return None
+        return census.look_at(version)
+
+    def _tell(self, route: Route, *, answers: bool, num_ready: int) -> None:
+        route.workers_ready = num_ready
+        if route.answers != answers:
+            route.answers = answers
+            name = f"{route.info.model}/{route.info.version}"
+            if answers:
+                _log.info("%s answers again", name)
+            else:
+                _log.error("no worker of %s answers", name)
+            self._on_change()
+
+    def _replace_worker(self, route: Route, pid: int, fault: WorkerFault, running: Running) -> None:
+        if kill_worker(pid, running.instance.pid):
+            self._replacements.workers[fault] += 1
+            name = f"{route.info.model}/{route.info.version}"
+            _log.error("worker %d of %s is replaced: %s", pid, name, fault.value)
+            self._troubled.set()
+
+    async def _repair(
+        self, watched: _Watched, repair: Repair, listed: tuple[WorkerLook, ...], running: Running
+    ) -> None:
+        if repair.reload:
+            await self._load_again(watched)
+            return
+        model, version = watched.route.info.model, watched.route.info.version
+        cleared = {worker.id for worker in listed[min(repair.scale_to) :]}
+        alive = (await in_thread(lambda: read_workers(running.instance.pid))).values()
+        if not cleared.isdisjoint(alive):  # TorchServe has started one of them meanwhile
+            watched.repaired_s = time.monotonic()
+            return
+        self._replacements.workers[WorkerFault.MISSING] += 1
+        _log.warning("%s/%s lacks workers: scaling it to %s", model, version, ", then ".join(map(str, repair.scale_to)))
+        try:
+            for workers in repair.scale_to:
+                await running.instance.management.begin_scaling(model, version, workers)
+        except ServingError as fault:
+            _log.warning("%s", fault)
+        watched.repaired_s = time.monotonic()
+        self._troubled.set()
+
+    async def _load_again(self, watched: _Watched) -> None:
+        """Load a version whose workers cannot be started, or that TorchServe does not hold any more, once more."""
+        route = watched.route
+        model, version = route.info.model, route.info.version
+        self._replacements.workers[WorkerFault.MISSING] += 1
+        _log.error("TorchServe has no worker of %s/%s: loading it again", model, version)
+        if not await self._reload(model, version) and self._table.route(model, version) is route:
+            self._withdraw(model, version, "its workers ended and cannot be started again; see workers.log")
+        watched.repaired_s = time.monotonic()
+
+    async def _probe(self, route: Route, running: Running) -> None:
+        """Ask an idle version for a few tokens, so that its calls tell whether it answers."""
+        with contextlib.suppress(ServingError), route.outcomes.call():  # that notes how it ends
+            await running.inference.generate(
+                CANARY,
+                model=route.info.model,
+                version=route.info.version,
+                timeout_s=_PROBE_TIMEOUT_S,
+                contract=route.info.contract,
+                batches=route.batches,
+            )
+
+    async def _ping(self, running: Running) -> None:
+        pause_s, timeout_s = _PING_S
+        while True:
+            self._reachable = await running.inference.answers_ping(timeout_s=timeout_s)
+            await asyncio.sleep(pause_s)
+
+    async def _take_censuses(self, running: Running) -> None:
+        ghosts: set[int] = set()
+        often_s, seldom_s = _CENSUS_S
+        while True:
+            self._troubled.clear()
+            try:
+                self._census = await take_census(running.instance)
+            except ServingError:  # pings and calls tell what is the matter
+                await asyncio.sleep(often_s)
+                continue
+            ghosts = end_ghosts(self._census, ghosts, running.instance)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seldom_s):
+                    await self._troubled.wait()
+            await asyncio.sleep(often_s)

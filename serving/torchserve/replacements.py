@@ -1,0 +1,36 @@
+"""Counts of what the watch and the supervisor replaced, by reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class WorkerFault(StrEnum):
+    """Reason for which workers were replaced."""
+
+    STOPPED = "stopped"
+    """A signal held the worker."""
+    HUNG = "hung"
+    """The worker did nothing while requests waited."""
+    MISSING = "missing"
+    """TorchServe had fewer workers than it was asked for."""
+
+
+class JvmFault(StrEnum):
+    """Reason for which TorchServe's Java process was replaced."""
+
+    ENDED = "ended"
+    """It had ended."""
+    HUNG = "hung"
+    """It answered nothing and did nothing."""
+    FOLDER = "folder"
+    """Its folder had been removed, so that no worker could start."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Replacements:
+    """Replacements since the service started, by reason; every reason is there, with zero before the first."""
+
+    workers: dict[str, int] = field(default_factory=lambda: {fault.value: 0 for fault in WorkerFault})
+    jvm: dict[str, int] = field(default_factory=lambda: {fault.value: 0 for fault in JvmFault})

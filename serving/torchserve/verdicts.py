@@ -1,0 +1,216 @@
+"""Verdicts on workers and on the JVM, from a series of looks at them. Pure: no clock, no processes, no network.
+
+A verdict must never fall on something that is merely slow, on a machine whose cores are all taken. So it rests on what
+a slow process still does, its context switches and processor time, and not on the time that an answer takes. A look
+that comes late says that the watch itself was held up, and the evidence before it is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from serving.torchserve.replacements import JvmFault, WorkerFault
+
+STOPPED_LOOKS: Final = 3
+"""Looks in a row that find a process stopped, before it is replaced: a snapshot stops one for a moment."""
+JVM_STOPPED_LOOKS: Final = 6
+"""The same for the JVM, whose replacement takes all workers along."""
+LATEST_LOOK_S: Final = 3.0
+"""Time between two looks above which the watch was held up itself."""
+SILENT_S: Final = 7.0
+"""Time without any answer and any progress after which a version counts as not answering, while somebody waits."""
+HUNG_S: Final = 10.0
+"""Time without progress after which a worker that does not take part in the others' work is replaced."""
+ALL_HUNG_S: Final = 15.0
+"""The same where no worker of the version answers: there are no others to compare with."""
+SUSPICIOUS_S: Final = 5.0
+"""Time without progress, and of a call without an answer, from which on a worker is suspicious."""
+SHARE_OF_WORK: Final = 20
+"""Answers of the others after which a free worker would have got a request: TorchServe hands them out in turn."""
+JVM_HUNG_S: Final = 12.0
+"""Time without an answer and without processor time after which the JVM is replaced."""
+JVM_LOST_S: Final = 60.0
+"""Time without an answer after which the JVM is replaced although it takes processor time, as without memory."""
+FOLDER_PATIENCE_S: Final = 30.0
+"""Time that a JVM without its folder is given to answer the calls that are running in it."""
+_JVM_IDLE_SHARE: Final = 0.02
+"""Share of one core below which a JVM that nobody gets an answer from does nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLook:
+    """One look at a worker."""
+
+    id: str
+    """TorchServe's id of it; one that replaces it after its death keeps the id, one of a later scaling does not."""
+    pid: int
+    ready: bool
+    """Whether TorchServe says that it has loaded the version."""
+    alive: bool
+    stopped: bool = False
+    progress: tuple[float, int] = (0.0, 0)
+    """Processor time and context switches; unchanged between two looks if the worker did nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionLook:
+    """One look at a version: its workers and its calls (`serving.traffic.outcomes`)."""
+
+    now_s: float
+    workers: tuple[WorkerLook, ...]
+    """In TorchServe's order."""
+    answered: int
+    """Calls that a worker answered so far."""
+    oldest_s: float | None
+    """Time at which the oldest call without an answer was sent; None if there is none."""
+    waiting_since_s: float | None
+    """Time since which somebody waits and nothing is answered; None while nobody waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionVerdict:
+    """Verdict on a version's workers."""
+
+    num_answering: int
+    """Workers that have loaded the version and are able to answer."""
+    suspicious: bool = False
+    """Whether a worker does nothing although a call has been waiting for long: further calls would clear it, or show
+    that it takes no part in the work."""
+    replace: tuple[tuple[int, WorkerFault], ...] = ()
+    """Process ids of workers that will not answer any more, each with the reason."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _History:
+    pid: int
+    progress: tuple[float, int]
+    since_s: float
+    """Time of the last progress."""
+    answered: int
+    stopped_looks: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class VersionJudge:
+    """Judge of one version's workers; it is shown one look after the other."""
+
+    _histories: dict[str, _History] = field(default_factory=dict)
+    _last_s: float | None = None
+
+    def judge(self, look: VersionLook) -> VersionVerdict:
+        """Return the verdict after one more look."""
+        if self._last_s is None or look.now_s - self._last_s > LATEST_LOOK_S:
+            self._histories.clear()
+        self._last_s = look.now_s
+        self._histories = {worker.id: self._follow(worker, look) for worker in look.workers if worker.alive}
+        able = [worker for worker in look.workers if worker.ready and worker.alive and not worker.stopped]
+        condemned = {
+            worker.pid: WorkerFault.STOPPED
+            for worker in look.workers
+            if worker.alive and self._histories[worker.id].stopped_looks >= STOPPED_LOOKS
+        }
+        stillest_s = min((self._still_s(worker, look) for worker in able), default=0.0)
+        silent_s = look.now_s - look.waiting_since_s if look.waiting_since_s is not None else 0.0
+        idle_s = min(stillest_s, silent_s)
+        if idle_s >= ALL_HUNG_S:
+            condemned.update((worker.pid, WorkerFault.HUNG) for worker in able)
+        else:
+            condemned.update((worker.pid, WorkerFault.HUNG) for worker in able if self._is_left_behind(worker, look))
+        answering = 0 if idle_s >= SILENT_S else sum(worker.pid not in condemned for worker in able)
+        waited_s = look.now_s - look.oldest_s if look.oldest_s is not None else 0.0
+        return VersionVerdict(
+            num_answering=answering,
+            suspicious=any(min(self._still_s(each, look), waited_s) >= SUSPICIOUS_S for each in able),
+            replace=tuple(condemned.items()),
+        )
+
+    def _follow(self, worker: WorkerLook, look: VersionLook) -> _History:
+        history = self._histories.get(worker.id)
+        if history is None or history.pid != worker.pid or history.progress != worker.progress:
+            history = _History(
+                pid=worker.pid,
+                progress=worker.progress,
+                since_s=look.now_s,
+                answered=look.answered,
+                stopped_looks=history.stopped_looks if history is not None and history.pid == worker.pid else 0,
+            )
+        history.stopped_looks = history.stopped_looks + 1 if worker.stopped else 0
+        return history
+
+    def _still_s(self, worker: WorkerLook, look: VersionLook) -> float:
+        return look.now_s - self._histories[worker.id].since_s
+
+    def _is_left_behind(self, worker: WorkerLook, look: VersionLook) -> bool:
+        """Whether a worker did nothing while others answered much, and a call from before that has no answer."""
+        history = self._histories[worker.id]
+        return (
+            self._still_s(worker, look) >= HUNG_S
+            and look.oldest_s is not None
+            and look.now_s - look.oldest_s >= HUNG_S
+            and look.answered - history.answered >= SHARE_OF_WORK
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JvmLook:
+    """One look at the JVM."""
+
+    now_s: float
+    reachable: bool
+    """Whether it answered the last ping."""
+    answered: int
+    """Calls that its workers answered so far, of all versions."""
+    stopped: bool
+    cpu_s: float
+    has_folder: bool
+    """Whether its folder is there."""
+    busy: bool
+    """Whether calls are running in it that a replacement would end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JvmVerdict:
+    """Verdict on the JVM."""
+
+    answers: bool
+    replace: JvmFault | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class JvmJudge:
+    """Judge of one JVM; it is shown one look after the other."""
+
+    _last_s: float | None = None
+    _silent_since_s: float = 0.0
+    _cpu_s: float = 0.0
+    _answered: int = 0
+    _stopped_looks: int = 0
+    _homeless_since_s: float | None = None
+
+    def judge(self, look: JvmLook) -> JvmVerdict:
+        """Return the verdict after one more look."""
+        held_up = self._last_s is None or look.now_s - self._last_s > LATEST_LOOK_S
+        self._last_s = look.now_s
+        self._stopped_looks = self._stopped_looks + 1 if look.stopped and not held_up else 0
+        if held_up or look.answered != self._answered or look.reachable:
+            self._silent_since_s, self._cpu_s, self._answered = look.now_s, look.cpu_s, look.answered
+        if look.has_folder:
+            self._homeless_since_s = None
+        elif self._homeless_since_s is None or held_up:
+            self._homeless_since_s = look.now_s
+        return JvmVerdict(answers=self._silent_s(look) < SILENT_S and not look.stopped, replace=self._fault(look))
+
+    def _silent_s(self, look: JvmLook) -> float:
+        return look.now_s - self._silent_since_s
+
+    def _fault(self, look: JvmLook) -> JvmFault | None:
+        silent_s = self._silent_s(look)
+        idle = look.cpu_s - self._cpu_s <= _JVM_IDLE_SHARE * silent_s
+        hung = silent_s >= JVM_LOST_S or (silent_s >= JVM_HUNG_S and idle)
+        if hung or self._stopped_looks >= JVM_STOPPED_LOOKS:
+            return JvmFault.HUNG
+        if self._homeless_since_s is None:
+            return None
+        homeless_s = look.now_s - self._homeless_since_s
+        return JvmFault.FOLDER if (homeless_s > 0 and not look.busy) or homeless_s > FOLDER_PATIENCE_S else None
