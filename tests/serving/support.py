@@ -172,7 +172,7 @@ def launch_service(
         )
 
 
-def wait_ready(process: subprocess.Popen[bytes], folder: Path, timeout_s: float = 60) -> ServiceProcess:
+def wait_ready(process: subprocess.Popen[bytes], folder: Path, timeout_s: float = 120) -> ServiceProcess:
     path = folder / "ready.json"
     wait_until(lambda: path.exists() or process.poll() is not None, timeout_s=timeout_s)
     assert path.exists(), (folder / "serve.log").read_text()
