@@ -13,7 +13,8 @@ import yaml
 from benchmarks.serving.errors import BenchError
 from benchmarks.serving.plan import Serving
 from benchmarks.serving.processes import Place, running
-from handlers.contract import ARCHIVE_CONFIG
+from handlers.contract import ARCHIVE_CONFIG, archive_name
+from serving.registry.contents import MANIFEST
 
 _MODEL_CONFIG: Final = "model-config.yaml"
 _PACKING_S: Final = 300.0
@@ -85,6 +86,22 @@ def set_serving(archive: Archive, serving: Serving, store: Path) -> Path:
         for member in old.infolist():
             content = old.read(member)
             new.writestr(member, _set(content, serving) if member.filename == _MODEL_CONFIG else content)
+    return target
+
+
+def as_version(archive: Archive, version: str, folder: Path) -> Path:
+    """Copy the archive under the number of another version, and return the path."""
+    target = folder / archive_name(archive.model, version)
+    with zipfile.ZipFile(archive.path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            content = old.read(member)
+            if member.filename == ARCHIVE_CONFIG:
+                content = json.dumps({**json.loads(content), "version": version}).encode()
+            elif member.filename == MANIFEST:
+                manifest = json.loads(content)
+                manifest["model"]["modelVersion"] = version
+                content = json.dumps(manifest).encode()
+            new.writestr(member, content)
     return target
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from benchmarks.serving.plan import Plan, Serving
     from benchmarks.serving.run import Note, Site
 
+_MANY_REQUESTS, _FEW_REQUESTS = 200_000, 500
+"""Requests over which the gateway's memory is measured; few with --quick."""
 _TOKENS_OF_A_SENTENCE = 26
 """Mean length of sentences of real text; a model with random weights does not end its sentences."""
 
@@ -51,6 +53,10 @@ def bench_serve(
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Measure combinations of batch size, delay and workers instead.")
     ] = False,
+    gateway: Annotated[
+        bool,
+        typer.Option("--gateway", help="Measure the goals of the gateway instead: its costs one by one, its memory."),
+    ] = False,
     workspace: Annotated[
         Path,
         typer.Option(
@@ -74,6 +80,8 @@ def bench_serve(
     deephypebot bench serve model_store/lcgan_1.mar --peers none --plot serve.png
 
     deephypebot bench serve --sweep --rounds 1
+
+    deephypebot bench serve --gateway --clients 1,128
     """
     from benchmarks.serving.archive import bring_archive
     from benchmarks.serving.calls import Asked
@@ -99,11 +107,14 @@ def bench_serve(
         except (ValueError, ContractError) as cause:
             raise BenchError(str(cause)) from cause
         site = prepare_site(archive, Path(folder), workspace / "bench")
-        run = _sweep if sweep else _compare
+        if sweep and gateway:
+            raise BenchError("--sweep and --gateway are two measurements; give one")
+        run = _sweep if sweep else _gateway if gateway else _compare
         tables, figures = run(plan.quick() if quick else plan, site, note, plot)
+    name = "serve sweep" if sweep else "serve gateway" if gateway else "serve"
     for table in tables:
         show(table, console=console)
-    finish("serve sweep" if sweep else "serve", figures, json_path, digits=4)
+    finish(name, figures, json_path, digits=4)
 
 
 def _compare(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[Table], dict[str, Any]]:
@@ -128,6 +139,16 @@ def _sweep(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[
         raise BenchError("--sweep makes no plot; omit --plot")
     tried = sweep(SweepPlan(cores=num_processors()), plan, site, note)
     return [sweep_table(tried)], sweep_figures(tried)
+
+
+def _gateway(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[Table], dict[str, Any]]:
+    from benchmarks.serving.errors import BenchError
+    from benchmarks.serving.gateway_goals import figures, measure_goals, tables
+
+    if plot is not None:
+        raise BenchError("--gateway makes no plot; omit --plot")
+    measured = measure_goals(plan, site, note, memory_requests=_FEW_REQUESTS if plan.is_quick else _MANY_REQUESTS)
+    return tables(measured), figures(measured)
 
 
 def _serving(archive: Archive, workers: int, threads: int, batch_size: int, delay_ms: int) -> Serving:

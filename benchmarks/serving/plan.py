@@ -66,6 +66,8 @@ class Plan:
     """Offered loads of the open loop, as shares of the throughput of the closed loops."""
     peers: tuple[str, ...] = PEERS
     seed: int = 1
+    is_quick: bool = False
+    """Whether it is only a check that everything runs."""
 
     def __post_init__(self) -> None:
         if unknown := [peer for peer in self.peers if peer not in PEERS]:
@@ -79,7 +81,16 @@ class Plan:
 
     def quick(self) -> Plan:
         """Return a short plan, as a check that everything runs; its figures mean little."""
-        return replace(self, clients=(1, 8), rounds=1, seconds=1.0, settle_s=0.3, warm_s=0.3, loads=(0.3, 0.6, 1.2))
+        return replace(
+            self,
+            clients=(1, 8),
+            rounds=1,
+            seconds=1.0,
+            settle_s=0.3,
+            warm_s=0.3,
+            loads=(0.3, 0.6, 1.2),
+            is_quick=True,
+        )
 
     def warm(self) -> Phase:
         """Return the warm-up of every server."""

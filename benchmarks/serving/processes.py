@@ -73,6 +73,17 @@ class Program:
             time.sleep(_POLL_S)
         return json.loads(path.read_text(encoding="utf-8"))
 
+    def itself(self) -> psutil.Process:
+        """Return the process of the program: the only child of its guard.
+
+        Raises:
+            ServerError: it has ended.
+        """
+        try:
+            return psutil.Process(self._process.pid).children()[0]
+        except (psutil.NoSuchProcess, IndexError) as cause:
+            raise ServerError(f"{self.name} has ended: {self.last_output()}") from cause
+
     def last_output(self) -> str:
         """Return the end of its output."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()

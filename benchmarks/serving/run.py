@@ -13,7 +13,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from benchmarks.serving.environments import ready_python
 from benchmarks.serving.errors import ServerError
 from benchmarks.serving.measures import Level, level
 from benchmarks.serving.plan import Plan, Serving
-from benchmarks.serving.processes import Place, free_port, running
+from benchmarks.serving.processes import Place, Program, free_port, running
 from benchmarks.serving.programs.settings import ServerSettings
 
 TORCHSERVE: Final = "torchserve"
@@ -147,26 +147,29 @@ def _mean(before: EngineSpeed, after: EngineSpeed) -> EngineSpeed:
 
 def measure_torchserve(plan: Plan, site: Site, number: int) -> dict[str, tuple[Level, ...]]:
     """Measure TorchServe directly, which forms the batches, then behind the gateway, which forms them itself."""
+    return {TORCHSERVE: measure_direct(plan, site, number), GATEWAY: measure_gateway(plan, site, number)}
+
+
+def measure_gateway(plan: Plan, site: Site, number: int) -> tuple[Level, ...]:
+    """Measure TorchServe behind the gateway."""
     phases = plan.closed(number)
-    alone = replace(plan.serving, batch_size=1)
-    with _server(TORCHSERVE, site, alone) as server:
-        behind = _levels(_load(GATEWAY, server, phases, plan, site), phases)
-    return {TORCHSERVE: measure_direct(plan, site, number), GATEWAY: behind}
+    with server_of(GATEWAY, site, plan.serving) as server:
+        return levels_of(load(GATEWAY, server, phases, plan, site), phases)
 
 
 def measure_direct(plan: Plan, site: Site, number: int) -> tuple[Level, ...]:
     """Measure TorchServe directly only."""
     phases = plan.closed(number)
-    with _server(TORCHSERVE, site, plan.serving) as server:
-        return _levels(_load("grpc", server, phases, plan, site), phases)
+    with server_of(TORCHSERVE, site, plan.serving) as server:
+        return levels_of(load("grpc", server, phases, plan, site), phases)
 
 
 def measure_open(plan: Plan, site: Site, measured: Measured) -> None:
     """Measure TorchServe in open loops, up to loads above the throughput of its closed loops."""
     capacity = statistics.median(max(each.requests_per_s for each in levels) for levels in measured.servers[TORCHSERVE])
     phases = plan.open(capacity)
-    with _server(TORCHSERVE, site, plan.serving) as server:
-        measured.open = _levels(_load("grpc", server, phases, plan, site), phases)
+    with server_of(TORCHSERVE, site, plan.serving) as server:
+        measured.open = levels_of(load("grpc", server, phases, plan, site), phases)
     measured.offered = tuple(phase.rate for phase in phases)
 
 
@@ -189,17 +192,18 @@ def _measure_peer(peer: str, python: Path | None, site: Site, number: int, measu
     plan = measured.plan
     phases = plan.closed(number)
     try:
-        with _server(peer, site, plan.serving_of(peer), python) as server:
+        with server_of(peer, site, plan.serving_of(peer), python) as server:
             protocol = "bare_grpc" if peer == "grpc" else peer
-            calls = _load(protocol, server, phases, plan, site, python=python)
+            calls = load(protocol, server, phases, plan, site, python=python)
     except ServerError as fault:
         measured.absent[peer] = str(fault)
     else:
-        measured.servers[peer].append(_levels(calls, phases))
+        measured.servers[peer].append(levels_of(calls, phases))
 
 
 _MODULES: Final = {
     TORCHSERVE: "torchserve",
+    GATEWAY: "gateway",
     "grpc": "peers.bare_grpc",
     "litserve": "peers.behind_litserve",
     "rayserve": "peers.behind_rayserve",
@@ -210,16 +214,30 @@ _ADDRESS_KINDS: Final = {"grpc": "grpc", GATEWAY: "gateway", "bare_grpc": "grpc"
 
 
 @dataclass(frozen=True, slots=True)
-class _Server:
+class RunningServer:
+    """A server that answers, with its addresses by kind."""
+
+    program: Program
     addresses: dict[str, str]
 
     def address(self, protocol: str) -> str:
+        """Return the address for a protocol of the load generator."""
         return self.addresses[_ADDRESS_KINDS.get(protocol, "http")]
 
 
 @contextlib.contextmanager
-def _server(name: str, site: Site, serving: Serving, python: Path | None = None) -> Iterator[_Server]:
-    """Run a server for the length of the block; it may still load its model at the start."""
+def server_of(
+    name: str, site: Site, serving: Serving, python: Path | None = None, *, shadow: Path | None = None
+) -> Iterator[RunningServer]:
+    """Run a server for the length of the block; it may still load its model at the start.
+
+    Args:
+        name: name of the server.
+        site: folders and archive.
+        serving: its settings.
+        python: interpreter; by default the current one.
+        shadow: archive of another version, which gets a copy of each request; for the gateway alone.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="server-", dir=site.folder))
     settings = ServerSettings(
         model=site.model,
@@ -231,17 +249,18 @@ def _server(name: str, site: Site, serving: Serving, python: Path | None = None)
         threads=serving.threads,
         batch_size=serving.batch_size,
         delay_ms=serving.delay_ms,
+        shadow=shadow,
     )
     place = site.place(serving)
     with running(_MODULES[name], settings.to_json(), place, python=python, scratch=scratch) as program:
         try:
-            yield _Server(program.wait_for(settings.ready, _START_S))
+            yield RunningServer(program, program.wait_for(settings.ready, _START_S))
         except ServerError as fault:
             raise ServerError(f"{fault}\nthe output of {name}: {program.last_output()}") from fault
 
 
-def _load(
-    protocol: str, server: _Server, phases: Sequence[Phase], plan: Plan, site: Site, *, python: Path | None = None
+def load(
+    protocol: str, server: RunningServer, phases: Sequence[Phase], plan: Plan, site: Site, *, python: Path | None = None
 ) -> list[list[Call]]:
     """Run the phases after a warm-up, and return the calls of each."""
     warmed = (plan.warm(), *phases)
@@ -262,5 +281,6 @@ def _load(
     return [[Call(**call) for call in calls] for calls in found[1:]]
 
 
-def _levels(calls: Sequence[Sequence[Call]], phases: Sequence[Phase]) -> tuple[Level, ...]:
+def levels_of(calls: Sequence[Sequence[Call]], phases: Sequence[Phase]) -> tuple[Level, ...]:
+    """Return the figures of each phase."""
     return tuple(level(each, phase) for each, phase in zip(calls, phases, strict=True))

@@ -33,6 +33,8 @@ class ServerSettings:
     """Threads of torch in each worker."""
     batch_size: int
     delay_ms: int
+    shadow: Path | None = None
+    """Archive of another version of the same model, which gets a copy of each request; for the gateway alone."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""
@@ -42,7 +44,8 @@ class ServerSettings:
     def from_json(cls, text: str) -> ServerSettings:
         """Decode the result of `to_json`."""
         values: dict[str, Any] = json.loads(text)
-        paths = {name: Path(values[name]) for name in ("model", "archive", "scratch", "ready")}
+        named = ("model", "archive", "scratch", "ready", "shadow")
+        paths = {name: Path(values[name]) for name in named if values.get(name) is not None}
         return cls(**{**values, **paths})
 
 

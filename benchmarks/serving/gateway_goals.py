@@ -1,0 +1,194 @@
+"""Goals of the gateway: its throughput and latency beside TorchServe alone, the cost of its parts, its memory.
+
+The gateway runs with all of its parts: admission, batches, exposures, metrics. In each round TorchServe, the gateway,
+the gateway with a shadow and a bare grpc.aio server take their turns, with the same archive, workers and requests.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from rich.table import Table
+
+from benchmarks.serving.archive import as_version
+from benchmarks.serving.calls import Asked, Phase
+from benchmarks.serving.errors import ServerError
+from benchmarks.serving.measures import Level
+from benchmarks.serving.parts import part_costs
+from benchmarks.serving.plan import Plan
+from benchmarks.serving.report import TITLES, median_of, saturated
+from benchmarks.serving.run import (
+    GATEWAY,
+    TORCHSERVE,
+    Note,
+    Site,
+    levels_of,
+    load,
+    measure_direct,
+    server_of,
+)
+
+_SHADOWED: Final = "gateway with a shadow"
+_GRPC: Final = "grpc"
+_SHADOW_VERSION: Final = "999999"
+_MIB: Final = 2**20
+_MANY_CLIENTS: Final = 64
+_MEMORY_PHASE_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A figure with the value that it should reach."""
+
+    figure: str
+    goal: float
+    at_most: bool
+    what: str
+
+    def is_met(self, value: float) -> bool:
+        """Return whether a value reaches the goal."""
+        return value <= self.goal if self.at_most else value >= self.goal
+
+
+GOALS: Final = (
+    Goal(figure="vs_torchserve", goal=0.95, at_most=False, what="samples/s at saturation, of TorchServe alone"),
+    Goal(figure="vs_grpc", goal=1.0, at_most=False, what="samples/s at saturation, of a bare grpc.aio server"),
+    Goal(figure="added_ms_p50", goal=1.0, at_most=True, what="p50 of one client, beyond TorchServe alone, ms"),
+    Goal(figure="shadow_ms_p50", goal=0.3, at_most=True, what="p50 of one client, added by a shadow, ms"),
+    Goal(figure="growth_mib", goal=8.0, at_most=True, what="growth of the gateway's memory over the requests, MiB"),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Measured:
+    """All measurements of the gateway."""
+
+    servers: dict[str, list[tuple[Level, ...]]] = field(default_factory=dict)
+    """Levels of each server by round, in the order of the plan's clients."""
+    gateway_cpu_ms: list[float] = field(default_factory=list)
+    """Processor time of the gateway's process for a request at saturation, by round."""
+    parts_us: dict[str, float] = field(default_factory=dict)
+    memory_mib: list[float] = field(default_factory=list)
+    """Resident memory of the gateway's process after each part of the long run."""
+    memory_requests: int = 0
+
+
+def measure_goals(plan: Plan, site: Site, note: Note, *, memory_requests: int) -> Measured:
+    """Measure everything.
+
+    Args:
+        plan: numbers of clients, lengths and rounds.
+        site: folders and archive.
+        note: is told what is being measured.
+        memory_requests: requests of the long run.
+
+    Raises:
+        ServerError: a server cannot be measured.
+    """
+    measured = Measured()
+    note("parts")
+    measured.parts_us = part_costs()
+    for number in range(plan.rounds):
+        for name in (TORCHSERVE, GATEWAY, _SHADOWED, _GRPC):
+            note(f"round {number + 1} of {plan.rounds}: {TITLES.get(name, name)}")
+            measured.servers.setdefault(name, []).append(_levels(name, plan, site, number, measured))
+    note(f"memory over {memory_requests} requests")
+    _measure_memory(plan, site, memory_requests, measured)
+    return measured
+
+
+def _levels(name: str, plan: Plan, site: Site, number: int, measured: Measured) -> tuple[Level, ...]:
+    if name == TORCHSERVE:
+        return measure_direct(plan, site, number)
+    phases = plan.closed(number)
+    if name == _GRPC:
+        with server_of(_GRPC, site, plan.serving) as server:
+            return levels_of(load("bare_grpc", server, phases, plan, site), phases)
+    shadow = as_version(site.archive, _SHADOW_VERSION, site.folder) if name == _SHADOWED else None
+    # A shadow is dropped whenever clients wait: at saturation there is nothing to measure of it.
+    phases = phases[:1] if shadow else phases
+    with server_of(GATEWAY, site, plan.serving, shadow=shadow) as server:
+        before = _cpu_s(server.program.itself())
+        calls = load(GATEWAY, server, phases, plan, site)
+        if shadow is None:
+            answered = sum(map(len, calls)) + _warm_calls(plan, calls, phases)
+            measured.gateway_cpu_ms.append(1000 * (_cpu_s(server.program.itself()) - before) / answered)
+    return levels_of(calls, phases)
+
+
+def _warm_calls(plan: Plan, calls: Sequence[Sequence[object]], phases: Sequence[Phase]) -> float:
+    """Return about how many calls the warm-up had, which the load generator does not return."""
+    return plan.warm_s * len(calls[-1]) / phases[-1].total_s
+
+
+def _cpu_s(process: Any) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _measure_memory(plan: Plan, site: Site, requests: int, measured: Measured) -> None:
+    """Send many small requests to one gateway, and note its memory on the way."""
+    small = replace(plan, asked=Asked(samples=1, max_tokens=1), warm_s=1.0)
+    phase = Phase(clients=_MANY_CLIENTS, settle_s=0.0, seconds=min(_MEMORY_PHASE_S, 10 * plan.seconds))
+    with server_of(GATEWAY, site, plan.serving) as server:
+        while measured.memory_requests < requests:
+            (calls,) = load(GATEWAY, server, [phase], small, site)
+            failed = sorted({call.code for call in calls if call.code != "OK"})
+            if failed or not calls:
+                raise ServerError(f"requests of the long run failed: {', '.join(failed) or 'none was answered'}")
+            measured.memory_requests += len(calls)
+            measured.memory_mib.append(server.program.itself().memory_info().rss / _MIB)
+
+
+def figures(measured: Measured) -> dict[str, Any]:
+    """Return all figures as numbers; a ratio is the median over rounds of the ratios within a round."""
+    rates = {name: saturated(rounds) for name, rounds in measured.servers.items()}
+    lone = {name: [levels[0].p50_ms for levels in rounds] for name, rounds in measured.servers.items()}
+    return {
+        "vs_torchserve": median_of(rates[GATEWAY], rates[TORCHSERVE]),
+        "vs_grpc": median_of(rates[GATEWAY], rates[_GRPC]),
+        "added_ms_p50": _median_difference(lone[GATEWAY], lone[TORCHSERVE]),
+        "shadow_ms_p50": _median_difference(lone[_SHADOWED], lone[GATEWAY]),
+        "growth_mib": measured.memory_mib[-1] - measured.memory_mib[0],
+        "memory_mib": measured.memory_mib[-1],
+        "memory_requests": measured.memory_requests,
+        "gateway_cpu_ms": statistics.median(measured.gateway_cpu_ms),
+        "parts_us": measured.parts_us,
+        "samples_per_s": {name: statistics.median(values) for name, values in rates.items()},
+        "p50_ms": {name: statistics.median(values) for name, values in lone.items()},
+        "errors": sum(
+            sum(each.errors.values()) for rounds in measured.servers.values() for levels in rounds for each in levels
+        ),
+    }
+
+
+def _median_difference(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    return statistics.median(mine - other for mine, other in zip(ours, theirs, strict=True))
+
+
+def tables(measured: Measured) -> list[Table]:
+    """Build the tables for the terminal: the goals, the servers, and the cost of the parts."""
+    found = figures(measured)
+    goals = Table(title="Goals of the gateway", box=None, pad_edge=False)
+    for heading in ("figure", "measured", "goal", "", "what it is"):
+        goals.add_column(heading)
+    for goal in GOALS:
+        value = found[goal.figure]
+        limit = f"{'<=' if goal.at_most else '>='} {goal.goal:g}"
+        goals.add_row(goal.figure, f"{value:.2f}", limit, "met" if goal.is_met(value) else "missed", goal.what)
+    servers = Table(title="Servers", box=None, pad_edge=False)
+    for heading in ("server", "samples/s", "p50 of one client, ms"):
+        servers.add_column(heading)
+    for name, rate in found["samples_per_s"].items():
+        shown = "" if name == _SHADOWED else f"{rate:.0f}"
+        servers.add_row(TITLES.get(name, name), shown, f"{found['p50_ms'][name]:.1f}")
+    costs = Table(title="Processor time of the gateway, microseconds a request", box=None, pad_edge=False)
+    for heading in ("part", "us"):
+        costs.add_column(heading)
+    for name, cost in found["parts_us"].items():
+        costs.add_row(name.replace("_", " "), f"{cost:.1f}")
+    costs.add_row("all, grpc.aio and asyncio included", f"{1000 * found['gateway_cpu_ms']:.0f}")
+    return [goals, servers, costs]
