@@ -17,6 +17,7 @@ from serving.registry.unpacked import Unpacked, forms_batches
 from serving.registry.versions import RegisteredVersion
 from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.cores import CoreShares
+from serving.torchserve.registration import register_version
 from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.routes import Route, make_route
 
@@ -93,7 +94,8 @@ class Loader:
             shares.add(version.model, version.version)
             archive = archive_name(version.model, version.version)
             folder = await in_thread(lambda: self._unpacked.folder(self._model_store / archive, info))
-            await running.instance.management.register(
+            await register_version(
+                running.instance,
                 str(folder) if folder is not None else archive,
                 model=version.model,
                 version=version.version,

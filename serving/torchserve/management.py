@@ -120,6 +120,22 @@ class Management:
         if loaded != [workers]:
             await self.scale(model, version, workers, timeout_s=timeout_s)
 
+    async def begin_registration(self, archive: str, *, model: str, version: str, workers: int) -> None:
+        """Register an archive of the model store, whose workers load it afterwards; see `torchserve.registration`.
+
+        A version that TorchServe already holds is removed first, with its requests in flight.
+
+        Raises:
+            TorchServeError: TorchServe refuses it.
+        """
+        path = "/models?" + urlencode({"url": archive, "initial_workers": workers, "synchronous": "false"})
+        status, body = await self._send("POST", path, timeout_s=60.0)  # it unpacks the archive in this call
+        if status == http.client.CONFLICT:
+            await self.unregister(model, version)
+            status, body = await self._send("POST", path, timeout_s=60.0)
+        if status not in _SUCCESS:
+            raise TorchServeError(f"TorchServe could not load {archive}: {_reason(status, body)}")
+
     async def describe(self, model: str) -> tuple[DescribedVersion, ...]:
         """Return all versions of a model; none if TorchServe does not hold it."""
         status, body = await self._send("GET", f"/models/{quote(model, safe='')}/all")

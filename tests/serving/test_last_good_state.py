@@ -162,6 +162,30 @@ def test_previous_answers_in_place_of_a_champion_that_cannot_until_the_champion_
         assert {alias: str(held) for alias, held in aliases.items()} == {"previous": good, "champion": bad}
 
 
+def test_a_version_that_hangs_while_it_loads_delays_neither_another_model_nor_another_champion(
+    registry: EchoRegistry, tmp_path: Path
+) -> None:
+    for model in ("hanging", "followed"):
+        registry.alias(model, "champion", registry.register(model))
+    stuck = registry.register("hanging", load_s=100)
+    good, other = registry.register("hanging"), registry.register("followed")
+    own, folder = own_registry(registry, tmp_path), tmp_path / "service"
+    with serving(own, folder, "hanging", "followed") as service, CommentaryClient(service.target) as client:
+        with steady_load(service.target, "hanging") as load:
+            control = Registry(own.uri)
+            control.promote("hanging", stuck)
+            time.sleep(1)
+            started = time.monotonic()
+            control.promote("followed", other)
+            wait_until(lambda: live(client, "followed").champion == other)
+            control.promote("hanging", good)
+            wait_until(lambda: live(client, "hanging").champion == good)
+            assert time.monotonic() - started < 40
+        assert load.failures == []
+        assert set(load.answered) == {"1", good}
+        assert " is refused" not in service.log()
+
+
 def test_a_version_whose_load_torchserve_did_not_survive_is_not_blamed(registry: EchoRegistry, tmp_path: Path) -> None:
     model = "blameless"
     registry.alias(model, "champion", registry.register(model))
