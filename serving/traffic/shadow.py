@@ -25,6 +25,9 @@ from serving.traffic.routes import Route, RoutingTable
 
 _log = logging.getLogger(__name__)
 
+_FADING: Final = 0.95
+"""Factor of the time that a copy is expected to take, for each that gave way. One slow answer would otherwise keep all
+later copies back; and of a client who asks so often that copies are kept back, one request in twenty meets one."""
 _DRAWN_SEED_BITS: Final = 53
 """Bits of a drawn seed; it stays exact in programs that keep numbers as doubles."""
 
@@ -88,7 +91,7 @@ class Mirror:
         self._failing: set[tuple[str, str]] = set()
         """Versions whose last copy failed, which the log has."""
         self._durations_s: dict[tuple[str, str], float] = {}
-        """Time that the last answer of each version took."""
+        """Time that the next answer of each version is expected to take: that of the last, fading."""
 
     def offer(self, request: CommentaryRequest, *, policy: TrafficPolicy, answered_by: str, key: str) -> None:
         """Offer a copy of an answered request to each shadow version of the policy; return at once.
@@ -130,6 +133,7 @@ class Mirror:
                 if route is None:
                     lane.copies.clear()
                 elif gives_way:
+                    self._durations_s[model, version] = _FADING * self._durations_s.get((model, version), 0.0)
                     self._count(model, version, ShadowOutcome.DROPPED_BUSY)
                 else:
                     await self._send(route, copy)
@@ -142,7 +146,7 @@ class Mirror:
         """Wait before a copy is sent, and return whether it has to give way.
 
         Where cores are few, a copy waits until no client has come for as long as the copy itself takes. A client that
-        asks more often than that would meet it, and so it never does.
+        asks more often than that would meet it, and so it hardly ever does.
         """
         pause_s = self._settings.pause_s
         is_roomy = self._pressure.is_roomy()

@@ -199,6 +199,31 @@ def test_with_few_cores_a_copy_waits_until_nobody_has_asked_for_as_long_as_it_ta
     assert asyncio.run(scene(16)) == {"answered": 3}
 
 
+def test_a_slow_answer_does_not_keep_all_later_copies_back(tmp_path: Path) -> None:
+    seconds = [0.05]
+
+    async def ask(to: Route, *_: object) -> CommentaryResponse:
+        if to.info.version == "3":
+            await asyncio.sleep(seconds.pop() if seconds else 0)
+        return answer()
+
+    async def scene() -> None:
+        it = Scene(tmp_path, ask, cores=2)
+        it.offer()
+        await it.until({"answered": 1})
+
+        async def ask_every_now_and_then() -> None:
+            while it.outcomes()["answered"] == 1:
+                it.offer()
+                it.pressure.note()
+                await asyncio.sleep(0.02)
+
+        await asyncio.wait_for(ask_every_now_and_then(), 20)
+        assert it.outcomes()["dropped_busy"] > 5, "the first of them gave way"
+
+    asyncio.run(scene())
+
+
 def test_a_shadow_that_fails_is_counted_recorded_and_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
