@@ -259,7 +259,7 @@ class Follower:
         version = entry.version
         try:
             await self._drains.wait(version)
-            route = await self._loader.prove(entry, running)
+            route = await self._loader.prove(entry, running, is_first=self._table.champion(self.model) is None)
             if self._running is running:
                 self._table.add(route)
                 _log.info("%s is live%s", entry.name, f" ({', '.join(entry.aliases)})" if entry.aliases else "")

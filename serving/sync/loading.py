@@ -81,8 +81,14 @@ class Loader:
         self._shares: dict[Running, CoreShares] = {}
         """Core shares of the running TorchServe."""
 
-    async def prove(self, version: RegisteredVersion, running: Running) -> Route:
+    async def prove(self, version: RegisteredVersion, running: Running, *, is_first: bool = False) -> Route:
         """Fetch, verify, register and test a version, and return its route.
+
+        Args:
+            version: the version.
+            running: the TorchServe that runs.
+            is_first: whether nothing answers for its model yet: it is proven with one worker, which then has the cores
+                for itself and answers sooner, and the watch adds the others.
 
         Raises:
             ServingError: the version cannot serve; TorchServe does not hold it then.
@@ -99,7 +105,7 @@ class Loader:
                 str(folder) if folder is not None else archive,
                 model=version.model,
                 version=version.version,
-                workers=self._workers,
+                workers=1 if is_first else self._workers,
                 timeout_s=self._load_timeout_s,
             )
             await running.inference.generate(
