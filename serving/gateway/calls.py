@@ -163,7 +163,7 @@ class Calls:
         info, admission = route.info, route.admission
         work = work_of(request, default_best_of=info.default_best_of)
         timeout_s = admission.limits.response_timeout_s + _TIMEOUT_MARGIN_S
-
+        is_heavy = work.sequences > route.slots
         is_wanted = True
 
         async def send(start_by: float) -> CommentaryResponse:
@@ -176,6 +176,7 @@ class Calls:
                     contract=info.contract,
                     batches=route.batches,
                     start_by=start_by,
+                    is_heavy=is_heavy,
                     is_wanted=lambda: is_wanted,
                 )
 
@@ -184,7 +185,7 @@ class Calls:
             return await admission.ask(
                 work,
                 send,
-                heavy=work.sequences > route.slots,
+                heavy=is_heavy and route.batches is None,
                 deadline=time.monotonic() + deadline_s,
                 counts=self._shadow_counts if is_shadow else self.counts,
                 client=client,

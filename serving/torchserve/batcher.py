@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import grpc
 
@@ -24,9 +23,6 @@ from handlers.contract import CommentaryResponse, ContractError
 from serving.torchserve.faults import Failure, InferenceError, in_band
 
 _log = logging.getLogger(__name__)
-
-HEAVY_SEQUENCES: Final = 512
-"""Number of sequences from which a request is heavy: six times those of a request with all its defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +84,7 @@ class Batcher:
         payload: bytes,
         *,
         samples: int,
-        sequences: int,
+        is_heavy: bool = False,
         start_by: float | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> CommentaryResponse:
@@ -97,7 +93,7 @@ class Batcher:
         Args:
             payload: JSON of the request.
             samples: number of samples that it asks for.
-            sequences: number of sequences that its decode takes.
+            is_heavy: whether it goes alone.
             start_by: latest start of its decode, in seconds of the machine's monotonic clock; None for any.
             is_wanted: returns whether anybody still waits for the answer; asked when the batch is formed.
 
@@ -108,7 +104,7 @@ class Batcher:
         waiting = _Waiting(
             payload=payload, samples=samples, start_by=start_by, is_wanted=is_wanted, answer=loop.create_future()
         )
-        lane = self._heavy if sequences >= HEAVY_SEQUENCES else self._light
+        lane = self._heavy if is_heavy else self._light
         lane.waiting.append(waiting)
         if not self._dispatching:
             # Not at once: requests that arrive in the same turn of the loop share a batch.

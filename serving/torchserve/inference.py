@@ -14,7 +14,6 @@ from handlers.batches import BATCH_FIELD
 from handlers.contract import (
     BATCHES_CONTRACT,
     CONTRACT,
-    DEFAULT_BEST_OF,
     INPUT_FIELD,
     START_BY_FIELD,
     CommentaryRequest,
@@ -89,6 +88,7 @@ class Inference:
         contract: int = CONTRACT,
         batches: BatchLimits | None = None,
         start_by: float | None = None,
+        is_heavy: bool = False,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> CommentaryResponse:
         """Ask one version for samples.
@@ -103,6 +103,7 @@ class Inference:
                 contracts read no batches.
             start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any. The worker
                 answers later ones with DEADLINE_EXCEEDED; archives packed by earlier versions decode them.
+            is_heavy: whether it takes a worker for so long that no other request should wait for it in the same batch.
             is_wanted: returns whether anybody still waits for the answer; a request that waits for a batch is dropped
                 when nobody does.
 
@@ -120,7 +121,7 @@ class Inference:
                 return await self._batcher(model, version, batches).ask(
                     payload,
                     samples=request.num_samples,
-                    sequences=request.num_samples * (request.best_of or DEFAULT_BEST_OF),
+                    is_heavy=is_heavy,
                     start_by=start_by,
                     is_wanted=is_wanted,
                 )

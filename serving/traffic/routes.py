@@ -79,7 +79,8 @@ def make_route(
     """
     limits = AdmissionLimits(
         workers=workers,
-        batch_size=batches.max_requests if batches else info.batch_size,
+        batch_size=info.batch_size,
+        forms_batches=batches is not None,
         batch_delay_s=info.max_batch_delay_ms / 1000,
         response_timeout_s=info.response_timeout_s,
     )

@@ -1,5 +1,8 @@
 """Lanes: the order in which waiting requests are sent to TorchServe, and how many it holds.
 
+Where the gateway forms the batches, all requests are of one lane here, without a limit: the `Batcher` has lanes of its
+own. The rest is for versions whose batches TorchServe forms.
+
 TorchServe hands whatever waits in its queue to the next free worker as one batch, and answers a batch as a whole. A
 light request that gets into a batch with a heavy one waits for all of it. Therefore a heavy request is sent only while
 TorchServe holds no light one, so that a worker is free and takes it at once; then nothing is sent until that worker
@@ -45,6 +48,9 @@ class AdmissionLimits:
     """Time for which a worker waits for a batch to fill."""
     response_timeout_s: float
     """Time after which TorchServe ends a worker that has not answered."""
+    forms_batches: bool = False
+    """Whether the gateway forms the batches. Then requests wait for a worker in the gateway (`Batcher`), which keeps
+    heavy ones from light ones, and TorchServe never holds more than its workers decode."""
 
 
 class Lane(Generic[_Request]):
@@ -210,6 +216,8 @@ class Lanes(Generic[_Request]):
     def _has_room(self, ticket: _Request, free: int) -> bool:
         """Return whether TorchServe may hold one more light request."""
         lane, limits = self._light, self.limits
+        if limits.forms_batches:
+            return True
         # One batch that runs and one that waits keep each worker busy; requests beyond those could not be cancelled.
         if len(lane.held) >= limits.batch_size * (free + 1):
             return False

@@ -18,7 +18,7 @@ from handlers.contract import (
     ModelIdentity,
     encode_answer,
 )
-from serving.torchserve.batcher import HEAVY_SEQUENCES, Batcher, BatchLimits
+from serving.torchserve.batcher import Batcher, BatchLimits
 from serving.torchserve.faults import Failure, InferenceError
 
 
@@ -56,10 +56,10 @@ def _answer(seed: int) -> str:
 
 
 def _ask(
-    batcher: Batcher, seed: int, *, sequences: int = 1, samples: int = 1, start_by: float | None = None
+    batcher: Batcher, seed: int, *, is_heavy: bool = False, samples: int = 1, start_by: float | None = None
 ) -> asyncio.Task[CommentaryResponse]:
     payload = CommentaryRequest(seed=seed).to_json()
-    return asyncio.create_task(batcher.ask(payload, samples=samples, sequences=sequences, start_by=start_by))
+    return asyncio.create_task(batcher.ask(payload, samples=samples, is_heavy=is_heavy, start_by=start_by))
 
 
 async def _settle() -> None:
@@ -143,7 +143,7 @@ def test_a_heavy_request_goes_alone_and_leaves_a_worker_to_light_ones() -> None:
     async def test() -> None:
         workers = Workers()
         batcher = _batcher(workers, 2)
-        heavy = [_ask(batcher, seed, sequences=HEAVY_SEQUENCES) for seed in (101, 102, 103)]
+        heavy = [_ask(batcher, seed, is_heavy=True) for seed in (101, 102, 103)]
         await _settle()
         assert workers.batches == [[101]]
         light = [_ask(batcher, seed) for seed in (1, 2)]
@@ -170,7 +170,7 @@ def test_a_single_worker_takes_heavy_and_light_requests_in_turn() -> None:
         batcher = _batcher(workers)
         asked = [_ask(batcher, 1)]
         await _settle()
-        asked += [_ask(batcher, seed, sequences=HEAVY_SEQUENCES) for seed in (101, 102)]
+        asked += [_ask(batcher, seed, is_heavy=True) for seed in (101, 102)]
         asked += [_ask(batcher, seed) for seed in (2, 3)]
         for number in range(4):
             await _settle()
@@ -258,7 +258,7 @@ def test_a_request_that_nobody_waits_for_any_more_is_dropped_before_it_is_sent()
         await _settle()
         is_wanted = True
         payload = CommentaryRequest(seed=2).to_json()
-        asking = batcher.ask(payload, samples=1, sequences=1, is_wanted=lambda: is_wanted)
+        asking = batcher.ask(payload, samples=1, is_wanted=lambda: is_wanted)
         gone, last = asyncio.create_task(asking), _ask(batcher, 3)
         await _settle()
         is_wanted = False
