@@ -58,6 +58,8 @@ class _Watched:
     """Calls that were lost before the last look."""
     judge: VersionJudge = field(default_factory=VersionJudge)
     repairs: VersionRepairs = field(default_factory=VersionRepairs)
+    was_complete: bool = False
+    """Whether it has had all of its workers: until then they are started, and not missing."""
     repairing: asyncio.Task[None] | None = None
     probing: asyncio.Task[None] | None = None
 
@@ -172,6 +174,7 @@ class Watch:
         )
         verdict = watched.judge.judge(look)
         self._tell(route, answers=jvm.answers and verdict.num_answering > 0, num_ready=verdict.num_answering)
+        watched.was_complete |= verdict.num_answering >= self._workers
         if verdict.num_answering < self._workers or calls.lost != watched.lost:
             watched.lost = calls.lost
             self._troubled.set()
@@ -246,8 +249,12 @@ class Watch:
         if not cleared.isdisjoint(alive):  # TorchServe has started one of them meanwhile
             watched.repaired_s = time.monotonic()
             return
-        self._replacements.workers[WorkerFault.MISSING] += 1
-        _log.warning("%s/%s lacks workers: scaling it to %s", model, version, ", then ".join(map(str, repair.scale_to)))
+        steps = ", then ".join(map(str, repair.scale_to))
+        if watched.was_complete:
+            self._replacements.workers[WorkerFault.MISSING] += 1
+            _log.warning("%s/%s lacks workers: scaling it to %s", model, version, steps)
+        else:
+            _log.info("%s/%s answers; scaling it to %s workers", model, version, steps)
         try:
             for workers in repair.scale_to:
                 await running.instance.management.begin_scaling(model, version, workers)

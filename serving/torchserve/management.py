@@ -100,26 +100,6 @@ class Management:
             return False
         return status == http.client.OK
 
-    async def register(self, archive: str, *, model: str, version: str, workers: int, timeout_s: float) -> None:
-        """Register an archive of the model store and wait until its workers have loaded it.
-
-        A version that TorchServe already holds is removed first, with its requests in flight.
-
-        Raises:
-            TorchServeError: TorchServe refuses it, or it is not loaded within `timeout_s`.
-        """
-        query = urlencode({"url": archive, "initial_workers": workers, "synchronous": "true"})
-        status, body = await self._send("POST", f"/models?{query}", timeout_s=timeout_s)
-        if status == http.client.CONFLICT:  # it is left over from an attempt that was cut off
-            await self.unregister(model, version)
-            status, body = await self._send("POST", f"/models?{query}", timeout_s=timeout_s)
-        if status not in _SUCCESS:
-            raise TorchServeError(f"TorchServe could not load {archive}: {_reason(status, body)}")
-        # maxWorkers in the archive's model-config.yaml overrules initial_workers, but not a later scaling.
-        loaded = [entry.num_ready for entry in await self.describe(model) if entry.version == version]
-        if loaded != [workers]:
-            await self.scale(model, version, workers, timeout_s=timeout_s)
-
     async def begin_registration(self, archive: str, *, model: str, version: str, workers: int) -> None:
         """Register an archive of the model store, whose workers load it afterwards; see `torchserve.registration`.
 
@@ -172,13 +152,6 @@ class Management:
     async def set_default(self, model: str, version: str) -> None:
         """Make a version the one that TorchServe itself uses for requests without a version."""
         await self._expect_success("PUT", f"{_path(model, version)}/set-default", f"prefer {model} {version}")
-
-    async def scale(self, model: str, version: str, workers: int, *, timeout_s: float) -> None:
-        """Set the number of workers and wait for them. Scaling down drops requests in flight."""
-        query = urlencode({"min_worker": workers, "max_worker": workers, "synchronous": "true"})
-        await self._expect_success(
-            "PUT", f"{_path(model, version)}?{query}", f"scale {model} {version} to {workers}", timeout_s=timeout_s
-        )
 
     async def begin_scaling(self, model: str, version: str, workers: int) -> None:
         """Set the number of workers without waiting for them.

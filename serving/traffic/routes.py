@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from handlers.contract import PREVIOUS
 from serving.errors import ServingError
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.batcher import BatchLimits
@@ -146,8 +147,9 @@ class RoutingTable:
         """Return the version that answers a request, and the reason.
 
         A request whose version by the policy is not live (it is being loaded, or was refused) goes to the champion;
-        without one, to the live version with the largest share. All other units keep their versions meanwhile, and
-        the units of the missing version go to it as soon as it is live.
+        without one, to the live version with the largest share. The same holds where no worker of the version answers
+        now, and `previous` is the last resort. All other units keep their versions meanwhile, and the units of the
+        missing version go to it as soon as it answers.
 
         Args:
             model: name of the model.
@@ -173,7 +175,20 @@ class RoutingTable:
         route = routes.get(assignment.version) if assignment is not None else None
         if assignment is None or route is None:
             raise self._nothing_live(model, version)
+        if not route.answers and not version and (other := self._able(model)) is not None:
+            return other, Assignment(version=other.info.version, by=AssignedBy.FALLBACK)
         return route, assignment
+
+    def _able(self, model: str) -> Route | None:
+        """Return a version with a worker that answers, for requests whose own version has none now."""
+        routes, policy = self._routes[model], self._policies[model]
+        arms = sorted(policy.arms, key=lambda arm: -arm.share) if policy is not None else ()
+        previous = [version for version, route in routes.items() if PREVIOUS in route.aliases]
+        for version in (self._champions.get(model), *(arm.version for arm in arms), *previous):
+            route = routes.get(version) if version is not None else None
+            if route is not None and route.answers:
+                return route
+        return None
 
     def _in_place_of(self, missing: Assignment | None, model: str) -> Assignment | None:
         """Return the assignment of a request whose version is not live, or that no policy deals out."""

@@ -34,6 +34,7 @@ from serving.torchserve.cores import CoreShares
 from serving.torchserve.inference import Inference
 from serving.torchserve.management import DescribedVersion, WorkerDescription
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.torchserve.registration import register_version
 from serving.traffic.routes import RoutingTable, make_route
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import ERROR_FIELD_METADATA
@@ -151,7 +152,7 @@ async def _meet(place: Place) -> Met:
 async def _use(instance: Instance, place: Place) -> Met:
     met = Met()
     CoreShares(instance.threads_file, workers=1, cores=1).add("lcgan", "7")
-    await instance.management.register("lcgan_7.mar", model="lcgan", version="7", workers=1, timeout_s=120)
+    await register_version(instance, "lcgan_7.mar", model="lcgan", version="7", workers=1, timeout_s=120)
     (met.before,) = await instance.management.describe("lcgan")
     worker = psutil.Process(met.before.worker_pids[0])
     met.ready_cpu_s = sum(worker.cpu_times()[:2])

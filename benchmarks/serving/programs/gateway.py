@@ -18,6 +18,7 @@ from serving.registry.unpacked import Unpacked
 from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.torchserve.registration import register_version
 from serving.traffic.exposures import Recorder
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.routes import RoutingTable, make_route
@@ -76,8 +77,8 @@ async def _load(
     folder = unpacked.folder(archive, info) if archive is not None else None
     if folder is None:
         raise RuntimeError(f"the archive of {info.model} {info.version} could not be unpacked")
-    await instance.management.register(
-        str(folder), model=info.model, version=info.version, workers=settings.workers, timeout_s=LOAD_S
+    await register_version(
+        instance, str(folder), model=info.model, version=info.version, workers=settings.workers, timeout_s=LOAD_S
     )
     table.add(make_route(info, workers=settings.workers, batches=BatchLimits(workers=settings.workers)))
 

@@ -16,6 +16,7 @@ from handlers.contract import ARCHIVE_CONFIG
 from serving.registry.archives import inspect_archive
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.process import TorchServeSettings, start_instance, stop_instance
+from serving.torchserve.registration import register_version
 
 LOAD_S = 120.0
 """Time for the workers to load the model."""
@@ -35,8 +36,13 @@ async def serve(settings: ServerSettings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         instance = await start_instance(torchserve)
         stack.push_async_callback(stop_instance, instance, torchserve)
-        await instance.management.register(
-            settings.archive.name, model=info.model, version=info.version, workers=settings.workers, timeout_s=LOAD_S
+        await register_version(
+            instance,
+            settings.archive.name,
+            model=info.model,
+            version=info.version,
+            workers=settings.workers,
+            timeout_s=LOAD_S,
         )
         announce(
             settings,

@@ -23,6 +23,7 @@ from serving.registry.archives import inspect_archive
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.torchserve.registration import register_version
 from serving.traffic.admission.admission import AdmissionCounts
 from serving.traffic.routes import RoutingTable, make_route
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
@@ -121,7 +122,7 @@ async def _site(instance: Instance, store: Path) -> AsyncIterator[Site]:
     for model, workers in WORKERS.items():
         archive = store / f"{model}_1.mar"
         shares.add(model, "1")
-        await instance.management.register(archive.name, model=model, version="1", workers=workers, timeout_s=60)
+        await register_version(instance, archive.name, model=model, version="1", workers=workers, timeout_s=60)
         info = inspect_archive(archive, model=model, version="1", sha256=file_sha256(archive))
         table.add(make_route(info, workers=workers))
         table.switch(model, "1")

@@ -12,6 +12,7 @@ import pytest
 from serving.errors import TorchServeError
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.torchserve.registration import register_version
 from tests.serving.support import ask, assert_gone, build_archive
 
 pytestmark = pytest.mark.integration
@@ -54,7 +55,7 @@ def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_fold
         management = instance.management
         assert await management.list_models() == ()
         assert await management.describe("m") == ()
-        await management.register("m_1.mar", model="m", version="1", workers=2, timeout_s=60)
+        await register_version(instance, "m_1.mar", model="m", version="1", workers=2, timeout_s=60)
         (version,) = await management.describe("m")
         assert (version.version, version.archive, version.batch_size) == ("1", "m_1.mar", 4)
         assert (version.num_ready, len(version.worker_pids)) == (2, 2)

@@ -190,3 +190,32 @@ def test_a_decode_is_as_wide_as_the_worker_says_and_as_a_processors_before_it_sa
     assert held.slots == 128
     held.worker = WorkerDescription(slots=1024)
     assert held.slots == 1024
+
+
+def test_a_version_whose_workers_do_not_answer_is_answered_for_and_keeps_its_units(table: RoutingTable) -> None:
+    table.set_policy("lcgan", split(v2=0.5, v10=0.5))
+    complete = answering(table)
+    mute, _ = table.assign("lcgan", "10")
+    mute.answers = False
+    for unit, each in answering(table).items():
+        if complete[unit].version == "10":
+            assert each == Assignment(version="2", by=AssignedBy.FALLBACK)
+        else:
+            assert each == complete[unit]
+    # A pin means this version and no other.
+    assert table.assign("lcgan", "10", "tor") == (mute, Assignment(version="10", by=AssignedBy.PIN))
+    mute.answers = True
+    assert answering(table) == complete
+
+
+def test_previous_answers_when_no_worker_of_the_champion_does_and_else_nobody_takes_its_place(
+    table: RoutingTable,
+) -> None:
+    champion, _ = table.assign("lcgan", "2")
+    champion.answers = False
+    assert table.assign("lcgan", None) == (champion, Assignment(version="2", by=AssignedBy.ALONE))
+    before, _ = table.assign("lcgan", "10")
+    before.aliases = ("previous",)
+    assert table.assign("lcgan", None) == (before, Assignment(version="10", by=AssignedBy.FALLBACK))
+    before.answers = False
+    assert table.assign("lcgan", None) == (champion, Assignment(version="2", by=AssignedBy.ALONE))
