@@ -182,6 +182,9 @@ class Batcher:
         except InferenceError as fault:
             # An exception of its own for each: they are raised in different tasks.
             answers = [fault.copy() for _ in batch]
+        except asyncio.CancelledError:  # the connection to TorchServe was closed
+            reason = "TorchServe is being stopped; retry later"
+            answers = [InferenceError(grpc.StatusCode.UNAVAILABLE, reason) for _ in batch]
         except Exception as fault:  # noqa: BLE001 - whatever it is, no request may wait for ever
             _log.exception("a batch of %d requests could not be sent", len(batch))
             reason = f"the batch could not be sent: {fault!r}"

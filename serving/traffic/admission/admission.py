@@ -173,7 +173,13 @@ class Admission:
     def _send_next(self, now: float) -> None:
         """Send requests for as long as TorchServe may get more."""
         while (ticket := self._lanes.take(now)) is not None:
-            if self._can_be_met(ticket, now):
+            if ticket.answer.done():
+                # Its client has left in this turn of the loop, and `_leave` has not run yet.
+                ticket.gone = True
+                ticket.counts.left_waiting += 1
+                self._lanes.release(ticket, decoded=False, now=now)
+                self._end(ticket)
+            elif self._can_be_met(ticket, now):
                 task = asyncio.get_running_loop().create_task(self._run(ticket))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -201,8 +207,8 @@ class Admission:
             fault = InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is being stopped; retry later")
         except Exception as reason:  # noqa: BLE001 - the client gets it, as from any other coroutine
             self._give(call, None, reason)
-        self._note(call, answer, fault)
         self._give(call, answer, fault)
+        self._note(call, answer, fault)
 
     async def _asked(self, call: _Call) -> CommentaryResponse:
         """Ask TorchServe, once more if a worker was lost: a sample has no side effects."""

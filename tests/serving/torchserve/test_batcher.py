@@ -244,6 +244,25 @@ def test_a_fault_that_nobody_foresaw_leaves_no_request_waiting() -> None:
     _run(test())
 
 
+def test_a_connection_that_is_closed_leaves_no_request_waiting_and_no_worker_busy() -> None:
+    async def test() -> None:
+        workers = Workers()
+        batcher = _batcher(workers)
+        asked = [_ask(batcher, 1), _ask(batcher, 2)]
+        await _settle()
+        workers.held[0].cancel()
+        for each in asked:
+            with pytest.raises(InferenceError) as caught:
+                await each
+            assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+        again = _ask(batcher, 3)
+        await _settle()
+        workers.finish(1)
+        assert (await again).request_id == "3"
+
+    _run(test())
+
+
 @pytest.mark.parametrize("name", ["workers", "max_requests", "max_samples"])
 def test_a_limit_that_is_not_positive_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):

@@ -206,3 +206,23 @@ def test_whatever_ends_a_call_reaches_the_client_and_frees_its_place(fault: Base
         assert (it.admission.in_flight, it.ended) == (0, 1)
 
     run(scene)
+
+
+def test_a_client_that_leaves_in_the_moment_of_its_turn_harms_no_other_and_leaks_nothing() -> None:
+    async def scene(it: Site) -> None:
+        others = [asyncio.create_task(it.ask(it.held)) for _ in range(2)]
+        await until(lambda: len(it.asked) == 2)
+        await asyncio.sleep(0.3)
+        leaver = asyncio.create_task(it.ask(it.held, timeout_s=0.25))  # too little, as the answers will show
+        await asyncio.sleep(0.01)
+        it.release.set()
+        # The cancellation reaches the answer now, and the coroutine after the answers of the others were noted.
+        leaver.cancel()
+        answers = await asyncio.gather(*others, leaver, return_exceptions=True)
+        assert answers[:2] == [ANSWER, ANSWER]
+        assert isinstance(answers[2], asyncio.CancelledError)
+        await asyncio.wait_for(it.admission.wait_idle(), 5)
+        assert (it.admission.in_flight, it.ended) == (0, 3)
+        assert await it.ask(it.quick) is ANSWER
+
+    run(scene)
