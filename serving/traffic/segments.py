@@ -22,11 +22,13 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from serving.traffic.segment_files import remove_unused, stat_of, sync_files
 
 _log = logging.getLogger(__name__)
 
@@ -130,21 +132,21 @@ class Segments:
 
     async def run(self) -> None:
         """Force rows to the disk and remove old segments, until cancelled."""
-        next_retention = 0.0
+        next_retention, told = 0.0, set[Path]()
         while True:
             await asyncio.sleep(self._settings.sync_s)
             try:
-                await asyncio.to_thread(_sync, self._settings.folder, self._take_unsynced())
+                await asyncio.to_thread(sync_files, self._settings.folder, self._take_unsynced())
                 if time.monotonic() >= next_retention:
                     next_retention = time.monotonic() + self._settings.retention_s
-                    await asyncio.to_thread(remove_old, self._settings)
+                    await asyncio.to_thread(remove_old, self._settings, told=told)
             except Exception:  # noqa: BLE001 - requests are answered whatever happens to the record of them
                 _log.exception("exposures in %s are not looked after; trying again", self._settings.folder)
 
     def close(self) -> None:
         """Force the rows to the disk and close the segment; a later row begins another."""
         self._end()
-        _sync(self._settings.folder, self._take_unsynced())
+        sync_files(self._settings.folder, self._take_unsynced())
 
     def _begin(self) -> _Segment | None:
         """End the segment and begin the next; None while that is impossible."""
@@ -210,40 +212,43 @@ def segment_paths(folder: Path) -> list[Path]:
     return [folder / name for name in names if _SEGMENT.fullmatch(name)]
 
 
-def remove_old(settings: ExposureSettings, *, now_s: float | None = None) -> tuple[Path, ...]:
+def remove_old(
+    settings: ExposureSettings, *, now_s: float | None = None, told: set[Path] | None = None
+) -> tuple[Path, ...]:
     """Remove segments that are too old or too much, oldest first, and return them. One that is written to stays.
+
+    One that cannot be removed, such as another user's, stays as well, and the others are removed in its place.
 
     Args:
         settings: folder and limits.
         now_s: seconds since the epoch; None for the present.
+        told: paths whose fault the log has already; those of this call are added.
     """
     oldest_s = (time.time() if now_s is None else now_s) - settings.max_days * _DAY_S
+    told = set() if told is None else told
     removed = []
     try:
-        found = [(path, path.stat()) for path in segment_paths(settings.folder)]
-        excess = sum(stat.st_size for _, stat in found) - settings.max_mb * _MIB
-        for path, stat in found:
-            if (excess > 0 or stat.st_mtime < oldest_s) and _remove_unused(path):
-                excess -= stat.st_size
-                removed.append(path)
+        found = [(path, stat) for path in segment_paths(settings.folder) if (stat := stat_of(path)) is not None]
     except OSError as fault:
-        _log.warning("old exposures in %s cannot be removed: %s", settings.folder, fault)
+        _log.warning("old exposures in %s cannot be looked for: %s", settings.folder, fault)
+        return ()
+    excess = sum(stat.st_size for _, stat in found) - settings.max_mb * _MIB
+    for path, stat in found:
+        if excess <= 0 and stat.st_mtime >= oldest_s:
+            continue
+        try:
+            is_gone = remove_unused(path)
+        except OSError as fault:
+            if path not in told:
+                _log.warning("old exposures cannot be removed: %s", fault)
+            told.add(path)
+            continue
+        if is_gone:
+            excess -= stat.st_size
+            removed.append(path)
     if removed:
         _log.info("removed %d old segments of exposures from %s", len(removed), settings.folder)
     return tuple(removed)
-
-
-def _remove_unused(path: Path) -> bool:
-    """Remove a segment unless its writer still has it; return whether it is gone."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # locks over NFS need a descriptor that may write
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _create(folder: Path, host: str, now: datetime) -> _Segment:
@@ -268,17 +273,3 @@ def _create(folder: Path, host: str, now: datetime) -> _Segment:
             os.close(descriptor)
             raise
         os.close(descriptor)
-
-
-def _sync(folder: Path, descriptors: Iterable[int]) -> None:
-    """Force files to the disk, and the names of new ones with them; close the descriptors."""
-    for descriptor in descriptors:
-        with contextlib.suppress(OSError):  # a disk that fails here fails the next row too, which is then counted
-            os.fsync(descriptor)
-        os.close(descriptor)
-    with contextlib.suppress(OSError):
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -172,6 +172,24 @@ def test_segments_are_removed_by_age_and_then_by_size_the_oldest_first(tmp_path:
     assert remove_old(settings) == ()
 
 
+def test_a_segment_that_cannot_be_opened_keeps_no_other_from_its_removal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stuck, *paths = make_segments(tmp_path, 50, 40, 3, 2, 1, size=MIB - 10_000)
+    gone = stuck.with_name(stuck.name.replace("_1_", "_7_"))
+    gone.symlink_to("nowhere")
+    stuck.unlink()
+    stuck.mkdir()
+    os.utime(stuck, (0, 0))
+    settings = ExposureSettings(folder=tmp_path, max_days=30, max_mb=2, segment_mb=1)
+    told: set[Path] = set()
+    with caplog.at_level(logging.WARNING):
+        assert remove_old(settings, told=told) == (paths[0], paths[1])
+        assert remove_old(settings, now_s=1e12, told=told) == (paths[2], paths[3])
+    assert [stuck.name in record.getMessage() for record in caplog.records] == [True]
+    assert sorted(segment_paths(tmp_path)) == sorted([stuck, gone])
+
+
 def test_the_segment_that_another_process_writes_stays_whatever_its_age(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib; from serving.traffic.segments import *; "
