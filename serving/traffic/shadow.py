@@ -90,11 +90,14 @@ class Mirror:
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._failing: set[tuple[str, str]] = set()
         """Versions whose last copy failed, which the log has."""
+        self._is_closed = False
         self._durations_s: dict[tuple[str, str], float] = {}
         """Time that the next answer of each version is expected to take: that of the last, fading."""
 
     def offer(self, request: CommentaryRequest, *, policy: TrafficPolicy, answered_by: str, key: str) -> None:
         """Offer a copy of an answered request to each shadow version of the policy; return at once.
+
+        A mirror that is closed takes none.
 
         Args:
             request: the request as the version that answered got it, with the seed (see `with_seed`).
@@ -102,7 +105,7 @@ class Mirror:
             answered_by: version that answered; it gets no copy.
             key: key of the answer's exposure.
         """
-        for version in policy.shadows:
+        for version in () if self._is_closed else policy.shadows:
             if version == answered_by or self._table.route(policy.model, version) is None:
                 continue  # a version that is missing is being loaded, or was refused
             lane = self._lanes.setdefault((policy.model, version), _Lane())
@@ -116,7 +119,8 @@ class Mirror:
                     lane.task = asyncio.get_running_loop().create_task(self._send_all(policy.model, version, lane))
 
     async def close(self) -> None:
-        """Give up the copies that wait or are in flight."""
+        """Give up the copies that wait or are in flight, and take no more: a gateway that drains still answers."""
+        self._is_closed = True
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         for task in tasks:
             task.cancel()

@@ -299,6 +299,17 @@ def test_closing_gives_up_copies_and_leaves_no_task(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+def test_a_closed_mirror_takes_no_copy_of_the_answers_of_a_drain(tmp_path: Path) -> None:
+    async def scene() -> None:
+        it = Scene(tmp_path, answer_well)
+        await it.mirror.close()
+        it.offer(5)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert it.outcomes() == {}
+
+    asyncio.run(scene())
+
+
 def test_requests_without_a_seed_get_one_where_shadows_must_draw_the_same() -> None:
     seeds = {with_seed(request(), POLICY).seed for _ in range(20)}
     assert None not in seeds
