@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving.gateway.server import GatewaySettings
@@ -12,6 +13,11 @@ from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
 from serving.traffic.segments import ExposureSettings
 from serving.traffic.shadow import ShadowSettings
+
+_DRAIN_TIMEOUT_S: Final = 60.0
+"""Least time for the last requests of a removed version."""
+_DRAIN_MARGIN_S: Final = 10.0
+"""Time between the longest deadline and the end of the wait for those requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,8 @@ def service_settings(
 ) -> ServiceSettings:
     """Build settings from the options of the command line; everything else keeps its default.
 
-    A drain waits for the longest deadline, unless `drain_s` says otherwise.
+    A drain waits for the longest deadline, unless `drain_s` says otherwise. A version that is removed is given longer
+    than the longest deadline in any case.
 
     Raises:
         ValueError: a value is out of range.
@@ -80,7 +87,12 @@ def service_settings(
         models=models,
         torchserve=TorchServeSettings(model_store=model_store, log_dir=workspace / "logs", metrics_port=metrics_port),
         sync=SyncSettings(
-            model_store=model_store, last_good=workspace / "last_good", workers=workers, poll_s=poll_s, grace_s=grace_s
+            model_store=model_store,
+            last_good=workspace / "last_good",
+            workers=workers,
+            poll_s=poll_s,
+            grace_s=grace_s,
+            drain_timeout_s=max(_DRAIN_TIMEOUT_S, max_deadline_s + _DRAIN_MARGIN_S),
         ),
         gateway=GatewaySettings(
             host=host,
