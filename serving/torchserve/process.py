@@ -16,7 +16,6 @@ import importlib.util
 import logging
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from serving.errors import TorchServeError
 from serving.torchserve import guard
 from serving.torchserve.java import find_java
 from serving.torchserve.management import Management
+from serving.torchserve.ports import checked_port, free_ports
 from serving.torchserve.runtime_folder import CONFIG_FILE, make_runtime_folder
 
 _log = logging.getLogger(__name__)
@@ -102,6 +102,8 @@ async def start_instance(settings: TorchServeSettings) -> Instance:
             # Another process took one of the ports between the check and the start of the JVM.
             if attempt == _PORT_ATTEMPTS:
                 raise
+        except (OSError, ValueError) as cause:  # a full disk or no descriptor left, in whichever step
+            raise TorchServeError(f"TorchServe could not be started: {cause}") from cause
     raise AssertionError
 
 
@@ -115,17 +117,17 @@ async def stop_instance(instance: Instance, settings: TorchServeSettings) -> Non
 
 
 async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> Instance:
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     if settings.metrics_port:
-        ports["metrics"] = _checked_port(settings.metrics_port)
+        ports["metrics"] = checked_port(settings.metrics_port)
     folder = make_runtime_folder(settings.log_dir / _RUN)
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG_FILE).write_text(_properties(settings, ports))
         process = await _spawn(settings, _command(settings, java, jar, folder), folder)
-    except OSError as cause:
+    except Exception:
         shutil.rmtree(folder, ignore_errors=True)
-        raise TorchServeError(f"TorchServe could not be started: {cause}") from cause
+        raise
     management = Management(host=LOOPBACK, management_port=ports["management"], inference_port=ports["inference"])
     try:
         await _wait_until_healthy(process, management, settings)
@@ -274,28 +276,6 @@ def _environment(
         "METRICS_LOCATION": str(settings.log_dir.resolve()),
         THREADS_FILE_VARIABLE: str(folder / _THREADS_FILE),
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind((LOOPBACK, 0))
-        return [int(probe.getsockname()[1]) for probe in sockets]
-
-
-def _checked_port(port: int) -> int:
-    """Return a requested port after a try to bind it, since the JVM's own message for a port in use is unclear."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was released a moment ago is free
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as cause:
-            raise TorchServeError(
-                f"TorchServe's metrics cannot use port {port} on {LOOPBACK} ({cause.strerror}): choose another with "
-                "--metrics-port or DEEPHYPEBOT_TORCHSERVE_METRICS_PORT"
-            ) from cause
-    return port
 
 
 def _tail(path: Path, num_lines: int = 12) -> str:

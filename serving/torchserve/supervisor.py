@@ -118,9 +118,11 @@ class Supervisor:
             await asyncio.sleep(pause_s)
             try:
                 await self.start()
-            except ServingError as fault:
+            except Exception as fault:  # noqa: BLE001 - TorchServe is started again whatever the machine lacks now
                 pause_s = self._longer(pause_s)
-                _log.error("TorchServe does not start (next attempt in %g s): %s", pause_s, fault)
+                is_foreseen = isinstance(fault, ServingError)
+                message = "TorchServe does not start (next attempt in %g s): %s"
+                _log.error(message, pause_s, fault, exc_info=None if is_foreseen else fault)
             else:
                 _log.info("TorchServe runs again")
                 return pause_s
