@@ -164,20 +164,31 @@ class Calls:
         work = work_of(request, default_best_of=info.default_best_of)
         timeout_s = admission.limits.response_timeout_s + _TIMEOUT_MARGIN_S
         is_heavy = work.sequences > route.slots
-        is_wanted = True
+        attempts, is_wanted = 0, True
 
-        async def send(start_by: float) -> CommentaryResponse:
+        async def send(start_by: float, started: Callable[[], None]) -> CommentaryResponse:
+            nonlocal attempts
+            attempts += 1
             with route.outcomes.call():
+                if route.batcher is not None:
+                    return await route.batcher.ask(
+                        request.to_json(info.contract),
+                        samples=request.num_samples,
+                        tokens=work.tokens,
+                        # A request that lost its worker may be the reason: it does not take others along again.
+                        is_heavy=is_heavy or attempts > 1,
+                        start_by=start_by,
+                        is_wanted=lambda: is_wanted,
+                        started=started,
+                    )
+                started()
                 return await inference.generate(
                     request,
                     model=info.model,
                     version=info.version,
                     timeout_s=timeout_s,
                     contract=info.contract,
-                    batches=route.batches,
                     start_by=start_by,
-                    is_heavy=is_heavy,
-                    is_wanted=lambda: is_wanted,
                 )
 
         self.in_flight += not is_shadow
@@ -185,7 +196,7 @@ class Calls:
             return await admission.ask(
                 work,
                 send,
-                heavy=is_heavy and route.batches is None,
+                heavy=is_heavy and route.batcher is None,
                 deadline=time.monotonic() + deadline_s,
                 counts=self._shadow_counts if is_shadow else self.counts,
                 client=client,

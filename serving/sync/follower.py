@@ -204,7 +204,10 @@ class Follower:
         except ServingError as fault:
             _log.warning("%s could not be loaded again: %s", entry.name, fault)
             return False
-        return self._table.route(self.model, version) is not None
+        live = self._table.route(self.model, version)
+        if live is not None and live.batcher is not None:
+            live.batcher.forget_sent()
+        return live is not None
 
     async def close(self) -> None:
         """End all that runs."""

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+import grpc
+
 from foundation.threads import in_thread
 from handlers.contract import CommentaryRequest, SamplingParams, archive_name
 from serving.errors import ServingError
@@ -15,8 +17,9 @@ from serving.registry.archives import bring_archive
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked, forms_batches
 from serving.registry.versions import RegisteredVersion
-from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.cores import CoreShares
+from serving.torchserve.faults import InferenceError
+from serving.torchserve.inference import Inference
 from serving.torchserve.registration import register_version
 from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.routes import Route, make_route
@@ -28,6 +31,29 @@ CANARY: Final = CommentaryRequest(
 )
 _REMOVAL_PAUSES_S: Final = (1.0, 5.0, 30.0)
 """Pauses before a version that TorchServe did not remove is removed again: its workers would stay for ever."""
+
+
+async def try_route(route: Route, inference: Inference, *, timeout_s: float) -> None:
+    """Ask a version for a few tokens, in the way in which its requests are sent.
+
+    Raises:
+        InferenceError: it does not answer, or with an error.
+    """
+    if route.batcher is None:
+        await inference.generate(
+            CANARY,
+            model=route.info.model,
+            version=route.info.version,
+            timeout_s=timeout_s,
+            contract=route.info.contract,
+        )
+        return
+    try:
+        async with asyncio.timeout(timeout_s):
+            await route.batcher.ask(CANARY.to_json(route.info.contract), samples=CANARY.num_samples)
+    except TimeoutError as cause:
+        reason = f"{route.info.model} {route.info.version} did not answer within {timeout_s:g} s"
+        raise InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, reason) from cause
 
 
 class TorchServeGoneError(ServingError):
@@ -108,13 +134,9 @@ class Loader:
                 workers=1 if is_first else self._workers,
                 timeout_s=self._load_timeout_s,
             )
-            await running.inference.generate(
-                CANARY,
-                model=version.model,
-                version=version.version,
-                timeout_s=self._canary_timeout_s,
-                contract=info.contract,
-            )
+            batching = running.inference if folder is not None and forms_batches(info) else None
+            route = make_route(info, workers=self._workers, aliases=version.aliases, batching=batching)
+            await try_route(route, running.inference, timeout_s=self._canary_timeout_s)
         except Exception as fault:
             if self._supervisor.running is not running or not await running.instance.management.is_healthy():
                 raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}") from fault
@@ -123,8 +145,7 @@ class Loader:
             raise _refusal(fault) from fault
         if self._supervisor.running is not running:
             raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}")
-        batches = BatchLimits(workers=self._workers) if folder is not None and forms_batches(info) else None
-        return make_route(info, workers=self._workers, aliases=version.aliases, batches=batches)
+        return route
 
     async def describe(self, route: Route, running: Running) -> None:
         """Fetch the description of a version's worker, once, and again when its share of the cores changes."""

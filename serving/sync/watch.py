@@ -24,7 +24,7 @@ from typing import Final
 from foundation.threads import in_thread
 from serving.errors import ServingError
 from serving.sync.census import Census, end_ghosts, take_census
-from serving.sync.loading import CANARY
+from serving.sync.loading import try_route
 from serving.torchserve.processes import kill_worker, read_process, read_workers
 from serving.torchserve.repairs import Repair, VersionRepairs
 from serving.torchserve.replacements import Replacements, WorkerFault
@@ -276,14 +276,7 @@ class Watch:
     async def _probe(self, route: Route, running: Running) -> None:
         """Ask an idle version for a few tokens, so that its calls tell whether it answers."""
         with contextlib.suppress(ServingError), route.outcomes.call():  # that notes how it ends
-            await running.inference.generate(
-                CANARY,
-                model=route.info.model,
-                version=route.info.version,
-                timeout_s=_PROBE_TIMEOUT_S,
-                contract=route.info.contract,
-                batches=route.batches,
-            )
+            await try_route(route, running.inference, timeout_s=_PROBE_TIMEOUT_S)
 
     async def _ping(self, running: Running) -> None:
         pause_s, timeout_s = _PING_S

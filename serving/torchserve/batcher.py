@@ -33,14 +33,15 @@ class BatchLimits:
         ValueError: a value is not positive.
     """
 
-    workers: int
-    """Workers of the version, which answer a batch each at a time."""
     max_requests: int = 64
     max_samples: int = 1024
     """Samples of a batch: an answer of more than 6.5 MB would end the worker, and a sample has 2 kB at most."""
+    max_tokens: int = 80_000
+    """Expected tokens of a batch: 64 requests with all their defaults. The slowest worker decodes 2,000 a second, so
+    they take 40 s, and TorchServe ends a worker that does not answer for longer."""
 
     def __post_init__(self) -> None:
-        for name in ("workers", "max_requests", "max_samples"):
+        for name in ("max_requests", "max_samples", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -49,8 +50,10 @@ class BatchLimits:
 class _Waiting:
     payload: bytes
     samples: int
+    tokens: int
     start_by: float | None
     is_wanted: Callable[[], bool]
+    started: Callable[[], None]
     answer: asyncio.Future[CommentaryResponse]
 
 
@@ -67,16 +70,25 @@ class Batcher:
 
     Args:
         send: sends the JSON of a batch to the version's workers, and returns the JSON of its answers.
+        num_workers: returns the number of workers that are able to answer, each one batch at a time.
         limits: limits of the batches.
     """
 
-    def __init__(self, send: Callable[[bytes], Awaitable[bytes]], limits: BatchLimits) -> None:
+    def __init__(
+        self,
+        send: Callable[[bytes], Awaitable[bytes]],
+        *,
+        num_workers: Callable[[], int],
+        limits: BatchLimits | None = None,
+    ) -> None:
         self._send = send
-        self._limits = limits
+        self._num_workers = num_workers
+        self._limits = limits or BatchLimits()
         self._light, self._heavy = _Lane(), _Lane()
         self._heavy_next = False
         """Whether it is the heavy requests' turn, where both kinds wait."""
         self._dispatching = False
+        self._generation = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(
@@ -84,25 +96,35 @@ class Batcher:
         payload: bytes,
         *,
         samples: int,
+        tokens: int = 0,
         is_heavy: bool = False,
         start_by: float | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
+        started: Callable[[], None] = lambda: None,
     ) -> CommentaryResponse:
         """Answer a request with the next batch that has room for it.
 
         Args:
             payload: JSON of the request.
             samples: number of samples that it asks for.
+            tokens: number of tokens that its sequences are expected to have together.
             is_heavy: whether it goes alone.
             start_by: latest start of its decode, in seconds of the machine's monotonic clock; None for any.
             is_wanted: returns whether anybody still waits for the answer; asked when the batch is formed.
+            started: called when the batch of the request is sent.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(
-            payload=payload, samples=samples, start_by=start_by, is_wanted=is_wanted, answer=loop.create_future()
+            payload=payload,
+            samples=samples,
+            tokens=tokens,
+            start_by=start_by,
+            is_wanted=is_wanted,
+            started=started,
+            answer=loop.create_future(),
         )
         lane = self._heavy if is_heavy else self._light
         lane.waiting.append(waiting)
@@ -111,6 +133,12 @@ class Batcher:
             self._dispatching = True
             loop.call_soon(self._dispatch)
         return await waiting.answer
+
+    def forget_sent(self) -> None:
+        """Count no batch as sent: the workers that had them are gone, and others took their place."""
+        self._light.out = self._heavy.out = 0
+        self._generation += 1
+        self._dispatch()
 
     def _dispatch(self) -> None:
         """Send batches as long as a worker is free for them."""
@@ -124,10 +152,10 @@ class Batcher:
 
     def _next_lane(self) -> _Lane | None:
         """Return the lane whose next batch may be sent now."""
-        light, heavy, workers = self._light, self._heavy, self._limits.workers
+        light, heavy, workers = self._light, self._heavy, max(1, self._num_workers())
         if light.out + heavy.out >= workers:
             # A full batch may wait in TorchServe, so that a worker that becomes free has it at once.
-            full = len(light.waiting) >= self._limits.max_requests
+            full = len(light.waiting) >= self._limits.max_requests and not heavy.waiting
             return light if full and light.out + heavy.out == workers else None
         may_be_heavy = bool(heavy.waiting) and heavy.out < max(1, workers - 1)
         if may_be_heavy and (self._heavy_next or not light.waiting):
@@ -140,39 +168,25 @@ class Batcher:
 
     def _take(self, lane: _Lane) -> list[_Waiting]:
         """Take the requests of the next batch: an even share for each free worker, a heavy request alone."""
-        free = max(1, self._limits.workers - self._light.out - self._heavy.out)
+        free = max(1, self._num_workers() - self._light.out - self._heavy.out)
         count = 1 if lane is self._heavy else min(self._limits.max_requests, -(-len(lane.waiting) // free))
         batch: list[_Waiting] = []
-        samples, now = 0, time.monotonic()
+        samples, tokens, now = 0, 0, time.monotonic()
         while lane.waiting and len(batch) < count:
             waiting = lane.waiting[0]
-            if batch and samples + waiting.samples > self._limits.max_samples:
-                break
+            if _is_due(waiting, now):
+                samples, tokens = samples + waiting.samples, tokens + waiting.tokens
+                if batch and (samples > self._limits.max_samples or tokens > self._limits.max_tokens):
+                    break
+                waiting.started()
+                batch.append(waiting)
             lane.waiting.popleft()
-            if waiting.answer.done():  # its caller is gone
-                continue
-            if not waiting.is_wanted():
-                reason = "nobody waited for the answer any more when a worker was free"
-                waiting.answer.set_exception(
-                    InferenceError(grpc.StatusCode.CANCELLED, reason, failure=Failure.TOO_LATE)
-                )
-                continue
-            if waiting.start_by is not None and now > waiting.start_by:
-                waiting.answer.set_exception(
-                    InferenceError(
-                        grpc.StatusCode.DEADLINE_EXCEEDED,
-                        "too little of the deadline was left when a worker was free",
-                        failure=Failure.TOO_LATE,
-                    )
-                )
-                continue
-            samples += waiting.samples
-            batch.append(waiting)
         return batch
 
     async def _answer(self, batch: list[_Waiting], lane: _Lane) -> None:
         """Send a batch and give each of its requests its answer."""
         answers: Sequence[CommentaryResponse | InferenceError]
+        generation = self._generation
         try:
             sent = await self._send(encode_requests((each.payload, each.start_by) for each in batch))
             answers = [
@@ -196,5 +210,20 @@ class Batcher:
                 each.answer.set_exception(answer)
             else:
                 each.answer.set_result(answer)
-        lane.out -= 1
-        self._dispatch()
+        if generation == self._generation:
+            lane.out -= 1
+            self._dispatch()
+
+
+def _is_due(waiting: _Waiting, now: float) -> bool:
+    """Return whether a request is to be sent; if not, it is answered."""
+    if waiting.answer.done():  # its caller is gone
+        return False
+    if not waiting.is_wanted():
+        code, reason = grpc.StatusCode.CANCELLED, "nobody waited for the answer any more when a worker was free"
+    elif waiting.start_by is not None and now > waiting.start_by:
+        code, reason = grpc.StatusCode.DEADLINE_EXCEEDED, "too little of the deadline was left when a worker was free"
+    else:
+        return True
+    waiting.answer.set_exception(InferenceError(code, reason, failure=Failure.TOO_LATE))
+    return False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -12,7 +10,6 @@ import grpc
 
 from handlers.batches import BATCH_FIELD
 from handlers.contract import (
-    BATCHES_CONTRACT,
     CONTRACT,
     INPUT_FIELD,
     START_BY_FIELD,
@@ -22,7 +19,7 @@ from handlers.contract import (
     decode_answer,
 )
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
-from serving.torchserve.batcher import Batcher, BatchLimits
+from serving.torchserve.batcher import Batcher
 from serving.torchserve.faults import InferenceError, failure_in, in_band, translate
 
 MAX_ANSWER_BYTES: Final = 8 * 2**20
@@ -38,8 +35,6 @@ _PING: Final = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping"
 _NO_ANSWER: Final = frozenset(
     {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 )
-_BATCH_TIMEOUT_S: Final = 90.0
-"""Limit of a batch: longer than TorchServe waits for a worker, which it then ends."""
 
 
 class Inference:
@@ -50,7 +45,6 @@ class Inference:
         self._stub: inference_pb2_grpc.InferenceAPIsServiceAsyncStub = inference_pb2_grpc.InferenceAPIsServiceStub(
             self._channel
         )
-        self._batchers: dict[tuple[str, str, BatchLimits], Batcher] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,12 +80,9 @@ class Inference:
         version: str,
         timeout_s: float,
         contract: int = CONTRACT,
-        batches: BatchLimits | None = None,
         start_by: float | None = None,
-        is_heavy: bool = False,
-        is_wanted: Callable[[], bool] = lambda: True,
     ) -> CommentaryResponse:
-        """Ask one version for samples.
+        """Ask one version for samples, in a call of its own.
 
         Args:
             request: request for samples.
@@ -99,54 +90,35 @@ class Inference:
             version: number of the version.
             timeout_s: longest time to wait for the answer.
             contract: version of the request's JSON that the version's worker reads.
-            batches: limits of the batches in which requests are sent; None sends each on its own. Archives of earlier
-                contracts read no batches.
             start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any. The worker
                 answers later ones with DEADLINE_EXCEEDED; archives packed by earlier versions decode them.
-            is_heavy: whether it takes a worker for so long that no other request should wait for it in the same batch.
-            is_wanted: returns whether anybody still waits for the answer; a request that waits for a batch is dropped
-                when nobody does.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
         """
-        payload = request.to_json(contract)
-        if batches is None or contract < BATCHES_CONTRACT:
-            fields = {INPUT_FIELD: payload}
-            if start_by is not None:
-                fields[START_BY_FIELD] = b"%.3f" % start_by
-            return await self._ask_alone(fields, model, version, timeout_s)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._batcher(model, version, batches).ask(
-                    payload,
-                    samples=request.num_samples,
-                    is_heavy=is_heavy,
-                    start_by=start_by,
-                    is_wanted=is_wanted,
-                )
-        except TimeoutError as cause:
-            reason = f"{model} {version}: the answer did not come within the deadline"
-            raise InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, reason) from cause
-
-    def _batcher(self, model: str, version: str, limits: BatchLimits) -> Batcher:
-        key = (model, version, limits)
-        if key not in self._batchers:
-            send = partial(self._send_batch, model=model, version=version)
-            self._batchers[key] = Batcher(send, limits)
-        return self._batchers[key]
-
-    async def _send_batch(self, payload: bytes, *, model: str, version: str) -> bytes:
-        return await self._predict({BATCH_FIELD: payload}, model=model, version=version, timeout_s=_BATCH_TIMEOUT_S)
-
-    async def _ask_alone(
-        self, fields: dict[str, bytes], model: str, version: str, timeout_s: float
-    ) -> CommentaryResponse:
+        fields = {INPUT_FIELD: request.to_json(contract)}
+        if start_by is not None:
+            fields[START_BY_FIELD] = b"%.3f" % start_by
         answer = await self._predict(fields, model=model, version=version, timeout_s=timeout_s)
         try:
             return decode_answer(answer)
         except ContractError as fault:
             raise in_band(fault) from fault
+
+    def batcher(self, model: str, version: str, *, num_workers: Callable[[], int], timeout_s: float) -> Batcher:
+        """Return a former of batches for one version, whose worker has to read them (`BATCHES_CONTRACT`).
+
+        Args:
+            model: name of the model.
+            version: number of the version.
+            num_workers: returns the number of its workers that are able to answer.
+            timeout_s: longest time to wait for the answer to a batch.
+        """
+
+        async def send(payload: bytes) -> bytes:
+            return await self._predict({BATCH_FIELD: payload}, model=model, version=version, timeout_s=timeout_s)
+
+        return Batcher(send, num_workers=num_workers)
 
     async def _predict(self, fields: dict[str, bytes], *, model: str, version: str, timeout_s: float) -> bytes:
         """Make one call of TorchServe and return its answer.

@@ -13,7 +13,8 @@ from typing import Final
 from handlers.contract import PREVIOUS
 from serving.errors import ServingError
 from serving.registry.contents import ArchiveInfo
-from serving.torchserve.batcher import BatchLimits
+from serving.torchserve.batcher import Batcher
+from serving.torchserve.inference import Inference
 from serving.torchserve.management import WorkerDescription
 from serving.traffic.admission.admission import Admission
 from serving.traffic.admission.lanes import AdmissionLimits
@@ -22,6 +23,8 @@ from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
 from serving.wire import LiveModel, LiveVersion, NextStep
 
 _DEFAULT_SLOTS: Final = 128
+_MARGIN_S: Final = 10.0
+"""Time beyond two batches' responseTimeouts after which the answer to a batch is given up."""
 
 
 class UnknownRouteError(ServingError):
@@ -39,8 +42,8 @@ class Route:
     info: ArchiveInfo
     admission: Admission = field(repr=False)
     """Requests that wait for their turn, and those that TorchServe holds."""
-    batches: BatchLimits | None = None
-    """Limits of the batches that the gateway forms; None where TorchServe forms them."""
+    batcher: Batcher | None = field(default=None, repr=False)
+    """Former of its batches; None where TorchServe forms them."""
     aliases: tuple[str, ...] = ()
     outcomes: Outcomes = field(default_factory=Outcomes)
     answers: bool = True
@@ -68,7 +71,7 @@ class Route:
 
 
 def make_route(
-    info: ArchiveInfo, *, workers: int, aliases: tuple[str, ...] = (), batches: BatchLimits | None = None
+    info: ArchiveInfo, *, workers: int, aliases: tuple[str, ...] = (), batching: Inference | None = None
 ) -> Route:
     """Return the route of a version that TorchServe has loaded.
 
@@ -76,16 +79,25 @@ def make_route(
         info: its archive.
         workers: number of its workers.
         aliases: its aliases.
-        batches: limits of the batches that the gateway forms; None where TorchServe forms them.
+        batching: connection over which the gateway sends the batches that it forms; None where TorchServe forms them.
     """
     limits = AdmissionLimits(
         workers=workers,
         batch_size=info.batch_size,
-        forms_batches=batches is not None,
+        forms_batches=batching is not None,
         batch_delay_s=info.max_batch_delay_ms / 1000,
         response_timeout_s=info.response_timeout_s,
     )
-    return Route(info=info, admission=Admission(limits), batches=batches, aliases=aliases)
+    route = Route(info=info, admission=Admission(limits), aliases=aliases)
+    if batching is not None:
+        route.batcher = batching.batcher(
+            info.model,
+            info.version,
+            num_workers=lambda: route.workers_ready,
+            # A full batch may wait for one that runs.
+            timeout_s=2 * info.response_timeout_s + _MARGIN_S,
+        )
+    return route
 
 
 class RoutingTable:

@@ -15,7 +15,6 @@ from foundation.defaults import LOOPBACK
 from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked
-from serving.torchserve.batcher import BatchLimits
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
@@ -42,10 +41,10 @@ async def serve(settings: ServerSettings) -> None:
         stack.push_async_callback(stop_instance, instance, torchserve)
         infos = [archive_info(path) for path in (settings.archive, settings.shadow) if path is not None]
         table = RoutingTable((infos[0].model,))
-        for info in infos:
-            await _load(info, instance, table, unpacked, settings)
-        _share(table, infos)
         inference = Inference(instance.inference_target)
+        for info in infos:
+            await _load(info, instance, inference, table=table, unpacked=unpacked, settings=settings)
+        _share(table, infos)
         segments = Segments(ExposureSettings(folder=settings.scratch / "exposures"))
         stack.callback(segments.close)
         flushing = asyncio.create_task(segments.run())
@@ -70,7 +69,13 @@ async def serve(settings: ServerSettings) -> None:
 
 
 async def _load(
-    info: ArchiveInfo, instance: Instance, table: RoutingTable, unpacked: Unpacked, settings: ServerSettings
+    info: ArchiveInfo,
+    instance: Instance,
+    inference: Inference,
+    *,
+    table: RoutingTable,
+    unpacked: Unpacked,
+    settings: ServerSettings,
 ) -> None:
     """Load a version as the registry sync does."""
     archive = settings.archive if info.version == archive_info(settings.archive).version else settings.shadow
@@ -80,7 +85,9 @@ async def _load(
     await register_version(
         instance, str(folder), model=info.model, version=info.version, workers=settings.workers, timeout_s=LOAD_S
     )
-    table.add(make_route(info, workers=settings.workers, batches=BatchLimits(workers=settings.workers)))
+    route = make_route(info, workers=settings.workers, batching=inference)
+    route.workers_ready = settings.workers
+    table.add(route)
 
 
 def _share(table: RoutingTable, infos: list[ArchiveInfo]) -> None:

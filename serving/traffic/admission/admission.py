@@ -22,9 +22,9 @@ from serving.traffic.admission.measures import ServiceTimes
 from serving.traffic.admission.ticket import Ticket
 from serving.traffic.admission.work import Work
 
-Send = Callable[[float], Awaitable[CommentaryResponse]]
-"""Function that asks TorchServe. Its argument is the latest moment at which the decode may start, in seconds of the
-monotonic clock."""
+Send = Callable[[float, Callable[[], None]], Awaitable[CommentaryResponse]]
+"""Function that asks TorchServe. Its arguments are the latest moment at which the decode may start, in seconds of the
+monotonic clock, and a function that it calls when TorchServe gets the request: until then it may still be dropped."""
 
 _NO_WORKER_PAUSE_S: Final = 0.1
 """Pause before a request is asked again that found no worker; one whose worker died is asked again at once."""
@@ -212,18 +212,24 @@ class Admission:
 
     async def _asked(self, call: _Call) -> CommentaryResponse:
         """Ask TorchServe, once more if a worker was lost: a sample has no side effects."""
+        if call.gone:
+            raise InferenceError(grpc.StatusCode.CANCELLED, "the client has left", failure=Failure.TOO_LATE)
         start_by = call.deadline
         if not call.is_probe:
             start_by -= self._times.low_s(call.work.size, call.sent)
+
+        def started() -> None:
+            call.started = time.monotonic()
+
         try:
-            return await call.send(start_by)
+            return await call.send(start_by, started)
         except InferenceError as fault:
             if fault.failure not in _LOST or call.gone:
                 raise
             call.counts.asked_again += 1
             if fault.failure is Failure.NO_WORKER:
                 await asyncio.sleep(_NO_WORKER_PAUSE_S)
-            return await call.send(start_by)
+            return await call.send(start_by, started)
 
     def _note(self, call: _Call, answer: CommentaryResponse | None, fault: InferenceError | None) -> None:
         """Count an answer of TorchServe, free its place, and use it."""
@@ -232,8 +238,8 @@ class Admission:
         if answer is not None:
             counts.sequences += call.work.sequences
             counts.sequences_wasted += call.work.sequences if call.gone else 0
-            self._times.note(call.work.size, now - call.sent, now)
-        elif fault is not None and fault.failure is Failure.TOO_LATE:
+            self._times.note(call.work.size, now - (call.started or call.sent), now)
+        elif fault is not None and fault.failure is Failure.TOO_LATE and not call.gone:
             counts.dropped_late += 1
         self._lanes.release(call, decoded=answer is not None, now=now)
         self._end(call)
@@ -252,7 +258,7 @@ class Admission:
         """End a client's wait at its deadline."""
         if call.answer.done():
             return
-        if call.sent:
+        if call.started:
             reason = "the answer did not come within the deadline"
         else:
             reason = "the deadline passed while the request waited in the queue"
@@ -267,15 +273,16 @@ class Admission:
 
     def _withdraw(self, call: _Call) -> None:
         now = time.monotonic()
-        if call.sent:
+        if call.started:
             call.counts.left_decoding += 1
             self._lanes.leave(call, now)
+            return
+        if now >= call.deadline:
+            call.counts.expired_waiting += 1
         else:
-            if now >= call.deadline:
-                call.counts.expired_waiting += 1
-            else:
-                call.counts.left_waiting += 1
-            call.gone = True
+            call.counts.left_waiting += 1
+        call.gone = True
+        if not call.sent:  # one that waits for a batch is dropped by the batcher, which asks whether it is wanted
             self._lanes.remove(call, now)
             self._end(call)
             if call.heavy:  # light ones may have waited for its turn

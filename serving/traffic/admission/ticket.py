@@ -21,7 +21,9 @@ class Ticket:
     is_probe: bool = False
     """Whether it is sent though it seems hopeless, to measure how long such a request takes now."""
     sent: float = 0.0
-    """Moment at which it was sent; 0 while it waits."""
+    """Moment at which its turn came; 0 before."""
+    started: float = 0.0
+    """Moment at which TorchServe got it, which is later where it waited for a batch of the gateway; 0 before."""
     doubtful: bool = False
     gone: bool = False
     """Whether its client has left."""

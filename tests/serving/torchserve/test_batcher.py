@@ -55,11 +55,8 @@ def _answer(seed: int) -> str:
     )
 
 
-def _ask(
-    batcher: Batcher, seed: int, *, is_heavy: bool = False, samples: int = 1, start_by: float | None = None
-) -> asyncio.Task[CommentaryResponse]:
-    payload = CommentaryRequest(seed=seed).to_json()
-    return asyncio.create_task(batcher.ask(payload, samples=samples, is_heavy=is_heavy, start_by=start_by))
+def _ask(batcher: Batcher, seed: int, *, samples: int = 1, **options: Any) -> asyncio.Task[CommentaryResponse]:
+    return asyncio.create_task(batcher.ask(CommentaryRequest(seed=seed).to_json(), samples=samples, **options))
 
 
 async def _settle() -> None:
@@ -72,7 +69,7 @@ def _run(test: Coroutine[Any, Any, None]) -> None:
 
 
 def _batcher(workers: Workers, num_workers: int = 1, **limits: int) -> Batcher:
-    return Batcher(workers.send, BatchLimits(workers=num_workers, **limits))
+    return Batcher(workers.send, num_workers=lambda: num_workers, limits=BatchLimits(**limits))
 
 
 def test_requests_that_arrive_while_the_workers_are_busy_share_the_next_batch() -> None:
@@ -135,6 +132,102 @@ def test_a_batch_has_no_more_samples_than_an_answer_may_hold() -> None:
             workers.finish(number)
         await asyncio.gather(*asked)
         assert workers.batches == [[1, 2, 3], [4], [5]]
+
+    _run(test())
+
+
+def test_a_batch_has_no_more_tokens_than_its_worker_decodes_in_time() -> None:
+    async def test() -> None:
+        workers = Workers()
+        batcher = _batcher(workers, 1, max_tokens=1000)
+        asked = [_ask(batcher, seed, tokens=400) for seed in (1, 2, 3)] + [_ask(batcher, 4, tokens=5000)]
+        late = _ask(batcher, 5, tokens=900, start_by=time.monotonic() - 1)
+        for number in range(3):
+            await _settle()
+            workers.finish(number)
+        await asyncio.gather(*asked)
+        with pytest.raises(InferenceError):
+            await late
+        assert workers.batches == [[1, 2], [3], [4]]
+
+    _run(test())
+
+
+def test_a_heavy_request_has_its_turn_however_many_light_ones_wait() -> None:
+    async def test() -> None:
+        workers = Workers()
+        batcher = _batcher(workers, 1, max_requests=2)
+        asked = [_ask(batcher, seed) for seed in range(12)]
+        asked.append(_ask(batcher, 101, is_heavy=True))
+        number = 0
+        await _settle()
+        while number < len(workers.held):
+            workers.finish(number)
+            await _settle()
+            number += 1
+        await asyncio.gather(*asked)
+        assert workers.batches[:3] == [[0, 1], [101], [2, 3]]
+
+    _run(test())
+
+
+def test_a_batch_goes_to_a_worker_that_is_ready_and_not_to_one_that_is_still_starting() -> None:
+    async def test() -> None:
+        workers, ready = Workers(), [1]
+        batcher = Batcher(workers.send, num_workers=lambda: ready[0])
+        asked = [_ask(batcher, 1)]
+        await _settle()
+        asked.append(_ask(batcher, 2))
+        await _settle()
+        assert workers.batches == [[1]]
+        ready[0] = 2
+        asked.append(_ask(batcher, 3))
+        await _settle()
+        assert workers.batches == [[1], [2, 3]]
+        for number in range(2):
+            workers.finish(number)
+        await asyncio.gather(*asked)
+
+    _run(test())
+
+
+def test_workers_that_took_the_place_of_others_get_batches_although_the_old_ones_never_answered() -> None:
+    async def test() -> None:
+        workers = Workers()
+        batcher = _batcher(workers)
+        lost = _ask(batcher, 1)
+        await _settle()
+        waiting = _ask(batcher, 2)
+        await _settle()
+        batcher.forget_sent()
+        await _settle()
+        workers.finish(1)
+        assert (await waiting).request_id == "2"
+        workers.finish(0)  # late, and of no account
+        await lost
+        last = [_ask(batcher, 3), _ask(batcher, 4)]
+        await _settle()
+        assert workers.batches == [[1], [2], [3, 4]]
+        workers.finish(2)
+        await asyncio.gather(*last)
+
+    _run(test())
+
+
+def test_a_request_starts_when_its_batch_is_sent() -> None:
+    async def test() -> None:
+        workers, started = Workers(), list[int]()
+        batcher = _batcher(workers)
+        asked = [_ask(batcher, seed, started=lambda seed=seed: started.append(seed)) for seed in (1,)]
+        await _settle()
+        asked.append(_ask(batcher, 2, started=lambda: started.append(2)))
+        await _settle()
+        assert started == [1]
+        workers.finish(0)
+        await _settle()
+        assert started == [1, 2]
+        workers.finish(1)
+        await asyncio.gather(*asked)
 
     _run(test())
 
@@ -235,7 +328,7 @@ def test_a_fault_that_nobody_foresaw_leaves_no_request_waiting() -> None:
         async def send(_: bytes) -> bytes:
             raise OSError("on purpose")
 
-        batcher = Batcher(send, BatchLimits(workers=1))
+        batcher = Batcher(send, num_workers=lambda: 1)
         for _ in range(2):  # the worker counts as free again
             with pytest.raises(InferenceError, match="on purpose") as caught:
                 await _ask(batcher, 1)
@@ -263,10 +356,10 @@ def test_a_connection_that_is_closed_leaves_no_request_waiting_and_no_worker_bus
     _run(test())
 
 
-@pytest.mark.parametrize("name", ["workers", "max_requests", "max_samples"])
+@pytest.mark.parametrize("name", ["max_requests", "max_samples", "max_tokens"])
 def test_a_limit_that_is_not_positive_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        BatchLimits(**{"workers": 1, name: 0})
+        BatchLimits(**{name: 0})
 
 
 def test_a_request_that_nobody_waits_for_any_more_is_dropped_before_it_is_sent() -> None:

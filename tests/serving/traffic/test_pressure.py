@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 
 import pytest
@@ -42,7 +43,8 @@ def test_copies_give_way_where_workers_or_cores_are_short_and_not_to_other_copie
         assert asked is not None
         release = asyncio.Event()
 
-        async def send(_: float) -> CommentaryResponse:
+        async def send(_: float, started: Callable[[], None]) -> CommentaryResponse:
+            started()
             await release.wait()
             return answer()
 

@@ -65,7 +65,8 @@ class Scene:
         """Keep the only worker of version 2 busy for the length of the block."""
         release = asyncio.Event()
 
-        async def send(_: float) -> CommentaryResponse:
+        async def send(_: float, started: Callable[[], None]) -> CommentaryResponse:
+            started()
             await release.wait()
             return answer()
 

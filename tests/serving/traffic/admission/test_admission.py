@@ -11,10 +11,12 @@ import pytest
 
 from handlers.contract import CommentaryResponse, ModelIdentity
 from serving.torchserve.faults import Failure, InferenceError
-from serving.traffic.admission.admission import Admission, AdmissionCounts, Send
+from serving.traffic.admission.admission import Admission, AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import Work
 from tests.serving.loopback_gateway import until
+
+Send = Callable[[float], Awaitable[CommentaryResponse]]
 
 ANSWER = CommentaryResponse(
     samples=(), model=ModelIdentity(name="lcgan", version="1"), genres_used=(), genres_unknown=()
@@ -43,9 +45,13 @@ class Site:
         return ANSWER
 
     async def ask(self, send: Send, *, timeout_s: float = 5.0, heavy: bool = False) -> CommentaryResponse:
+        async def sent(start_by: float, started: Callable[[], None]) -> CommentaryResponse:
+            started()
+            return await send(start_by)
+
         return await self.admission.ask(
             Work(sequences=2, tokens=32),
-            send,
+            sent,
             heavy=heavy,
             deadline=time.monotonic() + timeout_s,
             counts=self.counts,
@@ -224,5 +230,56 @@ def test_a_client_that_leaves_in_the_moment_of_its_turn_harms_no_other_and_leaks
         await asyncio.wait_for(it.admission.wait_idle(), 5)
         assert (it.admission.in_flight, it.ended) == (0, 3)
         assert await it.ask(it.quick) is ANSWER
+
+    run(scene)
+
+
+def test_the_wait_for_a_batch_is_not_taken_for_the_time_of_a_decode() -> None:
+    async def scene(it: Site) -> None:
+        """A request that waits in the gateway for 0.4 s and is decoded in 0.05 s takes 0.05 s."""
+
+        async def batched(start_by: float, started: Callable[[], None]) -> CommentaryResponse:
+            await asyncio.sleep(0.4)
+            started()
+            assert time.monotonic() <= start_by
+            await asyncio.sleep(0.05)
+            return ANSWER
+
+        for _ in range(3):
+            answer = await it.admission.ask(
+                Work(sequences=2, tokens=32),
+                batched,
+                heavy=False,
+                deadline=time.monotonic() + 0.7,
+                counts=it.counts,
+            )
+            assert answer is ANSWER
+
+    run(scene)
+
+
+def test_a_client_that_leaves_before_its_batch_is_sent_has_wasted_nothing_and_is_counted_once() -> None:
+    async def scene(it: Site) -> None:
+        wanted = [True]
+        dropped = asyncio.Event()
+
+        async def batched(_: float, __: Callable[[], None]) -> CommentaryResponse:
+            await dropped.wait()
+            assert not wanted[0]
+            raise InferenceError(grpc.StatusCode.CANCELLED, "nobody waited", failure=Failure.TOO_LATE)
+
+        asked = asyncio.create_task(
+            it.admission.ask(
+                Work(sequences=2, tokens=32), batched, heavy=False, deadline=time.monotonic() + 5, counts=it.counts
+            )
+        )
+        await asyncio.sleep(0.01)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        wanted[0] = False
+        dropped.set()
+        await asyncio.wait_for(it.admission.wait_idle(), 5)
+        counts = it.counts
+        assert (counts.left_waiting, counts.left_decoding, counts.dropped_late, counts.sequences_wasted) == (1, 0, 0, 0)
 
     run(scene)
