@@ -16,8 +16,11 @@ from serving.traffic.figures import Durations, FigureBook
 
 _VERSION: Final = ("model", "version")
 _HISTOGRAMS: Final = {
-    "queue": ("deephypebot_gateway_queue_seconds", "Time until an answered request was sent to TorchServe."),
-    "backend": ("deephypebot_gateway_backend_seconds", "Time that TorchServe took for an answered request."),
+    "queue": ("deephypebot_gateway_queue_seconds", "Time of an answered request outside its worker's computation."),
+    "backend": (
+        "deephypebot_gateway_backend_seconds",
+        "Time of the worker's computation for the batch of an answered request.",
+    ),
 }
 
 

@@ -194,7 +194,8 @@ class RoutingTable:
     def _able(self, model: str) -> Route | None:
         """Return a version with a worker that answers, for requests whose own version has none now."""
         routes, policy = self._routes[model], self._policies[model]
-        arms = sorted(policy.arms, key=lambda arm: -arm.share) if policy is not None else ()
+        shared = [arm for arm in policy.arms if arm.share > 0] if policy is not None else []
+        arms = sorted(shared, key=lambda arm: -arm.share)
         previous = [version for version, route in routes.items() if PREVIOUS in route.aliases]
         for version in (self._champions.get(model), *(arm.version for arm in arms), *previous):
             route = routes.get(version) if version is not None else None
@@ -233,11 +234,8 @@ class RoutingTable:
         return self._champions.get(model)
 
     def answers(self, model: str) -> bool:
-        """Return whether a worker answers of any version that gets requests without a pin."""
-        policy = self._policies[model]
-        shares = {arm.version for arm in policy.arms if arm.share > 0} if policy is not None else set()
-        live = shares & self._routes[model].keys() or {self._champions.get(model, "")}
-        return any(route.answers for version, route in self._routes[model].items() if version in live)
+        """Return whether a worker answers of any version that gets requests without a pin, or answers in its place."""
+        return bool(self._champions.get(model) or self._policies[model]) and self._able(model) is not None
 
     def routes(self) -> tuple[Route, ...]:
         """Return the live versions of all models."""
