@@ -19,7 +19,7 @@ _HISTOGRAMS: Final = {
     "queue": ("deephypebot_gateway_queue_seconds", "Time of an answered request outside its worker's computation."),
     "backend": (
         "deephypebot_gateway_backend_seconds",
-        "Time of the worker's computation for the batch of an answered request.",
+        "Time of the worker's computation for an answered request.",
     ),
 }
 
