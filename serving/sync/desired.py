@@ -84,6 +84,19 @@ class Desired:
             tagged=state.tagged,
         )
 
+    def last_good(self, champion: str, versions: frozenset[str]) -> LastGood | None:
+        """Return the state to begin with another time; None if the version that answers is not known."""
+        if champion not in self.known:
+            return None
+        entries = [self.known.get(version) for version in sorted(versions, key=int)]
+        return LastGood(
+            model=self.model,
+            champion=champion,
+            previous=self.previous,
+            versions=tuple(entry for entry in entries if entry is not None),
+            tagged=self.tagged,
+        )
+
     @property
     def wanted(self) -> Wanted:
         """Versions that should be live."""

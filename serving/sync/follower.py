@@ -161,18 +161,8 @@ class Follower:
         if champion is None:
             return None
         # A version that is still being loaded belongs to it as well.
-        refused = self._refusals.still()
-        versions = self._live.versions | (self._desired.asked - refused)
-        entries = [self._desired.known.get(version) for version in sorted(versions, key=int)]
-        if champion not in self._desired.known:
-            return None
-        return LastGood(
-            model=self.model,
-            champion=champion,
-            previous=self._desired.previous,
-            versions=tuple(entry for entry in entries if entry is not None),
-            tagged=self._desired.tagged,
-        )
+        versions = self._live.versions | (self._desired.asked - self._refusals.still())
+        return self._desired.last_good(champion, versions)
 
     def withdraw(self, version: str, reason: str) -> None:
         """Take a live version out that cannot answer any more, and refuse it; another answers in its place if one can.
@@ -195,12 +185,17 @@ class Follower:
         """Load a live version again without taking it out of the table; return whether it is proven again.
 
         Its requests in flight are lost. If it is not proven, the caller decides, for instance to `withdraw` it.
+
+        Raises:
+            TorchServeGoneError: TorchServe ended meanwhile, or hangs, which says nothing about the version.
         """
         entry, running = self._desired.known.get(version), self._running
         if entry is None or running is None or self._table.route(self.model, version) is None:
             return False
         try:
             await self._loader.prove(entry, running)
+        except TorchServeGoneError:
+            raise
         except ServingError as fault:
             _log.warning("%s could not be loaded again: %s", entry.name, fault)
             return False

@@ -156,6 +156,9 @@ class Sync:
         """Load a live version again without taking it out of the routing table; return whether it is proven again.
 
         Its requests in flight are lost. If it is not proven, the caller decides, for instance to `withdraw` it.
+
+        Raises:
+            TorchServeGoneError: TorchServe ended meanwhile, or hangs, which says nothing about the version.
         """
         return await self._followers[model].reload(version)
 

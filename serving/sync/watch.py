@@ -24,7 +24,7 @@ from typing import Final
 from foundation.threads import in_thread
 from serving.errors import ServingError
 from serving.sync.census import Census, end_ghosts, take_census
-from serving.sync.loading import try_route
+from serving.sync.loading import TorchServeGoneError, try_route
 from serving.torchserve.processes import kill_worker, read_process, read_workers
 from serving.torchserve.repairs import Repair, VersionRepairs
 from serving.torchserve.replacements import Replacements, WorkerFault
@@ -73,7 +73,8 @@ class Watch:
         workers: number of workers that each version should have.
         replacements: where replaced workers are counted.
         on_change: called when a version begins or ceases to answer.
-        reload: loads a version again, named by model and number, and returns whether it answers.
+        reload: loads a version again, named by model and number, and returns whether it answers; it raises
+            `TorchServeGoneError` where that cannot be told.
         withdraw: takes a version, named likewise, out of the table for a reason.
     """
 
@@ -269,7 +270,12 @@ class Watch:
         model, version = route.info.model, route.info.version
         self._replacements.workers[WorkerFault.MISSING] += 1
         _log.error("TorchServe has no worker of %s/%s: loading it again", model, version)
-        if not await self._reload(model, version) and self._table.route(model, version) is route:
+        try:
+            is_proven = await self._reload(model, version)
+        except TorchServeGoneError as fault:  # the version stays: the next TorchServe loads it
+            _log.info("%s", fault)
+            is_proven = True
+        if not is_proven and self._table.route(model, version) is route:
             self._withdraw(model, version, "its workers ended and cannot be started again; see workers.log")
         watched.repaired_s = time.monotonic()
 
