@@ -20,6 +20,7 @@ from typing import Final
 from foundation.threads import in_thread
 from serving.errors import RegistryError
 from serving.registry.unpacked import Unpacked
+from serving.sync.background import repeat
 from serving.sync.follower import Follower, FollowerSettings
 from serving.sync.last_good import LastGood, LastGoodFiles
 from serving.sync.loading import Loader
@@ -173,20 +174,12 @@ class Sync:
         self._followers[model].withdraw(version, reason)
 
     async def _forever(self, step: Callable[[Follower], Awaitable[None]], follower: Follower) -> None:
-        """Repeat a step. No fault of one ends the service: it is told once, and the step is tried again."""
-        told, pause_s = "", self._settings.poll_s
-        while True:
-            try:
-                await step(follower)
-            except Exception as fault:  # noqa: BLE001 - any other would end the service
-                message = f"{type(fault).__name__}: {fault}"
-                if message != told:
-                    _log.error("following %s failed and is tried again: %s", follower.model, message, exc_info=True)
-                    self._observer.failed(follower.model)
-                told, pause_s = message, min(2 * pause_s + 0.1, _LONGEST_FAULT_PAUSE_S)
-                await asyncio.sleep(pause_s)
-            else:
-                told, pause_s = "", self._settings.poll_s
+        await repeat(
+            lambda: step(follower),
+            f"following {follower.model}",
+            pauses_s=(self._settings.poll_s, _LONGEST_FAULT_PAUSE_S),
+            on_fault=lambda: self._observer.failed(follower.model),
+        )
 
     async def _read(self, follower: Follower) -> None:
         reading = await self._readings.snapshot(follower.model)

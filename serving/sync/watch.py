@@ -14,7 +14,6 @@ the supervisor starts another.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -23,25 +22,27 @@ from typing import Final
 
 from foundation.threads import in_thread
 from serving.errors import ServingError
-from serving.sync.census import Census, end_ghosts, take_census
-from serving.sync.loading import TorchServeGoneError, try_route
+from serving.sync.asking import Asking
+from serving.sync.background import Faults, repeat
+from serving.sync.loading import TorchServeGoneError
 from serving.torchserve.processes import kill_worker, read_process, read_workers
 from serving.torchserve.repairs import Repair, VersionRepairs
 from serving.torchserve.replacements import Replacements, WorkerFault
 from serving.torchserve.supervisor import Running, Supervisor
-from serving.torchserve.verdicts import JvmJudge, JvmLook, JvmVerdict, VersionJudge, VersionLook, WorkerLook
+from serving.torchserve.verdicts import (
+    IDLE_S,
+    LOOK_S,
+    JvmJudge,
+    JvmLook,
+    JvmVerdict,
+    VersionJudge,
+    VersionLook,
+    WorkerLook,
+)
 from serving.traffic.routes import Route, RoutingTable
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S: Final = 0.5
-_CENSUS_S: Final = (0.4, 2.0)
-"""Pause between two readings of TorchServe's lists, while something is wrong and otherwise."""
-_PING_S: Final = (1.0, 2.0)
-"""Pause between two pings, and the time for an answer."""
-_IDLE_S: Final = 4.0
-"""Time without a call after which a version gets a probe."""
-_PROBE_TIMEOUT_S: Final = 20.0
 _CENSUS_AGE_S: Final = 5.0
 """Age from which a reading of TorchServe's lists is too old to act on."""
 
@@ -52,6 +53,7 @@ class _Watched:
 
     route: Route
     since_s: float
+    faults: Faults
     repaired_s: float = 0.0
     """Time at which the last repair ended."""
     lost: int = 0
@@ -97,36 +99,45 @@ class Watch:
         self._replacements = replacements
         self._on_change = on_change
         self._watched: dict[tuple[str, str], _Watched] = {}
-        self._census: Census | None = None
-        self._reachable = True
-        self._troubled = asyncio.Event()
+        self._asking: Asking
+        """Questions to the TorchServe that runs; `run` sets it before anything else."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            running = await self._supervisor.wait_running()
-            self._watched.clear()
-            self._census, self._reachable = None, True
-            others = [asyncio.create_task(self._take_censuses(running)), asyncio.create_task(self._ping(running))]
-            try:
-                await self._look_on(running)
-            finally:
-                mine = [task for each in self._watched.values() for task in (each.repairing, each.probing) if task]
-                for task in (*others, *mine):
-                    task.cancel()
-                await asyncio.gather(*others, *mine, return_exceptions=True)
+            await self._watch(await self._supervisor.wait_running())
 
-    async def _look_on(self, running: Running) -> None:
+    async def _watch(self, running: Running) -> None:
+        """Watch one TorchServe for as long as it is the one that runs."""
+        self._watched.clear()
+        self._asking = Asking(running)
+        asking = asyncio.create_task(self._asking.run())
         jvm = JvmJudge()
-        while self._supervisor.running is running:
-            verdict = self._look_at_jvm(jvm, running)
-            if verdict.replace is not None:
-                _log.error("the JVM of TorchServe is replaced: %s", verdict.replace.value)
-                self._supervisor.replace(running, verdict.replace)
-            self._follow_table()
-            for watched in self._watched.values():
+        try:
+            await repeat(
+                lambda: self._look(jvm, running),
+                "looking at TorchServe",
+                pauses_s=(LOOK_S, LOOK_S),
+                goes_on=lambda: self._supervisor.running is running,
+            )
+        finally:
+            mine = [task for each in self._watched.values() for task in (each.repairing, each.probing) if task]
+            for task in (asking, *mine):
+                task.cancel()
+            await asyncio.gather(asking, *mine, return_exceptions=True)
+
+    async def _look(self, jvm: JvmJudge, running: Running) -> None:
+        verdict = self._look_at_jvm(jvm, running)
+        if verdict.replace is not None:
+            _log.error("the JVM of TorchServe is replaced: %s", verdict.replace.value)
+            self._supervisor.replace(running, verdict.replace)
+        self._follow_table()
+        for watched in self._watched.values():
+            try:
                 self._look_at(watched, verdict, running)
-            await asyncio.sleep(_LOOK_S)
+            except Exception as fault:  # noqa: BLE001 - the others are looked at nevertheless
+                watched.faults.tell(fault)
+        await asyncio.sleep(LOOK_S)
 
     def _look_at_jvm(self, judge: JvmJudge, running: Running) -> JvmVerdict:
         reading = read_process(running.instance.pid)
@@ -136,7 +147,7 @@ class Watch:
         return judge.judge(
             JvmLook(
                 now_s=time.monotonic(),
-                reachable=self._reachable,
+                reachable=self._asking.reachable,
                 answered=sum(route.outcomes.answered for route in routes),
                 stopped=reading.stopped,
                 cpu_s=reading.cpu_s,
@@ -157,7 +168,8 @@ class Watch:
         for key, route in live.items():
             if key not in self._watched:
                 route.workers_wanted = self._workers
-                self._watched[key] = _Watched(route=route, since_s=time.monotonic())
+                faults = Faults(f"watching {route.info.model}/{route.info.version}")
+                self._watched[key] = _Watched(route=route, since_s=time.monotonic(), faults=faults)
 
     def _look_at(self, watched: _Watched, jvm: JvmVerdict, running: Running) -> None:
         route = watched.route
@@ -178,7 +190,7 @@ class Watch:
         watched.was_complete |= verdict.num_answering >= self._workers
         if verdict.num_answering < self._workers or calls.lost != watched.lost:
             watched.lost = calls.lost
-            self._troubled.set()
+            self._asking.troubled.set()
         if not jvm.answers:
             return
         for pid, fault in verdict.replace:
@@ -186,35 +198,35 @@ class Watch:
         if self._knows_after_repair(watched, look.now_s):
             repair = watched.repairs.plan(looks, wanted=self._workers, now_s=look.now_s)
             if repair is not None:
-                watched.repairing = asyncio.create_task(self._repair(watched, repair, looks, running))
+                watched.repairing = watched.faults.begin(self._repair(watched, repair, looks, running))
         idle_s = look.now_s - calls.last_s
         if (
-            (verdict.suspicious or idle_s > _IDLE_S)
+            (verdict.suspicious or idle_s > IDLE_S)
             and verdict.num_answering
             and (watched.probing is None or watched.probing.done())
         ):
-            watched.probing = asyncio.create_task(self._probe(route, running))
+            watched.probing = watched.faults.begin(self._asking.probe(route))
 
     def _knows_after_repair(self, watched: _Watched, now_s: float) -> bool:
         """Whether TorchServe was asked lately, and after the last repair had ended."""
-        if self._census is None or (watched.repairing is not None and not watched.repairing.done()):
+        if self._asking.census is None or (watched.repairing is not None and not watched.repairing.done()):
             return False
-        return self._census.taken_s > max(watched.repaired_s, now_s - _CENSUS_AGE_S)
+        return self._asking.census.taken_s > max(watched.repaired_s, now_s - _CENSUS_AGE_S)
 
     def _look_for(self, watched: _Watched, jvm: JvmVerdict) -> None:
         """Load a version again that TorchServe does not list, although it was registered before it became live."""
         route = watched.route
-        if self._census is None or self._census.taken_s < watched.since_s:
+        if self._asking.census is None or self._asking.census.taken_s < watched.since_s:
             self._tell(route, answers=jvm.answers, num_ready=route.workers_ready)
             return
         self._tell(route, answers=False, num_ready=0)
-        self._troubled.set()
+        self._asking.troubled.set()
         if jvm.answers and self._knows_after_repair(watched, time.monotonic()):
-            watched.repairing = asyncio.create_task(self._load_again(watched))
+            watched.repairing = watched.faults.begin(self._load_again(watched))
 
     def _look_at_workers(self, watched: _Watched) -> tuple[WorkerLook, ...] | None:
         """Look at the processes of a version's workers; None if TorchServe has not listed it yet."""
-        census, route = self._census, watched.route
+        census, route = self._asking.census, watched.route
         version = census.versions.get((route.info.model, route.info.version)) if census is not None else None
         if census is None or version is None or census.taken_s < watched.since_s:
             return None
@@ -236,7 +248,7 @@ class Watch:
             self._replacements.workers[fault] += 1
             name = f"{route.info.model}/{route.info.version}"
             _log.error("worker %d of %s is replaced: %s", pid, name, fault.value)
-            self._troubled.set()
+            self._asking.troubled.set()
 
     async def _repair(
         self, watched: _Watched, repair: Repair, listed: tuple[WorkerLook, ...], running: Running
@@ -262,7 +274,7 @@ class Watch:
         except ServingError as fault:
             _log.warning("%s", fault)
         watched.repaired_s = time.monotonic()
-        self._troubled.set()
+        self._asking.troubled.set()
 
     async def _load_again(self, watched: _Watched) -> None:
         """Load a version whose workers cannot be started, or that TorchServe does not hold any more, once more."""
@@ -278,30 +290,3 @@ class Watch:
         if not is_proven and self._table.route(model, version) is route:
             self._withdraw(model, version, "its workers ended and cannot be started again; see workers.log")
         watched.repaired_s = time.monotonic()
-
-    async def _probe(self, route: Route, running: Running) -> None:
-        """Ask an idle version for a few tokens, so that its calls tell whether it answers."""
-        with contextlib.suppress(ServingError), route.outcomes.call():  # that notes how it ends
-            await try_route(route, running.inference, timeout_s=_PROBE_TIMEOUT_S)
-
-    async def _ping(self, running: Running) -> None:
-        pause_s, timeout_s = _PING_S
-        while True:
-            self._reachable = await running.inference.answers_ping(timeout_s=timeout_s)
-            await asyncio.sleep(pause_s)
-
-    async def _take_censuses(self, running: Running) -> None:
-        ghosts: set[int] = set()
-        often_s, seldom_s = _CENSUS_S
-        while True:
-            self._troubled.clear()
-            try:
-                self._census = await take_census(running.instance)
-            except ServingError:  # pings and calls tell what is the matter
-                await asyncio.sleep(often_s)
-                continue
-            ghosts = end_ghosts(self._census, ghosts, running.instance)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seldom_s):
-                    await self._troubled.wait()
-            await asyncio.sleep(often_s)

@@ -12,6 +12,12 @@ from typing import Final
 
 from serving.torchserve.replacements import JvmFault, WorkerFault
 
+LOOK_S: Final = 0.5
+"""Pause between two looks."""
+PING_S: Final = (1.0, 2.0)
+"""Pause between two pings of the JVM, and the time for an answer."""
+IDLE_S: Final = 4.0
+"""Time without a call after which a version gets a probe, so that somebody waits if it does not answer."""
 STOPPED_LOOKS: Final = 3
 """Looks in a row that find a process stopped, before it is replaced: a snapshot stops one for a moment."""
 JVM_STOPPED_LOOKS: Final = 6

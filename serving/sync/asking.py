@@ -1,0 +1,69 @@
+"""Questions of the watch to TorchServe: whether it answers, what workers it has, and for tokens of an idle version."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from serving.errors import ServingError
+from serving.sync.background import repeat
+from serving.sync.census import Census, end_ghosts, take_census
+from serving.sync.loading import try_route
+from serving.torchserve.supervisor import Running
+from serving.torchserve.verdicts import PING_S
+from serving.traffic.routes import Route
+
+_CENSUS_S: Final = (0.4, 2.0)
+"""Pause between two readings of TorchServe's lists, while something is wrong and otherwise."""
+_PROBE_TIMEOUT_S: Final = 20.0
+_FAULT_PAUSES_S: Final = (0.5, 2.0)
+
+
+class Asking:
+    """Asks one TorchServe.
+
+    Args:
+        running: the TorchServe.
+    """
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self.reachable = True
+        """Whether it answered the last ping."""
+        self.census: Census | None = None
+        """Last reading of its lists of workers; None before the first."""
+        self.troubled: Final = asyncio.Event()
+        """Set while something is wrong, so that its lists are read more often."""
+        self._ghosts: set[int] = set()
+
+    async def run(self) -> None:
+        """Ping it and read its lists until cancelled."""
+        await asyncio.gather(
+            repeat(self._ping, "pinging TorchServe", pauses_s=_FAULT_PAUSES_S),
+            repeat(self._take_census, "reading TorchServe's lists of workers", pauses_s=_FAULT_PAUSES_S),
+        )
+
+    async def probe(self, route: Route) -> None:
+        """Ask an idle version for a few tokens, so that its calls tell whether it answers."""
+        with contextlib.suppress(ServingError), route.outcomes.call():  # that notes how it ends
+            await try_route(route, self._running.inference, timeout_s=_PROBE_TIMEOUT_S)
+
+    async def _ping(self) -> None:
+        pause_s, timeout_s = PING_S
+        self.reachable = await self._running.inference.answers_ping(timeout_s=timeout_s)
+        await asyncio.sleep(pause_s)
+
+    async def _take_census(self) -> None:
+        often_s, seldom_s = _CENSUS_S
+        self.troubled.clear()
+        try:
+            self.census = await take_census(self._running.instance)
+        except ServingError:  # pings and calls tell what is the matter
+            await asyncio.sleep(often_s)
+            return
+        self._ghosts = end_ghosts(self.census, self._ghosts, self._running.instance)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seldom_s):
+                await self.troubled.wait()
+        await asyncio.sleep(often_s)

@@ -1,0 +1,232 @@
+"""The watch while its own work fails, before a loopback server that lists versions as TorchServe does, or nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from serving.sync.background import Faults
+from serving.sync.loading import TorchServeGoneError
+from serving.sync.watch import Watch
+from serving.torchserve.inference import Inference
+from serving.torchserve.management import Management
+from serving.torchserve.process import Instance
+from serving.torchserve.replacements import Replacements
+from serving.torchserve.supervisor import Running, Supervisor
+from serving.traffic.routes import Route, RoutingTable
+from tests.serving.loopback_gateway import route, until
+
+NONSENSE = b"[" * 100_000
+"""JSON so deep that reading it raises an error that no caller foresees."""
+
+
+class Lists(BaseHTTPRequestHandler):
+    """Answers with the server's next text, and then with a list of no model."""
+
+    def do_GET(self) -> None:
+        texts = cast("list[bytes]", cast("Any", self.server).texts)
+        body = texts.pop(0) if texts else b'{"models": []}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@contextlib.contextmanager
+def lists(*texts: bytes) -> Iterator[int]:
+    """Answer on a port, with these texts first."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Lists) as server:
+        cast("Any", server).texts = list(texts)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@dataclass
+class Pinged:
+    """Connection whose first pings fail in a way that nobody foresees."""
+
+    failing: int = 0
+    answered: int = 0
+
+    async def answers_ping(self, *, timeout_s: float) -> bool:
+        assert timeout_s > 0
+        if self.failing:
+            self.failing -= 1
+            raise RuntimeError("no ping")
+        self.answered += 1
+        return True
+
+
+@dataclass
+class Standing:
+    """Supervisor of a TorchServe that stays."""
+
+    running: Running
+
+    async def wait_running(self) -> Running:
+        return self.running
+
+
+@dataclass
+class Scene:
+    """A watch over two versions that TorchServe does not list, so that each is to be loaded again."""
+
+    folder: Path
+    port: int
+    pings: Pinged = field(default_factory=Pinged)
+    on_change: Callable[[], None] = lambda: None
+    reloaded: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.table = RoutingTable(("lcgan", "cvae"))
+        self.routes: list[Route] = [route("2")]
+        other = route("3")
+        self.routes.append(replace(other, info=replace(other.info, model="cvae")))
+        for each in self.routes:
+            self.table.add(each)
+
+    async def reload(self, model: str, _: str) -> bool:
+        self.reloaded.append(model)
+        return True
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[asyncio.Task[None]]:
+        management = Management(host="127.0.0.1", management_port=self.port, inference_port=self.port)
+        instance = Instance(
+            guard=cast("Any", None),
+            pid=os.getpid(),
+            management=management,
+            inference_target="",
+            metrics_url="",
+            folder=self.folder,
+            threads_file=self.folder / "threads",
+        )
+        running = Running(instance=instance, inference=cast("Inference", self.pings))
+        watch = Watch(
+            supervisor=cast("Supervisor", Standing(running)),
+            table=self.table,
+            workers=1,
+            replacements=Replacements(),
+            on_change=self.on_change,
+            reload=self.reload,
+            withdraw=lambda model, *_: self.withdrawn.append(model),
+        )
+        task = asyncio.create_task(watch.run())
+        try:
+            yield task
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line for line in caplog.messages if "failed and is tried again" in line]
+
+
+def test_lists_that_cannot_be_read_are_told_once_and_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(port: int) -> None:
+        it = Scene(tmp_path, port)
+        async with it.watching():
+            await asyncio.wait_for(until(lambda: set(it.reloaded) == {"lcgan", "cvae"}), 20)
+
+    with lists(NONSENSE, NONSENSE) as port:
+        asyncio.run(scene(port))
+    assert ["lists of workers" in line for line in told(caplog)] == [True]
+
+
+def test_pings_that_fail_in_an_unknown_way_are_told_once_and_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(port: int) -> None:
+        it = Scene(tmp_path, port, pings=Pinged(failing=2))
+        async with it.watching():
+            await asyncio.wait_for(until(lambda: it.pings.answered > 1), 20)
+
+    with lists() as port:
+        asyncio.run(scene(port))
+    assert ["pinging" in line for line in told(caplog)] == [True]
+
+
+def test_a_look_that_fails_ends_nothing_and_hides_no_other_version(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = [RuntimeError("nobody may be told")]
+
+    def on_change() -> None:
+        if left:
+            raise left.pop()
+
+    async def scene(port: int) -> None:
+        it = Scene(tmp_path, port, on_change=on_change)
+        async with it.watching():
+            await asyncio.wait_for(until(lambda: set(it.reloaded) == {"lcgan", "cvae"}), 20)
+            assert not any(each.answers for each in it.routes)
+
+    with lists() as port:
+        asyncio.run(scene(port))
+    assert len(told(caplog)) == 1
+
+
+def test_a_version_stays_whose_load_again_torchserve_does_not_survive_and_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    @dataclass
+    class Gone(Scene):
+        async def reload(self, model: str, version: str) -> bool:
+            await super().reload(model, version)
+            raise TorchServeGoneError("TorchServe went away")
+
+    async def scene(port: int) -> None:
+        it = Gone(tmp_path, port)
+        async with it.watching():
+            await asyncio.wait_for(until(lambda: it.reloaded.count("lcgan") > 1), 20)
+            assert it.withdrawn == []
+
+    with lists() as port:
+        asyncio.run(scene(port))
+    assert told(caplog) == []
+
+
+def test_a_fault_is_told_when_it_is_another_than_the_one_before(caplog: pytest.LogCaptureFixture) -> None:
+    faults = Faults("the work")
+    with caplog.at_level(logging.ERROR):
+        news = [faults.tell(fault) for fault in (OSError("a"), OSError("a"), ValueError("a"), OSError("b"))]
+        faults.forget()
+        assert [*news, faults.tell(OSError("b"))] == [True, False, True, True, True]
+    assert len(told(caplog)) == 4
+
+
+def test_a_task_that_nobody_waits_for_tells_its_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("the reason")
+
+    async def scene() -> None:
+        faults = Faults("the work")
+        await asyncio.wait([faults.begin(fail())])
+        cancelled = faults.begin(fail())
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+
+    asyncio.run(scene())
+    assert ["the reason" in line for line in told(caplog)] == [True]
