@@ -16,7 +16,7 @@ LOOK_S: Final = 0.5
 """Pause between two looks."""
 PING_S: Final = (1.0, 2.0)
 """Pause between two pings of the JVM, and the time for an answer."""
-IDLE_S: Final = 4.0
+IDLE_S: Final = 3.0
 """Time without a call after which a version gets a probe, so that somebody waits if it does not answer."""
 STOPPED_LOOKS: Final = 3
 """Looks in a row that find a process stopped, before it is replaced: a snapshot stops one for a moment."""
@@ -24,8 +24,10 @@ JVM_STOPPED_LOOKS: Final = 6
 """The same for the JVM, whose replacement takes all workers along."""
 LATEST_LOOK_S: Final = 3.0
 """Time between two looks above which the watch was held up itself."""
-SILENT_S: Final = 7.0
-"""Time without any answer and any progress after which a version counts as not answering, while somebody waits."""
+SILENT_S: Final = 5.0
+"""Time without any answer and any progress after which a version counts as not answering, while somebody waits; the
+same for the JVM. With the time until somebody asks, health tells within 10 s. It harms nothing that works: requests go
+on to it, and it counts again with its next answer or progress. Replacements take longer."""
 HUNG_S: Final = 10.0
 """Time without progress after which a worker that does not take part in the others' work is replaced."""
 ALL_HUNG_S: Final = 15.0

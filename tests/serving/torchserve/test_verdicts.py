@@ -12,9 +12,12 @@ from serving.torchserve.verdicts import (
     ALL_HUNG_S,
     FOLDER_PATIENCE_S,
     HUNG_S,
+    IDLE_S,
     JVM_HUNG_S,
     JVM_LOST_S,
     LATEST_LOOK_S,
+    LOOK_S,
+    PING_S,
     SILENT_S,
     JvmJudge,
     JvmLook,
@@ -25,7 +28,11 @@ from serving.torchserve.verdicts import (
     WorkerLook,
 )
 
-PERIOD_S = 0.5
+PERIOD_S = LOOK_S
+PROMISE_S = 10.0
+"""Time within which health tells that nothing answers, as the documentation says."""
+SLACK_S = 0.5
+"""Time for a look that comes late and for the way of the news."""
 
 
 @dataclass
@@ -139,6 +146,27 @@ def test_workers_that_all_do_nothing_while_somebody_waits_are_told_of_and_then_r
     assert set(verdicts[-1].replace) == {(1, WorkerFault.HUNG), (2, WorkerFault.HUNG)}
 
 
+def test_an_idle_version_whose_workers_hang_is_told_of_within_the_time_that_is_promised() -> None:
+    scene = Scene()
+    scene.look()
+    hung_s = last_s = scene.now_s  # just after the last answer, the least likely time to be asked soon
+    for verdict in scene.looks(2 * PROMISE_S):
+        if verdict.num_answering == 0:
+            break
+        if scene.waiting_since_s is None and scene.now_s - last_s > IDLE_S:  # the probe
+            scene.oldest_s = scene.waiting_since_s = scene.now_s
+    assert scene.now_s - hung_s <= PROMISE_S - SLACK_S
+
+
+def test_no_worker_is_replaced_when_health_begins_to_tell_that_it_is_silent() -> None:
+    scene = Scene()
+    wait_from_now(scene)
+    told = next(verdict for verdict in scene.looks(60) if verdict.num_answering == 0)
+    assert told.replace == ()
+    (verdict,) = scene.looks(PERIOD_S, working="a", answers=1)
+    assert (verdict.num_answering, verdict.replace) == (2, ())
+
+
 def test_a_watch_that_was_held_up_itself_starts_over() -> None:
     scene = Scene()
     wait_from_now(scene)
@@ -199,6 +227,13 @@ def test_a_jvm_that_answers_nothing_and_does_nothing_is_replaced() -> None:
     judge = JvmJudge()
     assert jvm(judge, JVM_HUNG_S - 1, reachable=False) == JvmVerdict(answers=False)
     assert jvm(judge, 1, 100 + JVM_HUNG_S, reachable=False).replace is JvmFault.HUNG
+
+
+def test_a_jvm_that_hangs_is_told_of_within_the_time_that_is_promised() -> None:
+    judge, unnoticed_s = JvmJudge(), sum(PING_S)  # it hangs just after it has answered a ping
+    jvm(judge, unnoticed_s)
+    silence_s = PROMISE_S - SLACK_S - unnoticed_s
+    assert jvm(judge, silence_s, 100 + unnoticed_s, reachable=False) == JvmVerdict(answers=False)
 
 
 def test_a_jvm_that_is_slow_but_works_is_given_a_minute() -> None:
