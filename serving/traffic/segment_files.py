@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""Errors of a file system without locks."""
+_LONGEST_USE_S: Final = 2 * 86_400
+"""Age of the last row from which a segment is certain to have no writer, which leaves it when its day is over."""
 
 
 def stat_of(path: Path) -> os.stat_result | None:
@@ -24,13 +32,25 @@ def remove_unused(path: Path) -> bool:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # locks over NFS need a descriptor that may write
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_used(descriptor):
+            return False
         path.unlink()
-    except BlockingIOError:
-        return False
     finally:
         os.close(descriptor)
     return True
+
+
+def _is_used(descriptor: int) -> bool:
+    """Lock a segment, and return whether its writer has it still."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as fault:
+        if fault.errno not in NO_LOCKS:
+            raise
+        return time.time() - os.fstat(descriptor).st_mtime < _LONGEST_USE_S
+    return False
 
 
 def sync_files(folder: Path, descriptors: Iterable[int]) -> None:

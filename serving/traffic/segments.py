@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from serving.traffic.segment_files import remove_unused, stat_of, sync_files
+from serving.traffic.segment_files import NO_LOCKS, remove_unused, stat_of, sync_files
 
 _log = logging.getLogger(__name__)
 
@@ -267,7 +267,7 @@ def _create(folder: Path, host: str, now: datetime) -> _Segment:
             if os.fstat(descriptor).st_nlink:  # otherwise retention removed the empty file before it was locked
                 return _Segment(path=path, descriptor=descriptor, day=f"{now:%Y%m%d}")
         except OSError as fault:
-            if fault.errno in {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}:
+            if fault.errno in NO_LOCKS:
                 # A file system without locks: retention elsewhere has age alone to go by.
                 return _Segment(path=path, descriptor=descriptor, day=f"{now:%Y%m%d}")
             os.close(descriptor)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import logging
 import os
 import resource
@@ -206,6 +208,22 @@ def test_the_segment_that_another_process_writes_stays_whatever_its_age(tmp_path
         assert remove_old(settings) == ()
         process.kill()
     assert remove_old(settings) == (used,), "its writer is gone"
+
+
+def test_on_a_file_system_without_locks_segments_of_some_days_are_removed_and_new_ones_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    to = writer(tmp_path)
+    assert to.append(ROW)
+    old, ripe, _ = make_segments(tmp_path, 40, 3, 1)
+    settings = ExposureSettings(folder=tmp_path, max_days=30, max_mb=1, segment_mb=1)
+    assert remove_old(settings) == (old, ripe)
+    assert remove_old(settings, now_s=1e12) == ()
+    to.close()
 
 
 def test_a_writer_does_not_remove_its_own_segment(tmp_path: Path) -> None:
