@@ -8,7 +8,7 @@ import pytest
 
 from tests.serving.support import EchoRegistry, ServiceProcess, assert_gone, launch_service, wait_ready
 
-MODELS = ("alpha", "beta", "gamma", "delta")
+MODELS = ("alpha", "beta", "gamma", "omega")
 """What the shared service serves; each test has a model of its own, so that they do not meet."""
 
 

@@ -85,10 +85,11 @@ def test_a_killed_jvm_is_unavailable_at_once_and_comes_back_with_all_its_version
             client.generate(ask(), timeout_s=20)
         assert time.monotonic() - started < 2
         wait_until(lambda: not client.is_serving(), timeout_s=2)
+        # Until the end of the JVM is noticed, the versions are still listed, although none of them answers.
+        wait_until(client.is_serving, timeout_s=60)
+        answered_s = time.monotonic() - started
         wait_until(lambda: [described(model) for model in client.describe()] == [described(m) for m in before])
-        recovered_s = time.monotonic() - started
-        _log.info("JVM killed: everything back after %.1f s", recovered_s)
-        assert client.is_serving()
+        _log.info("JVM killed: answers after %.1f s, all back after %.1f s", answered_s, time.monotonic() - started)
         assert client.generate(ask()).model.version == live(client, "alpha").champion
         assert service.jvm.pid != jvm.pid
         assert not any(worker.is_running() for worker in workers)

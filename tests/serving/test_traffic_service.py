@@ -20,7 +20,7 @@ from tests.serving.test_traffic_cli import invoke
 
 pytestmark = pytest.mark.integration
 
-MODEL = "delta"
+MODEL = "omega"
 UNITS = [f"user-{number}" for number in range(60)]
 
 
