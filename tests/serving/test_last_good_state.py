@@ -181,6 +181,7 @@ def test_a_version_that_hangs_while_it_loads_delays_neither_another_model_nor_an
             control.promote("hanging", good)
             wait_until(lambda: live(client, "hanging").champion == good)
             assert time.monotonic() - started < 40
+            wait_until(lambda: load.answered.get(good, 0) > 0)
         assert load.failures == []
         assert set(load.answered) == {"1", good}
         assert " is refused" not in service.log()
