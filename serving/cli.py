@@ -296,10 +296,19 @@ def _configure_logging() -> None:
     console = Console(stderr=True)
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=False, markup=False)
-        logging.basicConfig(level=logging.INFO, format="%(message)s", datefmt="%X", handlers=[handler])
+        handler.setFormatter(logging.Formatter("%(message)s", datefmt="%X"))
     else:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for library in ("mlflow", "alembic"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    # While a tracking server is away it has a line for each try; sync has one for all of them.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    # By a filter of the handler and not by the libraries' loggers, which this process may share with other commands.
+    handler.addFilter(_is_for_operators)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _is_for_operators(record: logging.LogRecord) -> bool:
+    library = record.name.partition(".")[0]
+    # While a tracking server is away, urllib3 has a line for each try; sync has one for all of them.
+    least = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "urllib3": logging.ERROR}.get(
+        library, logging.NOTSET
+    )
+    return record.levelno >= least

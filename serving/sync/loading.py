@@ -18,7 +18,7 @@ from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked, forms_batches
 from serving.registry.versions import RegisteredVersion
 from serving.torchserve.cores import CoreShares
-from serving.torchserve.faults import InferenceError
+from serving.torchserve.faults import Failure, InferenceError
 from serving.torchserve.inference import Inference
 from serving.torchserve.registration import register_version
 from serving.torchserve.supervisor import Running, Supervisor
@@ -138,7 +138,9 @@ class Loader:
             route = make_route(info, workers=self._workers, aliases=version.aliases, batching=batching)
             await try_route(route, running.inference, timeout_s=self._canary_timeout_s)
         except Exception as fault:
-            if self._supervisor.running is not running or not await running.instance.management.is_healthy():
+            unreachable = isinstance(fault, InferenceError) and fault.failure is Failure.UNREACHABLE
+            gone = unreachable or self._supervisor.running is not running
+            if gone or not await running.instance.management.is_healthy():
                 raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}") from fault
             await self._undo(version, running)
             # An archive or a machine may fail in ways that no library lists, and none of them may end the service.

@@ -27,6 +27,7 @@ _STATUS_OF_CONTRACT: Final = {
 }
 _WORKER_DIED: Final = "Worker died"
 _NO_WORKER: Final = "has no worker"
+_RAISED: Final = "Prediction failed"
 _PASSING: Final = ("does not exist for model", "Model not found", _NO_WORKER, _WORKER_DIED, "did not respond")
 
 
@@ -40,6 +41,8 @@ class Failure(Enum):
     """No worker of the version runs at this moment."""
     TOO_LATE = auto()
     """The request was not decoded, because it could not start in time."""
+    UNREACHABLE = auto()
+    """TorchServe itself does not answer, which tells nothing about the version."""
 
 
 class InferenceError(ServingError):
@@ -72,11 +75,14 @@ def in_band(error: ContractError) -> InferenceError:
     return InferenceError(_STATUS_OF_CONTRACT[error.code], str(error), field=error.field, failure=failure)
 
 
-def failure_in(details: str) -> Failure:
-    """Return the kind of a failure from the details of TorchServe's status."""
+def failure_in(code: grpc.StatusCode, details: str) -> Failure:
+    """Return the kind of a failure from TorchServe's status."""
     if _WORKER_DIED in details:
         return Failure.WORKER_DIED
-    return Failure.NO_WORKER if _NO_WORKER in details else Failure.OTHER
+    if _NO_WORKER in details:
+        return Failure.NO_WORKER
+    known = any(sign in details for sign in (*_PASSING, _RAISED))
+    return Failure.UNREACHABLE if code is grpc.StatusCode.UNAVAILABLE and not known else Failure.OTHER
 
 
 def translate(code: grpc.StatusCode, details: str) -> tuple[grpc.StatusCode, str]:
@@ -86,7 +92,7 @@ def translate(code: grpc.StatusCode, details: str) -> tuple[grpc.StatusCode, str
         return code, "the answer did not come within the deadline"
     if any(sign in details for sign in _PASSING):
         return grpc.StatusCode.UNAVAILABLE, f"{reason.rstrip('.')}; retry later"
-    if "Prediction failed" in details:
+    if _RAISED in details:
         return grpc.StatusCode.INTERNAL, "the handler raised an exception; its traceback is in workers.log"
     if code is grpc.StatusCode.UNAVAILABLE:
         return code, f"TorchServe does not answer ({reason}); retry later"

@@ -30,6 +30,8 @@ _CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
     # After a restart of TorchServe a new channel is opened, so a long backoff would be useless.
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A call before the port listens must not make those of the next second fail.
+    ("grpc.initial_reconnect_backoff_ms", 50),
 )
 _PING: Final = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Ping"
 _NO_ANSWER: Final = frozenset(
@@ -132,7 +134,9 @@ class Inference:
         except grpc.aio.AioRpcError as failure:
             details = failure.details() or ""
             code, reason = translate(failure.code(), details)
-            raise InferenceError(code, f"{model} {version}: {reason}", failure=failure_in(details)) from failure
+            raise InferenceError(
+                code, f"{model} {version}: {reason}", failure=failure_in(failure.code(), details)
+            ) from failure
         except grpc.aio.UsageError as cause:
             # The channel was closed meanwhile, which happens to a request that arrives while TorchServe ends.
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, f"TorchServe is shutting down: {cause}") from cause

@@ -130,7 +130,7 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
         raise
     management = Management(host=LOOPBACK, management_port=ports["management"], inference_port=ports["inference"])
     try:
-        await _wait_until_healthy(process, management, settings)
+        await _wait_until_healthy(process, management, settings, ports["grpc_inference"])
         pid = int((folder / guard.PID_FILE).read_text())
     except BaseException:
         await _end_guard(process, settings.stop_grace_s)
@@ -170,10 +170,11 @@ async def _spawn(settings: TorchServeSettings, command: list[str], folder: Path)
 
 
 async def _wait_until_healthy(
-    process: asyncio.subprocess.Process, management: Management, settings: TorchServeSettings
+    process: asyncio.subprocess.Process, management: Management, settings: TorchServeSettings, grpc_port: int
 ) -> None:
     deadline = time.monotonic() + settings.start_timeout_s
-    while not await management.is_healthy():
+    # It answers over HTTP a moment before it listens for gRPC.
+    while not (await management.is_healthy() and await _listens(grpc_port)):
         if process.returncode is not None:
             output = _tail(settings.log_dir / _CONSOLE_LOG)
             kind = _PortTakenError if "Address already in use" in output else TorchServeError
@@ -183,6 +184,15 @@ async def _wait_until_healthy(
                 f"TorchServe did not answer within {settings.start_timeout_s:g} s; its logs are in {settings.log_dir}"
             )
         await asyncio.sleep(0.05)
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _end_guard(process: asyncio.subprocess.Process, grace_s: float) -> None:

@@ -24,7 +24,7 @@ from handlers.contract import (
 )
 from serving.errors import PortInUseError, ServingError
 from serving.gateway.server import Gateway, GatewaySettings
-from serving.torchserve.faults import translate
+from serving.torchserve.faults import Failure, failure_in, translate
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
@@ -477,3 +477,12 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
 def test_settings_out_of_range_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):
         GatewaySettings(**values)  # type: ignore[arg-type] # the values are wrong on purpose
+
+
+def test_only_a_status_without_a_word_of_torchserve_says_that_it_is_unreachable() -> None:
+    unavailable = grpc.StatusCode.UNAVAILABLE
+    assert failure_in(unavailable, "failed to connect to all addresses") is Failure.UNREACHABLE
+    assert failure_in(unavailable, "Prediction failed") is Failure.OTHER
+    assert failure_in(unavailable, "Model not found") is Failure.OTHER
+    assert failure_in(grpc.StatusCode.RESOURCE_EXHAUSTED, "Worker died.") is Failure.WORKER_DIED
+    assert failure_in(grpc.StatusCode.INTERNAL, "Model m has no worker to serve") is Failure.NO_WORKER
