@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -34,6 +34,9 @@ from serving.options import (
     live_version,
     open_registry,
 )
+
+# While a tracking server is away, urllib3 has a line for each try; sync has one for all of them.
+_LEAST_LEVELS: Final = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "urllib3": logging.ERROR}
 
 
 def serve(
@@ -306,9 +309,4 @@ def _configure_logging() -> None:
 
 
 def _is_for_operators(record: logging.LogRecord) -> bool:
-    library = record.name.partition(".")[0]
-    # While a tracking server is away, urllib3 has a line for each try; sync has one for all of them.
-    least = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "urllib3": logging.ERROR}.get(
-        library, logging.NOTSET
-    )
-    return record.levelno >= least
+    return record.levelno >= _LEAST_LEVELS.get(record.name.partition(".")[0], logging.NOTSET)

@@ -134,9 +134,8 @@ class Inference:
         except grpc.aio.AioRpcError as failure:
             details = failure.details() or ""
             code, reason = translate(failure.code(), details)
-            raise InferenceError(
-                code, f"{model} {version}: {reason}", failure=failure_in(failure.code(), details)
-            ) from failure
+            kind = failure_in(failure.code(), details)
+            raise InferenceError(code, f"{model} {version}: {reason}", failure=kind) from failure
         except grpc.aio.UsageError as cause:
             # The channel was closed meanwhile, which happens to a request that arrives while TorchServe ends.
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, f"TorchServe is shutting down: {cause}") from cause
