@@ -62,6 +62,9 @@ def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_fold
         async with Inference(instance.inference_target) as inference:
             answer = await inference.generate(ask(title="x"), model="m", version="1", timeout_s=10)
         assert answer.samples[0].text == "x"
+        # Left over from an attempt that was cut off (HTTP 409), it is loaded again.
+        await register_version(instance, "m_1.mar", model="m", version="1", workers=2, timeout_s=60)
+        assert [each.num_ready for each in await management.describe("m")] == [2]
         jvm = psutil.Process(instance.pid)
         assert [child.pid for child in psutil.Process(instance.guard.pid).children()] == [jvm.pid]
         return [jvm, *jvm.children(recursive=True)], listening_ports(jvm)
