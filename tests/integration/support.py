@@ -15,7 +15,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.serving.support import ServiceProcess, launch_service, wait_ready
+from tests.serving.support import ServiceProcess, running_service
 from training.sample import CATALOG_FILE, FEED_FILE, POSTS_FILE, make_sample, write_sample
 
 DEMO_TIMEOUT_S = 900
@@ -93,14 +93,8 @@ def serving(place: Place, *options: str) -> Iterator[ServiceProcess]:
     """`deephypebot serve` for the length of the block; it must end well."""
     folder = place.root / "service"
     (folder / "ready.json").unlink(missing_ok=True)
-    child = launch_service(place.tracking_uri, folder, ["lcgan", "cvae"], *options)
-    try:
-        service = wait_ready(child, folder, timeout_s=120)
+    with running_service(place.tracking_uri, folder, ["lcgan", "cvae"], *options) as service:
         yield service
-        assert service.stop() == 0, service.log()
-    finally:
-        child.kill()
-        child.wait()
 
 
 def scrape(url: str) -> dict[str, dict[frozenset[tuple[str, str]], float]]:

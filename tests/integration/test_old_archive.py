@@ -21,7 +21,7 @@ from handlers.contract import (
 from serving.client import CommentaryClient
 from tests.handlers.tiny_bundles import GENRES, TOPICS
 from tests.integration.support import scrape
-from tests.serving.support import ServiceProcess, launch_service, wait_ready, wait_until
+from tests.serving.support import ServiceProcess, running_service, wait_until
 from tests.training.packaging.unpacked import OLD_ARCHIVE
 from training.packaging.archive import build_archive, load_archive
 
@@ -53,16 +53,10 @@ def registry_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def service(registry_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     folder: Path = tmp_path_factory.mktemp("service")
-    process = launch_service(registry_uri, folder, ["lcgan"])
-    try:
-        service = wait_ready(process, folder, timeout_s=120)
+    with running_service(registry_uri, folder, ["lcgan"]) as service:
         with CommentaryClient(service.target) as client:
             wait_until(lambda: len(client.describe()[0].versions) == 2, timeout_s=60)
         yield service
-        assert service.stop() == 0, service.log()
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.support import EchoRegistry, ServiceProcess, assert_gone, launch_service, wait_ready
+from tests.serving.support import EchoRegistry, ServiceProcess, running_service
 
 MODELS = ("alpha", "beta", "gamma", "omega")
 """What the shared service serves; each test has a model of its own, so that they do not meet."""
@@ -36,13 +36,5 @@ def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) ->
     for model in MODELS:
         registry.alias(model, "champion", registry.register(model))
     folder: Path = tmp_path_factory.mktemp("service")
-    process = launch_service(registry.uri, folder, MODELS)
-    try:
-        running = wait_ready(process, folder)
-        family = running.family()
+    with running_service(registry.uri, folder, MODELS) as running:
         yield running
-        assert running.stop() == 0, running.log()
-        assert_gone(family)
-    finally:
-        process.kill()
-        process.wait()

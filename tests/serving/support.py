@@ -179,6 +179,23 @@ def wait_ready(process: subprocess.Popen[bytes], folder: Path, timeout_s: float 
     return ServiceProcess(process=process, folder=folder, ready=json.loads(path.read_text()))
 
 
+@contextmanager
+def running_service(
+    registry_uri: str, folder: Path, models: Iterable[str], *options: str, timeout_s: float = 120
+) -> Iterator[ServiceProcess]:
+    """The service for the length of the block; it must end well, and leave no process."""
+    process = launch_service(registry_uri, folder, models, *options)
+    try:
+        service = wait_ready(process, folder, timeout_s=timeout_s)
+        family = service.family()
+        yield service
+        assert service.stop() == 0, service.log()
+        assert_gone(family)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def wait_until(condition: Callable[[], Any], *, timeout_s: float = 30) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -198,6 +215,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def repeatedly(steps: Iterable[Callable[[], None]]) -> Iterator[None]:
+    """Repeat each step in a thread of its own for as long as the block runs."""
+    done = Event()
+
+    def repeat(step: Callable[[], None]) -> None:
+        while not done.is_set():
+            step()
+
+    threads = [Thread(target=repeat, args=(step,)) for step in steps]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
 @dataclass
 class Load:
     """What a steady load saw."""
@@ -211,31 +248,22 @@ class Load:
 @contextmanager
 def steady_load(target: str, model: str, *, version: str | None = None, num_threads: int = 4) -> Iterator[Load]:
     """Ask without pause and without retries for as long as the block runs."""
-    load, done = Load(), Event()
+    load = Load()
 
-    def run() -> None:
-        while not done.is_set():
-            started = time.monotonic()
-            try:
-                answer = client.generate(ask(title="load"), version=version)
-            except Exception as fault:  # noqa: BLE001 - whatever it is, it is a failed request
-                load.failures.append(repr(fault))
-            else:
-                answered = answer.model.version
-                load.answered[answered] = load.answered.get(answered, 0) + 1
-            load.slowest_s = max(load.slowest_s, time.monotonic() - started)
-            time.sleep(0.005)
-
-    with CommentaryClient(target, model=model, retry=ONE_ATTEMPT) as client:
-        threads = [Thread(target=run) for _ in range(num_threads)]
-        for thread in threads:
-            thread.start()
+    def step() -> None:
+        started = time.monotonic()
         try:
-            yield load
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join()
+            answer = client.generate(ask(title="load"), version=version)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is a failed request
+            load.failures.append(repr(fault))
+        else:
+            answered = answer.model.version
+            load.answered[answered] = load.answered.get(answered, 0) + 1
+        load.slowest_s = max(load.slowest_s, time.monotonic() - started)
+        time.sleep(0.005)
+
+    with CommentaryClient(target, model=model, retry=ONE_ATTEMPT) as client, repeatedly([step] * num_threads):
+        yield load
 
 
 @dataclass
@@ -256,12 +284,12 @@ def unit_load(
     target: str, model: str, *, num_units: int = 40, num_threads: int = 4, pause_s: float = 0.0
 ) -> Iterator[UnitLoad]:
     """Ask for one unit after the other, without retries, for as long as the block runs; a unit has one thread."""
-    load, done = UnitLoad(answered={f"unit-{number}": [] for number in range(num_units)}), Event()
+    load = UnitLoad(answered={f"unit-{number}": [] for number in range(num_units)})
+    units = list(load.answered)
 
-    def run(units: list[str]) -> None:
-        for unit in cycle(units):
-            if done.is_set():
-                return
+    def step_of(waiting: Iterator[str]) -> Callable[[], None]:
+        def step() -> None:
+            unit = next(waiting)
             try:
                 answer = client.generate(ask(title="load", unit=unit), timeout_s=20)
             except Exception as fault:  # noqa: BLE001 - whatever it is, it is a failed request
@@ -270,14 +298,8 @@ def unit_load(
                 load.answered[unit].append(answer.model.version)
             time.sleep(pause_s)
 
-    with CommentaryClient(target, model=model, retry=ONE_ATTEMPT) as client:
-        units = list(load.answered)
-        threads = [Thread(target=run, args=(units[number::num_threads],)) for number in range(num_threads)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield load
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join()
+        return step
+
+    steps = [step_of(cycle(units[number::num_threads])) for number in range(num_threads)]
+    with CommentaryClient(target, model=model, retry=ONE_ATTEMPT) as client, repeatedly(steps):
+        yield load

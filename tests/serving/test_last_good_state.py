@@ -21,11 +21,9 @@ from serving.registry.versions import SYNC_ERROR_TAG
 from tests.serving.support import (
     ONE_ATTEMPT,
     EchoRegistry,
-    ServiceProcess,
     ask,
-    launch_service,
+    running_service,
     steady_load,
-    wait_ready,
     wait_until,
 )
 
@@ -66,18 +64,6 @@ def own_registry(shared: EchoRegistry, folder: Path) -> OwnRegistry:
     return OwnRegistry(path=path)
 
 
-@contextmanager
-def serving(registry: OwnRegistry, folder: Path, *models: str) -> Iterator[ServiceProcess]:
-    launched = launch_service(registry.uri, folder, models)
-    try:
-        service = wait_ready(launched, folder)
-        yield service
-        assert service.stop() == 0, service.log()
-    finally:
-        launched.kill()
-        launched.wait()
-
-
 def live(client: CommentaryClient, model: str) -> LiveModel:
     (described,) = client.describe(model)
     return described
@@ -100,14 +86,18 @@ def test_a_restart_without_the_registry_serves_the_last_good_state_and_follows_t
     registry.alias(model, "champion", registry.register(model))
     registry.client.set_model_version_tag(model, registry.register(model), "traffic_weight", "25")
     own, folder = own_registry(registry, tmp_path), tmp_path / "service"
-    with serving(own, folder, model) as service, CommentaryClient(service.target, model=model) as client:
+    with running_service(own.uri, folder, [model]) as service, CommentaryClient(service.target, model=model) as client:
         wait_until(partial(is_state, client, model, "2", ["1", "2", "3"]))
         wait_until((folder / "last_good" / f"{model}.json").exists)
         wait_until(lambda: len(kept(folder, model)["versions"]) == 3)
         revision = live(client, model).policy_revision
     for version in ("1", "2", "3"):
         assert (folder / "store" / f"{model}_{version}.mar").is_file()
-    with own.away(), serving(own, folder, model) as service, CommentaryClient(service.target, model=model) as client:
+    with (
+        own.away(),
+        running_service(own.uri, folder, [model]) as service,
+        CommentaryClient(service.target, model=model) as client,
+    ):
         assert "starting with the last good state" in service.log()
         wait_until(partial(is_state, client, model, "2", ["1", "2", "3"]))
         assert live(client, model).policy_revision == revision
@@ -145,7 +135,7 @@ def test_previous_answers_in_place_of_a_champion_that_cannot_until_the_champion_
     registry.alias(model, "previous", good)
     registry.alias(model, "champion", bad)
     own, folder = own_registry(registry, tmp_path), tmp_path / "service"
-    with serving(own, folder, model) as service, CommentaryClient(service.target, model=model) as client:
+    with running_service(own.uri, folder, [model]) as service, CommentaryClient(service.target, model=model) as client:
         assert state(client, model) == (good, [good])
         assert live(client, model).versions[0].aliases == ("previous",)
         assert f"{model}/{good} answers in place of the champion {model}/{bad}" in service.log()
@@ -170,7 +160,10 @@ def test_a_version_that_hangs_while_it_loads_delays_neither_another_model_nor_an
     stuck = registry.register("hanging", load_s=100)
     good, other = registry.register("hanging"), registry.register("followed")
     own, folder = own_registry(registry, tmp_path), tmp_path / "service"
-    with serving(own, folder, "hanging", "followed") as service, CommentaryClient(service.target) as client:
+    with (
+        running_service(own.uri, folder, ["hanging", "followed"]) as service,
+        CommentaryClient(service.target) as client,
+    ):
         with steady_load(service.target, "hanging") as load:
             control = Registry(own.uri)
             control.promote("hanging", stuck)
@@ -193,7 +186,7 @@ def test_a_version_whose_load_torchserve_did_not_survive_is_not_blamed(registry:
     challenger = registry.register(model, load_s=3)
     own, folder = own_registry(registry, tmp_path), tmp_path / "service"
     with (
-        serving(own, folder, model) as service,
+        running_service(own.uri, folder, [model]) as service,
         CommentaryClient(service.target, model=model, retry=ONE_ATTEMPT) as client,
     ):
         workers = len(service.jvm.children())
@@ -215,7 +208,7 @@ def test_neither_an_unwritable_folder_for_the_last_good_state_nor_a_stray_archiv
     own, folder = own_registry(registry, tmp_path), tmp_path / "service"
     folder.mkdir()
     (folder / "last_good").touch()
-    with serving(own, folder, model) as service, CommentaryClient(service.target, model=model) as client:
+    with running_service(own.uri, folder, [model]) as service, CommentaryClient(service.target, model=model) as client:
         wait_until(lambda: "the last good state cannot be kept" in service.log())
         own.client.set_registered_model_alias(model, "challenger", stray)
         wait_until(lambda: f"{model}/{stray} is refused" in service.log())

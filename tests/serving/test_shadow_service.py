@@ -18,9 +18,8 @@ from tests.serving.support import (
     EchoRegistry,
     ServiceProcess,
     ask,
-    launch_service,
+    running_service,
     steady_load,
-    wait_ready,
     wait_until,
 )
 
@@ -35,15 +34,9 @@ def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) ->
     registry.alias(MODEL, "champion", registry.register(MODEL))
     registry.client.set_model_version_tag(MODEL, registry.register(MODEL), "traffic_shadow", "true")
     folder: Path = tmp_path_factory.mktemp("service")
-    process = launch_service(registry.uri, folder, [MODEL])
-    try:
-        running = wait_ready(process, folder)
+    with running_service(registry.uri, folder, [MODEL]) as running:
         wait_until(lambda: described(running, SHADOW) is not None)
         yield running
-        assert running.stop() == 0, running.log()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def described(service: ServiceProcess, version: str) -> LiveVersion | None:

@@ -21,9 +21,8 @@ from tests.serving.support import (
     ONE_ATTEMPT,
     EchoRegistry,
     ServiceProcess,
-    launch_service,
+    running_service,
     unit_load,
-    wait_ready,
     wait_until,
 )
 
@@ -76,14 +75,8 @@ def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) ->
         registry.register(MODEL, contract=contract)
     registry.alias(MODEL, "champion", "1")
     folder = tmp_path_factory.mktemp("twenty")
-    process = launch_service(registry.uri, folder, [MODEL])
-    try:
-        running = wait_ready(process, folder)
+    with running_service(registry.uri, folder, [MODEL]) as running:
         yield running
-        assert running.stop() == 0, running.log()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def changes(control: Control) -> list[Callable[[], object]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, Thread
+from itertools import cycle
 
 import pytest
 
@@ -15,7 +15,7 @@ from serving.registry.client import Registry
 from serving.registry.versions import SYNC_ERROR_TAG
 from serving.traffic.policy import TrafficPolicy
 from serving.traffic.splits import policy_after
-from tests.serving.support import ONE_ATTEMPT, EchoRegistry, ServiceProcess, ask, wait_until
+from tests.serving.support import ONE_ATTEMPT, EchoRegistry, ServiceProcess, ask, repeatedly, wait_until
 from tests.serving.test_traffic_cli import invoke
 
 pytestmark = pytest.mark.integration
@@ -36,31 +36,27 @@ class UnitLoad:
 
 @contextmanager
 def asking_units(target: str) -> Iterator[UnitLoad]:
-    load, done = UnitLoad(), Event()
+    load = UnitLoad()
 
-    def run(units: list[str]) -> None:
-        while not done.is_set():
-            for unit in units:
-                started = time.monotonic()
-                try:
-                    answer = client.generate(ask(unit=unit))
-                except Exception as fault:  # noqa: BLE001 - whatever it is, it is a failed request
-                    load.failures.append(repr(fault))
-                else:
-                    load.last[unit] = (started, answer.model.version)
-                    load.num_answers += 1
-                time.sleep(0.002)
+    def step_of(units: list[str]) -> Callable[[], None]:
+        waiting = cycle(units)
 
-    with CommentaryClient(target, model=MODEL, retry=ONE_ATTEMPT, timeout_s=30) as client:
-        threads = [Thread(target=run, args=(UNITS[start::4],)) for start in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield load
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join()
+        def step() -> None:
+            unit, started = next(waiting), time.monotonic()
+            try:
+                answer = client.generate(ask(unit=unit))
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is a failed request
+                load.failures.append(repr(fault))
+            else:
+                load.last[unit] = (started, answer.model.version)
+                load.num_answers += 1
+            time.sleep(0.002)
+
+        return step
+
+    steps = [step_of(UNITS[start::4]) for start in range(4)]
+    with CommentaryClient(target, model=MODEL, retry=ONE_ATTEMPT, timeout_s=30) as client, repeatedly(steps):
+        yield load
 
 
 @dataclass

@@ -25,9 +25,8 @@ from tests.serving.support import (
     ServiceProcess,
     ask,
     assert_gone,
-    launch_service,
+    running_service,
     steady_load,
-    wait_ready,
     wait_until,
 )
 
@@ -47,16 +46,8 @@ def watched(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) ->
     for model in (MODEL, OTHER):
         registry.alias(model, "champion", registry.register(model))
     folder = tmp_path_factory.mktemp("watched")
-    process = launch_service(registry.uri, folder, (MODEL, OTHER), "--workers", "2")
-    try:
-        service = wait_ready(process, folder)
-        family = service.family()
+    with running_service(registry.uri, folder, (MODEL, OTHER), "--workers", "2") as service:
         yield service
-        assert service.stop() == 0, service.log()
-        assert_gone(family)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture
