@@ -23,7 +23,7 @@ from serving.traffic.tags import TrafficTags, read_tags
 
 WHOLE: Final = 100.0
 """Sum of the weights that the champion's own is left out of: it gets what the others leave."""
-_ROUNDING: Final = 1e-6
+ROUNDING: Final = 1e-6
 """Part of a percent by which a sum may miss the whole: three thirds are written with ten digits."""
 
 
@@ -183,13 +183,13 @@ def _shares(model: str, champion: str | None, weights: Mapping[str, float]) -> d
     total = math.fsum(weights.values())
     all_weights = dict(weights)
     if champion is None:
-        if total and abs(total - WHOLE) > _ROUNDING:
+        if total and abs(total - WHOLE) > ROUNDING:
             raise PolicyError(
                 f"{model} has no champion, and its weights ({told}) sum to {total:.10g} instead of 100: promote a "
                 f"version (`deephypebot models promote {model}/VERSION`), which then answers the rest"
             )
     elif champion not in weights:
-        if total > WHOLE + _ROUNDING:
+        if total > WHOLE + ROUNDING:
             raise PolicyError(
                 f"the weights of {model} ({told}) sum to {total:.10g}, and leave nothing of 100 for the champion "
                 f"{model}/{champion}, which has none: lower them, or give {model}/{champion} a weight too"
@@ -238,7 +238,7 @@ def _reports(model: str, champion: str | None, weights: Mapping[str, float], arm
             f"the champion {_name(model, champion)} answers {100 * own:.4g}% of the requests, as the weights say; "
             f"`deephypebot models split {model} --end` lets it answer all"
         )
-    if abs((total := math.fsum(weights.values())) - WHOLE) > _ROUNDING:
+    if abs((total := math.fsum(weights.values())) - WHOLE) > ROUNDING:
         told = ", ".join(f"{version}={100 * share:.4g}%" for version, share in shares.items())
         yield f"the weights of {model} sum to {total:.10g} instead of 100: the shares are {told}"
 

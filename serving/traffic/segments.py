@@ -25,9 +25,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from foundation.threads import in_thread
 from serving.traffic.segment_files import NO_LOCKS, remove_unused, stat_of, sync_files
 
 _log = logging.getLogger(__name__)
@@ -136,10 +138,10 @@ class Segments:
         while True:
             await asyncio.sleep(self._settings.sync_s)
             try:
-                await asyncio.to_thread(sync_files, self._settings.folder, self._take_unsynced())
+                await in_thread(partial(sync_files, self._settings.folder, self._take_unsynced()))
                 if time.monotonic() >= next_retention:
                     next_retention = time.monotonic() + self._settings.retention_s
-                    await asyncio.to_thread(remove_old, self._settings, told=told)
+                    await in_thread(partial(remove_old, self._settings, told=told))
             except Exception:  # noqa: BLE001 - requests are answered whatever happens to the record of them
                 _log.exception("exposures in %s are not looked after; trying again", self._settings.folder)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from handlers.contract import CHAMPION
 from serving.errors import PolicyError
@@ -24,12 +23,9 @@ from serving.registry.versions import (
     TagChange,
     end_of_split,
 )
-from serving.traffic.policy import WHOLE, TrafficPolicy, make_policy
+from serving.traffic.policy import ROUNDING, WHOLE, TrafficPolicy, make_policy
 from serving.traffic.ramp import Ramp
 from serving.traffic.tags import read_tags
-
-_SLACK: Final = 1e-6
-"""Part of a percent by which a sum may miss 100."""
 
 
 def split_changes(
@@ -92,13 +88,13 @@ def ramp_changes(
     others = [each for each in versions if each not in (champion, entry)]
     own = read_tags(champion, now).weight
     weights = [_weight(each, now) for each in others]
-    if own is not None and abs(math.fsum([own, *weights, _weight(entry, now)]) - WHOLE) > _SLACK:
+    if own is not None and abs(math.fsum([own, *weights, _weight(entry, now)]) - WHOLE) > ROUNDING:
         raise PolicyError(
             f"the weights of {model} do not sum to 100, so a ramp in percent would change the other shares too: set "
             f"them with `deephypebot models split {model} VERSION=PERCENT ...` first"
         )
     taken = math.fsum(max(_weight(each, now), _last_weight(each)) for each in others)
-    if taken + (peak := max(ramp.first, ramp.last)) > WHOLE + _SLACK:
+    if taken + (peak := max(ramp.first, ramp.last)) > WHOLE + ROUNDING:
         raise PolicyError(
             f"{entry.name} cannot have {peak:.4g}%: the others leave {max(WHOLE - taken, 0):.4g}%; lower them first"
         )

@@ -147,11 +147,6 @@ class Lanes(Generic[_Request]):
             return float("inf")
         return min(self._light.wake_at, self._heavy.wake_at)
 
-    @property
-    def num_waiting(self) -> int:
-        """Number of requests that wait."""
-        return len(self._light.waiting) + len(self._heavy.waiting)
-
     def add(self, ticket: _Request) -> None:
         """Let a request wait."""
         self._lane(ticket).waiting[ticket] = None
