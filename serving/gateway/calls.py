@@ -20,7 +20,8 @@ from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
 from serving.traffic.pressure import Pressure
-from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError
+from serving.traffic.route import Route
+from serving.traffic.routes import NotReadyError, RoutingTable, UnknownRouteError
 from serving.traffic.shadow import Mirror, ShadowSettings, with_seed
 from serving.v1 import commentary_pb2
 
@@ -160,8 +161,8 @@ class Calls:
         is_shadow: bool = False,
     ) -> CommentaryResponse:
         """Ask the version's workers when it is the request's turn, within the deadline."""
-        info, admission = route.info, route.admission
-        work = work_of(request, default_best_of=info.default_best_of)
+        admission = route.admission
+        work = work_of(request, default_best_of=route.info.default_best_of)
         timeout_s = admission.limits.response_timeout_s + _TIMEOUT_MARGIN_S
         is_heavy = work.sequences > route.slots
         attempts, is_wanted = 0, True
@@ -170,25 +171,16 @@ class Calls:
             nonlocal attempts
             attempts += 1
             with route.outcomes.call():
-                if route.batcher is not None:
-                    return await route.batcher.ask(
-                        request.to_json(info.contract),
-                        samples=request.num_samples,
-                        tokens=work.tokens,
-                        # A request that lost its worker may be the reason: it does not take others along again.
-                        is_heavy=is_heavy or attempts > 1,
-                        start_by=start_by,
-                        is_wanted=lambda: is_wanted,
-                        started=started,
-                    )
-                started()
-                return await inference.generate(
+                return await route.ask(
                     request,
-                    model=info.model,
-                    version=info.version,
+                    inference,
                     timeout_s=timeout_s,
-                    contract=info.contract,
+                    work=work,
+                    # A request that lost its worker may be the reason: it does not take others along again.
+                    is_heavy=is_heavy or attempts > 1,
                     start_by=start_by,
+                    is_wanted=lambda: is_wanted,
+                    started=started,
                 )
 
         self.in_flight += not is_shadow

@@ -12,7 +12,7 @@ from serving.sync.census import Census, end_ghosts, take_census
 from serving.sync.loading import try_route
 from serving.torchserve.supervisor import Running
 from serving.torchserve.verdicts import PING_S
-from serving.traffic.routes import Route
+from serving.traffic.route import Route
 
 _CENSUS_S: Final = (0.4, 2.0)
 """Pause between two readings of TorchServe's lists, while something is wrong and otherwise."""

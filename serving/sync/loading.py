@@ -22,7 +22,7 @@ from serving.torchserve.faults import Failure, InferenceError
 from serving.torchserve.inference import Inference
 from serving.torchserve.registration import register_version
 from serving.torchserve.supervisor import Running, Supervisor
-from serving.traffic.routes import Route, make_route
+from serving.traffic.route import Route, make_route
 
 _log = logging.getLogger(__name__)
 
@@ -39,18 +39,9 @@ async def try_route(route: Route, inference: Inference, *, timeout_s: float) -> 
     Raises:
         InferenceError: it does not answer, or with an error.
     """
-    if route.batcher is None:
-        await inference.generate(
-            CANARY,
-            model=route.info.model,
-            version=route.info.version,
-            timeout_s=timeout_s,
-            contract=route.info.contract,
-        )
-        return
     try:
         async with asyncio.timeout(timeout_s):
-            await route.batcher.ask(CANARY.to_json(route.info.contract), samples=CANARY.num_samples)
+            await route.ask(CANARY, inference, timeout_s=timeout_s)
     except TimeoutError as cause:
         reason = f"{route.info.model} {route.info.version} did not answer within {timeout_s:g} s"
         raise InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, reason) from cause

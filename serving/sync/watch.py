@@ -39,7 +39,8 @@ from serving.torchserve.verdicts import (
     VersionLook,
     WorkerLook,
 )
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.route import Route
+from serving.traffic.routes import RoutingTable
 
 _log = logging.getLogger(__name__)
 

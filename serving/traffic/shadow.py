@@ -21,7 +21,8 @@ from serving.traffic.exposures import Recorder, ShadowOutcome
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import TrafficPolicy
 from serving.traffic.pressure import Pressure
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.route import Route
+from serving.traffic.routes import RoutingTable
 
 _log = logging.getLogger(__name__)
 

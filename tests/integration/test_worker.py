@@ -35,7 +35,8 @@ from serving.torchserve.inference import Inference
 from serving.torchserve.management import DescribedVersion, WorkerDescription
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
-from serving.traffic.routes import RoutingTable, make_route
+from serving.traffic.route import make_route
+from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import ERROR_FIELD_METADATA
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle

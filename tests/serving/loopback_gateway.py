@@ -25,7 +25,8 @@ from serving.registry.contents import ArchiveInfo
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.inference import Inference
 from serving.traffic.exposures import Recorder
-from serving.traffic.routes import Route, RoutingTable, make_route
+from serving.traffic.route import Route, make_route
+from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 Answer = Callable[[CommentaryRequest], Awaitable[str]]

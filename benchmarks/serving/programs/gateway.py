@@ -20,7 +20,8 @@ from serving.torchserve.process import Instance, TorchServeSettings, start_insta
 from serving.torchserve.registration import register_version
 from serving.traffic.exposures import Recorder
 from serving.traffic.policy import Arm, TrafficPolicy
-from serving.traffic.routes import RoutingTable, make_route
+from serving.traffic.route import make_route
+from serving.traffic.routes import RoutingTable
 from serving.traffic.segments import ExposureSettings, Segments
 
 

@@ -12,7 +12,7 @@ from handlers.contract import CommentaryRequest, ContractError, ErrorCode, encod
 from serving.traffic.exposures import Exposure, Role, ShadowOutcome
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
 from serving.traffic.reading import ExposureFiles
-from serving.traffic.routes import make_route
+from serving.traffic.route import make_route
 from serving.v1 import commentary_pb2
 from serving.wire import live_models_from_message
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, route, until

@@ -23,7 +23,8 @@ from serving.torchserve.management import Management
 from serving.torchserve.process import Instance
 from serving.torchserve.replacements import Replacements
 from serving.torchserve.supervisor import Running, Supervisor
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.route import Route
+from serving.traffic.routes import RoutingTable
 from tests.serving.loopback_gateway import route, until
 
 NONSENSE = b"[" * 100_000

@@ -11,7 +11,8 @@ from serving.traffic.admission.admission import AdmissionCounts
 from serving.traffic.admission.work import work_of
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.pressure import Pressure
-from serving.traffic.routes import RoutingTable, make_route
+from serving.traffic.route import make_route
+from serving.traffic.routes import RoutingTable
 from tests.serving.loopback_gateway import route, until
 from tests.serving.traffic.exposing import answer, request
 

@@ -5,7 +5,8 @@ import pytest
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.management import WorkerDescription
 from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
-from serving.traffic.routes import NotReadyError, Route, RoutingTable, UnknownRouteError, make_route
+from serving.traffic.route import Route, make_route
+from serving.traffic.routes import NotReadyError, RoutingTable, UnknownRouteError
 
 
 def route(version: str, model: str = "lcgan") -> Route:

@@ -19,7 +19,8 @@ from serving.traffic.figures import FigureBook
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.pressure import Pressure
 from serving.traffic.reading import ExposureFiles
-from serving.traffic.routes import Route, RoutingTable
+from serving.traffic.route import Route
+from serving.traffic.routes import RoutingTable
 from serving.traffic.shadow import Mirror, ShadowSettings, with_seed
 from tests.serving.loopback_gateway import route, until
 from tests.serving.traffic.exposing import answer, recorder, request
