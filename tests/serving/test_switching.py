@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,13 @@ class Control:
 
     registry: Registry
     client: CommentaryClient
+    policies: dict[str, TrafficPolicy] = field(default_factory=dict)
+    """Policies that held so far, by their revisions; not those between two steps of a ramp."""
+
+    def note_policy(self) -> None:
+        # Read once: a ramp may take a step between two readings.
+        policy = self.policy
+        self.policies[policy.revision] = policy
 
     @property
     def policy(self) -> TrafficPolicy:
@@ -109,19 +116,18 @@ def changes(control: Control) -> list[Callable[[], object]]:
 def test_twenty_changes_under_full_load_fail_no_request_and_move_only_the_units_whose_range_moved(
     service: ServiceProcess, registry: EchoRegistry
 ) -> None:
-    policies: dict[str, TrafficPolicy] = {}
     with CommentaryClient(service.target, model=MODEL, retry=ONE_ATTEMPT) as client:
         control = Control(Registry(registry.uri), client)
         with unit_load(service.target, MODEL) as load:
             for change in changes(control):
-                policies[control.policy.revision] = control.policy
+                control.note_policy()
                 change()
                 control.wait()
-                policies[control.policy.revision] = control.policy
+                control.note_policy()
                 time.sleep(0.3)
     assert load.failures == []
     assert all(load.answered.values())
-    _check_arms(service.folder / "exposures", policies, load.num_answers)
+    _check_arms(service.folder / "exposures", control.policies, load.num_answers)
 
 
 def _check_arms(folder: Path, policies: dict[str, TrafficPolicy], num_answers: int) -> None:
