@@ -26,7 +26,7 @@ from typer.core import TyperGroup
 from foundation.version import project_version
 
 _OUR_PACKAGES: Final = (
-    "foundation", "training", "handlers", "serving", "bot", "loadtest", "benchmarks", "deephypebot_demo",
+    "foundation", "training", "handlers", "serving", "bot", "experiments", "loadtest", "benchmarks", "deephypebot_demo",
 )  # fmt: skip
 _ESCAPED: Final = "deephypebot-escaped"
 """Name of the error handler for characters that a stream cannot encode."""

@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PACKAGES: Final = ("foundation", "handlers", "training", "serving", "bot", "loadtest", "benchmarks", "scripts")
+PACKAGES: Final = (
+    "foundation",
+    "handlers",
+    "training",
+    "serving",
+    "bot",
+    "experiments",
+    "loadtest",
+    "benchmarks",
+    "scripts",
+)
 SKIPPED: Final = re.compile(r"_pb2|/\.|/workspace/|docs/commands\.md$|house_style\.py$")
 
 FIRST_WORDS: Final = re.compile(r"(What|How|Who|Whom|Whose|Which|Where|When|Why|Of)\b")

@@ -1,0 +1,1 @@
+"""Report of an experiment: figures, the sentence that recommends, and its page."""
