@@ -36,6 +36,7 @@ from handlers.model.genres import GenreTable
 from handlers.model.latent import LatentMixture
 from handlers.model.lexicon import Lexicon
 from handlers.model.phrases import PhraseTable
+from handlers.model.reference import Reference
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
 
@@ -47,7 +48,8 @@ MODEL_CARD: Final = "model_card.md"
 ACCEPTABILITY: Final = "acceptability.json"
 FILES: Final = (ARCHIVE_CONFIG, WEIGHTS, VOCABULARY, GENRES, TOPIC_WORDS, MODEL_CARD)
 """Files of every bundle."""
-OPTIONAL_FILES: Final = (ACCEPTABILITY,)
+REFERENCE: Final = "reference.json"
+OPTIONAL_FILES: Final = (ACCEPTABILITY, REFERENCE)
 """Files of a bundle that may be absent."""
 FORMAT: Final = 1
 _TABLES: Final = "tables"
@@ -132,6 +134,8 @@ class Bundle:
     """Words that may be written; None in older bundles, which may write any."""
     latent: LatentMixture | None = None
     """Distribution of latent vectors; None in older bundles, which draw them from the prior."""
+    reference: Reference | None = None
+    """Figures at the training, with which live traffic is compared; None in older bundles."""
 
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
@@ -165,6 +169,8 @@ class Bundle:
         _write_json(directory / TOPIC_WORDS, self.topics.words)
         if self.acceptability is not None:
             (directory / ACCEPTABILITY).write_text(self.acceptability.to_json(), encoding="utf-8")
+        if self.reference is not None:
+            (directory / REFERENCE).write_text(self.reference.to_json(), encoding="utf-8")
         (directory / MODEL_CARD).write_text(model_card, encoding="utf-8")
 
     @classmethod
@@ -206,6 +212,8 @@ class Bundle:
             mixture = _under(_LATENT, tensors)
             latent = LatentMixture.of_tensors(mixture) if mixture else None
             acceptability = _acceptability(directory / ACCEPTABILITY, tensors)
+            known = directory / REFERENCE
+            reference = Reference.from_json(known.read_text(encoding="utf-8")) if known.is_file() else None
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
@@ -243,6 +251,7 @@ class Bundle:
             lexicon=lexicon,
             latent=latent,
             acceptability=acceptability,
+            reference=reference,
         )
         strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]
         if strange:

@@ -80,6 +80,8 @@ class Calibration:
     acceptability: Acceptability
     figures: dict[str, float]
     """Candidates and their tokens; and of the checks, their cost and what they lose."""
+    samples: tuple[Candidate, ...]
+    """Candidate of each group that a worker would return."""
 
 
 def unigram_log_probs(token_counts_V: IntArray) -> Tensor:
@@ -129,7 +131,11 @@ def calibrate(
     )
     checks = _checks(groups, scaled, settings)
     acceptability = replace(scaled, checks=checks)
-    return Calibration(acceptability=acceptability, figures=cost(groups, acceptability))
+    return Calibration(
+        acceptability=acceptability,
+        figures=cost(groups, acceptability),
+        samples=tuple(_chosen(group, acceptability) for group in groups),
+    )
 
 
 def candidates(
@@ -212,6 +218,12 @@ def _settled(group: Sequence[Candidate], rule: Abandonment | None) -> list[Decod
     return decoded if rule is None else Rivals(rule=rule, groups=(tuple(range(len(group))),)).settle(decoded)
 
 
+def _chosen(group: Sequence[Candidate], acceptability: Acceptability) -> Candidate:
+    """Return the candidate of a sample that a worker returns: the best of those that are not abandoned."""
+    left = _left(group, acceptability.abandonment)
+    return max(left, key=lambda each: (each.decoded.finished, acceptability.score(each.features)))
+
+
 def cost(groups: Sequence[Sequence[Candidate]], acceptability: Acceptability) -> dict[str, float]:
     """Return what the checks cost and lose on candidates that were decoded to their end.
 
@@ -224,7 +236,7 @@ def cost(groups: Sequence[Sequence[Candidate]], acceptability: Acceptability) ->
     for group in groups:
         scores = {id(each): (each.decoded.finished, acceptability.score(each.features)) for each in group}
         steps += sum(each.token_count for each in _settled(group, rule))
-        chosen = max(_left(group, rule), key=lambda each: scores[id(each)])
+        chosen = _chosen(group, acceptability)
         whole = max(group, key=lambda each: scores[id(each)])
         survives += chosen is whole
         first.append(scores[id(group[0])][1])

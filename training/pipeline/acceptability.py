@@ -21,6 +21,7 @@ from training.cvae.batches import EncodedSentences
 from training.files import atomic_path
 from training.packaging.calibration import CalibrationSettings, calibrate
 from training.packaging.export import save_bundle, unselected_samples
+from training.packaging.reference import make_reference
 from training.pipeline.artifacts import BUNDLE, load_bundle
 from training.pipeline.reports import report_discriminator
 from training.pipeline.stages import Stage
@@ -65,7 +66,11 @@ class AcceptabilityStage:
             settings=CalibrationSettings(num_groups=settings.calibration_samples, seed=self.seed),
             progress=self.watch(f"{stage.name} candidates"),
         )
-        complete = dataclasses.replace(ranked, acceptability=calibration.acceptability)
+        complete = dataclasses.replace(
+            ranked,
+            acceptability=calibration.acceptability,
+            reference=make_reference(ranked, genres=real.genres, samples=calibration.samples),
+        )
         figures |= calibration.figures
         self._export(complete, model, stage, run, figures)
         return figures

@@ -23,7 +23,7 @@ import torch
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
-from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD
+from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD, REFERENCE
 from handlers.model.copies import CopyTable
 from handlers.model.phrases import PhraseTable
 from serving.registry.client import Registry
@@ -486,7 +486,10 @@ def test_each_archive_has_a_discriminator_of_its_own_samples_and_its_scores_on_t
         # The files beside the bundle, for later evaluation, are those of the model's own stage.
         stages = untracked[0] / "workspace" / "stages"
         (own,), (complete,) = stages.glob(f"{model}-*/bundle"), stages.glob(f"acceptability-{model}-*/bundle")
-        assert {path.name for path in complete.iterdir()} == {path.name for path in own.iterdir()} | {ACCEPTABILITY}
+        added = {ACCEPTABILITY, REFERENCE}
+        assert {path.name for path in complete.iterdir()} == {path.name for path in own.iterdir()} | added
+        assert bundle.reference is not None
+        assert bundle.reference.num_samples == SETTINGS.acceptability.calibration_samples
     assert found[0] != found[1]
 
 
