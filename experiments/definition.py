@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from experiments.errors import ExperimentError
+
+_NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
+MAX_TREATMENTS: Final = 5
+"""Treatments of one experiment. Alpha is shared among them, so each more makes all of them take longer."""
 
 
 class Design(StrEnum):
@@ -45,9 +52,36 @@ class Guardrails:
             raise ExperimentError(f"max_slowdown must be more than 1, got {self.max_slowdown:g}")
 
 
+class ActionKind(StrEnum):
+    """Kinds of what an experiment does by itself."""
+
+    TAKE_OFF = "take off"
+    """A version beyond a limit loses its requests."""
+    PROMOTE = "promote"
+    """The winner becomes the champion."""
+    STOP = "stop"
+    """The experiment ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRecord:
+    """Action that was carried out."""
+
+    kind: ActionKind
+    version: str
+    """Version that it concerns; empty where it concerns none."""
+    reason: str
+    """Sentence with the figures that led to it."""
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """One comparison of versions of a model."""
+    """One comparison of versions of a model.
+
+    Raises:
+        ExperimentError: the name is not one, the versions are not distinct, or alpha is out of range.
+    """
 
     name: str
     model: str
@@ -66,6 +100,47 @@ class Experiment:
     alpha: float = 0.05
     """Bound on the probability that a difference is ever found where there is none."""
     guardrails: Guardrails = Guardrails()
+    actions: tuple[ActionRecord, ...] = ()
+    """Actions that were carried out, the earliest first."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ExperimentError(
+                f"{self.name[:80]!r} is not a name of an experiment: use 1 to 40 lower-case letters, digits and hyphens"
+            )
+        if not self.treatments:
+            raise ExperimentError(f"the experiment {self.name} needs a treatment beside the control {self.control}")
+        if len(self.treatments) > MAX_TREATMENTS:
+            raise ExperimentError(
+                f"the experiment {self.name} has {len(self.treatments)} treatments: compare at most {MAX_TREATMENTS} "
+                "at a time"
+            )
+        if len(set(self.versions)) < len(self.versions):
+            raise ExperimentError(
+                f"the versions of the experiment {self.name} must differ, got {', '.join(self.versions)}"
+            )
+        if not 0 < self.alpha < 1:
+            raise ExperimentError(f"alpha must be more than 0 and less than 1, got {self.alpha:g}")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not been stopped."""
+        return self.stopped is None
+
+    @property
+    def taken_off(self) -> Mapping[str, str]:
+        """Versions that lost their requests, with the reason."""
+        return {each.version: each.reason for each in self.actions if each.kind is ActionKind.TAKE_OFF}
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Versions that take part still, the control first."""
+        return tuple(version for version in self.versions if version not in self.taken_off)
+
+    @property
+    def salt(self) -> str:
+        """Salt by which the sticky design deals units out: the name, so that no two experiments share their arms."""
+        return self.name
 
     @property
     def versions(self) -> tuple[str, ...]:

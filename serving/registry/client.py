@@ -8,7 +8,7 @@ challenger  live as well, for requests that pin it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -181,6 +181,29 @@ class Registry:
                 f"roll back; promote one of {others}"
             )
         return self.promote(model, previous.version)
+
+    def model_tags(self, model: str) -> Mapping[str, str]:
+        """Return the tags of a registered model itself.
+
+        Raises:
+            RegistryError: the registry cannot be read or lacks the model.
+        """
+        with self._translated():
+            registered = known(self._client.get_registered_model, model)
+        if registered is None:
+            raise RegistryError(
+                f"model {model!r} is not registered; the registered models are: {_enumeration(self.models())}"
+            )
+        return dict(registered.tags or {})
+
+    def set_model_tag(self, model: str, tag: str, value: str) -> None:
+        """Write a tag of a registered model itself.
+
+        Raises:
+            RegistryError: the model does not exist, or the registry cannot be written.
+        """
+        with self._translated():
+            self._client.set_registered_model_tag(model, tag, value)
 
     def set_previous(self, model: str, version: str) -> None:
         """Make a version the one that a rollback returns to.

@@ -234,6 +234,15 @@ def test_a_tag_of_a_version_that_does_not_exist_is_an_error_and_what_was_written
     assert reader.version(model, "2").traffic == {}
 
 
+def test_a_models_own_tags_are_written_and_read(reader: Registry, model: str) -> None:
+    reader.set_model_tag(model, "experiment.winter", "{}")
+    assert reader.model_tags(model)["experiment.winter"] == "{}"
+    with pytest.raises(RegistryError, match="'nobody' is not registered; the registered models are"):
+        reader.model_tags("nobody")
+    with pytest.raises(RegistryError, match="nobody"):
+        reader.set_model_tag("nobody", "a", "b")
+
+
 def test_a_model_that_is_not_registered_has_an_empty_snapshot(reader: Registry) -> None:
     assert reader.snapshot("nobody").versions == ()
 
