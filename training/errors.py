@@ -6,6 +6,7 @@ TrainingError
 ├── CorpusError                 a corpus cannot be built, or a folder is not a corpus
 │   └── NoUsableSentenceError   nothing is left after cleaning
 ├── RatingsError                a sheet for readers, its key or ratings cannot be used
+├── VerdictsError               a file of verdicts cannot be used, or holds too few
 ├── OutputError                 a file cannot be written
 ├── CheckpointError             files of an earlier training cannot be read
 ├── NotLearnedError             a stage does not outperform a constant
@@ -40,6 +41,10 @@ class NoUsableSentenceError(CorpusError):
 
 class RatingsError(TrainingError):
     """A sheet for blind readers, its key or a file of ratings cannot be used."""
+
+
+class VerdictsError(TrainingError):
+    """A file of verdicts cannot be read, or its verdicts are too few or all alike."""
 
 
 class TrackingError(TrainingError):
