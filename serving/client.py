@@ -46,18 +46,21 @@ from serving.client_errors import (
     is_passing,
     translate,
 )
+from serving.interleaving import ArmAnswer, InterleavedResponse
 from serving.retries import RetryPolicy, budget_of
 from serving.targets import TargetError, parse_target
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 __all__ = [
+    "ArmAnswer",
     "CommentaryClient",
     "CommentaryError",
     "CommentaryRequest",
     "CommentaryResponse",
     "ContractError",
     "DeadlineError",
+    "InterleavedResponse",
     "InternalServiceError",
     "InvalidRequestError",
     "LiveModel",
@@ -168,14 +171,47 @@ class CommentaryClient:
         Raises:
             CommentaryError: see the tree in this module's docstring.
         """
+        pinned = str(version) if isinstance(version, int) else version
+        return wire.response_from_message(self._generate(request, model, pinned, timeout_s=timeout_s))
+
+    def generate_interleaved(
+        self, request: CommentaryRequest, *, model: str | None = None, timeout_s: float | None = None
+    ) -> InterleavedResponse:
+        """Ask all arms of the model's running interleaved experiment for samples, for the same unit and seed.
+
+        Each arm is asked for an equal share of the samples, rounded up. Without such an experiment one version answers,
+        as for `generate`, and is the only arm.
+
+        Args:
+            request: request for samples; `num_samples` is the number of all arms together.
+            model: registered model; None for the client's own.
+            timeout_s: deadline in seconds, retries included; None for the client's own.
+
+        Raises:
+            CommentaryError: see the tree in this module's docstring.
+        """
+        message = self._generate(request, model, None, interleave=True, timeout_s=timeout_s)
         try:
-            pinned = str(version) if isinstance(version, int) else version
-            message = wire.request_to_message(request, model=model or self._model, version=pinned)
+            return wire.interleaved_from_message(message)
+        except ValueError as cause:
+            raise InternalServiceError("INTERNAL", f"the answer of {self._target} makes no sense: {cause}") from cause
+
+    def _generate(
+        self,
+        request: CommentaryRequest,
+        model: str | None,
+        version: str | None,
+        *,
+        timeout_s: float | None,
+        interleave: bool = False,
+    ) -> commentary_pb2.GenerateResponse:
+        try:
+            message = wire.request_to_message(
+                request, model=model or self._model, version=version, interleave=interleave
+            )
         except (TypeError, ValueError) as cause:
             raise InvalidRequestError("INVALID_ARGUMENT", f"model and version must be valid text: {cause}") from cause
-        return wire.response_from_message(
-            self._call(lambda timeout: self._stub.Generate(message, timeout=timeout), timeout_s)
-        )
+        return self._call(lambda timeout: self._stub.Generate(message, timeout=timeout), timeout_s)
 
     def describe(self, model: str = "", *, timeout_s: float | None = None) -> tuple[LiveModel, ...]:
         """Return the live models, or the named one alone.

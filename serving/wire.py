@@ -20,6 +20,7 @@ from handlers.contract import (
     Timings,
     field_values,
 )
+from serving.interleaving import ArmAnswer, InterleavedResponse
 from serving.v1 import commentary_pb2
 
 ERROR_FIELD_METADATA: Final = "error-field"
@@ -123,15 +124,21 @@ CONTRACT_LIMITS: Final = RequestLimits(
 
 
 def request_to_message(
-    request: CommentaryRequest, *, model: str, version: str | None
+    request: CommentaryRequest, *, model: str, version: str | None = None, interleave: bool = False
 ) -> commentary_pb2.GenerateRequest:
     """Encode a request for the gateway.
+
+    Args:
+        request: request for samples.
+        model: registered model.
+        version: live version to pin; None pins none.
+        interleave: whether all arms of a running interleaved experiment are asked.
 
     Raises:
         ValueError, TypeError: `model` or `version` is not a string that UTF-8 can hold.
     """
     values = {name: value for name, value in request.to_mapping().items() if value is not None}
-    return commentary_pb2.GenerateRequest(model=model, version=version, **values)
+    return commentary_pb2.GenerateRequest(model=model, version=version, interleave=interleave, **values)
 
 
 def request_from_message(message: commentary_pb2.GenerateRequest) -> CommentaryRequest:
@@ -150,40 +157,120 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, MutableSequence) else value
 
 
-def response_to_message(response: CommentaryResponse) -> commentary_pb2.GenerateResponse:
-    """Encode a response for the client."""
+def response_to_message(response: CommentaryResponse, *, exposure_id: str = "") -> commentary_pb2.GenerateResponse:
+    """Encode the answer of one version for the client.
+
+    Args:
+        response: the answer.
+        exposure_id: key of its exposure.
+    """
+    model = commentary_pb2.ModelVersion(**field_values(response.model))
+    timings = commentary_pb2.Timings(**field_values(response.timings))
     return commentary_pb2.GenerateResponse(
         samples=[commentary_pb2.Sample(**field_values(sample)) for sample in response.samples],
-        model=commentary_pb2.ModelVersion(**field_values(response.model)),
+        model=model,
         genres_used=response.genres_used,
         genres_unknown=response.genres_unknown,
-        timings=commentary_pb2.Timings(**field_values(response.timings)),
+        timings=timings,
         request_id=response.request_id,
+        arms=(
+            commentary_pb2.ArmAnswer(
+                model=model, timings=timings, exposure_id=exposure_id, genres_unknown=response.genres_unknown
+            ),
+        ),
     )
 
 
 def response_from_message(message: commentary_pb2.GenerateResponse) -> CommentaryResponse:
     """Decode a response; the inverse of `response_to_message`."""
     return CommentaryResponse(
-        samples=tuple(
-            Sample(
-                text=sample.text,
-                token_count=sample.token_count,
-                log_prob=sample.log_prob,
-                topics=tuple(sample.topics),
-                seed=sample.seed,
-                finish_reason=FinishReason.parse(sample.finish_reason),
-            )
-            for sample in message.samples
-        ),
-        model=ModelIdentity(
-            name=message.model.name, version=message.model.version, archive_sha256=message.model.archive_sha256
-        ),
+        samples=tuple(map(_sample, message.samples)),
+        model=_identity(message.model),
         genres_used=tuple(message.genres_used),
         genres_unknown=tuple(message.genres_unknown),
-        timings=Timings(queue_ms=message.timings.queue_ms, decode_ms=message.timings.decode_ms),
+        timings=_timings(message.timings),
         request_id=message.request_id if message.HasField("request_id") else None,
     )
+
+
+def interleaved_to_message(response: InterleavedResponse) -> commentary_pb2.GenerateResponse:
+    """Encode the answer of several versions for the client."""
+    first = response.first
+    return commentary_pb2.GenerateResponse(
+        samples=[
+            commentary_pb2.Sample(**field_values(sample), arm=arm)
+            for sample, arm in zip(response.samples, response.sample_arms, strict=True)
+        ],
+        model=commentary_pb2.ModelVersion(**field_values(first.model)),
+        genres_used=response.genres_used,
+        genres_unknown=first.genres_unknown,
+        timings=commentary_pb2.Timings(**field_values(first.timings)),
+        request_id=response.request_id,
+        arms=[
+            commentary_pb2.ArmAnswer(
+                model=commentary_pb2.ModelVersion(**field_values(arm.model)),
+                timings=commentary_pb2.Timings(**field_values(arm.timings)),
+                exposure_id=arm.exposure_id,
+                error=arm.error,
+                genres_unknown=arm.genres_unknown,
+            )
+            for arm in response.arms
+        ],
+        experiment=response.experiment,
+    )
+
+
+def interleaved_from_message(message: commentary_pb2.GenerateResponse) -> InterleavedResponse:
+    """Decode the answer of one version or more; the inverse of `interleaved_to_message`.
+
+    A gateway of an earlier release tells no arms: its answer has one, without the key of an exposure.
+
+    Raises:
+        ValueError: a sample names an arm that is not there.
+    """
+    arms = tuple(
+        ArmAnswer(
+            model=_identity(arm.model),
+            timings=_timings(arm.timings),
+            exposure_id=arm.exposure_id,
+            error=arm.error,
+            genres_unknown=tuple(arm.genres_unknown),
+        )
+        for arm in message.arms
+    )
+    only = ArmAnswer(
+        model=_identity(message.model),
+        timings=_timings(message.timings),
+        exposure_id="",
+        genres_unknown=tuple(message.genres_unknown),
+    )
+    return InterleavedResponse(
+        samples=tuple(map(_sample, message.samples)),
+        sample_arms=tuple(sample.arm for sample in message.samples),
+        arms=arms or (only,),
+        experiment=message.experiment,
+        genres_used=tuple(message.genres_used),
+        request_id=message.request_id if message.HasField("request_id") else None,
+    )
+
+
+def _sample(message: commentary_pb2.Sample) -> Sample:
+    return Sample(
+        text=message.text,
+        token_count=message.token_count,
+        log_prob=message.log_prob,
+        topics=tuple(message.topics),
+        seed=message.seed,
+        finish_reason=FinishReason.parse(message.finish_reason),
+    )
+
+
+def _identity(message: commentary_pb2.ModelVersion) -> ModelIdentity:
+    return ModelIdentity(name=message.name, version=message.version, archive_sha256=message.archive_sha256)
+
+
+def _timings(message: commentary_pb2.Timings) -> Timings:
+    return Timings(queue_ms=message.queue_ms, decode_ms=message.decode_ms)
 
 
 def live_models_to_message(models: tuple[LiveModel, ...]) -> commentary_pb2.DescribeResponse:

@@ -73,7 +73,7 @@ class Calls:
 
     async def answer(
         self, message: commentary_pb2.GenerateRequest, deadline_s: float, *, client: str = ""
-    ) -> CommentaryResponse:
+    ) -> commentary_pb2.GenerateResponse:
         """Return the answer of a version to a request, whose exposure is written by then.
 
         Args:
@@ -99,8 +99,8 @@ class Calls:
                 self._figures.of(route.info.model, route.info.version).add_error()
             raise
         response = _signed(response, route, time.perf_counter() - started)
-        self._note(request, response, route, assignment, policy)
-        return response
+        key = self._note(request, response, route, assignment, policy)
+        return wire.response_to_message(response, exposure_id=key)
 
     def _note(
         self,
@@ -109,8 +109,8 @@ class Calls:
         route: Route,
         assignment: Assignment,
         policy: TrafficPolicy | None,
-    ) -> None:
-        """Write the exposure of an answer that is about to leave, count it, and offer it to the shadows."""
+    ) -> str:
+        """Write the exposure of an answer that is about to leave, count it, offer it to the shadows; return its key."""
         self.pressure.note()
         info, timings = route.info, response.timings
         revision = policy.revision if policy is not None else ""
@@ -120,6 +120,7 @@ class Calls:
         )
         if policy is not None and policy.shadows and assignment.by is not AssignedBy.PIN:
             self.mirror.offer(request, policy=policy, answered_by=info.version, key=key)
+        return key
 
     async def _ask_shadow(self, route: Route, request: CommentaryRequest, timeout_s: float) -> CommentaryResponse:
         started = time.perf_counter()

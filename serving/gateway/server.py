@@ -177,7 +177,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         """Answer a request for samples."""
         deadline_s = min(context.time_remaining() or self._settings.max_deadline_s, self._settings.max_deadline_s)
         try:
-            response = wire.response_to_message(await self.calls.answer(request, deadline_s, client=context.peer()))
+            response = await self.calls.answer(request, deadline_s, client=context.peer())
         except InferenceError as fault:
             await self._fail(context, fault)
         self._pushback.note_answer(time.monotonic())

@@ -42,6 +42,7 @@ class GenerateRequest(_message.Message):
     NO_REPEAT_NGRAM_SIZE_FIELD_NUMBER: _builtins.int
     BAD_WORDS_FIELD_NUMBER: _builtins.int
     GUIDANCE_FIELD_NUMBER: _builtins.int
+    INTERLEAVE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """A registered model: "cvae" or "lcgan" (the default)."""
     version: _builtins.str
@@ -68,6 +69,10 @@ class GenerateRequest(_message.Message):
     """Size n of the n-grams of tokens that occur at most once in a sample; 0 allows all."""
     guidance: _builtins.float
     """Weight of the genres: 1 is the model itself, more stresses them."""
+    interleave: _builtins.bool
+    """Asks every arm of the model's running interleaved experiment for an equal number of samples, num_samples in all,
+    rounded up. Without such an experiment, and with a version, the request is answered as without this field.
+    """
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -97,10 +102,11 @@ class GenerateRequest(_message.Message):
         no_repeat_ngram_size: _builtins.int | None = ...,
         bad_words: _abc.Iterable[_builtins.str] | None = ...,
         guidance: _builtins.float | None = ...,
+        interleave: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "bad_words", b"bad_words", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "bad_words", b"bad_words", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "interleave", b"interleave", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__artist: _TypeAlias = _typing.Literal["artist"]  # noqa: Y015
     _WhichOneofArgType__artist: _TypeAlias = _typing.Literal["_artist", b"_artist"]  # noqa: Y015
@@ -183,7 +189,11 @@ class GenerateResponse(_message.Message):
     GENRES_UNKNOWN_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ARMS_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    experiment: _builtins.str
+    """Experiment whose arms were interleaved; empty if one version answered."""
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sample]: ...
     @_builtins.property
@@ -194,6 +204,12 @@ class GenerateResponse(_message.Message):
     def genres_unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def timings(self) -> Global___Timings: ...
+    @_builtins.property
+    def arms(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArmAnswer]:
+        """Versions that were asked: one, or the arms of the experiment. Fields 2, 4 and 5 are those of the first that
+        answered.
+        """
+
     def __init__(
         self,
         *,
@@ -203,16 +219,56 @@ class GenerateResponse(_message.Message):
         genres_unknown: _abc.Iterable[_builtins.str] | None = ...,
         timings: Global___Timings | None = ...,
         request_id: _builtins.str | None = ...,
+        arms: _abc.Iterable[Global___ArmAnswer] | None = ...,
+        experiment: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "model", b"model", "request_id", b"request_id", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "genres_unknown", b"genres_unknown", "genres_used", b"genres_used", "model", b"model", "request_id", b"request_id", "samples", b"samples", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "arms", b"arms", "experiment", b"experiment", "genres_unknown", b"genres_unknown", "genres_used", b"genres_used", "model", b"model", "request_id", b"request_id", "samples", b"samples", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
 
 Global___GenerateResponse: _TypeAlias = GenerateResponse  # noqa: Y015
+
+@_typing.final
+class ArmAnswer(_message.Message):
+    """Part of one version in an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
+    EXPOSURE_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    GENRES_UNKNOWN_FIELD_NUMBER: _builtins.int
+    exposure_id: _builtins.str
+    """Key of the exposure of this part."""
+    error: _builtins.str
+    """Reason for which the version gave no samples; empty if it answered."""
+    @_builtins.property
+    def model(self) -> Global___ModelVersion: ...
+    @_builtins.property
+    def timings(self) -> Global___Timings: ...
+    @_builtins.property
+    def genres_unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        model: Global___ModelVersion | None = ...,
+        timings: Global___Timings | None = ...,
+        exposure_id: _builtins.str = ...,
+        error: _builtins.str = ...,
+        genres_unknown: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "timings", b"timings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "exposure_id", b"exposure_id", "genres_unknown", b"genres_unknown", "model", b"model", "timings", b"timings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArmAnswer: _TypeAlias = ArmAnswer  # noqa: Y015
 
 @_typing.final
 class Sample(_message.Message):
@@ -224,6 +280,7 @@ class Sample(_message.Message):
     TOPICS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     token_count: _builtins.int
     log_prob: _builtins.float
@@ -232,6 +289,8 @@ class Sample(_message.Message):
     """Seed with which a request for one sample, with best_of 1, gives this text again."""
     finish_reason: _builtins.str
     """Reason why it ended: "stop" (by itself) or "length" (cut off at max_tokens). Empty: its archive does not report it."""
+    arm: _builtins.int
+    """Index in GenerateResponse.arms of the version that wrote it."""
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Share of each topic."""
@@ -245,10 +304,11 @@ class Sample(_message.Message):
         topics: _abc.Iterable[_builtins.float] | None = ...,
         seed: _builtins.int = ...,
         finish_reason: _builtins.str = ...,
+        arm: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "log_prob", b"log_prob", "seed", b"seed", "text", b"text", "token_count", b"token_count", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "finish_reason", b"finish_reason", "log_prob", b"log_prob", "seed", b"seed", "text", b"text", "token_count", b"token_count", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -142,6 +142,27 @@ def test_a_request_and_its_answer_cross_the_wire_unchanged(start_commentary: Sta
     assert (message.model, message.version) == ("lcgan", "2")
 
 
+def test_all_arms_of_an_experiment_are_asked_for_by_one_field_of_the_request(start_commentary: Start) -> None:
+    server = start_commentary(lambda *_: wire.response_to_message(RESPONSE, exposure_id="key"))
+    with CommentaryClient(server.target) as client:
+        client.generate(REQUEST)
+        answer = client.generate_interleaved(REQUEST)
+    ordinary, interleaved = server.requests
+    assert not ordinary.interleave
+    assert interleaved.interleave
+    interleaved.interleave = False
+    assert interleaved == ordinary
+    assert (answer.samples, answer.request_id) == (RESPONSE.samples, RESPONSE.request_id)
+    assert [(arm.model, arm.exposure_id) for arm in answer.arms] == [(RESPONSE.model, "key")]
+
+
+def test_an_answer_whose_samples_name_no_arm_is_a_fault_of_the_service(start_commentary: Start) -> None:
+    sample = commentary_pb2.Sample(text="x", arm=3)
+    server = start_commentary(lambda *_: commentary_pb2.GenerateResponse(samples=[sample]))
+    with CommentaryClient(server.target) as client, pytest.raises(InternalServiceError, match="arms"):
+        client.generate_interleaved(REQUEST)
+
+
 def test_a_request_without_a_pin_sends_no_version_and_a_named_model_wins(start_commentary: Start) -> None:
     server = start_commentary(answer_well)
     with CommentaryClient(server.target, model="cvae") as client:

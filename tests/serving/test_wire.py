@@ -17,6 +17,7 @@ from handlers.contract import (
     Timings,
 )
 from serving import wire
+from serving.interleaving import ArmAnswer, InterleavedResponse
 from serving.v1 import commentary_pb2
 from serving.wire import LiveModel, LiveVersion
 
@@ -65,6 +66,33 @@ RESPONSES = st.builds(
     timings=st.builds(Timings, queue_ms=FLOATS, decode_ms=FLOATS),
     request_id=st.none() | TEXT,
 )
+IDENTITIES = st.builds(ModelIdentity, name=TEXT, version=TEXT, archive_sha256=TEXT)
+TIMINGS = st.builds(Timings, queue_ms=FLOATS, decode_ms=FLOATS)
+ARMS = st.builds(
+    ArmAnswer,
+    model=IDENTITIES,
+    timings=TIMINGS,
+    exposure_id=TEXT,
+    error=TEXT,
+    genres_unknown=st.lists(TEXT, max_size=3).map(tuple),
+)
+
+
+@st.composite
+def interleaved(draw: st.DrawFn) -> InterleavedResponse:
+    arms = draw(st.lists(ARMS, min_size=1, max_size=3))
+    samples = draw(st.lists(SAMPLES, max_size=4))
+    number = st.integers(0, len(arms) - 1)
+    return InterleavedResponse(
+        samples=tuple(samples),
+        sample_arms=tuple(draw(number) for _ in samples),
+        arms=tuple(arms),
+        experiment=draw(TEXT),
+        genres_used=tuple(draw(st.lists(TEXT, max_size=3))),
+        request_id=draw(st.none() | TEXT),
+    )
+
+
 LIVE_VERSIONS = st.builds(
     LiveVersion,
     version=TEXT,
@@ -97,6 +125,38 @@ def test_every_request_survives_the_wire(request: CommentaryRequest, version: st
 def test_every_response_survives_the_wire(response: CommentaryResponse) -> None:
     encoded = wire.response_to_message(response).SerializeToString()
     assert wire.response_from_message(commentary_pb2.GenerateResponse.FromString(encoded)) == response
+
+
+@given(response=interleaved())
+def test_every_interleaved_response_survives_the_wire(response: InterleavedResponse) -> None:
+    encoded = wire.interleaved_to_message(response).SerializeToString()
+    assert wire.interleaved_from_message(commentary_pb2.GenerateResponse.FromString(encoded)) == response
+
+
+@given(response=RESPONSES, key=TEXT)
+def test_the_answer_of_one_version_is_one_arm(response: CommentaryResponse, key: str) -> None:
+    encoded = wire.response_to_message(response, exposure_id=key).SerializeToString()
+    answer = wire.interleaved_from_message(commentary_pb2.GenerateResponse.FromString(encoded))
+    (arm,) = answer.arms
+    assert (answer.samples, answer.experiment) == (response.samples, "")
+    assert (arm.model, arm.timings, arm.genres_unknown) == (response.model, response.timings, response.genres_unknown)
+    assert (arm.exposure_id, arm.error) == (key, "")
+
+
+@given(response=RESPONSES)
+def test_the_answer_of_a_gateway_of_before_is_one_arm_without_a_key(response: CommentaryResponse) -> None:
+    message = wire.response_to_message(response, exposure_id="key")
+    message.ClearField("arms")
+    (arm,) = wire.interleaved_from_message(message).arms
+    assert arm == ArmAnswer(
+        model=response.model, timings=response.timings, exposure_id="", genres_unknown=response.genres_unknown
+    )
+
+
+def test_a_sample_of_an_arm_that_is_not_there_is_an_error() -> None:
+    message = commentary_pb2.GenerateResponse(samples=[commentary_pb2.Sample(text="x", arm=1)])
+    with pytest.raises(ValueError, match="arms"):
+        wire.interleaved_from_message(message)
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ def test_each_answer_has_a_row_when_its_client_gets_it(tmp_path: Path) -> None:
             for number in range(20):
                 answer = await it.generate(unit=f"user {number}", request_id=str(number), genres=["zydeco"])
                 row = rows(tmp_path)[-1]
+                assert [arm.exposure_id for arm in answer.arms] == [row.id]
                 assert (row.request_id, row.unit) == (str(number), f"user {number}")
                 assert (row.version, row.archive_sha256) == (answer.model.version, answer.model.archive_sha256)
                 assert (row.assigned_by, row.policy_revision) == (AssignedBy.UNIT, SPLIT.revision)
