@@ -13,9 +13,9 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import build as bootstrap
 from bot.domain.errors import NoServiceError
 from bot.domain.source_posts import SourcePost
-from bot.ports import CommentaryService, FeedPage
+from bot.ports import CommentaryService, FeedPage, SongSamples
 from bot.settings import BotSettings
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest
 
 _STATUS = Path("/proc/self/status")
 _WARM_UP = 8
@@ -48,7 +48,7 @@ class _Recorder(CommentaryService):
         self._service = service
         self.requests: list[CommentaryRequest] = []
 
-    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
+    def generate(self, request: CommentaryRequest) -> SongSamples:
         self.requests.append(request)
         return self._service.generate(request)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing_extensions import override
 
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
-from bot.ports import CommentaryService, LiveVersion, ModelServer
+from bot.ports import CommentaryService, LiveVersion, ModelServer, SongSamples
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving import client
 
@@ -29,8 +29,8 @@ class GatewayClient(CommentaryService, ModelServer):
         self._client = client.CommentaryClient(target, model=model, timeout_s=timeout_s)
 
     @override
-    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
-        return self.write(request)
+    def generate(self, request: CommentaryRequest) -> SongSamples:
+        return SongSamples.of(self.write(request))
 
     @override
     def write(

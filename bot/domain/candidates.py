@@ -49,6 +49,8 @@ class RejectReason(StrEnum):
     OFFENSIVE = "offensive"
 
 
+BLIND = "shown when every candidate of the song has a verdict"
+"""Words in the place of a version while its candidate is blind."""
 NO_SONG = "no song"
 """Reason of a withdrawal: the source post does not name this song."""
 SONG_CHANGED = "song changed"
@@ -103,11 +105,36 @@ class Candidate:
     """Mean log-probability of a token, in nats; comparable within one model version."""
     withdrawn: str = ""
     """Reason why it counts neither for nor against its model, `NO_SONG` or `SONG_CHANGED`; empty if it counts."""
+    experiment: str = ""
+    """Interleaved experiment whose arms wrote the candidates of its song; empty if one version wrote them all."""
+    exposure_id: str = ""
+    """Id of the exposure that the gateway recorded of its arm's answer; empty if the gateway named none."""
+    song_waits: bool = False
+    """Whether another candidate of its song, of the same experiment, waits."""
 
     @property
     def id(self) -> str:
         """Permanent id: curators type it, and verdicts refer to it."""
         return candidate_id(self.report.source_post_id, self.report.number, self.number)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing may tell a curator the version: it or another candidate of its experiment's song waits.
+
+        The arms of a song have equal numbers of samples, so that the versions of those that are decided would tell
+        those of the rest.
+        """
+        return bool(self.experiment) and (self.status is CandidateStatus.WAITING or self.song_waits)
+
+    @property
+    def variant(self) -> str:
+        """Model and version as a table shows them; empty while the candidate is blind."""
+        return "" if self.is_blind else f"{self.model} {self.model_version}"
+
+    @property
+    def shown_score(self) -> float | None:
+        """The score as a table shows it; None while the candidate is blind, because versions differ in their scores."""
+        return None if self.is_blind else self.score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

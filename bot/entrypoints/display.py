@@ -11,7 +11,7 @@ from typing import TypeVar
 from rich.table import Table
 from rich.text import Text
 
-from bot.domain.candidates import CandidateStatus
+from bot.domain.candidates import BLIND, Candidate, CandidateStatus
 from bot.domain.check import CheckResult, CheckStatus
 from bot.domain.rates import Rate
 from bot.domain.songs.song import UNKNOWN_GENRE, SongReport
@@ -72,7 +72,7 @@ def queue_table(
                 _objection(row, objection_to),
                 _line_below((waits or {}).get(row.candidate.id, ""), style="cyan"),
             ),
-            visible(f"{row.candidate.model}/{row.candidate.model_version}"),
+            Text("") if row.candidate.is_blind else visible(f"{row.candidate.model}/{row.candidate.model_version}"),
             Text(row.candidate.status, style=_STYLES[row.candidate.status]),
         )
     return table
@@ -93,17 +93,26 @@ def row_lines(row: QueueRow, rules: PostRules, *, wait: str = "") -> list[Text]:
     decided = f" by {row.verdict.who}" if row.verdict is not None else ""
     flags = ", ".join(rules.flags(row))
     objection = rules.objection_to(row)
+    version = _version(candidate)
     length = f"{preview.length:,} of {preview.max_length:,} characters of {preview.network.label}"
     return [
         Text.assemble((visible(candidate.id).plain, "bold"), " ", candidate.status.value, visible(decided)),
         visible(f"song: {candidate.report.artist} - {candidate.report.song.title}"),
         visible(f"genres: {candidate.report.genre_line}"),
+        *([visible(f"version: {version}")] if version else []),
         *(visible(f"post: {line}" if first else line) for first, line in _numbered(preview.text)),
         visible(f"length: {length}"),
         *([visible(f"flags: {flags}")] if flags else []),
         *([Text(f"not accepted as it is: {visible(objection)}", style="red")] if objection else []),
         *([Text(f"not sent yet: {visible(wait)}", style="cyan")] if wait else []),
     ]
+
+
+def _version(candidate: Candidate) -> str:
+    """The version that wrote a decided candidate; in words while it is blind, and empty while it waits."""
+    if candidate.is_blind:
+        return BLIND
+    return "" if candidate.status is CandidateStatus.WAITING else f"{candidate.model}/{candidate.model_version}"
 
 
 def wait_line(post: PostWait) -> str:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from bot.ports.accepted_posts import AcceptedPosts
-from bot.ports.board import Board, BoardChanges, BoardEdit, BoardEdited, BoardRow, BoardStore, TabRecord, TextRule
-from bot.ports.commentary import CommentaryService
+from bot.ports.board import (
+    Board,
+    BoardChanges,
+    BoardEdit,
+    BoardEdited,
+    BoardRow,
+    BoardStore,
+    Origin,
+    TabRecord,
+    TextRule,
+)
+from bot.ports.commentary import CommentaryService, SongSamples, WrittenSample
 from bot.ports.curation import Correction, CuratorDesk, LabelRow, Progress, SongDesk, SongLabel
 from bot.ports.desk import (
     CUT_OFF,
@@ -74,6 +84,7 @@ __all__ = [
     "ModelServer",
     "OddItems",
     "Order",
+    "Origin",
     "Outbox",
     "Pause",
     "PendingSourcePost",
@@ -99,6 +110,7 @@ __all__ = [
     "SongQuery",
     "SongResolver",
     "SongRows",
+    "SongSamples",
     "Source",
     "Store",
     "StoreState",
@@ -107,4 +119,5 @@ __all__ = [
     "UnsentText",
     "VersionTally",
     "WordList",
+    "WrittenSample",
 ]

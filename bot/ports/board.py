@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.domain.candidates import Verdict
+from bot.domain.candidates import Candidate, Verdict
 from bot.domain.odd_items import OddItem
 from bot.domain.storable import make_storable
 from bot.ports.store import QueueRow
@@ -32,6 +32,19 @@ class BoardRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Version and score as the board shows them: both are empty while the candidate is blind."""
+
+    variant: str
+    score: float | None
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> Origin:
+        """Return what the board shows of a candidate's origin."""
+        return cls(variant=candidate.variant, score=candidate.shown_score)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardEdit:
     """Change of a row: a verdict given elsewhere, in the terminal or in the studio, or one that was not taken."""
 
@@ -45,6 +58,8 @@ class BoardEdit:
     """Note for the curator beside the status; empty to remove one, None to leave what is there."""
     post: str | None = None
     """The post as it will be sent, for boards that show it."""
+    origin: Origin | None = None
+    """Version and score of the candidate; None to leave what is there."""
 
     @property
     def candidate_id(self) -> str:

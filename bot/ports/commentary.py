@@ -3,16 +3,52 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenSample:
+    """A sample with the version that wrote it."""
+
+    sample: Sample
+    model: ModelIdentity
+    genres_unknown: tuple[str, ...] = ()
+    """Genres of the request that this version does not know."""
+    exposure_id: str = ""
+    """Id of the exposure that the gateway recorded of the version's answer; empty if it named none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongSamples:
+    """Samples for one song, in the order in which curators see them."""
+
+    samples: tuple[WrittenSample, ...]
+    experiment: str = ""
+    """Interleaved experiment whose arms wrote them, shuffled; empty if one version wrote them all."""
+    failures: tuple[str, ...] = ()
+    """Versions that took part and did not answer, each with the reason."""
+
+    @classmethod
+    def of(cls, response: CommentaryResponse) -> SongSamples:
+        """Return the samples of an answer of one version."""
+        return cls(
+            samples=tuple(
+                WrittenSample(sample=sample, model=response.model, genres_unknown=response.genres_unknown)
+                for sample in response.samples
+            )
+        )
 
 
 class CommentaryService(ABC):
     """Service that writes samples. Called from several threads at once."""
 
     @abstractmethod
-    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
-        """Return samples for one song.
+    def generate(self, request: CommentaryRequest) -> SongSamples:
+        """Return samples for one song: of every arm while an interleaved experiment runs, else of one version.
+
+        Their number is that of the request; the arms of an experiment write equal numbers, which may be more in all.
 
         Raises:
             SongRefusedError: the request is invalid.

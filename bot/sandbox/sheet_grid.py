@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +97,7 @@ class Sheet:
                 for x, cell in enumerate(line, column):
                     self.note(y, x, cell.get("note", ""))
         elif arguments["fields"] == "userEnteredValue":
-            values = [[cell.get("userEnteredValue", {}).get("stringValue", "") for cell in line] for line in cells]
+            values = [[_entered_value(cell) for cell in line] for line in cells]
             self.write(row, column, values, raw=True)
         else:
             raise ValueError("the stand-in keeps what cells hold and their notes, not how they look")
@@ -214,6 +214,12 @@ def _entered(value: Any) -> Cell:
     if isinstance(value, str) and _NUMBER.match(value):
         return float(value)
     return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _entered_value(cell: Mapping[str, Any]) -> Cell:
+    """Content of a cell of `updateCells`: a string or a number; an empty string clears the cell."""
+    value: Cell = next(iter(cell.get("userEnteredValue", {"stringValue": ""}).values()))
+    return value
 
 
 def _column(letters: str) -> int:

@@ -13,11 +13,11 @@ from bot.domain.post_text import Draft
 from bot.domain.songs.parser import parse_songs
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
-from bot.ports import CommentaryService, SongFacts, SongHistory, SongResolver
+from bot.ports import CommentaryService, SongFacts, SongHistory, SongResolver, WrittenSample
 from bot.services.post_rules import PostRules
 from bot.services.schedule import Clock
 from bot.services.summary import ServiceOptions
-from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, CommentaryResponse, ContractError, Sample
+from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, ContractError
 
 NO_SONG_ASKED = "a mention without a song"
 """Reason that is stored with a mention in which no song was found."""
@@ -32,9 +32,20 @@ class Outcome:
     """Songs for which the model server returned samples."""
     candidates: tuple[Candidate, ...] = ()
     reason: str = ""
+    failures: tuple[str, ...] = ()
+    """Versions of an experiment that did not answer, each with the reason; the others wrote the candidates."""
     songs_repeated: int = 0
     fresh_since: datetime | None = None
     """Time after which a song of another source post counts as a repeat; None if repeats are allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Candidates of one song."""
+
+    made: tuple[Candidate, ...]
+    failures: tuple[str, ...] = ()
+    """Versions of an experiment that did not answer, each with the reason."""
 
 
 class StoppedError(Exception):
@@ -89,6 +100,7 @@ class CommentaryWriter:
         reports: list[SongReport] = []
         candidates: list[Candidate] = []
         refusals: list[str] = []
+        failures: list[str] = []
         sure = [song for song in songs if song.confidence >= self._options.min_confidence]
         fresh_since = self._fresh_since(source_post)
         repeated = 0
@@ -101,7 +113,9 @@ class CommentaryWriter:
             facts = self._resolver.resolve(song)
             report = self.report(source_post, number, song, facts)
             try:
-                candidates += self.candidates(source_post, report, namesakes=facts.namesakes)
+                found = self.candidates(source_post, report, namesakes=facts.namesakes)
+                candidates += found.made
+                failures += found.failures
                 reports.append(report)
             except (SongRefusedError, ContractError) as error:
                 refusals.append(f"song {number}, {song.title!r}: {error}")
@@ -111,6 +125,7 @@ class CommentaryWriter:
             reports=tuple(reports),
             candidates=tuple(candidates),
             reason=NO_SONG_ASKED if is_request and not sure else "; ".join(refusals),
+            failures=tuple(dict.fromkeys(failures)),
             songs_repeated=repeated,
             fresh_since=fresh_since,
         )
@@ -140,7 +155,7 @@ class CommentaryWriter:
             url=facts.url,
         )
 
-    def candidates(self, source_post: SourcePost, report: SongReport, *, namesakes: bool = False) -> list[Candidate]:
+    def candidates(self, source_post: SourcePost, report: SongReport, *, namesakes: bool = False) -> Candidates:
         """Ask for a song's samples.
 
         Args:
@@ -160,22 +175,27 @@ class CommentaryWriter:
             # The key by which a router may keep all samples of a source post on one model version.
             unit=report.source_post_id[:MAX_TEXT_LENGTH],
         )
-        response = self._commentary.generate(request)
+        song = self._commentary.generate(request)
         made = [
-            self._candidate(Draft(text=sample.text, report=report, source_post=source_post), response, number, sample)
-            for number, sample in enumerate(response.samples, start=1)
+            replace(self._candidate(source_post, report, number, written), experiment=song.experiment)
+            for number, written in enumerate(song.samples, start=1)
         ]
-        return [replace(each, flags=(*each.flags, Flag.NAMESAKES)) for each in made] if namesakes else made
+        if namesakes:
+            made = [replace(each, flags=(*each.flags, Flag.NAMESAKES)) for each in made]
+        return Candidates(made=tuple(made), failures=song.failures)
 
-    def _candidate(self, draft: Draft, response: CommentaryResponse, number: int, sample: Sample) -> Candidate:
+    def _candidate(self, source_post: SourcePost, report: SongReport, number: int, written: WrittenSample) -> Candidate:
+        sample = written.sample
+        draft = Draft(text=sample.text, report=report, source_post=source_post)
         return Candidate(
-            report=draft.report,
+            report=report,
             number=number,
             sample=sample,
-            model=response.model.name,
-            model_version=response.model.version,
-            archive_sha256=response.model.archive_sha256,
-            genres_unknown=response.genres_unknown,
+            model=written.model.name,
+            model_version=written.model.version,
+            archive_sha256=written.model.archive_sha256,
+            genres_unknown=written.genres_unknown,
             flags=self._rules.flags_of(draft) if self._rules is not None else (),
             score=sample.log_prob / max(1, sample.token_count),
+            exposure_id=written.exposure_id,
         )

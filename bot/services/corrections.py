@@ -76,7 +76,8 @@ class SongCorrector:
         facts = SongFacts(artist=names.artist, genres=names.genres, origin=BY_CURATOR)
         if not names.genres:
             facts = replace(self._resolver.resolve(song), artist=names.artist)
-        return self._writer.candidates(before.source_post, self._writer.report(before.source_post, number, song, facts))
+        changed = self._writer.report(before.source_post, number, song, facts)
+        return list(self._writer.candidates(before.source_post, changed).made)
 
     def add(
         self, request: CommentaryRequest, response: CommentaryResponse, *, text: str, who: str

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing_extensions import override
 
 from bot.domain.nearest_genre import NearestGenre
-from bot.ports import CommentaryService
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from bot.ports import CommentaryService, SongSamples
+from handlers.contract import CommentaryRequest
 
 
 class KnownGenres(CommentaryService):
@@ -27,7 +27,7 @@ class KnownGenres(CommentaryService):
         self._nearest = nearest
 
     @override
-    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
+    def generate(self, request: CommentaryRequest) -> SongSamples:
         return self._service.generate(replace(request, genres=self._nearest.replace(request.genres)))
 
     @override

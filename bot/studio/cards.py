@@ -147,8 +147,9 @@ class SongView:
 
     @property
     def unknown(self) -> frozenset[str]:
-        """Genres that the model does not know."""
-        return frozenset(genre for card in self.cards for genre in card.row.candidate.genres_unknown)
+        """Genres that the model does not know; versions differ in them, so that blind candidates tell none."""
+        candidates = (card.row.candidate for card in self.cards)
+        return frozenset(genre for each in candidates if not each.is_blind for genre in each.genres_unknown)
 
     @property
     def source(self) -> str:
@@ -185,8 +186,8 @@ def card_view(row: DeskRow, known: Known) -> Card:
     """Build the view of a candidate for the queue."""
     candidate = row.row.candidate
     version = known.find_version(candidate.model, candidate.model_version)
-    is_blind = candidate.status is CandidateStatus.WAITING and known.hides_topics
-    bars = () if is_blind else topic_bars(candidate.sample.topics, version)
+    is_bare = candidate.is_blind or (candidate.status is CandidateStatus.WAITING and known.hides_topics)
+    bars = () if is_bare else topic_bars(candidate.sample.topics, version)
     return Card(
         row=row.row,
         verdict_id=row.verdict_id,

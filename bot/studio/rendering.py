@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from starlette.responses import HTMLResponse
 
-from bot.domain.candidates import RejectReason
+from bot.domain.candidates import BLIND, RejectReason
 from handlers.contract import MAX_TEXT_LENGTH
 
 _UNITS = ((86_400 * 365, "y"), (86_400 * 30, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"))
@@ -34,7 +34,9 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(reasons=tuple(RejectReason), max_text=MAX_TEXT_LENGTH, **common)
+        self._environment.globals.update(
+            reasons=tuple(RejectReason), blind_words=BLIND, max_text=MAX_TEXT_LENGTH, **common
+        )
         self._environment.filters.update(visible=visible, ago=ago)
 
     def page(self, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:

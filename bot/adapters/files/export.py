@@ -10,6 +10,12 @@ from typing import IO, Final
 
 from bot.ports import LabelRow, QueueRow
 
+
+def _unless_blind(row: QueueRow, value: object) -> object:
+    """Return what tells, or may tell, a candidate's version; None while it is blind."""
+    return None if row.candidate.is_blind else value
+
+
 _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("candidate_id", lambda row: row.candidate.id),
     ("status", lambda row: row.candidate.status.value),
@@ -20,10 +26,10 @@ _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("text", lambda row: row.text),
     ("sample", lambda row: row.candidate.sample.text),
     ("model", lambda row: row.candidate.model),
-    ("model_version", lambda row: row.candidate.model_version),
-    ("seed", lambda row: row.candidate.sample.seed),
-    ("log_prob", lambda row: row.candidate.sample.log_prob),
-    ("finish_reason", lambda row: row.candidate.sample.finish_reason),
+    ("model_version", lambda row: _unless_blind(row, row.candidate.model_version)),
+    ("seed", lambda row: _unless_blind(row, row.candidate.sample.seed)),
+    ("log_prob", lambda row: _unless_blind(row, row.candidate.sample.log_prob)),
+    ("finish_reason", lambda row: _unless_blind(row, row.candidate.sample.finish_reason)),
     ("tweet_id", lambda row: row.source_post.id),
     ("tweet_author", lambda row: row.source_post.author),
     ("tweet_text", lambda row: row.source_post.text),
@@ -32,6 +38,9 @@ _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("decided_at", lambda row: row.decided_at),
     ("reason", lambda row: row.verdict.reason if row.verdict is not None else None),
     ("withdrawn", lambda row: row.candidate.withdrawn),
+    ("experiment", lambda row: row.candidate.experiment),
+    # All samples of an arm have the same, which would part the arms of a song.
+    ("exposure_id", lambda row: _unless_blind(row, row.candidate.exposure_id)),
 )
 COLUMNS: Final = tuple(name for name, _ in _VALUES)
 """Columns of the export, in order."""

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from bot.adapters.http.session import TIMEOUT_S
 from bot.adapters.sheets import client as sheets_client
-from bot.adapters.sheets.cells import CELLS, COLUMNS, POST, Cell, fits, shortened
+from bot.adapters.sheets.cells import CELLS, COLUMNS, POST, SCORE, VARIANT, Cell, fits, shortened
 from bot.adapters.sheets.edit import Columns, PlacedEdit, outcome, request_body
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError, NetworkError
@@ -29,7 +29,7 @@ from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, QueueRow, TabReco
 
 _NEEDED = ("candidate_id", "status", "commentary")
 _READ = (*_NEEDED, "curator")
-_EDITED = (*_READ, POST)
+_EDITED = (*_READ, VARIANT, SCORE, POST)
 _BLOCK = 5_000
 """Rows that are read at once, so that a sheet of any length fits into memory."""
 

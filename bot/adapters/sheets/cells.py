@@ -10,6 +10,10 @@ from bot.ports import QueueRow
 Cell = str | float | None
 POST: Final = "post_preview"
 """Header of the column with the post as it will be sent."""
+VARIANT: Final = "variant"
+"""Header of the column with the model and version; the cell is empty while a candidate is blind."""
+SCORE: Final = "score"
+"""Header of the column with the score; the cell is empty while a candidate is blind."""
 CELLS: Final[tuple[tuple[str, Callable[[QueueRow], Cell]], ...]] = (
     ("candidate_id", lambda row: row.candidate.id),
     ("status", lambda row: row.candidate.status.value),
@@ -18,8 +22,8 @@ CELLS: Final[tuple[tuple[str, Callable[[QueueRow], Cell]], ...]] = (
     ("spotifyquery", lambda row: f"{row.candidate.report.artist} - {row.candidate.report.song.title}"),
     ("spotifygenres", lambda row: row.candidate.report.genre_line),
     ("flags", lambda row: ", ".join(row.candidate.flags)),
-    ("variant", lambda row: f"{row.candidate.model} {row.candidate.model_version}"),
-    ("score", lambda row: row.candidate.score),
+    (VARIANT, lambda row: row.candidate.variant),
+    (SCORE, lambda row: row.candidate.shown_score),
     ("tweet", lambda row: row.source_post.text),
     ("source", lambda row: row.source_post.url or row.source_post.author),
     ("tweetid", lambda row: row.source_post.id),

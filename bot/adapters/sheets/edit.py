@@ -1,9 +1,9 @@
 """Edits of rows of a Google Sheet while people work in it, in one call and without a lock.
 
 A status is swapped, not written: `findReplace` on its cell replaces the value that was read, so that a person's newer
-choice stays. Notes and posts are the bot's own and are simply written. Sheets cannot find a row by its id. The answer
-therefore has to show the rows as they are after the call: if a row has another id, somebody sorted between the read and
-the call.
+choice stays. Notes, posts, versions and scores are the bot's own and are simply written. Sheets cannot find a row by
+its id. The answer therefore has to show the rows as they are after the call: if a row has another id, somebody sorted
+between the read and the call.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Columns:
     status: int
     commentary: int
     curator: int | None = None
+    variant: int | None = None
+    score: int | None = None
     post_preview: int | None = None
 
     @property
@@ -128,8 +130,19 @@ def _steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[s
         yield _written(sheet_id, edit.row, columns.curator, edit.edit.who)
     if edit.edit.note is not None:
         yield _noted(sheet_id, edit.row, columns.status, edit.edit.note)
+    yield from _origin_steps(sheet_id, columns, edit)
     if edit.edit.post is not None and columns.post_preview is not None:
         yield _written(sheet_id, edit.row, columns.post_preview, str(shortened(edit.edit.post)))
+
+
+def _origin_steps(sheet_id: int, columns: Columns, edit: PlacedEdit) -> Iterator[dict[str, Any]]:
+    origin = edit.edit.origin
+    if origin is None:
+        return
+    if columns.variant is not None:
+        yield _written(sheet_id, edit.row, columns.variant, origin.variant)
+    if columns.score is not None:
+        yield _written(sheet_id, edit.row, columns.score, origin.score)
 
 
 def _has_swapped(reply: Mapping[str, Any]) -> bool:
@@ -145,9 +158,13 @@ def _noted(sheet_id: int, row: int, column: int, note: str) -> dict[str, Any]:
     }
 
 
-def _written(sheet_id: int, row: int, column: int, text: str) -> dict[str, Any]:
-    """Write a string as it is, never as a formula or a number; an empty string clears the cell."""
-    cell = {"userEnteredValue": {"stringValue": text}} if text else {}
+def _written(sheet_id: int, row: int, column: int, value: str | float | None) -> dict[str, Any]:
+    """Write a number, or a string as it is, never as a formula or a number; without a content the cell is cleared."""
+    cell: dict[str, Any] = {}
+    if isinstance(value, str) and value:
+        cell = {"userEnteredValue": {"stringValue": value}}
+    elif isinstance(value, float):
+        cell = {"userEnteredValue": {"numberValue": value}}
     return {
         "updateCells": {
             "range": _cell(sheet_id, row, column),

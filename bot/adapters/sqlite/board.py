@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from typing_extensions import override
 
-from bot.adapters.sqlite import odd_items
+from bot.adapters.sqlite import board_extras, odd_items
 from bot.adapters.sqlite.board_edits import SqliteBoardEdits
 from bot.adapters.sqlite.board_reading import BoardReading, last_known
 from bot.adapters.sqlite.rows import SELECT_ROW, SELECT_ROWS, queue_row
@@ -49,6 +49,7 @@ class SqliteBoardStore(SqliteBoardEdits, TabRecord):
                 " ON CONFLICT (candidate_id) DO UPDATE SET due = 1",
                 [(name,) for name in candidate_ids],
             )
+            board_extras.expect_origins(connection, candidate_ids)
             connection.execute("DELETE FROM note WHERE key = ?", (_APPEND_BEGAN,))
             connection.execute("INSERT INTO note VALUES (?, '', ?)", (_APPEND_BEGAN, self._now()))
 

@@ -17,7 +17,7 @@ from bot.adapters.sqlite.file import SqliteFile
 from bot.adapters.sqlite.rows import SELECT_ROW, queue_row
 from bot.domain.candidates import CandidateStatus
 from bot.domain.post_text import as_written
-from bot.ports import BoardEdit, BoardEdited, BoardRow, BoardStore, TextRule
+from bot.ports import BoardEdit, BoardEdited, BoardRow, BoardStore, Origin, TextRule
 
 # CROSS JOIN keeps the order of the tables: SQLite would else go through all candidates, which are sorted already.
 _DUE = """
@@ -51,12 +51,20 @@ class SqliteBoardEdits(SqliteFile, BoardStore):
         return [self._with_post(edit, post_of) for edit in edits]
 
     def _with_post(self, edit: BoardEdit, post_of: TextRule) -> BoardEdit:
-        """Add the post: of an accepted candidate with the accepted text, of any other with the text of its row."""
+        """Add the post: of an accepted candidate with the accepted text, of any other with the text of its row.
+
+        A row of an experiment, and one that may have another one's notes, is given its own version and score, or none.
+        """
         (found,) = self._read(SELECT_ROW, (edit.candidate_id,))
         row = queue_row(found)
         shown = edit.seen.text if edit.text is None else edit.text
         is_accepted = row.candidate.status is CandidateStatus.ACCEPTED
-        return replace(edit, post=post_of(row, row.text if is_accepted else as_written(shown)))
+        has_origin = bool(row.candidate.experiment) or edit.note is not None
+        return replace(
+            edit,
+            post=post_of(row, row.text if is_accepted else as_written(shown)),
+            origin=Origin.of(row.candidate) if has_origin else None,
+        )
 
     @override
     def edits_in_doubt(self) -> tuple[Collection[str], str | None]:

@@ -1,12 +1,13 @@
-"""Notes and posts that the bot shows beside the rows of the board, in SQLite.
+"""Notes, posts, versions and scores that the bot shows beside the rows of the board, in SQLite.
 
-Neither is read back. A write that is repeated changes nothing, so whatever may not be there is written again: a row is
-behind until an edit that was sent with its latest version is known to be applied.
+None of them is read back. A write that is repeated changes nothing, so whatever may not be there is written again: a
+row is behind until an edit that was sent with its latest version is known to be applied.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 
 def note_of(connection: sqlite3.Connection, candidate_id: str) -> str:
@@ -41,6 +42,39 @@ def drop_note(connection: sqlite3.Connection, candidate_id: str) -> None:
         "UPDATE board_extra SET note = '', version = version + 1 WHERE candidate_id = ? AND note <> ''",
         (candidate_id,),
     )
+
+
+def show_origins(connection: sqlite3.Connection, candidate_id: str) -> None:
+    """Within a transaction: let the rows of a song of an experiment follow a verdict on one of its candidates.
+
+    The last verdict of the song fills in versions and scores, and one that is taken back empties them again.
+    """
+    connection.execute(_ORIGINS_BEHIND, (candidate_id,))
+    connection.execute(_ORIGINS_DUE, (candidate_id,))
+
+
+def expect_origins(connection: sqlite3.Connection, candidate_ids: Sequence[str]) -> None:
+    """Within a transaction: let rows that are about to be appended as waiting get what a verdict since then shows."""
+    connection.executemany(
+        "INSERT INTO board_extra (candidate_id) SELECT id FROM candidate WHERE id = ? AND status <> 'waiting'"
+        " AND experiment <> '' ON CONFLICT (candidate_id) DO UPDATE SET version = version + 1",
+        [(name,) for name in candidate_ids],
+    )
+
+
+_ROWS_OF_SONG = """
+FROM candidate JOIN candidate AS decided ON decided.tweet_place = candidate.tweet_place
+AND decided.song_number = candidate.song_number AND decided.experiment = candidate.experiment
+WHERE decided.id = ? AND candidate.experiment <> '' AND candidate.board <> 'off'
+"""
+_ORIGINS_BEHIND = f"""
+INSERT INTO board_extra (candidate_id) SELECT candidate.id {_ROWS_OF_SONG}
+ON CONFLICT (candidate_id) DO UPDATE SET version = version + 1
+"""
+_ORIGINS_DUE = f"""
+INSERT INTO board_edit (candidate_id) SELECT candidate.id {_ROWS_OF_SONG}
+ON CONFLICT (candidate_id) DO UPDATE SET due = 1
+"""
 
 
 def tell(connection: sqlite3.Connection, candidate_id: str, note: str) -> None:

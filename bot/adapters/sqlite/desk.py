@@ -23,6 +23,7 @@ from bot.adapters.sqlite.rows import (
 )
 from bot.adapters.sqlite.schema import wrapped_errors
 from bot.adapters.sqlite.song_search import condition_of, find_places
+from bot.adapters.sqlite.tallies import version_tallies
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import StaleVerdictError, UnknownCandidateError
 from bot.domain.outgoing_posts import OutgoingPostStatus
@@ -139,12 +140,7 @@ class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, SqliteAcceptedPosts, Desk):
 
     @override
     def versions(self) -> Sequence[VersionTally]:
-        rows = self._read(
-            "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
-            " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
-            " FROM candidate_tally WHERE withdrawn = '' GROUP BY model, model_version"
-        )
-        tallies = [VersionTally(**dict(row)) for row in rows]
+        tallies = version_tallies(self._read)
         # Versions are numbers in the registry, and arbitrary names elsewhere.
         tallies.sort(key=lambda tally: (tally.model_version.zfill(12), tally.model_version), reverse=True)
         tallies.sort(key=lambda tally: tally.model)

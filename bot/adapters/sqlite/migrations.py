@@ -301,5 +301,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             confirmed_at TEXT NOT NULL
         ) WITHOUT ROWID""",
     ),
+    # Interleaved experiments: the candidates of a song are those of several versions, which no curator is told.
+    (
+        "ALTER TABLE candidate ADD COLUMN experiment TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE candidate ADD COLUMN exposure_id TEXT NOT NULL DEFAULT ''",
+        # Songs that wait, of which nothing is shown that tells a version.
+        """CREATE INDEX candidate_blind ON candidate (tweet_place, song_number, experiment)
+            WHERE experiment <> '' AND status = 'waiting'""",
+        # Counted apart, so that no count of a version has candidates whose version is not shown.
+        *drop_tally("candidate"),
+        *tally("candidate", "model", "model_version", "status", "withdrawn", "experiment"),
+    ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from typing_extensions import override
 
-from bot.adapters.sqlite.board_extras import drop_note
+from bot.adapters.sqlite.board_extras import drop_note, show_origins
 from bot.adapters.sqlite.file import SqliteFile
 from bot.adapters.sqlite.rows import SELECT_ROW, SELECT_ROWS, index_words, queue_row
 from bot.adapters.sqlite.schema import wrapped_errors
@@ -106,6 +106,7 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
     ).fetchone()
     if row is None:
         return False
+    did_wait = _song_waits(connection, verdict.candidate_id)
     inserted = connection.execute(
         "INSERT INTO verdict (candidate_id, decision, edited_text, who, reason, decided_at) VALUES (?, ?, ?, ?, ?, ?)",
         (verdict.candidate_id, verdict.decision, verdict.edited_text, verdict.who, verdict.reason, now),
@@ -117,6 +118,8 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
         "UPDATE candidate SET status = ?, verdict_id = ?, withdrawn = '' WHERE id = ?",
         (verdict.decision.status, current, verdict.candidate_id),
     )
+    if _song_waits(connection, verdict.candidate_id) != did_wait:
+        show_origins(connection, verdict.candidate_id)
     index_words(connection, verdict.candidate_id)
     if verdict.decision is Decision.ACCEPT:
         text = row["text"] if verdict.edited_text is None else verdict.edited_text
@@ -128,6 +131,18 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
             (OutgoingPostStatus.CANCELLED, verdict.candidate_id, OutgoingPostStatus.PENDING),
         )
     return True
+
+
+def _song_waits(connection: sqlite3.Connection, candidate_id: str) -> bool:
+    """Whether a candidate of an experiment, or another one of its song, waits; always False without an experiment."""
+    return connection.execute(_WAITING_OF_SONG, (candidate_id,)).fetchone() is not None
+
+
+_WAITING_OF_SONG = """
+SELECT 1 FROM candidate AS own JOIN candidate ON candidate.tweet_place = own.tweet_place
+AND candidate.song_number = own.song_number AND candidate.experiment = own.experiment
+WHERE own.id = ? AND own.experiment <> '' AND candidate.status = 'waiting' LIMIT 1
+"""
 
 
 def _revive_post(connection: sqlite3.Connection, candidate_id: str, text: str) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from bot.adapters.sqlite.file import Values, stamp
+from bot.adapters.sqlite.rows import SONG_WAITS
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError
 from bot.domain.keys import search_key
@@ -55,8 +56,12 @@ def condition_of(query: SongQuery) -> tuple[str, dict[str, object]]:
     elif wanted.flag:
         require("instr(candidate.flags, :flag)", flag=f'"{wanted.flag}"')
     if wanted.version is not None:
-        # Whatever else is asked for: a candidate that waits never shows its version by being found.
-        require("candidate.status <> 'waiting' AND candidate.model = :model AND candidate.model_version = :version")
+        # Whatever else is asked for: a candidate that waits never shows its version by being found, and one whose
+        # song waits would tell the versions of the others.
+        require(
+            f"candidate.status <> 'waiting' AND NOT ({SONG_WAITS})"
+            " AND candidate.model = :model AND candidate.model_version = :version"
+        )
         values.update(model=wanted.version[0], version=wanted.version[1])
     if wanted.who:
         require("candidate.verdict_id IN (SELECT id FROM verdict WHERE who = :who)", who=wanted.who)

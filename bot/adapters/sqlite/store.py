@@ -22,10 +22,11 @@ from bot.adapters.sqlite.outbox import SqliteOutbox
 from bot.adapters.sqlite.queue import SqliteQueue
 from bot.adapters.sqlite.restored import SqliteRestoreRecord
 from bot.adapters.sqlite.rows import has_come, insert_candidate
+from bot.adapters.sqlite.tallies import version_tallies
 from bot.domain.candidates import Candidate, CandidateStatus, Decision
 from bot.domain.outgoing_posts import OutgoingPostStatus
 from bot.domain.source_posts import Kind, SourcePost, SourcePostStatus
-from bot.ports import FeedPage, Pause, PendingSourcePost, Store, StoreState, VersionTally
+from bot.ports import FeedPage, Pause, PendingSourcePost, Store, StoreState
 
 _LAST_ERROR = "last error"
 _LAST_GOOD = "last good pass"
@@ -153,7 +154,6 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, SqliteRestoreReco
             "SELECT id, reason FROM tweet WHERE status = ? ORDER BY place DESC LIMIT ?",
             (SourcePostStatus.FAILED, _SHOWN_FAILURES),
         )
-        versions = self._versions()
         sources = self._read("SELECT name, cursor, updated_at FROM source ORDER BY name")
         usage = self._read("SELECT item, count FROM usage WHERE month = ? ORDER BY item", (self._now()[:7],))
         return StoreState(
@@ -168,7 +168,7 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, SqliteRestoreReco
             failures=tuple((row["id"], row["reason"]) for row in failures),
             posts={status: posts.get(status, 0) for status in OutgoingPostStatus},
             usage={row["item"]: row["count"] for row in usage},
-            versions=versions,
+            versions=tuple(version_tallies(self._read)),
             appends_in_doubt=int(self._read("SELECT COUNT(*) FROM candidate WHERE board = 'doubtful'")[0][0]),
             rows_missing=sum(map(int, self._note(MISSING))),
             pass_failed=bool(self._note(_FAILED)),
@@ -185,14 +185,6 @@ class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, SqliteRestoreReco
 
     def _note(self, key: str, column: str = "value") -> list[str]:
         return [row[column] for row in self._read("SELECT value, updated_at FROM note WHERE key = ?", (key,))]
-
-    def _versions(self) -> tuple[VersionTally, ...]:
-        rows = self._read(
-            "SELECT model, model_version, SUM(count * (status = 'waiting')) AS waiting,"
-            " SUM(count * (status = 'accepted')) AS accepted, SUM(count * (status = 'rejected')) AS rejected"
-            " FROM candidate_tally WHERE withdrawn = '' GROUP BY model, model_version ORDER BY model, model_version"
-        )
-        return tuple(VersionTally(**dict(row)) for row in rows)
 
 
 def _insert_source_posts(

@@ -15,9 +15,9 @@ from benchmarks.bot.cli import app_bench
 from bot.adapters.lookups.genre_files import read_labels, read_map
 from bot.domain.errors import InputError
 from bot.domain.nearest_genre import NearestGenre, Way
-from bot.ports import CommentaryService
+from bot.ports import CommentaryService, SongSamples
 from bot.services.known_genres import KnownGenres
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest
 from handlers.model.genres import GenreTable
 
 LABELS = ("indie pop", "pop", "tin noise", "salt folk")
@@ -115,7 +115,7 @@ class Echo(CommentaryService):
         self.asked: list[CommentaryRequest] = []
         self.closed = False
 
-    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
+    def generate(self, request: CommentaryRequest) -> SongSamples:
         self.asked.append(request)
         raise LookupError
 

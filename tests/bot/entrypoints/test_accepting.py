@@ -149,7 +149,8 @@ def test_a_candidate_is_shown_with_the_post_that_will_be_sent(workspace: Path, s
     accept(store, FINE, text="A lamp,\nslow, by @ona #slow.")
     shown = run("show", FINE, BLOCKED, "--workspace", workspace).stdout.splitlines()
     assert shown[0] == "1.1.1 accepted by jo"
-    assert shown[3:7] == [
+    assert shown[3:8] == [
+        "version: lcgan/3",
         "post: Ona Vell – Slow Lamp: A lamp,",
         "slow, by @ona #slow.",
         "length: 50 of 280 characters of X",

@@ -18,10 +18,10 @@ from pathlib import Path
 from bot.adapters.files.feed import FileFeed
 from bot.adapters.lookups.catalog import FileCatalog
 from bot.adapters.sqlite.store import SqliteStore
-from bot.ports import CommentaryService
+from bot.ports import CommentaryService, SongSamples, WrittenSample
 from bot.services.genres import ChainResolver
 from bot.services.service import Bot, ServiceOptions
-from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
+from handlers.contract import CommentaryRequest, ModelIdentity, Sample
 
 
 class Countdown:
@@ -48,7 +48,7 @@ class CountedCommentary(CommentaryService):
     def __init__(self, countdown: Countdown) -> None:
         self._countdown = countdown
 
-    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
+    def generate(self, request: CommentaryRequest) -> SongSamples:
         self._countdown.tick()
         samples = tuple(
             Sample(
@@ -62,9 +62,7 @@ class CountedCommentary(CommentaryService):
         )
         self._countdown.tick()
         model = ModelIdentity(name="lcgan", version="1")
-        return CommentaryResponse(
-            samples=samples, model=model, genres_used=tuple(request.genres), genres_unknown=(), timings=Timings()
-        )
+        return SongSamples(samples=tuple(WrittenSample(sample=sample, model=model) for sample in samples))
 
     def is_reachable(self) -> bool:
         return True

@@ -21,6 +21,8 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         self.requests: list[commentary_pb2.GenerateRequest] = []
         self.fault: Callable[[commentary_pb2.GenerateRequest, grpc.ServicerContext], None] | None = None
         self.released = threading.Event()
+        self.live: dict[str, tuple[str, ...]] = {"3": ("0 guitar/drums/bass", "1 lyrics/story/love")}
+        """Live versions with their topics; the first is the champion, and its first topic the desired one."""
         self.port = 0
         self._server: grpc.Server | None = None
 
@@ -73,13 +75,17 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         self, request: commentary_pb2.DescribeRequest, context: grpc.ServicerContext
     ) -> commentary_pb2.DescribeResponse:
         del request, context
-        live = commentary_pb2.LiveVersion(
-            version="3",
-            aliases=["champion"],
-            topics=["0 guitar/drums/bass", "1 lyrics/story/love"],
-            desired_topic="0 guitar/drums/bass",
-            num_genres=3,
-        )
+        champion = next(iter(self.live))
+        versions = [
+            commentary_pb2.LiveVersion(
+                version=version,
+                aliases=["champion"] if version == champion else [],
+                topics=topics,
+                desired_topic=topics[0],
+                num_genres=3,
+            )
+            for version, topics in self.live.items()
+        ]
         return commentary_pb2.DescribeResponse(
-            models=[commentary_pb2.LiveModel(name="lcgan", champion="3", versions=[live])]
+            models=[commentary_pb2.LiveModel(name="lcgan", champion=champion, versions=versions)]
         )

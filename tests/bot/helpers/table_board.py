@@ -12,7 +12,7 @@ from bot.domain.errors import NetworkError
 from bot.domain.post_form import PostForm
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
-from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, FeedPage, QueueRow
+from bot.ports import Board, BoardEdit, BoardEdited, BoardRow, FeedPage, Origin, QueueRow
 from bot.services.board_sync import BoardSync
 from bot.services.post_rules import PostRules
 from bot.services.schedule import Clock, SettleTimer
@@ -49,6 +49,7 @@ class TableBoard(Board):
         self.table: list[BoardRow] = []
         self.notes: dict[str, str] = {}
         self.posts: dict[str, str] = {}
+        self.origins: dict[str, Origin] = {}
         self.faults: list[tuple[NetworkError, bool]] = []
         self.appends = 0
         self.edits: list[BoardEdit] = []
@@ -72,6 +73,7 @@ class TableBoard(Board):
         self.appends += 1
         error, applied = self.faults.pop(0) if self.faults else (None, True)
         if applied:
+            self.origins |= {row.candidate.id: Origin.of(row.candidate) for row in rows}
             self.table += [
                 BoardRow(candidate_id=row.candidate.id, status="waiting", text=row.candidate.sample.text)
                 for row in rows
@@ -114,6 +116,8 @@ class TableBoard(Board):
             self.notes[row.candidate_id] = edit.note
         if edit.post is not None:
             self.posts[row.candidate_id] = edit.post
+        if edit.origin is not None:
+            self.origins[row.candidate_id] = edit.origin
         if row.status != edit.seen.status:
             return edit, None
         text = row.text if edit.text is None else edit.text

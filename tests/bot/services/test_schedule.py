@@ -9,11 +9,11 @@ import pytest
 from bot.adapters.lookups.catalog import EmptyCatalog
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import CredentialsError, NetworkUnavailableError, RateLimitedError
-from bot.ports import CommentaryService, FeedPage, Source
+from bot.ports import CommentaryService, FeedPage, SongSamples, Source
 from bot.services.genres import ChainResolver
 from bot.services.schedule import Schedule, SettleTimer
 from bot.services.service import Bot
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest
 from tests.bot.helpers.set_clock import SetClock
 
 
@@ -120,7 +120,7 @@ class LimitedSource(Source):
 
 
 class Silent(CommentaryService):
-    def generate(self, request: CommentaryRequest) -> CommentaryResponse:
+    def generate(self, request: CommentaryRequest) -> SongSamples:
         raise AssertionError(request)
 
     def is_reachable(self) -> bool:

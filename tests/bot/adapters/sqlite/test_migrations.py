@@ -93,6 +93,16 @@ def test_rows_of_version_1_are_all_there_and_counted(version_1: Path) -> None:
     assert pending.source_post.id == "3"
 
 
+def test_candidates_of_version_1_are_of_no_experiment_and_show_their_version(version_1: Path) -> None:
+    with SqliteStore(version_1) as store:
+        found = [row.candidate for row in store.rows()]
+        (tally,) = store.state().versions
+    assert [(each.experiment, each.exposure_id, each.is_blind, each.variant) for each in found] == [
+        ("", "", False, "lcgan 2")
+    ] * 2
+    assert (tally.waiting, tally.accepted, tally.rejected) == (1, 1, 0)
+
+
 def test_references_hold_after_the_verdicts_were_moved(version_1: Path) -> None:
     with SqliteStore(version_1) as store:
         store.decide([Verdict(candidate_id="1.1.2", decision=Decision.UNDO, who="bo")])
