@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing_extensions import override
 
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
-from bot.ports import CommentaryService, LiveVersion, ModelServer, SongSamples
+from bot.ports import CommentaryService, LiveVersion, ModelServer, SongSamples, WrittenSample
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving import client
 
@@ -30,7 +30,19 @@ class GatewayClient(CommentaryService, ModelServer):
 
     @override
     def generate(self, request: CommentaryRequest) -> SongSamples:
-        return SongSamples.of(self.write(request))
+        with _bot_errors(self._target):
+            answer = self._client.generate_interleaved(request)
+        return SongSamples(
+            samples=tuple(
+                WrittenSample(
+                    sample=sample, model=arm.model, genres_unknown=arm.genres_unknown, exposure_id=arm.exposure_id
+                )
+                for place, sample in enumerate(answer.samples)
+                for arm in [answer.arm_of(place)]
+            ),
+            experiment=answer.experiment,
+            failures=tuple(f"{arm.model.name}/{arm.model.version}: {arm.error}" for arm in answer.arms if arm.error),
+        )
 
     @override
     def write(

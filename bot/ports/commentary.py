@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample
+from handlers.contract import CommentaryRequest, ModelIdentity, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +29,6 @@ class SongSamples:
     """Interleaved experiment whose arms wrote them, shuffled; empty if one version wrote them all."""
     failures: tuple[str, ...] = ()
     """Versions that took part and did not answer, each with the reason."""
-
-    @classmethod
-    def of(cls, response: CommentaryResponse) -> SongSamples:
-        """Return the samples of an answer of one version."""
-        return cls(
-            samples=tuple(
-                WrittenSample(sample=sample, model=response.model, genres_unknown=response.genres_unknown)
-                for sample in response.samples
-            )
-        )
 
 
 class CommentaryService(ABC):

@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from handlers.contract import CommentaryResponse, ModelIdentity, Sample, Timings
+from serving.interleaving import ArmAnswer, interleave, samples_per_arm
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
+from serving.wire import interleaved_to_message
 
 
 class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
@@ -23,6 +26,10 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         self.released = threading.Event()
         self.live: dict[str, tuple[str, ...]] = {"3": ("0 guitar/drums/bass", "1 lyrics/story/love")}
         """Live versions with their topics; the first is the champion, and its first topic the desired one."""
+        self.experiment = ""
+        """Running experiment, whose arms are the live versions; empty without one."""
+        self.errors: dict[str, str] = {}
+        """Versions that fail, with their errors."""
         self.port = 0
         self._server: grpc.Server | None = None
 
@@ -55,6 +62,8 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         self.requests.append(request)
         if self.fault is not None:
             self.fault(request, context)
+        if request.interleave and self.experiment:
+            return self._interleaved(request, context)
         return commentary_pb2.GenerateResponse(
             samples=[
                 commentary_pb2.Sample(
@@ -69,6 +78,28 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
             model=commentary_pb2.ModelVersion(name=request.model, version="3", archive_sha256="ab" * 32),
             genres_used=[genre for genre in request.genres if genre != "slowcore"],
             genres_unknown=[genre for genre in request.genres if genre == "slowcore"],
+        )
+
+    def _interleaved(
+        self, request: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
+    ) -> commentary_pb2.GenerateResponse:
+        """Answer with all arms, as the gateway does; if all fail, so does the call."""
+        if set(self.live) <= set(self.errors):
+            context.abort(grpc.StatusCode.INTERNAL, "no arm answered")
+        share = samples_per_arm(request.num_samples, len(self.live))
+        answers = [None if version in self.errors else _answer(request, version, share) for version in self.live]
+        arms = [
+            ArmAnswer(
+                model=ModelIdentity(name=request.model, version=version, archive_sha256=f"hash-of-{version}"),
+                timings=Timings(),
+                exposure_id=f"{request.unit} {request.seed} {version}",
+                error=self.errors.get(version, ""),
+                genres_unknown=(f"unknown-to-{version}",),
+            )
+            for version in self.live
+        ]
+        return interleaved_to_message(
+            interleave(answers, arms, experiment=self.experiment, seed=request.seed, unit=request.unit, request_id=None)
         )
 
     def Describe(  # noqa: N802 -- the protocol's name
@@ -89,3 +120,18 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         return commentary_pb2.DescribeResponse(
             models=[commentary_pb2.LiveModel(name="lcgan", champion=champion, versions=versions)]
         )
+
+
+def _answer(request: commentary_pb2.GenerateRequest, version: str, share: int) -> CommentaryResponse:
+    samples = tuple(
+        Sample(
+            text=f"{request.title} by {request.artist}, take {number} of {version}.",
+            token_count=7,
+            log_prob=-7.5,
+            topics=(0.25, 0.75),
+            seed=request.seed + number,
+        )
+        for number in range(1, share + 1)
+    )
+    model = ModelIdentity(name=request.model, version=version)
+    return CommentaryResponse(samples=samples, model=model, genres_used=(), genres_unknown=())
