@@ -1,0 +1,179 @@
+"""Limits of harm: whether a treatment is beyond the control by more than is allowed, read after every observation.
+
+Each limit is a bet against "the treatment is at most so much worse than the control" (`betting.MeanTest`). Observations
+are differences of one treatment's observation and one of the control's from about the same time, so what happens to
+both, such as a slow hour of the host, cancels. A limit speaks when its e-value reaches 1 / alpha once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from experiments.statistics.betting import check_alpha, log_e_process
+from experiments.statistics.errors import StatisticsError
+
+TOLERANCE: Final = 0.05
+"""Share of answers beyond the limit of time, more than the control's, up to which a version is not called slow."""
+_WINDOW: Final = 200
+"""Answers of the control of which the 95th percentile is taken: the latest ones, since hosts have slow hours."""
+_LEAST: Final = 20
+"""Answers of the control before the percentile is used."""
+
+
+class Limit(StrEnum):
+    """Kind of harm."""
+
+    FAILURES = "failures"
+    SLOWNESS = "slowness"
+    COPIES = "copies"
+    ACCEPTANCE = "acceptance"
+
+
+NUM_LIMITS: Final = len(Limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """Limit that a treatment is beyond."""
+
+    limit: Limit
+    excess: float
+    """Mean difference to the control when the limit spoke, in the direction of harm, as a share from -1 to 1."""
+    allowed: float
+    """Difference that is allowed, likewise."""
+    observations: int
+    """Number of differences after which the limit spoke."""
+    log_e: float
+    """Natural logarithm of the e-value at that moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedAnswer:
+    """Time of one answer."""
+
+    is_treatment: bool
+    """Whether the treatment answered; otherwise the control did."""
+    total_ms: float
+    """Time in milliseconds."""
+
+
+def alpha_each(alpha: float, *, treatments: int) -> float:
+    """Return the level of one limit of one treatment (Bonferroni).
+
+    Args:
+        alpha: bound on the probability that any limit ever stops a treatment that is within all of them.
+        treatments: number of treatments.
+
+    Returns:
+        alpha by the number of limits and treatments.
+
+    Raises:
+        StatisticsError: alpha or the number is out of range.
+    """
+    check_alpha(alpha)
+    if treatments < 1:
+        raise StatisticsError(f"the number of treatments must be at least 1, got {treatments}")
+    return alpha / (NUM_LIMITS * treatments)
+
+
+def find_excess(limit: Limit, differences: Sequence[float], *, allowed: float, alpha: float) -> Breach | None:
+    """Return the breach of a limit, if the differences exceed what is allowed.
+
+    Args:
+        limit: kind of harm, for the breach.
+        differences: treatment less control, in the direction of harm, from -1 to 1, in order of time.
+        allowed: mean difference that is allowed, from -1 to 1, both exclusive.
+        alpha: bound on the probability that it ever speaks of a treatment within the limit.
+
+    Returns:
+        The breach at the first moment at which it showed; None without one.
+
+    Raises:
+        StatisticsError: an argument is out of range.
+    """
+    check_alpha(alpha)
+    log_e_N = log_e_process(list(differences), allowed, -1.0, 1.0)
+    beyond_N = log_e_N >= -math.log(alpha)
+    if not bool(beyond_N.any()):
+        return None
+    first = int(np.argmax(beyond_N))
+    return Breach(
+        limit=limit,
+        excess=float(np.mean(np.asarray(differences[: first + 1]))),
+        allowed=allowed,
+        observations=first + 1,
+        log_e=float(log_e_N[first]),
+    )
+
+
+def find_failures(
+    treatment: Sequence[bool], control: Sequence[bool], *, max_increase: float, alpha: float
+) -> Breach | None:
+    """Return the breach if the treatment fails more of its requests than the control, by more than is allowed.
+
+    Args:
+        treatment: whether each request of the treatment failed, in order of time.
+        control: likewise; the i-th is set against the i-th of the treatment.
+        max_increase: share of failed requests, more than the control's, that is allowed.
+        alpha: bound on the probability that it ever speaks of a treatment within the limit.
+
+    Returns:
+        The breach; None without one.
+
+    Raises:
+        StatisticsError: an argument is out of range.
+    """
+    differences = [float(failed) - float(other) for failed, other in zip(treatment, control, strict=False)]
+    return find_excess(Limit.FAILURES, differences, allowed=max_increase, alpha=alpha)
+
+
+def find_slowness(answers: Iterable[TimedAnswer], *, max_slowdown: float, alpha: float) -> Breach | None:
+    """Return the breach if the treatment gives more slow answers than the control, by more than `TOLERANCE`.
+
+    An answer is slow if it took more than `max_slowdown` times the 95th percentile of the control's latest answers
+    before it. If the treatment's 95th percentile is within the limit, at most 5% of its answers are slow. The i-th
+    answer of the treatment is set against the i-th of the control.
+
+    Args:
+        answers: times of the answers of both, in order of time.
+        max_slowdown: 95th percentile of the time, over the control's, that is allowed; more than 1.
+        alpha: bound on the probability that it ever speaks of a treatment within the limit.
+
+    Returns:
+        The breach; None without one.
+
+    Raises:
+        StatisticsError: an argument is out of range.
+    """
+    if not max_slowdown > 1:
+        raise StatisticsError(f"max_slowdown must be more than 1, got {max_slowdown:g}")
+    differences = slow_differences(answers, max_slowdown=max_slowdown)
+    return find_excess(Limit.SLOWNESS, differences, allowed=TOLERANCE, alpha=alpha)
+
+
+def slow_differences(answers: Iterable[TimedAnswer], *, max_slowdown: float) -> list[float]:
+    """Return, for pairs of answers, whether the treatment's was slow less whether the control's was.
+
+    Args:
+        answers: times of the answers of both, in order of time.
+        max_slowdown: times the control's 95th percentile above which an answer is slow.
+
+    Returns:
+        Differences, -1, 0 or 1, in order of time.
+    """
+    latest: deque[float] = deque(maxlen=_WINDOW)
+    slow: tuple[list[bool], list[bool]] = ([], [])
+    for answer in answers:
+        if len(latest) >= _LEAST:
+            # The percentile is of earlier answers only, so each bet is made before its observation.
+            slow[answer.is_treatment].append(answer.total_ms > max_slowdown * float(np.percentile(latest, 95)))
+        if not answer.is_treatment:
+            latest.append(answer.total_ms)
+    return [float(ours) - float(theirs) for theirs, ours in zip(*slow, strict=False)]
