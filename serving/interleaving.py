@@ -39,7 +39,8 @@ class InterleavedResponse:
     arms: tuple[ArmAnswer, ...]
     """Versions that were asked, in the order of their numbers; those that failed have an `error` and no sample."""
     experiment: str = ""
-    """Experiment whose arms were interleaved; empty if one version answered as always."""
+    """Experiment to which the answer belongs: of the interleaved design with all arms, of the sticky one with one arm.
+    Empty if it belongs to none."""
     genres_used: tuple[str, ...] = ()
     """Labels to which the first version that answered mapped the request's genres."""
     request_id: str | None = None

@@ -102,7 +102,9 @@ def exposures(found: Sequence[Exposure]) -> Table:
                 "time (UTC)": f"{exposure.time:%Y-%m-%d %H:%M:%S}",
                 "version": str(VersionName(model=exposure.model, version=exposure.version)),
                 "by": exposure.assigned_by or "",
+                "experiment": exposure.experiment,
                 "shadow": exposure.outcome or "",
+                "failed": exposure.code,
                 "unit": exposure.unit or "",
                 "request": exposure.request_id or "",
                 "genres": ", ".join(exposure.genres_used),
@@ -126,6 +128,7 @@ def exposure_counts(counts: Sequence[ExposureCount]) -> Table:
                 "answers": str(each.answers),
                 **{f"by {reason}": _number(each.assigned_by.get(reason, 0)) for reason in reasons},
                 "shadow": _number(each.shadows),
+                "failed": _number(each.failures),
             }
             for each in counts
         ]
@@ -174,6 +177,9 @@ def shares(policy: TrafficPolicy) -> str:
     ]
     parts += [f"{named(version)} answers the unit {unit}" for unit, version in policy.overrides.items()]
     parts += [f"{named(version)} gets copies" for version in policy.shadows]
+    if policy.experiment is not None:
+        arms = " and ".join(str(named(version)) for version in policy.experiment.versions)
+        parts.append(f"the {policy.experiment.design} experiment {policy.experiment.name} compares {arms}")
     if len(policy.arms) > 1:
         parts.append(f"units are dealt out by the salt {policy.salt!r}")
     return ", ".join(parts) or f"nothing answers for {policy.model}"

@@ -157,12 +157,15 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, MutableSequence) else value
 
 
-def response_to_message(response: CommentaryResponse, *, exposure_id: str = "") -> commentary_pb2.GenerateResponse:
+def response_to_message(
+    response: CommentaryResponse, *, exposure_id: str = "", experiment: str = ""
+) -> commentary_pb2.GenerateResponse:
     """Encode the answer of one version for the client.
 
     Args:
         response: the answer.
         exposure_id: key of its exposure.
+        experiment: experiment to which it belongs; empty if it belongs to none.
     """
     model = commentary_pb2.ModelVersion(**field_values(response.model))
     timings = commentary_pb2.Timings(**field_values(response.timings))
@@ -178,6 +181,7 @@ def response_to_message(response: CommentaryResponse, *, exposure_id: str = "") 
                 model=model, timings=timings, exposure_id=exposure_id, genres_unknown=response.genres_unknown
             ),
         ),
+        experiment=experiment,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Callable
@@ -12,13 +13,16 @@ import grpc
 from foundation.processors import num_processors
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
 from serving import wire
+from serving.gateway.interleaved import Interleaver
+from serving.gateway.records import Dealt, Records
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
 from serving.traffic.admission.admission import AdmissionCounts
 from serving.traffic.admission.work import work_of
+from serving.traffic.experiment import ExperimentArms
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
-from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
+from serving.traffic.policy import Assignment, TrafficPolicy
 from serving.traffic.pressure import Pressure
 from serving.traffic.route import Route
 from serving.traffic.routes import NotReadyError, RoutingTable, UnknownRouteError
@@ -55,8 +59,6 @@ class Calls:
         self._table = table
         self._inference = inference
         self._max_in_flight = max_in_flight
-        self._recorder = recorder
-        self._figures = figures
         self.pressure: Final = Pressure(table, num_cores=num_processors())
         self.mirror: Final = Mirror(
             shadow,
@@ -66,6 +68,8 @@ class Calls:
             recorder=recorder,
             figures=figures,
         )
+        self._records = Records(recorder=recorder, figures=figures, pressure=self.pressure, mirror=self.mirror)
+        self.interleaver: Final = Interleaver(table=table, records=self._records)
         self._shadow_counts = AdmissionCounts()
         self.in_flight = 0
         """Requests that wait or that TorchServe holds, those of clients that have left included."""
@@ -86,49 +90,57 @@ class Calls:
         """
         started = time.perf_counter()
         request = _checked(message)
+        policy = self._table.policy(message.model or self._table.models[0])
+        if message.interleave and not message.version and policy is not None and policy.interleaved is not None:
+            return await self._interleave(request, policy, policy.interleaved, deadline_s, client=client)
         self._check_room()
         inference = self._connection()
         route, assignment = self._resolve(message)
         self.pressure.note()
-        policy = self._table.policy(route.info.model)
         request = with_seed(request, policy)
+        dealt = Dealt(request=request, route=route, assignment=assignment, policy=policy)
         try:
             response = await self._ask(route, inference, request, deadline_s, client=client)
         except InferenceError as fault:
-            if fault.code is not grpc.StatusCode.INVALID_ARGUMENT:
-                self._figures.of(route.info.model, route.info.version).add_error()
+            self._records.failed(dealt, fault, time.perf_counter() - started)
+            raise
+        except asyncio.CancelledError:
+            self._records.ended(dealt, deadline_s, time.perf_counter() - started)
             raise
         response = _signed(response, route, time.perf_counter() - started)
-        key = self._note(request, response, route, assignment, policy)
-        return wire.response_to_message(response, exposure_id=key)
+        key = self._records.answered(dealt, response)
+        experiment = policy.experiment_of(assignment) if policy is not None else ""
+        return wire.response_to_message(response, exposure_id=key, experiment=experiment)
 
-    def _note(
+    async def _interleave(
         self,
         request: CommentaryRequest,
-        response: CommentaryResponse,
-        route: Route,
-        assignment: Assignment,
-        policy: TrafficPolicy | None,
-    ) -> str:
-        """Write the exposure of an answer that is about to leave, count it, offer it to the shadows; return its key."""
+        policy: TrafficPolicy,
+        experiment: ExperimentArms,
+        deadline_s: float,
+        *,
+        client: str,
+    ) -> commentary_pb2.GenerateResponse:
+        """Return the answer of all arms of an experiment."""
+        self._check_room(len(experiment.versions))
+        inference = self._connection()
         self.pressure.note()
-        info, timings = route.info, response.timings
-        revision = policy.revision if policy is not None else ""
-        key = self._recorder.record(request, response, info=info, by=assignment.by, revision=revision)
-        self._figures.of(info.model, info.version).add_answer(
-            queue_s=timings.queue_ms / 1000, backend_s=timings.decode_ms / 1000
-        )
-        if policy is not None and policy.shadows and assignment.by is not AssignedBy.PIN:
-            self.mirror.offer(request, policy=policy, answered_by=info.version, key=key)
-        return key
+
+        async def ask(route: Route, asked: CommentaryRequest, timeout_s: float) -> CommentaryResponse:
+            started = time.perf_counter()
+            response = await self._ask(route, inference, asked, timeout_s, client=client)
+            return _signed(response, route, time.perf_counter() - started)
+
+        answer = await self.interleaver.answer(request, policy, experiment, ask, deadline_s)
+        return wire.interleaved_to_message(answer)
 
     async def _ask_shadow(self, route: Route, request: CommentaryRequest, timeout_s: float) -> CommentaryResponse:
         started = time.perf_counter()
         response = await self._ask(route, self._connection(), request, timeout_s, is_shadow=True)
         return _signed(response, route, time.perf_counter() - started)
 
-    def _check_room(self) -> None:
-        if self.in_flight >= self._max_in_flight:
+    def _check_room(self, calls: int = 1) -> None:
+        if self.in_flight + min(calls, self._max_in_flight) > self._max_in_flight:
             self.counts.refused_full += 1
             raise InferenceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,

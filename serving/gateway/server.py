@@ -120,6 +120,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         counts.name_source("gateway_exposures_lost", lambda: recorder.lost)
         counts.name_source("gateway_shed", calls.shed)
         counts.name_source("gateway_asked_again", lambda: calls.asked_again)
+        counts.name_source("gateway_interleaved", self.calls.interleaver.counts.by_outcome)
         counts.name_source("gateway_sequences", lambda: calls.sequences)
         counts.name_source("gateway_sequences_wasted", lambda: calls.sequences_wasted)
 

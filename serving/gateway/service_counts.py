@@ -24,6 +24,10 @@ _COUNTS: Final = {
     ),
     "gateway_shed": _Count(meaning="Requests that were refused or given up for want of time or room.", label="reason"),
     "gateway_asked_again": _Count(meaning="Requests that were asked once more because their worker was lost."),
+    "gateway_interleaved": _Count(
+        meaning="Requests that all arms of an experiment were asked for: all answered (whole), some, or none (failed).",
+        label="outcome",
+    ),
     "gateway_sequences": _Count(meaning="Sequences that were decoded."),
     "gateway_sequences_wasted": _Count(meaning="Sequences that were decoded for a client that had left."),
     "sync_switches": _Count(meaning="Changes of the champion that answers.", label="model"),

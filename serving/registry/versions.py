@@ -27,9 +27,11 @@ SALT_TAG: Final = "traffic_salt"
 """Tag with the salt by which the model's units are dealt out."""
 SHADOW_TAG: Final = "traffic_shadow"
 """Tag of a version that gets copies of the requests."""
+EXPERIMENT_TAG: Final = "traffic_experiment"
+"""Tag of a version that takes part in an experiment."""
 SPLIT_TAGS: Final = (WEIGHT_TAG, RAMP_TAG, UNITS_TAG, SALT_TAG)
 """Tags that make a split; with the split they end."""
-TRAFFIC_TAGS: Final = (*SPLIT_TAGS, SHADOW_TAG)
+TRAFFIC_TAGS: Final = (*SPLIT_TAGS, SHADOW_TAG, EXPERIMENT_TAG)
 _FACTS: Final = ("preset", "settings", "cvae_version", "figures", "promotion")
 """Tags that a training sets, as people read them."""
 
@@ -72,7 +74,7 @@ class RegisteredVersion:
 
         The version is then live before its share begins, and stays live while a person corrects a tag.
         """
-        if self.traffic.get(RAMP_TAG, "").strip() or self.traffic.get(UNITS_TAG, "").strip():
+        if any(self.traffic.get(tag, "").strip() for tag in (RAMP_TAG, UNITS_TAG, EXPERIMENT_TAG)):
             return True
         if self.traffic.get(SHADOW_TAG, "").strip().lower() not in ("", "false"):
             return True

@@ -20,7 +20,7 @@ from handlers.contract import (
 )
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.batcher import Batcher
-from serving.torchserve.faults import InferenceError, failure_in, in_band, translate
+from serving.torchserve.faults import Failure, InferenceError, failure_in, in_band, translate
 
 MAX_ANSWER_BYTES: Final = 8 * 2**20
 """Limit above the largest answer of TorchServe, which kills a worker that answers with more than 6.5 MB."""
@@ -138,5 +138,7 @@ class Inference:
             raise InferenceError(code, f"{model} {version}: {reason}", failure=kind) from failure
         except grpc.aio.UsageError as cause:
             # The channel was closed meanwhile, which happens to a request that arrives while TorchServe ends.
-            raise InferenceError(grpc.StatusCode.UNAVAILABLE, f"TorchServe is shutting down: {cause}") from cause
+            raise InferenceError(
+                grpc.StatusCode.UNAVAILABLE, f"TorchServe is shutting down: {cause}", failure=Failure.UNREACHABLE
+            ) from cause
         return answer.prediction

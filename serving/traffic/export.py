@@ -57,6 +57,7 @@ def _schema() -> pa.Schema:
             pa.field("sample_seeds", pa.list_(pa.int64()), nullable=False),
             pa.field("queue_ms", pa.float64(), nullable=False),
             pa.field("decode_ms", pa.float64(), nullable=False),
+            *(text(name) for name in ("experiment", "code")),
         ],
         metadata={FORMAT_KEY: str(FORMAT).encode()},
     )
@@ -117,6 +118,8 @@ class ExposureCount:
     """Answers by the reason for which the version was chosen."""
     shadows: int
     """Answers and failures beside those, which nobody saw."""
+    failures: int = 0
+    """Valid requests that the version failed."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the count as a JSON document."""
@@ -128,6 +131,7 @@ class ExposureCount:
             "answers": self.answers,
             "assigned_by": reasons,
             "shadows": self.shadows,
+            "failures": self.failures,
         }
 
 
@@ -135,11 +139,14 @@ def count(exposures: Iterable[Exposure]) -> tuple[ExposureCount, ...]:
     """Count exposures by day, model and version, in this order."""
     reasons: dict[tuple[date, str, str], Counter[AssignedBy]] = {}
     shadows: Counter[tuple[date, str, str]] = Counter()
+    failures: Counter[tuple[date, str, str]] = Counter()
     for exposure in exposures:
         key = (exposure.time.date(), exposure.model, exposure.version)
         counted = reasons.setdefault(key, Counter())
         if exposure.role is Role.SHADOW:
             shadows[key] += 1
+        elif exposure.role is Role.FAILURE:
+            failures[key] += 1
         elif exposure.assigned_by is not None:
             counted[exposure.assigned_by] += 1
     return tuple(
@@ -150,6 +157,7 @@ def count(exposures: Iterable[Exposure]) -> tuple[ExposureCount, ...]:
             answers=counted.total(),
             assigned_by=dict(counted),
             shadows=shadows[day, model, version],
+            failures=failures[day, model, version],
         )
         for (day, model, version), counted in sorted(
             reasons.items(), key=lambda item: (item[0][0], item[0][1], len(item[0][2]), item[0][2])

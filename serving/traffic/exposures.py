@@ -33,6 +33,8 @@ class Role(StrEnum):
     """It went to the client."""
     SHADOW = "shadow"
     """A shadow version gave it to a copy of the request, and nobody saw it."""
+    FAILURE = "failure"
+    """There is none: the version failed a valid request."""
 
 
 class ShadowOutcome(StrEnum):
@@ -49,7 +51,10 @@ class ShadowOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """One answer of one version; the sampling parameters are those that applied, defaults included."""
+    """One answer of one version, or its failure to give one.
+
+    The sampling parameters are those that applied, defaults included.
+    """
 
     id: str
     """Key that no other exposure has, on whichever host: 16 random hexadecimal digits of the process, and a count."""
@@ -89,7 +94,12 @@ class Exposure:
     sample_seeds: tuple[int, ...]
     """Seed of each sample as it was returned."""
     queue_ms: float
+    """Time outside of the worker's computation; of a failure, the time until it."""
     decode_ms: float
+    experiment: str = ""
+    """Experiment to which the answer belongs; empty if it belongs to none."""
+    code: str = ""
+    """Status of a failure by its name in gRPC; empty for an answer."""
 
 
 class Answer(Protocol):
@@ -141,7 +151,14 @@ class Recorder:
         return self._segments.lost if self._segments else 0
 
     def record(
-        self, request: CommentaryRequest, answer: Answer, *, info: ArchiveInfo, by: AssignedBy, revision: str = ""
+        self,
+        request: CommentaryRequest,
+        answer: Answer,
+        *,
+        info: ArchiveInfo,
+        by: AssignedBy,
+        revision: str = "",
+        experiment: str = "",
     ) -> str:
         """Write the exposure of an answer that is about to leave, and return its key. No fault of a disk raises.
 
@@ -151,13 +168,36 @@ class Recorder:
             info: version that answered.
             by: reason for the version.
             revision: revision of the traffic policy.
+            experiment: experiment to which the answer belongs; empty if it belongs to none.
         """
-        return self._write(
-            request,
-            answer,
-            info,
-            {"role": Role.ANSWER, "outcome": None, "mirrors": None, "policy_revision": revision, "assigned_by": by},
-        )
+        circumstances = {"role": Role.ANSWER, "outcome": None, "mirrors": None, "assigned_by": by}
+        return self._write(request, answer, info, {**circumstances, **_named(revision, experiment)})
+
+    def record_failure(
+        self,
+        request: CommentaryRequest,
+        *,
+        code: str,
+        elapsed_s: float,
+        info: ArchiveInfo,
+        by: AssignedBy,
+        revision: str = "",
+        experiment: str = "",
+    ) -> str:
+        """Write that a version failed a valid request, and return the row's key. No fault of a disk raises.
+
+        Args:
+            request: the request as the version got it.
+            code: status by its name in gRPC.
+            elapsed_s: time until the failure.
+            info: version that failed.
+            by: reason for the version.
+            revision: revision of the traffic policy.
+            experiment: experiment to which the request belongs; empty if it belongs to none.
+        """
+        circumstances = {"role": Role.FAILURE, "outcome": None, "mirrors": None, "assigned_by": by, "code": code}
+        failed = {**circumstances, **_named(revision, experiment)}
+        return self._write(request, None, info, failed, elapsed_ms=1000 * elapsed_s)
 
     def record_shadow(
         self, request: CommentaryRequest, answer: Answer | None, *, info: ArchiveInfo, mirrors: str, revision: str = ""
@@ -172,21 +212,17 @@ class Recorder:
             revision: revision of the traffic policy.
         """
         outcome = ShadowOutcome.ANSWERED if answer is not None else ShadowOutcome.FAILED
-        return self._write(
-            request,
-            answer,
-            info,
-            {
-                "role": Role.SHADOW,
-                "outcome": outcome,
-                "mirrors": mirrors,
-                "policy_revision": revision,
-                "assigned_by": None,
-            },
-        )
+        circumstances = {"role": Role.SHADOW, "outcome": outcome, "mirrors": mirrors, "assigned_by": None}
+        return self._write(request, answer, info, {**circumstances, **_named(revision)})
 
     def _write(
-        self, request: CommentaryRequest, answer: Answer | None, info: ArchiveInfo, circumstances: dict[str, str | None]
+        self,
+        request: CommentaryRequest,
+        answer: Answer | None,
+        info: ArchiveInfo,
+        circumstances: dict[str, str | None],
+        *,
+        elapsed_ms: float = 0.0,
     ) -> str:
         self._count += 1
         key = f"{self._process}{self._count:016x}"
@@ -215,7 +251,7 @@ class Recorder:
             "seed": request.seed,
             **field_values(request.sampling),
             "sample_seeds": [sample.seed for sample in answer.samples] if answer else (),
-            "queue_ms": round(answer.timings.queue_ms, 3) if answer else 0.0,
+            "queue_ms": round(answer.timings.queue_ms if answer else elapsed_ms, 3),
             "decode_ms": round(answer.timings.decode_ms, 3) if answer else 0.0,
         }
         # A worker may send half a surrogate pair, which UTF-8 lacks: it becomes a question mark.
@@ -223,9 +259,16 @@ class Recorder:
         return key
 
 
+def _named(revision: str, experiment: str = "") -> dict[str, str | None]:
+    """Return the fields of a row that name policy and experiment; one without an experiment is as long as ever."""
+    return {"policy_revision": revision, **({"experiment": experiment} if experiment else {})}
+
+
 _SAMPLING: Final = tuple(each.name for each in fields(SamplingParams))
 _LISTS: Final = ("genres", "genres_used", "genres_unknown", "sample_seeds")
-_CONVERTED: Final = {"time", "role", "outcome", "assigned_by", "sampling", *_LISTS}
+_LATER: Final = ("experiment", "code")
+"""Fields that rows of earlier releases lack, and that are left out where they are empty."""
+_CONVERTED: Final = {"time", "role", "outcome", "assigned_by", "sampling", *_LISTS, *_LATER}
 _PLAIN: Final = tuple(each.name for each in fields(Exposure) if each.name not in _CONVERTED)
 
 
@@ -240,6 +283,7 @@ def parse_exposure(line: bytes) -> Exposure:
         values = {name: row[name] for name in _PLAIN} | {name: tuple(row[name]) for name in _LISTS}
         return Exposure(
             **values,
+            **{name: row.get(name, "") for name in _LATER},
             time=datetime.fromisoformat(row["time"]).astimezone(UTC),
             role=Role(row["role"]),
             outcome=ShadowOutcome(row["outcome"]) if row["outcome"] is not None else None,

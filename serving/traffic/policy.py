@@ -18,6 +18,7 @@ from foundation.model_versions import VersionName
 from serving.errors import PolicyError
 from serving.registry.versions import SALT_TAG, UNITS_TAG, WEIGHT_TAG, RegisteredVersion
 from serving.traffic.assignment import Range, bucket_after, bucket_ranges, choose_variation, fnv1a32
+from serving.traffic.experiment import ExperimentArms, experiment_of
 from serving.traffic.ramp import RampStep
 from serving.traffic.tags import TrafficTags, read_tags
 
@@ -42,6 +43,15 @@ class AssignedBy(StrEnum):
     """There is no split: one version answers everything."""
     FALLBACK = "fallback"
     """The version that the policy gives is not live, and this one answers in its place."""
+    INTERLEAVED = "interleaved"
+    """The request asked for all arms of an experiment, and this version is one of them."""
+
+
+_BY_CHANCE: Final = {
+    True: frozenset({AssignedBy.INTERLEAVED}),
+    False: frozenset({AssignedBy.UNIT, AssignedBy.RANDOM}),
+}
+"""Reasons for a version by which an answer belongs to an experiment, by whether it is interleaved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +90,8 @@ class TrafficPolicy:
     """Salt of the hash; with a new one, all units are dealt out again."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Units that are given to a version by name."""
+    experiment: ExperimentArms | None = None
+    """Running experiment; None if there is none."""
     next_steps: Mapping[str, RampStep] = field(default_factory=dict)
     """Next step of each version whose ramp still runs."""
     reports: tuple[str, ...] = ()
@@ -94,7 +106,9 @@ class TrafficPolicy:
     def __post_init__(self) -> None:
         # All that a request needs is made here: an assignment is a hash and two look-ups.
         arms = [[arm.version, arm.share] for arm in self.arms]
-        content = [self.model, arms, sorted(self.shadows), self.salt, sorted(self.overrides.items())]
+        content: list[object] = [self.model, arms, sorted(self.shadows), self.salt, sorted(self.overrides.items())]
+        if self.experiment is not None:
+            content.append([self.experiment.name, self.experiment.design, self.experiment.versions])
         given = {unit: Assignment(version=version, by=AssignedBy.OVERRIDE) for unit, version in self.overrides.items()}
         for name, value in (
             ("revision", hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]),
@@ -125,8 +139,25 @@ class TrafficPolicy:
 
     @property
     def versions(self) -> frozenset[str]:
-        """Versions that the policy needs live: those that answer, by a share or for a unit, and the shadows."""
-        return frozenset((*(arm.version for arm in self.arms), *self.overrides.values(), *self.shadows))
+        """Versions that the policy needs live: those that answer, by a share, for a unit or an experiment; shadows."""
+        compared = self.experiment.versions if self.experiment is not None else ()
+        return frozenset((*(arm.version for arm in self.arms), *self.overrides.values(), *self.shadows, *compared))
+
+    @property
+    def interleaved(self) -> ExperimentArms | None:
+        """Running experiment whose arms a request can ask for all at once; None if there is none."""
+        return self.experiment if self.experiment is not None and self.experiment.is_interleaved else None
+
+    def experiment_of(self, assignment: Assignment) -> str:
+        """Return the experiment to which the answer to a request belongs; empty if it belongs to none.
+
+        Of the sticky design these are the answers of an arm that chance chose. Units that are given to a version by
+        name, pins, and requests that another version answers in an arm's place tell nothing about the arms.
+        """
+        experiment = self.experiment
+        if experiment is None or assignment.version not in experiment.versions:
+            return ""
+        return experiment.name if assignment.by in _BY_CHANCE[experiment.is_interleaved] else ""
 
     def share(self, version: str) -> float:
         """Return the share of a version, 0 if it is not an arm."""
@@ -155,12 +186,16 @@ def make_policy(
     weights = {version: read.weight for version, read in tags.items() if read.weight is not None}
     shares = _shares(model, champion, weights)
     arms = tuple(Arm(version=version, share=shares[version]) for version in sorted(shares, key=_number))
+    experiment = experiment_of(
+        model, {version: read.experiment for version, read in tags.items() if read.experiment is not None}
+    )
     return TrafficPolicy(
         model=model,
         arms=arms,
         shadows=tuple(version for version, read in tags.items() if read.shadow),
         salt=_salt(model, tags),
         overrides=_overrides(model, tags),
+        experiment=experiment,
         next_steps={
             version: step
             for version, read in tags.items()
@@ -168,6 +203,7 @@ def make_policy(
         },
         reports=(
             *_reports(model, champion, weights, arms),
+            *_unshared(model, experiment, shares),
             *(
                 f"{entry.name} has a ramp, so its tag {WEIGHT_TAG} does not count"
                 for entry in entries
@@ -241,6 +277,19 @@ def _reports(model: str, champion: str | None, weights: Mapping[str, float], arm
     if abs((total := math.fsum(weights.values())) - WHOLE) > ROUNDING:
         told = ", ".join(f"{version}={100 * share:.4g}%" for version, share in shares.items())
         yield f"the weights of {model} sum to {total:.10g} instead of 100: the shares are {told}"
+
+
+def _unshared(model: str, experiment: ExperimentArms | None, shares: Mapping[str, float]) -> Iterable[str]:
+    """Return what an operator should know of an experiment whose arms the split does not reach."""
+    if experiment is None or experiment.is_interleaved:
+        return
+    missing = [str(_name(model, version)) for version in experiment.versions if not shares.get(version)]
+    if missing:
+        yield (
+            f"the experiment {experiment.name} deals units out by the shares of {model}, and {', '.join(missing)} has "
+            f"none: give it one (`deephypebot models split {model} VERSION=WEIGHT ...`), or end the experiment "
+            f"(`deephypebot experiment stop {experiment.name}`)"
+        )
 
 
 def _number(version: str) -> tuple[int, str]:

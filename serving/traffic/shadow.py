@@ -185,6 +185,11 @@ def with_seed(request: CommentaryRequest, policy: TrafficPolicy | None) -> Comme
 
     A worker would draw one, and an answer does not tell it where the best of several candidates was chosen.
     """
-    if request.seed is not None or policy is None or not policy.shadows:
+    return request if policy is None or not policy.shadows else seeded(request)
+
+
+def seeded(request: CommentaryRequest) -> CommentaryRequest:
+    """Return a request with a seed: its own, or one that is drawn."""
+    if request.seed is not None:
         return request
     return dataclasses.replace(request, seed=secrets.randbits(_DRAWN_SEED_BITS))

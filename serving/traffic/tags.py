@@ -8,6 +8,7 @@ from typing import Final, NoReturn, TypeVar
 
 from serving.errors import PolicyError
 from serving.registry.versions import (
+    EXPERIMENT_TAG,
     RAMP_TAG,
     SALT_TAG,
     SHADOW_TAG,
@@ -15,6 +16,7 @@ from serving.registry.versions import (
     WEIGHT_TAG,
     RegisteredVersion,
 )
+from serving.traffic.experiment import ExperimentMark
 from serving.traffic.ramp import Ramp, parse_weight
 
 _T = TypeVar("_T")
@@ -33,6 +35,8 @@ class TrafficTags:
     shadow: bool
     salt: str | None
     units: tuple[str, ...]
+    experiment: ExperimentMark | None = None
+    """Experiment in which it takes part; None if it does in none."""
 
 
 def read_tags(version: RegisteredVersion, now_s: float) -> TrafficTags:
@@ -52,7 +56,16 @@ def read_tags(version: RegisteredVersion, now_s: float) -> TrafficTags:
         weight = ramp.weight(now_s)
     shadow = _read(version, SHADOW_TAG, _parse_shadow) or False
     units = tuple(dict.fromkeys(filter(None, map(str.strip, version.traffic.get(UNITS_TAG, "").split(",")))))
-    wishes = {RAMP_TAG: ramp is not None, WEIGHT_TAG: bool(weight), SHADOW_TAG: shadow, UNITS_TAG: bool(units)}
+    experiment = _read(version, EXPERIMENT_TAG, ExperimentMark.parse)
+    if experiment is not None and shadow:
+        _refuse(version, SHADOW_TAG, f"the version takes part in the experiment {experiment.name} ({EXPERIMENT_TAG})")
+    wishes = {
+        RAMP_TAG: ramp is not None,
+        WEIGHT_TAG: bool(weight),
+        SHADOW_TAG: shadow,
+        UNITS_TAG: bool(units),
+        EXPERIMENT_TAG: experiment is not None,
+    }
     wished = next((tag for tag, is_wish in wishes.items() if is_wish), None)
     if wished is not None and not version.archive_sha256:
         _refuse(version, wished, "the version has no archive, so it cannot answer; register it again")
@@ -62,6 +75,7 @@ def read_tags(version: RegisteredVersion, now_s: float) -> TrafficTags:
         shadow=shadow,
         salt=version.traffic.get(SALT_TAG, "").strip() or None,
         units=units,
+        experiment=experiment,
     )
 
 

@@ -193,7 +193,9 @@ class GenerateResponse(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     experiment: _builtins.str
-    """Experiment whose arms were interleaved; empty if one version answered."""
+    """Experiment to which the answer belongs: of the interleaved design with all arms, of the sticky one with one arm.
+    Empty if it belongs to none.
+    """
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sample]: ...
     @_builtins.property

@@ -204,7 +204,9 @@ class Admission:
         except InferenceError as reason:
             fault = reason
         except asyncio.CancelledError:  # the connection to TorchServe was closed
-            fault = InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is being stopped; retry later")
+            fault = InferenceError(
+                grpc.StatusCode.UNAVAILABLE, "TorchServe is being stopped; retry later", failure=Failure.UNREACHABLE
+            )
         except Exception as reason:  # noqa: BLE001 - the client gets it, as from any other coroutine
             self._give(call, None, reason)
         self._give(call, answer, fault)

@@ -47,18 +47,6 @@ def test_each_answer_has_a_row_when_its_client_gets_it(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-def test_requests_without_an_answer_have_no_row(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with bench(recorder=recorder(tmp_path)) as it:
-            await failure_of(it.generate(num_samples=0))
-            await failure_of(it.generate(version="9"))
-            it.backend.failure = (grpc.StatusCode.UNKNOWN, "whatever")
-            await failure_of(it.generate())
-            assert rows(tmp_path) == []
-
-    asyncio.run(scene())
-
-
 def test_a_folder_that_cannot_be_written_fails_no_request(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

@@ -28,6 +28,9 @@ def rows(tmp_path: Path) -> list[Exposure]:
     record(to, version="10", by=AssignedBy.PIN)
     to.record_shadow(request(seed=3), answer(), info=info("3"), mirrors=key)
     to.record_shadow(request(seed=3), None, info=info("3"), mirrors=key)
+    to.record_failure(
+        request(seed=3), code="INTERNAL", elapsed_s=0.25, info=info("10"), by=AssignedBy.INTERLEAVED, experiment="e"
+    )
     return list(ExposureFiles(folders=[tmp_path / "exposures"]))
 
 
@@ -35,7 +38,7 @@ def test_a_parquet_file_has_every_field_as_a_typed_column_and_the_version_of_the
     rows: list[Exposure], tmp_path: Path
 ) -> None:
     out = tmp_path / "new" / "exposures.parquet"
-    assert export(rows, out) == 5
+    assert export(rows, out) == 6
     table = pq.read_table(out)
     assert table.schema.metadata[b"deephypebot.exposures"] == b"1"
     assert set(table.column_names) == set(exposure_values(rows[0]))
@@ -56,7 +59,7 @@ def test_a_parquet_file_has_every_field_as_a_typed_column_and_the_version_of_the
 
 
 def test_json_lines_are_rows_as_the_files_have_them(rows: list[Exposure], tmp_path: Path) -> None:
-    assert export(rows, tmp_path / "out.jsonl") == 5
+    assert export(rows, tmp_path / "out.jsonl") == 6
     assert [parse_exposure(line) for line in (tmp_path / "out.jsonl").read_bytes().splitlines()] == rows
 
 
@@ -78,7 +81,7 @@ def test_a_failed_export_leaves_the_file_that_was_there(rows: list[Exposure], tm
 
     with pytest.raises(ServingError, match="cannot be read"):
         export(failing(), out)  # type: ignore[arg-type]
-    assert len(out.read_bytes().splitlines()) == 5
+    assert len(out.read_bytes().splitlines()) == 6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["exposures", "out.jsonl"]
 
 
@@ -95,7 +98,7 @@ def test_exposures_are_counted_by_day_version_and_reason_and_shadows_apart(rows:
     assert (first.day, first.version, first.assigned_by) == (date(2026, 11, 29), "2", {AssignedBy.UNIT: 1})
     assert (second.day, second.version, second.assigned_by) == (date(2026, 11, 30), "2", {AssignedBy.RANDOM: 1})
     assert (shadow.version, shadow.answers, shadow.assigned_by, shadow.shadows) == ("3", 0, {}, 2)
-    assert (tenth.version, tenth.answers, tenth.shadows) == ("10", 1, 0)
+    assert (tenth.version, tenth.answers, tenth.shadows, tenth.failures) == ("10", 1, 0, 1)
     assert first.to_mapping() == {
         "day": "2026-11-29",
         "model": "lcgan",
@@ -103,4 +106,5 @@ def test_exposures_are_counted_by_day_version_and_reason_and_shadows_apart(rows:
         "answers": 1,
         "assigned_by": {reason.value: int(reason is AssignedBy.UNIT) for reason in AssignedBy},
         "shadows": 0,
+        "failures": 0,
     }

@@ -114,6 +114,33 @@ def test_a_shadows_row_names_the_exposure_that_it_copies_and_nothing_assigned_it
     assert failed.sample_seeds == ()
 
 
+def test_a_failure_has_its_status_its_time_and_its_experiment(tmp_path: Path) -> None:
+    key = recorder(tmp_path).record_failure(
+        request(seed=7),
+        code="DEADLINE_EXCEEDED",
+        elapsed_s=1.25,
+        info=info(),
+        by=AssignedBy.INTERLEAVED,
+        revision="abc",
+        experiment="shorter",
+    )
+    (row,) = read(tmp_path)
+    assert (row.id, row.role, row.code, row.queue_ms) == (key, Role.FAILURE, "DEADLINE_EXCEEDED", 1250)
+    assert (row.experiment, row.assigned_by, row.outcome) == ("shorter", AssignedBy.INTERLEAVED, None)
+    assert row.sample_seeds == ()
+
+
+def test_the_answer_of_an_arm_names_its_experiment_and_other_rows_are_as_ever(tmp_path: Path) -> None:
+    to = fixed(tmp_path)
+    to.record(request(), answer(), info=info(), by=AssignedBy.INTERLEAVED, experiment="shorter")
+    record(to)
+    arm, other = read(tmp_path)
+    assert (arm.experiment, arm.code, other.experiment, other.code) == ("shorter", "", "", "")
+    (path,) = segment_paths(tmp_path)
+    written = json.loads(path.read_bytes().splitlines()[1])
+    assert written.keys().isdisjoint({"experiment", "code"}), "a row of an earlier release is read the same"
+
+
 def test_keys_of_two_processes_differ_though_host_and_moment_are_equal(tmp_path: Path) -> None:
     keys = [record(fixed(tmp_path)) for _ in range(2)]
     keys += [record(to) for to in [fixed(tmp_path)] for _ in range(2)]
