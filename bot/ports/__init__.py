@@ -49,6 +49,7 @@ from bot.ports.lookups import (
 from bot.ports.model_server import LiveVersion, ModelServer
 from bot.ports.odd_items import OddItems
 from bot.ports.outputs import Outbox, Publisher
+from bot.ports.reports import ExperimentReport, ExperimentReports, ReportedArm, UnreadableReport
 from bot.ports.restored import FoundPost, Restored, RestoreRecord, RestoreState, UnsentText
 from bot.ports.screening import Copies, WordList
 from bot.ports.store import Pause, PendingSourcePost, Queue, QueueRow, Store, StoreState, VersionTally
@@ -72,6 +73,8 @@ __all__ = [
     "CuratorDesk",
     "Desk",
     "DeskRow",
+    "ExperimentReport",
+    "ExperimentReports",
     "FeedPage",
     "FoundPost",
     "GenreCache",
@@ -95,6 +98,7 @@ __all__ = [
     "Publisher",
     "Queue",
     "QueueRow",
+    "ReportedArm",
     "RestoreRecord",
     "RestoreState",
     "Restored",
@@ -116,6 +120,7 @@ __all__ = [
     "StoreState",
     "TabRecord",
     "TextRule",
+    "UnreadableReport",
     "UnsentText",
     "VersionTally",
     "WordList",

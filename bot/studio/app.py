@@ -13,6 +13,7 @@ from starlette.routing import Route
 from bot.domain.errors import BotError, InputError, StaleVerdictError, UnknownCandidateError
 from bot.studio.access import RequireToken
 from bot.studio.curators import choose_name, look
+from bot.studio.experiments import experiments_page, report_page
 from bot.studio.live import changed_cards, preview
 from bot.studio.models import models_page
 from bot.studio.posted import confirm, posted_page
@@ -52,6 +53,8 @@ def build_app(parts: StudioParts, *, access_token: str | None = None) -> Starlet
             Route("/try", try_page),
             Route("/try", add_to_queue, methods=["POST"]),
             Route("/models", models_page),
+            Route("/experiments", experiments_page),
+            Route("/experiments/{name}", report_page),
             *site.assets.routes(),
         ],
         middleware=[Middleware(SecurityHeaders), *_protection(access_token)],

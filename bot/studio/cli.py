@@ -46,7 +46,7 @@ def studio(
 ) -> None:
     """Curate in the browser.
 
-    The pages: the queue, the published posts, a model to try, and the verdicts by model version.
+    The pages: the queue, the published posts, a model to try, the verdicts by model version, and the experiments.
 
     The page is served to this machine only, works without the internet and is made for the keyboard: press ? there.
     From another machine: ssh -L 8733:127.0.0.1:8733 HOST. With --host and a token it is served to other machines too;

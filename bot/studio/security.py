@@ -3,6 +3,7 @@
 - The `Host` header must name this machine. A web page whose name was rebound to 127.0.0.1 sends its own name.
 - Every change is a POST with the page's token, which another site can neither read nor guess, and, if the browser sends
   an origin, from the studio's own. The workspace keeps the token, so that open pages outlive a restart of the studio.
+- A report of an experiment has a policy of its own, which is stricter but for the style in it.
 - Scripts, styles, frames and form targets must be the studio's own (Content-Security-Policy), and nothing is cached.
 
 Other accounts of the same machine can reach loopback; the studio does not exclude them.
@@ -29,6 +30,11 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
+"""Policy of a report, another program's document: it has the style that is in it, and no script, form or origin."""
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -56,7 +62,10 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                is_report = headers.get("Content-Security-Policy") == REPORT_POLICY
                 headers.update(_HEADERS)
+                if is_report:
+                    headers["Content-Security-Policy"] = REPORT_POLICY
                 # Static files set their own lifetime; pages are outdated at once.
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
+from bot.adapters.files.reports import FileReports
 from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.interpolate_command import InterpolateCommand
 from bot.adapters.sqlite.desk import SqliteDesk
@@ -90,6 +91,7 @@ def local_parts(
                 ),
                 rules=rules,
             ),
+            reports=FileReports(settings.workspace),
             interpolator=interpolator,
             page_token=kept_token(settings.workspace),
         )

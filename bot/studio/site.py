@@ -14,7 +14,16 @@ from starlette.responses import HTMLResponse
 
 from bot.domain.candidates import Flag
 from bot.domain.post_form import Preview
-from bot.ports import Desk, Interpolator, LiveVersion, ModelServer, QueueRow, SongResolver, VersionTally
+from bot.ports import (
+    Desk,
+    ExperimentReports,
+    Interpolator,
+    LiveVersion,
+    ModelServer,
+    QueueRow,
+    SongResolver,
+    VersionTally,
+)
 from bot.services.corrections import SongCorrector
 from bot.services.post_rules import PostRules
 from bot.services.post_waits import PostWait, PostWaits, WaitReport
@@ -49,6 +58,8 @@ class StudioParts:
     """Name that is recorded with verdicts of a browser in which no other was chosen."""
     corrector: SongCorrector
     """Writes the candidates of songs that curators change or add."""
+    reports: ExperimentReports
+    """Reports of the experiments, for their page."""
     interpolator: Interpolator | None = None
     page_token: str = field(default_factory=new_token)
     """Token of the studio's own pages, without which nothing is changed."""
@@ -91,7 +102,8 @@ class Site:
 
     def page(self, name: str, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
         """Render a page; `name` is its link in the header."""
-        given = {"counts": None, "back": "", **values, "page": name, "who": self.who}
+        has_reports = not self.parts.reports.is_empty()
+        given = {"counts": None, "back": "", **values, "page": name, "who": self.who, "has_reports": has_reports}
         return self._renderer.page(template, status_code=status_code, **given)
 
     def versions(self) -> tuple[LiveVersion, ...]:

@@ -20,7 +20,7 @@ needs_chromium = pytest.mark.skipif(
 )
 PATIENCE_MS = 60_000
 """A busy machine takes its time; what should be there comes at once on others."""
-PAGES = ("/", "/?status=all", "/posted", "/models", "/try?genres=dream+pop&go=1")
+PAGES = ("/", "/?status=all", "/posted", "/models", "/experiments", "/try?genres=dream+pop&go=1")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ QUEUE = (
     "/", "/?status=all", "/?status=accepted", "/?status=rejected", "/?order=newest", "/?status=all&order=best",
     "/?q=moss", "/?artist=ona&genre=slowcore", "/?status=all&flag=copy", "/waiting",
 )  # fmt: skip
-PAGES = (*QUEUE, "/posted", "/models", "/try")
+PAGES = (*QUEUE, "/posted", "/models", "/try", "/experiments")
 TOPICS = {
     VERSIONS["A"]: ("0 violin/harp", "1 oboe/flute"),
     VERSIONS["B"]: ("0 drone/hum", "1 fuzz/hiss", "2 bells/rain"),

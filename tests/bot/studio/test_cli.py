@@ -61,7 +61,7 @@ def test_it_serves_until_it_is_told_to_stop_and_then_ends_within_five_seconds(
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read memory from")
 def test_it_takes_less_than_120_megabytes_and_never_torch(process: subprocess.Popen[str]) -> None:
     client = Client(address_of(process))
-    for path in ("/", "/posted", "/try", "/models"):
+    for path in ("/", "/posted", "/try", "/models", "/experiments"):
         assert client.get(path).status == 200
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     peak_kb = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])

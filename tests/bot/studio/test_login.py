@@ -58,7 +58,7 @@ def test_a_short_token_is_refused(database: Path, filled: SqliteStore) -> None:
         pass
 
 
-@pytest.mark.parametrize("path", ["", "posted", "try", "models", "waiting", "nothing"])
+@pytest.mark.parametrize("path", ["", "posted", "try", "models", "experiments", "experiments/a", "waiting", "nothing"])
 def test_without_the_login_every_page_leads_there(reachable: str, path: str) -> None:
     answer = get(reachable + path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")

@@ -22,7 +22,16 @@ ACCEPT = [("decision", "accept"), ("candidate", FIRST), ("seen", "0")]
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "localhost.", "@localhost"]
 )
 def test_another_name_for_this_machine_gets_nothing(untouched: Untouched, host: str) -> None:
-    for path in ("/", "/posted", "/try", "/models", "/static/untouched.js", "/waiting"):
+    for path in (
+        "/",
+        "/posted",
+        "/try",
+        "/models",
+        "/experiments",
+        "/experiments/a",
+        "/static/untouched.js",
+        "/waiting",
+    ):
         answer = untouched.get(path, Host=host)
         assert answer.status == 400
         assert "Slow Lamp" not in answer.text

@@ -9,7 +9,7 @@ import { ofBrowser } from "./storage.js";
 import { press, rejectRest, undo } from "./verdicts.js";
 
 const SWITCH = "single-letter keys";
-const PLACES = { q: "/", p: "/posted", t: "/try", m: "/models" };
+const PLACES = { q: "/", p: "/posted", t: "/try", m: "/models", e: "/experiments" };
 const MOVES = "jkJK";
 const KEYS = {
   j: () => step(1),
