@@ -149,14 +149,21 @@ def _number(value: int) -> str:
 
 
 def policies(models: Sequence[LiveModel]) -> Text:
-    """Build a line for each model whose requests are dealt out: the policy's revision and the salt of its units."""
-    return Text(
-        "\n".join(
-            f"{model.name}: policy {model.policy_revision}, units are dealt out by the salt {model.salt!r}"
-            for model in models
-            if any(0 < version.share < 1 for version in model.versions)
-        )
-    )
+    """Build a line for each model whose requests are dealt out, and one for each model with an experiment.
+
+    The first has the policy's revision and the salt of its units, the second the experiment's name, design and arms.
+    """
+    lines = [
+        f"{model.name}: policy {model.policy_revision}, units are dealt out by the salt {model.salt!r}"
+        for model in models
+        if any(0 < version.share < 1 for version in model.versions)
+    ]
+    for model in models:
+        if model.experiment:
+            live = [VersionName(model=model.name, version=each.version) for each in model.versions if each.arm]
+            arms = " and ".join(map(str, live)) or "no live version"
+            lines.append(f"{model.name}: the {model.experiment_design} experiment {model.experiment} compares {arms}")
+    return Text("\n".join(lines))
 
 
 def shares(policy: TrafficPolicy) -> str:
@@ -205,7 +212,8 @@ def limits(allowed: RequestLimits) -> Text:
 def _traffic(version: LiveVersion) -> str:
     step = version.next_step
     parts = [_percent(version.share) if version.share else "", _step(step.weight, step.at_s) if step else ""]
-    return ", ".join(filter(None, [*parts, "gets copies" if version.shadow else ""]))
+    others = ["gets copies" if version.shadow else "", "arm of the experiment" if version.arm else ""]
+    return ", ".join(filter(None, [*parts, *others]))
 
 
 def _runs_as(version: LiveVersion) -> str:

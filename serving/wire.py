@@ -82,6 +82,8 @@ class LiveVersion:
     """Number of workers that are able to answer; none of the version answers while it is 0."""
     workers_wanted: int = 0
     """Number of workers that the version should have; 0 from a gateway that does not watch them."""
+    arm: bool = False
+    """Whether it takes part in the model's experiment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,10 @@ class LiveModel:
     """Digest of the shares, shadows, salt and units that count now; empty before the registry was read."""
     salt: str = ""
     """Salt of the hash that deals units out."""
+    experiment: str = ""
+    """Running experiment; empty while there is none."""
+    experiment_design: str = ""
+    """Design of the experiment: interleaved or sticky."""
 
 
 CONTRACT_LIMITS: Final = RequestLimits(
@@ -287,6 +293,8 @@ def live_models_to_message(models: tuple[LiveModel, ...]) -> commentary_pb2.Desc
                 versions=[commentary_pb2.LiveVersion(**asdict(version)) for version in model.versions],
                 policy_revision=model.policy_revision,
                 salt=model.salt,
+                experiment=model.experiment,
+                experiment_design=model.experiment_design,
             )
             for model in models
         ],
@@ -329,11 +337,14 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
                     shadow_outcomes=dict(version.shadow_outcomes),
                     workers_ready=version.workers_ready,
                     workers_wanted=version.workers_wanted,
+                    arm=version.arm,
                 )
                 for version in model.versions
             ),
             policy_revision=model.policy_revision,
             salt=model.salt,
+            experiment=model.experiment,
+            experiment_design=model.experiment_design,
         )
         for model in message.models
     )

@@ -176,12 +176,15 @@ class RoutingTable:
         policy, champion = self._policies[model], self._champions.get(model, "")
         # Before the first policy the champion answers everything.
         shown = policy or TrafficPolicy(model=model, arms=(Arm(version=champion, share=1.0),))
+        experiment = shown.experiment
         return LiveModel(
             name=model,
             champion=champion,
             versions=tuple(_describe(self._routes[model][version], shown) for version in self.live_versions(model)),
             policy_revision=policy.revision if policy is not None else "",
             salt=policy.salt if policy is not None else "",
+            experiment=experiment.name if experiment is not None else "",
+            experiment_design=experiment.design.value if experiment is not None else "",
         )
 
 
@@ -206,4 +209,5 @@ def _describe(route: Route, policy: TrafficPolicy) -> LiveVersion:
         next_step=NextStep(weight=step.weight, at_s=step.at_s) if step is not None else None,
         workers_ready=route.workers_ready,
         workers_wanted=route.workers_wanted,
+        arm=policy.experiment is not None and route.info.version in policy.experiment.versions,
     )

@@ -416,6 +416,8 @@ class LiveModel(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     POLICY_REVISION_FIELD_NUMBER: _builtins.int
     SALT_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_DESIGN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     champion: _builtins.str
     """The version that answers what no share gives to another; empty while none does."""
@@ -423,6 +425,9 @@ class LiveModel(_message.Message):
     """Digest of the shares, shadows, salt and units that count now; empty before the registry was read."""
     salt: _builtins.str
     """Salt of the hash that deals units out."""
+    experiment: _builtins.str
+    """Running experiment, and its design: "interleaved" or "sticky"; empty while there is none."""
+    experiment_design: _builtins.str
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiveVersion]: ...
     def __init__(
@@ -433,10 +438,12 @@ class LiveModel(_message.Message):
         versions: _abc.Iterable[Global___LiveVersion] | None = ...,
         policy_revision: _builtins.str = ...,
         salt: _builtins.str = ...,
+        experiment: _builtins.str = ...,
+        experiment_design: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "name", b"name", "policy_revision", b"policy_revision", "salt", b"salt", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "experiment", b"experiment", "experiment_design", b"experiment_design", "name", b"name", "policy_revision", b"policy_revision", "salt", b"salt", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -509,6 +516,7 @@ class LiveVersion(_message.Message):
     SHADOW_OUTCOMES_FIELD_NUMBER: _builtins.int
     WORKERS_READY_FIELD_NUMBER: _builtins.int
     WORKERS_WANTED_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     archive_sha256: _builtins.str
     in_flight: _builtins.int
@@ -535,6 +543,8 @@ class LiveVersion(_message.Message):
     workers_ready: _builtins.int
     """Workers that are able to answer, of those that it should have; none answers while workers_ready is 0."""
     workers_wanted: _builtins.int
+    arm: _builtins.bool
+    """Whether it takes part in LiveModel.experiment."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -583,10 +593,11 @@ class LiveVersion(_message.Message):
         shadow_outcomes: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         workers_ready: _builtins.int = ...,
         workers_wanted: _builtins.int = ...,
+        arm: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "next_step", b"next_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version", "workers_ready", b"workers_ready", "workers_wanted", b"workers_wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "arm", b"arm", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version", "workers_ready", b"workers_ready", "workers_wanted", b"workers_wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_step: _TypeAlias = _typing.Literal["next_step"]  # noqa: Y015
     _WhichOneofArgType__next_step: _TypeAlias = _typing.Literal["_next_step", b"_next_step"]  # noqa: Y015

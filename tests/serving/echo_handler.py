@@ -1,4 +1,8 @@
-"""A worker that speaks the contract and does what the artist's name says. Packed into the archives of these tests."""
+"""A worker that speaks the contract and does what the artist's name says. Packed into the archives of these tests.
+
+Its archive's config can make it a bad version: with `fails_every` N it fails each N-th request, with `slow_s` it takes
+so many seconds more for each, and with `signs` its texts name its version.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,7 @@ class EchoHandler:
     def initialize(self, context: Any) -> None:
         folder = Path(context.system_properties["model_dir"])
         self._config = json.loads((folder / "config.json").read_text())
+        self._asked = 0
         time.sleep(self._config.get("load_s", 0))
         if self._config.get("broken"):
             raise RuntimeError("these weights cannot be loaded")
@@ -64,6 +69,10 @@ class EchoHandler:
     def _answer(self, request: CommentaryRequest) -> str:
         started = time.perf_counter()
         command, _, value = (request.artist or "").partition(" ")
+        self._asked += 1
+        time.sleep(self._config.get("slow_s", 0))
+        if (every := self._config.get("fails_every")) and self._asked % every == 0:
+            command = "fail"
         if command == "sleep":
             time.sleep(float(value))
         while command == "work" and time.perf_counter() - started < float(value):
@@ -78,10 +87,13 @@ class EchoHandler:
             return encode_answer(ContractError(ErrorCode.INTERNAL, "", "the decode failed: on purpose"))
         if command == "refuse":
             return encode_answer(ContractError(ErrorCode.INVALID_ARGUMENT, "genres", "refused on purpose"))
+        signature = f" by {self._config['version']} from {request.seed}" if self._config.get("signs") else ""
         return encode_answer(
             CommentaryResponse(
                 samples=tuple(
-                    Sample(text=f"{request.title}", token_count=1, log_prob=-1.0, topics=(0.5, 0.5), seed=index)
+                    Sample(
+                        text=f"{request.title}{signature}", token_count=1, log_prob=-1.0, topics=(0.5, 0.5), seed=index
+                    )
                     for index in range(request.num_samples)
                 ),
                 model=ModelIdentity(name=self._config["model"], version=self._config["version"]),

@@ -94,3 +94,22 @@ def test_the_live_versions_are_readable_at_any_width(width: int, terminal: bool)
     told = "lcgan/2 (answers) champion 3 54 sound mood, news worker answers: 0 of 3 fp32, threads, corpus cdcdcdcdcdcd"
     assert {*told.split(), "abababababab"} <= set(" ".join(lines).split())
     assert not terminal or max(map(len, lines)) <= width
+
+
+def test_a_running_experiment_is_told_with_its_design_and_arms() -> None:
+    versions = tuple(
+        LiveVersion(
+            version=number, archive_sha256="ab" * 32, aliases=(), in_flight=0, topics=(), desired_topic="sound",
+            num_genres=5, batch_size=8, arm=number != "3", share=float(number == "1"),
+        )
+        for number in "123"
+    )  # fmt: skip
+    model = LiveModel(
+        name="lcgan", champion="1", versions=versions, experiment="shorter", experiment_design="interleaved"
+    )
+    assert str(tables.policies([model])) == ("lcgan: the interleaved experiment shorter compares lcgan/1 and lcgan/2")
+    file = io.StringIO()
+    show(tables.live_models([model]), console=Console(file=file, width=200, color_system=None))
+    arms = [line.split()[0] for line in file.getvalue().splitlines() if "arm of the experiment" in line]
+    assert arms == ["lcgan/1", "lcgan/2"]
+    assert str(tables.policies([LiveModel(name="lcgan", champion="1", versions=versions)])) == ""

@@ -108,8 +108,16 @@ LIVE_VERSIONS = st.builds(
     precision=TEXT,
     slots=st.integers(0, 1000),
     threads=st.integers(0, 1000),
+    arm=st.booleans(),
 )
-LIVE_MODELS = st.builds(LiveModel, name=TEXT, champion=TEXT, versions=st.lists(LIVE_VERSIONS, max_size=3).map(tuple))
+LIVE_MODELS = st.builds(
+    LiveModel,
+    name=TEXT,
+    champion=TEXT,
+    versions=st.lists(LIVE_VERSIONS, max_size=3).map(tuple),
+    experiment=TEXT,
+    experiment_design=TEXT,
+)
 
 
 @pytest.mark.slow

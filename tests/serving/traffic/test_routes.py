@@ -4,6 +4,7 @@ import pytest
 
 from serving.registry.contents import ArchiveInfo
 from serving.torchserve.management import WorkerDescription
+from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
 from serving.traffic.route import Route, make_route
 from serving.traffic.routes import NotReadyError, RoutingTable, UnknownRouteError
@@ -220,3 +221,12 @@ def test_previous_answers_when_no_worker_of_the_champion_does_and_else_nobody_ta
     assert table.assign("lcgan", None) == (before, Assignment(version="10", by=AssignedBy.FALLBACK))
     before.answers = False
     assert table.assign("lcgan", None) == (champion, Assignment(version="2", by=AssignedBy.ALONE))
+
+
+def test_the_arms_of_an_experiment_are_described(table: RoutingTable) -> None:
+    arms = ExperimentArms(name="shorter", design=ExperimentDesign.INTERLEAVED, versions=("10", "11"))
+    table.set_policy("lcgan", TrafficPolicy(model="lcgan", arms=(Arm(version="2", share=1.0),), experiment=arms))
+    lcgan, cvae = table.describe()
+    assert (lcgan.experiment, lcgan.experiment_design) == ("shorter", "interleaved")
+    assert {each.version: each.arm for each in lcgan.versions} == {"2": False, "10": True}
+    assert (cvae.experiment, cvae.experiment_design) == ("", "")
