@@ -8,6 +8,7 @@ both, such as a slow hour of the host, cancels. A limit speaks when its e-value 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -168,12 +169,17 @@ def slow_differences(answers: Iterable[TimedAnswer], *, max_slowdown: float) -> 
     Returns:
         Differences, -1, 0 or 1, in order of time.
     """
-    latest: deque[float] = deque(maxlen=_WINDOW)
+    latest: deque[float] = deque()
+    ordered: list[float] = []
     slow: tuple[list[bool], list[bool]] = ([], [])
     for answer in answers:
         if len(latest) >= _LEAST:
             # The percentile is of earlier answers only, so each bet is made before its observation.
-            slow[answer.is_treatment].append(answer.total_ms > max_slowdown * float(np.percentile(latest, 95)))
+            percentile = ordered[math.ceil(0.95 * len(ordered)) - 1]
+            slow[answer.is_treatment].append(answer.total_ms > max_slowdown * percentile)
         if not answer.is_treatment:
             latest.append(answer.total_ms)
+            insort(ordered, answer.total_ms)
+            if len(latest) > _WINDOW:
+                del ordered[bisect_left(ordered, latest.popleft())]
     return [float(ours) - float(theirs) for theirs, ours in zip(*slow, strict=False)]
