@@ -110,7 +110,7 @@ class Candidate:
     exposure_id: str = ""
     """Id of the exposure that the gateway recorded of its arm's answer; empty if the gateway named none."""
     song_waits: bool = False
-    """Whether another candidate of its song, of the same experiment, waits."""
+    """Whether a candidate of its song, of the same experiment, waits, as the store knows it."""
 
     @property
     def id(self) -> str:

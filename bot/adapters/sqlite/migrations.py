@@ -305,12 +305,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE candidate ADD COLUMN experiment TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE candidate ADD COLUMN exposure_id TEXT NOT NULL DEFAULT ''",
-        # Songs that wait, of which nothing is shown that tells a version.
-        """CREATE INDEX candidate_blind ON candidate (tweet_place, song_number, experiment)
-            WHERE experiment <> '' AND status = 'waiting'""",
-        # Counted apart, so that no count of a version has candidates whose version is not shown.
+        # 1 while a candidate of the experiment's song waits: until then nothing tells the versions of its candidates.
+        "ALTER TABLE candidate ADD COLUMN blind INTEGER NOT NULL DEFAULT 0",
+        # Counted apart, so that no count of a version moves with a verdict on a candidate whose version is not shown.
         *drop_tally("candidate"),
-        *tally("candidate", "model", "model_version", "status", "withdrawn", "experiment"),
+        *tally("candidate", "model", "model_version", "status", "withdrawn", "blind"),
     ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

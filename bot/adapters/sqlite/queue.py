@@ -106,7 +106,6 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
     ).fetchone()
     if row is None:
         return False
-    did_wait = _song_waits(connection, verdict.candidate_id)
     inserted = connection.execute(
         "INSERT INTO verdict (candidate_id, decision, edited_text, who, reason, decided_at) VALUES (?, ?, ?, ?, ?, ?)",
         (verdict.candidate_id, verdict.decision, verdict.edited_text, verdict.who, verdict.reason, now),
@@ -118,7 +117,7 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
         "UPDATE candidate SET status = ?, verdict_id = ?, withdrawn = '' WHERE id = ?",
         (verdict.decision.status, current, verdict.candidate_id),
     )
-    if _song_waits(connection, verdict.candidate_id) != did_wait:
+    if connection.execute(_BLIND_OR_TOLD, {"id": verdict.candidate_id}).rowcount:
         show_origins(connection, verdict.candidate_id)
     index_words(connection, verdict.candidate_id)
     if verdict.decision is Decision.ACCEPT:
@@ -133,16 +132,21 @@ def record_verdict(connection: sqlite3.Connection, verdict: Verdict, now: str) -
     return True
 
 
-def _song_waits(connection: sqlite3.Connection, candidate_id: str) -> bool:
-    """Whether a candidate of an experiment, or another one of its song, waits; always False without an experiment."""
-    return connection.execute(_WAITING_OF_SONG, (candidate_id,)).fetchone() is not None
-
-
-_WAITING_OF_SONG = """
-SELECT 1 FROM candidate AS own JOIN candidate ON candidate.tweet_place = own.tweet_place
-AND candidate.song_number = own.song_number AND candidate.experiment = own.experiment
-WHERE own.id = ? AND own.experiment <> '' AND candidate.status = 'waiting' LIMIT 1
+_WAITS = """
+EXISTS (
+    SELECT 1 FROM candidate AS own JOIN candidate AS other ON other.tweet_place = own.tweet_place
+    AND other.song_number = own.song_number AND other.experiment = own.experiment
+    WHERE own.id = :id AND other.status = 'waiting'
+)
 """
+# Changes something with the last verdict of a song of an experiment, and with the first one that is taken back.
+_BLIND_OR_TOLD = f"""
+UPDATE candidate SET blind = {_WAITS}
+WHERE tweet_place = (SELECT tweet_place FROM candidate WHERE id = :id)
+AND song_number = (SELECT song_number FROM candidate WHERE id = :id)
+AND experiment = (SELECT experiment FROM candidate WHERE id = :id) AND experiment <> ''
+AND blind <> {_WAITS}
+"""  # noqa: S608 -- constants
 
 
 def _revive_post(connection: sqlite3.Connection, candidate_id: str, text: str) -> None:

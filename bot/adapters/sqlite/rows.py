@@ -15,24 +15,17 @@ from bot.domain.source_posts import Kind, SourcePost
 from bot.ports import QueueRow
 from handlers.contract import FinishReason, Sample
 
-SONG_WAITS = """candidate.experiment <> '' AND EXISTS (
-           SELECT 1 FROM candidate AS other WHERE other.tweet_place = candidate.tweet_place
-           AND other.song_number = candidate.song_number AND other.experiment = candidate.experiment
-           AND other.status = 'waiting' AND other.number <> candidate.number
-       )"""
-"""Condition that another candidate of a candidate's song, of the same experiment, waits."""
-SELECT_ROWS = f"""
+SELECT_ROWS = """
 SELECT candidate.*, song.artist, song.song, song.genres, song.genres_asked, song.origin, song.url AS song_url,
        tweet.id AS tweet_id, tweet.text AS tweet_text, tweet.author AS tweet_author,
        tweet.created_at AS tweet_created_at, tweet.kind AS tweet_kind, tweet.lang AS tweet_lang,
-       tweet.url AS tweet_url,
-       {SONG_WAITS} AS song_waits,
-       verdict.decision, verdict.edited_text, verdict.who, verdict.reason AS verdict_reason, verdict.decided_at
+       tweet.url AS tweet_url, verdict.decision, verdict.edited_text, verdict.who, verdict.reason AS verdict_reason,
+       verdict.decided_at
 FROM candidate
 JOIN song ON song.tweet_id = candidate.tweet_id AND song.number = candidate.song_number
 JOIN tweet ON tweet.id = candidate.tweet_id
 LEFT JOIN verdict ON verdict.id = candidate.verdict_id
-"""  # noqa: S608 -- constants
+"""
 """Query for the columns of a `QueueRow`, without WHERE and ORDER BY."""
 SELECT_ROW = SELECT_ROWS + "WHERE candidate.id = ?"
 SONG_COLUMNS = """song.artist, song.song, song.genres, song.genres_asked, song.origin, song.url AS song_url,
@@ -67,8 +60,9 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
     )
     connection.execute(
         "INSERT INTO candidate (id, tweet_place, tweet_id, song_number, number, sample, model, model_version,"
-        " archive_sha256, genres_unknown, status, created_at, flags, score, experiment, exposure_id)"
-        " SELECT ?, place, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tweet WHERE id = ?",
+        " archive_sha256, genres_unknown, status, created_at, flags, score, experiment, exposure_id,"
+        " blind)"
+        " SELECT ?, place, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tweet WHERE id = ?",
         (
             candidate.id,
             report.number,
@@ -84,6 +78,7 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
             candidate.score,
             candidate.experiment,
             candidate.exposure_id,
+            candidate.is_blind,
             report.source_post_id,
         ),
     )
@@ -170,7 +165,7 @@ def _candidate(row: sqlite3.Row) -> Candidate:
         withdrawn=row["withdrawn"],
         experiment=row["experiment"],
         exposure_id=row["exposure_id"],
-        song_waits=bool(row["song_waits"]),
+        song_waits=bool(row["blind"]),
     )
 
 

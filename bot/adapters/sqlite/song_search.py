@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from bot.adapters.sqlite.file import Values, stamp
-from bot.adapters.sqlite.rows import SONG_WAITS
 from bot.domain.candidates import CandidateStatus
 from bot.domain.errors import InputError
 from bot.domain.keys import search_key
@@ -59,7 +58,7 @@ def condition_of(query: SongQuery) -> tuple[str, dict[str, object]]:
         # Whatever else is asked for: a candidate that waits never shows its version by being found, and one whose
         # song waits would tell the versions of the others.
         require(
-            f"candidate.status <> 'waiting' AND NOT ({SONG_WAITS})"
+            "candidate.status <> 'waiting' AND NOT candidate.blind"
             " AND candidate.model = :model AND candidate.model_version = :version"
         )
         values.update(model=wanted.version[0], version=wanted.version[1])
