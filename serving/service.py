@@ -113,6 +113,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             unpacked=unpacked,
             on_change=wake.set,
             observer=sync_counts,
+            drift=gateway.drift,
         )
         await _start_torchserve_and_registry(supervisor, sync)
         watch = Watch(

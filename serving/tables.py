@@ -64,6 +64,7 @@ def _facts(version: RegisteredVersion) -> dict[str, str]:
         "settings": "; ".join(filter(None, settings)),
         "figures": facts.get("figures", ""),
         "refused because": version.sync_error,
+        "drift": version.drift,
     }
 
 

@@ -19,6 +19,7 @@ from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
 from serving.traffic.admission.admission import AdmissionCounts
 from serving.traffic.admission.work import work_of
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.experiment import ExperimentArms
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
@@ -44,6 +45,7 @@ class Calls:
         recorder: gets the exposure of each answer.
         figures: gets the durations, errors and shadows of each version.
         shadow: limits of shadow traffic.
+        drift: compares requests and answers with the versions' references.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Calls:
         recorder: Recorder,
         figures: FigureBook,
         shadow: ShadowSettings,
+        drift: DriftBook,
     ) -> None:
         self._table = table
         self._inference = inference
@@ -68,7 +71,9 @@ class Calls:
             recorder=recorder,
             figures=figures,
         )
-        self._records = Records(recorder=recorder, figures=figures, pressure=self.pressure, mirror=self.mirror)
+        self._records = Records(
+            recorder=recorder, figures=figures, pressure=self.pressure, mirror=self.mirror, drift=drift
+        )
         self.interleaver: Final = Interleaver(table=table, records=self._records)
         self._shadow_counts = AdmissionCounts()
         self.in_flight = 0

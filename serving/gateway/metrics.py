@@ -18,6 +18,7 @@ from typing_extensions import override
 from foundation.version import project_version
 from serving.gateway.service_counts import ServiceCounts
 from serving.gateway.version_metrics import VersionMetrics
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.figures import FigureBook
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -38,9 +39,12 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
     Args:
         in_flight: returns the number of accepted requests that have no answer yet.
         book: figures of the live versions.
+        drift: watch over their traffic.
     """
 
-    def __init__(self, in_flight: Callable[[], int], *, book: FigureBook | None = None) -> None:
+    def __init__(
+        self, in_flight: Callable[[], int], *, book: FigureBook | None = None, drift: DriftBook | None = None
+    ) -> None:
         self.registry: Final = CollectorRegistry()
         self._handled = Counter(
             "grpc_server_handled_total",
@@ -69,7 +73,7 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         self.counts: Final = ServiceCounts()
         """Counts of the service's parts, which are read at each scrape."""
         self.registry.register(self.counts)
-        self.registry.register(VersionMetrics(book or FigureBook()))
+        self.registry.register(VersionMetrics(book or FigureBook(), drift or DriftBook()))
         self._measured_handlers: dict[str, tuple[_Handler, _Handler]] = {}
 
     @override

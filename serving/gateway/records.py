@@ -9,6 +9,7 @@ import grpc
 
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving.torchserve.faults import Failure, InferenceError
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
@@ -62,13 +63,17 @@ class Records:
         figures: gets durations and errors of each version.
         pressure: is told of answers.
         mirror: is offered the requests that were answered.
+        drift: compares requests and answers with the versions' references.
     """
 
-    def __init__(self, *, recorder: Recorder, figures: FigureBook, pressure: Pressure, mirror: Mirror) -> None:
+    def __init__(
+        self, *, recorder: Recorder, figures: FigureBook, pressure: Pressure, mirror: Mirror, drift: DriftBook
+    ) -> None:
         self._recorder = recorder
         self._figures = figures
         self._pressure = pressure
         self._mirror = mirror
+        self._drift = drift
 
     def answered(self, dealt: Dealt, response: CommentaryResponse, *, copies: bool = True) -> str:
         """Write the exposure of an answer that is about to leave, count it, offer it to the shadows; return its key.
@@ -87,6 +92,7 @@ class Records:
         self._figures.of(info.model, info.version).add_answer(
             queue_s=timings.queue_ms / 1000, backend_s=timings.decode_ms / 1000
         )
+        self._drift.note(info, dealt.request, response, key)
         if copies and policy is not None and policy.shadows and dealt.assignment.by is not AssignedBy.PIN:
             self._mirror.offer(dealt.request, policy=policy, answered_by=info.version, key=key)
         return key

@@ -30,6 +30,7 @@ from serving.gateway.reception import Reception
 from serving.gateway.refusals import refuse
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook, with_figures
 from serving.traffic.routes import RoutingTable
@@ -97,6 +98,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self._table = table
         self._inference = inference
         self._figures = FigureBook()
+        self.drift: Final = DriftBook()
+        """Watch over the versions' traffic."""
         recorder = recorder or Recorder(None)
         self.calls: Final = Calls(
             table=table,
@@ -105,12 +108,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             recorder=recorder,
             figures=self._figures,
             shadow=shadow or ShadowSettings(),
+            drift=self.drift,
         )
         self._server: grpc.aio.Server | None = None
         self._health = Health(COMMENTARY_SERVICE, table=table, is_up=lambda: inference() is not None)
         self._reception = Reception()
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
-        self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures)
+        self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures, drift=self.drift)
         self._name_counts(recorder)
 
     def _name_counts(self, recorder: Recorder) -> None:

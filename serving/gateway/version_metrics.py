@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.figures import Durations, FigureBook
 
 _VERSION: Final = ("model", "version")
@@ -29,10 +30,12 @@ class VersionMetrics(Collector):
 
     Args:
         book: figures of the versions.
+        drift: watch over their traffic.
     """
 
-    def __init__(self, book: FigureBook) -> None:
+    def __init__(self, book: FigureBook, drift: DriftBook) -> None:
         self._book = book
+        self._drift = drift
 
     @override
     def collect(self) -> Iterator[Metric]:
@@ -61,7 +64,17 @@ class VersionMetrics(Collector):
                 for outcome, number in figures.shadows.items():
                     shadows.add_metric((*labels, outcome), number)
         yield from histograms.values()
-        yield from (answers, errors, shadows)
+        yield from (answers, errors, shadows, self._drifts())
+
+    def _drifts(self) -> Metric:
+        drifts = CounterMetricFamily(
+            "deephypebot_gateway_drift_alarms",
+            "Features of a version's traffic that have drifted from its reference, at most one a feature and day.",
+            labels=(*_VERSION, "feature"),
+        )
+        for model, version, feature, number in self._drift.alarms():
+            drifts.add_metric((model, version, feature), number)
+        return drifts
 
 
 def _add(family: HistogramMetricFamily, labels: tuple[str, str], durations: Durations) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 from foundation.threads import in_thread
 from serving.errors import RegistryError
 from serving.registry.unpacked import Unpacked
+from serving.registry.versions import ModelSnapshot
 from serving.sync.background import repeat
 from serving.sync.follower import Follower, FollowerSettings
 from serving.sync.last_good import LastGood, LastGoodFiles
@@ -27,6 +28,7 @@ from serving.sync.loading import Loader
 from serving.sync.observer import SyncObserver
 from serving.sync.readings import Readings
 from serving.torchserve.supervisor import Supervisor
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.routes import RoutingTable
 
 _log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ class Sync:
         unpacked: place of the unpacked archives.
         on_change: called after each reading of the registry and after each action.
         observer: is told of switches, refusals and faults.
+        drift: watch over the versions' traffic, whose alarms become tags.
     """
 
     def __init__(
@@ -91,11 +94,13 @@ class Sync:
         unpacked: Unpacked,
         on_change: Callable[[], None],
         observer: SyncObserver | None = None,
+        drift: DriftBook | None = None,
     ) -> None:
         self._settings = settings
         self._supervisor = supervisor
         self._on_change = on_change
         self._observer = observer or SyncObserver()
+        self._drift = drift or DriftBook()
         self._readings = Readings(tracking_uri)
         self._files = LastGoodFiles(settings.last_good, registry=tracking_uri)
         self._saved: dict[str, LastGood | None] = {model: self._files.read(model) for model in table.models}
@@ -187,7 +192,19 @@ class Sync:
             self._observer.failed(follower.model)
         else:
             await follower.take(reading)
+            await self._tell_drift(reading)
         await asyncio.sleep(self._settings.poll_s)
+
+    async def _tell_drift(self, reading: ModelSnapshot) -> None:
+        """Write the tags of versions whose traffic has drifted; one that cannot be written is tried again."""
+        for version, told in self._drift.untold(reading.model).items():
+            try:
+                if version in reading.existing:
+                    await self._readings.set_drift(reading.model, version, told)
+            except RegistryError as fault:
+                _log.warning("the tag of %s/%s cannot be written now: %s", reading.model, version, fault)
+            else:
+                self._drift.set_told(reading.model, version, told)
 
     async def _act(self, follower: Follower) -> None:
         running = await self._supervisor.wait_running()

@@ -69,6 +69,14 @@ class Readings:
 
         await self._call(write)
 
+    async def set_drift(self, model: str, version: str, told: str) -> None:
+        """Tag a version with the features of its traffic that have drifted.
+
+        Raises:
+            RegistryError: the registry cannot be written.
+        """
+        await self._call(lambda registry: registry.set_drift(model, version, told))
+
     async def set_previous(self, model: str, version: str) -> None:
         """Make a version the one that a rollback returns to.
 

@@ -29,6 +29,8 @@ from handlers.contract import (
     encode_answer,
 )
 
+UNKNOWN_GENRE = "zydeco"
+"""Genre that the model does not know."""
 _LATE = encode_answer(ContractError(ErrorCode.DEADLINE_EXCEEDED, "", "late"))
 
 
@@ -97,8 +99,8 @@ class EchoHandler:
                     for index in range(request.num_samples)
                 ),
                 model=ModelIdentity(name=self._config["model"], version=self._config["version"]),
-                genres_used=tuple(request.genres),
-                genres_unknown=(),
+                genres_used=tuple(genre for genre in request.genres if genre != UNKNOWN_GENRE),
+                genres_unknown=tuple(genre for genre in request.genres if genre == UNKNOWN_GENRE),
                 timings=Timings(decode_ms=1000 * (time.perf_counter() - started)),
                 request_id=request.request_id,
             )

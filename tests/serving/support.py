@@ -39,9 +39,16 @@ def ask(**values: Any) -> CommentaryRequest:
 
 
 def build_archive(
-    out: Path, model: str, version: str, *, batch_size: int = 8, response_timeout_s: int = 120, **config: Any
+    out: Path,
+    model: str,
+    version: str,
+    *,
+    batch_size: int = 8,
+    response_timeout_s: int = 120,
+    **config: Any,
 ) -> Path:
-    """A real archive whose worker is `echo_handler.py`."""
+    """A real archive whose worker is `echo_handler.py`; `reference` is the text of its reference.json."""
+    reference = config.pop("reference", "")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         staged = Path(scratch, "files")
@@ -50,6 +57,8 @@ def build_archive(
             shutil.copytree(package, staged / package.name, ignore=ignore)
         document = {"model": model, "version": version, "topics": ["sound", "news"], "desired_topic": "sound"}
         (staged / "config.json").write_text(json.dumps({**document, "num_genres": 12, **config}))
+        if reference:
+            (staged / "reference.json").write_text(reference)
         yaml = Path(scratch, "model-config.yaml")
         yaml.write_text(
             f"minWorkers: 1\nmaxWorkers: 1\nbatchSize: {batch_size}\nmaxBatchDelay: 5\n"

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serving.gateway.version_metrics import VersionMetrics
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import ShadowOutcome
 from serving.traffic.figures import MAX_VERSIONS, FigureBook
 
@@ -12,7 +13,7 @@ LABELS = ("model", "version", "outcome", "le")
 
 def samples(book: FigureBook) -> dict[tuple[str, tuple[str, ...]], float]:
     registry = CollectorRegistry()
-    registry.register(VersionMetrics(book))
+    registry.register(VersionMetrics(book, DriftBook()))
     page = generate_latest(registry).decode()
     found = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
     return {
