@@ -105,8 +105,8 @@ def _arm(arm: object) -> ReportedArm:
         samples=_count(arm, "samples"),
         accepted=_count(arm, "accepted"),
         share=_share(shares, "value"),
-        low=_share(shares, "low"),
-        high=_share(shares, "high"),
+        low=_clipped(shares, "low"),
+        high=_clipped(shares, "high"),
     )
 
 
@@ -132,10 +132,23 @@ def _count(document: Mapping[str, Any], key: str) -> int:
 
 
 def _share(document: Mapping[str, Any], key: str) -> float | None:
+    value = _number(document, key)
+    if value is not None and not 0 <= value <= 1:
+        raise ValueError(f"acceptance.{key} is not a number from 0 to 1")
+    return value
+
+
+def _clipped(document: Mapping[str, Any], key: str) -> float | None:
+    """An end of an interval, which may lie beyond what a share can be."""
+    value = _number(document, key)
+    return None if value is None else min(max(value, 0.0), 1.0)
+
+
+def _number(document: Mapping[str, Any], key: str) -> float | None:
     value = document.get(key)
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or not 0 <= value <= 1:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ValueError(f"acceptance.{key} is not a number from 0 to 1")
     return float(value)
 

@@ -11,7 +11,10 @@ import pytest
 
 from bot.adapters.files.reports import MAX_HEAD, FileReports
 from bot.ports import ExperimentReport, ReportedArm, UnreadableReport
+from experiments.report.making import make_report
+from experiments.report.page import write_report as write_report_files
 from tests.bot.helpers.reports import HTML, arm, head, write_report
+from tests.experiments.report.support import evidence
 
 
 def test_a_workspace_without_experiments_has_no_reports(tmp_path: Path) -> None:
@@ -56,6 +59,32 @@ def test_an_arm_without_verdicts_has_no_share(tmp_path: Path) -> None:
     (report,) = FileReports(tmp_path).all()
     assert isinstance(report, ExperimentReport)
     assert [(each.share, each.low, each.high) for each in report.arms] == [(None, None, None)] * 2
+
+
+def test_an_interval_beyond_what_a_share_can_be_ends_there(tmp_path: Path) -> None:
+    write_report(tmp_path, arms=[arm("3", acceptance={"value": 0, "low": -0.25, "high": 1.5})])
+    (report,) = FileReports(tmp_path).all()
+    assert isinstance(report, ExperimentReport)
+    assert [(each.share, each.low, each.high) for each in report.arms] == [(0.0, 0.0, 1.0)]
+
+
+@pytest.mark.parametrize("songs", [0, 1, 60])
+def test_reports_as_they_are_written_are_read(tmp_path: Path, songs: int) -> None:
+    made = make_report(evidence({"1": 0.4, "2": 0.6}, songs=songs, half=2))
+    write_report_files(made, tmp_path / "experiments" / "night-shift")
+    reports = FileReports(tmp_path)
+    (report,) = reports.all()
+    assert isinstance(report, ExperimentReport)
+    assert (report.name, report.recommendation, report.state) == ("night-shift", made.recommendation, "running")
+    assert [each.role for each in report.arms] == ["control", "treatment"]
+    for arm_read, arm_made in zip(report.arms, made.arms, strict=True):
+        assert (arm_read.songs, arm_read.samples, arm_read.accepted) == (
+            arm_made.songs,
+            arm_made.samples,
+            arm_made.accepted,
+        )
+        assert arm_read.share == (arm_made.acceptance.value if arm_made.acceptance is not None else None)
+    assert b"<html" in (reports.page("night-shift") or b"")
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,13 @@ from playwright.sync_api import Browser, expect
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.studio.security import CONTENT_SECURITY_POLICY, REPORT_POLICY
+from experiments.report.making import make_report
+from experiments.report.page import write_report as write_report_files
 from tests.bot.helpers.reports import HTML, arm, write_report
 from tests.bot.helpers.studio_axe import CONTRASTS, violations
 from tests.bot.helpers.studio_browser import Watched, needs_chromium, ready
 from tests.bot.helpers.studio_world import HOSTILE, Client
+from tests.experiments.report.support import evidence
 
 LINK = 'href="/experiments"'
 
@@ -145,6 +148,26 @@ def test_the_page_violates_no_rule_of_axe_and_fits(
     assert violations(page) == []
     assert page.evaluate(CONTRASTS) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_real_report_is_shown_in_the_sandbox_as_outside_of_it(
+    windows: Callable[..., Watched], workspace: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
+    made = make_report(evidence({"1": 0.4, "2": 0.6}, songs=60))
+    _, path = write_report_files(made, workspace / "experiments" / "night-shift")
+    watched = windows(color_scheme=scheme, viewport={"width": width, "height": 844})
+    page = watched.open("/experiments/night-shift")
+    expect(page.get_by_text(made.recommendation).first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert watched.faults == []
+    shown = page.screenshot()
+    outside = page.context.new_page()
+    outside.set_content(path.read_text(encoding="utf-8"))
+    assert shown == outside.screenshot()
 
 
 @pytest.mark.slow
