@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -27,9 +28,11 @@ from handlers.contract import (
 )
 from serving import wire
 from serving.registry.contents import ArchiveInfo
+from serving.registry.reference import Spread, TrafficReference
 from serving.traffic.admission.admission import Admission, AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import work_of
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
@@ -78,6 +81,7 @@ def part_costs(*, repeats: int = 7, calls: int = 2000) -> dict[str, float]:
             "assignment": _assigning(),
             "exposure": lambda: recorder.record(REQUEST, RESPONSE, info=_INFO, by=AssignedBy.UNIT, revision="ab" * 6),
             "figures": _noting(),
+            "drift": _watching(),
             "request_conversions": _request_conversions(),
             "answer_conversions": _answer_conversions(),
         }
@@ -113,6 +117,19 @@ def _assigning() -> Callable[[], object]:
 def _noting() -> Callable[[], object]:
     book = FigureBook()
     return lambda: book.of("lcgan", "2").add_answer(queue_s=0.0015, backend_s=0.03)
+
+
+def _watching() -> Callable[[], object]:
+    """Compare a request and its answer with a reference of as many topics as the samples have."""
+    reference = TrafficReference(
+        genres={"dream pop": 0.5, "shoegaze": 0.25, "techno": 0.25},
+        unknown=0.02,
+        num_tokens=Spread(mean=24.0, sd=8.0),
+        token_log_prob=Spread(mean=-1.3, sd=0.4),
+        topics=(0.125,) * 8,
+    )
+    book, info = DriftBook(), replace(_INFO, reference=reference)
+    return lambda: book.note(info, REQUEST, RESPONSE, "0" * 32)
 
 
 def _request_conversions() -> Callable[[], object]:
