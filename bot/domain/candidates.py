@@ -106,7 +106,7 @@ class Candidate:
     withdrawn: str = ""
     """Reason why it counts neither for nor against its model, `NO_SONG` or `SONG_CHANGED`; empty if it counts."""
     experiment: str = ""
-    """Interleaved experiment whose arms wrote the candidates of its song; empty if one version wrote them all."""
+    """Experiment to which its song belongs; empty if it belongs to none."""
     exposure_id: str = ""
     """Id of the exposure that the gateway recorded of its arm's answer; empty if the gateway named none."""
     song_waits: bool = False
@@ -121,8 +121,8 @@ class Candidate:
     def is_blind(self) -> bool:
         """Whether nothing may tell a curator the version: it or another candidate of its experiment's song waits.
 
-        The arms of a song have equal numbers of samples, so that the versions of those that are decided would tell
-        those of the rest.
+        The arms of a song have equal numbers of samples, or one arm has them all, so that the versions of those that
+        are decided would tell those of the rest.
         """
         return bool(self.experiment) and (self.status is CandidateStatus.WAITING or self.song_waits)
 

@@ -26,7 +26,7 @@ class SongSamples:
 
     samples: tuple[WrittenSample, ...]
     experiment: str = ""
-    """Interleaved experiment whose arms wrote them, shuffled; empty if one version wrote them all."""
+    """Experiment to which they belong; if it is interleaved, samples of all arms, shuffled. Empty without one."""
     failures: tuple[str, ...] = ()
     """Versions that took part and did not answer, each with the reason."""
 

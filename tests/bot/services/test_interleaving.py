@@ -72,6 +72,16 @@ def test_without_an_experiment_one_version_writes_the_song(
     assert all(request.interleave for request in gateway.requests)
 
 
+def test_songs_of_a_sticky_experiment_are_of_one_version_and_blind_as_well(
+    experiment: LoopbackGateway, make_bot: Callable[..., Bot], store: SqliteStore
+) -> None:
+    experiment.live = {"7": ("0 a",)}
+    make_bot(num_samples=2).tick()
+    found = [row.candidate for row in store.rows()]
+    assert {(each.model_version, each.experiment, each.is_blind) for each in found} == {("7", "autumn", True)}
+    assert len(found) == 10
+
+
 def test_of_an_arm_that_fails_the_reason_is_told_and_the_other_arm_writes_the_song(
     experiment: LoopbackGateway, make_bot: Callable[..., Bot], store: SqliteStore
 ) -> None:
