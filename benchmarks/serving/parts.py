@@ -127,6 +127,7 @@ def _watching() -> Callable[[], object]:
         num_tokens=Spread(mean=24.0, sd=8.0),
         token_log_prob=Spread(mean=-1.3, sd=0.4),
         topics=(0.125,) * 8,
+        num_samples=250,
     )
     book, info = DriftBook(), replace(_INFO, reference=reference)
     return lambda: book.note(info, REQUEST, RESPONSE, "0" * 32)

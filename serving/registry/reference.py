@@ -46,11 +46,15 @@ class TrafficReference:
     """Mean log-probability of a token of a sample, in nats, at temperature 1."""
     topics: tuple[float, ...]
     """Mean share of each topic in a sample."""
+    num_samples: int
+    """Samples from which the last three figures come: of few, the means are uncertain."""
 
     def __post_init__(self) -> None:
         shares = [*self.genres.values(), self.unknown, *self.topics]
         if not all(0 <= share <= 1 for share in shares):
             raise ValueError(f"shares must be from 0 to 1, got {shares}")
+        if self.num_samples < 0:
+            raise ValueError(f"num_samples must be from 0 to any number, got {self.num_samples}")
 
 
 def parse_reference(text: str | bytes) -> TrafficReference:
@@ -69,6 +73,7 @@ def parse_reference(text: str | bytes) -> TrafficReference:
             num_tokens=_spread(document["num_tokens"]),
             token_log_prob=_spread(document["token_log_prob"]),
             topics=tuple(float(share) for share in document["topics"]),
+            num_samples=int(document["num_samples"]),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as cause:
         raise ValueError(f"it cannot be read: {cause!r}") from cause

@@ -69,10 +69,7 @@ class Detectors:
 
     Args:
         nulls: for each mean the lowest and the highest value that are taken for no change, from 0 to 1. Where the
-            lowest is 0, or the highest is 1, that direction is not watched.
-
-    Raises:
-        ValueError: no direction is watched.
+            lowest is 0, or the highest is 1, that direction is not watched; the level stays 0 if none is.
     """
 
     __slots__ = ("_levels", "_sides")
@@ -84,14 +81,12 @@ class Detectors:
             for is_up in (True, False)
             if (high < 1.0 if is_up else low > 0.0)
         ]
-        if not self._sides:
-            raise ValueError(f"the values {list(nulls)} leave no direction to watch")
         self._levels = [0.0] * len(self._sides)
 
     def add(self, xs: Sequence[float]) -> float:
         """Add an observation of each mean, from 0 to 1, and return the level of all."""
         self._levels = [detector.add(xs[index] if is_up else 1.0 - xs[index]) for index, is_up, detector in self._sides]
-        return sum(self._levels) / len(self._levels)
+        return sum(self._levels) / len(self._levels) if self._levels else 0.0
 
     @property
     def highest(self) -> tuple[int, bool]:

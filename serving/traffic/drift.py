@@ -34,6 +34,9 @@ _UNKNOWN_TOLERANCE: Final = 0.03
 """Rise of the share of unknown genres that is taken for none; half of the share where that is more."""
 _TOPIC_TOLERANCE: Final = 0.1
 """Change of a topic's mean share that is taken for none."""
+_CERTAINTY: Final = 4.0
+"""Standard errors of the reference's own mean by which a tolerance is wider: a reference of 250 samples is uncertain by
+a sixteenth of a standard deviation, and traffic that differs by this from it has not drifted."""
 _RANGE: Final = 4.0
 """Distance from the mean, in standard deviations, beyond which a figure counts as that far."""
 _GENRES_RANGE: Final = 8.0
@@ -114,9 +117,13 @@ class Monitor:
         self._log_prob = _at_least(reference.token_log_prob, _SMALLEST_SD["log_prob"])
         self._unknown = _Feature("unknown", [(0.0, _highest_unknown(reference.unknown))])
         self._genres = _Feature("genres", [_around(0.5, _GENRES_TOLERANCE / (2 * _GENRES_RANGE))])
-        scaled = _around(0.5, _TOLERANCE / (2 * _RANGE))
+        error = _CERTAINTY / math.sqrt(max(1, reference.num_samples))
+        scaled = _around(0.5, (_TOLERANCE + error) / (2 * _RANGE))
         self._lengths, self._log_probs = _Feature("length", [scaled]), _Feature("log_prob", [scaled])
-        topic_nulls = [_around(share, _TOPIC_TOLERANCE) for share in reference.topics]
+        # Of a share, no more than its mean is known; this is the largest standard deviation that it can have.
+        topic_nulls = [
+            _around(share, _TOPIC_TOLERANCE + error * math.sqrt(share * (1 - share))) for share in reference.topics
+        ]
         self._shares = _Feature("topics", topic_nulls) if topic_nulls else None
 
     def note(self, request: CommentaryRequest, answer: Answer, key: str) -> tuple[Drift, ...]:
@@ -239,6 +246,7 @@ class Learner:
             num_tokens=self._lengths.spread(),
             token_log_prob=self._log_probs.spread(),
             topics=tuple(min(1.0, max(0.0, total / samples)) for total in self._topics),
+            num_samples=self._lengths.count,
         )
 
 

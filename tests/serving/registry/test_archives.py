@@ -94,6 +94,7 @@ def test_an_archive_tells_the_reference_of_its_training(built: Path, tmp_path: P
         num_tokens=Spread(mean=20.5, sd=6.25),
         token_log_prob=Spread(mean=-2.5, sd=0.5),
         topics=(0.75, 0.25),
+        num_samples=128,
     )
     assert inspect(built).reference is None
 
@@ -112,15 +113,22 @@ def test_a_reference_that_is_not_one_is_refused(built: Path, tmp_path: Path, doc
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("unknown", 1.5), ("genres", {"a": -1}), ("topics", [2]), ("num_tokens", {"mean": 1, "sd": -1})],
+    [
+        ("unknown", 1.5),
+        ("genres", {"a": -1}),
+        ("topics", [2]),
+        ("num_tokens", {"mean": 1, "sd": -1}),
+        ("num_samples", -1),
+    ],
 )
 def test_figures_of_a_reference_that_cannot_be_are_named(field: str, value: object) -> None:
     spread = {"mean": 1.0, "sd": 1.0}
     document = {
         "format": 1, "genres": {}, "unknown": 0, "num_tokens": spread, "token_log_prob": spread, "topics": [],
+        "num_samples": 250,
     }  # fmt: skip
     assert parse_reference(json.dumps(document)).genres == {}
-    with pytest.raises(ValueError, match=r"from 0 to 1|from 0 must be finite"):
+    with pytest.raises(ValueError, match=r"from 0 to 1|from 0 must be finite|from 0 to any"):
         parse_reference(json.dumps({**document, field: value}))
 
 

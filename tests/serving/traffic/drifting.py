@@ -19,6 +19,7 @@ REFERENCE = TrafficReference(
     num_tokens=Spread(mean=24.0, sd=8.0),
     token_log_prob=Spread(mean=-2.2, sd=0.4),
     topics=(0.4, 0.3, 0.2, 0.1),
+    num_samples=250,
 )
 
 

@@ -72,5 +72,8 @@ def test_the_mean_that_changed_most_is_named_with_its_direction() -> None:
 def test_a_null_that_cannot_be_watched_is_refused(null: float) -> None:
     with pytest.raises(ValueError, match="null must be more than 0 and less than 1"):
         Detector(null)
-    with pytest.raises(ValueError, match="no direction to watch"):
-        Detectors([(0.0, 1.0)])
+
+
+def test_a_mean_of_which_everything_is_taken_for_no_change_is_not_watched() -> None:
+    watch = Detectors([(0.0, 1.0)])
+    assert [watch.add((x,)) for x in (0.0, 1.0, 0.5)] == [0.0] * 3

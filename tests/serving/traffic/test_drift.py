@@ -144,6 +144,23 @@ def test_a_version_without_a_reference_learns_it_from_its_first_answers() -> Non
     assert found[1].feature == "unknown"
 
 
+def test_the_fewer_samples_a_reference_has_the_more_is_taken_for_no_change() -> None:
+    found = first_drift(Traffic(seed=14, tokens=31.0), monitor(), 3000)
+    assert found is not None
+    assert found[1].feature == "length"
+    few = dataclasses.replace(REFERENCE, num_samples=6)
+    assert first_drift(Traffic(seed=14, tokens=31.0), monitor(few), 3000) is None
+    none = dataclasses.replace(REFERENCE, num_samples=0)
+    assert first_drift(Traffic(seed=14, tokens=90.0), monitor(none), 500) is None
+    unseen = first_drift(Traffic(seed=14, unseen=0.2), monitor(none), 300)
+    assert unseen is not None, "genres come from all sentences"
+
+
+def test_where_most_genres_are_unknown_more_of_them_tell_nothing() -> None:
+    watch = monitor(dataclasses.replace(REFERENCE, unknown=0.8))
+    assert first_drift(Traffic(seed=15, unknown=0.95), watch, 500) is None
+
+
 def test_odd_answers_are_no_fault() -> None:
     watch = monitor()
     request, answer = Traffic(seed=11).pair()
