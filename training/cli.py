@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.verdicts.settings import DEFAULT_WEIGHT
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,6 +38,16 @@ def train(
         bool,
         typer.Option(help="Make the new versions champions, even where they are worse than those they replace."),
     ] = False,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of verdicts that `deephypebot experiment verdicts` wrote: one more lcgan learns from them and "
+            "becomes the challenger."
+        ),
+    ] = None,
+    verdicts_weight: Annotated[
+        float, typer.Option(help="Weight of the verdicts beside the topics, in the loss of the lcgan that learns.")
+    ] = DEFAULT_WEIGHT,
     device: Annotated[str, typer.Option(help="Device to train on: cpu, cuda, cuda:1.")] = "cpu",
     precision: Annotated[
         str, typer.Option(help="fp32, bf16 (for the output layer's products), or auto: bf16 on GPUs that support it.")
@@ -64,6 +76,10 @@ def train(
 
         deephypebot train workspace/corpus --preset demo --set lcgan.distance_weight=0.6
 
+    With --verdicts, topics, CVAE and the first lcgan are reused, and only the lcgan that learns is trained:
+
+        deephypebot train workspace/corpus --preset demo --verdicts verdicts.jsonl
+
     Several processes can train the CVAE data-parallel, one per GPU or a few on the CPU:
 
         torchrun --nproc-per-node 2 -m deephypebot train workspace/corpus --device cuda
@@ -84,6 +100,7 @@ def train(
     from training.pipeline.worker_rank import run_worker_rank
     from training.presets import preset as find_preset
     from training.signals import raise_on_sigterm
+    from training.verdicts.rows import read_verdicts
 
     seed_setting = "" if seed is None else f"seed={seed}"
     # `mlflow run` passes an empty string for a parameter that is not given.
@@ -100,6 +117,8 @@ def train(
             process_group=process_group,
             champion=champion,
             resume=resume,
+            verdicts=read_verdicts(verdicts) if verdicts else None,
+            verdicts_weight=verdicts_weight,
         )
 
         def tell(line: str) -> None:

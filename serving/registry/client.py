@@ -14,12 +14,11 @@ from pathlib import Path
 
 from foundation.artifact_folder import artifact_path
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
-from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
 from serving.registry.connection import known, open_client, translated
 from serving.registry.contents import is_relative
 from serving.registry.versions import (
-    CHALLENGER,
     DRIFT_TAG,
     SALT_TAG,
     SYNC_ERROR_TAG,

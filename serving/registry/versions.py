@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from foundation.model_versions import VersionName
-from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHAMPION, PREVIOUS
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-CHALLENGER: Final = "challenger"
 LIVE_ALIASES: Final = (CHAMPION, PREVIOUS, CHALLENGER)
 SYNC_ERROR_TAG: Final = "sync_error"
 """Tag that holds the reason for which a version could not be made live."""

@@ -14,29 +14,42 @@ import torch
 from torch import Tensor, nn
 
 from handlers.model.generator import Generator, GeneratorConfig
+from training.lcgan.acceptance import Reward
 from training.lcgan.labels import LabelledVectors
 from training.lcgan.networks import Discriminator, TopicPredictor
 from training.lcgan.predictor import refresh_predictor
 from training.settings import LcganSettings
 
 _MAX_DIVERSITY_WEIGHT: Final = 64.0
+_CRITIC_STEPS_BEFORE: Final = 200
+"""Steps of the discriminator before the first of a generator that was trained before."""
 _ADAM_BETAS: Final = (0.0, 0.9)
 
 
 class GanTrainer:
     """Generator and discriminator with their training data; each loss draws its own batch."""
 
-    def __init__(self, data: LabelledVectors, predictor: TopicPredictor, settings: LcganSettings) -> None:
+    def __init__(
+        self,
+        data: LabelledVectors,
+        predictor: TopicPredictor,
+        settings: LcganSettings,
+        reward: Reward | None = None,
+        start: Generator | None = None,
+    ) -> None:
         self.settings = settings
         self.diversity_weight = settings.diversity_weight
         self._data = data
         self._predictor = predictor
+        self._reward = reward
         self._device = data.z_NZ.device
         self._num_topics = data.topics_NK.shape[1]
         z_size, genre_size = data.z_NZ.shape[1], data.genres_NA.shape[1]
         sizes: dict[str, Any] = {"hidden_size": settings.hidden_size, "num_layers": settings.num_layers}
         config = GeneratorConfig(z_size=z_size, genre_size=genre_size, num_topics=self._num_topics, **sizes)
         self.generator = Generator(config).to(self._device)
+        if start is not None:
+            self.generator.load_state_dict(start.state_dict())
         self.discriminator = Discriminator(z_size, genre_size, self._num_topics, **sizes).to(self._device)
         self._generator_optimizer = torch.optim.Adam(
             self.generator.parameters(), lr=settings.learning_rate, betas=_ADAM_BETAS
@@ -49,6 +62,8 @@ class GanTrainer:
         self._mean_topic_K = data.topics_NK.mean(dim=0)
         self._rarity_target = float(data.rarity_N.mean())
         self._snapshot: dict[str, Tensor] | None = None
+        for _ in range(_CRITIC_STEPS_BEFORE if start is not None else 0):
+            _update(self._discriminator_optimizer, self.discriminator_loss())
 
     def step(self) -> dict[str, Tensor]:
         """Update the discriminator `critic_steps` times and the generator once; return the losses before the update."""
@@ -63,6 +78,8 @@ class GanTrainer:
             + settings.distance_weight * losses["distance"]
             + self.diversity_weight * losses["diversity"]
         )
+        if self._reward is not None:
+            total = total + self._reward.weight * losses["acceptance"]
         _update(self._generator_optimizer, total)
         tracked = {f"generator.{name}": value.detach() for name, value in losses.items()}
         return {**tracked, "generator.loss": total.detach(), "discriminator.loss": discriminator_loss.detach()}
@@ -98,21 +115,26 @@ class GanTrainer:
         target_BK = nn.functional.one_hot(self._randint(self._num_topics), self._num_topics).float()
         shifted_BZ = self.generator(z_BZ, genres_BA, target_BK)
         log_share_BK, rarity_B = self._predictor(shifted_BZ, genres_BA)
-        return {
+        losses = {
             "realism": nn.functional.softplus(-self.discriminator(shifted_BZ, genres_BA, target_BK)).mean(),
             "topic": self._topic_divergence(target_BK, log_share_BK),
             "distance": (torch.log1p((shifted_BZ - z_BZ) ** 2) / self._data.sigma_Z**2).mean(),
             "diversity": self._rarity_shortfall(target_BK, rarity_B) + self._spread_loss(z_BZ, shifted_BZ, target_BK),
             "moved": (shifted_BZ - z_BZ).norm(dim=1).mean(),
         }
+        if self._reward is not None:
+            losses["acceptance"] = self._reward.loss(shifted_BZ, genres_BA)
+        return losses
 
     def set_rarity_target(self, rarity: float) -> None:
         """Set the mean rarity of word pairs below which the diversity loss is positive."""
         self._rarity_target = rarity
 
     def refit_predictor(self, fresh: LabelledVectors) -> None:
-        """Fit the predictor to labelled vectors that the generator shifted, and add them to the training data."""
+        """Fit the predictors to labelled vectors that the generator shifted, and add them to the training data."""
         refresh_predictor(self._predictor, self._data, fresh, self.settings)
+        if self._reward is not None:
+            self._reward.refit(self._data, fresh, self.settings)
         self._data = self._data.concatenated(fresh)
         fresh_NK = nn.functional.one_hot(fresh.topics_NK.argmax(dim=1), self._num_topics).float()
         self._main_topic_NK = torch.cat((self._main_topic_NK, fresh_NK))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +28,7 @@ from training.errors import NotLearnedError
 from training.measures import distinct
 from training.progress import Progress
 
-_PER_VECTOR: Final = ("z_NZ", "genres_NA", "topics_NK", "rarity_N", "encoded_N")
+_PER_VECTOR: Final = ("z_NZ", "genres_NA", "topics_NK", "rarity_N", "encoded_N", "values_N")
 _MAX_TOPIC_SHARE: Final = 0.98
 """Maximum share of labels with the same main topic; beyond it, too few labels are left to learn other topics from."""
 
@@ -51,19 +51,25 @@ class LabelledVectors:
     """Whether z was encoded from a real sentence; otherwise it is of the prior, or shifted."""
     sigma_Z: Tensor
     """Mean posterior standard deviation of each dimension of z."""
+    values_N: Tensor | None = None
+    """Probability that a curator accepts each decoded sentence, by a value function; None without one."""
 
     def __len__(self) -> int:
         return len(self.z_NZ)
 
     def concatenated(self, other: LabelledVectors) -> LabelledVectors:
         """Return the vectors of both, with this one's `sigma_Z`."""
-        rows = {name: torch.cat((getattr(self, name), getattr(other, name))) for name in _PER_VECTOR}
+        rows = {name: torch.cat((own, getattr(other, name))) for name, own in self._per_vector()}
         return LabelledVectors(**rows, sigma_Z=self.sigma_Z)
 
     def sample(self, count: int) -> LabelledVectors:
         """Draw some of the vectors with torch's global generator; all of them if there are not more."""
         chosen = torch.randperm(len(self), device=self.z_NZ.device)[:count]
-        return LabelledVectors(**{name: getattr(self, name)[chosen] for name in _PER_VECTOR}, sigma_Z=self.sigma_Z)
+        return LabelledVectors(**{name: own[chosen] for name, own in self._per_vector()}, sigma_Z=self.sigma_Z)
+
+    def _per_vector(self) -> list[tuple[str, Tensor]]:
+        """Tensors with a row per vector, by name."""
+        return [(name, own) for name in _PER_VECTOR if (own := getattr(self, name)) is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,13 @@ class DecodedSample:
     distinct_2: float
     log_prob: float
     """Mean log-probability of a token under the decoder, in nats."""
+    copied: float = 0.0
+    """Share of sentences with a long run of words of the training text; 0 for a bundle without a table of copies."""
+
+    @property
+    def value(self) -> float | None:
+        """Mean probability that a curator accepts a sentence; None without a value function."""
+        return None if self.vectors.values_N is None else float(self.vectors.values_N.mean())
 
     def share(self, topic: int) -> float:
         """Return the share of sentences whose main topic is the given one."""
@@ -90,6 +103,7 @@ class Labeller:
         known: words of real sentences; see `known_words`.
         group: number of sentences among which word pairs are counted.
         device: device to encode and decode on.
+        value: value function of sentences, where verdicts are learned from.
     """
 
     def __init__(
@@ -101,7 +115,9 @@ class Labeller:
         known: Container[str],
         group: int,
         device: str,
+        value: Callable[[Sequence[str]], Tensor] | None = None,
     ) -> None:
+        self._value = value
         self._model = model
         self._bundle = bundle
         self._engine = Engine(bundle, device=device)
@@ -146,6 +162,7 @@ class Labeller:
             rarity_N=rarities(texts, self._group, known=self._known).to(self._device),
             encoded_N=encoded_N.to(self._device),
             sigma_Z=sigma_NZ.mean(dim=0),
+            values_N=self._values(texts),
         )
 
     @torch.no_grad()
@@ -165,13 +182,19 @@ class Labeller:
             rarity_N=rarities(texts, self._group, known=self._known).to(self._device),
             encoded_N=torch.zeros(len(rows), dtype=torch.bool, device=self._device),
             sigma_Z=torch.ones(z_BZ.shape[1], device=self._device),
+            values_N=self._values(texts),
         )
         tokens = max(1, sum(each.token_count for each in decoded))
+        copies = self._bundle.copies
         return DecodedSample(
             vectors=vectors,
             distinct_2=distinct(texts, 2),
             log_prob=sum(each.log_prob for each in decoded) / tokens,
+            copied=0.0 if copies is None else sum(map(bool, copies.count(texts))) / max(1, len(texts)),
         )
+
+    def _values(self, texts: Sequence[str]) -> Tensor | None:
+        return None if self._value is None else self._value(texts).to(self._device)
 
 
 def known_words(texts: Sequence[str]) -> frozenset[str]:

@@ -44,6 +44,19 @@ class TopicPredictor(nn.Module):
         return torch.log_softmax(output_BK1[:, :-1], dim=1), self.rarity_mean + self.rarity_scale * output_BK1[:, -1]
 
 
+class AcceptancePredictor(nn.Module):
+    """Predictor of the value of a decoded sentence from <z, a>, the differentiable substitute for decoding it."""
+
+    def __init__(self, z_size: int, genre_size: int, *, hidden_size: int, num_layers: int) -> None:
+        super().__init__()
+        self.body = _perceptron(z_size + genre_size, hidden_size, num_layers, 1)
+
+    def forward(self, z_BZ: Tensor, genres_BA: Tensor) -> Tensor:
+        """Predict the log odds that a curator accepts the sentence, [B]."""
+        log_odds: Tensor = self.body(torch.cat((z_BZ, genres_BA), dim=1))
+        return log_odds.squeeze(1)
+
+
 class Discriminator(nn.Module):
     """Discriminator D(z, a, y) of vectors that real sentences with topic y and genres a are encoded to."""
 

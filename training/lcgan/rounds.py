@@ -19,6 +19,9 @@ from training.tracking.port import Run
 _DIVERSITY_PRICE: Final = 4.0
 """Reduction of the score per unit of the distinct-2 ratio below the floor, in units of the desired topic's share."""
 
+_VALUE_PRICE: Final = 2.0
+"""Increase of the score per unit of the mean value, in units of the desired topic's share."""
+
 
 class SampleDecoder(Protocol):
     """Decodes and labels vectors of the prior, shifted by a generator; see `training.lcgan.labels.Labeller`."""
@@ -83,7 +86,12 @@ class RoundEvaluator:
         return self._trainer.generator, {}
 
     def _figures(self, to_desired: DecodedSample) -> dict[str, float]:
-        """Figures of a round; the score is the desired topic's share, reduced for distinct-2 below the floor."""
+        """Figures of a round; the score is the desired topic's share, reduced for distinct-2 below the floor.
+
+        With a value function, the mean value is added to the score.
+        """
+        value, prior_value = to_desired.value, self._prior.value
+        values = {} if value is None or prior_value is None else {"value": value, "prior_value": prior_value}
         share, ratio = to_desired.share(self._desired), to_desired.distinct_2 / max(self._prior.distinct_2, 1e-9)
         return {
             "desired_share": share,
@@ -92,5 +100,8 @@ class RoundEvaluator:
             "log_prob": to_desired.log_prob,
             "prior_log_prob": self._prior.log_prob,
             "diversity_weight": self._trainer.diversity_weight,
-            "score": share - _DIVERSITY_PRICE * max(0.0, self._settings.diversity_floor - ratio),
+            **values,
+            "score": share
+            + _VALUE_PRICE * values.get("value", 0.0)
+            - _DIVERSITY_PRICE * max(0.0, self._settings.diversity_floor - ratio),
         }

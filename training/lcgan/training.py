@@ -18,6 +18,7 @@ import torch
 
 from handlers.model.generator import Generator
 from training.errors import NotLearnedError
+from training.lcgan.acceptance import Reward
 from training.lcgan.gan_trainer import GanTrainer
 from training.lcgan.labels import LabelledVectors
 from training.lcgan.networks import TopicPredictor
@@ -51,6 +52,8 @@ def train_generator(
     progress: Progress,
     decoder: SampleDecoder | None = None,
     budget_s: float | None = None,
+    reward: Reward | None = None,
+    start: Generator | None = None,
 ) -> Trained:
     """Train a generator z' = G(z, a, y) and return that of the best round.
 
@@ -61,7 +64,8 @@ def train_generator(
       beyond `target_share` is not rewarded,
     - distance_weight * mean(log(1 + (z' - z)^2) / sigma^2),
     - a weight, updated after each round, * the diversity loss: the shortfall of the word pairs' predicted rarity
-      against the prior's, and the loss of spread of z'.
+      against the prior's, and the loss of spread of z',
+    - where there is a reward, its weight * -log P(accepted | z', a).
 
     Args:
         data: labelled vectors.
@@ -73,12 +77,14 @@ def train_generator(
         progress: gets the number of steps done.
         decoder: decodes a sample after each round; without it, there is one round, whose generator is returned.
         budget_s: seconds after which no further step begins.
+        reward: reward for sentences that curators accept.
+        start: generator to continue from; by default a new one.
 
     Raises:
         NotLearnedError: a loss was not finite before the first snapshot of a generator.
     """
     torch.manual_seed(seed + 1)
-    trainer = GanTrainer(data, predictor, settings)
+    trainer = GanTrainer(data, predictor, settings, reward, start)
     rounds = RoundEvaluator(trainer, settings, decoder, desired=desired, seed=seed, run=run)
     budget = _Budget(budget_s)
     steps_per_round = math.ceil(settings.steps / (settings.rounds if decoder is not None else 1))

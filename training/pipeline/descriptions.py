@@ -17,8 +17,10 @@ KEY_FIGURES: Final = {
     "topics": ("num_topics", "coherence"),
     "cvae": ("valid.perplexity_bound", "valid.kl", "valid.active_units", "samples.desired_share"),
     "lcgan": ("predictor.explained", "prior.desired_share", "moved.desired_share", "moved.distinct_2"),
+    "learned": ("verdicts", "value.auc", "value.before", "value.after", "moved.desired_share", "moved.distinct_2"),
     "acceptability-cvae": ("steps_of_one", "steps_per_sample", "score_of_one", "score", "auc"),
     "acceptability-lcgan": ("steps_of_one", "steps_per_sample", "score_of_one", "score", "auc"),
+    "acceptability-learned": ("steps_of_one", "steps_per_sample", "score_of_one", "score", "auc"),
 }
 """Main figures of each stage, where it has them: for the terminal and the training's own run."""
 _SECTIONS: Final = {"cvae": ("topics", "cvae", "acceptability"), "lcgan": SECTIONS}
@@ -91,7 +93,8 @@ def version_summary(published: Published, tags: Mapping[str, str], figures: str)
     preset, corpus = tags.get("preset", "unknown"), tags.get("corpus", "unknown")[:12]
     differing = f"with {tags['settings']}" if tags.get("settings") else "unchanged"
     moves = f"; moves the latent vectors of cvae/{tags['cvae_version']}" if tags.get("cvae_version") else ""
-    origin = f"preset {preset} {differing}, corpus {corpus}{moves}"
+    learned = f"; learned from {tags['verdicts']}" if tags.get("verdicts") else ""
+    origin = f"preset {preset} {differing}, corpus {corpus}{moves}{learned}"
     # MLflow's table shows the beginning alone.
     told, *more = (each.rstrip(".") for each in (figures, origin, published.decision) if each)
     return " ".join([f"{published}: {told}.", *(f"{_capital(each)}." for each in more)])

@@ -10,6 +10,7 @@ from handlers.decoding.engine import SequenceSpec
 from handlers.model.bundle import bundle_sha256
 from training.cvae.batches import EncodedSentences
 from training.cvae.model import Cvae
+from training.lcgan.acceptance import Reward, train_acceptance
 from training.lcgan.labels import Labeller, known_words
 from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predictor
 from training.lcgan.training import train_generator
@@ -23,6 +24,8 @@ from training.progress import Progress
 from training.settings import LcganSettings
 from training.tracking.curves import RecordingRun
 from training.tracking.port import Run
+from training.verdicts.learning import Learning, limited
+from training.verdicts.value import ValueFunction
 
 DECODED_PER_S: Final = "decoded_per_s"
 """Fact of the CVAE's stage: sentences that it decodes in a second."""
@@ -47,6 +50,10 @@ class LcganStage:
     device: str
     watch: Callable[[str], Progress]
     """Makes the progress callback of a named piece of work."""
+    learning: Learning | None = None
+    """Verdicts to learn from, if there are any."""
+    base: Stage | None = None
+    """Finished stage whose generator learns from the verdicts."""
 
     def train(
         self, cvae: Stage, stage: Stage, parts: Parts, model: Cvae, run: RecordingRun
@@ -60,9 +67,16 @@ class LcganStage:
             model: the CVAE.
             run: gets metrics, curves and files.
         """
-        labeller = self._labeller(cvae, model)
+        value, learned = self._value(parts, model, run)
+        labeller = self._labeller(cvae, model, value)
         data = labeller.label(self._num_labels(cvae, run), seed=self.seed, progress=self.watch("labels"))
         predictor, scores = train_predictor(data, self.settings, seed=self.seed, run=run)
+        reward = start = None
+        if self.learning is not None and self.base is not None:
+            acceptance, explained = train_acceptance(data, self.settings, seed=self.seed, run=run)
+            learned["acceptance.explained"] = explained
+            reward = Reward(predictor=acceptance, weight=self.learning.weight)
+            start = load_bundle(self.base).generator
         trained = train_generator(
             data,
             predictor,
@@ -73,7 +87,14 @@ class LcganStage:
             progress=self.watch("lcgan"),
             decoder=labeller,
             budget_s=self.budget.for_lcgan(),
+            reward=reward,
+            start=start,
         )
+        generator = trained.generator
+        if start is not None:
+            desired, count = parts.topics.desired, self.settings.evaluation_samples
+            generator, found = limited(start, generator, labeller, desired=desired, count=count, seed=self.seed + 1)
+            learned |= found
         if trained.stopped:
             run.set_tags({"stopped": trained.stopped})
         unshifted = load_bundle(cvae)
@@ -81,7 +102,7 @@ class LcganStage:
             "lcgan",
             model,
             parts,
-            generator=trained.generator.cpu(),
+            generator=generator.cpu(),
             lineage={**self.lineage, "cvae_bundle_sha256": bundle_sha256(cvae.directory / BUNDLE)},
             copies=unshifted.copies,
             lexicon=unshifted.lexicon,
@@ -94,13 +115,22 @@ class LcganStage:
             "predictor.rarity_explained": scores.rarity_explained,
             **before.metrics("prior"),
             **after.metrics("moved"),
+            **learned,
         }
         export_bundle(shifted, stage, run, metrics, encoder=(model, self.mu_scale))
         # For comparisons with other ways of steering; archives leave it out.
         save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
+        if value is not None:
+            value.save(stage.directory / BUNDLE)
         return metrics, after.topic_shares
 
-    def _labeller(self, cvae: Stage, model: Cvae) -> Labeller:
+    def _value(self, parts: Parts, model: Cvae, run: Run) -> tuple[ValueFunction | None, dict[str, float]]:
+        """Fit the value function, if there are verdicts; return it with its figures."""
+        if self.learning is None:
+            return None, {}
+        return self.learning.fit(model, parts.vocabulary, parts.topics, self.sentences, run)
+
+    def _labeller(self, cvae: Stage, model: Cvae, value: ValueFunction | None) -> Labeller:
         return Labeller(
             model.to(self.device),
             load_bundle(cvae),
@@ -108,6 +138,7 @@ class LcganStage:
             known=known_words(self.sentences),
             group=self.settings.round_samples,
             device=self.device,
+            value=value,
         )
 
     def _num_labels(self, cvae: Stage, run: Run) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
+from training.errors import SettingError
 from training.pipeline.published import Published
+from training.verdicts.rows import Verdicts
+from training.verdicts.settings import DEFAULT_WEIGHT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,19 @@ class TrainPlan:
     """Whether to make the new versions champions even if their models have champions already."""
     resume: bool = True
     """Whether to continue from the checkpoint of an interrupted training."""
+    verdicts: Verdicts | None = None
+    """Verdicts that one more LC-GAN learns from, which becomes the challenger."""
+    verdicts_weight: float = DEFAULT_WEIGHT
+    """Weight of the reward for accepted sentences in its generator's loss."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.verdicts_weight < math.inf:
+            raise SettingError(f"the weight of the verdicts must be above 0, got {self.verdicts_weight:g}")
+        if self.verdicts is not None and self.champion:
+            raise SettingError(
+                "a version that learned from verdicts becomes the challenger, never the champion; leave out "
+                "--champion, and promote it when an experiment has shown that it is better"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from training.pipeline.published import (
     FIGURES_TAG,
     PROMOTION_TAG,
     SETTINGS_TAG,
+    VERDICTS_TAG,
     FinishedModel,
     Published,
 )
@@ -60,7 +61,9 @@ class Publisher:
         """
         registered: list[Published] = []
         for model in models:
-            own = {**tags, CVAE_VERSION_TAG: registered[0].version} if registered else tags
+            own = {**tags, CVAE_VERSION_TAG: registered[0].version} if registered else dict(tags)
+            if model.learned_from:
+                own[VERDICTS_TAG] = model.learned_from
             registered.append(self.register(model, tags=own, watch=watch))
         decided = []
         for model, version in zip(models, registered, strict=True):
@@ -119,6 +122,8 @@ class Publisher:
             return published
         version = RegisteredVersion(name=published.name, version=published.version, run_id=published.run_id)
         trained = (model.trained.result() or {}).get("figures", {})
+        if model.learned_from:
+            return self._challenge(published, version, model, trained)
         current = self.tracker.champion(version.name)
         # What was decided before, or by a person since, stays.
         settled = current is not None and (published.decision != "" or current.version == version.version)
@@ -128,6 +133,23 @@ class Publisher:
             self.tracker.tag_version(version, {PROMOTION_TAG: published.decision})
             served = {f"served.{name}": value for name, value in published.language.items()}
             self.tracker.reopen(version.run_id).log_metrics(served)
+            write_json(model.stage.directory / _RECORD, published.record())
+        self._describe(published, version, model, trained)
+        now = self.tracker.champion(version.name)
+        return replace(published, champion="" if now is None else now.version)
+
+    def _challenge(
+        self, published: Published, version: RegisteredVersion, model: FinishedModel, trained: Mapping[str, float]
+    ) -> Published:
+        """Make a version that learned from verdicts the challenger; an experiment decides whether it is better."""
+        if not published.decision:
+            language = dict(published.language) or self.promoter.language(
+                load_folder(model.stage.directory / BUNDLE, name=str(version))
+            )
+            self.tracker.set_challenger(version)
+            words = f"made the challenger: it learned from {model.learned_from}; compare it in an experiment"
+            published = replace(published, decision=words, decided=True, language=language)
+            self.tracker.tag_version(version, {PROMOTION_TAG: words})
             write_json(model.stage.directory / _RECORD, published.record())
         self._describe(published, version, model, trained)
         now = self.tracker.champion(version.name)

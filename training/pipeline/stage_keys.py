@@ -13,6 +13,7 @@ from training.packaging.score_weights import VERSION as SCORE_VERSION
 from training.pipeline.plan import TrainPlan
 from training.pipeline.stages import Stage
 from training.settings import TrainSettings
+from training.verdicts.learning import LEARNING_VERSION
 
 _CALIBRATED: Final = (SCORE_VERSION, CalibrationSettings(), SamplingParams())
 """Code that a calibration depends on beside its settings: weights, checks, and the sampling of a request by default."""
@@ -27,6 +28,9 @@ class TrainingStages:
     acceptability_cvae: Stage
     lcgan: Stage
     acceptability_lcgan: Stage
+    learned: Stage | None = None
+    """Stage of an LC-GAN that learns from verdicts; None without any."""
+    acceptability_learned: Stage | None = None
 
     @classmethod
     def of(cls, corpus_hash: str, settings: TrainSettings, plan: TrainPlan) -> Self:
@@ -42,16 +46,22 @@ class TrainingStages:
         topics = stage("topics", corpus_hash, settings.topics, seed)
         cvae = stage("cvae", topics.key, settings.cvae, seed, plan.budget_s)
         lcgan = stage("lcgan", cvae.key, settings.lcgan, seed)
+        learned = None
+        if plan.verdicts is not None:
+            learned = stage("learned", lcgan.key, LEARNING_VERSION, plan.verdicts.sha256, plan.verdicts_weight)
         return cls(
             topics=topics,
             cvae=cvae,
             acceptability_cvae=completed(cvae),
             lcgan=lcgan,
             acceptability_lcgan=completed(lcgan),
+            learned=learned,
+            acceptability_learned=None if learned is None else completed(learned),
         )
 
     def to_do(self) -> Iterator[Stage]:
         """Yield the stages that are not done."""
-        for each in (self.topics, self.cvae, self.acceptability_cvae, self.lcgan, self.acceptability_lcgan):
-            if not each.is_done:
+        stages = (self.topics, self.cvae, self.acceptability_cvae, self.lcgan, self.acceptability_lcgan)
+        for each in (*stages, self.learned, self.acceptability_learned):
+            if each is not None and not each.is_done:
                 yield each

@@ -53,6 +53,7 @@ from training.settings import TrainSettings
 from training.topics.lda import fit_topics
 from training.tracking.curves import RecordingRun
 from training.tracking.port import Run, Tracker
+from training.verdicts.learning import Learning
 
 _MIN_SENTENCES: Final = 2
 
@@ -114,16 +115,22 @@ class Training:
             self._acceptability(self._stages.cvae, self._stages.acceptability_cvae, parts)
             self._lcgan(parts, cvae)
             self._acceptability(self._stages.lcgan, self._stages.acceptability_lcgan, parts)
+            self._learned(parts, cvae)
             publisher = Publisher(
                 tracker=self.tracker,
                 model_store=self.plan.model_store,
                 champion=self.plan.champion,
                 promoter=self._promoter,
             )
-            models = (
+            models = [
                 self._finished("cvae", self._stages.acceptability_cvae, self._stages.cvae),
                 self._finished("lcgan", self._stages.acceptability_lcgan, self._stages.lcgan),
-            )
+            ]
+            if self._stages.learned is not None and self._stages.acceptability_learned is not None:
+                learned_from = str(self.plan.verdicts)
+                models.append(
+                    self._finished("lcgan", self._stages.acceptability_learned, self._stages.learned, learned_from)
+                )
             tags = {"corpus": self.corpus.content_hash, "preset": self.settings.preset}
             published = publisher.publish(models, tags=tags, watch=self.watch)
             self._runs.finish(published)
@@ -210,24 +217,38 @@ class Training:
     # LC-GAN
 
     def _lcgan(self, parts: Parts, model: Cvae) -> None:
-        stage = self._stages.lcgan
+        self._train_lcgan(self._stages.lcgan, parts, model, learning=None)
+
+    def _learned(self, parts: Parts, model: Cvae) -> None:
+        """Train one more LC-GAN on verdicts, from the generator of the first."""
+        stage, verdicts = self._stages.learned, self.plan.verdicts
+        if stage is None or verdicts is None or self._stages.acceptability_learned is None:
+            return
+        learning = Learning(verdicts=verdicts, weight=self.plan.verdicts_weight, seed=self.settings.seed)
+        self._train_lcgan(stage, parts, model, learning=learning)
+        self._acceptability(stage, self._stages.acceptability_learned, parts)
+
+    def _train_lcgan(self, stage: Stage, parts: Parts, model: Cvae, *, learning: Learning | None) -> None:
         with self._runs.run(stage) as run:
-            if run is not None:
-                run.log_params(self.settings.flat("lcgan"))
-                training = LcganStage(
-                    sentences=self.corpus.part("train").texts,
-                    encoded=self._encoded("train", parts),
-                    sequences=self._sequences(parts),
-                    settings=self.settings.lcgan,
-                    mu_scale=self.settings.cvae.mu_scale,
-                    seed=self.settings.seed,
-                    lineage=self._lineage(run),
-                    budget=self._budget,
-                    device=self.plan.device,
-                    watch=self.watch,
-                )
-                figures, shares = training.train(self._stages.cvae, stage, parts, model, run)
-                self._finish(stage, figures, topic_shares=shares)
+            if run is None:
+                return
+            run.log_params(self.settings.flat("lcgan"))
+            training = LcganStage(
+                sentences=self.corpus.part("train").texts,
+                encoded=self._encoded("train", parts),
+                sequences=self._sequences(parts),
+                settings=self.settings.lcgan,
+                mu_scale=self.settings.cvae.mu_scale,
+                seed=self.settings.seed,
+                lineage=self._lineage(run),
+                budget=self._budget,
+                device=self.plan.device,
+                watch=self.watch,
+                learning=learning,
+                base=None if learning is None else self._stages.lcgan,
+            )
+            figures, shares = training.train(self._stages.cvae, stage, parts, model, run)
+            self._finish(stage, figures, topic_shares=shares)
 
     # Acceptability
 
@@ -263,9 +284,9 @@ class Training:
         facts = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, "run_id": run.run_id}
         return {key: value for key, value in facts.items() if value}
 
-    def _finished(self, name: str, complete: Stage, trained: Stage) -> FinishedModel:
+    def _finished(self, name: str, complete: Stage, trained: Stage, learned_from: str = "") -> FinishedModel:
         settings = settings_text(name, self.settings, self.plan.budget_s)
-        return FinishedModel(name=name, stage=complete, trained=trained, settings=settings)
+        return FinishedModel(name=name, stage=complete, trained=trained, settings=settings, learned_from=learned_from)
 
     def _finish(self, stage: Stage, figures: Mapping[str, float], **facts: Any) -> None:
         stage.finish(figures={name: float(value) for name, value in figures.items()}, **facts)

@@ -21,7 +21,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from typing_extensions import override
 
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
-from handlers.contract import ARCHIVE_TAG, CHAMPION, PREVIOUS
+from handlers.contract import ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
 from handlers.model.bundle import MODEL_CARD
 from training.errors import TerminatedError, TrackingError
 from training.tracking.artifact_repository import register_artifact_repository
@@ -207,6 +207,10 @@ class MlflowTracker(Tracker):
         # Last: a training that ends before it leaves a champion that counts as a person's.
         self._client.set_registered_model_tag(version.name, TRAINED_CHAMPION_TAG, self._aliases(version.name))
         return True
+
+    @override
+    def set_challenger(self, version: RegisteredVersion) -> None:
+        self._client.set_registered_model_alias(version.name, CHALLENGER, version.version)
 
     @override
     def trained_champion(self, name: str) -> bool:

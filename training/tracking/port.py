@@ -168,6 +168,10 @@ class Tracker(Protocol):
         """Make a version the champion, with `only_first` only if there is none; return whether it was made."""
         ...
 
+    def set_challenger(self, version: RegisteredVersion) -> None:
+        """Make a version the challenger, which is served for requests that name it."""
+        ...
+
     def trained_champion(self, name: str) -> bool:
         """Whether the last one who set a model's champion was a training; a person may have set it otherwise."""
         ...
@@ -275,6 +279,10 @@ class NullTracker(Tracker):
     def set_champion(self, version: RegisteredVersion, *, only_first: bool) -> bool:
         del version, only_first
         return False
+
+    @override
+    def set_challenger(self, version: RegisteredVersion) -> None:
+        pass
 
     @override
     def trained_champion(self, name: str) -> bool:

@@ -20,6 +20,8 @@ from training.errors import VerdictsError
 
 MIN_VERDICTS: Final = 20
 """Minimum number of verdicts. Fewer say next to nothing: the interval of an acceptance is 0.4 wide with 20."""
+MIN_OF_EACH_KIND: Final = 5
+"""Minimum number of accepted and of rejected samples, one for each fold of the cross-validation."""
 _TEXTS: Final = ("model", "version", "text")
 _OPTIONAL_TEXTS: Final = ("archive_sha256", "topic", "artist", "title", "edited_text", "curator")
 
@@ -86,7 +88,7 @@ def read_verdicts(path: Path) -> Verdicts:
     """Read a file of verdicts.
 
     Raises:
-        VerdictsError: the file cannot be read, a line is not a verdict, or the verdicts are too few or all alike.
+        VerdictsError: the file cannot be read, a line is not a verdict, or there are too few verdicts, or of one kind.
     """
     try:
         content = path.read_bytes()
@@ -102,11 +104,11 @@ def read_verdicts(path: Path) -> Verdicts:
             f"{path} holds {len(rows)} verdicts, and training on fewer than {MIN_VERDICTS} would follow chance; judge "
             "more samples, or train without --verdicts"
         )
-    if found.accepted in {0, len(rows)}:
-        kind = "accepted" if found.accepted else "rejected"
+    rejected = len(rows) - found.accepted
+    if min(found.accepted, rejected) < MIN_OF_EACH_KIND:
         raise VerdictsError(
-            f"all {len(rows)} verdicts of {path} are {kind}, so they do not say what to prefer; judge more samples, or "
-            "train without --verdicts"
+            f"{found.accepted} samples of {path} are accepted and {rejected} rejected; what to prefer can be learned "
+            f"from {MIN_OF_EACH_KIND} of each kind. Judge more samples, or train without --verdicts"
         )
     return found
 

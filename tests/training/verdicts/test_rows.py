@@ -73,9 +73,10 @@ def test_too_few_verdicts_and_verdicts_of_one_kind_are_refused_with_their_number
     few = _write(tmp_path / "few.jsonl", [_document(n) for n in range(19)])
     with pytest.raises(VerdictsError, match="holds 19 verdicts, and training on fewer than 20"):
         read_verdicts(few)
-    for accepted, word in ((True, "accepted"), (False, "rejected")):
-        alike = _write(tmp_path / "alike.jsonl", [_document(n, accepted=accepted) for n in range(25)])
-        with pytest.raises(VerdictsError, match=f"all 25 verdicts of .* are {word}"):
+    for first in (True, False):
+        alike = _write(tmp_path / "alike.jsonl", [_document(n, accepted=first is (n < 4)) for n in range(25)])
+        numbers = "4 samples of .* are accepted and 21 rejected" if first else "21 samples of .* are accepted and 4 rej"
+        with pytest.raises(VerdictsError, match=f"{numbers}.*from 5 of each kind"):
             read_verdicts(alike)
     with pytest.raises(VerdictsError, match="holds 0 verdicts"):
         read_verdicts(_write(tmp_path / "none.jsonl", []))
