@@ -7,7 +7,6 @@ import json
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -18,7 +17,7 @@ from loadtest.runner import Load, run_headless
 from serving.client import CommentaryClient, UnknownModelError
 from tests.integration.conftest import DemoRun
 from tests.integration.support import Place, run, serving
-from tests.serving.support import ServiceProcess, wait_until
+from tests.serving.support import ServiceProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
@@ -89,31 +88,6 @@ def test_a_version_or_model_that_is_not_live_is_the_clients_fault_and_the_live_o
         client.generate(CommentaryRequest(genres=()), version="99")
     with pytest.raises(UnknownModelError, match="lcgan, cvae"):
         client.generate(CommentaryRequest(genres=()), model="../cvae")
-
-
-def test_each_arm_of_an_experiment_writes_to_the_bit_what_it_writes_when_it_is_pinned(
-    place: Place, client: CommentaryClient
-) -> None:
-    registry = mlflow.MlflowClient(place.tracking_uri)
-    for version in ("1", "2"):
-        mark = "shorter design=interleaved since=2026-11-30T06:00:00Z"
-        registry.set_model_version_tag("lcgan", version, "traffic_experiment", mark)
-    try:
-        wait_until(lambda: sum(each.arm for each in client.describe("lcgan")[0].versions) == 2, timeout_s=60)
-        for seed in range(5):
-            song = CommentaryRequest(genres=("techno",), seed=seed, unit=f"song {seed}", num_samples=8)
-            half = replace(song, num_samples=4)
-            together = client.generate_interleaved(song)
-            for number, version in enumerate(("1", "2")):
-                alone = client.generate(half, version=version)
-                mine = [
-                    sample for sample, arm in zip(together.samples, together.sample_arms, strict=True) if arm == number
-                ]
-                assert together.arms[number].model == alone.model
-                assert sorted(mine, key=lambda each: each.text) == sorted(alone.samples, key=lambda each: each.text)
-    finally:
-        for version in ("1", "2"):
-            registry.delete_model_version_tag("lcgan", version, "traffic_experiment")
 
 
 def test_promote_and_rollback_under_load_fail_no_request(
