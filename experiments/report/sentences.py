@@ -26,25 +26,26 @@ def recommend(
     """
     if experiment.stopped is not None and experiment.outcome:
         return experiment.outcome
-    for treatment in treatments:
+    left = [each for each in treatments if each.version not in experiment.taken_off]
+    for treatment in left:
         if treatment.breaches:
             return f"Take version {treatment.version} off: {explain(treatment.breaches[0])}."
     if ratio is not None and ratio.is_suspect:
         return f"Trust no figure before the assignment is repaired: {explain_ratio(ratio)}."
-    better = [each for each in treatments if each.comparison.decision is Verdict.BETTER]
+    better = [each for each in left if each.comparison.decision is Verdict.BETTER]
     if better:
         best = max(better, key=lambda each: each.comparison.mean)
         return (
             f"Promote version {best.version}: its samples are accepted more often than those of version "
             f"{experiment.control}, by {describe(best.comparison)}."
         )
-    if treatments and all(each.comparison.decision is Verdict.WORSE for each in treatments):
-        worst = treatments[0]
+    if left and all(each.comparison.decision is Verdict.WORSE for each in left):
+        worst = left[0]
         return (
             f"Keep version {experiment.control}: samples of version {worst.version} are accepted less often, by "
             f"{describe(worst.comparison)}."
         )
-    return _go_on(experiment, arms, treatments)
+    return _go_on(experiment, arms, left)
 
 
 def explain(breach: Breach) -> str:
@@ -113,6 +114,8 @@ def points(share: float) -> str:
 
 def _go_on(experiment: Experiment, arms: Sequence[Arm], treatments: Sequence[Treatment]) -> str:
     prefix = "Nothing was decided" if experiment.stopped is not None else "Go on"
+    if not treatments:
+        return f"{prefix}: every treatment was taken off."
     if not any(treatment.comparison.songs for treatment in treatments):
         missing = [arm.version for arm in arms if not arm.songs and any(other.songs for other in arms)]
         reason = f"no whole song has samples of version {missing[0]}" if missing else "no song is judged whole yet"

@@ -157,6 +157,7 @@ class Report:
             "curators": [_plain(each) for each in self.curators],
             "agreement": self.agreement,
             "notes": list(self.notes),
+            "actions": [{**_plain(each), "at": _iso(each.at)} for each in experiment.actions],
         }
 
 

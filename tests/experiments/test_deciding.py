@@ -1,4 +1,4 @@
-"""Decisions that follow from findings: harm before success, and nothing for what is over."""
+"""Decisions that follow from a report: harm before success, and nothing for what is over."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.deciding import Action, Findings, decide, find, winner
-from experiments.definition import ActionKind, ActionRecord
+from experiments.deciding import Action, decide, winner
+from experiments.definition import ActionKind, ActionRecord, Experiment
 from experiments.evidence import Call, Evidence, JudgedSample, JudgedSong
+from experiments.report.making import make_report
+from experiments.report.values import RatioCheck, Report, Treatment
 from experiments.statistics.comparison import Verdict, compare
 from experiments.statistics.limits import Breach, Limit
 from tests.experiments.lab import EXPERIMENT, START
@@ -18,9 +20,17 @@ NEUTRAL = compare([], alpha=0.05)
 BREACH = Breach(limit=Limit.FAILURES, excess=0.21, allowed=0.05, observations=80, log_e=5.0)
 
 
-def findings(version: str, verdict: Verdict = Verdict.UNDECIDED, *, mean: float = 0.0, harm: bool = False) -> Findings:
+def found(version: str, verdict: Verdict = Verdict.UNDECIDED, *, mean: float = 0.0, harm: bool = False) -> Treatment:
     comparison = replace(NEUTRAL, decision=verdict, mean=mean, low=mean - 0.05, high=mean + 0.05, songs=90)
-    return Findings(version=version, comparison=comparison, breaches=(BREACH,) if harm else ())
+    return Treatment(version=version, comparison=comparison, breaches=(BREACH,) if harm else (), evidence=())
+
+
+def report(experiment: Experiment, *treatments: Treatment) -> Report:
+    return replace(make_report(Evidence(experiment=experiment, songs=(), calls=())), treatments=treatments)
+
+
+def reported(experiment: Experiment, *, songs: tuple[JudgedSong, ...] = (), calls: tuple[Call, ...] = ()) -> Report:
+    return make_report(Evidence(experiment=experiment, songs=songs, calls=calls))
 
 
 def kinds(actions: tuple[Action, ...]) -> list[tuple[ActionKind, str]]:
@@ -48,89 +58,99 @@ def song(number: int, *, better: bool) -> JudgedSong:
 
 
 def test_nothing_follows_from_no_evidence() -> None:
-    found = find(Evidence(experiment=EXPERIMENT, songs=(), calls=()))
-    assert [each.version for each in found] == ["2"]
-    assert decide(EXPERIMENT, found) == ()
-    assert winner(EXPERIMENT, found) is None
+    empty = reported(replace(EXPERIMENT, auto=True))
+    assert decide(empty) == ()
+    assert winner(empty) is None
 
 
 def test_a_winner_is_promoted_only_if_the_experiment_says_so() -> None:
     songs = tuple(song(number, better=True) for number in range(60))
-    found = find(Evidence(experiment=EXPERIMENT, songs=songs, calls=()))
-    assert decide(EXPERIMENT, found) == ()
-    best = winner(EXPERIMENT, found)
-    assert best is not None
-    (action,) = decide(replace(EXPERIMENT, auto=True), found)
+    assert decide(reported(EXPERIMENT, songs=songs)) == ()
+    assert winner(reported(EXPERIMENT, songs=songs)) is not None
+    (action,) = decide(reported(replace(EXPERIMENT, auto=True), songs=songs))
     assert (action.kind, action.version) == (ActionKind.PROMOTE, "2")
-    assert action.reason.startswith("lcgan/2 is better than lcgan/1: +100.0 points of acceptance (")
-    assert action.reason.endswith("over 60 songs")
+    assert action.reason.startswith(
+        "lcgan/2 was promoted: its samples are accepted more often than those of lcgan/1, by 100.0 points ("
+    )
+    assert action.reason.endswith("60 songs)")
 
 
 def test_of_two_winners_the_one_with_the_greater_difference_is_promoted() -> None:
-    found = (findings("2", Verdict.BETTER, mean=0.1), findings("3", Verdict.BETTER, mean=0.2))
-    assert kinds(decide(AUTO, found)) == [(ActionKind.PROMOTE, "3")]
+    both = report(AUTO, found("2", Verdict.BETTER, mean=0.1), found("3", Verdict.BETTER, mean=0.2))
+    assert kinds(decide(both)) == [(ActionKind.PROMOTE, "3")]
+
+
+def test_nothing_is_promoted_while_the_assignment_is_suspect() -> None:
+    wrong = RatioCheck(observed={"1": 9, "2": 1}, shares={"1": 0.5, "2": 0.5}, log_e=9.0, is_suspect=True, mismatches=0)
+    better = replace(report(AUTO, found("2", Verdict.BETTER, mean=0.1), found("3", harm=True)), ratio=wrong)
+    assert kinds(decide(better)) == [(ActionKind.TAKE_OFF, "3")]
+    assert kinds(decide(replace(better, ratio=replace(wrong, is_suspect=False))))[1:] == [(ActionKind.PROMOTE, "2")]
 
 
 def test_a_version_beyond_a_limit_is_taken_off_even_if_it_is_better() -> None:
-    actions = decide(AUTO, (findings("2", Verdict.BETTER, mean=0.3, harm=True), findings("3")))
+    actions = decide(report(AUTO, found("2", Verdict.BETTER, mean=0.3, harm=True), found("3")))
     assert kinds(actions) == [(ActionKind.TAKE_OFF, "2")]
     assert actions[0].reason == (
-        "lcgan/2 failed 21% more of its requests than the control (5% is allowed), after 80 pairs of requests"
+        "lcgan/2 was taken off: its share of failed requests is 21.0 points higher than the control's (seen in 80 "
+        "requests, 5.0 points are allowed)"
     )
 
 
 def test_the_other_treatment_may_win_at_the_same_moment() -> None:
-    actions = decide(AUTO, (findings("2", harm=True), findings("3", Verdict.BETTER, mean=0.1)))
+    actions = decide(report(AUTO, found("2", harm=True), found("3", Verdict.BETTER, mean=0.1)))
     assert kinds(actions) == [(ActionKind.TAKE_OFF, "2"), (ActionKind.PROMOTE, "3")]
 
 
 def test_without_treatments_left_the_experiment_stops_with_the_control() -> None:
-    actions = decide(replace(AUTO, auto=False), (findings("2", harm=True), findings("3", harm=True)))
+    actions = decide(report(replace(AUTO, auto=False), found("2", harm=True), found("3", harm=True)))
     assert kinds(actions) == [(ActionKind.TAKE_OFF, "2"), (ActionKind.TAKE_OFF, "3"), (ActionKind.STOP, "")]
-    assert actions[2].reason.startswith("no treatment is left, lcgan/1 stays: lcgan/2 failed 21% more")
+    assert actions[2].reason.startswith("lcgan/1 stays, no treatment is left; lcgan/2 was taken off: its share of")
 
 
 def test_a_version_that_was_taken_off_is_left_alone_and_the_stop_that_a_kill_left_out_follows() -> None:
     taken = ActionRecord(kind=ActionKind.TAKE_OFF, version="2", reason="it fails", at=START)
-    found = (findings("2", Verdict.BETTER, mean=0.3, harm=True),)
-    (action,) = decide(replace(EXPERIMENT, auto=True, actions=(taken,)), found)
-    assert (action.kind, action.reason) == (ActionKind.STOP, "no treatment is left, lcgan/1 stays: it fails")
+    after = report(replace(EXPERIMENT, auto=True, actions=(taken,)), found("2", Verdict.BETTER, mean=0.3, harm=True))
+    assert winner(after) is None
+    (action,) = decide(after)
+    assert (action.kind, action.reason) == (ActionKind.STOP, "lcgan/1 stays, no treatment is left; it fails")
 
 
 def test_an_experiment_whose_treatments_are_all_worse_stops_by_itself_if_it_says_so() -> None:
-    found = (findings("2", Verdict.WORSE, mean=-0.2), findings("3", Verdict.WORSE, mean=-0.1))
-    assert decide(replace(AUTO, auto=False), found) == ()
-    (action,) = decide(AUTO, found)
-    assert (action.kind, action.reason) == (
-        ActionKind.STOP,
-        "lcgan/2 and lcgan/3 are worse than lcgan/1, which stays",
-    )
-    assert decide(AUTO, (found[0], findings("3"))) == ()
+    worse = (found("2", Verdict.WORSE, mean=-0.2), found("3", Verdict.WORSE, mean=-0.1))
+    assert decide(report(replace(AUTO, auto=False), *worse)) == ()
+    (action,) = decide(report(AUTO, *worse))
+    assert (action.kind, action.version) == (ActionKind.STOP, "")
+    assert action.reason.startswith("lcgan/1 stays: samples of the others are accepted less often, those of lcgan/2 by")
+    assert decide(report(AUTO, worse[0], found("3"))) == ()
 
 
 @pytest.mark.parametrize("harm", [True, False])
 def test_nothing_follows_for_an_experiment_that_has_ended(harm: bool) -> None:
-    found = (findings("2", Verdict.BETTER, mean=0.3, harm=harm),)
-    assert decide(replace(EXPERIMENT, auto=True, stopped=START), found) == ()
+    over = replace(EXPERIMENT, auto=True, stopped=START)
+    assert decide(report(over, found("2", Verdict.BETTER, mean=0.3, harm=harm))) == ()
 
 
-@pytest.mark.parametrize("limit", list(Limit))
-def test_every_kind_of_harm_has_a_sentence_with_its_figures(limit: Limit) -> None:
-    breach = replace(BREACH, limit=limit)
-    found = (replace(findings("2"), breaches=(breach,)),)
-    told = decide(EXPERIMENT, found)[0].reason
-    assert told.startswith("lcgan/2 ")
-    assert "21%" in told
-    assert "5% is allowed" in told
-    assert "after 80 " in told
-
-
-def test_failures_in_the_calls_become_a_breach() -> None:
+def test_failures_in_the_calls_take_a_version_off_and_end_the_experiment() -> None:
     calls = tuple(
         Call(time=START, version=version, unit=str(number), failed=version == "2" and number % 3 == 0, total_ms=10.0)
         for number in range(300)
         for version in ("1", "2")
     )
-    (found,) = find(Evidence(experiment=EXPERIMENT, songs=(), calls=calls))
-    assert [breach.limit for breach in found.breaches] == [Limit.FAILURES]
-    assert kinds(decide(EXPERIMENT, (found,))) == [(ActionKind.TAKE_OFF, "2"), (ActionKind.STOP, "")]
+    actions = decide(reported(EXPERIMENT, calls=calls))
+    assert kinds(actions) == [(ActionKind.TAKE_OFF, "2"), (ActionKind.STOP, "")]
+    assert "failed requests" in actions[0].reason
+
+
+def test_a_report_recommends_nothing_of_a_version_that_is_off() -> None:
+    taken = ActionRecord(kind=ActionKind.TAKE_OFF, version="2", reason="it fails", at=START)
+    calls = tuple(
+        Call(time=START, version=version, unit=None, failed=version == "2", total_ms=10.0)
+        for _ in range(100)
+        for version in ("1", "2")
+    )
+    assert reported(EXPERIMENT, calls=calls).recommendation.startswith("Take version 2 off")
+    after = reported(replace(EXPERIMENT, actions=(taken,)), calls=calls)
+    assert after.recommendation == "Go on: every treatment was taken off."
+    assert after.to_mapping()["actions"] == [
+        {"kind": "take off", "version": "2", "reason": "it fails", "at": "2026-11-30T06:00:00Z"}
+    ]
