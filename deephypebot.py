@@ -80,6 +80,12 @@ COMMANDS: Final = {
     "exposures": Entry(
         "serving.exposures_cli", "app_exposures", "serve", "Record of who got which version: list, summary, export."
     ),
+    "experiment": Entry(
+        "experiments.cli",
+        "app_experiment",
+        "experiments",
+        "Versions compared by the curators' verdicts: start, status, report, stop, watch.",
+    ),
     "archive": Entry("serving.cli", "archive", "serve", "Fetch the archive of one registered version."),
     "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),
     "generate": Entry("serving.cli", "generate", "bot", "Ask a running gateway for sentences about a song."),

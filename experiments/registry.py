@@ -100,7 +100,7 @@ class ExperimentRegistry:
             PolicyError: the versions' tags would make no policy.
         """
         versions = self._registry.versions(experiment.model)
-        started = dataclasses.replace(experiment, started=self._moment())
+        started = dataclasses.replace(experiment, started=self.moment())
         earlier = self._definitions(None)
         for (model, name), known in earlier.items():
             if name == experiment.name:
@@ -126,9 +126,9 @@ class ExperimentRegistry:
         if experiment.is_running:
             experiment = dataclasses.replace(
                 experiment,
-                stopped=self._moment(),
+                stopped=self.moment(),
                 outcome=outcome[:_MAX_REASON],
-                actions=(*experiment.actions, *actions),
+                actions=(*experiment.actions, *(_short(each) for each in actions)),
             )
             self._save(experiment)
         self.settle(experiment)
@@ -145,7 +145,7 @@ class ExperimentRegistry:
             raise ExperimentError(f"version {version!r} is not a treatment of the experiment {name}")
         if experiment.is_running and version not in experiment.taken_off:
             record = ActionRecord(
-                kind=ActionKind.TAKE_OFF, version=version, reason=reason[:_MAX_REASON], at=self._moment()
+                kind=ActionKind.TAKE_OFF, version=version, reason=reason[:_MAX_REASON], at=self.moment()
             )
             experiment = dataclasses.replace(experiment, actions=(*experiment.actions, record))
             self._save(experiment)
@@ -168,7 +168,8 @@ class ExperimentRegistry:
         self._registry.write_tags(experiment.model, (*reasons, *changes))
         return changes
 
-    def _moment(self) -> datetime:
+    def moment(self) -> datetime:
+        """Return the present to the second, as it stands in definitions."""
         return self._now().replace(microsecond=0)
 
     def _save(self, experiment: Experiment) -> None:
@@ -234,6 +235,10 @@ def arms_of(experiment: Experiment) -> str:
     return " against ".join(str(VersionName(model=experiment.model, version=each)) for each in experiment.versions)
 
 
+def _short(record: ActionRecord) -> ActionRecord:
+    return dataclasses.replace(record, reason=record.reason[:_MAX_REASON])
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
@@ -291,20 +296,30 @@ def _check_versions(experiment: Experiment, versions: Sequence[RegisteredVersion
             raise ExperimentError(
                 f"{name} is a shadow: switch that off first (`deephypebot models shadow {name} --off`)"
             )
-    if experiment.design is not Design.STICKY:
-        return
     champion = next((entry for entry in versions if CHAMPION in entry.aliases), None)
     if champion is None or champion.version != experiment.control:
-        told = champion.name if champion else "none"
-        raise ExperimentError(
-            f"the control of a sticky experiment is the champion ({told}), which answers what the others leave: name "
-            "it as --control, or choose --design interleaved"
-        )
+        _check_other_control(experiment, champion.name if champion else "none")
+    if experiment.design is not Design.STICKY:
+        return
     split = [change.version for change in end_of_split(versions) if change.tag == WEIGHT_TAG]
     if split and not all(known[version].traffic.get(EXPERIMENT_TAG) for version in split):
         raise ExperimentError(
             f"the requests of {experiment.model} are split already: end that first (`deephypebot models split "
             f"{experiment.model} --end`), or choose --design interleaved"
+        )
+
+
+def _check_other_control(experiment: Experiment, champion: str) -> None:
+    """Check that an experiment whose control is not the champion needs no champion."""
+    if experiment.design is Design.STICKY:
+        raise ExperimentError(
+            f"the control of a sticky experiment is the champion ({champion}), which answers what the others leave: "
+            "name it as --control, or choose --design interleaved"
+        )
+    if experiment.auto:
+        raise ExperimentError(
+            f"a winner is promoted by itself only over the champion ({champion}): name it as --control, or leave out "
+            "--auto"
         )
 
 

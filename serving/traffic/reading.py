@@ -7,11 +7,13 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from serving.errors import ServingError
 from serving.traffic.exposures import Exposure, parse_exposure
+from serving.traffic.segment_files import stat_of
 from serving.traffic.segments import segment_paths
 
 _TIME: Final = re.compile(rb'"time":"([^"\\]+)"')
@@ -30,6 +32,8 @@ class ExposureFiles:
     """
 
     folders: Sequence[Path]
+    since: datetime | None = None
+    """Time before which rows may be left out: segments that were last written to earlier are not read."""
     doubles: int = field(default=0, init=False)
     """Rows that were left out because an earlier file had them, in this iteration so far."""
     torn: int = field(default=0, init=False)
@@ -88,9 +92,13 @@ class ExposureFiles:
             if not folder.is_dir():
                 raise ServingError(f"there are no exposures in {folder}: name a folder that `serve --exposures` wrote")
             try:
-                yield from segment_paths(folder)
+                yield from (path for path in segment_paths(folder) if self._is_wanted(path))
             except OSError as cause:
                 raise ServingError(f"the exposures in {folder} cannot be read: {cause.strerror}") from cause
+
+    def _is_wanted(self, path: Path) -> bool:
+        stat = stat_of(path)
+        return self.since is None or stat is None or stat.st_mtime >= self.since.timestamp()
 
 
 def _earliest(path: Path) -> bytes:

@@ -25,7 +25,7 @@ from serving.traffic.policy import AssignedBy
 from serving.traffic.reading import ExposureFiles
 from serving.traffic.segments import ExposureSettings, Segments
 
-START = datetime(2026, 11, 30, 6, tzinfo=UTC)
+START = datetime(2026, 1, 5, 6, tzinfo=UTC)
 EXPERIMENT = Experiment(
     name="winter", model="lcgan", control="1", treatments=("2",), design=Design.INTERLEAVED, started=START
 )

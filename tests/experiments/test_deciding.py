@@ -152,5 +152,5 @@ def test_a_report_recommends_nothing_of_a_version_that_is_off() -> None:
     after = reported(replace(EXPERIMENT, actions=(taken,)), calls=calls)
     assert after.recommendation == "Go on: every treatment was taken off."
     assert after.to_mapping()["actions"] == [
-        {"kind": "take off", "version": "2", "reason": "it fails", "at": "2026-11-30T06:00:00Z"}
+        {"kind": "take off", "version": "2", "reason": "it fails", "at": "2026-01-05T06:00:00Z"}
     ]

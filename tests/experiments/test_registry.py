@@ -17,7 +17,7 @@ from tests.experiments.lab import EXPERIMENT, START, Lab
 pytestmark = pytest.mark.integration
 
 STICKY = replace(EXPERIMENT, design=Design.STICKY)
-MARK = "winter design=interleaved since=2026-11-30T06:00:00Z"
+MARK = "winter design=interleaved since=2026-01-05T06:00:00Z"
 
 
 def test_a_start_writes_a_tag_on_each_arm_and_a_definition_that_any_host_reads(lab: Lab) -> None:
@@ -56,6 +56,7 @@ def test_a_stop_removes_every_tag_and_a_second_one_changes_nothing(lab: Lab, des
         ({"treatments": ("9",)}, "no version lcgan/9; the versions are: 1, 2, 3, 4"),
         ({"treatments": ("4",)}, "lcgan/4 has no archive"),
         ({"control": "2", "treatments": ("1",), "design": Design.STICKY}, r"is the champion \(lcgan/1\)"),
+        ({"control": "2", "treatments": ("1",), "auto": True}, r"only over the champion \(lcgan/1\)"),
     ],
 )
 def test_versions_that_cannot_take_part_are_refused_and_nothing_is_written(

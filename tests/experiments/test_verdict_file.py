@@ -52,7 +52,7 @@ def test_judged_samples_have_a_line_with_the_settings_of_their_exposure(lab: Lab
         "accepted": True,
         "edited_text": "A «slower» lamp.",
         "curator": "ann",
-        "decided_at": "2026-11-30T06:00:00+00:00",
+        "decided_at": "2026-01-05T06:00:00+00:00",
         "experiment": "winter",
         "flags": [],
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,16 @@ def test_the_files_of_several_hosts_merge_in_the_order_of_time_without_doubles(t
     assert (files.doubles, files.torn, files.unreadable) == (5, 0, 0)
     assert [row.id for row in files] == keys, "it can be read again"
     assert files.doubles == 5
+
+
+def test_segments_from_before_a_time_are_not_read(tmp_path: Path) -> None:
+    old, new = (record(host(tmp_path, name, Clock())) for name in ("old", "new"))
+    (first,) = [path for path in segment_paths(tmp_path) if b"old" in path.read_bytes()]
+    os.utime(first, (NOON.timestamp() - 60, NOON.timestamp() - 60))
+    assert {row.id for row in ExposureFiles(folders=[tmp_path])} == {old, new}
+    assert [row.id for row in ExposureFiles(folders=[tmp_path], since=NOON)] == [new]
+    (written_s,) = [path.stat().st_mtime for path in segment_paths(tmp_path) if path != first]
+    assert not list(ExposureFiles(folders=[tmp_path], since=datetime.fromtimestamp(written_s + 1, UTC)))
 
 
 @settings(max_examples=50, deadline=None)
