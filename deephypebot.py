@@ -84,7 +84,7 @@ COMMANDS: Final = {
         "experiments.cli",
         "app_experiment",
         "experiments",
-        "Versions compared by the curators' verdicts: start, status, report, stop, watch.",
+        "Versions compared by the curators' verdicts, blind and side by side.",
     ),
     "archive": Entry("serving.cli", "archive", "serve", "Fetch the archive of one registered version."),
     "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),

@@ -92,7 +92,7 @@ def named(experiments: tuple[Experiment, ...], names: tuple[str, ...]) -> tuple[
     """Return the experiments of these names; all of them without a name.
 
     Raises:
-        ExperimentError: a name is none of theirs.
+        ExperimentError: a name is not among them.
     """
     known = {each.name: each for each in experiments}
     for name in names:
