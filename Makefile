@@ -37,6 +37,9 @@ kills: $(INSTALLED) ## Kill the bot, its backups and its restores, and the gatew
 	    tests/bot/entrypoints/test_restored.py tests/bot/adapters/sqlite/test_kills.py \
 	    tests/serving/traffic/test_kills.py -k killed $(ARGS)
 
+experiments: $(INSTALLED) ## Simulate 1,000 experiments of each kind: false decisions, verdicts needed, versions stopped
+	$(BIN)/deephypebot bench experiments $(ARGS)
+
 lint: $(INSTALLED) ## Style, import contracts, Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from typing import Final
 
 import typer
 
+from benchmarks.experiments.cli import bench_experiments
 from benchmarks.serving.cli import bench_serve
 from benchmarks.training.quality_cli import ptb, steering, vocabulary
 from benchmarks.training.speed_cli import candidates_cost, corpus, decode_speed, train_speed
@@ -22,6 +23,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "vocabulary": vocabulary,
     "ptb": ptb,
     "serve": bench_serve,
+    "experiments": bench_experiments,
 }
 for _name, _command in _COMMANDS.items():
     app_bench.command(_name)(_command)

@@ -37,7 +37,9 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(points=_signed, share=_share, ms=_ms, evalue=e_value, moment=_moment, visible=visible)
+    environment.filters.update(
+        points=_signed, share=_share, ms=_ms, evalue=e_value, moment=_moment, visible=visible, chance=_chance
+    )
     return environment.get_template(f"{REPORT_HTML}.j2").render(
         report=report,
         experiment=report.experiment,
@@ -47,7 +49,12 @@ def render(report: Report) -> str:
         ],
         flags=_flags(report),
         reasons=list(dict.fromkeys(reason for arm in report.arms for reason in arm.reasons)),
-        breaches=[(each.version, explain(breach)) for each in report.treatments for breach in each.breaches],
+        breaches=[
+            (each.version, explain(breach))
+            for each in report.treatments
+            for breach in each.breaches
+            if explain(breach) not in report.recommendation
+        ],
         ratio_fault=explain_ratio(report.ratio) if report.ratio is not None and report.ratio.is_suspect else "",
         least_songs=LEAST_SONGS,
     )
@@ -109,6 +116,13 @@ def _signed(share: float) -> str:
 
 def _share(count: int, total: int) -> str:
     return f"{count / total:.1%}" if total else "\N{EN DASH}"
+
+
+def _chance(probability: float) -> str:
+    """Return a probability that is never certain."""
+    if probability > 0.999:
+        return "more than 99.9%"
+    return "less than 0.1%" if probability < 0.001 else f"{probability:.1%}"
 
 
 def _ms(value: float | None) -> str:

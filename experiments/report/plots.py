@@ -152,7 +152,7 @@ def plot_evidence(report: Report, size: tuple[int, int]) -> Plot | None:
         for colour, each in treatments
         for index in (1, 2)
     ]
-    step = max(1, (high - low) // 6)
+    step = math.ceil((high - low) / 6)
     return _plot(
         frame,
         name="E-values for better and for worse over songs",
@@ -215,4 +215,11 @@ def _steps(songs: int) -> list[int]:
 
 
 def _power(power: int) -> str:
+    r"""Return a power of ten, short enough for an axis.
+
+    >>> _power(-2), _power(3), _power(7)
+    ('0.01', '1,000', '10\u2077')
+    """
+    if power > 4:
+        return f"10{chr(0x2070 + power)}"
     return f"{10**power:,}" if power >= 0 else f"{10.0**power:.{-power}f}"

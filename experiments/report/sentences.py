@@ -63,7 +63,10 @@ def explain(breach: Breach) -> str:
         case Limit.FAILURES:
             return f"its share of failed requests is {more} higher than the control's {seen}"
         case Limit.SLOWNESS:
-            return f"its share of slow answers is {more} higher than the control's {seen}"
+            return (
+                f"the 95th percentile of the time of its answers is {breach.slowdown or 0:.1f} times the control's "
+                f"(seen in {breach.observations} requests)"
+            )
         case Limit.COPIES:
             return f"its share of samples copied from the training text is {more} higher than the control's {seen}"
         case Limit.ACCEPTANCE:

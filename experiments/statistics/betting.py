@@ -10,8 +10,8 @@ supermartingale too.
 Observations are whole songs, in the order in which they were completed: the claim is that the mean of each one, given
 all songs before, is at most m. Samples of one song depend on each other and are never observations of their own.
 
-Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSSB 86 (2024), sections 4
-(capital process) and 4.4 (mixtures, the grid of bets).
+Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSSB 86 (2024): the
+capital process, and bets that are spread over a grid.
 """
 
 from __future__ import annotations

@@ -53,6 +53,8 @@ class Breach:
     """Number of differences after which the limit spoke."""
     log_e: float
     """Natural logarithm of the e-value at that moment."""
+    slowdown: float | None = None
+    """95th percentile of the treatment's time of an answer over that of the control's; only of slowness."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,16 +138,18 @@ def find_failures(
 
 
 def find_slowness(answers: Iterable[TimedAnswer], *, max_slowdown: float, alpha: float) -> Breach | None:
-    """Return the breach if the treatment gives more slow answers than the control, by more than `TOLERANCE`.
+    """Return the breach if the treatment is slower than the control, by more than is allowed.
 
-    An answer is slow if it took more than `max_slowdown` times the 95th percentile of the control's latest answers
-    before it. If the treatment's 95th percentile is within the limit, at most 5% of its answers are slow. The i-th
-    answer of the treatment is set against the i-th of the control.
+    The i-th answer of the treatment is set against the i-th of the control. Half of the capital bets against "at most
+    `TOLERANCE` more of the treatment's answers are slow than of the control's", where an answer is slow if it took more
+    than `max_slowdown` times the 95th percentile of the control's latest answers before it. The other half bets against
+    "at most half of the treatment's answers took more than `max_slowdown` times as long as the control's", which tells
+    while the percentile is not known yet, or is high because of a busy hour.
 
     Args:
         answers: times of the answers of both, in order of time.
-        max_slowdown: 95th percentile of the time, over the control's, that is allowed; more than 1.
-        alpha: bound on the probability that it ever speaks of a treatment within the limit.
+        max_slowdown: time of an answer, over the control's, that is allowed; more than 1.
+        alpha: bound on the probability that it ever speaks of a treatment for which both claims are true.
 
     Returns:
         The breach; None without one.
@@ -153,33 +157,64 @@ def find_slowness(answers: Iterable[TimedAnswer], *, max_slowdown: float, alpha:
     Raises:
         StatisticsError: an argument is out of range.
     """
+    check_alpha(alpha)
     if not max_slowdown > 1:
         raise StatisticsError(f"max_slowdown must be more than 1, got {max_slowdown:g}")
-    differences = slow_differences(answers, max_slowdown=max_slowdown)
-    return find_excess(Limit.SLOWNESS, differences, allowed=TOLERANCE, alpha=alpha)
+    pairs = _pair(answers, max_slowdown=max_slowdown)
+    if not pairs:
+        return None
+    # Pairs from before the percentile was known stand at the beginning, and bet nothing.
+    shares = [pair.excess for pair in pairs if pair.excess is not None]
+    by_share_N = np.concatenate((np.zeros(len(pairs) - len(shares)), log_e_process(shares, TOLERANCE, -1.0, 1.0)))
+    longer = [float(pair.treatment_ms > max_slowdown * pair.control_ms) for pair in pairs]
+    log_e_N = np.logaddexp(by_share_N, log_e_process(longer, 0.5, 0.0, 1.0)) - math.log(2)
+    beyond_N = log_e_N >= -math.log(alpha)
+    if not bool(beyond_N.any()):
+        return None
+    first = int(np.argmax(beyond_N))
+    seen = pairs[: first + 1]
+    times = np.array([(pair.treatment_ms, pair.control_ms) for pair in seen])
+    slower, slow = np.percentile(times, 95, axis=0)
+    return Breach(
+        limit=Limit.SLOWNESS,
+        excess=float(np.mean([pair.excess or 0.0 for pair in seen])),
+        allowed=TOLERANCE,
+        observations=first + 1,
+        log_e=float(log_e_N[first]),
+        slowdown=float(slower / max(slow, 1e-9)),
+    )
 
 
-def slow_differences(answers: Iterable[TimedAnswer], *, max_slowdown: float) -> list[float]:
-    """Return, for pairs of answers, whether the treatment's was slow less whether the control's was.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """Answers of the treatment and the control of about the same time."""
 
-    Args:
-        answers: times of the answers of both, in order of time.
-        max_slowdown: times the control's 95th percentile above which an answer is slow.
+    treatment_ms: float
+    control_ms: float
+    excess: float | None
+    """Whether the treatment's was slow less whether the control's was; None while the percentile is not known."""
 
-    Returns:
-        Differences, -1, 0 or 1, in order of time.
-    """
+
+def _pair(answers: Iterable[TimedAnswer], *, max_slowdown: float) -> list[_Pair]:
     latest: deque[float] = deque()
     ordered: list[float] = []
-    slow: tuple[list[bool], list[bool]] = ([], [])
+    sides: tuple[list[tuple[float, bool | None]], list[tuple[float, bool | None]]] = ([], [])
     for answer in answers:
-        if len(latest) >= _LEAST:
+        is_slow = None
+        if len(ordered) >= _LEAST:
             # The percentile is of earlier answers only, so each bet is made before its observation.
-            percentile = ordered[math.ceil(0.95 * len(ordered)) - 1]
-            slow[answer.is_treatment].append(answer.total_ms > max_slowdown * percentile)
+            is_slow = answer.total_ms > max_slowdown * ordered[math.ceil(0.95 * len(ordered)) - 1]
+        sides[answer.is_treatment].append((answer.total_ms, is_slow))
         if not answer.is_treatment:
             latest.append(answer.total_ms)
             insort(ordered, answer.total_ms)
             if len(latest) > _WINDOW:
                 del ordered[bisect_left(ordered, latest.popleft())]
-    return [float(ours) - float(theirs) for theirs, ours in zip(*slow, strict=False)]
+    return [
+        _Pair(
+            treatment_ms=treatment_ms,
+            control_ms=control_ms,
+            excess=None if ours is None or theirs is None else float(ours) - float(theirs),
+        )
+        for (control_ms, theirs), (treatment_ms, ours) in zip(*sides, strict=False)
+    ]

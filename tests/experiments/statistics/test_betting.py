@@ -29,7 +29,7 @@ def test_the_expected_capital_is_one_when_the_mean_is_the_null() -> None:
 
 
 @given(xs=SHARES)
-@examples(100)
+@examples(40)
 def test_one_observation_at_a_time_gives_the_same_as_all_at_once(xs: list[float]) -> None:
     test = MeanTest(null=0.4, low=0.0, high=1.0)
     singles = []
@@ -41,7 +41,7 @@ def test_one_observation_at_a_time_gives_the_same_as_all_at_once(xs: list[float]
 
 
 @given(xs=SHARES)
-@examples(100)
+@examples(40)
 def test_the_two_sides_are_mirror_images(xs: list[float]) -> None:
     mirrored = [1 - x for x in xs]
     greater = log_e_process(xs, 0.3, 0.0, 1.0, Side.GREATER)
@@ -50,7 +50,7 @@ def test_the_two_sides_are_mirror_images(xs: list[float]) -> None:
 
 
 @given(xs=SHARES, alpha=st.sampled_from([0.01, 0.05, 0.3]))
-@examples(100)
+@examples(40)
 def test_a_bound_is_where_its_test_rejects(xs: list[float], alpha: float) -> None:
     lower, upper = confidence_sequence(xs, low=0.0, high=1.0, alpha=alpha)
     if 0 < lower[-1] < 1:
@@ -63,7 +63,7 @@ def test_a_bound_is_where_its_test_rejects(xs: list[float], alpha: float) -> Non
 
 
 @given(xs=SHARES)
-@examples(100)
+@examples(40)
 def test_intervals_never_grow_and_stay_in_range(xs: list[float]) -> None:
     lower, upper = confidence_sequence(xs, low=0.0, high=1.0, alpha=0.1)
     assert np.all(np.diff(lower) >= 0)

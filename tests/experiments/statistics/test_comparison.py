@@ -41,7 +41,7 @@ def test_a_decision_stays_when_later_songs_speak_against_it() -> None:
 
 def test_the_decision_is_the_interval_that_excludes_zero() -> None:
     generator = np.random.default_rng(3)
-    for _ in range(40):
+    for _ in range(15):
         differences = generator.choice([-1.0, -0.5, 0.0, 0.5, 1.0], size=60, p=[0.05, 0.2, 0.35, 0.25, 0.15])
         comparison = compare(differences, alpha=0.05)
         assert (comparison.decision is Verdict.BETTER) == (comparison.low > 0)

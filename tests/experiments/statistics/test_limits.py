@@ -11,7 +11,6 @@ from experiments.statistics.limits import (
     find_excess,
     find_failures,
     find_slowness,
-    slow_differences,
 )
 
 ALPHA = 0.0025
@@ -45,7 +44,6 @@ def test_a_version_that_is_three_times_slower_is_found_within_fifty_answers() ->
     breach = find_slowness(_alternating(list(control), list(treatment)), max_slowdown=1.5, alpha=ALPHA)
     assert breach is not None
     assert breach.limit is Limit.SLOWNESS
-    # Those come after the twenty of the control that give the first percentile.
     assert breach.observations <= 50
 
 
@@ -56,12 +54,26 @@ def test_a_slow_hour_of_the_host_is_not_held_against_the_treatment() -> None:
     assert find_slowness(_alternating(list(control), list(treatment)), max_slowdown=1.5, alpha=ALPHA) is None
 
 
-def test_answers_are_slow_by_the_control_s_earlier_answers() -> None:
-    early = [TimedAnswer(is_treatment=False, total_ms=100.0)] * 20
-    slow, quick = TimedAnswer(is_treatment=True, total_ms=151.0), TimedAnswer(is_treatment=True, total_ms=150.0)
-    control = TimedAnswer(is_treatment=False, total_ms=100.0)
-    assert slow_differences([*early, slow, control, quick, control, slow], max_slowdown=1.5) == [1.0, 0.0]
-    assert slow_differences([slow, control, slow, control], max_slowdown=1.5) == []
+def test_a_version_that_is_slow_in_its_tail_alone_is_found() -> None:
+    generator = np.random.default_rng(9)
+    control, treatment = generator.lognormal(4, 0.3, 300), generator.lognormal(4, 0.3, 300)
+    treatment[generator.random(300) < 0.3] *= 5
+    breach = find_slowness(_alternating(list(control), list(treatment)), max_slowdown=1.5, alpha=ALPHA)
+    assert breach is not None
+    assert breach.slowdown is not None
+    assert breach.slowdown > 1.5
+
+
+def test_a_version_that_takes_1_5_times_as_long_is_within_the_limit() -> None:
+    generator = np.random.default_rng(10)
+    control, treatment = generator.lognormal(4, 0.5, 1000), 1.5 * generator.lognormal(4, 0.5, 1000)
+    assert find_slowness(_alternating(list(control), list(treatment)), max_slowdown=1.5, alpha=ALPHA) is None
+
+
+def test_slow_answers_are_found_before_the_control_has_a_percentile() -> None:
+    breach = find_slowness(_alternating([100.0] * 19, [300.0] * 19), max_slowdown=1.5, alpha=ALPHA)
+    assert breach is not None
+    assert breach.slowdown == pytest.approx(3.0)
 
 
 def test_the_breach_is_that_of_the_first_moment() -> None:
