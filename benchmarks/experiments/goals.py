@@ -62,8 +62,9 @@ GOALS: Final = (
         for name in HARM
     ),
     *(
-        Goal(path=("harm", name, "requests_median"), title=f"{name.replace('_', ' ')}: requests until then, median")
+        Goal(path=("harm", name, f"requests_{part}"), title=f"{name.replace('_', ' ')}: requests until then, {part}")
         for name in HARM
+        for part in ("median", "p99")
     ),
 )
 
@@ -85,7 +86,7 @@ def simulate(*, runs: int, songs: int = 400, seed: int = _SEED) -> Figures:
         "difference": verdicts_needed(streams[1], runs=runs, songs=1500),
         "ratio": ratio_faults(streams[2], runs=runs, units=5000),
         "rollbacks": false_rollbacks(streams[3], days=runs, requests=400),
-        "harm": detection(streams[4], runs=runs, requests=200),
+        "harm": detection(streams[4], runs=runs, requests=400),
     }
 
 

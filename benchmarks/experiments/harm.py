@@ -28,6 +28,8 @@ from experiments.statistics.limits import (
 
 LIMITS: Final = Guardrails()
 _ALPHA: Final = alpha_each(LIMITS.alpha, treatments=1)
+GOAL: Final = 200
+"""Requests of a sabotaged version within which it should be stopped."""
 _JUDGED: Final = 100
 """Songs of a day that are judged."""
 _SPREAD: Final = 0.5
@@ -45,11 +47,14 @@ class Sabotage:
     """Share of copied samples, more than the control's."""
     acceptance: float = 0.5
     """Its acceptance; the control's is 0.5."""
+    max_error_increase: float = LIMITS.max_error_increase
+    """Limit of failures under which it runs."""
 
 
 HARM: Final[Mapping[str, Sabotage]] = {
     "three_times_slower": Sabotage(slowdown=3.0),
     "failures_20": Sabotage(failures=0.2),
+    "failures_20_if_3_are_allowed": Sabotage(failures=0.2, max_error_increase=0.03),
     "copies": Sabotage(copies=0.5),
 }
 
@@ -81,7 +86,7 @@ def detection(generator: Generator, *, runs: int, requests: int) -> dict[str, di
         requests: requests of each version in a run.
 
     Returns:
-        By fault: median and 99th percentile of the requests, share of runs that stopped it.
+        By fault: median and 99th percentile of the requests, share of runs that stopped it within `GOAL`.
     """
     return {name: _detect(generator, fault, runs=runs, requests=requests) for name, fault in HARM.items()}
 
@@ -104,7 +109,7 @@ def simulate_day(generator: Generator, fault: Sabotage, requests: int) -> dict[L
     copied, control_copied = (generator.binomial(EACH, 0.03 + more, requests) / EACH for more in (fault.copies, 0.0))
     (losses,) = -paired_differences(generator, runs=1, songs=min(_JUDGED, requests), rates=(fault.acceptance, 0.5))
     found: tuple[Breach | None, ...] = (
-        find_failures(ours.tolist(), theirs.tolist(), max_increase=LIMITS.max_error_increase, alpha=_ALPHA),
+        find_failures(ours.tolist(), theirs.tolist(), max_increase=fault.max_error_increase, alpha=_ALPHA),
         find_slowness(_answers(times, ours, theirs), max_slowdown=LIMITS.max_slowdown, alpha=_ALPHA),
         find_excess(Limit.COPIES, (copied - control_copied).tolist(), allowed=LIMITS.max_copy_increase, alpha=_ALPHA),
         find_excess(Limit.ACCEPTANCE, losses.tolist(), allowed=LIMITS.max_acceptance_loss, alpha=_ALPHA),
@@ -117,7 +122,7 @@ def _detect(generator: Generator, fault: Sabotage, *, runs: int, requests: int) 
     return {
         "requests_median": float(np.median(firsts)),
         "requests_p99": float(np.quantile(firsts, 0.99, method="higher")),
-        "found": float(np.isfinite(firsts).mean()),
+        "found": float((np.asarray(firsts) <= GOAL).mean()),
     }
 
 
