@@ -37,7 +37,8 @@ def _changed(site: Site, states: dict[str, str]) -> Response:
 
 
 def _state_of(row: DeskRow) -> str:
-    return f"{row.verdict_id} {row.post or ''}"
+    # The versions of a song appear with its last verdict, and go with an undo, on all of its cards.
+    return f"{row.verdict_id} {row.post or ''}{' blind' if row.row.candidate.is_blind else ''}"
 
 
 async def preview(request: Request) -> Response:

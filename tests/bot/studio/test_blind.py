@@ -91,6 +91,33 @@ def test_the_cards_tell_it_after_the_last_verdict_of_the_song_and_not_after_an_u
     assert [told(studio.get(path).text) for path in PAGES] == [[]] * len(PAGES)
 
 
+def test_an_open_page_shows_and_takes_away_the_versions_of_all_cards_of_the_song(
+    store: SqliteStore, song: list[str], open_studio: Callable[..., Client]
+) -> None:
+    studio = open_studio()
+
+    def changed() -> Answer:
+        """Cards that an open page gets, which shows the queue as it was."""
+        fields = [pair for name, state in shown.items() for pair in (("candidate", name), ("state", state))]
+        return send(studio, "/changed", *fields, Origin=studio.address)
+
+    def states() -> dict[str, str]:
+        page = studio.get("/?status=all").text
+        return dict(re.findall(r'data-id="(e1[^"]*)" data-status="[^"]*" data-state="([^"]*)"', page))
+
+    decide(store, *song[:3])
+    shown = states()
+    assert shown_ids(changed().text) == []
+    decide(store, song[3])
+    assert shown_ids(changed().text) == song
+    assert set(VERSIONS.values()) <= set(told(changed().text))
+    shown = states()
+    assert shown_ids(changed().text) == []
+    decide(store, song[0], decision=Decision.UNDO)
+    assert shown_ids(changed().text) == song
+    assert told(changed().text) == []
+
+
 def test_a_search_for_a_version_shows_no_candidate_whose_song_waits(
     store: SqliteStore, song: list[str], open_studio: Callable[..., Client]
 ) -> None:
