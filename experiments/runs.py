@@ -101,10 +101,14 @@ class ExperimentRuns:
         return found[0] if found else None
 
     def _log(self, run_id: str, report: Report, files: Sequence[Path], *, note: str) -> None:
-        for name, value in figures(report).items():
-            self._client.log_metric(run_id, name, value, step=sum(arm.verdicts for arm in report.arms))
-        self._client.set_tag(run_id, _NOTE_TAG, note[:_MAX_TAG])
-        self._client.set_tag(run_id, "state", report.state)
+        from mlflow.entities import Metric, RunTag  # noqa: PLC0415 - takes seconds
+
+        step, at_ms = sum(arm.verdicts for arm in report.arms), round(report.updated_at.timestamp() * 1000)
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, at_ms, step) for name, value in figures(report).items()],
+            tags=[RunTag(_NOTE_TAG, note[:_MAX_TAG]), RunTag("state", report.state)],
+        )
         for path in files:
             self._client.log_artifact(run_id, str(path))
 
