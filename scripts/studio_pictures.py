@@ -1,6 +1,7 @@
-"""Take the pictures of docs/guides/studio.md from a running studio.
+"""Take the pictures of docs/guides/studio.md from a running studio: all of them, or those whose names begin so.
 
 Example: python scripts/studio_pictures.py http://127.0.0.1:8733/
+         python scripts/studio_pictures.py http://127.0.0.1:8733/ studio-experiments
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ PICTURES: Final = (
     *in_both_themes("studio-posted", "/posted", height=560),
     *in_both_themes("studio-try", TRY, height=800, shows_on_phone=".results"),
     *in_both_themes("studio-models", "/models", height=330),
+    *in_both_themes("studio-experiments", "/experiments", height=720),
     Picture(name="studio-keys", size=(1280, 620), dark=True, keys="?"),
 )
 
@@ -81,13 +83,15 @@ def take(browser: Browser, address: str, picture: Picture) -> None:
 
 
 def main() -> None:
-    """All of them."""
-    (address,) = sys.argv[1:]
+    """All of them, or those that are named."""
+    address, *beginnings = sys.argv[1:]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
         )
         for picture in PICTURES:
+            if beginnings and not picture.name.startswith(tuple(beginnings)):
+                continue
             take(browser, address, picture)
         browser.close()
 
