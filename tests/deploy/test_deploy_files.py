@@ -24,6 +24,7 @@ from bot.entrypoints.cli import app_bot
 from bot.settings import BotSettings, load
 from bot.studio.cli import studio as studio_command
 from bot.studio.reach import check_access
+from experiments.cli import watch as watch_command
 from serving.cli import serve as serve_command
 from serving.gateway.server import GatewaySettings
 
@@ -92,6 +93,20 @@ def test_the_unit_of_the_gateway_waits_for_a_drain_and_leaves_torchserve_to_the_
     assert unit["KillMode"] == "mixed"
 
 
+def test_the_watch_over_experiments_may_read_exposures_and_write_beside_the_bots_database() -> None:
+    unit, serve, bot = (read_unit(f"deephypebot-{name}.service")["Service"] for name in ("experiment", "serve", "bot"))
+    program, group, command, *arguments = shlex.split(unit["ExecStart"])
+    assert (Path(program).name, group, command) == ("deephypebot", "experiment", "watch")
+    known = {f"--{name.replace('_', '-')}" for name in watch_command.__kwdefaults__ or {}}
+    assert {argument for argument in arguments if argument.startswith("--")} <= known
+    # Exposures are for the gateway's user alone, and the database is the group's of the bot.
+    assert (unit["User"], unit["SupplementaryGroups"]) == (serve["User"], bot["Group"])
+    folders = [f"/var/lib/{service['StateDirectory']}" for service in (bot, serve)]
+    assert (unit["WorkingDirectory"], unit["ReadWritePaths"].split()) == (folders[0], folders)
+    assert unit["UMask"] == bot["UMask"]
+    assert "StateDirectory" not in unit, "it would take the folder from the bot"
+
+
 def studio_options() -> set[str]:
     return {f"--{name.replace('_', '-')}" for name in studio_command.__kwdefaults__ or {}}
 
@@ -137,6 +152,7 @@ class _Ok(BaseHTTPRequestHandler):
         "deephypebot-bot.service",
         "deephypebot-studio.service",
         "deephypebot-serve.service",
+        "deephypebot-experiment.service",
         "deephypebot-backup.service",
         "deephypebot-backup.timer",
     ],

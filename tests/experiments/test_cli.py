@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,26 @@ def test_a_missing_store_a_missing_folder_of_exposures_and_a_newer_store_are_tol
         store._connection.execute("PRAGMA user_version = 9999")
     with pytest.raises(StoreError, match="newer"):
         run("report", "winter")
+
+
+def test_several_folders_of_exposures_may_be_named_by_options_or_by_the_environment(
+    run: Run, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*START, "--no-wait")
+    lab.store().close()
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    lab.expose(exposure("a" * 32, "1", time=now))
+    other = tmp_path / "other"
+    lab.exposures_folder.rename(other)
+    lab.expose(exposure("b" * 32, "1", time=now))
+
+    def calls(*options: str) -> int:
+        return int(json.loads(run("status", "winter", "--json", *options))["arms"][0]["calls"])
+
+    assert calls() == 1
+    assert calls("--exposures", str(other), "--exposures", str(lab.exposures_folder)) == 2
+    monkeypatch.setenv("DEEPHYPEBOT_EXPOSURES", f"{other}:{lab.exposures_folder}")
+    assert calls() == 2
 
 
 def test_one_pass_ends_with_1_if_anything_failed(run: Run, lab: Lab) -> None:
