@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.definition import Experiment
+from experiments.definition import Design, Experiment
 from experiments.report.values import Arm, RatioCheck, Treatment
 from experiments.statistics.comparison import Comparison, Verdict
 from experiments.statistics.limits import Breach, Limit
@@ -37,13 +37,13 @@ def recommend(
         best = max(better, key=lambda each: each.comparison.mean)
         return (
             f"Promote version {best.version}: its samples are accepted more often than those of version "
-            f"{experiment.control}, by {describe(best.comparison)}."
+            f"{experiment.control}, by {describe(best.comparison, songs=_counted(experiment))}."
         )
     if left and all(each.comparison.decision is Verdict.WORSE for each in left):
         worst = left[0]
         return (
             f"Keep version {experiment.control}: samples of version {worst.version} are accepted less often, by "
-            f"{describe(worst.comparison)}."
+            f"{describe(worst.comparison, songs=_counted(experiment))}."
         )
     return _go_on(experiment, arms, left)
 
@@ -92,18 +92,19 @@ def explain_ratio(ratio: RatioCheck) -> str:
     return f"of {total:,} units, {shares}"
 
 
-def describe(comparison: Comparison) -> str:
+def describe(comparison: Comparison, *, songs: str = "songs") -> str:
     """Return a difference with its interval and the number of songs.
 
     Args:
         comparison: comparison with the control.
+        songs: word for what is counted.
 
     Returns:
         Words such as "8.6 points (2.2 to 16.6, 246 songs)".
     """
     sign = -1 if comparison.decision is Verdict.WORSE else 1
     low, high = sorted((sign * comparison.low, sign * comparison.high))
-    return f"{points(sign * comparison.mean)} ({100 * low:.1f} to {100 * high:.1f}, {comparison.songs:,} songs)"
+    return f"{points(sign * comparison.mean)} ({100 * low:.1f} to {100 * high:.1f}, {comparison.songs:,} {songs})"
 
 
 def points(share: float) -> str:
@@ -124,12 +125,16 @@ def _go_on(experiment: Experiment, arms: Sequence[Arm], treatments: Sequence[Tre
         reason = f"no whole song has samples of version {missing[0]}" if missing else "no song is judged whole yet"
         return f"{prefix}: {reason}."
     open_ones = [each for each in treatments if each.comparison.decision is Verdict.UNDECIDED]
-    comparison = (open_ones or list(treatments))[0].comparison
-    version = (open_ones or list(treatments))[0].version
+    shown = (open_ones or list(treatments))[0]
+    low, high = 100 * shown.comparison.low, 100 * shown.comparison.high
     return (
-        f"{prefix}: after {comparison.songs:,} songs, the acceptance of version {version} less that of version "
-        f"{experiment.control} is between {100 * comparison.low:+.1f} and {100 * comparison.high:+.1f} points."
+        f"{prefix}: after {shown.comparison.songs:,} {_counted(experiment)}, the acceptance of version {shown.version} "
+        f"less that of version {experiment.control} is between {low:+.1f} and {high:+.1f} points."
     )
+
+
+def _counted(experiment: Experiment) -> str:
+    return "pairs of songs" if experiment.design is Design.STICKY else "songs"
 
 
 def _unit(breach: Breach) -> str:
