@@ -12,7 +12,7 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap.build import open_store
 from bot.settings import DATABASE
 from experiments.collecting import collect
-from experiments.definition import Experiment
+from experiments.definition import Design, Experiment
 from experiments.errors import ExperimentError
 from experiments.evidence import Evidence
 from experiments.report.making import make_report
@@ -49,15 +49,20 @@ class Sources:
         """
         return open_store(self.workspace)
 
-    def exposure_files(self, since: datetime | None = None) -> ExposureFiles | None:
+    def exposure_files(self, experiment: Experiment | None = None) -> ExposureFiles | None:
         """Return the exposures; None if no folder was named and the workspace has none.
 
         Args:
-            since: time before which rows may be left out.
+            experiment: experiment of which rows are needed; None for all rows.
         """
         if not self.exposures and not exposures_folder(self.workspace).is_dir():
             return None
-        return ExposureFiles(folders=self.exposures or (exposures_folder(self.workspace),), since=since)
+        folders = self.exposures or (exposures_folder(self.workspace),)
+        if experiment is None:
+            return ExposureFiles(folders=folders)
+        # In the sticky design, rows that do not belong to it tell which samples do not.
+        name = experiment.name if experiment.design is Design.INTERLEAVED else ""
+        return ExposureFiles(folders=folders, since=experiment.started, experiment=name)
 
     def evidence(self, experiment: Experiment) -> Evidence:
         """Return the evidence of an experiment as of now.
@@ -67,7 +72,7 @@ class Sources:
             ServingError: a folder of exposures that was named cannot be read.
         """
         with self.open_store() as store:
-            return collect(experiment, store, self.exposure_files(experiment.started))
+            return collect(experiment, store, self.exposure_files(experiment))
 
     def report(self, experiment: Experiment) -> Report:
         """Return the report of an experiment as of now.

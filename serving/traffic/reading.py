@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ class ExposureFiles:
     folders: Sequence[Path]
     since: datetime | None = None
     """Time before which rows may be left out: segments that were last written to earlier are not read."""
+    experiment: str = ""
+    """Experiment whose rows alone are read; empty for all rows."""
     doubles: int = field(default=0, init=False)
     """Rows that were left out because an earlier file had them, in this iteration so far."""
     torn: int = field(default=0, init=False)
@@ -80,7 +83,11 @@ class ExposureFiles:
         *lines, rest = _content(path).split(b"\n")
         self.torn += bool(rest)
         timed = []
+        # A row of which most are left out is not decoded: no text of a row has a quotation mark that is not escaped.
+        wanted = b'"experiment":%b' % json.dumps(self.experiment).encode() if self.experiment else b""
         for line in filter(None, lines):
+            if wanted not in line:
+                continue
             if (found := _TIME.search(line)) is not None:
                 timed.append((found[1], line))
             else:

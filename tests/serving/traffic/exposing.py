@@ -42,5 +42,7 @@ def recorder(folder: Path, *, host: str = "one", **settings: Any) -> Recorder:
     return Recorder(Segments(ExposureSettings(folder=folder, **settings), host=host), host=host)
 
 
-def record(to: Recorder, *, version: str = "2", by: AssignedBy = AssignedBy.UNIT, **values: Any) -> str:
-    return to.record(request(**values), answer(), info=info(version), by=by, revision="abc")
+def record(
+    to: Recorder, *, version: str = "2", by: AssignedBy = AssignedBy.UNIT, experiment: str = "", **values: Any
+) -> str:
+    return to.record(request(**values), answer(), info=info(version), by=by, revision="abc", experiment=experiment)

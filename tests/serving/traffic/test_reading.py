@@ -46,6 +46,14 @@ def test_the_files_of_several_hosts_merge_in_the_order_of_time_without_doubles(t
     assert files.doubles == 5
 
 
+def test_the_rows_of_one_experiment_are_read_whatever_the_texts_of_others_say(tmp_path: Path) -> None:
+    to = host(tmp_path, "one", Clock())
+    record(to, title='"experiment":"winter"')
+    winter = record(to, experiment="winter")
+    record(to, experiment="winter-2")
+    assert [row.id for row in ExposureFiles(folders=[tmp_path], experiment="winter")] == [winter]
+
+
 def test_segments_from_before_a_time_are_not_read(tmp_path: Path) -> None:
     old, new = (record(host(tmp_path, name, Clock())) for name in ("old", "new"))
     (first,) = [path for path in segment_paths(tmp_path) if b"old" in path.read_bytes()]
