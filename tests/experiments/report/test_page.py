@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.definition import Design
+from experiments.definition import ActionKind, ActionRecord, Design
 from experiments.evidence import Evidence
 from experiments.report.making import make_report
 from experiments.report.page import render, write_report
-from tests.experiments.report.support import evidence, experiment, sample, song
+from tests.experiments.report.support import START, evidence, experiment, sample, song
 
 VOID = {"meta", "line", "path", "br"}
 
@@ -65,6 +65,16 @@ def test_the_page_loads_nothing_and_runs_nothing() -> None:
     assert "<script" not in page
     assert "http" not in page
     assert not re.search(r"\b(src|href|url)\b\s*[=(]", page)
+
+
+def test_actions_are_told_and_a_version_that_was_taken_off_is_marked() -> None:
+    action = ActionRecord(
+        kind=ActionKind.TAKE_OFF, version="2", reason="Version lcgan/2 was taken off: <it failed>.", at=START
+    )
+    page = render(make_report(evidence({"1": 0.5, "2": 0.5}, songs=3, actions=(action,))))
+    assert "2026-11-30 06:00 UTC</span> Version lcgan/2 was taken off: &lt;it failed&gt;." in page
+    assert page.count("<th>2, taken off</th>") == 2
+    assert "taken off</th>" not in render(make_report(PAGES["one song"]))
 
 
 def test_plots_are_shown_once_there_is_a_whole_song() -> None:
