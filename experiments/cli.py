@@ -103,7 +103,7 @@ def start(
         deephypebot experiment start spring --control 2 --treatment 4 --treatment 5 --auto
     """
     from experiments.definition import Experiment
-    from experiments.registry import arms_of
+    from experiments.definition_text import arms_of
     from experiments.sources import moment
 
     folder = _workspace(config, workspace)
@@ -151,7 +151,7 @@ def list_experiments(
         deephypebot experiment list
     """
     from experiments import tables
-    from experiments.registry import encode_definition
+    from experiments.definition_text import encode_definition
 
     registry = _experiments(_workspace(config, workspace), tracking_uri)
     found = registry.list(model)

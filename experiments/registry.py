@@ -7,20 +7,18 @@ first and to the versions' tags then; `ExperimentRegistry.settle` repeats what a
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from experiments.definition import ActionKind, ActionRecord, Design, Experiment, Guardrails
+from experiments.definition import ActionKind, ActionRecord, Design, Experiment
+from experiments.definition_text import encode_definition, parse_definition
 from experiments.errors import ExperimentError
-from foundation.model_versions import VersionName
-from handlers.contract import CHAMPION
+from experiments.start_checks import Definitions, check_others, check_versions, unfinished
 from serving.registry.client import Registry
 from serving.registry.versions import (
     EXPERIMENT_TAG,
-    SHADOW_TAG,
     WEIGHT_TAG,
     RegisteredVersion,
     TagChange,
@@ -35,7 +33,6 @@ REASON_TAG: Final = "experiment_reason"
 _MAX_TAG: Final = 5000
 """Characters that MLflow keeps of a model's tag."""
 _MAX_REASON: Final = 400
-_FORMAT: Final = 1
 
 
 class ExperimentRegistry:
@@ -104,9 +101,9 @@ class ExperimentRegistry:
         earlier = self._definitions(None)
         for (model, name), known in earlier.items():
             if name == experiment.name:
-                started = _unfinished(model, known, experiment)
-        _check_versions(started, versions)
-        _check_others(started, earlier)
+                started = unfinished(model, known, experiment)
+        check_versions(started, versions)
+        check_others(started, earlier)
         changes = _start_changes(started, versions)
         policy_after(started.model, versions, changes, time.time())
         self._save(started)
@@ -181,7 +178,7 @@ class ExperimentRegistry:
             )
         self._registry.set_model_tag(experiment.model, TAG_PREFIX + experiment.name, text)
 
-    def _definitions(self, model: str | None) -> dict[tuple[str, str], Experiment | ExperimentError]:
+    def _definitions(self, model: str | None) -> Definitions:
         """Definitions, or the errors in their place, by model and name."""
         return {
             (each, tag.removeprefix(TAG_PREFIX)): _read(each, tag, text)
@@ -191,66 +188,14 @@ class ExperimentRegistry:
         }
 
 
-def encode_definition(experiment: Experiment) -> str:
-    """Return the text of the tag that holds a definition; the inverse of `parse_definition`."""
-    values = dataclasses.asdict(experiment)
-    return json.dumps({"format": _FORMAT, **values}, default=_plain, ensure_ascii=False, separators=(",", ":"))
-
-
-def parse_definition(text: str) -> Experiment:
-    """Read a definition; fields that this version does not know are left out.
-
-    Raises:
-        ValueError: the text is not a definition.
-        ExperimentError: a value is out of range.
-    """
-    try:
-        row: dict[str, Any] = json.loads(text)
-        names = {each.name for each in dataclasses.fields(Experiment)}
-        limits = {each.name for each in dataclasses.fields(Guardrails)}
-        values = {name: value for name, value in row.items() if name in names}
-        return Experiment(
-            **values
-            | {
-                "treatments": tuple(row["treatments"]),
-                "design": Design(row["design"]),
-                "started": _time(row["started"]),
-                "stopped": _time(row["stopped"]) if row.get("stopped") else None,
-                "guardrails": Guardrails(**{key: row["guardrails"][key] for key in limits & row["guardrails"].keys()}),
-                "actions": tuple(_action(each) for each in row.get("actions", ())),
-            }
-        )
-    except (KeyError, TypeError, AttributeError, RecursionError) as cause:
-        raise ValueError(f"it is not the definition of an experiment ({cause!r})") from cause
-
-
 def experiment_tag(experiment: Experiment) -> str:
     """Return the text of the tag by which an experiment's versions take part, as the gateway reads it."""
     since = experiment.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return f"{experiment.name} design={experiment.design.value} since={since}"
 
 
-def arms_of(experiment: Experiment) -> str:
-    """Return the experiment's versions as messages name them, the control first."""
-    return " against ".join(str(VersionName(model=experiment.model, version=each)) for each in experiment.versions)
-
-
 def _short(record: ActionRecord) -> ActionRecord:
     return dataclasses.replace(record, reason=record.reason[:_MAX_REASON])
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    raise TypeError(f"a definition holds no {type(value).__name__}")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _action(row: dict[str, Any]) -> ActionRecord:
-    return ActionRecord(kind=ActionKind(row["kind"]), version=row["version"], reason=row["reason"], at=_time(row["at"]))
 
 
 def _read(model: str, tag: str, text: str) -> Experiment | ExperimentError:
@@ -264,76 +209,6 @@ def _read(model: str, tag: str, text: str) -> Experiment | ExperimentError:
             "remove it"
         )
     return experiment
-
-
-def _unfinished(model: str, known: Experiment | ExperimentError, wanted: Experiment) -> Experiment:
-    """Return an experiment of the same name whose start is to be finished.
-
-    Raises:
-        ExperimentError: it is another one.
-    """
-    if isinstance(known, ExperimentError):
-        raise known
-    same = dataclasses.replace(known, started=wanted.started)
-    if known.is_running and not known.actions and same == wanted:
-        return known
-    state = "runs" if known.is_running else "has ended"
-    raise ExperimentError(
-        f"the name {wanted.name} is taken by an experiment of {model} that {state} ({arms_of(known)}): choose another"
-    )
-
-
-def _check_versions(experiment: Experiment, versions: Sequence[RegisteredVersion]) -> None:
-    known = {entry.version: entry for entry in versions}
-    for version in experiment.versions:
-        name = VersionName(model=experiment.model, version=version)
-        entry = known.get(version)
-        if entry is None:
-            raise ExperimentError(f"there is no version {name}; the versions are: {', '.join(known) or 'none'}")
-        if not (entry.archive_path and entry.archive_sha256):
-            raise ExperimentError(f"{name} has no archive, so it cannot answer; register it again")
-        if entry.traffic.get(SHADOW_TAG, "").strip().lower() not in ("", "false"):
-            raise ExperimentError(
-                f"{name} is a shadow: switch that off first (`deephypebot models shadow {name} --off`)"
-            )
-    champion = next((entry for entry in versions if CHAMPION in entry.aliases), None)
-    if champion is None or champion.version != experiment.control:
-        _check_other_control(experiment, champion.name if champion else "none")
-    if experiment.design is not Design.STICKY:
-        return
-    split = [change.version for change in end_of_split(versions) if change.tag == WEIGHT_TAG]
-    if split and not all(known[version].traffic.get(EXPERIMENT_TAG) for version in split):
-        raise ExperimentError(
-            f"the requests of {experiment.model} are split already: end that first (`deephypebot models split "
-            f"{experiment.model} --end`), or choose --design interleaved"
-        )
-
-
-def _check_other_control(experiment: Experiment, champion: str) -> None:
-    """Check that an experiment whose control is not the champion needs no champion."""
-    if experiment.design is Design.STICKY:
-        raise ExperimentError(
-            f"the control of a sticky experiment is the champion ({champion}), which answers what the others leave: "
-            "name it as --control, or choose --design interleaved"
-        )
-    if experiment.auto:
-        raise ExperimentError(
-            f"a winner is promoted by itself only over the champion ({champion}): name it as --control, or leave out "
-            "--auto"
-        )
-
-
-def _check_others(experiment: Experiment, definitions: dict[tuple[str, str], Experiment | ExperimentError]) -> None:
-    for (model, name), other in definitions.items():
-        if model != experiment.model or name == experiment.name:
-            continue
-        if isinstance(other, ExperimentError):
-            raise other
-        if other.is_running:
-            raise ExperimentError(
-                f"the experiment {name} ({arms_of(other)}) runs on {model}, and a model has one at a time: stop it "
-                f"first (`deephypebot experiment stop {name}`)"
-            )
 
 
 def _start_changes(experiment: Experiment, versions: Sequence[RegisteredVersion]) -> tuple[TagChange, ...]:

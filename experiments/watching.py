@@ -14,8 +14,9 @@ from bot.domain.errors import BotError
 from experiments.carrying_out import carry_out
 from experiments.deciding import decide
 from experiments.definition import Experiment
+from experiments.definition_text import encode_definition
 from experiments.errors import ExperimentError
-from experiments.registry import ExperimentRegistry, encode_definition
+from experiments.registry import ExperimentRegistry
 from experiments.report.making import make_report
 from experiments.report.page import write_report
 from experiments.report.sentences import recommend

@@ -9,8 +9,8 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.definition import ActionKind, ActionRecord, Design, Experiment, Guardrails
+from experiments.definition_text import encode_definition, parse_definition
 from experiments.errors import ExperimentError
-from experiments.registry import encode_definition, parse_definition
 from serving.errors import RegistryError
 from tests.experiments.lab import EXPERIMENT, START, Lab
 

@@ -1,0 +1,65 @@
+"""Text of a definition, as it stands in a tag of the registered model and in messages."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from experiments.definition import ActionKind, ActionRecord, Design, Experiment, Guardrails
+from foundation.model_versions import VersionName
+
+_FORMAT: Final = 1
+
+
+def encode_definition(experiment: Experiment) -> str:
+    """Return the text of the tag that holds a definition; the inverse of `parse_definition`."""
+    values = dataclasses.asdict(experiment)
+    return json.dumps({"format": _FORMAT, **values}, default=_plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def parse_definition(text: str) -> Experiment:
+    """Read a definition; fields that this version does not know are left out.
+
+    Raises:
+        ValueError: the text is not a definition.
+        ExperimentError: a value is out of range.
+    """
+    try:
+        row: dict[str, Any] = json.loads(text)
+        names = {each.name for each in dataclasses.fields(Experiment)}
+        limits = {each.name for each in dataclasses.fields(Guardrails)}
+        values = {name: value for name, value in row.items() if name in names}
+        return Experiment(
+            **values
+            | {
+                "treatments": tuple(row["treatments"]),
+                "design": Design(row["design"]),
+                "started": _time(row["started"]),
+                "stopped": _time(row["stopped"]) if row.get("stopped") else None,
+                "guardrails": Guardrails(**{key: row["guardrails"][key] for key in limits & row["guardrails"].keys()}),
+                "actions": tuple(_action(each) for each in row.get("actions", ())),
+            }
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as cause:
+        raise ValueError(f"it is not the definition of an experiment ({cause!r})") from cause
+
+
+def arms_of(experiment: Experiment) -> str:
+    """Return the experiment's versions as messages name them, the control first."""
+    return " against ".join(str(VersionName(model=experiment.model, version=each)) for each in experiment.versions)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    raise TypeError(f"a definition holds no {type(value).__name__}")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _action(row: dict[str, Any]) -> ActionRecord:
+    return ActionRecord(kind=ActionKind(row["kind"]), version=row["version"], reason=row["reason"], at=_time(row["at"]))
