@@ -266,6 +266,29 @@ def stop(
         _follow(registry, experiment.model, target=target, timeout_s=timeout)
 
 
+@app_experiment.command("sync")
+def sync(*, workspace: WorkspaceOption = None, config: ConfigOption = None, tracking_uri: TrackingOption = "") -> None:
+    """Send the verdicts of all songs to MLflow once, with experiments or without.
+
+    What is there already is not sent again. While MLflow is away, the verdicts wait, and the exit code is 1. A running
+    `experiment watch` does this by itself.
+
+    Example:
+        deephypebot experiment sync
+    """
+    from experiments.watching import only_watcher, sync_verdicts
+    from serving.settings import default_tracking_uri
+
+    sources = _sources(config, workspace, None)
+    uri = tracking_uri or default_tracking_uri(sources.workspace)
+    waiting = Console(stderr=True).status("sending verdicts")
+    with sources.open_store() as store, only_watcher(sources.folder), waiting:
+        result = sync_verdicts(sources, uri, store)
+    show(*(result.sentences or ("every verdict is in MLflow already",)))
+    if result.away is not None:
+        raise typer.Exit(1)
+
+
 @app_experiment.command("watch")
 def watch(
     names: Annotated[

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bot.domain.errors import BotError
+from bot.ports import Queue
 from experiments.carrying_out import carry_out
 from experiments.deciding import decide
 from experiments.definition import Experiment
@@ -24,7 +25,7 @@ from experiments.report.values import Report
 from experiments.runs import ExperimentRuns
 from experiments.sources import Sources, moment, named
 from experiments.statistics.errors import StatisticsError
-from experiments.tracking import VerdictSync, read_songs
+from experiments.tracking import SyncResult, VerdictSync, read_songs
 from foundation.locked_folders import lock
 from serving.errors import ServingError
 from serving.registry.client import Registry
@@ -115,9 +116,8 @@ class Watcher:
     def _sync(self, signature: object) -> None:
         if self._seen.get("") == signature:
             return
-        ledger = self.sources.folder / _LEDGER
         with self.sources.open_store() as store:
-            result = VerdictSync(self.tracking_uri, ledger, now=self.now).sync(read_songs(store.rows()))
+            result = sync_verdicts(self.sources, self.tracking_uri, store, now=self.now)
         for sentence in result.sentences:
             _log.info("%s", sentence)
         if result.away is None:
@@ -135,6 +135,23 @@ class Watcher:
         else:
             if self._faults.pop(part, None) is not None:
                 _log.info("%s: well again", part)
+
+
+def sync_verdicts(
+    sources: Sources, tracking_uri: str, queue: Queue, *, now: Callable[[], datetime] = moment
+) -> SyncResult:
+    """Send the verdicts of all songs to MLflow.
+
+    Args:
+        sources: workspace, whose folder of reports has the ledger.
+        tracking_uri: `sqlite:///PATH` or the address of a tracking server.
+        queue: the bot's queue.
+        now: clock, in UTC.
+
+    Raises:
+        ExperimentError: the ledger cannot be used.
+    """
+    return VerdictSync(tracking_uri, sources.folder / _LEDGER, now=now).sync(read_songs(queue.rows()))
 
 
 def recommendation(report: Report, experiment: Experiment) -> str:

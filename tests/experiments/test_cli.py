@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from bot.domain.errors import StoreError
 from experiments.cli import app_experiment
 from experiments.errors import ExperimentError
+from experiments.watching import only_watcher
 from serving.errors import RegistryError, ServingError
 from tests.experiments.lab import Lab, exposure
 from tests.serving.support import free_port, wait_until
@@ -43,7 +44,7 @@ def run(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run_command
 
 
-@pytest.mark.parametrize("command", ["start", "list", "status", "report", "stop", "watch", "verdicts"])
+@pytest.mark.parametrize("command", ["start", "list", "status", "report", "stop", "sync", "watch", "verdicts"])
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     assert f"deephypebot experiment {command}" in run(command, "--help")
 
@@ -139,6 +140,17 @@ def test_a_missing_store_a_missing_folder_of_exposures_and_a_newer_store_are_tol
         store._connection.execute("PRAGMA user_version = 9999")
     with pytest.raises(StoreError, match="newer"):
         run("report", "winter")
+
+
+def test_verdicts_are_sent_once_and_wait_while_mlflow_is_away(run: Run, lab: Lab) -> None:
+    with pytest.raises(StoreError, match="no bot has run in"):
+        run("sync")
+    lab.add_song([("1", True)])
+    assert "lcgan/1 has no logged model in the registry" in run("sync")
+    away = f"http://127.0.0.1:{free_port()}"
+    assert "MLflow has been away since" in run("sync", "--tracking-uri", away, status=1)
+    with only_watcher(lab.folder / "experiments"), pytest.raises(ExperimentError, match="another"):
+        run("sync")
 
 
 def test_several_folders_of_exposures_may_be_named_by_options_or_by_the_environment(

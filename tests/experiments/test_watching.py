@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from bot.domain.candidates import Flag
 from experiments.carrying_out import carry_out
 from experiments.deciding import Action
 from experiments.definition import ActionKind
@@ -135,6 +136,20 @@ def test_a_version_that_fails_loses_its_requests_and_is_tagged_with_the_figures(
     assert found["state"] == "stopped"
     assert [(action["kind"], action["version"]) for action in found["actions"]] == [("take off", "2"), ("stop", "")]
     assert sorted(runs(lab)) == ["experiment winter", "experiment winter: stop", "experiment winter: take off 2"]
+
+
+def test_a_version_that_copies_is_off_within_200_exposures_before_anybody_judged_a_sample(lab: Lab) -> None:
+    lab.registry.start(EXPERIMENT)
+    watch, songs = watcher(lab), 0
+    while lab.registry.get("winter").is_running:
+        assert songs < 200, "it still has requests after 200 exposures"
+        for _ in range(20):
+            copies = {1: (Flag.COPY,)} if songs % 2 else {}
+            lab.add_song([("1", None), ("2", None)], flags=copies)
+            songs += 1
+        assert watch.run_once()
+    print(f"copies in every second sample: off after {songs} exposures")  # noqa: T201 - the figure of the test
+    assert "copied from the training text" in lab.tag("2", "experiment_reason")
 
 
 def test_of_two_treatments_the_one_that_fails_leaves_and_the_other_goes_on(lab: Lab) -> None:
