@@ -184,6 +184,13 @@ class Desk(SongDesk, CuratorDesk, AcceptedPosts):
         """
 
     @abstractmethod
+    def told_with(self, candidate_ids: Sequence[str]) -> list[str]:
+        """Return the other decided candidates of these candidates' songs, if the songs belong to an experiment.
+
+        Their versions appear with the song's last verdict, and go when it is taken back.
+        """
+
+    @abstractmethod
     def change(self, changes: Sequence[Change]) -> None:
         """Record verdicts, all or none.
 

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from bot.domain.candidates import CandidateStatus, Decision, RejectReason, Verdict
 from bot.domain.errors import StaleVerdictError
 from bot.domain.post_text import as_written
-from bot.ports import Change, Desk, Order
+from bot.ports import Change, Desk, DeskRow, Order
 from bot.studio.cards import card_view, song_view
 from bot.studio.curators import progress_line, progress_of
 from bot.studio.filters import FLAGS, QueueAddress
@@ -103,13 +103,22 @@ def _record(request: Request, site: Site, form: Form, changes: list[Change]) -> 
         if not wants_fragment(request):
             return RedirectResponse(f"{back}#c-{quote(ids[0])}", 303)
         shown = site.for_cards(desk, desk.versions())
-        cards = [card_view(row, shown) for row in desk.rows(ids)]
+        rows = desk.rows(ids)
+        if any(_tells(row) for row in rows):
+            rows += desk.rows(desk.told_with(ids))
+        cards = [card_view(row, shown) for row in rows]
         response = site.page("queue", "cards.html", cards=cards, counts=desk.counts(), back=back)
     if stale:
         # The cards are sent as well, so that the page is updated.
         response.status_code = 409
         response.headers["x-studio-message"] = quote(stale)
     return response
+
+
+def _tells(row: DeskRow) -> bool:
+    """Whether the state of a candidate may show, or take away, the versions of its song on other cards."""
+    candidate = row.row.candidate
+    return bool(candidate.experiment) and (candidate.status is CandidateStatus.WAITING or not candidate.is_blind)
 
 
 def _changes(form: Form, who: str) -> list[Change]:

@@ -50,6 +50,11 @@ _STATE = (
     "SELECT COALESCE(candidate.verdict_id, 0) AS verdict_id, post.status AS post"
     " FROM candidate LEFT JOIN post ON post.candidate_id = candidate.id WHERE candidate.id = ?"
 )
+_TOLD_WITH = """
+SELECT other.id FROM candidate AS own JOIN candidate AS other ON other.tweet_place = own.tweet_place
+AND other.song_number = own.song_number AND other.experiment = own.experiment
+WHERE own.id = ? AND own.experiment <> '' AND other.status <> 'waiting' ORDER BY other.number
+"""
 _POSTS = f"""
 SELECT post.*, candidate.verdict_id, {SONG_COLUMNS} FROM {POST_JOINS}
 WHERE {{condition}} post.place < :before AND post.place > :after ORDER BY post.place {{order}} LIMIT :limit
@@ -85,6 +90,11 @@ class SqliteDesk(SqliteSongDesk, SqliteCuratorDesk, SqliteAcceptedPosts, Desk):
         found = {name: self._read(SELECT_ROW, (name,)) for name in candidate_ids}
         _check_known([name for name, rows in found.items() if not rows])
         return [self._desk_row(found[name][0]) for name in candidate_ids]
+
+    @override
+    def told_with(self, candidate_ids: Sequence[str]) -> list[str]:
+        found = [row["id"] for name in candidate_ids for row in self._read(_TOLD_WITH, (name,))]
+        return [name for name in dict.fromkeys(found) if name not in candidate_ids]
 
     @override
     def change(self, changes: Sequence[Change]) -> None:

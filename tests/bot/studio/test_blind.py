@@ -8,12 +8,14 @@ from html import unescape
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import expect
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Decision
 from bot.domain.source_posts import SourcePost
 from tests.bot.helpers.blind_songs import SECRETS, VERSIONS, add_blind_song, decide, told
 from tests.bot.helpers.loopback_gateway import LoopbackGateway
+from tests.bot.helpers.studio_browser import Watched, needs_chromium, ready, said, statuses
 from tests.bot.helpers.studio_world import Answer, Client, add_song
 
 QUEUE = (
@@ -89,6 +91,28 @@ def test_the_cards_tell_it_after_the_last_verdict_of_the_song_and_not_after_an_u
     assert shown_ids(studio.get(f"/?status=accepted&version=lcgan/{VERSIONS['A']}").text) == [song[0], song[3]]
     decide(store, song[2], decision=Decision.UNDO)
     assert [told(studio.get(path).text) for path in PAGES] == [[]] * len(PAGES)
+
+
+def test_the_last_verdict_and_an_undo_renew_the_other_cards_of_the_song_at_once(
+    song: list[str], open_studio: Callable[..., Client]
+) -> None:
+    studio = open_studio()
+
+    def give(decision: str, name: str, seen: str = "0") -> str:
+        fields = [("decision", decision), ("candidate", name), ("seen", seen)]
+        answer = studio.decide(fields, x_studio_fragment="1")
+        assert answer.status == 200
+        return answer.text
+
+    for name in song[:3]:
+        assert shown_ids(give("accept", name)) == [name]
+    page = give("reject", song[3])
+    assert shown_ids(page) == [song[3], *song[:3]]
+    assert set(VERSIONS.values()) <= set(told(page))
+    seen = dict(re.findall(r'data-id="(e1[^"]*)" data-status="[^"]*" data-state="([0-9]+) ', page))
+    page = give("undo", song[0], seen[song[0]])
+    assert shown_ids(page) == song
+    assert told(page) == []
 
 
 def test_an_open_page_shows_and_takes_away_the_versions_of_all_cards_of_the_song(
@@ -172,3 +196,28 @@ def test_cards_differ_between_versions_in_nothing_but_the_sample_and_its_place(
         plain = card.replace(name, "ID").replace(f"take {number}.", "TAKE").replace(f"candidate {number},", "NUMBER")
         cards[number - 1] = plain
     assert len(set(cards)) == 1
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_by_keyboard_the_versions_appear_with_the_last_verdict_and_go_with_its_undo(
+    window: Callable[..., Watched], filled: SqliteStore
+) -> None:
+    song = add_blind_song(filled)
+    page = window().open("/?order=newest")
+    ready(page)
+    shown = page.locator("[data-song]").first
+    for _ in song[:3]:
+        page.keyboard.press("a")
+        said(page, "Accepted.")
+        expect(page.locator("[data-saving]")).to_have_text("")
+        assert told(shown.inner_html()) == []
+    page.keyboard.press("r")
+    said(page, "Rejected.")
+    for name, arm in zip(song, "ABBA", strict=True):
+        expect(page.locator(f"[data-id='{name}'] .about dl")).to_contain_text(VERSIONS[arm])
+    page.keyboard.press("u")
+    said(page, "Undone: the candidate waits again.")
+    expect(page.locator(f"[data-id='{song[0]}'] .about dl")).not_to_contain_text(VERSIONS["A"])
+    assert told(shown.inner_html()) == []
+    assert statuses(filled, *song) == ["accepted"] * 3 + ["waiting"]
