@@ -124,7 +124,7 @@ def ask_songs(place: Place, songs: range, name: str) -> None:
             client.generate_interleaved(ask(title="A song", unit=f"{name}-{number}", num_samples=4, seed=number))
 
 
-@pytest.mark.parametrize(("version", "harm"), [("3", "failed requests"), ("4", "slow answers")])
+@pytest.mark.parametrize(("version", "harm"), [("3", "failed requests"), ("4", "time of its answers")])
 def test_a_sabotaged_version_is_off_within_200_exposures(place: Place, version: str, harm: str) -> None:
     name = f"sabotage-{version}"
     assert "follows" in place.type("start", name, "--treatment", version)
