@@ -103,7 +103,7 @@ class ExperimentRuns:
     def _log(self, run_id: str, report: Report, files: Sequence[Path], *, note: str) -> None:
         from mlflow.entities import Metric, RunTag  # noqa: PLC0415 - takes seconds
 
-        step, at_ms = sum(arm.verdicts for arm in report.arms), round(report.updated_at.timestamp() * 1000)
+        step, at_ms = sum(arm.samples for arm in report.arms), round(report.updated_at.timestamp() * 1000)
         self._client.log_batch(
             run_id,
             metrics=[Metric(name, value, at_ms, step) for name, value in figures(report).items()],

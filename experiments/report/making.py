@@ -60,7 +60,7 @@ def make_report(evidence: Evidence, *, now: datetime | None = None) -> Report:
 def _arm(evidence: Evidence, whole: Sequence[JudgedSong], version: str) -> Arm:
     calls = [call for call in evidence.calls if call.version == version]
     times = [call.total_ms for call in calls if not call.failed]
-    shown = [sample for song in evidence.songs for sample in song.samples if sample.version == version]
+    # Whole songs alone: a count by version that moves with one verdict would tell whose sample it was about.
     judged = [sample for song in whole for sample in song.samples if sample.version == version]
     acceptances = [share for song in whole if (share := song.acceptance(version)) is not None]
     curve = _acceptance_curve(acceptances, alpha=evidence.experiment.alpha)
@@ -75,11 +75,9 @@ def _arm(evidence: Evidence, whole: Sequence[JudgedSong], version: str) -> Arm:
         samples=len(judged),
         accepted=sum(sample.accepted is True for sample in judged),
         acceptance=curve[-1] if curve else None,
-        verdicts=sum(sample.accepted is not None for sample in shown),
-        shown=len(shown),
-        edits=sum(sample.accepted is True and sample.edited_text is not None for sample in shown),
-        reasons=_count_reasons(shown),
-        flags=dict(Counter(flag for sample in shown for flag in sorted(set(sample.flags))).most_common()),
+        edits=sum(sample.accepted is True and sample.edited_text is not None for sample in judged),
+        reasons=_count_reasons(judged),
+        flags=dict(Counter(flag for sample in judged for flag in sorted(set(sample.flags))).most_common()),
         curve=_thin(curve),
     )
 

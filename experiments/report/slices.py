@@ -42,7 +42,7 @@ def by_genre(evidence: Evidence) -> tuple[Slice, ...]:
 
 
 def by_curator(evidence: Evidence) -> tuple[Slice, ...]:
-    """Return the verdicts of each curator, half-judged songs included.
+    """Return the verdicts of each curator on whole songs.
 
     Args:
         evidence: evidence of the experiment.
@@ -53,7 +53,7 @@ def by_curator(evidence: Evidence) -> tuple[Slice, ...]:
     versions = evidence.experiment.versions
     samples_by_curator: defaultdict[str, list[JudgedSample]] = defaultdict(list)
     songs_by_curator: Counter[str] = Counter()
-    for song in evidence.songs:
+    for song in filter(lambda each: each.is_whole, evidence.songs):
         judged = [sample for sample in song.samples if sample.accepted is not None]
         songs_by_curator.update({sample.curator or UNNAMED for sample in judged})
         for sample in judged:

@@ -44,16 +44,12 @@ class Arm:
     """Those of them that were accepted."""
     acceptance: Point | None
     """Mean over whole songs of the share of its samples that were accepted; None without whole songs."""
-    verdicts: int
-    """Verdicts on its samples, those of half-judged songs included."""
-    shown: int
-    """All its samples, those that wait included."""
     edits: int
-    """Accepted samples whose text the curator changed."""
+    """Accepted samples of whole songs whose text the curator changed."""
     reasons: Mapping[str, int]
-    """Rejections by reason."""
+    """Rejections in whole songs by reason."""
     flags: Mapping[str, int]
-    """Its samples by flag."""
+    """Its samples in whole songs by flag."""
     curve: tuple[Point, ...]
     """Acceptance over songs, at most a few hundred points."""
 

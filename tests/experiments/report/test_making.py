@@ -88,7 +88,18 @@ def test_half_judged_songs_are_counted_apart() -> None:
     report = make_report(evidence({"1": 0.5, "2": 0.5}, songs=6, half=2))
     assert (report.songs.whole, report.songs.half, report.songs.waiting) == (6, 2, 0)
     assert report.arms[0].songs == 6
-    assert report.arms[0].verdicts == 14
+
+
+def test_no_count_by_version_moves_before_a_song_is_whole() -> None:
+    flagged = sample("1", False, flags=("copy",), reason="makes no sense")
+    half = song(1, flagged, sample("2", None))
+    found = make_report(Evidence(experiment=experiment(), songs=(half,), calls=()))
+    nothing = make_report(
+        Evidence(experiment=experiment(), songs=(song(1, sample("1", None), sample("2", None)),), calls=())
+    )
+    assert (found.songs.half, nothing.songs.waiting) == (1, 1)
+    assert found.arms == nothing.arms
+    assert found.curators == nothing.curators
 
 
 def test_reasons_edits_and_flags_are_counted_by_version() -> None:
