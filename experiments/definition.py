@@ -33,7 +33,7 @@ class Guardrails:
         ExperimentError: a limit is out of range.
     """
 
-    max_error_increase: float = 0.05
+    max_error_increase: float = 0.03
     """Share of failed requests, more than the control's."""
     max_slowdown: float = 1.5
     """95th percentile of the time of an answer, over the control's."""

@@ -54,7 +54,7 @@ class Sabotage:
 HARM: Final[Mapping[str, Sabotage]] = {
     "three_times_slower": Sabotage(slowdown=3.0),
     "failures_20": Sabotage(failures=0.2),
-    "failures_20_if_3_are_allowed": Sabotage(failures=0.2, max_error_increase=0.03),
+    "failures_20_if_5_are_allowed": Sabotage(failures=0.2, max_error_increase=0.05),
     "copies": Sabotage(copies=0.5),
 }
 
