@@ -32,10 +32,11 @@ unit: $(INSTALLED) ## Only the quick tests
 coverage: $(INSTALLED) ## Which lines the tests reach, without integration tests; writes build/coverage/index.html
 	$(PARALLEL) -m "not integration" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
-kills: $(INSTALLED) ## Kill the bot, its backups and its restores, and the gateway, at every moment; ten minutes
+kills: $(INSTALLED) ## Kill bot, backups, restores, gateway and the watch over experiments at every moment; a quarter of an hour
 	DEEPHYPEBOT_KILL_STRIDE=1 $(BIN)/python -m pytest tests/bot/entrypoints/test_networked.py \
 	    tests/bot/entrypoints/test_restored.py tests/bot/adapters/sqlite/test_kills.py \
-	    tests/serving/traffic/test_kills.py -k killed $(ARGS)
+	    tests/serving/traffic/test_kills.py tests/bot/services/test_killed_blind.py tests/experiments/test_kills.py \
+	    tests/experiments/tracking -k kill $(ARGS)
 
 experiments: $(INSTALLED) ## Simulate 1,000 experiments of each kind: false decisions, verdicts needed, versions stopped
 	$(BIN)/deephypebot bench experiments $(ARGS)
