@@ -9,7 +9,7 @@ import typer
 
 from benchmarks.experiments.cli import bench_experiments
 from benchmarks.serving.cli import bench_serve
-from benchmarks.training.quality_cli import ptb, steering, vocabulary
+from benchmarks.training.quality_cli import learning, ptb, steering, vocabulary
 from benchmarks.training.speed_cli import candidates_cost, corpus, decode_speed, train_speed
 
 app_bench = typer.Typer(help="Benchmarks with baselines.")
@@ -17,6 +17,7 @@ app_bench = typer.Typer(help="Benchmarks with baselines.")
 _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "corpus": corpus,
     "steering": steering,
+    "learning": learning,
     "train": train_speed,
     "decode": decode_speed,
     "candidates": candidates_cost,

@@ -368,6 +368,75 @@ def verdicts(
         )
 
 
+@app_experiment.command("replay")
+def replay(
+    name: NameArgument,
+    *,
+    versions: Annotated[
+        list[str],
+        typer.Option(
+            "--model", metavar="VERSION", help="A version to replay, as in lcgan/5; once for each.", show_default="all"
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    value: Annotated[
+        str, typer.Option("--value", metavar="VERSION", help="Version that learned from verdicts; its values rank.")
+    ] = "",
+    model_store: Annotated[
+        Path, typer.Option("--model-store", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of archives.")
+    ] = Path("model_store"),
+    workspace: WorkspaceOption = None,
+    config: ConfigOption = None,
+    exposures: ExposuresOption = None,
+    tracking_uri: TrackingOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Compute what versions would have written for the requests of an experiment.
+
+    What a version served itself is compared with what it writes now, bit by bit. Without --model the versions of the
+    experiment are replayed.
+
+    Examples:
+        deephypebot experiment replay winter
+
+        deephypebot experiment replay winter --model lcgan/5 --model lcgan/6 --value lcgan/6
+    """
+    from experiments.replaying import compare_versions, exposures_of, served_texts, value_function
+    from experiments.tables import replayed
+    from serving.settings import default_tracking_uri
+
+    sources, registry = (
+        _sources(config, workspace, exposures),
+        _experiments(_workspace(config, workspace), tracking_uri),
+    )
+    experiment = registry.get(name)
+    numbers = [_version(registry, experiment.model, each) for each in versions] or list(experiment.versions)
+    values = None
+    if value:
+        number = _version(registry, experiment.model, value)
+        address = tracking_uri or default_tracking_uri(sources.workspace)
+        values = value_function(experiment.model, number, tracking_uri=address, workspace=sources.workspace)
+    with Console(stderr=True).status("reading exposures") as status, sources.open_store() as store:
+        asked = exposures_of(experiment, list(sources.exposure_files(experiment) or ()))
+
+        def progress(version: str, done: int) -> None:
+            status.update(f"{experiment.model}/{version}: {done} of {len(asked)} exposures")
+
+        found = compare_versions(
+            experiment,
+            numbers,
+            asked,
+            registry.registry,
+            model_store=model_store,
+            texts=served_texts(store),
+            values=values,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(found.to_mapping(), ensure_ascii=False))
+        return
+    show(*replayed(found))
+
+
 def _workspace(config: Path | None, workspace: Path | None) -> Path:
     """Folder of the bot's database: of the option, the environment, or the bot's settings."""
     from bot.settings import load

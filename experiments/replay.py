@@ -28,13 +28,14 @@ from handlers.model.bundle import BundleError
 from serving.traffic.exposures import Exposure, Role
 from training.errors import ArchiveBuildError
 from training.packaging.archive import load_archive
+from training.verdicts.features import masked
 
 _REQUESTS_AT_ONCE: Final = 64
 _NORMAL_95: Final = 1.959963984540054
 """Quantile of the normal distribution for an interval of 95%."""
 
 Values = Callable[[Sequence[str]], Sequence[float]]
-"""Value function: the probability, from 0 to 1, that a curator accepts each text."""
+"""Value function: the probability, from 0 to 1, that a curator accepts each text, with placeholders for names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +285,11 @@ def _request(exposure: Exposure, commentator: Commentator) -> CommentaryRequest 
 
 def _unit_values(replayed: Replay, values: Values) -> dict[str, float]:
     """Return the mean value of a version's samples for each unit; exposures without a unit are units of their own."""
-    texts = [sample.text for answer in replayed.answers for sample in answer.samples]
+    texts = [
+        masked(sample.text, artist=answer.exposure.artist, title=answer.exposure.title)
+        for answer in replayed.answers
+        for sample in answer.samples
+    ]
     found = iter(values(texts) if texts else ())
     by_unit: dict[str, list[float]] = defaultdict(list)
     for answer in replayed.answers:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from experiments.definition import Experiment
 from experiments.report.values import Arm, Report
+
+if TYPE_CHECKING:
+    from experiments.replaying import Compared
 
 
 def experiments(found: Sequence[Experiment]) -> Table:
@@ -53,6 +58,30 @@ def songs(report: Report) -> str:
         f"songs: {counts.whole:,} judged whole, {counts.half:,} half, {counts.waiting:,} waiting"
         f"{f', {counts.incomplete:,} without samples of one version' if counts.incomplete else ''}"
     )
+
+
+def replayed(found: Compared) -> tuple[Table | str, ...]:
+    """Return tables of a replay: a row for each version, and the ranking if there is one."""
+    answers = Table("version", "answers", "left out", "served by itself", "texts compared", "different")
+    for each in found.replays:
+        check = found.checks[each.version]
+        numbers = (len(each.answers), len(each.left_out), check.exposures, check.texts, len(check.different))
+        answers.add_row(each.version, *(f"{number:,}" for number in numbers))
+    reasons = Counter(left.reason for each in found.replays for left in each.left_out)
+    notes = [f"left out {count:,}: {reason}" for reason, count in reasons.most_common(5)]
+    if not found.ranking:
+        return answers, *notes
+    ranking = Table("version", "mean value", "interval of 95%", "less the first", "interval of 95%", "units")
+    for value in found.ranking:
+        ranking.add_row(
+            value.version,
+            f"{value.value:.3f}",
+            f"{value.low:.3f} to {value.high:.3f}",
+            f"{value.difference:+.3f}",
+            f"{value.difference_low:+.3f} to {value.difference_high:+.3f}",
+            f"{value.units:,}",
+        )
+    return answers, *notes, ranking
 
 
 def _role(report: Report, arm: Arm) -> str:

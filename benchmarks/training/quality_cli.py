@@ -72,8 +72,8 @@ def steering(
     finish("steering", report.figures(), json_path)
 
 
-def counts(text: str) -> tuple[int, ...]:
-    """Parse the numbers of candidates of `--best-of`.
+def counts(text: str, option: str = "--best-of") -> tuple[int, ...]:
+    """Parse the numbers of an option.
 
     Raises:
         SettingError: the text does not consist of integers and commas.
@@ -86,7 +86,48 @@ def counts(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(each) for each in text.split(","))
     except ValueError as cause:
-        raise SettingError(f"--best-of takes numbers of candidates, as in 4,16; got {text!r}") from cause
+        raise SettingError(f"{option} takes numbers, as in 4,16; got {text!r}") from cause
+
+
+def learning(
+    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")],
+    *,
+    verdicts: Annotated[str, typer.Option(help="Numbers of verdicts to learn from, separated by commas.")] = "70,200",
+    curator: Annotated[
+        list[str] | None, typer.Option(help="A simulated curator by its name; repeatable. All by default.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, each with tastes and verdicts of its own.")] = 3,
+    num_samples: Annotated[int, typer.Option(min=50, help="Sentences of each version that are compared.")] = 1500,
+    preset: Annotated[str, typer.Option(help="Named settings of the training that is in the workspace.")] = "demo",
+    settings: SetOption = None,
+    workspace: Annotated[
+        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the stages of a finished training.")
+    ] = Path("workspace"),
+    quick: QuickOption = False,
+    json_path: JsonOption = None,
+) -> None:
+    """Let simulated curators judge an lcgan, train on their verdicts, and let them judge what was learned.
+
+    deephypebot bench learning workspace/corpora/sample
+    """
+    from rich.console import Console
+
+    from benchmarks.training.learning import Bench, summary
+    from foundation.result_line import finish
+    from training.corpus import load_corpus
+    from training.presets import preset as find_preset
+
+    console = Console()
+    bench = Bench(
+        corpus=load_corpus(corpus),
+        settings=find_preset(preset).with_overrides(settings or []),
+        workspace=workspace,
+        requests=200 if quick else num_samples,
+        tell=lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False),
+    )
+    numbers, number_of_seeds = counts(verdicts, "--verdicts"), 1 if quick else seeds
+    results = list(bench.run(numbers, range(number_of_seeds), curator or ()))
+    finish("learning", summary(results), json_path, digits=3)
 
 
 def vocabulary(

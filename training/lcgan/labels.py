@@ -80,8 +80,6 @@ class DecodedSample:
     distinct_2: float
     log_prob: float
     """Mean log-probability of a token under the decoder, in nats."""
-    copied: float = 0.0
-    """Share of sentences with a long run of words of the training text; 0 for a bundle without a table of copies."""
 
     @property
     def value(self) -> float | None:
@@ -185,12 +183,10 @@ class Labeller:
             values_N=self._values(texts),
         )
         tokens = max(1, sum(each.token_count for each in decoded))
-        copies = self._bundle.copies
         return DecodedSample(
             vectors=vectors,
             distinct_2=distinct(texts, 2),
             log_prob=sum(each.log_prob for each in decoded) / tokens,
-            copied=0.0 if copies is None else sum(map(bool, copies.count(texts))) / max(1, len(texts)),
         )
 
     def _values(self, texts: Sequence[str]) -> Tensor | None:

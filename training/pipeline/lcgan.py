@@ -24,7 +24,7 @@ from training.progress import Progress
 from training.settings import LcganSettings
 from training.tracking.curves import RecordingRun
 from training.tracking.port import Run
-from training.verdicts.learning import Learning, limited
+from training.verdicts.learning import Learning, ServedWriter, limited, reward_values
 from training.verdicts.value import ValueFunction
 
 DECODED_PER_S: Final = "decoded_per_s"
@@ -53,7 +53,9 @@ class LcganStage:
     learning: Learning | None = None
     """Verdicts to learn from, if there are any."""
     base: Stage | None = None
-    """Finished stage whose generator learns from the verdicts."""
+    """Finished stage with the complete bundle whose generator learns from the verdicts."""
+    genres: Sequence[Sequence[str]] = ()
+    """Genres of the requests on which the learned generator is compared with the base's."""
 
     def train(
         self, cvae: Stage, stage: Stage, parts: Parts, model: Cvae, run: RecordingRun
@@ -68,6 +70,7 @@ class LcganStage:
             run: gets metrics, curves and files.
         """
         value, learned = self._value(parts, model, run)
+        settings = self.settings if self.learning is None else self.learning.settings(self.settings)
         labeller = self._labeller(cvae, model, value)
         data = labeller.label(self._num_labels(cvae, run), seed=self.seed, progress=self.watch("labels"))
         predictor, scores = train_predictor(data, self.settings, seed=self.seed, run=run)
@@ -80,7 +83,7 @@ class LcganStage:
         trained = train_generator(
             data,
             predictor,
-            self.settings,
+            settings,
             desired=parts.topics.desired,
             seed=self.seed,
             run=run,
@@ -91,9 +94,9 @@ class LcganStage:
             start=start,
         )
         generator = trained.generator
-        if start is not None:
-            desired, count = parts.topics.desired, self.settings.evaluation_samples
-            generator, found = limited(start, generator, labeller, desired=desired, count=count, seed=self.seed + 1)
+        if start is not None and value is not None and self.base is not None:
+            writer = ServedWriter(load_bundle(self.base), value, self.genres, seed=self.seed + 1)
+            generator, found = limited(start, generator.cpu(), writer.write)
             learned |= found
         if trained.stopped:
             run.set_tags({"stopped": trained.stopped})
@@ -131,14 +134,15 @@ class LcganStage:
         return self.learning.fit(model, parts.vocabulary, parts.topics, self.sentences, run)
 
     def _labeller(self, cvae: Stage, model: Cvae, value: ValueFunction | None) -> Labeller:
+        bundle = load_bundle(cvae)
         return Labeller(
             model.to(self.device),
-            load_bundle(cvae),
+            bundle,
             self.encoded,
             known=known_words(self.sentences),
             group=self.settings.round_samples,
             device=self.device,
-            value=value,
+            value=None if value is None else reward_values(value, bundle.copies),
         )
 
     def _num_labels(self, cvae: Stage, run: Run) -> int:

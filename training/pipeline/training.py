@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from handlers.decoding.engine import SequenceSpec
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import DecoderConfig
@@ -245,7 +247,8 @@ class Training:
                 device=self.plan.device,
                 watch=self.watch,
                 learning=learning,
-                base=None if learning is None else self._stages.lcgan,
+                base=None if learning is None else self._stages.acceptability_lcgan,
+                genres=() if learning is None else self._requested_genres(),
             )
             figures, shares = training.train(self._stages.cvae, stage, parts, model, run)
             self._finish(stage, figures, topic_shares=shares)
@@ -279,6 +282,12 @@ class Training:
     def _sequences(self, parts: Parts) -> Sequence[SequenceSpec]:
         count = self.settings.lcgan.evaluation_samples
         return genre_rows(self._encoded("train", parts), count, seed=self.settings.seed + 1)
+
+    def _requested_genres(self) -> list[Sequence[str]]:
+        """Genres of as many sentences as samples are evaluated, drawn with their frequencies."""
+        genres = self.corpus.part("train").genres
+        chosen = np.random.default_rng(self.settings.seed).choice(len(genres), self.settings.lcgan.evaluation_samples)
+        return [genres[index] for index in chosen]
 
     def _lineage(self, run: Run) -> dict[str, str]:
         facts = {"corpus": self.corpus.content_hash, "preset": self.settings.preset, "run_id": run.run_id}

@@ -1,8 +1,8 @@
 """Value function: the probability that a curator accepts a sentence, learned from verdicts.
 
-A logistic regression with a ridge penalty, whose strength is chosen by cross-validation. Its rows are the judged
-samples with their verdicts, and for each edit a pair: the features of the edited text less those of the sample, which
-the curator preferred (Bradley and Terry 1952).
+A Bayesian logistic regression with a normal prior, whose variance is chosen by cross-validation. Its rows are the
+judged samples with their verdicts, and for each edit a pair: the features of the edited text less those of the sample,
+which the curator preferred (Bradley and Terry 1952).
 
 Shapes: N texts, F features.
 """
@@ -30,6 +30,8 @@ from training.verdicts.features import FloatArray, Scales, TextFeatures, masked
 from training.verdicts.rows import Verdicts
 
 VALUE_FILE: Final = "value.safetensors"
+PESSIMISM: Final = 1.0
+"""Standard deviations of its posterior by which the reward is below the mean."""
 _STRENGTHS: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Variances of the prior of a weight that are tried."""
 _FOLDS: Final = 5
@@ -58,33 +60,63 @@ class ValueScores:
         return 1 - self.nats / max(self.constant, 1e-9)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Posterior of a regression's weights, N(mean, strength (1 - known' known)), with the constant as the last one."""
+
+    mean_F: FloatArray
+    strength: float
+    """Variance of a weight before the verdicts."""
+    known_RF: FloatArray
+    """Directions that the verdicts say something about, each as long as the share of the variance's root it removes."""
+
+
 class ValueFunction:
     """Probability that a curator accepts each text.
 
     Args:
         features: features of texts.
-        weights_F: weight of each feature.
-        constant: log odds of a sentence whose features are all 0.
+        weights: posterior of their weights.
     """
 
-    def __init__(self, features: TextFeatures, weights_F: FloatArray, constant: float) -> None:
-        self._features, self.weights_F, self.constant = features, weights_F, constant
+    def __init__(self, features: TextFeatures, weights: Weights) -> None:
+        self._features, self._weights = features, weights
 
     def log_odds(self, texts: Sequence[str]) -> FloatArray:
         """Return the log odds of acceptance of texts with placeholders: [N]."""
-        odds_N: FloatArray = self._features.vectors(texts) @ self.weights_F + self.constant
+        odds_N: FloatArray = self._vectors(texts) @ self._weights.mean_F
+        return odds_N
+
+    def values(self, texts: Sequence[str]) -> list[float]:
+        """Return the probability of acceptance of texts with placeholders."""
+        return [float(value) for value in 1 / (1 + np.exp(-self.log_odds(texts)))]
+
+    def lower_log_odds(self, texts: Sequence[str], *, deviations: float = PESSIMISM) -> FloatArray:
+        """Return log odds less some standard deviations of their posterior: [N].
+
+        Sentences unlike the judged ones are uncertain. A generator that follows the mean alone finds those of them that
+        it is wrong about.
+        """
+        vectors_NF = self._vectors(texts)
+        known_N = ((vectors_NF @ self._weights.known_RF.T) ** 2).sum(axis=1)
+        variance_N = self._weights.strength * ((vectors_NF**2).sum(axis=1) - known_N)
+        odds_N: FloatArray = vectors_NF @ self._weights.mean_F - deviations * np.sqrt(np.maximum(variance_N, 0.0))
         return odds_N
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Return the probability of acceptance of texts with placeholders, float32 [N]."""
-        return torch.sigmoid(torch.from_numpy(self.log_odds(texts))).float()
+        """Return the probability of acceptance of texts with placeholders by the lower log odds, float32 [N]."""
+        return torch.sigmoid(torch.from_numpy(self.lower_log_odds(texts))).float()
+
+    def _vectors(self, texts: Sequence[str]) -> FloatArray:
+        return _with_constant(self._features.vectors(texts), _CONSTANT)
 
     def save(self, folder: Path) -> None:
         """Write it beside the bundle of its model, whose encoder and topics it needs; archives leave it out."""
         scales = self._features.scales
         tensors = {
-            "weights": torch.from_numpy(self.weights_F),
-            "constant": torch.tensor([self.constant], dtype=torch.float64),
+            "weights": torch.from_numpy(self._weights.mean_F),
+            "strength": torch.tensor([self._weights.strength], dtype=torch.float64),
+            "known": torch.from_numpy(self._weights.known_RF),
             "rarity": torch.from_numpy(scales.rarity_W),
             "mean": torch.from_numpy(scales.mean_F),
             "scale": torch.from_numpy(scales.scale_F),
@@ -113,17 +145,19 @@ class ValueFunction:
             )
             model = load_cvae(folder, bundle)
             features = TextFeatures(model, bundle.vocabulary, bundle.topics, scales)
-            weights_F, constant = tensors["weights"], float(tensors["constant"][0])
+            strength, known_RF = float(tensors["strength"][0]), tensors["known"]
+            weights = Weights(mean_F=tensors["weights"], strength=strength, known_RF=known_RF)
         except (OSError, SafetensorError, KeyError, ValueError) as cause:
             raise SettingError(
                 f"{folder} holds no value function ({type(cause).__name__}: {cause}); give a version that was trained "
                 "with --verdicts"
             ) from cause
-        if len(weights_F) != len(features):
+        if len(weights.mean_F) != len(features) + 1:
             raise SettingError(
-                f"{folder / VALUE_FILE} is of another model: {len(weights_F)} weights for {len(features)} features"
+                f"{folder / VALUE_FILE} is of another model: it has {len(weights.mean_F) - 1} weights, and there are "
+                f"{len(features)} features"
             )
-        return cls(features, weights_F, constant)
+        return cls(features, weights)
 
 
 def fit_value(features: TextFeatures, verdicts: Verdicts, *, seed: int) -> tuple[ValueFunction, ValueScores]:
@@ -146,8 +180,7 @@ def fit_value(features: TextFeatures, verdicts: Verdicts, *, seed: int) -> tuple
             f"than a constant ({scores.constant:.3f}) by more than chance: {len(verdicts.rows)} verdicts do not show "
             "what is accepted. Judge more samples, or train without --verdicts"
         )
-    weights = examples.fit(strength, np.arange(len(verdicts.rows)))
-    return ValueFunction(features, weights[:-1], float(weights[-1]) * _CONSTANT), scores
+    return ValueFunction(features, examples.posterior(strength)), scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,12 +203,24 @@ class _Examples:
 
         samples_NF = vectors([row.text for row in verdicts.rows])
         pairs_NF = vectors([row.edited_text for row in verdicts.rows]) - samples_NF
-        constant_N1 = np.full((len(samples_NF), 1), _CONSTANT)
         return cls(
-            samples_NF=np.concatenate((samples_NF, constant_N1), axis=1),
+            samples_NF=_with_constant(samples_NF, _CONSTANT),
             accepted_N=np.array([float(row.accepted) for row in verdicts.rows]),
-            pairs_NF=np.concatenate((pairs_NF, 0 * constant_N1), axis=1),
+            pairs_NF=_with_constant(pairs_NF, 0.0),
         )
+
+    def posterior(self, strength: float) -> Weights:
+        """Fit the weights to all rows, with their uncertainty (Laplace's approximation)."""
+        mean_F = self.fit(strength, np.arange(len(self.accepted_N)))
+        edited_NF = self.pairs_NF[np.abs(self.pairs_NF).sum(axis=1) > 0]
+        inputs_NF = np.concatenate((self.samples_NF, edited_NF))
+        likely_N = 1 / (1 + np.exp(-inputs_NF @ mean_F))
+        _, sizes_R, directions_RF = np.linalg.svd(
+            np.sqrt(likely_N * (1 - likely_N))[:, None] * inputs_NF, full_matrices=False
+        )
+        precision_R = strength * sizes_R**2
+        known_RF = np.sqrt(precision_R / (1 + precision_R))[:, None] * directions_RF
+        return Weights(mean_F=mean_F, strength=strength, known_RF=np.ascontiguousarray(known_RF))
 
     def fit(self, strength: float, chosen: np.ndarray) -> FloatArray:
         """Fit the weights to some rows: [F + 1]."""
@@ -207,6 +252,10 @@ class _Examples:
             error=float((nats_N - constant_nats_N).std(ddof=1) / np.sqrt(count)),
             auc=_auc(odds_N, self.accepted_N > 0),
         )
+
+
+def _with_constant(vectors_NF: FloatArray, value: float) -> FloatArray:
+    return np.concatenate((vectors_NF, np.full((len(vectors_NF), 1), value)), axis=1)
 
 
 def _folds(accepted_N: FloatArray, *, seed: int) -> np.ndarray:

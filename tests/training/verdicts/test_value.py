@@ -73,7 +73,9 @@ def test_a_taste_for_words_and_one_for_length_are_learned_from_200_verdicts(
         assert np.mean(odds[held][:, None] > odds[~held][None, :]) > 0.85
         assert scores.auc > 0.8
         assert 0 < scores.explained < 1
-        assert torch.allclose(value(texts[:5]).double(), torch.from_numpy(1 / (1 + np.exp(-value.log_odds(texts[:5])))))
+        assert value.values(texts[:5]) == pytest.approx(list(1 / (1 + np.exp(-value.log_odds(texts[:5])))))
+        assert (value.lower_log_odds(texts) < value.log_odds(texts)).all()
+        assert np.allclose(value(texts).numpy(), 1 / (1 + np.exp(-value.lower_log_odds(texts))), atol=1e-6)
 
 
 def test_verdicts_by_chance_are_refused_with_the_figures(sample_corpus: SampleCorpus, features: TextFeatures) -> None:
@@ -121,6 +123,7 @@ def test_a_value_function_is_the_same_when_it_is_read_again_and_refuses_other_fo
     value.save(tmp_path / "bundle")
     again = ValueFunction.load(tmp_path / "bundle")
     assert np.allclose(again.log_odds(texts), value.log_odds(texts))
+    assert np.allclose(again.lower_log_odds(texts), value.lower_log_odds(texts))
     (tmp_path / "bundle" / VALUE_FILE).write_bytes(b"\x00" * 20)
     with pytest.raises(SettingError, match="holds no value function"):
         ValueFunction.load(tmp_path / "bundle")
