@@ -30,6 +30,8 @@ PEOPLE = re.compile(
     r"teacher|hometown|degree|songwriter|singer|role|left|moved|single|child|student)\b"
 )
 """Words by which the curator of this story knows a sentence about people, which is what this curator likes."""
+MAX_LENGTH = 180
+"""Length that fits into a post with the names around it."""
 SONGS_A_SITTING = 10
 SONGS_JUDGED = 30
 
@@ -99,8 +101,8 @@ def waiting(terminal: Terminal) -> list[dict[str, Any]]:
 
 
 def judge(terminal: Terminal, rows: list[dict[str, Any]]) -> None:
-    """Give the verdicts of one sitting. The curator sees texts and flags alone."""
-    liked = {row["candidate_id"]: bool(PEOPLE.search(row["text"])) and "too long" not in row["flags"] for row in rows}
+    """Give the verdicts of one sitting. The curator sees texts alone."""
+    liked = {row["candidate_id"]: len(row["text"]) < MAX_LENGTH and bool(PEOPLE.search(row["text"])) for row in rows}
     for verdict in ("accept", "reject"):
         ids = [name for name, is_liked in liked.items() if is_liked == (verdict == "accept")]
         if ids:
