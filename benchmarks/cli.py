@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from benchmarks.experiments.cli import bench_experiments
+from benchmarks.experiments.verdicts_cli import verdicts
 from benchmarks.serving.cli import bench_serve
 from benchmarks.training.quality_cli import learning, ptb, steering, vocabulary
 from benchmarks.training.speed_cli import candidates_cost, corpus, decode_speed, train_speed
@@ -25,6 +26,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "ptb": ptb,
     "serve": bench_serve,
     "experiments": bench_experiments,
+    "verdicts": verdicts,
 }
 for _name, _command in _COMMANDS.items():
     app_bench.command(_name)(_command)

@@ -1,1 +1,1 @@
-"""Simulations of the statistics of experiments: false decisions, verdicts needed, faults found, harm stopped."""
+"""Simulations of experiments: false decisions, verdicts needed, faults found, harm stopped; the sync of verdicts."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, flock
 from hashlib import sha256
@@ -129,17 +129,26 @@ class Ledger:
         self._connection.close()
         os.close(self._lock)
 
-    def aim(self, target: str) -> None:
-        """Name the place that the ledger is about. What is known of another place is forgotten."""
+    def aim(self, target: str, *, logged: Callable[[], list[VersionFigures]]) -> None:
+        """Name the place that the ledger is about. What is known of another place is forgotten.
+
+        Args:
+            target: text that tells the place from others.
+            logged: asked for a new place; returns the figures that a ledger which was lost had logged there.
+        """
         known = self._fact("target")
         if known == target:
             return
+        figures = logged()
         with self._writing() as connection:
             if known:
                 # All states count as waiting again. The new place has none of them, or has them under the same ids.
                 for table in ("trace", "figures", "fact"):
                     connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- constants
             _set_fact(connection, "target", target)
+            _set_fact(connection, "recovering", "yes" if figures else "")
+            for one in figures:
+                _set_figures(connection, one, is_logged=True)
 
     def record(self, traces: Iterable[SongTrace]) -> int:
         """Record the states of all traces of a store; return the number of those that changed.
@@ -147,17 +156,19 @@ class Ledger:
         Traces that do not come any more lose their feedback, as after the restore of an older backup.
         """
         changed = 0
+        recovering = bool(self._fact("recovering"))
         with self._writing() as connection:
             connection.execute("CREATE TEMP TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
             connection.execute("DELETE FROM seen")
         for chunk in _chunks(traces):
             with self._writing() as connection:
-                changed += sum(_record(connection, trace) for trace in chunk)
+                changed += sum(_record(connection, trace, recovering=recovering) for trace in chunk)
         with self._writing() as connection:
             gone = connection.execute(
                 "UPDATE trace SET wanted = '', document = '', refused = ''"
                 " WHERE wanted <> '' AND id NOT IN (SELECT id FROM seen)"
             )
+            _set_fact(connection, "recovering", "")
         return changed + gone.rowcount
 
     def waiting_versions(self) -> dict[tuple[str, str], int]:
@@ -186,7 +197,7 @@ class Ledger:
                     continue
                 connection.execute(
                     "UPDATE trace SET document = NULL, known = ?, judged = ?, accepted = ? WHERE id = ? AND wanted = ?",
-                    (_ids(one.trace), len(one.trace.spans), one.trace.accepted, one.trace_id, one.wanted),
+                    (json.dumps(_ids(one.trace)), len(one.trace.spans), one.trace.accepted, one.trace_id, one.wanted),
                 )
 
     def refuse(self, one: WaitingTrace, reason: str) -> None:
@@ -212,18 +223,7 @@ class Ledger:
     def record_figures(self, figures: VersionFigures) -> None:
         """Record counts before they are logged."""
         with self._writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO figures (model, version, step, time_ms, judged, accepted, is_logged)"
-                " VALUES (?, ?, ?, ?, ?, ?, 0)",
-                (
-                    figures.model,
-                    figures.version,
-                    figures.step,
-                    figures.time_ms,
-                    figures.judged,
-                    figures.accepted,
-                ),
-            )
+            _set_figures(connection, figures, is_logged=False)
 
     def unlogged_figures(self) -> list[VersionFigures]:
         """Return the counts that MLflow may not have."""
@@ -306,22 +306,26 @@ ORDER BY 1, 2
 """
 
 
-def _record(connection: sqlite3.Connection, trace: SongTrace) -> bool:
-    """Within a transaction: record the state of a trace; whether it changed."""
+def _record(connection: sqlite3.Connection, trace: SongTrace, *, recovering: bool) -> bool:
+    """Within a transaction: record the state of a trace; whether it changed.
+
+    After the loss of a ledger, MLflow may have feedback on any sample, also on one whose verdict was undone since.
+    """
     connection.execute("INSERT OR IGNORE INTO seen VALUES (?)", (trace.trace_id,))
     document = trace.to_json() if trace.spans else ""
     wanted = sha256(document.encode("utf-8", "surrogatepass")).hexdigest() if document else ""
     row = connection.execute("SELECT wanted, known FROM trace WHERE id = ?", (trace.trace_id,)).fetchone()
+    may_have = trace.feedback_ids if recovering else _ids(trace)
     if row is None:
-        if trace.spans:
+        if may_have:
             connection.execute(
                 "INSERT INTO trace (id, model, version, wanted, document, known) VALUES (?, ?, ?, ?, ?, ?)",
-                (trace.trace_id, trace.model, trace.version, wanted, document, _ids(trace)),
+                (trace.trace_id, trace.model, trace.version, wanted, document, json.dumps(may_have)),
             )
-        return bool(trace.spans)
-    if row["wanted"] == wanted:
+        return bool(may_have)
+    if row["wanted"] == wanted and not recovering:
         return False
-    known = sorted({*json.loads(row["known"]), *json.loads(_ids(trace))})
+    known = sorted({*json.loads(row["known"]), *may_have})
     connection.execute(
         "UPDATE trace SET wanted = ?, document = ?, known = ?, refused = '' WHERE id = ?",
         (wanted, document, json.dumps(known), trace.trace_id),
@@ -331,7 +335,7 @@ def _record(connection: sqlite3.Connection, trace: SongTrace) -> bool:
 
 def _waiting(row: sqlite3.Row) -> WaitingTrace:
     trace = SongTrace.from_json(row["document"]) if row["document"] else None
-    wanted_ids = {span.assessment_id for span in trace.spans} if trace else set()
+    wanted_ids = set(_ids(trace)) if trace else set()
     return WaitingTrace(
         trace_id=row["id"],
         trace=trace,
@@ -340,8 +344,16 @@ def _waiting(row: sqlite3.Row) -> WaitingTrace:
     )
 
 
-def _ids(trace: SongTrace) -> str:
-    return json.dumps([span.assessment_id for span in trace.spans])
+def _ids(trace: SongTrace) -> tuple[str, ...]:
+    return tuple(span.assessment_id for span in trace.spans)
+
+
+def _set_figures(connection: sqlite3.Connection, figures: VersionFigures, *, is_logged: bool) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO figures (model, version, step, time_ms, judged, accepted, is_logged)"
+        " VALUES (:model, :version, :step, :time_ms, :judged, :accepted, :is_logged)",
+        {**asdict(figures), "is_logged": is_logged},
+    )
 
 
 def _set_fact(connection: sqlite3.Connection, name: str, value: str) -> None:

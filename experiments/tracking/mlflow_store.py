@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,13 @@ _TAG_LIMIT: Final = 4096
 _PREVIEW_LIMIT: Final = 1000
 _CURATOR_LIMIT: Final = 250
 _LOGGED_MODEL: Final = re.compile(r"models:/(m-[0-9a-f]{32})/?")
+_ENVIRONMENT: Final = {
+    # A bounded wait for a server that goes away in between.
+    "MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT": "20",
+    # Two lines for every run that ends would stand in the output of the commands.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_SERVER_THREADS: Final = 4
 _REFUSALS: Final = (400, 409, 413, 422)
 """HTTP status codes by which MLflow says that it does not take what was sent."""
 
@@ -58,8 +66,10 @@ class MlflowVerdicts:
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
         self._client = open_client(tracking_uri)
-        # A bounded wait for a server that goes away in between.
-        os.environ.setdefault("MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT", "20")
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        # A database takes one write at a time. Of a call to a server, two thirds are waits.
+        self._threads = _SERVER_THREADS if tracking_uri.startswith(("http://", "https://")) else 1
         self._model_ids: dict[tuple[str, str], str] = {}
         with self._translated():
             from mlflow.tracing.client import TracingClient  # noqa: PLC0415 - takes seconds
@@ -72,8 +82,19 @@ class MlflowVerdicts:
 
     @property
     def target(self) -> str:
-        """Text that tells this MLflow from another one, also from one that took its place under the same address."""
-        return f"{without_password(self._uri)} experiment {self._experiment_id} of {self._born}"
+        """Text that tells this MLflow from another one. It is not the address: a workspace may be moved."""
+        return f"experiment {self._experiment_id} of {self._born}"
+
+    def logged_figures(self) -> list[VersionFigures]:
+        """Return the newest figures of the versions that have any."""
+        with self._translated():
+            runs = self._client.search_runs(
+                [self._experiment_id],
+                filter_string=f"tags.`{FIGURES_TAG}` LIKE '%/%'",
+                order_by=["attributes.start_time DESC"],
+            )
+            found = {run.data.tags[FIGURES_TAG]: self._newest_figures(run) for run in runs}
+        return [figures for figures in found.values() if figures.step]
 
     def model_id(self, model: str, version: str) -> str:
         """Return the id of a version's logged model; empty if it has none, or is not in the registry."""
@@ -94,15 +115,6 @@ class MlflowVerdicts:
         if refusal:
             raise RefusedError(refusal)
 
-    def last_step(self, model: str, version: str) -> int:
-        """Return the step of the last figures of a version; 0 if there are none."""
-        with self._translated():
-            run = self._figures_run(model, version)
-            if run is None:
-                return 0
-            history = self._client.get_metric_history(run.info.run_id, "verdicts.judged")
-            return max((metric.step for metric in history), default=0)
-
     def log(self, figures: VersionFigures, model_id: str) -> None:
         """Log the figures of a version's verdicts for its logged model. The same figures may be logged again."""
         from mlflow.entities import Metric  # noqa: PLC0415 - takes seconds
@@ -120,8 +132,9 @@ class MlflowVerdicts:
             for assessment_id in one.dropped:
                 known(self._tracing.delete_assessment, one.trace_id, assessment_id)
         traces = [one.trace for one in waiting if one.trace is not None]
-        for trace in traces:
-            self._tracing.start_trace(self._info(trace, model_id))
+        with ThreadPoolExecutor(self._threads) as pool:
+            for _ in pool.map(lambda trace: self._tracing.start_trace(self._info(trace, model_id)), traces):
+                pass
         # After the traces: MLflow would make traces of its own for spans, and the rest take three times as long.
         self._tracing.log_spans(self._experiment_id, [span for trace in traces for span in _spans(trace)])
 
@@ -168,6 +181,18 @@ class MlflowVerdicts:
             max_results=1,
         )
         return found[0] if found else None
+
+    def _newest_figures(self, run: Run) -> VersionFigures:
+        model, _, version = run.data.tags[FIGURES_TAG].rpartition("/")
+        history = self._client.get_metric_history(run.info.run_id, "verdicts.judged")
+        return VersionFigures(
+            model=model,
+            version=version,
+            judged=round(run.data.metrics.get("verdicts.judged", 0)),
+            accepted=round(run.data.metrics.get("verdicts.accepted", 0)),
+            step=max((metric.step for metric in history), default=0),
+            time_ms=max((metric.timestamp for metric in history), default=0),
+        )
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated("the verdicts cannot be sent", self._uri)

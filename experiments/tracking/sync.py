@@ -116,9 +116,9 @@ class VerdictSync:
         try:
             # Opened for each sync: there may be another MLflow under the same address now.
             mlflow = MlflowVerdicts(self._uri)
+            ledger.aim(mlflow.target, logged=mlflow.logged_figures)
         except RegistryError as cause:
             return None, ledger.set_absence(self._now(), str(cause))
-        ledger.aim(mlflow.target)
         return mlflow, None
 
 
@@ -175,10 +175,9 @@ class _Courier:
         self._log_recorded()
 
     def _dated(self, figures: VersionFigures) -> VersionFigures:
-        # A new ledger goes on behind the figures that MLflow has.
-        step = figures.step or self._mlflow.last_step(figures.model, figures.version)
+        # Later than those before, whatever the clock says: MLflow shows the newest.
         time_ms = max(round(self._now().timestamp() * 1000), figures.time_ms + 1)
-        return replace(figures, step=step + 1, time_ms=time_ms)
+        return replace(figures, step=figures.step + 1, time_ms=time_ms)
 
     def _log_recorded(self) -> None:
         for figures in self._ledger.unlogged_figures():

@@ -69,6 +69,8 @@ class SongTrace:
     post_url: str
     created_ms: int
     """Time at which the samples were written, in milliseconds since 1970."""
+    feedback_ids: tuple[str, ...]
+    """Ids that the feedback on its samples has, judged or not."""
     spans: tuple[JudgedSpan, ...]
     """Judged samples. Others stay out: MLflow's page would tell a curator their version before the verdict."""
 
@@ -86,7 +88,8 @@ class SongTrace:
         """Return the trace that a text of `to_json` describes."""
         document: dict[str, Any] = json.loads(text)
         spans = tuple(JudgedSpan(**{**span, "flags": tuple(span["flags"])}) for span in document.pop("spans"))
-        return cls(**{**document, "genres": tuple(document["genres"]), "spans": spans})
+        tuples = {name: tuple(document[name]) for name in ("genres", "feedback_ids")}
+        return cls(**{**document, **tuples, "spans": spans})
 
 
 def traces_of(song: SongRecord) -> Iterator[SongTrace]:
@@ -121,6 +124,7 @@ def _trace(place: str, key: tuple[str, str, str], rows: list[QueueRow]) -> SongT
         post_author=post.author,
         post_url=post.url,
         created_ms=_milliseconds(created_at),
+        feedback_ids=tuple(_feedback_id(_seal_of_sample(seal, row)) for row in rows),
         spans=tuple(_span(seal, row, verdict) for row in rows if (verdict := counted_verdict(row)) is not None),
     )
 
@@ -133,11 +137,11 @@ def counted_verdict(row: QueueRow) -> Verdict | None:
 
 def _span(seal: str, row: QueueRow, verdict: Verdict) -> JudgedSpan:
     candidate = row.candidate
-    own = _hash("sample", seal, candidate.id)
+    own = _seal_of_sample(seal, row)
     is_edited = verdict.edited_text is not None and verdict.edited_text != candidate.sample.text
     return JudgedSpan(
         span_id=own[:16],
-        assessment_id=f"a-{own[16:48]}",
+        assessment_id=_feedback_id(own),
         candidate_id=candidate.id,
         number=candidate.number,
         text=candidate.sample.text,
@@ -151,6 +155,14 @@ def _span(seal: str, row: QueueRow, verdict: Verdict) -> JudgedSpan:
         edited_text=verdict.edited_text if is_edited else None,
         decided_ms=_milliseconds(row.decided_at or row.created_at),
     )
+
+
+def _seal_of_sample(seal: str, row: QueueRow) -> str:
+    return _hash("sample", seal, row.candidate.id)
+
+
+def _feedback_id(own: str) -> str:
+    return f"a-{own[16:48]}"
 
 
 def _hash(*parts: str) -> str:

@@ -106,19 +106,20 @@ def test_nothing_is_sent_twice(world: World) -> None:
 
 
 def test_a_lost_ledger_leads_to_the_same_traces_and_to_figures_behind_the_earlier_ones(world: World) -> None:
-    [[first, second]] = world.add_songs([["1", "1"]])
-    world.decide(verdict(first, True))
+    [[first, second, third, fourth]] = world.add_songs([["1", "1", "1", "2"]])
+    world.decide(*(verdict(name, True) for name in (first, third, fourth)))
     world.sync()
     world.decide(verdict(second, False))
     world.sync()
     world.ledger_path.unlink()
-    world.decide(verdict(second, True))
-    assert world.sync().sent == 1
+    world.decide(verdict(second, True), verdict(third, None), verdict(fourth, None))
+    assert world.sync().sent == 2
     assert len(world.traces("1")) == 1
     assert world.feedback() == {first: True, second: True}
     [run] = world.client.search_runs(["1"], filter_string="tags.`deephypebot.verdicts` = 'lcgan/1'")
     assert run.data.metrics["verdicts.acceptance"] == 1
     assert [metric.step for metric in world.client.get_metric_history(run.info.run_id, "verdicts.judged")] == [1, 2, 3]
+    assert world.metrics("2")["verdicts.judged"] == 0
 
 
 def test_another_mlflow_gets_everything(world: World) -> None:
