@@ -49,6 +49,10 @@ _REFUSALS: Final = (400, 409, 413, 422)
 """HTTP status codes by which MLflow says that it does not take what was sent."""
 
 
+_ARCHIVED: Final = "INVALID_STATE"
+"""Error code for a trace whose spans MLflow has moved out of its database; its feedback can still be changed."""
+
+
 class RefusedError(Exception):
     """MLflow does not take the state of a trace."""
 
@@ -126,6 +130,25 @@ class MlflowVerdicts:
                 for name, value in _figures(figures).items()
             ]
             self._client.log_batch(run_id, metrics=metrics)
+
+    def send_feedback(self, one: WaitingTrace) -> None:
+        """Bring the feedback alone of one trace to its state, for a trace that MLflow has archived.
+
+        Raises:
+            RefusedError: MLflow does not take it.
+        """
+        with self._translated():
+            refusal = _refusal(lambda: self._replace_feedback(one), codes=(_ARCHIVED, "RESOURCE_DOES_NOT_EXIST"))
+        if refusal:
+            raise RefusedError(refusal)
+
+    def _replace_feedback(self, one: WaitingTrace) -> None:
+        feedback = [] if one.trace is None else [_feedback(one.trace, span) for span in one.trace.spans]
+        # Anew, because an update keeps the curator of before.
+        for assessment_id in (*one.dropped, *(str(entry.assessment_id) for entry in feedback)):
+            known(self._tracing.delete_assessment, one.trace_id, assessment_id)
+        for entry in feedback:
+            self._tracing.log_assessment(one.trace_id, entry)
 
     def _send(self, waiting: Sequence[WaitingTrace], model_id: str) -> None:
         for one in waiting:
@@ -212,14 +235,15 @@ def logged_model_id(model_id: str | None, source: str | None) -> str:
     return model_id or (found[1] if (found := _LOGGED_MODEL.fullmatch(source or "")) else "")
 
 
-def _refusal(send: Callable[[], None]) -> str:
+def _refusal(send: Callable[[], None], *, codes: tuple[str, ...] = (_ARCHIVED,)) -> str:
     """Send something, and return the reason for which MLflow does not take it; empty if it does."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - takes seconds
 
     try:
         send()
     except MlflowException as cause:
-        if cause.get_http_status_code() not in _REFUSALS:  # type: ignore[no-untyped-call]
+        is_refusal = cause.get_http_status_code() in _REFUSALS or cause.error_code in codes  # type: ignore[no-untyped-call]
+        if not is_refusal:
             raise
         return without_password(str(cause.message).partition("\n")[0]) or "without a reason"
     return ""

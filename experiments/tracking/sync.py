@@ -159,7 +159,10 @@ class _Courier:
 
     def _send_one(self, one: WaitingTrace, model_id: str) -> None:
         try:
-            self._mlflow.send([one], model_id)
+            try:
+                self._mlflow.send([one], model_id)
+            except RefusedError:
+                self._mlflow.send_feedback(one)
         except RefusedError as cause:
             self._ledger.refuse(one, str(cause))
         else:

@@ -72,7 +72,7 @@ class SongTrace:
     feedback_ids: tuple[str, ...]
     """Ids that the feedback on its samples has, judged or not."""
     spans: tuple[JudgedSpan, ...]
-    """Judged samples. Others stay out: MLflow's page would tell a curator their version before the verdict."""
+    """Judged samples whose version may be told: of an experiment's song none before its last verdict."""
 
     @property
     def accepted(self) -> int:
@@ -116,7 +116,7 @@ def _trace(place: str, key: tuple[str, str, str], rows: list[QueueRow]) -> SongT
         model=model,
         version=version,
         archive_sha256=archive_sha256,
-        experiment=getattr(first.candidate, "experiment", ""),
+        experiment=first.candidate.experiment,
         artist=report.artist,
         title=report.song.title,
         genres=report.genres,
@@ -130,9 +130,13 @@ def _trace(place: str, key: tuple[str, str, str], rows: list[QueueRow]) -> SongT
 
 
 def counted_verdict(row: QueueRow) -> Verdict | None:
-    """Return the verdict on a candidate if it counts; one that was withdrawn with its song has none that does."""
-    counts = row.candidate.status is not CandidateStatus.WAITING and not row.candidate.withdrawn
-    return row.verdict if counts else None
+    """Return the verdict on a candidate if it counts, and MLflow's page may tell the candidate's version.
+
+    One that was withdrawn with its song does not count. One of an experiment waits for the other verdicts on its song.
+    """
+    candidate = row.candidate
+    hidden = candidate.status is CandidateStatus.WAITING or candidate.withdrawn or candidate.is_blind
+    return None if hidden else row.verdict
 
 
 def _span(seal: str, row: QueueRow, verdict: Verdict) -> JudgedSpan:

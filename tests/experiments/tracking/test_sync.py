@@ -225,6 +225,54 @@ def test_a_record_holds_the_candidates_of_one_song(world: World) -> None:
         SongRecord(rows=())
 
 
+def test_feedback_on_a_trace_that_mlflow_has_archived_is_changed_all_the_same(world: World) -> None:
+    [[first], [second]] = world.add_songs([["1"], ["1"]])
+    world.decide(verdict(first, True), verdict(second, True))
+    world.sync()
+    with closing(sqlite3.connect(world.folder / "mlflow.db")) as there:
+        there.execute(
+            "UPDATE trace_tags SET value = 'ARCHIVE_REPO' WHERE key = 'mlflow.trace.spansLocation' AND request_id ="
+            " (SELECT request_id FROM trace_tags WHERE key = 'deephypebot.song' AND value = '1.1')"
+        )
+        there.commit()
+    world.decide(verdict(first, False, who="jo"), verdict(second, False))
+    result = world.sync()
+    assert (result.sent, result.refused, result.away) == (2, 0, None)
+    with closing(sqlite3.connect(world.folder / "mlflow.db")) as there:
+        found = there.execute("SELECT value, source_id FROM assessments ORDER BY source_id DESC").fetchall()
+    assert found == [("false", "jo"), ("false", "ana")]
+
+
+def test_a_song_that_mlflow_does_not_take_is_told_and_does_not_hold_up_the_others(world: World) -> None:
+    [[first], [second]] = world.add_songs([["1"], ["1"]])
+    with closing(sqlite3.connect(world.store_path)) as store:
+        store.execute("UPDATE song SET artist = ? WHERE tweet_id = '1'", ("x" * 5000,))
+        store.commit()
+    world.decide(verdict(first, True), verdict(second, True))
+    with pytest.MonkeyPatch.context() as patch:
+        # A name of the trace that is longer than MLflow takes.
+        patch.setattr("experiments.tracking.mlflow_store._TAG_LIMIT", 10_000)
+        result = world.sync()
+    assert (result.sent, result.refused, result.away) == (1, 1, None)
+    assert result.sentences[-1].startswith("MLflow does not take 1 songs: ")
+    assert world.feedback() == {second: True}
+    world.decide(verdict(first, False))
+    assert world.sync().sent == 1
+    assert world.feedback() == {first: False, second: True}
+
+
+def test_a_song_of_an_experiment_is_sent_after_its_last_verdict(world: World) -> None:
+    [[first, second]] = world.add_songs([["1", "2"]], experiment="taste")
+    world.decide(verdict(first, True))
+    assert world.sync().sent == 0
+    assert world.traces("1") == []  # one of two arms would tell the other
+    world.decide(verdict(second, False))
+    assert world.sync().sent == 2
+    assert world.feedback() == {first: True, second: False}
+    assert world.traces("2")[0].info.tags["deephypebot.experiment"] == "taste"
+    assert (world.assessments("1")[first].metadata or {})["deephypebot.experiment"] == "taste"
+
+
 def test_refused_songs_are_told() -> None:
     result = SyncResult(changed=1, sent=0, waiting=0, seconds=0.1, refused=1, refusal="too long")
     assert result.sentences == ("MLflow does not take 1 songs: too long",)

@@ -39,12 +39,14 @@ def register_versions(uri: str) -> dict[str, str]:
     return found
 
 
-def add_songs(store: SqliteStore, versions: Iterable[Iterable[str]], *, first: int = 1) -> list[list[str]]:
+def add_songs(
+    store: SqliteStore, versions: Iterable[Iterable[str]], *, first: int = 1, experiment: str = ""
+) -> list[list[str]]:
     """Add a source post with a song for each list of versions, one sample each; the candidates' ids."""
-    return [_add_song(store, str(number), list(song)) for number, song in enumerate(versions, start=first)]
+    return [_add_song(store, str(number), list(song), experiment) for number, song in enumerate(versions, start=first)]
 
 
-def _add_song(store: SqliteStore, name: str, versions: list[str]) -> list[str]:
+def _add_song(store: SqliteStore, name: str, versions: list[str], experiment: str) -> list[str]:
     post = SourcePost(id=name, text=f"Ona Vell - Slow Lamp {name}", author="ona", url=f"https://x.example/{name}")
     store.add_page("test", FeedPage(source_posts=(post,), cursor=name, more=False))
     song = Song(artists=("Ona Vell",), title=f"Slow Lamp {name}", confidence=0.9)
@@ -64,6 +66,7 @@ def _add_song(store: SqliteStore, name: str, versions: list[str]) -> list[str]:
             model_version=version,
             archive_sha256=version * 64,
             flags=(Flag.DOUBLED,) if number == 1 else (),
+            experiment=experiment,
         )
         for number, version in enumerate(versions, start=1)
     ]
@@ -113,9 +116,9 @@ class World:
     def store(self) -> SqliteStore:
         return SqliteStore(self.store_path, now=self.now)
 
-    def add_songs(self, versions: Iterable[Iterable[str]], *, first: int = 1) -> list[list[str]]:
+    def add_songs(self, versions: Iterable[Iterable[str]], *, first: int = 1, experiment: str = "") -> list[list[str]]:
         with self.store() as store:
-            return add_songs(store, versions, first=first)
+            return add_songs(store, versions, first=first, experiment=experiment)
 
     def decide(self, *verdicts: Verdict) -> None:
         with self.store() as store:
