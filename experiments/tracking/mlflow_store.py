@@ -144,7 +144,7 @@ class MlflowVerdicts:
 
     def _replace_feedback(self, one: WaitingTrace) -> None:
         feedback = [] if one.trace is None else [_feedback(one.trace, span) for span in one.trace.spans]
-        # Anew, because an update keeps the curator of before.
+        # Written again, because an update keeps the curator of before.
         for assessment_id in (*one.dropped, *(str(entry.assessment_id) for entry in feedback)):
             known(self._tracing.delete_assessment, one.trace_id, assessment_id)
         for entry in feedback:
