@@ -146,7 +146,7 @@ def test_the_variables_of_all_options_are_these_and_one_name_means_one_thing_eve
         "TORCHSERVE_METRICS_PORT", "GATEWAY_METRICS_PORT", "MODELS", "STUDIO_HOST", "STUDIO_TOKEN",
     }  # fmt: skip
     assert set(found) == {f"DEEPHYPEBOT_{name}" for name in ours} | {"MLFLOW_TRACKING_URI"}
-    assert found["DEEPHYPEBOT_MODEL_STORE"] == {"demo", "train", "archive", "serve"}
+    assert found["DEEPHYPEBOT_MODEL_STORE"] == {"demo", "train", "archive", "serve", "experiment replay"}
 
 
 def test_a_group_can_be_built_again_without_a_trace_of_the_first_time() -> None:

@@ -1,4 +1,7 @@
-"""Simulated curators: each has a taste that is hidden from what learns from its verdicts, and errs in a tenth."""
+"""Simulated curators: each has a taste that is hidden from what learns from its verdicts, and errs in a tenth.
+
+Shapes: Z latent vector.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Acceptance predictor: fit it to values of decoded sentences, and compare it with a constant.
 
-Shapes: N labelled vectors, B rows of a batch.
+Shapes: N labelled vectors, B rows of a batch, Z latent vector, A genre embedding.
 """
 
 from __future__ import annotations

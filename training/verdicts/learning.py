@@ -5,6 +5,8 @@ as far as it can writes fewer different sentences. So the new generator is not u
 from the base's weights to its own (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv 2109.01903)
 that has the highest mean value of all whose sentences, as they are served, are as different as the base's and copy as
 little.
+
+Shapes: N texts.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A Bayesian logistic regression with a normal prior, whose variance is chosen by 
 judged samples with their verdicts, and for each edit a pair: the features of the edited text less those of the sample,
 which the curator preferred (Bradley and Terry 1952).
 
-Shapes: N texts, F features.
+Shapes: N texts, F features, W words, R directions that the verdicts tell something of.
 """
 
 from __future__ import annotations
