@@ -35,6 +35,7 @@ from training.pipeline.published import (
 from training.pipeline.stages import Stage
 from training.progress import Progress
 from training.tracking.port import RegisteredVersion, Tracker
+from training.verdicts.learning import LEARNED_SHARE
 
 _RECORD: Final = "published.json"
 
@@ -147,7 +148,7 @@ class Publisher:
                 load_folder(model.stage.directory / BUNDLE, name=str(version))
             )
             self.tracker.set_challenger(version)
-            words = f"made the challenger: it learned from {model.learned_from}; compare it in an experiment"
+            words = f"made the challenger: it learned from {model.learned_from}; {_advice(trained)}"
             published = replace(published, decision=words, decided=True, language=language)
             self.tracker.tag_version(version, {PROMOTION_TAG: words})
             write_json(model.stage.directory / _RECORD, published.record())
@@ -276,3 +277,13 @@ class Publisher:
             return
         with atomic_path(target) as partial:
             shutil.copyfile(source, partial)
+
+
+def _advice(trained: Mapping[str, float]) -> str:
+    """Return what to do with a version that learned from verdicts, by the figures of its training."""
+    if trained.get(LEARNED_SHARE, 1.0) > 0:
+        return "compare it in an experiment"
+    return (
+        "it writes as the version that it continues, since every shift towards what curators accept made sentences "
+        "less different or more often copied: judge more samples"
+    )

@@ -36,6 +36,8 @@ from training.verdicts.value import ValueFunction, fit_value
 
 LEARNING_VERSION: Final = 1
 """Version of this way of learning: with another, the stage is trained again."""
+LEARNED_SHARE: Final = "learned_share"
+"""Figure: share of the way from the base's weights to the learned ones; 0 if the base is kept."""
 _POINTS: Final = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)
 """Shares of the way from the base's weights that are tried."""
 _REQUESTS_AT_ONCE: Final = 64
@@ -163,7 +165,7 @@ def limited(
         if _within(written, before) and written.value > after.value:
             best, best_share, after = generator, share, written
     figures = {
-        "way": best_share,
+        LEARNED_SHARE: best_share,
         "value.before": before.value,
         "value.after": after.value,
         "distinct_2.before": before.distinct_2,
