@@ -25,8 +25,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         uri = f"sqlite:///{folder / 'mlflow.db'}"
-        # MLflow's registry looks the logged model up at the address of the environment.
-        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        # MLflow's registry looks the logged model up at the process's own address, which an earlier test may have set.
+        patch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", uri)
         found = register_versions(uri)
     (folder / "models.json").write_text(json.dumps(found))
     return folder
