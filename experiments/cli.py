@@ -393,14 +393,21 @@ def replay(
     """Compute what versions would have written for the requests of an experiment.
 
     What a version served itself is compared with what it writes now, bit by bit. Without --model the versions of the
-    experiment are replayed.
+    experiment are replayed. It needs the packages of `train` as well.
 
     Examples:
         deephypebot experiment replay winter
 
         deephypebot experiment replay winter --model lcgan/5 --model lcgan/6 --value lcgan/6
     """
-    from experiments.replaying import compare_versions, exposures_of, served_texts, value_function
+    from experiments.errors import ExperimentError
+
+    try:
+        from experiments.replaying import compare_versions, exposures_of, served_texts, value_function
+    except ModuleNotFoundError as cause:
+        raise ExperimentError(
+            f"a replay needs {cause.name}, which is not installed: pip install 'deephypebot[train,experiments]'"
+        ) from cause
     from experiments.tables import replayed
     from serving.settings import default_tracking_uri
 

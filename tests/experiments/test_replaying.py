@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,3 +118,10 @@ def test_only_answers_of_the_experiment_are_replayed() -> None:
     early = exposure("early", "1", experiment="", time=EXPERIMENT.started.replace(year=2020))
     with pytest.raises(ExperimentError, match="no exposure of winter was found"):
         ids(EXPERIMENT, early)
+
+
+def test_where_the_trainings_packages_are_missing_a_replay_names_the_installation() -> None:
+    program = "import sys; sys.modules['sklearn'] = None; from experiments.cli import replay; replay('winter')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "pip install 'deephypebot[train,experiments]'" in done.stderr
+    assert "sklearn" in done.stderr
