@@ -26,9 +26,9 @@ from handlers.contract import (
     Timings,
     encode_answer,
 )
+from handlers.reference import Distribution, Reference
 from serving import wire
 from serving.registry.contents import ArchiveInfo
-from serving.registry.reference import Spread, TrafficReference
 from serving.traffic.admission.admission import Admission, AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import work_of
@@ -121,11 +121,11 @@ def _noting() -> Callable[[], object]:
 
 def _watching() -> Callable[[], object]:
     """Compare a request and its answer with a reference of as many topics as the samples have."""
-    reference = TrafficReference(
+    reference = Reference(
         genres={"dream pop": 0.5, "shoegaze": 0.25, "techno": 0.25},
         unknown=0.02,
-        num_tokens=Spread(mean=24.0, sd=8.0),
-        token_log_prob=Spread(mean=-1.3, sd=0.4),
+        num_tokens=Distribution(mean=24.0, sd=8.0),
+        token_log_prob=Distribution(mean=-1.3, sd=0.4),
         topics=(0.125,) * 8,
         num_samples=250,
     )

@@ -36,9 +36,9 @@ from handlers.model.genres import GenreTable
 from handlers.model.latent import LatentMixture
 from handlers.model.lexicon import Lexicon
 from handlers.model.phrases import PhraseTable
-from handlers.model.reference import Reference
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
+from handlers.reference import REFERENCE, Reference
 
 WEIGHTS: Final = "weights.safetensors"
 VOCABULARY: Final = "vocabulary.json"
@@ -48,7 +48,6 @@ MODEL_CARD: Final = "model_card.md"
 ACCEPTABILITY: Final = "acceptability.json"
 FILES: Final = (ARCHIVE_CONFIG, WEIGHTS, VOCABULARY, GENRES, TOPIC_WORDS, MODEL_CARD)
 """Files of every bundle."""
-REFERENCE: Final = "reference.json"
 OPTIONAL_FILES: Final = (ACCEPTABILITY, REFERENCE)
 """Files of a bundle that may be absent."""
 FORMAT: Final = 1

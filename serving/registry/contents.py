@@ -18,8 +18,8 @@ from typing import Any, Final
 import yaml
 
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, DEFAULT_BEST_OF, FIRST_CONTRACT
+from handlers.reference import REFERENCE, Reference
 from serving.errors import ArchiveError
-from serving.registry.reference import TrafficReference, parse_reference
 
 MANIFEST: Final = "MAR-INF/MANIFEST.json"
 MAX_BATCH_SIZE: Final = 1024
@@ -30,8 +30,6 @@ _DEFAULT_BATCH_DELAY_MS: Final = 100
 _DEFAULT_RESPONSE_TIMEOUT_S: Final = 120
 _ACCEPTABILITY: Final = "acceptability.json"
 """Member of an archive whose worker ranks candidates, and decodes `DEFAULT_BEST_OF` by default."""
-_REFERENCE: Final = "reference.json"
-"""Member of an archive with the figures at its training; older archives lack it."""
 _MAX_DOCUMENT: Final = 64 * 2**20
 """Bytes of a member that is read into memory."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -69,7 +67,7 @@ class ArchiveInfo:
     """Time for which its worker waits for a batch to fill."""
     response_timeout_s: int = _DEFAULT_RESPONSE_TIMEOUT_S
     """Time after which TorchServe ends a worker that has not answered."""
-    reference: TrafficReference | None = None
+    reference: Reference | None = None
     """Usual figures of its requests and samples; None where the archive does not tell them."""
 
 
@@ -164,15 +162,15 @@ def _read_info(name: str, archive: zipfile.ZipFile, *, model: str, version: str,
         # TorchServe reads 0 as its default.
         max_batch_delay_ms=int(settings.get("maxBatchDelay") or _DEFAULT_BATCH_DELAY_MS),
         response_timeout_s=int(settings.get("responseTimeout", _DEFAULT_RESPONSE_TIMEOUT_S)),
-        reference=_reference(name, archive) if _REFERENCE in names else None,
+        reference=_reference(name, archive) if REFERENCE in names else None,
     )
 
 
-def _reference(name: str, archive: zipfile.ZipFile) -> TrafficReference:
+def _reference(name: str, archive: zipfile.ZipFile) -> Reference:
     try:
-        return parse_reference(_read(name, archive, _REFERENCE))
+        return Reference.from_json(_read(name, archive, REFERENCE))
     except ValueError as fault:
-        raise ArchiveError(f"{name} has a {_REFERENCE} that is not one: {fault}. Pack and register it again") from fault
+        raise ArchiveError(f"{name} has a {REFERENCE} that is not one: {fault}. Pack and register it again") from fault
 
 
 def _read(name: str, archive: zipfile.ZipFile, member: str) -> bytes:

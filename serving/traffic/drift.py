@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from handlers.contract import CommentaryRequest, SamplingParams
-from serving.registry.reference import Spread, TrafficReference
+from handlers.reference import Distribution, Reference
 from serving.traffic.detectors import Detectors
 
 THRESHOLD: Final = 1e8
@@ -108,7 +108,7 @@ class Monitor:
         default_best_of: candidates that the version decodes for a sample by default.
     """
 
-    def __init__(self, reference: TrafficReference, *, topics: Sequence[str] = (), default_best_of: int = 1) -> None:
+    def __init__(self, reference: Reference, *, topics: Sequence[str] = (), default_best_of: int = 1) -> None:
         self._reference = reference
         self._topics = topics
         self._default_best_of = default_best_of
@@ -215,7 +215,7 @@ class Learner:
         self._log_probs = _Moments()
         self._topics: list[float] = []
 
-    def note(self, request: CommentaryRequest, answer: Answer) -> TrafficReference | None:
+    def note(self, request: CommentaryRequest, answer: Answer) -> Reference | None:
         """Note an answered request; return the reference when there have been enough.
 
         Args:
@@ -234,9 +234,9 @@ class Learner:
                 self._topics = [total + share for total, share in zip(before, sample.topics, strict=False)]
         return self._reference() if self._answers >= LEARNED_ANSWERS else None
 
-    def _reference(self) -> TrafficReference:
+    def _reference(self) -> Reference:
         samples = max(1, self._lengths.count)
-        return TrafficReference(
+        return Reference(
             genres={
                 label: min(1.0, number / self._answers)
                 for label, number in self._labels.items()
@@ -266,8 +266,8 @@ class _Moments:
         self._mean += step / self.count
         self._squares += step * (value - self._mean)
 
-    def spread(self) -> Spread:
-        return Spread(mean=self._mean, sd=math.sqrt(self._squares / max(1, self.count)))
+    def spread(self) -> Distribution:
+        return Distribution(mean=self._mean, sd=math.sqrt(self._squares / max(1, self.count)))
 
 
 def is_plain(request: CommentaryRequest, default_best_of: int) -> bool:
@@ -288,8 +288,8 @@ def _surprises(shares: Mapping[str, float]) -> dict[str, float]:
     return {label: (surprise - mean) / sd for label, surprise in known.items()}
 
 
-def _at_least(spread: Spread, sd: float) -> Spread:
-    return Spread(mean=spread.mean, sd=max(spread.sd, sd))
+def _at_least(spread: Distribution, sd: float) -> Distribution:
+    return Distribution(mean=spread.mean, sd=max(spread.sd, sd))
 
 
 def _highest_unknown(share: float) -> float:
@@ -300,10 +300,10 @@ def _around(middle: float, tolerance: float) -> tuple[float, float]:
     return max(0.0, middle - tolerance), min(1.0, middle + tolerance)
 
 
-def _scaled(value: float, spread: Spread) -> float:
+def _scaled(value: float, spread: Distribution) -> float:
     """Return a figure from 0 to 1; 0.5 is the mean, and either end is four standard deviations away."""
     return 0.5 + max(-_RANGE, min(_RANGE, (value - spread.mean) / spread.sd)) / (2 * _RANGE)
 
 
-def _unscaled(scaled: float, spread: Spread) -> float:
+def _unscaled(scaled: float, spread: Distribution) -> float:
     return spread.mean + (scaled - 0.5) * 2 * _RANGE * spread.sd

@@ -7,30 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from handlers.model.reference import Distribution, Reference
 from serving.client import CommentaryClient
 from serving.registry.client import Registry
 from serving.registry.versions import DRIFT_TAG
 from serving.traffic.reading import ExposureFiles
+from tests.handlers.references import EXAMPLE
 from tests.serving.echo_handler import UNKNOWN_GENRE
 from tests.serving.support import EchoRegistry, ask, running_service, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 MODEL = "drifting"
-REFERENCE = Reference(
-    genres={"dream pop": 0.6, "techno": 0.4},
-    unknown=0.01,
-    num_tokens=Distribution(mean=1.0, sd=1.0),
-    token_log_prob=Distribution(mean=-1.0, sd=0.5),
-    topics=(0.5, 0.5),
-    copies=0.0,
-    num_samples=100,
-)
 
 
 def test_traffic_that_leaves_the_archives_reference_is_told_everywhere(registry: EchoRegistry, tmp_path: Path) -> None:
-    registry.alias(MODEL, "champion", registry.register(MODEL, reference=REFERENCE.to_json()))
+    registry.alias(MODEL, "champion", registry.register(MODEL, reference=EXAMPLE.to_json()))
     with running_service(registry.uri, tmp_path, [MODEL]) as service, CommentaryClient(service.target) as client:
         for number in range(200):
             genre = ("dream pop", "techno", "dream pop")[number % 3]

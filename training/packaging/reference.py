@@ -1,4 +1,4 @@
-"""Reference of a version (`handlers.model.reference`), from the training sentences' genres and samples as served."""
+"""Reference of a version (`handlers.reference`), from the training sentences' genres and samples as served."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from handlers.model.bundle import Bundle
-from handlers.model.reference import Distribution, Reference
 from handlers.ranking.candidates import Candidate
+from handlers.reference import Distribution, Reference
 
 MAX_GENRES: Final = 200
 """Genre labels whose shares are kept, the most frequent ones."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickletools
 import subprocess
@@ -14,7 +15,18 @@ from safetensors.torch import load_file, save_file
 
 from handlers.contract import ARCHIVE_CONFIG
 from handlers.decoding.engine import Engine, SequenceSpec
-from handlers.model.bundle import FILES, MODEL_CARD, WEIGHTS, Bundle, BundleConfig, BundleError, bundle_sha256
+from handlers.model.bundle import (
+    FILES,
+    MODEL_CARD,
+    WEIGHTS,
+    Bundle,
+    BundleConfig,
+    BundleError,
+    bundle_files,
+    bundle_sha256,
+)
+from handlers.reference import REFERENCE
+from tests.handlers.references import EXAMPLE
 from tests.handlers.tiny_bundles import tiny_bundle
 
 
@@ -243,4 +255,25 @@ def test_topics_that_do_not_match_the_generator_are_refused_with_both_sizes_and_
     config["topics"] = [*config["topics"], "4 one/too/many"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(BundleError, match=r"\(6, 4, 3\), the rest \(6, 4, 4\).*deephypebot train"):
+        Bundle.load(tmp_path)
+
+
+def test_a_bundle_keeps_its_reference_and_one_without_loads(tmp_path: Path) -> None:
+    for name, bundle in {
+        "with": dataclasses.replace(tiny_bundle(), reference=EXAMPLE),
+        "without": tiny_bundle(),
+    }.items():
+        (tmp_path / name).mkdir()
+        bundle.save(tmp_path / name, model_card="card")
+    assert Bundle.load(tmp_path / "with").reference == EXAMPLE
+    assert REFERENCE in bundle_files(tmp_path / "with")
+    assert Bundle.load(tmp_path / "without").reference is None
+    assert REFERENCE not in bundle_files(tmp_path / "without")
+    assert bundle_sha256(tmp_path / "with") != bundle_sha256(tmp_path / "without")
+
+
+def test_a_damaged_reference_is_refused(tmp_path: Path) -> None:
+    dataclasses.replace(tiny_bundle(), reference=EXAMPLE).save(tmp_path, model_card="card")
+    (tmp_path / REFERENCE).write_text("{")
+    with pytest.raises(BundleError, match="cannot be loaded"):
         Bundle.load(tmp_path)

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from foundation.hashes import file_sha256
-from handlers.model.reference import Distribution, Reference
 from serving.errors import ArchiveError
 from serving.registry.archives import bring_archive, inspect_archive
 from serving.registry.contents import ArchiveInfo
-from serving.registry.reference import Spread, TrafficReference, parse_reference
+from tests.handlers.references import EXAMPLE
 from tests.serving.support import build_archive
 
 
@@ -75,27 +74,10 @@ def test_an_archive_reads_the_first_contract_unless_its_configuration_notes_anot
 
 
 def test_an_archive_tells_the_reference_of_its_training(built: Path, tmp_path: Path) -> None:
-    reference = Reference(
-        genres={"dream pop": 0.5, "techno": 0.25},
-        unknown=0.05,
-        num_tokens=Distribution(mean=20.5, sd=6.25),
-        token_log_prob=Distribution(mean=-2.5, sd=0.5),
-        topics=(0.75, 0.25),
-        copies=0.01,
-        num_samples=128,
-    )
-
     def add(members: dict[str, bytes]) -> None:
-        members["reference.json"] = reference.to_json().encode()
+        members["reference.json"] = EXAMPLE.to_json().encode()
 
-    assert inspect(rewritten(built, tmp_path / "lcgan_2.mar", add)).reference == TrafficReference(
-        genres={"dream pop": 0.5, "techno": 0.25},
-        unknown=0.05,
-        num_tokens=Spread(mean=20.5, sd=6.25),
-        token_log_prob=Spread(mean=-2.5, sd=0.5),
-        topics=(0.75, 0.25),
-        num_samples=128,
-    )
+    assert inspect(rewritten(built, tmp_path / "lcgan_2.mar", add)).reference == EXAMPLE
     assert inspect(built).reference is None
 
 
@@ -109,27 +91,6 @@ def test_a_reference_that_is_not_one_is_refused(built: Path, tmp_path: Path, doc
 
     with pytest.raises(ArchiveError, match=r"reference\.json|is damaged"):
         inspect(rewritten(built, tmp_path / "lcgan_2.mar", add))
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("unknown", 1.5),
-        ("genres", {"a": -1}),
-        ("topics", [2]),
-        ("num_tokens", {"mean": 1, "sd": -1}),
-        ("num_samples", -1),
-    ],
-)
-def test_figures_of_a_reference_that_cannot_be_are_named(field: str, value: object) -> None:
-    spread = {"mean": 1.0, "sd": 1.0}
-    document = {
-        "format": 1, "genres": {}, "unknown": 0, "num_tokens": spread, "token_log_prob": spread, "topics": [],
-        "num_samples": 250,
-    }  # fmt: skip
-    assert parse_reference(json.dumps(document)).genres == {}
-    with pytest.raises(ValueError, match=r"from 0 to 1|from 0 must be finite|from 0 to any"):
-        parse_reference(json.dumps({**document, field: value}))
 
 
 def test_a_fetched_archive_lies_in_the_store_and_nothing_else_does(built: Path, tmp_path: Path) -> None:

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample
-from serving.registry.reference import Spread, TrafficReference
+from handlers.reference import Distribution, Reference
 
 LABELS = tuple(f"label {number}" for number in range(60))
 _WEIGHTS = tuple(1 / (number + 1.5) for number in range(60))
 TOPICS = ("sound", "news", "lyrics", "live")
-REFERENCE = TrafficReference(
+REFERENCE = Reference(
     # A request has 1 to 3 genres, 2 on average; of twice the same label the second does not count.
     genres={label: min(1.0, 2 * weight / sum(_WEIGHTS)) for label, weight in zip(LABELS, _WEIGHTS, strict=True)},
     unknown=0.03,
-    num_tokens=Spread(mean=24.0, sd=8.0),
-    token_log_prob=Spread(mean=-2.2, sd=0.4),
+    num_tokens=Distribution(mean=24.0, sd=8.0),
+    token_log_prob=Distribution(mean=-2.2, sd=0.4),
     topics=(0.4, 0.3, 0.2, 0.1),
     num_samples=250,
 )

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from handlers.contract import CommentaryRequest, SamplingParams
-from serving.registry.reference import TrafficReference
+from handlers.reference import Reference
 from serving.traffic.drift import LEARNED_ANSWERS, THRESHOLD, Drift, Learner, Monitor
 from tests.serving.traffic.drifting import REFERENCE, TOPICS, Traffic
 
 
-def monitor(reference: TrafficReference = REFERENCE) -> Monitor:
+def monitor(reference: Reference = REFERENCE) -> Monitor:
     return Monitor(reference, topics=TOPICS)
 
 

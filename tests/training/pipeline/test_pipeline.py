@@ -23,9 +23,10 @@ import torch
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
-from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD, REFERENCE
+from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD
 from handlers.model.copies import CopyTable
 from handlers.model.phrases import PhraseTable
+from handlers.reference import REFERENCE
 from serving.registry.client import Registry
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS, STAGES, clean_environment, train_command
