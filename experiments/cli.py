@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 import json
-import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from experiments.definition import Design, Guardrails
+from experiments.data_cli import replay, verdicts
+from experiments.definition import Guardrails
+from experiments.options import (
+    ConfigOption,
+    ExposuresOption,
+    JsonOption,
+    ModelOption,
+    NameArgument,
+    WaitOption,
+    WorkspaceOption,
+    open_experiments,
+    open_sources,
+    version_number,
+    workspace_of,
+)
+from experiments.watch_cli import sync, watch
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from foundation.terminal import show
-from serving.options import TargetOption, TimeoutOption, TrackingOption, open_registry
+from serving.options import TargetOption, TimeoutOption, TrackingOption
+from serving.traffic.experiment import ExperimentDesign
 
 if TYPE_CHECKING:
     from experiments.registry import ExperimentRegistry
-    from experiments.sources import Sources
 
 _LIMITS = Guardrails()
-
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The experiment.")]
-WorkspaceOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--workspace",
-        envvar="DEEPHYPEBOT_WORKSPACE",
-        help="Folder of the bot's database and of the reports.",
-        show_default="that of the bot's settings, or workspace",
-    ),
-]
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="The bot's settings file, TOML.", show_default="deephypebot.toml")
-]
-ExposuresOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--exposures",
-        envvar="DEEPHYPEBOT_EXPOSURES",
-        help="Folder of exposures; once for each, of several hosts for instance.",
-        show_default="WORKSPACE/exposures",
-    ),
-]
-WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the running gateway follows.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ModelOption = Annotated[str, typer.Option("--model", help="A registered model: lcgan or cvae.")]
 
 app_experiment = typer.Typer(
     name="experiment", no_args_is_help=True, help="Versions compared by the curators' verdicts, blind and side by side."
@@ -64,9 +51,9 @@ def start(
     ] = "champion",
     model: ModelOption = DEFAULT_MODEL,
     design: Annotated[
-        Design,
+        ExperimentDesign,
         typer.Option("--design", help="Samples of every version for each song, or one version for each unit."),
-    ] = Design.INTERLEAVED,
+    ] = ExperimentDesign.INTERLEAVED,
     auto: Annotated[bool, typer.Option("--auto", help="Promote the winner by itself.")] = False,
     alpha: Annotated[float, typer.Option("--alpha", help="Bound on the probability of a false decision.")] = 0.05,
     max_error_increase: Annotated[
@@ -106,14 +93,14 @@ def start(
     from experiments.definition_text import arms_of
     from experiments.sources import moment
 
-    folder = _workspace(config, workspace)
-    registry = _experiments(folder, tracking_uri)
+    folder = workspace_of(config, workspace)
+    registry = open_experiments(folder, tracking_uri)
     started = registry.start(
         Experiment(
             name=name,
             model=model,
-            control=_version(registry, model, control),
-            treatments=tuple(_version(registry, model, each) for each in treatment),
+            control=version_number(registry, model, control),
+            treatments=tuple(version_number(registry, model, each) for each in treatment),
             design=design,
             started=moment(),
             auto=auto,
@@ -153,7 +140,7 @@ def list_experiments(
     from experiments import tables
     from experiments.definition_text import encode_definition
 
-    registry = _experiments(_workspace(config, workspace), tracking_uri)
+    registry = open_experiments(workspace_of(config, workspace), tracking_uri)
     found = registry.list(model)
     if as_json:
         typer.echo(f"[{','.join(map(encode_definition, found))}]")
@@ -180,8 +167,8 @@ def status(
     """
     from experiments import tables
 
-    sources = _sources(config, workspace, exposures)
-    experiment = _experiments(sources.workspace, tracking_uri).get(name)
+    sources = open_sources(config, workspace, exposures)
+    experiment = open_experiments(sources.workspace, tracking_uri).get(name)
     with Console(stderr=True).status("reading verdicts and exposures"):
         report = sources.report(experiment)
     if as_json:
@@ -213,8 +200,8 @@ def report(
     from experiments.runs import ExperimentRuns
     from serving.settings import default_tracking_uri
 
-    sources = _sources(config, workspace, exposures)
-    experiment = _experiments(sources.workspace, tracking_uri).get(name)
+    sources = open_sources(config, workspace, exposures)
+    experiment = open_experiments(sources.workspace, tracking_uri).get(name)
     with Console(stderr=True).status("reading verdicts and exposures"):
         found = sources.report(experiment)
         files = write_report(found, sources.report_folder(experiment))
@@ -251,11 +238,11 @@ def stop(
     """
     from experiments.carrying_out import promote as promote_version
 
-    registry = _experiments(_workspace(config, workspace), tracking_uri)
+    registry = open_experiments(workspace_of(config, workspace), tracking_uri)
     experiment = registry.get(name)
     was_running = experiment.is_running
     if promote is not None:
-        version = _version(registry, experiment.model, promote)
+        version = version_number(registry, experiment.model, promote)
         reason = f"{experiment.model}/{version} was promoted by hand"
         ended = promote_version(registry, experiment, version, reason)
         show(f"registry: {experiment.model}/{version} is the champion")
@@ -264,217 +251,6 @@ def stop(
     show(f"registry: the experiment {name} {'is over' if was_running else f'was over already: {ended.outcome}'}")
     if wait:
         _follow(registry, experiment.model, target=target, timeout_s=timeout)
-
-
-@app_experiment.command("sync")
-def sync(*, workspace: WorkspaceOption = None, config: ConfigOption = None, tracking_uri: TrackingOption = "") -> None:
-    """Send the verdicts of all songs to MLflow once, with experiments or without.
-
-    What is there already is not sent again. While MLflow is away, the verdicts wait, and the exit code is 1. A running
-    `experiment watch` does this by itself.
-
-    Example:
-        deephypebot experiment sync
-    """
-    from experiments.watching import only_watcher, sync_verdicts
-    from serving.settings import default_tracking_uri
-
-    sources = _sources(config, workspace, None)
-    uri = tracking_uri or default_tracking_uri(sources.workspace)
-    waiting = Console(stderr=True).status("sending verdicts")
-    with sources.open_store() as store, only_watcher(sources.folder), waiting:
-        result = sync_verdicts(sources, uri, store)
-    show(*(result.sentences or ("every verdict is in MLflow already",)))
-    if result.away is not None:
-        raise typer.Exit(1)
-
-
-@app_experiment.command("watch")
-def watch(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Experiments to watch.", show_default="all")
-    ] = None,
-    *,
-    every: Annotated[float, typer.Option("--every", min=1, help="Seconds between two passes.")] = 30.0,
-    once: Annotated[bool, typer.Option("--once", help="Make one pass; exit code 1 if anything failed.")] = False,
-    verdicts: Annotated[
-        bool, typer.Option("--verdicts/--no-verdicts", help="Send the curators' verdicts to MLflow as well.")
-    ] = True,
-    workspace: WorkspaceOption = None,
-    config: ConfigOption = None,
-    exposures: ExposuresOption = None,
-    tracking_uri: TrackingOption = "",
-) -> None:
-    """Watch over experiments until it is stopped: report, take off what does harm, promote or recommend the winner.
-
-    The verdicts of all songs go to MLflow, whether an experiment runs or not. One process for a workspace is enough;
-    it waits where the registry or a database is away.
-
-    Examples:
-        deephypebot experiment watch
-
-        deephypebot experiment watch winter --once
-    """
-    from bot.entrypoints.foreground import stop_signals
-    from experiments.watching import Watcher, only_watcher
-    from serving.settings import default_tracking_uri
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for talkative in ("alembic", "mlflow", "urllib3"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
-    sources = _sources(config, workspace, exposures)
-    watcher = Watcher(
-        sources=sources,
-        tracking_uri=tracking_uri or default_tracking_uri(sources.workspace),
-        names=tuple(names or ()),
-        syncs_verdicts=verdicts,
-    )
-    with only_watcher(sources.folder), stop_signals() as stopped:
-        while True:
-            is_well = watcher.run_once()
-            if once and not is_well:
-                raise typer.Exit(1)
-            if once or stopped.wait(every):
-                return
-
-
-@app_experiment.command("verdicts")
-def verdicts(
-    *,
-    out: Annotated[Path, typer.Option("--out", help="File to write, JSON lines.")],
-    model: Annotated[str, typer.Option("--model", help="Only samples of a registered model.", show_default="all")] = "",
-    workspace: WorkspaceOption = None,
-    config: ConfigOption = None,
-    exposures: ExposuresOption = None,
-) -> None:
-    """Write all judged samples with their settings and verdicts, for `deephypebot train --verdicts`.
-
-    Example:
-        deephypebot experiment verdicts --out verdicts.jsonl
-    """
-    from experiments.verdict_file import write_verdicts
-
-    sources = _sources(config, workspace, exposures)
-    with Console(stderr=True).status(f"writing {out}"), sources.open_store() as store:
-        written = write_verdicts(out, store, sources.exposure_files() or (), model=model)
-    show(
-        f"{out}: {written.total} verdicts, {written.accepted} accepted ({written.edited} of them edited), "
-        f"{written.rejected} rejected"
-    )
-    if written.without_exposure:
-        show(
-            f"note: the exposures of {written.without_exposure} samples were not found; their settings are the "
-            "defaults, by which the bot asks"
-        )
-
-
-@app_experiment.command("replay")
-def replay(
-    name: NameArgument,
-    *,
-    versions: Annotated[
-        list[str],
-        typer.Option(
-            "--model", metavar="VERSION", help="A version to replay, as in lcgan/5; once for each.", show_default="all"
-        ),
-    ] = [],  # noqa: B006 - typer copies it
-    value: Annotated[
-        str, typer.Option("--value", metavar="VERSION", help="Version that learned from verdicts; its values rank.")
-    ] = "",
-    model_store: Annotated[
-        Path, typer.Option("--model-store", envvar="DEEPHYPEBOT_MODEL_STORE", help="Folder of archives.")
-    ] = Path("model_store"),
-    workspace: WorkspaceOption = None,
-    config: ConfigOption = None,
-    exposures: ExposuresOption = None,
-    tracking_uri: TrackingOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Compute what versions would have written for the requests of an experiment.
-
-    What a version served itself is compared with what it writes now, bit by bit. Without --model the versions of the
-    experiment are replayed. It needs the packages of `train` as well.
-
-    Examples:
-        deephypebot experiment replay winter
-
-        deephypebot experiment replay winter --model lcgan/5 --model lcgan/6 --value lcgan/6
-    """
-    from experiments.errors import ExperimentError
-
-    try:
-        from experiments.replaying import compare_versions, exposures_of, served_texts, value_function
-    except ModuleNotFoundError as cause:
-        raise ExperimentError(
-            f"a replay needs {cause.name}, which is not installed: pip install 'deephypebot[train,experiments]'"
-        ) from cause
-    from experiments.tables import replayed
-    from serving.settings import default_tracking_uri
-
-    sources, registry = (
-        _sources(config, workspace, exposures),
-        _experiments(_workspace(config, workspace), tracking_uri),
-    )
-    experiment = registry.get(name)
-    numbers = [_version(registry, experiment.model, each) for each in versions] or list(experiment.versions)
-    values = None
-    if value:
-        number = _version(registry, experiment.model, value)
-        address = tracking_uri or default_tracking_uri(sources.workspace)
-        values = value_function(experiment.model, number, tracking_uri=address, workspace=sources.workspace)
-    with Console(stderr=True).status("reading exposures") as status, sources.open_store() as store:
-        asked = exposures_of(experiment, list(sources.exposure_files(experiment) or ()))
-
-        def progress(version: str, done: int) -> None:
-            status.update(f"{experiment.model}/{version}: {done} of {len(asked)} exposures")
-
-        found = compare_versions(
-            experiment,
-            numbers,
-            asked,
-            registry.registry,
-            model_store=model_store,
-            texts=served_texts(store),
-            values=values,
-            progress=progress,
-        )
-    if as_json:
-        typer.echo(json.dumps(found.to_mapping(), ensure_ascii=False))
-        return
-    show(*replayed(found))
-
-
-def _workspace(config: Path | None, workspace: Path | None) -> Path:
-    """Folder of the bot's database: of the option, the environment, or the bot's settings."""
-    from bot.settings import load
-
-    return load(config, workspace=workspace).workspace
-
-
-def _sources(config: Path | None, workspace: Path | None, exposures: list[Path] | None) -> Sources:
-    from experiments.sources import Sources
-
-    return Sources(workspace=_workspace(config, workspace), exposures=tuple(exposures or ()))
-
-
-def _experiments(workspace: Path, tracking_uri: str) -> ExperimentRegistry:
-    from experiments.registry import ExperimentRegistry
-
-    return ExperimentRegistry(open_registry(workspace, tracking_uri))
-
-
-def _version(registry: ExperimentRegistry, model: str, text: str) -> str:
-    """Number of a version that is named by its number, by an alias, or as in lcgan/2."""
-    from experiments.errors import ExperimentError
-    from foundation.model_versions import VersionName
-
-    if text.isdigit():
-        return registry.registry.version(model, text).version
-    if "/" not in text and "@" not in text:
-        text = f"{model}@{text}"
-    if (named := VersionName.parse(text)).model != model:
-        raise ExperimentError(f"{text} is a version of {named.model}, and the experiment compares those of {model}")
-    return registry.registry.resolve(named).version
 
 
 def _follow(registry: ExperimentRegistry, model: str, *, target: str, timeout_s: float) -> None:
@@ -487,3 +263,7 @@ def _follow(registry: ExperimentRegistry, model: str, *, target: str, timeout_s:
         show(f"gateway: {target} follows")
     else:
         show(f"gateway: none serves {model} at {target}; one started later will follow the registry")
+
+
+for _command in (sync, watch, verdicts, replay):
+    app_experiment.command()(_command)

@@ -10,11 +10,11 @@ from itertools import combinations
 
 from bot.domain.candidates import CandidateStatus
 from bot.ports import Queue, QueueRow
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from experiments.evidence import Call, Evidence, JudgedSample, JudgedSong, UnitCounts
-from experiments.registry import experiment_tag
 from handlers.contract import CHAMPION, MAX_TEXT_LENGTH
 from serving.registry.versions import EXPERIMENT_TAG, SALT_TAG, WEIGHT_TAG, RegisteredVersion
+from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.exposures import Exposure, Role
 from serving.traffic.policy import AssignedBy, TrafficPolicy, make_policy
 
@@ -99,7 +99,7 @@ class _Requests:
                 exposure_id=exposure.id,
             )
         )
-        if experiment.design is Design.STICKY and exposure.unit and not failed:
+        if experiment.design is ExperimentDesign.STICKY and exposure.unit and not failed:
             self._count_unit(exposure, exposure.unit)
 
     def _count_unit(self, exposure: Exposure, unit: str) -> None:
@@ -117,7 +117,7 @@ class _Requests:
 
     def unit_counts(self) -> UnitCounts | None:
         """Return the units by their versions; None in the interleaved design."""
-        if self.experiment.design is not Design.STICKY:
+        if self.experiment.design is not ExperimentDesign.STICKY:
             return None
         counts = Counter(self._first.values())
         versions = self.experiment.versions
@@ -163,7 +163,7 @@ class _Songs:
         candidate, experiment = row.candidate, self.experiment
         if candidate.model != experiment.model or candidate.model_version not in experiment.versions:
             return False
-        if experiment.design is Design.INTERLEAVED:
+        if experiment.design is ExperimentDesign.INTERLEAVED:
             return candidate.experiment == experiment.name
         created = _time(row.created_at)
         if candidate.experiment not in ("", experiment.name) or created < experiment.started:
@@ -223,7 +223,7 @@ def known_policies(experiment: Experiment) -> dict[str, TrafficPolicy]:
 
     None in the interleaved design, which deals nothing out.
     """
-    if experiment.design is not Design.STICKY:
+    if experiment.design is not ExperimentDesign.STICKY:
         return {}
     policies = [_policy(experiment, arms) for arms in _arms(experiment)]
     return {policy.revision: policy for policy in policies}
@@ -238,7 +238,7 @@ def _arms(experiment: Experiment) -> Iterator[tuple[str, ...]]:
 
 def _policy(experiment: Experiment, arms: tuple[str, ...]) -> TrafficPolicy:
     share = f"{100 / len(experiment.versions):.10g}"
-    text = experiment_tag(experiment)
+    text = str(experiment.mark)
     versions = [
         RegisteredVersion(
             model=experiment.model,

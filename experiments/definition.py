@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,19 +9,10 @@ from enum import StrEnum
 from typing import Final
 
 from experiments.errors import ExperimentError
+from serving.traffic.experiment import ExperimentDesign, ExperimentMark, check_experiment_name
 
-_NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
 MAX_TREATMENTS: Final = 5
 """Treatments of one experiment. Alpha is shared among them, so each more makes all of them take longer."""
-
-
-class Design(StrEnum):
-    """Way in which the samples of an experiment's versions come to its units. The two are never mixed."""
-
-    INTERLEAVED = "interleaved"
-    """Each song has samples of every version, in equal numbers and shuffled: songs are compared with themselves."""
-    STICKY = "sticky"
-    """Each unit has samples of one version, by the hash of the unit: songs are compared with other songs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +78,7 @@ class Experiment:
     control: str
     """Version that the others are compared with."""
     treatments: tuple[str, ...]
-    design: Design
+    design: ExperimentDesign
     started: datetime
     """Start (UTC). Songs and requests from before do not count."""
     stopped: datetime | None = None
@@ -104,10 +94,10 @@ class Experiment:
     """Actions that were carried out, the earliest first."""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ExperimentError(
-                f"{self.name[:80]!r} is not a name of an experiment: use 1 to 40 lower-case letters, digits and hyphens"
-            )
+        try:
+            check_experiment_name(self.name)
+        except ValueError as cause:
+            raise ExperimentError(str(cause)) from cause
         if not self.treatments:
             raise ExperimentError(f"the experiment {self.name} needs a treatment beside the control {self.control}")
         if len(self.treatments) > MAX_TREATMENTS:
@@ -136,6 +126,11 @@ class Experiment:
     def arms(self) -> tuple[str, ...]:
         """Versions that take part still, the control first."""
         return tuple(version for version in self.versions if version not in self.taken_off)
+
+    @property
+    def mark(self) -> ExperimentMark:
+        """Mark by which its versions take part, as their tags have it and the gateway reads it."""
+        return ExperimentMark(name=self.name, design=self.design, since=self.started)
 
     @property
     def salt(self) -> str:

@@ -7,8 +7,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from experiments.definition import ActionKind, ActionRecord, Design, Experiment, Guardrails
+from experiments.definition import ActionKind, ActionRecord, Experiment, Guardrails
 from foundation.model_versions import VersionName
+from serving.traffic.experiment import ExperimentDesign
 
 _FORMAT: Final = 1
 
@@ -35,7 +36,7 @@ def parse_definition(text: str) -> Experiment:
             **values
             | {
                 "treatments": tuple(row["treatments"]),
-                "design": Design(row["design"]),
+                "design": ExperimentDesign(row["design"]),
                 "started": _time(row["started"]),
                 "stopped": _time(row["stopped"]) if row.get("stopped") else None,
                 "guardrails": Guardrails(**{key: row["guardrails"][key] for key in limits & row["guardrails"].keys()}),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from experiments.definition import ActionKind, ActionRecord, Design, Experiment
+from experiments.definition import ActionKind, ActionRecord, Experiment
 from experiments.definition_text import encode_definition, parse_definition
 from experiments.errors import ExperimentError
 from experiments.start_checks import Definitions, check_others, check_versions, unfinished
@@ -24,6 +24,7 @@ from serving.registry.versions import (
     TagChange,
     end_of_split,
 )
+from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.splits import policy_after, split_changes
 
 TAG_PREFIX: Final = "experiment."
@@ -188,12 +189,6 @@ class ExperimentRegistry:
         }
 
 
-def experiment_tag(experiment: Experiment) -> str:
-    """Return the text of the tag by which an experiment's versions take part, as the gateway reads it."""
-    since = experiment.started.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"{experiment.name} design={experiment.design.value} since={since}"
-
-
 def _short(record: ActionRecord) -> ActionRecord:
     return dataclasses.replace(record, reason=record.reason[:_MAX_REASON])
 
@@ -212,9 +207,9 @@ def _read(model: str, tag: str, text: str) -> Experiment | ExperimentError:
 
 
 def _start_changes(experiment: Experiment, versions: Sequence[RegisteredVersion]) -> tuple[TagChange, ...]:
-    text = experiment_tag(experiment)
+    text = str(experiment.mark)
     tags = tuple(TagChange(version=version, tag=EXPERIMENT_TAG, value=text) for version in experiment.versions)
-    if experiment.design is Design.INTERLEAVED:
+    if experiment.design is ExperimentDesign.INTERLEAVED:
         return tags
     weights = dict.fromkeys(experiment.versions, 1.0)
     return (
@@ -235,7 +230,7 @@ def _end_changes(experiment: Experiment, versions: Sequence[RegisteredVersion]) 
         if entry.traffic.get(EXPERIMENT_TAG, "").split(" ")[0] == experiment.name and entry.version not in staying
     ]
     shares: list[TagChange] = []
-    if experiment.design is Design.STICKY and leaving:
+    if experiment.design is ExperimentDesign.STICKY and leaving:
         ending = end_of_split(versions if not staying else leaving)
         shares = [each for each in ending if not staying or each.tag == WEIGHT_TAG]
     return (*shares, *(TagChange(version=entry.version, tag=EXPERIMENT_TAG) for entry in leaving))

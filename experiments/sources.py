@@ -12,12 +12,13 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap.build import open_store
 from bot.settings import DATABASE
 from experiments.collecting import collect
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from experiments.errors import ExperimentError
 from experiments.evidence import Evidence
 from experiments.report.making import make_report
 from experiments.report.values import Report
 from serving.options import exposures_folder
+from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.reading import ExposureFiles
 
 _FOLDER: Final = "experiments"
@@ -61,7 +62,7 @@ class Sources:
         if experiment is None:
             return ExposureFiles(folders=folders)
         # In the sticky design, rows that do not belong to it tell which samples do not.
-        name = experiment.name if experiment.design is Design.INTERLEAVED else ""
+        name = experiment.name if experiment.design is ExperimentDesign.INTERLEAVED else ""
         return ExposureFiles(folders=folders, since=experiment.started, experiment=name)
 
     def evidence(self, experiment: Experiment) -> Evidence:

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from experiments.definition_text import arms_of
 from experiments.errors import ExperimentError
 from foundation.model_versions import VersionName
 from handlers.contract import CHAMPION
 from serving.registry.versions import EXPERIMENT_TAG, SHADOW_TAG, WEIGHT_TAG, RegisteredVersion, end_of_split
+from serving.traffic.experiment import ExperimentDesign
 
 Definitions: TypeAlias = Mapping[tuple[str, str], Experiment | ExperimentError]
 """Definitions, or the errors in the place of those that cannot be read, by model and name."""
@@ -64,7 +65,7 @@ def check_versions(experiment: Experiment, versions: Sequence[RegisteredVersion]
     champion = next((entry for entry in versions if CHAMPION in entry.aliases), None)
     if champion is None or champion.version != experiment.control:
         _check_other_control(experiment, champion.name if champion else "none")
-    if experiment.design is not Design.STICKY:
+    if experiment.design is not ExperimentDesign.STICKY:
         return
     split = [change.version for change in end_of_split(versions) if change.tag == WEIGHT_TAG]
     if split and not all(known[version].traffic.get(EXPERIMENT_TAG) for version in split):
@@ -76,7 +77,7 @@ def check_versions(experiment: Experiment, versions: Sequence[RegisteredVersion]
 
 def _check_other_control(experiment: Experiment, champion: str) -> None:
     """Check that an experiment whose control is not the champion needs no champion."""
-    if experiment.design is Design.STICKY:
+    if experiment.design is ExperimentDesign.STICKY:
         raise ExperimentError(
             f"the control of a sticky experiment is the champion ({champion}), which answers what the others leave: "
             "name it as --control, or choose --design interleaved"

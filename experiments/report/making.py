@@ -10,7 +10,6 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from experiments.definition import Design
 from experiments.evidence import Evidence, JudgedSample, JudgedSong, UnitCounts
 from experiments.report.pairing import acceptance_differences, find_breaches
 from experiments.report.sentences import recommend
@@ -20,6 +19,7 @@ from experiments.statistics.betting import Side, confidence_sequence, log_e_proc
 from experiments.statistics.comparison import compare
 from experiments.statistics.shares import ALPHA as RATIO_ALPHA
 from experiments.statistics.shares import log_e_counts
+from serving.traffic.experiment import ExperimentDesign
 
 _MAX_POINTS: Final = 200
 _Item = TypeVar("_Item")
@@ -128,7 +128,7 @@ def _count(evidence: Evidence) -> SongCounts:
     songs = evidence.songs
     begun = [any(sample.accepted is not None for sample in song.samples) for song in songs]
     versions = frozenset(evidence.experiment.versions)
-    is_interleaved = evidence.experiment.design is Design.INTERLEAVED
+    is_interleaved = evidence.experiment.design is ExperimentDesign.INTERLEAVED
     return SongCounts(
         whole=sum(song.is_whole for song in songs),
         half=sum(is_begun and not song.is_whole for song, is_begun in zip(songs, begun, strict=True)),

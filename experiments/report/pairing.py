@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from experiments.definition import Design
 from experiments.evidence import Call, Evidence, JudgedSong
 from experiments.statistics.limits import (
     Breach,
@@ -15,6 +14,7 @@ from experiments.statistics.limits import (
     find_failures,
     find_slowness,
 )
+from serving.traffic.experiment import ExperimentDesign
 
 COPY = "copy"
 """Flag of a sample that contains a long run of words of the training text (`bot.domain.candidates.Flag.COPY`)."""
@@ -98,7 +98,7 @@ def _differences(
     theirs: list[float] = []
     for song in songs:
         own, other = value(song, treatment), value(song, evidence.experiment.control)
-        if evidence.experiment.design is Design.STICKY:
+        if evidence.experiment.design is ExperimentDesign.STICKY:
             ours += [own] if own is not None else []
             theirs += [other] if other is not None else []
         elif own is not None and other is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from experiments.report.values import Arm, RatioCheck, Treatment
 from experiments.statistics.comparison import Comparison, Verdict
 from experiments.statistics.limits import Breach, Limit
+from serving.traffic.experiment import ExperimentDesign
 
 
 def recommend(
@@ -134,7 +135,7 @@ def _go_on(experiment: Experiment, arms: Sequence[Arm], treatments: Sequence[Tre
 
 
 def _counted(experiment: Experiment) -> str:
-    return "pairs of songs" if experiment.design is Design.STICKY else "songs"
+    return "pairs of songs" if experiment.design is ExperimentDesign.STICKY else "songs"
 
 
 def _unit(breach: Breach) -> str:

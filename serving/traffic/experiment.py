@@ -27,12 +27,25 @@ _MIN_ARMS: Final = 2
 
 
 class ExperimentDesign(StrEnum):
-    """Way in which requests come to the arms of an experiment."""
+    """Way in which the samples of an experiment's versions come to its units. The two are never mixed."""
 
     INTERLEAVED = "interleaved"
-    """A request that asks for it gets samples of every arm; all others are answered as if there were no experiment."""
+    """A request that asks for it gets samples of every arm, in equal numbers; all others are answered as if there were
+    no experiment. Songs are compared with themselves."""
     STICKY = "sticky"
-    """A request is answered by one arm, to which the split gives its unit."""
+    """A request is answered by one arm, to which the split gives its unit. Songs are compared with other songs."""
+
+
+def check_experiment_name(name: str) -> None:
+    """Check the name of an experiment.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name[:80]!r} is not a name of an experiment: use 1 to 40 lower-case letters, digits and hyphens"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +61,7 @@ class ExperimentMark:
     since: datetime
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(
-                f"{self.name[:80]!r} is not a name of an experiment: use 1 to 40 lower-case letters, digits and hyphens"
-            )
+        check_experiment_name(self.name)
         if self.since.tzinfo is None:
             raise ValueError(f"since must have a time zone, got {self.since.isoformat()}")
 

@@ -24,7 +24,7 @@ from bot.entrypoints.cli import app_bot
 from bot.settings import BotSettings, load
 from bot.studio.cli import studio as studio_command
 from bot.studio.reach import check_access
-from experiments.cli import watch as watch_command
+from experiments.watch_cli import watch as watch_command
 from serving.cli import serve as serve_command
 from serving.gateway.server import GatewaySettings
 

@@ -16,10 +16,11 @@ from bot.domain.candidates import Candidate, Decision, Flag, Verdict
 from bot.domain.songs.song import Song, SongReport
 from bot.domain.source_posts import SourcePost, SourcePostStatus
 from bot.ports import FeedPage
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from experiments.registry import ExperimentRegistry
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, Sample, SamplingParams
 from serving.registry.client import Registry
+from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.exposures import Exposure, Role, encode_exposure
 from serving.traffic.policy import AssignedBy
 from serving.traffic.reading import ExposureFiles
@@ -27,7 +28,7 @@ from serving.traffic.segments import ExposureSettings, Segments
 
 START = datetime(2026, 1, 5, 6, tzinfo=UTC)
 EXPERIMENT = Experiment(
-    name="winter", model="lcgan", control="1", treatments=("2",), design=Design.INTERLEAVED, started=START
+    name="winter", model="lcgan", control="1", treatments=("2",), design=ExperimentDesign.INTERLEAVED, started=START
 )
 
 

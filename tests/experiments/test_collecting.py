@@ -10,15 +10,16 @@ import pytest
 
 from bot.domain.candidates import Decision, Flag, Verdict
 from experiments.collecting import collect, known_policies
-from experiments.definition import ActionKind, ActionRecord, Design, Experiment
+from experiments.definition import ActionKind, ActionRecord, Experiment
 from experiments.evidence import Evidence
+from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.exposures import Exposure, Role
 from serving.traffic.policy import AssignedBy, TrafficPolicy
 from tests.experiments.lab import EXPERIMENT, START, Lab, exposure, failure
 
 pytestmark = pytest.mark.slow  # the store's file is synced to the disk at each commit
 
-STICKY = replace(EXPERIMENT, design=Design.STICKY)
+STICKY = replace(EXPERIMENT, design=ExperimentDesign.STICKY)
 LATER = START + timedelta(hours=1)
 
 

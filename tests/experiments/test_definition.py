@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from experiments.definition import ActionKind, ActionRecord, Design, Experiment
+from experiments.definition import ActionKind, ActionRecord, Experiment
 from experiments.errors import ExperimentError
+from serving.traffic.experiment import ExperimentDesign
 
 START = datetime(2026, 11, 30, 6, tzinfo=UTC)
 EXPERIMENT = Experiment(
-    name="winter", model="lcgan", control="1", treatments=("2", "3"), design=Design.INTERLEAVED, started=START
+    name="winter", model="lcgan", control="1", treatments=("2", "3"), design=ExperimentDesign.INTERLEAVED, started=START
 )
 
 

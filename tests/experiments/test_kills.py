@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from experiments.sources import Sources
 from experiments.watching import Watcher
+from serving.traffic.experiment import ExperimentDesign
 from tests.experiments.lab import EXPERIMENT, START, Lab, exposure, failure
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -108,7 +109,7 @@ def failures(lab: Lab) -> None:
 
 CASES: Iterable[tuple[Experiment, Callable[[Lab], None]]] = (
     (replace(EXPERIMENT, auto=True), songs),
-    (replace(EXPERIMENT, design=Design.STICKY), failures),
+    (replace(EXPERIMENT, design=ExperimentDesign.STICKY), failures),
 )
 
 

@@ -8,15 +8,16 @@ from datetime import timedelta
 import pytest
 from mlflow import MlflowClient
 
-from experiments.definition import ActionKind, ActionRecord, Design, Experiment, Guardrails
+from experiments.definition import ActionKind, ActionRecord, Experiment, Guardrails
 from experiments.definition_text import encode_definition, parse_definition
 from experiments.errors import ExperimentError
 from serving.errors import RegistryError
+from serving.traffic.experiment import ExperimentDesign
 from tests.experiments.lab import EXPERIMENT, START, Lab
 
 pytestmark = pytest.mark.integration
 
-STICKY = replace(EXPERIMENT, design=Design.STICKY)
+STICKY = replace(EXPERIMENT, design=ExperimentDesign.STICKY)
 MARK = "winter design=interleaved since=2026-01-05T06:00:00Z"
 
 
@@ -40,8 +41,8 @@ def test_a_sticky_start_shares_the_requests_evenly_by_a_salt_of_its_own(lab: Lab
     assert all(each["traffic_experiment"].startswith("winter design=sticky since=") for each in tags.values())
 
 
-@pytest.mark.parametrize("design", list(Design))
-def test_a_stop_removes_every_tag_and_a_second_one_changes_nothing(lab: Lab, design: Design) -> None:
+@pytest.mark.parametrize("design", list(ExperimentDesign))
+def test_a_stop_removes_every_tag_and_a_second_one_changes_nothing(lab: Lab, design: ExperimentDesign) -> None:
     lab.registry.start(replace(EXPERIMENT, design=design))
     lab.pass_time(hours=2)
     stopped = lab.registry.stop("winter", outcome="enough")
@@ -55,7 +56,7 @@ def test_a_stop_removes_every_tag_and_a_second_one_changes_nothing(lab: Lab, des
     [
         ({"treatments": ("9",)}, "no version lcgan/9; the versions are: 1, 2, 3, 4"),
         ({"treatments": ("4",)}, "lcgan/4 has no archive"),
-        ({"control": "2", "treatments": ("1",), "design": Design.STICKY}, r"is the champion \(lcgan/1\)"),
+        ({"control": "2", "treatments": ("1",), "design": ExperimentDesign.STICKY}, r"is the champion \(lcgan/1\)"),
         ({"control": "2", "treatments": ("1",), "auto": True}, r"only over the champion \(lcgan/1\)"),
     ],
 )
@@ -184,7 +185,7 @@ def test_a_definition_reads_back_as_it_was_also_beside_fields_of_a_later_release
 
 
 def test_the_longest_definition_fits_into_a_tag(lab: Lab) -> None:
-    longest: Experiment = replace(EXPERIMENT, name="x" * 40, treatments=("2", "3"), design=Design.STICKY)
+    longest: Experiment = replace(EXPERIMENT, name="x" * 40, treatments=("2", "3"), design=ExperimentDesign.STICKY)
     lab.registry.start(longest)
     for version in ("2", "3"):
         lab.registry.take_off(longest.name, version, "ä" * 2000)

@@ -121,7 +121,7 @@ def test_only_answers_of_the_experiment_are_replayed() -> None:
 
 
 def test_where_the_trainings_packages_are_missing_a_replay_names_the_installation() -> None:
-    program = "import sys; sys.modules['sklearn'] = None; from experiments.cli import replay; replay('winter')"
+    program = "import sys; sys.modules['sklearn'] = None; from experiments.data_cli import replay; replay('winter')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "pip install 'deephypebot[train,experiments]'" in done.stderr
     assert "sklearn" in done.stderr

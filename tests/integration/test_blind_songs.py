@@ -20,9 +20,10 @@ from bot.sections import SheetSettings
 from bot.settings import BotSettings
 from bot.studio.server import local_parts, running
 from experiments.collecting import collect
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from serving.client import CommentaryClient
 from serving.registry.versions import EXPERIMENT_TAG
+from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.reading import ExposureFiles
 from tests.bot.helpers.sheets_board import fields_of
 from tests.bot.helpers.studio_world import Client
@@ -135,7 +136,7 @@ def test_both_versions_of_a_song_are_judged_blind_and_the_evidence_knows_them(
     ]
 
     experiment = Experiment(
-        name="autumn", model=MODEL, control="1", treatments=("2",), design=Design.INTERLEAVED, started=began
+        name="autumn", model=MODEL, control="1", treatments=("2",), design=ExperimentDesign.INTERLEAVED, started=began
     )
     with SqliteStore(settings.database) as store:
         rows = list(ExposureFiles(folders=[service.folder / "exposures"]))

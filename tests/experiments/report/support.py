@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from experiments.definition import Design, Experiment
+from experiments.definition import Experiment
 from experiments.evidence import Call, Evidence, JudgedSample, JudgedSong, UnitCounts
+from serving.traffic.experiment import ExperimentDesign
 
 START = datetime(2026, 11, 30, 6, tzinfo=UTC)
 REASONS = ("does not fit the song", "makes no sense", "")
 
 
 def experiment(
-    design: Design = Design.INTERLEAVED, *, treatments: tuple[str, ...] = ("2",), **fields: object
+    design: ExperimentDesign = ExperimentDesign.INTERLEAVED, *, treatments: tuple[str, ...] = ("2",), **fields: object
 ) -> Experiment:
     return Experiment(
         name="night-shift",
@@ -71,7 +72,7 @@ def evidence(
     songs: int,
     each: int = 2,
     seed: int = 1,
-    design: Design = Design.INTERLEAVED,
+    design: ExperimentDesign = ExperimentDesign.INTERLEAVED,
     failures: float = 0.0,
     slowdown: float = 1.0,
     copies: float = 0.0,
@@ -84,7 +85,9 @@ def evidence(
     made = []
     for number in range(songs + half):
         ease = generator.normal(0, 0.15)
-        names = versions if design is Design.INTERLEAVED else [versions[int(generator.integers(len(versions)))]]
+        names = (
+            versions if design is ExperimentDesign.INTERLEAVED else [versions[int(generator.integers(len(versions)))]]
+        )
         samples = [
             sample(
                 name,
@@ -101,7 +104,7 @@ def evidence(
         made.append(song(number, *samples, genres=("dream pop", "shoegaze") if number % 3 == 0 else ("techno",)))
     calls = []
     for number in range(songs + half):
-        for name in versions if design is Design.INTERLEAVED else [made[number].samples[0].version]:
+        for name in versions if design is ExperimentDesign.INTERLEAVED else [made[number].samples[0].version]:
             has_failed = name == versions[-1] and bool(generator.random() < failures)
             calls.append(
                 Call(
@@ -115,7 +118,7 @@ def evidence(
                 )
             )
     units = None
-    if design is Design.STICKY:
+    if design is ExperimentDesign.STICKY:
         observed = {name: sum(made[k].samples[0].version == name for k in range(songs + half)) for name in versions}
         units = UnitCounts(observed=observed, shares=dict.fromkeys(versions, 1 / len(versions)))
     return Evidence(

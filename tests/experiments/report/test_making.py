@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from experiments.definition import Design
 from experiments.evidence import Evidence, UnitCounts
 from experiments.report.making import NO_REASON, make_report
 from experiments.statistics.comparison import Verdict
+from serving.traffic.experiment import ExperimentDesign
 from tests.experiments.report.support import START, evidence, experiment, sample, song
 
 
@@ -46,7 +46,7 @@ def test_harm_goes_before_everything_else() -> None:
 
 
 def test_a_wrong_ratio_goes_before_a_winner() -> None:
-    found = evidence({"1": 0.2, "2": 0.8}, songs=200, design=Design.STICKY)
+    found = evidence({"1": 0.2, "2": 0.8}, songs=200, design=ExperimentDesign.STICKY)
     units = UnitCounts(observed={"1": 150, "2": 50}, shares={"1": 0.5, "2": 0.5})
     report = make_report(replace(found, units=units))
     assert report.recommendation.startswith("Trust no figure before the assignment is repaired: of 200 units")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.definition import ActionKind, ActionRecord, Design
+from experiments.definition import ActionKind, ActionRecord
 from experiments.evidence import Evidence
 from experiments.report.making import make_report
 from experiments.report.page import render, write_report
+from serving.traffic.experiment import ExperimentDesign
 from tests.experiments.report.support import START, evidence, experiment, sample, song
 
 VOID = {"meta", "line", "path", "br"}
@@ -41,8 +42,8 @@ PAGES = {
         calls=(),
     ),
     "version without samples": Evidence(experiment=experiment(), songs=(song(1, sample("1", True)),), calls=()),
-    "sticky": evidence({"1": 0.4, "2": 0.6}, songs=60, design=Design.STICKY),
-    "sticky without units": evidence({"1": 0.4, "2": 0.6}, songs=0, design=Design.STICKY),
+    "sticky": evidence({"1": 0.4, "2": 0.6}, songs=60, design=ExperimentDesign.STICKY),
+    "sticky without units": evidence({"1": 0.4, "2": 0.6}, songs=0, design=ExperimentDesign.STICKY),
     "three versions and faults": evidence({"1": 0.4, "2": 0.6, "3": 0.5}, songs=120, failures=0.3, half=3),
     "five versions": evidence({str(version): 0.5 for version in range(1, 6)}, songs=12),
 }

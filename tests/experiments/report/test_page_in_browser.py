@@ -9,9 +9,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser
 
-from experiments.definition import Design
 from experiments.report.making import make_report
 from experiments.report.page import write_report
+from serving.traffic.experiment import ExperimentDesign
 from tests.bot.helpers.studio_axe import CONTRASTS, violations
 from tests.bot.helpers.studio_browser import needs_chromium, open_chromium
 from tests.experiments.report.support import evidence
@@ -30,7 +30,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("reports")
     made = [
         evidence({"1": 0.4, "2": 0.6, "3": 0.5}, songs=60, failures=0.4, half=2),
-        evidence({"1": 0.4, "2": 0.6}, songs=60, design=Design.STICKY),
+        evidence({"1": 0.4, "2": 0.6}, songs=60, design=ExperimentDesign.STICKY),
         evidence({"1": 0.4, "2": 0.6}, songs=0),
     ]
     return [write_report(make_report(each), folder / str(number))[1] for number, each in enumerate(made)]

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.definition import Design
 from experiments.evidence import Evidence
 from experiments.report.pairing import acceptance_differences, copy_differences, find_breaches
 from experiments.statistics.limits import Limit
+from serving.traffic.experiment import ExperimentDesign
 from tests.experiments.report.support import evidence, experiment, sample, song
 
 
@@ -36,7 +36,7 @@ def test_the_ith_song_of_each_is_compared_when_sticky() -> None:
         song(4, sample("2", False)),
         song(5, sample("2", True)),
     )
-    found = Evidence(experiment=experiment(Design.STICKY), songs=songs, calls=())
+    found = Evidence(experiment=experiment(ExperimentDesign.STICKY), songs=songs, calls=())
     assert acceptance_differences(found, "2") == (0.5, -1.0)
 
 
@@ -57,11 +57,11 @@ def test_a_version_within_all_limits_has_no_breach() -> None:
         ({"copies": 0.5}, Limit.COPIES),
     ],
 )
-@pytest.mark.parametrize("design", Design)
+@pytest.mark.parametrize("design", ExperimentDesign)
 def test_each_fault_is_found_within_200_requests_of_the_version(
-    fault: dict[str, float], limit: Limit, design: Design
+    fault: dict[str, float], limit: Limit, design: ExperimentDesign
 ) -> None:
-    songs = 200 if design is Design.INTERLEAVED else 390
+    songs = 200 if design is ExperimentDesign.INTERLEAVED else 390
     found = find_breaches(evidence({"1": 0.5, "2": 0.5}, songs=songs, design=design, **fault), "2")  # type: ignore[arg-type]
     assert [breach.limit for breach in found] == [limit]
     assert found[0].observations <= 200
