@@ -163,7 +163,10 @@ def replay(exposures: Iterable[Exposure], model: ReplayModel, progress: Callable
     done = 0
     for chunk in _chunks(each for each in exposures if each.role is Role.ANSWER):
         for found in _answered(chunk, model.commentator):
-            (answers if isinstance(found, ReplayedAnswer) else left_out).append(found)  # type: ignore[arg-type]  # of its own kind
+            if isinstance(found, ReplayedAnswer):
+                answers.append(found)
+            else:
+                left_out.append(found)
         done += len(chunk)
         if progress is not None:
             progress(done)

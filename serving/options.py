@@ -91,7 +91,7 @@ def open_registry(workspace: Path, tracking_uri: str) -> Registry:
         RegistryError: there is none.
     """
     from serving.registry.client import Registry  # noqa: PLC0415 - help must not wait for it
-    from serving.settings import default_tracking_uri  # noqa: PLC0415
+    from serving.settings import default_tracking_uri  # noqa: PLC0415 - help must not wait for it
 
     with Console(stderr=True).status("opening the registry"):
         return Registry(tracking_uri or default_tracking_uri(workspace))

@@ -183,7 +183,7 @@ def _trace_ids(uri: str) -> list[str]:
 
 def _feedback_one_by_one(uri: str, number: int) -> None:
     import mlflow  # noqa: PLC0415 - takes seconds
-    from mlflow.entities import AssessmentSource  # noqa: PLC0415
+    from mlflow.entities import AssessmentSource  # noqa: PLC0415 - takes seconds
 
     mlflow.set_tracking_uri(uri)
     ids = _trace_ids(uri)

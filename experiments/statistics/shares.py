@@ -111,7 +111,7 @@ def _log_dirichlet(counts_NK: NDArray[np.int_], shares_K: Floats) -> Floats:
 
 def _log_gamma(values: Floats) -> Floats:
     # numpy has no log-gamma, and scipy is not worth a dependency for it.
-    return np.vectorize(math.lgamma, otypes=[np.float64])(values)  # type: ignore[no-any-return]
+    return np.array([math.lgamma(value) for value in values.flat]).reshape(values.shape)
 
 
 def _check(shares: Mapping[str, float], versions: Mapping[str, int] | Sequence[str]) -> None:
