@@ -22,6 +22,7 @@ from serving.options import (
     ExposureDaysOption,
     ExposureMbOption,
     ExposuresOption,
+    HttpPortOption,
     MaxDeadlineOption,
     ModelStoreOption,
     NoExposuresOption,
@@ -77,6 +78,7 @@ def serve(
             help=f"Port of the gateway's Prometheus page, on {LOOPBACK}; 0 takes any free one.",
         ),
     ] = 0,
+    http_port: HttpPortOption = None,
     models: Annotated[
         str,
         typer.Option(
@@ -141,6 +143,7 @@ def serve(
         port=port,
         metrics_port=metrics_port,
         gateway_metrics_port=gateway_metrics_port,
+        http_port=http_port,
         models=names,
         workers=workers or default_workers(),
         max_in_flight=max_in_flight,

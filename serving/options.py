@@ -55,6 +55,16 @@ ExposureDaysOption = Annotated[
 ExposureMbOption = Annotated[
     int, typer.Option("--exposure-mb", min=16, help="Size in MiB above which the oldest exposures are removed.")
 ]
+HttpPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--http-port",
+        envvar="DEEPHYPEBOT_HTTP_PORT",
+        min=0,
+        max=65535,
+        help="Port of the HTTP/JSON door, on the gateway's host; 0 takes any free one. Without it there is no door.",
+    ),
+]
 MaxDeadlineOption = Annotated[
     float,
     typer.Option(

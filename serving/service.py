@@ -16,6 +16,7 @@ from typing import Any, Final
 from serving.errors import ArchiveError
 from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
+from serving.http.door import Door
 from serving.ready_file import ReadyFile
 from serving.registry.unpacked import Unpacked
 from serving.settings import ServiceSettings
@@ -41,6 +42,8 @@ class Service:
     """Address of the gateway."""
     metrics_url: str
     """Address of the gateway's Prometheus page."""
+    http_url: str
+    """Address of the HTTP/JSON door; empty if there is none."""
     table: RoutingTable
     supervisor: Supervisor
     failed: asyncio.Future[None]
@@ -85,6 +88,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         recorder=Recorder(segments),
         shadow=settings.shadow,
     )
+    door = Door(settings.http, gateway=gateway) if settings.http is not None else None
     async with contextlib.AsyncExitStack() as stack:
         _make_model_store(settings.torchserve.model_store)
         unpacked = stack.enter_context(Unpacked(settings.torchserve.model_store))
@@ -92,9 +96,12 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         if segments is not None:
             stack.callback(segments.close)
         stack.push_async_callback(supervisor.stop)
+        if door is not None:
+            stack.push_async_callback(door.stop)
         stack.push_async_callback(gateway.stop, hurry)
         # The port first: it is the likeliest problem and the quickest to check.
         target = await gateway.start()
+        http_url = await door.start() if door is not None else ""
         metrics_url = stack.enter_context(
             metrics_page(
                 gateway.metrics,
@@ -132,7 +139,13 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             endless.append(segments.run())
         failed = await stack.enter_async_context(_in_background(*endless))
         yield Service(
-            target=target, metrics_url=metrics_url, table=table, supervisor=supervisor, failed=failed, changed=changed
+            target=target,
+            metrics_url=metrics_url,
+            http_url=http_url,
+            table=table,
+            supervisor=supervisor,
+            failed=failed,
+            changed=changed,
         )
 
 
@@ -191,6 +204,8 @@ async def _run(settings: ServiceSettings, hurry: asyncio.Event) -> None:
     ready_file.remove_stale()
     async with running_service(settings, hurry=hurry) as service:
         _log.info("gateway listens on %s, with its metrics on %s", service.target, service.metrics_url)
+        if service.http_url:
+            _log.info("HTTP/JSON is on %s", service.http_url)
         reporting = asyncio.create_task(_report(service, ready_file))
         try:
             await asyncio.wait([reporting, service.failed], return_when=asyncio.FIRST_COMPLETED)
@@ -227,6 +242,7 @@ def _addresses(service: Service, running: Running) -> dict[str, Any]:
         "torchserve_pid": running.instance.pid,
         "metrics": running.instance.metrics_url,
         "gateway_metrics": service.metrics_url,
+        **({"http": service.http_url} if service.http_url else {}),
         "champions": {model: service.table.champion(model) for model in service.table.models},
     }
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving.gateway.server import GatewaySettings
+from serving.http.settings import HttpSettings
 from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
 from serving.traffic.segments import ExposureSettings
@@ -37,6 +38,8 @@ class ServiceSettings:
     exposures: ExposureSettings | None = None
     """Folder and retention of exposures; None keeps none."""
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
+    http: HttpSettings | None = None
+    """Address and limits of the HTTP/JSON door; None opens none."""
     gateway_metrics_port: int = 0
     """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
     ready_file: Path | None = None
@@ -63,6 +66,7 @@ def service_settings(
     port: int = GATEWAY_PORT,
     metrics_port: int = 0,
     gateway_metrics_port: int = 0,
+    http_port: int | None = None,
     workers: int = 1,
     max_in_flight: int = 256,
     exposures: Path | None = None,
@@ -106,6 +110,7 @@ def service_settings(
             if exposures is None
             else ExposureSettings(folder=exposures, max_days=exposure_days, max_mb=exposure_mb)
         ),
+        http=None if http_port is None else HttpSettings(host=host, port=http_port),
         gateway_metrics_port=gateway_metrics_port,
         ready_file=ready_file,
     )

@@ -31,6 +31,11 @@ class Health:
         self._is_up = is_up
         self.servicer: Final = HealthService()
 
+    @property
+    def serves(self) -> bool:
+        """Whether a worker of the default model answers."""
+        return self._is_up() and self._table.answers(self._table.models[0])
+
     async def update(self) -> None:
         """Tell the health as it is now to those who ask and those who watch."""
         up = self._is_up()

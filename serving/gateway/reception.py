@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -73,6 +74,23 @@ class Reception(grpc.aio.ServerInterceptor):
             stream.cancel()
         return self._idle.is_set()
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether new calls are refused because the gateway stops."""
+        return self._is_draining
+
+    @contextlib.contextmanager
+    def call(self) -> Iterator[None]:
+        """Count the block as a call in flight, for which a drain waits."""
+        self._num_calls += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._num_calls -= 1
+            if self._num_calls == 0:
+                self._idle.set()
+
     def _received(self, handler: _Handler, method: str) -> _Handler:
         deserializer = _reader(handler.request_deserializer)
         if handler.unary_unary is not None:
@@ -101,14 +119,8 @@ class Reception(grpc.aio.ServerInterceptor):
                 await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, request.reason)
             if self._is_draining and is_refused:
                 await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
-            self._num_calls += 1
-            self._idle.clear()
-            try:
+            with self.call():
                 return await answer(request, context)
-            finally:
-                self._num_calls -= 1
-                if self._num_calls == 0:
-                    self._idle.set()
 
         return call
 

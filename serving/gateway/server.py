@@ -111,8 +111,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             drift=self.drift,
         )
         self._server: grpc.aio.Server | None = None
-        self._health = Health(COMMENTARY_SERVICE, table=table, is_up=lambda: inference() is not None)
-        self._reception = Reception()
+        self.health: Final = Health(COMMENTARY_SERVICE, table=table, is_up=lambda: inference() is not None)
+        self.reception: Final = Reception()
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
         self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures, drift=self.drift)
         self._name_counts(recorder)
@@ -140,13 +140,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         # An IPv6 address needs brackets before a port.
         written = f"[{host}]" if ":" in host else host
         server = grpc.aio.server(
-            interceptors=(self.metrics, self._reception),
+            interceptors=(self.metrics, self.reception),
             options=server_options(
                 max_in_flight=self._settings.max_in_flight, max_descriptors=raise_descriptor_limit()
             ),
         )
         commentary_pb2_grpc.add_CommentaryServicer_to_server(self, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
         names = (COMMENTARY_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         try:
@@ -164,15 +164,15 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         Args:
             hurry: ends the wait for them when it is set.
         """
-        await self._health.stop()
+        await self.health.stop()
         await self.calls.mirror.close()
         if self._server is not None:
-            answered_all = await self._reception.drain(self._settings.drain_s, hurry or asyncio.Event())
+            answered_all = await self.reception.drain(self._settings.drain_s, hurry or asyncio.Event())
             await self._server.stop(_FLUSH_S if answered_all else None)
 
     async def update_health(self) -> None:
         """Report the health of the gateway and of each model as it is now; call it after every change."""
-        await self._health.update()
+        await self.health.update()
 
     async def Generate(  # noqa: N802 - the protocol's name
         self,
@@ -180,13 +180,10 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         context: grpc.aio.ServicerContext[commentary_pb2.GenerateRequest, commentary_pb2.GenerateResponse],
     ) -> commentary_pb2.GenerateResponse:
         """Answer a request for samples."""
-        deadline_s = min(context.time_remaining() or self._settings.max_deadline_s, self._settings.max_deadline_s)
         try:
-            response = await self.calls.answer(request, deadline_s, client=context.peer())
+            return await self.answer(request, context.time_remaining(), client=context.peer())
         except InferenceError as fault:
             await self._fail(context, fault)
-        self._pushback.note_answer(time.monotonic())
-        return response
 
     async def Describe(  # noqa: N802 - the protocol's name
         self,
@@ -194,19 +191,57 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         context: grpc.aio.ServicerContext[commentary_pb2.DescribeRequest, commentary_pb2.DescribeResponse],
     ) -> commentary_pb2.DescribeResponse:
         """List the live models and versions."""
+        try:
+            return self.describe(request.model)
+        except InferenceError as fault:
+            await self._fail(context, fault)
+
+    async def answer(
+        self, request: commentary_pb2.GenerateRequest, timeout_s: float | None, *, client: str
+    ) -> commentary_pb2.GenerateResponse:
+        """Answer a request for samples, by whichever protocol it came.
+
+        Args:
+            request: the request.
+            timeout_s: time that the client gives, in seconds; None if it names none.
+            client: address of the client's connection.
+
+        Raises:
+            InferenceError: the request fails; it holds the status that the client gets.
+        """
+        response = await self.calls.answer(request, self.deadline_s(timeout_s), client=client)
+        self._pushback.note_answer(time.monotonic())
+        return response
+
+    def deadline_s(self, timeout_s: float | None) -> float:
+        """Return the time for an answer, of which the client gives `timeout_s` or names none; all in seconds."""
+        return min(timeout_s or self._settings.max_deadline_s, self._settings.max_deadline_s)
+
+    def describe(self, model: str = "") -> commentary_pb2.DescribeResponse:
+        """Describe the live models and versions, and the limits of a request.
+
+        Args:
+            model: the only model to describe; all if it is empty.
+
+        Raises:
+            InferenceError: NOT_FOUND: the model is not served.
+        """
         models = with_figures(self._table.describe(), self._figures)
-        if request.model:
-            models = tuple(model for model in models if model.name == request.model)
+        if model:
+            models = tuple(each for each in models if each.name == model)
             if not models:
                 served = ", ".join(self._table.models)
-                message = f"model {request.model!r} is not served here; the served models are {served}"
-                await refuse(context, grpc.StatusCode.NOT_FOUND, message)
+                message = f"model {model!r} is not served here; the served models are {served}"
+                raise InferenceError(grpc.StatusCode.NOT_FOUND, message)
         return wire.live_models_to_message(models)
+
+    def pause_ms(self, fault: InferenceError) -> int | None:
+        """Draw the pause before a refused client should retry, in milliseconds; None if a retry does not help."""
+        if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return round(1000 * self._pushback.draw_s(time.monotonic()))
+        return None
 
     async def _fail(self, context: grpc.aio.ServicerContext[Any, Any], fault: InferenceError) -> NoReturn:
         if fault.code is grpc.StatusCode.INTERNAL:
             _log.error("%s", fault.message)
-        pause_ms: int | None = None
-        if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            pause_ms = round(1000 * self._pushback.draw_s(time.monotonic()))
-        await refuse(context, fault.code, fault.message, field=fault.field, retry_after_ms=pause_ms)
+        await refuse(context, fault.code, fault.message, field=fault.field, retry_after_ms=self.pause_ms(fault))

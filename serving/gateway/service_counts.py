@@ -30,6 +30,7 @@ _COUNTS: Final = {
     ),
     "gateway_sequences": _Count(meaning="Sequences that were decoded."),
     "gateway_sequences_wasted": _Count(meaning="Sequences that were decoded for a client that had left."),
+    "gateway_http_responses": _Count(meaning="Responses of the HTTP/JSON door.", label="status"),
     "sync_switches": _Count(meaning="Changes of the champion that answers.", label="model"),
     "sync_errors": _Count(
         meaning="Readings of the registry that failed, or said what cannot be followed.", label="model"

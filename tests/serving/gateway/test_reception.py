@@ -109,7 +109,7 @@ def test_streams_above_their_limit_are_refused_until_another_ends() -> None:
             assert await watch(it).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert (await it.generate()).model.version == "2"
             open_streams[0].cancel()
-            await until(lambda: len(it.gateway._reception._streams) < MAX_STREAMS)
+            await until(lambda: len(it.gateway.reception._streams) < MAX_STREAMS)
             assert (await watch(it).read()).status == SERVING
 
     asyncio.run(scene())

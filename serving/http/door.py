@@ -1,0 +1,130 @@
+"""Life of the door: it listens, serves in the gateway's event loop, and ends after the gateway's drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+from typing_extensions import override
+
+from serving.errors import ServingError
+from serving.gateway.server import Gateway
+from serving.http.app import Authenticate, HttpApp, anybody
+from serving.http.connections import MAX_HEAD_BYTES, connection_class
+from serving.http.settings import HttpSettings
+
+_FLUSH_S: Final = 1
+"""Time in which the last answers leave when the door closes."""
+_BACKLOG: Final = 128
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_open: Final = asyncio.Event()
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the service."""
+        yield
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_open.set()
+
+
+class Door:
+    """HTTP/JSON server of a gateway.
+
+    Args:
+        settings: address and limits.
+        gateway: the gateway.
+        authenticate: names the client of each request, or refuses it.
+        tls: context of its certificate; None serves without TLS.
+    """
+
+    def __init__(
+        self,
+        settings: HttpSettings,
+        *,
+        gateway: Gateway,
+        authenticate: Authenticate = anybody,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._app = HttpApp(gateway, settings, authenticate=authenticate)
+        self._tls = tls
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        gateway.metrics.counts.name_source("gateway_http_responses", lambda: dict(self._app.responses))
+
+    async def start(self) -> str:
+        """Listen and return the address, `http://host:port`.
+
+        Raises:
+            ServingError: it cannot listen there.
+        """
+        settings = self._settings
+        listener = _listener(settings.host, settings.port)
+        config = uvicorn.Config(
+            self._app.asgi(),
+            http=connection_class(
+                max_connections=settings.max_connections,
+                head_s=settings.head_s,
+                idle_s=settings.idle_s,
+                request_s=settings.body_s + self._gateway.deadline_s(None) + _FLUSH_S,
+            ),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level=logging.CRITICAL,  # a line for each client that does not speak HTTP
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=round(settings.idle_s),
+            timeout_graceful_shutdown=_FLUSH_S,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        )
+        config.load()
+        config.ssl = self._tls
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        await self._server.is_open.wait()
+        host, port = listener.getsockname()[:2]
+        written = f"[{host}]" if ":" in host else host
+        return f"{'https' if self._tls else 'http'}://{written}:{port}"
+
+    async def stop(self) -> None:
+        """Close the door once the last answers have left; call it after the gateway's drain."""
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just released is free
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as cause:
+        raise ServingError(
+            f"cannot listen for HTTP on port {port} of {host} ({cause.strerror}): choose another port with "
+            "--http-port or DEEPHYPEBOT_HTTP_PORT (0 takes any free one)"
+        ) from cause
+    listener.setblocking(False)
+    return listener
