@@ -1,6 +1,7 @@
 """Several requests in one call of TorchServe, and their answers.
 
-    requests  ->  JSON array in TorchServe's `batch` field; an element is [request, latest start or null]
+    requests  ->  JSON array in TorchServe's `batch` field; an element is [request, latest start or null], and has the
+                  context of the request's trace as a third part if there is one
     answers   ->  JSON array of the answers, in the same order
 
 The gateway forms these batches, because it knows what TorchServe cannot: which requests are heavy, and which of them
@@ -35,16 +36,26 @@ class BatchedRequest:
     """The request, or the error of one that cannot be read."""
     start_by: float | None = None
     """Latest start of its decode, in seconds of the machine's monotonic clock; None for any."""
+    traceparent: str = ""
+    """Context of its trace (`handlers.contract.TRACEPARENT_FIELD`); empty if it has none."""
 
 
-def encode_requests(requests: Iterable[tuple[bytes, float | None]]) -> bytes:
-    """Encode a batch from the JSON of its requests and the latest start of each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidRequest:
+    """One request of a batch that the worker's model can answer in time."""
 
-    >>> encode_requests([(b'{"genres":[]}', None), (b'{"genres":["pop"]}', 12.5)])
-    b'[[{"genres":[]},null],[{"genres":["pop"]},12.5]]'
+    request: CommentaryRequest
+    traceparent: str = ""
+    """Context of its trace; empty if it has none."""
+
+
+def encode_requests(requests: Iterable[tuple[bytes, float | None, str]]) -> bytes:
+    """Encode a batch from the JSON of its requests, the latest start of each and the context of its trace, or "".
+
+    >>> encode_requests([(b'{"genres":[]}', None, ""), (b'{"genres":["pop"]}', 12.5, "00-4b-1f-01")])
+    b'[[{"genres":[]},null],[{"genres":["pop"]},12.5,"00-4b-1f-01"]]'
     """
-    parts = (b"[%b,%b]" % (request, b"null" if start is None else repr(start).encode()) for request, start in requests)
-    return b"[%b]" % b",".join(parts)
+    return b"[%b]" % b",".join(_encoded(*each) for each in requests)
 
 
 def decode_requests(payload: bytes | bytearray | str | list[Any]) -> list[BatchedRequest]:
@@ -89,18 +100,28 @@ def decode_answers(payload: bytes | str, *, count: int) -> list[CommentaryRespon
     return [answer_from_document(each) for each in document]
 
 
+def _encoded(request: bytes, start_by: float | None, traceparent: str) -> bytes:
+    start = b"null" if start_by is None else repr(start_by).encode()
+    if not traceparent:
+        return b"[%b,%b]" % (request, start)
+    return b"[%b,%b,%b]" % (request, start, json.dumps(traceparent).encode())
+
+
 def _decoded(element: Any) -> BatchedRequest:
     match element:
-        case [request, None]:
-            start_by = None
-        case [request, float() | int() as start]:
-            start_by = float(start)
+        case [request, None | float() | int() as start]:
+            traceparent = ""
+        case [request, None | float() | int() as start, str() as traceparent]:
+            pass
         case _:
-            return BatchedRequest(parsed=_no_batch("must hold pairs of a request and its latest start, or null"))
+            what = "must hold pairs of a request and its latest start, or null, or triples with the context of a trace"
+            return BatchedRequest(parsed=_no_batch(what))
+    parsed: CommentaryRequest | ContractError
     try:
-        return BatchedRequest(parsed=CommentaryRequest.from_mapping(request), start_by=start_by)
+        parsed = CommentaryRequest.from_mapping(request)
     except ContractError as error:
-        return BatchedRequest(parsed=error, start_by=start_by)
+        parsed = error
+    return BatchedRequest(parsed=parsed, start_by=None if start is None else float(start), traceparent=traceparent)
 
 
 def _no_batch(what: str) -> ContractError:

@@ -18,6 +18,7 @@ import torch
 from handlers.contract import (
     DEFAULT_BEST_OF,
     MAX_SAMPLES,
+    BatchTimes,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -48,12 +49,22 @@ class Answered:
     """Answers to a batch of requests, with the work that they took."""
 
     responses: list[CommentaryResponse]
-    num_sequences: int
-    """Decoded sequences: samples times candidates."""
-    num_tokens: int
-    """Tokens of all sequences, those of candidates that were not chosen included."""
-    seconds: float
-    """Time of the whole computation: decode, topics and choice of candidates."""
+    times: BatchTimes
+    """Moments of the computation, from the first request's genres to the choice of candidates, and its size."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole computation: decode, topics and choice of candidates."""
+        return self.times.ended - self.times.started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decoded:
+    """Sequences of a batch as the engine decoded them."""
+
+    specs: list[SequenceSpec]
+    z_BZ: torch.Tensor | None
+    sequences: list[DecodedSequence]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,17 +179,26 @@ class Commentator:
             ContractError: a request's topic is unknown or would have no effect; see `topic_of`.
             NotFiniteError: the model gives a value that is not finite for one of the requests; the message names it.
         """
-        started = time.perf_counter()
+        started = time.monotonic()
         asked = self._asked(requests)
         parts = [each.part for each in asked]
-        batch = self._decode(asked, may_abandon=True)
+        decode_started = time.monotonic()
+        decoded = self._decode(asked, may_abandon=True)
+        decode_ended = time.monotonic()
+        batch = self._described(decoded)
         chosen = self._ranker.choose(parts, batch)
-        seconds = time.perf_counter() - started
+        times = BatchTimes(
+            started=started,
+            decode_started=decode_started,
+            decode_ended=decode_ended,
+            ended=time.monotonic(),
+            requests=len(requests),
+            sequences=len(batch.specs),
+            tokens=sum(each.token_count for each in batch.decoded),
+        )
+        seconds = times.ended - started
         return Answered(
-            responses=[self._response(*each, batch, seconds) for each in zip(asked, chosen, strict=True)],
-            num_sequences=len(batch.specs),
-            num_tokens=sum(each.token_count for each in batch.decoded),
-            seconds=seconds,
+            responses=[self._response(*each, batch, seconds) for each in zip(asked, chosen, strict=True)], times=times
         )
 
     def candidates(self, requests: Sequence[CommentaryRequest]) -> list[list[list[Candidate]]]:
@@ -190,7 +210,7 @@ class Commentator:
             NotFiniteError: the model gives a value that is not finite.
         """
         asked = self._asked(requests)
-        batch = self._decode(asked, may_abandon=False)
+        batch = self._described(self._decode(asked, may_abandon=False))
         found = self._ranker.described([each.part for each in asked], batch)
         return [[[found[place] for place in places] for places in each.part.samples] for each in asked]
 
@@ -221,12 +241,16 @@ class Commentator:
             for candidate in range(part.best_of)
         ]
 
-    def _decode(self, asked: Sequence[_Asked], *, may_abandon: bool) -> Batch:
+    def _decode(self, asked: Sequence[_Asked], *, may_abandon: bool) -> _Decoded:
         """Decode the candidates of some requests, all to their end or all but the hopeless ones."""
         specs = [spec for each in asked for spec in each.specs]
         z_BZ = self._engine.latent_vectors(specs) if specs else None
         rivals = self._ranker.rivals([each.part for each in asked]) if may_abandon else None
-        decoded = self._engine.decode(specs, z_BZ, rivals)
+        return _Decoded(specs=specs, z_BZ=z_BZ, sequences=self._engine.decode(specs, z_BZ, rivals))
+
+    def _described(self, sequences: _Decoded) -> Batch:
+        """Return decoded sequences with their texts and topic shares, from which the ranker chooses."""
+        specs, decoded = sequences.specs, sequences.sequences
         _check_finite(specs, decoded)
         left = [place for place, each in enumerate(decoded) if not each.abandoned]
         texts, shares = [""] * len(specs), [list[float]() for _ in specs]
@@ -235,7 +259,7 @@ class Commentator:
         found = self.bundle.topics.shares([texts[place] for place in left]).tolist()
         for place, each_K in zip(left, found, strict=True):
             shares[place] = each_K
-        return Batch(specs=specs, decoded=decoded, z_BZ=z_BZ, texts=texts, shares=shares)
+        return Batch(specs=specs, decoded=decoded, z_BZ=sequences.z_BZ, texts=texts, shares=shares)
 
     def _response(self, asked: _Asked, chosen: Sequence[int], batch: Batch, seconds: float) -> CommentaryResponse:
         return CommentaryResponse(

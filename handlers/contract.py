@@ -4,7 +4,7 @@ Only the standard library is imported here, because the bot, the load test, the 
 module and the first two run where torch is not installed.
 
     request  ->  JSON object in TorchServe's `data` field        (`CommentaryRequest`)
-                 and, beside it, `start_by`                      (`START_BY_FIELD`)
+                 and, beside it, `start_by` and `traceparent`    (`START_BY_FIELD`, `TRACEPARENT_FIELD`)
     answer   ->  {"result": {...}}  or  {"error": {...}}          (`CommentaryResponse` or `ContractError`)
 
 A request's sampling parameters are an object of their own in Python and lie flat beside the other fields on the wire.
@@ -30,6 +30,9 @@ INPUT_FIELD: Final = "data"
 START_BY_FIELD: Final = "start_by"
 """The key of TorchServe's input map that holds the latest moment at which the request's decode may start: a decimal
 number of seconds of CLOCK_MONOTONIC (`time.monotonic()`), which all processes of a machine share. Absent: no limit."""
+TRACEPARENT_FIELD: Final = "traceparent"
+"""The key of TorchServe's input map that holds the context of the request's trace, as W3C writes it in the header of
+that name. The answer to a request that has one tells the times of its batch (`BatchTimes`)."""
 
 ARCHIVE_TAG: Final = "archive"
 """Registry tag of a model version: the run's artifact path of its archive."""
@@ -45,10 +48,12 @@ ARCHIVE_CONFIG: Final = "config.json"
 """Member of an archive: the bundle's configuration (model name, lineage, sizes, desired topic)."""
 CONTRACT_FIELD: Final = "contract"
 """Field of an archive's configuration: the version of the request's JSON that its worker reads."""
-CONTRACT: Final = 3
-"""Version of the request's JSON that this code writes. It reads versions 1 and 2 as well."""
+CONTRACT: Final = 4
+"""Version of the request's JSON that this code writes. It reads versions 1 to 3 as well."""
 BATCHES_CONTRACT: Final = 3
 """First version whose worker reads several requests from one call (`handlers.batches`)."""
+TRACES_CONTRACT: Final = 4
+"""First version whose worker reads the context of a request's trace (`TRACEPARENT_FIELD`)."""
 FIRST_CONTRACT: Final = 1
 """Version that an archive reads whose configuration has none. In it, `no_repeat_ngram_size` is `no_repeat_ngram` and
 `bad_words` is `banned`."""
@@ -339,6 +344,46 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTimes:
+    """Moments of a worker's batch, in seconds of CLOCK_MONOTONIC (`time.monotonic()`), and its size.
+
+    >>> times = BatchTimes(
+    ...     started=7.0, decode_started=7.01, decode_ended=7.2, ended=7.25, requests=2, sequences=160, tokens=2100
+    ... )
+    >>> BatchTimes.from_mapping(field_values(times)) == times
+    True
+    """
+
+    started: float
+    decode_started: float
+    decode_ended: float
+    """Moment at which the last sequence ended; topic shares and the choice of the best follow."""
+    ended: float
+    requests: int
+    """Requests that were decoded together."""
+    sequences: int
+    tokens: int
+    """Tokens of all sequences, those of candidates that were not chosen included."""
+
+    @classmethod
+    def from_mapping(cls, document: Mapping[str, Any]) -> BatchTimes:
+        """Rebuild times from their JSON document; values that a later worker adds are left out.
+
+        Raises:
+            KeyError, TypeError, ValueError: the document does not hold all of these times.
+        """
+        return cls(
+            started=float(document["started"]),
+            decode_started=float(document["decode_started"]),
+            decode_ended=float(document["decode_ended"]),
+            ended=float(document["ended"]),
+            requests=int(document["requests"]),
+            sequences=int(document["sequences"]),
+            tokens=int(document["tokens"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommentaryResponse:
     """The answer to one `CommentaryRequest`."""
 
@@ -350,15 +395,24 @@ class CommentaryResponse:
     """Genres of the request for which the model has no label, not even a coarser one."""
     timings: Timings = Timings()
     request_id: str | None = None
+    batch: BatchTimes | None = None
+    """Times of the worker's batch; None unless the request has the context of a trace."""
+    trace_id: str = ""
+    """Trace of the request, 32 hexadecimal digits; empty if it belongs to none. The gateway fills it in."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the JSON document of the response."""
-        return {
+        """Return the JSON document of the response; what only traced requests have is left out of the others."""
+        document = {
             **field_values(self),
             "samples": [field_values(sample) for sample in self.samples],
             "model": field_values(self.model),
             "timings": field_values(self.timings),
+            "batch": None if self.batch is None else field_values(self.batch),
         }
+        for name in ("batch", "trace_id"):
+            if not document[name]:
+                del document[name]
+        return document
 
     @classmethod
     def from_mapping(cls, document: Mapping[str, Any]) -> CommentaryResponse:
@@ -370,6 +424,8 @@ class CommentaryResponse:
             genres_unknown=tuple(document["genres_unknown"]),
             timings=Timings(**document["timings"]),
             request_id=document.get("request_id"),
+            batch=BatchTimes.from_mapping(document["batch"]) if document.get("batch") else None,
+            trace_id=document.get("trace_id", ""),
         )
 
 

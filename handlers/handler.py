@@ -6,6 +6,7 @@ runs the code that it was packed with, whatever is installed on the host.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import time
@@ -15,11 +16,12 @@ from typing import Any
 
 import torch
 
-from handlers.batches import BATCH_FIELD, BatchedRequest, decode_requests, encode_answers
+from handlers.batches import BATCH_FIELD, BatchedRequest, ValidRequest, decode_requests, encode_answers
 from handlers.commentary import Commentator
 from handlers.contract import (
     INPUT_FIELD,
     START_BY_FIELD,
+    TRACEPARENT_FIELD,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -80,29 +82,30 @@ class CommentaryHandler:
         """Answer the requests of all calls in one decode, in order; those that cannot be answered with their error."""
         now = time.monotonic()
         checked = [_checked(commentator, request, now) for request in requests]
-        waiting = iter(self._answer(commentator, [each for each in checked if isinstance(each, CommentaryRequest)]))
-        answers = [next(waiting) if isinstance(each, CommentaryRequest) else each for each in checked]
+        waiting = iter(self._answer(commentator, [each for each in checked if isinstance(each, ValidRequest)]))
+        answers = [next(waiting) if isinstance(each, ValidRequest) else each for each in checked]
         self._metrics.count_answers(answers)
         return answers
 
     def _answer(
-        self, commentator: Commentator, requests: list[CommentaryRequest]
+        self, commentator: Commentator, requests: list[ValidRequest]
     ) -> Sequence[CommentaryResponse | ContractError]:
         """Answer requests together; if that fails, halve them until only those at fault fail."""
         if not requests:
             return []
         try:
-            answered = commentator.answer_batch(requests)
+            answered = commentator.answer_batch([each.request for each in requests])
         except Exception as cause:  # noqa: BLE001 - raised, any error fails the whole batch without a reason
             if len(requests) == 1:
-                _log.exception("the decode of a request failed")
+                _log.exception("the decode of a request failed%s", _trace_of(requests[0]))
                 return [ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")]
         else:
-            seconds = answered.seconds
-            self._metrics.count_decode(
-                num_sequences=answered.num_sequences, num_tokens=answered.num_tokens, seconds=seconds
-            )
-            return answered.responses
+            times = answered.times
+            self._metrics.count_decode(num_sequences=times.sequences, num_tokens=times.tokens, seconds=answered.seconds)
+            return [
+                dataclasses.replace(response, batch=times) if request.traceparent else response
+                for request, response in zip(requests, answered.responses, strict=True)
+            ]
         half = len(requests) // 2
         return [*self._answer(commentator, requests[:half]), *self._answer(commentator, requests[half:])]
 
@@ -123,7 +126,7 @@ class CommentaryHandler:
         return self._commentator
 
 
-def _checked(commentator: Commentator, request: BatchedRequest, now: float) -> CommentaryRequest | ContractError:
+def _checked(commentator: Commentator, request: BatchedRequest, now: float) -> ValidRequest | ContractError:
     """Return a request that the model can answer in time, or else its error."""
     if isinstance(request.parsed, ContractError):
         return request.parsed
@@ -133,7 +136,12 @@ def _checked(commentator: Commentator, request: BatchedRequest, now: float) -> C
         commentator.topic_of(request.parsed)
     except ContractError as error:
         return error
-    return request.parsed
+    return ValidRequest(request=request.parsed, traceparent=request.traceparent)
+
+
+def _trace_of(request: ValidRequest) -> str:
+    """Return the words that name the trace of a request in the log; empty if it has none."""
+    return f" (traceparent {request.traceparent!r})" if request.traceparent else ""
 
 
 def _requests_of(row: Mapping[str, Any]) -> list[BatchedRequest]:
@@ -143,7 +151,7 @@ def _requests_of(row: Mapping[str, Any]) -> list[BatchedRequest]:
             return decode_requests(batch)
         except ContractError as error:
             return [BatchedRequest(parsed=error)]
-    return [BatchedRequest(parsed=_parse(row), start_by=_start_by(row))]
+    return [BatchedRequest(parsed=_parse(row), start_by=_start_by(row), traceparent=_traceparent(row))]
 
 
 def _encoded(row: Mapping[str, Any], answers: Sequence[CommentaryResponse | ContractError]) -> str:
@@ -158,6 +166,12 @@ def _start_by(row: Mapping[str, Any]) -> float | None:
         return float(value.decode() if isinstance(value, bytes | bytearray) else value)
     except (TypeError, ValueError):
         return None
+
+
+def _traceparent(row: Mapping[str, Any]) -> str:
+    """Return the context of the trace of a call's request; empty if it has none."""
+    value: Any = row.get(TRACEPARENT_FIELD) or ""
+    return value.decode(errors="replace") if isinstance(value, bytes | bytearray) else str(value)
 
 
 def _parse(row: Mapping[str, Any]) -> CommentaryRequest | ContractError:

@@ -49,6 +49,8 @@ from serving.client_errors import (
 from serving.interleaving import ArmAnswer, InterleavedResponse
 from serving.retries import RetryPolicy, budget_of
 from serving.targets import TargetError, parse_target
+from serving.telemetry import names
+from serving.telemetry.client_calls import client_call
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import LiveModel, LiveVersion, RequestLimits
 
@@ -211,7 +213,10 @@ class CommentaryClient:
             )
         except (TypeError, ValueError) as cause:
             raise InvalidRequestError("INVALID_ARGUMENT", f"model and version must be valid text: {cause}") from cause
-        return self._call(lambda timeout: self._stub.Generate(message, timeout=timeout), timeout_s)
+        with client_call(names.GENERATE, self._target) as metadata:
+            return self._call(
+                lambda timeout: self._stub.Generate(message, timeout=timeout, metadata=metadata), timeout_s
+            )
 
     def describe(self, model: str = "", *, timeout_s: float | None = None) -> tuple[LiveModel, ...]:
         """Return the live models, or the named one alone.

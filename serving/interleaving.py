@@ -44,6 +44,8 @@ class InterleavedResponse:
     genres_used: tuple[str, ...] = ()
     """Labels to which the first version that answered mapped the request's genres."""
     request_id: str | None = None
+    trace_id: str = ""
+    """Trace of the request, 32 hexadecimal digits; empty if it belongs to none."""
 
     def __post_init__(self) -> None:
         if len(self.sample_arms) != len(self.samples):

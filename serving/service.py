@@ -23,6 +23,8 @@ from serving.settings import ServiceSettings
 from serving.sync.counts import SyncCounts
 from serving.sync.loop import Sync
 from serving.sync.watch import Watch
+from serving.telemetry import names
+from serving.telemetry.tracing import open_tracing
 from serving.torchserve.replacements import Replacements
 from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.exposures import Recorder
@@ -69,6 +71,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         JavaMissingError, TorchServeError: TorchServe cannot be started.
         RegistryError: the registry does not exist, and there is no last good state to start with.
         ArchiveError: the model store cannot be made.
+        TracingError: the environment's variables for traces cannot be followed.
     """
     table = RoutingTable(settings.models)
     changed = asyncio.Condition()
@@ -81,15 +84,19 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
     replacements = Replacements()
     supervisor = Supervisor(settings.torchserve, on_down=on_down, replacements=replacements)
     segments = Segments(settings.exposures) if settings.exposures is not None else None
-    gateway = Gateway(
-        settings.gateway,
-        table=table,
-        inference=lambda: supervisor.running.inference if supervisor.running is not None else None,
-        recorder=Recorder(segments),
-        shadow=settings.shadow,
-    )
-    door = Door(settings.http, gateway=gateway) if settings.http is not None else None
     async with contextlib.AsyncExitStack() as stack:
+        tracing, sender = stack.enter_context(open_tracing(names.GATEWAY)) or (None, None)
+        gateway = Gateway(
+            settings.gateway,
+            table=table,
+            inference=lambda: supervisor.running.inference if supervisor.running is not None else None,
+            recorder=Recorder(segments),
+            shadow=settings.shadow,
+            tracing=tracing,
+        )
+        if sender is not None:
+            gateway.metrics.counts.name_source("gateway_spans", sender.counts)
+        door = Door(settings.http, gateway=gateway) if settings.http is not None else None
         _make_model_store(settings.torchserve.model_store)
         unpacked = stack.enter_context(Unpacked(settings.torchserve.model_store))
         # The exits run in the opposite order: sync ends, requests in flight are answered, TorchServe stops.

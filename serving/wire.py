@@ -182,6 +182,7 @@ def response_to_message(
         genres_unknown=response.genres_unknown,
         timings=timings,
         request_id=response.request_id,
+        trace_id=response.trace_id,
         arms=(
             commentary_pb2.ArmAnswer(
                 model=model, timings=timings, exposure_id=exposure_id, genres_unknown=response.genres_unknown
@@ -200,6 +201,7 @@ def response_from_message(message: commentary_pb2.GenerateResponse) -> Commentar
         genres_unknown=tuple(message.genres_unknown),
         timings=_timings(message.timings),
         request_id=message.request_id if message.HasField("request_id") else None,
+        trace_id=message.trace_id,
     )
 
 
@@ -216,6 +218,7 @@ def interleaved_to_message(response: InterleavedResponse) -> commentary_pb2.Gene
         genres_unknown=first.genres_unknown,
         timings=commentary_pb2.Timings(**field_values(first.timings)),
         request_id=response.request_id,
+        trace_id=response.trace_id,
         arms=[
             commentary_pb2.ArmAnswer(
                 model=commentary_pb2.ModelVersion(**field_values(arm.model)),
@@ -261,6 +264,7 @@ def interleaved_from_message(message: commentary_pb2.GenerateResponse) -> Interl
         experiment=message.experiment,
         genres_used=tuple(message.genres_used),
         request_id=message.request_id if message.HasField("request_id") else None,
+        trace_id=message.trace_id,
     )
 
 

@@ -60,7 +60,7 @@ def test_the_gpus_slots_have_a_column_for_it(name: str) -> None:
 
 
 def test_the_proto_has_the_requests_fields_and_no_others() -> None:
-    assert set(proto) == {*REQUEST_FIELDS, "model", "version", "interleave"}
+    assert set(proto) == {*REQUEST_FIELDS, "model", "version", "interleave", "traceparent", "tracestate"}
 
 
 @pytest.mark.parametrize("name", SAMPLING_FIELDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import grpc
@@ -15,6 +15,8 @@ from handlers.contract import CommentaryRequest, CommentaryResponse, ContractErr
 from serving import wire
 from serving.gateway.interleaved import Interleaver
 from serving.gateway.records import Dealt, Records
+from serving.gateway.traces import CallTrace, Traces, following
+from serving.telemetry.course import Course
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
 from serving.traffic.admission.admission import AdmissionCounts
@@ -46,6 +48,7 @@ class Calls:
         figures: gets the durations, errors and shadows of each version.
         shadow: limits of shadow traffic.
         drift: compares requests and answers with the versions' references.
+        traces: opens the trace of each request.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class Calls:
         figures: FigureBook,
         shadow: ShadowSettings,
         drift: DriftBook,
+        traces: Traces,
     ) -> None:
         self._table = table
+        self._traces = traces
         self._inference = inference
         self._max_in_flight = max_in_flight
         self.pressure: Final = Pressure(table, num_cores=num_processors())
@@ -81,7 +86,12 @@ class Calls:
         self.counts: Final = AdmissionCounts()
 
     async def answer(
-        self, message: commentary_pb2.GenerateRequest, deadline_s: float, *, client: str = ""
+        self,
+        message: commentary_pb2.GenerateRequest,
+        deadline_s: float,
+        *,
+        client: str = "",
+        metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> commentary_pb2.GenerateResponse:
         """Return the answer of a version to a request, whose exposure is written by then.
 
@@ -89,23 +99,35 @@ class Calls:
             message: the request.
             deadline_s: time for the answer, in seconds.
             client: address of the client's connection; empty if it is not known.
+            metadata: metadata of the call, which may have the context of a trace.
 
         Raises:
             InferenceError: the request fails; it holds the status that the client gets.
         """
+        with self._traces.begin(message, metadata, model=message.model or self._table.models[0]) as trace:
+            trace.response = response = await self._answer(message, deadline_s, client=client, trace=trace)
+        response.trace_id = trace.trace_id
+        return response
+
+    async def _answer(
+        self, message: commentary_pb2.GenerateRequest, deadline_s: float, *, client: str, trace: CallTrace
+    ) -> commentary_pb2.GenerateResponse:
         started = time.perf_counter()
-        request = _checked(message)
+        trace.request = request = _checked(message)
         policy = self._table.policy(message.model or self._table.models[0])
         if message.interleave and not message.version and policy is not None and policy.interleaved is not None:
-            return await self._interleave(request, policy, policy.interleaved, deadline_s, client=client)
+            return await self._interleave(request, policy, policy.interleaved, deadline_s, client=client, trace=trace)
         self._check_room()
         inference = self._connection()
         route, assignment = self._resolve(message)
         self.pressure.note()
         request = with_seed(request, policy)
-        dealt = Dealt(request=request, route=route, assignment=assignment, policy=policy)
+        dealt = trace.deal(
+            Dealt(request=request, route=route, assignment=assignment, policy=policy, trace_id=trace.trace_id)
+        )
+        course = trace.begin_course(route.info)
         try:
-            response = await self._ask(route, inference, request, deadline_s, client=client)
+            response = await self._ask(route, inference, request, deadline_s, client=client, course=course)
         except InferenceError as fault:
             self._records.failed(dealt, fault, time.perf_counter() - started)
             raise
@@ -125,6 +147,7 @@ class Calls:
         deadline_s: float,
         *,
         client: str,
+        trace: CallTrace,
     ) -> commentary_pb2.GenerateResponse:
         """Return the answer of all arms of an experiment."""
         self._check_room(len(experiment.versions))
@@ -133,10 +156,11 @@ class Calls:
 
         async def ask(route: Route, asked: CommentaryRequest, timeout_s: float) -> CommentaryResponse:
             started = time.perf_counter()
-            response = await self._ask(route, inference, asked, timeout_s, client=client)
+            course = trace.begin_course(route.info)
+            response = await self._ask(route, inference, asked, timeout_s, client=client, course=course)
             return _signed(response, route, time.perf_counter() - started)
 
-        answer = await self.interleaver.answer(request, policy, experiment, ask, deadline_s)
+        answer = await self.interleaver.answer(request, policy, experiment, ask, deadline_s, trace=trace)
         return wire.interleaved_to_message(answer)
 
     async def _ask_shadow(self, route: Route, request: CommentaryRequest, timeout_s: float) -> CommentaryResponse:
@@ -177,6 +201,7 @@ class Calls:
         *,
         client: str = "",
         is_shadow: bool = False,
+        course: Course | None = None,
     ) -> CommentaryResponse:
         """Ask the version's workers when it is the request's turn, within the deadline."""
         admission = route.admission
@@ -188,8 +213,8 @@ class Calls:
         async def send(start_by: float, started: Callable[[], None]) -> CommentaryResponse:
             nonlocal attempts
             attempts += 1
-            with route.outcomes.call():
-                return await route.ask(
+            with route.outcomes.call(), following(course, started) as (attempt, sent):
+                response = await route.ask(
                     request,
                     inference,
                     timeout_s=timeout_s,
@@ -198,8 +223,12 @@ class Calls:
                     is_heavy=is_heavy or attempts > 1,
                     start_by=start_by,
                     is_wanted=lambda: is_wanted,
-                    started=started,
+                    started=sent,
+                    attempt=attempt,
                 )
+                if attempt is not None:
+                    attempt.times = response.batch
+                return response
 
         self.in_flight += not is_shadow
         try:
@@ -237,4 +266,5 @@ def _signed(response: CommentaryResponse, route: Route, elapsed_s: float) -> Com
         response,
         model=ModelIdentity(name=route.info.model, version=route.info.version, archive_sha256=route.info.sha256),
         timings=Timings(queue_ms=max(0.0, 1000 * elapsed_s - decode_ms), decode_ms=decode_ms),
+        batch=None,
     )

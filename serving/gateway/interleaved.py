@@ -13,6 +13,7 @@ import grpc
 
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Timings
 from serving.gateway.records import Dealt, Records
+from serving.gateway.traces import CallTrace
 from serving.interleaving import ArmAnswer, InterleavedResponse, interleave, samples_per_arm
 from serving.torchserve.faults import InferenceError
 from serving.traffic.experiment import ExperimentArms
@@ -78,6 +79,8 @@ class Interleaver:
         experiment: ExperimentArms,
         ask: Ask,
         deadline_s: float,
+        *,
+        trace: CallTrace,
     ) -> InterleavedResponse:
         """Return the answers of all arms as one, whose exposures are written by then.
 
@@ -87,6 +90,7 @@ class Interleaver:
             experiment: its running experiment.
             ask: asks one version.
             deadline_s: time for the answer, in seconds.
+            trace: trace of the request.
 
         Raises:
             InferenceError: all arms failed; it is the failure of the first.
@@ -95,7 +99,10 @@ class Interleaver:
         asked = seeded(dataclasses.replace(request, num_samples=share))
         reserve_s = min(max(_SHORTEST_RESERVE_S, _RESERVE * deadline_s), deadline_s / 2)
         parts = await asyncio.gather(
-            *(self._part(version, asked, policy, ask, deadline_s - reserve_s) for version in experiment.versions)
+            *(
+                self._part(version, asked, policy, ask, deadline_s - reserve_s, trace=trace)
+                for version in experiment.versions
+            )
         )
         arms = self._recorded(parts, policy.model)
         faults = [part.fault for part in parts if part.fault is not None]
@@ -114,7 +121,14 @@ class Interleaver:
         )
 
     async def _part(
-        self, version: str, asked: CommentaryRequest, policy: TrafficPolicy, ask: Ask, deadline_s: float
+        self,
+        version: str,
+        asked: CommentaryRequest,
+        policy: TrafficPolicy,
+        ask: Ask,
+        deadline_s: float,
+        *,
+        trace: CallTrace,
     ) -> _Part:
         """Ask one arm; nobody answers in its place."""
         route = self._table.route(policy.model, version)
@@ -122,7 +136,9 @@ class Interleaver:
             fault = _away(f"{policy.model} {version} is not live: it is being loaded, or was refused")
             return _Part(version=version, dealt=None, elapsed_s=0.0, fault=fault)
         assignment = Assignment(version=version, by=AssignedBy.INTERLEAVED)
-        dealt = Dealt(request=asked, route=route, assignment=assignment, policy=policy)
+        dealt = trace.deal(
+            Dealt(request=asked, route=route, assignment=assignment, policy=policy, trace_id=trace.trace_id)
+        )
         if not route.answers:
             fault = _away(f"no worker of {policy.model} {version} answers now; retry later")
             return _Part(version=version, dealt=dealt, elapsed_s=0.0, fault=fault)

@@ -21,7 +21,11 @@ _TEXT_BYTES: Final = 4 * MAX_TEXT_LENGTH + 5
 """A text of 4-byte characters, its field number and its length."""
 _NUMBERS_BYTES: Final = 200
 """The seed, the sampling parameters and all other numbers of a request."""
-LARGEST_REQUEST_BYTES: Final = (MAX_GENRES + MAX_BAD_WORDS + _SINGLE_TEXTS) * _TEXT_BYTES + _NUMBERS_BYTES
+_TRACE_BYTES: Final = 55 + 512 + 8
+"""Both headers of a trace's context, with their field numbers and lengths."""
+LARGEST_REQUEST_BYTES: Final = (
+    (MAX_GENRES + MAX_BAD_WORDS + _SINGLE_TEXTS) * _TEXT_BYTES + _TRACE_BYTES + _NUMBERS_BYTES
+)
 """Size of the largest request that the contract allows."""
 MAX_REQUEST_BYTES: Final = 2 * LARGEST_REQUEST_BYTES
 """Limit of a message. Larger ones are refused by their length, before their bytes are received, so that they take no

@@ -34,6 +34,8 @@ class Dealt:
     route: Route
     assignment: Assignment
     policy: TrafficPolicy | None
+    trace_id: str = ""
+    """Trace of the request; empty if it belongs to none."""
 
 
 def is_of_version(fault: InferenceError) -> bool:
@@ -87,7 +89,13 @@ class Records:
         info, timings, policy = dealt.route.info, response.timings, dealt.policy
         revision, experiment = _named(dealt)
         key = self._recorder.record(
-            dealt.request, response, info=info, by=dealt.assignment.by, revision=revision, experiment=experiment
+            dealt.request,
+            response,
+            info=info,
+            by=dealt.assignment.by,
+            revision=revision,
+            experiment=experiment,
+            trace_id=dealt.trace_id,
         )
         self._figures.of(info.model, info.version).add_answer(
             queue_s=timings.queue_ms / 1000, backend_s=timings.decode_ms / 1000
@@ -118,6 +126,7 @@ class Records:
             by=dealt.assignment.by,
             revision=revision,
             experiment=experiment,
+            trace_id=dealt.trace_id,
         )
 
     def ended(self, dealt: Dealt, deadline_s: float, elapsed_s: float) -> None:

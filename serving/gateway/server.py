@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -28,6 +28,8 @@ from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pushback import Pushback
 from serving.gateway.reception import Reception
 from serving.gateway.refusals import refuse
+from serving.gateway.traces import Traces
+from serving.telemetry.tracing import Tracing
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
 from serving.traffic.drift_book import DriftBook
@@ -83,6 +85,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         inference: returns the connection to TorchServe, or None while TorchServe is down.
         recorder: gets the exposure of each answer; None keeps none.
         shadow: limits of shadow traffic.
+        tracing: makes the spans of requests; None where none are sent.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         inference: Callable[[], Inference | None],
         recorder: Recorder | None = None,
         shadow: ShadowSettings | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._table = table
@@ -109,6 +113,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             figures=self._figures,
             shadow=shadow or ShadowSettings(),
             drift=self.drift,
+            traces=Traces(tracing),
         )
         self._server: grpc.aio.Server | None = None
         self.health: Final = Health(COMMENTARY_SERVICE, table=table, is_up=lambda: inference() is not None)
@@ -181,7 +186,12 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
     ) -> commentary_pb2.GenerateResponse:
         """Answer a request for samples."""
         try:
-            return await self.answer(request, context.time_remaining(), client=context.peer())
+            return await self.answer(
+                request,
+                context.time_remaining(),
+                client=context.peer(),
+                metadata=context.invocation_metadata() or (),
+            )
         except InferenceError as fault:
             await self._fail(context, fault)
 
@@ -197,7 +207,12 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             await self._fail(context, fault)
 
     async def answer(
-        self, request: commentary_pb2.GenerateRequest, timeout_s: float | None, *, client: str
+        self,
+        request: commentary_pb2.GenerateRequest,
+        timeout_s: float | None,
+        *,
+        client: str,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> commentary_pb2.GenerateResponse:
         """Answer a request for samples, by whichever protocol it came.
 
@@ -205,11 +220,12 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             request: the request.
             timeout_s: time that the client gives, in seconds; None if it names none.
             client: address of the client's connection.
+            metadata: metadata of the call, which may have the context of a trace.
 
         Raises:
             InferenceError: the request fails; it holds the status that the client gets.
         """
-        response = await self.calls.answer(request, self.deadline_s(timeout_s), client=client)
+        response = await self.calls.answer(request, self.deadline_s(timeout_s), client=client, metadata=metadata)
         self._pushback.note_answer(time.monotonic())
         return response
 

@@ -31,6 +31,9 @@ _COUNTS: Final = {
     "gateway_sequences": _Count(meaning="Sequences that were decoded."),
     "gateway_sequences_wasted": _Count(meaning="Sequences that were decoded for a client that had left."),
     "gateway_http_responses": _Count(meaning="Responses of the HTTP/JSON door.", label="status"),
+    "gateway_spans": _Count(
+        meaning="Spans of traces that were sent, or lost because nobody took them.", label="outcome"
+    ),
     "sync_switches": _Count(meaning="Changes of the champion that answers.", label="model"),
     "sync_errors": _Count(
         meaning="Readings of the registry that failed, or said what cannot be followed.", label="model"

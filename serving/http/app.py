@@ -14,7 +14,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 import grpc
@@ -115,17 +115,21 @@ class HttpApp:
         if self._gateway.reception.is_draining:
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
         with self._gateway.reception.call():
-            answer = await _unless_left(request, self._answer(message, timeout_s, client))
+            answer = await _unless_left(request, self._answer(message, timeout_s, client, request.headers.items()))
         return message_response(answer)
 
     async def _answer(
-        self, message: commentary_pb2.GenerateRequest, timeout_s: float | None, client: str
+        self,
+        message: commentary_pb2.GenerateRequest,
+        timeout_s: float | None,
+        client: str,
+        headers: Iterable[tuple[str, str]],
     ) -> commentary_pb2.GenerateResponse:
         """Ask the gateway, and give up at the deadline as gRPC does."""
         limit_s = self._gateway.deadline_s(timeout_s)
         try:
             async with asyncio.timeout(limit_s):
-                return await self._gateway.answer(message, limit_s, client=client)
+                return await self._gateway.answer(message, limit_s, client=client, metadata=headers)
         except TimeoutError:
             late = f"the answer did not come within {limit_s:g} s"
             raise InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, late) from None

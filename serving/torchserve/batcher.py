@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ import grpc
 
 from handlers.batches import decode_answers, encode_requests
 from handlers.contract import CommentaryResponse, ContractError
+from serving.telemetry.course import Attempt
 from serving.torchserve.faults import Failure, InferenceError, in_band
 
 _log = logging.getLogger(__name__)
@@ -54,7 +56,12 @@ class _Waiting:
     start_by: float | None
     is_wanted: Callable[[], bool]
     started: Callable[[], None]
+    attempt: Attempt | None
     answer: asyncio.Future[CommentaryResponse]
+
+    @property
+    def traceparent(self) -> str:
+        return self.attempt.traceparent if self.attempt is not None else ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +108,7 @@ class Batcher:
         start_by: float | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
         started: Callable[[], None] = lambda: None,
+        attempt: Attempt | None = None,
     ) -> CommentaryResponse:
         """Answer a request with the next batch that has room for it.
 
@@ -112,6 +120,7 @@ class Batcher:
             start_by: latest start of its decode, in seconds of the machine's monotonic clock; None for any.
             is_wanted: returns whether anybody still waits for the answer; asked when the batch is formed.
             started: called when the batch of the request is sent.
+            attempt: is told its batch, where the request is traced and the worker reads that; else None.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
@@ -124,6 +133,7 @@ class Batcher:
             start_by=start_by,
             is_wanted=is_wanted,
             started=started,
+            attempt=attempt,
             answer=loop.create_future(),
         )
         lane = self._heavy if is_heavy else self._light
@@ -187,8 +197,9 @@ class Batcher:
         """Send a batch and give each of its requests its answer."""
         answers: Sequence[CommentaryResponse | InferenceError]
         generation = self._generation
+        _name_batch(batch)
         try:
-            sent = await self._send(encode_requests((each.payload, each.start_by) for each in batch))
+            sent = await self._send(encode_requests((each.payload, each.start_by, each.traceparent) for each in batch))
             answers = [
                 in_band(answer) if isinstance(answer, ContractError) else answer
                 for answer in decode_answers(sent, count=len(batch))
@@ -213,6 +224,15 @@ class Batcher:
         if generation == self._generation:
             lane.out -= 1
             self._dispatch()
+
+
+def _name_batch(batch: list[_Waiting]) -> None:
+    """Tell the traced requests of a batch that they are one."""
+    traced = [each.attempt for each in batch if each.attempt is not None]
+    if traced:
+        key = f"{random.getrandbits(64):016x}"
+        for attempt in traced:
+            attempt.batch_id, attempt.batch_requests = key, len(batch)
 
 
 def _is_due(waiting: _Waiting, now: float) -> bool:

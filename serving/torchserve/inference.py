@@ -13,6 +13,7 @@ from handlers.contract import (
     CONTRACT,
     INPUT_FIELD,
     START_BY_FIELD,
+    TRACEPARENT_FIELD,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -83,6 +84,7 @@ class Inference:
         timeout_s: float,
         contract: int = CONTRACT,
         start_by: float | None = None,
+        traceparent: str = "",
     ) -> CommentaryResponse:
         """Ask one version for samples, in a call of its own.
 
@@ -94,6 +96,7 @@ class Inference:
             contract: version of the request's JSON that the version's worker reads.
             start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any. The worker
                 answers later ones with DEADLINE_EXCEEDED; archives packed by earlier versions decode them.
+            traceparent: context of the request's trace; empty if it has none.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
@@ -101,6 +104,8 @@ class Inference:
         fields = {INPUT_FIELD: request.to_json(contract)}
         if start_by is not None:
             fields[START_BY_FIELD] = b"%.3f" % start_by
+        if traceparent:
+            fields[TRACEPARENT_FIELD] = traceparent.encode()
         answer = await self._predict(fields, model=model, version=version, timeout_s=timeout_s)
         try:
             return decode_answer(answer)

@@ -100,6 +100,8 @@ class Exposure:
     """Experiment to which the answer belongs; empty if it belongs to none."""
     code: str = ""
     """Status of a failure by its name in gRPC; empty for an answer."""
+    trace_id: str = ""
+    """Trace of the request, 32 hexadecimal digits; empty if it belongs to none."""
 
 
 class Answer(Protocol):
@@ -159,6 +161,7 @@ class Recorder:
         by: AssignedBy,
         revision: str = "",
         experiment: str = "",
+        trace_id: str = "",
     ) -> str:
         """Write the exposure of an answer that is about to leave, and return its key. No fault of a disk raises.
 
@@ -169,9 +172,10 @@ class Recorder:
             by: reason for the version.
             revision: revision of the traffic policy.
             experiment: experiment to which the answer belongs; empty if it belongs to none.
+            trace_id: trace of the request; empty if it belongs to none.
         """
         circumstances = {"role": Role.ANSWER, "outcome": None, "mirrors": None, "assigned_by": by}
-        return self._write(request, answer, info, {**circumstances, **_named(revision, experiment)})
+        return self._write(request, answer, info, {**circumstances, **_named(revision, experiment, trace_id)})
 
     def record_failure(
         self,
@@ -183,6 +187,7 @@ class Recorder:
         by: AssignedBy,
         revision: str = "",
         experiment: str = "",
+        trace_id: str = "",
     ) -> str:
         """Write that a version failed a valid request, and return the row's key. No fault of a disk raises.
 
@@ -194,9 +199,10 @@ class Recorder:
             by: reason for the version.
             revision: revision of the traffic policy.
             experiment: experiment to which the request belongs; empty if it belongs to none.
+            trace_id: trace of the request; empty if it belongs to none.
         """
         circumstances = {"role": Role.FAILURE, "outcome": None, "mirrors": None, "assigned_by": by, "code": code}
-        failed = {**circumstances, **_named(revision, experiment)}
+        failed = {**circumstances, **_named(revision, experiment, trace_id)}
         return self._write(request, None, info, failed, elapsed_ms=1000 * elapsed_s)
 
     def record_shadow(
@@ -259,14 +265,15 @@ class Recorder:
         return key
 
 
-def _named(revision: str, experiment: str = "") -> dict[str, str | None]:
-    """Return the fields of a row that name policy and experiment; one without an experiment is as long as ever."""
-    return {"policy_revision": revision, **({"experiment": experiment} if experiment else {})}
+def _named(revision: str, experiment: str = "", trace_id: str = "") -> dict[str, str | None]:
+    """Return the fields of a row that name policy, experiment and trace; one without them is as long as ever."""
+    later = {"experiment": experiment, "trace_id": trace_id}
+    return {"policy_revision": revision, **{name: value for name, value in later.items() if value}}
 
 
 _SAMPLING: Final = tuple(each.name for each in fields(SamplingParams))
 _LISTS: Final = ("genres", "genres_used", "genres_unknown", "sample_seeds")
-_LATER: Final = ("experiment", "code")
+_LATER: Final = ("experiment", "code", "trace_id")
 """Fields that rows of earlier releases lack, and that are left out where they are empty."""
 _CONVERTED: Final = {"time", "role", "outcome", "assigned_by", "sampling", *_LISTS, *_LATER}
 _PLAIN: Final = tuple(each.name for each in fields(Exposure) if each.name not in _CONVERTED)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import TRACES_CONTRACT, CommentaryRequest, CommentaryResponse
 from serving.registry.contents import ArchiveInfo
+from serving.telemetry.course import Attempt
 from serving.torchserve.batcher import Batcher
 from serving.torchserve.inference import Inference
 from serving.torchserve.management import WorkerDescription
@@ -62,6 +63,7 @@ class Route:
         start_by: float | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
         started: Callable[[], None] = lambda: None,
+        attempt: Attempt | None = None,
     ) -> CommentaryResponse:
         """Ask the version's workers, in a batch of the gateway where it forms them.
 
@@ -74,11 +76,14 @@ class Route:
             start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any.
             is_wanted: returns whether anybody still waits for the answer; asked when a batch is formed.
             started: called when TorchServe gets the request.
+            attempt: the attempt, where the request is traced; None where it is not.
 
         Raises:
             InferenceError: the request fails; it holds the status for the client.
         """
         info = self.info
+        if info.contract < TRACES_CONTRACT:
+            attempt = None  # its worker would not understand
         if self.batcher is not None:
             return await self.batcher.ask(
                 request.to_json(info.contract),
@@ -88,6 +93,7 @@ class Route:
                 start_by=start_by,
                 is_wanted=is_wanted,
                 started=started,
+                attempt=attempt,
             )
         started()
         return await inference.generate(
@@ -97,6 +103,7 @@ class Route:
             timeout_s=timeout_s,
             contract=info.contract,
             start_by=start_by,
+            traceparent=attempt.traceparent if attempt is not None else "",
         )
 
     async def wait_idle(self) -> None:

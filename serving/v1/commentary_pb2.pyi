@@ -43,6 +43,8 @@ class GenerateRequest(_message.Message):
     BAD_WORDS_FIELD_NUMBER: _builtins.int
     GUIDANCE_FIELD_NUMBER: _builtins.int
     INTERLEAVE_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """A registered model: "cvae" or "lcgan" (the default)."""
     version: _builtins.str
@@ -73,6 +75,11 @@ class GenerateRequest(_message.Message):
     """Asks every arm of the model's running interleaved experiment for an equal number of samples, num_samples in all,
     rounded up. Without such an experiment, and with a version, the request is answered as without this field.
     """
+    traceparent: _builtins.str
+    """Context of the trace to which the request belongs, as in the W3C headers of these names. Without them, those of
+    the call's metadata count. What is not a valid context is left out.
+    """
+    tracestate: _builtins.str
     @_builtins.property
     def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -103,10 +110,12 @@ class GenerateRequest(_message.Message):
         bad_words: _abc.Iterable[_builtins.str] | None = ...,
         guidance: _builtins.float | None = ...,
         interleave: _builtins.bool = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "bad_words", b"bad_words", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "interleave", b"interleave", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "bad_words", b"bad_words", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "interleave", b"interleave", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "traceparent", b"traceparent", "tracestate", b"tracestate", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__artist: _TypeAlias = _typing.Literal["artist"]  # noqa: Y015
     _WhichOneofArgType__artist: _TypeAlias = _typing.Literal["_artist", b"_artist"]  # noqa: Y015
@@ -191,11 +200,14 @@ class GenerateResponse(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ARMS_FIELD_NUMBER: _builtins.int
     EXPERIMENT_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     experiment: _builtins.str
     """Experiment to which the answer belongs: of the interleaved design with all arms, of the sticky one with one arm.
     Empty if it belongs to none.
     """
+    trace_id: _builtins.str
+    """Trace of the request: 32 hexadecimal digits. Empty if it belongs to none."""
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sample]: ...
     @_builtins.property
@@ -223,10 +235,11 @@ class GenerateResponse(_message.Message):
         request_id: _builtins.str | None = ...,
         arms: _abc.Iterable[Global___ArmAnswer] | None = ...,
         experiment: _builtins.str = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "model", b"model", "request_id", b"request_id", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "arms", b"arms", "experiment", b"experiment", "genres_unknown", b"genres_unknown", "genres_used", b"genres_used", "model", b"model", "request_id", b"request_id", "samples", b"samples", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "arms", b"arms", "experiment", b"experiment", "genres_unknown", b"genres_unknown", "genres_used", b"genres_used", "model", b"model", "request_id", b"request_id", "samples", b"samples", "timings", b"timings", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015

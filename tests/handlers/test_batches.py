@@ -20,24 +20,43 @@ from handlers.contract import (
 ANSWER = CommentaryResponse(
     samples=(), model=ModelIdentity(name="lcgan", version="1"), genres_used=(), genres_unknown=()
 )
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 STARTS = st.none() | st.floats(min_value=0, max_value=1e9, allow_nan=False)
 SEEDS = st.integers(min_value=0, max_value=2**63 - 1)
 
 
-@given(st.lists(st.tuples(SEEDS, STARTS), max_size=6))
-def test_a_batch_comes_back_as_the_requests_and_starts_that_it_was_made_of(
-    asked: list[tuple[int, float | None]],
+@given(st.lists(st.tuples(SEEDS, STARTS, st.sampled_from(["", TRACEPARENT])), max_size=6))
+def test_a_batch_comes_back_as_the_requests_starts_and_traces_that_it_was_made_of(
+    asked: list[tuple[int, float | None, str]],
 ) -> None:
-    requests = [CommentaryRequest(seed=seed, title="Tür “7”") for seed, _ in asked]
-    starts = [start for _, start in asked]
-    payload = encode_requests((each.to_json(), start) for each, start in zip(requests, starts, strict=True))
-    assert decode_requests(payload) == [
-        BatchedRequest(parsed=each, start_by=start) for each, start in zip(requests, starts, strict=True)
+    expected = [
+        BatchedRequest(parsed=CommentaryRequest(seed=seed, title="Tür “7”"), start_by=start, traceparent=traceparent)
+        for seed, start, traceparent in asked
     ]
+    payload = encode_requests(
+        (CommentaryRequest(seed=seed, title="Tür “7”").to_json(), start, traceparent)
+        for seed, start, traceparent in asked
+    )
+    assert decode_requests(payload) == expected
+
+
+def test_a_batch_without_traces_is_the_one_that_workers_of_the_contract_before_read() -> None:
+    assert encode_requests([(b"{}", 1.5, ""), (b"{}", None, "")]) == b"[[{},1.5],[{},null]]"
 
 
 @pytest.mark.parametrize(
-    "element", [None, 7, "x", [], [{"genres": []}], [{"genres": []}, "soon"], [{"genres": []}, 1.0, 2], [[], None]]
+    "element",
+    [
+        None,
+        7,
+        "x",
+        [],
+        [{"genres": []}],
+        [{"genres": []}, "soon"],
+        [{"genres": []}, 1.0, 2],
+        [[], None],
+        [{"genres": []}, None, TRACEPARENT, 1],
+    ],
 )
 def test_an_element_that_is_no_request_is_an_error_of_its_own(element: Any) -> None:
     good = json.loads(CommentaryRequest(seed=1).to_json())

@@ -50,6 +50,7 @@ def _threads_as_before() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ONE_THREAD = {"handler": {"threads": 1}}  # tiny products lose more by waiting for a second one than they gain
 
 
@@ -376,7 +377,7 @@ def test_a_batch_of_the_gateway_is_answered_as_its_requests_would_be_alone(folde
     handler, context = _ready(folder)
     alone = [handler.handle([{"data": _request(seed).to_json()}], context)[0] for seed in (1, 2)]
     wrong = b'{"genres":"techno"}'
-    batch = encode_requests([(_request(1).to_json(), None), (wrong, None), (_request(2).to_json(), 1e12)])
+    batch = encode_requests([(_request(1).to_json(), None, ""), (wrong, None, ""), (_request(2).to_json(), 1e12, "")])
     # TorchServe may put calls of both kinds into one batch of its own.
     together, single = handler.handle([{"batch": bytearray(batch)}, {"data": _request(3).to_json()}], context)
     first, second, third = decode_answers(together, count=3)
@@ -386,6 +387,47 @@ def test_a_batch_of_the_gateway_is_answered_as_its_requests_would_be_alone(folde
         assert isinstance(answer, CommentaryResponse)
         assert answer.samples == decode_answer(expected).samples
     assert decode_answer(single).request_id == "r3"
+
+
+def test_a_traced_request_is_told_the_times_of_its_batch_and_the_others_are_not(folder: Path) -> None:
+    handler, context = _ready(folder)
+    before = time.monotonic()
+    batch = encode_requests([(_request(1).to_json(), None, TRACEPARENT), (_request(2).to_json(), None, "")])
+    payload = handler.handle([{"batch": batch}], context)[0]
+    traced, other = decode_answers(payload, count=2)
+    assert isinstance(traced, CommentaryResponse)
+    assert isinstance(other, CommentaryResponse)
+    times = traced.batch
+    assert times is not None
+    moments = [before, times.started, times.decode_started, times.decode_ended, times.ended, time.monotonic()]
+    assert moments == sorted(moments)
+    assert (times.requests, times.sequences) == (2, 2 * _request(1).num_samples)
+    assert times.tokens >= sum(sample.token_count for each in (traced, other) for sample in each.samples)
+    assert other.batch is None
+    assert "batch" not in json.loads(payload)[1]["result"]
+
+
+@pytest.mark.parametrize("field", [TRACEPARENT.encode(), bytearray(TRACEPARENT.encode()), TRACEPARENT])
+def test_a_call_of_one_request_may_be_traced(field: bytes | bytearray | str, folder: Path) -> None:
+    handler, context = _ready(folder)
+    (answer,) = handler.handle([{"data": _request(1).to_json(), "traceparent": field}], context)
+    assert decode_answer(answer).batch is not None
+    (answer,) = handler.handle([{"data": _request(1).to_json()}], context)
+    assert decode_answer(answer).batch is None
+
+
+def test_the_log_names_the_trace_of_a_request_whose_decode_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler, context = _ready(folder)
+
+    def fail(_self: Commentator, _requests: list[CommentaryRequest]) -> Any:
+        raise ArithmeticError("on purpose")
+
+    monkeypatch.setattr(Commentator, "answer_batch", fail)
+    with caplog.at_level(logging.ERROR):
+        handler.handle([{"data": _request(1).to_json(), "traceparent": TRACEPARENT}], context)
+    assert TRACEPARENT in caplog.text
 
 
 def test_a_request_whose_latest_start_has_passed_is_not_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,7 +441,7 @@ def test_a_request_whose_latest_start_has_passed_is_not_decoded(folder: Path, mo
 
     monkeypatch.setattr(Commentator, "answer_batch", watched)
     now = time.monotonic()
-    batch = encode_requests([(_request(1).to_json(), now - 0.01), (_request(2).to_json(), now + 60)])
+    batch = encode_requests([(_request(1).to_json(), now - 0.01, ""), (_request(2).to_json(), now + 60, "")])
     late, in_time = decode_answers(handler.handle([{"batch": batch}], context)[0], count=2)
     assert isinstance(late, ContractError)
     assert late.code is ErrorCode.DEADLINE_EXCEEDED

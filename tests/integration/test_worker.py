@@ -330,8 +330,8 @@ def test_the_worker_is_the_same_process_afterwards_streaming_calls_included(met:
 def test_the_metrics_page_agrees_with_what_the_clients_counted(met: Met, in_process: Commentator) -> None:
     answered = in_process.answer_batch([request for request, _ in met.good])
     assert met.metrics["deephypebot_worker_requests_total"] == {VERSION: met.at_the_worker.total()}
-    assert met.metrics["deephypebot_worker_sequences_total"] == {VERSION: answered.num_sequences}
-    assert met.metrics["deephypebot_worker_tokens_total"] == {VERSION: answered.num_tokens}
+    assert met.metrics["deephypebot_worker_sequences_total"] == {VERSION: answered.times.sequences}
+    assert met.metrics["deephypebot_worker_tokens_total"] == {VERSION: answered.times.tokens}
     refused: Counter[frozenset[tuple[str, str]]] = Counter()
     for (code, name), count in met.at_the_worker.items():
         label = {"": "none", "colour": "unknown"}.get(name, name)

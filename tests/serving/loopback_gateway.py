@@ -22,6 +22,7 @@ from handlers.contract import (
 )
 from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.contents import ArchiveInfo
+from serving.telemetry.tracing import Tracing
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.inference import Inference
 from serving.traffic.exposures import Recorder
@@ -112,7 +113,12 @@ def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT) -> 
 
 @contextlib.asynccontextmanager
 async def bench(
-    answer: Answer = answer_well, *, slots: int = 100, recorder: Recorder | None = None, **settings: Any
+    answer: Answer = answer_well,
+    *,
+    slots: int = 100,
+    recorder: Recorder | None = None,
+    tracing: Tracing | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Bench]:
     backend = LoopbackTorchServe(answer)
     server = grpc.aio.server()
@@ -128,7 +134,11 @@ async def bench(
     inference = Inference(f"127.0.0.1:{port}")
     connection = Connection(inference)
     gateway = Gateway(
-        GatewaySettings(port=0, **settings), table=table, inference=lambda: connection.inference, recorder=recorder
+        GatewaySettings(port=0, **settings),
+        table=table,
+        inference=lambda: connection.inference,
+        recorder=recorder,
+        tracing=tracing,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(server.stop, None)

@@ -111,7 +111,7 @@ def _decode(
         answered = commentator.answer_batch(requests[start : start + step])
         texts += [response.samples[0].text for response in answered.responses]
         used += [list(response.genres_used) for response in answered.responses]
-        tokens += answered.num_tokens
+        tokens += answered.times.tokens
         seconds += answered.seconds
         progress(len(texts), len(requests), "")
     keys = [f"sample {number}" for number in range(len(texts))]

@@ -26,12 +26,17 @@ from tests.serving.support import ask
 WIDE = "𝄞" * MAX_TEXT_LENGTH
 """A text of the longest kind, 4 bytes a character."""
 
+_HEADERS = {"traceparent": 55, "tracestate": 512}
+"""Lengths of the headers of a trace's context that W3C allows."""
+
 
 def largest_request() -> commentary_pb2.GenerateRequest:
     """Every field that the message has, as long as it may be; numbers are as wide as their type."""
     values: dict[str, Any] = {}
     for each in commentary_pb2.GenerateRequest.DESCRIPTOR.fields:
-        if each.type == FieldDescriptor.TYPE_STRING:
+        if each.name in _HEADERS:
+            values[each.name] = "x" * _HEADERS[each.name]
+        elif each.type == FieldDescriptor.TYPE_STRING:
             values[each.name] = [WIDE] * MAX_BAD_WORDS if each.is_repeated else WIDE
         else:
             values[each.name] = MAX_SEED if each.type == FieldDescriptor.TYPE_INT64 else -1

@@ -18,6 +18,7 @@ from handlers.contract import (
     ModelIdentity,
     encode_answer,
 )
+from serving.telemetry.course import Course
 from serving.torchserve.batcher import Batcher, BatchLimits
 from serving.torchserve.faults import Failure, InferenceError
 
@@ -28,11 +29,15 @@ class Workers:
 
     batches: list[list[int]] = field(default_factory=list)
     """Seeds of the requests of each batch, in the order in which they were sent."""
+    traces: list[list[str]] = field(default_factory=list)
+    """Contexts of their traces, likewise."""
     held: list[asyncio.Future[None]] = field(default_factory=list)
     fault: InferenceError | None = None
 
     async def send(self, payload: bytes) -> bytes:
-        requests = [each.parsed for each in decode_requests(payload)]
+        batch = decode_requests(payload)
+        requests = [each.parsed for each in batch]
+        self.traces.append([each.traceparent for each in batch])
         seeds = [each.seed or 0 for each in requests if isinstance(each, CommentaryRequest)]
         self.batches.append(seeds)
         hold: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -382,5 +387,26 @@ def test_a_request_that_nobody_waits_for_any_more_is_dropped_before_it_is_sent()
         workers.finish(1)
         await last
         assert workers.batches == [[1], [3]]
+
+    _run(test())
+
+
+def test_the_traced_requests_of_a_batch_are_told_its_key_and_its_size() -> None:
+    async def test() -> None:
+        workers = Workers()
+        batcher = _batcher(workers)
+        first, second, alone = (Course(trace_id=7, model="lcgan", version="1").begin_attempt() for _ in range(3))
+        asked = [_ask(batcher, 1, attempt=first), _ask(batcher, 2), _ask(batcher, 3, attempt=second)]
+        await _settle()
+        asked.append(_ask(batcher, 4, attempt=alone))
+        await _settle()
+        workers.finish(0)
+        await _settle()
+        workers.finish(1)
+        await asyncio.gather(*asked)
+        assert workers.batches == [[1, 2, 3], [4]]
+        assert workers.traces == [[first.traceparent, "", second.traceparent], [alone.traceparent]]
+        assert (first.batch_requests, second.batch_requests, alone.batch_requests) == (3, 3, 1)
+        assert first.batch_id == second.batch_id != alone.batch_id
 
     _run(test())

@@ -101,7 +101,7 @@ def test_the_figures_are_those_of_the_decode(bundle: Bundle, calibration: Calibr
     figures = cost(candidates(commentator.bundle, [], SETTINGS), calibration.acceptability)
     requests = [flat.request(num_samples=1, best_of=8, seed=2 + number) for number in range(40)]
     answered = commentator.answer_batch(requests)
-    assert figures["steps_per_sample"] * 40 == pytest.approx(answered.num_tokens)
+    assert figures["steps_per_sample"] * 40 == pytest.approx(answered.times.tokens)
     assert figures["steps_per_sample"] < 0.7 * 8 * figures["steps_of_one"]
     assert 0.3 < figures["best_survives"] <= 1
     assert figures["score_of_one"] < figures["score"] <= figures["score_of_all"]
