@@ -41,7 +41,7 @@ class GatewayClient(CommentaryService, ModelServer):
                 for arm in [answer.arm_of(place)]
             ),
             experiment=answer.experiment,
-            failures=tuple(f"{arm.model.name}/{arm.model.version}: {arm.error}" for arm in answer.arms if arm.error),
+            arms_failed=sum(bool(arm.error) for arm in answer.arms),
         )
 
     @override

@@ -139,7 +139,7 @@ def _refusals(state: StoreState) -> Metric:
 def _verdicts(state: StoreState) -> Iterable[Metric]:
     verdicts = CounterMetricFamily(
         f"{_PREFIX}_verdicts",
-        "Verdicts given; one that is undone counts twice.",
+        "Verdicts given; one that is undone counts twice, those on an experiment's song when its last one is given.",
         labels=["model", "version", "verdict"],
     )
     for (model, version, decision), count in state.verdicts.items():

@@ -27,8 +27,8 @@ class SongSamples:
     samples: tuple[WrittenSample, ...]
     experiment: str = ""
     """Experiment to which they belong; if it is interleaved, samples of all arms, shuffled. Empty without one."""
-    failures: tuple[str, ...] = ()
-    """Versions that took part and did not answer, each with the reason."""
+    arms_failed: int = 0
+    """Number of arms that did not answer. Their versions are not told: a song with few samples would tell its own."""
 
 
 class CommentaryService(ABC):

@@ -32,8 +32,8 @@ class Outcome:
     """Songs for which the model server returned samples."""
     candidates: tuple[Candidate, ...] = ()
     reason: str = ""
-    failures: tuple[str, ...] = ()
-    """Versions of an experiment that did not answer, each with the reason; the others wrote the candidates."""
+    short_of: tuple[str, ...] = ()
+    """Experiments of which an arm did not answer; the others wrote the candidates."""
     songs_repeated: int = 0
     fresh_since: datetime | None = None
     """Time after which a song of another source post counts as a repeat; None if repeats are allowed."""
@@ -44,8 +44,8 @@ class Candidates:
     """Candidates of one song."""
 
     made: tuple[Candidate, ...]
-    failures: tuple[str, ...] = ()
-    """Versions of an experiment that did not answer, each with the reason."""
+    short_of: str = ""
+    """Experiment of which an arm did not answer; empty if all did."""
 
 
 class StoppedError(Exception):
@@ -100,7 +100,7 @@ class CommentaryWriter:
         reports: list[SongReport] = []
         candidates: list[Candidate] = []
         refusals: list[str] = []
-        failures: list[str] = []
+        short_of: list[str] = []
         sure = [song for song in songs if song.confidence >= self._options.min_confidence]
         fresh_since = self._fresh_since(source_post)
         repeated = 0
@@ -115,7 +115,7 @@ class CommentaryWriter:
             try:
                 found = self.candidates(source_post, report, namesakes=facts.namesakes)
                 candidates += found.made
-                failures += found.failures
+                short_of += [found.short_of] if found.short_of else []
                 reports.append(report)
             except (SongRefusedError, ContractError) as error:
                 refusals.append(f"song {number}, {song.title!r}: {error}")
@@ -125,7 +125,7 @@ class CommentaryWriter:
             reports=tuple(reports),
             candidates=tuple(candidates),
             reason=NO_SONG_ASKED if is_request and not sure else "; ".join(refusals),
-            failures=tuple(dict.fromkeys(failures)),
+            short_of=tuple(dict.fromkeys(short_of)),
             songs_repeated=repeated,
             fresh_since=fresh_since,
         )
@@ -182,7 +182,7 @@ class CommentaryWriter:
         ]
         if namesakes:
             made = [replace(each, flags=(*each.flags, Flag.NAMESAKES)) for each in made]
-        return Candidates(made=tuple(made), failures=song.failures)
+        return Candidates(made=tuple(made), short_of=song.experiment if song.arms_failed else "")
 
     def _candidate(self, source_post: SourcePost, report: SongReport, number: int, written: WrittenSample) -> Candidate:
         sample = written.sample

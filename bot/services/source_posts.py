@@ -137,7 +137,8 @@ class SourcePostProcessor:
         if outcome.reason == NO_SONG_ASKED:
             who = f" by {source_post.author!r}" if source_post.author else ""
             summary.notices.append(f"{NO_SONG_ASKED}{who}, {source_post.id}: {source_post.text[:_EXCERPT]!r}")
-        summary.notices += [f"{source_post.id}: an arm of the experiment failed: {why}" for why in outcome.failures]
+        # Which one, and so whose samples are there, curators must not know before the song is judged.
+        summary.notices += [f"{source_post.id}: an arm of the experiment {name} failed" for name in outcome.short_of]
         summary.songs += len(outcome.reports)
         summary.songs_repeated += outcome.songs_repeated
         summary.songs_of_unknown_genre += sum(not report.genres for report in outcome.reports)

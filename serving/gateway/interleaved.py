@@ -93,7 +93,7 @@ class Interleaver:
             trace: trace of the request.
 
         Raises:
-            InferenceError: all arms failed; it is the failure of the first.
+            InferenceError: all arms failed; it has the status of the first, and names no version.
         """
         share = samples_per_arm(request.num_samples, len(experiment.versions))
         asked = seeded(dataclasses.replace(request, num_samples=share))
@@ -108,7 +108,7 @@ class Interleaver:
         faults = [part.fault for part in parts if part.fault is not None]
         if len(faults) == len(parts):
             self.counts.failed += 1
-            raise faults[0].copy()
+            raise _of_all(faults, experiment.name)
         self.counts.whole += not faults
         self.counts.partial += bool(faults)
         return interleave(
@@ -170,6 +170,18 @@ class Interleaver:
                 )
             )
         return arms
+
+
+def _of_all(faults: list[InferenceError], experiment: str) -> InferenceError:
+    """Return the failure of all arms: their reason if it is the same, else one that tells none of them apart.
+
+    The client may be the program of curators, whom the failures of a version would tell whose samples are there.
+    """
+    if len({fault.message for fault in faults}) == 1:
+        return faults[0].copy()
+    codes = ", ".join(dict.fromkeys(fault.code.name for fault in faults))
+    message = f"no arm of the experiment {experiment} answered ({codes}): `deephypebot models list` shows their states"
+    return InferenceError(faults[0].code, message, failure=faults[0].failure)
 
 
 def _away(message: str) -> InferenceError:

@@ -311,5 +311,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *drop_tally("candidate"),
         *tally("candidate", "model", "model_version", "status", "withdrawn", "blind"),
     ),
+    # Verdicts on a song of an experiment are counted by version once its last candidate has one: a count that rises
+    # with a verdict would tell the candidate's version. An undo waits as well, because it makes the song blind.
+    (
+        "DROP TRIGGER verdict_tally_insert",
+        "ALTER TABLE verdict ADD COLUMN counted INTEGER NOT NULL DEFAULT 0",
+        "UPDATE verdict SET counted = 1",
+        """CREATE TRIGGER verdict_tally_count AFTER UPDATE OF counted ON verdict
+        WHEN new.counted AND NOT old.counted BEGIN
+            INSERT INTO verdict_tally SELECT model, model_version, new.decision, 0 FROM candidate
+            WHERE candidate.id = new.candidate_id AND NOT EXISTS (
+                SELECT 1 FROM verdict_tally WHERE verdict_tally.model = candidate.model
+                AND verdict_tally.model_version = candidate.model_version AND decision = new.decision
+            );
+            UPDATE verdict_tally SET count = count + 1 WHERE decision = new.decision AND (model, model_version)
+            = (SELECT model, model_version FROM candidate WHERE id = new.candidate_id);
+        END""",
+        """CREATE TRIGGER verdict_tally_insert AFTER INSERT ON verdict BEGIN
+            UPDATE verdict SET counted = 1 WHERE id = new.id AND NOT EXISTS (
+                SELECT 1 FROM candidate WHERE candidate.id = new.candidate_id AND experiment <> ''
+                AND (blind OR new.decision = 'undo')
+            );
+        END""",
+        """CREATE TRIGGER verdict_tally_told AFTER UPDATE OF blind ON candidate WHEN old.blind AND NOT new.blind BEGIN
+            UPDATE verdict SET counted = 1 WHERE candidate_id = new.id AND NOT counted;
+        END""",
+    ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

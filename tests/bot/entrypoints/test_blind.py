@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -14,6 +16,7 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.entrypoints.cli import app_bot
 from bot.entrypoints.queue_cli import app_queue
 from bot.entrypoints.queue_picture import write_queue_picture
+from bot.observe.metrics import StateCollector, registry
 from tests.bot.helpers.blind_songs import EXPERIMENT, EXPOSURES, VERSIONS, add_blind_song, decide, told
 
 
@@ -36,7 +39,8 @@ def outputs(store: SqliteStore, song: list[str], folder: Path) -> dict[str, str]
         assert result.exit_code == 0, (name, result.output)
         found[name] = result.output
     write_queue_picture(store._path.parent, folder / "queue.svg")
-    return {**found, "picture": (folder / "queue.svg").read_text(encoding="utf-8")}
+    metrics = generate_latest(registry(StateCollector(store.state, lambda: datetime.now(UTC)))).decode()
+    return {**found, "metrics": metrics, "picture": (folder / "queue.svg").read_text(encoding="utf-8")}
 
 
 @pytest.mark.parametrize("decided", [0, 1, 3])
@@ -52,7 +56,7 @@ def test_the_commands_tell_it_when_the_song_is_decided(store: SqliteStore, tmp_p
     song = add_blind_song(store)
     decide(store, *song)
     found = outputs(store, song, tmp_path)
-    for name in ("list", "list as JSON", "show", "export", "export as JSON", "status", "picture"):
+    for name in ("list", "list as JSON", "show", "export", "export as JSON", "status", "metrics", "picture"):
         assert set(VERSIONS.values()) <= set(told(found[name])), name
     rows = [json.loads(line) for line in found["list as JSON"].splitlines()]
     assert [row["model_version"] for row in rows] == [VERSIONS[arm] for arm in "ABBA"]

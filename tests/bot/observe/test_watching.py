@@ -29,6 +29,7 @@ from bot.observe.watchdog import watched_by_systemd
 from bot.ports import StoreState
 from bot.services.service import Bot
 from bot.services.summary import Summary
+from tests.bot.helpers.blind_songs import VERSIONS, add_blind_song, decide
 from tests.bot.helpers.table_board import fill
 
 MakeBot = Callable[..., Bot]
@@ -145,6 +146,29 @@ def test_verdicts_are_counted_as_they_are_given_and_never_fall(store: SqliteStor
     labels = 'model="m",verdict="{}",version="1"'
     given = [found[f"verdicts_total{{{labels.format(one)}}}"] for one in ("accepted", "rejected", "undone")]
     assert given == [1, 2, 1]
+
+
+def test_verdicts_on_a_song_of_an_experiment_are_counted_together_with_its_last_one(store: SqliteStore) -> None:
+    ids = add_blind_song(store, "AB")
+
+    def counts() -> list[int]:
+        """Verdicts by version: accepted, rejected and undone ones of A, then those of B."""
+        found = store.state().verdicts
+        return [found.get(("lcgan", VERSIONS[arm], decision), 0) for arm in "AB" for decision in Decision]
+
+    decide(store, ids[0])
+    decide(store, ids[0], decision=Decision.REJECT)
+    assert counts() == [0, 0, 0, 0, 0, 0]
+    decide(store, ids[1])
+    assert counts() == [1, 1, 0, 1, 0, 0]
+    decide(store, ids[1], decision=Decision.REJECT)
+    assert counts() == [1, 1, 0, 1, 1, 0], "everybody knows whose it is"
+    decide(store, ids[0], decision=Decision.UNDO)
+    decide(store, ids[1], decision=Decision.UNDO)
+    decide(store, ids[1])
+    assert counts() == [1, 1, 0, 1, 1, 0], "it waits again"
+    decide(store, ids[0])
+    assert counts() == [2, 1, 1, 2, 1, 1]
 
 
 def test_refused_posts_are_counted_by_reason_without_what_differs_between_them(store: SqliteStore) -> None:
