@@ -36,7 +36,8 @@ class Written:
 def write_verdicts(out: Path, queue: Queue, exposures: Iterable[Exposure], *, model: str = "") -> Written:
     """Write all judged candidates of a queue; the file appears when it is whole.
 
-    Candidates that were withdrawn are left out: their verdict says nothing about the text.
+    Candidates that were withdrawn are left out: their verdict says nothing about the text. So are those of an
+    experiment's song that is not judged whole: their lines would tell a curator the versions of the rest.
 
     Args:
         out: file to write, JSON lines.
@@ -103,6 +104,6 @@ def verdict_row(row: QueueRow, exposure: Exposure | None) -> Mapping[str, Any]:
 def _judged(queue: Queue, model: str) -> Iterator[QueueRow]:
     for row in queue.rows():
         candidate = row.candidate
-        is_wanted = candidate.model == model if model else True
-        if is_wanted and candidate.status is not CandidateStatus.WAITING and not candidate.withdrawn:
+        is_hidden = candidate.status is CandidateStatus.WAITING or candidate.withdrawn or candidate.is_blind
+        if not is_hidden and (not model or candidate.model == model):
             yield row

@@ -27,7 +27,7 @@ def test_judged_samples_have_a_line_with_the_settings_of_their_exposure(lab: Lab
     lab.expose(
         exposure("e1", "1"), exposure("e2", "2", topic="sound", best_of=4, sampling=SamplingParams(temperature=0.5))
     )
-    ids = lab.add_song([("1", False), ("2", None), ("2", None)], exposure_ids={"1": "e1", "2": "e2"})
+    ids = lab.add_song([("1", False), ("2", None)], exposure_ids={"1": "e1", "2": "e2"})
     lab.judge({ids[1]: True}, edited_text="A «slower» lamp.")
     found, rows = written(lab, tmp_path / "verdicts.jsonl")
     assert found == Written(accepted=1, edited=1, rejected=1, without_exposure=0)
@@ -58,6 +58,16 @@ def test_judged_samples_have_a_line_with_the_settings_of_their_exposure(lab: Lab
     }
     assert accepted["temperature"] == 0.5
     assert (rows[0]["accepted"], rows[0]["topic"]) == (False, None)
+
+
+def test_a_song_of_an_experiment_is_not_written_before_its_last_verdict(lab: Lab, tmp_path: Path) -> None:
+    ids = lab.add_song([("1", False), ("2", True), ("2", None)])
+    lab.add_song([("1", True), ("1", None)], experiment="")
+    _, rows = written(lab, tmp_path / "verdicts.jsonl")
+    assert [row["title"] for row in rows] == ["Slow Lamp 2"]
+    lab.judge({ids[2]: True})
+    _, rows = written(lab, tmp_path / "verdicts.jsonl")
+    assert [(row["title"], row["version"]) for row in rows[:3]] == [("Slow Lamp 1", each) for each in "122"]
 
 
 def test_a_sample_without_an_exposure_has_the_settings_that_the_bot_asks_with(lab: Lab, tmp_path: Path) -> None:
