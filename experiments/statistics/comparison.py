@@ -18,7 +18,10 @@ _SEED: Final = 20240215
 
 
 class Verdict(StrEnum):
-    """Result of a comparison. Once it is not `UNDECIDED`, it stays."""
+    """Result of a comparison. Once it is not `UNDECIDED`, further songs do not change it.
+
+    Other verdicts on the songs that led to it may: see `compare`.
+    """
 
     BETTER = "better"
     """The treatment is better than the control."""
@@ -46,7 +49,7 @@ class Comparison:
     log_threshold: float
     """Logarithm of the e-value at which a decision falls: log(2 / alpha)."""
     decision: Verdict
-    """Decision by the greatest e-value of all looks so far: once decided stays decided."""
+    """Decision by the first e-value that reached the threshold; later songs do not change it."""
     decided_at: int | None
     """Number of songs at which the decision fell; None while it is open."""
     probability_better: float
@@ -55,6 +58,9 @@ class Comparison:
 
 def compare(differences: Sequence[float] | Floats, *, alpha: float, treatments: int = 1) -> Comparison:
     """Compare by the differences of whole songs, in the order in which they were completed.
+
+    Everything is computed from the differences as they are now. More of them at the end never change a decision. If
+    earlier ones changed or moved, as after an undo, an e-value may never have reached the threshold.
 
     Two one-sided tests, for better and for worse, have alpha / 2 each. With several treatments each comparison has
     alpha / `treatments` (Bonferroni), so the probability of any false decision in the experiment is at most alpha.
