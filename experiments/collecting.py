@@ -33,7 +33,7 @@ def collect(experiment: Experiment, queue: Queue, exposures: Iterable[Exposure] 
     requests = _Requests(experiment)
     for exposure in exposures or ():
         requests.add(exposure)
-    songs = _Songs(experiment, requests.chosen)
+    songs = _Songs(experiment)
     for row in queue.rows():
         songs.add(row)
     notes = [*requests.notes(), *songs.notes()]
@@ -59,8 +59,8 @@ class _Requests:
 
     experiment: Experiment
     calls: list[Call] = field(default_factory=list)
-    chosen: set[str] = field(default_factory=set)
-    """Keys of exposures of its versions that do not belong to it, such as pins: their samples do not count."""
+    _replaced: int = 0
+    """Requests that another version answered, because that of their unit was not live."""
     _first: dict[str, str] = field(default_factory=dict)
     """Version of each unit's first answer."""
     _mismatches: set[str] = field(default_factory=set)
@@ -86,7 +86,7 @@ class _Requests:
         ):
             return
         if exposure.experiment != experiment.name:
-            self.chosen.add(exposure.id)
+            self._replaced += exposure.assigned_by is AssignedBy.FALLBACK
             return
         failed = exposure.role is Role.FAILURE
         self.calls.append(
@@ -97,6 +97,7 @@ class _Requests:
                 failed=failed,
                 total_ms=0.0 if failed else exposure.queue_ms + exposure.decode_ms,
                 exposure_id=exposure.id,
+                request=(exposure.unit or "", exposure.seed or 0),
             )
         )
         if experiment.design is ExperimentDesign.STICKY and exposure.unit and not failed:
@@ -134,6 +135,11 @@ class _Requests:
                 f"{_number(len(self._unknown), 'unit was', 'units were')} dealt out under other shares, shadows or "
                 "units by name than the experiment's own: their versions are counted and could not be recomputed."
             )
+        if self._replaced and self.experiment.design is ExperimentDesign.STICKY:
+            yield (
+                f"{_number(self._replaced, 'request was', 'requests were')} answered by another version than that of "
+                "the unit, which was not live; they do not count, and `deephypebot models list` says why."
+            )
 
 
 @dataclass(slots=True)
@@ -141,10 +147,8 @@ class _Songs:
     """Songs of an experiment, from candidates."""
 
     experiment: Experiment
-    chosen: set[str]
     _samples: dict[str, list[JudgedSample]] = field(default_factory=dict)
     _first: dict[str, QueueRow] = field(default_factory=dict)
-    _num_chosen: int = 0
     _num_withdrawn: int = 0
 
     def add(self, row: QueueRow) -> None:
@@ -161,19 +165,13 @@ class _Songs:
 
     def _belongs(self, row: QueueRow) -> bool:
         candidate, experiment = row.candidate, self.experiment
+        # The gateway names the experiment of an answer that it dealt out, and of no other: not where the version was
+        # pinned, named for the unit or in the place of another, nor for what a curator tried and added to the queue.
+        if candidate.experiment != experiment.name:
+            return False
         if candidate.model != experiment.model or candidate.model_version not in experiment.versions:
             return False
-        if experiment.design is ExperimentDesign.INTERLEAVED:
-            return candidate.experiment == experiment.name
-        created = _time(row.created_at)
-        if candidate.experiment not in ("", experiment.name) or created < experiment.started:
-            return False
-        if experiment.stopped is not None and created > experiment.stopped:
-            return False
-        if candidate.exposure_id in self.chosen:
-            self._num_chosen += 1
-            return False
-        return True
+        return experiment.stopped is None or _time(row.created_at) <= experiment.stopped
 
     def ordered(self) -> tuple[JudgedSong, ...]:
         """Return the songs by the time of their last verdict, and those that are not whole at the end."""
@@ -190,11 +188,6 @@ class _Songs:
             yield (
                 f"{_number(self._num_withdrawn, 'sample is', 'samples are')} left out: a curator said that the post "
                 "names another song, or none."
-            )
-        if self._num_chosen:
-            yield (
-                f"{_number(self._num_chosen, 'sample is', 'samples are')} left out: the version was pinned, named "
-                "for the unit, or in the place of another."
             )
 
 

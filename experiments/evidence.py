@@ -85,6 +85,8 @@ class Call:
     total_ms: float
     """Time of the answer in milliseconds, waiting included; 0 for a failure."""
     exposure_id: str = ""
+    request: tuple[str, int] = ("", 0)
+    """Unit and seed of the request, which all arms of an interleaved request share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

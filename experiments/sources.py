@@ -61,7 +61,7 @@ class Sources:
         folders = self.exposures or (exposures_folder(self.workspace),)
         if experiment is None:
             return ExposureFiles(folders=folders)
-        # In the sticky design, rows that do not belong to it tell which samples do not.
+        # In the sticky design, rows that are not its own tell which requests another version answered.
         name = experiment.name if experiment.design is ExperimentDesign.INTERLEAVED else ""
         return ExposureFiles(folders=folders, since=experiment.started, experiment=name)
 

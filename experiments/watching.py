@@ -156,7 +156,7 @@ def sync_verdicts(
 
 def recommendation(report: Report, experiment: Experiment) -> str:
     """Return what a report recommends once actions were carried out on its experiment."""
-    return recommend(experiment, report.arms, report.treatments, report.ratio)
+    return recommend(experiment, report.arms, report.treatments, report.ratio, report.absences)
 
 
 def _raise_first(sentences: Sequence[str]) -> None:

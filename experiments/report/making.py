@@ -10,7 +10,9 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from experiments.definition import Experiment
 from experiments.evidence import Evidence, JudgedSample, JudgedSong, UnitCounts
+from experiments.report.absences import find_absences, take_off_times, tell_absence
 from experiments.report.pairing import acceptance_differences, find_breaches
 from experiments.report.sentences import recommend
 from experiments.report.slices import agreement, by_curator, by_genre
@@ -41,19 +43,21 @@ def make_report(evidence: Evidence, *, now: datetime | None = None) -> Report:
     arms = tuple(_arm(evidence, whole, version) for version in experiment.versions)
     treatments = tuple(_treatment(evidence, version) for version in experiment.treatments)
     ratio = None if evidence.units is None else _ratio(evidence.units)
+    absences = find_absences(evidence)
     curators = by_curator(evidence)
     return Report(
         experiment=experiment,
         updated_at=now or datetime.now(UTC),
-        recommendation=recommend(experiment, arms, treatments, ratio),
+        recommendation=recommend(experiment, arms, treatments, ratio, absences),
         arms=arms,
         treatments=treatments,
         ratio=ratio,
         songs=_count(evidence),
+        absences=absences,
         genres=by_genre(evidence),
         curators=curators,
         agreement=agreement(experiment, curators),
-        notes=evidence.notes,
+        notes=(*evidence.notes, *map(tell_absence, absences)),
     )
 
 
@@ -127,13 +131,22 @@ def _ratio(units: UnitCounts) -> RatioCheck:
 def _count(evidence: Evidence) -> SongCounts:
     songs = evidence.songs
     begun = [any(sample.accepted is not None for sample in song.samples) for song in songs]
-    versions = frozenset(evidence.experiment.versions)
     is_interleaved = evidence.experiment.design is ExperimentDesign.INTERLEAVED
     return SongCounts(
         whole=sum(song.is_whole for song in songs),
         half=sum(is_begun and not song.is_whole for song, is_begun in zip(songs, begun, strict=True)),
         waiting=len(songs) - sum(begun),
-        incomplete=sum(not versions <= song.versions for song in songs) if is_interleaved else 0,
+        incomplete=sum(_is_incomplete(song, evidence.experiment) for song in songs) if is_interleaved else 0,
+    )
+
+
+def _is_incomplete(song: JudgedSong, experiment: Experiment) -> bool:
+    """Whether a song lacks samples of a version that took part when they were written."""
+    ends = take_off_times(experiment)
+    return any(
+        version not in song.versions
+        for version in experiment.versions
+        if version not in ends or song.created_at < ends[version]
     )
 
 

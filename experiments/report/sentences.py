@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.definition import Experiment
-from experiments.report.values import Arm, RatioCheck, Treatment
+from experiments.report.values import Absence, Arm, RatioCheck, Treatment
 from experiments.statistics.comparison import Comparison, Verdict
 from experiments.statistics.limits import Breach, Limit
 from serving.traffic.experiment import ExperimentDesign
 
 
 def recommend(
-    experiment: Experiment, arms: Sequence[Arm], treatments: Sequence[Treatment], ratio: RatioCheck | None
+    experiment: Experiment,
+    arms: Sequence[Arm],
+    treatments: Sequence[Treatment],
+    ratio: RatioCheck | None,
+    absences: Sequence[Absence] = (),
 ) -> str:
     """Return the sentence that says what to do. Harm goes first, then faults of the data, then what is better.
 
@@ -21,6 +25,7 @@ def recommend(
         arms: figures by version.
         treatments: comparisons with the control.
         ratio: check of the sample ratio, if there is one.
+        absences: versions that missed requests.
 
     Returns:
         One sentence.
@@ -28,11 +33,30 @@ def recommend(
     if experiment.stopped is not None and experiment.outcome:
         return experiment.outcome
     left = [each for each in treatments if each.version not in experiment.taken_off]
+    fault = _fault(experiment, left, ratio, absences)
+    return fault or _difference(experiment, left) or _go_on(experiment, arms, left)
+
+
+def _fault(
+    experiment: Experiment, left: Sequence[Treatment], ratio: RatioCheck | None, absences: Sequence[Absence]
+) -> str:
+    """Return what has to be done before any comparison; empty if nothing is wrong."""
     for treatment in left:
         if treatment.breaches:
             return f"Take version {treatment.version} off: {explain(treatment.breaches[0])}."
     if ratio is not None and ratio.is_suspect:
         return f"Trust no figure before the assignment is repaired: {explain_ratio(ratio)}."
+    for absence in absences:
+        if absence.is_now and experiment.is_running:
+            return (
+                f"Bring version {absence.version} back: the latest requests have no samples of it, so no song is "
+                "compared; `deephypebot models list` says what became of it."
+            )
+    return ""
+
+
+def _difference(experiment: Experiment, left: Sequence[Treatment]) -> str:
+    """Return what follows from a difference that was found; empty if none was."""
     better = [each for each in left if each.comparison.decision is Verdict.BETTER]
     if better:
         best = max(better, key=lambda each: each.comparison.mean)
@@ -46,7 +70,7 @@ def recommend(
             f"Keep version {experiment.control}: samples of version {worst.version} are accepted less often, by "
             f"{describe(worst.comparison, songs=_counted(experiment))}."
         )
-    return _go_on(experiment, arms, left)
+    return ""
 
 
 def explain(breach: Breach) -> str:

@@ -93,6 +93,22 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """Interleaved requests that a version neither answered nor failed: it was not live, had no room, or refused them.
+
+    They do not count as its failures: nobody waits for it, the other arms answer, and it may be loading.
+    """
+
+    version: str
+    missed: int
+    """Number of these requests."""
+    requests: int
+    """Number of all requests while the version took part."""
+    is_now: bool
+    """Whether the latest requests are among them, so that no song is compared at present."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SongCounts:
     """Songs by how far their verdicts have come."""
 
@@ -102,7 +118,7 @@ class SongCounts:
     waiting: int
     """Songs without any verdict."""
     incomplete: int
-    """Songs without samples of one of the versions, of those in which every version should have some."""
+    """Songs without samples of one of the versions that took part when they were asked for (interleaved design)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +135,8 @@ class Report:
     ratio: RatioCheck | None
     """None in the interleaved design, where nothing is dealt out."""
     songs: SongCounts
+    absences: tuple[Absence, ...]
+    """Versions that missed requests."""
     genres: tuple[Slice, ...]
     curators: tuple[Slice, ...]
     agreement: str
@@ -146,6 +164,7 @@ class Report:
             "auto": experiment.auto,
             "alpha": experiment.alpha,
             "songs": _plain(self.songs),
+            "absences": [_plain(each) for each in self.absences],
             "arms": [{**_plain(arm), "role": "control" if arm.is_control else "treatment"} for arm in self.arms],
             "treatments": [_plain(treatment) for treatment in self.treatments],
             "ratio": None if self.ratio is None else _plain(self.ratio),

@@ -132,6 +132,15 @@ def test_requests_after_the_end_do_not_count_and_verdicts_on_earlier_songs_do(la
     assert evidence.songs[0].is_whole
 
 
+@pytest.mark.parametrize("experiment", [EXPERIMENT, STICKY], ids=lambda each: str(each.design))
+def test_songs_that_were_written_after_the_end_do_not_count(lab: Lab, experiment: Experiment) -> None:
+    lab.add_song([("1", True), ("2", True)])
+    lab.pass_time(minutes=2)
+    lab.add_song([("1", True), ("2", True)])
+    ended = replace(experiment, stopped=START + timedelta(minutes=1))
+    assert [song.place for song in collected(lab, ended).songs] == ["1.1"]
+
+
 def test_without_exposures_the_songs_count_and_a_note_says_what_is_unknown(lab: Lab) -> None:
     lab.add_song([("1", True), ("2", True)])
     evidence = collected(lab, exposures=None)
@@ -144,19 +153,24 @@ def test_nothing_at_all_is_evidence_of_nothing(lab: Lab) -> None:
     assert (evidence.songs, evidence.calls, evidence.units, evidence.notes) == ((), (), None, ())
 
 
-def test_sticky_songs_count_from_the_start_on_unless_somebody_chose_their_version(lab: Lab) -> None:
-    lab.pass_time(minutes=-1)
-    lab.add_song([("1", True)], experiment="")
-    lab.pass_time(minutes=1)
-    lab.add_song([("1", True)], experiment="")
+def test_sticky_songs_do_not_count_where_somebody_chose_their_version(lab: Lab) -> None:
+    lab.add_song([("1", True)])
+    lab.add_song([("3", True)])
     lab.add_song([("2", True)], experiment="", exposure_ids={"2": "pinned"})
-    lab.add_song([("3", True)], experiment="")
-    rows = [exposure("pinned", "2", experiment="", assigned_by=AssignedBy.PIN)]
-    evidence = collected(lab, STICKY, rows)
-    assert [song.place for song in evidence.songs] == ["2.1"]
-    assert evidence.notes == (
-        "1 sample is left out: the version was pinned, named for the unit, or in the place of another.",
-    )
+    # As the studio adds what a curator tried.
+    lab.add_song([("2", True)], experiment="", name="studio:1f")
+    evidence = collected(lab, STICKY, [exposure("pinned", "2", experiment="", assigned_by=AssignedBy.PIN)])
+    assert [song.place for song in evidence.songs] == ["1.1"]
+    assert evidence.calls == ()
+
+
+def test_answers_in_the_place_of_a_version_that_is_not_live_do_not_count_and_are_told(lab: Lab) -> None:
+    row = exposure("a", "1", experiment="", assigned_by=AssignedBy.FALLBACK)
+    evidence = collected(lab, STICKY, [row, replace(row, id="b")])
+    assert evidence.calls == ()
+    (note,) = evidence.notes
+    assert note.startswith("2 requests were answered by another version than that of the unit, which was not live")
+    assert collected(lab, exposures=[row]).notes == ()
 
 
 def test_sticky_units_are_counted_by_their_first_answer(lab: Lab) -> None:

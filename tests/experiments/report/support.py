@@ -111,6 +111,7 @@ def evidence(
                     time=START + timedelta(minutes=number),
                     version=name,
                     unit=str(number),
+                    request=(str(number), 0),
                     failed=has_failed,
                     total_ms=0.0
                     if has_failed

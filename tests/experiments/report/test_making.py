@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from experiments.evidence import Evidence, UnitCounts
+from experiments.definition import ActionKind, ActionRecord
+from experiments.evidence import Call, Evidence, UnitCounts
 from experiments.report.making import NO_REASON, make_report
 from experiments.statistics.comparison import Verdict
 from serving.traffic.experiment import ExperimentDesign
@@ -72,6 +73,57 @@ def test_a_version_without_samples_is_named() -> None:
     report = make_report(Evidence(experiment=experiment(), songs=songs, calls=()))
     assert report.recommendation == "Go on: no whole song has samples of version 2."
     assert report.songs.incomplete == 1
+
+
+def calls(*requests: str) -> tuple[Call, ...]:
+    """A request a minute, with a row of each of these versions."""
+    return tuple(
+        Call(
+            time=START + timedelta(minutes=number),
+            version=version,
+            unit=str(number),
+            failed=False,
+            total_ms=9.0,
+            request=(str(number), 7),
+        )
+        for number, versions in enumerate(requests)
+        for version in versions
+    )
+
+
+def test_a_version_that_is_not_live_is_told_first_and_no_failure() -> None:
+    found = evidence({"1": 0.2, "2": 0.8}, songs=80)
+    report = make_report(replace(found, calls=calls(*["12"] * 100, *["1"] * 40)))
+    assert report.recommendation.startswith("Bring version 2 back: the latest requests have no samples of it")
+    assert "40 of 140 requests have neither an answer nor a failure of version 2" in report.notes[0]
+    assert (report.arms[1].failures, report.treatments[0].breaches) == (0, ())
+    assert report.to_mapping()["absences"] == [{"version": "2", "missed": 40, "requests": 140, "is_now": True}]
+    without_control = make_report(replace(found, calls=calls(*["2"] * 5)))
+    assert without_control.recommendation.startswith("Bring version 1 back")
+
+
+def test_a_version_that_is_live_again_is_only_noted() -> None:
+    found = evidence({"1": 0.2, "2": 0.8}, songs=80)
+    for requests in (["12", "1", "1", "12"], ["1"] * 4):
+        report = make_report(replace(found, calls=calls(*requests)))
+        assert report.recommendation.startswith("Promote version 2")
+        assert report.notes[0].startswith(f"{requests.count('1')} of 4 requests")
+    assert make_report(found).absences == ()
+
+
+def test_a_version_that_was_taken_off_misses_nothing_and_later_songs_are_complete_without_it() -> None:
+    taken = ActionRecord(kind=ActionKind.TAKE_OFF, version="3", reason="it fails", at=START + timedelta(minutes=3))
+    both, rest = (sample("1", True), sample("2", True), sample("3", True)), (sample("1", True), sample("2", True))
+    songs = (song(1, *both), song(2, *rest), song(3, *rest), song(4, *rest), song(5, sample("1", True)))
+    found = Evidence(
+        experiment=experiment(treatments=("2", "3"), actions=(taken,)),
+        songs=songs,
+        calls=calls("123", "123", "12", *["12"] * 9),
+    )
+    report = make_report(found)
+    assert report.songs.incomplete == 2, "song 2 lacks version 3, and song 5 lacks version 2"
+    (absence,) = report.absences
+    assert (absence.version, absence.missed, absence.requests, absence.is_now) == ("3", 1, 3, False)
 
 
 def test_a_stopped_experiment_says_how_it_ended() -> None:
