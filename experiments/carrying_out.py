@@ -50,13 +50,21 @@ def promote(registry: ExperimentRegistry, experiment: Experiment, version: str, 
         reason: sentence without a full stop, for the record.
 
     Raises:
-        ExperimentError: the version is not one of the experiment's.
+        ExperimentError: the version is not one of the experiment's, or the experiment has ended without this promotion.
         RegistryError: the version cannot be promoted.
     """
     if version not in experiment.versions:
         raise ExperimentError(
             f"version {version!r} is not one of the experiment {experiment.name}, whose versions are: "
             f"{', '.join(experiment.versions)}"
+        )
+    if not experiment.is_running:
+        if any((each.kind, each.version) == (ActionKind.PROMOTE, version) for each in experiment.actions):
+            return experiment
+        name = VersionName(model=experiment.model, version=version)
+        raise ExperimentError(
+            f"the experiment {experiment.name} has ended ({experiment.outcome or 'by hand'}), and records nothing any "
+            f"more: `deephypebot models promote {name}` makes {name} the champion"
         )
     registry.registry.promote(experiment.model, version)
     record = ActionRecord(kind=ActionKind.PROMOTE, version=version, reason=reason, at=registry.moment())

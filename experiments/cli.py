@@ -245,7 +245,8 @@ def stop(
         version = version_number(registry, experiment.model, promote)
         reason = f"{experiment.model}/{version} was promoted by hand"
         ended = promote_version(registry, experiment, version, reason)
-        show(f"registry: {experiment.model}/{version} is the champion")
+        if was_running:
+            show(f"registry: {experiment.model}/{version} is the champion")
     else:
         ended = registry.stop(name, outcome="It was stopped by hand.")
     show(f"registry: the experiment {name} {'is over' if was_running else f'was over already: {ended.outcome}'}")

@@ -1,19 +1,34 @@
 """Registry of experiments: definitions as tags of the registered models, and the versions' tags that carry them out.
 
-The registry is the only place of a definition, so every host reads the same. A change is written to the definition
-first and to the versions' tags then; `ExperimentRegistry.settle` repeats what a kill in between left out.
+The registry is the only place of a definition, so every host reads the same. Its parts are tags of their own:
+
+    experiment.winter               the definition, as it was started
+    experiment.winter.take_off.2    each action that was carried out
+    experiment.winter.end           the end
+
+Each writer writes its own tag, so a person who stops an experiment and a watch that takes a version off at the same
+moment do not undo each other; MLflow has no way to change a tag only if it is as it was read. What an experiment is
+follows from all of its tags. They are written first and the versions' tags then; `ExperimentRegistry.settle` repeats
+what a kill in between left out.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from experiments.definition import ActionKind, ActionRecord, Experiment
-from experiments.definition_text import encode_definition, parse_definition
+from experiments.definition_text import (
+    encode_action,
+    encode_definition,
+    encode_end,
+    parse_action,
+    parse_definition,
+    parse_end,
+)
 from experiments.errors import ExperimentError
 from experiments.start_checks import Definitions, check_others, check_versions, unfinished
 from serving.registry.client import Registry
@@ -28,12 +43,13 @@ from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.splits import policy_after, split_changes
 
 TAG_PREFIX: Final = "experiment."
-"""Start of a registered model's tag that holds a definition; the experiment's name follows."""
+"""Start of a registered model's tags that hold an experiment; its name follows, which contains no dot."""
+_END: Final = "end"
+_IN_ORDER: Final = {kind: number for number, kind in enumerate(ActionKind)}
 REASON_TAG: Final = "experiment_reason"
 """Tag of a version that an experiment took off its requests: the sentence with the figures."""
-_MAX_TAG: Final = 5000
-"""Characters that MLflow keeps of a model's tag."""
 _MAX_REASON: Final = 400
+"""Characters of a sentence that are kept: MLflow keeps 5,000 of a tag, in which a character may take six."""
 
 
 class ExperimentRegistry:
@@ -107,7 +123,7 @@ class ExperimentRegistry:
         check_others(started, earlier)
         changes = _start_changes(started, versions)
         policy_after(started.model, versions, changes, time.time())
-        self._save(started)
+        self._set_tag(started, "", encode_definition(started))
         for entry in versions:
             if entry.sync_error and entry.version in started.versions:
                 self._registry.set_sync_error(started.model, entry.version, "")  # a running service then retries it
@@ -115,22 +131,22 @@ class ExperimentRegistry:
         return started
 
     def stop(self, name: str, *, outcome: str, actions: Sequence[ActionRecord] = ()) -> Experiment:
-        """End an experiment, and return it; one that has ended is returned as it is, and its tags are removed again.
+        """End an experiment, and return it; one that has ended keeps its end, and its tags are removed again.
+
+        Args:
+            name: name of the experiment.
+            outcome: sentence that says how it ended.
+            actions: actions that were carried out; each is recorded once, also if somebody else ended it meanwhile.
 
         Raises:
             ExperimentError: there is none, or its definition cannot be read.
         """
         experiment = self.get(name)
+        for record in actions:
+            self._record(experiment, record)
         if experiment.is_running:
-            experiment = dataclasses.replace(
-                experiment,
-                stopped=self.moment(),
-                outcome=outcome[:_MAX_REASON],
-                actions=(*experiment.actions, *(_short(each) for each in actions)),
-            )
-            self._save(experiment)
-        self.settle(experiment)
-        return experiment
+            self._set_tag(experiment, _END, encode_end(self.moment(), outcome[:_MAX_REASON]))
+        return self._settled(name)
 
     def take_off(self, name: str, version: str, reason: str) -> Experiment:
         """Take the requests of a version away, and return the experiment. Doing so twice is doing so once.
@@ -141,14 +157,12 @@ class ExperimentRegistry:
         experiment = self.get(name)
         if version not in experiment.treatments:
             raise ExperimentError(f"version {version!r} is not a treatment of the experiment {name}")
-        if experiment.is_running and version not in experiment.taken_off:
-            record = ActionRecord(
-                kind=ActionKind.TAKE_OFF, version=version, reason=reason[:_MAX_REASON], at=self.moment()
+        if experiment.is_running:
+            self._record(
+                experiment,
+                ActionRecord(kind=ActionKind.TAKE_OFF, version=version, reason=reason, at=self.moment()),
             )
-            experiment = dataclasses.replace(experiment, actions=(*experiment.actions, record))
-            self._save(experiment)
-        self.settle(experiment)
-        return experiment
+        return self._settled(name)
 
     def settle(self, experiment: Experiment) -> tuple[TagChange, ...]:
         """Remove the tags of versions that do not take part (any more), tag the reasons, and return the changes.
@@ -170,34 +184,53 @@ class ExperimentRegistry:
         """Return the present to the second, as it stands in definitions."""
         return self._now().replace(microsecond=0)
 
-    def _save(self, experiment: Experiment) -> None:
-        text = encode_definition(experiment)
-        if len(text) > _MAX_TAG:
-            raise ExperimentError(
-                f"the definition of {experiment.name} has {len(text)} characters, and MLflow keeps {_MAX_TAG}: "
-                "start an experiment with fewer treatments"
-            )
-        self._registry.set_model_tag(experiment.model, TAG_PREFIX + experiment.name, text)
+    def _settled(self, name: str) -> Experiment:
+        """Read an experiment again, with what others wrote meanwhile, and settle its versions' tags."""
+        experiment = self.get(name)
+        self.settle(experiment)
+        return experiment
+
+    def _record(self, experiment: Experiment, record: ActionRecord) -> None:
+        """Record an action; one that is recorded stays as it is."""
+        if any((each.kind, each.version) == (record.kind, record.version) for each in experiment.actions):
+            return
+        part = f"{record.kind.value.replace(' ', '_')}.{record.version}".rstrip(".")
+        short = dataclasses.replace(record, reason=record.reason[:_MAX_REASON])
+        self._set_tag(experiment, part, encode_action(short))
+
+    def _set_tag(self, experiment: Experiment, part: str, text: str) -> None:
+        self._registry.set_model_tag(experiment.model, f"{TAG_PREFIX}{experiment.name}.{part}".rstrip("."), text)
 
     def _definitions(self, model: str | None) -> Definitions:
-        """Definitions, or the errors in their place, by model and name."""
-        return {
-            (each, tag.removeprefix(TAG_PREFIX)): _read(each, tag, text)
-            for each in (self._registry.models() if model is None else (model,))
-            for tag, text in self._registry.model_tags(each).items()
-            if tag.startswith(TAG_PREFIX)
-        }
+        """Definitions with their records, or the errors in their place, by model and name."""
+        found: dict[tuple[str, str], Experiment | ExperimentError] = {}
+        for each in self._registry.models() if model is None else (model,):
+            tags = self._registry.model_tags(each)
+            for tag in tags:
+                name = tag.removeprefix(TAG_PREFIX)
+                if name != tag and "." not in name:
+                    found[each, name] = _read(each, tag, tags)
+        return found
 
 
-def _short(record: ActionRecord) -> ActionRecord:
-    return dataclasses.replace(record, reason=record.reason[:_MAX_REASON])
-
-
-def _read(model: str, tag: str, text: str) -> Experiment | ExperimentError:
+def _read(model: str, tag: str, tags: Mapping[str, str]) -> Experiment | ExperimentError:
+    """Read an experiment from its tags among those of its model."""
+    place = tag
     try:
-        experiment = parse_definition(text)
+        experiment = parse_definition(tags[tag])
+        actions = list(experiment.actions)
+        for place, text in tags.items():
+            if place == f"{tag}.{_END}":
+                stopped, outcome = parse_end(text)
+                experiment = dataclasses.replace(experiment, stopped=stopped, outcome=outcome)
+            elif place.startswith(f"{tag}."):
+                actions.append(parse_action(text))
     except (ValueError, ExperimentError) as fault:
-        return ExperimentError(f"the tag {tag} of the model {model} cannot be read ({fault}): correct it, or remove it")
+        return ExperimentError(
+            f"the tag {place} of the model {model} cannot be read ({fault}): correct it, or remove it"
+        )
+    actions.sort(key=lambda each: (each.at, _IN_ORDER[each.kind], each.version))
+    experiment = dataclasses.replace(experiment, actions=tuple(actions))
     if experiment.model != model or experiment.name != tag.removeprefix(TAG_PREFIX):
         return ExperimentError(
             f"the tag {tag} of the model {model} defines the experiment {experiment.name} of {experiment.model}: "

@@ -92,10 +92,16 @@ def test_a_stop_may_promote_one_of_the_versions(run: Run, lab: Lab) -> None:
     assert lab.registry.get("winter").outcome == "lcgan/2 was promoted by hand."
     with pytest.raises(ExperimentError, match="'3' is not one of the experiment winter, whose versions are: 1, 2"):
         run("stop", "winter", "--promote", "3")
+    assert "was over already" in run("stop", "winter", "--promote", "2", "--no-wait")
+    with pytest.raises(
+        ExperimentError, match=r"has ended \(lcgan/2 was promoted .* `deephypebot models promote lcgan/1`"
+    ):
+        run("stop", "winter", "--promote", "1")
+    assert lab.models.resolve("lcgan").version == "2"
 
 
 def test_verdicts_are_written(run: Run, lab: Lab, tmp_path: Path) -> None:
-    lab.add_song([("1", True), ("2", False), ("2", None)])
+    lab.add_song([("1", True), ("2", False)])
     told = run("verdicts", "--out", str(tmp_path / "v.jsonl"))
     assert "2 verdicts, 1 accepted (0 of them edited), 1 rejected" in told
     assert "the exposures of 2 samples were not found" in told

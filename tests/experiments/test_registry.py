@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from mlflow import MlflowClient
+from typing_extensions import override
 
 from experiments.definition import ActionKind, ActionRecord, Experiment, Guardrails
 from experiments.definition_text import encode_definition, parse_definition
 from experiments.errors import ExperimentError
+from experiments.registry import ExperimentRegistry
 from serving.errors import RegistryError
+from serving.registry.client import Registry
 from serving.traffic.experiment import ExperimentDesign
 from tests.experiments.lab import EXPERIMENT, START, Lab
 
@@ -129,6 +133,68 @@ def test_a_sticky_version_that_is_taken_off_leaves_its_share_to_the_champion(lab
     assert sorted(tags) == ["1", "3"]
     assert tags["3"]["traffic_weight"] == "33.33333333"
     assert "traffic_weight" not in tags["1"]
+
+
+class Meanwhile(Registry):
+    """Registry in which something else happens right before the first write to a model."""
+
+    def __init__(self, uri: str, before: Callable[[], object]) -> None:
+        super().__init__(uri)
+        self._before = [before]
+
+    @override
+    def set_model_tag(self, model: str, tag: str, value: str) -> None:
+        while self._before:
+            self._before.pop()()
+        super().set_model_tag(model, tag, value)
+
+
+def test_a_stop_between_the_read_and_the_write_of_a_take_off_holds_and_so_does_the_take_off(lab: Lab) -> None:
+    lab.registry.start(replace(EXPERIMENT, treatments=("2", "3")))
+    lab.pass_time(hours=1)
+    models = Meanwhile(lab.uri, lambda: lab.registry.stop("winter", outcome="It was stopped by hand."))
+    after = ExperimentRegistry(models, now=lab.now).take_off("winter", "3", "it fails")
+    assert after == lab.registry.get("winter")
+    assert (after.stopped, after.outcome) == (START + timedelta(hours=1), "It was stopped by hand.")
+    assert (after.taken_off, lab.tags()) == ({"3": "it fails"}, {})
+    assert lab.registry.start(replace(EXPERIMENT, name="spring")).is_running
+
+
+def test_a_take_off_between_the_read_and_the_write_of_a_stop_holds_and_so_does_the_stop(lab: Lab) -> None:
+    lab.registry.start(replace(EXPERIMENT, treatments=("2", "3")))
+    models = Meanwhile(lab.uri, lambda: lab.registry.take_off("winter", "3", "it fails"))
+    after = ExperimentRegistry(models, now=lab.now).stop("winter", outcome="It was stopped by hand.")
+    assert (after.is_running, after.taken_off, lab.tags()) == (False, {"3": "it fails"}, {})
+    assert lab.tag("3", "experiment_reason") == "winter: it fails"
+
+
+def test_two_ends_at_one_moment_leave_one_and_both_actions(lab: Lab) -> None:
+    lab.registry.start(EXPERIMENT)
+    promoted = ActionRecord(kind=ActionKind.PROMOTE, version="2", reason="it is better", at=START)
+    models = Meanwhile(lab.uri, lambda: lab.registry.stop("winter", outcome="It was stopped by hand."))
+    after = ExperimentRegistry(models, now=lab.now).stop("winter", outcome="it is better.", actions=(promoted,))
+    assert (after.is_running, after.actions) == (False, (promoted,))
+
+
+@pytest.mark.parametrize("part", ["end", "take_off.2"])
+def test_a_record_that_cannot_be_read_is_told_by_its_tag(lab: Lab, part: str) -> None:
+    lab.registry.start(EXPERIMENT)
+    for text in ("{", "{}", "[]", '{"stopped": "?", "kind": "?"}'):
+        lab.models.set_model_tag("lcgan", f"experiment.winter.{part}", text)
+        with pytest.raises(ExperimentError, match=rf"the tag experiment\.winter\.{part} of the model lcgan"):
+            lab.registry.get("winter")
+
+
+def test_records_without_a_definition_are_no_experiment(lab: Lab) -> None:
+    lab.models.set_model_tag("lcgan", "experiment.winter.end", "{}")
+    assert (lab.registry.list(), lab.registry.unreadable()) == ((), ())
+
+
+def test_an_experiment_that_an_earlier_release_ended_reads_as_it_was(lab: Lab) -> None:
+    record = ActionRecord(kind=ActionKind.TAKE_OFF, version="2", reason="it fails", at=START)
+    whole = replace(EXPERIMENT, stopped=START, outcome="it failed", actions=(record,))
+    lab.models.set_model_tag("lcgan", "experiment.winter", encode_definition(whole))
+    assert lab.registry.get("winter") == lab.registry.stop("winter", outcome="again") == whole
 
 
 def test_the_control_cannot_be_taken_off(lab: Lab) -> None:
