@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from experiments.report.values import Report
 from serving.options import exposures_folder
 from serving.traffic.experiment import ExperimentDesign
 from serving.traffic.reading import ExposureFiles
+from serving.traffic.segments import segment_paths
 
 _FOLDER: Final = "experiments"
 
@@ -55,9 +57,13 @@ class Sources:
 
         Args:
             experiment: experiment of which rows are needed; None for all rows.
+
+        Raises:
+            ExperimentError: the workspace cannot be read.
         """
-        if not self.exposures and not exposures_folder(self.workspace).is_dir():
-            return None
+        with _readable(self.workspace):
+            if not self.exposures and not exposures_folder(self.workspace).is_dir():
+                return None
         folders = self.exposures or (exposures_folder(self.workspace),)
         if experiment is None:
             return ExposureFiles(folders=folders)
@@ -85,13 +91,18 @@ class Sources:
         return make_report(self.evidence(experiment))
 
     def signature(self) -> tuple[tuple[str, int, int], ...]:
-        """Return what changes whenever the store or the exposures do: files with their sizes and times."""
-        return tuple(sorted(_stat(path) for path in self._files() if path.is_file()))
+        """Return what changes whenever the store or the exposures do: files with their sizes and times.
 
-    def _files(self) -> Iterator[Path]:
-        yield from (self.workspace / f"{DATABASE}{end}" for end in ("", "-wal"))
+        Raises:
+            ExperimentError: a folder cannot be read.
+        """
+        stores = (self.workspace / f"{DATABASE}{end}" for end in ("", "-wal"))
+        with _readable(self.workspace):
+            found = [_stat(path) for path in stores if path.is_file()]
         for folder in self.exposures or (exposures_folder(self.workspace),):
-            yield from folder.glob("*.jsonl")
+            with _readable(folder):
+                found += [_stat(path) for path in segment_paths(folder)]
+        return tuple(sorted(found))
 
 
 def named(experiments: tuple[Experiment, ...], names: tuple[str, ...]) -> tuple[Experiment, ...]:
@@ -110,6 +121,22 @@ def named(experiments: tuple[Experiment, ...], names: tuple[str, ...]) -> tuple[
 def moment() -> datetime:
     """Return the present, in UTC."""
     return datetime.now(UTC)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals within the block into the errors of experiments.
+
+    Raises:
+        ExperimentError: the folder cannot be read.
+    """
+    try:
+        yield
+    except OSError as cause:
+        raise ExperimentError(
+            f"{folder} cannot be read: {cause.strerror}; let this account read it, or name another --workspace or "
+            "--exposures"
+        ) from cause
 
 
 def _stat(path: Path) -> tuple[str, int, int]:

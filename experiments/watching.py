@@ -17,6 +17,7 @@ from experiments.deciding import decide
 from experiments.definition import Experiment
 from experiments.definition_text import encode_definition
 from experiments.errors import ExperimentError
+from experiments.paced_runs import PacedRuns
 from experiments.registry import ExperimentRegistry
 from experiments.report.making import make_report
 from experiments.report.page import write_report
@@ -57,10 +58,16 @@ class Watcher:
     """State of definition and sources at the last whole pass over an experiment."""
     _logged: set[tuple[str, str, str]] = field(default_factory=set)
     """Actions that have a run in MLflow."""
+    _recommended: dict[str, str] = field(default_factory=dict)
+    """Latest recommendation of each experiment, so that the log has it once."""
+    _runs: PacedRuns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._runs = PacedRuns(self._open_runs, now=self.now)
 
     def run_once(self) -> bool:
         """Make one pass over all experiments, and return whether everything went well."""
-        signature = self.sources.signature()
+        signature = self._signature()
         with self._told("registry"):
             registry = ExperimentRegistry(Registry(self.tracking_uri), now=self.now)
             experiments = named(registry.list(), self.names)
@@ -70,13 +77,21 @@ class Watcher:
             for experiment in experiments:
                 with self._told(experiment.name):
                     self._follow(registry, experiment, signature)
+        with self._told("runs"):
+            self._runs.log_waiting()
         if self.syncs_verdicts:
             with self._told("verdicts"):
                 self._sync(signature)
         return not self._faults
 
+    def _signature(self) -> object:
+        """Return the state of the sources; one like no other if it cannot be read, so that everything is tried."""
+        with self._told("sources"):
+            return self.sources.signature()
+        return object()
+
     def _forget(self, experiments: Sequence[Experiment]) -> None:
-        names = {each.name for each in experiments} | {"registry", "definitions", "verdicts"}
+        names = {each.name for each in experiments} | {"sources", "registry", "definitions", "runs", "verdicts"}
         self._faults = {part: fault for part, fault in self._faults.items() if part in names}
 
     def _follow(self, registry: ExperimentRegistry, experiment: Experiment, signature: object) -> None:
@@ -104,14 +119,20 @@ class Watcher:
 
     def _publish(self, report: Report) -> None:
         files = write_report(report, self.sources.report_folder(report.experiment))
-        _log.info("%s: %s", report.experiment.name, report.recommendation)
-        runs = ExperimentRuns(self.tracking_uri)
-        runs.log_report(report, files)
+        name = report.experiment.name
+        if self._recommended.get(name) != report.recommendation:
+            is_short = any(each.is_now for each in report.absences)
+            _log.log(logging.WARNING if is_short else logging.INFO, "%s: %s", name, report.recommendation)
+            self._recommended[name] = report.recommendation
+        self._runs.log(report, files)
         for record in report.experiment.actions:
-            key = (report.experiment.name, record.kind.value, record.version)
+            key = (name, record.kind.value, record.version)
             if key not in self._logged:
-                runs.log_action(report, record, files)
+                self._open_runs().log_action(report, record, files)
                 self._logged.add(key)
+
+    def _open_runs(self) -> ExperimentRuns:
+        return ExperimentRuns(self.tracking_uri)
 
     def _sync(self, signature: object) -> None:
         if self._seen.get("") == signature:

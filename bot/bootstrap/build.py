@@ -133,7 +133,11 @@ def open_store(workspace: Path, *, create: bool = False) -> SqliteStore:
         StoreError: there is none and `create` is off, or it cannot be used.
     """
     path = workspace / DATABASE
-    if not create and not path.is_file():
+    try:
+        is_missing = not create and not path.is_file()
+    except OSError as cause:
+        raise StoreError(f"{path} cannot be read: {cause.strerror}; choose another --workspace") from cause
+    if is_missing:
         raise StoreError(f"no bot has run in {workspace} yet ({path} does not exist); choose another --workspace")
     return SqliteStore(path)
 

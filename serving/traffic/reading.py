@@ -96,9 +96,11 @@ class ExposureFiles:
 
     def _paths(self) -> Iterator[Path]:
         for folder in self.folders:
-            if not folder.is_dir():
-                raise ServingError(f"there are no exposures in {folder}: name a folder that `serve --exposures` wrote")
             try:
+                if not folder.is_dir():
+                    raise ServingError(
+                        f"there are no exposures in {folder}: name a folder that `serve --exposures` wrote"
+                    )
                 yield from (path for path in segment_paths(folder) if self._is_wanted(path))
             except OSError as cause:
                 raise ServingError(f"the exposures in {folder} cannot be read: {cause.strerror}") from cause

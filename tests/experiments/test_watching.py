@@ -277,6 +277,65 @@ def test_a_folder_that_cannot_be_written_is_told(lab: Lab, caplog: pytest.LogCap
     assert "winter: " in caplog.text
 
 
+def test_folders_that_cannot_be_read_are_told_once_and_the_watch_goes_on(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.registry.start(EXPERIMENT)
+    lab.add_song([("1", True)], experiment="")
+    # The system refuses every look into it, also for root.
+    unreadable = lab.folder / ("x" * 300)
+    watch = watcher(lab, sources=Sources(workspace=lab.folder, exposures=(unreadable,)), syncs_verdicts=True)
+    assert not watch.run_once()
+    assert not watch.run_once()
+    assert caplog.text.count("x cannot be read: File name too long; let this account read it") == 1
+    assert caplog.text.count(f"winter: the exposures in {unreadable} cannot be read") == 1
+    assert "lcgan/1 has no logged model in the registry" in caplog.text, "verdicts are sent all the same"
+    assert not watcher(lab, sources=Sources(workspace=unreadable)).run_once()
+
+
+def metric_log(lab: Lab, name: str) -> list[float]:
+    """Values of a metric of the report's run, one for each time that it was logged."""
+    client = MlflowClient(lab.uri, lab.uri)
+    return [each.value for each in client.get_metric_history(runs(lab)["experiment winter"].info.run_id, name)]
+
+
+def test_requests_alone_log_nothing_and_figures_that_change_are_logged_every_ten_minutes(lab: Lab) -> None:
+    lab.registry.start(EXPERIMENT)
+    lab.store().close()
+    watch = watcher(lab)
+    for number in range(3):
+        lab.expose(*(exposure(f"{number}-{version}", version, unit=str(number)) for version in ("1", "2")))
+        assert watch.run_once()
+        lab.pass_time(minutes=11)
+    assert metric_log(lab, "calls/1") == [1.0]
+    for _ in range(3):
+        lab.add_song([("1", True), ("2", False)])
+        assert watch.run_once()
+        lab.pass_time(seconds=30)
+    assert document(lab)["songs"]["whole"] == 3, "the page is always the newest"
+    assert metric_log(lab, "songs") == [0.0, 1.0]
+    lab.pass_time(minutes=9)
+    assert watch.run_once()
+    assert metric_log(lab, "songs") == [0.0, 1.0, 3.0], "what waited is logged although nothing has changed"
+    lab.pass_time(minutes=11)
+    assert watch.run_once()
+    lab.registry.stop("winter", outcome="It was stopped by hand.")
+    assert watch.run_once()
+    assert len(metric_log(lab, "songs")) == 4, "the end is logged at once"
+
+
+def test_a_version_that_is_not_live_is_a_warning_and_taken_off_for_nothing(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab.registry.start(EXPERIMENT)
+    lab.store().close()
+    lab.expose(*(exposure(str(each), "1", unit=str(each)) for each in range(250)))
+    assert watcher(lab).run_once()
+    (warning,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.startswith("winter: Bring version 2 back: the latest requests have no samples of it")
+    assert sorted(lab.tags()) == ["1", "2"]
+
+
 def test_a_workspace_has_one_watch(tmp_path: Path) -> None:
     folder = tmp_path / "experiments"
     another = pytest.raises(ExperimentError, match="another `deephypebot experiment watch` runs on")
