@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
+from bot.adapters.sqlite.schema import mode_in
 from experiments.errors import ExperimentError
 from experiments.tracking.traces import SongTrace
 
@@ -105,7 +106,10 @@ class Ledger:
         self._path = path
         with self._told():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+            # SQLite and a lock of 0600 would shut out the rest of the group, which may write into the folder.
+            mode = mode_in(path.parent)
+            path.touch(mode=mode)
+            self._lock = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, mode)
         try:
             with self._told():
                 flock(self._lock, LOCK_EX)

@@ -50,7 +50,7 @@ def _storable_value(value: Any) -> Any:
     return storable(value) if isinstance(value, str) else value
 
 
-def _mode_in(folder: Path) -> int:
+def mode_in(folder: Path) -> int:
     """Permissions of a new database: the group's too where it may write into the folder, and never those of others."""
     return 0o660 if folder.stat().st_mode & stat.S_IWGRP else 0o600
 
@@ -68,7 +68,7 @@ def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.touch(mode=_mode_in(path.parent))
+            path.touch(mode=mode_in(path.parent))
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=not shared, factory=StorableConnection
         )

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from bot.adapters.sqlite.queue import SqliteQueue
 from experiments.errors import ExperimentError
 from experiments.tracking import SongRecord, SyncResult, read_songs
+from experiments.tracking.ledger import Ledger
 from tests.experiments.tracking.world import World, stored_verdicts, verdict
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o770, 0o660), (0o700, 0o600)])
+def test_the_ledger_and_its_lock_are_the_groups_where_its_folder_is(tmp_path: Path, folder: int, file: int) -> None:
+    before = os.umask(0o007)
+    try:
+        (tmp_path / "experiments").mkdir()
+        (tmp_path / "experiments").chmod(folder)
+        Ledger(tmp_path / "experiments" / "mlflow.db").close()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "experiments").iterdir()}
+    assert modes == {"mlflow.db": file, "mlflow.lock": file}
 
 
 def test_a_song_of_two_versions_is_a_trace_of_each_in_one_session_with_feedback_on_the_samples(world: World) -> None:
