@@ -1,17 +1,15 @@
 """Kill a bot at every moment at which its sheet tells the versions of a song, and print what the sheet says at last.
 
 Run as a program: `python -m tests.bot.helpers.killed_blind FOLDER STRIDE`. The song of an experiment is on the sheet of
-the stand-ins; one of its candidates is decided there, then the other in the terminal. The bot is a fork of this
-process, killed before or after its n-th commit or outside call, for every STRIDE-th n; then another one finishes. One
-JSON line is printed per moment, as by `tests.bot.helpers.killed_networks`.
+the stand-ins; one of its candidates is decided there, then the other in the terminal. See
+`tests.bot.helpers.killed_sandbox`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,11 @@ from bot.domain.candidates import CandidateStatus, Decision
 from bot.sandbox.account import SandboxSettings
 from bot.sandbox.client import SandboxControl
 from bot.sections import PostSettings, SheetSettings
+from bot.services.summary import Summary
 from bot.settings import BotSettings
 from tests.bot.helpers.blind_songs import add_blind_song, decide
-from tests.bot.helpers.killed_bot import CountedCommentary
-from tests.bot.helpers.killed_networks import ToldCountdown, count_steps, open_sandbox
+from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
+from tests.bot.helpers.killed_sandbox import Scene
 
 TAB = "queue"
 PASSES = 5
@@ -74,51 +73,17 @@ def contents(settings: BotSettings, control: SandboxControl) -> dict[str, Any]:
     return {"verdicts": verdicts, "sheet": sorted([str(row[column]) for column in columns] for row in rows)}
 
 
-def work(settings: BotSettings, control: SandboxControl, step: int) -> str:
-    """Run a bot in a process of its own that is killed at the given step; the moment, or "" if it ended before."""
-    told = settings.workspace / "killed"
-    child = os.fork()
-    if child == 0:
-        countdown = ToldCountdown(step, told)
-        if step:
-            count_steps(countdown)
-        for _ in range(PASSES):
-            with bootstrap.build(settings, commentary=CountedCommentary(countdown)) as bot:
-                summary = bot.tick()
-            if summary.problems or summary.outage:
-                sys.stderr.write(f"{summary}\n")
-                os._exit(1)
-            curate(settings, control)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        raise SystemExit(f"the bot failed at step {step}")
-    return told.read_text() if os.WIFSIGNALED(status) else ""
+def prepare(folder: Path, sandbox: SandboxSettings, _control: SandboxControl) -> BotSettings:
+    return settings_of(folder, sandbox)
 
 
-def one_moment(folder: Path, step: int) -> dict[str, object]:
-    """Kill at a step, let another bot finish, and return what is there."""
-    child, sandbox = open_sandbox()
-    try:
-        settings, control = settings_of(folder, sandbox), SandboxControl(sandbox.url)
-        killed = work(settings, control, step) if step else ""
-        work(settings, control, 0)
-        return {"step": step, "killed": killed, "after": contents(settings, control)}
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def main(folder: Path, stride: int) -> None:
-    """Print one line for each moment; the first is of a bot that is not killed."""
-    step, killed = 0, True
-    while killed:
-        run = one_moment(folder / str(step), step)
-        sys.stdout.write(json.dumps(run) + "\n")
-        sys.stdout.flush()
-        killed = bool(run["killed"]) or step == 0
-        step += stride if step else 1
+def passes(settings: BotSettings, control: SandboxControl, countdown: Countdown) -> Iterator[Summary]:
+    for _ in range(PASSES):
+        with bootstrap.build(settings, commentary=CountedCommentary(countdown)) as bot:
+            summary = bot.tick()
+        yield summary
+        curate(settings, control)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    Scene(prepare=prepare, passes=passes, contents=contents).print_all(Path(sys.argv[1]), int(sys.argv[2]))

@@ -38,7 +38,7 @@ from bot.sandbox.client import SandboxControl
 from bot.settings import BotSettings
 from handlers.contract import Sample
 from tests.bot.helpers.killed_bot import Countdown, CountedCommentary
-from tests.bot.helpers.killed_networks import ToldCountdown, open_sandbox
+from tests.bot.helpers.killed_sandbox import ToldCountdown, open_sandbox
 from tests.bot.helpers.networked import bot_settings, with_all_accounts
 from tests.bot.helpers.steps import count_names, count_statements
 

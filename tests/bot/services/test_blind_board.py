@@ -8,24 +8,9 @@ from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Decision
 from bot.domain.errors import DoubtfulError, NetworkUnavailableError
 from tests.bot.helpers.blind_songs import VERSIONS, add_blind_song, decide
-from tests.bot.helpers.table_board import PatientClock, Run, TableBoard, fill, passes
+from tests.bot.helpers.table_board import PatientClock, Run, TableBoard, fill
 
 SHOWN_A, SHOWN_B = (f"lcgan {VERSIONS[arm]}" for arm in "AB")
-
-
-@pytest.fixture
-def board() -> TableBoard:
-    return TableBoard()
-
-
-@pytest.fixture
-def clock() -> PatientClock:
-    return PatientClock()
-
-
-@pytest.fixture
-def run(store: SqliteStore, board: TableBoard, clock: PatientClock) -> Run:
-    return passes(board, store, clock)
 
 
 def shown(board: TableBoard) -> list[str]:
@@ -97,7 +82,9 @@ def test_a_changed_mind_within_a_decided_song_costs_no_further_edit(
     assert (run().rows_edited, shown(board)) == (0, [SHOWN_A, SHOWN_B])
 
 
-def test_a_write_in_doubt_is_made_again(store: SqliteStore, board: TableBoard, clock: PatientClock, run: Run) -> None:
+def test_a_write_in_doubt_is_made_again(
+    store: SqliteStore, board: TableBoard, board_clock: PatientClock, run: Run
+) -> None:
     for number, is_applied in enumerate((True, False)):
         first, second = add_blind_song(store, "AB", name=f"e{number}")
         run()
@@ -105,9 +92,9 @@ def test_a_write_in_doubt_is_made_again(store: SqliteStore, board: TableBoard, c
         board.faults = [(DoubtfulError("no answer"), is_applied)]
         with pytest.raises(DoubtfulError):
             run()
-        clock.seconds += 100
+        board_clock.seconds += 100
         run()
-        clock.seconds += 100
+        board_clock.seconds += 100
         run()
         assert shown(board)[-2:] == [SHOWN_A, SHOWN_B], is_applied
 

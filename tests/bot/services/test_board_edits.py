@@ -14,30 +14,7 @@ from bot.ports import BoardRow, Change
 from bot.services.board_sync import BoardSync
 from bot.services.schedule import SettleTimer
 from bot.services.summary import Summary
-from tests.bot.helpers.table_board import RULES, PatientClock, Run, TableBoard, fill, passes
-
-
-@pytest.fixture
-def board() -> TableBoard:
-    return TableBoard()
-
-
-@pytest.fixture
-def clock() -> PatientClock:
-    return PatientClock()
-
-
-@pytest.fixture
-def run(store: SqliteStore, board: TableBoard, clock: PatientClock) -> Run:
-    return passes(board, store, clock)
-
-
-@pytest.fixture
-def name(store: SqliteStore, run: Run) -> str:
-    """A candidate that waits on the board."""
-    (name,) = fill(store, 1)
-    run()
-    return name
+from tests.bot.helpers.table_board import RULES, PatientClock, Run, TableBoard, fill
 
 
 def verdict(name: str, decision: Decision = Decision.ACCEPT, *, text: str | None = None, who: str = "bo") -> Verdict:
@@ -169,23 +146,23 @@ def test_a_row_that_somebody_removed_is_not_looked_for_again(
 
 @pytest.mark.parametrize("settled", [False, True])
 def test_an_edit_that_was_applied_and_answered_with_an_error_is_found_and_not_written_again(
-    store: SqliteStore, board: TableBoard, run: Run, name: str, clock: PatientClock, *, settled: bool
+    store: SqliteStore, board: TableBoard, run: Run, name: str, board_clock: PatientClock, *, settled: bool
 ) -> None:
     store.decide([verdict(name, text="A lamp.")])
     board.faults = [(DoubtfulError("503 after the write"), True)]
     with pytest.raises(DoubtfulError):
         run()
-    clock.seconds += 61 * settled
+    board_clock.seconds += 61 * settled
     summary = run()
     assert (summary.rows_edited, summary.verdicts) == (1, 0)
     assert decisions(store) == [("accepted", "bo")]
-    clock.seconds += 61
+    board_clock.seconds += 61
     run()
     assert len(board.edits) == 1
 
 
 def test_an_edit_without_an_answer_that_is_not_there_is_written_again_once_it_cannot_come_any_more(
-    store: SqliteStore, board: TableBoard, run: Run, name: str, clock: PatientClock
+    store: SqliteStore, board: TableBoard, run: Run, name: str, board_clock: PatientClock
 ) -> None:
     store.decide([verdict(name)])
     board.faults = [(DoubtfulError("timed out"), False)]
@@ -193,13 +170,13 @@ def test_an_edit_without_an_answer_that_is_not_there_is_written_again_once_it_ca
         run()
     run()
     assert len(board.edits) == 1  # a slow server may still apply it
-    clock.seconds += 61
+    board_clock.seconds += 61
     assert run().rows_edited == 1
     assert said(board, name)[0] == "accepted"
 
 
 def test_new_verdicts_do_not_keep_an_edit_in_doubt_for_ever(
-    store: SqliteStore, board: TableBoard, run: Run, clock: PatientClock
+    store: SqliteStore, board: TableBoard, run: Run, board_clock: PatientClock
 ) -> None:
     names = fill(store, 4)
     run()
@@ -209,7 +186,7 @@ def test_new_verdicts_do_not_keep_an_edit_in_doubt_for_ever(
         run()
     for name in names[1:]:
         store.decide([verdict(name)])
-        clock.seconds += 25
+        board_clock.seconds += 25
         run()
     assert [said(board, name)[0] for name in names] == ["accepted"] * 4
 

@@ -26,24 +26,6 @@ def board() -> TableBoard:
     return TableBoard(shows_posts=True)
 
 
-@pytest.fixture
-def clock() -> PatientClock:
-    return PatientClock()
-
-
-@pytest.fixture
-def run(store: SqliteStore, board: TableBoard, clock: PatientClock) -> Run:
-    return passes(board, store, clock)
-
-
-@pytest.fixture
-def name(store: SqliteStore, run: Run) -> str:
-    """A candidate that waits on the board."""
-    (name,) = fill(store, 1)
-    run()
-    return name
-
-
 def said(board: TableBoard, name: str) -> tuple[str, str, str, str]:
     """Status, text, curator and note of a row."""
     (row,) = [row for row in board.table if row.candidate_id == name]
@@ -222,14 +204,14 @@ def test_one_row_that_is_not_right_keeps_no_other_verdict_back(store: SqliteStor
 
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_set_back_without_an_answer_is_written_until_it_is_there(
-    board: TableBoard, run: Run, name: str, clock: PatientClock, *, applied: bool
+    board: TableBoard, run: Run, name: str, board_clock: PatientClock, *, applied: bool
 ) -> None:
     board.decide(name, status="accepted", text=LONG)
     board.faults = [(DoubtfulError("timed out"), applied)]
     with pytest.raises(DoubtfulError):
         run()
     run()
-    clock.seconds += 61
+    board_clock.seconds += 61
     run()
     run()
     assert said(board, name) == ("waiting", LONG, "ana", TOO_LONG)
@@ -307,9 +289,11 @@ def test_the_post_of_a_row_follows_its_text(store: SqliteStore, board: TableBoar
     assert run().rows_edited == 0
 
 
-def test_a_board_without_posts_is_not_written_to_for_a_changed_text(store: SqliteStore, clock: PatientClock) -> None:
+def test_a_board_without_posts_is_not_written_to_for_a_changed_text(
+    store: SqliteStore, board_clock: PatientClock
+) -> None:
     board = TableBoard()
-    run = passes(board, store, clock)
+    run = passes(board, store, board_clock)
     (name,) = fill(store, 1)
     run()
     board.decide(name, status="waiting", text="A lamp.")

@@ -13,22 +13,7 @@ from bot.ports import BoardRow
 from bot.services.board_sync import BoardSync
 from bot.services.schedule import Clock, SettleTimer
 from bot.services.summary import Summary
-from tests.bot.helpers.table_board import RULES, PatientClock, Run, TableBoard, fill, passes
-
-
-@pytest.fixture
-def board() -> TableBoard:
-    return TableBoard()
-
-
-@pytest.fixture
-def clock() -> PatientClock:
-    return PatientClock()
-
-
-@pytest.fixture
-def run(store: SqliteStore, board: TableBoard, clock: PatientClock) -> Run:
-    return passes(board, store, clock)
+from tests.bot.helpers.table_board import RULES, PatientClock, Run, TableBoard, fill
 
 
 def placed(board: TableBoard) -> list[str]:
@@ -46,21 +31,21 @@ def test_every_candidate_comes_to_the_board_once_in_bounded_appends(
 
 
 def test_rows_that_were_applied_and_answered_with_an_error_are_not_appended_again(
-    store: SqliteStore, board: TableBoard, run: Run, clock: PatientClock
+    store: SqliteStore, board: TableBoard, run: Run, board_clock: PatientClock
 ) -> None:
     ids = fill(store, 3)
     board.faults = [(DoubtfulError("503 after the write"), True)]
     with pytest.raises(DoubtfulError):
         run()
     assert store.state().appends_in_doubt == 3
-    clock.seconds += 61
+    board_clock.seconds += 61
     assert run().rows_appended == 3
     assert placed(board) == ids
     assert store.state().appends_in_doubt == 0
 
 
 def test_rows_without_an_answer_that_are_not_there_are_appended_again(
-    store: SqliteStore, board: TableBoard, run: Run, clock: PatientClock
+    store: SqliteStore, board: TableBoard, run: Run, board_clock: PatientClock
 ) -> None:
     ids = fill(store, 3)
     board.faults = [(DoubtfulError("timed out"), False)]
@@ -68,16 +53,16 @@ def test_rows_without_an_answer_that_are_not_there_are_appended_again(
         run()
     run()
     assert placed(board) == []  # a slow server may still apply it
-    clock.seconds += 61
+    board_clock.seconds += 61
     run()
     assert placed(board) == ids
 
 
-def test_half_an_append_is_completed(store: SqliteStore, board: TableBoard, clock: PatientClock) -> None:
+def test_half_an_append_is_completed(store: SqliteStore, board: TableBoard, board_clock: PatientClock) -> None:
     ids = fill(store, 4)
     store.begin_append(ids[:3])
     board.table = [BoardRow(candidate_id=ids[1], status="waiting", text="Lamp 2.")]
-    fresh = BoardSync(board=board, store=store, rules=RULES, settle_timer=SettleTimer(clock, 0))
+    fresh = BoardSync(board=board, store=store, rules=RULES, settle_timer=SettleTimer(board_clock, 0))
     fresh.run(Summary(), threading.Event())
     assert sorted(placed(board)) == sorted(ids)
 
