@@ -16,6 +16,7 @@ from bot.domain.rates import Rate
 from bot.domain.songs.names import IsArtist, split_credit
 from bot.domain.songs.parser import parse_songs
 from bot.domain.songs.song import Song, credit
+from foundation.text_lines import split_lines
 
 _SHAPE = 'labels are JSON lines of {"text": "...", "songs": [{"artists": ["..."], "title": "..."}]}'
 
@@ -92,7 +93,7 @@ def read_labels(path: Path) -> list[LabelledText]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as cause:
         raise InputError(f"the labels {path} cannot be read: {cause}; {_SHAPE}") from cause
-    lines = _items(text) if text.lstrip().startswith("[") else text.splitlines()
+    lines = _items(text) if text.lstrip().startswith("[") else split_lines(text)
     labelled = [_labelled(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not labelled:
         raise InputError(f"the labels {path} are empty; {_SHAPE}")

@@ -25,6 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from typing_extensions import override
 
+from foundation.text_lines import split_lines
 from handlers.model.topics import TopicModel, topic_words
 from training.corpus import Corpus
 from training.errors import CorpusError
@@ -252,7 +253,7 @@ def read_labels(path: Path) -> tuple[list[str], list[int]]:
     """
     texts, labels = [], []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = split_lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as cause:
         raise CorpusError(f"{path} cannot be read: {cause}") from cause
     for number, line in enumerate(lines, start=1):

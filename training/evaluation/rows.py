@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from foundation.text_lines import split_lines
 from training.corpus import Corpus
 from training.errors import CorpusError
 from training.evaluation.judges import Judges
@@ -130,7 +131,7 @@ def read_baseline(name: str, path: Path, corpus: Corpus, plan: DecodePlan) -> Te
         CorpusError: the file cannot be read or holds too few samples.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in split_lines(path.read_text(encoding="utf-8"))]
     except (OSError, UnicodeDecodeError) as cause:
         raise CorpusError(f"{path} cannot be read: {cause}") from cause
     texts: list[str] = []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from foundation.model_versions import VersionName
+from foundation.text_lines import split_lines
 from handlers.contract import MAX_SEED, SAMPLING_FIELDS, ContractError, SamplingParams
 from training.errors import VerdictsError
 
@@ -92,7 +93,7 @@ def read_verdicts(path: Path) -> Verdicts:
     """
     try:
         content = path.read_bytes()
-        lines = content.decode().splitlines()
+        lines = split_lines(content.decode())
     except (OSError, UnicodeDecodeError) as cause:
         raise VerdictsError(
             f"{path} cannot be read ({cause}); write it with `deephypebot experiment verdicts --out {path}`"

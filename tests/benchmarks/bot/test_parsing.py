@@ -46,6 +46,11 @@ def test_found_missed_and_wrong_songs_are_counted(tmp_path: Path) -> None:
     assert [song.title for song in (*miss.wrong, *miss.missed)] == ["Moss", "Tin Sea"]
 
 
+def test_a_line_separator_within_a_text_does_not_end_its_line(tmp_path: Path) -> None:
+    line = json.dumps({"text": "A grey\u2028morning.", "songs": []}, ensure_ascii=False)
+    assert score(read_labels(written(tmp_path / "labels.jsonl", line, line))).figures()["texts"] == 2
+
+
 def test_a_version_may_stand_in_the_title_or_beside_it(tmp_path: Path) -> None:
     song = {"artists": ["Ona Vell"], "title": "Moss", "version": "Tin Remix"}
     lines = [

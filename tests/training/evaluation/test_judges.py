@@ -82,8 +82,8 @@ def test_too_few_sentences_with_a_seed_word_are_an_error_that_counts_them() -> N
 
 def test_labels_by_hand_are_read_in_order(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
-    path.write_text('{"text": "warm", "label": 1}\n\n{"text": "late", "label": 0}\n', encoding="utf-8")
-    assert read_labels(path) == (["warm", "late"], [1, 0])
+    path.write_text('{"text": "wa\u2028rm", "label": 1}\n\n{"text": "late", "label": 0}\n', encoding="utf-8")
+    assert read_labels(path) == (["wa\u2028rm", "late"], [1, 0])
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,12 @@ def test_fields_that_may_be_missing_have_their_defaults_and_blank_lines_do_not_c
     assert (found.rows[0].topic, found.rows[0].artist, found.rows[0].archive_sha256) == (None, None, "")
 
 
+def test_line_separators_within_a_text_do_not_end_its_line(tmp_path: Path) -> None:
+    text = "So\u2028warm\u2029and\u0085late."
+    rows: list[Any] = [json.dumps(_document(n, text=text), ensure_ascii=False) for n in range(20)]
+    assert {row.text for row in read_verdicts(_write(tmp_path / "v.jsonl", rows)).rows} == {text}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

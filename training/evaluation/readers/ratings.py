@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.text_lines import split_lines
 from training.errors import RatingsError
 
 SCALES: Final = ("grammar", "sense", "flavour")
@@ -104,7 +105,7 @@ def read_table(path: Path, key: Sequence[tuple[str, str]]) -> list[Rating]:
     """
     numbers: list[int] = []
     found: list[Rating] = []
-    for place, line in enumerate(_read(path).splitlines(), start=1):
+    for place, line in enumerate(split_lines(_read(path)), start=1):
         cells = [cell.strip() for cell in line.split("\t")]
         # A reader may repeat the names of the columns.
         if not line.strip() or (place == 1 and not cells[0].isdigit()):
@@ -141,7 +142,7 @@ def _named(numbers: Sequence[int]) -> str:
 
 def _read_lines(path: Path) -> list[Rating]:
     found = []
-    for place, line in enumerate(_read(path).splitlines(), start=1):
+    for place, line in enumerate(split_lines(_read(path)), start=1):
         if not line.strip():
             continue
         row = _loads(path, line, place)

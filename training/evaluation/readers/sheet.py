@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foundation.text_lines import split_lines
 from training.errors import RatingsError
 from training.files import atomic_path, write_json
 
@@ -95,7 +96,7 @@ def read_sentences(path: Path) -> list[str]:
         RatingsError: the file cannot be read, or a JSON line has no text.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = split_lines(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as cause:
         raise RatingsError(f"{path} cannot be read: {cause}") from cause
     texts = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,9 @@ def test_a_table_and_its_key_are_what_json_lines_are(tmp_path: Path, key: Path) 
     assert [each.source for each in found] == ["model", "real", "model"]
     fields = ("source", "text", "reader", "grammar", "sense", "flavour", "accept")
     lines = tmp_path / "all.jsonl"
-    document = "\n".join(json.dumps({name: getattr(each, name) for name in fields} | {"more": 1}) for each in found)
+    found[0] = replace(found[0], text="So\u2028loud.")
+    rows_given = [{name: getattr(each, name) for name in fields} | {"more": 1} for each in found]
+    document = "\n".join(json.dumps(each, ensure_ascii=False) for each in rows_given)
     lines.write_text(document + "\n\n", encoding="utf-8")
     assert read_ratings([lines]) == found
 
@@ -126,8 +129,8 @@ def test_a_sheet_of_nothing_is_refused() -> None:
 
 def test_sentences_are_read_from_lines_and_from_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "samples.txt"
-    path.write_text('["techno"]\nSo warm.\n\n{"text": "Loud.", "seed": 1}\n', encoding="utf-8")
-    assert read_sentences(path) == ["So warm.", "Loud."]
+    path.write_text('["techno"]\nSo\u2028warm.\n\n{"text": "Loud.\u0085", "seed": 1}\n', encoding="utf-8")
+    assert read_sentences(path) == ["So\u2028warm.", "Loud.\u0085"]
     for line in ('{"txt": "Loud."}', "{", '{"text": 1}'):
         path.write_text(line, encoding="utf-8")
         with pytest.raises(RatingsError, match=r"samples\.txt:1 is not"):
