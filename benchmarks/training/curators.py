@@ -19,8 +19,11 @@ from handlers.contract import CommentaryRequest
 from handlers.model.topics import topic_words
 from training.cvae.batches import PlainSentences
 from training.cvae.model import Cvae
+from training.errors import SettingError
 from training.verdicts.rows import JudgedText, Verdicts
 
+CURATORS: Final = ("region of the latent space", "short sentences", "words", "openings")
+"""Names of the simulated curators."""
 NOISE: Final = 0.1
 """Share of verdicts that are the opposite of the taste."""
 _SHARE: Final = 0.4
@@ -85,12 +88,24 @@ def curators(texts: Sequence[str], model: Cvae, encode: Callable[[str], list[int
         seed: seed of the tastes.
     """
     generator = np.random.default_rng(seed)
-    return [
-        Curator(name="region of the latent space", likes=_region(texts, model, encode, generator)),
-        Curator(name="short sentences", likes=_short(texts)),
-        Curator(name="words", likes=_words(texts, generator)),
-        Curator(name="openings", likes=_openings(texts, generator)),
-    ]
+    tastes = (
+        _region(texts, model, encode, generator),
+        _short(texts),
+        _words(texts, generator),
+        _openings(texts, generator),
+    )
+    return [Curator(name=name, likes=likes) for name, likes in zip(CURATORS, tastes, strict=True)]
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check that simulated curators have these names.
+
+    Raises:
+        SettingError: one has not.
+    """
+    unknown = [name for name in names if name not in CURATORS]
+    if unknown:
+        raise SettingError(f"there is no simulated curator {unknown[0]!r}; there are {', '.join(CURATORS)}")
 
 
 def _region(

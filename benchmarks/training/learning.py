@@ -34,7 +34,7 @@ from training.progress import silent
 from training.settings import TrainSettings
 from training.tracking.curves import RecordingRun
 from training.tracking.port import NullTracker
-from training.verdicts.learning import Learning
+from training.verdicts.learning import LEARNED_SHARE, Learning
 from training.verdicts.settings import DEFAULT_WEIGHT
 
 _T_95: Final = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}
@@ -59,8 +59,8 @@ class Result:
     """Distinct-2 over the base's."""
     copied: float = 1.0
     """Share of copies over the base's."""
-    way: float = 0.0
-    """Share of the way from the base's weights; 0 if the base itself was the best within the limits."""
+    learned_share: float = 0.0
+    """Figure `LEARNED_SHARE` of the training; 0 if the base itself was the best within the limits."""
     auc: float = 0.5
     """Area under the curve of the value function, by cross-validation."""
 
@@ -117,7 +117,7 @@ class Bench:
             figures, bundle = self._train(learning, seed)
         except NotLearnedError as cause:
             return Result(curator=curator.name, verdicts=count, seed=seed, refused=str(cause))
-        texts = self._write(bundle) if figures["way"] else self._served
+        texts = self._write(bundle) if figures[LEARNED_SHARE] else self._served
         before = curator.acceptance(self._served)
         return Result(
             curator=curator.name,
@@ -127,7 +127,7 @@ class Bench:
             gain=curator.acceptance(texts) - before,
             distinct_2=distinct(texts, 2) / distinct(self._served, 2),
             copied=self._copied(texts) / max(self._copied(self._served), 1e-9),
-            way=figures["way"],
+            learned_share=figures[LEARNED_SHARE],
             auc=figures["value.auc"],
         )
 
@@ -196,7 +196,7 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
             "distinct_2": fmean(each.distinct_2 for each in own),
             "copied": fmean(each.copied for each in own),
             "auc": fmean(each.auc for each in learned) if learned else math.nan,
-            "unchanged": sum(not each.refused and not each.way for each in own),
+            "unchanged": sum(not each.refused and not each.learned_share for each in own),
         }
         found[f"{key[0]}, {key[1]} verdicts"] = row
     return found
@@ -208,5 +208,5 @@ def _told(result: Result) -> str:
         return f"{name}: refused, {result.refused}"
     return (
         f"{name}: acceptance {result.before:.3f} {result.gain:+.3f}, distinct-2 x {result.distinct_2:.3f}, "
-        f"copies x {result.copied:.3f}, way {result.way:g}, area {result.auc:.2f}"
+        f"copies x {result.copied:.3f}, learned share {result.learned_share:g}, area {result.auc:.2f}"
     )

@@ -112,11 +112,13 @@ def learning(
     """
     from rich.console import Console
 
+    from benchmarks.training.curators import check_names
     from benchmarks.training.learning import Bench, summary
     from foundation.result_line import finish
     from training.corpus import load_corpus
     from training.presets import preset as find_preset
 
+    check_names(curator or ())
     console = Console()
     bench = Bench(
         corpus=load_corpus(corpus),
