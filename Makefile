@@ -56,7 +56,8 @@ format: $(INSTALLED) ## Rewrite in the one style
 
 protos: $(INSTALLED) ## Write the gRPC stubs anew
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. \
-	    serving/v1/commentary.proto serving/torchserve/api/inference.proto
+	    serving/v1/commentary.proto serving/torchserve/api/inference.proto serving/oip/open_inference.proto
+	$(BIN)/python scripts/private_pool.py serving/oip/open_inference_pb2.py
 
 docs: $(INSTALLED) ## Write the reference pages and build the site into site/; a broken link is an error
 	$(BIN)/python scripts/reference

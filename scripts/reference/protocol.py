@@ -32,7 +32,8 @@ def page() -> list[str]:
         f"The gateway's gRPC service, package `{file.package}`, from `{PROTO}`. Health checking",
         "",
     ]
-    lines[-2] += " (`grpc.health.v1`) and server reflection are served beside it."
+    lines[-2] += " (`grpc.health.v1`), server reflection and the"
+    lines[-2] += " [Open Inference Protocol](../guides/serving.md#open-inference-protocol) are served beside it."
     for number, service in enumerate(file.service):
         lines += _service(service, number, comments)
     for number, message in enumerate(file.message_type):

@@ -20,13 +20,13 @@ class Health:
     A model is SERVING while a worker answers of its champion, or of any version that has a share of its requests.
 
     Args:
-        service: full name of the gateway's service; a model's health is asked for as `SERVICE/MODEL`.
+        services: full names of the gateway's services; a model's health is asked for as `SERVICE/MODEL`.
         table: live versions.
         is_up: whether TorchServe runs.
     """
 
-    def __init__(self, service: str, *, table: RoutingTable, is_up: Callable[[], bool]) -> None:
-        self._service = service
+    def __init__(self, *services: str, table: RoutingTable, is_up: Callable[[], bool]) -> None:
+        self._services = services
         self._table = table
         self._is_up = is_up
         self.servicer: Final = HealthService()
@@ -36,13 +36,24 @@ class Health:
         """Whether a worker of the default model answers."""
         return self._is_up() and self._table.answers(self._table.models[0])
 
+    def answers(self, model: str, version: str = "") -> bool:
+        """Return whether a worker of a model answers, or of one of its versions; False for one that is not served."""
+        if model not in self._table.models or not self._is_up():
+            return False
+        if not version:
+            return self._table.answers(model)
+        route = self._table.route(model, version)
+        return route is not None and route.answers
+
     async def update(self) -> None:
         """Tell the health as it is now to those who ask and those who watch."""
         up = self._is_up()
         serving = {model: up and self._table.answers(model) for model in self._table.models}
         default = serving[self._table.models[0]]
-        names = {"": default, self._service: default}
-        names.update((f"{self._service}/{model}", answers) for model, answers in serving.items())
+        names = {"": default}
+        for service in self._services:
+            names[service] = default
+            names.update((f"{service}/{model}", answers) for model, answers in serving.items())
         for name, answers in names.items():
             await self.servicer.set(name, SERVING if answers else NOT_SERVING)
 

@@ -14,6 +14,7 @@ from grpc_health.v1 import health
 from typing_extensions import override
 
 from serving.gateway.refusals import refuse
+from serving.oip.service import INFERENCE_SERVICE
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -22,6 +23,7 @@ SHUTTING_DOWN: Final = "the gateway is shutting down; ask another one, or retry 
 MAX_STREAMS: Final = 1_000
 """Health watches and reflections that may be open at once; they cost memory for as long as a client likes."""
 _HEALTH: Final = f"/{health.SERVICE_NAME}/"
+_READINESS: Final = tuple(f"/{INFERENCE_SERVICE}/{method}" for method in ("ServerLive", "ServerReady", "ModelReady"))
 
 
 class Reception(grpc.aio.ServerInterceptor):
@@ -95,7 +97,7 @@ class Reception(grpc.aio.ServerInterceptor):
         deserializer = _reader(handler.request_deserializer)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
-                self._call(handler.unary_unary, is_refused=not method.startswith(_HEALTH)),
+                self._call(handler.unary_unary, is_refused=not method.startswith((_HEALTH, *_READINESS))),
                 request_deserializer=deserializer,
                 response_serializer=handler.response_serializer,
             )

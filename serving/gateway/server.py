@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import grpc
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2_grpc
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
@@ -27,8 +26,11 @@ from serving.gateway.listening import check_address, raise_descriptor_limit, ser
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.pushback import Pushback
 from serving.gateway.reception import Reception
+from serving.gateway.reflection import enable_reflection
 from serving.gateway.refusals import refuse
 from serving.gateway.traces import Traces
+from serving.oip import open_inference_pb2_grpc
+from serving.oip.service import INFERENCE_SERVICE, OpenInference
 from serving.telemetry.tracing import Tracing
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
@@ -116,8 +118,11 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             traces=Traces(tracing),
         )
         self._server: grpc.aio.Server | None = None
-        self.health: Final = Health(COMMENTARY_SERVICE, table=table, is_up=lambda: inference() is not None)
+        self.health: Final = Health(
+            COMMENTARY_SERVICE, INFERENCE_SERVICE, table=table, is_up=lambda: inference() is not None
+        )
         self.reception: Final = Reception()
+        self._open_inference = OpenInference(answer=self.answer, fail=self._fail, is_ready=self._is_ready, table=table)
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
         self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures, drift=self.drift)
         self._name_counts(recorder)
@@ -152,8 +157,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         )
         commentary_pb2_grpc.add_CommentaryServicer_to_server(self, server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
-        names = (COMMENTARY_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self._open_inference, server)
+        enable_reflection(server)
         try:
             bound = server.add_insecure_port(f"{written}:{port}")
         except RuntimeError as cause:
@@ -250,6 +255,12 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
                 message = f"model {model!r} is not served here; the served models are {served}"
                 raise InferenceError(grpc.StatusCode.NOT_FOUND, message)
         return wire.live_models_to_message(models)
+
+    def _is_ready(self, model: str, version: str) -> bool:
+        """Return whether a model answers, or one of its versions; without names, the gateway."""
+        if self.reception.is_draining:
+            return False
+        return self.health.answers(model, version) if model else self.health.serves
 
     def pause_ms(self, fault: InferenceError) -> int | None:
         """Draw the pause before a refused client should retry, in milliseconds; None if a retry does not help."""
