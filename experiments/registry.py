@@ -95,8 +95,8 @@ class ExperimentRegistry:
             raise ExperimentError(f"there is no experiment {name!r}; the experiments are: {names}")
         if len(found) > 1:
             raise ExperimentError(
-                f"the models {', '.join(sorted(found))} both have an experiment {name!r}: remove the tag "
-                f"{TAG_PREFIX}{name} of one of them in MLflow"
+                f"the models {', '.join(sorted(found))} both have an experiment {name!r}: remove the "
+                f"tags {TAG_PREFIX}{name} and {TAG_PREFIX}{name}.* of one of them in MLflow"
             )
         (experiment,) = found.values()
         if isinstance(experiment, ExperimentError):
@@ -206,15 +206,18 @@ class ExperimentRegistry:
         found: dict[tuple[str, str], Experiment | ExperimentError] = {}
         for each in self._registry.models() if model is None else (model,):
             tags = self._registry.model_tags(each)
-            for tag in tags:
-                name = tag.removeprefix(TAG_PREFIX)
-                if name != tag and "." not in name:
-                    found[each, name] = _read(each, tag, tags)
+            for name in {tag.split(".")[1]: None for tag in tags if tag.startswith(TAG_PREFIX)}:
+                found[each, name] = _read(each, TAG_PREFIX + name, tags)
         return found
 
 
 def _read(model: str, tag: str, tags: Mapping[str, str]) -> Experiment | ExperimentError:
     """Read an experiment from its tags among those of its model."""
+    if tag not in tags:
+        return ExperimentError(
+            f"the tags {tag}.* of the model {model} are records of an experiment whose definition ({tag}) is gone: "
+            "remove them in MLflow"
+        )
     place = tag
     try:
         experiment = parse_definition(tags[tag])

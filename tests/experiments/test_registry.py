@@ -185,9 +185,13 @@ def test_a_record_that_cannot_be_read_is_told_by_its_tag(lab: Lab, part: str) ->
             lab.registry.get("winter")
 
 
-def test_records_without_a_definition_are_no_experiment(lab: Lab) -> None:
+def test_records_without_a_definition_are_told_and_end_no_experiment_of_their_name(lab: Lab) -> None:
     lab.models.set_model_tag("lcgan", "experiment.winter.end", "{}")
-    assert (lab.registry.list(), lab.registry.unreadable()) == ((), ())
+    assert lab.registry.list() == ()
+    (told,) = lab.registry.unreadable()
+    assert told.startswith("the tags experiment.winter.* of the model lcgan are records of an experiment whose")
+    with pytest.raises(ExperimentError, match="remove them in MLflow"):
+        lab.registry.start(EXPERIMENT)
 
 
 def test_an_experiment_that_an_earlier_release_ended_reads_as_it_was(lab: Lab) -> None:
