@@ -90,15 +90,23 @@ class Sources:
         """
         return make_report(self.evidence(experiment))
 
+    def store_signature(self) -> tuple[tuple[str, int, int], ...]:
+        """Return what changes whenever the store does.
+
+        Raises:
+            ExperimentError: the workspace cannot be read.
+        """
+        paths = (self.workspace / f"{DATABASE}{end}" for end in ("", "-wal"))
+        with _readable(self.workspace):
+            return tuple(_stat(path) for path in paths if path.is_file())
+
     def signature(self) -> tuple[tuple[str, int, int], ...]:
         """Return what changes whenever the store or the exposures do: files with their sizes and times.
 
         Raises:
             ExperimentError: a folder cannot be read.
         """
-        stores = (self.workspace / f"{DATABASE}{end}" for end in ("", "-wal"))
-        with _readable(self.workspace):
-            found = [_stat(path) for path in stores if path.is_file()]
+        found = list(self.store_signature())
         for folder in self.exposures or (exposures_folder(self.workspace),):
             with _readable(folder):
                 found += [_stat(path) for path in segment_paths(folder)]

@@ -81,7 +81,7 @@ class Watcher:
             self._runs.log_waiting()
         if self.syncs_verdicts:
             with self._told("verdicts"):
-                self._sync(signature)
+                self._sync()
         return not self._faults
 
     def _signature(self) -> object:
@@ -134,7 +134,9 @@ class Watcher:
     def _open_runs(self) -> ExperimentRuns:
         return ExperimentRuns(self.tracking_uri)
 
-    def _sync(self, signature: object) -> None:
+    def _sync(self) -> None:
+        # Exposures change with each request, and say nothing about verdicts.
+        signature = self.sources.store_signature()
         if self._seen.get("") == signature:
             return
         with self.sources.open_store() as store:

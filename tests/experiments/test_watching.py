@@ -348,11 +348,16 @@ def test_a_workspace_has_one_watch(tmp_path: Path) -> None:
         pass
 
 
-def test_verdicts_of_all_songs_go_to_mlflow(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+def test_verdicts_of_all_songs_go_to_mlflow_when_the_store_changes(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     lab.add_song([("1", True)], experiment="")
     watch = watcher(lab, syncs_verdicts=True)
     assert watch.run_once()
     assert "lcgan/1 has no logged model in the registry" in caplog.text
     caplog.clear()
     assert watch.run_once()
+    lab.expose(exposure("e1", "1", experiment=""))
+    assert watch.run_once()
     assert caplog.text == ""
+    lab.add_song([("1", True)], experiment="")
+    assert watch.run_once()
+    assert "lcgan/1 has no logged model in the registry" in caplog.text
