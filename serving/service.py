@@ -27,7 +27,9 @@ from serving.telemetry import names
 from serving.telemetry.tracing import open_tracing
 from serving.torchserve.replacements import Replacements
 from serving.torchserve.supervisor import Running, Supervisor
+from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
+from serving.traffic.learned import LearnedReferences
 from serving.traffic.routes import RoutingTable
 from serving.traffic.segments import Segments
 
@@ -93,6 +95,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             recorder=Recorder(segments),
             shadow=settings.shadow,
             tracing=tracing,
+            drift=DriftBook(learned=LearnedReferences(settings.learned_references)),
         )
         if sender is not None:
             gateway.metrics.counts.name_source("gateway_spans", sender.counts)

@@ -40,6 +40,8 @@ class ServiceSettings:
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
     http: HttpSettings | None = None
     """Address and limits of the HTTP/JSON door; None opens none."""
+    learned_references: Path | None = None
+    """Folder of the references that versions without one learn from their first answers; None keeps none."""
     gateway_metrics_port: int = 0
     """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
     ready_file: Path | None = None
@@ -111,6 +113,7 @@ def service_settings(
             else ExposureSettings(folder=exposures, max_days=exposure_days, max_mb=exposure_mb)
         ),
         http=None if http_port is None else HttpSettings(host=host, port=http_port),
+        learned_references=workspace / "references",
         gateway_metrics_port=gateway_metrics_port,
         ready_file=ready_file,
     )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ from serving.registry.contents import ArchiveInfo
 from serving.traffic.admission.admission import Admission, AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import work_of
-from serving.traffic.drift_book import DriftBook
+from serving.traffic.drift_book import REMEMBERED_SONGS, DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
@@ -130,7 +131,9 @@ def _watching() -> Callable[[], object]:
         num_samples=250,
     )
     book, info = DriftBook(), replace(_INFO, reference=reference)
-    return lambda: book.note(info, REQUEST, RESPONSE, "0" * 32)
+    # Songs that are asked for again are passed over; these are more than the book remembers.
+    requests = cycle([replace(REQUEST, title=f"T {number}") for number in range(2 * REMEMBERED_SONGS)])
+    return lambda: book.note(info, next(requests), RESPONSE, "0" * 32)
 
 
 def _request_conversions() -> Callable[[], object]:

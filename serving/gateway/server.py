@@ -88,6 +88,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         recorder: gets the exposure of each answer; None keeps none.
         shadow: limits of shadow traffic.
         tracing: makes the spans of requests; None where none are sent.
+        drift: watch over the versions' traffic.
     """
 
     def __init__(
@@ -99,12 +100,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         recorder: Recorder | None = None,
         shadow: ShadowSettings | None = None,
         tracing: Tracing | None = None,
+        drift: DriftBook | None = None,
     ) -> None:
         self._settings = settings
         self._table = table
         self._inference = inference
         self._figures = FigureBook()
-        self.drift: Final = DriftBook()
+        self.drift: Final = drift or DriftBook()
         """Watch over the versions' traffic."""
         recorder = recorder or Recorder(None)
         self.calls: Final = Calls(

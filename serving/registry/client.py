@@ -19,7 +19,7 @@ from serving.errors import RegistryError
 from serving.registry.connection import known, open_client, translated
 from serving.registry.contents import is_relative
 from serving.registry.versions import (
-    DRIFT_TAG,
+    DRIFT_TAG_PREFIX,
     SALT_TAG,
     SYNC_ERROR_TAG,
     ModelSnapshot,
@@ -218,13 +218,13 @@ class Registry:
         """Tag a version with the reason for which it could not be made live; an empty reason removes the tag."""
         self.write_tags(model, [TagChange(version=version, tag=SYNC_ERROR_TAG, value=reason[:4000])])
 
-    def set_drift(self, model: str, version: str, told: str) -> None:
-        """Tag a version with the features of its traffic that have drifted.
+    def set_drift(self, model: str, version: str, feature: str, text: str) -> None:
+        """Tag a version with an alarm of a feature of its traffic; one of the same feature before it is replaced.
 
         Raises:
             RegistryError: the version does not exist, or the registry cannot be written.
         """
-        self.write_tags(model, [TagChange(version=version, tag=DRIFT_TAG, value=told[:4000])])
+        self.write_tags(model, [TagChange(version=version, tag=f"{DRIFT_TAG_PREFIX}{feature}", value=text[:4000])])
 
     def set_model_sync_error(self, model: str, reason: str) -> None:
         """Tag a model itself with the reason for which the registry is not followed; an empty one removes the tag."""

@@ -26,8 +26,9 @@ SALT_TAG: Final = "traffic_salt"
 """Tag with the salt by which the model's units are dealt out."""
 SHADOW_TAG: Final = "traffic_shadow"
 """Tag of a version that gets copies of the requests."""
-DRIFT_TAG: Final = "drift"
-"""Tag of a version whose traffic has drifted from its reference: one line for each feature, with five exposures."""
+DRIFT_TAG_PREFIX: Final = "drift_"
+"""Beginning of the tags of a version whose traffic has drifted from its reference; the feature follows. Each feature
+has a tag of its own: gateways that write at the same time, or after a restart, keep one another's alarms."""
 EXPERIMENT_TAG: Final = "traffic_experiment"
 """Tag of a version that takes part in an experiment."""
 SPLIT_TAGS: Final = (WEIGHT_TAG, RAMP_TAG, UNITS_TAG, SALT_TAG)
@@ -57,7 +58,7 @@ class RegisteredVersion:
     the cvae that an lcgan moves, `figures` of the text, and the `promotion`'s reason."""
 
     drift: str = ""
-    """Features of its traffic that have drifted, one a line; empty if none has."""
+    """Last alarm of each feature of its traffic that has drifted, one a line; empty if none has."""
     traffic: Mapping[str, str] = field(default_factory=dict)
     """Traffic tags (`TRAFFIC_TAGS`) by their names, as they are written; `serving.traffic` reads them."""
 
@@ -187,7 +188,7 @@ def registered_version(entry: ModelVersion, aliases: Mapping[str, str]) -> Regis
         archive_path=entry.tags.get(ARCHIVE_TAG, ""),
         archive_sha256=entry.tags.get(ARCHIVE_SHA256_TAG, ""),
         sync_error=entry.tags.get(SYNC_ERROR_TAG, ""),
-        drift=entry.tags.get(DRIFT_TAG, ""),
+        drift="\n".join(text for name, text in sorted(entry.tags.items()) if name.startswith(DRIFT_TAG_PREFIX)),
         created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).strftime("%Y-%m-%dT%H:%M"),
         facts={name: entry.tags[name] for name in _FACTS if entry.tags.get(name)},
         traffic={name: entry.tags[name] for name in TRAFFIC_TAGS if entry.tags.get(name)},

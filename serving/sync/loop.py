@@ -197,14 +197,14 @@ class Sync:
 
     async def _tell_drift(self, reading: ModelSnapshot) -> None:
         """Write the tags of versions whose traffic has drifted; one that cannot be written is tried again."""
-        for version, told in self._drift.untold(reading.model).items():
+        for alarm in self._drift.untold(reading.model):
             try:
-                if version in reading.existing:
-                    await self._readings.set_drift(reading.model, version, told)
+                if alarm.version in reading.existing:
+                    await self._readings.set_drift(alarm.model, alarm.version, alarm.feature, alarm.text)
             except RegistryError as fault:
-                _log.warning("the tag of %s/%s cannot be written now: %s", reading.model, version, fault)
+                _log.warning("the tag of %s/%s cannot be written now: %s", alarm.model, alarm.version, fault)
             else:
-                self._drift.set_told(reading.model, version, told)
+                self._drift.set_told(alarm)
 
     async def _act(self, follower: Follower) -> None:
         running = await self._supervisor.wait_running()

@@ -69,13 +69,13 @@ class Readings:
 
         await self._call(write)
 
-    async def set_drift(self, model: str, version: str, told: str) -> None:
-        """Tag a version with the features of its traffic that have drifted.
+    async def set_drift(self, model: str, version: str, feature: str, text: str) -> None:
+        """Tag a version with an alarm of a feature of its traffic.
 
         Raises:
             RegistryError: the registry cannot be written.
         """
-        await self._call(lambda registry: registry.set_drift(model, version, told))
+        await self._call(lambda registry: registry.set_drift(model, version, feature, text))
 
     async def set_previous(self, model: str, version: str) -> None:
         """Make a version the one that a rollback returns to.

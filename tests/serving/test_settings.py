@@ -28,3 +28,8 @@ def test_a_removed_version_is_given_longer_than_the_longest_deadline(max_deadlin
     )
     assert settings.sync.drain_timeout_s > settings.gateway.max_deadline_s
     assert settings.sync.drain_timeout_s >= 60
+
+
+def test_learned_references_are_kept_in_the_workspace() -> None:
+    settings = service_settings(workspace=Path("w"), model_store=Path("m"), models=("lcgan",))
+    assert settings.learned_references == Path("w", "references")

@@ -354,6 +354,20 @@ def test_a_reason_for_refusal_is_kept_until_it_is_removed(reader: Registry, mode
     assert reader.version(model, "2").sync_error == ""
 
 
+def test_an_alarm_replaces_one_of_its_feature_and_keeps_those_of_other_gateways(
+    reader: Registry, model: str, uri: str
+) -> None:
+    Registry(uri).set_drift(model, "1", "unknown", "unknown (yesterday): by one gateway")
+    Registry(uri).set_drift(model, "1", "length", "length (today): by another gateway")
+    Registry(uri).set_drift(model, "1", "unknown", "unknown (today): by one gateway")
+    told = "length (today): by another gateway\nunknown (today): by one gateway"
+    assert reader.version(model, "1").drift == told
+    assert reader.version(model, "2").drift == ""
+    reader.set_drift(model, "1", "length", "")
+    reader.set_drift(model, "1", "unknown", "")
+    assert reader.version(model, "1").drift == ""
+
+
 def test_an_archive_is_downloaded(reader: Registry, model: str, tmp_path: Path) -> None:
     fetched = reader.fetch_archive(reader.version(model, "1"), tmp_path)
     assert fetched.name == f"{model}_1.mar"
