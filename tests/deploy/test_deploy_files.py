@@ -107,6 +107,27 @@ def test_the_watch_over_experiments_may_read_exposures_and_write_beside_the_bots
     assert "StateDirectory" not in unit, "it would take the folder from the bot"
 
 
+def compose_service(name: str) -> dict[str, Any]:
+    services: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    found: dict[str, Any] = services[name]
+    return found
+
+
+def test_the_watchs_container_shares_the_bots_volume_and_only_runs_when_it_is_asked_for() -> None:
+    watch, bot = compose_service("watch"), compose_service("bot")
+    known = {f"--{name.replace('_', '-')}" for name in watch_command.__kwdefaults__ or {}}
+    assert watch["command"][:2] == ["experiment", "watch"]
+    assert {word for word in watch["command"] if word.startswith("--")} <= known
+    assert watch["profiles"] == ["experiments"]
+    assert watch["volumes"][0] in bot["volumes"]
+    assert watch["command"][-1] == bot["command"][-1], "reports stand beside the bot's database"
+    assert watch["healthcheck"] == {"disable": True}, "the image's own check asks a gateway, which does not run there"
+    image = (DEPLOY.parent / "Dockerfile.gpu").read_text(encoding="utf-8")
+    assert 'ENTRYPOINT ["tini", "-s", "--", "deephypebot"]' in image
+    assert "USER 10001:10001" in image
+    assert "USER 10001\n" in (DEPLOY / "Dockerfile.bot").read_text(encoding="utf-8"), "both write to the volume"
+
+
 def studio_options() -> set[str]:
     return {f"--{name.replace('_', '-')}" for name in studio_command.__kwdefaults__ or {}}
 

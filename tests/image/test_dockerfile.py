@@ -58,6 +58,14 @@ def test_every_path_that_is_copied_is_sent_to_the_builder() -> None:
     assert [path for path in sorted(copied) if not (ROOT / path).exists()] == []
 
 
+def test_the_image_has_every_package_of_the_command() -> None:
+    packages = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["root_packages"]
+    )
+    copied = {line.split()[1].rstrip("/") for line in stages()["builder"] if line.startswith("COPY ")}
+    assert packages <= copied
+
+
 def test_the_image_is_installed_by_the_script_of_the_readme() -> None:
     assert any("scripts/install.sh /opt/venv" in line for line in stages()["builder"])
 
