@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from bot.adapters.sqlite.queue import SqliteQueue
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Candidate, CandidateStatus, Decision, Verdict
@@ -39,6 +41,8 @@ class VerdictFigures:
     traces: int
     first_s: float
     """Seconds of the sync that sends all verdicts."""
+    first_cpu_s: float
+    """Processor time of it in seconds, the tracking server's included: what a busy machine leaves as it is."""
     unchanged_s: float
     """Seconds of the next sync, which finds nothing new."""
     changed_s: float
@@ -64,7 +68,9 @@ def measure(folder: Path, *, verdicts: int, samples: int, server: bool) -> Verdi
         model_ids = _register(uri)
         store = folder / "bot.db"
         _fill(store, verdicts, samples)
+        cpu_before_s = _cpu_s()
         first = _timed(lambda: _sync(uri, folder))
+        first_cpu_s = _cpu_s() - cpu_before_s
         unchanged = _timed(lambda: _sync(uri, folder))
         _change(store)
         changed = _timed(lambda: _sync(uri, folder))
@@ -72,12 +78,20 @@ def measure(folder: Path, *, verdicts: int, samples: int, server: bool) -> Verdi
             verdicts=verdicts,
             traces=len(_trace_ids(uri)),
             first_s=first,
+            first_cpu_s=first_cpu_s,
             unchanged_s=unchanged,
             changed_s=changed,
             equal=_logged(uri, model_ids) == _stored(store),
             memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             feedback_s=_timed(lambda: _feedback_one_by_one(uri, verdicts // 10)) * 10,
         )
+
+
+def _cpu_s() -> float:
+    """Return the processor time of this process and of those that it started and that run."""
+    here = psutil.Process()
+    times = [process.cpu_times() for process in (here, *here.children(recursive=True))]
+    return float(sum(each.user + each.system for each in times))
 
 
 def _timed(work: Callable[[], None]) -> float:

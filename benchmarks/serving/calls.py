@@ -20,7 +20,7 @@ _GENRES: Final = (("dream pop",), ("shoegaze", "indie rock"), ("ambient", "drone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Values that all requests share; they differ by seed and genres.
+    """Values that all requests share; they differ by seed, genres and title.
 
     Raises:
         ContractError: a value is out of range.
@@ -39,7 +39,7 @@ class Asked:
         return CommentaryRequest(
             genres=_GENRES[number % len(_GENRES)],
             artist="The Loopbacks",
-            title="Ports",
+            title=f"Port {number}",
             num_samples=self.samples,
             best_of=self.best_of,
             sampling=SamplingParams(max_tokens=self.max_tokens),
@@ -48,15 +48,13 @@ class Asked:
 
     def payload(self, number: int) -> str:
         """Return the request as JSON, quickly, since clients and server share the cores."""
-        before, after = _around_the_seed(self, number % len(_GENRES))
-        return f"{before}{number}{after}"
+        return str(number).join(_around_the_number(self, number % len(_GENRES)))
 
 
 @cache
-def _around_the_seed(asked: Asked, place: int) -> tuple[str, str]:
+def _around_the_number(asked: Asked, place: int) -> tuple[str, ...]:
     mark = place + len(_GENRES) * 10**12
-    before, _, after = asked.request(mark).to_json().decode().partition(str(mark))
-    return before, after
+    return tuple(asked.request(mark).to_json().decode().split(str(mark)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +124,8 @@ class LoadSettings:
     """Settings of a load generator."""
 
     protocol: str
-    """grpc (TorchServe's), gateway, bare_grpc, litserve, rayserve or bentoml."""
+    """grpc (TorchServe's), gateway, interleaved (the gateway, asked for all arms of its experiment), bare_grpc,
+    litserve, rayserve or bentoml."""
     address: str
     out: str
     """File for the calls of every phase."""

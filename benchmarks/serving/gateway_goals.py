@@ -1,7 +1,8 @@
 """Goals of the gateway: its throughput and latency beside TorchServe alone, the cost of its parts, its memory.
 
-The gateway runs with all of its parts: admission, batches, exposures, metrics. In each round TorchServe, the gateway,
-the gateway with a shadow and a bare grpc.aio server take their turns, with the same archive, workers and requests.
+The gateway runs with all of its parts: admission, batches, exposures, metrics, drift. In each round TorchServe, the
+gateway, the gateway without drift, with a shadow and with an interleaved experiment, and a bare grpc.aio server take
+their turns, with the same archive, workers and requests.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.serving.plan import Plan
 from benchmarks.serving.report import TITLES, median_of, saturated
 from benchmarks.serving.run import (
     GATEWAY,
+    INTERLEAVED,
     TORCHSERVE,
     Note,
     Site,
@@ -31,9 +33,11 @@ from benchmarks.serving.run import (
     server_of,
 )
 
+_UNWATCHED: Final = "gateway without drift"
 _SHADOWED: Final = "gateway with a shadow"
+_INTERLEAVED: Final = "gateway, interleaved"
 _GRPC: Final = "grpc"
-_SHADOW_VERSION: Final = "999999"
+_OTHER_VERSION: Final = "999999"
 _MIB: Final = 2**20
 _MANY_CLIENTS: Final = 64
 _MEMORY_PHASE_S: Final = 20.0
@@ -92,7 +96,7 @@ def measure_goals(plan: Plan, site: Site, note: Note, *, memory_requests: int) -
     note("parts")
     measured.parts_us = part_costs()
     for number in range(plan.rounds):
-        for name in (TORCHSERVE, GATEWAY, _SHADOWED, _GRPC):
+        for name in (TORCHSERVE, GATEWAY, _UNWATCHED, _INTERLEAVED, _SHADOWED, _GRPC):
             note(f"round {number + 1} of {plan.rounds}: {TITLES.get(name, name)}")
             measured.servers.setdefault(name, []).append(_levels(name, plan, site, number, measured))
     note(f"memory over {memory_requests} requests")
@@ -107,16 +111,24 @@ def _levels(name: str, plan: Plan, site: Site, number: int, measured: Measured) 
     if name == _GRPC:
         with server_of(_GRPC, site, plan.serving) as server:
             return levels_of(load("bare_grpc", server, phases, plan, site), phases)
-    shadow = as_version(site.archive, _SHADOW_VERSION, site.folder) if name == _SHADOWED else None
     # A shadow is dropped whenever clients wait: at saturation there is nothing to measure of it.
-    phases = phases[:1] if shadow else phases
-    with server_of(GATEWAY, site, plan.serving, shadow=shadow) as server:
+    phases = phases[:1] if name == _SHADOWED else phases
+    protocol = INTERLEAVED if name == _INTERLEAVED else GATEWAY
+    with server_of(GATEWAY, site, plan.serving, **_variant(name, site)) as server:
         before = _cpu_s(server.program.itself())
-        calls = load(GATEWAY, server, phases, plan, site)
-        if shadow is None:
+        calls = load(protocol, server, phases, plan, site)
+        if name == GATEWAY:
             answered = sum(map(len, calls)) + _warm_calls(plan, calls, phases)
             measured.gateway_cpu_ms.append(1000 * (_cpu_s(server.program.itself()) - before) / answered)
     return levels_of(calls, phases)
+
+
+def _variant(name: str, site: Site) -> dict[str, Any]:
+    """Return what the gateway of a name has beside the others, as arguments of `server_of`."""
+    if name in {_SHADOWED, _INTERLEAVED}:
+        other = as_version(site.archive, _OTHER_VERSION, site.folder)
+        return {"shadow" if name == _SHADOWED else "arm": other}
+    return {"drift": name != _UNWATCHED}
 
 
 def _warm_calls(plan: Plan, calls: Sequence[Sequence[object]], phases: Sequence[Phase]) -> float:
@@ -152,6 +164,10 @@ def figures(measured: Measured) -> dict[str, Any]:
         "vs_grpc": median_of(rates[GATEWAY], rates[_GRPC]),
         "added_ms_p50": _median_difference(lone[GATEWAY], lone[TORCHSERVE]),
         "shadow_ms_p50": _median_difference(lone[_SHADOWED], lone[GATEWAY]),
+        "drift_rate": median_of(rates[GATEWAY], rates[_UNWATCHED]),
+        "drift_p50": median_of(lone[GATEWAY], lone[_UNWATCHED]),
+        "interleaved_rate": median_of(rates[_INTERLEAVED], rates[GATEWAY]),
+        "interleaved_p50": median_of(lone[_INTERLEAVED], lone[GATEWAY]),
         "growth_mib": measured.memory_mib[-1] - measured.memory_mib[0],
         "memory_mib": measured.memory_mib[-1],
         "memory_requests": measured.memory_requests,
@@ -180,11 +196,15 @@ def tables(measured: Measured) -> list[Table]:
         limit = f"{'<=' if goal.at_most else '>='} {goal.goal:g}"
         goals.add_row(goal.figure, f"{value:.2f}", limit, "met" if goal.is_met(value) else "missed", goal.what)
     servers = Table(title="Servers", box=None, pad_edge=False)
-    for heading in ("server", "samples/s", "p50 of one client, ms"):
+    for heading in ("server", "samples/s", "p50 of one client, ms", "beside"):
         servers.add_column(heading)
+    beside = {
+        _UNWATCHED: f"with drift: {found['drift_rate']:.3f} of its samples/s, {found['drift_p50']:.3f} of its p50",
+        _INTERLEAVED: f"{found['interleaved_rate']:.3f} of the gateway's, {found['interleaved_p50']:.3f} of its p50",
+    }
     for name, rate in found["samples_per_s"].items():
         shown = "" if name == _SHADOWED else f"{rate:.0f}"
-        servers.add_row(TITLES.get(name, name), shown, f"{found['p50_ms'][name]:.1f}")
+        servers.add_row(TITLES.get(name, name), shown, f"{found['p50_ms'][name]:.1f}", beside.get(name, ""))
     costs = Table(title="Processor time of the gateway, microseconds a request", box=None, pad_edge=False)
     for heading in ("part", "us"):
         costs.add_column(heading)

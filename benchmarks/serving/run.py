@@ -28,6 +28,8 @@ from benchmarks.serving.programs.settings import ServerSettings
 
 TORCHSERVE: Final = "torchserve"
 GATEWAY: Final = "gateway"
+INTERLEAVED: Final = "interleaved"
+"""Protocol of the gateway's clients that ask all arms of an experiment."""
 
 _START_S: Final = 120.0
 _LONE: Final = 500
@@ -209,7 +211,7 @@ _MODULES: Final = {
     "rayserve": "peers.behind_rayserve",
     "bentoml": "peers.behind_bentoml",
 }
-_ADDRESS_KINDS: Final = {"grpc": "grpc", GATEWAY: "gateway", "bare_grpc": "grpc"}
+_ADDRESS_KINDS: Final = {"grpc": "grpc", GATEWAY: "gateway", INTERLEAVED: "gateway", "bare_grpc": "grpc"}
 """Kind of a server's address by protocol; http for protocols that are not listed."""
 
 
@@ -227,7 +229,14 @@ class RunningServer:
 
 @contextlib.contextmanager
 def server_of(
-    name: str, site: Site, serving: Serving, python: Path | None = None, *, shadow: Path | None = None
+    name: str,
+    site: Site,
+    serving: Serving,
+    python: Path | None = None,
+    *,
+    shadow: Path | None = None,
+    arm: Path | None = None,
+    drift: bool = True,
 ) -> Iterator[RunningServer]:
     """Run a server for the length of the block; it may still load its model at the start.
 
@@ -237,6 +246,8 @@ def server_of(
         serving: its settings.
         python: interpreter; by default the current one.
         shadow: archive of another version, which gets a copy of each request; for the gateway alone.
+        arm: archive of another version, which is in an interleaved experiment with the first; for the gateway alone.
+        drift: whether the gateway compares requests and answers with the versions' references.
     """
     scratch = Path(tempfile.mkdtemp(prefix="server-", dir=site.folder))
     settings = ServerSettings(
@@ -250,6 +261,8 @@ def server_of(
         batch_size=serving.batch_size,
         delay_ms=serving.delay_ms,
         shadow=shadow,
+        arm=arm,
+        drift=drift,
     )
     place = site.place(serving)
     with running(_MODULES[name], settings.to_json(), place, python=python, scratch=scratch) as program:

@@ -13,6 +13,7 @@ from benchmarks.serving.calls import LoadSettings
 _MODULES: Final = {
     "grpc": "grpc_clients",
     "gateway": "grpc_clients",
+    "interleaved": "grpc_clients",
     "bare_grpc": "grpc_clients",
     "litserve": "http_clients",
     "rayserve": "http_clients",

@@ -1,6 +1,8 @@
 """The gateway with all of its parts before TorchServe, as `deephypebot serve` runs it, but without a registry.
 
-Exposures are written, metrics are counted, and where the settings have a shadow, it gets a copy of each request.
+Exposures are written, metrics are counted, and traffic is compared with the versions' references. An archive without a
+reference learns one from its first answers, in the warm-up. Where the settings have a shadow, it gets a copy of each
+request; where they have another arm, the two versions are in an interleaved experiment.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from pathlib import Path
 
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
 from benchmarks.serving.programs.torchserve import LOAD_S, archive_info
@@ -18,6 +21,8 @@ from serving.registry.unpacked import Unpacked
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
+from serving.traffic.drift_book import DriftBook
+from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.exposures import Recorder
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.route import make_route
@@ -40,12 +45,13 @@ async def serve(settings: ServerSettings) -> None:
         unpacked = stack.enter_context(Unpacked(store))
         instance = await start_instance(torchserve)
         stack.push_async_callback(stop_instance, instance, torchserve)
-        infos = [archive_info(path) for path in (settings.archive, settings.shadow) if path is not None]
-        table = RoutingTable((infos[0].model,))
+        info = archive_info(settings.archive)
+        table = RoutingTable((info.model,))
         inference = Inference(instance.inference_target)
-        for info in infos:
-            await _load(info, instance, inference, table=table, unpacked=unpacked, settings=settings)
-        _share(table, infos)
+        for path in (settings.archive, settings.shadow, settings.arm):
+            if path is not None:
+                await _load(path, instance, inference, table=table, unpacked=unpacked, settings=settings)
+        _share(table, info, settings)
         segments = Segments(ExposureSettings(folder=settings.scratch / "exposures"))
         stack.callback(segments.close)
         flushing = asyncio.create_task(segments.run())
@@ -56,6 +62,7 @@ async def serve(settings: ServerSettings) -> None:
             table=table,
             inference=lambda: inference,
             recorder=Recorder(segments),
+            drift=None if settings.drift else _Unwatched(),
         )
         await gateway.start()
         stack.push_async_callback(gateway.stop)
@@ -63,14 +70,21 @@ async def serve(settings: ServerSettings) -> None:
             settings,
             grpc=instance.inference_target,
             gateway=f"{LOOPBACK}:{settings.port}",
-            model=infos[0].model,
-            version=infos[0].version,
+            model=info.model,
+            version=info.version,
         )
         await ended.wait()
 
 
+class _Unwatched(DriftBook):
+    """Watch that notes nothing, to measure what one costs."""
+
+    def note(self, *_: object) -> None:
+        """Note nothing."""
+
+
 async def _load(
-    info: ArchiveInfo,
+    archive: Path,
     instance: Instance,
     inference: Inference,
     *,
@@ -79,8 +93,8 @@ async def _load(
     settings: ServerSettings,
 ) -> None:
     """Load a version as the registry sync does."""
-    archive = settings.archive if info.version == archive_info(settings.archive).version else settings.shadow
-    folder = unpacked.folder(archive, info) if archive is not None else None
+    info = archive_info(archive)
+    folder = unpacked.folder(archive, info)
     if folder is None:
         raise RuntimeError(f"the archive of {info.model} {info.version} could not be unpacked")
     await register_version(
@@ -91,17 +105,21 @@ async def _load(
     table.add(route)
 
 
-def _share(table: RoutingTable, infos: list[ArchiveInfo]) -> None:
-    """Let the first version answer, and the others get copies."""
-    model, version = infos[0].model, infos[0].version
+def _share(table: RoutingTable, info: ArchiveInfo, settings: ServerSettings) -> None:
+    """Let the version answer; a shadow gets copies, and another arm is in an experiment with it."""
+    model, version = info.model, info.version
+    arms = () if settings.arm is None else (version, archive_info(settings.arm).version)
     table.switch(model, version)
     table.set_policy(
         model,
         TrafficPolicy(
             model=model,
             arms=(Arm(version=version, share=1.0),),
-            shadows=tuple(info.version for info in infos[1:]),
+            shadows=() if settings.shadow is None else (archive_info(settings.shadow).version,),
             salt=model,
+            experiment=(
+                ExperimentArms(name="bench", design=ExperimentDesign.INTERLEAVED, versions=arms) if arms else None
+            ),
         ),
     )
     table.settle(model)

@@ -38,12 +38,15 @@ async def torchserve(settings: LoadSettings) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def gateway(settings: LoadSettings) -> AsyncIterator[Client]:
-    """Connect to the gateway."""
+    """Connect to the gateway; the protocol `interleaved` asks all arms of its experiment."""
+    interleave = settings.protocol == "interleaved"
     async with _grpc_calls(settings, lambda channel: commentary_pb2_grpc.CommentaryStub(channel).Generate) as call:
 
         async def ask(payload: str) -> tuple[int, float]:
             request = CommentaryRequest.from_json(payload)
-            answer = await call(wire.request_to_message(request, model=settings.model, version=None))
+            answer = await call(
+                wire.request_to_message(request, model=settings.model, version=None, interleave=interleave)
+            )
             return len(answer.samples), answer.timings.decode_ms
 
         yield ask
@@ -88,4 +91,4 @@ async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> A
         yield call
 
 
-CLIENTS: Final = {"grpc": torchserve, "gateway": gateway, "bare_grpc": bare_grpc}
+CLIENTS: Final = {"grpc": torchserve, "gateway": gateway, "interleaved": gateway, "bare_grpc": bare_grpc}

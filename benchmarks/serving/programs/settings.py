@@ -35,6 +35,10 @@ class ServerSettings:
     delay_ms: int
     shadow: Path | None = None
     """Archive of another version of the same model, which gets a copy of each request; for the gateway alone."""
+    arm: Path | None = None
+    """Archive of another version, with which the first one is in an interleaved experiment; for the gateway alone."""
+    drift: bool = True
+    """Whether the gateway compares requests and answers with the versions' references."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""
@@ -44,7 +48,7 @@ class ServerSettings:
     def from_json(cls, text: str) -> ServerSettings:
         """Decode the result of `to_json`."""
         values: dict[str, Any] = json.loads(text)
-        named = ("model", "archive", "scratch", "ready", "shadow")
+        named = ("model", "archive", "scratch", "ready", "shadow", "arm")
         paths = {name: Path(values[name]) for name in named if values.get(name) is not None}
         return cls(**{**values, **paths})
 

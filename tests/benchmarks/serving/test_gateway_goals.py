@@ -40,6 +40,8 @@ def measured() -> Measured:
         servers={
             "torchserve": [(_level(100 * each, 40), _level(1000 * each, 400)) for each in rounds],
             "gateway": [(_level(110 * each, 39), _level(980 * each, 410)) for each in rounds],
+            "gateway without drift": [(_level(110 * each, 37), _level(1000 * each, 400)) for each in rounds],
+            "gateway, interleaved": [(_level(90 * each, 52), _level(784 * each, 500)) for each in rounds],
             "gateway with a shadow": [(_level(110 * each, 39.2),) for each in rounds],
             "grpc": [(_level(100 * each, 41), _level(900 * each, 420, UNAVAILABLE=1)) for each in rounds],
         },
@@ -56,6 +58,10 @@ def test_ratios_and_differences_are_taken_within_a_round(measured: Measured) -> 
     assert found["vs_grpc"] == pytest.approx(980 / 900)
     assert found["added_ms_p50"] == pytest.approx(-1)
     assert found["shadow_ms_p50"] == pytest.approx(0.2)
+    assert found["drift_rate"] == pytest.approx(0.98)
+    assert found["drift_p50"] == pytest.approx(39 / 37)
+    assert found["interleaved_rate"] == pytest.approx(0.8)
+    assert found["interleaved_p50"] == pytest.approx(52 / 39)
     assert found["growth_mib"] == pytest.approx(3)
     assert found["gateway_cpu_ms"] == 0.5
     assert found["errors"] == 3
@@ -67,7 +73,7 @@ def test_every_goal_is_a_figure_and_says_whether_it_is_met(measured: Measured) -
     by_name = {goal.figure: goal for goal in GOALS}
     assert not by_name["vs_torchserve"].is_met(0.94)
     assert not by_name["added_ms_p50"].is_met(1.1)
-    assert [table.row_count for table in tables(measured)] == [len(GOALS), 4, 2]
+    assert [table.row_count for table in tables(measured)] == [len(GOALS), 6, 2]
 
 
 def test_every_part_has_a_cost_above_nothing() -> None:
