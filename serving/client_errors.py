@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
@@ -115,7 +115,8 @@ def _is_too_large(failure: grpc.RpcError) -> bool:
 
 
 def _trailing(failure: grpc.RpcError, key: str) -> str:
-    for metadatum in failure.trailing_metadata() or ():
-        if metadatum.key == key:
-            return str(metadatum.value)
+    metadata: Any = failure.trailing_metadata() or ()  # pairs, in the package for asyncio without names
+    for name, value in metadata:
+        if name == key:
+            return str(value)
     return ""

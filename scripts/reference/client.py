@@ -11,11 +11,17 @@ from markdown import attribute_docs, default_of, first_paragraph, table, type_of
 
 from handlers import contract
 from serving import client
+from serving.async_client import AsyncCommentaryClient
 
 _SHAPES: Final = ("CommentaryRequest", "SamplingParams", "CommentaryResponse", "Sample", "ModelIdentity", "Timings")
 
 _OPENING: Final = (
     "`serving.client` calls a gateway over gRPC; the extra `client` brings what it needs, `grpcio` and `protobuf`."
+)
+_ASYNC: Final = (
+    "`serving.async_client` has the client for asyncio: `async with AsyncCommentaryClient() as client`. Its methods "
+    "are coroutines, and a call whose task is cancelled ends at once. Requests, answers, retries and errors are the "
+    "same."
 )
 
 
@@ -24,6 +30,8 @@ def page() -> list[str]:
     lines = ["# Client", "", _OPENING, ""]
     lines += [f"## {client.CommentaryClient.__name__}", "", *_docstring(client.CommentaryClient), ""]
     lines += table(["method", "meaning"], _methods(client.CommentaryClient))
+    lines += ["", f"## {AsyncCommentaryClient.__name__}", "", *_docstring(AsyncCommentaryClient), "", _ASYNC, ""]
+    lines += table(["method", "meaning"], _methods(AsyncCommentaryClient))
     lines += ["", "## Requests and answers", "", "Frozen dataclasses of `handlers.contract`.", ""]
     for name in _SHAPES:
         if (shape := getattr(contract, name, None)) is not None:

@@ -15,8 +15,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
-from serving import client as client_module
-from serving import wire
+from serving import caller, wire
 from serving.client import (
     CommentaryClient,
     CommentaryError,
@@ -518,11 +517,11 @@ assert time.monotonic() - started < 0.9, "one after the other"
 
 def test_the_health_check_by_hand_is_that_of_the_health_package() -> None:
     serving = health_pb2.HealthCheckResponse.SERVING
-    answer = health_pb2.HealthCheckResponse.FromString(client_module._HEALTH_SERVING)
+    answer = health_pb2.HealthCheckResponse.FromString(caller.HEALTH_SERVING)
     assert answer.status == serving
     for status in health_pb2.HealthCheckResponse.ServingStatus.values():
         serialized = health_pb2.HealthCheckResponse(status=status).SerializeToString()
-        assert (serialized == client_module._HEALTH_SERVING) == (status == serving)
+        assert (serialized == caller.HEALTH_SERVING) == (status == serving)
     assert health_pb2.HealthCheckRequest().SerializeToString() == b""  # the whole server
     (service,) = health_pb2.DESCRIPTOR.services_by_name.values()
-    assert f"/{service.full_name}/{service.methods_by_name['Check'].name}" == client_module._HEALTH_CHECK
+    assert f"/{service.full_name}/{service.methods_by_name['Check'].name}" == caller.HEALTH_CHECK

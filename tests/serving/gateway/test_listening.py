@@ -86,7 +86,7 @@ def test_a_client_is_told_that_its_request_is_too_large_and_does_not_repeat_it()
             with CommentaryClient(it.target) as client:
                 with pytest.raises(InvalidRequestError, match="too large"):
                     await asyncio.to_thread(client.generate, ask(), model="m" * MAX_REQUEST_BYTES)
-                assert client._budget._tokens == 10  # nothing was paid for a retry
+                assert client._caller._budget._tokens == 10  # nothing was paid for a retry
 
     asyncio.run(scene())
 
