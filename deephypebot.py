@@ -88,6 +88,7 @@ COMMANDS: Final = {
     ),
     "archive": Entry("serving.cli", "archive", "serve", "Fetch the archive of one registered version."),
     "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),
+    "tokens": Entry("serving.tokens_cli", "app_tokens", "serve", "Clients that may ask a gateway, and their tokens."),
     "generate": Entry("serving.cli", "generate", "bot", "Ask a running gateway for sentences about a song."),
     "bot": Entry("bot.entrypoints.cli", "app_bot", "bot", "From timelines to a queue of candidates to posts."),
     "queue": Entry(

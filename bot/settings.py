@@ -74,6 +74,18 @@ class BotSettings(BaseSettings):
     catalog: Path | None = None
     """Table of artists and genres; without it genres come from lookups alone."""
     target: str = GATEWAY_TARGET
+    ca: Path | None = None
+    """PEM file of the authorities that vouch for the gateway; with one, the bot speaks TLS with it."""
+    client_cert: Path | None = None
+    """PEM file of a certificate to show to the gateway."""
+    client_key: Path | None = None
+    """PEM file of its private key."""
+    server_name: str = ""
+    """Name in the gateway's certificate, where it is not that of the target."""
+    token: SecretStr | None = None
+    """Token that the gateway asks for."""
+    token_file: Path | None = None
+    """File of the token, which is read again when it changes; instead of `token`."""
     model: str = DEFAULT_MODEL
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 5
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
@@ -114,6 +126,8 @@ class BotSettings(BaseSettings):
 
     def secrets(self) -> Iterator[str]:
         """Values that must never be printed."""
+        if self.token is not None:
+            yield self.token.get_secret_value()
         for section in self.accounts.values():
             for name in type(section).model_fields:
                 value = getattr(section, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from serving.client import CommentaryClient
+from serving.client import CommentaryClient, Credentials
 from serving.promotion import wait_for_policy
 from serving.registry.client import Registry
 from serving.traffic.policy import TrafficPolicy
@@ -37,5 +37,5 @@ def wait_until_followed(registry: Registry, model: str, *, target: str, timeout_
         refused = (entry for entry in versions if entry.sync_error and entry.version in needed)
         return next((f"{entry.name} was refused: {entry.sync_error}" for entry in refused), "")
 
-    with CommentaryClient(target) as client:
+    with CommentaryClient(target, credentials=Credentials.from_environment()) as client:
         return wait_for_policy(client, model=model, wanted=wanted, refusal=refusal, timeout_s=timeout_s)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from foundation.defaults import DEFAULT_MODEL
 from handlers.contract import MAX_SAMPLES, CommentaryRequest, ContractError
 from loadtest.plans import Plan, SpikePlan, StepPlan
+from serving.credentials import VARIABLES, Credentials
 
 DEFAULT_GENRES: Final = (
     ("dream pop",),
@@ -26,6 +27,12 @@ DEFAULT_GENRES: Final = (
 )
 """Genres of requests without a genres file: common ones, and one song without genres."""
 
+_CREDENTIALS: Final = {
+    "ca": "PEM file of the authorities that vouch for the gateway; speaks TLS",
+    "client_cert": "PEM file of a certificate to show",
+    "client_key": "PEM file of its private key",
+    "token_file": "file of the token to show; DEEPHYPEBOT_TOKEN may hold the token itself",
+}
 STEP: Final = StepPlan()
 SPIKE: Final = SpikePlan()
 
@@ -33,6 +40,7 @@ SPIKE: Final = SpikePlan()
 def add_arguments(parser: argparse.ArgumentParser, **_: Any) -> None:
     """Add the options; a listener of locust's `init_command_line_parser`."""
     _add_requests(parser.add_argument_group("Commentary requests"))
+    _add_credentials(parser.add_argument_group("Security"))
     _add_shapes(parser.add_argument_group("Load shapes"))
 
 
@@ -73,6 +81,21 @@ def _add_requests(group: argparse._ArgumentGroup) -> None:
         env_var="DEEPHYPEBOT_PINNED_MODEL",
         help=f"model that PinnedUser pins (default {DEFAULT_MODEL})",
     )
+
+
+def _add_credentials(group: argparse._ArgumentGroup) -> None:
+    add: Callable[..., Any] = group.add_argument
+    for name, meaning in _CREDENTIALS.items():
+        add(f"--{name.replace('_', '-')}", default="", metavar="FILE", env_var=VARIABLES[name], help=meaning)
+
+
+def credentials_of(options: argparse.Namespace) -> Credentials:
+    """Return what users verify the gateway by, and show it.
+
+    Raises:
+        CredentialsError: the options contradict each other.
+    """
+    return Credentials.from_environment(**{name: getattr(options, name) or None for name in _CREDENTIALS})
 
 
 def _add_shapes(group: argparse._ArgumentGroup) -> None:

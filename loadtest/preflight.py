@@ -6,8 +6,18 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from foundation.defaults import GATEWAY_TARGET
+from loadtest.arguments import credentials_of
 from loadtest.users import PinnedUser
-from serving.client import CommentaryClient, CommentaryError, DeadlineError, LiveModel, RetryPolicy, UnavailableError
+from serving.client import (
+    CommentaryClient,
+    CommentaryError,
+    Credentials,
+    CredentialsError,
+    DeadlineError,
+    LiveModel,
+    RetryPolicy,
+    UnavailableError,
+)
 from serving.targets import TargetError, parse_target
 
 _PATIENCE_S: Final = 5.0
@@ -29,9 +39,11 @@ def check_target(environment: Any) -> list[type[Any]]:
     options = environment.parsed_options
     try:
         target = parse_target(environment.host or GATEWAY_TARGET)
-        live = _live_models(target)
+        live = _live_models(environment.host or GATEWAY_TARGET, target, credentials_of(options))
     except TargetError as error:
         raise PreflightError(f"--host: {error.message}") from error
+    except CredentialsError as error:
+        raise PreflightError(error.message) from error
     if PinnedUser in environment.user_classes:
         _check_pin(live, options.pinned_model, options.pinned_version, target)
     named = set(options.user_classes or ())
@@ -47,16 +59,17 @@ def check_target(environment: Any) -> list[type[Any]]:
     return answered
 
 
-def _live_models(target: str) -> Sequence[LiveModel]:
+def _live_models(host: str, target: str, credentials: Credentials) -> Sequence[LiveModel]:
+    retry = RetryPolicy(max_attempts=1)
     try:
-        with CommentaryClient(target, timeout_s=_PATIENCE_S, retry=RetryPolicy(max_attempts=1)) as client:
+        with CommentaryClient(host, timeout_s=_PATIENCE_S, retry=retry, credentials=credentials) as client:
             return client.describe()
     except (UnavailableError, DeadlineError) as error:
         raise PreflightError(
             f"nothing answers at {target}: start a gateway with `deephypebot serve`, or name another one with --host "
             f"({error.message})"
         ) from error
-    except TargetError:
+    except (TargetError, CredentialsError):
         raise
     except CommentaryError as error:
         raise PreflightError(f"{target} cannot be asked what is live: {error}") from error

@@ -20,6 +20,7 @@ from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET, LOOPBACK
 from loadtest.errors import LocustError
 from loadtest.plans import Plan, StepPlan
 from loadtest.report import Report, read_report
+from serving.credentials import PATH_VARIABLES
 
 CSV_PREFIX: Final = "locust"
 HTML_FILE: Final = "report.html"
@@ -141,8 +142,12 @@ def _amount(load: Load) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without locust's own variables, which would override the arguments."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    """Return the environment without locust's own variables, which would override the arguments.
+
+    Files of credentials are named from the root, since locust runs in another folder.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    return kept | {variable: str(Path(kept[variable]).resolve()) for variable in PATH_VARIABLES if kept.get(variable)}
 
 
 def _free_port() -> int:

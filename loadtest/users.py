@@ -16,7 +16,7 @@ from locust.user.wait_time import constant, constant_throughput
 
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse
-from loadtest.arguments import read_genres
+from loadtest.arguments import credentials_of, read_genres
 from loadtest.checks import WRONG_ANSWER, FailedCallError, find_fault
 from serving.client import CommentaryClient, CommentaryError, RetryPolicy, ServiceError
 
@@ -43,7 +43,10 @@ class CommentaryUser(User):
         self._unit = f"loadtest-{uuid.uuid4().hex}"
         self._wait = constant_throughput(options.user_rate) if options.user_rate else constant(0)
         self._client = CommentaryClient(
-            environment.host or self.host, timeout_s=options.deadline, retry=RetryPolicy(max_attempts=1)
+            environment.host or self.host,
+            timeout_s=options.deadline,
+            retry=RetryPolicy(max_attempts=1),
+            credentials=credentials_of(options),
         )
 
     def wait_time(self) -> float:

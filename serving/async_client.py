@@ -25,7 +25,6 @@ from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving import wire
 from serving.caller import (
-    CHANNEL_OPTIONS,
     DEFAULT_RETRY,
     HEALTH_CHECK,
     HEALTH_SERVING,
@@ -34,6 +33,7 @@ from serving.caller import (
     unchanged,
 )
 from serving.client_errors import UnavailableError
+from serving.credentials import Credentials
 from serving.interleaving import InterleavedResponse
 from serving.retries import RetryPolicy
 from serving.telemetry import names
@@ -62,13 +62,16 @@ class AsyncCommentaryClient:
     A connection that died without a word is replaced 20 s after the gateway was last heard.
 
     Args:
-        target: address of the gateway, `host:port`; see `serving.targets.parse_target`.
+        target: address of the gateway, `host:port`; see `serving.targets.parse_target`. With `https://` before it, the
+            client speaks TLS. Calls to `dns:///host:port` go to each of its addresses in turn, as long as it serves.
         model: model for calls that name none.
         timeout_s: deadline of calls that name none, in seconds, retries included.
         retry: number of attempts of a failed call, and the pauses between them.
+        credentials: how the client verifies the gateway, and what it shows; None speaks in the clear, without a token.
 
     Raises:
         TargetError: the target is not an address.
+        CredentialsError: a file of the credentials cannot be read, or the token would be sent in the clear.
     """
 
     def __init__(
@@ -78,8 +81,9 @@ class AsyncCommentaryClient:
         model: str = DEFAULT_MODEL,
         timeout_s: float = 10.0,
         retry: RetryPolicy = DEFAULT_RETRY,
+        credentials: Credentials | None = None,
     ) -> None:
-        self._caller = Caller(target, model=model, timeout_s=timeout_s, retry=retry)
+        self._caller = Caller(target, model=model, timeout_s=timeout_s, retry=retry, credentials=credentials)
         self._open: _Connection | None = None
         self._is_closed = False
 
@@ -142,10 +146,12 @@ class AsyncCommentaryClient:
         self, message: commentary_pb2.GenerateRequest, timeout_s: float | None
     ) -> commentary_pb2.GenerateResponse:
         with client_call(names.GENERATE, self._caller.target) as metadata:
-            return await self._call(
-                lambda connection, timeout: connection.stub.Generate(message, timeout=timeout, metadata=metadata),
-                timeout_s,
-            )
+
+            def send(connection: _Connection, limit_s: float) -> Awaitable[commentary_pb2.GenerateResponse]:
+                shown = (*metadata, *self._caller.metadata())
+                return connection.stub.Generate(message, timeout=limit_s, metadata=shown)
+
+            return await self._call(send, timeout_s)
 
     async def describe(self, model: str = "", *, timeout_s: float | None = None) -> tuple[LiveModel, ...]:
         """Return the live models, or the named one alone.
@@ -153,7 +159,7 @@ class AsyncCommentaryClient:
         Raises:
             CommentaryError: see the tree in the docstring of `serving.client`.
         """
-        return wire.live_models_from_message(await self._call(_describe(model), timeout_s))
+        return wire.live_models_from_message(await self._describe(model, timeout_s))
 
     async def limits(self, *, timeout_s: float | None = None) -> RequestLimits:
         """Return the limits of one request.
@@ -161,7 +167,15 @@ class AsyncCommentaryClient:
         Raises:
             CommentaryError: see the tree in the docstring of `serving.client`.
         """
-        return wire.limits_from_message(await self._call(_describe(""), timeout_s))
+        return wire.limits_from_message(await self._describe("", timeout_s))
+
+    async def _describe(self, model: str, timeout_s: float | None) -> commentary_pb2.DescribeResponse:
+        message = commentary_pb2.DescribeRequest(model=model)
+
+        def send(connection: _Connection, limit_s: float) -> Awaitable[commentary_pb2.DescribeResponse]:
+            return connection.stub.Describe(message, timeout=limit_s, metadata=self._caller.metadata())
+
+        return await self._call(send, timeout_s)
 
     async def is_serving(self, *, timeout_s: float = 2.0) -> bool:
         """Return whether the gateway reports SERVING; False also if it cannot be reached."""
@@ -203,7 +217,7 @@ class AsyncCommentaryClient:
             raise self._caller.closed()
         loop = asyncio.get_running_loop()
         if self._open is None:
-            channel = grpc.aio.insecure_channel(self._caller.target, options=CHANNEL_OPTIONS)
+            channel = self._caller.async_channel()
             self._open = _Connection(
                 loop=loop,
                 channel=channel,
@@ -213,8 +227,3 @@ class AsyncCommentaryClient:
         elif self._open.loop is not loop:
             raise RuntimeError("the client belongs to the event loop of its first call; make one for each event loop")
         return self._open
-
-
-def _describe(model: str) -> Callable[[_Connection, float], Awaitable[commentary_pb2.DescribeResponse]]:
-    message = commentary_pb2.DescribeRequest(model=model)
-    return lambda connection, timeout_s: connection.stub.Describe(message, timeout=timeout_s)

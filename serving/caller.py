@@ -18,9 +18,10 @@ from serving.client_errors import (
     is_passing,
     translate,
 )
+from serving.credentials import BearerToken, Credentials
 from serving.interleaving import InterleavedResponse
 from serving.retries import RetryBudget, RetryPolicy, budget_of
-from serving.targets import parse_target
+from serving.targets import asks_for_tls, names_several, parse_target
 from serving.v1 import commentary_pb2
 
 CHANNEL_OPTIONS: Final = (
@@ -41,6 +42,8 @@ CHANNEL_OPTIONS: Final = (
     # Proxies of the environment are made for the web: they would answer a gRPC call with an HTML page.
     ("grpc.enable_http_proxy", 0),
 )
+# Calls go to each of several gateways in turn, and to none that says that it does not serve.
+_BALANCED: Final = '{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}'
 # grpc.health.v1 without grpcio-health-checking: the request for the whole server is the empty message, and the answer
 # SERVING is field 1 with the value 1. A test parses both with that package.
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
@@ -52,13 +55,16 @@ class Caller:
     """Part of a client that does not depend on how it waits.
 
     Args:
-        target: address of the gateway, `host:port`; see `serving.targets.parse_target`.
+        target: address of the gateway, `host:port`; see `serving.targets.parse_target`. With `https://` before it, the
+            client speaks TLS. Calls to `dns:///host:port` go to each of its addresses in turn, as long as it serves.
         model: model for calls that name none.
         timeout_s: deadline of calls that name none, in seconds, retries included.
         retry: number of attempts of a failed call, and the pauses between them.
+        credentials: how the client verifies the gateway, and what it shows; None speaks in the clear, without a token.
 
     Raises:
         TargetError: the target is not an address.
+        CredentialsError: a file of the credentials cannot be read, or the token would be sent in the clear.
         ValueError: the deadline is not more than 0.
     """
 
@@ -69,12 +75,35 @@ class Caller:
         model: str = DEFAULT_MODEL,
         timeout_s: float = 10.0,
         retry: RetryPolicy = DEFAULT_RETRY,
+        credentials: Credentials | None = None,
     ) -> None:
         self.target: Final = parse_target(target)
         self._model = model
         self._timeout_s = check_timeout(timeout_s)
         self._retry = retry
         self._budget = budget_of(self.target)
+        shown = credentials or Credentials()
+        is_secure = shown.speak_tls or asks_for_tls(target)
+        self._token = BearerToken(shown, target=self.target, is_secure=is_secure)
+        self._secure = shown.channel_credentials() if is_secure else None
+        balanced = (("grpc.service_config", _BALANCED),) if names_several(self.target) else ()
+        self._options = (*CHANNEL_OPTIONS, *shown.channel_options, *balanced)
+
+    def channel(self) -> grpc.Channel:
+        """Open a blocking channel; nothing is sent yet."""
+        if self._secure is None:
+            return grpc.insecure_channel(self.target, options=self._options)
+        return grpc.secure_channel(self.target, self._secure, options=self._options)
+
+    def async_channel(self) -> grpc.aio.Channel:
+        """Open a channel of the running event loop; nothing is sent yet."""
+        if self._secure is None:
+            return grpc.aio.insecure_channel(self.target, options=self._options)
+        return grpc.aio.secure_channel(self.target, self._secure, options=self._options)
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return the metadata by which a call shows its token; empty without one."""
+        return self._token.metadata()
 
     def message(
         self, request: CommentaryRequest, model: str | None, version: str | int | None, *, interleave: bool = False

@@ -18,16 +18,27 @@ from serving import tables
 from serving.options import (
     MODEL_STORE,
     WORKSPACE,
+    CallsPerClientOption,
+    CaOption,
+    ClientCertOption,
+    ClientKeyOption,
+    ConnectionsPerClientOption,
     DrainOption,
     ExposureDaysOption,
     ExposureMbOption,
     ExposuresOption,
     HttpPortOption,
+    InsecureListenOption,
     MaxDeadlineOption,
     ModelStoreOption,
     NoExposuresOption,
+    OptionalClientsFileOption,
     TargetOption,
     TimeoutOption,
+    TlsCertOption,
+    TlsClientCaOption,
+    TlsKeyOption,
+    TokenFileOption,
     TrackingOption,
     WorkspaceOption,
     asking,
@@ -58,6 +69,13 @@ def serve(
             help="Port that the gateway listens on; 0 takes any free one.",
         ),
     ] = GATEWAY_PORT,
+    insecure_listen: InsecureListenOption = False,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_client_ca: TlsClientCaOption = None,
+    clients_file: OptionalClientsFileOption = None,
+    max_calls_per_client: CallsPerClientOption = 0,
+    max_connections_per_client: ConnectionsPerClientOption = 0,
     metrics_port: Annotated[
         int,
         typer.Option(
@@ -127,6 +145,7 @@ def serve(
     """
     import asyncio
 
+    from serving.security.settings import ClientLimits, SecuritySettings
     from serving.service import serve as run_service
     from serving.settings import service_settings
     from serving.torchserve.cores import default_workers
@@ -141,6 +160,14 @@ def serve(
         tracking_uri=tracking_uri,
         host=host,
         port=port,
+        security=SecuritySettings(
+            insecure_listen=insecure_listen,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_client_ca=tls_client_ca,
+            clients_file=clients_file,
+            limits=ClientLimits(max_calls=max_calls_per_client, max_connections=max_connections_per_client),
+        ),
         metrics_port=metrics_port,
         gateway_metrics_port=gateway_metrics_port,
         http_port=http_port,
@@ -260,6 +287,10 @@ def generate(
         typer.Option("--version", help="A live version, by number or alias; without it, the shares decide."),
     ] = None,
     target: TargetOption = GATEWAY_TARGET,
+    ca: CaOption = None,
+    client_cert: ClientCertOption = None,
+    client_key: ClientKeyOption = None,
+    token_file: TokenFileOption = None,
     timeout: TimeoutOption = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")] = False,
 ) -> None:
@@ -276,7 +307,7 @@ def generate(
     """
     options = locals()
     from handlers.contract import REQUEST_FIELDS, CommentaryRequest, ContractError
-    from serving.client import CommentaryClient, InvalidRequestError
+    from serving.client import CommentaryClient, Credentials, InvalidRequestError
 
     values = {name: value for name, value in options.items() if name in REQUEST_FIELDS}
     given = {name: _listed(value) if isinstance(value, list) else value for name, value in values.items()}
@@ -285,7 +316,8 @@ def generate(
     except ContractError as fault:
         raise InvalidRequestError("INVALID_ARGUMENT", str(fault), field=fault.field) from fault
     named = VersionName.of(model, version)
-    with CommentaryClient(target, model=named.model, timeout_s=timeout) as client, asking(target):
+    shown = Credentials.from_environment(ca=ca, client_cert=client_cert, client_key=client_key, token_file=token_file)
+    with CommentaryClient(target, model=named.model, timeout_s=timeout, credentials=shown) as client, asking(target):
         pinned = live_version(client, named, is_model_alone=version is None and named.model == model.strip())
         response = client.generate(request, version=pinned)
     if as_json:

@@ -14,11 +14,13 @@ thread-safe, and works under gevent if `grpc.experimental.gevent.init_gevent()` 
     ├── RequestError              the request is at fault: a retry fails as well
     │   ├── ContractError         a value of a request is invalid, found as the request is made; `.field` names it
     │   ├── TargetError           the address of the gateway cannot be understood
+    │   ├── CredentialsError      a certificate or token of the client cannot be used
+    │   ├── AccessDeniedError     the client shows no token that the gateway knows
     │   ├── InvalidRequestError   the gateway or the model refuses the value of a field; `.field` names it
     │   └── UnknownModelError     the model or version is not live
     └── ServiceError              the service is at fault: the same request may succeed later
         ├── UnavailableError      nothing listens at the target, or nothing can answer now
-        ├── OverloadedError       the gateway is at its concurrency limit
+        ├── OverloadedError       the gateway is at its concurrency limit, or the client at its own
         ├── DeadlineError         the answer did not arrive in time
         └── InternalServiceError  a fault in the service
 """
@@ -37,7 +39,6 @@ from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, SamplingParams
 from serving import wire
 from serving.caller import (
-    CHANNEL_OPTIONS,
     DEFAULT_RETRY,
     HEALTH_CHECK,
     HEALTH_SERVING,
@@ -46,6 +47,7 @@ from serving.caller import (
     unchanged,
 )
 from serving.client_errors import (
+    AccessDeniedError,
     DeadlineError,
     InternalServiceError,
     InvalidRequestError,
@@ -54,6 +56,7 @@ from serving.client_errors import (
     UnavailableError,
     UnknownModelError,
 )
+from serving.credentials import Credentials, CredentialsError
 from serving.interleaving import ArmAnswer, InterleavedResponse
 from serving.retries import RetryPolicy
 from serving.targets import TargetError
@@ -63,12 +66,15 @@ from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import LiveModel, LiveVersion, RequestLimits
 
 __all__ = [
+    "AccessDeniedError",
     "ArmAnswer",
     "CommentaryClient",
     "CommentaryError",
     "CommentaryRequest",
     "CommentaryResponse",
     "ContractError",
+    "Credentials",
+    "CredentialsError",
     "DeadlineError",
     "InterleavedResponse",
     "InternalServiceError",
@@ -96,13 +102,16 @@ class CommentaryClient:
     A connection that died without a word is replaced 20 s after the gateway was last heard.
 
     Args:
-        target: address of the gateway, `host:port`; see `serving.targets.parse_target`.
+        target: address of the gateway, `host:port`; see `serving.targets.parse_target`. With `https://` before it, the
+            client speaks TLS. Calls to `dns:///host:port` go to each of its addresses in turn, as long as it serves.
         model: model for calls that name none.
         timeout_s: deadline of calls that name none, in seconds, retries included.
         retry: number of attempts of a failed call, and the pauses between them.
+        credentials: how the client verifies the gateway, and what it shows; None speaks in the clear, without a token.
 
     Raises:
         TargetError: the target is not an address.
+        CredentialsError: a file of the credentials cannot be read, or the token would be sent in the clear.
     """
 
     def __init__(
@@ -112,9 +121,10 @@ class CommentaryClient:
         model: str = DEFAULT_MODEL,
         timeout_s: float = 10.0,
         retry: RetryPolicy = DEFAULT_RETRY,
+        credentials: Credentials | None = None,
     ) -> None:
-        self._caller = Caller(target, model=model, timeout_s=timeout_s, retry=retry)
-        self._channel = grpc.insecure_channel(self._caller.target, options=CHANNEL_OPTIONS)
+        self._caller = Caller(target, model=model, timeout_s=timeout_s, retry=retry, credentials=credentials)
+        self._channel = self._caller.channel()
         self._stub = commentary_pb2_grpc.CommentaryStub(self._channel)
         self._health = self._channel.unary_unary(
             HEALTH_CHECK, request_serializer=unchanged, response_deserializer=unchanged
@@ -177,9 +187,11 @@ class CommentaryClient:
         self, message: commentary_pb2.GenerateRequest, timeout_s: float | None
     ) -> commentary_pb2.GenerateResponse:
         with client_call(names.GENERATE, self._caller.target) as metadata:
-            return self._call(
-                lambda timeout: self._stub.Generate(message, timeout=timeout, metadata=metadata), timeout_s
-            )
+
+            def send(limit_s: float) -> commentary_pb2.GenerateResponse:
+                return self._stub.Generate(message, timeout=limit_s, metadata=(*metadata, *self._caller.metadata()))
+
+            return self._call(send, timeout_s)
 
     def describe(self, model: str = "", *, timeout_s: float | None = None) -> tuple[LiveModel, ...]:
         """Return the live models, or the named one alone.
@@ -188,9 +200,7 @@ class CommentaryClient:
             CommentaryError: see the tree in this module's docstring.
         """
         message = commentary_pb2.DescribeRequest(model=model)
-        return wire.live_models_from_message(
-            self._call(lambda timeout: self._stub.Describe(message, timeout=timeout), timeout_s)
-        )
+        return wire.live_models_from_message(self._describe(message, timeout_s))
 
     def limits(self, *, timeout_s: float | None = None) -> RequestLimits:
         """Return the limits of one request.
@@ -199,9 +209,15 @@ class CommentaryClient:
             CommentaryError: see the tree in this module's docstring.
         """
         message = commentary_pb2.DescribeRequest()
-        return wire.limits_from_message(
-            self._call(lambda timeout: self._stub.Describe(message, timeout=timeout), timeout_s)
-        )
+        return wire.limits_from_message(self._describe(message, timeout_s))
+
+    def _describe(
+        self, message: commentary_pb2.DescribeRequest, timeout_s: float | None
+    ) -> commentary_pb2.DescribeResponse:
+        def send(limit_s: float) -> commentary_pb2.DescribeResponse:
+            return self._stub.Describe(message, timeout=limit_s, metadata=self._caller.metadata())
+
+        return self._call(send, timeout_s)
 
     def is_serving(self, *, timeout_s: float = 2.0) -> bool:
         """Return whether the gateway reports SERVING; False also if it cannot be reached."""

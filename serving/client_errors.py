@@ -26,6 +26,10 @@ class UnknownModelError(RequestError):
     """The model or version is not live."""
 
 
+class AccessDeniedError(RequestError):
+    """The gateway needs a token, or does not know the one of this client."""
+
+
 class ServiceError(CommentaryError):
     """The service is at fault.
 
@@ -43,7 +47,7 @@ class UnavailableError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """The gateway is at its concurrency limit."""
+    """The gateway is at its concurrency limit, or this client at its own."""
 
 
 class DeadlineError(ServiceError):
@@ -60,8 +64,8 @@ _ERRORS: Final[dict[grpc.StatusCode, type[CommentaryError]]] = {
     grpc.StatusCode.NOT_FOUND: UnknownModelError,
     grpc.StatusCode.ALREADY_EXISTS: RequestError,
     grpc.StatusCode.FAILED_PRECONDITION: RequestError,
-    grpc.StatusCode.PERMISSION_DENIED: RequestError,
-    grpc.StatusCode.UNAUTHENTICATED: RequestError,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDeniedError,
+    grpc.StatusCode.UNAUTHENTICATED: AccessDeniedError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.CANCELLED: UnavailableError,  # the server gave the call up, as it does when it stops
     grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,

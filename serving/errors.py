@@ -2,6 +2,7 @@
 
 ServingError
 ├── PortInUseError     another process has the port
+├── SecurityError      other machines could ask without a check, or a file that checks them cannot be used
 ├── JavaMissingError   TorchServe has no Java runtime
 ├── TorchServeError    TorchServe does not start, does not answer, or refuses a version
 ├── ArchiveError       an archive is missing, damaged, or not the one that was registered
@@ -26,6 +27,10 @@ class PortInUseError(ServingError):
         )
         self.host = host
         self.port = port
+
+
+class SecurityError(ServingError):
+    """Other machines could ask without a check, or a file that checks them cannot be used."""
 
 
 class JavaMissingError(ServingError):

@@ -119,9 +119,9 @@ def status(
 
     With --json also the genres and the complete lineage of each version.
     """
-    from serving.client import CommentaryClient
+    from serving.client import CommentaryClient, Credentials
 
-    with CommentaryClient(target, timeout_s=5) as client, asking(target):
+    with CommentaryClient(target, timeout_s=5, credentials=Credentials.from_environment()) as client, asking(target):
         serving, models, limits = client.is_serving(), client.describe(), client.limits()
     if as_json:
         document = {
@@ -136,7 +136,7 @@ def status(
 
 
 def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, timeout_s: float) -> None:
-    from serving.client import CommentaryClient
+    from serving.client import CommentaryClient, Credentials
     from serving.promotion import wait_for_champion
 
     def named(version: str) -> VersionName:
@@ -155,7 +155,10 @@ def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, tim
         version: RegisteredVersion = registry.version(move.model, move.champion)
         return version.sync_error
 
-    with CommentaryClient(target) as client, Console(stderr=True).status(f"waiting for the gateway at {target}"):
+    with (
+        CommentaryClient(target, credentials=Credentials.from_environment()) as client,
+        Console(stderr=True).status(f"waiting for the gateway at {target}"),
+    ):
         served = wait_for_champion(
             client, model=move.model, version=move.champion, refusal=refusal, timeout_s=timeout_s
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -63,6 +63,73 @@ HttpPortOption = Annotated[
         min=0,
         max=65535,
         help="Port of the HTTP/JSON door, on the gateway's host; 0 takes any free one. Without it there is no door.",
+    ),
+]
+InsecureListenOption = Annotated[
+    bool,
+    typer.Option(
+        "--insecure-listen",
+        envvar="DEEPHYPEBOT_INSECURE_LISTEN",
+        help="Let --host be an address that other machines can reach, though nothing here keeps strangers out.",
+    ),
+]
+TlsCertOption = Annotated[
+    Path | None,
+    typer.Option("--tls-cert", envvar="DEEPHYPEBOT_TLS_CERT", help="PEM file of the gateway's certificate."),
+]
+TlsKeyOption = Annotated[
+    Path | None, typer.Option("--tls-key", envvar="DEEPHYPEBOT_TLS_KEY", help="PEM file of its private key.")
+]
+TlsClientCaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-client-ca",
+        envvar="DEEPHYPEBOT_TLS_CLIENT_CA",
+        help="PEM file of authorities; clients need a certificate of one.",
+    ),
+]
+_CLIENTS_FILE: Final[Any] = typer.Option(
+    "--clients-file",
+    envvar="DEEPHYPEBOT_CLIENTS_FILE",
+    help="JSON file of the clients that may ask, with the hashes of their tokens.",
+)
+ClientsFileOption = Annotated[Path, _CLIENTS_FILE]
+OptionalClientsFileOption = Annotated[Path | None, _CLIENTS_FILE]
+CallsPerClientOption = Annotated[
+    int,
+    typer.Option(
+        "--max-calls-per-client",
+        min=0,
+        help="Calls that a client (an address, without --clients-file) may have open at once; 0 for no limit.",
+    ),
+]
+ConnectionsPerClientOption = Annotated[
+    int,
+    typer.Option(
+        "--max-connections-per-client",
+        min=0,
+        help="Connections on which a client may have open calls at once; 0 for no limit.",
+    ),
+]
+CaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca", envvar="DEEPHYPEBOT_CA", help="PEM file of the authorities that vouch for the gateway; speaks TLS."
+    ),
+]
+ClientCertOption = Annotated[
+    Path | None,
+    typer.Option("--client-cert", envvar="DEEPHYPEBOT_CLIENT_CERT", help="PEM file of a certificate to show."),
+]
+ClientKeyOption = Annotated[
+    Path | None, typer.Option("--client-key", envvar="DEEPHYPEBOT_CLIENT_KEY", help="PEM file of its private key.")
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar="DEEPHYPEBOT_TOKEN_FILE",
+        help="File of the token to show; DEEPHYPEBOT_TOKEN may hold the token itself.",
     ),
 ]
 MaxDeadlineOption = Annotated[

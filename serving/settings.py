@@ -10,6 +10,7 @@ from typing import Final
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving.gateway.server import GatewaySettings
 from serving.http.settings import HttpSettings
+from serving.security.settings import SecuritySettings
 from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
 from serving.traffic.segments import ExposureSettings
@@ -66,6 +67,7 @@ def service_settings(
     tracking_uri: str = "",
     host: str = LOOPBACK,
     port: int = GATEWAY_PORT,
+    security: SecuritySettings | None = None,
     metrics_port: int = 0,
     gateway_metrics_port: int = 0,
     http_port: int | None = None,
@@ -103,6 +105,7 @@ def service_settings(
         gateway=GatewaySettings(
             host=host,
             port=port,
+            security=security or SecuritySettings(),
             max_in_flight=max_in_flight,
             max_deadline_s=max_deadline_s,
             drain_s=max_deadline_s if drain_s is None else drain_s,

@@ -14,6 +14,7 @@ from foundation.model_versions import VersionName
 if TYPE_CHECKING:  # the command's `--help` must not wait for grpc
     from handlers.contract import CommentaryResponse
     from serving.registry.versions import RegisteredVersion
+    from serving.security.clients import Client
     from serving.traffic.export import ExposureCount
     from serving.traffic.exposures import Exposure
     from serving.traffic.policy import TrafficPolicy
@@ -44,6 +45,29 @@ def summary(response: CommentaryResponse) -> Text:
         f"{VersionName(model=response.model.name, version=response.model.version)}, genres: {used}{unknown}; "
         f"decode {response.timings.decode_ms:.1f} ms, rest {response.timings.queue_ms:.1f} ms"
     )
+
+
+def clients(listed: Sequence[Client], *, now: float) -> Table:
+    """Build a table of the clients of a gateway, with the ids of their tokens and not the tokens.
+
+    Args:
+        listed: the clients.
+        now: seconds since 1970.
+    """
+    table = Table("client", "tokens", "calls", "connections", "requests/s")
+    for client in listed:
+        tokens = "\n".join(f"{token.id} {_validity(token.expires, now)}" for token in client.tokens)
+        limits = client.limits
+        values = (limits.max_calls, limits.max_connections, limits.requests_per_s)
+        table.add_row(client.name, tokens or "none", *(f"{value:g}" if value else "" for value in values))
+    return table
+
+
+def _validity(expires: float | None, now: float) -> str:
+    if expires is None:
+        return "does not expire"
+    until = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"expired {until}" if expires <= now else f"until {until}"
 
 
 def versions(registered: Sequence[RegisteredVersion]) -> Table:

@@ -11,6 +11,8 @@ from foundation.commentary_errors import RequestError
 _RESOLVED_BY_GRPC: Final = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "xds:", "vsock:")
 _WEB: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE)
 _HOST_AND_PORT: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]/\s]+):(?P<port>[0-9]+)")
+_PLAIN_SCHEMES: Final = ("http", "grpc")
+_TLS_SCHEMES: Final = ("https", "grpcs")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _MAX_PORT: Final = 65535
 _EXAMPLE: Final = "as in 127.0.0.1:50051, [::1]:50051 or dns:///gateway.example:50051"
@@ -26,8 +28,8 @@ class TargetError(RequestError, ValueError):
 def parse_target(text: str) -> str:
     """Return the address of a gateway as gRPC takes it.
 
-    `http://` before the address is left out, since load tests and browsers write it; the addresses that gRPC resolves
-    by itself (`dns:///gateway.example:50051`, `unix:/run/gateway.sock`) are left as they are.
+    `http://` and `https://` before the address are left out, the latter asks for TLS (`asks_for_tls`). The addresses
+    that gRPC resolves by itself (`dns:///gateway.example:50051`, `unix:/run/gateway.sock`) are left as they are.
 
     Raises:
         TargetError: the text is not an address with a port, or asks for another protocol.
@@ -39,10 +41,10 @@ def parse_target(text: str) -> str:
     if target.casefold().startswith(_RESOLVED_BY_GRPC):
         return target
     if match := _WEB.fullmatch(target):
-        if match["scheme"].casefold() not in {"http", "grpc"}:
+        if match["scheme"].casefold() not in {*_PLAIN_SCHEMES, *_TLS_SCHEMES}:
             raise TargetError(
-                f"the target {text!r} asks for {match['scheme']}, and a gateway speaks gRPC without TLS: leave the "
-                f"scheme out, {_EXAMPLE}"
+                f"the target {text!r} asks for {match['scheme']}, and a gateway speaks gRPC: leave the scheme out, or "
+                f"write https:// for TLS, {_EXAMPLE}"
             )
         target = match["rest"].rstrip("/")
     match = _HOST_AND_PORT.fullmatch(_bracketed(target))
@@ -54,6 +56,28 @@ def parse_target(text: str) -> str:
         raise TargetError(f"{match['host']} in the target {text!r} is not an IPv6 address, {_EXAMPLE}")
     host = match["host"] if match["host"].startswith("[") else _ascii_name(match["host"], text)
     return f"{host}:{match['port']}"
+
+
+def asks_for_tls(text: str) -> bool:
+    """Return whether a target, as a person writes it, asks for TLS by its scheme.
+
+    >>> asks_for_tls("https://gateway.example:50051"), asks_for_tls("gateway.example:50051")
+    (True, False)
+    """
+    match = _WEB.fullmatch(text.strip())
+    return match is not None and match["scheme"].casefold() in _TLS_SCHEMES
+
+
+def names_several(target: str) -> bool:
+    """Return whether calls to a target, as gRPC takes it, may go to several gateways.
+
+    >>> names_several("dns:///gateway.example:50051"), names_several("ipv4:127.0.0.1:1,127.0.0.1:2")
+    (True, True)
+    >>> names_several("127.0.0.1:50051")
+    False
+    """
+    scheme = target.partition(":")[0].casefold()
+    return scheme == "dns" or (scheme in {"ipv4", "ipv6"} and "," in target)
 
 
 def _ascii_name(host: str, text: str) -> str:

@@ -180,7 +180,7 @@ class _Change:
             self._wait()
 
     def _wait(self) -> None:
-        from serving.client import CommentaryClient
+        from serving.client import CommentaryClient, Credentials
         from serving.promotion import wait_for_policy
 
         def refusal() -> str:
@@ -199,7 +199,7 @@ class _Change:
             return self._policy(self.registry.versions(self.model))
 
         with (
-            CommentaryClient(self.target) as client,
+            CommentaryClient(self.target, credentials=Credentials.from_environment()) as client,
             Console(stderr=True).status(f"waiting for the gateway at {self.target}"),
         ):
             served = wait_for_policy(client, model=self.model, wanted=wanted, refusal=refusal, timeout_s=self.timeout_s)

@@ -68,9 +68,7 @@ def measure(settings: BotSettings, *, tweets: int) -> DrainFigures:
     with SqliteStore(settings.database) as store:
         for page in _pages(tweets):
             store.add_page("bench", page)
-    with closing(
-        bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
-    ) as service:
+    with closing(bootstrap.open_commentary(settings, timeout_s=settings.timeout_s)) as service:
         if not service.is_reachable():
             raise NoServiceError(f"nothing answers at {settings.target}; start `deephypebot serve`, or give --target")
         recorder = _Recorder(service)

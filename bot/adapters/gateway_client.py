@@ -22,11 +22,14 @@ class GatewayClient(CommentaryService, ModelServer):
         target: address of the gateway, `host:port`.
         model: the registered model that writes the samples.
         timeout_s: seconds that a request may take, retries included.
+        credentials: how the client verifies the gateway, and what it shows.
     """
 
-    def __init__(self, target: str, *, model: str, timeout_s: float) -> None:
+    def __init__(
+        self, target: str, *, model: str, timeout_s: float, credentials: client.Credentials | None = None
+    ) -> None:
         self._target = target
-        self._client = client.CommentaryClient(target, model=model, timeout_s=timeout_s)
+        self._client = client.CommentaryClient(target, model=model, timeout_s=timeout_s, credentials=credentials)
 
     @override
     def generate(self, request: CommentaryRequest) -> SongSamples:

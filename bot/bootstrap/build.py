@@ -22,6 +22,7 @@ from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import Clock, SettleTimer
 from bot.services.service import Bot, Outputs, ServiceOptions
 from bot.settings import DATABASE, BotSettings
+from serving.client import Credentials
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def build(
         store = stack.enter_context(SqliteStore(settings.database))
         memory = stack.enter_context(SqliteMemory(settings.database))
         if commentary is None:
-            commentary = open_commentary(settings.target, model=settings.model, timeout_s=settings.timeout_s)
+            commentary = open_commentary(settings, timeout_s=settings.timeout_s)
         stack.callback(commentary.close)
         clock = Clock()
         rules = posting.open_rules(settings, stack.enter_context(knowledge.open_screen(settings, memory)))
@@ -152,9 +153,23 @@ def open_desk(workspace: Path) -> SqliteDesk:
     return SqliteDesk(workspace / DATABASE)
 
 
-def open_commentary(target: str, *, model: str, timeout_s: float) -> CommentaryService:
-    """Open a client of a gateway; nothing is sent yet."""
-    return GatewayClient(target, model=model, timeout_s=timeout_s)
+def open_commentary(settings: BotSettings, *, timeout_s: float) -> GatewayClient:
+    """Open a client of the settings' gateway; nothing is sent yet.
+
+    Args:
+        settings: address of the gateway, model, certificates and token.
+        timeout_s: seconds that a request may take, retries included.
+    """
+    token = settings.token
+    credentials = Credentials(
+        ca=settings.ca,
+        client_cert=settings.client_cert,
+        client_key=settings.client_key,
+        server_name=settings.server_name,
+        token=token.get_secret_value() if token is not None else "",
+        token_file=settings.token_file,
+    )
+    return GatewayClient(settings.target, model=settings.model, timeout_s=timeout_s, credentials=credentials)
 
 
 def describe_places(settings: BotSettings, cursors: Mapping[str, str]) -> dict[str, str]:

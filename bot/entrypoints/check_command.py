@@ -60,7 +60,7 @@ def _database(settings: BotSettings) -> str:
 
 
 def _gateway(settings: BotSettings) -> str:
-    with closing(bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)) as commentary:
+    with closing(bootstrap.open_commentary(settings, timeout_s=2.0)) as commentary:
         if not commentary.is_reachable():
             raise NoServiceError(
                 f"no server at {settings.target}; set target, or start one: {serve_command(settings.target)}"

@@ -186,7 +186,7 @@ def status(config: Config = None, workspace: Workspace = None, target: Target = 
         state, pauses, restored = store.state(), store.pauses(), store.restored()
         unwritable = write_problem(settings.database)  # while the store is open, so that no restore comes between
         waits = posting.post_waits(settings).read(store)
-    commentary = bootstrap.open_commentary(settings.target, model=settings.model, timeout_s=2.0)
+    commentary = bootstrap.open_commentary(settings, timeout_s=2.0)
     with contextlib.closing(commentary):
         reachable = commentary.is_reachable()
     show(

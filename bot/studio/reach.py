@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final
 
 from bot.domain.errors import InputError
+from foundation.loopback import is_loopback
 
 LEAST_TOKEN: Final = 16
 """Minimum characters of a token."""
@@ -25,15 +25,3 @@ def check_access(host: str, token: str | None) -> None:
             f"--host {host} can be reached from other machines: set {TOKEN_VARIABLE} to a token of at least"
             f" {LEAST_TOKEN} characters, or leave --host out and use an SSH tunnel"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("studio.example")
-    (True, True, False, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

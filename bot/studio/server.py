@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 import uvicorn
 
 from bot.adapters.files.reports import FileReports
-from bot.adapters.gateway_client import GatewayClient
 from bot.adapters.interpolate_command import InterpolateCommand
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.memory import SqliteMemory
@@ -60,7 +59,7 @@ def local_parts(
     with ExitStack() as stack:
         memory = stack.enter_context(SqliteMemory(settings.database))
         rules = posting.open_rules(settings, stack.enter_context(knowledge.open_screen(settings, memory)))
-        gateway = GatewayClient(settings.target, model=settings.model, timeout_s=max(settings.timeout_s, _TIMEOUT_S))
+        gateway = bootstrap.open_commentary(settings, timeout_s=max(settings.timeout_s, _TIMEOUT_S))
         stack.callback(gateway.close)
         interpolator = (
             InterpolateCommand(interpolation_model, workspace=settings.workspace)

@@ -16,6 +16,7 @@ from bot.environment import env_name
 from bot.settings import BotSettings
 from handlers.worker.options import WorkerOptions
 from serving.gateway.server import GatewaySettings
+from serving.security.settings import ClientLimits, SecuritySettings
 from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
 from training.settings import TrainSettings
@@ -40,7 +41,7 @@ def page() -> list[str]:
         "`deephypebot serve` sets those that its options name; the rest is for code that embeds it.",
         "",
     ]
-    for owner in (GatewaySettings, TorchServeSettings, SyncSettings):
+    for owner in (GatewaySettings, SecuritySettings, ClientLimits, TorchServeSettings, SyncSettings):
         lines += [f"### {owner.__name__}", "", first_paragraph(owner), "", *_dataclass(owner, ""), ""]
     lines += ["## Worker", "", "Set under `handler` in an archive's `model-config.yaml`.", ""]
     return [*lines, *_dataclass(WorkerOptions, "handler.")]

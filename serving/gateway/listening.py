@@ -12,8 +12,10 @@ import resource
 import socket
 from typing import Final
 
+from foundation.loopback import is_loopback
 from handlers.contract import MAX_BAD_WORDS, MAX_GENRES, MAX_TEXT_LENGTH
-from serving.errors import PortInUseError, ServingError
+from serving.errors import PortInUseError, SecurityError, ServingError
+from serving.security.settings import SecuritySettings
 
 _SINGLE_TEXTS: Final = 7
 """Texts of a request besides genres and bad words: model, version, artist, title, topic, unit and request id."""
@@ -90,13 +92,20 @@ def raise_descriptor_limit() -> int:
     return _MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
-def check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int, security: SecuritySettings) -> None:
     """Try to bind before gRPC does: gRPC writes the reason to standard error and raises without it.
 
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 is any free one.
+        security: what keeps strangers out.
+
     Raises:
+        SecurityError: other machines can reach the address, and nothing keeps strangers out.
         PortInUseError: another process has the port.
         ServingError: listening there fails for another reason.
     """
+    check_reach(host, security)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
@@ -109,3 +118,21 @@ def check_address(host: str, port: int) -> None:
         raise ServingError(
             f"cannot listen on port {port} of {host}: {reason.strerror}; see --host and --port"
         ) from reason
+
+
+def check_reach(host: str, security: SecuritySettings) -> None:
+    """Check that other machines cannot reach an address, or that strangers among them are kept out.
+
+    Args:
+        host: address to listen on.
+        security: what keeps strangers out.
+
+    Raises:
+        SecurityError: other machines can reach the address, and nothing keeps strangers out.
+    """
+    if not (is_loopback(host) or security.keeps_strangers_out or security.insecure_listen):
+        raise SecurityError(
+            f"other machines can reach {host}: give --tls-cert and --tls-key, and --clients-file or --tls-client-ca, "
+            "so that strangers are kept out; or listen on 127.0.0.1, or say --insecure-listen "
+            "(DEEPHYPEBOT_INSECURE_LISTEN=true) where a network or a proxy keeps them out"
+        )

@@ -11,7 +11,8 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -21,6 +22,7 @@ from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
 from serving.errors import ServingError
 from serving.gateway.calls import Calls
+from serving.gateway.guard import Guard
 from serving.gateway.health import Health
 from serving.gateway.listening import check_address, raise_descriptor_limit, server_options
 from serving.gateway.metrics import GatewayMetrics
@@ -31,6 +33,8 @@ from serving.gateway.refusals import refuse
 from serving.gateway.traces import Traces
 from serving.oip import open_inference_pb2_grpc
 from serving.oip.service import INFERENCE_SERVICE, OpenInference
+from serving.security.parts import Security
+from serving.security.settings import SecuritySettings
 from serving.telemetry.tracing import Tracing
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
@@ -59,6 +63,8 @@ class GatewaySettings:
     host: str = LOOPBACK
     port: int = GATEWAY_PORT
     """Port to listen on; 0 takes any free one."""
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    """Certificates, tokens and limits of clients."""
     max_in_flight: int = 256
     """Concurrency limit: requests that may run or wait at once. Those above it are refused with a retry delay."""
     max_deadline_s: float = 30.0
@@ -89,6 +95,9 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         shadow: limits of shadow traffic.
         tracing: makes the spans of requests; None where none are sent.
         drift: watch over the versions' traffic.
+
+    Raises:
+        SecurityError: a file of the security settings cannot be used.
     """
 
     def __init__(
@@ -125,6 +134,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         )
         self.reception: Final = Reception()
         self._open_inference = OpenInference(answer=self.answer, fail=self._fail, is_ready=self._is_ready, table=table)
+        self.security: Final = Security(settings.security)
+        self._watching: asyncio.Task[None] | None = None
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
         self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures, drift=self.drift)
         self._name_counts(recorder)
@@ -137,6 +148,11 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         counts.name_source("gateway_shed", calls.shed)
         counts.name_source("gateway_asked_again", lambda: calls.asked_again)
         counts.name_source("gateway_interleaved", self.calls.interleaver.counts.by_outcome)
+        access = self.security.access
+        if access is not None:
+            counts.name_source("gateway_denied", lambda: access.denied)
+            counts.name_source("gateway_client_calls", access.calls_by_client)
+        counts.name_source("gateway_reload_errors", self.security.reload_errors)
         counts.name_source("gateway_sequences", lambda: calls.sequences)
         counts.name_source("gateway_sequences_wasted", lambda: calls.sequences_wasted)
 
@@ -144,15 +160,17 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         """Listen and return the address, `host:port`.
 
         Raises:
+            SecurityError: other machines could ask without a check.
             PortInUseError: another process has the port.
             ServingError: listening there fails for another reason.
         """
         host, port = self._settings.host, self._settings.port
-        check_address(host, port)
+        check_address(host, port, self._settings.security)
         # An IPv6 address needs brackets before a port.
         written = f"[{host}]" if ":" in host else host
+        access = self.security.access
         server = grpc.aio.server(
-            interceptors=(self.metrics, self.reception),
+            interceptors=(self.metrics, *([Guard(access)] if access is not None else []), self.reception),
             options=server_options(
                 max_in_flight=self._settings.max_in_flight, max_descriptors=raise_descriptor_limit()
             ),
@@ -161,13 +179,18 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
         open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self._open_inference, server)
         enable_reflection(server)
+        credentials = self.security.server_credentials()
         try:
-            bound = server.add_insecure_port(f"{written}:{port}")
+            if credentials is None:
+                bound = server.add_insecure_port(f"{written}:{port}")
+            else:
+                bound = server.add_secure_port(f"{written}:{port}", credentials)
         except RuntimeError as cause:
             raise ServingError(f"cannot listen on port {port} of {host}: {cause}") from cause
         await self.update_health()
         await server.start()
         self._server = server
+        self._watching = asyncio.create_task(self.security.watch())
         return f"{written}:{bound}"
 
     async def stop(self, hurry: asyncio.Event | None = None) -> None:
@@ -181,6 +204,10 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         if self._server is not None:
             answered_all = await self.reception.drain(self._settings.drain_s, hurry or asyncio.Event())
             await self._server.stop(_FLUSH_S if answered_all else None)
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
 
     async def update_health(self) -> None:
         """Report the health of the gateway and of each model as it is now; call it after every change."""

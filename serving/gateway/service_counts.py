@@ -23,6 +23,15 @@ _COUNTS: Final = {
         meaning="Exposures that could not be written; their requests were answered all the same."
     ),
     "gateway_shed": _Count(meaning="Requests that were refused or given up for want of time or room.", label="reason"),
+    "gateway_denied": _Count(
+        meaning="Calls that were refused for want of a valid token, or because their client held too much.",
+        label="reason",
+    ),
+    "gateway_client_calls": _Count(meaning="Calls that were let in, by client of the clients file.", label="client"),
+    "gateway_reload_errors": _Count(
+        meaning="Changes of the certificate or the clients file that could not be used; the old one stays.",
+        label="file",
+    ),
     "gateway_asked_again": _Count(meaning="Requests that were asked once more because their worker was lost."),
     "gateway_interleaved": _Count(
         meaning="Requests that all arms of an experiment were asked for: all answered (whole), some, or none (failed).",

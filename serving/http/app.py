@@ -14,7 +14,8 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import grpc
@@ -24,12 +25,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from foundation.loopback import is_loopback
 from serving.gateway.reception import SHUTTING_DOWN
 from serving.gateway.server import Gateway
 from serving.http.bodies import MAX_BODY_BYTES, json_object, read_body
 from serving.http.messages import message_response, request_message
 from serving.http.problems import ProblemError, problem_response
-from serving.http.settings import HttpSettings, is_loopback
+from serving.http.settings import HttpSettings
+from serving.security.access import AccessError
 from serving.torchserve.faults import InferenceError
 from serving.v1 import commentary_pb2
 
@@ -43,29 +46,18 @@ _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@]+)(:[0-9]*)?")
 TIMEOUT_HEADER: Final = "X-Request-Timeout"
 """Header of a request: time for its answer, in seconds. The gateway's own limit holds as well."""
 
-Authenticate = Callable[[Mapping[str, str]], str]
-"""Function that returns the name of the client that sends headers (their names are in lower case), empty if it has
-none. It raises an `InferenceError` with UNAUTHENTICATED or PERMISSION_DENIED for one that may not ask."""
-
-
-def anybody(_: Mapping[str, str]) -> str:
-    """Let every client ask."""
-    return ""
-
 
 class HttpApp:
     """Answers to the requests of the door.
 
     Args:
-        gateway: the gateway, whose gRPC service answers in the same way.
+        gateway: the gateway, whose gRPC service answers in the same way, and to the same clients.
         settings: limits of the door.
-        authenticate: names the client of a request for samples or for what is live, or refuses it.
     """
 
-    def __init__(self, gateway: Gateway, settings: HttpSettings, *, authenticate: Authenticate = anybody) -> None:
+    def __init__(self, gateway: Gateway, settings: HttpSettings) -> None:
         self._gateway = gateway
         self._settings = settings
-        self._authenticate = authenticate
         self.responses: Final[dict[str, int]] = {}
         """Number of responses by status."""
 
@@ -94,8 +86,8 @@ class HttpApp:
         async def endpoint(request: Request) -> Response:
             try:
                 self._check_host(request)
-                client = "" if is_open else self._client_of(request)
-                response = await answer(request, client)
+                with self._entered(request, is_open=is_open):
+                    response = await answer(request, _client_of(request))
             except ClientDisconnect:
                 response = Response(status_code=CLIENT_LEFT)  # for the count alone
             except asyncio.CancelledError:
@@ -165,11 +157,28 @@ class HttpApp:
                 421, f"the door is for this machine alone, and the header Host names {named[:_SHOWN]!r}", field="Host"
             )
 
-    def _client_of(self, request: Request) -> str:
-        """Return who asks: the authenticated client, or else the address of the connection."""
-        name = self._authenticate(request.headers)
-        peer = request.client
-        return name or (f"http:{peer.host}:{peer.port}" if peer is not None else "")
+    @contextmanager
+    def _entered(self, request: Request, *, is_open: bool) -> Iterator[None]:
+        """Hold the client's access for as long as it is answered.
+
+        Raises:
+            ProblemError: it may not ask, or not now.
+        """
+        access = self._gateway.security.access
+        if access is None or is_open:
+            yield
+            return
+        try:
+            permit = access.enter(request.headers.get("authorization"), _peer_of(request))
+        except AccessError as fault:
+            problem = ProblemError.of_status(fault.code, str(fault), retry_after_ms=fault.retry_after_ms)
+            if fault.code is grpc.StatusCode.UNAUTHENTICATED:
+                problem.headers["WWW-Authenticate"] = "Bearer"
+            raise problem from None
+        try:
+            yield
+        finally:
+            permit.close()
 
     def _failed(self, fault: BaseException) -> Response:
         """Return the response for a request that failed."""
@@ -192,6 +201,20 @@ class HttpApp:
         status = str(response.status_code)
         self.responses[status] = self.responses.get(status, 0) + 1
         return response
+
+
+def _client_of(request: Request) -> str:
+    """Return the connection of a request, for the gateway's memory of patient ones."""
+    peer = request.client
+    return f"http:{peer.host}:{peer.port}" if peer is not None else ""
+
+
+def _peer_of(request: Request) -> str:
+    """Return the connection of a request as gRPC writes it, so that an address has the same limits at both doors."""
+    peer = request.client
+    if peer is None:
+        return "http:"
+    return f"ipv6:%5B{peer.host}%5D:{peer.port}" if ":" in peer.host else f"ipv4:{peer.host}:{peer.port}"
 
 
 async def _unless_left(request: Request, work: Awaitable[_T]) -> _T:

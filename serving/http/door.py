@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,8 +13,9 @@ import uvicorn
 from typing_extensions import override
 
 from serving.errors import ServingError
+from serving.gateway.listening import check_reach
 from serving.gateway.server import Gateway
-from serving.http.app import Authenticate, HttpApp, anybody
+from serving.http.app import HttpApp
 from serving.http.connections import MAX_HEAD_BYTES, connection_class
 from serving.http.settings import HttpSettings
 
@@ -46,23 +46,14 @@ class Door:
 
     Args:
         settings: address and limits.
-        gateway: the gateway.
-        authenticate: names the client of each request, or refuses it.
-        tls: context of its certificate; None serves without TLS.
+        gateway: the gateway, whose certificate, clients and limits hold here as well.
     """
 
-    def __init__(
-        self,
-        settings: HttpSettings,
-        *,
-        gateway: Gateway,
-        authenticate: Authenticate = anybody,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
+    def __init__(self, settings: HttpSettings, *, gateway: Gateway) -> None:
         self._settings = settings
         self._gateway = gateway
-        self._app = HttpApp(gateway, settings, authenticate=authenticate)
-        self._tls = tls
+        self._app = HttpApp(gateway, settings)
+        self._tls = gateway.security.ssl_context()
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         gateway.metrics.counts.name_source("gateway_http_responses", lambda: dict(self._app.responses))
@@ -71,9 +62,11 @@ class Door:
         """Listen and return the address, `http://host:port`.
 
         Raises:
+            SecurityError: other machines could ask without a check.
             ServingError: it cannot listen there.
         """
         settings = self._settings
+        check_reach(settings.host, self._gateway.security.settings)
         listener = _listener(settings.host, settings.port)
         config = uvicorn.Config(
             self._app.asgi(),

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Final
 
 from foundation.defaults import LOOPBACK
-
-_LOCALHOST: Final = "localhost"
+from foundation.loopback import is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +45,3 @@ class HttpSettings:
         (True, False)
         """
         return is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host's name or address is this machine's own.
-
-    >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("attacker.example")
-    (True, True, False)
-    """
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.casefold() == _LOCALHOST

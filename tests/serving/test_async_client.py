@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,8 +19,10 @@ from handlers.contract import CommentaryRequest
 from serving import wire
 from serving.async_client import AsyncCommentaryClient
 from serving.client import (
+    AccessDeniedError,
     CommentaryClient,
     CommentaryError,
+    Credentials,
     DeadlineError,
     InternalServiceError,
     InvalidRequestError,
@@ -31,8 +34,11 @@ from serving.client import (
     UnknownModelError,
 )
 from serving.retries import budget_of
+from serving.security.settings import ClientLimits, SecuritySettings
+from serving.security.store import add_client
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from tests.serving.loopback_gateway import answer_well, bench, until
+from tests.serving.security.authority import Authority
 
 ASKED = CommentaryRequest(genres=["zydeco"], request_id="r")
 NOW = RetryPolicy(max_attempts=3, initial_backoff_s=0.0, max_backoff_s=0.0)
@@ -289,3 +295,24 @@ def test_the_module_needs_grpc_alone() -> None:
         "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_asyncio_client_speaks_tls_and_shows_its_token(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("gateway")
+    path = tmp_path / "clients.json"
+    token = add_client(path, "bot", limits=ClientLimits(), now=0, expires=None)
+    security = SecuritySettings(tls_cert=pair.cert, tls_key=pair.key, clients_file=path)
+
+    async def scene() -> None:
+        async with bench(security=security) as it:
+            credentials = Credentials(ca=authority.ca, token=token)
+            async with AsyncCommentaryClient(it.target, credentials=credentials) as client:
+                assert (await client.generate(ASKED)).model.version == "2"
+                assert await client.describe()
+                assert await client.is_serving()
+            async with AsyncCommentaryClient(it.target, credentials=Credentials(ca=authority.ca)) as stranger:
+                with pytest.raises(AccessDeniedError):
+                    await stranger.describe()
+
+    asyncio.run(scene())

@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings
 from serving import caller, wire
 from serving.client import (
+    AccessDeniedError,
     CommentaryClient,
     CommentaryError,
     DeadlineError,
@@ -99,8 +100,8 @@ EXPECTED = {
     "NOT_FOUND": UnknownModelError,
     "ALREADY_EXISTS": RequestError,
     "FAILED_PRECONDITION": RequestError,
-    "PERMISSION_DENIED": RequestError,
-    "UNAUTHENTICATED": RequestError,
+    "PERMISSION_DENIED": AccessDeniedError,
+    "UNAUTHENTICATED": AccessDeniedError,
     "UNAVAILABLE": UnavailableError,
     "CANCELLED": UnavailableError,
     "RESOURCE_EXHAUSTED": OverloadedError,

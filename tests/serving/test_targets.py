@@ -39,7 +39,6 @@ def test_addresses_are_understood_as_people_write_them(text: str, target: str) -
         ("localhost", "'localhost' is not a host with a port"),
         ("localhost:", "is not a host with a port"),
         ("localhost:grpc", "is not a host with a port"),
-        ("https://gateway.example:443", "asks for https, and a gateway speaks gRPC without TLS"),
         ("ftp://gateway:1", "asks for ftp"),
         ("http://gateway:50051/path", "is not a host with a port"),
         ("localhost:0", "must be from 1 to 65535"),

@@ -18,7 +18,15 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from handlers.contract import MAX_BAD_WORDS, MAX_GENRES, MAX_SEED, MAX_TEXT_LENGTH
 from serving.client import CommentaryClient, InvalidRequestError
-from serving.gateway.listening import LARGEST_REQUEST_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES, server_options
+from serving.errors import SecurityError
+from serving.gateway.listening import (
+    LARGEST_REQUEST_BYTES,
+    MAX_METADATA_BYTES,
+    MAX_REQUEST_BYTES,
+    check_address,
+    server_options,
+)
+from serving.security.settings import SecuritySettings
 from serving.v1 import commentary_pb2
 from tests.serving.loopback_gateway import bench, failure_of
 from tests.serving.support import ask
@@ -167,3 +175,26 @@ def test_where_descriptors_are_few_idle_connections_go_soon() -> None:
     assert many["grpc.max_connection_idle_ms"] == 300_000
     assert few["grpc.max_connection_idle_ms"] == 15_000
     assert few["grpc.max_allowed_incoming_connections"] == 768
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example"])  # noqa: S104 - what is refused
+def test_an_address_that_other_machines_reach_is_refused_and_the_way_out_is_named(host: str) -> None:
+    with pytest.raises(SecurityError, match=rf"reach {host}: .*--insecure-listen"):
+        check_address(host, 0, SecuritySettings())
+
+
+@pytest.mark.parametrize(
+    ("host", "insecure"),
+    [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)],  # noqa: S104 - what an operator asks for
+)
+def test_loopback_needs_no_leave_and_other_addresses_do(host: str, insecure: bool) -> None:
+    check_address(host, 0, SecuritySettings(insecure_listen=insecure))
+
+
+def test_a_gateway_that_may_not_listen_openly_does_not_start() -> None:
+    async def scene() -> None:
+        async with bench(host="0.0.0.0"):  # noqa: S104 - what is refused
+            pass
+
+    with pytest.raises(SecurityError, match=r"127\.0\.0\.1"):
+        asyncio.run(scene())

@@ -24,6 +24,7 @@ from handlers.contract import (
 )
 from serving.errors import PortInUseError, ServingError
 from serving.gateway.server import Gateway, GatewaySettings
+from serving.security.settings import SecuritySettings
 from serving.torchserve.faults import Failure, failure_in, translate
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.routes import RoutingTable
@@ -465,7 +466,11 @@ def test_the_address_of_a_gateway_on_ipv6_is_one_that_a_client_can_call() -> Non
 
 def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
     async def scene() -> None:
-        gateway = Gateway(GatewaySettings(host="192.0.2.1"), table=RoutingTable(("m",)), inference=lambda: None)
+        gateway = Gateway(
+            GatewaySettings(host="192.0.2.1", security=SecuritySettings(insecure_listen=True)),
+            table=RoutingTable(("m",)),
+            inference=lambda: None,
+        )
         with pytest.raises(ServingError, match=r"192.0.2.1.*--host") as caught:
             await gateway.start()
         assert not isinstance(caught.value, PortInUseError)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, Timings, encode_answer
-from serving.http.app import TIMEOUT_HEADER, HttpApp
+from serving.http.app import TIMEOUT_HEADER
 from serving.http.bodies import MAX_BODY_BYTES
 from serving.http.settings import HttpSettings
-from serving.torchserve.faults import InferenceError
+from serving.security.settings import ClientLimits, SecuritySettings
+from serving.security.store import add_client
 from serving.v1 import commentary_pb2
 from tests.serving.http.doors import GENERATE, DoorBench, in_process
-from tests.serving.loopback_gateway import answer_well, bench
+from tests.serving.loopback_gateway import answer_well
 
 JSON = {"Content-Type": "application/json"}
 
@@ -326,39 +327,55 @@ def test_other_paths_and_methods_are_refused_as_problems(method: str, path: str,
     run(scene)
 
 
-def test_a_client_may_be_named_or_refused_before_its_body_is_read() -> None:
-    def authenticate(headers: Any) -> str:
-        if headers.get("authorization") != "Bearer ana":
-            raise InferenceError(grpc.StatusCode.UNAUTHENTICATED, "a token is needed")
-        return "ana"
+def test_a_client_without_a_token_is_refused_before_its_body_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "clients.json"
+    token = add_client(path, "ana", limits=ClientLimits(max_calls=1), now=0, expires=None)
+    known = {"Authorization": f"Bearer {token}"}
 
-    async def scene() -> None:
-        async with bench() as it:
-            app = HttpApp(it.gateway, HttpSettings(), authenticate=authenticate).asgi()
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                assert (await client.post(GENERATE, json={})).status_code == 401
-                assert (await client.get("/v1/models")).status_code == 401
-                assert (await client.get("/readyz")).status_code == 200
-                known = await client.post(GENERATE, json={}, headers={"Authorization": "Bearer ana"})
-                assert known.status_code == 200
-                assert len(it.backend.seen) == 1
+    async def scene(door: DoorBench) -> None:
+        for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Basic {token}"}):
+            response = await door.client.post(GENERATE, content=b"{", headers=headers)
+            assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert response.json()["code"] == "UNAUTHENTICATED"
+        assert (await door.client.get("/v1/models")).status_code == 401
+        assert (await door.client.get("/readyz")).status_code == 200
+        assert (await door.generate(headers=known)).status_code == 200
+        assert len(door.bench.backend.seen) == 1
+        # A client has one limit for both doors.
+        access = door.bench.gateway.security.access
+        assert access is not None
+        held = access.enter(known["Authorization"], "ipv4:127.0.0.1:1")
+        refused = await door.generate(headers=known)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        held.close()
+        assert (await door.generate(headers=known)).status_code == 200
 
-    asyncio.run(scene())
+    run(scene, security=SecuritySettings(clients_file=path))
 
 
-def test_a_fault_of_the_door_is_logged_and_told_as_internal(caplog: pytest.LogCaptureFixture) -> None:
-    def authenticate(_: Any) -> str:
-        raise KeyError("a bug")
+def test_an_address_has_one_limit_for_both_doors() -> None:
+    async def scene(door: DoorBench) -> None:
+        access = door.bench.gateway.security.access
+        assert access is not None
+        held = access.enter(None, "ipv4:127.0.0.1:1")
+        assert (await door.generate()).status_code == 429
+        held.close()
+        assert (await door.generate()).status_code == 200
 
-    async def scene() -> None:
-        async with bench() as it:
-            app = HttpApp(it.gateway, HttpSettings(), authenticate=authenticate).asgi()
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                response = await client.post(GENERATE, json={})
-                assert (response.status_code, response.json()["code"]) == (500, "INTERNAL")
-                assert "bug" not in response.text
+    run(scene, security=SecuritySettings(limits=ClientLimits(max_calls=1)))
 
-    asyncio.run(scene())
+
+def test_a_fault_of_the_door_is_logged_and_told_as_internal(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(door: DoorBench) -> None:
+        def broken(*_: Any, **__: Any) -> None:
+            raise KeyError("a bug")
+
+        monkeypatch.setattr(door.bench.gateway.calls, "answer", broken)
+        response = await door.generate()
+        assert (response.status_code, response.json()["code"]) == (500, "INTERNAL")
+        assert "bug" not in response.text
+
+    run(scene)
     assert "a bug" in caplog.text

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Sample, encode_answer
-from serving.errors import ServingError
+from serving.errors import SecurityError, ServingError
 from serving.http.connections import MAX_HEAD_BYTES
 from serving.http.door import Door
 from serving.http.settings import HttpSettings
+from serving.security.settings import SecuritySettings
 from tests.serving.http.doors import GENERATE, DoorBench, over_a_socket
 from tests.serving.loopback_gateway import answer_well, bench, until
+from tests.serving.security.authority import Authority
 
 HEAD = f"POST {GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -216,5 +221,43 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
                 with pytest.raises(ServingError, match=f"port {port} .*--http-port"):
                     await door.start()
             await door.stop()
+
+    asyncio.run(scene())
+
+
+def test_the_door_has_the_gateways_certificate_and_takes_a_renewed_one(tmp_path: Path) -> None:
+    authority, other = Authority(tmp_path), Authority(tmp_path, "other")
+    pair, own = authority.issue("gateway"), authority.issue("client")
+    security = SecuritySettings(tls_cert=pair.cert, tls_key=pair.key, tls_client_ca=authority.ca)
+
+    def trusting(ca: Path) -> httpx.AsyncClient:
+        context = ssl.create_default_context(cafile=str(ca))
+        context.load_cert_chain(own.cert, own.key)
+        return httpx.AsyncClient(verify=context, trust_env=False)
+
+    async def scene(door: DoorBench) -> None:
+        assert door.url.startswith("https://127.0.0.1:")
+        async with trusting(authority.ca) as client:
+            assert (await client.post(door.url + GENERATE, json={})).json()["model"]["version"] == "2"
+        async with httpx.AsyncClient(
+            verify=ssl.create_default_context(cafile=str(authority.ca)), trust_env=False
+        ) as stranger:
+            with pytest.raises(httpx.TransportError):
+                await stranger.get(f"{door.url}/healthz")
+        other.issue("gateway")
+        certificate = door.bench.gateway.security.certificate
+        assert certificate is not None
+        certificate.refresh()
+        async with trusting(other.ca) as client:
+            assert (await client.get(f"{door.url}/healthz")).status_code == 200
+
+    run(scene, security=security)
+
+
+def test_a_door_that_other_machines_reach_needs_what_the_gateway_needs() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            with pytest.raises(SecurityError, match="--insecure-listen"):
+                await Door(HttpSettings(host="0.0.0.0"), gateway=it.gateway).start()  # noqa: S104 - what is refused
 
     asyncio.run(scene())
