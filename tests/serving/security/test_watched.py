@@ -26,7 +26,12 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
     path = tmp_path / "note"
     path.write_text("one")
     reads: list[str] = []
-    it = WatchedFiles("note", [path], lambda: reads.append(read(path)) or reads[-1])
+
+    def noted() -> str:
+        reads.append(read(path))
+        return reads[-1]
+
+    it = WatchedFiles("note", [path], noted)
     it.refresh()
     assert reads == ["one"]
     path.write_text("two!")
