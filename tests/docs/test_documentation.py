@@ -36,6 +36,12 @@ def test_the_site_builds_without_a_broken_link(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "concepts" / "architecture.html").exists()
 
 
+def test_the_rule_on_packages_names_every_package() -> None:
+    rule = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("**Packages import downwards.**")[2]
+    order = rule.partition("\n- **")[0]
+    assert [name for name in PACKAGES if f"`{name}`" not in order] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))

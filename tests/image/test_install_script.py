@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def install(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         timeout=60,
         check=False,
     )
+
+
+def test_every_extra_that_installs_commands_is_named() -> None:
+    project = tomllib.loads((SCRIPT.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (line,) = [line for line in SCRIPT.read_text(encoding="utf-8").splitlines() if line.startswith("# EXTRAS ")]
+    # `client` is for programs that import `serving.client` alone.
+    named = {name.strip() for name in line.rpartition(":")[2].split(",")}
+    assert named == set(project["optional-dependencies"]) - {"client"}
 
 
 @pytest.mark.parametrize("arguments", [(), (".venv",), (".venv", "train", "serve"), ("-e", ".venv")])

@@ -39,6 +39,11 @@ def test_a_decision_stays_when_later_songs_speak_against_it() -> None:
     assert later.log_e_better < later.log_threshold
 
 
+def test_a_decision_is_open_again_when_the_verdicts_that_led_to_it_are_changed() -> None:
+    assert compare([1.0] * 8 + [0.0] * 8, alpha=0.05).decision is Verdict.BETTER
+    assert compare([1.0] * 3 + [0.0] * 13, alpha=0.05).decision is Verdict.UNDECIDED
+
+
 def test_the_decision_is_the_interval_that_excludes_zero() -> None:
     generator = np.random.default_rng(3)
     for _ in range(15):
