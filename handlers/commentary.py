@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from handlers.contract import (
     ContractError,
     ErrorCode,
     ModelIdentity,
+    RankBy,
     Sample,
     SamplingParams,
     Timings,
@@ -156,9 +157,34 @@ class Commentator:
             )
         return found
 
+    def check(self, request: CommentaryRequest) -> None:
+        """Check that this model can answer a request.
+
+        Raises:
+            ContractError: INVALID_ARGUMENT, naming the field: the topic is unknown or would have no effect, or the
+                candidates cannot be ranked as the request says.
+        """
+        if request.rank_by not in self.rules:
+            lacks = "value function" if self.bundle.value is None else "acceptability"
+            raise ContractError(
+                ErrorCode.INVALID_ARGUMENT,
+                "rank_by",
+                f"{self.bundle.config.model}/{self.bundle.config.version} has no {lacks}; ask a version that was "
+                f"trained with --verdicts, or rank by {' or '.join(self.rules)}",
+            )
+        self.topic_of(request)
+
     def best_of(self, request: CommentaryRequest) -> int:
         """Return the number of candidates for each sample of a request."""
         return request.best_of or self.default_best_of
+
+    @property
+    def rules(self) -> tuple[RankBy, ...]:
+        """Rules by which this model can rank candidates, the default first."""
+        if self.bundle.value is None:
+            return (RankBy.ACCEPTABILITY,)
+        both = () if self.bundle.acceptability is None else (RankBy.BOTH,)
+        return (RankBy.ACCEPTABILITY, RankBy.VALUE, *both)
 
     @property
     def default_best_of(self) -> int:
@@ -176,7 +202,7 @@ class Commentator:
         """Answer requests in their order; all their samples are sequences of one decode.
 
         Raises:
-            ContractError: a request's topic is unknown or would have no effect; see `topic_of`.
+            ContractError: this model cannot answer a request; see `check`.
             NotFiniteError: the model gives a value that is not finite for one of the requests; the message names it.
         """
         started = time.monotonic()
@@ -198,7 +224,11 @@ class Commentator:
         )
         seconds = times.ended - started
         return Answered(
-            responses=[self._response(*each, batch, seconds) for each in zip(asked, chosen, strict=True)], times=times
+            responses=[
+                self._response(each, places, batch, chosen.values, seconds)
+                for each, places in zip(asked, chosen.places, strict=True)
+            ],
+            times=times,
         )
 
     def candidates(self, requests: Sequence[CommentaryRequest]) -> list[list[list[Candidate]]]:
@@ -206,7 +236,7 @@ class Commentator:
 
         Raises:
             ValueError: the bundle has no acceptability.
-            ContractError: a request's topic is unknown or would have no effect; see `topic_of`.
+            ContractError: this model cannot answer a request; see `check`.
             NotFiniteError: the model gives a value that is not finite.
         """
         asked = self._asked(requests)
@@ -219,9 +249,16 @@ class Commentator:
         asked = []
         first = 0
         for request in requests:
+            self.check(request)
             topic = self.topic_of(request)
             used, unknown = self.bundle.genres.resolve(request.genres)
-            part = Part(first=first, num_samples=request.num_samples, best_of=self.best_of(request), topic=topic)
+            part = Part(
+                first=first,
+                num_samples=request.num_samples,
+                best_of=self.best_of(request),
+                topic=topic,
+                rank_by=request.rank_by,
+            )
             specs = self._specs(request, part, tuple(self.bundle.genres.indices(used)))
             asked.append(_Asked(request=request, used=used, unknown=unknown, specs=specs, part=part))
             first = part.places.stop
@@ -261,9 +298,11 @@ class Commentator:
             shares[place] = each_K
         return Batch(specs=specs, decoded=decoded, z_BZ=sequences.z_BZ, texts=texts, shares=shares)
 
-    def _response(self, asked: _Asked, chosen: Sequence[int], batch: Batch, seconds: float) -> CommentaryResponse:
+    def _response(
+        self, asked: _Asked, chosen: Sequence[int], batch: Batch, values: Mapping[int, float], seconds: float
+    ) -> CommentaryResponse:
         return CommentaryResponse(
-            samples=tuple(_sample(asked.request, batch, place) for place in chosen),
+            samples=tuple(_sample(asked.request, batch, place, values.get(place)) for place in chosen),
             model=self._identity,
             genres_used=asked.used,
             genres_unknown=asked.unknown,
@@ -274,7 +313,9 @@ class Commentator:
     def _ranks_by_topic(self, request: CommentaryRequest) -> bool:
         """Return whether the topic decides between a request's candidates."""
         acceptability = self.bundle.acceptability
-        return self.best_of(request) > 1 and (acceptability is None or acceptability.uses("topic"))
+        if self.best_of(request) == 1 or request.rank_by is RankBy.VALUE:
+            return False
+        return acceptability is None or acceptability.uses("topic")
 
 
 def _check_finite(specs: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> None:
@@ -290,7 +331,7 @@ def _refused_topic(message: str) -> ContractError:
     return ContractError(ErrorCode.INVALID_ARGUMENT, "topic", message)
 
 
-def _sample(request: CommentaryRequest, batch: Batch, place: int) -> Sample:
+def _sample(request: CommentaryRequest, batch: Batch, place: int, value: float | None) -> Sample:
     decoded = batch.decoded[place]
     return Sample(
         text=fill_placeholders(batch.texts[place], artist=request.artist, title=request.title),
@@ -299,4 +340,5 @@ def _sample(request: CommentaryRequest, batch: Batch, place: int) -> Sample:
         topics=tuple(batch.shares[place]),
         seed=batch.specs[place].seed,
         finish_reason=decoded.finish_reason,
+        value=value,
     )

@@ -119,6 +119,23 @@ class FinishReason(StrEnum):
         return cls(text) if isinstance(text, str) and text in _REASONS else None
 
 
+class RankBy(StrEnum):
+    """Rule by which the best of a sample's candidates is chosen."""
+
+    ACCEPTABILITY = "acceptability"
+    """Score of the archive, whose weights are fitted on what readers accepted."""
+    VALUE = "value"
+    """Probability that a curator accepts it, by the value function of an archive that learned from verdicts."""
+    BOTH = "both"
+    """Sum of the log odds of that probability and the score, at a ratio that is the same for all archives."""
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether only archives with a value function have it."""
+        return self is not RankBy.ACCEPTABILITY
+
+
+_RULES: Final = tuple(rule.value for rule in RankBy)
 _REASONS: Final = frozenset(reason.value for reason in FinishReason)
 
 
@@ -211,6 +228,9 @@ class CommentaryRequest:
     best_of: int | None = None
     """Candidates decoded for each sample, of which the best is returned; None leaves the number to the model:
     `DEFAULT_BEST_OF`, or 1 by models of earlier versions."""
+    rank_by: RankBy = RankBy.ACCEPTABILITY
+    """Rule by which the best of the candidates is chosen; an empty text is the default. Archives without
+    a value function refuse the other rules. The field is sent only where it differs from the default."""
     topic: str | None = None
     """A topic to steer to, by number or name as the model's description lists them; its desired one when absent."""
     unit: str | None = None
@@ -227,6 +247,7 @@ class CommentaryRequest:
             _check_int("seed", self.seed, 0, MAX_SEED)
         if self.best_of is not None:
             _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
+        object.__setattr__(self, "rank_by", _rule(self.rank_by))
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the values of the wire's fields (`REQUEST_FIELDS`), None where one is absent.
@@ -284,9 +305,10 @@ REQUEST_FIELDS: Final = (
 
 _FIRST_SAMPLING_FIELDS: Final = frozenset({"temperature", "top_k", "top_p", "min_p", "max_tokens"})
 _OMITTED: Final[Mapping[str, Any]] = {
-    each.name: each.default for each in fields(SamplingParams) if each.name not in _FIRST_SAMPLING_FIELDS
+    "rank_by": RankBy.ACCEPTABILITY,
+    **{each.name: each.default for each in fields(SamplingParams) if each.name not in _FIRST_SAMPLING_FIELDS},
 }
-"""Sampling parameters that came later, by the defaults at which they change nothing. An archive runs the code that it
+"""Fields that came later, by the defaults at which they change nothing. An archive runs the code that it
 was packed with, and refuses fields that its code lacks: they are sent only where a client sets them."""
 FIRST_NAMES: Final[Mapping[str, str]] = {"no_repeat_ngram_size": "no_repeat_ngram", "bad_words": "banned"}
 """Names of fields in version 1 of the JSON, where they differ."""
@@ -321,6 +343,8 @@ class Sample:
     """Seed with which a request for one sample, with `best_of` 1, gives this text again."""
     finish_reason: FinishReason | None = None
     """Reason why it ended; None where the worker does not report it, as those of earlier archives do not."""
+    value: float | None = None
+    """Probability that a curator accepts it; None where the request does not rank by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,7 +428,7 @@ class CommentaryResponse:
         """Return the JSON document of the response; what only traced requests have is left out of the others."""
         document = {
             **field_values(self),
-            "samples": [field_values(sample) for sample in self.samples],
+            "samples": [_sample_values(sample) for sample in self.samples],
             "model": field_values(self.model),
             "timings": field_values(self.timings),
             "batch": None if self.batch is None else field_values(self.batch),
@@ -433,6 +457,14 @@ def field_values(value: Any) -> dict[str, Any]:
     """Return a dataclass's values by name, without the copies of `asdict`, which take most of an answer's time."""
     # `fields` would make a tuple of them each time, which costs more than the rest.
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def _sample_values(sample: Sample) -> dict[str, Any]:
+    """Return the JSON of a sample; without a value it is what earlier versions sent."""
+    values = field_values(sample)
+    if sample.value is None:
+        del values["value"]
+    return values
 
 
 def encode_answer(answer: CommentaryResponse | ContractError) -> str:
@@ -499,6 +531,14 @@ def _loads(payload: bytes | bytearray | str) -> object:
 
 def _invalid(field: str, message: str) -> ContractError:
     return ContractError(ErrorCode.INVALID_ARGUMENT, field, message)
+
+
+def _rule(value: object) -> RankBy:
+    if not isinstance(value, str):
+        raise _invalid("rank_by", f"must be a string, got {type(value).__name__}")
+    if value and value not in _RULES:
+        raise _invalid("rank_by", f"must be one of {', '.join(_RULES)}, got {_shown(value)!r}")
+    return RankBy(value or RankBy.ACCEPTABILITY)
 
 
 def _as_tuple(name: str, value: object) -> tuple[Any, ...]:

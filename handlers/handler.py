@@ -133,7 +133,7 @@ def _checked(commentator: Commentator, request: BatchedRequest, now: float) -> V
     if request.start_by is not None and now > request.start_by:
         return ContractError(ErrorCode.DEADLINE_EXCEEDED, "", "the request was too late to be decoded in time")
     try:
-        commentator.topic_of(request.parsed)
+        commentator.check(request.parsed)
     except ContractError as error:
         return error
     return ValidRequest(request=request.parsed, traceparent=request.traceparent)

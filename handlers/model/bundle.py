@@ -7,6 +7,8 @@ vocabulary.json      tokens in the order of their ids
 genres.json          genre labels in the order of their embedding
 topic_words.json     words of the topic model
 acceptability.json   score of candidates                           (`Acceptability`; not in older bundles)
+served_value.safetensors   value function of sentences             (`SentenceValue`; of models that learned from
+                     verdicts)
 model_card.md        description for readers
 
 Shapes: K topics, W words, N n-grams or sentences, G contexts of words, V tokens, Z latent vector.
@@ -37,6 +39,7 @@ from handlers.model.latent import LatentMixture
 from handlers.model.lexicon import Lexicon
 from handlers.model.phrases import PhraseTable
 from handlers.model.topics import TopicModel
+from handlers.model.value import VALUE, SentenceValue
 from handlers.model.vocabulary import Vocabulary
 from handlers.reference import REFERENCE, Reference
 
@@ -48,7 +51,7 @@ MODEL_CARD: Final = "model_card.md"
 ACCEPTABILITY: Final = "acceptability.json"
 FILES: Final = (ARCHIVE_CONFIG, WEIGHTS, VOCABULARY, GENRES, TOPIC_WORDS, MODEL_CARD)
 """Files of every bundle."""
-OPTIONAL_FILES: Final = (ACCEPTABILITY, REFERENCE)
+OPTIONAL_FILES: Final = (ACCEPTABILITY, REFERENCE, VALUE)
 """Files of a bundle that may be absent."""
 FORMAT: Final = 1
 _TABLES: Final = "tables"
@@ -135,6 +138,8 @@ class Bundle:
     """Distribution of latent vectors; None in older bundles, which draw them from the prior."""
     reference: Reference | None = None
     """Figures at the training, with which live traffic is compared; None in older bundles."""
+    value: SentenceValue | None = None
+    """Value function, which can rank candidates; None in bundles that did not learn from verdicts."""
 
     def save(self, directory: Path, *, model_card: str) -> None:
         """Write the bundle's files into an existing folder."""
@@ -166,11 +171,17 @@ class Bundle:
         self.vocabulary.save(directory / VOCABULARY)
         _write_json(directory / GENRES, self.genres.labels)
         _write_json(directory / TOPIC_WORDS, self.topics.words)
+        self._save_optional(directory)
+        (directory / MODEL_CARD).write_text(model_card, encoding="utf-8")
+
+    def _save_optional(self, directory: Path) -> None:
+        """Write the files that not every bundle has."""
         if self.acceptability is not None:
             (directory / ACCEPTABILITY).write_text(self.acceptability.to_json(), encoding="utf-8")
         if self.reference is not None:
             (directory / REFERENCE).write_text(self.reference.to_json(), encoding="utf-8")
-        (directory / MODEL_CARD).write_text(model_card, encoding="utf-8")
+        if self.value is not None:
+            self.value.save(directory / VALUE)
 
     @classmethod
     def load(cls, directory: Path) -> Bundle:
@@ -213,6 +224,9 @@ class Bundle:
             acceptability = _acceptability(directory / ACCEPTABILITY, tensors)
             known = directory / REFERENCE
             reference = Reference.from_json(known.read_text(encoding="utf-8")) if known.is_file() else None
+            value = SentenceValue.load(directory / VALUE) if (directory / VALUE).is_file() else None
+            if value is not None:
+                value.check(embedding_size=config.decoder.embedding_size, num_topics=len(config.topics))
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
@@ -251,6 +265,7 @@ class Bundle:
             latent=latent,
             acceptability=acceptability,
             reference=reference,
+            value=value,
         )
         strange = [name for name, found in bundle._table_hashes().items() if trained_with.get(name, found) != found]
         if strange:

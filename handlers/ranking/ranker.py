@@ -5,11 +5,14 @@ Shapes: B sequences, Z latent vector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 from torch import Tensor
 
+from handlers.contract import RankBy
 from handlers.decoding.engine import Engine
 from handlers.decoding.rivals import Rivals
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
@@ -18,6 +21,15 @@ from handlers.ranking.candidates import Candidate
 from handlers.ranking.choice import Scored, choose
 from handlers.ranking.features import features_of
 from handlers.ranking.topic_rule import best_candidates
+from handlers.ranking.values import Values, probability
+
+_OPENING_PENALTY: Final = 1.0
+"""Log odds that a candidate loses which opens like an earlier sample of its request, where values rank."""
+_SCORE_WEIGHT: Final = 0.25
+"""Log odds that a score by acceptability of 1 is worth where both rank: as much as costs next to nothing of the value,
+and keeps most of the score (docs/concepts/learning.md)."""
+_COPY_PENALTY: Final = 2.0
+"""Log odds that a candidate loses which holds a long run of words of a training sentence, where values rank."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,8 @@ class Part:
     best_of: int
     topic: int
     """Number of the wanted topic."""
+    rank_by: RankBy = RankBy.ACCEPTABILITY
+    """Rule by which the best candidate of a sample is chosen."""
 
     @property
     def places(self) -> range:
@@ -56,6 +70,16 @@ class Part:
         return [self.places[start : start + self.best_of] for start in range(0, len(self.places), self.best_of)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Chosen candidates of a batch."""
+
+    places: list[list[int]]
+    """Place of the best candidate of each sample of each request."""
+    values: Mapping[int, float] = field(default_factory=dict)
+    """Value of the candidates that were ranked by it, by place."""
+
+
 class Ranker:
     """Ranker of the candidates of one model.
 
@@ -66,10 +90,20 @@ class Ranker:
     def __init__(self, engine: Engine) -> None:
         self._engine, self._bundle = engine, engine.bundle
 
-    def choose(self, parts: Sequence[Part], batch: Batch) -> list[list[int]]:
-        """Return the place of the best candidate of each sample of each request."""
+    def choose(self, parts: Sequence[Part], batch: Batch) -> Choice:
+        """Choose the best candidate of each sample of each request."""
         acceptability = self._bundle.acceptability
-        return self._by_topic(parts, batch) if acceptability is None else self._by_score(parts, batch, acceptability)
+        valued = [part for part in parts if part.rank_by.needs_values]
+        plain = [part for part in parts if not part.rank_by.needs_values] if valued else parts
+        by_rule = self._by_topic(plain, batch) if acceptability is None else self._by_score(plain, batch, acceptability)
+        if not valued:
+            return Choice(places=by_rule)
+        by_value, values = self._by_value(valued, batch)
+        rule, value = iter(by_rule), iter(by_value)
+        return Choice(
+            places=[next(value if part.rank_by.needs_values else rule) for part in parts],
+            values=values,
+        )
 
     def rivals(self, parts: Sequence[Part]) -> Rivals | None:
         """Return the samples whose hopeless candidates a decode may abandon, if the bundle has a rule for it."""
@@ -77,8 +111,9 @@ class Ranker:
         rule = None if acceptability is None else acceptability.abandonment
         if rule is None:
             return None
-        groups = tuple(tuple(places) for part in parts if part.best_of > 1 for places in part.samples)
-        return Rivals(rule=rule, groups=groups)
+        # The rule forecasts the score: it says nothing about the value.
+        ranked = [part for part in parts if part.best_of > 1 and not part.rank_by.needs_values]
+        return Rivals(rule=rule, groups=tuple(tuple(places) for part in ranked for places in part.samples))
 
     def described(self, parts: Sequence[Part], batch: Batch) -> list[Candidate]:
         """Return all candidates with their features, the genres' log odds included.
@@ -138,6 +173,45 @@ class Ranker:
             choose([[scored(place) for place in places] for places in part], acceptability.opening_penalty)
             for part in samples
         ]
+
+    def _by_value(self, parts: Sequence[Part], batch: Batch) -> tuple[list[list[int]], dict[int, float]]:
+        """Choose by the value function, alone or with the score; return the best of each sample, and all values."""
+        places = [place for part in parts for place in part.places]
+        texts = [batch.texts[place] for place in places]
+        log_odds = self._values.log_odds(texts, [batch.shares[place] for place in places])
+        copies = self._bundle.copies
+        copied = [0] * len(places) if copies is None else copies.count(texts)
+        both = self._scores([part for part in parts if part.rank_by is RankBy.BOTH], batch)
+        scores = {
+            place: odds - _COPY_PENALTY * bool(count) + _SCORE_WEIGHT * both.get(place, 0.0)
+            for place, odds, count in zip(places, log_odds, copied, strict=True)
+        }
+
+        def scored(place: int) -> Scored:
+            finished, text = batch.decoded[place].finished, batch.texts[place]
+            return Scored(index=place, finished=finished, score=scores[place], text=text)
+
+        chosen = [
+            choose([[scored(place) for place in each] for each in part.samples], _OPENING_PENALTY) for part in parts
+        ]
+        return chosen, dict(zip(places, map(probability, log_odds), strict=True))
+
+    def _scores(self, parts: Sequence[Part], batch: Batch) -> dict[int, float]:
+        """Return the scores by acceptability of all candidates of some requests, by place."""
+        acceptability = self._bundle.acceptability
+        if acceptability is None or not parts:
+            return {}
+        places = [place for part in parts for place in part.places]
+        features = self._features(parts, batch, places, genres=acceptability.uses("genres"))
+        return {place: acceptability.score(each) for place, each in zip(places, features, strict=True)}
+
+    @cached_property
+    def _values(self) -> Values:
+        """Values of sentences; packed when they are first asked for."""
+        if self._bundle.value is None:
+            raise ValueError(f"the bundle of {self._bundle.config.model} has no value function")
+        weight_VE = self._bundle.decoder.token_embedding.weight
+        return Values(self._bundle.value, weight_VE, self._bundle.vocabulary)
 
     def _odds_of_samples(self, parts: Sequence[Part], batch: Batch, wanted: set[int]) -> dict[int, float]:
         """Return the genres' log odds of some candidates by place.

@@ -25,6 +25,7 @@ def describe(commentator: Commentator) -> dict[str, Any]:
         "desired_topic": config.desired_topic,
         "genres": list(bundle.genres.labels),
         "best_of": commentator.default_best_of,
+        "rank_by": list(commentator.rules),
         "limits": {
             "max_samples": contract.MAX_SAMPLES,
             "max_tokens": contract.MAX_TOKENS,

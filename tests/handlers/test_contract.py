@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -28,6 +29,7 @@ from handlers.contract import (
     ErrorCode,
     FinishReason,
     ModelIdentity,
+    RankBy,
     Sample,
     SamplingParams,
     Timings,
@@ -59,6 +61,7 @@ requests = st.builds(
     ),
     seed=st.none() | st.integers(0, MAX_SEED),
     best_of=st.none() | st.integers(1, MAX_BEST_OF),
+    rank_by=st.sampled_from(RankBy),
     topic=optional_names,
     unit=optional_names,
     request_id=optional_names,
@@ -75,6 +78,7 @@ responses = st.builds(
             topics=st.lists(finite, max_size=4).map(tuple),
             seed=st.integers(0, MAX_SEED),
             finish_reason=st.none() | st.sampled_from(FinishReason),
+            value=st.none() | st.floats(0, 1),
         ),
         max_size=3,
     ).map(tuple),
@@ -107,6 +111,35 @@ def _refused(document: object) -> ContractError:
 @given(requests)
 def test_a_request_survives_json(request: CommentaryRequest) -> None:
     assert CommentaryRequest.from_json(request.to_json()) == request
+
+
+def test_a_request_and_a_sample_that_do_not_rank_by_value_are_sent_as_before() -> None:
+    assert "rank_by" not in json.loads(CommentaryRequest(genres=()).to_json())
+    assert json.loads(CommentaryRequest(genres=(), rank_by=RankBy.VALUE).to_json())["rank_by"] == "value"
+    for given_by_a_client in ("", "acceptability", None):
+        payload = json.dumps({"genres": [], "rank_by": given_by_a_client})
+        assert CommentaryRequest.from_json(payload) == CommentaryRequest(genres=())
+    sample = Sample(text="x", token_count=1, log_prob=-1.0, topics=(), seed=0)
+    answer = CommentaryResponse(
+        samples=(sample, dataclasses.replace(sample, value=0.25)),
+        model=ModelIdentity(name="lcgan", version="1"), genres_used=(), genres_unknown=(),
+    )  # fmt: skip
+    first, second = json.loads(encode_answer(answer))["result"]["samples"]
+    assert ("value" in first, second["value"]) == (False, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("best", "must be one of acceptability, value, both, got 'best'"),
+        ("VALUE", "must be one of acceptability, value, both, got 'VALUE'"),
+        (3, "must be a string, got int"),
+        (["value"], "must be a string, got list"),
+    ],
+)
+def test_an_unknown_rule_is_refused_with_the_known_ones(rule: object, message: str) -> None:
+    error = _refused({"genres": [], "rank_by": rule})
+    assert (error.field, error.message) == ("rank_by", message)
 
 
 @given(responses)

@@ -1,0 +1,37 @@
+"""Value functions of tiny models, with random weights."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from handlers.model.bundle import Bundle
+from handlers.model.value import SentenceValue
+
+
+def sentence_value(bundle: Bundle, *, hidden: int = 24, seed: int = 5) -> SentenceValue:
+    """A value function that weighs everything it can: the encoder's state, topics, words and the length."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    words = tuple(sorted({token.strip() for token in bundle.vocabulary.tokens[8:]}))[::2]
+    return SentenceValue(
+        gates_GI=0.3 * drawn(4 * hidden, bundle.config.decoder.embedding_size + hidden),
+        bias_G=0.1 * drawn(4 * hidden),
+        state_H=drawn(hidden).double(),
+        topics_K=0.3 * drawn(len(bundle.topics.names)).double(),
+        smallest_share=1e-3,
+        words=words,
+        words_W=drawn(len(words)).double(),
+        rarity_W=1 + drawn(len(words)).double().abs(),
+        length_1=0.1 * drawn(1).double(),
+        constant_1=drawn(1).double(),
+    )
+
+
+def valuing(bundle: Bundle, *, seed: int = 5) -> Bundle:
+    """A bundle with a value function."""
+    return dataclasses.replace(bundle, value=sentence_value(bundle, seed=seed))
