@@ -46,7 +46,11 @@ def train(
         ),
     ] = None,
     verdicts_weight: Annotated[
-        float, typer.Option(help="Weight of the verdicts beside the topics, in the loss of the lcgan that learns.")
+        float,
+        typer.Option(
+            help="Weight of the verdicts beside the topics, in the loss of the lcgan that learns; with 0 it writes as "
+            "before, and learns to rank candidates."
+        ),
     ] = DEFAULT_WEIGHT,
     device: Annotated[str, typer.Option(help="Device to train on: cpu, cuda, cuda:1.")] = "cpu",
     precision: Annotated[

@@ -80,6 +80,10 @@ class Cvae(nn.Module):
         rows = torch.arange(len(batch.lengths_B), device=hidden_TBH.device)
         # After its end token a row reads padding, so the state at the end token summarises the sentence.
         last_BH = hidden_TBH[batch.lengths_B - 1, rows]
+        return self.posterior(last_BH)
+
+    def posterior(self, last_BH: Tensor) -> Posterior:
+        """Return q(z | x) of sentences by the encoder's state behind each, of which the mean is a linear function."""
         mu_BZ, log_variance_BZ = self._posterior_parts(last_BH)
         if self._mu_scale > 0:
             mu_BZ = self._mu_scale * self.mu_norm(mu_BZ) + self.mu_shift

@@ -6,7 +6,7 @@ lcgan_2.mar
     handler.py              the entry that TorchServe loads: handlers/handler.py, copied
     handlers/               the package that it imports, as it was when the version was built
     config.json, weights.safetensors, vocabulary.json, genres.json, topic_words.json, model_card.md,
-    acceptability.json where the bundle has one
+    acceptability.json, reference.json and served_value.safetensors where the bundle has them
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from handlers.decoding.engine import SequenceSpec
@@ -70,6 +71,8 @@ class LcganStage:
             run: gets metrics, curves and files.
         """
         value, learned = self._value(parts, model, run)
+        if value is not None and self.learning is not None and not self.learning.weight:
+            return self._keep_generator(value, learned, stage, model, run)
         settings = self.settings if self.learning is None else self.learning.settings(self.settings)
         labeller = self._labeller(cvae, model, value)
         data = labeller.label(self._num_labels(cvae, run), seed=self.seed, progress=self.watch("labels"))
@@ -111,6 +114,8 @@ class LcganStage:
             lexicon=unshifted.lexicon,
             latent=unshifted.latent,
         )
+        if value is not None:
+            shifted = replace(shifted, value=value.served())
         before, after = measure_samples(unshifted, self.sequences), measure_samples(shifted, self.sequences)
         self._plot({"cvae": before, "lcgan": after}, parts, stage, run)
         metrics = {
@@ -125,6 +130,23 @@ class LcganStage:
         save_predictor(predictor, stage.directory / BUNDLE / PREDICTOR_FILE)
         if value is not None:
             value.save(stage.directory / BUNDLE)
+        return metrics, after.topic_shares
+
+    def _keep_generator(
+        self, value: ValueFunction, figures: dict[str, float], stage: Stage, model: Cvae, run: RecordingRun
+    ) -> tuple[dict[str, float], tuple[float, ...]]:
+        """Write the bundle of the base's generator with the value function; see `train`."""
+        if self.base is None:
+            raise ValueError("the generator that is kept is that of the base, and there is none")
+        # What ranks by acceptability is made again by the stage that completes the bundle.
+        complete = load_bundle(self.base)
+        bare = replace(complete, phrases=None, discriminator=None, acceptability=None, reference=None)
+        kept = replace(bare, value=value.served())
+        after = measure_samples(kept, self.sequences)
+        metrics = {**after.metrics("moved"), **figures}
+        export_bundle(kept, stage, run, metrics, encoder=(model, self.mu_scale))
+        value.save(stage.directory / BUNDLE)
+        shutil.copyfile(self.base.directory / BUNDLE / PREDICTOR_FILE, stage.directory / BUNDLE / PREDICTOR_FILE)
         return metrics, after.topic_shares
 
     def _value(self, parts: Parts, model: Cvae, run: Run) -> tuple[ValueFunction | None, dict[str, float]]:

@@ -34,11 +34,15 @@ class TrainPlan:
     verdicts: Verdicts | None = None
     """Verdicts that one more LC-GAN learns from, which becomes the challenger."""
     verdicts_weight: float = DEFAULT_WEIGHT
-    """Weight of the reward for accepted sentences in its generator's loss."""
+    """Weight of the reward for accepted sentences in its generator's loss; at 0 it keeps the generator of the first
+    LC-GAN, and learns to rank candidates alone."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.verdicts_weight < math.inf:
-            raise SettingError(f"the weight of the verdicts must be above 0, got {self.verdicts_weight:g}")
+        if not 0 <= self.verdicts_weight < math.inf:
+            raise SettingError(
+                f"the weight of the verdicts must be a number from 0 on, got {self.verdicts_weight:g}; with 0 the "
+                "generator stays as it is, and the version learns to rank candidates"
+            )
         if self.verdicts is not None and self.champion:
             raise SettingError(
                 "a version that learned from verdicts becomes the challenger, never the champion; leave out "

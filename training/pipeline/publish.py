@@ -14,7 +14,7 @@ from typing import Final
 
 from foundation.hashes import file_sha256
 from foundation.model_versions import VersionName
-from handlers.contract import ARCHIVE_SHA256_TAG, archive_name
+from handlers.contract import ARCHIVE_SHA256_TAG, RankBy, archive_name
 from handlers.model.bundle import BundleError, bundle_sha256
 from training.errors import TrackingError, TrainingError
 from training.evaluation.models import CVAE_VERSION_TAG, LoadedModel, load_folder, load_models
@@ -281,7 +281,9 @@ class Publisher:
 
 def _advice(trained: Mapping[str, float]) -> str:
     """Return what to do with a version that learned from verdicts, by the figures of its training."""
-    if trained.get(LEARNED_SHARE, 1.0) > 0:
+    if LEARNED_SHARE not in trained:
+        return f"it writes as the version that it continues, and ranks by {RankBy.VALUE} where a request asks for it"
+    if trained[LEARNED_SHARE] > 0:
         return "compare it in an experiment"
     return (
         "it writes as the version that it continues, since every shift towards what curators accept made sentences "

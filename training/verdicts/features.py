@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.model.topics import TopicModel, topic_words
+from handlers.model.value import SentenceValue
 from handlers.model.vocabulary import Vocabulary
 from training.corpus.cleaning import show_placeholders
 from training.corpus.masking import mask
@@ -86,6 +87,32 @@ class TextFeatures:
 
     def __len__(self) -> int:
         return len(self.scales.mean_F) + len(self.scales.words)
+
+    @torch.no_grad()
+    def served(self, weights_F: FloatArray, constant: float) -> SentenceValue:
+        """Return the sum of the weighted features and a constant, for an archive."""
+        model, scales = self._model, self.scales
+        dense, z_size = len(scales.mean_F), len(model.mu_shift)
+        folded_F = weights_F[:dense] / scales.scale_F
+        # The means are a linear function of the encoder's state: their values at 0 and at each unit vector are all.
+        hidden = model.encoder_lstm.hidden_size
+        states_HH = torch.cat((torch.zeros(1, hidden), torch.eye(hidden))).to(model.mu_shift.device)
+        means_HZ = model.posterior(states_HH).mu.cpu().double().numpy()
+        state_H = (means_HZ[1:] - means_HZ[0]) @ folded_F[:z_size]
+        constant += float(means_HZ[0] @ folded_F[:z_size] - scales.mean_F @ folded_F)
+        lstm = {name: each.detach().cpu() for name, each in model.encoder_lstm.named_parameters()}
+        return SentenceValue(
+            gates_GI=torch.cat((lstm["weight_ih_l0"], lstm["weight_hh_l0"]), dim=1),
+            bias_G=lstm["bias_ih_l0"] + lstm["bias_hh_l0"],
+            state_H=torch.from_numpy(state_H),
+            topics_K=torch.from_numpy(folded_F[z_size:-1].copy()),
+            smallest_share=_SMALLEST_SHARE,
+            words=tuple(scales.words),
+            words_W=torch.from_numpy(_WORD_SCALE * weights_F[dense:]),
+            rarity_W=torch.from_numpy(scales.rarity_W),
+            length_1=torch.from_numpy(folded_F[-1:].copy()),
+            constant_1=torch.tensor([constant], dtype=torch.float64),
+        )
 
     def vectors(self, texts: Sequence[str]) -> FloatArray:
         """Return the features of texts with placeholders: [N, F]."""

@@ -34,7 +34,7 @@ from training.verdicts.features import TextFeatures
 from training.verdicts.rows import Verdicts
 from training.verdicts.value import ValueFunction, fit_value
 
-LEARNING_VERSION: Final = 1
+LEARNING_VERSION: Final = 2
 """Version of this way of learning: with another, the stage is trained again."""
 LEARNED_SHARE: Final = "learned_share"
 """Figure: share of the way from the base's weights to the learned ones; 0 if the base is kept."""

@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from handlers.model.bundle import Bundle
+from handlers.model.value import SentenceValue
 from training.cvae.encoder_file import load_cvae
 from training.errors import NotLearnedError, SettingError
 from training.files import atomic_path
@@ -109,6 +110,11 @@ class ValueFunction:
 
     def _vectors(self, texts: Sequence[str]) -> FloatArray:
         return _with_constant(self._features.vectors(texts), _CONSTANT)
+
+    def served(self) -> SentenceValue:
+        """Return the log odds as a worker computes them, for an archive: without the uncertainty of the weights."""
+        weights_F = self._weights.mean_F
+        return self._features.served(weights_F[:-1], _CONSTANT * float(weights_F[-1]))
 
     def save(self, folder: Path) -> None:
         """Write it beside the bundle of its model, whose encoder and topics it needs; archives leave it out."""

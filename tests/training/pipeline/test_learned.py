@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest
+from handlers.contract import CommentaryRequest, RankBy
 from handlers.model.bundle import Bundle, bundle_sha256
 from tests.training.conftest import SampleCorpus
 from tests.training.pipeline.small_training import SETTINGS
@@ -107,7 +108,7 @@ def test_verdicts_make_one_more_lcgan_the_challenger_and_reuse_the_rest(
     assert "learned from 60 verdicts" in str(challenger.description)
     assert client.get_run(str(challenger.run_id)).data.params["verdicts_sha256"] == verdicts.sha256
 
-    # The same cvae with another generator; the value function is beside the bundle and not in the archive.
+    # The same cvae with another generator, and what ranks candidates of the value function.
     new = load_archive(folder / "store" / "lcgan_2.mar", tmp_path / "new")
     old = Bundle.load(folder / "unpacked")
     assert new.generator is not None
@@ -126,6 +127,10 @@ def test_verdicts_make_one_more_lcgan_the_challenger_and_reuse_the_rest(
     assert figures["verdicts"] == 60
     assert figures["value.after"] >= figures["value.before"]
     assert np.isfinite(list(figures.values())).all()
+    request = CommentaryRequest(genres=(), num_samples=2, seed=3, best_of=4, rank_by=RankBy.VALUE)
+    samples = Commentator(new).answer([request])[0].samples
+    assert [each.value for each in samples] == pytest.approx(value.values([each.text for each in samples]), abs=1e-3)
+    assert Commentator(old).rules == (RankBy.ACCEPTABILITY,)
 
     again = _train(sample_corpus, folder, tracker, verdicts=verdicts)
     assert all(stage.reused for stage in again.stages)
@@ -154,9 +159,26 @@ def test_a_first_training_with_verdicts_trains_the_same_base_as_one_without(
     assert bundle_sha256(next((tmp_path / "workspace" / "stages").glob("learned-*")) / "bundle")
 
 
+@pytest.mark.integration
+def test_with_weight_0_a_version_writes_as_the_base_and_ranks_by_value(
+    sample_corpus: SampleCorpus, folder: Path, tmp_path: Path
+) -> None:
+    verdicts = read_verdicts(folder / "verdicts.jsonl")
+    report = _train(sample_corpus, folder, _tracker(folder), verdicts=verdicts, verdicts_weight=0.0)
+    ranked = report.published[2]
+    assert "it writes as the version that it continues, and ranks by value" in ranked.decision
+    new = Commentator(load_archive(folder / "store" / f"{ranked.name}_{ranked.version}.mar", tmp_path / "new"))
+    base = Commentator(Bundle.load(folder / "unpacked"))
+    request = CommentaryRequest(genres=(), num_samples=4, seed=3, best_of=1)
+    texts = [[each.text for each in answered.answer([request])[0].samples] for answered in (base, new)]
+    assert texts[0] == texts[1]
+    by_value = new.answer([replace(request, best_of=None, rank_by=RankBy.VALUE)])[0].samples
+    assert all(each.value is not None for each in by_value)
+
+
 def test_champion_and_verdicts_contradict_each_other(folder: Path) -> None:
     verdicts = read_verdicts(folder / "verdicts.jsonl")
     with pytest.raises(SettingError, match="becomes the challenger, never the champion"):
         TrainPlan(workspace=folder, model_store=folder, verdicts=verdicts, champion=True)
-    with pytest.raises(SettingError, match="weight of the verdicts must be above 0, got 0"):
-        TrainPlan(workspace=folder, model_store=folder, verdicts=verdicts, verdicts_weight=0.0)
+    with pytest.raises(SettingError, match="weight of the verdicts must be a number from 0 on, got -1"):
+        TrainPlan(workspace=folder, model_store=folder, verdicts=verdicts, verdicts_weight=-1.0)

@@ -89,6 +89,7 @@ def test_the_base_is_kept_and_told_where_no_point_is_within_the_limits(
 
 def test_a_version_that_moved_is_to_be_compared() -> None:
     assert _advice({LEARNED_SHARE: 0.1}) == "compare it in an experiment"
+    assert "ranks by value where a request asks" in _advice({})
 
 
 def test_a_copy_loses_half_of_its_value_in_the_reward() -> None:

@@ -11,6 +11,8 @@ import torch
 
 from handlers.contract import SamplingParams
 from handlers.model.topics import TopicModel
+from handlers.model.value import SentenceValue
+from handlers.ranking.values import Values
 from tests.training.conftest import SampleCorpus
 from training.cvae.model import Cvae
 from training.errors import NotLearnedError, SettingError
@@ -83,6 +85,40 @@ def test_verdicts_by_chance_are_refused_with_the_figures(sample_corpus: SampleCo
     chance = dict(zip(texts, np.random.default_rng(0).random(60) < 0.5, strict=True))
     with pytest.raises(NotLearnedError, match=r"better than a constant .* by more than chance: 60 verdicts"):
         fit_value(features, _verdicts(texts, lambda text: bool(chance[text])), seed=0)
+
+
+def test_a_worker_computes_the_same_log_odds_from_what_an_archive_holds(
+    sample_corpus: SampleCorpus, features: TextFeatures, model: Cvae, topics: TopicModel, tmp_path: Path
+) -> None:
+    texts = _texts(sample_corpus, 200)
+    likes: Callable[[str], bool] = lambda text: " the " in text  # noqa: E731
+    value, _ = fit_value(features, _verdicts(texts, likes), seed=0)
+    value.served().save(tmp_path / "value")
+    served = Values(
+        SentenceValue.load(tmp_path / "value"), model.decoder.token_embedding.weight, sample_corpus.vocabulary
+    )
+    others = [*_texts(sample_corpus, 300)[200:], "<artist>'s <title> hums.", "", "Words that no sentence has: xylol."]
+    found = served.log_odds(others, topics.shares(others).tolist())
+    assert np.allclose(found, value.log_odds(others), atol=1e-3)
+    assert np.std(found) > 0.3
+
+
+@pytest.mark.parametrize("mu_scale", [0.0, 0.7])
+def test_the_served_sum_holds_the_normalised_means_of_the_encoder(
+    sample_corpus: SampleCorpus, topics: TopicModel, mu_scale: float
+) -> None:
+    torch.manual_seed(3)
+    model = Cvae(sample_corpus.config(), encoder_size=20, mu_scale=mu_scale).eval()
+    model.mu_norm.running_mean.normal_()
+    model.mu_norm.running_var.uniform_(0.5, 2.0)
+    torch.nn.init.normal_(model.mu_shift)
+    texts = _texts(sample_corpus, 60)
+    features = TextFeatures.fit(model, sample_corpus.vocabulary, topics, texts)
+    weights_F = np.random.default_rng(0).standard_normal(len(features))
+    served = Values(
+        features.served(weights_F, 0.7), model.decoder.token_embedding.weight, sample_corpus.vocabulary
+    ).log_odds(texts, topics.shares(texts).tolist())
+    assert np.allclose(served, features.vectors(texts) @ weights_F + 0.7, atol=1e-3)
 
 
 def test_an_edit_raises_the_value_of_what_the_curator_wrote_over_the_sample(
