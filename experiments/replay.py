@@ -23,7 +23,7 @@ from typing import Final
 from experiments.errors import ExperimentError
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator, NotFiniteError
-from handlers.contract import CommentaryRequest, ContractError
+from handlers.contract import CommentaryRequest, ContractError, RankBy
 from handlers.model.bundle import BundleError
 from serving.traffic.exposures import Exposure, Role
 from training.errors import ArchiveBuildError
@@ -278,9 +278,10 @@ def _request(exposure: Exposure, commentator: Commentator) -> CommentaryRequest 
             sampling=exposure.sampling,
             seed=exposure.seed,
             best_of=exposure.best_of,
+            rank_by=RankBy(exposure.rank_by or RankBy.ACCEPTABILITY),
             topic=exposure.topic,
         )
-        commentator.topic_of(request)
+        commentator.check(request)
     except ContractError as cause:
         return str(cause)
     return request

@@ -271,6 +271,14 @@ def generate(
             help="Candidates for each sentence, of which the best is returned; without it, the model's default, 16.",
         ),
     ] = None,
+    rank_by: Annotated[
+        str | None,
+        typer.Option(
+            "--rank-by",
+            help="Rule by which the best candidate is chosen: acceptability, the default; by versions that learned "
+            "from verdicts also value, the probability that a curator accepts it, or both.",
+        ),
+    ] = None,
     topic: Annotated[
         str | None,
         typer.Option("--topic", help="Topic to steer to, by number or name; `models status` lists them."),

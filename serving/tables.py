@@ -26,12 +26,16 @@ _DIGEST = 12
 def samples(response: CommentaryResponse) -> Table:
     """Build a table of the sentences of an answer."""
     table = Table("sentence", "tokens", "log-probability", "seed", "finish reason")
+    has_values = any(sample.value is not None for sample in response.samples)
+    if has_values:
+        table.add_column("value")
     for sample in response.samples:
         values = (
             str(sample.token_count),
             f"{sample.log_prob:.1f}",
             str(sample.seed),
             sample.finish_reason or "unknown",
+            *((f"{sample.value:.2f}" if sample.value is not None else "",) if has_values else ()),
         )
         table.add_row(Text(sample.text), *values, end_section=True)
     return table

@@ -84,6 +84,8 @@ class LiveVersion:
     """Number of workers that the version should have; 0 from a gateway that does not watch them."""
     arm: bool = False
     """Whether it takes part in the model's experiment."""
+    ranks_by_value: bool = False
+    """Whether it has a value function, by which it can rank candidates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +278,7 @@ def _sample(message: commentary_pb2.Sample) -> Sample:
         topics=tuple(message.topics),
         seed=message.seed,
         finish_reason=FinishReason.parse(message.finish_reason),
+        value=message.value if message.HasField("value") else None,
     )
 
 
@@ -342,6 +345,7 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
                     workers_ready=version.workers_ready,
                     workers_wanted=version.workers_wanted,
                     arm=version.arm,
+                    ranks_by_value=version.ranks_by_value,
                 )
                 for version in model.versions
             ),

@@ -11,7 +11,7 @@ from typing import Final
 
 import grpc
 
-from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Timings
+from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, RankBy, Timings
 from serving.gateway.records import Dealt, Records
 from serving.gateway.traces import CallTrace
 from serving.interleaving import ArmAnswer, InterleavedResponse, interleave, samples_per_arm
@@ -93,8 +93,10 @@ class Interleaver:
             trace: trace of the request.
 
         Raises:
-            InferenceError: all arms failed; it has the status of the first, and names no version.
+            InferenceError: all arms failed, then it has the status of the first, and names no version; or an arm cannot
+                rank by the value.
         """
+        self._check_rule(request, policy, experiment)
         share = samples_per_arm(request.num_samples, len(experiment.versions))
         asked = seeded(dataclasses.replace(request, num_samples=share))
         reserve_s = min(max(_SHORTEST_RESERVE_S, _RESERVE * deadline_s), deadline_s / 2)
@@ -119,6 +121,20 @@ class Interleaver:
             unit=request.unit,
             request_id=request.request_id,
         )
+
+    def _check_rule(self, request: CommentaryRequest, policy: TrafficPolicy, experiment: ExperimentArms) -> None:
+        """Refuse a request that one arm would answer and another would not: arms are compared on the same requests."""
+        if not request.rank_by.needs_values:
+            return
+        for version in experiment.versions:
+            route = self._table.route(policy.model, version)
+            if route is not None and not route.info.ranks_by_value:
+                raise InferenceError(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"{policy.model}/{version} has no value function, and the arms of {experiment.name} are asked for "
+                    f"the same; leave rank_by at {RankBy.ACCEPTABILITY}",
+                    field="rank_by",
+                )
 
     async def _part(
         self,

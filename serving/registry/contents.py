@@ -30,6 +30,8 @@ _DEFAULT_BATCH_DELAY_MS: Final = 100
 _DEFAULT_RESPONSE_TIMEOUT_S: Final = 120
 _ACCEPTABILITY: Final = "acceptability.json"
 """Member of an archive whose worker ranks candidates, and decodes `DEFAULT_BEST_OF` by default."""
+_VALUE: Final = "served_value.safetensors"
+"""Member of an archive whose worker can rank candidates by a value function."""
 _MAX_DOCUMENT: Final = 64 * 2**20
 """Bytes of a member that is read into memory."""
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -67,6 +69,8 @@ class ArchiveInfo:
     """Time for which its worker waits for a batch to fill."""
     response_timeout_s: int = _DEFAULT_RESPONSE_TIMEOUT_S
     """Time after which TorchServe ends a worker that has not answered."""
+    ranks_by_value: bool = False
+    """Whether it holds a value function, by which its worker can rank candidates."""
     reference: Reference | None = None
     """Usual figures of its requests and samples; None where the archive does not tell them."""
 
@@ -162,6 +166,7 @@ def _read_info(name: str, archive: zipfile.ZipFile, *, model: str, version: str,
         # TorchServe reads 0 as its default.
         max_batch_delay_ms=int(settings.get("maxBatchDelay") or _DEFAULT_BATCH_DELAY_MS),
         response_timeout_s=int(settings.get("responseTimeout", _DEFAULT_RESPONSE_TIMEOUT_S)),
+        ranks_by_value=_VALUE in names,
         reference=_reference(name, archive) if REFERENCE in names else None,
     )
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from handlers.contract import CommentaryRequest, SamplingParams
+from handlers.contract import CommentaryRequest, RankBy, SamplingParams
 from handlers.reference import Distribution, Reference
 from serving.traffic.detectors import Detectors
 
@@ -272,7 +272,8 @@ class _Moments:
 
 def is_plain(request: CommentaryRequest, default_best_of: int) -> bool:
     """Return whether a request has the settings with which a reference is made."""
-    return request.topic is None and request.best_of in (None, default_best_of) and request.sampling == _DEFAULTS
+    is_chosen = request.best_of in (None, default_best_of) and request.rank_by is RankBy.ACCEPTABILITY
+    return request.topic is None and is_chosen and request.sampling == _DEFAULTS
 
 
 def _surprises(shares: Mapping[str, float]) -> dict[str, float]:

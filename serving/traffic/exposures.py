@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from handlers.contract import CommentaryRequest, SamplingParams, field_values
+from handlers.contract import CommentaryRequest, RankBy, SamplingParams, field_values
 from serving.registry.contents import ArchiveInfo
 from serving.traffic.policy import AssignedBy
 from serving.traffic.segments import Segments
@@ -96,6 +96,8 @@ class Exposure:
     queue_ms: float
     """Time outside of the worker's computation; of a failure, the time until it."""
     decode_ms: float
+    rank_by: str = ""
+    """Rule that was asked for, by which candidates were ranked; empty for the version's default."""
     experiment: str = ""
     """Experiment to which the answer belongs; empty if it belongs to none."""
     code: str = ""
@@ -256,6 +258,7 @@ class Recorder:
             "best_of": request.best_of,
             "seed": request.seed,
             **field_values(request.sampling),
+            **({} if request.rank_by is RankBy.ACCEPTABILITY else {"rank_by": request.rank_by}),
             "sample_seeds": [sample.seed for sample in answer.samples] if answer else (),
             "queue_ms": round(answer.timings.queue_ms if answer else elapsed_ms, 3),
             "decode_ms": round(answer.timings.decode_ms, 3) if answer else 0.0,
@@ -273,7 +276,7 @@ def _named(revision: str, experiment: str = "", trace_id: str = "") -> dict[str,
 
 _SAMPLING: Final = tuple(each.name for each in fields(SamplingParams))
 _LISTS: Final = ("genres", "genres_used", "genres_unknown", "sample_seeds")
-_LATER: Final = ("experiment", "code", "trace_id")
+_LATER: Final = ("rank_by", "experiment", "code", "trace_id")
 """Fields that rows of earlier releases lack, and that are left out where they are empty."""
 _CONVERTED: Final = {"time", "role", "outcome", "assigned_by", "sampling", *_LISTS, *_LATER}
 _PLAIN: Final = tuple(each.name for each in fields(Exposure) if each.name not in _CONVERTED)

@@ -209,5 +209,6 @@ def _describe(route: Route, policy: TrafficPolicy) -> LiveVersion:
         next_step=NextStep(weight=step.weight, at_s=step.at_s) if step is not None else None,
         workers_ready=route.workers_ready,
         workers_wanted=route.workers_wanted,
+        ranks_by_value=route.info.ranks_by_value,
         arm=policy.experiment is not None and route.info.version in policy.experiment.versions,
     )

@@ -43,6 +43,7 @@ class GenerateRequest(_message.Message):
     BAD_WORDS_FIELD_NUMBER: _builtins.int
     GUIDANCE_FIELD_NUMBER: _builtins.int
     INTERLEAVE_FIELD_NUMBER: _builtins.int
+    RANK_BY_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
@@ -74,6 +75,10 @@ class GenerateRequest(_message.Message):
     interleave: _builtins.bool
     """Asks every arm of the model's running interleaved experiment for an equal number of samples, num_samples in all,
     rounded up. Without such an experiment, and with a version, the request is answered as without this field.
+    """
+    rank_by: _builtins.str
+    """Rule by which the best of a sample's candidates is chosen: "acceptability" (the default); by versions with
+    LiveVersion.ranks_by_value also "value", the probability that a curator accepts it, or "both".
     """
     traceparent: _builtins.str
     """Context of the trace to which the request belongs, as in the W3C headers of these names. Without them, those of
@@ -110,12 +115,13 @@ class GenerateRequest(_message.Message):
         bad_words: _abc.Iterable[_builtins.str] | None = ...,
         guidance: _builtins.float | None = ...,
         interleave: _builtins.bool = ...,
+        rank_by: _builtins.str | None = ...,
         traceparent: _builtins.str = ...,
         tracestate: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_rank_by", b"_rank_by", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "best_of", b"best_of", "guidance", b"guidance", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "rank_by", b"rank_by", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "bad_words", b"bad_words", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "interleave", b"interleave", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "traceparent", b"traceparent", "tracestate", b"tracestate", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_artist", b"_artist", "_best_of", b"_best_of", "_guidance", b"_guidance", "_max_tokens", b"_max_tokens", "_min_p", b"_min_p", "_min_tokens", b"_min_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_samples", b"_num_samples", "_rank_by", b"_rank_by", "_request_id", b"_request_id", "_seed", b"_seed", "_temperature", b"_temperature", "_title", b"_title", "_top_k", b"_top_k", "_top_p", b"_top_p", "_topic", b"_topic", "_unit", b"_unit", "_version", b"_version", "artist", b"artist", "bad_words", b"bad_words", "best_of", b"best_of", "genres", b"genres", "guidance", b"guidance", "interleave", b"interleave", "max_tokens", b"max_tokens", "min_p", b"min_p", "min_tokens", b"min_tokens", "model", b"model", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_samples", b"num_samples", "rank_by", b"rank_by", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "title", b"title", "top_k", b"top_k", "top_p", b"top_p", "topic", b"topic", "traceparent", b"traceparent", "tracestate", b"tracestate", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__artist: _TypeAlias = _typing.Literal["artist"]  # noqa: Y015
     _WhichOneofArgType__artist: _TypeAlias = _typing.Literal["_artist", b"_artist"]  # noqa: Y015
@@ -133,6 +139,8 @@ class GenerateRequest(_message.Message):
     _WhichOneofArgType__no_repeat_ngram_size: _TypeAlias = _typing.Literal["_no_repeat_ngram_size", b"_no_repeat_ngram_size"]  # noqa: Y015
     _WhichOneofReturnType__num_samples: _TypeAlias = _typing.Literal["num_samples"]  # noqa: Y015
     _WhichOneofArgType__num_samples: _TypeAlias = _typing.Literal["_num_samples", b"_num_samples"]  # noqa: Y015
+    _WhichOneofReturnType__rank_by: _TypeAlias = _typing.Literal["rank_by"]  # noqa: Y015
+    _WhichOneofArgType__rank_by: _TypeAlias = _typing.Literal["_rank_by", b"_rank_by"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
@@ -167,6 +175,8 @@ class GenerateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__no_repeat_ngram_size) -> _WhichOneofReturnType__no_repeat_ngram_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__num_samples) -> _WhichOneofReturnType__num_samples | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank_by) -> _WhichOneofReturnType__rank_by | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__request_id) -> _WhichOneofReturnType__request_id | None: ...
     @_typing.overload
@@ -296,6 +306,7 @@ class Sample(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     token_count: _builtins.int
     log_prob: _builtins.float
@@ -306,6 +317,8 @@ class Sample(_message.Message):
     """Reason why it ended: "stop" (by itself) or "length" (cut off at max_tokens). Empty: its archive does not report it."""
     arm: _builtins.int
     """Index in GenerateResponse.arms of the version that wrote it."""
+    value: _builtins.float
+    """Probability that a curator accepts it; absent unless the request ranks by it."""
     @_builtins.property
     def topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Share of each topic."""
@@ -320,12 +333,15 @@ class Sample(_message.Message):
         seed: _builtins.int = ...,
         finish_reason: _builtins.str = ...,
         arm: _builtins.int = ...,
+        value: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "finish_reason", b"finish_reason", "log_prob", b"log_prob", "seed", b"seed", "text", b"text", "token_count", b"token_count", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "arm", b"arm", "finish_reason", b"finish_reason", "log_prob", b"log_prob", "seed", b"seed", "text", b"text", "token_count", b"token_count", "topics", b"topics", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
 
 Global___Sample: _TypeAlias = Sample  # noqa: Y015
 
@@ -530,6 +546,7 @@ class LiveVersion(_message.Message):
     WORKERS_READY_FIELD_NUMBER: _builtins.int
     WORKERS_WANTED_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
+    RANKS_BY_VALUE_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     archive_sha256: _builtins.str
     in_flight: _builtins.int
@@ -558,6 +575,8 @@ class LiveVersion(_message.Message):
     workers_wanted: _builtins.int
     arm: _builtins.bool
     """Whether it takes part in LiveModel.experiment."""
+    ranks_by_value: _builtins.bool
+    """Whether it has a value function, by which it can rank candidates (GenerateRequest.rank_by)."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -607,10 +626,11 @@ class LiveVersion(_message.Message):
         workers_ready: _builtins.int = ...,
         workers_wanted: _builtins.int = ...,
         arm: _builtins.bool = ...,
+        ranks_by_value: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "next_step", b"next_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "arm", b"arm", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version", "workers_ready", b"workers_ready", "workers_wanted", b"workers_wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "arm", b"arm", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "ranks_by_value", b"ranks_by_value", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version", "workers_ready", b"workers_ready", "workers_wanted", b"workers_wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_step: _TypeAlias = _typing.Literal["next_step"]  # noqa: Y015
     _WhichOneofArgType__next_step: _TypeAlias = _typing.Literal["_next_step", b"_next_step"]  # noqa: Y015

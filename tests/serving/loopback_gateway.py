@@ -96,7 +96,7 @@ async def answer_well(_: CommentaryRequest) -> str:
     )
 
 
-def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT) -> Route:
+def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT, ranks_by_value: bool = False) -> Route:
     """A route to one worker, of which TorchServe holds at most so many requests."""
     info = ArchiveInfo(
         model="lcgan",
@@ -107,6 +107,7 @@ def route(version: str, *, slots: int = 100, contract: int = FIRST_CONTRACT) -> 
         num_genres=12,
         batch_size=slots // 2,
         contract=contract,
+        ranks_by_value=ranks_by_value,
     )
     return make_route(info, workers=1)
 

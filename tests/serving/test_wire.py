@@ -12,6 +12,7 @@ from handlers.contract import (
     ContractError,
     FinishReason,
     ModelIdentity,
+    RankBy,
     Sample,
     SamplingParams,
     Timings,
@@ -44,6 +45,7 @@ REQUESTS = st.builds(
     ),
     seed=st.none() | SEEDS,
     best_of=st.none() | st.integers(1, 16),
+    rank_by=st.sampled_from(RankBy),
     topic=st.none() | TEXT,
     unit=st.none() | TEXT,
     request_id=st.none() | TEXT,
@@ -56,6 +58,7 @@ SAMPLES = st.builds(
     topics=st.lists(FLOATS, max_size=4).map(tuple),
     seed=SEEDS,
     finish_reason=st.none() | st.sampled_from(FinishReason),
+    value=st.none() | FLOATS,
 )
 RESPONSES = st.builds(
     CommentaryResponse,
@@ -109,6 +112,7 @@ LIVE_VERSIONS = st.builds(
     slots=st.integers(0, 1000),
     threads=st.integers(0, 1000),
     arm=st.booleans(),
+    ranks_by_value=st.booleans(),
 )
 LIVE_MODELS = st.builds(
     LiveModel,

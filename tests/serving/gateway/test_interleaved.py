@@ -15,6 +15,7 @@ from handlers.contract import (
     ContractError,
     ErrorCode,
     ModelIdentity,
+    RankBy,
     Sample,
     Timings,
     encode_answer,
@@ -23,7 +24,7 @@ from serving.interleaving import InterleavedResponse
 from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.exposures import Role, ShadowOutcome
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
-from serving.wire import interleaved_from_message
+from serving.wire import ERROR_FIELD_METADATA, interleaved_from_message
 from tests.serving.gateway.test_exposed import rows
 from tests.serving.loopback_gateway import Bench, bench, failure_of, route, until
 from tests.serving.traffic.exposing import recorder
@@ -270,6 +271,28 @@ def test_a_field_that_an_arm_refuses_is_not_its_failure(tmp_path: Path) -> None:
             answer = await ask(it, topic="of version 2 alone")
             assert (answer.arms[0].exposure_id, bool(answer.arms[0].error)) == ("", True)
             assert [row.role for row in rows(tmp_path)] == [Role.ANSWER]
+
+    asyncio.run(scene())
+
+
+def test_arms_are_asked_to_rank_by_value_only_if_all_can(tmp_path: Path) -> None:
+    async def scene() -> None:
+        worker = Worker()
+        async with bench(worker, recorder=recorder(tmp_path)) as it:
+            worker.bench = it
+            it.table.set_policy("lcgan", COMPARED)
+            it.table.add(route("2", ranks_by_value=True))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await ask(it, rank_by="value")
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert dict(caught.value.trailing_metadata() or ())[ERROR_FIELD_METADATA] == "rank_by"
+            assert "lcgan/1 has no value function" in str(caught.value.details())
+            assert it.backend.seen == []
+            assert rows(tmp_path) == []
+            it.table.add(route("1", ranks_by_value=True))
+            await ask(it, rank_by="value")
+            assert [asked.rank_by for _, _, asked in it.backend.seen] == [RankBy.VALUE] * 2
+            assert [row.rank_by for row in rows(tmp_path)] == ["value"] * 2
 
     asyncio.run(scene())
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from foundation.hashes import file_sha256
+from handlers.model.value import VALUE
 from serving.errors import ArchiveError
+from serving.registry import contents
 from serving.registry.archives import bring_archive, inspect_archive
 from serving.registry.contents import ArchiveInfo
 from tests.handlers.references import EXAMPLE
@@ -61,6 +63,15 @@ def test_an_archive_says_what_the_gateway_describes(built: Path) -> None:
         batch_size=16,
         max_batch_delay_ms=5,
     )
+
+
+def test_an_archive_with_a_value_function_can_rank_by_it(built: Path, tmp_path: Path) -> None:
+    def add(members: dict[str, bytes]) -> None:
+        members["served_value.safetensors"] = b"x"
+
+    assert not inspect(built).ranks_by_value
+    assert inspect(rewritten(built, tmp_path / "lcgan_2.mar", add)).ranks_by_value
+    assert contents._VALUE == VALUE
 
 
 def test_an_archive_reads_the_first_contract_unless_its_configuration_notes_another(
