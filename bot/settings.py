@@ -37,7 +37,7 @@ from bot.sections import (
     XSettings,
 )
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET, LOOPBACK
-from handlers.contract import MAX_SAMPLES
+from handlers.contract import MAX_SAMPLES, RankBy
 
 DATABASE: Final = "bot.db"
 """Name of the bot's database within the workspace."""
@@ -88,6 +88,8 @@ class BotSettings(BaseSettings):
     """File of the token, which is read again when it changes; instead of `token`."""
     model: str = DEFAULT_MODEL
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 5
+    rank_by: RankBy = RankBy.ACCEPTABILITY
+    """Rule by which the best candidates are chosen; `value` and `both` where the version has a value function."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests in flight, which the server can batch."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from typing_extensions import override
 
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
 from bot.ports import CommentaryService, LiveVersion, ModelServer, SongSamples, WrittenSample
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest, CommentaryResponse, RankBy
 from serving import client
+from serving.interleaving import InterleavedResponse
+
+_log = logging.getLogger(__name__)
 
 _DESCRIBE_S = 1.0
 
@@ -34,7 +39,7 @@ class GatewayClient(CommentaryService, ModelServer):
     @override
     def generate(self, request: CommentaryRequest) -> SongSamples:
         with _bot_errors(self._target):
-            answer = self._client.generate_interleaved(request)
+            answer = self._ask(request)
         return SongSamples(
             samples=tuple(
                 WrittenSample(
@@ -46,6 +51,19 @@ class GatewayClient(CommentaryService, ModelServer):
             experiment=answer.experiment,
             arms_failed=sum(bool(arm.error) for arm in answer.arms),
         )
+
+    def _ask(self, request: CommentaryRequest) -> InterleavedResponse:
+        """Ask for samples, by the default rule where a version cannot rank as the request says.
+
+        The versions that answer change while a bot runs. All arms of an experiment get the same request.
+        """
+        try:
+            return self._client.generate_interleaved(request)
+        except client.InvalidRequestError as error:
+            if error.field != "rank_by":
+                raise
+            _log.warning("candidates are ranked by %s: %s", RankBy.ACCEPTABILITY, error.message)
+            return self._client.generate_interleaved(replace(request, rank_by=RankBy.ACCEPTABILITY))
 
     @override
     def write(
@@ -65,6 +83,7 @@ class GatewayClient(CommentaryService, ModelServer):
                 champion=version.version == model.champion,
                 topics=version.topics,
                 desired_topic=version.desired_topic,
+                ranks_by_value=version.ranks_by_value,
             )
             for model in models
             for version in model.versions

@@ -76,6 +76,7 @@ def build(
             outputs=_outputs(settings, store, clock, rules),
             options=ServiceOptions(
                 num_samples=settings.num_samples,
+                rank_by=settings.rank_by,
                 concurrency=settings.concurrency,
                 min_confidence=settings.min_confidence,
                 song_age=timedelta(days=settings.song_days),

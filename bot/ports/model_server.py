@@ -20,6 +20,8 @@ class LiveVersion:
     topics: tuple[str, ...]
     """Names of the topics in the order of a sample's topics."""
     desired_topic: str
+    ranks_by_value: bool = False
+    """Whether it can rank candidates by the probability that a curator accepts them."""
 
 
 class ModelServer(ABC):

@@ -172,6 +172,7 @@ class CommentaryWriter:
             title=report.song.title,
             num_samples=self._options.num_samples,
             seed=report.seed,
+            rank_by=self._options.rank_by,
             # The key by which a router may keep all samples of a source post on one model version.
             unit=report.source_post_id[:MAX_TEXT_LENGTH],
         )

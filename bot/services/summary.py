@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from handlers.contract import RankBy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
@@ -12,6 +14,8 @@ class ServiceOptions:
 
     num_samples: int = 5
     """Number of samples generated for each song."""
+    rank_by: RankBy = RankBy.ACCEPTABILITY
+    """Rule by which the best candidates are chosen, where the version has it."""
     min_confidence: float = 0.5
     """Minimum confidence of the parser; songs below it are skipped."""
     concurrency: int = 4

@@ -29,6 +29,7 @@ from handlers.contract import (
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
+    RankBy,
     Sample,
     SamplingParams,
     field_values,
@@ -110,6 +111,7 @@ def try_page(request: Request) -> Response:
         can_interpolate=site.parts.interpolator is not None,
         versions=site.versions(),
         topics=_topics(site.versions(), values.get("version", "")),
+        rules=_rules(site.versions(), values.get("version", ""), values.get("rank_by", "")),
         max_samples=MAX_SAMPLES,
         max_best_of=MAX_BEST_OF,
         max_tokens=MAX_TOKENS,
@@ -178,7 +180,9 @@ def _request(values: Mapping[str, str], found: Found | None) -> CommentaryReques
         # Typed values override those of the song that was found.
         document |= {"genres": genres or found.facts.genres[:MAX_GENRES], "title": found.song.title}
         document |= {"artist": found.facts.artist or credit(found.song.artists)}
-    document |= {name: text for name in ("artist", "title", "topic") if (text := values.get(name, "").strip())}
+    document |= {
+        name: text for name in ("artist", "title", "topic", "rank_by") if (text := values.get(name, "").strip())
+    }
     document |= {name: parts for name in _LISTS if (parts := _parts(values.get(name, "")))}
     for name, kind in _NUMBERS.items():
         if text := values.get(name, "").strip():
@@ -206,7 +210,7 @@ def _interpolate(site: Site, values: Mapping[str, str]) -> tuple[Sequence[Interp
 
 
 def _defaults() -> dict[str, str]:
-    texts = ("query", "genres", "artist", "title", "topic", "version", "best_of", "seed", "first", "last")
+    texts = ("query", "genres", "artist", "title", "topic", "version", "best_of", "rank_by", "seed", "first", "last")
     shown = {"num_samples": _DEFAULTS.num_samples, **_SAMPLING}
     return {
         **dict.fromkeys(texts, ""),
@@ -225,6 +229,16 @@ def _topics(versions: Sequence[LiveVersion], chosen: str) -> tuple[tuple[str, bo
     for live in [*named, *(live for live in versions if live.champion)]:
         return tuple((topic, topic == live.desired_topic) for topic in live.topics)
     return ()
+
+
+def _rules(versions: Sequence[LiveVersion], chosen: str, asked: str) -> tuple[str, ...]:
+    """Return the rules to choose from beside the default: those of the chosen version or of any, and the one asked for.
+
+    A form that lacked the rule of a bookmark would ask for something else.
+    """
+    named = [live for live in versions if f"{live.model} {live.version}" == chosen] or list(versions)
+    rules = tuple(rule for rule in RankBy if rule.needs_values)
+    return rules if asked in rules or any(live.ranks_by_value for live in named) else ()
 
 
 def _address(values: Mapping[str, str], **changed: str) -> str:

@@ -11,7 +11,7 @@ import grpc
 from handlers.contract import CommentaryResponse, ModelIdentity, Sample, Timings
 from serving.interleaving import ArmAnswer, interleave, samples_per_arm
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
-from serving.wire import interleaved_to_message
+from serving.wire import ERROR_FIELD_METADATA, interleaved_to_message
 
 
 class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
@@ -26,6 +26,8 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         self.released = threading.Event()
         self.live: dict[str, tuple[str, ...]] = {"3": ("0 guitar/drums/bass", "1 lyrics/story/love")}
         """Live versions with their topics; the first is the champion, and its first topic the desired one."""
+        self.valued: tuple[str, ...] = ()
+        """Live versions that can rank candidates by their value."""
         self.experiment = ""
         """Running experiment, whose arms are the live versions; empty without one."""
         self.errors: dict[str, str] = {}
@@ -62,6 +64,9 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         self.requests.append(request)
         if self.fault is not None:
             self.fault(request, context)
+        if request.rank_by == "value" and (lacking := [each for each in self.live if each not in self.valued]):
+            context.set_trailing_metadata(((ERROR_FIELD_METADATA, "rank_by"),))
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"lcgan/{lacking[0]} has no value function")
         if request.interleave and self.experiment:
             return self._interleaved(request, context)
         return commentary_pb2.GenerateResponse(
@@ -72,6 +77,7 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
                     log_prob=-7.5,
                     topics=[0.25, 0.75],
                     seed=(request.seed + number) % 2**63,
+                    value=0.62 if request.rank_by == "value" else None,
                 )
                 for number in range(1, request.num_samples + 1)
             ],
@@ -114,6 +120,7 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
                 topics=topics,
                 desired_topic=topics[0],
                 num_genres=3,
+                ranks_by_value=version in self.valued,
             )
             for version, topics in self.live.items()
         ]

@@ -15,7 +15,7 @@ from bot.domain.errors import SongFailedError
 from bot.entrypoints.display import summary_lines
 from bot.ports import SongSamples
 from bot.services.service import Bot
-from handlers.contract import CommentaryRequest
+from handlers.contract import CommentaryRequest, RankBy
 from tests.bot.helpers.loopback_gateway import LoopbackGateway
 
 SONGS = 400
@@ -53,6 +53,25 @@ def test_the_candidates_of_a_song_are_of_both_versions_in_equal_numbers_and_in_t
             assert each.genres_unknown == (f"unknown-to-{each.model_version}",)
             assert each.exposure_id == f"{each.report.source_post_id} {each.report.seed} {each.model_version}"
             assert (each.experiment, each.is_blind) == ("autumn", True)
+
+
+def test_a_bot_asks_to_rank_by_value_and_without_it_where_a_version_cannot(
+    gateway: LoopbackGateway, make_bot: Callable[..., Bot], store: SqliteStore
+) -> None:
+    gateway.live = {"3": ("0 a",), "7": ("0 a",)}
+    gateway.valued = ("3", "7")
+    assert ask(gateway, rank_by="value").samples[0].sample.value == 0.62
+    gateway.valued = ("3",)
+    gateway.requests.clear()
+    assert ask(gateway, rank_by="value").samples[0].sample.value is None
+    # All arms of an experiment get the same request: both are asked again.
+    assert [request.rank_by for request in gateway.requests] == ["value", "acceptability"]
+    gateway.valued = ("3", "7")
+    gateway.requests.clear()
+    summary = make_bot(num_samples=2, rank_by=RankBy.VALUE).tick()
+    assert summary.source_posts_failed == 0
+    assert {request.rank_by for request in gateway.requests} == {"value"}
+    assert {row.candidate.sample.value for row in store.rows()} == {0.62}
 
 
 def test_the_number_of_samples_is_the_total_rounded_up_to_equal_numbers(experiment: LoopbackGateway) -> None:

@@ -248,6 +248,30 @@ def test_settings_of_the_form_reach_the_model(studio: Client, gateway: LoopbackG
     assert 'value="banger, vibes"' in page
 
 
+def test_a_rule_is_offered_where_a_version_has_it_and_reaches_the_model(
+    studio: Client, gateway: LoopbackGateway
+) -> None:
+    gateway.valued = ("3",)
+    page = studio.get("/try").text
+    assert '<option value="value">what curators accepted</option>' in page
+    page = studio.get("/try?genres=techno&rank_by=value&num_samples=1&go=1").text
+    assert gateway.requests[-1].rank_by == "value"
+    assert '<option value="value" selected>' in page
+    assert "7 tokens, value 0.62" in page
+    studio.get("/try?genres=techno&rank_by=&go=1")
+    assert not gateway.requests[-1].HasField("rank_by") or gateway.requests[-1].rank_by == "acceptability"
+
+
+def test_where_no_version_has_a_rule_none_is_offered_and_a_bookmark_of_it_says_so(studio: Client) -> None:
+    assert 'name="rank_by"' not in studio.get("/try").text
+    page = studio.get("/try?genres=techno&rank_by=value&go=1").text
+    assert '<option value="value" selected>' in page
+    assert "lcgan/3 has no value function" in page
+    assert (
+        "rank_by: must be one of acceptability, value, both" in studio.get("/try?genres=techno&rank_by=luck&go=1").text
+    )
+
+
 def test_a_bookmark_with_the_former_names_of_fields_still_works(studio: Client, gateway: LoopbackGateway) -> None:
     page = studio.get("/try?genres=techno&no_repeat_ngram=3&banned=banger&go=1").text
     asked = gateway.requests[-1]
