@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
 
 from torch import Tensor
 
@@ -21,15 +20,8 @@ from handlers.ranking.candidates import Candidate
 from handlers.ranking.choice import Scored, choose
 from handlers.ranking.features import features_of
 from handlers.ranking.topic_rule import best_candidates
+from handlers.ranking.value_rule import Valued, best_by_value
 from handlers.ranking.values import Values, probability
-
-_OPENING_PENALTY: Final = 1.0
-"""Log odds that a candidate loses which opens like an earlier sample of its request, where values rank."""
-_SCORE_WEIGHT: Final = 0.25
-"""Log odds that a score by acceptability of 1 is worth where both rank: as much as costs next to nothing of the value,
-and keeps most of the score (docs/concepts/learning.md)."""
-_COPY_PENALTY: Final = 2.0
-"""Log odds that a candidate loses which holds a long run of words of a training sentence, where values rank."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,23 +170,27 @@ class Ranker:
         """Choose by the value function, alone or with the score; return the best of each sample, and all values."""
         places = [place for part in parts for place in part.places]
         texts = [batch.texts[place] for place in places]
-        log_odds = self._values.log_odds(texts, [batch.shares[place] for place in places])
+        log_odds = dict(
+            zip(places, self._values.log_odds(texts, [batch.shares[place] for place in places]), strict=True)
+        )
         copies = self._bundle.copies
-        copied = [0] * len(places) if copies is None else copies.count(texts)
-        both = self._scores([part for part in parts if part.rank_by is RankBy.BOTH], batch)
-        scores = {
-            place: odds - _COPY_PENALTY * bool(count) + _SCORE_WEIGHT * both.get(place, 0.0)
-            for place, odds, count in zip(places, log_odds, copied, strict=True)
-        }
+        copied = dict(zip(places, [0] * len(places) if copies is None else copies.count(texts), strict=True))
+        scores = self._scores([part for part in parts if part.rank_by is RankBy.BOTH], batch)
 
-        def scored(place: int) -> Scored:
-            finished, text = batch.decoded[place].finished, batch.texts[place]
-            return Scored(index=place, finished=finished, score=scores[place], text=text)
+        def valued(place: int) -> Valued:
+            return Valued(
+                index=place,
+                finished=batch.decoded[place].finished,
+                text=batch.texts[place],
+                log_odds=log_odds[place],
+                copies=copied[place],
+                score=scores.get(place, 0.0),
+            )
 
         chosen = [
-            choose([[scored(place) for place in each] for each in part.samples], _OPENING_PENALTY) for part in parts
+            best_by_value([[valued(place) for place in each] for each in part.samples], part.rank_by) for part in parts
         ]
-        return chosen, dict(zip(places, map(probability, log_odds), strict=True))
+        return chosen, {place: probability(odds) for place, odds in log_odds.items()}
 
     def _scores(self, parts: Sequence[Part], batch: Batch) -> dict[int, float]:
         """Return the scores by acceptability of all candidates of some requests, by place."""

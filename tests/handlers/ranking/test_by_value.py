@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, RankBy, Sample, SamplingParams
 from handlers.model.bundle import Bundle
-from handlers.ranking import ranker
+from handlers.ranking import value_rule
 from handlers.ranking.choice import opening
 from handlers.ranking.values import Values, probability
 from tests.examples import examples
@@ -123,7 +123,7 @@ def test_both_weighs_the_value_and_the_score_of_every_candidate(commentator: Com
     described = commentator.candidates([request])[0][0]
     values = [each.value or 0.0 for each in _every_candidate(commentator, replace(request, rank_by=RankBy.VALUE))]
     scores = [
-        (each.decoded.finished, math.log(value / (1 - value)) + 0.25 * each.score)
+        (each.decoded.finished, math.log(value / (1 - value)) + 0.5 * each.score)
         for each, value in zip(described, values, strict=True)
     ]
     best = scores.index(max(scores))
@@ -165,7 +165,7 @@ def test_a_candidate_that_opens_like_an_earlier_sample_loses_where_values_are_eq
         return len({opening(each.text) for each in samples})
 
     apart = openings()
-    monkeypatch.setattr(ranker, "_OPENING_PENALTY", 0.0)
+    monkeypatch.setattr(value_rule, "_OPENING", 0.0)
     assert openings() < apart
 
 
