@@ -1,6 +1,6 @@
 """Ranking of the candidates of a batch, by the rule of its bundle.
 
-Shapes: B sequences, Z latent vector.
+Shapes: B sequences, Z latent vector, V tokens, E embedding.
 """
 
 from __future__ import annotations

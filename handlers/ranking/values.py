@@ -3,7 +3,8 @@
 The encoder reads sentences of similar lengths together, with batch-invariant products (`handlers.decoding.matmul`) on
 the processor, wherever the decode runs. Everything else is an exact sum, sentence by sentence.
 
-Shapes: B sentences, M rows with padding, T steps, E embedding, H hidden, I = E + H inputs of a step, G = 4 H gates.
+Shapes: B sentences, M rows with padding, T steps, V tokens, E embedding, H hidden, I = E + H inputs of a step, G = 4 H
+gates, K topics, W words.
 """
 
 from __future__ import annotations

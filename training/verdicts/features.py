@@ -4,7 +4,8 @@ A sentence is described by what can be seen in it, whichever model wrote it: the
 the encoder of a CVAE, its topics, its length and its words. The vector that it was decoded from says far less, because
 the decoder draws words that z leaves open (docs/concepts/learning.md).
 
-Shapes: N texts, F features, W words, K topics.
+Shapes: N texts, F features, W words, K topics, Z latent vector, H hidden state of the encoder, I inputs of a step, G =
+4 H gates.
 """
 
 from __future__ import annotations
