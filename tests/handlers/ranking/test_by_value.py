@@ -156,8 +156,13 @@ def test_a_candidate_that_opens_like_an_earlier_sample_loses_where_values_are_eq
     bundle = tiny_bundle(seed=1, generator=True, num_words=4, end_bias=0.0)
     value = valuing(bundle).value
     assert value is not None
-    names = ("state_H", "topics_K", "words_W", "length_1")
-    equal = replace(value, **{name: torch.zeros_like(getattr(value, name)) for name in names})
+    equal = replace(
+        value,
+        state_H=torch.zeros_like(value.state_H),
+        topics_K=torch.zeros_like(value.topics_K),
+        words_W=torch.zeros_like(value.words_W),
+        length_1=torch.zeros_like(value.length_1),
+    )
     commentator = Commentator(dataclasses.replace(bundle, value=equal))
 
     def openings() -> int:

@@ -32,10 +32,14 @@ def _expected(bundle: Bundle, function: SentenceValue, text: str, shares: list[f
     hidden, size = len(function.state_H), function.embedding_size
     lstm = torch.nn.LSTM(size, hidden)
     with torch.no_grad():
-        lstm.weight_ih_l0.copy_(function.gates_GI[:, :size])
-        lstm.weight_hh_l0.copy_(function.gates_GI[:, size:])
-        lstm.bias_ih_l0.copy_(function.bias_G)
-        lstm.bias_hh_l0.zero_()
+        lstm.load_state_dict(
+            {
+                "weight_ih_l0": function.gates_GI[:, :size],
+                "weight_hh_l0": function.gates_GI[:, size:],
+                "bias_ih_l0": function.bias_G,
+                "bias_hh_l0": torch.zeros_like(function.bias_G),
+            }
+        )
         ids = torch.tensor([*bundle.vocabulary.encode(text), EOS_ID])
         state_H = lstm(bundle.decoder.token_embedding.weight[ids])[0][-1].double()
     found = topic_words(text)

@@ -1,0 +1,279 @@
+"""Benchmark of ranking by value: the best of 16 candidates by score, by value and by both, as curators judge them.
+
+A simulated curator with a hidden taste judges a version's samples. The value function that is fitted to the verdicts
+then ranks the candidates of other songs. All rules choose from the same candidates, as a worker chooses.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Final
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+
+from benchmarks.training.curators import Curator, curators
+from handlers.commentary import Commentator
+from handlers.contract import CommentaryRequest, RankBy
+from handlers.model.bundle import Bundle
+from handlers.ranking.candidates import Candidate
+from handlers.ranking.value_rule import Valued, best_by_value
+from handlers.ranking.values import Values
+from training.corpus import Corpus
+from training.cvae.encoder_file import load_cvae
+from training.cvae.model import Cvae
+from training.errors import NotLearnedError, SettingError
+from training.measures import distinct
+from training.pipeline.artifacts import BUNDLE, load_bundle
+from training.pipeline.plan import TrainPlan
+from training.pipeline.stage_keys import TrainingStages
+from training.settings import TrainSettings
+from training.verdicts.features import TextFeatures
+from training.verdicts.value import ValueFunction, fit_value
+
+RULES: Final = (RankBy.VALUE, RankBy.BOTH)
+"""Rules that are compared with the default."""
+_SAMPLES: Final = 3
+_AT_ONCE: Final = 20
+_FIRST_SEED: Final = 7_000_000
+_LOADS: Final = ((1, 1), (1, 5), (16, 5))
+"""Requests in a batch, and samples of each, whose cost is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Figures of the sentences that a rule chooses."""
+
+    acceptance: float
+    distinct_2: float
+    copied: float
+    """Share of sentences with a long run of words of the training text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Sentences that each rule chooses, as one curator judges them."""
+
+    curator: str
+    verdicts: int
+    seed: int
+    default: Figures
+    """Figures by the default rule."""
+    by_rule: Mapping[RankBy, Figures] = field(default_factory=dict)
+    """Figures by the other rules; empty where nothing was learned from the verdicts."""
+    auc: float = 0.5
+    """Area under the curve of the value function, by cross-validation."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ValueRanking:
+    """A finished training, among whose lcgan's candidates the rules choose."""
+
+    corpus: Corpus
+    settings: TrainSettings
+    workspace: Path
+    songs: int
+    """Songs on which rules are compared, with three samples each."""
+    tell: Callable[[str], None]
+    """Gets a line about each result."""
+    base: Bundle = field(init=False)
+    _model: Cvae = field(init=False)
+    _features: TextFeatures = field(init=False)
+    _served: list[str] = field(init=False)
+    """Sentences that are served by the default rule."""
+    _candidates: list[list[list[Candidate]]] = field(init=False)
+    """Candidates of each sample of each song."""
+
+    def __post_init__(self) -> None:
+        plan = TrainPlan(workspace=self.workspace, model_store=self.workspace)
+        stages = TrainingStages.of(self.corpus.content_hash, self.settings, plan)
+        if missing := [each.name for each in stages.to_do()]:
+            raise SettingError(
+                f"{self.workspace} holds no finished training of this corpus with these settings (not done: "
+                f"{', '.join(missing)}); run `deephypebot train` with the same --preset, --set and --workspace first"
+            )
+        self.base = load_bundle(stages.acceptability_lcgan)
+        self._model = load_cvae(stages.cvae.directory / BUNDLE, load_bundle(stages.cvae))
+        texts = self.corpus.part("train").texts
+        self._features = TextFeatures.fit(self._model, self.base.vocabulary, self.base.topics, texts)
+        commentator = Commentator(self.base)
+        requests = [
+            CommentaryRequest(genres=tuple(labels), num_samples=_SAMPLES, seed=_FIRST_SEED + number)
+            for number, labels in enumerate(self._genres(self.songs, 99))
+        ]
+        chunks = [requests[start : start + _AT_ONCE] for start in range(0, len(requests), _AT_ONCE)]
+        answers = [answer for chunk in chunks for answer in commentator.answer(chunk)]
+        self._served = [sample.text for answer in answers for sample in answer.samples]
+        self._candidates = [song for chunk in chunks for song in commentator.candidates(chunk)]
+
+    def run(self, counts: Sequence[int], seeds: Sequence[int], names: Sequence[str] = ()) -> Iterator[Result]:
+        """Rank by what each curator, number of verdicts and seed teaches.
+
+        Raises:
+            SettingError: no curator has one of the names.
+        """
+        for seed in seeds:
+            made = curators(self._served, self._model, self.base.vocabulary.encode, seed=seed)
+            known = [each.name for each in made]
+            if unknown := [name for name in names if name not in known]:
+                raise SettingError(f"there is no simulated curator {unknown[0]!r}; there are {', '.join(known)}")
+            for curator in made:
+                for count in counts if not names or curator.name in names else ():
+                    result = self._compare(curator, count, seed)
+                    self.tell(_told(result))
+                    yield result
+
+    def valued(self, seed: int = 0) -> Bundle:
+        """Return the base with the value function of a curator's 200 verdicts."""
+        curator = curators(self._served, self._model, self.base.vocabulary.encode, seed=seed)[1]
+        return replace(self.base, value=self._fit(curator, 200, seed)[0].served())
+
+    def _compare(self, curator: Curator, count: int, seed: int) -> Result:
+        default = self._figures(curator, self._served)
+        try:
+            value, auc = self._fit(curator, count, seed)
+        except NotLearnedError:
+            return Result(curator=curator.name, verdicts=count, seed=seed, default=default)
+        chosen = self._chosen(value)
+        by_rule = {rule: self._figures(curator, texts) for rule, texts in chosen.items()}
+        return Result(curator=curator.name, verdicts=count, seed=seed, default=default, by_rule=by_rule, auc=auc)
+
+    def _fit(self, curator: Curator, count: int, seed: int) -> tuple[ValueFunction, float]:
+        """Fit a value function to a curator's verdicts on songs of their own; return it with its area."""
+        genres = self._genres(math.ceil(count / 5), seed + 1)
+        verdicts = curator.judge(Commentator(self.base), genres, seed=seed)
+        value, scores = fit_value(self._features, verdicts, seed=seed)
+        return value, scores.auc
+
+    def _chosen(self, value: ValueFunction) -> dict[RankBy, list[str]]:
+        """Return the sentences that each rule chooses."""
+        base = self.base
+        found = [each for song in self._candidates for sample in song for each in sample]
+        values = Values(value.served(), base.decoder.token_embedding.weight, base.vocabulary)
+        log_odds = values.log_odds([each.text for each in found], [each.shares for each in found])
+        valued = [
+            Valued(
+                index=number,
+                finished=each.decoded.finished,
+                text=each.text,
+                log_odds=log_odds[number],
+                copies=int(each.features.copies),
+                score=each.score,
+            )
+            for number, each in enumerate(found)
+        ]
+        remaining = iter(valued)
+        songs = [[[next(remaining) for _ in sample] for sample in song] for song in self._candidates]
+        return {rule: [found[number].text for song in songs for number in best_by_value(song, rule)] for rule in RULES}
+
+    def _figures(self, curator: Curator, texts: Sequence[str]) -> Figures:
+        copies = self.base.copies
+        return Figures(
+            acceptance=curator.acceptance(texts),
+            distinct_2=distinct(texts, 2),
+            copied=0.0 if copies is None else sum(map(bool, copies.count(texts))) / len(texts),
+        )
+
+    def _genres(self, count: int, seed: int) -> list[Sequence[str]]:
+        genres = self.corpus.part("train").genres
+        return [genres[index] for index in np.random.default_rng(seed).choice(len(genres), count)]
+
+
+def summary(results: Sequence[Result]) -> dict[str, Any]:
+    """Return the means over the seeds for each curator, number of verdicts and rule, with 95% intervals of the gain.
+
+    Where nothing is learned there is no other rule to use: the gain is 0.
+    """
+    found: dict[str, Any] = {}
+    for curator, verdicts in dict.fromkeys((each.curator, each.verdicts) for each in results):
+        own = [each for each in results if (each.curator, each.verdicts) == (curator, verdicts)]
+        for rule in RULES:
+            pairs = [(each.default, each.by_rule.get(rule, each.default)) for each in own]
+            gains = [after.acceptance - before.acceptance for before, after in pairs]
+            half = math.nan
+            if len(gains) > 1:
+                half = float(student.ppf(0.975, len(gains) - 1)) * stdev(gains) / math.sqrt(len(gains))
+            found[f"{curator}, {verdicts} verdicts, {rule}"] = {
+                "seeds": len(own),
+                "refused": sum(not each.by_rule for each in own),
+                "before": fmean(before.acceptance for before, _ in pairs),
+                "gain": fmean(gains),
+                "gain_low": fmean(gains) - half,
+                "gain_high": fmean(gains) + half,
+                "distinct_2": fmean(after.distinct_2 / before.distinct_2 for before, after in pairs),
+                "copied_before": fmean(before.copied for before, _ in pairs),
+                "copied": fmean(after.copied for _, after in pairs),
+            }
+    return found
+
+
+def cost(plain: Bundle, valued: Bundle, *, rounds: int) -> dict[str, dict[str, float]]:
+    """Measure the processor time of a sample by each rule, in turns: medians in ms, and ratios to the default's.
+
+    Args:
+        plain: model without a value function.
+        valued: the same model with one.
+        rounds: batches of each size and rule.
+    """
+    models = {"plain": Commentator(plain), "valued": Commentator(valued)}
+    ways = [("plain", RankBy.ACCEPTABILITY), *(("valued", rule) for rule in (RankBy.ACCEPTABILITY, *RULES))]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = {}
+        for size, num_samples in _LOADS:
+            times: dict[tuple[str, RankBy], list[float]] = {way: [] for way in ways}
+            for number in range(-1, rounds):
+                for model, rule in ways:
+                    seconds = _seconds(models[model], _requests(plain, size, num_samples, number, rule))
+                    if number >= 0:  # the first round packs the weights
+                        times[model, rule].append(1000 * seconds / (size * num_samples))
+            first = times["plain", RankBy.ACCEPTABILITY]
+            ratios = {
+                f"{rule}_ratio": statistics.median([own / other for own, other in zip(each, first, strict=True)])
+                for (model, rule), each in times.items()
+                if model == "valued"
+            }
+            found[f"{size} requests of {num_samples}"] = {"plain_ms": statistics.median(first), **ratios}
+        return found
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _requests(bundle: Bundle, size: int, num_samples: int, number: int, rule: RankBy) -> list[CommentaryRequest]:
+    labels = bundle.genres.labels
+    return [
+        CommentaryRequest(
+            genres=(labels[(7 * number + place) % len(labels)],),
+            num_samples=num_samples,
+            seed=1000 * (number + 1) + place,
+            rank_by=rule,
+        )
+        for place in range(size)
+    ]
+
+
+def _seconds(model: Commentator, requests: Sequence[CommentaryRequest]) -> float:
+    start = time.process_time()
+    model.answer(requests)
+    return time.process_time() - start
+
+
+def _told(result: Result) -> str:
+    name = f"{result.curator}, {result.verdicts} verdicts, seed {result.seed}"
+    before = result.default
+    if not result.by_rule:
+        return f"{name}: refused, nothing is learned"
+    rules = (
+        f"{rule} {after.acceptance - before.acceptance:+.3f} (distinct-2 x {after.distinct_2 / before.distinct_2:.2f}, "
+        f"copied {after.copied:.3f})"
+        for rule, after in result.by_rule.items()
+    )
+    return f"{name}: acceptance {before.acceptance:.3f}, copied {before.copied:.3f}; {'; '.join(rules)}"
