@@ -37,11 +37,13 @@ def value_ranking(
     """
     from rich.console import Console
 
+    from benchmarks.training.curators import CURATORS, check_names
     from benchmarks.training.value_ranking import ValueRanking, cost, summary
     from foundation.result_line import finish
     from training.corpus import load_corpus
     from training.presets import preset as find_preset
 
+    check_names(curator or ())
     console = Console()
     bench = ValueRanking(
         corpus=load_corpus(corpus),
@@ -51,5 +53,5 @@ def value_ranking(
         tell=lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False),
     )
     results = list(bench.run(counts(verdicts, "--verdicts"), range(1 if quick else seeds), curator or ()))
-    costs = cost(bench.base, bench.valued(), rounds=2 if quick else rounds)
+    costs = cost(bench.base, bench.valued(CURATORS[0], 200, seed=0), rounds=2 if quick else rounds)
     finish("value-ranking", {**summary(results), "cost": costs}, json_path, digits=3)

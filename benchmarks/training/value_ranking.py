@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from benchmarks.training.curators import Curator, curators
+from benchmarks.training.curators import CURATORS, Curator, curators
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, RankBy
 from handlers.model.bundle import Bundle
@@ -36,14 +36,14 @@ from training.pipeline.plan import TrainPlan
 from training.pipeline.stage_keys import TrainingStages
 from training.settings import TrainSettings
 from training.verdicts.features import TextFeatures
-from training.verdicts.value import ValueFunction, fit_value
+from training.verdicts.value import fit_value
 
 RULES: Final = (RankBy.VALUE, RankBy.BOTH)
 """Rules that are compared with the default."""
 _SAMPLES: Final = 3
 _AT_ONCE: Final = 20
 _FIRST_SEED: Final = 7_000_000
-_LOADS: Final = ((1, 1), (1, 5), (16, 5))
+LOADS: Final = ((1, 1), (1, 5), (16, 5))
 """Requests in a batch, and samples of each, whose cost is measured."""
 
 
@@ -84,10 +84,12 @@ class ValueRanking:
     tell: Callable[[str], None]
     """Gets a line about each result."""
     base: Bundle = field(init=False)
+    requests: list[CommentaryRequest] = field(init=False)
+    """Requests of the songs, by the default rule."""
+    served: list[str] = field(init=False)
+    """Sentences that are served by the default rule."""
     _model: Cvae = field(init=False)
     _features: TextFeatures = field(init=False)
-    _served: list[str] = field(init=False)
-    """Sentences that are served by the default rule."""
     _candidates: list[list[list[Candidate]]] = field(init=False)
     """Candidates of each sample of each song."""
 
@@ -104,61 +106,50 @@ class ValueRanking:
         texts = self.corpus.part("train").texts
         self._features = TextFeatures.fit(self._model, self.base.vocabulary, self.base.topics, texts)
         commentator = Commentator(self.base)
-        requests = [
+        self.requests = [
             CommentaryRequest(genres=tuple(labels), num_samples=_SAMPLES, seed=_FIRST_SEED + number)
             for number, labels in enumerate(self._genres(self.songs, 99))
         ]
-        chunks = [requests[start : start + _AT_ONCE] for start in range(0, len(requests), _AT_ONCE)]
+        chunks = [self.requests[start : start + _AT_ONCE] for start in range(0, len(self.requests), _AT_ONCE)]
         answers = [answer for chunk in chunks for answer in commentator.answer(chunk)]
-        self._served = [sample.text for answer in answers for sample in answer.samples]
+        self.served = [sample.text for answer in answers for sample in answer.samples]
         self._candidates = [song for chunk in chunks for song in commentator.candidates(chunk)]
 
     def run(self, counts: Sequence[int], seeds: Sequence[int], names: Sequence[str] = ()) -> Iterator[Result]:
         """Rank by what each curator, number of verdicts and seed teaches.
 
-        Raises:
-            SettingError: no curator has one of the names.
+        Args:
+            counts: numbers of verdicts.
+            seeds: seeds of tastes and verdicts.
+            names: curators; all if it is empty.
         """
         for seed in seeds:
-            made = curators(self._served, self._model, self.base.vocabulary.encode, seed=seed)
-            known = [each.name for each in made]
-            if unknown := [name for name in names if name not in known]:
-                raise SettingError(f"there is no simulated curator {unknown[0]!r}; there are {', '.join(known)}")
-            for curator in made:
-                for count in counts if not names or curator.name in names else ():
-                    result = self._compare(curator, count, seed)
+            for name in names or CURATORS:
+                for count in counts:
+                    result = self._compare(self._curator(name, seed), count, seed)
                     self.tell(_told(result))
                     yield result
 
-    def valued(self, seed: int = 0) -> Bundle:
-        """Return the base with the value function of a curator's 200 verdicts."""
-        curator = curators(self._served, self._model, self.base.vocabulary.encode, seed=seed)[1]
-        return replace(self.base, value=self._fit(curator, 200, seed)[0].served())
+    def valued(self, name: str, count: int, *, seed: int) -> Bundle:
+        """Return the base with the value function of a curator's verdicts.
 
-    def _compare(self, curator: Curator, count: int, seed: int) -> Result:
-        default = self._figures(curator, self._served)
-        try:
-            value, auc = self._fit(curator, count, seed)
-        except NotLearnedError:
-            return Result(curator=curator.name, verdicts=count, seed=seed, default=default)
-        chosen = self._chosen(value)
-        by_rule = {rule: self._figures(curator, texts) for rule, texts in chosen.items()}
-        return Result(curator=curator.name, verdicts=count, seed=seed, default=default, by_rule=by_rule, auc=auc)
+        Raises:
+            NotLearnedError: the verdicts do not show what is accepted.
+        """
+        return self._fit(self._curator(name, seed), count, seed)[0]
 
-    def _fit(self, curator: Curator, count: int, seed: int) -> tuple[ValueFunction, float]:
-        """Fit a value function to a curator's verdicts on songs of their own; return it with its area."""
-        genres = self._genres(math.ceil(count / 5), seed + 1)
-        verdicts = curator.judge(Commentator(self.base), genres, seed=seed)
-        value, scores = fit_value(self._features, verdicts, seed=seed)
-        return value, scores.auc
+    def chosen(self, valued: Bundle) -> dict[RankBy, list[str]]:
+        """Return the sentences that each rule chooses by the value function of a bundle.
 
-    def _chosen(self, value: ValueFunction) -> dict[RankBy, list[str]]:
-        """Return the sentences that each rule chooses."""
-        base = self.base
+        Raises:
+            ValueError: the bundle has none.
+        """
+        if valued.value is None:
+            raise ValueError("the bundle has no value function")
         found = [each for song in self._candidates for sample in song for each in sample]
-        values = Values(value.served(), base.decoder.token_embedding.weight, base.vocabulary)
+        values = Values(valued.value, valued.decoder.token_embedding.weight, valued.vocabulary)
         log_odds = values.log_odds([each.text for each in found], [each.shares for each in found])
-        valued = [
+        made = iter(
             Valued(
                 index=number,
                 finished=each.decoded.finished,
@@ -168,10 +159,29 @@ class ValueRanking:
                 score=each.score,
             )
             for number, each in enumerate(found)
-        ]
-        remaining = iter(valued)
-        songs = [[[next(remaining) for _ in sample] for sample in song] for song in self._candidates]
-        return {rule: [found[number].text for song in songs for number in best_by_value(song, rule)] for rule in RULES}
+        )
+        songs = [[[next(made) for _ in sample] for sample in song] for song in self._candidates]
+        return {rule: [found[at].text for song in songs for at in best_by_value(song, rule)] for rule in RULES}
+
+    def _curator(self, name: str, seed: int) -> Curator:
+        made = curators(self.served, self._model, self.base.vocabulary.encode, seed=seed)
+        return next(each for each in made if each.name == name)
+
+    def _compare(self, curator: Curator, count: int, seed: int) -> Result:
+        default = self._figures(curator, self.served)
+        try:
+            valued, auc = self._fit(curator, count, seed)
+        except NotLearnedError:
+            return Result(curator=curator.name, verdicts=count, seed=seed, default=default)
+        by_rule = {rule: self._figures(curator, texts) for rule, texts in self.chosen(valued).items()}
+        return Result(curator=curator.name, verdicts=count, seed=seed, default=default, by_rule=by_rule, auc=auc)
+
+    def _fit(self, curator: Curator, count: int, seed: int) -> tuple[Bundle, float]:
+        """Return the base with the value function of a curator's verdicts on songs of their own, and its area."""
+        genres = self._genres(math.ceil(count / 5), seed + 1)
+        verdicts = curator.judge(Commentator(self.base), genres, seed=seed)
+        value, scores = fit_value(self._features, verdicts, seed=seed)
+        return replace(self.base, value=value.served()), scores.auc
 
     def _figures(self, curator: Curator, texts: Sequence[str]) -> Figures:
         copies = self.base.copies
@@ -214,13 +224,20 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
     return found
 
 
-def cost(plain: Bundle, valued: Bundle, *, rounds: int) -> dict[str, dict[str, float]]:
-    """Measure the processor time of a sample by each rule, in turns: medians in ms, and ratios to the default's.
+def cost(
+    plain: Bundle, valued: Bundle, *, rounds: int, loads: Sequence[tuple[int, int]] = LOADS
+) -> dict[str, dict[str, float]]:
+    """Measure the processor time of a sample by each rule, in turns.
 
     Args:
         plain: model without a value function.
         valued: the same model with one.
         rounds: batches of each size and rule.
+        loads: requests in a batch, and samples of each.
+
+    Returns:
+        For each load, the median of the model without a value function in ms, and the median ratio to it of each rule
+        of the model with one.
     """
     models = {"plain": Commentator(plain), "valued": Commentator(valued)}
     ways = [("plain", RankBy.ACCEPTABILITY), *(("valued", rule) for rule in (RankBy.ACCEPTABILITY, *RULES))]
@@ -228,7 +245,7 @@ def cost(plain: Bundle, valued: Bundle, *, rounds: int) -> dict[str, dict[str, f
     torch.set_num_threads(1)
     try:
         found = {}
-        for size, num_samples in _LOADS:
+        for size, num_samples in loads:
             times: dict[tuple[str, RankBy], list[float]] = {way: [] for way in ways}
             for number in range(-1, rounds):
                 for model, rule in ways:

@@ -82,8 +82,8 @@ def test_no_candidate_is_abandoned_by_its_score(commentator: Commentator) -> Non
     request = _request(num_samples=4, best_of=8)
     by_value = commentator.answer_batch([request])
     by_score = commentator.answer_batch([replace(request, rank_by=RankBy.ACCEPTABILITY)])
-    assert by_value.num_sequences == by_score.num_sequences == 32
-    assert by_value.num_tokens > by_score.num_tokens
+    assert by_value.times.sequences == by_score.times.sequences == 32
+    assert by_value.times.tokens > by_score.times.tokens
 
 
 def test_who_does_not_ask_for_it_gets_what_the_same_model_without_a_value_function_gives(
