@@ -37,7 +37,7 @@ from serving.credentials import Credentials
 from serving.interleaving import InterleavedResponse
 from serving.retries import RetryPolicy
 from serving.telemetry import names
-from serving.telemetry.client_calls import client_call
+from serving.telemetry.current import calling
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import LiveModel, RequestLimits
 
@@ -145,7 +145,7 @@ class AsyncCommentaryClient:
     async def _generate(
         self, message: commentary_pb2.GenerateRequest, timeout_s: float | None
     ) -> commentary_pb2.GenerateResponse:
-        with client_call(names.GENERATE, self._caller.target) as metadata:
+        with calling(names.GENERATE, self._caller.target) as metadata:
 
             def send(connection: _Connection, limit_s: float) -> Awaitable[commentary_pb2.GenerateResponse]:
                 shown = (*metadata, *self._caller.metadata())

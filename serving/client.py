@@ -61,7 +61,7 @@ from serving.interleaving import ArmAnswer, InterleavedResponse
 from serving.retries import RetryPolicy
 from serving.targets import TargetError
 from serving.telemetry import names
-from serving.telemetry.client_calls import client_call
+from serving.telemetry.current import calling
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import LiveModel, LiveVersion, RequestLimits
 
@@ -186,7 +186,7 @@ class CommentaryClient:
     def _generate(
         self, message: commentary_pb2.GenerateRequest, timeout_s: float | None
     ) -> commentary_pb2.GenerateResponse:
-        with client_call(names.GENERATE, self._caller.target) as metadata:
+        with calling(names.GENERATE, self._caller.target) as metadata:
 
             def send(limit_s: float) -> commentary_pb2.GenerateResponse:
                 return self._stub.Generate(message, timeout=limit_s, metadata=(*metadata, *self._caller.metadata()))

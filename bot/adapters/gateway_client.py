@@ -50,6 +50,7 @@ class GatewayClient(CommentaryService, ModelServer):
             ),
             experiment=answer.experiment,
             arms_failed=sum(bool(arm.error) for arm in answer.arms),
+            trace_id=answer.trace_id,
         )
 
     def _ask(self, request: CommentaryRequest) -> InterleavedResponse:

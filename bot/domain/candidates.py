@@ -109,6 +109,9 @@ class Candidate:
     """Experiment to which its song belongs; empty if it belongs to none."""
     exposure_id: str = ""
     """Id of the exposure that the gateway recorded of its arm's answer; empty if the gateway named none."""
+    trace_id: str = ""
+    """Trace of the request for its song, 32 hexadecimal digits; empty if it belongs to none. It leads to the versions
+    that answered, so that it is not shown while the candidate is blind."""
     song_waits: bool = False
     """Whether a candidate of its song, of the same experiment, waits, as the store knows it."""
 

@@ -50,15 +50,17 @@ def once(
 
     Example: deephypebot bot once --sandbox
     """
+    from bot.observe.traces import traced
     from bot.settings import load
 
     settings = load(
         config, feed=feed, catalog=catalog, workspace=workspace, target=target, model=model, num_samples=num_samples
     )
-    if sandbox:
-        _trial(settings)
-    else:
-        _one_pass(settings, retry_failed=retry_failed)
+    with traced():
+        if sandbox:
+            _trial(settings)
+        else:
+            _one_pass(settings, retry_failed=retry_failed)
 
 
 def _trial(settings: BotSettings) -> None:
@@ -120,6 +122,7 @@ def run(
 
     Example: deephypebot bot run --feed feed.jsonl --catalog artists.jsonl.gz --interval 30
     """
+    from bot.observe.traces import traced
     from bot.settings import load
 
     settings = load(
@@ -134,13 +137,14 @@ def run(
     )
     if settings.feed is not None and not settings.feed.is_file():
         raise InputError(f"the feed {settings.feed} does not exist; give another one with --feed")
-    if sandbox:
-        from bot.entrypoints.trial import sandboxed
+    with traced():
+        if sandbox:
+            from bot.entrypoints.trial import sandboxed
 
-        with sandboxed(settings) as trial:
-            _run(trial.settings)
-    else:
-        _run(settings)
+            with sandboxed(settings) as trial:
+                _run(trial.settings)
+        else:
+            _run(settings)
 
 
 def _run(settings: BotSettings) -> None:

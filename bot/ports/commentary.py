@@ -29,6 +29,8 @@ class SongSamples:
     """Experiment to which they belong; if it is interleaved, samples of all arms, shuffled. Empty without one."""
     arms_failed: int = 0
     """Number of arms that did not answer. Their versions are not told: a song with few samples would tell its own."""
+    trace_id: str = ""
+    """Trace of the request, 32 hexadecimal digits; empty if it belongs to none."""
 
 
 class CommentaryService(ABC):

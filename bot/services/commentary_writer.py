@@ -18,6 +18,8 @@ from bot.services.post_rules import PostRules
 from bot.services.schedule import Clock
 from bot.services.summary import ServiceOptions
 from handlers.contract import MAX_GENRES, MAX_TEXT_LENGTH, CommentaryRequest, ContractError
+from serving.telemetry import names
+from serving.telemetry.current import working
 
 NO_SONG_ASKED = "a mention without a song"
 """Reason that is stored with a mention in which no song was found."""
@@ -90,6 +92,12 @@ class CommentaryWriter:
         Raises:
             SongFailedError, NoServiceError: the source post has to be processed again, as a whole.
         """
+        with working(names.WRITE_CANDIDATES, {names.SOURCE_POST: source_post.id}) as work:
+            outcome = self._handle(source_post, stop)
+            work.note({names.SONGS: len(outcome.reports), names.CANDIDATES: len(outcome.candidates)})
+            return outcome
+
+    def _handle(self, source_post: SourcePost, stop: threading.Event) -> Outcome:
         is_request = source_post.kind is Kind.MENTION
         songs = parse_songs(
             source_post.text,
@@ -178,7 +186,11 @@ class CommentaryWriter:
         )
         song = self._commentary.generate(request)
         made = [
-            replace(self._candidate(source_post, report, number, written), experiment=song.experiment)
+            replace(
+                self._candidate(source_post, report, number, written),
+                experiment=song.experiment,
+                trace_id=song.trace_id,
+            )
             for number, written in enumerate(song.samples, start=1)
         ]
         if namesakes:

@@ -1,1 +1,1 @@
-"""Traces of requests, as OpenTelemetry has them. Only `serving.telemetry.tracing` imports OpenTelemetry."""
+"""Traces of requests, as OpenTelemetry has them. Of its modules, `tracing` alone imports OpenTelemetry."""

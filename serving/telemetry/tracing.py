@@ -29,25 +29,18 @@ from opentelemetry.util.types import AttributeValue
 from typing_extensions import override
 
 from foundation.version import project_version
-from serving.errors import ServingError
 from serving.telemetry import names
 from serving.telemetry.context import TraceContext
+from serving.telemetry.environment import TracingError, traces_address
 
 _log = logging.getLogger(__name__)
 
-_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_PROTOCOL: Final = "http/protobuf"
 _CLOSE_S: Final = 2.0
 """Longest time for the last spans when a process ends: no collector that hangs may hold it."""
 _QUIET: Final = "opentelemetry"
 """Logger of the libraries, which have a line for each batch that cannot be sent; `Sender` has one for all of them."""
 
 Attributes = Mapping[str, AttributeValue]
-
-
-class TracingError(ServingError):
-    """The environment's variables for traces cannot be followed."""
 
 
 class Sender(SpanExporter):
@@ -182,28 +175,6 @@ def _remote(parent: TraceContext) -> SpanContext:
     flags = TraceFlags(TraceFlags.SAMPLED if parent.is_sampled else TraceFlags.DEFAULT)
     state = TraceState.from_header([parent.state]) if parent.state else None
     return SpanContext(parent.trace_id, parent.span_id, is_remote=True, trace_flags=flags, trace_state=state)
-
-
-def traces_address() -> str:
-    """Return where spans are sent by the environment; empty if tracing is off.
-
-    Raises:
-        TracingError: the environment asks for a protocol that is not spoken here.
-    """
-    is_off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() or "otlp"
-    address = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
-    if is_off or not address or exporter == "none":
-        return ""
-    if exporter != "otlp":
-        raise TracingError(f"OTEL_TRACES_EXPORTER is {exporter!r}; spans are sent by 'otlp' alone: set that, or 'none'")
-    for name in _PROTOCOLS:
-        if (protocol := os.environ.get(name, "").strip() or _PROTOCOL) != _PROTOCOL:
-            raise TracingError(
-                f"{name} is {protocol!r}; spans are sent by {_PROTOCOL!r} alone: unset it, and name the collector's "
-                "HTTP port, which is 4318 by default"
-            )
-    return address
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -10,11 +12,14 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from bot.adapters.sqlite.store import SqliteStore
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest, Sample
 from serving.client import CommentaryClient
 from serving.registry.versions import EXPERIMENT_TAG
 from tests.handlers.tiny_bundles import GENRES, tiny_bundle
-from tests.serving.support import running_service, wait_until
+from tests.integration.support import command, environment
+from tests.serving.collector import Collector, collecting
+from tests.serving.support import ServiceProcess, running_service, wait_until
 from training.packaging.archive import build_archive
 from training.packaging.export import save_bundle
 
@@ -46,9 +51,28 @@ def registry_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def client(registry_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommentaryClient]:
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def service(
+    registry_uri: str, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
     folder: Path = tmp_path_factory.mktemp("service")
-    with running_service(registry_uri, folder, ["lcgan"]) as service, CommentaryClient(service.target) as connected:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+        # Only what the client records, so that the other tests here make no spans.
+        patch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+        with running_service(registry_uri, folder, ["lcgan"]) as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+def client(service: ServiceProcess) -> Iterator[CommentaryClient]:
+    with CommentaryClient(service.target) as connected:
         wait_until(lambda: sum(each.arm for each in connected.describe("lcgan")[0].versions) == 2, timeout_s=60)
         yield connected
 
@@ -83,3 +107,48 @@ def test_without_a_seed_both_arms_have_the_same_drawn_one(client: CommentaryClie
     first, second = client.generate_interleaved(song).samples
     assert first.seed == second.seed
     assert client.generate_interleaved(song).samples[0].seed != first.seed
+
+
+def test_one_trace_leads_from_the_bot_to_the_decode_of_both_arms_and_no_curator_is_shown_it(
+    client: CommentaryClient, service: ServiceProcess, collector: Collector, tmp_path: Path
+) -> None:
+    assert client.is_serving()
+    done = subprocess.run(
+        command("bot", "once", "--sandbox", "--target", service.target, "--workspace", str(tmp_path)),
+        env={**environment(), "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_TRACES_SAMPLER": "always_on"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with SqliteStore(tmp_path / "sandbox" / "bot.db") as store:
+        candidates = [row.candidate for row in store.rows()]
+    traces = {each.trace_id for each in candidates}
+    assert "" not in traces
+    blind = next(each for each in candidates if each.is_blind)
+    songs = len({each.report.number for each in candidates if each.trace_id == blind.trace_id})
+    spans = collector.wait_for(1 + 12 * songs, trace_id=blind.trace_id)
+    by_id = {span.span_id: span for span in spans}
+    assert [span.name for span in spans if span.parent_id not in by_id] == ["write candidates"]
+    assert {span.service for span in spans} == {"deephypebot-bot", "deephypebot-gateway", "deephypebot-worker"}
+    names = Counter(span.name.rpartition(".")[2] for span in spans)
+    assert names == {
+        "write candidates": 1,
+        "Commentary/Generate": 2 * songs,  # the client's span and the gateway's
+        **dict.fromkeys(
+            ["admission wait", "batch wait", "InferenceAPIsService/Predictions", "worker batch", "decode"], 2 * songs
+        ),
+    }
+    versions = {span.attributes.get("gen_ai.response.model") for span in spans if span.name == "worker batch"}
+    assert versions == {"lcgan/1", "lcgan/2"}
+    exported = subprocess.run(
+        command("queue", "export", "--workspace", str(tmp_path / "sandbox")),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert blind.trace_id not in exported.stdout + done.stdout + done.stderr

@@ -41,6 +41,8 @@ _VALUES: Final[tuple[tuple[str, Callable[[QueueRow], object]], ...]] = (
     ("experiment", lambda row: row.candidate.experiment),
     # All samples of an arm have the same, which would part the arms of a song.
     ("exposure_id", lambda row: _unless_blind(row, row.candidate.exposure_id)),
+    # A tracing system knows the versions that answered.
+    ("trace_id", lambda row: _unless_blind(row, row.candidate.trace_id)),
 )
 COLUMNS: Final = tuple(name for name, _ in _VALUES)
 """Columns of the export, in order."""

@@ -337,5 +337,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UPDATE verdict SET counted = 1 WHERE candidate_id = new.id AND NOT counted;
         END""",
     ),
+    # Traces: where the time of the request for a candidate's song went.
+    ("ALTER TABLE candidate ADD COLUMN trace_id TEXT NOT NULL DEFAULT ''",),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

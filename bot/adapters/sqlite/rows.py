@@ -61,8 +61,8 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
     connection.execute(
         "INSERT INTO candidate (id, tweet_place, tweet_id, song_number, number, sample, model, model_version,"
         " archive_sha256, genres_unknown, status, created_at, flags, score, experiment, exposure_id,"
-        " blind)"
-        " SELECT ?, place, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tweet WHERE id = ?",
+        " trace_id, blind)"
+        " SELECT ?, place, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tweet WHERE id = ?",
         (
             candidate.id,
             report.number,
@@ -78,6 +78,7 @@ def insert_candidate(connection: sqlite3.Connection, candidate: Candidate, now: 
             candidate.score,
             candidate.experiment,
             candidate.exposure_id,
+            candidate.trace_id,
             candidate.is_blind,
             report.source_post_id,
         ),
@@ -165,6 +166,7 @@ def _candidate(row: sqlite3.Row) -> Candidate:
         withdrawn=row["withdrawn"],
         experiment=row["experiment"],
         exposure_id=row["exposure_id"],
+        trace_id=row["trace_id"],
         song_waits=bool(row["blind"]),
     )
 

@@ -17,7 +17,7 @@ from bot.entrypoints.cli import app_bot
 from bot.entrypoints.queue_cli import app_queue
 from bot.entrypoints.queue_picture import write_queue_picture
 from bot.observe.metrics import StateCollector, registry
-from tests.bot.helpers.blind_songs import EXPERIMENT, EXPOSURES, VERSIONS, add_blind_song, decide, told
+from tests.bot.helpers.blind_songs import EXPERIMENT, EXPOSURES, TRACE, VERSIONS, add_blind_song, decide, told
 
 
 def outputs(store: SqliteStore, song: list[str], folder: Path) -> dict[str, str]:
@@ -61,6 +61,7 @@ def test_the_commands_tell_it_when_the_song_is_decided(store: SqliteStore, tmp_p
     rows = [json.loads(line) for line in found["list as JSON"].splitlines()]
     assert [row["model_version"] for row in rows] == [VERSIONS[arm] for arm in "ABBA"]
     assert [row["exposure_id"] for row in rows] == [EXPOSURES[arm] for arm in "ABBA"]
+    assert {row["trace_id"] for row in rows} == {TRACE}
 
 
 def test_an_export_names_the_experiment_and_leaves_the_rest_empty(store: SqliteStore, tmp_path: Path) -> None:

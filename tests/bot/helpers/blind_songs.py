@@ -13,6 +13,8 @@ EXPERIMENT = "autumn"
 VERSIONS = {"A": "vermilion17", "B": "cobalt23"}
 ARCHIVES = {"A": "fade" * 16, "B": "beef" * 16}
 EXPOSURES = {"A": "exposure-of-a", "B": "exposure-of-b"}
+TRACE = "7ace" * 8
+"""Trace of the request for a song; a tracing system knows the versions that answered it."""
 UNKNOWN = {"A": ("slowcore",), "B": ("dream pop",)}
 _SEEDS = {"A": 911_000, "B": 922_000}
 _LOG_PROBS = {"A": -77.7, "B": -33.3}
@@ -21,6 +23,7 @@ SECRETS = (
     *VERSIONS.values(),
     *(archive[:8] for archive in ARCHIVES.values()),
     *EXPOSURES.values(),
+    TRACE,
     *("91100", "92200"),
     *("77.7", "33.3", "-1.094", "-1.074", "71 tokens", "31 tokens"),
 )
@@ -65,6 +68,7 @@ def _candidate(report: SongReport, number: int, arm: str) -> Candidate:
         score=sample.log_prob / sample.token_count,
         experiment=EXPERIMENT,
         exposure_id=EXPOSURES[arm],
+        trace_id=TRACE,
     )
 
 

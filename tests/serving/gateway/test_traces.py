@@ -31,7 +31,7 @@ from serving.traffic.exposures import Recorder, parse_exposure
 from serving.traffic.segments import ExposureSettings, Segments
 from serving.v1 import commentary_pb2
 from tests.serving.collector import Collector, Received, collecting
-from tests.serving.loopback_gateway import Bench, bench, failure_of, route
+from tests.serving.loopback_gateway import Bench, bench, failure_of, route, until
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE_ID = PARENT.split("-")[1]
@@ -182,9 +182,14 @@ def test_a_request_that_lost_its_worker_has_a_span_for_each_attempt(collector: C
 
 
 def test_a_client_that_leaves_ends_its_spans(collector: Collector, tracing: Tracing) -> None:
+    async def never(_: CommentaryRequest) -> str:
+        await asyncio.Event().wait()
+        return ""
+
     async def scene(it: Bench) -> None:
+        it.backend.answer = never
         call = it.stub.Generate(_message(version="3"))
-        await asyncio.sleep(0.01)
+        await until(lambda: it.backend.seen)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
         await asyncio.to_thread(collector.wait_for, 1)

@@ -9,7 +9,8 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from serving.telemetry.context import TraceContext
-from serving.telemetry.tracing import Tracing, TracingError, open_tracing, traces_address
+from serving.telemetry.environment import TracingError, traces_address
+from serving.telemetry.tracing import Tracing, open_tracing
 from tests.serving.collector import Collector, collecting
 
 PARENT = TraceContext(trace_id=7, span_id=5, is_sampled=True, state="vendor=1")

@@ -8,7 +8,7 @@ from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import CandidateStatus, Decision
 from bot.ports import Correction, SongFilter, SongLabel, SongQuery
-from tests.bot.helpers.blind_songs import EXPERIMENT, EXPOSURES, VERSIONS, add_blind_song, decide
+from tests.bot.helpers.blind_songs import EXPERIMENT, EXPOSURES, TRACE, VERSIONS, add_blind_song, decide
 from tests.bot.helpers.table_board import fill
 
 
@@ -29,6 +29,7 @@ def test_a_candidate_keeps_its_experiment_its_exposure_and_its_version(store: Sq
     found = [row.candidate for row in store.rows()]
     assert [each.experiment for each in found] == [EXPERIMENT] * 2
     assert [each.exposure_id for each in found] == [EXPOSURES["A"], EXPOSURES["B"]]
+    assert [each.trace_id for each in found] == [TRACE, TRACE]
     assert [each.model_version for each in found] == [VERSIONS["A"], VERSIONS["B"]]
 
 
@@ -93,7 +94,7 @@ def test_a_search_for_a_version_finds_no_candidate_of_a_song_that_waits(
 def test_words_do_not_find_a_version(store: SqliteStore) -> None:
     decide(store, *add_blind_song(store, "AB"))
     with SqliteDesk(store._path) as desk:
-        for words in (*VERSIONS.values(), *EXPOSURES.values()):
+        for words in (*VERSIONS.values(), *EXPOSURES.values(), TRACE):
             assert desk.songs(SongQuery(filter=SongFilter(words=words))).total == 0
 
 

@@ -97,8 +97,8 @@ def test_candidates_of_version_1_are_of_no_experiment_and_show_their_version(ver
     with SqliteStore(version_1) as store:
         found = [row.candidate for row in store.rows()]
         (tally,) = store.state().versions
-    assert [(each.experiment, each.exposure_id, each.is_blind, each.variant) for each in found] == [
-        ("", "", False, "lcgan 2")
+    assert [(each.experiment, each.exposure_id, each.trace_id, each.is_blind, each.variant) for each in found] == [
+        ("", "", "", False, "lcgan 2")
     ] * 2
     assert (tally.waiting, tally.accepted, tally.rejected) == (1, 1, 0)
 
