@@ -197,7 +197,9 @@ def _of_all(faults: list[InferenceError], experiment: str) -> InferenceError:
         return faults[0].copy()
     codes = ", ".join(dict.fromkeys(fault.code.name for fault in faults))
     message = f"no arm of the experiment {experiment} answered ({codes}): `deephypebot models list` shows their states"
-    return InferenceError(faults[0].code, message, failure=faults[0].failure)
+    fields = {fault.field for fault in faults}
+    field = fields.pop() if len(fields) == 1 else ""
+    return InferenceError(faults[0].code, message, field=field, failure=faults[0].failure)
 
 
 def _away(message: str) -> InferenceError:

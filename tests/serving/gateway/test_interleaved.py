@@ -20,7 +20,9 @@ from handlers.contract import (
     Timings,
     encode_answer,
 )
+from serving.gateway import interleaved
 from serving.interleaving import InterleavedResponse
+from serving.torchserve.faults import InferenceError
 from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.exposures import Role, ShadowOutcome
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
@@ -259,6 +261,20 @@ def test_only_if_all_arms_fail_the_call_fails(tmp_path: Path) -> None:
             assert [row.role for row in rows(tmp_path)] == [Role.FAILURE] * 2
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("fields", "told"), [(("topic", "topic"), "topic"), (("topic", "genres"), "")])
+def test_of_a_request_that_all_arms_refuse_for_reasons_of_their_own_the_field_is_told_if_it_is_one(
+    fields: tuple[str, str], told: str
+) -> None:
+    faults = [
+        InferenceError(grpc.StatusCode.INVALID_ARGUMENT, f"lcgan {version} has other ones", field=field)
+        for version, field in enumerate(fields, start=1)
+    ]
+    found = interleaved._of_all(faults, "shorter")
+    assert (found.code, found.field) == (grpc.StatusCode.INVALID_ARGUMENT, told)
+    assert found.message.startswith("no arm of the experiment shorter answered (INVALID_ARGUMENT): ")
+    assert interleaved._of_all(faults[:1] * 2, "shorter").message == "lcgan 1 has other ones"
 
 
 def test_a_field_that_an_arm_refuses_is_not_its_failure(tmp_path: Path) -> None:
