@@ -78,6 +78,20 @@ DEFAULT_TEMPERATURE: Final = 0.7
 """Colder than real text's variety asks for: of the sentences that are chosen from 16 candidates, blind readers post
 twice as many at 0.7 as at 1 (docs/measurements/quality.md)."""
 DEFAULT_TOP_P: Final = 0.92
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "temperature": (0.0, 5.0),
+    "top_k": (0, 1_000_000),
+    "top_p": (1e-6, 1.0),
+    "min_p": (0.0, 1.0),
+    "max_tokens": (1, MAX_TOKENS),
+    "guidance": (0.0, 10.0),
+    "min_tokens": (0, MAX_TOKENS),
+    "no_repeat_ngram_size": (0, MAX_TOKENS),
+    "num_samples": (1, MAX_SAMPLES),
+    "seed": (0, MAX_SEED),
+    "best_of": (1, MAX_BEST_OF),
+}
+"""Smallest and largest value of each number of a request."""
 _MAX_SHOWN: Final = 60
 _SINGLE_WORD: Final = re.compile(r"[\w'’\-]+")
 """A word as `handlers.decoding.constraints.word_repeats` splits words."""
@@ -193,16 +207,16 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         _make_tuple(self, "bad_words")
-        _check_float("temperature", self.temperature, 0.0, 5.0)
-        _check_int("top_k", self.top_k, 0, 1_000_000)
-        _check_float("top_p", self.top_p, 1e-6, 1.0)
-        _check_float("min_p", self.min_p, 0.0, 1.0)
-        _check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS)
-        _check_float("guidance", self.guidance, 0.0, 10.0)
-        _check_int("min_tokens", self.min_tokens, 0, MAX_TOKENS)
+        _check_float("temperature", self.temperature)
+        _check_int("top_k", self.top_k)
+        _check_float("top_p", self.top_p)
+        _check_float("min_p", self.min_p)
+        _check_int("max_tokens", self.max_tokens)
+        _check_float("guidance", self.guidance)
+        _check_int("min_tokens", self.min_tokens)
         if self.min_tokens > self.max_tokens:
             raise _invalid("min_tokens", f"must be at most max_tokens, {self.max_tokens}, got {self.min_tokens}")
-        _check_int("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, MAX_TOKENS)
+        _check_int("no_repeat_ngram_size", self.no_repeat_ngram_size)
         _check_bad_words(self.bad_words)
 
 
@@ -242,11 +256,11 @@ class CommentaryRequest:
         _check_texts("genres", self.genres, MAX_GENRES, "genres")
         for name in ("artist", "title", "topic", "unit", "request_id"):
             _check_text(name, getattr(self, name))
-        _check_int("num_samples", self.num_samples, 1, MAX_SAMPLES)
+        _check_int("num_samples", self.num_samples)
         if self.seed is not None:
-            _check_int("seed", self.seed, 0, MAX_SEED)
+            _check_int("seed", self.seed)
         if self.best_of is not None:
-            _check_int("best_of", self.best_of, 1, MAX_BEST_OF)
+            _check_int("best_of", self.best_of)
         object.__setattr__(self, "rank_by", _rule(self.rank_by))
 
     def to_mapping(self) -> dict[str, Any]:
@@ -586,7 +600,8 @@ def _check_text(name: str, value: object) -> None:
         raise _invalid(name, "must not hold control characters or lone surrogates")
 
 
-def _check_int(name: str, value: object, low: int, high: int) -> None:
+def _check_int(name: str, value: object) -> None:
+    low, high = RANGES[name]
     # bool is an int in Python, but true is not a count.
     if not isinstance(value, int) or isinstance(value, bool):
         raise _invalid(name, f"must be an integer, got {type(value).__name__}")
@@ -594,7 +609,8 @@ def _check_int(name: str, value: object, low: int, high: int) -> None:
         raise _invalid(name, f"must be between {low} and {high}, got {_shown(value)}")
 
 
-def _check_float(name: str, value: object, low: float, high: float) -> None:
+def _check_float(name: str, value: object) -> None:
+    low, high = RANGES[name]
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _invalid(name, f"must be a number, got {type(value).__name__}")
     # NaN compares false with everything, so it is refused like any value out of range.

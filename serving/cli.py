@@ -40,6 +40,7 @@ from serving.options import (
     TlsKeyOption,
     TokenFileOption,
     TrackingOption,
+    WebhookSecretOption,
     WorkspaceOption,
     asking,
     exposures_folder,
@@ -97,6 +98,7 @@ def serve(
         ),
     ] = 0,
     http_port: HttpPortOption = None,
+    webhook_secret_file: WebhookSecretOption = None,
     models: Annotated[
         str,
         typer.Option(
@@ -147,13 +149,15 @@ def serve(
 
     from serving.security.settings import ClientLimits, SecuritySettings
     from serving.service import serve as run_service
-    from serving.settings import service_settings
+    from serving.settings import service_settings, webhook_secret
     from serving.torchserve.cores import default_workers
 
     _configure_logging()
     names = tuple(name.strip() for name in models.split(",") if name.strip())
     if not names:
         raise typer.BadParameter("name at least one model", param_hint="--models")
+    if webhook_secret_file is not None and http_port is None:
+        raise typer.BadParameter("webhooks come in by the HTTP/JSON door: add --http-port", param_hint="--http-port")
     settings = service_settings(
         workspace=workspace,
         model_store=model_store,
@@ -171,6 +175,7 @@ def serve(
         metrics_port=metrics_port,
         gateway_metrics_port=gateway_metrics_port,
         http_port=http_port,
+        webhook_secret=webhook_secret(webhook_secret_file),
         models=names,
         workers=workers or default_workers(),
         max_in_flight=max_in_flight,

@@ -12,7 +12,7 @@ from rich.console import Console
 from foundation.defaults import GATEWAY_TARGET
 from foundation.model_versions import VersionName
 from foundation.terminal import show
-from serving import tables, traffic_cli
+from serving import tables, traffic_cli, webhook_cli
 from serving.options import (
     WORKSPACE,
     NumberArgument,
@@ -39,6 +39,7 @@ app_models = typer.Typer(
 )
 for _command in (traffic_cli.split, traffic_cli.ramp, traffic_cli.shadow):
     app_models.command()(_command)
+app_models.add_typer(webhook_cli.app_webhook)
 
 
 @app_models.command("list")

@@ -132,6 +132,14 @@ TokenFileOption = Annotated[
         help="File of the token to show; DEEPHYPEBOT_TOKEN may hold the token itself.",
     ),
 ]
+WebhookSecretOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--webhook-secret-file",
+        envvar="DEEPHYPEBOT_WEBHOOK_SECRET_FILE",
+        help="File with the secret by which MLflow signs webhooks; or set DEEPHYPEBOT_WEBHOOK_SECRET to the secret.",
+    ),
+]
 MaxDeadlineOption = Annotated[
     float,
     typer.Option(

@@ -83,6 +83,9 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         table.suspend()
         wake.set()
 
+    def on_webhook() -> None:
+        sync.wake()  # the door opens when there is a sync
+
     replacements = Replacements()
     supervisor = Supervisor(settings.torchserve, on_down=on_down, replacements=replacements)
     segments = Segments(settings.exposures) if settings.exposures is not None else None
@@ -99,7 +102,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         )
         if sender is not None:
             gateway.metrics.counts.name_source("gateway_spans", sender.counts)
-        door = Door(settings.http, gateway=gateway) if settings.http is not None else None
+        door = Door(settings.http, gateway=gateway, wake=on_webhook) if settings.http is not None else None
         _make_model_store(settings.torchserve.model_store)
         unpacked = stack.enter_context(Unpacked(settings.torchserve.model_store))
         # The exits run in the opposite order: sync ends, requests in flight are answered, TorchServe stops.
@@ -111,7 +114,6 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         stack.push_async_callback(gateway.stop, hurry)
         # The port first: it is the likeliest problem and the quickest to check.
         target = await gateway.start()
-        http_url = await door.start() if door is not None else ""
         metrics_url = stack.enter_context(
             metrics_page(
                 gateway.metrics,
@@ -132,6 +134,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             observer=sync_counts,
             drift=gateway.drift,
         )
+        http_url = await door.start() if door is not None else ""
         await _start_torchserve_and_registry(supervisor, sync)
         watch = Watch(
             supervisor=supervisor,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
+from serving.errors import ServingError
 from serving.gateway.server import GatewaySettings
 from serving.http.settings import HttpSettings
 from serving.security.settings import SecuritySettings
@@ -16,6 +17,8 @@ from serving.torchserve.process import TorchServeSettings
 from serving.traffic.segments import ExposureSettings
 from serving.traffic.shadow import ShadowSettings
 
+WEBHOOK_SECRET_VARIABLE: Final = "DEEPHYPEBOT_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
+_LEAST_SECRET: Final = 16
 _DRAIN_TIMEOUT_S: Final = 60.0
 """Least time for the last requests of a removed version."""
 _DRAIN_MARGIN_S: Final = 10.0
@@ -59,6 +62,27 @@ def default_tracking_uri(workspace: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').resolve()}"
 
 
+def webhook_secret(file: Path | None) -> str:
+    """Return the secret of MLflow's webhooks, from a file or else from DEEPHYPEBOT_WEBHOOK_SECRET; empty without both.
+
+    Raises:
+        ServingError: the file cannot be read, or the secret is too short.
+    """
+    try:
+        secret = os.environ.get(WEBHOOK_SECRET_VARIABLE, "") if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as cause:
+        reason = cause.strerror if isinstance(cause, OSError) else "it is not text"
+        raise ServingError(f"the webhook's secret cannot be read from {file}: {reason}") from cause
+    secret = secret.strip()
+    if (secret or file is not None) and len(secret) < _LEAST_SECRET:
+        where = file or WEBHOOK_SECRET_VARIABLE
+        raise ServingError(
+            f"the webhook's secret in {where} must have at least {_LEAST_SECRET} characters, got {len(secret)}; "
+            "make one with `openssl rand -hex 32`"
+        )
+    return secret
+
+
 def service_settings(
     *,
     workspace: Path,
@@ -71,6 +95,7 @@ def service_settings(
     metrics_port: int = 0,
     gateway_metrics_port: int = 0,
     http_port: int | None = None,
+    webhook_secret: str = "",
     workers: int = 1,
     max_in_flight: int = 256,
     exposures: Path | None = None,
@@ -115,7 +140,7 @@ def service_settings(
             if exposures is None
             else ExposureSettings(folder=exposures, max_days=exposure_days, max_mb=exposure_mb)
         ),
-        http=None if http_port is None else HttpSettings(host=host, port=http_port),
+        http=None if http_port is None else HttpSettings(host=host, port=http_port, webhook_secret=webhook_secret),
         learned_references=workspace / "references",
         gateway_metrics_port=gateway_metrics_port,
         ready_file=ready_file,

@@ -7,8 +7,9 @@ import inspect
 import re
 from typing import Any, Final
 
-from markdown import attribute_docs, default_of, first_paragraph, table, type_of
+from markdown import default_of, first_paragraph, table, type_of
 
+from foundation.docstrings import attribute_docs
 from handlers import contract
 from serving import client
 from serving.async_client import AsyncCommentaryClient

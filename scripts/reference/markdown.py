@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,27 +19,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _cell(text: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))
-
-
-def attribute_docs(owner: type) -> dict[str, str]:
-    """The docstring under each attribute of a class, those of its bases included."""
-    docs: dict[str, str] = {}
-    for base in reversed(owner.__mro__):
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError):  # built in
-            continue
-        (definition,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
-        for before, after in zip(definition.body, definition.body[1:], strict=False):
-            if (
-                isinstance(before, ast.AnnAssign)
-                and isinstance(before.target, ast.Name)
-                and isinstance(after, ast.Expr)
-                and isinstance(after.value, ast.Constant)
-                and isinstance(after.value.value, str)
-            ):
-                docs[before.target.id] = " ".join(after.value.value.split())
-    return docs
 
 
 def first_paragraph(documented: Any) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from markdown import attribute_docs, code, default_of, first_paragraph, table, type_of
+from markdown import code, default_of, first_paragraph, table, type_of
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from bot.domain.durations import short_duration
 from bot.environment import env_name
 from bot.settings import BotSettings
+from foundation.docstrings import attribute_docs
 from handlers.worker.options import WorkerOptions
 from serving.gateway.server import GatewaySettings
 from serving.security.settings import ClientLimits, SecuritySettings

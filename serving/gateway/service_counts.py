@@ -47,6 +47,10 @@ _COUNTS: Final = {
     "sync_errors": _Count(
         meaning="Readings of the registry that failed, or said what cannot be followed.", label="model"
     ),
+    "sync_webhooks": _Count(
+        meaning="Webhooks of MLflow: accepted, repeated (received before), or refused for their signature or age.",
+        label="outcome",
+    ),
     "workers_replaced": _Count(meaning="Replacements of workers of TorchServe.", label="reason"),
     "torchserve_restarts": _Count(meaning="Restarts of TorchServe.", label="reason"),
     "sync_refused_versions": _Count(meaning="Attempts to make a version live that failed.", label="model"),

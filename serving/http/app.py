@@ -3,7 +3,9 @@
     POST /v1/models/{model}:generate                        samples of the version that the model's shares give
     POST /v1/models/{model}/versions/{version}:generate     samples of a pinned version
     GET  /v1/models, /v1/models/{model}                     live models and versions, limits of a request
+    POST /webhooks/mlflow                                   a change of the registry, which wakes the poll
     GET  /healthz, /readyz                                  whether the process runs; whether it can answer
+    GET  /openapi.json                                      description of all of them
 
 The paths follow the custom methods of Google's API guide (AIP-136).
 """
@@ -16,6 +18,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, TypeVar
 
 import grpc
@@ -30,8 +33,10 @@ from serving.gateway.reception import SHUTTING_DOWN
 from serving.gateway.server import Gateway
 from serving.http.bodies import MAX_BODY_BYTES, json_object, read_body
 from serving.http.messages import message_response, request_message
+from serving.http.openapi import openapi_document
 from serving.http.problems import ProblemError, problem_response
 from serving.http.settings import HttpSettings
+from serving.http.webhooks import MAX_WEBHOOK_BYTES, WEBHOOK_PATH, WebhookReceiver
 from serving.security.access import AccessError
 from serving.torchserve.faults import InferenceError
 from serving.v1 import commentary_pb2
@@ -53,10 +58,12 @@ class HttpApp:
     Args:
         gateway: the gateway, whose gRPC service answers in the same way, and to the same clients.
         settings: limits of the door.
+        webhooks: receives MLflow's webhooks; None has no route for them.
     """
 
-    def __init__(self, gateway: Gateway, settings: HttpSettings) -> None:
+    def __init__(self, gateway: Gateway, settings: HttpSettings, *, webhooks: WebhookReceiver | None = None) -> None:
         self._gateway = gateway
+        self._webhooks = webhooks
         self._settings = settings
         self.responses: Final[dict[str, int]] = {}
         """Number of responses by status."""
@@ -70,7 +77,10 @@ class HttpApp:
             self._route("/v1/models/{model}", self._describe, "GET"),
             self._route("/healthz", self._healthz, "GET", is_open=True),
             self._route("/readyz", self._readyz, "GET", is_open=True),
+            self._route("/openapi.json", self._openapi, "GET", is_open=True),
         ]
+        if self._webhooks is not None:
+            routes.append(self._route(WEBHOOK_PATH, partial(self._webhook, self._webhooks), "POST", is_open=True))
         app = Starlette(routes=routes, exception_handlers={HTTPException: self._no_route})
         app.router.redirect_slashes = False
         return app
@@ -129,6 +139,12 @@ class HttpApp:
     async def _describe(self, request: Request, _: str) -> Response:
         return message_response(self._gateway.describe(request.path_params.get("model", "")))
 
+    async def _webhook(self, webhooks: WebhookReceiver, request: Request, _: str) -> Response:
+        webhooks.receive(
+            request.headers, await read_body(request, limit=MAX_WEBHOOK_BYTES, timeout_s=self._settings.body_s)
+        )
+        return Response(status_code=204)
+
     async def _healthz(self, _: Request, __: str) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -139,12 +155,15 @@ class HttpApp:
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, "no version of the default model answers now")
         return JSONResponse({"status": "ready"})
 
+    async def _openapi(self, _: Request, __: str) -> Response:
+        return JSONResponse(openapi_document(TIMEOUT_HEADER, has_webhooks=self._webhooks is not None))
+
     async def _no_route(self, request: Request, fault: Exception) -> Response:
         path = request.url.path[:_SHOWN]
         status = fault.status_code if isinstance(fault, HTTPException) else 404
-        detail = f"there is nothing at {path}"
+        detail = f"there is nothing at {path}; /openapi.json lists the paths"
         if status == _METHOD_NOT_ALLOWED:
-            detail = f"{path} does not take {request.method[:_SHOWN]}"
+            detail = f"{path} does not take {request.method[:_SHOWN]}; /openapi.json lists the methods"
         headers = dict(fault.headers or {}) if isinstance(fault, HTTPException) else {}
         return self._counted(problem_response(ProblemError(status, detail, headers=headers)))
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import uvicorn
@@ -18,6 +18,7 @@ from serving.gateway.server import Gateway
 from serving.http.app import HttpApp
 from serving.http.connections import MAX_HEAD_BYTES, connection_class
 from serving.http.settings import HttpSettings
+from serving.http.webhooks import WebhookReceiver
 
 _FLUSH_S: Final = 1
 """Time in which the last answers leave when the door closes."""
@@ -47,16 +48,21 @@ class Door:
     Args:
         settings: address and limits.
         gateway: the gateway, whose certificate, clients and limits hold here as well.
+        wake: called for each change that MLflow tells by a webhook.
     """
 
-    def __init__(self, settings: HttpSettings, *, gateway: Gateway) -> None:
+    def __init__(self, settings: HttpSettings, *, gateway: Gateway, wake: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
         self._gateway = gateway
-        self._app = HttpApp(gateway, settings)
+        webhooks = WebhookReceiver(settings.webhook_secret, wake=wake) if settings.webhook_secret else None
+        self._app = HttpApp(gateway, settings, webhooks=webhooks)
         self._tls = gateway.security.ssl_context()
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
-        gateway.metrics.counts.name_source("gateway_http_responses", lambda: dict(self._app.responses))
+        counts = gateway.metrics.counts
+        counts.name_source("gateway_http_responses", lambda: dict(self._app.responses))
+        if webhooks is not None:
+            counts.name_source("sync_webhooks", lambda: webhooks.counts)
 
     async def start(self) -> str:
         """Listen and return the address, `http://host:port`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foundation.defaults import LOOPBACK
 from foundation.loopback import is_loopback
@@ -27,6 +27,8 @@ class HttpSettings:
     """Longest time in which the body of a request arrives."""
     idle_s: float = 60.0
     """Time for which a connection without a request stays open."""
+    webhook_secret: str = field(default="", repr=False)
+    """Secret with which MLflow signs webhooks; without one there is no route for them."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

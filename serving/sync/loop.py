@@ -115,6 +115,7 @@ class Sync:
             unpacked=unpacked,
             supervisor=supervisor,
         )
+        self._told = {model: asyncio.Event() for model in table.models}
         self._woken = {model: asyncio.Event() for model in table.models}
         self._followers = {
             model: Follower(
@@ -158,6 +159,11 @@ class Sync:
             await asyncio.gather(*loops, return_exceptions=True)
             await asyncio.gather(*(follower.close() for follower in self._followers.values()))
 
+    def wake(self) -> None:
+        """Read the registry now: something has changed in it."""
+        for told in self._told.values():
+            told.set()
+
     async def reload(self, model: str, version: str) -> bool:
         """Load a live version again without taking it out of the routing table; return whether it is proven again.
 
@@ -187,13 +193,15 @@ class Sync:
         )
 
     async def _read(self, follower: Follower) -> None:
+        told = self._told[follower.model]
+        told.clear()  # before the registry is read: a change meanwhile is read at once
         reading = await self._readings.snapshot(follower.model)
         if reading is None:
             self._observer.failed(follower.model)
         else:
             await follower.take(reading)
             await self._tell_drift(reading)
-        await asyncio.sleep(self._settings.poll_s)
+        await _wait(told, self._settings.poll_s)
 
     async def _tell_drift(self, reading: ModelSnapshot) -> None:
         """Write the tags of versions whose traffic has drifted; one that cannot be written is tried again."""

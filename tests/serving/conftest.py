@@ -36,5 +36,5 @@ def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) ->
     for model in MODELS:
         registry.alias(model, "champion", registry.register(model))
     folder: Path = tmp_path_factory.mktemp("service")
-    with running_service(registry.uri, folder, MODELS) as running:
+    with running_service(registry.uri, folder, MODELS, "--http-port", "0") as running:
         yield running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
@@ -386,3 +387,16 @@ def call_in_background(call: Callable[[], object]) -> Callable[[], object]:
         return outcome[0]
 
     return wait
+
+
+def test_a_program_that_knows_http_alone_gets_the_same_text(service: ServiceProcess) -> None:
+    body = json.dumps({"genres": ["dream pop"], "title": "by curl", "num_samples": 2, "seed": "7"}).encode()
+    url = f"{service.ready['http']}/v1/models/alpha:generate"
+    headers = {"Content-Type": "application/json", "X-Request-Timeout": "20"}
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - our own
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - our own
+        answer = json.load(response)
+    with CommentaryClient(service.target, model="alpha") as client:
+        expected = client.generate(ask(title="by curl", num_samples=2, seed=7))
+    assert [sample["text"] for sample in answer["samples"]] == [sample.text for sample in expected.samples]
+    assert (answer["model"]["name"], answer["arms"][0]["exposure_id"] != "") == ("alpha", True)
