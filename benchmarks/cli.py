@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from benchmarks.experiments.cli import bench_experiments
+from benchmarks.experiments.replay_cli import bench_replay
 from benchmarks.experiments.verdicts_cli import verdicts
 from benchmarks.serving.cli import bench_serve
 from benchmarks.training.quality_cli import learning, ptb, steering, vocabulary
@@ -29,6 +30,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "serve": bench_serve,
     "experiments": bench_experiments,
     "verdicts": verdicts,
+    "replay": bench_replay,
 }
 for _name, _command in _COMMANDS.items():
     app_bench.command(_name)(_command)

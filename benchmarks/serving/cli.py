@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from benchmarks.serving.plan import Plan, Serving
     from benchmarks.serving.run import Note, Site
 
-_MANY_REQUESTS, _FEW_REQUESTS = 200_000, 500
-"""Requests over which the gateway's memory is measured; few with --quick."""
+_FEW_REQUESTS = 500
+"""Requests over which the gateway's memory is measured with --quick."""
 _TOKENS_OF_A_SENTENCE = 26
 """Mean length of sentences of real text; a model with random weights does not end its sentences."""
 
@@ -57,6 +57,9 @@ def bench_serve(
         bool,
         typer.Option("--gateway", help="Measure the goals of the gateway instead: its costs one by one, its memory."),
     ] = False,
+    memory_requests: Annotated[
+        int, typer.Option(min=1, help="Requests over which --gateway measures the growth of its memory.")
+    ] = 200_000,
     workspace: Annotated[
         Path,
         typer.Option(
@@ -109,8 +112,12 @@ def bench_serve(
         site = prepare_site(archive, Path(folder), workspace / "bench")
         if sweep and gateway:
             raise BenchError("--sweep and --gateway are two measurements; give one")
-        run = _sweep if sweep else _gateway if gateway else _compare
-        tables, figures = run(plan.quick() if quick else plan, site, note, plot)
+        chosen = plan.quick() if quick else plan
+        if gateway:
+            requests = _FEW_REQUESTS if quick else memory_requests
+            tables, figures = _gateway(chosen, site, note, plot, memory_requests=requests)
+        else:
+            tables, figures = (_sweep if sweep else _compare)(chosen, site, note, plot)
     name = "serve sweep" if sweep else "serve gateway" if gateway else "serve"
     for table in tables:
         show(table, console=console)
@@ -141,13 +148,15 @@ def _sweep(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[
     return [sweep_table(tried)], sweep_figures(tried)
 
 
-def _gateway(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[Table], dict[str, Any]]:
+def _gateway(
+    plan: Plan, site: Site, note: Note, plot: Path | None, *, memory_requests: int
+) -> tuple[list[Table], dict[str, Any]]:
     from benchmarks.serving.errors import BenchError
     from benchmarks.serving.gateway_goals import figures, measure_goals, tables
 
     if plot is not None:
         raise BenchError("--gateway makes no plot; omit --plot")
-    measured = measure_goals(plan, site, note, memory_requests=_FEW_REQUESTS if plan.is_quick else _MANY_REQUESTS)
+    measured = measure_goals(plan, site, note, memory_requests=memory_requests)
     return tables(measured), figures(measured)
 
 

@@ -66,8 +66,6 @@ class Plan:
     """Offered loads of the open loop, as shares of the throughput of the closed loops."""
     peers: tuple[str, ...] = PEERS
     seed: int = 1
-    is_quick: bool = False
-    """Whether it is only a check that everything runs."""
 
     def __post_init__(self) -> None:
         if unknown := [peer for peer in self.peers if peer not in PEERS]:
@@ -89,7 +87,6 @@ class Plan:
             settle_s=0.3,
             warm_s=0.3,
             loads=(0.3, 0.6, 1.2),
-            is_quick=True,
         )
 
     def warm(self) -> Phase:
