@@ -1,7 +1,8 @@
 """Several requests in one call of TorchServe, and their answers.
 
     requests  ->  JSON array in TorchServe's `batch` field; an element is [request, latest start or null], and has the
-                  context of the request's trace as a third part if there is one
+                  context of the request's trace as a third member if there is one, and as a fourth one the seeds of the
+                  earlier samples if it is a part of a request
     answers   ->  JSON array of the answers, in the same order
 
 The gateway forms these batches, because it knows what TorchServe cannot: which requests are heavy, and which of them
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from handlers.contract import (
+    MAX_SAMPLES,
+    MAX_SEED,
     CommentaryRequest,
     CommentaryResponse,
     ContractError,
@@ -38,6 +41,9 @@ class BatchedRequest:
     """Latest start of its decode, in seconds of the machine's monotonic clock; None for any."""
     traceparent: str = ""
     """Context of its trace (`handlers.contract.TRACEPARENT_FIELD`); empty if it has none."""
+    earlier_seeds: tuple[int, ...] = ()
+    """Seeds of the earlier samples, where it is a part of a request: the samples asked for are those that the request
+    has after so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +53,21 @@ class ValidRequest:
     request: CommentaryRequest
     traceparent: str = ""
     """Context of its trace; empty if it has none."""
+    earlier_seeds: tuple[int, ...] = ()
+    """Seeds of the earlier samples, where it is a part of a request."""
 
 
-def encode_requests(requests: Iterable[tuple[bytes, float | None, str]]) -> bytes:
-    """Encode a batch from the JSON of its requests, the latest start of each and the context of its trace, or "".
+def encode_requests(requests: Iterable[tuple[bytes, float | None, str, Sequence[int]]]) -> bytes:
+    """Encode a batch.
 
-    >>> encode_requests([(b'{"genres":[]}', None, ""), (b'{"genres":["pop"]}', 12.5, "00-4b-1f-01")])
+    Args:
+        requests: JSON of each request, its latest start or None, the context of its trace or "", and the seeds of
+            the earlier samples.
+
+    >>> encode_requests([(b'{"genres":[]}', None, "", ()), (b'{"genres":["pop"]}', 12.5, "00-4b-1f-01", ())])
     b'[[{"genres":[]},null],[{"genres":["pop"]},12.5,"00-4b-1f-01"]]'
+    >>> encode_requests([(b'{"genres":[]}', None, "", (7, 12))])
+    b'[[{"genres":[]},null,"",[7,12]]]'
     """
     return b"[%b]" % b",".join(_encoded(*each) for each in requests)
 
@@ -100,28 +114,52 @@ def decode_answers(payload: bytes | str, *, count: int) -> list[CommentaryRespon
     return [answer_from_document(each) for each in document]
 
 
-def _encoded(request: bytes, start_by: float | None, traceparent: str) -> bytes:
+def _encoded(request: bytes, start_by: float | None, traceparent: str, earlier_seeds: Sequence[int]) -> bytes:
     start = b"null" if start_by is None else repr(start_by).encode()
+    if earlier_seeds:
+        seeds = json.dumps([*earlier_seeds], separators=(",", ":")).encode()
+        return b"[%b,%b,%b,%b]" % (request, start, json.dumps(traceparent).encode(), seeds)
     if not traceparent:
         return b"[%b,%b]" % (request, start)
     return b"[%b,%b,%b]" % (request, start, json.dumps(traceparent).encode())
 
 
 def _decoded(element: Any) -> BatchedRequest:
+    traceparent, seeds = "", list[int]()
     match element:
         case [request, None | float() | int() as start]:
-            traceparent = ""
+            pass
         case [request, None | float() | int() as start, str() as traceparent]:
             pass
+        case [request, None | float() | int() as start, str() as traceparent, list() as seeds]:
+            pass
         case _:
-            what = "must hold pairs of a request and its latest start, or null, or triples with the context of a trace"
+            what = (
+                "must hold pairs of a request and its latest start, or null, with the context of a trace and the seeds "
+                "of earlier samples if there are any"
+            )
             return BatchedRequest(parsed=_no_batch(what))
     parsed: CommentaryRequest | ContractError
     try:
         parsed = CommentaryRequest.from_mapping(request)
+        _check_seeds(seeds, parsed)
     except ContractError as error:
-        parsed = error
-    return BatchedRequest(parsed=parsed, start_by=None if start is None else float(start), traceparent=traceparent)
+        parsed, seeds = error, []
+    return BatchedRequest(
+        parsed=parsed,
+        start_by=None if start is None else float(start),
+        traceparent=traceparent,
+        earlier_seeds=tuple(seeds),
+    )
+
+
+def _check_seeds(seeds: list[Any], request: CommentaryRequest) -> None:
+    """Check the seeds of the samples before those of a part."""
+    if len(seeds) + request.num_samples > MAX_SAMPLES:
+        raise _no_batch(f"must hold parts of requests for at most {MAX_SAMPLES} samples")
+    for seed in seeds:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+            raise _no_batch("must have integers as the seeds of earlier samples")
 
 
 def _no_batch(what: str) -> ContractError:

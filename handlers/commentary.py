@@ -5,6 +5,7 @@ Shapes: B sequences, Z latent vector, K topics.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import secrets
 import time
@@ -76,6 +77,8 @@ class _Asked:
     used: tuple[str, ...]
     unknown: tuple[str, ...]
     specs: list[SequenceSpec]
+    earlier: list[SequenceSpec]
+    """Earlier samples, where only a part of a request is answered; the choice of candidates looks at them."""
     part: Part
 
 
@@ -198,15 +201,22 @@ class Commentator:
         """Answer requests in their order; see `answer_batch`."""
         return self.answer_batch(requests).responses
 
-    def answer_batch(self, requests: Sequence[CommentaryRequest]) -> Answered:
+    def answer_batch(
+        self, requests: Sequence[CommentaryRequest], earlier_seeds: Sequence[Sequence[int]] | None = None
+    ) -> Answered:
         """Answer requests in their order; all their samples are sequences of one decode.
+
+        Args:
+            requests: the requests.
+            earlier_seeds: for each, the seeds of earlier samples, which it continues: its samples are those that the
+                same request for more has after so many, to the last bit. By default, none.
 
         Raises:
             ContractError: this model cannot answer a request; see `check`.
             NotFiniteError: the model gives a value that is not finite for one of the requests; the message names it.
         """
         started = time.monotonic()
-        asked = self._asked(requests)
+        asked = self._asked(requests, earlier_seeds)
         parts = [each.part for each in asked]
         decode_started = time.monotonic()
         decoded = self._decode(asked, may_abandon=True)
@@ -244,11 +254,13 @@ class Commentator:
         found = self._ranker.described([each.part for each in asked], batch)
         return [[[found[place] for place in places] for places in each.part.samples] for each in asked]
 
-    def _asked(self, requests: Sequence[CommentaryRequest]) -> list[_Asked]:
+    def _asked(
+        self, requests: Sequence[CommentaryRequest], earlier_seeds: Sequence[Sequence[int]] | None = None
+    ) -> list[_Asked]:
         """Return requests as they are answered."""
         asked = []
         first = 0
-        for request in requests:
+        for request, seeds in zip(requests, earlier_seeds or [()] * len(requests), strict=True):
             self.check(request)
             topic = self.topic_of(request)
             used, unknown = self.bundle.genres.resolve(request.genres)
@@ -259,12 +271,24 @@ class Commentator:
                 topic=topic,
                 rank_by=request.rank_by,
             )
-            specs = self._specs(request, part, tuple(self.bundle.genres.indices(used)))
-            asked.append(_Asked(request=request, used=used, unknown=unknown, specs=specs, part=part))
+            genres = tuple(self.bundle.genres.indices(used))
+            specs = self._specs(request, part, genres, first_sample=len(seeds))
+            earlier = self._earlier(request, part, genres, seeds)
+            asked.append(_Asked(request=request, used=used, unknown=unknown, specs=specs, earlier=earlier, part=part))
             first = part.places.stop
-        return asked
+        return _with_earlier_places(asked, first)
 
-    def _specs(self, request: CommentaryRequest, part: Part, genres: tuple[int, ...]) -> list[SequenceSpec]:
+    def _earlier(
+        self, request: CommentaryRequest, part: Part, genres: tuple[int, ...], seeds: Sequence[int]
+    ) -> list[SequenceSpec]:
+        """Return the earlier samples of a part, where the choice of its candidates depends on them."""
+        if part.best_of == 1 or self.bundle.acceptability is None:
+            return []
+        return [SequenceSpec(genres=genres, seed=seed, topic=part.topic, sampling=request.sampling) for seed in seeds]
+
+    def _specs(
+        self, request: CommentaryRequest, part: Part, genres: tuple[int, ...], *, first_sample: int
+    ) -> list[SequenceSpec]:
         seed = request.seed if request.seed is not None else secrets.randbits(_DRAWN_SEED_BITS)
         return [
             SequenceSpec(
@@ -274,13 +298,14 @@ class Commentator:
                 topic=part.topic,
                 sampling=request.sampling,
             )
-            for sample in range(part.num_samples)
+            for sample in range(first_sample, first_sample + part.num_samples)
             for candidate in range(part.best_of)
         ]
 
     def _decode(self, asked: Sequence[_Asked], *, may_abandon: bool) -> _Decoded:
         """Decode the candidates of some requests, all to their end or all but the hopeless ones."""
         specs = [spec for each in asked for spec in each.specs]
+        specs += [spec for each in asked for spec in each.earlier]
         z_BZ = self._engine.latent_vectors(specs) if specs else None
         rivals = self._ranker.rivals([each.part for each in asked]) if may_abandon else None
         return _Decoded(specs=specs, z_BZ=z_BZ, sequences=self._engine.decode(specs, z_BZ, rivals))
@@ -316,6 +341,16 @@ class Commentator:
         if self.best_of(request) == 1 or request.rank_by is RankBy.VALUE:
             return False
         return acceptability is None or acceptability.uses("topic")
+
+
+def _with_earlier_places(asked: Sequence[_Asked], first: int) -> list[_Asked]:
+    """Return requests with the places of their earlier samples, which come after the candidates of all requests."""
+    placed = []
+    for each in asked:
+        places = range(first, first + len(each.earlier))
+        placed.append(dataclasses.replace(each, part=dataclasses.replace(each.part, earlier=places)))
+        first = places.stop
+    return placed
 
 
 def _check_finite(specs: Sequence[SequenceSpec], decoded: Sequence[DecodedSequence]) -> None:

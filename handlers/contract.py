@@ -52,6 +52,8 @@ CONTRACT: Final = 4
 """Version of the request's JSON that this code writes. It reads versions 1 to 3 as well."""
 BATCHES_CONTRACT: Final = 3
 """First version whose worker reads several requests from one call (`handlers.batches`)."""
+PARTS_CONTRACT: Final = 4
+"""First version whose worker reads parts of requests from such a call: some of a request's samples by themselves."""
 TRACES_CONTRACT: Final = 4
 """First version whose worker reads the context of a request's trace (`TRACEPARENT_FIELD`)."""
 FIRST_CONTRACT: Final = 1

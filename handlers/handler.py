@@ -94,7 +94,9 @@ class CommentaryHandler:
         if not requests:
             return []
         try:
-            answered = commentator.answer_batch([each.request for each in requests])
+            answered = commentator.answer_batch(
+                [each.request for each in requests], [each.earlier_seeds for each in requests]
+            )
         except Exception as cause:  # noqa: BLE001 - raised, any error fails the whole batch without a reason
             if len(requests) == 1:
                 _log.exception("the decode of a request failed%s", _trace_of(requests[0]))
@@ -136,7 +138,7 @@ def _checked(commentator: Commentator, request: BatchedRequest, now: float) -> V
         commentator.check(request.parsed)
     except ContractError as error:
         return error
-    return ValidRequest(request=request.parsed, traceparent=request.traceparent)
+    return ValidRequest(request=request.parsed, traceparent=request.traceparent, earlier_seeds=request.earlier_seeds)
 
 
 def _trace_of(request: ValidRequest) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 import grpc
 
+from foundation.commentary_errors import CommentaryError
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest
 from serving import wire
@@ -172,9 +173,13 @@ class Attempts:
         in_time = time.monotonic() + pause_s < self._deadline
         may_retry = is_passing(failure) and self._number < self._retry.max_attempts and in_time
         if not (may_retry and self._budget.pay()):
-            raise translate(failure, self._target, self._limit_s) from failure
+            raise self.final(failure) from failure
         self._number += 1
         return pause_s
+
+    def final(self, failure: grpc.RpcError) -> CommentaryError:
+        """Return the error of a call that is not tried again."""
+        return translate(failure, self._target, self._limit_s)
 
     def succeeded(self) -> None:
         """Note that the call succeeded."""

@@ -28,7 +28,7 @@ thread-safe, and works under gevent if `grpc.experimental.gevent.init_gevent()` 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -36,7 +36,7 @@ import grpc
 
 from foundation.commentary_errors import CommentaryError, RequestError
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
-from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, SamplingParams
+from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, Sample, SamplingParams
 from serving import wire
 from serving.caller import (
     DEFAULT_RETRY,
@@ -85,6 +85,7 @@ __all__ = [
     "RequestError",
     "RequestLimits",
     "RetryPolicy",
+    "Sample",
     "SamplingParams",
     "ServiceError",
     "TargetError",
@@ -163,6 +164,45 @@ class CommentaryClient:
         """
         message = self._caller.message(request, model, version)
         return wire.response_from_message(self._generate(message, timeout_s))
+
+    def generate_stream(
+        self,
+        request: CommentaryRequest,
+        *,
+        model: str | None = None,
+        version: str | int | None = None,
+        timeout_s: float | None = None,
+    ) -> Generator[tuple[Sample, ...], None, None]:
+        """Yield samples as they are ready, in their order: those that `generate` returns for the same seed.
+
+        A stream is not retried: samples may have come before it failed. To end it early, close the iterator.
+
+        Args:
+            request: request for samples.
+            model: registered model; None for the client's own.
+            version: live version to pin; None for the champion.
+            timeout_s: deadline of the whole stream in seconds; None for the client's own.
+
+        Raises:
+            CommentaryError: see the tree in this module's docstring.
+        """
+        message = self._caller.message(request, model, version)
+        attempts = self._caller.attempts(timeout_s)
+        try:
+            # The span is that of the start: what the caller does between two samples is not in it.
+            with calling(names.GENERATE_STREAM, self._caller.target) as metadata:
+                sent = (*metadata, *self._caller.metadata())
+                call = self._stub.GenerateStream(message, timeout=attempts.left_s(), metadata=sent)
+        except ValueError as cause:  # grpc raises it for a call after close()
+            raise self._caller.closed() from cause
+        try:
+            for part in call:
+                if part.samples:
+                    yield wire.samples_from_messages(part.samples)
+        except grpc.RpcError as failure:
+            raise attempts.final(failure) from failure
+        finally:
+            call.cancel()
 
     def generate_interleaved(
         self, request: CommentaryRequest, *, model: str | None = None, timeout_s: float | None = None

@@ -6,7 +6,7 @@ when its dataclass is created, on either side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence
+from collections.abc import Iterable, Mapping, MutableSequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
@@ -194,10 +194,15 @@ def response_to_message(
     )
 
 
+def samples_from_messages(messages: Iterable[commentary_pb2.Sample]) -> tuple[Sample, ...]:
+    """Decode samples."""
+    return tuple(map(_sample, messages))
+
+
 def response_from_message(message: commentary_pb2.GenerateResponse) -> CommentaryResponse:
     """Decode a response; the inverse of `response_to_message`."""
     return CommentaryResponse(
-        samples=tuple(map(_sample, message.samples)),
+        samples=samples_from_messages(message.samples),
         model=_identity(message.model),
         genres_used=tuple(message.genres_used),
         genres_unknown=tuple(message.genres_unknown),
@@ -260,7 +265,7 @@ def interleaved_from_message(message: commentary_pb2.GenerateResponse) -> Interl
         genres_unknown=tuple(message.genres_unknown),
     )
     return InterleavedResponse(
-        samples=tuple(map(_sample, message.samples)),
+        samples=samples_from_messages(message.samples),
         sample_arms=tuple(sample.arm for sample in message.samples),
         arms=arms or (only,),
         experiment=message.experiment,

@@ -142,7 +142,7 @@ def _request_conversions() -> Callable[[], object]:
 
     def convert() -> object:
         payload = wire.request_from_message(message).to_json()
-        return encode_requests([(payload, 12345.678, "")])
+        return encode_requests([(payload, 12345.678, "", ())])
 
     return convert
 

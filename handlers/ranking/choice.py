@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,7 @@ def opening(text: str) -> tuple[str, ...]:
     return tuple(words(text)[:_OPENING])
 
 
-def choose(samples: Sequence[Sequence[Scored]], opening_penalty: float) -> list[int]:
+def choose(samples: Sequence[Sequence[Scored]], opening_penalty: float, *, earlier: Iterable[str] = ()) -> list[int]:
     """Return the index of the best candidate of each sample.
 
     The samples take turns in their order. A candidate that opens like an earlier sample loses `opening_penalty`: so it
@@ -43,8 +43,9 @@ def choose(samples: Sequence[Sequence[Scored]], opening_penalty: float) -> list[
     Args:
         samples: candidates of each sample, at least one each.
         opening_penalty: loss of score for an opening that an earlier sample has.
+        earlier: texts of the samples before them, where they are a part of a request.
     """
-    openings: set[tuple[str, ...]] = set()
+    openings = {opening(text) for text in earlier}
     chosen = []
     for candidates in samples:
 

@@ -50,6 +50,8 @@ class Part:
     """Number of the wanted topic."""
     rank_by: RankBy = RankBy.ACCEPTABILITY
     """Rule by which the best candidate of a sample is chosen."""
+    earlier: range = range(0)
+    """Places of earlier samples, where the candidates are those of a part of a request."""
 
     @property
     def places(self) -> range:
@@ -162,8 +164,12 @@ class Ranker:
             return Scored(index=place, finished=finished, score=scores.get(place, 0.0), text=text)
 
         return [
-            choose([[scored(place) for place in places] for places in part], acceptability.opening_penalty)
-            for part in samples
+            choose(
+                [[scored(place) for place in places] for places in of_part],
+                acceptability.opening_penalty,
+                earlier=[batch.texts[place] for place in part.earlier],
+            )
+            for part, of_part in zip(parts, samples, strict=True)
         ]
 
     def _by_value(self, parts: Sequence[Part], batch: Batch) -> tuple[list[list[int]], dict[int, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import grpc
@@ -14,6 +14,7 @@ from foundation.processors import num_processors
 from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, ModelIdentity, Timings
 from serving import wire
 from serving.gateway.interleaved import Interleaver
+from serving.gateway.parts import Place, SendPart, answer_in_parts, send_in_time
 from serving.gateway.records import Dealt, Records
 from serving.gateway.traces import CallTrace, Traces, following
 from serving.telemetry.course import Course
@@ -29,7 +30,7 @@ from serving.traffic.policy import Assignment, TrafficPolicy
 from serving.traffic.pressure import Pressure
 from serving.traffic.route import Route
 from serving.traffic.routes import NotReadyError, RoutingTable, UnknownRouteError
-from serving.traffic.shadow import Mirror, ShadowSettings, with_seed
+from serving.traffic.shadow import Mirror, ShadowSettings, seeded, with_seed
 from serving.v1 import commentary_pb2
 
 _TIMEOUT_MARGIN_S: Final = 10.0
@@ -92,6 +93,7 @@ class Calls:
         *,
         client: str = "",
         metadata: Iterable[tuple[str, str | bytes]] = (),
+        send: SendPart | None = None,
     ) -> commentary_pb2.GenerateResponse:
         """Return the answer of a version to a request, whose exposure is written by then.
 
@@ -100,34 +102,46 @@ class Calls:
             deadline_s: time for the answer, in seconds.
             client: address of the client's connection; empty if it is not known.
             metadata: metadata of the call, which may have the context of a trace.
+            send: sends samples to the client as they are ready; None to have them in the answer alone.
 
         Raises:
             InferenceError: the request fails; it holds the status that the client gets.
         """
         with self._traces.begin(message, metadata, model=message.model or self._table.models[0]) as trace:
-            trace.response = response = await self._answer(message, deadline_s, client=client, trace=trace)
+            trace.response = response = await self._answer(message, deadline_s, client=client, trace=trace, send=send)
         response.trace_id = trace.trace_id
         return response
 
     async def _answer(
-        self, message: commentary_pb2.GenerateRequest, deadline_s: float, *, client: str, trace: CallTrace
+        self,
+        message: commentary_pb2.GenerateRequest,
+        deadline_s: float,
+        *,
+        client: str,
+        trace: CallTrace,
+        send: SendPart | None,
     ) -> commentary_pb2.GenerateResponse:
         started = time.perf_counter()
         trace.request = request = _checked(message)
         policy = self._table.policy(message.model or self._table.models[0])
         if message.interleave and not message.version and policy is not None and policy.interleaved is not None:
-            return await self._interleave(request, policy, policy.interleaved, deadline_s, client=client, trace=trace)
+            return await self._interleave(
+                request, policy, policy.interleaved, deadline_s, client=client, trace=trace, send=send
+            )
         self._check_room()
         inference = self._connection()
         route, assignment = self._resolve(message)
         self.pressure.note()
-        request = with_seed(request, policy)
+        request = with_seed(request, policy) if send is None else seeded(request)
         dealt = trace.deal(
             Dealt(request=request, route=route, assignment=assignment, policy=policy, trace_id=trace.trace_id)
         )
-        course = trace.begin_course(route.info)
         try:
-            response = await self._ask(route, inference, request, deadline_s, client=client, course=course)
+            if send is None:
+                course = trace.begin_course(route.info)
+                response = await self._ask(route, inference, request, deadline_s, client=client, course=course)
+            else:
+                response = await self._stream(dealt, inference, deadline_s, client=client, trace=trace, send=send)
         except InferenceError as fault:
             self._records.failed(dealt, fault, time.perf_counter() - started)
             raise
@@ -148,8 +162,10 @@ class Calls:
         *,
         client: str,
         trace: CallTrace,
+        send: SendPart | None,
     ) -> commentary_pb2.GenerateResponse:
-        """Return the answer of all arms of an experiment."""
+        """Return the answer of all arms of an experiment; nothing is sent before all have answered and are mixed."""
+        ends = time.monotonic() + deadline_s
         self._check_room(len(experiment.versions))
         inference = self._connection()
         self.pressure.note()
@@ -161,7 +177,50 @@ class Calls:
             return _signed(response, route, time.perf_counter() - started)
 
         answer = await self.interleaver.answer(request, policy, experiment, ask, deadline_s, trace=trace)
-        return wire.interleaved_to_message(answer)
+        response = wire.interleaved_to_message(answer)
+        if send is not None:
+            await send_in_time(response, send, ends - time.monotonic())
+        return response
+
+    async def _stream(
+        self,
+        dealt: Dealt,
+        inference: Inference,
+        deadline_s: float,
+        *,
+        client: str,
+        trace: CallTrace,
+        send: SendPart,
+    ) -> CommentaryResponse:
+        """Send the samples of a request as they are ready, and return the whole answer."""
+        route, ends, place = dealt.route, time.monotonic() + deadline_s, Place(self._ended)
+
+        def remaining_s() -> float:
+            return ends - time.monotonic()
+
+        async def ask(part: CommentaryRequest, earlier_seeds: Sequence[int]) -> CommentaryResponse:
+            started = time.perf_counter()
+            response = await self._ask(
+                route,
+                inference,
+                part,
+                remaining_s(),
+                client=client,
+                course=trace.begin_course(route.info),
+                earlier_seeds=earlier_seeds,
+                place=place,
+            )
+            return _signed(response, route, time.perf_counter() - started)
+
+        self.in_flight += 1
+        place.join()
+        try:
+            with route.admission.kept():
+                return await answer_in_parts(
+                    dealt.request, ask, send, split=route.answers_parts, remaining_s=remaining_s
+                )
+        finally:
+            place.leave()
 
     async def _ask_shadow(self, route: Route, request: CommentaryRequest, timeout_s: float) -> CommentaryResponse:
         started = time.perf_counter()
@@ -202,8 +261,13 @@ class Calls:
         client: str = "",
         is_shadow: bool = False,
         course: Course | None = None,
+        earlier_seeds: Sequence[int] = (),
+        place: Place | None = None,
     ) -> CommentaryResponse:
-        """Ask the version's workers when it is the request's turn, within the deadline."""
+        """Ask the version's workers when it is the request's turn, within the deadline.
+
+        A part of a request comes with the seeds of the earlier samples, and with the place of the request.
+        """
         admission = route.admission
         work = work_of(request, default_best_of=route.info.default_best_of)
         timeout_s = admission.limits.response_timeout_s + _TIMEOUT_MARGIN_S
@@ -224,13 +288,14 @@ class Calls:
                     start_by=start_by,
                     is_wanted=lambda: is_wanted,
                     started=sent,
+                    earlier_seeds=earlier_seeds,
                     attempt=attempt,
                 )
                 if attempt is not None:
                     attempt.times = response.batch
                 return response
 
-        self.in_flight += not is_shadow
+        on_end = self._begun(is_shadow=is_shadow, place=place)
         try:
             return await admission.ask(
                 work,
@@ -239,10 +304,20 @@ class Calls:
                 deadline=time.monotonic() + deadline_s,
                 counts=self._shadow_counts if is_shadow else self.counts,
                 client=client,
-                on_end=_nothing if is_shadow else self._ended,
+                on_end=on_end,
             )
         finally:
             is_wanted = False
+
+    def _begun(self, *, is_shadow: bool, place: Place | None) -> Callable[[], None]:
+        """Count a request in flight, and return what is to be called at its end."""
+        if is_shadow:
+            return _nothing
+        if place is not None:
+            place.join()
+            return place.leave
+        self.in_flight += 1
+        return self._ended
 
     def _ended(self) -> None:
         self.in_flight -= 1

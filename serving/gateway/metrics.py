@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
+from grpc_health.v1 import health
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from typing_extensions import override
 
@@ -24,6 +25,8 @@ from serving.traffic.figures import FigureBook
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLACK_S: Final = 0.15
 """Time that may remain when a client's deadline has passed: gRPC rounds a timeout up by 1% when it sends it."""
+_ENDLESS: Final = (f"/{health.SERVICE_NAME}/Watch", "/grpc.reflection.")
+"""Beginnings of the paths of streams that last for as long as a client likes."""
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -33,8 +36,8 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 class GatewayMetrics(grpc.aio.ServerInterceptor):
     """Counts, times and status codes of the gateway's calls, as an interceptor of its server.
 
-    Every unary call of a registered method is counted once, whatever it ends with. Streams (health watches and
-    reflection) and unknown methods are not counted.
+    Every call of a registered method is counted once, whatever it ends with, a stream of samples when it ends. Health
+    watches, reflection and unknown methods are not counted.
 
     Args:
         in_flight: returns the number of accepted requests that have no answer yet.
@@ -83,19 +86,31 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+        path: str = handler_call_details.method
+        if handler is None or path.startswith(_ENDLESS):
             return handler
-        path = handler_call_details.method
         # Methods that exist are few, and those that do not have no handler: this stays small.
         known, measured = self._measured_handlers.get(path, (None, None))
         if known is not handler or measured is None:
-            measured = grpc.unary_unary_rpc_method_handler(
-                self._measured(handler.unary_unary, path.rpartition("/")[2]),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
+            measured = self._with_measures(handler, path.rpartition("/")[2])
             self._measured_handlers[path] = (handler, measured)
         return measured
+
+    def _with_measures(self, handler: _Handler, method: str) -> _Handler:
+        """Return the handler of a method with its answers measured; those of a stream are measured as one."""
+        kinds = (
+            (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
+            (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
+            (handler.stream_stream, grpc.stream_stream_rpc_method_handler),
+        )
+        for answer, make in kinds:
+            if answer is not None:
+                return make(
+                    self._measured(answer, method),
+                    request_deserializer=handler.request_deserializer,
+                    response_serializer=handler.response_serializer,
+                )
+        return handler
 
     def _measured(self, answer: Callable[..., Any], method: str) -> Callable[..., Any]:
         # Looking a label up takes longer than counting. All codes are there from the start, so a rate sees the first.

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -102,8 +103,10 @@ class Reception(grpc.aio.ServerInterceptor):
                 response_serializer=handler.response_serializer,
             )
         if handler.unary_stream is not None:
+            is_watch = method.startswith(_HEALTH)
+            receive = self._stream if is_watch else partial(self._call, is_refused=True)
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(handler.unary_stream),
+                receive(handler.unary_stream),
                 request_deserializer=deserializer,
                 response_serializer=handler.response_serializer,
             )

@@ -7,11 +7,11 @@ translates every failure to its correct status code. A request that is refused n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -26,8 +26,9 @@ from serving.gateway.guard import Guard
 from serving.gateway.health import Health
 from serving.gateway.listening import check_address, raise_descriptor_limit, server_options
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.parts import SendPart
 from serving.gateway.pushback import Pushback
-from serving.gateway.reception import Reception
+from serving.gateway.reception import SHUTTING_DOWN, Reception
 from serving.gateway.reflection import enable_reflection
 from serving.gateway.refusals import refuse
 from serving.gateway.traces import Traces
@@ -133,7 +134,9 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             COMMENTARY_SERVICE, INFERENCE_SERVICE, table=table, is_up=lambda: inference() is not None
         )
         self.reception: Final = Reception()
-        self._open_inference = OpenInference(answer=self.answer, fail=self._fail, is_ready=self._is_ready, table=table)
+        self._open_inference = OpenInference(
+            answer=self.answer, fail=self._fail, is_ready=self._is_ready, in_flight=self._in_flight, table=table
+        )
         self.security: Final = Security(settings.security)
         self._watching: asyncio.Task[None] | None = None
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
@@ -206,7 +209,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             await self._server.stop(_FLUSH_S if answered_all else None)
         if self._watching is not None:
             self._watching.cancel()
-            with suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
 
     async def update_health(self) -> None:
@@ -229,6 +232,29 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         except InferenceError as fault:
             await self._fail(context, fault)
 
+    async def GenerateStream(  # type: ignore[override]  # noqa: N802 - the protocol's name; it writes to the context
+        self,
+        request: commentary_pb2.GenerateRequest,
+        context: grpc.aio.ServicerContext[commentary_pb2.GenerateRequest, commentary_pb2.GenerateStreamResponse],
+    ) -> None:
+        """Answer a request for samples, and send them as they are ready."""
+
+        async def send(part: commentary_pb2.GenerateResponse) -> None:
+            await context.write(commentary_pb2.GenerateStreamResponse(samples=part.samples))
+
+        try:
+            end = await self.answer(
+                request,
+                context.time_remaining(),
+                client=context.peer(),
+                metadata=context.invocation_metadata() or (),
+                send=send,
+            )
+        except InferenceError as fault:
+            await self._fail(context, fault)
+        del end.samples[:]
+        await context.write(commentary_pb2.GenerateStreamResponse(end=end))
+
     async def Describe(  # noqa: N802 - the protocol's name
         self,
         request: commentary_pb2.DescribeRequest,
@@ -247,6 +273,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         *,
         client: str,
         metadata: Iterable[tuple[str, str | bytes]] = (),
+        send: SendPart | None = None,
     ) -> commentary_pb2.GenerateResponse:
         """Answer a request for samples, by whichever protocol it came.
 
@@ -255,11 +282,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             timeout_s: time that the client gives, in seconds; None if it names none.
             client: address of the client's connection.
             metadata: metadata of the call, which may have the context of a trace.
+            send: sends samples to the client as they are ready; None to have them in the answer alone.
 
         Raises:
             InferenceError: the request fails; it holds the status that the client gets.
         """
-        response = await self.calls.answer(request, self.deadline_s(timeout_s), client=client, metadata=metadata)
+        deadline_s = self.deadline_s(timeout_s)
+        response = await self.calls.answer(request, deadline_s, client=client, metadata=metadata, send=send)
         self._pushback.note_answer(time.monotonic())
         return response
 
@@ -284,6 +313,18 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
                 message = f"model {model!r} is not served here; the served models are {served}"
                 raise InferenceError(grpc.StatusCode.NOT_FOUND, message)
         return wire.live_models_to_message(models)
+
+    @contextlib.contextmanager
+    def _in_flight(self) -> Iterator[None]:
+        """Count a request of a stream that stays open as a call in flight.
+
+        Raises:
+            InferenceError: UNAVAILABLE: the gateway drains.
+        """
+        if self.reception.is_draining:
+            raise InferenceError(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+        with self.reception.call():
+            yield
 
     def _is_ready(self, model: str, version: str) -> bool:
         """Return whether a model answers, or one of its versions; without names, the gateway."""

@@ -5,11 +5,12 @@ What holds for the answer as a whole is among its parameters: the archive's hash
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from serving.oip import open_inference_pb2 as protocol
-from serving.oip.tensors import BYTES, FP64, INT32, INT64, Element, Tensor, invalid
+from serving.oip.tensors import BYTES, FP64, INT32, INT64, Element, Tensor, check_parameters, invalid
 from serving.v1 import commentary_pb2
 
 _Make = Callable[[commentary_pb2.GenerateResponse], Tensor]
@@ -38,6 +39,8 @@ _MAKERS: Final[Mapping[str, _Make]] = {
     "topics": _topics,
     "seed": _each(INT64, lambda sample: sample.seed),
     "finish_reason": _each(BYTES, lambda sample: sample.finish_reason),
+    # Not a number where the request does not rank by it: a tensor has an element for each sample.
+    "value": _each(FP64, lambda sample: sample.value if sample.HasField("value") else math.nan),
     "genres_used": lambda answer: _vector(BYTES, answer.genres_used),
     "genres_unknown": lambda answer: _vector(BYTES, answer.genres_unknown),
 }
@@ -62,9 +65,20 @@ def wanted_outputs(message: protocol.ModelInferRequest) -> tuple[str, ...]:
             raise invalid(output.name, f"is not an output; the outputs are {', '.join(OUTPUTS)}")
         if names.count(output.name) > 1:
             raise invalid(output.name, "is wanted twice")
-        if output.parameters:
-            raise invalid(output.name, f"takes no parameters, got {', '.join(sorted(output.parameters))}")
+        check_parameters(output.name, output.parameters)
     return names or OUTPUTS
+
+
+def singly(answer: commentary_pb2.GenerateResponse) -> list[commentary_pb2.GenerateResponse]:
+    """Return an answer with each of its samples alone."""
+    answers = []
+    for sample in answer.samples:
+        alone = commentary_pb2.GenerateResponse()
+        alone.CopyFrom(answer)
+        del alone.samples[:]
+        alone.samples.append(sample)
+        answers.append(alone)
+    return answers
 
 
 def answer_to_message(answer: commentary_pb2.GenerateResponse, outputs: Iterable[str]) -> protocol.ModelInferResponse:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
@@ -11,13 +12,17 @@ from foundation.version import project_version
 from handlers.contract import ContractError
 from serving.oip import open_inference_pb2 as protocol
 from serving.oip import open_inference_pb2_grpc
-from serving.oip.answers import answer_to_message, wanted_outputs
+from serving.oip.answers import answer_to_message, singly, wanted_outputs
 from serving.oip.metadata import EXTENSIONS, PLATFORM, SERVER, input_metadata, output_metadata
 from serving.oip.requests import request_from_message
 from serving.torchserve.faults import InferenceError
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2
 
+ASKS_FOR_END: Final = "triton_enable_empty_final_response"
+"""Parameter by which tritonclient asks to be told the last answer of a request; it is told in any case."""
+IS_LAST: Final = "triton_final_response"
+"""Parameter of an answer in a stream: whether it is the last one of its request."""
 INFERENCE_SERVICE: Final = protocol.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
 
@@ -31,6 +36,7 @@ class Answer(Protocol):
         *,
         client: str,
         metadata: Iterable[tuple[str, str | bytes]],
+        send: Callable[[commentary_pb2.GenerateResponse], Awaitable[None]] | None = None,
     ) -> commentary_pb2.GenerateResponse:
         """Answer a request."""
         ...
@@ -43,6 +49,7 @@ class OpenInference(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         answer: answers a request.
         fail: ends a call with the status of its failure.
         is_ready: returns whether a model answers, or one of its versions; without names, the gateway.
+        in_flight: counts a request of a stream as a call in flight, or raises an `InferenceError` where none is taken.
         table: live versions.
     """
 
@@ -52,11 +59,13 @@ class OpenInference(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         answer: Answer,
         fail: Callable[[grpc.aio.ServicerContext[Any, Any], InferenceError], Awaitable[NoReturn]],
         is_ready: Callable[[str, str], bool],
+        in_flight: Callable[[], AbstractContextManager[None]],
         table: RoutingTable,
     ) -> None:
         self._answer = answer
         self._fail = fail
         self._is_ready = is_ready
+        self._in_flight = in_flight
         self._table = table
 
     async def ServerLive(  # noqa: N802 - the protocol's name
@@ -127,6 +136,50 @@ class OpenInference(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         except InferenceError as fault:
             await self._fail(context, fault)
         return answer_to_message(answer, outputs)
+
+    async def ModelStreamInfer(  # type: ignore[override]  # noqa: N802 - the protocol's name; it writes to the context
+        self,
+        request_iterator: AsyncIterator[protocol.ModelInferRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> None:
+        """Answer the requests of a stream one after the other, each with a message for every sample.
+
+        A request that fails is answered with its reason, and the stream goes on.
+        """
+        async for request in request_iterator:
+            try:
+                with self._in_flight():
+                    await self._stream(request, context)
+            except InferenceError as fault:
+                failed = protocol.ModelInferResponse(id=request.id)
+                message = protocol.ModelStreamInferResponse(error_message=fault.message, infer_response=failed)
+                await context.write(message)
+
+    async def _stream(self, request: protocol.ModelInferRequest, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Send each sample of a request as soon as it is ready; the last one with what the end of the answer tells."""
+        request.parameters.pop(ASKS_FOR_END, None)
+        asked, outputs = self._read(request)
+        waiting: list[commentary_pb2.GenerateResponse] = []
+
+        async def write(answer: commentary_pb2.GenerateResponse, *, is_last: bool) -> None:
+            message = answer_to_message(answer, outputs)
+            message.parameters[IS_LAST].bool_param = is_last
+            await context.write(protocol.ModelStreamInferResponse(infer_response=message))
+
+        async def send(part: commentary_pb2.GenerateResponse) -> None:
+            waiting.extend(singly(part))
+            while len(waiting) > 1:
+                await write(waiting.pop(0), is_last=False)
+
+        end = await self._answer(
+            asked,
+            context.time_remaining(),
+            client=context.peer(),
+            metadata=context.invocation_metadata() or (),
+            send=send,
+        )
+        del end.samples[:-1]
+        await write(end, is_last=True)
 
     def _read(self, message: protocol.ModelInferRequest) -> tuple[commentary_pb2.GenerateRequest, tuple[str, ...]]:
         """Return the request for samples, and the names of the wanted outputs."""

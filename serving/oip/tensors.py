@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,8 @@ FP64: Final = "FP64"
 Element = str | int | float
 _FORMATS: Final = {INT32: "i", INT64: "q", FP64: "d"}
 _LENGTH: Final = struct.Struct("<I")
+_OF_RAW_DATA: Final = frozenset({"binary_data", "binary_data_size"})
+"""Parameters of tensors that KServe's client sends with raw elements."""
 _MAX_ELEMENTS: Final = max(MAX_GENRES, MAX_BAD_WORDS)
 """No input holds more elements; the contract checks each of them."""
 
@@ -64,6 +66,16 @@ def texts_of_inputs(message: protocol.ModelInferRequest) -> dict[str, list[str]]
     return found
 
 
+def check_parameters(name: str, parameters: Iterable[str]) -> None:
+    """Check that a tensor has no parameters but those of the extension for raw data, which say nothing new over gRPC.
+
+    Raises:
+        ContractError: INVALID_ARGUMENT, naming the tensor.
+    """
+    if unknown := sorted(set(parameters) - _OF_RAW_DATA):
+        raise invalid(name, f"takes no parameters, got {', '.join(unknown)}; elements are sent in the message itself")
+
+
 def invalid(field: str, reason: str) -> ContractError:
     """Return the error of a tensor, parameter or field that is not valid."""
     return ContractError(ErrorCode.INVALID_ARGUMENT, field, reason)
@@ -72,9 +84,7 @@ def invalid(field: str, reason: str) -> ContractError:
 def _texts(tensor: protocol.ModelInferRequest.InferInputTensor, raw: bytes | None) -> list[str]:
     """Return the elements of one tensor, from its contents or from raw bytes."""
     name = tensor.name
-    if tensor.parameters:
-        reason = f"takes no parameters, got {', '.join(sorted(tensor.parameters))}; send the elements in the request"
-        raise invalid(name, reason)
+    check_parameters(name, tensor.parameters)
     if tensor.datatype != BYTES:
         raise invalid(name, f"must be a tensor of BYTES, got {tensor.datatype or 'no datatype'}")
     count = math.prod(tensor.shape)

@@ -64,6 +64,7 @@ DEEPHYPEBOT: Final = "deephypebot"
 
 # Spans and events.
 GENERATE: Final = "deephypebot.v1.Commentary/Generate"
+GENERATE_STREAM: Final = "deephypebot.v1.Commentary/GenerateStream"
 PREDICTIONS: Final = "org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 ADMISSION: Final = "admission wait"
 BATCHING: Final = "batch wait"

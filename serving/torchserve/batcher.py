@@ -56,12 +56,15 @@ class _Waiting:
     start_by: float | None
     is_wanted: Callable[[], bool]
     started: Callable[[], None]
+    earlier_seeds: Sequence[int]
     attempt: Attempt | None
     answer: asyncio.Future[CommentaryResponse]
 
     @property
-    def traceparent(self) -> str:
-        return self.attempt.traceparent if self.attempt is not None else ""
+    def as_sent(self) -> tuple[bytes, float | None, str, Sequence[int]]:
+        """Its part of a batch; see `encode_requests`."""
+        traceparent = self.attempt.traceparent if self.attempt is not None else ""
+        return self.payload, self.start_by, traceparent, self.earlier_seeds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +111,7 @@ class Batcher:
         start_by: float | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
         started: Callable[[], None] = lambda: None,
+        earlier_seeds: Sequence[int] = (),
         attempt: Attempt | None = None,
     ) -> CommentaryResponse:
         """Answer a request with the next batch that has room for it.
@@ -120,6 +124,7 @@ class Batcher:
             start_by: latest start of its decode, in seconds of the machine's monotonic clock; None for any.
             is_wanted: returns whether anybody still waits for the answer; asked when the batch is formed.
             started: called when the batch of the request is sent.
+            earlier_seeds: seeds of the earlier samples, where it is a part of a request (`PARTS_CONTRACT`).
             attempt: is told its batch, where the request is traced and the worker reads that; else None.
 
         Raises:
@@ -133,6 +138,7 @@ class Batcher:
             start_by=start_by,
             is_wanted=is_wanted,
             started=started,
+            earlier_seeds=earlier_seeds,
             attempt=attempt,
             answer=loop.create_future(),
         )
@@ -199,7 +205,7 @@ class Batcher:
         generation = self._generation
         _name_batch(batch)
         try:
-            sent = await self._send(encode_requests((each.payload, each.start_by, each.traceparent) for each in batch))
+            sent = await self._send(encode_requests(each.as_sent for each in batch))
             answers = [
                 in_band(answer) if isinstance(answer, ContractError) else answer
                 for answer in decode_answers(sent, count=len(batch))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from handlers.contract import TRACES_CONTRACT, CommentaryRequest, CommentaryResponse
+from handlers.contract import PARTS_CONTRACT, TRACES_CONTRACT, CommentaryRequest, CommentaryResponse
 from serving.registry.contents import ArchiveInfo
 from serving.telemetry.course import Attempt
 from serving.torchserve.batcher import Batcher
@@ -52,6 +52,11 @@ class Route:
         """Number of sequences that a worker decodes at a time, also before a worker has described itself."""
         return self.worker.slots or _DEFAULT_SLOTS
 
+    @property
+    def answers_parts(self) -> bool:
+        """Whether its workers answer parts of requests."""
+        return self.batcher is not None and self.info.contract >= PARTS_CONTRACT
+
     async def ask(
         self,
         request: CommentaryRequest,
@@ -63,6 +68,7 @@ class Route:
         start_by: float | None = None,
         is_wanted: Callable[[], bool] = lambda: True,
         started: Callable[[], None] = lambda: None,
+        earlier_seeds: Sequence[int] = (),
         attempt: Attempt | None = None,
     ) -> CommentaryResponse:
         """Ask the version's workers, in a batch of the gateway where it forms them.
@@ -76,6 +82,7 @@ class Route:
             start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any.
             is_wanted: returns whether anybody still waits for the answer; asked when a batch is formed.
             started: called when TorchServe gets the request.
+            earlier_seeds: seeds of the earlier samples, where it is a part of a request; see `answers_parts`.
             attempt: the attempt, where the request is traced; None where it is not.
 
         Raises:
@@ -93,6 +100,7 @@ class Route:
                 start_by=start_by,
                 is_wanted=is_wanted,
                 started=started,
+                earlier_seeds=earlier_seeds,
                 attempt=attempt,
             )
         started()

@@ -39,6 +39,11 @@ class CommentaryStub:
                 request_serializer=serving_dot_v1_dot_commentary__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=serving_dot_v1_dot_commentary__pb2.GenerateResponse.FromString,
                 _registered_method=True)
+        self.GenerateStream = channel.unary_stream(
+                '/deephypebot.v1.Commentary/GenerateStream',
+                request_serializer=serving_dot_v1_dot_commentary__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=serving_dot_v1_dot_commentary__pb2.GenerateStreamResponse.FromString,
+                _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/deephypebot.v1.Commentary/Describe',
                 request_serializer=serving_dot_v1_dot_commentary__pb2.DescribeRequest.SerializeToString,
@@ -59,6 +64,15 @@ class CommentaryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GenerateStream(self, request, context):
+        """Generates the samples that Generate gives for the same seed, in their order, and sends them as they are ready. The
+        last message has no samples: it is the rest of the answer. A stream that ends without it failed, with a status as
+        above, and has no exposure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Describe(self, request, context):
         """Lists the live versions of the models and the limits of a request.
         """
@@ -73,6 +87,11 @@ def add_CommentaryServicer_to_server(servicer, server):
                     servicer.Generate,
                     request_deserializer=serving_dot_v1_dot_commentary__pb2.GenerateRequest.FromString,
                     response_serializer=serving_dot_v1_dot_commentary__pb2.GenerateResponse.SerializeToString,
+            ),
+            'GenerateStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.GenerateStream,
+                    request_deserializer=serving_dot_v1_dot_commentary__pb2.GenerateRequest.FromString,
+                    response_serializer=serving_dot_v1_dot_commentary__pb2.GenerateStreamResponse.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -107,6 +126,33 @@ class Commentary:
             '/deephypebot.v1.Commentary/Generate',
             serving_dot_v1_dot_commentary__pb2.GenerateRequest.SerializeToString,
             serving_dot_v1_dot_commentary__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/deephypebot.v1.Commentary/GenerateStream',
+            serving_dot_v1_dot_commentary__pb2.GenerateRequest.SerializeToString,
+            serving_dot_v1_dot_commentary__pb2.GenerateStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,11 @@ class CommentaryStub:
     NOT_FOUND: no such model or version is live. UNAVAILABLE: nothing can answer now; try again.
     RESOURCE_EXHAUSTED: too much is waiting; try again later. DEADLINE_EXCEEDED: the client's own deadline passed.
     """
+    GenerateStream: _grpc.UnaryStreamMultiCallable[_commentary_pb2.GenerateRequest, _commentary_pb2.GenerateStreamResponse]
+    """Generates the samples that Generate gives for the same seed, in their order, and sends them as they are ready. The
+    last message has no samples: it is the rest of the answer. A stream that ends without it failed, with a status as
+    above, and has no exposure.
+    """
     Describe: _grpc.UnaryUnaryMultiCallable[_commentary_pb2.DescribeRequest, _commentary_pb2.DescribeResponse]
     """Lists the live versions of the models and the limits of a request."""
 
@@ -48,6 +53,11 @@ class CommentaryAsyncStub(CommentaryStub):
     INVALID_ARGUMENT names the field at fault, also in the trailing metadata "error-field".
     NOT_FOUND: no such model or version is live. UNAVAILABLE: nothing can answer now; try again.
     RESOURCE_EXHAUSTED: too much is waiting; try again later. DEADLINE_EXCEEDED: the client's own deadline passed.
+    """
+    GenerateStream: _aio.UnaryStreamMultiCallable[_commentary_pb2.GenerateRequest, _commentary_pb2.GenerateStreamResponse]  # type: ignore[assignment]
+    """Generates the samples that Generate gives for the same seed, in their order, and sends them as they are ready. The
+    last message has no samples: it is the rest of the answer. A stream that ends without it failed, with a status as
+    above, and has no exposure.
     """
     Describe: _aio.UnaryUnaryMultiCallable[_commentary_pb2.DescribeRequest, _commentary_pb2.DescribeResponse]  # type: ignore[assignment]
     """Lists the live versions of the models and the limits of a request."""
@@ -63,6 +73,17 @@ class CommentaryServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT names the field at fault, also in the trailing metadata "error-field".
         NOT_FOUND: no such model or version is live. UNAVAILABLE: nothing can answer now; try again.
         RESOURCE_EXHAUSTED: too much is waiting; try again later. DEADLINE_EXCEEDED: the client's own deadline passed.
+        """
+
+    @_abc_1.abstractmethod
+    def GenerateStream(
+        self,
+        request: _commentary_pb2.GenerateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_commentary_pb2.GenerateStreamResponse], _abc.AsyncIterator[_commentary_pb2.GenerateStreamResponse]]:
+        """Generates the samples that Generate gives for the same seed, in their order, and sends them as they are ready. The
+        last message has no samples: it is the rest of the answer. A stream that ends without it failed, with a status as
+        above, and has no exposure.
         """
 
     @_abc_1.abstractmethod

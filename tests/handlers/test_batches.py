@@ -25,23 +25,42 @@ STARTS = st.none() | st.floats(min_value=0, max_value=1e9, allow_nan=False)
 SEEDS = st.integers(min_value=0, max_value=2**63 - 1)
 
 
-@given(st.lists(st.tuples(SEEDS, STARTS, st.sampled_from(["", TRACEPARENT])), max_size=6))
-def test_a_batch_comes_back_as_the_requests_starts_and_traces_that_it_was_made_of(
-    asked: list[tuple[int, float | None, str]],
+@given(
+    st.lists(
+        st.tuples(SEEDS, STARTS, st.sampled_from(["", TRACEPARENT]), st.lists(SEEDS, max_size=3).map(tuple)), max_size=6
+    )
+)
+def test_a_batch_comes_back_as_the_requests_starts_traces_and_seeds_that_it_was_made_of(
+    asked: list[tuple[int, float | None, str, tuple[int, ...]]],
 ) -> None:
     expected = [
-        BatchedRequest(parsed=CommentaryRequest(seed=seed, title="Tür “7”"), start_by=start, traceparent=traceparent)
-        for seed, start, traceparent in asked
+        BatchedRequest(
+            parsed=CommentaryRequest(seed=seed, title="Tür “7”"),
+            start_by=start,
+            traceparent=traceparent,
+            earlier_seeds=earlier,
+        )
+        for seed, start, traceparent, earlier in asked
     ]
     payload = encode_requests(
-        (CommentaryRequest(seed=seed, title="Tür “7”").to_json(), start, traceparent)
-        for seed, start, traceparent in asked
+        (CommentaryRequest(seed=seed, title="Tür “7”").to_json(), start, traceparent, earlier)
+        for seed, start, traceparent, earlier in asked
     )
     assert decode_requests(payload) == expected
 
 
+@pytest.mark.parametrize("seeds", [[1.0], [True], [-1], [2**63], ["7"], [None], [0] * 60])
+def test_a_part_whose_earlier_seeds_make_no_sense_is_an_error_of_its_own(seeds: list[Any]) -> None:
+    element = [json.loads(CommentaryRequest(num_samples=5).to_json()), None, "", seeds]
+    wrong, right = decode_requests(json.dumps([element, [{"genres": []}, None]]))
+    assert isinstance(wrong.parsed, ContractError)
+    assert str(wrong.parsed).startswith("batch: must h")
+    assert wrong.earlier_seeds == ()
+    assert right.parsed == CommentaryRequest()
+
+
 def test_a_batch_without_traces_is_the_one_that_workers_of_the_contract_before_read() -> None:
-    assert encode_requests([(b"{}", 1.5, ""), (b"{}", None, "")]) == b"[[{},1.5],[{},null]]"
+    assert encode_requests([(b"{}", 1.5, "", ()), (b"{}", None, "", ())]) == b"[[{},1.5],[{},null]]"
 
 
 @pytest.mark.parametrize(

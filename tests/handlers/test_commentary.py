@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -350,6 +352,34 @@ def test_a_topic_that_decides_nothing_is_refused_by_a_model_without_generator() 
     for commentator, best_of in ((ranked, 1), (Commentator(accepting(tiny_bundle())), 8)):
         with pytest.raises(ContractError, match="no generator"):
             commentator.topic_of(flat.request(topic="2", best_of=best_of))
+
+
+@pytest.mark.slow
+@examples(12)
+@given(
+    num_samples=st.integers(2, 6),
+    cuts=st.sets(st.integers(1, 5), max_size=3),
+    best_of=st.integers(1, 4),
+    penalty=st.sampled_from([0.0, 50.0]),
+    seed=st.integers(0, MAX_SEED),
+)
+def test_the_parts_of_a_request_are_the_whole_to_the_last_bit(
+    num_samples: int, cuts: set[int], best_of: int, penalty: float, seed: int
+) -> None:
+    commentator = Commentator(
+        accepting(tiny_bundle(), {"mean_log_prob": 1.0}, checks=(check(3, 0.5),), opening_penalty=penalty)
+    )
+    asked = CommentaryRequest(genres=("pop",), num_samples=num_samples, best_of=best_of, seed=seed)
+    (whole,) = commentator.answer([asked])
+    bounds = [0, *sorted(cut for cut in cuts if cut < num_samples), num_samples]
+    samples: list[Sample] = []
+    for first, stop in pairwise(bounds):
+        part = dataclasses.replace(asked, num_samples=stop - first)
+        other = dataclasses.replace(asked, seed=1)
+        # Another request in the batch changes nothing.
+        answered = commentator.answer_batch([other, part], [(), [sample.seed for sample in samples]])
+        samples += answered.responses[1].samples
+    assert tuple(samples) == whole.samples
 
 
 def test_candidates_of_a_bundle_without_acceptability_are_not_described(commentator: Commentator) -> None:

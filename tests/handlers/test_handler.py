@@ -377,7 +377,9 @@ def test_a_batch_of_the_gateway_is_answered_as_its_requests_would_be_alone(folde
     handler, context = _ready(folder)
     alone = [handler.handle([{"data": _request(seed).to_json()}], context)[0] for seed in (1, 2)]
     wrong = b'{"genres":"techno"}'
-    batch = encode_requests([(_request(1).to_json(), None, ""), (wrong, None, ""), (_request(2).to_json(), 1e12, "")])
+    batch = encode_requests(
+        [(_request(1).to_json(), None, "", ()), (wrong, None, "", ()), (_request(2).to_json(), 1e12, "", ())]
+    )
     # TorchServe may put calls of both kinds into one batch of its own.
     together, single = handler.handle([{"batch": bytearray(batch)}, {"data": _request(3).to_json()}], context)
     first, second, third = decode_answers(together, count=3)
@@ -392,7 +394,7 @@ def test_a_batch_of_the_gateway_is_answered_as_its_requests_would_be_alone(folde
 def test_a_traced_request_is_told_the_times_of_its_batch_and_the_others_are_not(folder: Path) -> None:
     handler, context = _ready(folder)
     before = time.monotonic()
-    batch = encode_requests([(_request(1).to_json(), None, TRACEPARENT), (_request(2).to_json(), None, "")])
+    batch = encode_requests([(_request(1).to_json(), None, TRACEPARENT, ()), (_request(2).to_json(), None, "", ())])
     payload = handler.handle([{"batch": batch}], context)[0]
     traced, other = decode_answers(payload, count=2)
     assert isinstance(traced, CommentaryResponse)
@@ -441,7 +443,7 @@ def test_a_request_whose_latest_start_has_passed_is_not_decoded(folder: Path, mo
 
     monkeypatch.setattr(Commentator, "answer_batch", watched)
     now = time.monotonic()
-    batch = encode_requests([(_request(1).to_json(), now - 0.01, ""), (_request(2).to_json(), now + 60, "")])
+    batch = encode_requests([(_request(1).to_json(), now - 0.01, "", ()), (_request(2).to_json(), now + 60, "", ())])
     late, in_time = decode_answers(handler.handle([{"batch": batch}], context)[0], count=2)
     assert isinstance(late, ContractError)
     assert late.code is ErrorCode.DEADLINE_EXCEEDED

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent import futures
 
 import grpc
@@ -61,6 +62,13 @@ class Loopback(commentary_pb2_grpc.CommentaryServicer):
         )
         spoil(response, behaviour)
         return response
+
+    def GenerateStream(  # noqa: N802 - the protocol's name
+        self, request: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
+    ) -> Iterator[commentary_pb2.GenerateStreamResponse]:
+        answer = self.Generate(request, context)
+        yield commentary_pb2.GenerateStreamResponse(samples=answer.samples)
+        yield commentary_pb2.GenerateStreamResponse(end=answer)
 
     def Describe(  # noqa: N802  # gRPC's name
         self,

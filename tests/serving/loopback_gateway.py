@@ -12,6 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from handlers.batches import BATCH_FIELD, BatchedRequest, decode_requests, encode_answers
 from handlers.contract import (
     FIRST_CONTRACT,
     CommentaryRequest,
@@ -46,10 +47,16 @@ class LoopbackTorchServe(inference_pb2_grpc.InferenceAPIsServiceServicer):
     inputs: list[dict[str, bytes]] = field(default_factory=list)
     """Input maps of the requests."""
     deadlines: list[float] = field(default_factory=list)
+    batches: list[list[BatchedRequest]] = field(default_factory=list)
+    """Batches of the gateway, as a worker reads them."""
+    earlier_samples: int = 0
+    """Samples before those of the part whose answer begins."""
 
     async def Predictions(  # noqa: N802 - the protocol's name
         self, request: inference_pb2.PredictionsRequest, context: Any
     ) -> inference_pb2.PredictionResponse:
+        if BATCH_FIELD in request.input:
+            return await self._answer_batch(request, context)
         asked = CommentaryRequest.from_json(request.input["data"])
         self.inputs.append(dict(request.input))
         self.seen.append((request.model_name, request.model_version, asked))
@@ -57,6 +64,20 @@ class LoopbackTorchServe(inference_pb2_grpc.InferenceAPIsServiceServicer):
         if failure := self.failures.pop(0) if self.failures else self.failure:
             await context.abort(*failure)
         return inference_pb2.PredictionResponse(prediction=(await self.answer(asked)).encode())
+
+    async def _answer_batch(
+        self, request: inference_pb2.PredictionsRequest, context: Any
+    ) -> inference_pb2.PredictionResponse:
+        batch = decode_requests(request.input[BATCH_FIELD])
+        self.batches.append(batch)
+        if failure := self.failures.pop(0) if self.failures else self.failure:
+            await context.abort(*failure)
+        answers = []
+        for each in batch:
+            assert isinstance(each.parsed, CommentaryRequest)
+            self.earlier_samples = len(each.earlier_seeds)
+            answers.append(await self.answer(each.parsed))
+        return inference_pb2.PredictionResponse(prediction=encode_answers(answers).encode())
 
 
 @dataclass

@@ -65,6 +65,13 @@ class AsyncCommentary(commentary_pb2_grpc.CommentaryServicer):
             self.ended.set()
             raise
 
+    async def GenerateStream(  # noqa: N802 - the protocol's name
+        self, request: commentary_pb2.GenerateRequest, context: Any
+    ) -> AsyncIterator[commentary_pb2.GenerateStreamResponse]:
+        answer = await self.Generate(request, context)
+        yield commentary_pb2.GenerateStreamResponse(samples=answer.samples)
+        yield commentary_pb2.GenerateStreamResponse(end=answer)
+
     async def Describe(  # noqa: N802 - the protocol's name
         self, request: commentary_pb2.DescribeRequest, context: Any
     ) -> commentary_pb2.DescribeResponse:

@@ -52,6 +52,13 @@ class LoopbackCommentary(commentary_pb2_grpc.CommentaryServicer):
         self.requests.append(request)
         return self.answer(request, context)
 
+    def GenerateStream(  # noqa: N802 - the protocol's name
+        self, request: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
+    ) -> Iterator[commentary_pb2.GenerateStreamResponse]:
+        answer = self.Generate(request, context)
+        yield commentary_pb2.GenerateStreamResponse(samples=answer.samples)
+        yield commentary_pb2.GenerateStreamResponse(end=answer)
+
     def Describe(  # noqa: N802 - the name is the protocol's
         self,
         request: commentary_pb2.DescribeRequest,

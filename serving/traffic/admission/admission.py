@@ -8,8 +8,9 @@ the client is still there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,6 +85,8 @@ class Admission:
         self._lanes = Lanes[_Call](limits)
         self._times = ServiceTimes()
         self._in_flight = 0
+        self._kept = 0
+        """Requests in parts, of which another part may follow."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,6 +96,17 @@ class Admission:
     def in_flight(self) -> int:
         """Requests that wait or that TorchServe holds, those of clients that have left included."""
         return self._in_flight
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Let nobody think that the version is idle during the block, between two parts of a request."""
+        self._kept += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._kept -= 1
+            self._note_idle()
 
     async def wait_idle(self) -> None:
         """Wait until no request waits and TorchServe holds none."""
@@ -290,8 +304,11 @@ class Admission:
             if call.heavy:  # light ones may have waited for its turn
                 self._send_next(now)
 
+    def _note_idle(self) -> None:
+        if self._in_flight == 0 and self._kept == 0:
+            self._idle.set()
+
     def _end(self, call: _Call) -> None:
         self._in_flight -= 1
-        if self._in_flight == 0:
-            self._idle.set()
+        self._note_idle()
         call.on_end()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -107,6 +107,13 @@ class LoopbackGateway(commentary_pb2_grpc.CommentaryServicer):
         return interleaved_to_message(
             interleave(answers, arms, experiment=self.experiment, seed=request.seed, unit=request.unit, request_id=None)
         )
+
+    def GenerateStream(  # noqa: N802 - the protocol's name
+        self, request: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
+    ) -> Iterator[commentary_pb2.GenerateStreamResponse]:
+        answer = self.Generate(request, context)
+        yield commentary_pb2.GenerateStreamResponse(samples=answer.samples)
+        yield commentary_pb2.GenerateStreamResponse(end=answer)
 
     def Describe(  # noqa: N802 -- the protocol's name
         self, request: commentary_pb2.DescribeRequest, context: grpc.ServicerContext

@@ -37,7 +37,8 @@ def request(
             tensor.contents.bytes_contents.extend(encoded)
     for name, value in (parameters or {}).items():
         kinds = {bool: "bool_param", int: "int64_param", float: "double_param", str: "string_param"}
-        setattr(message.parameters[name], kinds[type(value)], value)
+        kind = next(kind for of, kind in kinds.items() if isinstance(value, of))
+        setattr(message.parameters[name], kind, value)
     for name in outputs:
         message.outputs.add(name=name)
     return message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 
@@ -15,8 +17,10 @@ from tests.serving.test_wire import RESPONSES
 
 SAMPLES = commentary_pb2.GenerateResponse(
     samples=[
-        commentary_pb2.Sample(text="a é", token_count=3, log_prob=-1.5, topics=[0.25, 0.75], seed=2**63 - 1),
-        commentary_pb2.Sample(text="", token_count=1, log_prob=-9, topics=[1, 0], seed=0, finish_reason="stop"),
+        commentary_pb2.Sample(text="a é", token_count=3, log_prob=-1.5, topics=[0.25, 0.75], seed=2**63 - 1, value=0.5),
+        commentary_pb2.Sample(
+            text="", token_count=1, log_prob=-9, topics=[1, 0], seed=0, finish_reason="stop", value=0.25
+        ),
     ],
     model=commentary_pb2.ModelVersion(name="lcgan", version="2", archive_sha256="ab"),
     genres_used=["pop"],
@@ -36,6 +40,7 @@ def test_each_property_of_the_samples_is_a_tensor() -> None:
         "topics": ([2, 2], [0.25, 0.75, 1.0, 0.0]),
         "seed": ([2], [2**63 - 1, 0]),
         "finish_reason": ([2], ["", "stop"]),
+        "value": ([2], [0.5, 0.25]),
         "genres_used": ([1], ["pop"]),
         "genres_unknown": ([0], []),
     }
@@ -47,6 +52,13 @@ def test_each_property_of_the_samples_is_a_tensor() -> None:
         "exposure_id": "e-1",
         "experiment": "blind",
     }
+
+
+def test_a_sample_without_a_value_has_an_element_that_is_not_a_number() -> None:
+    answer = commentary_pb2.GenerateResponse(samples=[commentary_pb2.Sample(text="a")])
+    ((shape, (element,)),) = outputs_of(answer_to_message(answer, ["value"])).values()
+    assert shape == [1]
+    assert math.isnan(element)
 
 
 def test_every_property_of_a_sample_is_an_output() -> None:

@@ -62,6 +62,12 @@ def test_a_tensor_may_have_any_shape_of_its_elements() -> None:
     assert read(message).artist == "Low"
 
 
+def test_a_tensor_may_say_how_many_raw_bytes_it_has_as_kserves_client_does() -> None:
+    message = request({"genres": ["pop"]})
+    message.inputs[0].parameters["binary_data_size"].int64_param = 7
+    assert list(read(message).genres) == ["pop"]
+
+
 def test_model_version_and_id_are_those_of_the_message() -> None:
     asked = read(request(model="cvae", version="3", request_id="r-1"))
     assert (asked.model, asked.version, asked.request_id) == ("cvae", "3", "r-1")
