@@ -25,15 +25,20 @@ from handlers.contract import (
     CommentaryResponse,
     ContractError,
     ErrorCode,
+    RankBy,
     decode_answer,
 )
 from handlers.decoding.matmul import Precision
 from handlers.handler import CommentaryHandler
 from handlers.model.bundle import Bundle, BundleError
+from handlers.worker.description import describe
 from handlers.worker.metrics import NAMES
 from handlers.worker.options import Threads, WorkerOptions
+from handlers.worker.warmup import warm_up
 from tests.examples import examples
+from tests.handlers.acceptabilities import accepting
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
+from tests.handlers.valuing import valuing
 from tests.handlers.worker_context import worker_context
 
 
@@ -79,6 +84,33 @@ def test_the_file_defines_exactly_one_class_as_torchserve_demands() -> None:
     assert own == ["CommentaryHandler"]
     for method in ("initialize", "handle"):
         assert len(inspect.signature(getattr(CommentaryHandler, method)).parameters) in (2, 3)
+
+
+def test_a_worker_without_a_value_function_refuses_to_rank_by_it_and_answers_the_rest(folder: Path) -> None:
+    handler, context = _ready(folder)
+    by_value = dataclasses.replace(_request(1), rank_by=RankBy.VALUE)
+    refused, answered = handler.handle([{"data": by_value.to_json()}, {"data": _request(2).to_json()}], context)
+    error = _error(refused)
+    assert (error.code, error.field) == (ErrorCode.INVALID_ARGUMENT, "rank_by")
+    assert decode_answer(answered).samples[0].value is None
+
+
+def test_a_worker_with_one_is_warm_for_every_rule_and_describes_them(moving_bundle: Bundle, tmp_path: Path) -> None:
+    valuing(accepting(moving_bundle)).save(tmp_path, model_card="# card\n")
+    asked: list[RankBy] = []
+
+    class Recorder(Commentator):
+        """Keeps the rules."""
+
+        def answer(self, requests: Any) -> Any:
+            asked.extend(request.rank_by for request in requests)
+            return super().answer(requests)
+
+    recorder = Recorder(Bundle.load(tmp_path))
+    warm_up(recorder)
+    assert set(asked) == set(RankBy)
+    assert describe(recorder)["rank_by"] == ["acceptability", "value", "both"]
+    assert describe(Commentator(moving_bundle))["rank_by"] == ["acceptability"]
 
 
 def test_bad_rows_are_answered_in_place_and_good_ones_as_if_alone(folder: Path) -> None:
