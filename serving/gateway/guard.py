@@ -86,7 +86,14 @@ class Guard(grpc.aio.ServerInterceptor):
         try:
             return self._access.enter(authorization, context.peer())
         except AccessError as fault:
-            await refuse(context, fault.code, str(fault), retry_after_ms=fault.retry_after_ms)
+            await refuse(
+                context,
+                fault.code,
+                str(fault),
+                retry_after_ms=fault.retry_after_ms,
+                kind=fault.reason.upper(),
+                facts={} if fault.limit is None else {"limit": f"{fault.limit:g}"},
+            )
 
 
 def _unchanged(message: Any) -> Any:

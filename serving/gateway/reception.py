@@ -23,6 +23,8 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 SHUTTING_DOWN: Final = "the gateway is shutting down; ask another one, or retry when it is back"
 MAX_STREAMS: Final = 1_000
 """Health watches and reflections that may be open at once; they cost memory for as long as a client likes."""
+_UNREADABLE: Final = "MESSAGE_UNREADABLE"
+_ENDING: Final = "SHUTTING_DOWN"
 _HEALTH: Final = f"/{health.SERVICE_NAME}/"
 _READINESS: Final = tuple(f"/{INFERENCE_SERVICE}/{method}" for method in ("ServerLive", "ServerReady", "ModelReady"))
 
@@ -121,9 +123,9 @@ class Reception(grpc.aio.ServerInterceptor):
     def _call(self, answer: Callable[..., Any], *, is_refused: bool) -> Callable[..., Any]:
         async def call(request: Any, context: _Context) -> Any:
             if isinstance(request, _Unreadable):
-                await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, request.reason)
+                await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, request.reason, kind=_UNREADABLE)
             if self._is_draining and is_refused:
-                await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+                await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN, kind=_ENDING)
             with self.call():
                 return await answer(request, context)
 
@@ -132,13 +134,13 @@ class Reception(grpc.aio.ServerInterceptor):
     def _stream(self, answer: Callable[..., Any]) -> Callable[..., Any]:
         async def stream(request: Any, context: _Context) -> None:
             if isinstance(request, _Unreadable):
-                await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, request.reason)
+                await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, request.reason, kind=_UNREADABLE)
             task: asyncio.Task[Any] | None = asyncio.current_task()
             if task is None or self._is_draining:
-                await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+                await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN, kind=_ENDING)
             if len(self._streams) >= MAX_STREAMS:
                 reason = f"{MAX_STREAMS} streams are open, and no more are allowed; end some of them"
-                await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+                await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason, kind="TOO_MANY_STREAMS")
             self._streams.add(task)
             try:
                 if inspect.isasyncgenfunction(answer):
@@ -149,7 +151,7 @@ class Reception(grpc.aio.ServerInterceptor):
             except asyncio.CancelledError:
                 if not self._is_draining:
                     raise
-                await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
+                await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN, kind=_ENDING)
             finally:
                 self._streams.discard(task)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 import grpc
 
 from serving import wire
+from serving.gateway.details import KEY, status_details
 
 _DETAILS_BYTES: Final = 2_000
 """Limit of a reason as HTTP/2 carries it, where a character beyond ASCII takes three bytes for each of its own. Clients
@@ -22,6 +24,8 @@ async def refuse(
     *,
     field: str = "",
     retry_after_ms: int | None = None,
+    kind: str = "",
+    facts: Mapping[str, str] | None = None,
 ) -> NoReturn:
     """End a call with a status.
 
@@ -31,13 +35,19 @@ async def refuse(
         reason: what the client reads; cut where it is too long for the trailers.
         field: invalid field of the request; empty if there is none.
         retry_after_ms: pause before a retry, in milliseconds.
+        kind: reason for programs, in capitals; empty for that of the status.
+        facts: values that belong to the kind, such as a limit.
     """
-    metadata: list[tuple[str, str]] = []
-    if field and field.isascii() and field.isprintable():
-        metadata.append((wire.ERROR_FIELD_METADATA, field[:_FIELD_LENGTH]))
+    message = cut(reason)
+    field = field[:_FIELD_LENGTH] if field.isascii() and field.isprintable() else ""
+    metadata: list[tuple[str, str | bytes]] = []
+    if field:
+        metadata.append((wire.ERROR_FIELD_METADATA, field))
     if retry_after_ms is not None:
         metadata.append((wire.RETRY_PUSHBACK_METADATA, str(retry_after_ms)))
-    await context.abort(code, cut(reason), tuple(metadata))
+    details = status_details(code, message, field=field, retry_after_ms=retry_after_ms, reason=kind, facts=facts)
+    metadata.append((KEY, details))
+    await context.abort(code, message, tuple(metadata))
     raise AssertionError  # abort raises
 
 
@@ -49,6 +59,7 @@ def cut(reason: str) -> str:
     >>> len(cut("é" * 5000))
     335
     """
+    reason = reason.encode(errors="backslashreplace").decode()  # a lone surrogate is no text of a message
     size = 0
     end = 0
     for index, character in enumerate(reason):

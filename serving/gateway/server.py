@@ -37,7 +37,7 @@ from serving.oip.service import INFERENCE_SERVICE, OpenInference
 from serving.security.parts import Security
 from serving.security.settings import SecuritySettings
 from serving.telemetry.tracing import Tracing
-from serving.torchserve.faults import InferenceError
+from serving.torchserve.faults import Failure, InferenceError
 from serving.torchserve.inference import Inference
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
@@ -341,4 +341,15 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
     async def _fail(self, context: grpc.aio.ServicerContext[Any, Any], fault: InferenceError) -> NoReturn:
         if fault.code is grpc.StatusCode.INTERNAL:
             _log.error("%s", fault.message)
-        await refuse(context, fault.code, fault.message, field=fault.field, retry_after_ms=self.pause_ms(fault))
+        facts: dict[str, str] = {}
+        if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            facts["maxInFlight"] = str(self._settings.max_in_flight)
+        await refuse(
+            context,
+            fault.code,
+            fault.message,
+            field=fault.field,
+            retry_after_ms=self.pause_ms(fault),
+            kind="" if fault.failure is Failure.OTHER else fault.failure.name,
+            facts=facts,
+        )

@@ -42,13 +42,23 @@ class AccessError(SecurityError):
         code: status for the client.
         reason: one of `REASONS`.
         retry_after_ms: pause before a retry, in milliseconds; None if a retry would fail as well.
+        limit: limit that the client has reached; None where it is not about one.
     """
 
-    def __init__(self, code: grpc.StatusCode, reason: str, message: str, *, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        reason: str,
+        message: str,
+        *,
+        retry_after_ms: int | None = None,
+        limit: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
         self.retry_after_ms = retry_after_ms
+        self.limit = limit
 
 
 class _Usage:
@@ -164,16 +174,15 @@ class Access:
 
     def _check(self, usage: _Usage, limits: ClientLimits, peer: str) -> None:
         if limits.max_calls and usage.calls >= limits.max_calls:
-            raise self._too_many(
-                usage, "client_calls", f"{limits.max_calls} of your calls are open, which is the limit"
-            )
+            reason = "of your calls are open, which is the limit"
+            raise self._too_many(usage, "client_calls", limits.max_calls, reason)
         if (
             limits.max_connections
             and peer not in usage.connections
             and len(usage.connections) >= limits.max_connections
         ):
-            reason = f"{limits.max_connections} of your connections have open calls, which is the limit"
-            raise self._too_many(usage, "client_connections", f"{reason}; use one of those")
+            reason = "of your connections have open calls, which is the limit; use one of those"
+            raise self._too_many(usage, "client_connections", limits.max_connections, reason)
         if limits.requests_per_s:
             self._pay(usage, limits.requests_per_s)
 
@@ -189,17 +198,18 @@ class Access:
                 "client_rate",
                 f"you may begin {rate:g} calls in a second, and have; retry later",
                 retry_after_ms=max(_SHORTEST_PAUSE_MS, pause_ms),
+                limit=rate,
             )
         usage.credit, usage.credit_at = credit - 1, now
 
-    def _too_many(self, usage: _Usage, reason: str, message: str) -> AccessError:
+    def _too_many(self, usage: _Usage, kind: str, limit: int, reason: str) -> AccessError:
         """Refuse with a pause that doubles with each refusal in a row, and differs between those of one moment."""
         longest = min(_LONGEST_PAUSE_MS, _SHORTEST_PAUSE_MS << min(usage.refused, 10))
         usage.refused += 1
         pause_ms = round(longest * random.uniform(0.5, 1))
-        return AccessError(
-            grpc.StatusCode.RESOURCE_EXHAUSTED, reason, f"{message}; retry later", retry_after_ms=pause_ms
-        )
+        message = f"{limit} {reason}; retry later"
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED
+        return AccessError(code, kind, message, retry_after_ms=pause_ms, limit=limit)
 
     def _end(self, usage: _Usage, name: str, peer: str) -> None:
         usage.calls -= 1
