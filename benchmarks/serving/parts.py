@@ -30,6 +30,10 @@ from handlers.contract import (
 from handlers.reference import Distribution, Reference
 from serving import wire
 from serving.registry.contents import ArchiveInfo
+from serving.security.access import Access
+from serving.security.clients import Client, ClientBook
+from serving.security.settings import ClientLimits
+from serving.security.tokens import new_token
 from serving.traffic.admission.admission import Admission, AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import work_of
@@ -83,6 +87,7 @@ def part_costs(*, repeats: int = 7, calls: int = 2000) -> dict[str, float]:
             "exposure": lambda: recorder.record(REQUEST, RESPONSE, info=_INFO, by=AssignedBy.UNIT, revision="ab" * 6),
             "figures": _noting(),
             "drift": _watching(),
+            "access": _letting_in(),
             "request_conversions": _request_conversions(),
             "answer_conversions": _answer_conversions(),
         }
@@ -113,6 +118,14 @@ def _exposing() -> Iterator[Recorder]:
 def _assigning() -> Callable[[], object]:
     policy = TrafficPolicy(model="lcgan", arms=(Arm(version="1", share=0.8), Arm(version="2", share=0.2)), salt="lcgan")
     return lambda: policy.assign("u" * 20, lambda: 0.5)
+
+
+def _letting_in() -> Callable[[], object]:
+    token, stored = new_token(created=0.0, expires=None)
+    limits = ClientLimits(max_calls=64, max_connections=8, requests_per_s=1e9)
+    book = ClientBook([Client(name="bench", tokens=(stored,), limits=limits)])
+    access = Access(ClientLimits(), lambda: book)
+    return lambda: access.enter(f"Bearer {token}", "ipv4:127.0.0.1:50000").close()
 
 
 def _noting() -> Callable[[], object]:

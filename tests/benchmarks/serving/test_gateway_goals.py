@@ -79,7 +79,16 @@ def test_every_goal_is_a_figure_and_says_whether_it_is_met(measured: Measured) -
 def test_every_part_has_a_cost_above_nothing() -> None:
     costs = part_costs(repeats=1, calls=64)
     assert set(costs) == {
-        *("assignment", "exposure", "figures", "drift", "request_conversions", "answer_conversions", "admission"),
+        *(
+            "assignment",
+            "exposure",
+            "figures",
+            "drift",
+            "access",
+            "request_conversions",
+            "answer_conversions",
+            "admission",
+        ),
     }
     assert all(cost > 0 for cost in costs.values())
 
