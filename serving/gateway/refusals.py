@@ -59,7 +59,7 @@ def cut(reason: str) -> str:
     >>> len(cut("é" * 5000))
     335
     """
-    reason = reason.encode(errors="backslashreplace").decode()  # a lone surrogate is no text of a message
+    reason = reason.encode(errors="backslashreplace").decode()  # messages cannot hold a lone surrogate
     size = 0
     end = 0
     for index, character in enumerate(reason):
