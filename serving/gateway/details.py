@@ -59,4 +59,5 @@ def status_details(
         pause = error_details_pb2.RetryInfo()
         pause.retry_delay.FromMilliseconds(retry_after_ms)
         status.details.add().Pack(pause)
-    return status.SerializeToString()
+    packed: bytes = status.SerializeToString()
+    return packed
