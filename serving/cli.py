@@ -18,6 +18,7 @@ from serving import tables
 from serving.options import (
     MODEL_STORE,
     WORKSPACE,
+    AccessLogOption,
     CallsPerClientOption,
     CaOption,
     ClientCertOption,
@@ -118,6 +119,7 @@ def serve(
     no_exposures: NoExposuresOption = False,
     exposure_days: ExposureDaysOption = 30,
     exposure_mb: ExposureMbOption = 1024,
+    access_log: AccessLogOption = None,
     max_deadline: MaxDeadlineOption = 30.0,
     drain: DrainOption = None,
     poll: Annotated[float, typer.Option("--poll", min=0.1, help="Seconds between two readings of the registry.")] = 1.0,
@@ -186,6 +188,7 @@ def serve(
         drain_s=drain,
         poll_s=poll,
         grace_s=grace,
+        access_log=access_log,
         ready_file=ready_file,
     )
     asyncio.run(run_service(settings, stop_with_parent=stop_with_parent))

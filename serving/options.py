@@ -49,6 +49,15 @@ ExposuresOption = Annotated[
     ),
 ]
 NoExposuresOption = Annotated[bool, typer.Option("--no-exposures", help="Keep no exposures.")]
+AccessLogOption = Annotated[
+    str | None,
+    typer.Option(
+        "--access-log",
+        metavar="PATH",
+        envvar="DEEPHYPEBOT_ACCESS_LOG",
+        help="File for a line of JSON for each call; - for standard output. Without it there is none.",
+    ),
+]
 ExposureDaysOption = Annotated[
     float, typer.Option("--exposure-days", min=0.01, help="Age at which exposures are removed.")
 ]

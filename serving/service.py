@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.errors import ArchiveError
+from serving.gateway.access_log import open_access_log
 from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
 from serving.http.door import Door
@@ -91,6 +92,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
     segments = Segments(settings.exposures) if settings.exposures is not None else None
     async with contextlib.AsyncExitStack() as stack:
         tracing, sender = stack.enter_context(open_tracing(names.GATEWAY)) or (None, None)
+        access_log = stack.enter_context(open_access_log(settings.access_log))
         gateway = Gateway(
             settings.gateway,
             table=table,
@@ -98,6 +100,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             recorder=Recorder(segments),
             shadow=settings.shadow,
             tracing=tracing,
+            access_log=access_log,
             drift=DriftBook(learned=LearnedReferences(settings.learned_references)),
         )
         if sender is not None:

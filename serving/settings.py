@@ -48,6 +48,8 @@ class ServiceSettings:
     """Folder of the references that versions without one learn from their first answers; None keeps none."""
     gateway_metrics_port: int = 0
     """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
+    access_log: str | None = None
+    """File that gets a line of JSON for each call, or `-` for standard output; None keeps no log."""
     ready_file: Path | None = None
     """File that is written as JSON when every model has a live champion, and again when an address or a champion
     changes. It is removed when the service stops; that of a killed service, when the next one starts."""
@@ -105,6 +107,7 @@ def service_settings(
     drain_s: float | None = None,
     poll_s: float = 1.0,
     grace_s: float = 15.0,
+    access_log: str | None = None,
     ready_file: Path | None = None,
 ) -> ServiceSettings:
     """Build settings from the options of the command line; everything else keeps its default.
@@ -143,5 +146,6 @@ def service_settings(
         http=None if http_port is None else HttpSettings(host=host, port=http_port, webhook_secret=webhook_secret),
         learned_references=workspace / "references",
         gateway_metrics_port=gateway_metrics_port,
+        access_log=access_log,
         ready_file=ready_file,
     )

@@ -1,14 +1,16 @@
 """Goals of the gateway: its throughput and latency beside TorchServe alone, the cost of its parts, its memory.
 
 The gateway runs with all of its parts: admission, batches, exposures, metrics, drift. In each round TorchServe, the
-gateway, the gateway without drift, with a shadow and with an interleaved experiment, and a bare grpc.aio server take
-their turns, with the same archive, workers and requests.
+gateway, the gateway without drift, with traces, with a shadow and with an interleaved experiment, and a bare grpc.aio
+server take their turns, with the same archive, workers and requests. Traces go to a collector that keeps nothing, or
+to an address where none listens.
 """
 
 from __future__ import annotations
 
+import contextlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,10 +18,12 @@ from rich.table import Table
 
 from benchmarks.serving.archive import as_version
 from benchmarks.serving.calls import Asked, Phase
+from benchmarks.serving.discarding import discarding
 from benchmarks.serving.errors import ServerError
 from benchmarks.serving.measures import Level
 from benchmarks.serving.parts import part_costs
 from benchmarks.serving.plan import Plan
+from benchmarks.serving.processes import free_port
 from benchmarks.serving.report import TITLES, median_of, saturated
 from benchmarks.serving.run import (
     GATEWAY,
@@ -32,10 +36,13 @@ from benchmarks.serving.run import (
     measure_direct,
     server_of,
 )
+from foundation.defaults import LOOPBACK
 
 _UNWATCHED: Final = "gateway without drift"
 _SHADOWED: Final = "gateway with a shadow"
 _INTERLEAVED: Final = "gateway, interleaved"
+_TRACED: Final = "gateway, traced"
+_AWAY: Final = "gateway, traced, no collector"
 _GRPC: Final = "grpc"
 _OTHER_VERSION: Final = "999999"
 _MIB: Final = 2**20
@@ -62,6 +69,10 @@ GOALS: Final = (
     Goal(figure="vs_grpc", goal=1.0, at_most=False, what="samples/s at saturation, of a bare grpc.aio server"),
     Goal(figure="added_ms_p50", goal=1.0, at_most=True, what="p50 of one client, beyond TorchServe alone, ms"),
     Goal(figure="shadow_ms_p50", goal=0.3, at_most=True, what="p50 of one client, added by a shadow, ms"),
+    Goal(figure="traced_rate", goal=0.97, at_most=False, what="samples/s at saturation with traces, of those without"),
+    Goal(figure="traced_ms_p50", goal=0.2, at_most=True, what="p50 of one client, added by traces, ms"),
+    Goal(figure="away_rate", goal=0.97, at_most=False, what="samples/s likewise, where no collector takes the spans"),
+    Goal(figure="away_ms_p50", goal=0.2, at_most=True, what="p50 likewise, where no collector takes the spans, ms"),
     Goal(figure="growth_mib", goal=8.0, at_most=True, what="growth of the gateway's memory over the requests, MiB"),
 )
 
@@ -96,7 +107,7 @@ def measure_goals(plan: Plan, site: Site, note: Note, *, memory_requests: int) -
     note("parts")
     measured.parts_us = part_costs()
     for number in range(plan.rounds):
-        for name in (TORCHSERVE, GATEWAY, _UNWATCHED, _INTERLEAVED, _SHADOWED, _GRPC):
+        for name in (TORCHSERVE, GATEWAY, _UNWATCHED, _TRACED, _AWAY, _INTERLEAVED, _SHADOWED, _GRPC):
             note(f"round {number + 1} of {plan.rounds}: {TITLES.get(name, name)}")
             measured.servers.setdefault(name, []).append(_levels(name, plan, site, number, measured))
     note(f"memory over {memory_requests} requests")
@@ -114,7 +125,7 @@ def _levels(name: str, plan: Plan, site: Site, number: int, measured: Measured) 
     # A shadow is dropped whenever clients wait: at saturation there is nothing to measure of it.
     phases = phases[:1] if name == _SHADOWED else phases
     protocol = INTERLEAVED if name == _INTERLEAVED else GATEWAY
-    with server_of(GATEWAY, site, plan.serving, **_variant(name, site)) as server:
+    with _variant(name, site) as variant, server_of(GATEWAY, site, plan.serving, **variant) as server:
         before = _cpu_s(server.program.itself())
         calls = load(protocol, server, phases, plan, site)
         if name == GATEWAY:
@@ -123,12 +134,19 @@ def _levels(name: str, plan: Plan, site: Site, number: int, measured: Measured) 
     return levels_of(calls, phases)
 
 
-def _variant(name: str, site: Site) -> dict[str, Any]:
-    """Return what the gateway of a name has beside the others, as arguments of `server_of`."""
+@contextlib.contextmanager
+def _variant(name: str, site: Site) -> Iterator[dict[str, Any]]:
+    """Yield what the gateway of a name has beside the others, as arguments of `server_of`."""
     if name in {_SHADOWED, _INTERLEAVED}:
         other = as_version(site.archive, _OTHER_VERSION, site.folder)
-        return {"shadow" if name == _SHADOWED else "arm": other}
-    return {"drift": name != _UNWATCHED}
+        yield {"shadow" if name == _SHADOWED else "arm": other}
+    elif name == _TRACED:
+        with discarding() as address:
+            yield {"traces": address}
+    elif name == _AWAY:
+        yield {"traces": f"http://{LOOPBACK}:{free_port()}"}
+    else:
+        yield {"drift": name != _UNWATCHED}
 
 
 def _warm_calls(plan: Plan, calls: Sequence[Sequence[object]], phases: Sequence[Phase]) -> float:
@@ -166,6 +184,10 @@ def figures(measured: Measured) -> dict[str, Any]:
         "shadow_ms_p50": _median_difference(lone[_SHADOWED], lone[GATEWAY]),
         "drift_rate": median_of(rates[GATEWAY], rates[_UNWATCHED]),
         "drift_p50": median_of(lone[GATEWAY], lone[_UNWATCHED]),
+        "traced_rate": median_of(rates[_TRACED], rates[GATEWAY]),
+        "traced_ms_p50": _median_difference(lone[_TRACED], lone[GATEWAY]),
+        "away_rate": median_of(rates[_AWAY], rates[GATEWAY]),
+        "away_ms_p50": _median_difference(lone[_AWAY], lone[GATEWAY]),
         "interleaved_rate": median_of(rates[_INTERLEAVED], rates[GATEWAY]),
         "interleaved_p50": median_of(lone[_INTERLEAVED], lone[GATEWAY]),
         "growth_mib": measured.memory_mib[-1] - measured.memory_mib[0],

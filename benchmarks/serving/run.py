@@ -237,6 +237,7 @@ def server_of(
     shadow: Path | None = None,
     arm: Path | None = None,
     drift: bool = True,
+    traces: str = "",
 ) -> Iterator[RunningServer]:
     """Run a server for the length of the block; it may still load its model at the start.
 
@@ -248,6 +249,7 @@ def server_of(
         shadow: archive of another version, which gets a copy of each request; for the gateway alone.
         arm: archive of another version, which is in an interleaved experiment with the first; for the gateway alone.
         drift: whether the gateway compares requests and answers with the versions' references.
+        traces: address of a collector to which the gateway sends a trace of each request; empty for none.
     """
     scratch = Path(tempfile.mkdtemp(prefix="server-", dir=site.folder))
     settings = ServerSettings(
@@ -263,6 +265,7 @@ def server_of(
         shadow=shadow,
         arm=arm,
         drift=drift,
+        traces=traces,
     )
     place = site.place(serving)
     with running(_MODULES[name], settings.to_json(), place, python=python, scratch=scratch) as program:

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from typing_extensions import override
 
 from foundation.version import project_version
+from serving.gateway.access_log import AccessLog, current_access
 from serving.gateway.service_counts import ServiceCounts
 from serving.gateway.version_metrics import VersionMetrics
 from serving.traffic.drift_book import DriftBook
@@ -43,11 +44,18 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         in_flight: returns the number of accepted requests that have no answer yet.
         book: figures of the live versions.
         drift: watch over their traffic.
+        access_log: gets a line for each call; None keeps none.
     """
 
     def __init__(
-        self, in_flight: Callable[[], int], *, book: FigureBook | None = None, drift: DriftBook | None = None
+        self,
+        in_flight: Callable[[], int],
+        *,
+        book: FigureBook | None = None,
+        drift: DriftBook | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
+        self._access_log = access_log
         self.registry: Final = CollectorRegistry()
         self._handled = Counter(
             "grpc_server_handled_total",
@@ -92,7 +100,7 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         # Methods that exist are few, and those that do not have no handler: this stays small.
         known, measured = self._measured_handlers.get(path, (None, None))
         if known is not handler or measured is None:
-            measured = self._with_measures(handler, path.rpartition("/")[2])
+            measured = self._with_measures(handler, path.removeprefix("/"))
             self._measured_handlers[path] = (handler, measured)
         return measured
 
@@ -106,7 +114,7 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         for answer, make in kinds:
             if answer is not None:
                 return make(
-                    self._measured(answer, method),
+                    self._logged(self._measured(answer, method.rpartition("/")[2]), method),
                     request_deserializer=handler.request_deserializer,
                     response_serializer=handler.response_serializer,
                 )
@@ -139,8 +147,21 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
             finally:
                 handled[code].inc()
                 seconds.observe(time.perf_counter() - started)
+                if (access := current_access()) is not None:
+                    access.code = code.name
 
         return measured
+
+    def _logged(self, answer: Callable[..., Any], method: str) -> Callable[..., Any]:
+        log = self._access_log
+        if log is None:
+            return answer
+
+        async def logged(request: Any, context: _Context) -> Any:
+            with log.call(method, context.peer()):
+                return await answer(request, context)
+
+        return logged
 
 
 def _code_set_on(context: _Context) -> grpc.StatusCode:

@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2_grpc
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
 from serving.errors import ServingError
+from serving.gateway.access_log import AccessLog, current_access
 from serving.gateway.calls import Calls
 from serving.gateway.guard import Guard
 from serving.gateway.health import Health
@@ -96,6 +97,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         shadow: limits of shadow traffic.
         tracing: makes the spans of requests; None where none are sent.
         drift: watch over the versions' traffic.
+        access_log: gets a line for each call; None keeps none.
 
     Raises:
         SecurityError: a file of the security settings cannot be used.
@@ -111,9 +113,12 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         shadow: ShadowSettings | None = None,
         tracing: Tracing | None = None,
         drift: DriftBook | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         self._settings = settings
         self._table = table
+        self.access_log: Final = access_log
+        """Log of the calls by any protocol; None where none is kept."""
         self._inference = inference
         self._figures = FigureBook()
         self.drift: Final = drift or DriftBook()
@@ -140,7 +145,9 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         self.security: Final = Security(settings.security)
         self._watching: asyncio.Task[None] | None = None
         self._pushback = Pushback(max_in_flight=settings.max_in_flight)
-        self.metrics: Final = GatewayMetrics(lambda: self.calls.in_flight, book=self._figures, drift=self.drift)
+        self.metrics: Final = GatewayMetrics(
+            lambda: self.calls.in_flight, book=self._figures, drift=self.drift, access_log=access_log
+        )
         self._name_counts(recorder)
 
     def _name_counts(self, recorder: Recorder) -> None:
@@ -287,8 +294,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         Raises:
             InferenceError: the request fails; it holds the status that the client gets.
         """
+        access = current_access()
+        if access is not None:
+            access.note_request(request)
         deadline_s = self.deadline_s(timeout_s)
         response = await self.calls.answer(request, deadline_s, client=client, metadata=metadata, send=send)
+        if access is not None:
+            access.note_answer(response)
         self._pushback.note_answer(time.monotonic())
         return response
 

@@ -94,6 +94,15 @@ class HttpApp:
         is_open: bool = False,
     ) -> Route:
         async def endpoint(request: Request) -> Response:
+            log = self._gateway.access_log
+            if log is None:
+                return await answered(request)
+            with log.call(f"{method} {path}", _client_of(request)) as access:
+                response = await answered(request)
+                access.code = str(response.status_code)
+                return response
+
+        async def answered(request: Request) -> Response:
             try:
                 self._check_host(request)
                 with self._entered(request, is_open=is_open):

@@ -21,6 +21,7 @@ from handlers.contract import (
     Timings,
     encode_answer,
 )
+from serving.gateway.access_log import AccessLog
 from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.telemetry.tracing import Tracing
@@ -140,6 +141,7 @@ async def bench(
     slots: int = 100,
     recorder: Recorder | None = None,
     tracing: Tracing | None = None,
+    access_log: AccessLog | None = None,
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     backend = LoopbackTorchServe(answer)
@@ -161,6 +163,7 @@ async def bench(
         inference=lambda: connection.inference,
         recorder=recorder,
         tracing=tracing,
+        access_log=access_log,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(server.stop, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from foundation.defaults import LOOPBACK
 from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked
+from serving.telemetry import names
+from serving.telemetry.tracing import open_tracing
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
@@ -57,12 +60,16 @@ async def serve(settings: ServerSettings) -> None:
         flushing = asyncio.create_task(segments.run())
         stack.callback(flushing.cancel)
         # The limit is high enough that no request is refused, since load shedding is not measured.
+        if settings.traces:
+            os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = settings.traces
+        tracing, _ = stack.enter_context(open_tracing(names.GATEWAY)) or (None, None)
         gateway = Gateway(
             GatewaySettings(port=settings.port, max_in_flight=4096),
             table=table,
             inference=lambda: inference,
             recorder=Recorder(segments),
             drift=None if settings.drift else _Unwatched(),
+            tracing=tracing,
         )
         await gateway.start()
         stack.push_async_callback(gateway.stop)

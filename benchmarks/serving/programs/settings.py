@@ -39,6 +39,8 @@ class ServerSettings:
     """Archive of another version, with which the first one is in an interleaved experiment; for the gateway alone."""
     drift: bool = True
     """Whether the gateway compares requests and answers with the versions' references."""
+    traces: str = ""
+    """Address of a collector to which the gateway sends a trace of each request; empty for none."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""

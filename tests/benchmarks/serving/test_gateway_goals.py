@@ -41,6 +41,10 @@ def measured() -> Measured:
             "torchserve": [(_level(100 * each, 40), _level(1000 * each, 400)) for each in rounds],
             "gateway": [(_level(110 * each, 39), _level(980 * each, 410)) for each in rounds],
             "gateway without drift": [(_level(110 * each, 37), _level(1000 * each, 400)) for each in rounds],
+            "gateway, traced": [(_level(110 * each, 39.1), _level(970.2 * each, 412)) for each in rounds],
+            "gateway, traced, no collector": [
+                (_level(110 * each, 39.15), _level(975.1 * each, 411)) for each in rounds
+            ],
             "gateway, interleaved": [(_level(90 * each, 52), _level(784 * each, 500)) for each in rounds],
             "gateway with a shadow": [(_level(110 * each, 39.2),) for each in rounds],
             "grpc": [(_level(100 * each, 41), _level(900 * each, 420, UNAVAILABLE=1)) for each in rounds],
@@ -60,6 +64,8 @@ def test_ratios_and_differences_are_taken_within_a_round(measured: Measured) -> 
     assert found["shadow_ms_p50"] == pytest.approx(0.2)
     assert found["drift_rate"] == pytest.approx(0.98)
     assert found["drift_p50"] == pytest.approx(39 / 37)
+    assert (found["traced_rate"], found["traced_ms_p50"]) == pytest.approx((0.99, 0.1))
+    assert (found["away_rate"], found["away_ms_p50"]) == pytest.approx((0.995, 0.15))
     assert found["interleaved_rate"] == pytest.approx(0.8)
     assert found["interleaved_p50"] == pytest.approx(52 / 39)
     assert found["growth_mib"] == pytest.approx(3)
