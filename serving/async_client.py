@@ -14,7 +14,7 @@ A call whose task is cancelled ends at once, here and in the gateway. The tree o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest, CommentaryResponse, Sample
 from serving import wire
 from serving.caller import (
     DEFAULT_RETRY,
@@ -122,6 +122,46 @@ class AsyncCommentaryClient:
         """
         message = self._caller.message(request, model, version)
         return wire.response_from_message(await self._generate(message, timeout_s))
+
+    async def generate_stream(
+        self,
+        request: CommentaryRequest,
+        *,
+        model: str | None = None,
+        version: str | int | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[tuple[Sample, ...], None]:
+        """Yield samples as they are ready, in their order: those that `generate` returns for the same seed.
+
+        A stream is not retried: samples may have come before it failed. To end it early, close the generator.
+
+        Args:
+            request: request for samples.
+            model: registered model; None for the client's own.
+            version: live version to pin; None for the champion.
+            timeout_s: deadline of the whole stream in seconds; None for the client's own.
+
+        Raises:
+            CommentaryError: see the tree in the docstring of `serving.client`.
+        """
+        message = self._caller.message(request, model, version)
+        attempts = self._caller.attempts(timeout_s)
+        # The span is that of the start: what the caller does between two samples is not in it.
+        with calling(names.GENERATE_STREAM, self._caller.target) as metadata:
+            shown = (*metadata, *self._caller.metadata())
+            call = self._connection().stub.GenerateStream(message, timeout=attempts.left_s(), metadata=shown)
+        try:
+            async for part in call:
+                if part.samples:
+                    yield wire.samples_from_messages(part.samples)
+        except grpc.RpcError as failure:
+            raise attempts.final(failure) from failure
+        except asyncio.CancelledError as cause:
+            if self._is_cancelled():
+                raise
+            raise self._caller.closed() from cause
+        finally:
+            call.cancel()
 
     async def generate_interleaved(
         self, request: CommentaryRequest, *, model: str | None = None, timeout_s: float | None = None

@@ -469,9 +469,9 @@ def test_a_request_whose_latest_start_has_passed_is_not_decoded(folder: Path, mo
     decoded: list[str | None] = []
     answer_batch = Commentator.answer_batch
 
-    def watched(self: Commentator, requests: list[CommentaryRequest]) -> Any:
+    def watched(self: Commentator, requests: list[CommentaryRequest], earlier_seeds: Any) -> Any:
         decoded.extend(request.request_id for request in requests)
-        return answer_batch(self, requests)
+        return answer_batch(self, requests, earlier_seeds)
 
     monkeypatch.setattr(Commentator, "answer_batch", watched)
     now = time.monotonic()

@@ -21,6 +21,7 @@ from handlers.contract import (
     Timings,
     encode_answer,
 )
+from serving.async_client import AsyncCommentaryClient
 from serving.client import CommentaryClient, DeadlineError, UnavailableError, UnknownModelError
 from serving.gateway.parts import part_sizes
 from serving.oip import open_inference_pb2 as protocol
@@ -320,6 +321,23 @@ def test_the_client_yields_samples_as_they_come_and_translates_failures() -> Non
                 return [[sample.text for sample in part] for part in parts]
 
             assert await asyncio.to_thread(ask) == [["text 0"], [f"text {number}" for number in range(1, 5)]]
+
+    asyncio.run(scene())
+
+
+def test_the_client_for_asyncio_yields_the_same_samples() -> None:
+    async def scene() -> None:
+        async with streams() as it, AsyncCommentaryClient(it.target) as client:
+            asked = CommentaryRequest(num_samples=5, seed=7)
+            parts = [part async for part in client.generate_stream(asked)]
+            assert [len(part) for part in parts] == [1, 4]
+            assert parts[0][0].text == "text 0"
+            with pytest.raises(UnknownModelError):
+                await anext(client.generate_stream(asked, version=9))
+            stream = client.generate_stream(asked)
+            await anext(stream)
+            await stream.aclose()
+            await until(lambda: it.gateway.calls.in_flight == 0)
 
     asyncio.run(scene())
 
