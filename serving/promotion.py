@@ -101,6 +101,39 @@ def wait_for_policy(
     return _wait(client, model, is_done=is_done, failure=failure, late=late, timeout_s=timeout_s)
 
 
+def wait_for_version(
+    client: CommentaryClient, *, model: str, version: str, refusal: Callable[[], str], timeout_s: float
+) -> bool:
+    """Wait until a version is live, and a request that pins it is answered.
+
+    Args:
+        client: client of the gateway.
+        model: name of the model.
+        version: the version.
+        refusal: returns the reason for which the version was refused, from the registry; empty while it was not.
+        timeout_s: time to wait.
+
+    Returns:
+        Whether a gateway serves the model: False if none runs at the client's target, or if it serves other models.
+
+    Raises:
+        NotSwitchedError: the version was refused, or the time is up.
+    """
+
+    def failure(_: LiveModel | None) -> str:
+        reason = refusal()
+        return f"{model}/{version} was refused: {reason}" if reason else ""
+
+    return _wait(
+        client,
+        model,
+        is_done=lambda live: any(each.version == version for each in live.versions),
+        failure=failure,
+        late=lambda _: f"{model}/{version} is not live",
+        timeout_s=timeout_s,
+    )
+
+
 def _wait(
     client: CommentaryClient,
     model: str,

@@ -205,6 +205,15 @@ class Registry:
         with self._translated():
             self._client.set_registered_model_tag(model, tag, value)
 
+    def remove_alias(self, model: str, alias: str) -> None:
+        """Take an alias off the version that holds it; nothing happens if none does.
+
+        Raises:
+            RegistryError: the model does not exist, or the registry cannot be written.
+        """
+        with self._translated():
+            self._client.delete_registered_model_alias(model, alias)
+
     def set_previous(self, model: str, version: str) -> None:
         """Make a version the one that a rollback returns to.
 

@@ -31,9 +31,11 @@ DRIFT_TAG_PREFIX: Final = "drift_"
 has a tag of its own: gateways that write at the same time, or after a restart, keep one another's alarms."""
 EXPERIMENT_TAG: Final = "traffic_experiment"
 """Tag of a version that takes part in an experiment."""
+DEPLOYMENT_TAG: Final = "deployment"
+"""Tag with the name of a version's deployment in MLflow; the version is live for requests that pin it."""
 SPLIT_TAGS: Final = (WEIGHT_TAG, RAMP_TAG, UNITS_TAG, SALT_TAG)
 """Tags that make a split; with the split they end."""
-TRAFFIC_TAGS: Final = (*SPLIT_TAGS, SHADOW_TAG, EXPERIMENT_TAG)
+TRAFFIC_TAGS: Final = (*SPLIT_TAGS, SHADOW_TAG, EXPERIMENT_TAG, DEPLOYMENT_TAG)
 _FACTS: Final = ("preset", "settings", "cvae_version", "figures", "promotion")
 """Tags that a training sets, as people read them."""
 
@@ -69,8 +71,13 @@ class RegisteredVersion:
 
     @property
     def should_be_live(self) -> bool:
-        """Whether the version has one of the live aliases, or a tag that wants traffic."""
-        return self.wants_traffic or not set(LIVE_ALIASES).isdisjoint(self.aliases)
+        """Whether the version has one of the live aliases, a deployment, or a tag that wants traffic."""
+        return bool(self.deployment) or self.wants_traffic or not set(LIVE_ALIASES).isdisjoint(self.aliases)
+
+    @property
+    def deployment(self) -> str:
+        """Name of its deployment in MLflow; empty if it has none."""
+        return self.traffic.get(DEPLOYMENT_TAG, "").strip()
 
     @property
     def wants_traffic(self) -> bool:

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from serving.deployments.config import DeploymentConfig, EndpointConfig
+
+
+def test_texts_of_the_command_line_become_values() -> None:
+    texts = {"weight": "20%", "shadow": "TRUE", "wait": "no", "timeout_s": "5"}
+    assert DeploymentConfig.parse(texts) == DeploymentConfig(weight=20.0, shadow=True, wait=False, timeout_s=5.0)
+    values = {"weight": 20, "shadow": True, "wait": False, "timeout_s": 5.0}
+    assert DeploymentConfig.parse(values) == DeploymentConfig.parse(texts)
+
+
+def test_nothing_is_the_default() -> None:
+    assert DeploymentConfig.parse(None) == DeploymentConfig.parse({}) == DeploymentConfig()
+    assert EndpointConfig.parse(None) == EndpointConfig()
+
+
+def test_a_split_is_a_text_or_a_mapping() -> None:
+    expected = {"1": 80.0, "blue": 20.0}
+    assert EndpointConfig.parse({"split": "1=80 blue=20"}).split == expected
+    assert EndpointConfig.parse({"split": "1=80, blue=20%"}).split == expected
+    assert EndpointConfig.parse({"split": {1: 80, "blue": "20"}}).split == expected
+    assert EndpointConfig.parse({"split": "end"}).split == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"wieght": "20"}, "unknown setting 'wieght'; the settings are champion, shadow, timeout_s, wait, weight"),
+        ({"weight": "much"}, "weight must be a number from 0 to 100, got 'much'"),
+        ({"weight": "101"}, "weight must be a number from 0 to 100"),
+        ({"weight": "nan"}, "weight must be a number from 0 to 100"),
+        ({"weight": True}, "weight must be a number from 0 to 100, got True"),
+        ({"shadow": "perhaps"}, "shadow must be true or false, got 'perhaps'"),
+        ({"timeout_s": "0"}, "timeout_s must be a number from 0.1"),
+        ({"champion": "true", "weight": "20"}, "champion and weight contradict each other"),
+    ],
+)
+def test_a_wrong_setting_of_a_deployment_is_refused(config: dict[str, Any], told: str) -> None:
+    with pytest.raises(MlflowException, match=told):
+        DeploymentConfig.parse(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"weights": "1=2"}, "unknown setting 'weights'; the settings are champion, salt, split, timeout_s, wait"),
+        ({"split": "80"}, "split is written as"),
+        ({"split": "=80"}, "split is written as"),
+        ({"split": "1=80 1=20"}, "'1' has two weights"),
+        ({"split": "1=-3"}, "the weight of 1 must be a number from 0"),
+        ({"salt": "autumn"}, "salt belongs to a split"),
+        ({"salt": "autumn", "split": "end"}, "salt belongs to a split"),
+    ],
+)
+def test_a_wrong_setting_of_an_endpoint_is_refused(config: dict[str, Any], told: str) -> None:
+    with pytest.raises(MlflowException, match=told):
+        EndpointConfig.parse(config)
