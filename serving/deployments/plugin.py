@@ -19,6 +19,7 @@ from mlflow.exceptions import MlflowException
 from typing_extensions import override
 
 from serving.client import CommentaryClient
+from serving.credentials import Credentials
 from serving.deployments import found, predictions
 from serving.deployments.changes import Changes
 from serving.deployments.config import DeploymentConfig, EndpointConfig
@@ -299,7 +300,7 @@ class TorchServeDeployments(BaseDeploymentClient):
         raise wrong_state("samples of commentary have no explanation: `predict` gives their log-probabilities")
 
     def _client(self) -> CommentaryClient:
-        return CommentaryClient(self._target)
+        return CommentaryClient(self._target, credentials=Credentials.from_environment())
 
     @contextmanager
     def _changing(self, registry: Registry) -> Iterator[Any]:
