@@ -19,7 +19,8 @@ MODULES = [
     path for package in ("handlers", "training", "benchmarks") for path in sorted((ROOT / package).rglob("*.py"))
 ]
 
-NAME = re.compile(r"_*[a-z][a-z0-9]*(?:_[a-z0-9]+)*_([A-Z0-9]*[A-Z][A-Z0-9]*)")
+# `do_POST` and its like are names of http.server, and end in no shape.
+NAME = re.compile(r"(?!do_[A-Z]+$)_*[a-z][a-z0-9]*(?:_[a-z0-9]+)*_([A-Z0-9]*[A-Z][A-Z0-9]*)")
 LEGEND = re.compile(r"^Shapes: (.+?)(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 ENTRY = re.compile(r"(?:^|[,;.] |\band )([A-Z]) (?:= |[a-z])")
 
