@@ -17,8 +17,9 @@ from handlers.contract import MAX_BAD_WORDS, MAX_GENRES, MAX_TEXT_LENGTH
 from serving.errors import PortInUseError, SecurityError, ServingError
 from serving.security.settings import SecuritySettings
 
-_SINGLE_TEXTS: Final = 7
-"""Texts of a request besides genres and bad words: model, version, artist, title, topic, unit and request id."""
+_SINGLE_TEXTS: Final = 8
+"""Texts of a request besides genres and bad words: model, version, artist, title, topic, unit, request id and rule of
+ranking."""
 _TEXT_BYTES: Final = 4 * MAX_TEXT_LENGTH + 5
 """A text of 4-byte characters, its field number and its length."""
 _NUMBERS_BYTES: Final = 200
