@@ -33,6 +33,8 @@ def refusal(access: Access, authorization: str | None = None, peer: str = ONE) -
         (f"Bearer {TEXT}x", "token_unknown"),
         ("Bearer " + "x" * 100_000, "token_unknown"),
     ],
+    # A token is new in each process, and the processes of a parallel run have to agree on the names of the tests.
+    ids=["none", "empty", "no token", "basic", "no scheme", "short", "one more", "long"],
 )
 def test_without_a_known_token_nobody_is_let_in(authorization: str | None, reason: str) -> None:
     access = of_tokens()
