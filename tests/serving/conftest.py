@@ -8,7 +8,7 @@ import pytest
 
 from tests.serving.support import EchoRegistry, ServiceProcess, running_service
 
-MODELS = ("alpha", "beta", "gamma", "delta", "omega")
+MODELS = ("alpha", "beta", "gamma", "kappa", "omega")
 """What the shared service serves; each test has a model of its own, so that they do not meet."""
 
 

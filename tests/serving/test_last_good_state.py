@@ -106,6 +106,7 @@ def test_a_restart_without_the_registry_serves_the_last_good_state_and_follows_t
         jvm = service.jvm
         jvm.kill()
         wait_until(lambda: not client.is_serving())
+        wait_until(client.is_serving, timeout_s=60)
         wait_until(partial(is_state, client, model, "2", ["1", "2", "3"]))
         assert client.generate(ask()).model.version in {"2", "3"}
         assert not own.path.exists()

@@ -57,24 +57,24 @@ def test_a_uri_leads_to_its_version(registry: EchoRegistry) -> None:
 @pytest.mark.parametrize(
     ("uri", "code", "told"),
     [
-        ("models:/bare/9", "RESOURCE_DOES_NOT_EXIST", "the versions of bare are: 1"),
-        ("models:/bare@champion", "RESOURCE_DOES_NOT_EXIST", "bare@champion is not registered"),
+        ("models:/unpacked/9", "RESOURCE_DOES_NOT_EXIST", "the versions of unpacked are: 1"),
+        ("models:/unpacked@champion", "RESOURCE_DOES_NOT_EXIST", "unpacked@champion is not registered"),
         ("models:/nobody/1", "RESOURCE_DOES_NOT_EXIST", "no model 'nobody' is registered"),
-        ("models:/../bare/1", "INVALID_PARAMETER_VALUE", "does not name a registered version"),
+        ("models:/../unpacked/1", "INVALID_PARAMETER_VALUE", "does not name a registered version"),
         ("/srv/model", "INVALID_PARAMETER_VALUE", "does not name a registered version"),
-        ("bare/1", "INVALID_PARAMETER_VALUE", "does not name a registered version"),
+        ("unpacked/1", "INVALID_PARAMETER_VALUE", "does not name a registered version"),
         ("s3://bucket/model", "INVALID_PARAMETER_VALUE", "does not name a registered version"),
         ("runs:/" + "0" * 32 + "/model", "RESOURCE_DOES_NOT_EXIST", "no registered version comes from"),
         (None, "INVALID_PARAMETER_VALUE", "a model's URI is a text"),
-        ("models:/bare/1", "INVALID_PARAMETER_VALUE", "bare/1 has no archive"),
+        ("models:/unpacked/1", "INVALID_PARAMETER_VALUE", "unpacked/1 has no archive"),
     ],
 )
 def test_a_uri_that_leads_nowhere_is_refused_with_the_way_out(
     registry: EchoRegistry, uri: Any, code: str, told: str
 ) -> None:
-    if not registry.client.search_registered_models("name = 'bare'"):
-        registry.client.create_registered_model("bare")
-        registry.client.create_model_version("bare", source="nowhere")
+    if not registry.client.search_registered_models("name = 'unpacked'"):
+        registry.client.create_registered_model("unpacked")
+        registry.client.create_model_version("unpacked", source="nowhere")
     with pytest.raises(MlflowException, match=told) as caught:
         resolve(Registry(registry.uri), uri)
     assert caught.value.error_code == code

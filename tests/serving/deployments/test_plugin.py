@@ -1,6 +1,6 @@
 """MLflow's own client, command and plugin store against a registry and a gateway that follows it.
 
-The model `delta` of the shared service is theirs alone. Each test begins with version 1 as the only live one.
+The model `kappa` of the shared service is theirs alone. Each test begins with version 1 as the only live one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.serving.support import EchoRegistry, ServiceProcess, steady_load, wai
 
 pytestmark = pytest.mark.integration
 
-MODEL = "delta"
+MODEL = "kappa"
 ROWS = [{"genres": ["ambient"], "title": "one", "num_samples": 2, "seed": 7}, {"genres": ["ambient"], "title": "two"}]
 TRAFFIC_TAGS = ("deployment", "traffic_weight", "traffic_shadow", "sync_error")
 
@@ -44,11 +44,19 @@ def client(
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry.uri)
     yield TorchServeDeployments(f"torchserve:/{service.target}")
     registry.alias(MODEL, "champion", "1")
+    # The gateway gives `previous` to the version that answered until then.
+    wait_until(lambda: champion(service) == "1")
     for alias in ("previous", "challenger"):
         registry.client.delete_registered_model_alias(MODEL, alias)
     for version in ("1", "2", "3", "4"):
         for tag in TRAFFIC_TAGS:
             registry.client.delete_model_version_tag(MODEL, version, tag)
+
+
+def champion(service: ServiceProcess) -> str:
+    with CommentaryClient(service.target) as asking:
+        (live,) = asking.describe(MODEL)
+    return live.champion
 
 
 def shares(service: ServiceProcess) -> dict[str, float]:
@@ -73,9 +81,9 @@ def test_mlflow_accepts_the_module_as_a_plugin() -> None:
 def test_a_deployment_answers_by_its_name_and_takes_no_other_traffic(
     client: TorchServeDeployments, service: ServiceProcess
 ) -> None:
-    made = client.create_deployment("blue", "models:/delta/2")
+    made = client.create_deployment("blue", "models:/kappa/2")
     assert (made["name"], made["flavor"], made["state"]) == ("blue", "python_function", "READY")
-    assert (made["model_uri"], made["endpoint"], made["share"]) == ("models:/delta/2", MODEL, 0.0)
+    assert (made["model_uri"], made["endpoint"], made["share"]) == ("models:/kappa/2", MODEL, 0.0)
     predicted = client.predict("blue", pd.DataFrame(ROWS))
     assert isinstance(predicted, PredictionsResponse)
     answer: Any = predicted  # its class has no types
@@ -89,8 +97,8 @@ def test_a_deployment_answers_by_its_name_and_takes_no_other_traffic(
 
 
 def test_a_name_or_version_that_is_taken_is_refused(client: TorchServeDeployments, registry: EchoRegistry) -> None:
-    client.create_deployment("blue", "models:/delta/2")
-    for name, uri in (("blue", "models:/delta/3"), ("green", "models:/delta/2"), ("delta-1", "models:/delta/3")):
+    client.create_deployment("blue", "models:/kappa/2")
+    for name, uri in (("blue", "models:/kappa/3"), ("green", "models:/kappa/2"), ("kappa-1", "models:/kappa/3")):
         with pytest.raises(MlflowException, match="already") as caught:
             client.create_deployment(name, uri)
         assert code_of(caught) == "RESOURCE_ALREADY_EXISTS"
@@ -98,22 +106,22 @@ def test_a_name_or_version_that_is_taken_is_refused(client: TorchServeDeployment
 
 
 def test_a_version_that_does_not_load_leaves_nothing(client: TorchServeDeployments, registry: EchoRegistry) -> None:
-    with pytest.raises(MlflowException, match=r"delta/4 was refused: .+") as caught:
-        client.create_deployment("broken", "models:/delta/4")
+    with pytest.raises(MlflowException, match=r"kappa/4 was refused: .+") as caught:
+        client.create_deployment("broken", "models:/kappa/4")
     assert code_of(caught) == "INVALID_STATE"
     assert registry.tag(MODEL, "4", "deployment") == ""
-    assert [each["name"] for each in client.list_deployments(MODEL)] == ["delta-1"]
+    assert [each["name"] for each in client.list_deployments(MODEL)] == ["kappa-1"]
 
 
 def test_a_weight_is_a_share_of_the_endpoint_and_goes_with_the_deployment(
     client: TorchServeDeployments, service: ServiceProcess
 ) -> None:
-    client.create_deployment("blue", "models:/delta/2", config={"weight": "20"})
+    client.create_deployment("blue", "models:/kappa/2", config={"weight": "20"})
     assert shares(service) == {"1": pytest.approx(0.8), "2": pytest.approx(0.2)}
     with pytest.raises(MlflowException, match="there is no deployment 'green'") as caught:
-        client.update_deployment("green", "models:/delta/3")
+        client.update_deployment("green", "models:/kappa/3")
     assert code_of(caught) == "RESOURCE_DOES_NOT_EXIST"
-    updated = client.update_deployment("blue", "models:/delta/3")
+    updated = client.update_deployment("blue", "models:/kappa/3")
     assert (updated["version"], updated["flavor"]) == ("3", "python_function")
     assert shares(service) == {"1": pytest.approx(0.8), "3": pytest.approx(0.2)}
     client.update_deployment("blue", config={"weight": 50, "shadow": False})
@@ -127,29 +135,29 @@ def test_the_champion_is_replaced_under_load_without_a_failure(
     client: TorchServeDeployments, service: ServiceProcess
 ) -> None:
     with steady_load(service.target, MODEL) as load:
-        client.create_deployment("blue", "models:/delta/2", config={"champion": "true"})
-        client.update_deployment("blue", "models:/delta/3")
+        client.create_deployment("blue", "models:/kappa/2", config={"champion": "true"})
+        client.update_deployment("blue", "models:/kappa/3")
     assert not load.failures
     assert set(load.answered) == {"1", "2", "3"}
     assert client.get_endpoint(MODEL)["champion"] == "blue"
-    with pytest.raises(MlflowException, match="blue is the champion of delta") as caught:
+    with pytest.raises(MlflowException, match="blue is the champion of kappa") as caught:
         client.delete_deployment("blue")
     assert code_of(caught) == "INVALID_STATE"
 
 
 def test_an_update_that_does_not_load_changes_nothing(client: TorchServeDeployments, service: ServiceProcess) -> None:
-    client.create_deployment("blue", "models:/delta/2", config={"weight": 30})
-    before = client.list_deployments(MODEL)
-    with pytest.raises(MlflowException, match="delta/4 was refused"):
-        client.update_deployment("blue", "models:/delta/4")
-    assert client.list_deployments(MODEL) == before
+    client.create_deployment("blue", "models:/kappa/2", config={"weight": 30})
+    before = client.get_deployment("blue")
+    with pytest.raises(MlflowException, match="kappa/4 was refused"):
+        client.update_deployment("blue", "models:/kappa/4")
+    assert client.get_deployment("blue") == before
     assert shares(service) == {"1": pytest.approx(0.7), "2": pytest.approx(0.3)}
 
 
 def test_an_endpoint_carries_the_split(client: TorchServeDeployments, service: ServiceProcess) -> None:
-    client.create_deployment("blue", "models:/delta/2")
+    client.create_deployment("blue", "models:/kappa/2")
     document = client.update_endpoint(MODEL, {"split": "1=3 blue=1"})
-    assert {each["name"]: each["share"] for each in document["deployments"]} == {"delta-1": 0.75, "blue": 0.25}
+    assert {each["name"]: each["share"] for each in document["deployments"]} == {"kappa-1": 0.75, "blue": 0.25}
     assert MODEL in [each["name"] for each in client.list_endpoints()]
     answered = client.predict(endpoint=MODEL, inputs=[{"genres": [], "num_samples": 1}] * 40)["predictions"]
     assert {row["version"] for row in answered} == {"1", "2"}
@@ -158,16 +166,16 @@ def test_an_endpoint_carries_the_split(client: TorchServeDeployments, service: S
 
 
 def test_an_endpoint_is_deleted_and_created_again(client: TorchServeDeployments) -> None:
-    with pytest.raises(MlflowException, match="the endpoint delta exists already"):
+    with pytest.raises(MlflowException, match="the endpoint kappa exists already"):
         client.create_endpoint(MODEL, {"champion": "1"})
     client.delete_endpoint(MODEL)
     client.delete_endpoint(MODEL)
     assert client.list_deployments(MODEL) == []
-    with pytest.raises(MlflowException, match="delta has no champion, so it is not an endpoint yet"):
+    with pytest.raises(MlflowException, match="kappa has no champion, so it is not an endpoint yet"):
         client.get_endpoint(MODEL)
     with pytest.raises(MlflowException, match="name the version that answers"):
         client.create_endpoint(MODEL)
-    assert client.create_endpoint(MODEL, {"champion": "1"})["champion"] == "delta-1"
+    assert client.create_endpoint(MODEL, {"champion": "1"})["champion"] == "kappa-1"
 
 
 def test_the_command_of_mlflow_creates_asks_and_deletes(
@@ -185,7 +193,7 @@ def test_the_command_of_mlflow_creates_asks_and_deletes(
 
     monkeypatch.setitem(plugin_store.registry, target[1], plugin)
     assert "create-endpoint" in run("help")
-    made = run("create", "--name", "green", "-m", "models:/delta/2", "-C", "weight=10")
+    made = run("create", "--name", "green", "-m", "models:/kappa/2", "-C", "weight=10")
     assert "python_function deployment green is created" in made
     assert "is updated (with flavor python_function)" in run("update", "--name", "green", "-C", "weight=40")
     assert "share: 0.4" in run("get", "--name", "green")
@@ -199,7 +207,7 @@ def test_the_command_of_mlflow_creates_asks_and_deletes(
     assert "have no explanation" in run("explain", "--name", "green", "-I", str(asked), code=1)
 
 
-@pytest.mark.parametrize("endpoint", ["nobody", "../delta"])
+@pytest.mark.parametrize("endpoint", ["nobody", "../kappa"])
 def test_an_endpoint_that_does_not_exist_is_named(client: TorchServeDeployments, endpoint: str) -> None:
     with pytest.raises(MlflowException, match=r"is registered|cannot be the name of an endpoint"):
         client.get_endpoint(endpoint)
@@ -211,21 +219,21 @@ def test_faults_of_a_request_are_errors_of_mlflow(client: TorchServeDeployments)
     with pytest.raises(MlflowException, match="there is no deployment 'nobody'"):
         client.predict("nobody", ROWS)
     with pytest.raises(MlflowException, match="refused on purpose") as caught:
-        client.predict("delta-1", [{"genres": [], "artist": "refuse"}])
+        client.predict("kappa-1", [{"genres": [], "artist": "refuse"}])
     assert code_of(caught) == "INVALID_PARAMETER_VALUE"
-    with pytest.raises(MlflowException, match="belongs to the endpoint delta, not to alpha"):
-        client.create_deployment("blue", "models:/delta/2", endpoint="alpha")
+    with pytest.raises(MlflowException, match="belongs to the endpoint kappa, not to alpha"):
+        client.create_deployment("blue", "models:/kappa/2", endpoint="alpha")
     with pytest.raises(MlflowException, match="the flavor 'onnx' cannot be served here"):
-        client.create_deployment("blue", "models:/delta/2", flavor="onnx")
+        client.create_deployment("blue", "models:/kappa/2", flavor="onnx")
 
 
 def test_without_a_gateway_nothing_is_written(registry: EchoRegistry) -> None:
     alone = TorchServeDeployments("torchserve:/127.0.0.1:1")
-    with pytest.raises(MlflowException, match="start one with `deephypebot serve --models delta`") as caught:
-        alone.create_deployment("blue", "models:/delta/2")
+    with pytest.raises(MlflowException, match="start one with `deephypebot serve --models kappa`") as caught:
+        alone.create_deployment("blue", "models:/kappa/2")
     assert code_of(caught) == "TEMPORARILY_UNAVAILABLE"
     assert registry.tag(MODEL, "2", "deployment") == ""
-    made: dict[str, Any] = alone.create_deployment("blue", "models:/delta/2", config={"wait": "false"})
+    made: dict[str, Any] = alone.create_deployment("blue", "models:/kappa/2", config={"wait": "false"})
     assert made["state"] == "PENDING"
     with pytest.raises(MlflowException) as caught:
         alone.predict("blue", ROWS)

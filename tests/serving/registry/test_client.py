@@ -355,8 +355,9 @@ def test_a_reason_for_refusal_is_kept_until_it_is_removed(reader: Registry, mode
 
 
 def test_an_alarm_replaces_one_of_its_feature_and_keeps_those_of_other_gateways(
-    reader: Registry, model: str, uri: str
+    registry: EchoRegistry, reader: Registry, model: str
 ) -> None:
+    uri = registry.uri
     Registry(uri).set_drift(model, "1", "unknown", "unknown (yesterday): by one gateway")
     Registry(uri).set_drift(model, "1", "length", "length (today): by another gateway")
     Registry(uri).set_drift(model, "1", "unknown", "unknown (today): by one gateway")
