@@ -160,7 +160,7 @@ def test_locust_itself_runs_the_spike_from_the_repository_root(serve: Serve, tmp
     [
         (["PinnedUser"], "--pinned-version"),
         (["--num-samples", "65"], "between 1 and 64"),
-        (["--host", "https://gateway.example:443"], "--host: the target"),
+        (["--host", "ftp://gateway.example:443"], "--host: the target"),
         (["--host", "http://127.0.0.1:1"], "nothing answers at 127.0.0.1:1"),
         (["--shape", "spike", "--spike-users", "1"], "spike_users must be more than calm_users"),
     ],

@@ -339,13 +339,22 @@ def test_a_description_says_what_the_worker_is_and_its_share_of_the_cores_as_ver
     try:
         service = wait_ready(launched, folder)
         with CommentaryClient(service.target, model="describing") as client:
-            (alone,) = live(client, "describing").versions
+            # The worker is asked for its description once the version is live.
+            asked = []
+
+            def is_described() -> bool:
+                asked.append(live(client, "describing"))
+                return bool(asked[-1].versions[0].genres)
+
+            wait_until(is_described)
+            (alone,) = asked[-1].versions
             assert (alone.genres, alone.lineage) == (("pop",), {"corpus": "ab" * 32})
             assert (alone.precision, alone.slots, alone.batch_size) == ("fp32", 3, 8)
             assert alone.threads == num_processors()
             assert service.ready["metrics"].startswith("http://127.0.0.1:")
             with urllib.request.urlopen(service.ready["gateway_metrics"], timeout=5) as page:  # noqa: S310 - our own
-                assert b'grpc_server_handled_total{grpc_code="OK",grpc_method="Describe"} 1.0' in page.read()
+                counted = f'grpc_server_handled_total{{grpc_code="OK",grpc_method="Describe"}} {len(asked)}.0'
+                assert counted.encode() in page.read()
             registry.alias("describing", "challenger", registry.register("describing"))
             wait_until(lambda: threads_of(client) == [max(1, num_processors() // 2)] * 2)
             # One that cannot say what it is serves all the same.
