@@ -65,7 +65,7 @@ def test_the_rules_choose_what_a_worker_answers_and_a_taste_is_met_more_often(
             corpus=sample_corpus.corpus, settings=SETTINGS, workspace=plan.workspace, songs=20, tell=lines.append
         )
 
-    with pytest.raises(SettingError, match=r"holds no finished training .* not done: topics"):
+    with pytest.raises(SettingError, match=r"holds no finished training .*not done: topics"):
         bench()
     Training(
         corpus=sample_corpus.corpus, settings=SETTINGS, plan=plan, tracker=NullTracker(), watch=lambda _: silent
