@@ -256,10 +256,14 @@ def stop(
 
 def _follow(registry: ExperimentRegistry, model: str, *, target: str, timeout_s: float) -> None:
     """Wait for the gateway, and tell what it does."""
-    from experiments.following import wait_until_followed
+    from serving.client import CommentaryClient, Credentials
+    from serving.promotion import wait_for_policy
 
-    with Console(stderr=True).status(f"waiting for the gateway at {target}"):
-        is_served = wait_until_followed(registry.registry, model, target=target, timeout_s=timeout_s)
+    with (
+        CommentaryClient(target, credentials=Credentials.from_environment()) as client,
+        Console(stderr=True).status(f"waiting for the gateway at {target}"),
+    ):
+        is_served = wait_for_policy(client, registry.registry, model=model, timeout_s=timeout_s)
     if is_served:
         show(f"gateway: {target} follows")
     else:

@@ -27,7 +27,7 @@ from serving.options import (
 
 if TYPE_CHECKING:
     from serving.registry.client import Registry
-    from serving.registry.versions import Move, RegisteredVersion
+    from serving.registry.versions import Move
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A registered model: lcgan or cvae.")]
 WaitOption = Annotated[
@@ -152,17 +152,11 @@ def _report_move(registry: Registry, move: Move, *, target: str, wait: bool, tim
     if not wait:
         return
 
-    def refusal() -> str:
-        version: RegisteredVersion = registry.version(move.model, move.champion)
-        return version.sync_error
-
     with (
         CommentaryClient(target, credentials=Credentials.from_environment()) as client,
         Console(stderr=True).status(f"waiting for the gateway at {target}"),
     ):
-        served = wait_for_champion(
-            client, model=move.model, version=move.champion, refusal=refusal, timeout_s=timeout_s
-        )
+        served = wait_for_champion(client, registry, model=move.model, version=move.champion, timeout_s=timeout_s)
     if served:
         show(f"gateway: {target} answers with {named(move.champion)}")
     else:

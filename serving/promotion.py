@@ -1,9 +1,9 @@
-"""Wait until a running gateway answers with a new champion, or deals requests out by a new policy."""
+"""Changes of a model's traffic: written to the registry, and awaited until a running gateway follows them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from serving.client import (
@@ -15,25 +15,57 @@ from serving.client import (
     UnknownModelError,
 )
 from serving.errors import ServingError
+from serving.registry.client import Registry
+from serving.registry.versions import RegisteredVersion, TagChange
 from serving.traffic.policy import TrafficPolicy
+from serving.traffic.splits import policy_after
 
 _POLL_S: Final = 0.2
+
+MakeChanges = Callable[[Sequence[RegisteredVersion], float], Sequence[TagChange]]
+"""Function that returns changes of a model's tags. Its arguments are all versions of the model, and the time in seconds
+since 1970."""
 
 
 class NotSwitchedError(ServingError):
     """The gateway does not answer with the new champion, or not by the new policy."""
 
 
+def write_changes(registry: Registry, model: str, changes: MakeChanges) -> tuple[TrafficPolicy, Sequence[TagChange]]:
+    """Write changes of a model's traffic; a version that was refused, and is needed now, is tried again.
+
+    Args:
+        registry: the registry.
+        model: name of the registered model.
+        changes: makes the changes.
+
+    Returns:
+        The policy that the registry has then, and the changes.
+
+    Raises:
+        PolicyError: the changes cannot be made, or make no policy; nothing is written.
+        RegistryError: the registry cannot be used.
+    """
+    versions, now = registry.versions(model), time.time()
+    planned = changes(versions, now)
+    policy = policy_after(model, versions, planned, now)
+    registry.write_tags(model, planned)
+    for entry in versions:
+        if entry.sync_error and entry.version in policy.versions:
+            registry.set_sync_error(model, entry.version, "")  # a running service then retries it
+    return policy, planned
+
+
 def wait_for_champion(
-    client: CommentaryClient, *, model: str, version: str, refusal: Callable[[], str], timeout_s: float
+    client: CommentaryClient, registry: Registry, *, model: str, version: str, timeout_s: float
 ) -> bool:
     """Wait until a model's champion is the given version, and no split gives its requests to others.
 
     Args:
         client: client of the gateway.
+        registry: registry that the gateway follows.
         model: name of the model.
         version: version that should answer requests that pin none.
-        refusal: returns the reason for which the version was refused, from the registry; empty while it was not.
         timeout_s: time to wait.
 
     Returns:
@@ -51,7 +83,7 @@ def wait_for_champion(
         return f"version {live.champion}" if live is not None and live.champion else "nothing"
 
     def failure(live: LiveModel | None) -> str:
-        reason = refusal()
+        reason = registry.version(model, version).sync_error
         return f"{model} {version} was refused, {answering(live)} still answers: {reason}" if reason else ""
 
     def late(live: LiveModel | None) -> str:
@@ -60,21 +92,13 @@ def wait_for_champion(
     return _wait(client, model, is_done=is_done, failure=failure, late=late, timeout_s=timeout_s)
 
 
-def wait_for_policy(
-    client: CommentaryClient,
-    *,
-    model: str,
-    wanted: Callable[[], TrafficPolicy],
-    refusal: Callable[[], str],
-    timeout_s: float,
-) -> bool:
+def wait_for_policy(client: CommentaryClient, registry: Registry, *, model: str, timeout_s: float) -> bool:
     """Wait until a gateway deals a model's requests out by the registry's policy, with all its versions live.
 
     Args:
         client: client of the gateway.
+        registry: registry that the gateway follows.
         model: name of the model.
-        wanted: returns the policy that the registry has now.
-        refusal: returns the reason for which one of its versions was refused; empty while none was.
         timeout_s: time to wait.
 
     Returns:
@@ -85,13 +109,19 @@ def wait_for_policy(
         PolicyError: somebody changed the tags meanwhile, and they make no policy.
     """
 
+    def wanted(versions: Sequence[RegisteredVersion]) -> TrafficPolicy:
+        return policy_after(model, versions, (), time.time())
+
     def is_done(live: LiveModel) -> bool:
-        policy = wanted()
+        policy = wanted(registry.versions(model))
         are_live = policy.versions <= {each.version for each in live.versions}
         return live.policy_revision == policy.revision and are_live
 
     def failure(_: LiveModel | None) -> str:
-        reason = refusal()
+        versions = registry.versions(model)
+        needed = wanted(versions).versions
+        refused = (entry for entry in versions if entry.sync_error and entry.version in needed)
+        reason = next((f"{entry.name} was refused: {entry.sync_error}" for entry in refused), "")
         return f"the champion answers in its place: {reason}" if reason else ""
 
     def late(live: LiveModel | None) -> str:
@@ -102,15 +132,15 @@ def wait_for_policy(
 
 
 def wait_for_version(
-    client: CommentaryClient, *, model: str, version: str, refusal: Callable[[], str], timeout_s: float
+    client: CommentaryClient, registry: Registry, *, model: str, version: str, timeout_s: float
 ) -> bool:
     """Wait until a version is live, and a request that pins it is answered.
 
     Args:
         client: client of the gateway.
+        registry: registry that the gateway follows.
         model: name of the model.
         version: the version.
-        refusal: returns the reason for which the version was refused, from the registry; empty while it was not.
         timeout_s: time to wait.
 
     Returns:
@@ -121,7 +151,7 @@ def wait_for_version(
     """
 
     def failure(_: LiveModel | None) -> str:
-        reason = refusal()
+        reason = registry.version(model, version).sync_error
         return f"{model}/{version} was refused: {reason}" if reason else ""
 
     return _wait(

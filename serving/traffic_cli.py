@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,9 +26,9 @@ from serving.options import (
 )
 
 if TYPE_CHECKING:
+    from serving.promotion import MakeChanges
     from serving.registry.client import Registry
     from serving.registry.versions import RegisteredVersion, TagChange
-    from serving.traffic.policy import TrafficPolicy
     from serving.traffic.ramp import Ramp
 
 VersionArgument = Annotated[
@@ -162,17 +161,11 @@ class _Change:
     wait: bool
     timeout_s: float
 
-    def apply(self, changes: Callable[[Sequence[RegisteredVersion], float], Sequence[TagChange]]) -> None:
+    def apply(self, changes: MakeChanges) -> None:
         """Write the changes that a function makes of the model's versions and the time in seconds since 1970."""
-        from serving.traffic.splits import policy_after
+        from serving.promotion import write_changes
 
-        versions, now = self.registry.versions(self.model), time.time()
-        planned = changes(versions, now)
-        policy = policy_after(self.model, versions, planned, now)
-        self.registry.write_tags(self.model, planned)
-        for entry in versions:
-            if entry.sync_error and entry.version in policy.versions:
-                self.registry.set_sync_error(self.model, entry.version, "")  # a running service then retries it
+        policy, planned = write_changes(self.registry, self.model, changes)
         show(f"registry: {tables.shares(policy)}{'' if planned else ', as before'}")
         for report in policy.reports:
             show(f"note: {report}")
@@ -183,35 +176,15 @@ class _Change:
         from serving.client import CommentaryClient, Credentials
         from serving.promotion import wait_for_policy
 
-        def refusal() -> str:
-            versions = self.registry.versions(self.model)
-            needed = self._policy(versions).versions
-            return next(
-                (
-                    f"{entry.name} was refused: {entry.sync_error}"
-                    for entry in versions
-                    if entry.sync_error and entry.version in needed
-                ),
-                "",
-            )
-
-        def wanted() -> TrafficPolicy:
-            return self._policy(self.registry.versions(self.model))
-
         with (
             CommentaryClient(self.target, credentials=Credentials.from_environment()) as client,
             Console(stderr=True).status(f"waiting for the gateway at {self.target}"),
         ):
-            served = wait_for_policy(client, model=self.model, wanted=wanted, refusal=refusal, timeout_s=self.timeout_s)
+            served = wait_for_policy(client, self.registry, model=self.model, timeout_s=self.timeout_s)
         if served:
             show(f"gateway: {self.target} deals requests for {self.model} out so")
         else:
             show(f"gateway: none serves {self.model} at {self.target}; one started later will follow the registry")
-
-    def _policy(self, versions: Sequence[RegisteredVersion]) -> TrafficPolicy:
-        from serving.traffic.splits import policy_after
-
-        return policy_after(self.model, versions, (), time.time())
 
 
 def _numbered(registry: Registry, model: str, weights: Sequence[str]) -> dict[str, float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from serving.client import CommentaryClient, UnavailableError, UnknownModelError
 from serving.deployments.config import DeploymentConfig, EndpointConfig
 from serving.deployments.faults import invalid, taken, unavailable, wrong_state
 from serving.deployments.found import Deployment, deployments, name_of
-from serving.promotion import wait_for_champion, wait_for_policy, wait_for_version
+from serving.promotion import MakeChanges, wait_for_champion, wait_for_policy, wait_for_version, write_changes
 from serving.registry.client import Registry
 from serving.registry.versions import (
     DEPLOYMENT_TAG,
@@ -24,7 +25,6 @@ from serving.registry.versions import (
     RegisteredVersion,
     TagChange,
 )
-from serving.traffic.policy import TrafficPolicy
 from serving.traffic.splits import end_changes, policy_after, shadow_changes, split_changes
 
 _log = logging.getLogger(__name__)
@@ -61,14 +61,10 @@ class Changes:
         """
         self._check_gateway()
         with_champion = any(CHAMPION in each.aliases for each in self._versions())
-        self._make_live(name, entry)
-        try:
+        with self._live(name, entry):
             self._give(
                 entry.version, config, champion=not with_champion if config.champion is None else config.champion
             )
-        except Exception:
-            self._untag(entry.version)
-            raise
 
     def move(self, deployment: Deployment, entry: RegisteredVersion) -> None:
         """Give the name and the traffic of a deployment to another version of the model.
@@ -78,15 +74,11 @@ class Changes:
         """
         earlier = deployment.entry
         self._check_gateway()
-        self._make_live(deployment.name, entry)
-        try:
+        with self._live(deployment.name, entry):
             if deployment.is_champion:
                 self._promote(entry.version)
             else:
                 self._move_traffic(earlier, entry)
-        except Exception:
-            self._untag(entry.version)
-            raise
         self._untag(earlier.version)
 
     def give(self, deployment: Deployment, config: DeploymentConfig) -> None:
@@ -164,27 +156,25 @@ class Changes:
                 f"--models {self.model}`, or leave the wait out with -C wait=false"
             ) from fault
 
-    def _make_live(self, name: str, entry: RegisteredVersion) -> None:
+    @contextmanager
+    def _live(self, name: str, entry: RegisteredVersion) -> Iterator[None]:
+        """Make a version live under a name, for good if the block succeeds; if it fails, the name is removed again."""
         if entry.deployment not in ("", name):
             raise taken(f"{entry.name} is the deployment {entry.deployment!r} already: update or delete that one")
         if entry.sync_error:
             self.registry.set_sync_error(self.model, entry.version, "")  # a running service then tries it again
         self.registry.write_tags(self.model, [TagChange(version=entry.version, tag=DEPLOYMENT_TAG, value=name)])
-        if not self.wait:
-            return
-
         try:
-            self._wait_for(entry.version)
+            if self.wait:
+                self._wait_for(entry.version)
+            yield
         except Exception:
             self._untag(entry.version)
             raise
 
     def _wait_for(self, version: str) -> None:
-        def refusal() -> str:
-            return self.registry.version(self.model, version).sync_error
-
         served = wait_for_version(
-            self.client, model=self.model, version=version, refusal=refusal, timeout_s=self.timeout_s
+            self.client, self.registry, model=self.model, version=version, timeout_s=self.timeout_s
         )
         if not served:
             raise unavailable(f"the gateway went away before {self.model}/{version} was live: try again")
@@ -221,13 +211,7 @@ class Changes:
     def _promote(self, version: str) -> None:
         self.registry.promote(self.model, version)
         if self.wait:
-            wait_for_champion(
-                self.client,
-                model=self.model,
-                version=version,
-                refusal=lambda: self.registry.version(self.model, version).sync_error,
-                timeout_s=self.timeout_s,
-            )
+            wait_for_champion(self.client, self.registry, model=self.model, version=version, timeout_s=self.timeout_s)
 
     def _share(self, weights: Mapping[str, float], *, salt: str | None) -> None:
         if any(weights.values()):
@@ -235,21 +219,10 @@ class Changes:
         else:
             self._write(lambda versions, _: end_changes(self.model, versions))
 
-    def _write(self, changes: Callable[[Sequence[RegisteredVersion], float], Sequence[TagChange]]) -> None:
-        """Write the changes that a function makes of the versions and the time, and wait for the gateway."""
-        self.registry.write_tags(self.model, changes(self._versions(), time.time()))
-        if not self.wait:
-            return
-
-        def wanted() -> TrafficPolicy:
-            return policy_after(self.model, self._versions(), (), time.time())
-
-        def refusal() -> str:
-            needed = wanted().versions
-            refused = (each for each in self._versions() if each.sync_error and each.version in needed)
-            return next((f"{each.name} was refused: {each.sync_error}" for each in refused), "")
-
-        wait_for_policy(self.client, model=self.model, wanted=wanted, refusal=refusal, timeout_s=self.timeout_s)
+    def _write(self, changes: MakeChanges) -> None:
+        write_changes(self.registry, self.model, changes)
+        if self.wait:
+            wait_for_policy(self.client, self.registry, model=self.model, timeout_s=self.timeout_s)
 
 
 def _removals(entry: RegisteredVersion) -> Iterable[TagChange]:

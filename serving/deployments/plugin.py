@@ -81,13 +81,13 @@ class TorchServeDeployments(BaseDeploymentClient):
         check_name("a deployment", name)
         settings, registry = DeploymentConfig.parse(config), _registry()
         _check_flavor(flavor)
-        with self._changing(registry) as changes_of:
+        with self._gateway() as client:
             entry = _of_endpoint(resolve(registry, model_uri), endpoint)
             for each in found.deployments(registry):
                 if each.name == name and (each.entry.deployment or each.entry.name != entry.name):
                     raise taken(f"there is a deployment {name!r} of {each.entry.name} already: update or delete it")
-            changes_of(entry.model, settings).create(name, entry, settings)
-            return self._document(registry, name)
+            _changes(registry, client, entry.model, settings).create(name, entry, settings)
+            return _document(registry, client, name)
 
     @override
     def update_deployment(
@@ -118,10 +118,10 @@ class TorchServeDeployments(BaseDeploymentClient):
         check_name("a deployment", name)
         settings, registry = DeploymentConfig.parse(config), _registry()
         _check_flavor(flavor)
-        with self._changing(registry) as changes_of:
+        with self._gateway() as client:
             deployment = found.find(found.deployments(registry), name)
             _of_endpoint(deployment.entry, endpoint)
-            changes = changes_of(deployment.endpoint, settings)
+            changes = _changes(registry, client, deployment.endpoint, settings)
             if model_uri is not None:
                 entry = resolve(registry, model_uri)
                 if entry.model != deployment.endpoint:
@@ -135,7 +135,7 @@ class TorchServeDeployments(BaseDeploymentClient):
                     deployment = found.find(found.deployments(registry, entry.model), name)
             if (settings.weight, settings.champion, settings.shadow) != (None, None, None):
                 changes.give(deployment, settings)
-            return self._document(registry, name)
+            return _document(registry, client, name)
 
     @override
     def delete_deployment(
@@ -156,11 +156,11 @@ class TorchServeDeployments(BaseDeploymentClient):
             raise invalid(f"a deletion has no settings, got {', '.join(config)}")
         registry = _registry()
         settings = DeploymentConfig(wait=False)
-        with self._changing(registry) as changes_of:
+        with self._gateway() as client:
             for deployment in found.deployments(registry):
                 if deployment.name == name:
                     _of_endpoint(deployment.entry, endpoint)
-                    changes_of(deployment.endpoint, settings).delete(deployment)
+                    _changes(registry, client, deployment.endpoint, settings).delete(deployment)
 
     @override
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
@@ -172,7 +172,7 @@ class TorchServeDeployments(BaseDeploymentClient):
         if endpoint is not None:
             check_name("an endpoint", endpoint)
         registry = _registry()
-        with mlflow_errors(), self._client() as client:
+        with self._gateway() as client:
             live = found.live_models(client)
             return [
                 found.deployment_document(each, live.get(each.endpoint))
@@ -188,9 +188,9 @@ class TorchServeDeployments(BaseDeploymentClient):
         """
         check_name("a deployment", name)
         registry = _registry()
-        with mlflow_errors():
+        with self._gateway() as client:
             _of_endpoint(found.find(found.deployments(registry), name).entry, endpoint)
-            return self._document(registry, name)
+            return _document(registry, client, name)
 
     @override
     def predict(
@@ -208,7 +208,7 @@ class TorchServeDeployments(BaseDeploymentClient):
         """
         if (deployment_name is None) == (endpoint is None):
             raise invalid("name either a deployment or an endpoint")
-        with mlflow_errors(), self._client() as client:
+        with self._gateway() as client:
             if endpoint is not None:
                 return predictions.predict(client, inputs, model=check_name("an endpoint", endpoint), version=None)
             named = found.find(found.deployments(_registry()), check_name("a deployment", deployment_name)).entry
@@ -227,13 +227,13 @@ class TorchServeDeployments(BaseDeploymentClient):
         """
         check_name("an endpoint", name)
         settings, registry = EndpointConfig.parse(config), _registry()
-        with self._changing(registry) as changes_of:
+        with self._gateway() as client:
             if any(each.is_champion for each in found.deployments(registry, name)):
                 raise taken(f"the endpoint {name} exists already: update or delete it")
             if not settings.champion:
                 raise invalid(f"name the version that answers, as in -C champion=1, to create the endpoint {name}")
-            changes_of(name, settings).set_endpoint(settings)
-            return self._endpoint_document(registry, name)
+            _changes(registry, client, name, settings).set_endpoint(settings)
+            return _endpoint_document(registry, client, name)
 
     @override
     def update_endpoint(self, endpoint: str, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -248,10 +248,10 @@ class TorchServeDeployments(BaseDeploymentClient):
         """
         check_name("an endpoint", endpoint)
         settings, registry = EndpointConfig.parse(config), _registry()
-        with self._changing(registry) as changes_of:
+        with self._gateway() as client:
             _existing_endpoint(registry, endpoint)
-            changes_of(endpoint, settings).set_endpoint(settings)
-            return self._endpoint_document(registry, endpoint)
+            _changes(registry, client, endpoint, settings).set_endpoint(settings)
+            return _endpoint_document(registry, client, endpoint)
 
     @override
     def delete_endpoint(self, endpoint: str) -> None:
@@ -265,17 +265,20 @@ class TorchServeDeployments(BaseDeploymentClient):
         """
         check_name("an endpoint", endpoint)
         registry = _registry()
-        with self._changing(registry) as changes_of:
+        with self._gateway() as client:
             if endpoint in registry.models() and found.deployments(registry, endpoint):
-                changes_of(endpoint, DeploymentConfig(wait=False)).delete_endpoint()
+                _changes(registry, client, endpoint, DeploymentConfig(wait=False)).delete_endpoint()
 
     @override
     def list_endpoints(self) -> list[dict[str, Any]]:
         """Return the descriptions of the endpoints: the registered models that have a champion."""
         registry = _registry()
-        with mlflow_errors():
-            models = dict.fromkeys(each.endpoint for each in found.deployments(registry) if each.is_champion)
-            return [self._endpoint_document(registry, model) for model in models]
+        with self._gateway() as client:
+            live, deployed = found.live_models(client), found.deployments(registry)
+            return [
+                found.endpoint_document(model, [each for each in deployed if each.endpoint == model], live.get(model))
+                for model in dict.fromkeys(each.endpoint for each in deployed if each.is_champion)
+            ]
 
     @override
     def get_endpoint(self, endpoint: str) -> dict[str, Any]:
@@ -286,9 +289,9 @@ class TorchServeDeployments(BaseDeploymentClient):
         """
         check_name("an endpoint", endpoint)
         registry = _registry()
-        with mlflow_errors():
+        with self._gateway() as client:
             _existing_endpoint(registry, endpoint)
-            return self._endpoint_document(registry, endpoint)
+            return _endpoint_document(registry, client, endpoint)
 
     @override
     def explain(self, deployment_name: str | None = None, df: Any = None, endpoint: str | None = None) -> Any:
@@ -299,29 +302,14 @@ class TorchServeDeployments(BaseDeploymentClient):
         """
         raise wrong_state("samples of commentary have no explanation: `predict` gives their log-probabilities")
 
-    def _client(self) -> CommentaryClient:
-        return CommentaryClient(self._target, credentials=Credentials.from_environment())
-
     @contextmanager
-    def _changing(self, registry: Registry) -> Iterator[Any]:
-        with mlflow_errors(), self._client() as client:
-
-            def changes_of(model: str, settings: DeploymentConfig | EndpointConfig) -> Changes:
-                return Changes(
-                    registry=registry, client=client, model=model, wait=settings.wait, timeout_s=settings.timeout_s
-                )
-
-            yield changes_of
-
-    def _document(self, registry: Registry, name: str) -> dict[str, Any]:
-        deployment = found.find(found.deployments(registry), name)
-        with self._client() as client:
-            return found.deployment_document(deployment, found.live_models(client).get(deployment.endpoint))
-
-    def _endpoint_document(self, registry: Registry, model: str) -> dict[str, Any]:
-        with self._client() as client:
-            live = found.live_models(client).get(model)
-        return found.endpoint_document(model, found.deployments(registry, model), live)
+    def _gateway(self) -> Iterator[CommentaryClient]:
+        """Connect to the gateway for the length of the block, whose errors become MLflow's."""
+        with (
+            mlflow_errors(),
+            CommentaryClient(self._target, credentials=Credentials.from_environment()) as client,
+        ):
+            yield client
 
 
 def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, Any] | None = None) -> None:
@@ -359,6 +347,21 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
 def target_help() -> str:
     """Return the help of `mlflow deployments help -t torchserve`."""
     return HELP
+
+
+def _changes(
+    registry: Registry, client: CommentaryClient, model: str, settings: DeploymentConfig | EndpointConfig
+) -> Changes:
+    return Changes(registry=registry, client=client, model=model, wait=settings.wait, timeout_s=settings.timeout_s)
+
+
+def _document(registry: Registry, client: CommentaryClient, name: str) -> dict[str, Any]:
+    deployment = found.find(found.deployments(registry), name)
+    return found.deployment_document(deployment, found.live_models(client).get(deployment.endpoint))
+
+
+def _endpoint_document(registry: Registry, client: CommentaryClient, model: str) -> dict[str, Any]:
+    return found.endpoint_document(model, found.deployments(registry, model), found.live_models(client).get(model))
 
 
 def _registry() -> Registry:

@@ -63,13 +63,7 @@ def worker_count(service: ServiceProcess) -> int:
 def promote(registry: EchoRegistry, client: CommentaryClient, model: str, version: str) -> None:
     control = Registry(registry.uri)
     control.promote(model, version)
-    assert wait_for_champion(
-        client,
-        model=model,
-        version=version,
-        refusal=lambda: control.version(model, version).sync_error,
-        timeout_s=60,
-    )
+    assert wait_for_champion(client, control, model=model, version=version, timeout_s=60)
 
 
 def test_a_killed_jvm_is_unavailable_at_once_and_comes_back_with_all_its_versions(service: ServiceProcess) -> None:
