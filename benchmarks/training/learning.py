@@ -7,12 +7,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any, Final
 
-import numpy as np
-
 from benchmarks.training.curators import Curator, curators
+from benchmarks.training.finished import copied_share, drawn_genres, finished_stages, interval_95
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest
 from handlers.model.bundle import Bundle
@@ -20,14 +19,13 @@ from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
 from training.cvae.encoder_file import load_cvae
 from training.cvae.model import Cvae
-from training.errors import NotLearnedError, SettingError
+from training.errors import NotLearnedError
 from training.lcgan.labels import genre_rows
 from training.measures import distinct
 from training.packaging.export import Parts
 from training.pipeline.artifacts import BUNDLE, load_bundle
 from training.pipeline.budget import Budget
 from training.pipeline.lcgan import LcganStage
-from training.pipeline.plan import TrainPlan
 from training.pipeline.stage_keys import TrainingStages
 from training.pipeline.stages import Stage
 from training.progress import silent
@@ -37,8 +35,6 @@ from training.tracking.port import NullTracker
 from training.verdicts.learning import LEARNED_SHARE, Learning
 from training.verdicts.settings import DEFAULT_WEIGHT
 
-_T_95: Final = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}
-"""Quantiles of Student's t distribution for an interval of 95%, by the number of seeds."""
 _AT_ONCE: Final = 64
 
 
@@ -83,13 +79,7 @@ class Bench:
     _served: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        plan = TrainPlan(workspace=self.workspace, model_store=self.workspace)
-        self._stages = TrainingStages.of(self.corpus.content_hash, self.settings, plan)
-        if missing := [each.name for each in self._stages.to_do()]:
-            raise SettingError(
-                f"{self.workspace} holds no finished training of this corpus with these settings (not done: "
-                f"{', '.join(missing)}); run `deephypebot train` with the same --preset, --set and --workspace first"
-            )
+        self._stages = finished_stages(self.corpus, self.settings, self.workspace)
         self._base = load_bundle(self._stages.acceptability_lcgan)
         self._model = load_cvae(self._stages.cvae.directory / BUNDLE, load_bundle(self._stages.cvae))
         train = self.corpus.part("train")
@@ -111,7 +101,9 @@ class Bench:
         return curators(self._served, self._model, self._base.vocabulary.encode, seed=seed)
 
     def _learn(self, curator: Curator, count: int, seed: int) -> Result:
-        verdicts = curator.judge(Commentator(self._base), self._genres(math.ceil(count / 5), seed + 1), seed=seed)
+        verdicts = curator.judge(
+            Commentator(self._base), drawn_genres(self.corpus, math.ceil(count / 5), seed=seed + 1), seed=seed
+        )
         learning = Learning(verdicts=verdicts, weight=DEFAULT_WEIGHT, seed=seed)
         try:
             figures, bundle = self._train(learning, seed)
@@ -126,7 +118,7 @@ class Bench:
             before=before,
             gain=curator.acceptance(texts) - before,
             distinct_2=distinct(texts, 2) / distinct(self._served, 2),
-            copied=self._copied(texts) / max(self._copied(self._served), 1e-9),
+            copied=copied_share(self._base, texts) / max(copied_share(self._base, self._served), 1e-9),
             learned_share=figures[LEARNED_SHARE],
             auc=figures["value.auc"],
         )
@@ -150,31 +142,23 @@ class Bench:
                 watch=lambda _: silent,
                 learning=learning,
                 base=self._stages.acceptability_lcgan,
-                genres=self._genres(self.settings.lcgan.evaluation_samples, 0),
+                genres=drawn_genres(self.corpus, self.settings.lcgan.evaluation_samples, seed=0),
             )
             figures, _ = training.train(self._stages.cvae, stage, parts, self._model, RecordingRun(run))
             return figures, replace(self._base, generator=load_bundle(stage).generator)
-
-    def _genres(self, count: int, seed: int) -> list[Sequence[str]]:
-        genres = self.corpus.part("train").genres
-        return [genres[index] for index in np.random.default_rng(seed).choice(len(genres), count)]
 
     def _write(self, bundle: Bundle) -> list[str]:
         """Sentences that a version serves for the requests by which versions are compared."""
         commentator = Commentator(bundle)
         requests = [
             CommentaryRequest(genres=tuple(labels), num_samples=1, seed=7_000_000 + number)
-            for number, labels in enumerate(self._genres(self.requests, 99))
+            for number, labels in enumerate(drawn_genres(self.corpus, self.requests, seed=99))
         ]
         return [
             answer.samples[0].text
             for start in range(0, len(requests), _AT_ONCE)
             for answer in commentator.answer(requests[start : start + _AT_ONCE])
         ]
-
-    def _copied(self, texts: Sequence[str]) -> float:
-        copies = self._base.copies
-        return 0.0 if copies is None else sum(map(bool, copies.count(texts))) / len(texts)
 
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
@@ -185,13 +169,13 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
         learned = [each for each in own if not each.refused]
         # Where nothing is learned there is no new version, and nothing is gained.
         gains = [each.gain for each in own]
-        half = _T_95.get(len(gains), 1.96) * stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
+        gain, low, high = interval_95(gains)
         row: Mapping[str, float] = {
             "seeds": len(own),
             "refused": len(own) - len(learned),
-            "gain": fmean(gains),
-            "gain_low": fmean(gains) - half,
-            "gain_high": fmean(gains) + half,
+            "gain": gain,
+            "gain_low": low,
+            "gain_high": high,
             "before": fmean(each.before for each in learned) if learned else math.nan,
             "distinct_2": fmean(each.distinct_2 for each in own),
             "copied": fmean(each.copied for each in own),

@@ -18,3 +18,12 @@ SetOption = Annotated[
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="Take few samples, to check that it runs; the figures are not reliable.")
 ]
+VerdictsOption = Annotated[str, typer.Option(help="Numbers of verdicts to learn from, separated by commas.")]
+CuratorOption = Annotated[
+    list[str] | None, typer.Option(help="A simulated curator by its name; repeatable. All by default.")
+]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds, each with tastes and verdicts of its own.")]
+FinishedPresetOption = Annotated[str, typer.Option(help="Named settings of the training that is in the workspace.")]
+FinishedWorkspaceOption = Annotated[
+    Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the stages of a finished training.")
+]

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.training.options import DeviceOption, JsonOption, PrecisionOption, QuickOption, SetOption
+from benchmarks.training.options import (
+    CuratorOption,
+    DeviceOption,
+    FinishedPresetOption,
+    FinishedWorkspaceOption,
+    JsonOption,
+    PrecisionOption,
+    QuickOption,
+    SeedsOption,
+    SetOption,
+    VerdictsOption,
+)
 
 
 def steering(
@@ -92,17 +103,13 @@ def counts(text: str, option: str = "--best-of") -> tuple[int, ...]:
 def learning(
     corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")],
     *,
-    verdicts: Annotated[str, typer.Option(help="Numbers of verdicts to learn from, separated by commas.")] = "70,200",
-    curator: Annotated[
-        list[str] | None, typer.Option(help="A simulated curator by its name; repeatable. All by default.")
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, each with tastes and verdicts of its own.")] = 3,
+    verdicts: VerdictsOption = "70,200",
+    curator: CuratorOption = None,
+    seeds: SeedsOption = 3,
     num_samples: Annotated[int, typer.Option(min=50, help="Sentences of each version that are compared.")] = 1500,
-    preset: Annotated[str, typer.Option(help="Named settings of the training that is in the workspace.")] = "demo",
+    preset: FinishedPresetOption = "demo",
     settings: SetOption = None,
-    workspace: Annotated[
-        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the stages of a finished training.")
-    ] = Path("workspace"),
+    workspace: FinishedWorkspaceOption = Path("workspace"),
     quick: QuickOption = False,
     json_path: JsonOption = None,
 ) -> None:

@@ -7,27 +7,32 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.training.options import JsonOption, QuickOption, SetOption
+from benchmarks.training.options import (
+    CuratorOption,
+    FinishedPresetOption,
+    FinishedWorkspaceOption,
+    JsonOption,
+    QuickOption,
+    SeedsOption,
+    SetOption,
+    VerdictsOption,
+)
 from benchmarks.training.quality_cli import counts
 
 
 def value_ranking(
     corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")],
     *,
-    verdicts: Annotated[str, typer.Option(help="Numbers of verdicts to learn from, separated by commas.")] = "70,200",
-    curator: Annotated[
-        list[str] | None, typer.Option(help="A simulated curator by its name; repeatable. All by default.")
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, each with tastes and verdicts of its own.")] = 3,
+    verdicts: VerdictsOption = "70,200",
+    curator: CuratorOption = None,
+    seeds: SeedsOption = 3,
     songs: Annotated[
         int, typer.Option(min=20, help="Songs on which the rules are compared, three samples each.")
     ] = 200,
     rounds: Annotated[int, typer.Option(min=1, help="Batches of each size by which the cost is measured.")] = 15,
-    preset: Annotated[str, typer.Option(help="Named settings of the training that is in the workspace.")] = "demo",
+    preset: FinishedPresetOption = "demo",
     settings: SetOption = None,
-    workspace: Annotated[
-        Path, typer.Option(envvar="DEEPHYPEBOT_WORKSPACE", help="Folder of the stages of a finished training.")
-    ] = Path("workspace"),
+    workspace: FinishedWorkspaceOption = Path("workspace"),
     quick: QuickOption = False,
     json_path: JsonOption = None,
 ) -> None:

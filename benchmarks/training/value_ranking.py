@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any, Final
 
-import numpy as np
 import torch
-from scipy.stats import t as student
 
 from benchmarks.training.curators import CURATORS, Curator, curators
+from benchmarks.training.finished import copied_share, drawn_genres, finished_stages, interval_95
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, RankBy
 from handlers.model.bundle import Bundle
@@ -29,11 +28,9 @@ from handlers.ranking.values import Values
 from training.corpus import Corpus
 from training.cvae.encoder_file import load_cvae
 from training.cvae.model import Cvae
-from training.errors import NotLearnedError, SettingError
+from training.errors import NotLearnedError
 from training.measures import distinct
 from training.pipeline.artifacts import BUNDLE, load_bundle
-from training.pipeline.plan import TrainPlan
-from training.pipeline.stage_keys import TrainingStages
 from training.settings import TrainSettings
 from training.verdicts.features import TextFeatures
 from training.verdicts.value import fit_value
@@ -94,13 +91,7 @@ class ValueRanking:
     """Candidates of each sample of each song."""
 
     def __post_init__(self) -> None:
-        plan = TrainPlan(workspace=self.workspace, model_store=self.workspace)
-        stages = TrainingStages.of(self.corpus.content_hash, self.settings, plan)
-        if missing := [each.name for each in stages.to_do()]:
-            raise SettingError(
-                f"{self.workspace} holds no finished training of this corpus with these settings (not done: "
-                f"{', '.join(missing)}); run `deephypebot train` with the same --preset, --set and --workspace first"
-            )
+        stages = finished_stages(self.corpus, self.settings, self.workspace)
         self.base = load_bundle(stages.acceptability_lcgan)
         self._model = load_cvae(stages.cvae.directory / BUNDLE, load_bundle(stages.cvae))
         texts = self.corpus.part("train").texts
@@ -108,7 +99,7 @@ class ValueRanking:
         commentator = Commentator(self.base)
         self.requests = [
             CommentaryRequest(genres=tuple(labels), num_samples=_SAMPLES, seed=_FIRST_SEED + number)
-            for number, labels in enumerate(self._genres(self.songs, 99))
+            for number, labels in enumerate(drawn_genres(self.corpus, self.songs, seed=99))
         ]
         chunks = [self.requests[start : start + _AT_ONCE] for start in range(0, len(self.requests), _AT_ONCE)]
         answers = [answer for chunk in chunks for answer in commentator.answer(chunk)]
@@ -178,22 +169,17 @@ class ValueRanking:
 
     def _fit(self, curator: Curator, count: int, seed: int) -> tuple[Bundle, float]:
         """Return the base with the value function of a curator's verdicts on songs of their own, and its area."""
-        genres = self._genres(math.ceil(count / 5), seed + 1)
+        genres = drawn_genres(self.corpus, math.ceil(count / 5), seed=seed + 1)
         verdicts = curator.judge(Commentator(self.base), genres, seed=seed)
         value, scores = fit_value(self._features, verdicts, seed=seed)
         return replace(self.base, value=value.served()), scores.auc
 
     def _figures(self, curator: Curator, texts: Sequence[str]) -> Figures:
-        copies = self.base.copies
         return Figures(
             acceptance=curator.acceptance(texts),
             distinct_2=distinct(texts, 2),
-            copied=0.0 if copies is None else sum(map(bool, copies.count(texts))) / len(texts),
+            copied=copied_share(self.base, texts),
         )
-
-    def _genres(self, count: int, seed: int) -> list[Sequence[str]]:
-        genres = self.corpus.part("train").genres
-        return [genres[index] for index in np.random.default_rng(seed).choice(len(genres), count)]
 
 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
@@ -207,16 +193,14 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
         for rule in RULES:
             pairs = [(each.default, each.by_rule.get(rule, each.default)) for each in own]
             gains = [after.acceptance - before.acceptance for before, after in pairs]
-            half = math.nan
-            if len(gains) > 1:
-                half = float(student.ppf(0.975, len(gains) - 1)) * stdev(gains) / math.sqrt(len(gains))
+            gain, low, high = interval_95(gains)
             found[f"{curator}, {verdicts} verdicts, {rule}"] = {
                 "seeds": len(own),
                 "refused": sum(not each.by_rule for each in own),
                 "before": fmean(before.acceptance for before, _ in pairs),
-                "gain": fmean(gains),
-                "gain_low": fmean(gains) - half,
-                "gain_high": fmean(gains) + half,
+                "gain": gain,
+                "gain_low": low,
+                "gain_high": high,
                 "distinct_2": fmean(after.distinct_2 / before.distinct_2 for before, after in pairs),
                 "copied_before": fmean(before.copied for before, _ in pairs),
                 "copied": fmean(after.copied for _, after in pairs),
