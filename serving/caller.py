@@ -8,7 +8,6 @@ from typing import Final
 import grpc
 
 from foundation.commentary_errors import CommentaryError
-from foundation.defaults import DEFAULT_MODEL, GATEWAY_TARGET
 from handlers.contract import CommentaryRequest
 from serving import wire
 from serving.client_errors import (
@@ -53,30 +52,16 @@ DEFAULT_RETRY: Final = RetryPolicy()
 
 
 class Caller:
-    """Part of a client that does not depend on how it waits.
-
-    Args:
-        target: address of the gateway, `host:port`; see `serving.targets.parse_target`. With `https://` before it, the
-            client speaks TLS. Calls to `dns:///host:port` go to each of its addresses in turn, as long as it serves.
-        model: model for calls that name none.
-        timeout_s: deadline of calls that name none, in seconds, retries included.
-        retry: number of attempts of a failed call, and the pauses between them.
-        credentials: how the client verifies the gateway, and what it shows; None speaks in the clear, without a token.
-
-    Raises:
-        TargetError: the target is not an address.
-        CredentialsError: a file of the credentials cannot be read, or the token would be sent in the clear.
-        ValueError: the deadline is not more than 0.
-    """
+    """Part of a client that does not depend on how it waits. Its arguments and their errors are the client's."""
 
     def __init__(
         self,
-        target: str = GATEWAY_TARGET,
+        target: str,
         *,
-        model: str = DEFAULT_MODEL,
-        timeout_s: float = 10.0,
-        retry: RetryPolicy = DEFAULT_RETRY,
-        credentials: Credentials | None = None,
+        model: str,
+        timeout_s: float,
+        retry: RetryPolicy,
+        credentials: Credentials | None,
     ) -> None:
         self.target: Final = parse_target(target)
         self._model = model

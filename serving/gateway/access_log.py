@@ -1,4 +1,4 @@
-"""Access log: one line of JSON for each call, with neither the song nor the text.
+"""LoggedCall log: one line of JSON for each call, with neither the song nor the text.
 
 A line is written as its call ends. The file may be moved away, as by a rotation: the next line begins a new one.
 """
@@ -32,7 +32,7 @@ _LOST: Final = "CANCELLED"
 
 
 @dataclass(slots=True, kw_only=True)
-class Access:
+class LoggedCall:
     """One call, as its line tells it. What a client sent is cut to the length that the contract allows."""
 
     method: str
@@ -63,10 +63,10 @@ class Access:
         self.trace_id = answer.trace_id
 
 
-_CURRENT: Final[ContextVar[Access | None]] = ContextVar("access", default=None)
+_CURRENT: Final[ContextVar[LoggedCall | None]] = ContextVar("logged_call", default=None)
 
 
-def current_access() -> Access | None:
+def current_call() -> LoggedCall | None:
     """Return the call that is being answered; None where no log is kept."""
     return _CURRENT.get()
 
@@ -82,33 +82,33 @@ class AccessLog:
         self._handler = handler
 
     @contextmanager
-    def call(self, method: str, client: str) -> Iterator[Access]:
+    def call(self, method: str, client: str) -> Iterator[LoggedCall]:
         """Write the line of the call that the block answers; it sets the code.
 
         Args:
             method: full name of the method, or method and route of HTTP.
             client: address of the client's connection.
         """
-        access = Access(method=method, client=client)
-        token = _CURRENT.set(access)
+        call = LoggedCall(method=method, client=client)
+        token = _CURRENT.set(call)
         try:
-            yield access
+            yield call
         finally:
             _CURRENT.reset(token)
-            self._write(access)
+            self._write(call)
 
-    def _write(self, access: Access) -> None:
+    def _write(self, call: LoggedCall) -> None:
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "method": access.method,
-            "code": access.code,
-            "ms": round(1000 * (time.perf_counter() - access.started), 3),
-            "client": access.client,
-            "model": access.model,
-            "version": access.version,
-            "samples": access.samples,
-            "request_id": access.request_id,
-            "trace_id": access.trace_id,
+            "method": call.method,
+            "code": call.code,
+            "ms": round(1000 * (time.perf_counter() - call.started), 3),
+            "client": call.client,
+            "model": call.model,
+            "version": call.version,
+            "samples": call.samples,
+            "request_id": call.request_id,
+            "trace_id": call.trace_id,
         }
         self._handler.handle(logging.makeLogRecord({"msg": _encode(line)}))
 

@@ -9,11 +9,11 @@ import grpc
 from grpc_health.v1 import health
 from typing_extensions import override
 
+from serving.gateway.handler_kinds import Handler, kind_of
 from serving.gateway.refusals import refuse
 from serving.security.access import Access, AccessError, Permit
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 _OPEN: Final = f"/{health.SERVICE_NAME}/"
 """Methods that everybody may call: probes and balancers have no token, and the answer says nothing of models' texts."""
@@ -29,14 +29,14 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._handlers: dict[str, _Handler] = {}
+        self._handlers: dict[str, Handler] = {}
 
     @override
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
+    ) -> Handler | None:
         method: Any = handler_call_details.method
         if method.startswith(_OPEN):
             return await continuation(handler_call_details)
@@ -49,22 +49,15 @@ class Guard(grpc.aio.ServerInterceptor):
         self._handlers[method] = guarded = self._guarded(handler)
         return guarded
 
-    def _guarded(self, handler: _Handler) -> _Handler:
+    def _guarded(self, handler: Handler) -> Handler:
         # One message is read after the check, so that refusing it costs nothing; of several, each is read as it comes.
         late, early = handler.request_deserializer, None
         if handler.request_streaming:
             late, early = early, late
-        for make, answer in (
-            (grpc.unary_unary_rpc_method_handler, handler.unary_unary),
-            (grpc.unary_stream_rpc_method_handler, handler.unary_stream),
-            (grpc.stream_unary_rpc_method_handler, handler.stream_unary),
-            (grpc.stream_stream_rpc_method_handler, handler.stream_stream),
-        ):
-            if answer is not None:
-                guarded: Any = self._call(answer, late or _unchanged)
-                made: _Handler = make(guarded, early, handler.response_serializer)
-                return made
-        return handler
+        make, answer = kind_of(handler)
+        guarded: Any = self._call(answer, late or _unchanged)
+        made: Handler = make(guarded, early, handler.response_serializer)
+        return made
 
     def _call(self, answer: Callable[..., Any], read: Callable[[Any], Any]) -> Callable[..., Any]:
         """Guard an answer: a coroutine, as those that `Reception` makes of all."""

@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from typing_extensions import override
 
 from foundation.version import project_version
-from serving.gateway.access_log import AccessLog, current_access
+from serving.gateway.access_log import AccessLog, current_call
+from serving.gateway.handler_kinds import Handler, kind_of
 from serving.gateway.service_counts import ServiceCounts
 from serving.gateway.version_metrics import VersionMetrics
 from serving.traffic.drift_book import DriftBook
@@ -31,7 +32,6 @@ _ENDLESS: Final = (f"/{health.SERVICE_NAME}/Watch", "/grpc.reflection.")
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class GatewayMetrics(grpc.aio.ServerInterceptor):
@@ -85,14 +85,14 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         """Counts of the service's parts, which are read at each scrape."""
         self.registry.register(self.counts)
         self.registry.register(VersionMetrics(book or FigureBook(), drift or DriftBook()))
-        self._measured_handlers: dict[str, tuple[_Handler, _Handler]] = {}
+        self._measured_handlers: dict[str, tuple[Handler, Handler]] = {}
 
     @override
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
+    ) -> Handler | None:
         handler = await continuation(handler_call_details)
         path: str = handler_call_details.method
         if handler is None or path.startswith(_ENDLESS):
@@ -104,21 +104,15 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
             self._measured_handlers[path] = (handler, measured)
         return measured
 
-    def _with_measures(self, handler: _Handler, method: str) -> _Handler:
+    def _with_measures(self, handler: Handler, method: str) -> Handler:
         """Return the handler of a method with its answers measured; those of a stream are measured as one."""
-        kinds = (
-            (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
-            (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
-            (handler.stream_stream, grpc.stream_stream_rpc_method_handler),
+        make, answer = kind_of(handler)
+        measured: Handler = make(
+            self._logged(self._measured(answer, method.rpartition("/")[2]), method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
         )
-        for answer, make in kinds:
-            if answer is not None:
-                return make(
-                    self._logged(self._measured(answer, method.rpartition("/")[2]), method),
-                    request_deserializer=handler.request_deserializer,
-                    response_serializer=handler.response_serializer,
-                )
-        return handler
+        return measured
 
     def _measured(self, answer: Callable[..., Any], method: str) -> Callable[..., Any]:
         # Looking a label up takes longer than counting. All codes are there from the start, so a rate sees the first.
@@ -147,8 +141,8 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
             finally:
                 handled[code].inc()
                 seconds.observe(time.perf_counter() - started)
-                if (access := current_access()) is not None:
-                    access.code = code.name
+                if (call := current_call()) is not None:
+                    call.code = code.name
 
         return measured
 

@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2_grpc
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
 from serving.errors import ServingError
-from serving.gateway.access_log import AccessLog, current_access
+from serving.gateway.access_log import AccessLog, current_call
 from serving.gateway.calls import Calls
 from serving.gateway.guard import Guard
 from serving.gateway.health import Health
@@ -43,7 +43,7 @@ from serving.torchserve.inference import Inference
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook, with_figures
-from serving.traffic.routes import RoutingTable
+from serving.traffic.routes import RoutingTable, UnknownRouteError
 from serving.traffic.shadow import ShadowSettings
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
@@ -140,7 +140,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         )
         self.reception: Final = Reception()
         self._open_inference = OpenInference(
-            answer=self.answer, fail=self._fail, is_ready=self._is_ready, in_flight=self._in_flight, table=table
+            answer=self._answer_call, fail=self._fail, is_ready=self._is_ready, in_flight=self.in_flight, table=table
         )
         self.security: Final = Security(settings.security)
         self._watching: asyncio.Task[None] | None = None
@@ -230,12 +230,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
     ) -> commentary_pb2.GenerateResponse:
         """Answer a request for samples."""
         try:
-            return await self.answer(
-                request,
-                context.time_remaining(),
-                client=context.peer(),
-                metadata=context.invocation_metadata() or (),
-            )
+            return await self._answer_call(request, context)
         except InferenceError as fault:
             await self._fail(context, fault)
 
@@ -250,13 +245,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             await context.write(commentary_pb2.GenerateStreamResponse(samples=part.samples))
 
         try:
-            end = await self.answer(
-                request,
-                context.time_remaining(),
-                client=context.peer(),
-                metadata=context.invocation_metadata() or (),
-                send=send,
-            )
+            end = await self._answer_call(request, context, send=send)
         except InferenceError as fault:
             await self._fail(context, fault)
         del end.samples[:]
@@ -272,6 +261,22 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
             return self.describe(request.model)
         except InferenceError as fault:
             await self._fail(context, fault)
+
+    async def _answer_call(
+        self,
+        request: commentary_pb2.GenerateRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+        *,
+        send: SendPart | None = None,
+    ) -> commentary_pb2.GenerateResponse:
+        """Answer a request that came by gRPC; see `answer`."""
+        return await self.answer(
+            request,
+            context.time_remaining(),
+            client=context.peer(),
+            metadata=context.invocation_metadata() or (),
+            send=send,
+        )
 
     async def answer(
         self,
@@ -294,13 +299,13 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         Raises:
             InferenceError: the request fails; it holds the status that the client gets.
         """
-        access = current_access()
-        if access is not None:
-            access.note_request(request)
+        call = current_call()
+        if call is not None:
+            call.note_request(request)
         deadline_s = self.deadline_s(timeout_s)
         response = await self.calls.answer(request, deadline_s, client=client, metadata=metadata, send=send)
-        if access is not None:
-            access.note_answer(response)
+        if call is not None:
+            call.note_answer(response)
         self._pushback.note_answer(time.monotonic())
         return response
 
@@ -319,16 +324,16 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         """
         models = with_figures(self._table.describe(), self._figures)
         if model:
+            try:
+                self._table.check_model(model)
+            except UnknownRouteError as fault:
+                raise InferenceError(grpc.StatusCode.NOT_FOUND, str(fault)) from fault
             models = tuple(each for each in models if each.name == model)
-            if not models:
-                served = ", ".join(self._table.models)
-                message = f"model {model!r} is not served here; the served models are {served}"
-                raise InferenceError(grpc.StatusCode.NOT_FOUND, message)
         return wire.live_models_to_message(models)
 
     @contextlib.contextmanager
-    def _in_flight(self) -> Iterator[None]:
-        """Count a request of a stream that stays open as a call in flight.
+    def in_flight(self) -> Iterator[None]:
+        """Count a request that gRPC's reception did not count by itself as a call in flight.
 
         Raises:
             InferenceError: UNAVAILABLE: the gateway drains.

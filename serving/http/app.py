@@ -123,9 +123,7 @@ class HttpApp:
         timeout_s, path = _timeout_of(request), request.path_params
         body = await read_body(request, limit=MAX_BODY_BYTES, timeout_s=self._settings.body_s)
         message = request_message(json_object(body), model=path["model"], version=path.get("version"))
-        if self._gateway.reception.is_draining:
-            raise InferenceError(grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN)
-        with self._gateway.reception.call():
+        with self._gateway.in_flight():
             answer = await _unless_left(request, self._answer(message, timeout_s, client, request.headers.items()))
         return message_response(answer)
 

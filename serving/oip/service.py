@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, NoReturn, Protocol
 
@@ -16,7 +16,7 @@ from serving.oip.answers import answer_to_message, singly, wanted_outputs
 from serving.oip.metadata import EXTENSIONS, PLATFORM, SERVER, input_metadata, output_metadata
 from serving.oip.requests import request_from_message
 from serving.torchserve.faults import InferenceError
-from serving.traffic.routes import RoutingTable
+from serving.traffic.routes import RoutingTable, UnknownRouteError
 from serving.v1 import commentary_pb2
 
 ASKS_FOR_END: Final = "triton_enable_empty_final_response"
@@ -27,15 +27,13 @@ INFERENCE_SERVICE: Final = protocol.DESCRIPTOR.services_by_name["GRPCInferenceSe
 
 
 class Answer(Protocol):
-    """Function that answers a request for samples within some seconds, or raises an `InferenceError`."""
+    """Function that answers a request for samples of a call, or raises an `InferenceError`."""
 
     async def __call__(
         self,
         request: commentary_pb2.GenerateRequest,
-        timeout_s: float | None,
+        context: grpc.aio.ServicerContext[Any, Any],
         *,
-        client: str,
-        metadata: Iterable[tuple[str, str | bytes]],
         send: Callable[[commentary_pb2.GenerateResponse], Awaitable[None]] | None = None,
     ) -> commentary_pb2.GenerateResponse:
         """Answer a request."""
@@ -105,10 +103,10 @@ class OpenInference(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
     ) -> protocol.ModelMetadataResponse:
         """Describe a model: its live versions, or the named one alone, and its tensors."""
         name, version = request.name or self._table.models[0], request.version
-        if name not in self._table.models:
-            served = ", ".join(self._table.models)
-            reason = f"model {name!r} is not served here; the served models are {served}"
-            await self._fail(context, InferenceError(grpc.StatusCode.NOT_FOUND, reason))
+        try:
+            self._table.check_model(name)
+        except UnknownRouteError as fault:
+            await self._fail(context, InferenceError(grpc.StatusCode.NOT_FOUND, str(fault)))
         live = self._table.live_versions(name)
         if version and version not in live:
             reason = f"{name} has no live version {version!r}; live: {', '.join(live) or 'none'}"
@@ -127,12 +125,7 @@ class OpenInference(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
         """Answer a request for samples."""
         try:
             asked, outputs = self._read(request)
-            answer = await self._answer(
-                asked,
-                context.time_remaining(),
-                client=context.peer(),
-                metadata=context.invocation_metadata() or (),
-            )
+            answer = await self._answer(asked, context)
         except InferenceError as fault:
             await self._fail(context, fault)
         return answer_to_message(answer, outputs)
@@ -171,13 +164,7 @@ class OpenInference(open_inference_pb2_grpc.GRPCInferenceServiceServicer):
             while len(waiting) > 1:
                 await write(waiting.pop(0), is_last=False)
 
-        end = await self._answer(
-            asked,
-            context.time_remaining(),
-            client=context.peer(),
-            metadata=context.invocation_metadata() or (),
-            send=send,
-        )
+        end = await self._answer(asked, context, send=send)
         del end.samples[:-1]
         await write(end, is_last=True)
 

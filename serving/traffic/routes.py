@@ -95,11 +95,8 @@ class RoutingTable:
             UnknownRouteError: the model or version is not live; the message lists the live ones.
             NotReadyError: it is being loaded.
         """
-        routes = self._routes.get(model)
-        if routes is None:
-            raise UnknownRouteError(
-                f"model {model!r} is not served here; the served models are {', '.join(self._routes) or 'none'}"
-            )
+        self.check_model(model)
+        routes = self._routes[model]
         if version:
             assignment: Assignment | None = Assignment(version=version, by=AssignedBy.PIN)
         else:
@@ -147,6 +144,17 @@ class RoutingTable:
             f"{model} has no live version {version!r}; live: {live} (a version with the alias champion, previous or "
             "challenger is, and one with a share of the requests)"
         )
+
+    def check_model(self, model: str) -> None:
+        """Check that a model is served.
+
+        Raises:
+            UnknownRouteError: it is not; the message lists those that are.
+        """
+        if model not in self._routes:
+            raise UnknownRouteError(
+                f"model {model!r} is not served here; the served models are {', '.join(self._routes) or 'none'}"
+            )
 
     def route(self, model: str, version: str) -> Route | None:
         """Return the route of a version, or None if it is not live."""
