@@ -23,7 +23,7 @@ from serving.traffic.segments import Segments
 FORMAT: Final = 1
 """Version of the rows, in their field `format`. A later one may have more fields; readers leave out unknown ones."""
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 class Role(StrEnum):
@@ -176,8 +176,13 @@ class Recorder:
             experiment: experiment to which the answer belongs; empty if it belongs to none.
             trace_id: trace of the request; empty if it belongs to none.
         """
-        circumstances = {"role": Role.ANSWER, "outcome": None, "mirrors": None, "assigned_by": by}
-        return self._write(request, answer, info, {**circumstances, **_named(revision, experiment, trace_id)})
+        circumstances: dict[str, str | None] = {
+            "role": Role.ANSWER,
+            "outcome": None,
+            "mirrors": None,
+            "assigned_by": by,
+        }
+        return self._write(request, answer, info, _named(circumstances, revision, experiment, trace_id))
 
     def record_failure(
         self,
@@ -203,9 +208,15 @@ class Recorder:
             experiment: experiment to which the request belongs; empty if it belongs to none.
             trace_id: trace of the request; empty if it belongs to none.
         """
-        circumstances = {"role": Role.FAILURE, "outcome": None, "mirrors": None, "assigned_by": by, "code": code}
-        failed = {**circumstances, **_named(revision, experiment, trace_id)}
-        return self._write(request, None, info, failed, elapsed_ms=1000 * elapsed_s)
+        circumstances: dict[str, str | None] = {
+            "role": Role.FAILURE,
+            "outcome": None,
+            "mirrors": None,
+            "assigned_by": by,
+            "code": code,
+        }
+        named = _named(circumstances, revision, experiment, trace_id)
+        return self._write(request, None, info, named, elapsed_ms=1000 * elapsed_s)
 
     def record_shadow(
         self, request: CommentaryRequest, answer: Answer | None, *, info: ArchiveInfo, mirrors: str, revision: str = ""
@@ -220,8 +231,13 @@ class Recorder:
             revision: revision of the traffic policy.
         """
         outcome = ShadowOutcome.ANSWERED if answer is not None else ShadowOutcome.FAILED
-        circumstances = {"role": Role.SHADOW, "outcome": outcome, "mirrors": mirrors, "assigned_by": None}
-        return self._write(request, answer, info, {**circumstances, **_named(revision)})
+        circumstances: dict[str, str | None] = {
+            "role": Role.SHADOW,
+            "outcome": outcome,
+            "mirrors": mirrors,
+            "assigned_by": None,
+        }
+        return self._write(request, answer, info, _named(circumstances, revision))
 
     def _write(
         self,
@@ -268,10 +284,16 @@ class Recorder:
         return key
 
 
-def _named(revision: str, experiment: str = "", trace_id: str = "") -> dict[str, str | None]:
-    """Return the fields of a row that name policy, experiment and trace; one without them is as long as ever."""
-    later = {"experiment": experiment, "trace_id": trace_id}
-    return {"policy_revision": revision, **{name: value for name, value in later.items() if value}}
+def _named(
+    circumstances: dict[str, str | None], revision: str, experiment: str = "", trace_id: str = ""
+) -> dict[str, str | None]:
+    """Add the fields of a row that name policy, experiment and trace; one without them is as long as ever."""
+    circumstances["policy_revision"] = revision
+    if experiment:
+        circumstances["experiment"] = experiment
+    if trace_id:
+        circumstances["trace_id"] = trace_id
+    return circumstances
 
 
 _SAMPLING: Final = tuple(each.name for each in fields(SamplingParams))
