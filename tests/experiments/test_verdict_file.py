@@ -46,6 +46,7 @@ def test_judged_samples_have_a_line_with_the_settings_of_their_exposure(lab: Lab
         "genres": ["dream pop"],
         "topic": "sound",
         "best_of": 4,
+        "rank_by": "",
         "artist": "Ona Vell",
         "title": "Slow Lamp 1",
         "text": "A lamp of 1, number 2.",

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ import pytest
 from handlers.contract import CommentaryRequest, SamplingParams
 from handlers.reference import Reference
 from serving.traffic.drift import LEARNED_ANSWERS, THRESHOLD, Drift, Learner, Monitor
+from tests.costs import relative_cost
 from tests.serving.traffic.drifting import REFERENCE, TOPICS, Traffic
 
 
@@ -193,15 +193,9 @@ def test_samples_that_are_all_equal_make_a_reference_that_tolerates_another() ->
         assert watch.note(request, answer, "key") == ()
 
 
-@pytest.mark.alone
-def test_a_request_costs_at_most_50_us_of_processor_time() -> None:
+def test_a_request_costs_at_most_twice_a_small_json_document() -> None:
     reference = dataclasses.replace(REFERENCE, topics=(1 / 16,) * 16)
     watch = Monitor(reference, topics=[str(number) for number in range(16)])
     request, answer = Traffic(seed=13, topics=(1 / 16,) * 16, num_samples=5).pair()
-    rounds = []
-    for _ in range(7):
-        started = time.thread_time()
-        for _ in range(2000):
-            watch.note(request, answer, "key")
-        rounds.append((time.thread_time() - started) / 2000)
-    assert statistics.median(rounds) <= 50e-6, rounds
+    cost = relative_cost(lambda: watch.note(request, answer, "key"))
+    assert cost <= 2, cost  # 1.05 when it was written, 22 us on an AMD EPYC; the goal is 50 us there

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from serving.traffic.policy import AssignedBy
 from serving.traffic.reading import ExposureFiles
 from serving.traffic.segments import ExposureSettings, Segments, segment_paths
 from serving.wire import response_to_message
+from tests.costs import relative_cost
 from tests.serving.traffic.exposing import answer, info, record, recorder, request
 
 AT = datetime(2026, 11, 29, 19, 58, 3, 123456, tzinfo=UTC)
@@ -182,13 +182,7 @@ def test_values_are_flat_so_that_each_sampling_parameter_is_a_column(tmp_path: P
     assert values.keys() == {*SAMPLING_FIELDS, *field_values(row)} - {"sampling"}
 
 
-@pytest.mark.alone
-def test_a_row_costs_at_most_30_us_of_processor_time(tmp_path: Path) -> None:
+def test_a_row_costs_at_most_one_and_a_half_times_a_small_json_document(tmp_path: Path) -> None:
     to, asked, answered = recorder(tmp_path), request(**EVERYTHING), answer(seeds=(2**60,) * 5)
-    rounds = []
-    for _ in range(7):
-        started = time.thread_time()
-        for _ in range(2000):
-            to.record(asked, answered, info=info(), by=AssignedBy.UNIT)
-        rounds.append((time.thread_time() - started) / 2000)
-    assert min(rounds) <= 30e-6, rounds
+    cost = relative_cost(lambda: to.record(asked, answered, info=info(), by=AssignedBy.UNIT))
+    assert cost <= 1.5, cost  # 0.94 when it was written, 20 us on an AMD EPYC
