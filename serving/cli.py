@@ -95,9 +95,17 @@ def serve(
             envvar="DEEPHYPEBOT_GATEWAY_METRICS_PORT",
             min=0,
             max=65535,
-            help=f"Port of the gateway's Prometheus page, on {LOOPBACK}; 0 takes any free one.",
+            help="Port of the gateway's Prometheus page; 0 takes any free one.",
         ),
     ] = 0,
+    gateway_metrics_host: Annotated[
+        str,
+        typer.Option(
+            "--gateway-metrics-host",
+            envvar="DEEPHYPEBOT_GATEWAY_METRICS_HOST",
+            help="Address of that page. It names no secret, but everybody who reaches it can read it.",
+        ),
+    ] = LOOPBACK,
     http_port: HttpPortOption = None,
     webhook_secret_file: WebhookSecretOption = None,
     models: Annotated[
@@ -176,6 +184,7 @@ def serve(
         ),
         metrics_port=metrics_port,
         gateway_metrics_port=gateway_metrics_port,
+        gateway_metrics_host=gateway_metrics_host,
         http_port=http_port,
         webhook_secret=webhook_secret(webhook_secret_file),
         models=names,

@@ -121,6 +121,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             metrics_page(
                 gateway.metrics,
                 settings.gateway_metrics_port,
+                host=settings.gateway_metrics_host,
                 torchserve_url=lambda: running.instance.metrics_url if (running := supervisor.running) else None,
             )
         )

@@ -47,7 +47,9 @@ class ServiceSettings:
     learned_references: Path | None = None
     """Folder of the references that versions without one learn from their first answers; None keeps none."""
     gateway_metrics_port: int = 0
-    """Port of the gateway's Prometheus page, on loopback; 0 takes any free one."""
+    """Port of the gateway's Prometheus page; 0 takes any free one."""
+    gateway_metrics_host: str = LOOPBACK
+    """Address of that page. It names no secret, but everybody who reaches it can read it."""
     access_log: str | None = None
     """File that gets a line of JSON for each call, or `-` for standard output; None keeps no log."""
     ready_file: Path | None = None
@@ -96,6 +98,7 @@ def service_settings(
     security: SecuritySettings | None = None,
     metrics_port: int = 0,
     gateway_metrics_port: int = 0,
+    gateway_metrics_host: str = LOOPBACK,
     http_port: int | None = None,
     webhook_secret: str = "",
     workers: int = 1,
@@ -146,6 +149,7 @@ def service_settings(
         http=None if http_port is None else HttpSettings(host=host, port=http_port, webhook_secret=webhook_secret),
         learned_references=workspace / "references",
         gateway_metrics_port=gateway_metrics_port,
+        gateway_metrics_host=gateway_metrics_host,
         access_log=access_log,
         ready_file=ready_file,
     )

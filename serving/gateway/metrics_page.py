@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from socketserver import ThreadingMixIn
@@ -29,6 +30,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Log no scrapes."""
@@ -36,18 +41,23 @@ class _QuietHandler(WSGIRequestHandler):
 
 @contextlib.contextmanager
 def metrics_page(
-    metrics: GatewayMetrics, port: int, *, torchserve_url: Callable[[], str | None] = lambda: None
+    metrics: GatewayMetrics,
+    port: int,
+    *,
+    host: str = LOOPBACK,
+    torchserve_url: Callable[[], str | None] = lambda: None,
 ) -> Iterator[str]:
-    """Serve metrics on loopback for the length of the block, and yield the page's address.
+    """Serve metrics for the length of the block, and yield the page's address.
 
     Args:
         metrics: the gateway's metrics.
         port: 0 takes any free one.
+        host: address to listen on. The page asks nobody who they are.
         torchserve_url: returns the address of TorchServe's page, which is fetched at each scrape; None while there is
             no TorchServe. Where it does not answer, the rest is served without it.
 
     Raises:
-        ServingError: the port cannot be used.
+        ServingError: the address cannot be used.
     """
     scraping = threading.Lock()
 
@@ -61,16 +71,19 @@ def metrics_page(
         return [ours, theirs or b""]
 
     try:
-        server = make_server(LOOPBACK, port, application, _Server, handler_class=_QuietHandler)
+        family = _Server6 if ":" in host else _Server
+        server = make_server(host, port, application, family, handler_class=_QuietHandler)
     except OSError as cause:
         raise ServingError(
-            f"the gateway's metrics cannot use port {port} on {LOOPBACK} ({cause.strerror}): choose another with "
-            "--gateway-metrics-port or DEEPHYPEBOT_GATEWAY_METRICS_PORT"
+            f"the gateway's metrics cannot use port {port} on {host} ({cause.strerror}): choose another with "
+            "--gateway-metrics-port or DEEPHYPEBOT_GATEWAY_METRICS_PORT, and another address with "
+            "--gateway-metrics-host or DEEPHYPEBOT_GATEWAY_METRICS_HOST"
         ) from cause
     thread = threading.Thread(target=server.serve_forever, name="metrics page", daemon=True)
     thread.start()
     try:
-        yield f"http://{LOOPBACK}:{server.server_port}/metrics"
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         server.server_close()

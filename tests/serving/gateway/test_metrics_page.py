@@ -108,3 +108,21 @@ def test_a_port_in_use_is_named_with_the_setting_that_changes_it() -> None:
             metrics_page(GatewayMetrics(lambda: 0), port),
         ):
             pass
+
+
+def test_an_address_that_is_not_this_machines_is_named_with_the_setting_that_changes_it() -> None:
+    with (
+        pytest.raises(ServingError, match=r"on 192\.0\.2\.1 .*--gateway-metrics-host"),
+        metrics_page(GatewayMetrics(lambda: 0), 0, host="192.0.2.1"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_the_page_listens_on_the_address_that_is_asked_for_alone(host: str) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    with metrics_page(GatewayMetrics(lambda: 3), 0, host=host) as url:
+        assert url.startswith(f"http://{shown}:")
+        assert values(read(url))["deephypebot_gateway_in_flight"] == 3
+        with pytest.raises(urllib.error.URLError):
+            read(url.replace(shown, "127.0.0.1"))
