@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The command does this for itself: torch's idle threads should not spin on cores that others share.
 export OMP_WAIT_POLICY ?= PASSIVE
+# Containers often forbid bytecode. Every process of the tests would then compile all of them, and what it imports, anew.
+export PYTHONDONTWRITEBYTECODE :=
 # One process of tests per core; tests that share what is dear to make stay together (tests/conftest.py).
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 

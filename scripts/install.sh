@@ -51,4 +51,7 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 
 # shellcheck disable=SC2086  # without -e there is no such word
-"$venv/bin/python" -m pip install --disable-pip-version-check -c "$root/constraints.txt" $editable "$root[$extras]"
+"$venv/bin/python" -m pip install --disable-pip-version-check --no-compile -c "$root/constraints.txt" $editable "$root[$extras]"
+# pip would compile one file after the other, a minute of one core. Files that are no Python of this version are left out, as
+# pip leaves them.
+"$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" >/dev/null || true

@@ -12,6 +12,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.examples import examples
+from tests.shares import share_of
 
 # As the command and the Makefile have it, for those who call pytest themselves: torch's idle threads do not spin. Torch
 # reads it when it is imported, which no plugin does before this file.
@@ -19,16 +20,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 settings.register_profile("project", examples(100))
 settings.load_profile("project")
-
-GROUPS = (
-    "tests/integration/",  # one demo for all
-    "tests/serving/",  # one registry with archives
-    "tests/bot/studio/",
-    "tests/handlers/decoding/gpu/",  # Triton compiles each kernel once in a process
-    "tests/training/evaluation/",  # one trained model for all
-)
-"""Folders whose tests share what takes long to make, so that one process of a parallel run has them all."""
-
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Shares of a parallel run: a folder of `GROUPS`, or a file.
@@ -40,12 +31,6 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no
     def _split_scope(self, nodeid: str) -> str:
         """Return the share that a test belongs to."""
         return share_of(nodeid)
-
-
-def share_of(nodeid: str) -> str:
-    """Return the folder of `GROUPS` or the file of a test."""
-    file = nodeid.partition("::")[0]
-    return next((folder for folder in GROUPS if file.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:

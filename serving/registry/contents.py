@@ -24,7 +24,7 @@ from serving.errors import ArchiveError
 MANIFEST: Final = "MAR-INF/MANIFEST.json"
 MAX_BATCH_SIZE: Final = 1024
 """The length of TorchServe's queue for a version: a larger batch could never be filled."""
-_HANDLERS: Final = "handlers/contract.py"
+_HANDLERS: Final = "handlers/__init__.py"
 _DEFAULT_BATCH_SIZE: Final = 1
 _DEFAULT_BATCH_DELAY_MS: Final = 100
 _DEFAULT_RESPONSE_TIMEOUT_S: Final = 120
@@ -132,7 +132,7 @@ def _check_sums(name: str, archive: zipfile.ZipFile) -> None:
 def is_relative(name: str) -> bool:
     r"""Return whether a path stays below the folder that it is relative to, on every system.
 
-    >>> is_relative("handlers/contract.py"), is_relative("/etc/passwd"), is_relative("a/../../b"), is_relative("C:\\a")
+    >>> is_relative("handlers/handler.py"), is_relative("/etc/passwd"), is_relative("a/../../b"), is_relative("C:\\a")
     (True, False, False, False)
     """
     path = PurePosixPath(name)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.serving.support import EchoRegistry, ServiceProcess, running_service
+from tests.shares import share_of
 
 MODELS = ("alpha", "beta", "gamma", "kappa", "omega")
 """What the shared service serves; each test has a model of its own, so that they do not meet."""
@@ -30,11 +31,21 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> EchoRegistry:
     return EchoRegistry(uri=uri, client=client, experiment_id=experiment_id, folder=folder)
 
 
+_SERVICE = ExitStack()
+"""What ends the shared service. It reads its registry three times a second, a third of a core, so it ends with the last
+test of this folder, not with the process, which goes on to other folders."""
+
+
 @pytest.fixture(scope="session")
-def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) -> ServiceProcess:
     """The service with version 1 of each model as champion."""
     for model in MODELS:
         registry.alias(model, "champion", registry.register(model))
     folder: Path = tmp_path_factory.mktemp("service")
-    with running_service(registry.uri, folder, MODELS, "--http-port", "0") as running:
-        yield running
+    return _SERVICE.enter_context(running_service(registry.uri, folder, MODELS, "--http-port", "0"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if nextitem is None or share_of(nextitem.nodeid) != "tests/serving/":
+        _SERVICE.close()

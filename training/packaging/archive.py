@@ -145,6 +145,6 @@ def _check(archive: Path) -> None:
             names = set(opened.namelist())
     except (zipfile.BadZipFile, OSError) as cause:
         raise ArchiveBuildError(f"{archive} is not an archive: {cause}") from cause
-    needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/contract.py", _MODEL_CONFIG}
+    needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/__init__.py", _MODEL_CONFIG}
     if missing := sorted(needed - names):
         raise ArchiveBuildError(f"{archive} lacks {', '.join(missing)}")

@@ -173,7 +173,7 @@ def test_an_archive_of_another_version_is_refused(built: Path) -> None:
         inspect_archive(built, model="lcgan", version="3", sha256=file_sha256(built))
 
 
-@pytest.mark.parametrize("member", ["MAR-INF/MANIFEST.json", "config.json", "handlers/contract.py", "echo_handler.py"])
+@pytest.mark.parametrize("member", ["MAR-INF/MANIFEST.json", "config.json", "handlers/__init__.py", "echo_handler.py"])
 def test_an_archive_that_lacks_a_part_is_refused_and_the_part_is_named(
     built: Path, tmp_path: Path, member: str
 ) -> None:
