@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One process of tests per core; tests that share what is dear to make stay together (tests/conftest.py).
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test unit kills coverage lint types format protos docs audit clean
+.PHONY: help install demo test unit kills faults soak coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,21 +24,28 @@ demo: $(INSTALLED) ## The whole path, from posts to a queue of commentary
 	$(BIN)/deephypebot demo $(ARGS)
 
 test: $(INSTALLED) lint types ## Everything CI checks
-	$(PARALLEL) -m "not alone" $(ARGS); parallel=$$?; \
-	    $(BIN)/python -m pytest -m alone $(ARGS); alone=$$?; \
+	$(PARALLEL) -m "not alone and not fault" $(ARGS); parallel=$$?; \
+	    $(BIN)/python -m pytest -m "alone and not fault" $(ARGS); alone=$$?; \
 	    case $$parallel in 0|5) ;; *) exit 1;; esac; case $$alone in 0|5) ;; *) exit 1;; esac # 5: no test of that kind
 
 unit: $(INSTALLED) ## Only the quick tests
-	DEEPHYPEBOT_TESTS=quick $(PARALLEL) -m "not integration and not slow and not alone" $(ARGS)
+	DEEPHYPEBOT_TESTS=quick $(PARALLEL) -m "not integration and not slow and not alone and not fault" $(ARGS)
 
 coverage: $(INSTALLED) ## Which lines the tests reach, without integration tests; writes build/coverage/index.html
-	$(PARALLEL) -m "not integration" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
+	$(PARALLEL) -m "not integration and not fault" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)
 
 kills: $(INSTALLED) ## Kill bot, backups, restores, gateway and the watch over experiments at every moment; a quarter of an hour
 	DEEPHYPEBOT_KILL_STRIDE=1 $(BIN)/python -m pytest tests/bot/entrypoints/test_networked.py \
 	    tests/bot/entrypoints/test_restored.py tests/bot/adapters/sqlite/test_kills.py \
 	    tests/serving/traffic/test_kills.py tests/bot/services/test_killed_blind.py tests/experiments/test_kills.py \
 	    tests/experiments/tracking -k kill $(ARGS)
+
+faults: $(INSTALLED) ## Kill, hold, fill and flood a running service under load; writes docs/measurements/faults.md; half an hour
+	DEEPHYPEBOT_FAULTS_PAGE=docs/measurements/faults.md $(BIN)/python -m pytest tests/faults -m "fault and not soak" $(ARGS)
+
+soak: $(INSTALLED) ## Ask a service 200,000 times while its version changes; memory, files and threads stay flat
+	DEEPHYPEBOT_FAULTS_PAGE=docs/measurements/faults.md DEEPHYPEBOT_SOAK=$(or $(REQUESTS),200000) \
+	    $(BIN)/python -m pytest tests/faults -m soak $(ARGS)
 
 experiments: $(INSTALLED) ## Simulate 1,000 experiments of each kind: false decisions, verdicts needed, versions stopped
 	$(BIN)/deephypebot bench experiments $(ARGS)

@@ -140,14 +140,18 @@ def _decoded(element: Any) -> BatchedRequest:
             )
             return BatchedRequest(parsed=_no_batch(what))
     parsed: CommentaryRequest | ContractError
+    start_by = None
     try:
+        start_by = None if start is None else float(start)
         parsed = CommentaryRequest.from_mapping(request)
         _check_seeds(seeds, parsed)
+    except OverflowError:  # JSON has integers that no float holds
+        parsed, seeds = _no_batch("must have a latest start that a clock can reach"), []
     except ContractError as error:
         parsed, seeds = error, []
     return BatchedRequest(
         parsed=parsed,
-        start_by=None if start is None else float(start),
+        start_by=start_by,
         traceparent=traceparent,
         earlier_seeds=tuple(seeds),
     )

@@ -78,7 +78,12 @@ _ERRORS: Final[dict[grpc.StatusCode, type[CommentaryError]]] = {
 }
 
 
-_PASSING: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+# A gateway that stops gives up the calls that reach it in its last moment with CANCELLED.
+_PASSING: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 _TOO_LARGE: Final = "larger than max"
 """Words of gRPC for a message above a limit, which has the status of an overloaded service."""
 

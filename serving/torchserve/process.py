@@ -25,6 +25,7 @@ from typing import Final
 
 from foundation.defaults import LOOPBACK
 from foundation.processors import num_processors
+from foundation.threads import in_thread
 from handlers.contract import THREADS_FILE_VARIABLE
 from serving.errors import TorchServeError
 from serving.torchserve import guard
@@ -111,9 +112,15 @@ class _PortTakenError(TorchServeError):
     pass
 
 
+async def remove_folder(instance: Instance) -> None:
+    """Remove the folder of a TorchServe that has ended: its guard does so, unless it was killed itself."""
+    await in_thread(lambda: shutil.rmtree(instance.folder, ignore_errors=True))
+
+
 async def stop_instance(instance: Instance, settings: TorchServeSettings) -> None:
     """Stop the JVM and its workers, and wait until they are gone."""
     await _end_guard(instance.guard, settings.stop_grace_s)
+    await remove_folder(instance)
 
 
 async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> Instance:

@@ -14,7 +14,13 @@ from typing import Final
 
 from serving.errors import ServingError
 from serving.torchserve.inference import Inference
-from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.torchserve.process import (
+    Instance,
+    TorchServeSettings,
+    remove_folder,
+    start_instance,
+    stop_instance,
+)
 from serving.torchserve.replacements import JvmFault, Replacements
 
 _log = logging.getLogger(__name__)
@@ -88,6 +94,7 @@ class Supervisor:
             self._replacements.jvm[fault] += 1
             _log.error("TorchServe ended with status %d (%s); restarting it", status, fault.value)
             await self._mark_down(running)
+            await remove_folder(running.instance)
             pause_s = self._longer(pause_s) if time.monotonic() - started < _SHORT_RUN_S else 0.0
             pause_s = await self._restart(pause_s)
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.batches import BatchedRequest, decode_answers, decode_requests, encode_answers, encode_requests
+from handlers.batches import (
+    BATCH_FIELD,
+    BatchedRequest,
+    decode_answers,
+    decode_requests,
+    encode_answers,
+    encode_requests,
+)
 from handlers.contract import (
     CommentaryRequest,
     CommentaryResponse,
@@ -111,3 +118,39 @@ def test_one_error_for_the_whole_batch_is_the_error_of_each_request() -> None:
     for payload in (error, encode_answers([error])):
         answers = decode_answers(payload, count=3)
         assert [each.field for each in answers if isinstance(each, ContractError)] == ["batch"] * 3
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**400), 10**400) | st.floats() | st.text(max_size=8),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(max_size=8), values, max_size=3),
+    max_leaves=8,
+)
+"""Any JSON, with numbers that no float holds."""
+PAIRS = st.tuples(st.just({"genres": []}) | JSON, JSON).map(list) | st.lists(JSON, max_size=5)
+
+
+@given(st.binary(max_size=60) | st.lists(PAIRS | JSON, max_size=4) | JSON.map(json.dumps))
+def test_any_payload_is_a_batch_whose_bad_requests_are_errors_or_no_batch(payload: Any) -> None:
+    try:
+        batch = decode_requests(payload)
+    except ContractError as error:
+        assert (error.code, error.field) == (ErrorCode.INVALID_ARGUMENT, BATCH_FIELD)  # noqa: PT017 - or a batch
+        return
+    for each in batch:
+        assert isinstance(each.parsed, CommentaryRequest) or each.parsed.code is ErrorCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("start", [10**400, -(10**400)])
+def test_a_start_that_no_clock_reaches_is_an_error_of_its_request_alone(start: int) -> None:
+    bad, good = decode_requests([[{"genres": []}, start], [{"genres": []}, 12]])
+    assert isinstance(bad.parsed, ContractError)
+    assert bad.parsed.field == BATCH_FIELD
+    assert isinstance(good.parsed, CommentaryRequest)
+    assert good.start_by == 12.0
+
+
+@given(st.binary(max_size=60) | JSON.map(json.dumps), st.integers(0, 4))
+def test_any_answer_to_a_batch_gives_each_request_a_response_or_an_error(payload: bytes | str, count: int) -> None:
+    answers = decode_answers(payload, count=count)
+    assert len(answers) == count
+    assert all(isinstance(answer, CommentaryResponse | ContractError) for answer in answers)

@@ -413,6 +413,25 @@ def test_any_json_is_a_request_or_a_contract_error(document: object) -> None:
         assert error.code is ErrorCode.INVALID_ARGUMENT  # noqa: PT017 - either outcome is right, others are not
 
 
+_WHOLE = CommentaryRequest(genres=("dream pop",), artist="Ünna", title="Tide", seed=7, best_of=2).to_json()
+_PIECES = st.sampled_from([*b'[]{}",:\\-0e', 0xFF, 0])
+
+
+@given(st.binary(max_size=40), st.lists(st.tuples(st.integers(0, len(_WHOLE) - 1), _PIECES), max_size=4))
+def test_any_bytes_are_a_request_or_a_contract_error(noise: bytes, changes: list[tuple[int, int]]) -> None:
+    broken = bytearray(_WHOLE)
+    for place, value in changes:
+        broken[place] = value
+    for payload in (noise, bytes(broken), bytes(broken[: len(noise)])):
+        try:
+            CommentaryRequest.from_json(payload)
+        except ContractError as error:
+            assert error.code is ErrorCode.INVALID_ARGUMENT  # noqa: PT017 - either outcome is right, others are not
+        with pytest.raises(ContractError) as caught:
+            decode_answer(payload)
+        assert caught.value.code is ErrorCode.INTERNAL
+
+
 @pytest.mark.parametrize(
     "payload",
     [

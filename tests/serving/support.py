@@ -90,15 +90,18 @@ class EchoRegistry:
         model: str,
         *,
         damage: Callable[[Path], None] = lambda _: None,
+        prepare: Callable[[Path], None] = lambda _: None,
         digest: str | None = None,
+        build: Callable[..., Path] = build_archive,
         **config: Any,
     ) -> str:
-        """Register one more version; `damage` is done to its archive after the hash was taken."""
+        """Register one more version; `prepare` changes its archive before the hash is taken, and `damage` after it."""
         if not self.client.search_registered_models(f"name = '{model}'"):
             self.client.create_registered_model(model)
         run_id = self.client.create_run(self.experiment_id).info.run_id
         version = str(self.client.create_model_version(model, source=f"runs:/{run_id}/model", run_id=run_id).version)
-        archive = build_archive(self.folder / "built", model, version, **config)
+        archive = build(self.folder / "built", model, version, **config)
+        prepare(archive)
         digest = digest or sha256(archive.read_bytes()).hexdigest()
         damage(archive)
         self.client.log_artifact(run_id, str(archive), "archives")
@@ -151,7 +154,12 @@ class ServiceProcess:
 
 
 def launch_service(
-    registry_uri: str, folder: Path, models: Iterable[str], *options: str, new_session: bool = False
+    registry_uri: str,
+    folder: Path,
+    models: Iterable[str],
+    *options: str,
+    new_session: bool = False,
+    temporary: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "serve.log").open("wb") as log:
@@ -176,7 +184,7 @@ def launch_service(
             ],
             stdout=log,
             stderr=log,
-            env={**os.environ, "TMPDIR": str(folder)},
+            env={**os.environ, "TMPDIR": str(temporary or folder)},
             start_new_session=new_session,
         )
 

@@ -263,7 +263,9 @@ def test_the_deadline_ends_a_slow_call(start_commentary: Start) -> None:
         assert time.monotonic() - started < 0.8
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED]
+)
 def test_a_passing_fault_is_retried_until_it_passes(start_commentary: Start, code: grpc.StatusCode) -> None:
     fail = abort_with(code)
 
@@ -286,7 +288,7 @@ def test_attempts_are_bounded(start_commentary: Start) -> None:
     assert len(server.requests) == 4
 
 
-@pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}))
+@pytest.mark.parametrize("name", sorted(set(EXPECTED) - {"UNAVAILABLE", "CANCELLED", "RESOURCE_EXHAUSTED"}))
 def test_no_other_fault_is_retried(start_commentary: Start, name: str) -> None:
     server = start_commentary(abort_with(grpc.StatusCode[name]))
     with CommentaryClient(server.target) as client, pytest.raises(CommentaryError):

@@ -82,7 +82,7 @@ def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_fold
     assert list(runtime.iterdir()) == []
 
 
-def test_the_metrics_page_is_on_the_port_that_was_asked_for_and_a_taken_one_is_said(
+def test_the_metrics_page_is_on_the_port_that_was_asked_for_and_a_taken_one_is_said_and_a_killed_guard_leaves_no_folder(
     settings: TorchServeSettings, runtime: Path
 ) -> None:
     settings.model_store.mkdir()
@@ -93,6 +93,7 @@ def test_the_metrics_page_is_on_the_port_that_was_asked_for_and_a_taken_one_is_s
             assert listening_ports(psutil.Process(instance.pid)) & {("127.0.0.1", port), ("::ffff:127.0.0.1", port)}
             return instance.metrics_url
         finally:
+            instance.guard.kill()
             await stop_instance(instance, settings)
 
     with socket.create_server(("127.0.0.1", 0)) as owner:
@@ -101,6 +102,7 @@ def test_the_metrics_page_is_on_the_port_that_was_asked_for_and_a_taken_one_is_s
             asyncio.run(scene(port))
         assert list(runtime.iterdir()) == []
     assert asyncio.run(scene(port)) == f"http://127.0.0.1:{port}/metrics"
+    assert list(runtime.iterdir()) == []
 
 
 def test_a_jvm_that_does_not_start_is_quoted_and_leaves_nothing(settings: TorchServeSettings, runtime: Path) -> None:

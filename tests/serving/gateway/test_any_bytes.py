@@ -1,0 +1,76 @@
+"""Messages of any bytes: each call has a status of the contract, and the next good call is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.v1 import commentary_pb2
+from tests.examples import examples
+from tests.serving.loopback_gateway import Bench, bench
+
+METHODS = ("/deephypebot.v1.Commentary/Generate", "/deephypebot.v1.Commentary/Describe")
+EXPECTED = {
+    grpc.StatusCode.OK,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+_WHOLE = commentary_pb2.GenerateRequest(
+    model="lcgan", genres=["dream pop"], artist="Ünna", num_samples=2, temperature=0.5, seed=7, unit="u", topic="1"
+).SerializeToString()
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> bytes:
+    """Noise, or a good message with changes of single bytes."""
+    if draw(st.booleans()):
+        return draw(st.binary(max_size=80))
+    content = bytearray(_WHOLE)
+    for _ in range(draw(st.integers(0, 4))):
+        content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
+    return bytes(content[: draw(st.integers(0, len(content)))])
+
+
+async def _status(it: Bench, method: str, message: bytes) -> grpc.StatusCode:
+    send: Any = it.channel.unary_unary(method)
+    code: grpc.StatusCode = await send(message, timeout=5).code()
+    return code
+
+
+class _Tracebacks(logging.Handler):
+    """Records with a traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.found.append(record)
+
+
+@pytest.mark.slow
+@examples(12)
+@given(st.lists(st.tuples(st.sampled_from(METHODS), messages()), max_size=40))
+def test_any_message_has_a_status_of_the_contract_and_harms_no_other(asked: list[tuple[str, bytes]]) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            statuses = await asyncio.gather(*(_status(it, *each) for each in asked))
+            assert set(statuses) <= EXPECTED
+            assert (await it.generate()).model.version == "2"
+
+    tracebacks = _Tracebacks()
+    logging.getLogger().addHandler(tracebacks)
+    try:
+        asyncio.run(scene())
+    finally:
+        logging.getLogger().removeHandler(tracebacks)
+    assert tracebacks.found == []
