@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 settings.register_profile("project", examples(100))
 settings.load_profile("project")
 
+
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Shares of a parallel run: a folder of `GROUPS`, or a file.
 
