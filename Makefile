@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One process of tests per core; tests that share what is dear to make stay together (tests/conftest.py).
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test unit kills faults soak coverage lint types format protos docs audit clean
+.PHONY: help install demo test unit kills faults soak hosts coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ faults: $(INSTALLED) ## Kill, hold, fill and flood a running service under load;
 soak: $(INSTALLED) ## Ask a service 200,000 times while its version changes; memory, files and threads stay flat
 	DEEPHYPEBOT_FAULTS_PAGE=docs/measurements/faults.md DEEPHYPEBOT_SOAK=$(or $(REQUESTS),200000) \
 	    $(BIN)/python -m pytest tests/faults -m soak $(ARGS)
+
+hosts: $(INSTALLED) ## Two hosts in networks of their own follow one registry: move an alias, split, pull a wire; a minute, as root
+	$(BIN)/python -m pytest tests/hosts -m fault $(ARGS)
 
 experiments: $(INSTALLED) ## Simulate 1,000 experiments of each kind: false decisions, verdicts needed, versions stopped
 	$(BIN)/deephypebot bench experiments $(ARGS)

@@ -44,6 +44,9 @@ CHANNEL_OPTIONS: Final = (
 )
 # Calls go to each of several gateways in turn, and to none that says that it does not serve.
 _BALANCED: Final = '{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}'
+# Where there are others to ask, a host that acknowledges nothing for 3 s is left at once: its calls fail as unavailable
+# and are asked again elsewhere, within their deadline. The kernel acknowledges, however busy a gateway is.
+_BALANCED_OPTIONS: Final = (("grpc.service_config", _BALANCED), ("grpc.keepalive_timeout_ms", 3_000))
 # grpc.health.v1 without grpcio-health-checking: the request for the whole server is the empty message, and the answer
 # SERVING is field 1 with the value 1. A test parses both with that package.
 HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
@@ -72,8 +75,8 @@ class Caller:
         is_secure = shown.speak_tls or asks_for_tls(target)
         self._token = BearerToken(shown, target=self.target, is_secure=is_secure)
         self._secure = shown.channel_credentials() if is_secure else None
-        balanced = (("grpc.service_config", _BALANCED),) if names_several(self.target) else ()
-        self._options = (*CHANNEL_OPTIONS, *shown.channel_options, *balanced)
+        options = dict(CHANNEL_OPTIONS) | dict(_BALANCED_OPTIONS if names_several(self.target) else ())
+        self._options = (*options.items(), *shown.channel_options)
 
     def channel(self) -> grpc.Channel:
         """Open a blocking channel; nothing is sent yet."""

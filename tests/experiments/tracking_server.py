@@ -25,12 +25,17 @@ def _is_healthy(address: str) -> bool:
 
 
 @contextmanager
-def tracking_server(workspace: Path, port: int) -> Iterator[str]:
+def tracking_server(workspace: Path, port: int, *, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve the database and the artifacts of a folder that is called workspace; yields the address."""
     assert workspace.name == "workspace", "the settings name it so"
     lines = SETTINGS.read_text(encoding="utf-8").splitlines()
     settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    settings |= {"MLFLOW_PORT": str(port), "MLFLOW_WORKERS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings |= {
+        "MLFLOW_HOST": host,
+        "MLFLOW_PORT": str(port),
+        "MLFLOW_WORKERS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     with (workspace.parent / "server.log").open("ab") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server"],
@@ -41,9 +46,9 @@ def tracking_server(workspace: Path, port: int) -> Iterator[str]:
             start_new_session=True,
         )
         try:
-            wait_until(lambda: child.poll() is not None or _is_healthy(f"http://127.0.0.1:{port}"), timeout_s=90)
+            wait_until(lambda: child.poll() is not None or _is_healthy(f"http://{host}:{port}"), timeout_s=90)
             assert child.poll() is None, (workspace.parent / "server.log").read_text()
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://{host}:{port}"
         finally:
             os.killpg(child.pid, 9)
             child.wait()

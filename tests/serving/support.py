@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -160,11 +160,13 @@ def launch_service(
     *options: str,
     new_session: bool = False,
     temporary: Path | None = None,
+    through: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "serve.log").open("wb") as log:
         return subprocess.Popen(
             [
+                *through,  # programs that start others, as in a network of their own
                 *(
                     sys.executable,
                     "-c",

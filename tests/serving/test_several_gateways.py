@@ -70,3 +70,14 @@ def test_a_single_address_needs_no_watch_of_its_health() -> None:
                 assert len(it.gateway.reception._streams) == 1
 
     asyncio.run(scene())
+
+
+def test_a_gateway_among_several_is_given_up_sooner_when_its_host_is_silent() -> None:
+    """What it is for is shown by `make hosts`, since a relay on this machine acknowledges whatever it is sent."""
+    timeouts = {}
+    for target in ("gateway.test:1", "dns:///gateway.test:1", "ipv4:127.0.0.1:1,127.0.0.1:2"):
+        with CommentaryClient(target) as client:
+            options = dict(client._caller._options)
+        assert len(options) == len(client._caller._options), "no option stands there twice"
+        timeouts[target] = options["grpc.keepalive_timeout_ms"]
+    assert list(timeouts.values()) == [10_000, 3_000, 3_000]
