@@ -33,12 +33,11 @@ from tests.deploy.chart import (
     containers,
     helm,
     of_kind,
-    options_of,
-    parsed,
     pods,
     render,
     variables,
 )
+from tests.deploy.commands import options_of, parsed
 from tests.deploy.queries import Reader, metrics
 
 VERSIONS = ("1.30", "1.37")

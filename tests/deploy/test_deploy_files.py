@@ -125,7 +125,7 @@ def test_the_watchs_container_shares_the_bots_volume_and_only_runs_when_it_is_as
     image = (DEPLOY.parent / "Dockerfile.gpu").read_text(encoding="utf-8")
     assert 'ENTRYPOINT ["tini", "-s", "--", "deephypebot"]' in image
     assert "USER 10001:10001" in image
-    assert "USER 10001\n" in (DEPLOY / "Dockerfile.bot").read_text(encoding="utf-8"), "both write to the volume"
+    assert "USER 10001:10001\n" in (DEPLOY / "Dockerfile.bot").read_text(encoding="utf-8"), "both write to the volume"
 
 
 def studio_options() -> set[str]:
@@ -208,7 +208,7 @@ def test_the_dockerfile_passes_the_linter() -> None:
 def bot_image(tmp_path: Path) -> Path:
     """A folder with what Dockerfile.bot copies."""
     text = (DEPLOY / "Dockerfile.bot").read_text(encoding="utf-8")
-    for line in re.findall(r"^COPY (.*)$", text, flags=re.MULTILINE):
+    for line in re.findall(r"^COPY (?!--from)(.*)$", text, flags=re.MULTILINE):
         for path in line.split()[:-1]:
             (tmp_path / path.rstrip("/")).symlink_to(DEPLOY.parent / path)
     return tmp_path
