@@ -1,11 +1,16 @@
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import urllib.error
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+
+from bot.observe.health import Pulse, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "Dockerfile.gpu"
@@ -33,9 +38,9 @@ def test_hadolint_would_find_something(tmp_path: Path) -> None:
     assert lint(spoiled).returncode != 0
 
 
-def stages() -> dict[str, list[str]]:
+def stages(path: Path = DOCKERFILE) -> dict[str, list[str]]:
     """Instructions by stage, continuation lines joined, comments left out."""
-    text = "\n".join(line for line in DOCKERFILE.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    text = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
     found: dict[str, list[str]] = {"": []}
     name = ""
     for line in text.replace("\\\n", " ").splitlines():
@@ -70,17 +75,56 @@ def test_the_image_is_installed_by_the_script_of_the_readme() -> None:
     assert any("scripts/install.sh /opt/venv" in line for line in stages()["builder"])
 
 
-def test_the_last_stage_installs_nothing_and_runs_as_nobody_in_particular() -> None:
-    runtime = stages()["runtime"]
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_the_last_stage_installs_nothing_and_runs_as_nobody_in_particular(path: Path) -> None:
+    runtime = stages(path)["runtime"]
     assert not [line for line in runtime if "apt-get" in line or "pip" in line]
-    users = [line.split()[1] for line in runtime if line.startswith("USER ")]
-    assert users
-    assert not users[-1].startswith(("0", "root"))
+    assert [line.split()[1] for line in runtime if line.startswith("USER ")] == ["10001:10001"]
 
 
 @pytest.mark.parametrize("instruction", ["HEALTHCHECK", "ENTRYPOINT", "CMD", "LABEL"])
-def test_the_last_stage_says_how_it_is_run(instruction: str) -> None:
-    assert any(line.startswith(instruction) for line in stages()["runtime"])
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_the_last_stage_says_how_it_is_run(path: Path, instruction: str) -> None:
+    assert any(line.startswith(instruction) for line in stages(path)["runtime"])
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_holds_its_bill_of_materials_and_not_what_wrote_it(path: Path) -> None:
+    (install,) = (line for line in stages(path)["builder"] if "cyclonedx-py" in line)
+    written = re.search(r"-o (\S+)/sbom\.cdx\.json \1/bin/python", install)
+    assert written is not None
+    copied = [line.split()[2:] for line in stages(path)["runtime"] if line.startswith("COPY --from=builder")]
+    assert copied == [[written[1], written[1]]]
+    assert install.index("uninstall -q -y pip") < install.index("cyclonedx-py"), (
+        "pip is not in the image, nor in the bill"
+    )
+    # scripts/image_sbom.sh finds it there.
+    assert Path(written[1]).parent == Path("/opt")
+
+
+def test_caches_are_where_a_read_only_image_can_be_written() -> None:
+    environment = dict(re.findall(r"([A-Z_]+)=(\S+)", " ".join(stages()["runtime"])))
+    assert {environment[name] for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TRITON_CACHE_DIR")} == {
+        "/tmp/cache", "/tmp/config", "/tmp/triton",  # noqa: S108 - in a container
+    }  # fmt: skip
+    for name in ("DEEPHYPEBOT_WORKSPACE", "DEEPHYPEBOT_MODEL_STORE"):
+        assert Path(environment[name]).is_relative_to("/data")
+
+
+def test_the_health_check_of_the_bot_asks_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = (each for each in stages(DOCKERFILES[1])["runtime"] if each.startswith("HEALTHCHECK"))
+    python, flag, program = json.loads(line.partition("CMD ")[2])
+    assert (python, flag) == ("python", "-c")
+    check = compile(program, "health check", "exec")
+    pulse = Pulse(patience_s=60)
+    with serving(0, CollectorRegistry(), pulse) as port:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv("DEEPHYPEBOT_METRICS_PORT", str(port))
+        exec(check, {})  # noqa: S102 - it is what the container runs
+        pulse.beat("broken", failed=True)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            exec(check, {})  # noqa: S102
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
