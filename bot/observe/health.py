@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
@@ -91,6 +92,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the overridden name
         """Log nothing: scrapes come every few seconds."""
@@ -117,7 +122,8 @@ def serving(port: int, metrics: CollectorRegistry, pulse: Pulse, *, host: str = 
         return [json.dumps(document).encode() + b"\n"]
 
     try:
-        server = make_server(host, port, app, server_class=_Server, handler_class=_Quiet)
+        family = _Server6 if ":" in host else _Server
+        server = make_server(host, port, app, server_class=family, handler_class=_Quiet)
     except OSError as cause:
         place = "" if host == LOOPBACK else f" on {host}"
         raise SettingsError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.errors import SettingsError, StoreError
@@ -171,3 +171,13 @@ def test_a_running_bot_shows_its_database_on_the_port_of_the_settings(make_bot: 
         assert b'deephypebot_bot_source_posts{status="done"} 3.0' in get(port, "/metrics")[1]
     with watched(settings.model_copy(update={"metrics_port": 0})), pytest.raises(urllib.error.URLError):
         get(port, "/healthz")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1"])
+def test_the_page_listens_on_the_address_that_is_asked_for(host: str) -> None:
+    with serving(0, CollectorRegistry(), Pulse(patience_s=60), host=host) as port:
+        shown = f"[{host}]" if ":" in host else host
+        with urllib.request.urlopen(f"http://{shown}:{port}/healthz", timeout=5) as answer:  # noqa: S310 - our own
+            assert answer.status == 200
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5)  # noqa: S310
