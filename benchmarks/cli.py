@@ -11,8 +11,8 @@ from benchmarks.experiments.cli import bench_experiments
 from benchmarks.experiments.replay_cli import bench_replay
 from benchmarks.experiments.verdicts_cli import verdicts
 from benchmarks.serving.cli import bench_serve
-from benchmarks.training.quality_cli import learning, ptb, steering, vocabulary
-from benchmarks.training.ranking_cli import value_ranking
+from benchmarks.training.quality_cli import ptb, steering, vocabulary
+from benchmarks.training.ranking_cli import learning, value_ranking, version_order
 from benchmarks.training.speed_cli import candidates_cost, corpus, decode_speed, train_speed
 
 app_bench = typer.Typer(help="Benchmarks with baselines.")
@@ -22,6 +22,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "steering": steering,
     "learning": learning,
     "value-ranking": value_ranking,
+    "version-order": version_order,
     "train": train_speed,
     "decode": decode_speed,
     "candidates": candidates_cost,

@@ -88,8 +88,9 @@ class BotSettings(BaseSettings):
     """File of the token, which is read again when it changes; instead of `token`."""
     model: str = DEFAULT_MODEL
     num_samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 5
-    rank_by: RankBy = RankBy.ACCEPTABILITY
-    """Rule by which the best candidates are chosen; `value` and `both` where the version has a value function."""
+    rank_by: RankBy | None = None
+    """Rule by which the best candidates are chosen, by default the version's own; `value` and `both` where the version
+    has a value function."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     """Requests in flight, which the server can batch."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5

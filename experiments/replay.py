@@ -278,7 +278,7 @@ def _request(exposure: Exposure, commentator: Commentator) -> CommentaryRequest 
             sampling=exposure.sampling,
             seed=exposure.seed,
             best_of=exposure.best_of,
-            rank_by=RankBy(exposure.rank_by or RankBy.ACCEPTABILITY),
+            rank_by=RankBy(exposure.rank_by) if exposure.rank_by else None,
             topic=exposure.topic,
         )
         commentator.check(request)

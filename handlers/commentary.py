@@ -167,7 +167,7 @@ class Commentator:
             ContractError: INVALID_ARGUMENT, naming the field: the topic is unknown or would have no effect, or the
                 candidates cannot be ranked as the request says.
         """
-        if request.rank_by not in self.rules:
+        if request.rank_by is not None and request.rank_by not in self.rules:
             lacks = "value function" if self.bundle.value is None else "acceptability"
             raise ContractError(
                 ErrorCode.INVALID_ARGUMENT,
@@ -181,13 +181,27 @@ class Commentator:
         """Return the number of candidates for each sample of a request."""
         return request.best_of or self.default_best_of
 
+    def rule(self, request: CommentaryRequest) -> RankBy:
+        """Return the rule by which the candidates of a request are ranked."""
+        return request.rank_by or self.default_rule
+
+    @property
+    def default_rule(self) -> RankBy:
+        """Rule for requests that do not say: acceptability, unless the model learned from verdicts.
+
+        A bundle that is not complete has no acceptability yet, and does not rank.
+        """
+        return RankBy.ACCEPTABILITY if self.bundle.acceptability is None else self.bundle.config.rank_by
+
     @property
     def rules(self) -> tuple[RankBy, ...]:
         """Rules by which this model can rank candidates, the default first."""
-        if self.bundle.value is None:
-            return (RankBy.ACCEPTABILITY,)
-        both = () if self.bundle.acceptability is None else (RankBy.BOTH,)
-        return (RankBy.ACCEPTABILITY, RankBy.VALUE, *both)
+        rules = [RankBy.ACCEPTABILITY]
+        if self.bundle.value is not None:
+            rules.append(RankBy.VALUE)
+            if self.bundle.acceptability is not None:
+                rules.append(RankBy.BOTH)
+        return tuple(sorted(rules, key=lambda rule: rule is not self.default_rule))
 
     @property
     def default_best_of(self) -> int:
@@ -269,7 +283,8 @@ class Commentator:
                 num_samples=request.num_samples,
                 best_of=self.best_of(request),
                 topic=topic,
-                rank_by=request.rank_by,
+                rank_by=self.rule(request),
+                tells_values=request.rank_by is not None and request.rank_by.needs_values,
             )
             genres = tuple(self.bundle.genres.indices(used))
             specs = self._specs(request, part, genres, first_sample=len(seeds))
@@ -282,7 +297,8 @@ class Commentator:
         self, request: CommentaryRequest, part: Part, genres: tuple[int, ...], seeds: Sequence[int]
     ) -> list[SequenceSpec]:
         """Return the earlier samples of a part, where the choice of its candidates depends on them."""
-        if part.best_of == 1 or self.bundle.acceptability is None:
+        keeps_apart = self.bundle.acceptability is not None or part.rank_by.needs_values
+        if part.best_of == 1 or not keeps_apart:
             return []
         return [SequenceSpec(genres=genres, seed=seed, topic=part.topic, sampling=request.sampling) for seed in seeds]
 
@@ -307,7 +323,7 @@ class Commentator:
         specs = [spec for each in asked for spec in each.specs]
         specs += [spec for each in asked for spec in each.earlier]
         z_BZ = self._engine.latent_vectors(specs) if specs else None
-        rivals = self._ranker.rivals([each.part for each in asked]) if may_abandon else None
+        rivals = self._ranker.rivals([each.part for each in asked]) if may_abandon else ()
         return _Decoded(specs=specs, z_BZ=z_BZ, sequences=self._engine.decode(specs, z_BZ, rivals))
 
     def _described(self, sequences: _Decoded) -> Batch:
@@ -327,7 +343,10 @@ class Commentator:
         self, asked: _Asked, chosen: Sequence[int], batch: Batch, values: Mapping[int, float], seconds: float
     ) -> CommentaryResponse:
         return CommentaryResponse(
-            samples=tuple(_sample(asked.request, batch, place, values.get(place)) for place in chosen),
+            samples=tuple(
+                _sample(asked.request, batch, place, values.get(place) if asked.part.tells_values else None)
+                for place in chosen
+            ),
             model=self._identity,
             genres_used=asked.used,
             genres_unknown=asked.unknown,
@@ -338,7 +357,7 @@ class Commentator:
     def _ranks_by_topic(self, request: CommentaryRequest) -> bool:
         """Return whether the topic decides between a request's candidates."""
         acceptability = self.bundle.acceptability
-        if self.best_of(request) == 1 or request.rank_by is RankBy.VALUE:
+        if self.best_of(request) == 1 or self.rule(request) is RankBy.VALUE:
             return False
         return acceptability is None or acceptability.uses("topic")
 

@@ -292,8 +292,8 @@ def generate(
         str | None,
         typer.Option(
             "--rank-by",
-            help="Rule by which the best candidate is chosen: acceptability, the default; by versions that learned "
-            "from verdicts also value, the probability that a curator accepts it, or both.",
+            help="Rule by which the best candidate is chosen: acceptability; by versions that learned from verdicts "
+            "also value, the probability that a curator accepts it, or both. Without it, the version's own rule.",
         ),
     ] = None,
     topic: Annotated[

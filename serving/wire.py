@@ -86,6 +86,8 @@ class LiveVersion:
     """Whether it takes part in the model's experiment."""
     ranks_by_value: bool = False
     """Whether it has a value function, by which it can rank candidates."""
+    rank_by: str = ""
+    """Rule by which it ranks candidates where a request does not say; empty from a gateway that does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,6 +353,7 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
                     workers_wanted=version.workers_wanted,
                     arm=version.arm,
                     ranks_by_value=version.ranks_by_value,
+                    rank_by=version.rank_by,
                 )
                 for version in model.versions
             ),

@@ -22,6 +22,10 @@ VerdictsOption = Annotated[str, typer.Option(help="Numbers of verdicts to learn 
 CuratorOption = Annotated[
     list[str] | None, typer.Option(help="A simulated curator by its name; repeatable. All by default.")
 ]
+CompareOption = Annotated[int, typer.Option(min=50, help="Sentences of each version that are compared.")]
+WeightOption = Annotated[
+    float, typer.Option(min=0, help="Weight of the verdicts in the generator's loss; 0 keeps the generator.")
+]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Number of seeds, each with tastes and verdicts of its own.")]
 FinishedPresetOption = Annotated[str, typer.Option(help="Named settings of the training that is in the workspace.")]
 FinishedWorkspaceOption = Annotated[

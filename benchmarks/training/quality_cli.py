@@ -8,16 +8,11 @@ from typing import Annotated
 import typer
 
 from benchmarks.training.options import (
-    CuratorOption,
     DeviceOption,
-    FinishedPresetOption,
-    FinishedWorkspaceOption,
     JsonOption,
     PrecisionOption,
     QuickOption,
-    SeedsOption,
     SetOption,
-    VerdictsOption,
 )
 
 
@@ -98,45 +93,6 @@ def counts(text: str, option: str = "--best-of") -> tuple[int, ...]:
         return tuple(int(each) for each in text.split(","))
     except ValueError as cause:
         raise SettingError(f"{option} takes numbers, as in 4,16; got {text!r}") from cause
-
-
-def learning(
-    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")],
-    *,
-    verdicts: VerdictsOption = "70,200",
-    curator: CuratorOption = None,
-    seeds: SeedsOption = 3,
-    num_samples: Annotated[int, typer.Option(min=50, help="Sentences of each version that are compared.")] = 1500,
-    preset: FinishedPresetOption = "demo",
-    settings: SetOption = None,
-    workspace: FinishedWorkspaceOption = Path("workspace"),
-    quick: QuickOption = False,
-    json_path: JsonOption = None,
-) -> None:
-    """Let simulated curators judge an lcgan, train on their verdicts, and let them judge what was learned.
-
-    deephypebot bench learning workspace/corpora/sample
-    """
-    from rich.console import Console
-
-    from benchmarks.training.curators import check_names
-    from benchmarks.training.learning import Bench, summary
-    from foundation.result_line import finish
-    from training.corpus import load_corpus
-    from training.presets import preset as find_preset
-
-    check_names(curator or ())
-    console = Console()
-    bench = Bench(
-        corpus=load_corpus(corpus),
-        settings=find_preset(preset).with_overrides(settings or []),
-        workspace=workspace,
-        requests=200 if quick else num_samples,
-        tell=lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False),
-    )
-    numbers, number_of_seeds = counts(verdicts, "--verdicts"), 1 if quick else seeds
-    results = list(bench.run(numbers, range(number_of_seeds), curator or ()))
-    finish("learning", summary(results), json_path, digits=3)
 
 
 def vocabulary(

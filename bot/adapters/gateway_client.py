@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from bot.domain.errors import NoServiceError, SongFailedError, SongRefusedError
 from bot.ports import CommentaryService, LiveVersion, ModelServer, SongSamples, WrittenSample
-from handlers.contract import CommentaryRequest, CommentaryResponse, RankBy
+from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving import client
 from serving.interleaving import InterleavedResponse
 
@@ -54,7 +54,7 @@ class GatewayClient(CommentaryService, ModelServer):
         )
 
     def _ask(self, request: CommentaryRequest) -> InterleavedResponse:
-        """Ask for samples, by the default rule where a version cannot rank as the request says.
+        """Ask for samples, by each version's own rule where one cannot rank as the request says.
 
         The versions that answer change while a bot runs. All arms of an experiment get the same request.
         """
@@ -63,8 +63,8 @@ class GatewayClient(CommentaryService, ModelServer):
         except client.InvalidRequestError as error:
             if error.field != "rank_by":
                 raise
-            _log.warning("candidates are ranked by %s: %s", RankBy.ACCEPTABILITY, error.message)
-            return self._client.generate_interleaved(replace(request, rank_by=RankBy.ACCEPTABILITY))
+            _log.warning("candidates are ranked by each version's own rule: %s", error.message)
+            return self._client.generate_interleaved(replace(request, rank_by=None))
 
     @override
     def write(

@@ -14,8 +14,8 @@ class ServiceOptions:
 
     num_samples: int = 5
     """Number of samples generated for each song."""
-    rank_by: RankBy = RankBy.ACCEPTABILITY
-    """Rule by which the best candidates are chosen, where the version has it."""
+    rank_by: RankBy | None = None
+    """Rule by which the best candidates are chosen, where the version has it; None leaves it to the version."""
     min_confidence: float = 0.5
     """Minimum confidence of the parser; songs below it are skipped."""
     concurrency: int = 4

@@ -232,12 +232,12 @@ def _topics(versions: Sequence[LiveVersion], chosen: str) -> tuple[tuple[str, bo
 
 
 def _rules(versions: Sequence[LiveVersion], chosen: str, asked: str) -> tuple[str, ...]:
-    """Return the rules to choose from beside the default: those of the chosen version or of any, and the one asked for.
+    """Return the rules to choose from beside the version's own, if the chosen version or any ranks by value.
 
-    A form that lacked the rule of a bookmark would ask for something else.
+    They are shown for a bookmark of one as well: a form that lacked it would ask for something else.
     """
     named = [live for live in versions if f"{live.model} {live.version}" == chosen] or list(versions)
-    rules = tuple(rule for rule in RankBy if rule.needs_values)
+    rules = tuple(RankBy)
     return rules if asked in rules or any(live.ranks_by_value for live in named) else ()
 
 

@@ -49,7 +49,8 @@ class Sample:
     finish_reason: FinishReason | None = None
     """Reason why it ended; None where the worker does not report it, as those of earlier archives do not."""
     value: float | None = None
-    """Probability that a curator accepts it; None where the request does not rank by it."""
+    """Probability that a curator accepts it; None where the request does not name a rule that ranks by it. Where the
+    version's own rule does, it is left out: of the arms of an experiment it would tell which one wrote the sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,9 @@ PREVIOUS: Final = "previous"
 """Registry alias of the champion before it, kept live so that a rollback takes effect at once."""
 ARCHIVE_CONFIG: Final = "config.json"
 """Member of an archive: the bundle's configuration (model name, lineage, sizes, desired topic)."""
+RANK_BY_FIELD: Final = "rank_by"
+"""Field of an archive's configuration: the rule by which its worker ranks candidates where a request does not say;
+absent for acceptability."""
 CONTRACT_FIELD: Final = "contract"
 """Field of an archive's configuration: the version of the request's JSON that its worker reads."""
 CONTRACT: Final = 4
@@ -33,6 +36,9 @@ BATCHES_CONTRACT: Final = 3
 """First version whose worker reads several requests from one call (`handlers.batches`)."""
 PARTS_CONTRACT: Final = 4
 """First version whose worker reads parts of requests from such a call: some of a request's samples by themselves."""
+RULES_CONTRACT: Final = 4
+"""First version whose worker reads `rank_by` and may have a default rule of its own; earlier ones rank by
+acceptability."""
 TRACES_CONTRACT: Final = 4
 """First version whose worker reads the context of a request's trace (`TRACEPARENT_FIELD`)."""
 FIRST_CONTRACT: Final = 1

@@ -10,7 +10,7 @@ from typing import Any, Final
 from handlers.contract.checks import as_tuple, check_int, check_text, check_texts, make_tuple
 from handlers.contract.errors import invalid, shown
 from handlers.contract.limits import MAX_GENRES
-from handlers.contract.names import CONTRACT, FIRST_CONTRACT
+from handlers.contract.names import CONTRACT, FIRST_CONTRACT, RULES_CONTRACT
 from handlers.contract.sampling import SAMPLING_FIELDS, RankBy, SamplingParams
 from handlers.contract.values import field_values
 
@@ -37,9 +37,10 @@ class CommentaryRequest:
     best_of: int | None = None
     """Candidates decoded for each sample, of which the best is returned; None leaves the number to the model:
     `DEFAULT_BEST_OF`, or 1 by models of earlier versions."""
-    rank_by: RankBy = RankBy.ACCEPTABILITY
-    """Rule by which the best of the candidates is chosen; an empty text is the default. Archives without
-    a value function refuse the other rules. The field is sent only where it differs from the default."""
+    rank_by: RankBy | None = None
+    """Rule by which the best of the candidates is chosen. None, or an empty text, leaves it to the model, which ranks
+    by acceptability, or by both if it learned from verdicts. Archives without a value function refuse what needs one.
+    """
     topic: str | None = None
     """A topic to steer to, by number or name as the model's description lists them; its desired one when absent."""
     unit: str | None = None
@@ -75,6 +76,8 @@ class CommentaryRequest:
             contract: version of the JSON that the archive's worker reads.
         """
         values = self.to_mapping()
+        if contract < RULES_CONTRACT and self.rank_by is RankBy.ACCEPTABILITY:
+            values["rank_by"] = None  # the only rule that such an archive has, and a field that it may not know
         document = {name: value for name, value in values.items() if value != _OMITTED.get(name)}
         if contract == FIRST_CONTRACT:
             document = {FIRST_NAMES.get(name, name): value for name, value in document.items()}
@@ -113,8 +116,7 @@ REQUEST_FIELDS: Final = (
 
 _FIRST_SAMPLING_FIELDS: Final = frozenset({"temperature", "top_k", "top_p", "min_p", "max_tokens"})
 _OMITTED: Final[Mapping[str, Any]] = {
-    "rank_by": RankBy.ACCEPTABILITY,
-    **{each.name: each.default for each in fields(SamplingParams) if each.name not in _FIRST_SAMPLING_FIELDS},
+    each.name: each.default for each in fields(SamplingParams) if each.name not in _FIRST_SAMPLING_FIELDS
 }
 """Fields that came later, by the defaults at which they change nothing. An archive runs the code that it
 was packed with, and refuses fields that its code lacks: they are sent only where a client sets them."""
@@ -136,12 +138,14 @@ def _renamed(document: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _rule(value: object) -> RankBy:
+def _rule(value: object) -> RankBy | None:
+    if value is None:
+        return None
     if not isinstance(value, str):
         raise invalid("rank_by", f"must be a string, got {type(value).__name__}")
     if value and value not in _RULES:
         raise invalid("rank_by", f"must be one of {', '.join(RankBy)}, got {shown(value)!r}")
-    return RankBy(value or RankBy.ACCEPTABILITY)
+    return RankBy(value) if value else None
 
 
 def _loads(payload: bytes | bytearray | str) -> object:

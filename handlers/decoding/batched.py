@@ -51,7 +51,7 @@ class BatchedDecode:
         specs: sequences to decode; at least one.
         start: returns slots of some of the sequences, given the maximum number of steps.
         max_slots: maximum number of slots.
-        rivals: candidates of which some are abandoned; by default none.
+        rivals: candidates of which some are abandoned, those of each rule together; by default none.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class BatchedDecode:
         specs: Sequence[SequenceSpec],
         start: Callable[[slice, int], Slots],
         max_slots: int,
-        rivals: Rivals | None = None,
+        rivals: Sequence[Rivals] = (),
     ) -> None:
         self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
         self._lexicon_words, self._name_repeats = parts.lexicon_words, parts.name_repeats
@@ -68,7 +68,7 @@ class BatchedDecode:
         self._max_slots = min(max_slots, len(specs))
         self._num_steps = max(spec.sampling.max_tokens for spec in specs)
         self._constraints = Constraints(specs, parts.word_repeats, has_lexicon=parts.lexicon_words is not None)
-        self._contests = None if rivals is None else Contests(rivals)
+        self._contests = Contests(rivals) if rivals else None
         self._decoded: dict[int, DecodedSequence] = {}
         self._live: list[int] = []
         """Number of the sequence in each slot."""

@@ -30,7 +30,7 @@ from handlers.decoding.gpu import capability as gpu
 from handlers.decoding.guidance import GuidedDecode, paired
 from handlers.decoding.matmul import MAX_BATCH, Precision, best_precision
 from handlers.decoding.random_numbers import derive_seed, row_uniforms, standard_normals
-from handlers.decoding.rivals import Rivals
+from handlers.decoding.rivals import Rivals, settled
 from handlers.decoding.sampling.filters import SETTINGS
 from handlers.decoding.sampling.sampler import DRAWS
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
@@ -124,7 +124,7 @@ class Engine:
 
     @torch.inference_mode()
     def decode(
-        self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None = None, rivals: Rivals | None = None
+        self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None = None, rivals: Sequence[Rivals] = ()
     ) -> list[DecodedSequence]:
         """Decode every sequence to its end, or to where it is abandoned, in the order of the specifications.
 
@@ -132,20 +132,21 @@ class Engine:
             specs: sequences to decode.
             z_BZ: latent vectors to decode, which leave the seeds to the drawing of tokens; by default those of
                 `latent_vectors`.
-            rivals: candidates of which some are abandoned; by default, every sequence is decoded to its end.
+            rivals: candidates of which some are abandoned, those of each rule together; by default, every sequence is
+                decoded to its end.
         """
         guided = [spec.sampling.guidance != 1 and bool(spec.genres) for spec in specs]
         decoded: dict[int, DecodedSequence] = {}
         for kind in sorted(set(guided)):
             part = [number for number, is_guided in enumerate(guided) if is_guided is kind]
             part_BZ = None if z_BZ is None else z_BZ[part]
-            part_rivals = None if rivals is None else rivals.part(part)
+            part_rivals = [own for own in (each.part(part) for each in rivals) if own.groups]
             found = self._run([specs[number] for number in part], part_BZ, part_rivals, guided=kind)
             decoded.update(zip(part, found, strict=True))
         return [decoded[number] for number in range(len(specs))]
 
     def _run(
-        self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None, rivals: Rivals | None, *, guided: bool
+        self, specs: Sequence[SequenceSpec], z_BZ: Tensor | None, rivals: Sequence[Rivals], *, guided: bool
     ) -> list[DecodedSequence]:
         """Decode sequences that are all guided, or none; guided ones have half of the slots, with two branches each."""
 
@@ -159,8 +160,7 @@ class Engine:
 
         if self._gpu is not None:
             # The kernels decode every sequence to its end; of the candidates, those are left that a processor leaves.
-            decoded = self._gpu.decode(specs, start, 2 if guided else 1)
-            return decoded if rivals is None else rivals.settle(decoded)
+            return settled(self._gpu.decode(specs, start, 2 if guided else 1), rivals)
         if len(specs) == 1 and not guided and self.device.type == "cpu" and SingleDecode.supports(specs[0]):
             return [SingleDecode(self._parts, specs[0], slots(slice(0, 1), specs[0].sampling.max_tokens)).finish()]
         if guided:

@@ -52,7 +52,7 @@ class GuidedDecode(BatchedDecode):
         specs: sequences to decode; at least one.
         start: returns slots of some of the sequences, with their unconditional branches.
         max_slots: maximum number of slots, of two branches each.
-        rivals: candidates of which some are abandoned; by default none.
+        rivals: candidates of which some are abandoned, those of each rule together; by default none.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class GuidedDecode(BatchedDecode):
         specs: Sequence[SequenceSpec],
         start: Callable[[slice, int], Slots],
         max_slots: int,
-        rivals: Rivals | None = None,
+        rivals: Sequence[Rivals] = (),
     ) -> None:
         super().__init__(parts, specs, start, max_slots, rivals)
         guidance = [[spec.sampling.guidance] for spec in specs]

@@ -59,24 +59,30 @@ class Rivals:
         return shortened(decoded, lost)
 
 
+def settled(decoded: Sequence[DecodedSequence], rivals: Sequence[Rivals]) -> list[DecodedSequence]:
+    """Return the result of a decode with some rules, given one that decoded every sequence to its end."""
+    found = list(decoded)
+    for each in rivals:
+        found = each.settle(found)
+    return found
+
+
 class Contests:
     """Contests of one decode.
 
     Args:
-        rivals: samples of the decode.
+        rivals: samples of the decode, those of each rule together. No sequence is in two of them.
     """
 
-    def __init__(self, rivals: Rivals) -> None:
-        self._rule = rivals.rule
+    def __init__(self, rivals: Sequence[Rivals]) -> None:
         self._contests = {
             number: contest
-            for group in rivals.groups
-            for contest in (_Contest(rivals.rule, group),)
+            for each in rivals
+            for group in each.groups
+            for contest in (_Contest(each.rule, group),)
             for number in group
         }
-        self._check_L = np.full(MAX_TOKENS + 1, -1)
-        for check, place in enumerate(rivals.rule.places):
-            self._check_L[place] = check
+        self._checks = [(each.rule, _checks_by_length(each.rule)) for each in rivals]
         self.lost: dict[int, int] = {}
         """Number of tokens after which each of the abandoned sequences lost."""
 
@@ -89,26 +95,34 @@ class Contests:
             ended: slots whose sequences have ended.
         """
         length_B: IntArray = slots.state_FS[LENGTH]
-        check_B = self._check_L.take(length_B)
         contests: dict[int, _Contest] = {}
         for slot in ended:
             if contest := self._contests.get(live[slot]):
                 contest.end(live[slot], int(length_B[slot]))
                 contests[id(contest)] = contest
-        for check in np.unique(check_B[check_B >= 0]).tolist():
-            due = [slot for slot in (check_B == check).nonzero()[0].tolist() if slot not in ended]
-            contests |= self._compare(check, [slot for slot in due if live[slot] in self._contests], slots, live)
+        for rule, check_L in self._checks:
+            check_B = check_L.take(length_B)
+            for check in np.unique(check_B[check_B >= 0]).tolist():
+                due = [slot for slot in (check_B == check).nonzero()[0].tolist() if slot not in ended]
+                contests |= self._compare(rule, check, [s for s in due if self._is_of(rule, live[s])], slots, live)
         lost = {number: count for contest in contests.values() for number, count in contest.decide().items()}
         self.lost |= lost
         return [slot for slot, number in enumerate(live) if number in lost and slot not in ended] if lost else []
 
-    def _compare(self, check: int, due: list[int], slots: Slots, live: Sequence[int]) -> dict[int, _Contest]:
+    def _is_of(self, rule: Abandonment, number: int) -> bool:
+        """Return whether a sequence is a candidate under a rule."""
+        contest = self._contests.get(number)
+        return contest is not None and contest.rule is rule
+
+    def _compare(
+        self, rule: Abandonment, check: int, due: list[int], slots: Slots, live: Sequence[int]
+    ) -> dict[int, _Contest]:
         """Record the forecasts of sequences that came to a check; return their contests."""
         if not due:
             return {}
-        count = self._rule.places[check]
+        count = rule.places[check]
         log_probs_RP: FloatArray = slots.log2_probs_ST[due, :count] * math.log(2)
-        forecasts = self._rule.forecasts(check, slots.tokens_ST[due, :count], log_probs_RP)
+        forecasts = rule.forecasts(check, slots.tokens_ST[due, :count], log_probs_RP)
         contests = {}
         for slot, forecast in zip(due, forecasts, strict=True):
             contest = self._contests[live[slot]]
@@ -126,7 +140,7 @@ class _Contest:
     """
 
     def __init__(self, rule: Abandonment, numbers: Sequence[int]) -> None:
-        self._rule, self._size = rule, len(numbers)
+        self.rule, self._size = rule, len(numbers)
         self._left = list(numbers)
         """Candidates that have not lost."""
         self._forecasts: list[dict[int, float]] = [{} for _ in rule.checks]
@@ -146,8 +160,8 @@ class _Contest:
     def decide(self) -> dict[int, int]:
         """Decide the checks that can be decided; return who lost, and after how many tokens."""
         lost: dict[int, int] = {}
-        while self._next < len(self._rule.checks):
-            check, forecasts = self._rule.checks[self._next], self._forecasts[self._next]
+        while self._next < len(self.rule.checks):
+            check, forecasts = self.rule.checks[self._next], self._forecasts[self._next]
             absent = [number for number in self._left if number not in forecasts]
             if any(self._lengths.get(number, MAX_TOKENS + 1) > check.after for number in absent):
                 break
@@ -164,6 +178,14 @@ class _Contest:
 def shortened(decoded: Sequence[DecodedSequence], lost: Mapping[int, int]) -> list[DecodedSequence]:
     """Return sequences of which some lost after a number of tokens."""
     return [each.abandoned_after(lost[number]) if number in lost else each for number, each in enumerate(decoded)]
+
+
+def _checks_by_length(rule: Abandonment) -> IntArray:
+    """Return the number of the check that comes after each number of tokens, -1 for none: [L]."""
+    check_L = np.full(MAX_TOKENS + 1, -1)
+    for check, place in enumerate(rule.places):
+        check_L[place] = check
+    return check_L
 
 
 def _finite(forecast: float) -> float:

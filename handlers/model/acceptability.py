@@ -4,7 +4,7 @@ A candidate has features (`Features`), each standardised by its mean and scale o
 score is their weighted sum. The weights are fitted on what readers accepted
 (`training.packaging.score_weights`); a bundle carries its own, since means and scales are those of its model.
 
-Shapes: V tokens of the vocabulary, R candidates, P their first tokens, F features of these.
+Shapes: V tokens of the vocabulary, R candidates, P their first tokens, F features of these, C checks.
 """
 
 from __future__ import annotations
@@ -158,6 +158,8 @@ class Abandonment:
     checks: tuple[Check, ...]
     unigrams_V: FloatArray = field(repr=False, compare=False)
     """Log-probability of each token of the vocabulary by its frequency."""
+    tokens_CV: FloatArray | None = field(default=None, repr=False, compare=False)
+    """Weight of each token before a check in the forecast; None where tokens count by their probabilities alone."""
 
     def __post_init__(self) -> None:
         if list(self.places) != sorted(set(self.places)):
@@ -180,6 +182,9 @@ class Abandonment:
         forecast_R = np.zeros(len(features_RF))
         for column, name in enumerate(TOKEN_FEATURES):
             forecast_R += self.checks[check].weights[name] * features_RF[:, column]
+        if self.tokens_CV is not None:
+            for place in range(ids_RP.shape[1]):
+                forecast_R += self.tokens_CV[check][ids_RP[:, place]]
         forecasts: list[float] = forecast_R.tolist()
         return forecasts
 

@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD
+from handlers.contract import ARCHIVE_CONFIG, CONTRACT_FIELD, RANK_BY_FIELD, RankBy
 from handlers.model.acceptability import Acceptability
 from handlers.model.copies import CopyTable
 from handlers.model.decoder import Decoder, DecoderConfig
@@ -85,11 +85,16 @@ class BundleConfig:
     num_genres: int
     lineage: dict[str, str]
     """Origin of the model: corpus hash, run ids, and for an lcgan the version of its cvae."""
+    rank_by: RankBy = RankBy.ACCEPTABILITY
+    """Rule by which candidates are ranked where a request does not say."""
     format: int = FORMAT
 
     def to_json(self) -> str:
         """Return the text of config.json."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        document = asdict(self)
+        if self.rank_by is RankBy.ACCEPTABILITY:
+            del document[RANK_BY_FIELD]  # as in bundles of before there was another, so that their hashes stay
+        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> BundleConfig:
@@ -107,6 +112,7 @@ class BundleConfig:
             if document["generator"] is not None:
                 document["generator"] = GeneratorConfig(**document["generator"])
             document["topics"] = tuple(document["topics"])
+            document[RANK_BY_FIELD] = RankBy(document.get(RANK_BY_FIELD, RankBy.ACCEPTABILITY))
             return cls(**document)
         except (ValueError, KeyError, TypeError) as cause:
             expected = ", ".join(field.name for field in fields(cls))
@@ -224,9 +230,7 @@ class Bundle:
             acceptability = _acceptability(directory / ACCEPTABILITY, tensors)
             known = directory / REFERENCE
             reference = Reference.from_json(known.read_text(encoding="utf-8")) if known.is_file() else None
-            value = SentenceValue.load(directory / VALUE) if (directory / VALUE).is_file() else None
-            if value is not None:
-                value.check(embedding_size=config.decoder.embedding_size, num_topics=len(config.topics))
+            value = _value(directory / VALUE, config)
             vocabulary = Vocabulary.load(directory / VOCABULARY)
             genres = GenreTable(labels=tuple(_read_json(directory / GENRES)))
         except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as cause:
@@ -235,6 +239,7 @@ class Bundle:
             "discriminator": discriminator and discriminator.network.config.vocabulary_size,
             "acceptability": acceptability and len(acceptability.unigram_log_probs),
             "lexicon": lexicon and lexicon.entry_GV.shape[1],
+            "value function": value and value.num_tokens,
         }
         for name, number in num_tokens.items():
             if number is not None and number != len(vocabulary):
@@ -287,6 +292,19 @@ def _acceptability(path: Path, tensors: Mapping[str, torch.Tensor]) -> Acceptabi
     if _UNIGRAMS not in tensors and not path.is_file():
         return None
     return Acceptability.from_json(path.read_text(encoding="utf-8"), tensors[_UNIGRAMS])
+
+
+def _value(path: Path, config: BundleConfig) -> SentenceValue | None:
+    """Return the value function, if the bundle has one."""
+    if not path.is_file():
+        if config.rank_by.needs_values:
+            raise ValueError(
+                f"it ranks candidates by {config.rank_by}, and {VALUE} is missing; fetch the archive again"
+            )
+        return None
+    value = SentenceValue.load(path)
+    value.check(embedding_size=config.decoder.embedding_size, num_topics=len(config.topics))
+    return value
 
 
 def _trained_with(weights: Path) -> dict[str, str]:

@@ -4,14 +4,18 @@ It is what `training.verdicts.value` fits, with its scales folded into the weigh
 encoder behind the sentence, the logarithms of its topic shares, its length and its words. The encoder is in the file,
 since serving has no other use for it. `handlers.ranking.values` computes it.
 
+Where a worker ranks by both, it stops hopeless candidates early: the file has checks of its own for that, whose
+forecasts weigh the first tokens themselves, since these tell more of a value than their probabilities do. And what it
+would choose again and again costs a candidate something (`handlers.model.common_pairs`).
+
 Shapes: E embedding, H hidden state of the encoder, I = E + H inputs of a step, G = 4 H gates, K topics, W
-words.
+words, C checks, V tokens of the vocabulary.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +23,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from handlers.model.acceptability import Abandonment, Check, FloatArray
+from handlers.model.common_pairs import CommonPairs
 
 VALUE: Final = "served_value.safetensors"
 """File of a bundle that was learned from verdicts."""
@@ -33,6 +40,9 @@ _TENSORS: Final = {
     "length": ("length_1", torch.float64),
     "constant": ("constant_1", torch.float64),
 }
+_CHECKS: Final = "checks"
+_CHECK_TOKENS: Final = "check_tokens"
+_COMMON: Final = "common_pairs"
 """Names in the file, with the attribute and the type of each."""
 
 
@@ -63,6 +73,12 @@ class SentenceValue:
     length_1: Tensor = field(repr=False, compare=False)
     """Weight of a word more."""
     constant_1: Tensor = field(repr=False, compare=False)
+    checks: tuple[Check, ...] = ()
+    """Points at which hopeless candidates are abandoned where both rank; without any, all are decoded to their end."""
+    tokens_CV: Tensor | None = field(default=None, repr=False, compare=False)
+    """Weight of each token before a check in its forecast, float32; None without checks."""
+    common: CommonPairs | None = None
+    """Common pairs of the model's samples, which cost a candidate where both rank; None where they cost nothing."""
 
     def __post_init__(self) -> None:
         hidden, words = len(self.state_H), (len(self.words),)
@@ -79,7 +95,18 @@ class SentenceValue:
                 raise ValueError(
                     f"{name} of the value function must be {list(shape)}, got {list(getattr(self, name).shape)}"
                 )
-        for name, dtype in _TENSORS.values():
+        if (0 if self.tokens_CV is None else len(self.tokens_CV)) != len(self.checks):
+            raise ValueError(
+                f"each of the {len(self.checks)} checks of the value function needs weights of the tokens, got "
+                f"{'none' if self.tokens_CV is None else list(self.tokens_CV.shape)}"
+            )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        named = list(_TENSORS.values())
+        if self.tokens_CV is not None:
+            named.append(("tokens_CV", torch.float32))
+        for name, dtype in named:
             values = getattr(self, name)
             if values.dtype != dtype:
                 raise ValueError(f"{name} of the value function must be {dtype}, got {values.dtype}")
@@ -90,6 +117,21 @@ class SentenceValue:
     def embedding_size(self) -> int:
         """Size of a token's embedding."""
         return self.gates_GI.shape[1] - len(self.state_H)
+
+    @property
+    def num_tokens(self) -> int | None:
+        """Size of the vocabulary that the checks weigh; None without checks."""
+        return None if self.tokens_CV is None else self.tokens_CV.shape[1]
+
+    def abandonment(self, unigrams_V: FloatArray) -> Abandonment | None:
+        """Return the rule by which candidates are abandoned where both rank; None without checks.
+
+        Args:
+            unigrams_V: log-probability of each token of the vocabulary by its frequency.
+        """
+        if self.tokens_CV is None:
+            return None
+        return Abandonment(checks=self.checks, unigrams_V=unigrams_V, tokens_CV=self.tokens_CV.double().numpy())
 
     def check(self, *, embedding_size: int, num_topics: int) -> None:
         """Check that it belongs to a model of these sizes.
@@ -108,7 +150,14 @@ class SentenceValue:
         """Write it to a file of safetensors."""
         tensors = {name: getattr(self, attribute).contiguous() for name, (attribute, _) in _TENSORS.items()}
         # One entry, as in the bundle's weights: safetensors writes several in any order.
-        metadata = {_WORDS: json.dumps({_WORDS: self.words, "smallest_share": self.smallest_share}, sort_keys=True)}
+        document: dict[str, object] = {_WORDS: self.words, "smallest_share": self.smallest_share}
+        if self.tokens_CV is not None:
+            tensors[_CHECK_TOKENS] = self.tokens_CV.contiguous()
+            document[_CHECKS] = [asdict(check) for check in self.checks]
+        if self.common is not None:
+            tensors[_COMMON] = self.common.hashes_N.contiguous()
+            document[_COMMON] = self.common.weight
+        metadata = {_WORDS: json.dumps(document, sort_keys=True)}
         path.unlink(missing_ok=True)
         path.write_bytes(save(tensors, metadata=metadata))
 
@@ -122,4 +171,16 @@ class SentenceValue:
         with safe_open(path, framework="pt") as opened:
             document = json.loads((opened.metadata() or {})[_WORDS])
             tensors = {attribute: opened.get_tensor(name) for name, (attribute, _) in _TENSORS.items()}
-        return cls(**tensors, words=tuple(document[_WORDS]), smallest_share=float(document["smallest_share"]))
+            checks = tuple(Check(**check) for check in document.get(_CHECKS, ()))
+            tokens_CV = opened.get_tensor(_CHECK_TOKENS) if checks else None
+            common = None
+            if _COMMON in document:
+                common = CommonPairs(hashes_N=opened.get_tensor(_COMMON), weight=float(document[_COMMON]))
+        return cls(
+            **tensors,
+            words=tuple(document[_WORDS]),
+            smallest_share=float(document["smallest_share"]),
+            checks=checks,
+            tokens_CV=tokens_CV,
+            common=common,
+        )

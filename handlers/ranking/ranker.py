@@ -13,9 +13,9 @@ from torch import Tensor
 
 from handlers.contract import RankBy
 from handlers.decoding.engine import Engine
-from handlers.decoding.rivals import Rivals
+from handlers.decoding.rivals import Rivals, settled
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
-from handlers.model.acceptability import Acceptability, Features
+from handlers.model.acceptability import Abandonment, Acceptability, Features
 from handlers.ranking.candidates import Candidate
 from handlers.ranking.choice import Scored, choose
 from handlers.ranking.features import features_of
@@ -50,6 +50,8 @@ class Part:
     """Number of the wanted topic."""
     rank_by: RankBy = RankBy.ACCEPTABILITY
     """Rule by which the best candidate of a sample is chosen."""
+    tells_values: bool = False
+    """Whether the answer tells the value of each sample."""
     earlier: range = range(0)
     """Places of earlier samples, where the candidates are those of a part of a request."""
 
@@ -71,7 +73,7 @@ class Choice:
     places: list[list[int]]
     """Place of the best candidate of each sample of each request."""
     values: Mapping[int, float] = field(default_factory=dict)
-    """Value of the candidates that were ranked by it, by place."""
+    """Value of the candidates whose part ranks by it, by place; of one without rivals if the part tells it."""
 
 
 class Ranker:
@@ -99,15 +101,30 @@ class Ranker:
             values=values,
         )
 
-    def rivals(self, parts: Sequence[Part]) -> Rivals | None:
-        """Return the samples whose hopeless candidates a decode may abandon, if the bundle has a rule for it."""
-        acceptability = self._bundle.acceptability
-        rule = None if acceptability is None else acceptability.abandonment
-        if rule is None:
-            return None
-        # The rule forecasts the score: it says nothing about the value.
-        ranked = [part for part in parts if part.best_of > 1 and not part.rank_by.needs_values]
-        return Rivals(rule=rule, groups=tuple(tuple(places) for part in ranked for places in part.samples))
+    def rivals(self, parts: Sequence[Part]) -> tuple[Rivals, ...]:
+        """Return the samples whose hopeless candidates a decode may abandon, those of each rule together.
+
+        A rule forecasts what candidates are ranked by. For the value alone there is none.
+        """
+        found = []
+        for rank_by, rule in self._abandonments.items():
+            ranked = [part for part in parts if part.best_of > 1 and part.rank_by is rank_by]
+            groups = tuple(tuple(places) for part in ranked for places in part.samples)
+            if groups:
+                found.append(Rivals(rule=rule, groups=groups))
+        return tuple(found)
+
+    @cached_property
+    def _abandonments(self) -> Mapping[RankBy, Abandonment]:
+        """Rule by which candidates are abandoned, for each way of ranking that has one."""
+        acceptability, value = self._bundle.acceptability, self._bundle.value
+        if acceptability is None:
+            return {}
+        rules = {
+            RankBy.ACCEPTABILITY: acceptability.abandonment,
+            RankBy.BOTH: None if value is None else value.abandonment(acceptability.unigrams_V),
+        }
+        return {rank_by: rule for rank_by, rule in rules.items() if rule is not None}
 
     def described(self, parts: Sequence[Part], batch: Batch) -> list[Candidate]:
         """Return all candidates with their features, the genres' log odds included.
@@ -120,8 +137,7 @@ class Ranker:
             raise ValueError(
                 f"{self._bundle.config.model} has no acceptability; calibrate one, or pack the model again"
             )
-        rivals = self.rivals(parts)
-        left = batch.decoded if rivals is None else rivals.settle(batch.decoded)
+        left = settled(batch.decoded, self.rivals(parts))
         features = self._features(parts, batch, range(len(batch.specs)), genres=True)
         candidates = []
         for spec, each, text, shares, found, stopped in zip(
@@ -173,38 +189,55 @@ class Ranker:
         ]
 
     def _by_value(self, parts: Sequence[Part], batch: Batch) -> tuple[list[list[int]], dict[int, float]]:
-        """Choose by the value function, alone or with the score; return the best of each sample, and all values."""
-        places = [place for part in parts for place in part.places]
+        """Choose by the value function, alone or with the score; return the best of each sample, and their values."""
+        samples = [[_left(places, batch) for places in part.samples] for part in parts]
+        # A candidate without rivals needs no value, unless the answer tells it.
+        needed = [
+            [place for places in of_part if len(places) > 1 or part.tells_values for place in places]
+            for part, of_part in zip(parts, samples, strict=True)
+        ]
+        places = [place for of_part in needed for place in of_part]
         texts = [batch.texts[place] for place in places]
         log_odds = dict(
             zip(places, self._values.log_odds(texts, [batch.shares[place] for place in places]), strict=True)
         )
         copies = self._bundle.copies
         copied = dict(zip(places, [0] * len(places) if copies is None else copies.count(texts), strict=True))
-        scores = self._scores([part for part in parts if part.rank_by is RankBy.BOTH], batch)
+        scores = self._scores(parts, needed, batch)
+        common = None if self._bundle.value is None else self._bundle.value.common
+        lost = {} if common is None else dict(zip(places, common.losses(texts), strict=True))
 
         def valued(place: int) -> Valued:
             return Valued(
                 index=place,
                 finished=batch.decoded[place].finished,
                 text=batch.texts[place],
-                log_odds=log_odds[place],
-                copies=copied[place],
+                log_odds=log_odds.get(place, 0.0),
+                copies=copied.get(place, 0),
                 score=scores.get(place, 0.0),
+                common=lost.get(place, 0.0),
             )
 
         chosen = [
-            best_by_value([[valued(place) for place in each] for each in part.samples], part.rank_by) for part in parts
+            best_by_value(
+                [[valued(place) for place in each] for each in of_part],
+                part.rank_by,
+                earlier=[batch.texts[place] for place in part.earlier],
+            )
+            for part, of_part in zip(parts, samples, strict=True)
         ]
         return chosen, {place: probability(odds) for place, odds in log_odds.items()}
 
-    def _scores(self, parts: Sequence[Part], batch: Batch) -> dict[int, float]:
-        """Return the scores by acceptability of all candidates of some requests, by place."""
+    def _scores(self, parts: Sequence[Part], needed: Sequence[Sequence[int]], batch: Batch) -> dict[int, float]:
+        """Return the scores by acceptability of some candidates of those parts that are ranked by both, by place."""
         acceptability = self._bundle.acceptability
-        if acceptability is None or not parts:
+        both = [number for number, part in enumerate(parts) if part.rank_by is RankBy.BOTH]
+        if acceptability is None or not both:
             return {}
-        places = [place for part in parts for place in part.places]
-        features = self._features(parts, batch, places, genres=acceptability.uses("genres"))
+        places = [place for number in both for place in needed[number]]
+        features = self._features(
+            [parts[number] for number in both], batch, places, genres=acceptability.uses("genres")
+        )
         return {place: acceptability.score(each) for place, each in zip(places, features, strict=True)}
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,19 +33,31 @@ class Valued:
     """Number of n-grams of a training sentence."""
     score: float
     """Score by acceptability; not weighed where the value ranks alone."""
+    common: float = 0.0
+    """Log odds that it loses by common word pairs where both rank."""
 
 
-def best_by_value(samples: Sequence[Sequence[Valued]], rule: RankBy) -> list[int]:
+def best_by_value(samples: Sequence[Sequence[Valued]], rule: RankBy, *, earlier: Iterable[str] = ()) -> list[int]:
     """Return the index of the best candidate of each sample of a request; see `choose`.
 
     Args:
         samples: candidates of each sample, at least one each.
         rule: `RankBy.VALUE` or `RankBy.BOTH`.
+        earlier: texts of the samples before them, where they are a part of a request.
     """
-    weight = _SCORE if rule is RankBy.BOTH else 0.0
 
     def scored(each: Valued) -> Scored:
-        total = each.log_odds - _COPY * bool(each.copies) + weight * each.score
-        return Scored(index=each.index, finished=each.finished, score=total, text=each.text)
+        return Scored(index=each.index, finished=each.finished, score=total(each, rule), text=each.text)
 
-    return choose([[scored(each) for each in candidates] for candidates in samples], _OPENING)
+    return choose([[scored(each) for each in candidates] for candidates in samples], _OPENING, earlier=earlier)
+
+
+def total(candidate: Valued, rule: RankBy) -> float:
+    """Return what a rule ranks by, in natural log odds, without regard to the openings of other samples.
+
+    Args:
+        candidate: candidate.
+        rule: `RankBy.VALUE` or `RankBy.BOTH`.
+    """
+    alone = candidate.log_odds - _COPY * bool(candidate.copies)
+    return alone + _SCORE * candidate.score - candidate.common if rule is RankBy.BOTH else alone

@@ -67,7 +67,7 @@ def warm_up(commentator: Commentator) -> None:
         {},
         {"best_of": None},
         {"best_of": 3, "topic": topics[-1]},
-        *({"best_of": 3, "rank_by": rule} for rule in commentator.rules[1:]),
+        *({"best_of": 3, "rank_by": rule} for rule in commentator.rules),
         {"top_k": 40, "min_p": 0.02, "top_p": 1.0, "temperature": 0.8},
         {"temperature": 0.0, "artist": "A", "title": "T"},
         *({name: value} for name, value in field_values(EXAMPLE_SAMPLING).items()),

@@ -11,7 +11,7 @@ from typing import Final
 
 import grpc
 
-from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, RankBy, Timings
+from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, Timings
 from serving.gateway.records import Dealt, Records
 from serving.gateway.traces import CallTrace
 from serving.interleaving import ArmAnswer, InterleavedResponse, interleave, samples_per_arm
@@ -124,7 +124,7 @@ class Interleaver:
 
     def _check_rule(self, request: CommentaryRequest, policy: TrafficPolicy, experiment: ExperimentArms) -> None:
         """Refuse a request that one arm would answer and another would not: arms are compared on the same requests."""
-        if not request.rank_by.needs_values:
+        if request.rank_by is None or not request.rank_by.needs_values:
             return
         for version in experiment.versions:
             route = self._table.route(policy.model, version)
@@ -132,7 +132,7 @@ class Interleaver:
                 raise InferenceError(
                     grpc.StatusCode.INVALID_ARGUMENT,
                     f"{policy.model}/{version} has no value function, and the arms of {experiment.name} are asked for "
-                    f"the same; leave rank_by at {RankBy.ACCEPTABILITY}",
+                    "the same; leave rank_by out, so that each arm ranks as it does for everybody",
                     field="rank_by",
                 )
 

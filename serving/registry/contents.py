@@ -17,7 +17,15 @@ from typing import Any, Final
 
 import yaml
 
-from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, DEFAULT_BEST_OF, FIRST_CONTRACT
+from handlers.contract import (
+    ARCHIVE_CONFIG,
+    CONTRACT,
+    CONTRACT_FIELD,
+    DEFAULT_BEST_OF,
+    FIRST_CONTRACT,
+    RANK_BY_FIELD,
+    RankBy,
+)
 from handlers.reference import REFERENCE, Reference
 from serving.errors import ArchiveError
 
@@ -71,6 +79,8 @@ class ArchiveInfo:
     """Time after which TorchServe ends a worker that has not answered."""
     ranks_by_value: bool = False
     """Whether it holds a value function, by which its worker can rank candidates."""
+    rank_by: RankBy = RankBy.ACCEPTABILITY
+    """Rule by which its worker ranks candidates where a request does not say."""
     reference: Reference | None = None
     """Usual figures of its requests and samples; None where the archive does not tell them."""
 
@@ -167,8 +177,19 @@ def _read_info(name: str, archive: zipfile.ZipFile, *, model: str, version: str,
         max_batch_delay_ms=int(settings.get("maxBatchDelay") or _DEFAULT_BATCH_DELAY_MS),
         response_timeout_s=int(settings.get("responseTimeout", _DEFAULT_RESPONSE_TIMEOUT_S)),
         ranks_by_value=_VALUE in names,
+        rank_by=_rank_by(name, config, has_value=_VALUE in names),
         reference=_reference(name, archive) if REFERENCE in names else None,
     )
+
+
+def _rank_by(name: str, config: Mapping[str, Any], *, has_value: bool) -> RankBy:
+    rule = config.get(RANK_BY_FIELD, RankBy.ACCEPTABILITY)
+    if rule not in set(RankBy) or (RankBy(rule).needs_values and not has_value):
+        raise ArchiveError(
+            f"{name} ranks candidates by {rule!r} in its {ARCHIVE_CONFIG}, which must be one of {', '.join(RankBy)}, "
+            f"and needs {_VALUE} for all but the first: register the model again"
+        )
+    return RankBy(rule)
 
 
 def _reference(name: str, archive: zipfile.ZipFile) -> Reference:

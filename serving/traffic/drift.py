@@ -99,19 +99,31 @@ class _Feature:
         return index, latest, tuple(key for _, key in shown)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionDefaults:
+    """What a version does for a request that does not say."""
+
+    best_of: int = 1
+    """Candidates that it decodes for a sample."""
+    rank_by: RankBy = RankBy.ACCEPTABILITY
+    """Rule by which it ranks them."""
+
+
 class Monitor:
     """Watch over the traffic of one version.
 
     Args:
         reference: usual figures.
         topics: names of the topics, in the order of a sample's shares.
-        default_best_of: candidates that the version decodes for a sample by default.
+        defaults: defaults of the version.
     """
 
-    def __init__(self, reference: Reference, *, topics: Sequence[str] = (), default_best_of: int = 1) -> None:
+    def __init__(
+        self, reference: Reference, *, topics: Sequence[str] = (), defaults: VersionDefaults = VersionDefaults()
+    ) -> None:
         self._reference = reference
         self._topics = topics
-        self._default_best_of = default_best_of
+        self._defaults = defaults
         self._surprises = _surprises(reference.genres)
         self._length = _at_least(reference.num_tokens, _SMALLEST_SD["length"])
         self._log_prob = _at_least(reference.token_log_prob, _SMALLEST_SD["log_prob"])
@@ -143,7 +155,7 @@ class Monitor:
                 drifted.append(self._drift(self._unknown))
         if self._surprises and self._genres.add((self._surprise_of(answer.genres_used),), key):
             drifted.append(self._drift(self._genres))
-        if answer.samples and is_plain(request, self._default_best_of):
+        if answer.samples and is_plain(request, self._defaults):
             drifted.extend(self._note_samples(answer.samples, key))
         return tuple(drifted)
 
@@ -202,11 +214,11 @@ class Learner:
     """Gatherer of a reference from the first answers of a version.
 
     Args:
-        default_best_of: candidates that the version decodes for a sample by default.
+        defaults: defaults of the version.
     """
 
-    def __init__(self, *, default_best_of: int = 1) -> None:
-        self._default_best_of = default_best_of
+    def __init__(self, *, defaults: VersionDefaults = VersionDefaults()) -> None:
+        self._defaults = defaults
         self._answers = 0
         self._labels: Counter[str] = Counter()
         self._asked = 0
@@ -226,7 +238,7 @@ class Learner:
         self._labels.update(answer.genres_used)
         self._asked += len(request.genres)
         self._unknown += min(len(answer.genres_unknown), len(request.genres))
-        if is_plain(request, self._default_best_of):
+        if is_plain(request, self._defaults):
             for sample in answer.samples:
                 self._lengths.add(sample.token_count)
                 self._log_probs.add(sample.log_prob / max(1, sample.token_count))
@@ -270,9 +282,9 @@ class _Moments:
         return Distribution(mean=self._mean, sd=math.sqrt(self._squares / max(1, self.count)))
 
 
-def is_plain(request: CommentaryRequest, default_best_of: int) -> bool:
+def is_plain(request: CommentaryRequest, defaults: VersionDefaults) -> bool:
     """Return whether a request has the settings with which a reference is made."""
-    is_chosen = request.best_of in (None, default_best_of) and request.rank_by is RankBy.ACCEPTABILITY
+    is_chosen = request.best_of in (None, defaults.best_of) and request.rank_by in (None, defaults.rank_by)
     return request.topic is None and is_chosen and request.sampling == _DEFAULTS
 
 

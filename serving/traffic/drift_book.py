@@ -12,7 +12,7 @@ from typing import Final
 from foundation.model_versions import VersionName
 from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving.registry.contents import ArchiveInfo
-from serving.traffic.drift import Drift, Learner, Monitor
+from serving.traffic.drift import Drift, Learner, Monitor, VersionDefaults
 from serving.traffic.figures import MAX_VERSIONS
 from serving.traffic.learned import LearnedReferences
 
@@ -111,7 +111,7 @@ class DriftBook:
             for drift in version.monitor.note(request, response, key):
                 self._tell(info, version, drift)
         elif version.learner is not None and (reference := version.learner.note(request, response)) is not None:
-            version.monitor = Monitor(reference, topics=info.topics, default_best_of=info.default_best_of)
+            version.monitor = Monitor(reference, topics=info.topics, defaults=_defaults(info))
             version.learner = None
             self._learned.write(info.sha256, reference)
 
@@ -142,12 +142,8 @@ class DriftBook:
             known = info.reference or self._learned.read(info.sha256)
             version = self._versions[key] = _Version(
                 sha256=info.sha256,
-                learner=Learner(default_best_of=info.default_best_of) if known is None else None,
-                monitor=(
-                    Monitor(known, topics=info.topics, default_best_of=info.default_best_of)
-                    if known is not None
-                    else None
-                ),
+                learner=Learner(defaults=_defaults(info)) if known is None else None,
+                monitor=(Monitor(known, topics=info.topics, defaults=_defaults(info)) if known is not None else None),
                 last_s=self._clock(),
             )
         return version
@@ -164,3 +160,7 @@ class DriftBook:
         self._untold[info.model, info.version, drift.feature] = Alarm(
             model=info.model, version=info.version, feature=drift.feature, text=text
         )
+
+
+def _defaults(info: ArchiveInfo) -> VersionDefaults:
+    return VersionDefaults(best_of=info.default_best_of, rank_by=info.rank_by)

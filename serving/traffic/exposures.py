@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
-from handlers.contract import CommentaryRequest, RankBy, SamplingParams, field_values
+from handlers.contract import CommentaryRequest, SamplingParams, field_values
 from serving.registry.contents import ArchiveInfo
 from serving.traffic.policy import AssignedBy
 from serving.traffic.segments import Segments
@@ -274,7 +274,7 @@ class Recorder:
             "best_of": request.best_of,
             "seed": request.seed,
             **field_values(request.sampling),
-            **({} if request.rank_by is RankBy.ACCEPTABILITY else {"rank_by": request.rank_by}),
+            **({} if request.rank_by is None else {"rank_by": request.rank_by}),
             "sample_seeds": [sample.seed for sample in answer.samples] if answer else (),
             "queue_ms": round(answer.timings.queue_ms if answer else elapsed_ms, 3),
             "decode_ms": round(answer.timings.decode_ms, 3) if answer else 0.0,

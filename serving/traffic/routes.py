@@ -218,5 +218,6 @@ def _describe(route: Route, policy: TrafficPolicy) -> LiveVersion:
         workers_ready=route.workers_ready,
         workers_wanted=route.workers_wanted,
         ranks_by_value=route.info.ranks_by_value,
+        rank_by=route.info.rank_by,
         arm=policy.experiment is not None and route.info.version in policy.experiment.versions,
     )

@@ -77,8 +77,9 @@ class GenerateRequest(_message.Message):
     rounded up. Without such an experiment, and with a version, the request is answered as without this field.
     """
     rank_by: _builtins.str
-    """Rule by which the best of a sample's candidates is chosen: "acceptability" (the default); by versions with
-    LiveVersion.ranks_by_value also "value", the probability that a curator accepts it, or "both".
+    """Rule by which the best of a sample's candidates is chosen: "acceptability"; by versions with
+    LiveVersion.ranks_by_value also "value", the probability that a curator accepts it, or "both". Without it, the
+    version's own rule (LiveVersion.rank_by).
     """
     traceparent: _builtins.str
     """Context of the trace to which the request belongs, as in the W3C headers of these names. Without them, those of
@@ -575,6 +576,7 @@ class LiveVersion(_message.Message):
     WORKERS_WANTED_FIELD_NUMBER: _builtins.int
     ARM_FIELD_NUMBER: _builtins.int
     RANKS_BY_VALUE_FIELD_NUMBER: _builtins.int
+    RANK_BY_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     archive_sha256: _builtins.str
     in_flight: _builtins.int
@@ -605,6 +607,8 @@ class LiveVersion(_message.Message):
     """Whether it takes part in LiveModel.experiment."""
     ranks_by_value: _builtins.bool
     """Whether it has a value function, by which it can rank candidates (GenerateRequest.rank_by)."""
+    rank_by: _builtins.str
+    """Rule by which it ranks candidates where a request does not say; empty from a gateway that does not tell."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -655,10 +659,11 @@ class LiveVersion(_message.Message):
         workers_wanted: _builtins.int = ...,
         arm: _builtins.bool = ...,
         ranks_by_value: _builtins.bool = ...,
+        rank_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "next_step", b"next_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "arm", b"arm", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "ranks_by_value", b"ranks_by_value", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version", "workers_ready", b"workers_ready", "workers_wanted", b"workers_wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_step", b"_next_step", "aliases", b"aliases", "answers", b"answers", "archive_sha256", b"archive_sha256", "arm", b"arm", "batch_size", b"batch_size", "desired_topic", b"desired_topic", "errors", b"errors", "genres", b"genres", "in_flight", b"in_flight", "latency_p50_ms", b"latency_p50_ms", "latency_p95_ms", b"latency_p95_ms", "lineage", b"lineage", "next_step", b"next_step", "num_genres", b"num_genres", "precision", b"precision", "rank_by", b"rank_by", "ranks_by_value", b"ranks_by_value", "shadow", b"shadow", "shadow_outcomes", b"shadow_outcomes", "share", b"share", "slots", b"slots", "threads", b"threads", "topics", b"topics", "version", b"version", "workers_ready", b"workers_ready", "workers_wanted", b"workers_wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_step: _TypeAlias = _typing.Literal["next_step"]  # noqa: Y015
     _WhichOneofArgType__next_step: _TypeAlias = _typing.Literal["_next_step", b"_next_step"]  # noqa: Y015

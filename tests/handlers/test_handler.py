@@ -97,7 +97,7 @@ def test_a_worker_without_a_value_function_refuses_to_rank_by_it_and_answers_the
 
 def test_a_worker_with_one_is_warm_for_every_rule_and_describes_them(moving_bundle: Bundle, tmp_path: Path) -> None:
     valuing(accepting(moving_bundle)).save(tmp_path, model_card="# card\n")
-    asked: list[RankBy] = []
+    asked: list[RankBy | None] = []
 
     class Recorder(Commentator):
         """Keeps the rules."""
@@ -108,7 +108,7 @@ def test_a_worker_with_one_is_warm_for_every_rule_and_describes_them(moving_bund
 
     recorder = Recorder(Bundle.load(tmp_path))
     warm_up(recorder)
-    assert set(asked) == set(RankBy)
+    assert set(asked) == {None, *RankBy}
     assert describe(recorder)["rank_by"] == ["acceptability", "value", "both"]
     assert describe(Commentator(moving_bundle))["rank_by"] == ["acceptability"]
 

@@ -45,7 +45,7 @@ REQUESTS = st.builds(
     ),
     seed=st.none() | SEEDS,
     best_of=st.none() | st.integers(1, 16),
-    rank_by=st.sampled_from(RankBy),
+    rank_by=st.none() | st.sampled_from(RankBy),
     topic=st.none() | TEXT,
     unit=st.none() | TEXT,
     request_id=st.none() | TEXT,
@@ -113,6 +113,7 @@ LIVE_VERSIONS = st.builds(
     threads=st.integers(0, 1000),
     arm=st.booleans(),
     ranks_by_value=st.booleans(),
+    rank_by=st.sampled_from(["", *RankBy]),
 )
 LIVE_MODELS = st.builds(
     LiveModel,

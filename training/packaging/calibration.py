@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.commentary import Commentator
-from handlers.contract import DEFAULT_BEST_OF, MAX_TOKENS, CommentaryRequest
+from handlers.contract import DEFAULT_BEST_OF, MAX_TOKENS, CommentaryRequest, RankBy
 from handlers.decoding.arrays import IntArray
 from handlers.decoding.rivals import Rivals
 from handlers.decoding.sequences import DecodedSequence
@@ -80,8 +80,13 @@ class Calibration:
     acceptability: Acceptability
     figures: dict[str, float]
     """Candidates and their tokens; and of the checks, their cost and what they lose."""
-    samples: tuple[Candidate, ...]
-    """Candidate of each group that a worker would return."""
+    groups: tuple[tuple[Candidate, ...], ...]
+    """Candidates of each sample, decoded to their end."""
+
+    @property
+    def samples(self) -> tuple[Candidate, ...]:
+        """Candidate of each group that a worker would return by this score."""
+        return tuple(chosen_by_score(group, self.acceptability) for group in self.groups)
 
 
 def unigram_log_probs(token_counts_V: IntArray) -> Tensor:
@@ -134,7 +139,7 @@ def calibrate(
     return Calibration(
         acceptability=acceptability,
         figures=cost(groups, acceptability),
-        samples=tuple(_chosen(group, acceptability) for group in groups),
+        groups=tuple(map(tuple, groups)),
     )
 
 
@@ -159,6 +164,7 @@ def candidates(
             genres=tuple(genres[number]) if genres else (),
             num_samples=1,
             best_of=settings.best_of,
+            rank_by=RankBy.ACCEPTABILITY,
             seed=settings.seed + place,
         )
         for place, number in enumerate(chosen.tolist())
@@ -218,7 +224,7 @@ def _settled(group: Sequence[Candidate], rule: Abandonment | None) -> list[Decod
     return decoded if rule is None else Rivals(rule=rule, groups=(tuple(range(len(group))),)).settle(decoded)
 
 
-def _chosen(group: Sequence[Candidate], acceptability: Acceptability) -> Candidate:
+def chosen_by_score(group: Sequence[Candidate], acceptability: Acceptability) -> Candidate:
     """Return the candidate of a sample that a worker returns: the best of those that are not abandoned."""
     left = _left(group, acceptability.abandonment)
     return max(left, key=lambda each: (each.decoded.finished, acceptability.score(each.features)))
@@ -236,7 +242,7 @@ def cost(groups: Sequence[Sequence[Candidate]], acceptability: Acceptability) ->
     for group in groups:
         scores = {id(each): (each.decoded.finished, acceptability.score(each.features)) for each in group}
         steps += sum(each.token_count for each in _settled(group, rule))
-        chosen = _chosen(group, acceptability)
+        chosen = chosen_by_score(group, acceptability)
         whole = max(group, key=lambda each: scores[id(each)])
         survives += chosen is whole
         first.append(scores[id(group[0])][1])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handlers.contract import RankBy
 from handlers.model.bundle import MODEL_CARD, Bundle
 from handlers.model.phrases import PhraseTable
 from training.acceptability.samples import Sentences, real_sentences, sampled_sentences
@@ -22,6 +23,7 @@ from training.files import atomic_path
 from training.packaging.calibration import CalibrationSettings, calibrate
 from training.packaging.export import save_bundle, unselected_samples
 from training.packaging.reference import make_reference
+from training.packaging.value_checks import chosen_by_both
 from training.pipeline.artifacts import BUNDLE, load_bundle
 from training.pipeline.reports import report_discriminator
 from training.pipeline.stages import Stage
@@ -66,11 +68,11 @@ class AcceptabilityStage:
             settings=CalibrationSettings(num_groups=settings.calibration_samples, seed=self.seed),
             progress=self.watch(f"{stage.name} candidates"),
         )
-        complete = dataclasses.replace(
-            ranked,
-            acceptability=calibration.acceptability,
-            reference=make_reference(ranked, genres=real.genres, samples=calibration.samples),
-        )
+        complete = dataclasses.replace(ranked, acceptability=calibration.acceptability)
+        by_both = complete.config.rank_by is RankBy.BOTH
+        samples = chosen_by_both(complete, calibration.groups) if by_both else calibration.samples
+        reference = make_reference(complete, genres=real.genres, samples=samples)
+        complete = dataclasses.replace(complete, reference=reference)
         figures |= calibration.figures
         self._export(complete, model, stage, run, figures)
         return figures

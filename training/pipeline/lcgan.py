@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from handlers.contract import RankBy
 from handlers.decoding.engine import SequenceSpec
-from handlers.model.bundle import bundle_sha256
+from handlers.model.bundle import Bundle, bundle_sha256
+from handlers.model.generator import Generator
 from training.cvae.batches import EncodedSentences
 from training.cvae.model import Cvae
 from training.lcgan.acceptance import Reward, train_acceptance
@@ -17,6 +19,7 @@ from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predi
 from training.lcgan.training import train_generator
 from training.measures import SampleFigures, measure_samples
 from training.packaging.export import Parts, make_bundle
+from training.packaging.value_checks import ValueCheckSettings, with_checks
 from training.pipeline.artifacts import BUNDLE, export_bundle, load_bundle
 from training.pipeline.budget import Budget, labels_within
 from training.pipeline.stages import Stage
@@ -25,9 +28,12 @@ from training.progress import Progress
 from training.settings import LcganSettings
 from training.tracking.curves import RecordingRun
 from training.tracking.port import Run
-from training.verdicts.learning import Learning, ServedWriter, limited, reward_values
+from training.verdicts.learning import Learned, Learning, ServedWriter, limited, reward_values
 from training.verdicts.value import ValueFunction
 
+CHECK_GROUPS: Final = 4
+"""Samples whose candidates are decoded for the checks of a value function, for each of those of the score's checks: the
+weights of tokens need more."""
 DECODED_PER_S: Final = "decoded_per_s"
 """Fact of the CVAE's stage: sentences that it decodes in a second."""
 
@@ -56,7 +62,9 @@ class LcganStage:
     base: Stage | None = None
     """Finished stage with the complete bundle whose generator learns from the verdicts."""
     genres: Sequence[Sequence[str]] = ()
-    """Genres of the requests on which the learned generator is compared with the base's."""
+    """Genres of the requests on which the learned version is compared with the base."""
+    check_groups: int = 0
+    """Number of samples whose candidates are decoded to fit the checks of a value function."""
 
     def train(
         self, cvae: Stage, stage: Stage, parts: Parts, model: Cvae, run: RecordingRun
@@ -96,11 +104,11 @@ class LcganStage:
             reward=reward,
             start=start,
         )
-        generator = trained.generator
+        generator, ranked = trained.generator, None
         if start is not None and value is not None and self.base is not None:
-            writer = ServedWriter(load_bundle(self.base), value, self.genres, seed=self.seed + 1)
-            generator, found = limited(start, generator.cpu(), writer.write)
-            learned |= found
+            ranked, result = self._limited(load_bundle(self.base), value, trained.generator.cpu())
+            generator = result.generator
+            learned |= result.figures
         if trained.stopped:
             run.set_tags({"stopped": trained.stopped})
         unshifted = load_bundle(cvae)
@@ -114,8 +122,9 @@ class LcganStage:
             lexicon=unshifted.lexicon,
             latent=unshifted.latent,
         )
-        if value is not None:
-            shifted = replace(shifted, value=value.served())
+        if ranked is not None:
+            config = replace(shifted.config, rank_by=ranked.config.rank_by)
+            shifted = replace(shifted, value=ranked.value, config=config)
         before, after = measure_samples(unshifted, self.sequences), measure_samples(shifted, self.sequences)
         self._plot({"cvae": before, "lcgan": after}, parts, stage, run)
         metrics = {
@@ -139,15 +148,27 @@ class LcganStage:
         if self.base is None:
             raise ValueError("the generator that is kept is that of the base, and there is none")
         # What ranks by acceptability is made again by the stage that completes the bundle.
-        complete = load_bundle(self.base)
-        bare = replace(complete, phrases=None, discriminator=None, acceptability=None, reference=None)
-        kept = replace(bare, value=value.served())
+        ranked, result = self._limited(load_bundle(self.base), value, None)
+        kept = replace(ranked, phrases=None, discriminator=None, acceptability=None, reference=None)
+        figures |= result.figures
         after = measure_samples(kept, self.sequences)
         metrics = {**after.metrics("moved"), **figures}
         export_bundle(kept, stage, run, metrics, encoder=(model, self.mu_scale))
         value.save(stage.directory / BUNDLE)
         shutil.copyfile(self.base.directory / BUNDLE / PREDICTOR_FILE, stage.directory / BUNDLE / PREDICTOR_FILE)
         return metrics, after.topic_shares
+
+    def _limited(self, base: Bundle, value: ValueFunction, generator: Generator | None) -> tuple[Bundle, Learned]:
+        """Return the complete bundle that ranks by the value function as the limits allow, and what was learned."""
+        valued = replace(base, value=value.served())
+        settings = ValueCheckSettings(num_groups=self.check_groups)
+        served = with_checks(valued, self.genres, settings, progress=self.watch("checks of the value function"))
+        ranked = replace(valued, value=served, config=replace(base.config, rank_by=RankBy.BOTH))
+        if base.generator is None:
+            raise ValueError(f"{base.config.model} has no generator, from which another could continue")
+        writer = ServedWriter(base, ranked, value, self.genres, seed=self.seed + 1)
+        result = limited(base.generator, generator, writer)
+        return replace(ranked, config=replace(base.config, rank_by=result.rank_by)), result
 
     def _value(self, parts: Parts, model: Cvae, run: Run) -> tuple[ValueFunction | None, dict[str, float]]:
         """Fit the value function, if there are verdicts; return it with its figures."""

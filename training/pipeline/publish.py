@@ -35,7 +35,7 @@ from training.pipeline.published import (
 from training.pipeline.stages import Stage
 from training.progress import Progress
 from training.tracking.port import RegisteredVersion, Tracker
-from training.verdicts.learning import LEARNED_SHARE
+from training.verdicts.learning import LEARNED_SHARE, RANKS_BY_BOTH
 
 _RECORD: Final = "published.json"
 
@@ -281,11 +281,15 @@ class Publisher:
 
 def _advice(trained: Mapping[str, float]) -> str:
     """Return what to do with a version that learned from verdicts, by the figures of its training."""
-    if LEARNED_SHARE not in trained:
-        return f"it writes as the version that it continues, and ranks by {RankBy.VALUE} where a request asks for it"
-    if trained[LEARNED_SHARE] > 0:
-        return "compare it in an experiment"
+    ranks = trained.get(RANKS_BY_BOTH, 0.0) > 0
+    if trained.get(LEARNED_SHARE, 0.0) > 0:
+        return "it writes, and ranks what it writes, by what curators accept: compare it in an experiment"
+    if ranks:
+        return (
+            "it writes as the version that it continues, and ranks what it writes by what curators accept: compare it "
+            "in an experiment"
+        )
     return (
-        "it writes as the version that it continues, since every shift towards what curators accept made sentences "
-        "less different or more often copied: judge more samples"
+        "it serves as the version that it continues, since ranking by what curators accept may make sentences less "
+        f"different or more often copied: judge more samples, or let requests ask for it (rank_by {RankBy.BOTH})"
     )

@@ -10,6 +10,7 @@ from handlers.contract import SamplingParams
 from training.fingerprints import fingerprint
 from training.packaging.calibration import CalibrationSettings
 from training.packaging.score_weights import VERSION as SCORE_VERSION
+from training.packaging.value_checks import ValueCheckSettings
 from training.pipeline.plan import TrainPlan
 from training.pipeline.stages import Stage
 from training.settings import TrainSettings
@@ -46,15 +47,17 @@ class TrainingStages:
         topics = stage("topics", corpus_hash, settings.topics, seed)
         cvae = stage("cvae", topics.key, settings.cvae, seed, plan.budget_s)
         lcgan = stage("lcgan", cvae.key, settings.lcgan, seed)
+        acceptability_lcgan = completed(lcgan)
         learned = None
         if plan.verdicts is not None:
-            learned = stage("learned", lcgan.key, LEARNING_VERSION, plan.verdicts.sha256, plan.verdicts_weight)
+            verdicts = (plan.verdicts.sha256, plan.verdicts_weight)
+            learned = stage("learned", acceptability_lcgan.key, LEARNING_VERSION, ValueCheckSettings(), *verdicts)
         return cls(
             topics=topics,
             cvae=cvae,
             acceptability_cvae=completed(cvae),
             lcgan=lcgan,
-            acceptability_lcgan=completed(lcgan),
+            acceptability_lcgan=acceptability_lcgan,
             learned=learned,
             acceptability_learned=None if learned is None else completed(learned),
         )

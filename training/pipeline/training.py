@@ -42,7 +42,7 @@ from training.pipeline.artifacts import (
 from training.pipeline.budget import Budget
 from training.pipeline.descriptions import settings_text
 from training.pipeline.estimate import estimate
-from training.pipeline.lcgan import DECODED_PER_S, LcganStage
+from training.pipeline.lcgan import CHECK_GROUPS, DECODED_PER_S, LcganStage
 from training.pipeline.plan import TrainPlan, TrainReport
 from training.pipeline.publish import Publisher
 from training.pipeline.published import FinishedModel
@@ -249,6 +249,7 @@ class Training:
                 learning=learning,
                 base=None if learning is None else self._stages.acceptability_lcgan,
                 genres=() if learning is None else self._requested_genres(),
+                check_groups=CHECK_GROUPS * self.settings.acceptability.calibration_samples,
             )
             figures, shares = training.train(self._stages.cvae, stage, parts, model, run)
             self._finish(stage, figures, topic_shares=shares)

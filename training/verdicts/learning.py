@@ -1,10 +1,11 @@
-"""Learning from verdicts: the reward of an LC-GAN for sentences that curators accept, and the limit of its shift.
+"""Learning from verdicts: a version that ranks its candidates by what curators accept, and the reward of its LC-GAN.
 
-The generator continues from that of the base version, with the reward in its loss. A generator that follows a reward
-as far as it can writes fewer different sentences. So the new generator is not used as it is, but the point on the line
-from the base's weights to its own (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv 2109.01903)
-that has the highest mean value of all whose sentences, as they are served, are as different as the base's and copy as
-little.
+Most of what is gained, the ranking gains: the decoder draws words that z leaves open, and the worker chooses among what
+was drawn. The generator continues from that of the base version, with the reward in its loss. A generator that follows
+a reward as far as it can writes fewer different sentences. So the new generator is not used as it is, but the point on
+the line from the base's weights to its own (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv
+2109.01903) that has the highest mean value of all whose sentences, as they are served, are as different as the base's
+and copy as little.
 
 Shapes: N texts.
 """
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest
+from handlers.contract import CommentaryRequest, RankBy
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle
 from handlers.model.copies import CopyTable
@@ -27,35 +28,24 @@ from handlers.model.generator import Generator
 from handlers.model.topics import TopicModel
 from handlers.model.vocabulary import Vocabulary
 from training.cvae.model import Cvae
-from training.measures import distinct
 from training.settings import LcganSettings
 from training.tracking.port import Run
 from training.verdicts.features import TextFeatures
+from training.verdicts.limits import Written, compare
 from training.verdicts.rows import Verdicts
 from training.verdicts.value import ValueFunction, fit_value
 
-LEARNING_VERSION: Final = 2
+LEARNING_VERSION: Final = 3
 """Version of this way of learning: with another, the stage is trained again."""
 LEARNED_SHARE: Final = "learned_share"
 """Figure: share of the way from the base's weights to the learned ones; 0 if the base is kept."""
+RANKS_BY_BOTH: Final = "ranks_by_both"
+"""Figure: 1 if the version ranks candidates by both where a request does not say, 0 if by acceptability."""
 _POINTS: Final = (1.0, 0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 0.1)
 """Shares of the way from the base's weights that are tried."""
 _REQUESTS_AT_ONCE: Final = 64
-TOLERANCE: Final = 0.01
-"""Accepted loss of distinct-2, relative to the base's, and accepted rise of the share of copies."""
 _COPY_PRICE: Final = 0.5
 """Share of its value that a sentence loses in the reward by a long run of words of the training text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """Sentences that a generator's version would serve."""
-
-    value: float
-    """Mean of the lower probability that curators accept them."""
-    distinct_2: float
-    copied: float
-    """Share of sentences with a long run of words of the training text."""
 
 
 def reward_values(value: ValueFunction, copies: CopyTable | None) -> Callable[[Sequence[str]], Tensor]:
@@ -71,35 +61,51 @@ def reward_values(value: ValueFunction, copies: CopyTable | None) -> Callable[[S
 
 
 class ServedWriter:
-    """Writer of a version's sentences as a worker serves them: the best candidate of each sample.
+    """Writer of a version's sentences as a worker serves them: the best candidate of each sample, by its rule.
 
     Args:
-        base: complete bundle of the base version, whose generator is replaced.
-        value: value function.
+        base: complete bundle of the base version.
+        ranked: the same, which ranks by both with a value function.
+        value: the value function, with its uncertainty.
         genres: genres of the requests, one request each.
         seed: seed of the requests.
     """
 
-    def __init__(self, base: Bundle, value: ValueFunction, genres: Sequence[Sequence[str]], *, seed: int) -> None:
-        self._base, self._value = base, value
+    def __init__(
+        self,
+        base: Bundle,
+        ranked: Bundle,
+        value: Callable[[Sequence[str]], Tensor],
+        genres: Sequence[Sequence[str]],
+        *,
+        seed: int,
+    ) -> None:
+        self._base, self._ranked, self._value = base, ranked, value
         self._requests = [
             CommentaryRequest(genres=tuple(labels), num_samples=1, seed=derive_seed(seed, number))
             for number, labels in enumerate(genres)
         ]
 
-    def write(self, generator: Generator) -> Written:
-        """Answer the requests with a generator, and measure the sentences."""
-        commentator = Commentator(replace(self._base, generator=generator))
+    def base(self) -> Written:
+        """Answer the requests as the base version does."""
+        return self._answered(self._base)
+
+    def write(self, generator: Generator | None) -> Written:
+        """Answer the requests with a generator, ranked by both."""
+        return self._answered(replace(self._ranked, generator=generator))
+
+    def _answered(self, bundle: Bundle) -> Written:
+        commentator = Commentator(bundle)
         texts = [
             response.samples[0].text
             for start in range(0, len(self._requests), _REQUESTS_AT_ONCE)
             for response in commentator.answer(self._requests[start : start + _REQUESTS_AT_ONCE])
         ]
-        copies = self._base.copies
+        copies = bundle.copies
         return Written(
-            value=float(self._value(texts).mean()),
-            distinct_2=distinct(texts, 2),
-            copied=0.0 if copies is None else sum(map(bool, copies.count(texts))) / max(1, len(texts)),
+            texts=tuple(texts),
+            values=tuple(self._value(texts).tolist()),
+            copied=(False,) * len(texts) if copies is None else tuple(map(bool, copies.count(texts))),
         )
 
 
@@ -145,35 +151,49 @@ class Learning:
         return value, figures
 
 
-def limited(
-    base: Generator, learned: Generator, write: Callable[[Generator], Written]
-) -> tuple[Generator, Mapping[str, float]]:
-    """Return the best generator on the line from a base to a learned one, and figures of its sentences and the base's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """Result of learning from verdicts."""
 
-    The base itself is a point: if no other is within the limits, it is returned.
+    generator: Generator
+    rank_by: RankBy
+    """Rule by which the version ranks candidates where a request does not say."""
+    figures: Mapping[str, float]
+
+
+def limited(base: Generator, learned: Generator | None, writer: ServedWriter) -> Learned:
+    """Return the best generator on the line from a base to a learned one, and whether it ranks by both.
+
+    The base itself is a point. Another is better if its value is higher by more than chance, and all have to be within
+    the limits (`training.verdicts.limits`) of what the base serves. If none is, the base is kept as it serves.
 
     Args:
         base: generator of the base version.
-        learned: generator that continued from it.
-        write: writes and measures the sentences of a generator, for the same requests each time.
+        learned: generator that continued from it; None if none did.
+        writer: writes and measures the sentences of generators, for the same requests each time.
     """
-    before = write(base)
-    best, best_share, after = base, 0.0, before
-    for share in _POINTS:
-        generator = between(base, learned, share)
-        written = write(generator)
-        if _within(written, before) and written.value > after.value:
-            best, best_share, after = generator, share, written
+    before, unmoved = writer.base(), writer.write(base)
+    best, best_share, after, rank_by = base, 0.0, before, RankBy.ACCEPTABILITY
+    if compare(unmoved, before).is_within:
+        after, rank_by = unmoved, RankBy.BOTH
+    for share in _POINTS if learned is not None else ():
+        generator = between(base, learned or base, share)
+        written = writer.write(generator)
+        is_better = compare(written, unmoved).value > 0 and written.value > after.value
+        if is_better and compare(written, before).is_within:
+            best, best_share, after, rank_by = generator, share, written, RankBy.BOTH
     figures = {
-        LEARNED_SHARE: best_share,
+        RANKS_BY_BOTH: float(rank_by is RankBy.BOTH),
         "value.before": before.value,
         "value.after": after.value,
         "distinct_2.before": before.distinct_2,
         "distinct_2.after": after.distinct_2,
-        "copied.before": before.copied,
-        "copied.after": after.copied,
+        "copied.before": before.copied_share,
+        "copied.after": after.copied_share,
     }
-    return best, figures
+    if learned is not None:
+        figures |= {LEARNED_SHARE: best_share, "value.unmoved": unmoved.value}
+    return Learned(generator=best, rank_by=rank_by, figures=figures)
 
 
 def between(base: Generator, learned: Generator, share: float) -> Generator:
@@ -182,8 +202,3 @@ def between(base: Generator, learned: Generator, share: float) -> Generator:
     start, end = base.state_dict(), learned.state_dict()
     generator.load_state_dict({name: start[name] + share * (end[name] - start[name]) for name in start})
     return generator.eval().requires_grad_(requires_grad=False)
-
-
-def _within(written: Written, before: Written) -> bool:
-    different = written.distinct_2 >= (1 - TOLERANCE) * before.distinct_2
-    return different and written.copied <= before.copied + TOLERANCE

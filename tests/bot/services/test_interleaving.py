@@ -65,7 +65,7 @@ def test_a_bot_asks_to_rank_by_value_and_without_it_where_a_version_cannot(
     gateway.requests.clear()
     assert ask(gateway, rank_by="value").samples[0].sample.value is None
     # All arms of an experiment get the same request: both are asked again.
-    assert [request.rank_by for request in gateway.requests] == ["value", "acceptability"]
+    assert [request.rank_by for request in gateway.requests] == ["value", ""]
     gateway.valued = ("3", "7")
     gateway.requests.clear()
     summary = make_bot(num_samples=2, rank_by=RankBy.VALUE).tick()

@@ -14,7 +14,7 @@ from handlers.decoding.arrays import IntArray
 from handlers.decoding.batched import BatchedDecode
 from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
 from handlers.decoding.random_numbers import derive_seed
-from handlers.decoding.rivals import Rivals
+from handlers.decoding.rivals import Rivals, settled
 from handlers.model.acceptability import Abandonment
 from handlers.model.bundle import Bundle
 from tests.examples import examples
@@ -110,7 +110,7 @@ def test_a_decode_abandons_exactly_those_that_the_whole_sentences_say(
 ) -> None:
     engine, asked = Engine(tiny, slots=slots), _specs(60, guidance=guidance, genres=(2,))
     rivals = _rivals(range(8), range(8, 12), range(20, 36), range(40, 41), range(41, 60))
-    whole, found = engine.decode(asked), engine.decode(asked, rivals=rivals)
+    whole, found = engine.decode(asked), engine.decode(asked, rivals=[rivals])
     assert found == rivals.settle(whole)
     assert {each.token_count for each in found if each.abandoned} == set(rivals.rule.places), "each check drops some"
     assert found[12:20] == whole[12:20], "others are decoded to their end"
@@ -123,7 +123,7 @@ def test_rows_of_every_kind_may_be_rivals(tiny: Bundle) -> None:
     engine = Engine(tiny)
     asked = [*_specs(8, guidance=2.0, genres=(1,)), *_specs(8), *_specs(8, temperature=0.3, guidance=3.0, genres=(2,))]
     rivals = _rivals(range(8), range(8, 16), range(16, 24))
-    assert engine.decode(asked, rivals=rivals) == rivals.settle(engine.decode(asked))
+    assert engine.decode(asked, rivals=[rivals]) == rivals.settle(engine.decode(asked))
 
 
 @pytest.mark.slow
@@ -134,9 +134,9 @@ def test_a_sample_is_decoded_the_same_alone_and_in_any_batch(slots: int, seed: i
     ends = np.cumsum(sizes).tolist()
     groups = [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
     asked = [dataclasses.replace(each, seed=derive_seed(seed, n)) for n, each in enumerate(_specs(ends[-1]))]
-    together = engine.decode(asked, rivals=_rivals(*groups))
+    together = engine.decode(asked, rivals=[_rivals(*groups)])
     for group in groups:
-        alone = engine.decode(asked[group.start : group.stop], rivals=_rivals(range(len(group))))
+        alone = engine.decode(asked[group.start : group.stop], rivals=[_rivals(range(len(group)))])
         assert alone == together[group.start : group.stop]
 
 
@@ -151,7 +151,27 @@ def test_fewer_steps_are_taken_for_rivals(tiny: Bundle, monkeypatch: pytest.Monk
     monkeypatch.setattr(BatchedDecode, "_write", counted)
     engine, asked = Engine(tiny), _specs(32, max_tokens=30)
     rivals = _rivals(range(16), range(16, 32))
-    found = engine.decode(asked, rivals=rivals)
+    found = engine.decode(asked, rivals=[rivals])
     # All candidates of a sample start together, so that none goes on after it has lost.
     assert sum(steps) == sum(each.token_count for each in found)
     assert sum(steps) < sum(each.token_count for each in engine.decode(asked)) / 2
+
+
+def test_candidates_under_several_rules_are_abandoned_by_their_own(tiny: Bundle) -> None:
+    engine, asked = Engine(tiny, slots=16), _specs(40)
+    tokens_CV = np.random.default_rng(4).normal(size=(2, NUM_TOKENS))
+    weighing = Abandonment(checks=(check(2, 0.5), check(4, 0.25)), unigrams_V=np.zeros(NUM_TOKENS), tokens_CV=tokens_CV)
+    rivals = [_rivals(range(8), range(16, 24)), Rivals(rule=weighing, groups=(tuple(range(8, 16)), (30, 31, 32, 33)))]
+    whole, found = engine.decode(asked), engine.decode(asked, rivals=rivals)
+    assert found == settled(whole, rivals)
+    assert found[:8] == rivals[0].settle(whole)[:8]
+    assert found[8:16] == rivals[1].settle(whole)[8:16]
+    assert found[34:] == whole[34:]
+
+
+def test_a_forecast_weighs_the_tokens_themselves() -> None:
+    tokens_CV = np.zeros((1, NUM_TOKENS))
+    tokens_CV[0, [20, 21]] = 1.0, -1.0
+    rule = Abandonment(checks=(check(2, 0.5, slor=0.0),), unigrams_V=np.zeros(NUM_TOKENS), tokens_CV=tokens_CV)
+    ids_RP = np.array([[20, 20], [20, 9], [9, 9], [21, 9]])
+    assert rule.forecasts(0, ids_RP, np.full((4, 2), -1.0)) == [2.0, 1.0, 0.0, -1.0]

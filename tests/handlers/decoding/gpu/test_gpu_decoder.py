@@ -106,8 +106,8 @@ def test_rows_are_abandoned_where_the_host_abandons_them(device: torch.device) -
     assert rule is not None
     rows = [*_rows(10, max_tokens=8), *_rows(4, guidance=2.0, genres=(1,), max_tokens=8)]
     rivals = Rivals(rule=rule, groups=(tuple(range(8)), (10, 11, 12, 13)))
-    found = _engine(bundle, device, precision=Precision.FP32).decode(rows, rivals=rivals)
-    expected = _host(bundle).decode(rows, rivals=rivals)
+    found = _engine(bundle, device, precision=Precision.FP32).decode(rows, rivals=[rivals])
+    expected = _host(bundle).decode(rows, rivals=[rivals])
     assert [(each.ids, each.finish_reason) for each in found] == [(each.ids, each.finish_reason) for each in expected]
     assert {each.token_count for each in found if each.abandoned} == {3, 5}
 
