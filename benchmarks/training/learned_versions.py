@@ -83,7 +83,7 @@ class LearnedVersions:
         self._model = load_cvae(self.stages.cvae.directory / BUNDLE, load_bundle(self.stages.cvae))
         train = self.corpus.part("train")
         self._encoded = EncodedSentences(train.texts, train.genres, self.base.vocabulary, self.base.genres)
-        self.served = self.write(self.base)
+        self.served = self._kept(self.base, Stage(name="base", key=self._key("base", 0, 0), root=self._root))
 
     def curators(self, seed: int) -> list[Curator]:
         """Return a curator of each kind of taste."""
@@ -113,8 +113,8 @@ class LearnedVersions:
 
     def learned(self, curator: Curator, count: int, *, seed: int) -> LearnedVersion:
         """Return the version that learned from a curator's verdicts; it is trained if it is not on the disk."""
-        root, key = self.workspace / "learning", self._key(curator.name, count, seed)
-        learned, complete = (Stage(name=name, key=key, root=root) for name in ("learned", "complete"))
+        key = self._key(curator.name, count, seed)
+        learned, complete = (Stage(name=name, key=key, root=self._root) for name in ("learned", "complete"))
         if not complete.is_done:
             self._train(learned, complete, self.verdicts(curator, count, seed=seed), seed)
         result = complete.result() or {}
@@ -127,13 +127,20 @@ class LearnedVersions:
         version = self.learned(curator, count, seed=seed)
         if version.refused:
             return self.served
-        folder = Stage(
-            name="complete", key=self._key(curator.name, count, seed), root=self.workspace / "learning"
-        ).directory
-        path = folder / f"sentences-{self.requests}.json"
+        return self._kept(
+            version.bundle, Stage(name="complete", key=self._key(curator.name, count, seed), root=self._root)
+        )
+
+    def _kept(self, bundle: Bundle, stage: Stage) -> list[str]:
+        """Return the sentences that a version serves for the requests; they are kept in the folder of its stage."""
+        path = stage.directory / f"sentences-{self.requests}.json"
         if not path.is_file():
-            write_json(path, {"texts": self.write(version.bundle)})
+            write_json(path, {"texts": self.write(bundle)})
         return [str(text) for text in read_json(path)["texts"]]
+
+    @property
+    def _root(self) -> Path:
+        return self.workspace / "learning"
 
     def write(self, bundle: Bundle) -> list[str]:
         """Return the sentences that a version serves for the requests by which versions are compared."""

@@ -41,7 +41,7 @@ from training.settings import TrainSettings
 from training.verdicts.features import TextFeatures
 from training.verdicts.value import fit_value
 
-SHORT_LISTS: Final = (8, 4, 2)
+SHORT_LISTS: Final = (8, 4, 3, 2)
 """Lengths of the list that is ranked by both, of 16 candidates."""
 
 
@@ -54,6 +54,7 @@ WAYS: Final = (str(RankBy.VALUE), str(RankBy.BOTH), *map(_listed, SHORT_LISTS))
 _CHECKS: Final[Mapping[str, ValueCheckSettings]] = {
     _listed(8): ValueCheckSettings(keep=(0.5, 0.5, 0.5)),
     _listed(4): ValueCheckSettings(keep=(0.5, 0.25, 0.25)),
+    _listed(3): ValueCheckSettings(),
     _listed(2): ValueCheckSettings(keep=(0.5, 0.25, 0.125)),
 }
 _SAMPLES: Final = 3

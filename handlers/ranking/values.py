@@ -21,7 +21,7 @@ from handlers.model.topics import topic_words
 from handlers.model.value import SentenceValue
 from handlers.model.vocabulary import EOS_ID, PAD_ID, Vocabulary
 
-_SENTENCES_AT_ONCE: Final = 32
+_SENTENCES_AT_ONCE: Final = 128
 """Sentences of similar lengths that are read at a time."""
 _CANDIDATE: Final = 2
 """Place of the candidate among the gates, the only one with a tanh."""

@@ -65,8 +65,9 @@ class ValueCheckSettings:
     """Candidates of each."""
     abandon_after: tuple[int, ...] = (3, 6, 10)
     """Numbers of tokens after which there is a check."""
-    keep: tuple[float, ...] = (0.5, 0.25, 0.25)
-    """Share of a sample's candidates that go on from each check; the last are the short list that is ranked."""
+    keep: tuple[float, ...] = (0.5, 0.25, 0.1875)
+    """Share of a sample's candidates that go on from each check: 8, 4 and 3 of 16. The last are the short list that is
+    ranked."""
     seed: int = 1
 
 

@@ -309,6 +309,11 @@ def test_arms_are_asked_to_rank_by_value_only_if_all_can(tmp_path: Path) -> None
             await ask(it, rank_by="value")
             assert [asked.rank_by for _, _, asked in it.backend.seen] == [RankBy.VALUE] * 2
             assert [row.rank_by for row in rows(tmp_path)] == ["value"] * 2
+            # Without a rule, each arm ranks as it does for everybody.
+            it.table.add(route("1"))
+            await ask(it)
+            assert [asked.rank_by for _, _, asked in it.backend.seen[2:]] == [None] * 2
+            assert [row.rank_by for row in rows(tmp_path)][2:] == [""] * 2
 
     asyncio.run(scene())
 

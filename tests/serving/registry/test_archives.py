@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from foundation.hashes import file_sha256
+from handlers.contract import RankBy
 from handlers.model.value import VALUE
 from serving.errors import ArchiveError
 from serving.registry import contents
@@ -72,6 +73,23 @@ def test_an_archive_with_a_value_function_can_rank_by_it(built: Path, tmp_path: 
     assert not inspect(built).ranks_by_value
     assert inspect(rewritten(built, tmp_path / "lcgan_2.mar", add)).ranks_by_value
     assert contents._VALUE == VALUE
+
+
+def test_an_archive_tells_by_which_rule_it_ranks_and_one_that_cannot_is_refused(built: Path, tmp_path: Path) -> None:
+    def ranking(rule: object, *, with_value: bool = True) -> Callable[[dict[str, bytes]], object]:
+        def change(members: dict[str, bytes]) -> None:
+            members["config.json"] = json.dumps({**json.loads(members["config.json"]), "rank_by": rule}).encode()
+            if with_value:
+                members["served_value.safetensors"] = b"x"
+
+        return change
+
+    assert inspect(built).rank_by is RankBy.ACCEPTABILITY
+    path = tmp_path / "lcgan_2.mar"
+    assert inspect(rewritten(built, path, ranking("both"))).rank_by is RankBy.BOTH
+    for change in (ranking("luck"), ranking("both", with_value=False)):
+        with pytest.raises(ArchiveError, match=r"ranks candidates by '(luck|both)' .* needs served_value.safetensors"):
+            inspect(rewritten(built, path, change))
 
 
 def test_an_archive_reads_the_first_contract_unless_its_configuration_notes_another(

@@ -8,9 +8,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from handlers.contract import CommentaryRequest, SamplingParams
+from handlers.contract import CommentaryRequest, RankBy, SamplingParams
 from handlers.reference import Reference
-from serving.traffic.drift import LEARNED_ANSWERS, THRESHOLD, Drift, Learner, Monitor
+from serving.traffic.drift import LEARNED_ANSWERS, THRESHOLD, Drift, Learner, Monitor, VersionDefaults, is_plain
 from tests.costs import relative_cost
 from tests.serving.traffic.drifting import REFERENCE, TOPICS, Traffic
 
@@ -199,3 +199,12 @@ def test_a_request_costs_at_most_twice_a_small_json_document() -> None:
     request, answer = Traffic(seed=13, topics=(1 / 16,) * 16, num_samples=5).pair()
     cost = relative_cost(lambda: watch.note(request, answer, "key"))
     assert cost <= 2, cost  # 1.05 when it was written, 22 us on an AMD EPYC; the goal is 50 us there
+
+
+def test_a_request_is_plain_if_it_asks_for_what_the_version_does_anyway() -> None:
+    learned = VersionDefaults(best_of=16, rank_by=RankBy.BOTH)
+    asked = {rule: CommentaryRequest(genres=(), rank_by=rule) for rule in (None, *RankBy)}
+    assert [rule for rule, request in asked.items() if is_plain(request, learned)] == [None, RankBy.BOTH]
+    assert [rule for rule, request in asked.items() if is_plain(request, VersionDefaults())] == [None, "acceptability"]
+    assert is_plain(CommentaryRequest(genres=(), best_of=16), learned)
+    assert not is_plain(CommentaryRequest(genres=(), best_of=8), learned)

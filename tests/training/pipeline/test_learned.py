@@ -131,6 +131,13 @@ def test_verdicts_make_one_more_lcgan_the_challenger_and_reuse_the_rest(
     samples = Commentator(new).answer([request])[0].samples
     assert [each.value for each in samples] == pytest.approx(value.values([each.text for each in samples]), abs=1e-3)
     assert Commentator(old).rules == (RankBy.ACCEPTABILITY,)
+    # What is served without being asked follows from the limits, and the training says which it is.
+    ranks = figures["ranks_by_both"] > 0
+    assert Commentator(new).default_rule is (RankBy.BOTH if ranks else RankBy.ACCEPTABILITY)
+    assert ("ranks what it writes" in learned.decision) is (ranks and not figures["learned_share"])
+    assert new.value is not None
+    assert len(new.value.checks) == 3
+    assert new.reference is not None
 
     again = _train(sample_corpus, folder, tracker, verdicts=verdicts)
     assert all(stage.reused for stage in again.stages)
@@ -166,7 +173,7 @@ def test_with_weight_0_a_version_writes_as_the_base_and_ranks_by_value(
     verdicts = read_verdicts(folder / "verdicts.jsonl")
     report = _train(sample_corpus, folder, _tracker(folder), verdicts=verdicts, verdicts_weight=0.0)
     ranked = report.published[2]
-    assert "it writes as the version that it continues, and ranks by value" in ranked.decision
+    assert "as the version that it continues" in ranked.decision
     new = Commentator(load_archive(folder / "store" / f"{ranked.name}_{ranked.version}.mar", tmp_path / "new"))
     base = Commentator(Bundle.load(folder / "unpacked"))
     request = CommentaryRequest(genres=(), num_samples=4, seed=3, best_of=1)
