@@ -15,6 +15,7 @@ from benchmarks.training.finished import drawn_genres, finished_stages
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest
 from handlers.model.bundle import Bundle
+from handlers.ranking.candidates import Candidate
 from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
 from training.cvae.encoder_file import load_cvae
@@ -24,7 +25,7 @@ from training.files import read_json, write_json
 from training.fingerprints import fingerprint
 from training.lcgan.labels import genre_rows
 from training.packaging.export import Parts
-from training.packaging.value_checks import ValueCheckSettings
+from training.packaging.value_checks import ValueCheckSettings, decoded_groups
 from training.pipeline.acceptability import AcceptabilityStage
 from training.pipeline.artifacts import BUNDLE, load_bundle
 from training.pipeline.budget import Budget
@@ -76,6 +77,7 @@ class LearnedVersions:
     _model: Cvae = field(init=False)
     _encoded: EncodedSentences = field(init=False)
     _features: TextFeatures | None = field(init=False, default=None)
+    _groups: list[list[Candidate]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.stages = finished_stages(self.corpus, self.settings, self.workspace)
@@ -163,6 +165,11 @@ class LearnedVersions:
     def _train(self, learned: Stage, complete: Stage, verdicts: Verdicts, seed: int) -> None:
         """Train as `deephypebot train --verdicts` does, and write the complete bundle."""
         train, settings = self.corpus.part("train"), self.settings
+        genres = drawn_genres(self.corpus, settings.lcgan.evaluation_samples, seed=0)
+        num_groups = CHECK_GROUPS * settings.acceptability.calibration_samples
+        if not self._groups:
+            # They are the same for every curator.
+            self._groups = decoded_groups(self.base, genres, ValueCheckSettings(num_groups=num_groups))
         parts = Parts(vocabulary=self.base.vocabulary, genres=self.base.genres, topics=self.base.topics)
         stage = LcganStage(
             sentences=train.texts,
@@ -177,8 +184,9 @@ class LearnedVersions:
             watch=lambda _: silent,
             learning=Learning(verdicts=verdicts, weight=self.weight, seed=seed),
             base=self.stages.acceptability_lcgan,
-            genres=drawn_genres(self.corpus, settings.lcgan.evaluation_samples, seed=0),
-            check_groups=CHECK_GROUPS * settings.acceptability.calibration_samples,
+            genres=genres,
+            check_groups=num_groups,
+            groups=self._groups,
         )
         scoring = AcceptabilityStage(
             corpus=self.corpus,

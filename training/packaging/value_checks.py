@@ -48,11 +48,11 @@ _COMMON: Final = 1 / 2_000
 """Share of the model's samples that hold a common pair."""
 _LEAST: Final = 3
 """Smallest number of samples that make a pair common."""
-_COMMON_WEIGHTS: Final = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0)
+_COMMON_WEIGHTS: Final = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0)
 """Weights of common pairs that are tried, in log odds."""
-_VARIETY: Final = 1.08
-"""Distinct-2 of what is chosen, over that of what the score chooses, at which the weight is high enough. It is above 1
-because other samples decide whether the version is within its limits, and because of chance."""
+VARIETIES: Final = (1.08, 1.16, 1.25)
+"""Distinct-2 of what is chosen, over that of what the score chooses, at which the weight is high enough; the next where
+a version is not within its limits. They are above 1 because other samples decide that, and because of chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,30 +103,31 @@ class _Reached:
         )
 
 
-def with_checks(
+def decoded_groups(
     bundle: Bundle,
     genres: Sequence[Sequence[str]],
     settings: ValueCheckSettings = ValueCheckSettings(),
     *,
     progress: Progress = silent,
-) -> SentenceValue:
-    """Return the value function of a bundle with checks.
+) -> list[list[Candidate]]:
+    """Return candidates to which a ranking is fitted, decoded to their end.
 
     Args:
-        bundle: complete model with a value function.
+        bundle: complete model.
         genres: genres of real sentences, of which requests are made; may be empty.
-        settings: settings of the checks.
+        settings: numbers of samples and candidates.
         progress: gets the number of requests answered.
-
-    Raises:
-        ValueError: the bundle has no value function or no acceptability.
     """
     decoded = CalibrationSettings(num_groups=settings.num_groups, best_of=settings.best_of, seed=settings.seed)
-    return fit_ranking(bundle, candidates(bundle, genres, decoded, progress=progress), settings)
+    return candidates(bundle, genres, decoded, progress=progress)
 
 
 def fit_ranking(
-    bundle: Bundle, groups: Sequence[Sequence[Candidate]], settings: ValueCheckSettings = ValueCheckSettings()
+    bundle: Bundle,
+    groups: Sequence[Sequence[Candidate]],
+    settings: ValueCheckSettings = ValueCheckSettings(),
+    *,
+    variety: float = VARIETIES[0],
 ) -> SentenceValue:
     """Return the value function of a bundle with checks, and with the weight of common pairs that variety needs.
 
@@ -134,6 +135,7 @@ def fit_ranking(
         bundle: complete model with a value function.
         groups: candidates of each sample, decoded to their end.
         settings: settings of the checks.
+        variety: distinct-2 of what is chosen, over that of what the score chooses.
 
     Raises:
         ValueError: the bundle has no value function or no acceptability.
@@ -141,18 +143,25 @@ def fit_ranking(
     value, acceptability = _value(bundle), bundle.acceptability
     if acceptability is None:
         raise ValueError(f"{bundle.config.model} has no acceptability, which ranks where both rank")
-    enough = _VARIETY * distinct([chosen_by_score(group, acceptability).text for group in groups], 2)
+    enough = variety * distinct([chosen_by_score(group, acceptability).text for group in groups], 2)
     texts = [candidate.text for group in groups for candidate in group]
     least = max(_LEAST, math.ceil(_COMMON * len(texts)))
     log_odds = _log_odds(bundle, groups)
+
+    def is_enough(ranked: Bundle) -> bool:
+        chosen = chosen_by_both(ranked, groups, log_odds=log_odds)
+        return distinct([each.text for each in chosen], 2) >= enough
+
     for weight in _COMMON_WEIGHTS:
         common = CommonPairs.of(texts, least=least, weight=weight)
-        ranked = replace(bundle, value=replace(value, common=common))
-        value = fit_checks(ranked, groups, settings, log_odds=log_odds)
-        chosen = chosen_by_both(replace(ranked, value=value), groups, log_odds=log_odds)
-        if distinct([each.text for each in chosen], 2) >= enough:
+        ranked = replace(bundle, value=replace(value, common=common, checks=(), tokens_CV=None))
+        # The choice among all candidates is known at once, and that from a short list is seldom more different.
+        if weight < _COMMON_WEIGHTS[-1] and not is_enough(ranked):
+            continue
+        listed = replace(ranked, value=fit_checks(ranked, groups, settings, log_odds=log_odds))
+        if weight == _COMMON_WEIGHTS[-1] or is_enough(listed):
             break
-    return value
+    return _value(listed)
 
 
 def fit_checks(

@@ -11,6 +11,7 @@ from handlers.contract import RankBy
 from handlers.decoding.engine import SequenceSpec
 from handlers.model.bundle import Bundle, bundle_sha256
 from handlers.model.generator import Generator
+from handlers.ranking.candidates import Candidate
 from training.cvae.batches import EncodedSentences
 from training.cvae.model import Cvae
 from training.lcgan.acceptance import Reward, train_acceptance
@@ -19,7 +20,7 @@ from training.lcgan.predictor import PREDICTOR_FILE, save_predictor, train_predi
 from training.lcgan.training import train_generator
 from training.measures import SampleFigures, measure_samples
 from training.packaging.export import Parts, make_bundle
-from training.packaging.value_checks import ValueCheckSettings, with_checks
+from training.packaging.value_checks import VARIETIES, ValueCheckSettings, decoded_groups, fit_ranking
 from training.pipeline.artifacts import BUNDLE, export_bundle, load_bundle
 from training.pipeline.budget import Budget, labels_within
 from training.pipeline.stages import Stage
@@ -65,6 +66,8 @@ class LcganStage:
     """Genres of the requests on which the learned version is compared with the base."""
     check_groups: int = 0
     """Number of samples whose candidates are decoded to fit the checks of a value function."""
+    groups: Sequence[Sequence[Candidate]] = ()
+    """These candidates of the base, if they are decoded already."""
 
     def train(
         self, cvae: Stage, stage: Stage, parts: Parts, model: Cvae, run: RecordingRun
@@ -160,14 +163,19 @@ class LcganStage:
 
     def _limited(self, base: Bundle, value: ValueFunction, generator: Generator | None) -> tuple[Bundle, Learned]:
         """Return the complete bundle that ranks by the value function as the limits allow, and what was learned."""
-        valued = replace(base, value=value.served())
-        settings = ValueCheckSettings(num_groups=self.check_groups)
-        served = with_checks(valued, self.genres, settings, progress=self.watch("checks of the value function"))
-        ranked = replace(valued, value=served, config=replace(base.config, rank_by=RankBy.BOTH))
-        if base.generator is None:
+        start = base.generator
+        if start is None:
             raise ValueError(f"{base.config.model} has no generator, from which another could continue")
-        writer = ServedWriter(base, ranked, value, self.genres, seed=self.seed + 1)
-        result = limited(base.generator, generator, writer)
+        both = replace(base, value=value.served(), config=replace(base.config, rank_by=RankBy.BOTH))
+        settings = ValueCheckSettings(num_groups=self.check_groups)
+        groups = self.groups or decoded_groups(base, self.genres, settings, progress=self.watch("checks of the value"))
+        writer = ServedWriter(value, self.genres, seed=self.seed + 1)
+        before = writer.write(base)
+        for variety in VARIETIES:
+            ranked = replace(both, value=fit_ranking(both, groups, settings, variety=variety))
+            result = limited(start, generator, before, lambda each: writer.write(replace(ranked, generator=each)))  # noqa: B023 - called at once
+            if result.rank_by is RankBy.BOTH:
+                break
         return replace(ranked, config=replace(base.config, rank_by=result.rank_by)), result
 
     def _value(self, parts: Parts, model: Cvae, run: Run) -> tuple[ValueFunction | None, dict[str, float]]:

@@ -61,40 +61,23 @@ def reward_values(value: ValueFunction, copies: CopyTable | None) -> Callable[[S
 
 
 class ServedWriter:
-    """Writer of a version's sentences as a worker serves them: the best candidate of each sample, by its rule.
+    """Writer of versions' sentences as a worker serves them: the best candidate of each sample, by their rule.
 
     Args:
-        base: complete bundle of the base version.
-        ranked: the same, which ranks by both with a value function.
-        value: the value function, with its uncertainty.
+        value: value function, with its uncertainty.
         genres: genres of the requests, one request each.
         seed: seed of the requests.
     """
 
-    def __init__(
-        self,
-        base: Bundle,
-        ranked: Bundle,
-        value: Callable[[Sequence[str]], Tensor],
-        genres: Sequence[Sequence[str]],
-        *,
-        seed: int,
-    ) -> None:
-        self._base, self._ranked, self._value = base, ranked, value
+    def __init__(self, value: Callable[[Sequence[str]], Tensor], genres: Sequence[Sequence[str]], *, seed: int) -> None:
+        self._value = value
         self._requests = [
             CommentaryRequest(genres=tuple(labels), num_samples=1, seed=derive_seed(seed, number))
             for number, labels in enumerate(genres)
         ]
 
-    def base(self) -> Written:
-        """Answer the requests as the base version does."""
-        return self._answered(self._base)
-
-    def write(self, generator: Generator | None) -> Written:
-        """Answer the requests with a generator, ranked by both."""
-        return self._answered(replace(self._ranked, generator=generator))
-
-    def _answered(self, bundle: Bundle) -> Written:
+    def write(self, bundle: Bundle) -> Written:
+        """Answer the requests with a complete bundle, and measure the sentences."""
         commentator = Commentator(bundle)
         texts = [
             response.samples[0].text
@@ -161,7 +144,12 @@ class Learned:
     figures: Mapping[str, float]
 
 
-def limited(base: Generator, learned: Generator | None, writer: ServedWriter) -> Learned:
+def limited(
+    base: Generator,
+    learned: Generator | None,
+    before: Written,
+    write: Callable[[Generator], Written],
+) -> Learned:
     """Return the best generator on the line from a base to a learned one, and whether it ranks by both.
 
     The base itself is a point. Another is better if its value is higher by more than chance, and all have to be within
@@ -170,15 +158,16 @@ def limited(base: Generator, learned: Generator | None, writer: ServedWriter) ->
     Args:
         base: generator of the base version.
         learned: generator that continued from it; None if none did.
-        writer: writes and measures the sentences of generators, for the same requests each time.
+        before: sentences that the base version serves.
+        write: writes the sentences that a generator's version, ranked by both, serves for the same requests.
     """
-    before, unmoved = writer.base(), writer.write(base)
+    unmoved = write(base)
     best, best_share, after, rank_by = base, 0.0, before, RankBy.ACCEPTABILITY
     if compare(unmoved, before).is_within:
         after, rank_by = unmoved, RankBy.BOTH
     for share in _POINTS if learned is not None else ():
         generator = between(base, learned or base, share)
-        written = writer.write(generator)
+        written = write(generator)
         is_better = compare(written, unmoved).value > 0 and written.value > after.value
         if is_better and compare(written, before).is_within:
             best, best_share, after, rank_by = generator, share, written, RankBy.BOTH

@@ -58,19 +58,6 @@ def share_of(generator: Generator, base: Generator) -> float:
     return round(float((generator.state_dict()[name] - start).flatten()[0]), 4)
 
 
-class Writer:
-    """Writer whose sentences follow from the share of the way that a generator has gone."""
-
-    def __init__(self, base: Generator, measure: Callable[[float], Written], served: Written) -> None:
-        self._base, self._measure, self._served = base, measure, served
-
-    def base(self) -> Written:
-        return self._served
-
-    def write(self, generator: Generator) -> Written:
-        return self._measure(share_of(generator, self._base))
-
-
 def _sentences(value: float, *, same: int = 1, copied: int = 0) -> Written:
     """100 sentences with a value; of `same` in a row each is the first, and the first `copied` are copies."""
     names = [f"{chr(97 + number // 10)}{chr(97 + number % 10)}" for number in range(100)]
@@ -81,8 +68,8 @@ def _sentences(value: float, *, same: int = 1, copied: int = 0) -> Written:
 def _limited(
     base: Generator, learned: Generator | None, measure: Callable[[float], Written], served: Written | None = None
 ) -> Learned:
-    writer = Writer(base, measure, served or _sentences(0.0))
-    return limited(base, learned, writer)  # type: ignore[arg-type] # the tested part asks nothing else of it
+    """Limit a generator whose sentences follow from the share of the way that it has gone."""
+    return limited(base, learned, served or _sentences(0.0), lambda each: measure(share_of(each, base)))
 
 
 def test_between_lies_on_the_line_from_the_base_to_the_learned_weights(base: Generator, learned: Generator) -> None:
@@ -164,9 +151,9 @@ def test_a_writer_measures_the_sentences_that_a_worker_serves() -> None:
     base = accepting(tiny_bundle(generator=True, end_bias=0.0))
     ranked = valuing(base)
     ranked = replace(ranked, config=replace(ranked.config, rank_by=RankBy.BOTH))
-    measured = ServedWriter(base, ranked, LengthValue(), [("pop",)] * 20, seed=3)  # type: ignore[arg-type]
-    written, served = measured.write(base.generator), measured.base()
-    assert written == measured.write(base.generator)
+    measured = ServedWriter(LengthValue(), [("pop",)] * 20, seed=3)  # type: ignore[arg-type] # takes lists
+    written, served = measured.write(ranked), measured.write(base)
+    assert written == measured.write(ranked)
     assert written.texts != served.texts
     requests = [CommentaryRequest(genres=("pop",), num_samples=1, seed=derive_seed(3, number)) for number in range(20)]
     for bundle, found in ((base, served), (ranked, written)):
