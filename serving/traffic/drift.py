@@ -101,7 +101,7 @@ class _Feature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionDefaults:
-    """What a version does for a request that does not say."""
+    """Settings of a version for requests that do not say."""
 
     best_of: int = 1
     """Candidates that it decodes for a sample."""
