@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= PASSIVE
 # Containers often forbid bytecode. Every process of the tests would then compile all of them, and what it imports, anew.
 export PYTHONDONTWRITEBYTECODE :=
-# One process of tests per core; tests that share what is dear to make stay together (tests/conftest.py).
+# How many processes there are, and which tests stay together in one since they share what is dear to make: tests/conftest.py.
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help install demo test unit kills faults soak hosts coverage lint types format protos docs audit clean

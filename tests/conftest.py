@@ -39,6 +39,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
     return GroupScheduling(config, log)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: tests of servers mostly wait, for a JVM, a registry or a deadline."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure() -> None:
     """Hear Ctrl-C again where a shell runs the tests in the background: programs that tests start would not, either."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
