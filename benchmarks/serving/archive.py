@@ -13,6 +13,7 @@ import yaml
 from benchmarks.serving.errors import BenchError
 from benchmarks.serving.plan import Serving
 from benchmarks.serving.processes import Place, running
+from foundation.archive_members import check_members
 from handlers.contract import ARCHIVE_CONFIG, archive_name
 from serving.registry.contents import MANIFEST
 
@@ -65,6 +66,7 @@ def read_archive(path: Path) -> Archive:
     """
     try:
         with zipfile.ZipFile(path) as opened:
+            check_members(opened.infolist())
             config: dict[str, Any] = json.loads(opened.read(ARCHIVE_CONFIG))
             serving: dict[str, Any] = yaml.safe_load(opened.read(_MODEL_CONFIG))
         return Archive(

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from foundation.archive_members import is_relative
 from foundation.artifact_folder import artifact_path
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
 from serving.registry.connection import known, open_client, translated
-from serving.registry.contents import is_relative
 from serving.registry.versions import (
     DRIFT_TAG_PREFIX,
     SALT_TAG,

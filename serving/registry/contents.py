@@ -8,15 +8,15 @@ or raises an `ArchiveError` with the reason.
 from __future__ import annotations
 
 import json
-import stat
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
+from foundation.archive_members import ArchiveMembersError, check_members
 from handlers.contract import (
     ARCHIVE_CONFIG,
     CONTRACT,
@@ -42,9 +42,6 @@ _VALUE: Final = "served_value.safetensors"
 """Member of an archive whose worker can rank candidates by a value function."""
 _MAX_DOCUMENT: Final = 64 * 2**20
 """Bytes of a member that is read into memory."""
-_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Compression methods that Java reads."""
-_ENCRYPTED: Final = 0x1
 _SETTINGS: Final = {
     "minWorkers": (0, 64),
     "maxWorkers": (0, 64),
@@ -100,53 +97,23 @@ def read_contents(path: Path, *, model: str, version: str, sha256: str) -> Archi
     name = f"the archive of {model} {version}"
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(name, archive.infolist())
+            check_members(archive.infolist())
             _check_sums(name, archive)
             return _read_info(name, archive, model=model, version=version, sha256=sha256)
     except ArchiveError:
         raise
+    except ArchiveMembersError as fault:
+        raise ArchiveError(f"{name} {fault}: register the model again") from fault
     # An archive is data from outside, and the libraries that read it fail in ways that they do not list: zlib.error,
     # NotImplementedError, RuntimeError, RecursionError, EOFError and more have been seen.
     except Exception as cause:
         raise ArchiveError(f"{name} is damaged ({type(cause).__name__}: {cause}): register the model again") from cause
 
 
-def _check_members(name: str, members: Iterable[zipfile.ZipInfo]) -> None:
-    seen: set[str] = set()
-    for member in members:
-        if not is_relative(member.filename):
-            raise ArchiveError(
-                f"{name} has a member {member.filename!r}, which would be unpacked outside of the version's folder: "
-                "register the model again"
-            )
-        if member.filename in seen:
-            raise ArchiveError(f"{name} holds {member.filename!r} twice: register the model again")
-        seen.add(member.filename)
-        if member.flag_bits & _ENCRYPTED:
-            raise ArchiveError(f"{name} has an encrypted member {member.filename!r}: register the model again")
-        if member.compress_type not in _METHODS:
-            raise ArchiveError(
-                f"{name} has a member {member.filename!r} with compression method {member.compress_type}, which "
-                "TorchServe does not read: register the model again"
-            )
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise ArchiveError(f"{name} has a symbolic link {member.filename!r}: register the model again")
-
-
 def _check_sums(name: str, archive: zipfile.ZipFile) -> None:
     damaged = archive.testzip()
     if damaged is not None:
         raise ArchiveError(f"{name} is damaged ({damaged} has another checksum): register the model again")
-
-
-def is_relative(name: str) -> bool:
-    r"""Return whether a path stays below the folder that it is relative to, on every system.
-
-    >>> is_relative("handlers/handler.py"), is_relative("/etc/passwd"), is_relative("a/../../b"), is_relative("C:\\a")
-    (True, False, False, False)
-    """
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and not set(name) & {"\\", ":", "\0"}
 
 
 def _read_info(name: str, archive: zipfile.ZipFile, *, model: str, version: str, sha256: str) -> ArchiveInfo:

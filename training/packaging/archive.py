@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 import handlers
+from foundation.archive_members import ArchiveMembersError, check_members
 from foundation.hashes import file_sha256
 from handlers.contract import ARCHIVE_CONFIG, CONTRACT, CONTRACT_FIELD, archive_name
 from handlers.model.bundle import FILES, OPTIONAL_FILES, Bundle, BundleConfig, bundle_files
@@ -142,7 +143,10 @@ def _run_archiver(model: str, version: str, stage: Path, scratch: Path) -> Path:
 def _check(archive: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
+            check_members(opened.infolist())
             names = set(opened.namelist())
+    except ArchiveMembersError as fault:
+        raise ArchiveBuildError(f"{archive} {fault}") from fault
     except (zipfile.BadZipFile, OSError) as cause:
         raise ArchiveBuildError(f"{archive} is not an archive: {cause}") from cause
     needed = {*FILES, "MAR-INF/MANIFEST.json", "handler.py", "handlers/__init__.py", _MODEL_CONFIG}

@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.domain.errors import InputError
 from bot.domain.nearest_genre import Place
+from foundation.archive_members import check_members
 
 _MEMBER = "genres.json"
 _COLUMNS = {"genre", "x", "y"}
@@ -27,8 +28,10 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """
     try:
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive, archive.open(_MEMBER) as member:
-                document: Any = json.loads(member.read(_MAX_BYTES))
+            with zipfile.ZipFile(path) as archive:
+                check_members(archive.infolist())
+                with archive.open(_MEMBER) as member:
+                    document: Any = json.loads(member.read(_MAX_BYTES))
         else:
             document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as cause:
