@@ -23,6 +23,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from foundation.redaction import redacted, show_uncaught
 from foundation.version import project_version
 
 _OUR_PACKAGES: Final = (
@@ -88,6 +89,7 @@ COMMANDS: Final = {
     ),
     "archive": Entry("serving.cli", "archive", "serve", "Fetch the archive of one registered version."),
     "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),
+    "keys": Entry("serving.keys_cli", "app_keys", "serve", "Keys that sign archives: new, show, sign, verify."),
     "tokens": Entry("serving.tokens_cli", "app_tokens", "serve", "Clients that may ask a gateway, and their tokens."),
     "generate": Entry("serving.cli", "generate", "bot", "Ask a running gateway for sentences about a song."),
     "bot": Entry("bot.entrypoints.cli", "app_bot", "bot", "From timelines to a queue of candidates to posts."),
@@ -191,6 +193,7 @@ def _listed() -> None:
 def main() -> None:
     """Run the command line; errors that our packages raise on purpose end in one line and exit code 1."""
     _write_whatever_comes()
+    sys.excepthook = show_uncaught
     _quieten_libraries()
     completing = _COMPLETION in os.environ
     arguments = _words_to_complete() if completing else sys.argv[1:]
@@ -253,7 +256,7 @@ def _words_to_complete() -> list[str]:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {_escaped(message)}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(f"[bold red]error:[/] {_escaped(redacted(message))}", soft_wrap=True, highlight=False)
     raise SystemExit(1)
 
 

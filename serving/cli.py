@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_PORT, GATEWAY_TARGET, LOOPBACK
 from foundation.model_versions import VersionName
+from foundation.redaction import RedactingFormatter
 from foundation.terminal import show
 from serving import tables
 from serving.options import (
@@ -41,6 +42,7 @@ from serving.options import (
     TlsKeyOption,
     TokenFileOption,
     TrackingOption,
+    TrustedKeysOption,
     WebhookSecretOption,
     WorkspaceOption,
     asking,
@@ -58,6 +60,7 @@ def serve(
     workspace: WorkspaceOption = WORKSPACE,
     model_store: ModelStoreOption = MODEL_STORE,
     tracking_uri: TrackingOption = "",
+    trusted_keys: TrustedKeysOption = None,
     host: Annotated[
         str, typer.Option("--host", envvar="DEEPHYPEBOT_GATEWAY_HOST", help="Address that the gateway listens on.")
     ] = LOOPBACK,
@@ -157,12 +160,14 @@ def serve(
     """
     import asyncio
 
+    from foundation.private_files import keep_others_out
     from serving.security.settings import ClientLimits, SecuritySettings
     from serving.service import serve as run_service
     from serving.settings import service_settings, webhook_secret
     from serving.torchserve.cores import default_workers
 
     _configure_logging()
+    keep_others_out()
     names = tuple(name.strip() for name in models.split(",") if name.strip())
     if not names:
         raise typer.BadParameter("name at least one model", param_hint="--models")
@@ -172,6 +177,7 @@ def serve(
         workspace=workspace,
         model_store=model_store,
         tracking_uri=tracking_uri,
+        trusted_keys=trusted_keys,
         host=host,
         port=port,
         security=SecuritySettings(
@@ -216,10 +222,12 @@ def archive(
     ] = MODEL_STORE,
     workspace: WorkspaceOption = WORKSPACE,
     tracking_uri: TrackingOption = "",
+    trusted_keys: TrustedKeysOption = None,
 ) -> None:
     """Fetch the archive of one registered version.
 
-    The archive is checked against the hash in the registry.
+    The archive is checked against the hash in the registry, and with --trusted-keys against its signature, which is
+    written beside it (.sig) where there is one.
 
     Examples:
         deephypebot archive lcgan@champion
@@ -229,10 +237,13 @@ def archive(
     from functools import partial
 
     from handlers.contract import archive_name
-    from serving.registry.archives import bring_archive
+    from serving.registry.archives import bring_archive, keep_signature
+    from serving.registry.trust import Trust
 
+    trust = Trust(trusted_keys)
     registry = open_registry(workspace, tracking_uri)
     chosen = registry.resolve(VersionName.of(version, number))
+    signer = trust.check(chosen)
     with Console(stderr=True).status(f"fetching {chosen.name}"):
         info = bring_archive(
             out,
@@ -241,7 +252,9 @@ def archive(
             sha256=chosen.archive_sha256,
             fetch=partial(registry.fetch_archive, chosen),
         )
-    typer.echo(f"{out / archive_name(info.model, info.version)}  sha256 {info.sha256}")
+    path = out / archive_name(info.model, info.version)
+    keep_signature(path, chosen.archive_signature)
+    typer.echo(f"{path}  sha256 {info.sha256}{f'  signed by {signer}' if signer else ''}")
 
 
 def generate(
@@ -359,10 +372,10 @@ def _configure_logging() -> None:
     console = Console(stderr=True)
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=False, markup=False)
-        handler.setFormatter(logging.Formatter("%(message)s", datefmt="%X"))
+        handler.setFormatter(RedactingFormatter("%(message)s", datefmt="%X"))
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
     # By a filter of the handler and not by the libraries' loggers, which this process may share with other commands.
     handler.addFilter(_is_for_operators)
     logging.basicConfig(level=logging.INFO, handlers=[handler])

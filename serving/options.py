@@ -149,6 +149,22 @@ WebhookSecretOption = Annotated[
         help="File with the secret by which MLflow signs webhooks; or set DEEPHYPEBOT_WEBHOOK_SECRET to the secret.",
     ),
 ]
+TrustedKeysOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trusted-keys",
+        envvar="DEEPHYPEBOT_TRUSTED_KEYS",
+        help="PEM file of public keys: only archives that one of them signed are taken. Without it, unsigned ones too.",
+    ),
+]
+SigningKeyOption = Annotated[
+    Path,
+    typer.Option(
+        "--signing-key",
+        envvar="DEEPHYPEBOT_SIGNING_KEY",
+        help="PEM file of the private key that signs, from `deephypebot keys new`.",
+    ),
+]
 MaxDeadlineOption = Annotated[
     float,
     typer.Option(

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.private_files import make_private
 from serving.errors import ArchiveError
 from serving.gateway.access_log import open_access_log
 from serving.gateway.metrics_page import metrics_page
@@ -74,6 +75,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         JavaMissingError, TorchServeError: TorchServe cannot be started.
         RegistryError: the registry does not exist, and there is no last good state to start with.
         ArchiveError: the model store cannot be made.
+        SecurityError: the file of trusted keys cannot be used.
         TracingError: the environment's variables for traces cannot be followed.
     """
     table = RoutingTable(settings.models)
@@ -138,6 +140,8 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             observer=sync_counts,
             drift=gateway.drift,
         )
+        if settings.sync.trusted_keys is None:
+            _log.info("archives need no signature; --trusted-keys names the keys that must have signed them")
         http_url = await door.start() if door is not None else ""
         await _start_torchserve_and_registry(supervisor, sync)
         watch = Watch(
@@ -266,7 +270,7 @@ def _addresses(service: Service, running: Running) -> dict[str, Any]:
 
 def _make_model_store(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
     except OSError as cause:
         raise ArchiveError(
             f"the model store {folder} cannot be made ({cause.strerror}); choose another with --model-store"

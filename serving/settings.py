@@ -93,6 +93,7 @@ def service_settings(
     model_store: Path,
     models: tuple[str, ...],
     tracking_uri: str = "",
+    trusted_keys: Path | None = None,
     host: str = LOOPBACK,
     port: int = GATEWAY_PORT,
     security: SecuritySettings | None = None,
@@ -128,6 +129,7 @@ def service_settings(
         sync=SyncSettings(
             model_store=model_store,
             last_good=workspace / "last_good",
+            trusted_keys=trusted_keys,
             workers=workers,
             poll_s=poll_s,
             grace_s=grace_s,

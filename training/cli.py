@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foundation.redaction import redacted
 from training.verdicts.settings import DEFAULT_WEIGHT
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ def train(
         str | None,
         typer.Option(help="Address of MLflow. Default: MLFLOW_TRACKING_URI, else a database in the workspace."),
     ] = None,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DEEPHYPEBOT_SIGNING_KEY",
+            help="PEM file of the private key that signs the archives, from `deephypebot keys new`.",
+        ),
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Also write the versions and their champions to this file.")
     ] = None,
@@ -97,7 +105,7 @@ def train(
     from training.errors import TerminatedError
     from training.files import write_json
     from training.lock import TRAINING_LOCK, held_alone
-    from training.options import make_tracker, seconds, tracking_address, usable_device, use_bf16
+    from training.options import make_tracker, read_signing_key, seconds, tracking_address, usable_device, use_bf16
     from training.pipeline.messages import announcement, notes, pages, result, stopped, warnings
     from training.pipeline.plan import TrainPlan
     from training.pipeline.training import Training
@@ -123,6 +131,7 @@ def train(
             resume=resume,
             verdicts=read_verdicts(verdicts) if verdicts else None,
             verdicts_weight=verdicts_weight,
+            signing_key=read_signing_key(signing_key),
         )
 
         def tell(line: str) -> None:
@@ -150,7 +159,7 @@ def train(
                     tell(stopped(stages.last, training.resumes_at()))
                     raise
     where = ["--workspace", workspace] if workspace != Path("workspace") else []
-    promote = ["--tracking-uri", tracking_uri] if tracking_uri else where
+    promote = ["--tracking-uri", redacted(tracking_uri)] if tracking_uri else where
     _show(console, report, [f"archives are in {model_store}", *notes(report)])
     for warning in warnings(report, len(loaded.genre_table), promote):
         console.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)

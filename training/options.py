@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from foundation.artifact_folder import database_file
+from foundation.redaction import redacted
+from foundation.signatures import SigningKey
 from training.errors import SettingError, TrackingError
 from training.files import make_folder
 from training.lock import folder_alone
@@ -68,6 +70,15 @@ def use_bf16(precision: str, device: str) -> bool:
     return bool(torch.cuda.is_bf16_supported())
 
 
+def read_signing_key(path: Path | None) -> SigningKey | None:
+    """Read the key that signs archives, before the training and not after it; None without one.
+
+    Raises:
+        SignatureError: it cannot be used.
+    """
+    return None if path is None else SigningKey.read(path)
+
+
 def default_tracking_uri(workspace: Path) -> str:
     """Return MLFLOW_TRACKING_URI, or else the address of an SQLite database in the workspace."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.absolute() / 'mlflow.db'}"
@@ -83,7 +94,9 @@ def tracking_address(tracking: str, tracking_uri: str | None, workspace: Path) -
         raise SettingError(f"--tracking is mlflow or none, got {tracking!r}; give MLflow's address with --tracking-uri")
     if tracking == "none":
         if tracking_uri not in (None, "", "none"):
-            raise SettingError(f"--tracking none and --tracking-uri {tracking_uri} contradict each other: give one")
+            raise SettingError(
+                f"--tracking none and --tracking-uri {redacted(tracking_uri or '')} contradict each other: give one"
+            )
         return "none"
     return tracking_uri or default_tracking_uri(workspace)
 
@@ -116,7 +129,7 @@ def open_registry(tracking_uri: str, workspace: Path) -> Tracker:
     database = database_file(tracking_uri)
     if database is not None and not database.exists():
         raise TrackingError(
-            f"there is no registry at {tracking_uri}: train a model first (`deephypebot train`), or name another with "
-            "--workspace, --tracking-uri or MLFLOW_TRACKING_URI"
+            f"there is no registry at {redacted(tracking_uri)}: train a model first (`deephypebot train`), or name "
+            "another with --workspace, --tracking-uri or MLFLOW_TRACKING_URI"
         )
     return make_tracker(tracking_uri, workspace)

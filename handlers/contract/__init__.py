@@ -45,6 +45,7 @@ from handlers.contract.limits import (
 from handlers.contract.names import (
     ARCHIVE_CONFIG,
     ARCHIVE_SHA256_TAG,
+    ARCHIVE_SIGNATURE_TAG,
     ARCHIVE_TAG,
     BATCHES_CONTRACT,
     CHALLENGER,
@@ -70,6 +71,7 @@ from handlers.contract.values import field_values
 __all__ = [
     "ARCHIVE_CONFIG",
     "ARCHIVE_SHA256_TAG",
+    "ARCHIVE_SIGNATURE_TAG",
     "ARCHIVE_TAG",
     "BATCHES_CONTRACT",
     "CHALLENGER",

@@ -13,6 +13,7 @@ from typing import Final
 
 from foundation.hashes import file_sha256
 from foundation.locked_folders import locked_folder
+from foundation.signatures import SIGNATURE_SUFFIX
 from handlers.contract import archive_name
 from serving.errors import ArchiveError
 from serving.registry.contents import ArchiveInfo, read_contents
@@ -55,6 +56,22 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
             "--model-store"
         ) from cause
     return info
+
+
+def keep_signature(archive: Path, signature: str) -> None:
+    """Write a signature beside its archive, for checks without the registry; without one, remove an earlier one.
+
+    Raises:
+        ArchiveError: it cannot be written.
+    """
+    path = archive.with_name(archive.name + SIGNATURE_SUFFIX)
+    try:
+        if signature:
+            path.write_text(f"{signature}\n", encoding="utf-8")
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as cause:
+        raise ArchiveError(f"the signature {path} cannot be written: {cause.strerror}") from cause
 
 
 def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> ArchiveInfo:

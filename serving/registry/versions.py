@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from foundation.model_versions import VersionName
-from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_SIGNATURE_TAG, ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -53,6 +53,8 @@ class RegisteredVersion:
     archive_sha256: str
     sync_error: str
     """Reason for which the version could not be made live; empty if there is none."""
+    archive_signature: str = ""
+    """Signature of the archive (`foundation.signatures`); empty if nobody signed it."""
     created: str = ""
     """Time of registration, UTC, as in 2026-01-31T23:59."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -194,6 +196,7 @@ def registered_version(entry: ModelVersion, aliases: Mapping[str, str]) -> Regis
         run_id=entry.run_id or "",
         archive_path=entry.tags.get(ARCHIVE_TAG, ""),
         archive_sha256=entry.tags.get(ARCHIVE_SHA256_TAG, ""),
+        archive_signature=entry.tags.get(ARCHIVE_SIGNATURE_TAG, ""),
         sync_error=entry.tags.get(SYNC_ERROR_TAG, ""),
         drift="\n".join(text for name, text in sorted(entry.tags.items()) if name.startswith(DRIFT_TAG_PREFIX)),
         created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).strftime("%Y-%m-%dT%H:%M"),

@@ -15,6 +15,7 @@ from handlers.contract import CommentaryRequest, SamplingParams, archive_name
 from serving.errors import ServingError
 from serving.registry.archives import bring_archive
 from serving.registry.contents import ArchiveInfo
+from serving.registry.trust import Trust
 from serving.registry.unpacked import Unpacked, forms_batches
 from serving.registry.versions import RegisteredVersion
 from serving.torchserve.cores import CoreShares
@@ -69,6 +70,7 @@ class Loader:
         fetch_timeout_s: time to download an archive.
         drain_timeout_s: time for the requests in flight of a removed version.
         archives: source of archives that the model store does not hold.
+        trust: check of the archives' signatures.
         unpacked: place of the unpacked archives.
         supervisor: supervisor of the TorchServe.
     """
@@ -83,6 +85,7 @@ class Loader:
         fetch_timeout_s: float,
         drain_timeout_s: float,
         archives: Fetcher,
+        trust: Trust,
         unpacked: Unpacked,
         supervisor: Supervisor,
     ) -> None:
@@ -93,6 +96,7 @@ class Loader:
         self._fetch_timeout_s = fetch_timeout_s
         self._drain_timeout_s = drain_timeout_s
         self._archives = archives
+        self._trust = trust
         self._unpacked = unpacked
         self._supervisor = supervisor
         self._shares: dict[Running, CoreShares] = {}
@@ -177,14 +181,17 @@ class Loader:
                 await asyncio.sleep(pause_s)
 
     async def _bring(self, version: RegisteredVersion) -> ArchiveInfo:
-        bring = partial(
-            bring_archive,
-            self._model_store,
-            model=version.model,
-            version=version.version,
-            sha256=version.archive_sha256,
-            fetch=partial(self._archives.fetch_archive, version),
-        )
+        def bring() -> ArchiveInfo:
+            # First of all: what no trusted key has signed is not even fetched.
+            self._trust.check(version)
+            return bring_archive(
+                self._model_store,
+                model=version.model,
+                version=version.version,
+                sha256=version.archive_sha256,
+                fetch=partial(self._archives.fetch_archive, version),
+            )
+
         try:
             async with asyncio.timeout(self._fetch_timeout_s):
                 return await in_thread(bring)

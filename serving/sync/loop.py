@@ -19,6 +19,7 @@ from typing import Final
 
 from foundation.threads import in_thread
 from serving.errors import RegistryError
+from serving.registry.trust import Trust
 from serving.registry.unpacked import Unpacked
 from serving.registry.versions import ModelSnapshot
 from serving.sync.background import repeat
@@ -47,6 +48,8 @@ class SyncSettings:
     model_store: Path
     last_good: Path | None = None
     """Folder of the last good states; None keeps none."""
+    trusted_keys: Path | None = None
+    """File of public keys, one of which must have signed an archive; None loads unsigned ones as well."""
     workers: int = 1
     """TorchServe workers of each live version."""
     poll_s: float = 1.0
@@ -82,6 +85,9 @@ class Sync:
         on_change: called after each reading of the registry and after each action.
         observer: is told of switches, refusals and faults.
         drift: watch over the versions' traffic, whose alarms become tags.
+
+    Raises:
+        SecurityError: the file of trusted keys cannot be used.
     """
 
     def __init__(
@@ -112,6 +118,7 @@ class Sync:
             fetch_timeout_s=settings.fetch_timeout_s,
             drain_timeout_s=settings.drain_timeout_s,
             archives=self._readings,
+            trust=Trust(settings.trusted_keys),
             unpacked=unpacked,
             supervisor=supervisor,
         )

@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from deephypebot import build_app
+from foundation.signatures import SigningKey, TrustedKeys
 from serving.client import CommentaryClient, Credentials
 from serving.security.settings import SecuritySettings
 from tests.serving.loopback_gateway import Bench, bench
@@ -105,6 +106,28 @@ def test_an_operator_who_follows_the_guide_has_a_gateway_that_lets_clients_in(
     asyncio.run(scene())
 
 
+def test_an_operator_who_follows_the_guide_has_keys_and_names_them_where_they_belong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (new,) = of("deephypebot keys new")
+    run(new)
+    assert SigningKey.read(Path("release.key")).fingerprint in TrustedKeys.read(Path("release.key.pub")).fingerprints
+    named = [line for line in commands() if "--signing-key" in line or "--trusted-keys" in line]
+    assert len(named) == 3
+    for line in named:
+        _, *words = shlex.split(line)
+        command: Any = typer.main.get_command(build_app(words))
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        context = command.make_context(command.name, words)
+        found = context.params.get("signing_key") or context.params["trusted_keys"]
+        assert found.is_file()
+
+
 def test_every_command_of_the_guide_is_one_that_the_test_follows() -> None:
-    followed = ("openssl", "printf", "deephypebot tokens", "deephypebot serve", "deephypebot generate")
+    followed = (
+        *("openssl", "printf", "deephypebot tokens", "deephypebot serve", "deephypebot generate"),
+        *("deephypebot keys", "deephypebot train"),
+    )
     assert [line for line in commands() if line and not line.startswith(followed)] == []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.signatures import SigningKey
 from training.cvae.parallel import SINGLE_PROCESS, ProcessGroup
 from training.errors import SettingError
 from training.pipeline.published import Published
@@ -36,6 +37,9 @@ class TrainPlan:
     verdicts_weight: float = DEFAULT_WEIGHT
     """Weight of the reward for accepted sentences in its generator's loss; at 0 it keeps the generator of the first
     LC-GAN, and learns to rank candidates alone."""
+
+    signing_key: SigningKey | None = None
+    """Key that signs the archives; None leaves them unsigned."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.verdicts_weight < math.inf:

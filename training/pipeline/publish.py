@@ -14,6 +14,8 @@ from typing import Final
 
 from foundation.hashes import file_sha256
 from foundation.model_versions import VersionName
+from foundation.redaction import redacted
+from foundation.signatures import SIGNATURE_SUFFIX, SigningKey
 from handlers.contract import ARCHIVE_SHA256_TAG, RankBy, archive_name
 from handlers.model.bundle import BundleError, bundle_sha256
 from training.errors import TrackingError, TrainingError
@@ -49,6 +51,8 @@ class Publisher:
     champion: bool
     """Whether every version becomes the champion; otherwise the promoter decides."""
     promoter: Promoter
+    signing_key: SigningKey | None = None
+    """Key that signs the archives that this training packs; None leaves them unsigned."""
 
     def publish(
         self, models: Sequence[FinishedModel], *, tags: Mapping[str, str], watch: Callable[[str], Progress]
@@ -99,7 +103,7 @@ class Publisher:
             run_id=version.run_id,
             archive=str(self.model_store / archive.path.name),
             archive_sha256=archive.sha256,
-            tracking=self.tracker.uri,
+            tracking=redacted(self.tracker.uri),
             reused=reused,
             decision=known.get(PROMOTION_TAG, ""),
             warning="" if same is None else same.warning,
@@ -225,7 +229,7 @@ class Publisher:
         """Find the registered version of a bundle, by the stage's record or else by the bundle's content."""
         if record is not None:
             tags = self.tracker.version_tags(name, record.version)
-            same = record.tracking == self.tracker.uri or (
+            same = redacted(record.tracking) == redacted(self.tracker.uri) or (
                 # The server or the workspace may have got another address since.
                 tags is not None and record.archive_sha256 == tags.get(ARCHIVE_SHA256_TAG)
             )
@@ -255,7 +259,7 @@ class Publisher:
         progress(1, 3, f"packing version {version.version}")
         archive = build_archive(stage.directory / BUNDLE, stage.directory, version=version.version)
         progress(2, 3, "storing the archive")
-        self.tracker.attach_archive(version, archive.path, archive.sha256)
+        self.tracker.attach_archive(version, archive.path, archive.sha256, self._signed(archive))
         progress(3, 3, f"version {version.version}")
         return archive
 
@@ -272,11 +276,31 @@ class Publisher:
                 shutil.copyfile(brought, partial)
         return True
 
+    def _signed(self, archive: Archive) -> str:
+        """Sign an archive that was packed a moment ago, and keep the signature beside it; empty without a key.
+
+        What was brought from the server is never signed here: somebody else may have put it there.
+        """
+        path = _signature_file(archive.path)
+        path.unlink(missing_ok=True)
+        if self.signing_key is None:
+            return ""
+        signature = self.signing_key.sign(archive.path.name, archive.sha256)
+        with atomic_path(path) as partial:
+            partial.write_text(f"{signature}\n", encoding="utf-8")
+        return signature
+
     def _put_in_store(self, source: Path, target: Path, sha256: str) -> None:
-        if target.exists() and file_sha256(target) == sha256:
-            return
-        with atomic_path(target) as partial:
-            shutil.copyfile(source, partial)
+        if not (target.exists() and file_sha256(target) == sha256):
+            with atomic_path(target) as partial:
+                shutil.copyfile(source, partial)
+        if _signature_file(source).exists():
+            with atomic_path(_signature_file(target)) as partial:
+                shutil.copyfile(_signature_file(source), partial)
+
+
+def _signature_file(archive: Path) -> Path:
+    return archive.with_name(archive.name + SIGNATURE_SUFFIX)
 
 
 def _advice(trained: Mapping[str, float]) -> str:

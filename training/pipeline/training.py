@@ -123,6 +123,7 @@ class Training:
                 model_store=self.plan.model_store,
                 champion=self.plan.champion,
                 promoter=self._promoter,
+                signing_key=self.plan.signing_key,
             )
             models = [
                 self._finished("cvae", self._stages.acceptability_cvae, self._stages.cvae),

@@ -21,6 +21,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from typing_extensions import override
 
 from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, VersionNameError
+from foundation.redaction import redacted
 from handlers.contract import ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
 from handlers.model.bundle import MODEL_CARD
 from training.errors import TerminatedError, TrackingError
@@ -171,9 +172,9 @@ class MlflowTracker(Tracker):
         return MlflowRun(self._client, run_id)
 
     @override
-    def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
+    def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str, signature: str = "") -> None:
         self._client.log_artifact(version.run_id, str(archive), "archives")
-        tags = archive_tags(f"archives/{archive.name}", sha256)
+        tags = archive_tags(f"archives/{archive.name}", sha256, signature)
         for key, value in tags.items():
             self._client.set_model_version_tag(version.name, version.version, key, value)
             self._client.set_tag(version.run_id, f"{version.name}.{key}", value)
@@ -260,7 +261,8 @@ class MlflowTracker(Tracker):
 
     def _new_run(self, name: str, tags: Mapping[str, str]) -> str:
         """Make a run with the tags of its origin: user, program, git commit and, under `mlflow run`, the project."""
-        told = {**resolve_tags(), **self._origin_tags, **tags}
+        # The address of a git repository or of a project may hold a token.
+        told = {key: redacted(str(value)) for key, value in {**resolve_tags(), **self._origin_tags, **tags}.items()}
         return str(self._client.create_run(self._experiment_id, tags=told, run_name=name).info.run_id)
 
     def _run_info(self, run_id: str) -> RunInfo | None:

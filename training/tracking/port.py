@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from typing_extensions import override
 
 from foundation.model_versions import VersionName
-from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_SIGNATURE_TAG, ARCHIVE_TAG
 from training.errors import TrackingError
 
 
@@ -154,8 +154,8 @@ class Tracker(Protocol):
         """Open an existing run, to log more to it."""
         ...
 
-    def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
-        """Keep a version's archive with its run and tag the version with it."""
+    def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str, signature: str = "") -> None:
+        """Keep a version's archive with its run and tag the version with it, and with its signature if it has one."""
 
     def champion(self, name: str) -> RegisteredVersion | None:
         """Return the champion of a model; None without one."""
@@ -263,7 +263,7 @@ class NullTracker(Tracker):
         return _NullRun()
 
     @override
-    def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str) -> None:
+    def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str, signature: str = "") -> None:
         pass
 
     @override
@@ -290,6 +290,7 @@ class NullTracker(Tracker):
         return False
 
 
-def archive_tags(archive: str, sha256: str) -> dict[str, str]:
+def archive_tags(archive: str, sha256: str, signature: str = "") -> dict[str, str]:
     """Return the tags by which serving finds and checks a version's archive."""
-    return {ARCHIVE_TAG: archive, ARCHIVE_SHA256_TAG: sha256}
+    signed = {ARCHIVE_SIGNATURE_TAG: signature} if signature else {}
+    return {**signed, ARCHIVE_TAG: archive, ARCHIVE_SHA256_TAG: sha256}

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from serving.registry.trust import Trust
 from serving.registry.unpacked import Unpacked
 from serving.registry.versions import RegisteredVersion
 from serving.sync.follower import Follower, FollowerSettings
@@ -15,6 +16,7 @@ from serving.sync.loading import Loader, TorchServeGoneError
 from serving.sync.observer import SyncObserver
 from serving.sync.readings import Readings
 from serving.torchserve.inference import Inference
+from serving.torchserve.keys import Keys
 from serving.torchserve.management import Management
 from serving.torchserve.process import Instance, TorchServeSettings
 from serving.torchserve.supervisor import Running, Supervisor
@@ -28,12 +30,15 @@ ENTRY = RegisteredVersion(
 
 def running_in(folder: Path) -> Running:
     """A TorchServe that has ended: nothing listens on its ports."""
-    management = Management(host="127.0.0.1", management_port=1, inference_port=1)
+    keys = Keys(management="", inference="")
+    nowhere = folder / "nobody.sock"
+    management = Management(management_socket=nowhere, inference_socket=nowhere, keys=keys)
     instance = Instance(
         guard=cast("Any", None),
         pid=0,
         management=management,
         inference_target="127.0.0.1:1",
+        keys=keys,
         metrics_url="",
         folder=folder,
         threads_file=folder / "threads",
@@ -53,6 +58,7 @@ def follower_in(folder: Path, table: RoutingTable, on_change: Callable[[], None]
         fetch_timeout_s=5,
         drain_timeout_s=5,
         archives=readings,
+        trust=Trust(None),
         unpacked=Unpacked(folder),
         supervisor=supervisor,
     )

@@ -21,8 +21,9 @@ import pytest
 import torch
 
 from foundation.hashes import file_sha256
+from foundation.signatures import SigningKey, TrustedKeys, new_key_pair
 from handlers.commentary import Commentator
-from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_SIGNATURE_TAG, ARCHIVE_TAG, CommentaryRequest
 from handlers.model.bundle import ACCEPTABILITY, MODEL_CARD
 from handlers.model.copies import CopyTable
 from handlers.model.phrases import PhraseTable
@@ -94,7 +95,8 @@ def trained(sample_corpus: SampleCorpus, tmp_path_factory: pytest.TempPathFactor
     patch.setenv("GIT_PYTHON_REFRESH", "quiet")
     started = time.monotonic()
     tracker = make_tracker(f"sqlite:///{folder / 'mlflow.db'}", folder / "workspace")
-    report = _train(sample_corpus, folder, tracker)
+    new_key_pair(folder / "release.key")
+    report = _train(sample_corpus, folder, tracker, signing_key=SigningKey.read(folder / "release.key"))
     yield Trained(folder=folder, tracker=tracker, report=report, seconds=time.monotonic() - started)
     patch.undo()
 
@@ -207,6 +209,10 @@ def test_both_models_are_version_1_and_champion_with_their_archive_on_the_run(tr
         assert version.tags[ARCHIVE_SHA256_TAG] == published.archive_sha256
         assert file_sha256(archive) == file_sha256(kept) == published.archive_sha256
         assert Path(published.archive) == archive
+        keys = TrustedKeys.read(trained.folder / "release.key.pub")
+        beside = archive.with_name(f"{archive.name}.sig").read_text()
+        for signature in (beside, version.tags[ARCHIVE_SIGNATURE_TAG]):
+            keys.verify(signature, name=archive.name, sha256=published.archive_sha256)
         assert load_archive(archive, tmp_path / name).config.version == "1"
         assert (published.is_champion, published.champion, published.reused) == (True, "1", False)
         assert version.tags[PROMOTION_TAG] == published.decision
