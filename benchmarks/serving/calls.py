@@ -136,6 +136,9 @@ class LoadSettings:
     patience_s: float = 60.0
     """Maximum time until the first correct answer, in which servers load their model."""
     deadline_s: float = 30.0
+    keys: str = ""
+    """Folder of the keys that TorchServe asks for; empty for other servers. Not the key itself: every user of the
+    machine can read the command lines of programs."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""

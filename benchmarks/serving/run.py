@@ -226,6 +226,10 @@ class RunningServer:
         """Return the address for a protocol of the load generator."""
         return self.addresses[_ADDRESS_KINDS.get(protocol, "http")]
 
+    def keys(self, protocol: str) -> str:
+        """Return the folder of the keys that a protocol needs; empty without any."""
+        return self.addresses.get("grpc_keys", "") if protocol == "grpc" else ""
+
 
 @contextlib.contextmanager
 def server_of(
@@ -285,6 +289,7 @@ def load(
         settings = LoadSettings(
             protocol=protocol,
             address=server.address(protocol),
+            keys=server.keys(protocol),
             out=str(out),
             phases=warmed,
             asked=plan.asked,

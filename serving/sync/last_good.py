@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from foundation.mlflow_faults import without_password
+from foundation.private_files import make_private, private_opener
+from foundation.redaction import redacted
 from handlers.contract import archive_name
 from serving.registry.versions import RegisteredVersion
 
@@ -53,7 +54,7 @@ class LastGoodFiles:
 
     def __init__(self, folder: Path | None, *, registry: str) -> None:
         self._folder = folder
-        self._registry = hashlib.sha256(without_password(registry).encode()).hexdigest()[:16]
+        self._registry = hashlib.sha256(redacted(registry).encode()).hexdigest()[:16]
         self._told: set[str] = set()
 
     def read(self, model: str) -> LastGood | None:
@@ -81,9 +82,9 @@ class LastGoodFiles:
         document = {"format": _FORMAT, "registry": self._registry, **_document(state)}
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
             try:
-                with partial.open("w", encoding="utf-8") as file:
+                with open(partial, "w", encoding="utf-8", opener=private_opener) as file:
                     file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
                     file.flush()
                     os.fsync(file.fileno())

@@ -22,6 +22,7 @@ from handlers.contract import (
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.batcher import Batcher
 from serving.torchserve.faults import Failure, InferenceError, failure_in, in_band, translate
+from serving.torchserve.keys import bearer
 
 MAX_ANSWER_BYTES: Final = 8 * 2**20
 """Limit above the largest answer of TorchServe, which kills a worker that answers with more than 6.5 MB."""
@@ -41,9 +42,15 @@ _NO_ANSWER: Final = frozenset(
 
 
 class Inference:
-    """A connection to TorchServe's inference service; an async context manager."""
+    """A connection to TorchServe's inference service; an async context manager.
 
-    def __init__(self, target: str) -> None:
+    Args:
+        target: address of the service.
+        key: key that it asks its callers for; empty for one that asks for none.
+    """
+
+    def __init__(self, target: str, *, key: str = "") -> None:
+        self._metadata = (("authorization", bearer(key)),) if key else ()
         self._channel = grpc.aio.insecure_channel(target, options=_CHANNEL_OPTIONS)
         self._stub: inference_pb2_grpc.InferenceAPIsServiceAsyncStub = inference_pb2_grpc.InferenceAPIsServiceStub(
             self._channel
@@ -68,7 +75,7 @@ class Inference:
         """
         ping: Any = self._channel.unary_unary(_PING)
         try:
-            await ping(b"", timeout=timeout_s)
+            await ping(b"", timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as failure:
             return failure.code() not in _NO_ANSWER
         except grpc.aio.UsageError:  # the connection was closed meanwhile
@@ -135,7 +142,7 @@ class Inference:
         """
         message = inference_pb2.PredictionsRequest(model_name=model, model_version=version, input=fields)
         try:
-            answer = await self._stub.Predictions(message, timeout=timeout_s)
+            answer = await self._stub.Predictions(message, timeout=timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as failure:
             details = failure.details() or ""
             code, reason = translate(failure.code(), details)

@@ -1,6 +1,6 @@
 """Client of TorchServe's management API: list, register, prefer and remove versions.
 
-It uses the standard library's HTTP client: the calls are few and small, on loopback, and each may block for as long as
+It uses the standard library's HTTP client: the calls are few and small, and each may block for as long as
 a model takes to load, so a thread per call is enough.
 """
 
@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
+from typing_extensions import override
+
 from foundation.threads import in_thread
 from serving.errors import TorchServeError
+from serving.torchserve.keys import Keys, bearer
 
 _READY: Final = "READY"
 _SUCCESS: Final = (http.client.OK, http.client.ACCEPTED)
@@ -84,18 +89,18 @@ class WorkerDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Management:
-    """The management and health endpoints of one running TorchServe."""
+    """The management and health endpoints of one running TorchServe, on Unix sockets in its private folder."""
 
-    host: str
-    management_port: int
-    inference_port: int
+    management_socket: Path
+    inference_socket: Path
+    keys: Keys
     timeout_s: float = 10.0
     """Timeout of calls that load no model."""
 
     async def is_healthy(self) -> bool:
         """Return whether the server answers /ping. That covers no models: TorchServe is healthy without workers."""
         try:
-            status, _ = await self._send("GET", "/ping", port=self.inference_port, timeout_s=2.0)
+            status, _ = await self._send("GET", "/ping", to_inference=True, timeout_s=2.0)
         except TorchServeError:
             return False
         return status == http.client.OK
@@ -178,26 +183,40 @@ class Management:
             raise TorchServeError(f"TorchServe could not {purpose}: {_reason(status, body)}")
 
     async def _send(
-        self, method: str, path: str, *, port: int | None = None, timeout_s: float | None = None
+        self, method: str, path: str, *, to_inference: bool = False, timeout_s: float | None = None
     ) -> tuple[int, bytes]:
         """One request on a connection of its own; (status, body)."""
-        return await in_thread(
-            partial(self._send_blocking, method, path, port or self.management_port, timeout_s or self.timeout_s)
-        )
+        address = self.inference_socket if to_inference else self.management_socket
+        key = self.keys.inference if to_inference else self.keys.management
+        return await in_thread(partial(_send_blocking, method, path, address, key, timeout_s or self.timeout_s))
 
-    def _send_blocking(self, method: str, path: str, port: int, timeout_s: float) -> tuple[int, bytes]:
-        # http.client itself, because urllib uses the environment's proxies even for loopback.
-        connection = http.client.HTTPConnection(self.host, port, timeout=timeout_s)
-        try:
-            connection.request(method, path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        except TimeoutError as cause:
-            raise TorchServeError(f"TorchServe did not answer {method} {path} within {timeout_s:g} s") from cause
-        except (OSError, http.client.HTTPException) as cause:
-            raise TorchServeError(f"TorchServe does not answer on {self.host}:{port}: {cause!r}") from cause
-        finally:
-            connection.close()
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket, which the standard library lacks."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    @override
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _send_blocking(method: str, path: str, address: Path, key: str, timeout_s: float) -> tuple[int, bytes]:
+    connection = _UnixConnection(address, timeout_s)
+    try:
+        connection.request(method, path, headers={"authorization": bearer(key)})
+        response = connection.getresponse()
+        return response.status, response.read()
+    except TimeoutError as cause:
+        raise TorchServeError(f"TorchServe did not answer {method} {path} within {timeout_s:g} s") from cause
+    except (OSError, http.client.HTTPException) as cause:
+        raise TorchServeError(f"TorchServe does not answer on {address}: {cause!r}") from cause
+    finally:
+        connection.close()
 
 
 def _described(entry: dict[str, Any]) -> DescribedVersion:

@@ -5,7 +5,9 @@ orphans the JVM. It runs under `serving.torchserve.guard`, in a session of its o
 not reach it before the gateway has drained.
 
 TorchServe keeps a pid file and sockets in its temporary folder and puts its working directory first on the class path,
-so each instance gets a new private folder for both. Everything listens on loopback, on ports that were free.
+so each instance gets a new private folder for both. Its two HTTP interfaces listen on Unix sockets in that folder,
+which no other user can enter. gRPC and the metrics have no such choice: they listen on loopback, on ports that were
+free, and gRPC answers those alone who show the instance's own key.
 """
 
 from __future__ import annotations
@@ -24,27 +26,34 @@ from pathlib import Path
 from typing import Final
 
 from foundation.defaults import LOOPBACK
+from foundation.private_files import make_private
 from foundation.processors import num_processors
 from foundation.threads import in_thread
 from handlers.contract import THREADS_FILE_VARIABLE
 from serving.errors import TorchServeError
 from serving.torchserve import guard
 from serving.torchserve.java import find_java
+from serving.torchserve.keys import LIFE_MIN, Keys
 from serving.torchserve.management import Management
 from serving.torchserve.ports import checked_port, free_ports
 from serving.torchserve.runtime_folder import CONFIG_FILE, make_runtime_folder
 
 _log = logging.getLogger(__name__)
 
-_PORTS: Final = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
+_PORTS: Final = ("metrics", "grpc_inference", "grpc_management")
 _PORT_ATTEMPTS: Final = 3
 _LOG_CONFIG: Final = Path(__file__).with_name("log4j2.xml")
 _METRICS_CONFIG: Final = Path(__file__).with_name("metrics.yaml")
 _UTF8_LOCALE: Final = "C.UTF-8"
 _THREADS_FILE: Final = "threads"
+_INFERENCE_SOCKET: Final = "inference.sock"
+_MANAGEMENT_SOCKET: Final = "management.sock"
 _CONSOLE_LOG: Final = "console.log"
 _RUN: Final = "run"
 """Folder beside the logs for what TorchServe needs while it runs."""
+_SECRET_PREFIXES: Final = ("MLFLOW_", "DEEPHYPEBOT_", "AWS_", "AZURE_", "GOOGLE_", "OTEL_", "PG")
+_SECRET_WORDS: Final = frozenset(("PASSWORD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS", "KEY"))
+"""Beginnings and words of variables that are kept from TorchServe: its workers run the code of archives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +88,8 @@ class Instance:
     management: Management
     inference_target: str
     """Address of its gRPC inference service."""
+    keys: Keys
+    """Keys that its interfaces ask for."""
     metrics_url: str
     """Address of its Prometheus page, with the metrics of the workers."""
     folder: Path
@@ -127,17 +138,16 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     if settings.metrics_port:
         ports["metrics"] = checked_port(settings.metrics_port)
+    make_private(settings.log_dir)
     folder = make_runtime_folder(settings.log_dir / _RUN)
     try:
-        settings.log_dir.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG_FILE).write_text(_properties(settings, ports))
+        (folder / CONFIG_FILE).write_text(_properties(settings, ports, folder))
         process = await _spawn(settings, _command(settings, java, jar, folder), folder)
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    management = Management(host=LOOPBACK, management_port=ports["management"], inference_port=ports["inference"])
     try:
-        await _wait_until_healthy(process, management, settings, ports["grpc_inference"])
+        management = await _wait_until_healthy(process, folder, settings, ports["grpc_inference"])
         pid = int((folder / guard.PID_FILE).read_text())
     except BaseException:
         await _end_guard(process, settings.stop_grace_s)
@@ -147,6 +157,7 @@ async def _start_once(settings: TorchServeSettings, java: Path, jar: Path) -> In
         pid=pid,
         management=management,
         inference_target=f"{LOOPBACK}:{ports['grpc_inference']}",
+        keys=management.keys,
         metrics_url=f"http://{LOOPBACK}:{ports['metrics']}/metrics",
         folder=folder,
         threads_file=folder / _THREADS_FILE,
@@ -177,11 +188,18 @@ async def _spawn(settings: TorchServeSettings, command: list[str], folder: Path)
 
 
 async def _wait_until_healthy(
-    process: asyncio.subprocess.Process, management: Management, settings: TorchServeSettings, grpc_port: int
-) -> None:
+    process: asyncio.subprocess.Process, folder: Path, settings: TorchServeSettings, grpc_port: int
+) -> Management:
     deadline = time.monotonic() + settings.start_timeout_s
-    # It answers over HTTP a moment before it listens for gRPC.
-    while not (await management.is_healthy() and await _listens(grpc_port)):
+    while True:
+        keys = Keys.read(folder)
+        if keys is not None:
+            management = Management(
+                management_socket=folder / _MANAGEMENT_SOCKET, inference_socket=folder / _INFERENCE_SOCKET, keys=keys
+            )
+            # It answers over HTTP a moment before it listens for gRPC.
+            if await management.is_healthy() and await _listens(grpc_port):
+                return management
         if process.returncode is not None:
             output = _tail(settings.log_dir / _CONSOLE_LOG)
             kind = _PortTakenError if "Address already in use" in output else TorchServeError
@@ -244,15 +262,15 @@ def _command(settings: TorchServeSettings, java: Path, jar: Path, folder: Path) 
         *("-f", str(folder / CONFIG_FILE)),
         *("-s", str(settings.model_store.resolve())),
         "-ncs",
-        "--disable-token-auth",  # keys expire, and a renewal locks out users of the old one; loopback protects it
         "--enable-model-api",
     ]
 
 
-def _properties(settings: TorchServeSettings, ports: Mapping[str, int]) -> str:
+def _properties(settings: TorchServeSettings, ports: Mapping[str, int], folder: Path) -> str:
     lines = {
-        "inference_address": f"http://{LOOPBACK}:{ports['inference']}",
-        "management_address": f"http://{LOOPBACK}:{ports['management']}",
+        "inference_address": f"unix:{folder / _INFERENCE_SOCKET}",
+        "management_address": f"unix:{folder / _MANAGEMENT_SOCKET}",
+        "token_expiration_min": LIFE_MIN,
         "metrics_address": f"http://{LOOPBACK}:{ports['metrics']}",
         "grpc_inference_address": LOOPBACK,
         "grpc_inference_port": ports["grpc_inference"],
@@ -267,8 +285,9 @@ def _properties(settings: TorchServeSettings, ports: Mapping[str, int]) -> str:
         "metrics_mode": "prometheus",
         "metrics_config": _METRICS_CONFIG,
         "disable_system_metrics": "true",
-        # Archives come from the model store by name; TorchServe itself downloads nothing.
-        "allowed_urls": f"file://{settings.model_store.resolve()}/.*",
+        # Archives are named by their place in the model store, never by a URL. A pattern that no URL has: TorchServe
+        # looks for ".." before it decodes %2e, so one of the model store would let archives in from everywhere.
+        "allowed_urls": "(?!)",
     }
     return "".join(f"{key}={value}\n" for key, value in lines.items())
 
@@ -277,7 +296,7 @@ def _environment(
     base: Mapping[str, str], *, java_home: Path, folder: Path, settings: TorchServeSettings
 ) -> dict[str, str]:
     # TorchServe lets TS_ variables override its configuration file; those of the caller's shell must not.
-    inherited = {key: value for key, value in base.items() if not key.startswith("TS_")}
+    inherited = {key: value for key, value in base.items() if not key.startswith("TS_") and not _is_secret(key)}
     # The JVM reads names of files by the locale: in the POSIX locale a model store below "é" would be empty to it.
     locale = next((base[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if base.get(name)), "")
     if "utf" not in locale.casefold():
@@ -293,6 +312,11 @@ def _environment(
         "METRICS_LOCATION": str(settings.log_dir.resolve()),
         THREADS_FILE_VARIABLE: str(folder / _THREADS_FILE),
     }
+
+
+def _is_secret(variable: str) -> bool:
+    name = variable.upper()
+    return name.startswith(_SECRET_PREFIXES) or not _SECRET_WORDS.isdisjoint(name.split("_"))
 
 
 def _tail(path: Path, num_lines: int = 12) -> str:

@@ -78,7 +78,9 @@ class Supervisor:
         """
         instance = await start_instance(self._settings)
         self._condemned = None
-        self._running = Running(instance=instance, inference=Inference(instance.inference_target))
+        self._running = Running(
+            instance=instance, inference=Inference(instance.inference_target, key=instance.keys.inference)
+        )
         self._up.set()
 
     async def watch(self) -> None:

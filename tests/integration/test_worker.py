@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from serving.registry.archives import inspect_archive
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.inference import Inference
+from serving.torchserve.keys import bearer
 from serving.torchserve.management import DescribedVersion, WorkerDescription
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
@@ -157,7 +159,10 @@ async def _use(instance: Instance, place: Place) -> Met:
     (met.before,) = await instance.management.describe("lcgan")
     worker = psutil.Process(met.before.worker_pids[0])
     met.ready_cpu_s = sum(worker.cpu_times()[:2])
-    async with _gateway(instance, place) as gateway, Inference(instance.inference_target) as stock:
+    async with (
+        _gateway(instance, place) as gateway,
+        Inference(instance.inference_target, key=instance.keys.inference) as stock,
+    ):
         await asyncio.gather(*(_client(number, instance, gateway, met) for number in range(NUM_CLIENTS)))
         met.metrics = await asyncio.to_thread(scrape, instance.metrics_url)
         met.memory = worker.memory_info().rss
@@ -174,7 +179,7 @@ async def _gateway(instance: Instance, place: Place) -> AsyncIterator[str]:
     info = inspect_archive(archive, model="lcgan", version="7", sha256=file_sha256(archive))
     table.add(make_route(info, workers=1))
     table.switch("lcgan", "7")
-    async with Inference(instance.inference_target) as inference:
+    async with Inference(instance.inference_target, key=instance.keys.inference) as inference:
         gateway = Gateway(GatewaySettings(port=0), table=table, inference=lambda: inference)
         try:
             yield await gateway.start()
@@ -199,6 +204,10 @@ def _good_requests(number: int) -> list[CommentaryRequest]:
     ]
 
 
+Predictions = Callable[[inference_pb2.PredictionsRequest], Awaitable[inference_pb2.PredictionResponse]]
+"""TorchServe's own call, with its key."""
+
+
 async def _client(number: int, instance: Instance, gateway: str, met: Met) -> None:
     """Send four good requests and five bad ones, in an order of one's own, on connections of one's own."""
     draw = random.Random(100 + number)
@@ -206,9 +215,9 @@ async def _client(number: int, instance: Instance, gateway: str, met: Met) -> No
         grpc.aio.insecure_channel(instance.inference_target) as direct,
         grpc.aio.insecure_channel(gateway) as typed,
     ):
-        torchserve: inference_pb2_grpc.InferenceAPIsServiceAsyncStub = inference_pb2_grpc.InferenceAPIsServiceStub(
-            direct
-        )
+        stub: inference_pb2_grpc.InferenceAPIsServiceAsyncStub = inference_pb2_grpc.InferenceAPIsServiceStub(direct)
+        shown = (("authorization", bearer(instance.keys.inference)),)
+        torchserve: Predictions = functools.partial(stub.Predictions, timeout=60, metadata=shown)
         commentary: commentary_pb2_grpc.CommentaryAsyncStub = commentary_pb2_grpc.CommentaryStub(typed)
         calls = [
             _ask_torchserve(torchserve, request.to_json(), request, met)
@@ -227,15 +236,13 @@ async def _client(number: int, instance: Instance, gateway: str, met: Met) -> No
             await call
 
 
-async def _predict(stub: inference_pb2_grpc.InferenceAPIsServiceAsyncStub, payload: bytes) -> bytes:
-    answer = await stub.Predictions(inference_pb2.PredictionsRequest(**MODEL, input={"data": payload}), timeout=60)
+async def _predict(predictions: Predictions, payload: bytes) -> bytes:
+    answer = await predictions(inference_pb2.PredictionsRequest(**MODEL, input={"data": payload}))
     return bytes(answer.prediction)
 
 
-async def _ask_torchserve(
-    stub: inference_pb2_grpc.InferenceAPIsServiceAsyncStub, payload: bytes, request: CommentaryRequest, met: Met
-) -> None:
-    response = decode_answer(await _predict(stub, payload))
+async def _ask_torchserve(predictions: Predictions, payload: bytes, request: CommentaryRequest, met: Met) -> None:
+    response = decode_answer(await _predict(predictions, payload))
     assert response.request_id == request.request_id
     met.good.append((request, tuple(sample.text for sample in response.samples)))
     met.at_the_worker["OK", ""] += 1
@@ -250,11 +257,9 @@ async def _ask_gateway(stub: commentary_pb2_grpc.CommentaryAsyncStub, request: C
     met.at_the_worker["OK", ""] += 1
 
 
-async def _refused_by_torchserve(
-    stub: inference_pb2_grpc.InferenceAPIsServiceAsyncStub, payload: bytes, expected: tuple[str, str], met: Met
-) -> None:
+async def _refused_by_torchserve(predictions: Predictions, payload: bytes, expected: tuple[str, str], met: Met) -> None:
     try:
-        decode_answer(await _predict(stub, payload))
+        decode_answer(await _predict(predictions, payload))
     except ContractError as error:
         met.faults.append((*expected, error.code.value, error.field))
     else:
@@ -287,7 +292,7 @@ async def _stream(inference: Inference, met: Met) -> None:
     request = CommentaryRequest(genres=(), num_samples=1, seed=1, sampling=SamplingParams(max_tokens=8))
     for payload in (request.to_json(), b"{", request.to_json()):
         message = inference_pb2.PredictionsRequest(**MODEL, input={"data": payload})
-        met.streamed += [answer.prediction async for answer in call(message, timeout=30)]
+        met.streamed += [answer.prediction async for answer in call(message, timeout=30, metadata=inference._metadata)]
     await inference.generate(request, model="lcgan", version="7", timeout_s=30)
 
 

@@ -50,7 +50,7 @@ async def serve(settings: ServerSettings) -> None:
         stack.push_async_callback(stop_instance, instance, torchserve)
         info = archive_info(settings.archive)
         table = RoutingTable((info.model,))
-        inference = Inference(instance.inference_target)
+        inference = Inference(instance.inference_target, key=instance.keys.inference)
         for path in (settings.archive, settings.shadow, settings.arm):
             if path is not None:
                 await _load(path, instance, inference, table=table, unpacked=unpacked, settings=settings)
@@ -76,6 +76,7 @@ async def serve(settings: ServerSettings) -> None:
         announce(
             settings,
             grpc=instance.inference_target,
+            grpc_keys=str(instance.folder),
             gateway=f"{LOOPBACK}:{settings.port}",
             model=info.model,
             version=info.version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -13,6 +14,7 @@ from benchmarks.serving.programs.clients import Client, FailedError, read_answer
 from handlers.contract import INPUT_FIELD, CommentaryRequest
 from serving import wire
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
+from serving.torchserve.keys import Keys, bearer
 from serving.v1 import commentary_pb2_grpc
 
 _CHANNELS: Final = 4
@@ -72,6 +74,8 @@ async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> A
         ("grpc.max_receive_message_length", _MAX_ANSWER),
         ("grpc.max_reconnect_backoff_ms", 500),
     )
+    keys = Keys.read(Path(settings.keys)) if settings.keys else None
+    metadata = (("authorization", bearer(keys.inference)),) if keys is not None else ()
     async with AsyncExitStack() as stack:
         channels = [
             await stack.enter_async_context(grpc.aio.insecure_channel(settings.address, options=options))
@@ -84,7 +88,7 @@ async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> A
             nonlocal turn
             turn = (turn + 1) % len(methods)
             try:
-                return await methods[turn](message, timeout=settings.deadline_s)
+                return await methods[turn](message, timeout=settings.deadline_s, metadata=metadata)
             except grpc.aio.AioRpcError as failure:
                 raise FailedError(failure.code().name) from failure
 

@@ -47,6 +47,7 @@ async def serve(settings: ServerSettings) -> None:
         announce(
             settings,
             grpc=instance.inference_target,
+            grpc_keys=str(instance.folder),
             model=info.model,
             version=info.version,
         )

@@ -127,7 +127,7 @@ async def _site(instance: Instance, store: Path) -> AsyncIterator[Site]:
         info = inspect_archive(archive, model=model, version="1", sha256=file_sha256(archive))
         table.add(make_route(info, workers=workers))
         table.switch(model, "1")
-    async with Inference(instance.inference_target) as inference:
+    async with Inference(instance.inference_target, key=instance.keys.inference) as inference:
         gateway = Gateway(GatewaySettings(port=0), table=table, inference=lambda: inference)
         target = await gateway.start()
         try:

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any, cast
 
 import pytest
@@ -19,6 +21,7 @@ from serving.sync.background import Faults
 from serving.sync.loading import TorchServeGoneError
 from serving.sync.watch import Watch
 from serving.torchserve.inference import Inference
+from serving.torchserve.keys import Keys
 from serving.torchserve.management import Management
 from serving.torchserve.process import Instance
 from serving.torchserve.replacements import Replacements
@@ -46,14 +49,18 @@ class Lists(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
+class UnixHttpServer(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
+
+
 @contextlib.contextmanager
-def lists(*texts: bytes) -> Iterator[int]:
-    """Answer on a port, with these texts first."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Lists) as server:
+def lists(*texts: bytes) -> Iterator[Path]:
+    """Answer on a Unix socket, with these texts first."""
+    with tempfile.TemporaryDirectory() as folder, UnixHttpServer(f"{folder}/x.sock", Lists) as server:
         cast("Any", server).texts = list(texts)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield server.server_port
+        yield Path(folder, "x.sock")
         server.shutdown()
         thread.join()
 
@@ -89,7 +96,7 @@ class Scene:
     """A watch over two versions that TorchServe does not list, so that each is to be loaded again."""
 
     folder: Path
-    port: int
+    socket: Path
     pings: Pinged = field(default_factory=Pinged)
     on_change: Callable[[], None] = lambda: None
     reloaded: list[str] = field(default_factory=list)
@@ -109,12 +116,14 @@ class Scene:
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[asyncio.Task[None]]:
-        management = Management(host="127.0.0.1", management_port=self.port, inference_port=self.port)
+        keys = Keys(management="m", inference="i")
+        management = Management(management_socket=self.socket, inference_socket=self.socket, keys=keys)
         instance = Instance(
             guard=cast("Any", None),
             pid=os.getpid(),
             management=management,
             inference_target="",
+            keys=keys,
             metrics_url="",
             folder=self.folder,
             threads_file=self.folder / "threads",
@@ -145,26 +154,26 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_lists_that_cannot_be_read_are_told_once_and_read_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scene(port: int) -> None:
-        it = Scene(tmp_path, port)
+    async def scene(socket: Path) -> None:
+        it = Scene(tmp_path, socket)
         async with it.watching():
             await asyncio.wait_for(until(lambda: set(it.reloaded) == {"lcgan", "cvae"}), 20)
 
-    with lists(NONSENSE, NONSENSE) as port:
-        asyncio.run(scene(port))
+    with lists(NONSENSE, NONSENSE) as socket:
+        asyncio.run(scene(socket))
     assert ["lists of workers" in line for line in told(caplog)] == [True]
 
 
 def test_pings_that_fail_in_an_unknown_way_are_told_once_and_go_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scene(port: int) -> None:
-        it = Scene(tmp_path, port, pings=Pinged(failing=2))
+    async def scene(socket: Path) -> None:
+        it = Scene(tmp_path, socket, pings=Pinged(failing=2))
         async with it.watching():
             await asyncio.wait_for(until(lambda: it.pings.answered > 1), 20)
 
-    with lists() as port:
-        asyncio.run(scene(port))
+    with lists() as socket:
+        asyncio.run(scene(socket))
     assert ["pinging" in line for line in told(caplog)] == [True]
 
 
@@ -177,14 +186,14 @@ def test_a_look_that_fails_ends_nothing_and_hides_no_other_version(
         if left:
             raise left.pop()
 
-    async def scene(port: int) -> None:
-        it = Scene(tmp_path, port, on_change=on_change)
+    async def scene(socket: Path) -> None:
+        it = Scene(tmp_path, socket, on_change=on_change)
         async with it.watching():
             await asyncio.wait_for(until(lambda: set(it.reloaded) == {"lcgan", "cvae"}), 20)
             assert not any(each.answers for each in it.routes)
 
-    with lists() as port:
-        asyncio.run(scene(port))
+    with lists() as socket:
+        asyncio.run(scene(socket))
     assert len(told(caplog)) == 1
 
 
@@ -197,14 +206,14 @@ def test_a_version_stays_whose_load_again_torchserve_does_not_survive_and_is_tri
             await super().reload(model, version)
             raise TorchServeGoneError("TorchServe went away")
 
-    async def scene(port: int) -> None:
-        it = Gone(tmp_path, port)
+    async def scene(socket: Path) -> None:
+        it = Gone(tmp_path, socket)
         async with it.watching():
             await asyncio.wait_for(until(lambda: it.reloaded.count("lcgan") > 1), 20)
             assert it.withdrawn == []
 
-    with lists() as port:
-        asyncio.run(scene(port))
+    with lists() as socket:
+        asyncio.run(scene(socket))
     assert told(caplog) == []
 
 

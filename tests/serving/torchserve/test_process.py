@@ -3,14 +3,18 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
+import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import grpc
 import psutil
 import pytest
 
 from serving.errors import TorchServeError
 from serving.torchserve.inference import Inference
+from serving.torchserve.keys import Keys
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
 from tests.serving.support import ask, assert_gone, build_archive
@@ -37,6 +41,53 @@ def listening_ports(process: psutil.Process) -> set[tuple[str, int]]:
     return {(item.laddr.ip, item.laddr.port) for item in connections if item.status == psutil.CONN_LISTEN}
 
 
+async def others_are_refused(instance: Instance) -> None:
+    """Nothing that another user of the machine can reach registers, runs or unregisters an archive."""
+    assert stat.S_IMODE(instance.folder.stat().st_mode) == 0o700, "its sockets and keys lie there"
+    assert stat.S_IMODE((instance.folder / "key_file.json").stat().st_mode) == 0o600
+    assert instance.keys.inference not in repr(instance)
+    inference, management = "inference.InferenceAPIsService", "management.ManagementAPIsService"
+    for _, port in listening_ports(psutil.Process(instance.pid)):
+        target = f"127.0.0.1:{port}"
+        if target in instance.metrics_url:
+            continue
+        service, good = inference, instance.keys.inference
+        if target != instance.inference_target:
+            service, good = management, instance.keys.management
+        for method in METHODS[service]:
+            for key in {"", "guessed", instance.keys.inference, instance.keys.management} - {good}:
+                assert await called(target, f"{service}/{method}", key) is grpc.StatusCode.PERMISSION_DENIED
+        # So that the refusals are those of the key, and not of the port or of the method.
+        assert await called(target, f"{service}/{METHODS[service][0]}", good) is grpc.StatusCode.OK
+    with pytest.raises(TorchServeError, match=r"Token Authorization failed|HTTP 400"):
+        await dataclasses.replace(
+            instance.management, keys=Keys(management="guessed", inference="guessed")
+        ).list_models()
+    store = Path(psutil.Process(instance.pid).cwd())
+    for url in (f"file://{store}/%2e%2e/evil.mar", f"file://{store}/m_1.mar", "http://127.0.0.1:9/m.mar", "../m_1.mar"):
+        with pytest.raises(TorchServeError, match="could not load"):
+            await instance.management.begin_registration(url, model="evil", version="1", workers=1)
+    assert await instance.management.list_models() == ("m",)
+
+
+METHODS = {
+    "inference.InferenceAPIsService": ("Ping", "Predictions"),
+    "management.ManagementAPIsService": ("ListModels", "RegisterModel", "ScaleWorker", "UnregisterModel"),
+}
+"""Methods of TorchServe's gRPC services; the first of each needs no content."""
+
+
+async def called(target: str, method: str, key: str) -> grpc.StatusCode:
+    metadata = (("authorization", f"Bearer {key}"),) if key else ()
+    async with grpc.aio.insecure_channel(target) as channel:
+        call: Any = channel.unary_unary(f"/org.pytorch.serve.grpc.{method}")
+        try:
+            await call(b"", metadata=metadata, timeout=10)
+        except grpc.aio.AioRpcError as failure:
+            return failure.code()
+    return grpc.StatusCode.OK
+
+
 def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_folder(
     settings: TorchServeSettings, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,12 +110,13 @@ def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_fold
         (version,) = await management.describe("m")
         assert (version.version, version.archive, version.batch_size) == ("1", "m_1.mar", 4)
         assert (version.num_ready, len(version.worker_pids)) == (2, 2)
-        async with Inference(instance.inference_target) as inference:
+        async with Inference(instance.inference_target, key=instance.keys.inference) as inference:
             answer = await inference.generate(ask(title="x"), model="m", version="1", timeout_s=10)
         assert answer.samples[0].text == "x"
         # Left over from an attempt that was cut off (HTTP 409), it is loaded again.
         await register_version(instance, "m_1.mar", model="m", version="1", workers=2, timeout_s=60)
         assert [each.num_ready for each in await management.describe("m")] == [2]
+        await others_are_refused(instance)
         jvm = psutil.Process(instance.pid)
         assert [child.pid for child in psutil.Process(instance.guard.pid).children()] == [jvm.pid]
         return [jvm, *jvm.children(recursive=True)], listening_ports(jvm)
@@ -72,7 +124,7 @@ def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_fold
     build_archive(settings.model_store, "m", "1", batch_size=4)
     processes, ports = asyncio.run(scene())
     assert len(processes) == 3
-    assert len(ports) == 5
+    assert len(ports) == 3
     assert {address.removeprefix("::ffff:") for address, _ in ports} == {"127.0.0.1"}
     assert_gone(processes, timeout_s=0)
     for _, port in ports:
