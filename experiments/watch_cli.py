@@ -62,9 +62,12 @@ def watch(
     """
     from bot.entrypoints.foreground import stop_signals
     from experiments.watching import Watcher, only_watcher
+    from foundation.redaction import RedactingFormatter
     from serving.settings import default_tracking_uri
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for talkative in ("alembic", "mlflow", "urllib3"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     sources = open_sources(config, workspace, exposures)

@@ -36,6 +36,7 @@ def add(
     Example:
         deephypebot models webhook add http://127.0.0.1:8080 --webhook-secret-file webhook.secret
     """
+    from foundation.redaction import redacted
     from serving.errors import ServingError
     from serving.http.webhooks import WEBHOOK_PATH
     from serving.registry.webhooks import Webhooks, server_needs
@@ -49,7 +50,7 @@ def add(
     webhooks = Webhooks(tracking_uri or default_tracking_uri(workspace))
     with Console(stderr=True).status("asking MLflow"):
         problem = webhooks.add(name, address, secret=secret)
-    show(f"webhook {name} is registered: MLflow posts to {address}")
+    show(f"webhook {name} is registered: MLflow posts to {redacted(address)}")
     show(f"the MLflow server must keep running with {', '.join(server_needs(address))}")
     if problem:
         show(f"a trial of it failed ({problem}): does `serve --http-port` run there, with the same secret?")
@@ -60,12 +61,13 @@ def add(
 @app_webhook.command("list")
 def list_webhooks(*, workspace: WorkspaceOption = WORKSPACE, tracking_uri: TrackingOption = "") -> None:
     """List the webhooks of an MLflow server."""
+    from foundation.redaction import redacted
     from serving.registry.webhooks import Webhooks
     from serving.settings import default_tracking_uri
 
     found = Webhooks(tracking_uri or default_tracking_uri(workspace)).all()
     for webhook in found:
-        show(f"{webhook.name}  {webhook.status}  {webhook.url}  {', '.join(webhook.events)}")
+        show(f"{webhook.name}  {webhook.status}  {redacted(webhook.url)}  {', '.join(webhook.events)}")
     if not found:
         show("there is no webhook: the poll alone notices changes")
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from foundation.redaction import redacted
+
 _MASK = "[secret]"
 _SHORTEST = 6
 """Minimum characters of a secret to be masked; shorter ones would mask ordinary words."""
@@ -33,7 +35,7 @@ class Redactor:
         """
         for secret in self._secrets:
             text = text.replace(secret, _MASK)
-        return text
+        return redacted(text)
 
     def process(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Mask the secrets in an event of structlog; remove control characters too, since terminals act on them."""

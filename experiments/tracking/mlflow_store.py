@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bot.domain.rates import Rate
 from experiments.tracking.ledger import VersionFigures, WaitingTrace
 from experiments.tracking.traces import JudgedSpan, SongTrace
-from foundation.mlflow_faults import without_password
+from foundation.redaction import redacted
 from serving.registry.connection import known, open_client, translated
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _refusal(send: Callable[[], None], *, codes: tuple[str, ...] = (_ARCHIVED,))
         is_refusal = cause.get_http_status_code() in _REFUSALS or cause.error_code in codes  # type: ignore[no-untyped-call]
         if not is_refusal:
             raise
-        return without_password(str(cause.message).partition("\n")[0]) or "without a reason"
+        return redacted(str(cause.message).partition("\n")[0]) or "without a reason"
     return ""
 
 

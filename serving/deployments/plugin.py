@@ -6,6 +6,7 @@ names.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -338,8 +339,10 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
     else:
         client.create_deployment(name, model_uri, config={"wait": False})
     options = [text for key, value in given.items() for text in (_LOCAL_SETTINGS[key], str(value))]
-    command = [sys.executable, "-m", "deephypebot", "serve", "--models", model, "--tracking-uri", _tracking_uri()]
-    code = subprocess.run([*command, *options], check=False).returncode  # noqa: S603 - our own command
+    command = [sys.executable, "-m", "deephypebot", "serve", "--models", model, *options]
+    # Not as an option: every user of the machine can read command lines, and the address may hold a password.
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": _tracking_uri()}
+    code = subprocess.run(command, check=False, env=environment).returncode  # noqa: S603 - our own command
     if code not in (0, 130):
         raise MlflowException(f"`deephypebot serve` ended with code {code}; its messages are above")
 

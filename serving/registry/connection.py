@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from foundation.mlflow_faults import plain, without_password
+from foundation.mlflow_faults import plain
+from foundation.redaction import redacted
 from serving.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
     database = tracking_uri.partition("?")[0].removeprefix("sqlite:///")
     if tracking_uri.startswith("sqlite:///") and not Path(database).is_file():
         raise RegistryError(
-            f"there is no registry at {without_password(tracking_uri)}: train a model first (`deephypebot train`), or "
+            f"there is no registry at {redacted(tracking_uri)}: train a model first (`deephypebot train`), or "
             "name another with --tracking-uri or MLFLOW_TRACKING_URI"
         )
     for name, value in _ENVIRONMENT.items():
@@ -66,9 +67,9 @@ def translated(purpose: str, tracking_uri: str) -> Iterator[None]:
         # Some have many lines; the first says what happened.
         reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
         told = plain(reason)
-        named = f"{type(cause).__name__}: {told}" if told == without_password(reason) else told
+        named = f"{type(cause).__name__}: {told}" if told == redacted(reason) else told
         # The cause's own message may hold the password of the address, and a traceback would print it.
-        raise RegistryError(f"{purpose} ({without_password(tracking_uri)}): {named}") from None
+        raise RegistryError(f"{redacted(purpose)} ({redacted(tracking_uri)}): {named}") from None
 
 
 def known(read: Callable[..., _T], *arguments: str) -> _T | None:

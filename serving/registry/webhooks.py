@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from foundation.mlflow_faults import without_password
+from foundation.redaction import redacted
 from serving.errors import RegistryError
 from serving.registry.connection import open_client, translated
 
@@ -51,7 +51,7 @@ class Webhooks:
     def __init__(self, tracking_uri: str) -> None:
         if urlsplit(tracking_uri).scheme not in {"http", "https"}:
             raise RegistryError(
-                f"{without_password(tracking_uri)} is a database, and only an MLflow server sends webhooks: name the "
+                f"{redacted(tracking_uri)} is a database, and only an MLflow server sends webhooks: name the "
                 "server with --tracking-uri or MLFLOW_TRACKING_URI, or leave it to the poll (--poll of `serve`)"
             )
         self._uri = tracking_uri

@@ -28,6 +28,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags, Trace
 from opentelemetry.util.types import AttributeValue
 from typing_extensions import override
 
+from foundation.redaction import redacted
 from foundation.version import project_version
 from serving.telemetry import names
 from serving.telemetry.context import TraceContext
@@ -53,7 +54,7 @@ class Sender(SpanExporter):
 
     def __init__(self, exporter: SpanExporter, address: str) -> None:
         self._exporter = exporter
-        self._address = address
+        self._address = redacted(address)
         self._is_failing = False
         self.sent = 0
         self.lost = 0

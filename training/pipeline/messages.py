@@ -100,7 +100,7 @@ def pages(tracking_uri: str, runs_page: str) -> Iterator[str]:
         return
     address = urlsplit(tracking_uri)
     if address.scheme in ("http", "https"):
-        # Without the password that may be in it.
+        # A browser asks for the password that may be in it.
         server = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path.rstrip('/')}"
         yield f"runs: {server}/{runs_page}"
         yield f"versions: {server}/{_MODELS_PAGE}"

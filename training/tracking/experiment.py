@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage
 
 from foundation.artifact_folder import ARTIFACTS_ROOT, database_file
+from foundation.redaction import redacted
 from training.errors import TrackingError
 from training.tracking.faults import restore
 
@@ -65,7 +66,7 @@ def open_experiment(client: MlflowClient, artifacts: Path | None) -> str:
 def _active(experiment: Experiment, uri: str) -> str:
     if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
         raise TrackingError(
-            f"MLflow at {uri} cannot be used: experiment {experiment.name!r} is deleted; "
-            f"{restore(uri, 'experiments', str(experiment.experiment_id))}"
+            f"MLflow at {redacted(uri)} cannot be used: experiment {experiment.name!r} is deleted; "
+            f"{restore(redacted(uri), 'experiments', str(experiment.experiment_id))}"
         )
     return str(experiment.experiment_id)

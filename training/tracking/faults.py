@@ -13,7 +13,8 @@ from alembic.util.exc import CommandError
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from foundation.mlflow_faults import plain, without_password
+from foundation.mlflow_faults import plain
+from foundation.redaction import redacted
 from training.errors import TrackingError
 
 FAULTS: Final = (MlflowException, SQLAlchemyError, CommandError, ImportError, OSError)
@@ -59,8 +60,8 @@ def translated(uri: str, purpose: str = "") -> Iterator[None]:
     try:
         yield
     except FAULTS as cause:
-        shown = without_password(uri)
-        told = without_password(purpose) or f"MLflow at {shown} cannot be used"
+        shown = redacted(uri)
+        told = redacted(purpose) or f"MLflow at {shown} cannot be used"
         raise TrackingError(f"{told}: {reason(cause, shown)}") from cause
 
 
