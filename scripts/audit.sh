@@ -3,8 +3,9 @@
 #
 #     scripts/audit.sh BIN
 #
-# BIN is the folder of the environment's programs. audit-exceptions.txt lists what is accepted, with reasons. Where no
-# vulnerability database can be reached, the script says so and ends with 0, unless AUDIT_REQUIRED=1 is set.
+# BIN is the folder of the environment's programs. audit-exceptions.txt lists what is accepted, until when and why; one
+# that has expired is an error. Where no vulnerability database can be reached, the script says so and ends with 0, unless
+# AUDIT_REQUIRED=1 is set.
 set -eu
 
 bin=$1
@@ -14,7 +15,7 @@ mkdir -p "$root/build"
     -o "$root/build/sbom.cdx.json" "$bin/python"
 echo "software bill of materials: build/sbom.cdx.json"
 
-ignored=$(sed -e 's/#.*//' -e 's/[[:space:]].*//' "$root/audit-exceptions.txt" | sed -n 's/^..*/--ignore-vuln &/p')
+ignored=$("$bin/python" "$root/scripts/audit_exceptions.py" "$root/audit-exceptions.txt")
 report=$(mktemp)
 log=$(mktemp)
 trap 'rm -f "$report" "$log"' EXIT
