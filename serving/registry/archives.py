@@ -19,6 +19,8 @@ from serving.errors import ArchiveError
 from serving.registry.contents import ArchiveInfo, read_contents
 
 _FETCH_PREFIX: Final = ".fetch-"
+_OWN: Final = 0o600
+_FILE: Final = 0o666
 
 Fetch = Callable[[Path], Path]
 """Function that downloads an archive into the given folder and returns the path of the file."""
@@ -48,6 +50,8 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
         with locked_folder(model_store, _FETCH_PREFIX) as folder:
             fetched = fetch(folder)
             info = inspect_archive(fetched, model=model, version=version, sha256=sha256)
+            # No more rights than the folder gives: a copy keeps those that the file had where it came from.
+            fetched.chmod(fetched.stat().st_mode & (model_store.stat().st_mode | _OWN) & _FILE)
             fetched.replace(path)
     except OSError as cause:
         free_mb = shutil.disk_usage(model_store).free // 2**20 if model_store.is_dir() else 0

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 HANDLER = Path(__file__).with_name("echo_handler.py")
 SERVE = "import typer; from serving.cli import serve; typer.run(serve)"
 ONE_ATTEMPT = RetryPolicy(max_attempts=1)
+PLANTED = {
+    "MLFLOW_TRACKING_PASSWORD": "planted-password-1",
+    "DEEPHYPEBOT_WEBHOOK_SECRET": "planted-secret-of-webhooks",
+    "AWS_SECRET_ACCESS_KEY": "planted-key-2",
+    "SOME_API_TOKEN": "planted-token-3",
+}
+"""Secrets in the environment of every service that tests start; none of them may be seen anywhere else."""
 
 
 def ask(**values: Any) -> CommentaryRequest:
@@ -186,7 +193,7 @@ def launch_service(
             ],
             stdout=log,
             stderr=log,
-            env={**os.environ, "TMPDIR": str(temporary or folder)},
+            env={**os.environ, **PLANTED, "TMPDIR": str(temporary or folder)},
             start_new_session=new_session,
         )
 

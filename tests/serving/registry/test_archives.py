@@ -129,6 +129,15 @@ def test_a_fetched_archive_lies_in_the_store_and_nothing_else_does(built: Path, 
     assert file_sha256(store / "lcgan_2.mar") == file_sha256(built)
 
 
+@pytest.mark.parametrize(("folder", "file"), [(0o700, 0o600), (0o750, 0o640), (0o755, 0o644)])
+def test_a_fetched_archive_can_be_read_by_those_who_may_enter_the_store(
+    built: Path, tmp_path: Path, folder: int, file: int
+) -> None:
+    tmp_path.chmod(folder)
+    bring(tmp_path, built, file_sha256(built))
+    assert stat.S_IMODE((tmp_path / "lcgan_2.mar").stat().st_mode) == file
+
+
 _KILLED_FETCH = """
 import os, sys, signal
 from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import shutil
 import signal
@@ -19,6 +18,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from serving.client import CommentaryClient, DeadlineError, LiveVersion, UnavailableError
+from serving.torchserve.keys import Keys
+from serving.torchserve.management import _send_blocking
 from tests.serving.support import (
     EchoRegistry,
     Load,
@@ -97,12 +98,11 @@ def jvm_folder(service: ServiceProcess) -> Path:
 
 
 def manage(service: ServiceProcess, method: str, path: str) -> int:
-    """One request to TorchServe's management API, as any local user can send it."""
-    properties = dict(line.split("=", 1) for line in (jvm_folder(service) / "config.properties").read_text().split())
-    connection = http.client.HTTPConnection("127.0.0.1", int(properties["management_address"].rpartition(":")[2]))
-    connection.request(method, path)
-    status = connection.getresponse().status
-    connection.close()
+    """One request to TorchServe's management API, as a process of the service's own user can send it."""
+    folder = jvm_folder(service)
+    keys = Keys.read(folder)
+    assert keys is not None
+    status, _ = _send_blocking(method, path, folder / "management.sock", keys.management, 60.0)
     return status
 
 
