@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2_grpc
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving import wire
 from serving.errors import ServingError
+from serving.gateway.accepting import accepting_server
 from serving.gateway.access_log import AccessLog, current_call
 from serving.gateway.calls import Calls
 from serving.gateway.guard import Guard
@@ -179,7 +180,7 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
         # An IPv6 address needs brackets before a port.
         written = f"[{host}]" if ":" in host else host
         access = self.security.access
-        server = grpc.aio.server(
+        server = accepting_server(
             interceptors=(self.metrics, *([Guard(access)] if access is not None else []), self.reception),
             options=server_options(
                 max_in_flight=self._settings.max_in_flight, max_descriptors=raise_descriptor_limit()

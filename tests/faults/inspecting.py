@@ -100,17 +100,20 @@ def look_at(root: int, folder: Path) -> Household:
     return Household(parts=tuple(parts_of(root)), scratch=found)
 
 
-def left_behind(before: Household, after: Household) -> list[str]:
-    """Say what is there after a fault that was not there before it; nothing if all is as it was."""
+def left_behind(before: Household, after: Household, *, versions_change: bool = False) -> list[str]:
+    """Say what is there after a fault that was not there before it; nothing if all is as it was.
+
+    Where `versions_change`, workers and descriptors are not compared.
+    """
     found = []
     for role in sorted({*before.roles, *after.roles}):
         change = after.roles.get(role, 0) - before.roles.get(role, 0)
-        if change:
+        if change and not (versions_change and role == WORKER):
             found.append(f"{change:+d} {role} process{'es' if abs(change) > 1 else ''}")
     for pattern, number in (Counter(after.scratch) - Counter(before.scratch)).items():
         found.append(f"{number} more {pattern} on the disk")
     more = after.descriptors - before.descriptors
-    if more > _MORE_DESCRIPTORS:
+    if more > _MORE_DESCRIPTORS and not versions_change:
         found.append(f"{more} descriptors")
     return found
 

@@ -13,6 +13,7 @@ DATA, HEADERS, SETTINGS = 0, 1, 4
 _END_STREAM: Final = 1
 _END_HEADERS: Final = 4
 _INITIAL_WINDOW_SIZE: Final = 4
+_PREFIX_OF_7_BITS: Final = 127
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -20,14 +21,26 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
-def literal(name: str, value: str) -> bytes:
+def literal(name: str, value: str | bytes) -> bytes:
     """A header as HPACK writes it without its tables."""
-    return b"\0" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
+    content = value.encode() if isinstance(value, str) else value
+    return b"\0" + _sized(name.encode()) + _sized(content)
 
 
-def unread_call(target: str, method: str, message: bytes) -> bytes:
+def _sized(content: bytes) -> bytes:
+    """A string behind its length, a number with a prefix of 7 bits."""
+    if len(content) < _PREFIX_OF_7_BITS:
+        return bytes((len(content),)) + content
+    rest, digits = len(content) - _PREFIX_OF_7_BITS, bytearray((_PREFIX_OF_7_BITS,))
+    while rest >= 128:
+        digits.append(rest % 128 + 128)
+        rest //= 128
+    return bytes((*digits, rest)) + content
+
+
+def unread_call(target: str, method: str | bytes, message: bytes) -> bytes:
     """Bytes of a connection that makes a call and allows no byte of its answer."""
-    headers = {
+    headers: dict[str, str | bytes] = {
         ":method": "POST",
         ":scheme": "http",
         ":path": method,

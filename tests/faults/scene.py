@@ -134,7 +134,7 @@ class House:
 
 
 def make_house(shared: EchoRegistry, root: Path, model: str, **settings: Any) -> House:
-    """A house with version 1 as champion and version 2 as challenger, so that both answer when they are asked."""
+    """A house with version 1 as champion, and a copy of the shared registry."""
     root.mkdir(parents=True, exist_ok=True)
     database = root / "registry.db"
     shutil.copyfile(shared.uri.removeprefix("sqlite:///"), database)
@@ -169,6 +169,7 @@ class Observation:
 
     def wait_normal(self, timeout_s: float = 60) -> None:
         """Wait until every call succeeds, health says so and no worker is missing, for two seconds."""
+        time.sleep(max(0.0, QUIET_S - self.load.now_s() + self.struck_s))
         wait_for(lambda: self.load.is_quiet(self.kinds, for_s=QUIET_S), timeout_s=timeout_s, what="a return to normal")
 
     def last(self, seconds: float) -> None:
@@ -190,9 +191,13 @@ class Observation:
 
 @contextlib.contextmanager
 def observing(
-    house: House, row: Row, *, kinds: tuple[Kind, ...] = (ONCE, RETRYING), may_leave: bool = False
+    house: House, row: Row, *, kinds: tuple[Kind, ...] = (ONCE, RETRYING), versions_change: bool = False
 ) -> Iterator[Observation]:
-    """Run the load around a block that injects a fault; fill the row, and check what holds for every fault."""
+    """Run the load around a block that injects a fault; fill the row, and check what holds for every fault.
+
+    Where `versions_change`, other versions are live at the end, and workers and descriptors cannot be compared.
+    """
+    wait_for(house.is_well, timeout_s=60, what="a service that is well before the fault")
     before = look_at(house.running.process.pid, house.folder)
     began = time.monotonic()
     with running_load(house.target, house.model, house.tables, workers=house.workers, kinds=kinds) as load:
@@ -204,27 +209,31 @@ def observing(
         try:
             yield observation
         finally:
-            until_s = load.now_s()
-    since_s = observation.fault_s
+            _fill(row, observation, until_s=load.now_s())
+            row.seconds = time.monotonic() - began
+    row.left = _left(house, before, versions_change=versions_change)
+    assert load.wrong == [], load.wrong[:3]
+    assert row.left == [], row.left
+
+
+def _fill(row: Row, observation: Observation, *, until_s: float) -> None:
+    load, since_s = observation.load, observation.fault_s
     calls = [call for call in load.calls if call.ended_s >= since_s]
     row.calls = counts(calls)
     row.gap_s = longest_gap_s(load.calls, since_s=since_s, until_s=until_s)
     row.wrong = len(load.wrong)
     row.health = health_text(health_periods(load.looks, since_s=since_s))
     row.normal_s = settled_s(load.calls, load.looks, since_s=observation.struck_s)
-    row.seconds = time.monotonic() - began
     load.write(CALLS / f"{row.name}.jsonl")
-    row.left = _left(house, before)
-    assert load.wrong == [], load.wrong[:3]
-    assert may_leave or row.left == []
 
 
-def _left(house: House, before: Household) -> list[str]:
+def _left(house: House, before: Household, *, versions_change: bool) -> list[str]:
     """Say what is left, once what still ends has ended."""
     if house.service is None:
         return []
     for attempt in itertools.count():
-        left = left_behind(before, look_at(house.running.process.pid, house.folder))
+        after = look_at(house.running.process.pid, house.folder)
+        left = left_behind(before, after, versions_change=versions_change)
         if not left or attempt == 20:
             return left
         time.sleep(0.5)

@@ -99,7 +99,7 @@ def bomb(path: Path) -> None:
     block = bytes(2**24)
     with (
         zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
-        archive.open("bomb", "w") as member_of_zeros,
+        archive.open("bomb", "w", force_zip64=True) as member_of_zeros,
     ):
         for _ in range(128):
             member_of_zeros.write(block)

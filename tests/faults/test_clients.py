@@ -34,7 +34,8 @@ PATIENT = Kind(name="patient", threads=4, retry=RetryPolicy(), timeout_s=20.0, p
 
 def told(outcome: Outcome) -> str:
     codes = ", ".join(f"{number:,} {code}" for code, number in outcome.codes.items())
-    return f"the crowd: {codes}; 95% of its refusals within {1000 * outcome.refused_p95_s:.0f} ms"
+    quick = f"; 95% of its refusals within {1000 * outcome.refused_p95_s:.0f} ms" if outcome.refused_p95_s else ""
+    return f"the crowd: {codes}{quick}"
 
 
 def crowd_of(house: House, **values: Any) -> Crowd:
@@ -47,8 +48,9 @@ def crowd_of(house: House, **values: Any) -> Crowd:
     "refused at once with a pause to retry after; accepted work goes on; all is over when they leave",
 )
 def test_overload(house: House, row: Row) -> None:
+    few = end(begin(crowd_of(house, clients=4, seconds=6, deadline_s=10, **HEAVY)))
     with observing(house, row, kinds=(PATIENT,)) as seen:
-        outcome = end(begin(crowd_of(house, clients=300, seconds=8, deadline_s=10, **HEAVY)))
+        outcome = end(begin(crowd_of(house, clients=300, seconds=8, deadline_s=10, pause_s=0.2, **HEAVY)))
         seen.heal()
         seen.note(told(outcome))
         seen.wait_normal()
@@ -56,7 +58,10 @@ def test_overload(house: House, row: Row) -> None:
     assert outcome.codes["RESOURCE_EXHAUSTED"] > 100
     assert outcome.without_hint == 0
     assert outcome.refused_p95_s < 1
-    assert outcome.codes["OK"] > 50
+    row.notes.append(
+        f"heavy requests answered: {few.codes['OK'] / 6:.1f}/s to 4 clients, {outcome.codes['OK'] / 8:.1f}/s to 300"
+    )
+    assert outcome.codes["OK"] / 8 > 0.5 * few.codes["OK"] / 6
     assert row.normal_s < 10
 
 
@@ -133,7 +138,7 @@ def test_reset_connections(house: House, row: Row) -> None:
     "clients", "200 clients that read nothing of their answers for 10 s", "they take no place and little memory"
 )
 def test_clients_that_do_not_read(house: House, row: Row) -> None:
-    message = commentary_pb2.GenerateRequest(model=house.model, num_samples=64).SerializeToString()
+    message = commentary_pb2.GenerateRequest(model=house.model, num_samples=8, max_tokens=12).SerializeToString()
     before = gateway_rss_mb(house)
     with (
         observing(house, row) as seen,
@@ -145,7 +150,7 @@ def test_clients_that_do_not_read(house: House, row: Row) -> None:
         seen.heal()
         seen.wait_normal()
     assert gateway_rss_mb(house) - before < 100
-    assert seen.failures(RETRYING) == {}
+    assert seen.failures(RETRYING) == seen.failures(ONCE) == {}
 
 
 def garbage(rng: random.Random, target: str) -> bytes:
@@ -260,7 +265,7 @@ def narrow(empty_registry: EchoRegistry, tmp_path: Path) -> Iterator[House]:
 def test_idle_connections(narrow: House, row: Row) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
-    with observing(narrow, row, may_leave=True) as seen:
+    with observing(narrow, row) as seen:
         with connections(narrow.target, 1400, PREFACE + frame(SETTINGS, 0, 0, b"")) as opened:
             row.notes.append(f"{len(opened)} connections opened")
             seen.last(5)

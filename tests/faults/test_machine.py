@@ -76,7 +76,7 @@ def test_disk_full(empty_registry: EchoRegistry, row: Row, tmp_path: Path, lack:
         try:
             house.start()
             wait_for(house.is_well, timeout_s=60, what="the start")
-            with observing(house, row, may_leave=True) as seen:
+            with observing(house, row, versions_change=True) as seen:
                 (fill_bytes if lack == "bytes" else fill_inodes)(house.folder)
                 seen.last(2)
                 house.registry.alias(house.model, "challenger", new)
@@ -109,7 +109,7 @@ def test_disk_full_and_jvm_killed(empty_registry: EchoRegistry, row: Row, tmp_pa
         try:
             house.start()
             wait_for(house.is_well, timeout_s=60, what="the start")
-            with observing(house, row, may_leave=True) as seen:
+            with observing(house, row) as seen:
                 fill_inodes(house.folder)
                 house.running.jvm.kill()
                 seen.last(8)
@@ -132,7 +132,7 @@ def test_temporary_folder_cleaned(empty_registry: EchoRegistry, row: Row, tmp_pa
     house.start()
     try:
         wait_for(house.is_well, timeout_s=60, what="the start")
-        with observing(house, row, may_leave=True) as seen:
+        with observing(house, row) as seen:
             for path in temporary.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             os.kill(house.worker_pids()[0], signal.SIGKILL)
@@ -174,7 +174,7 @@ def test_clock_jumps(
         house.start()
     try:
         wait_for(house.is_well, timeout_s=60, what="the start")
-        with observing(house, row, may_leave=True) as seen:
+        with observing(house, row, versions_change=True) as seen:
             for seconds in (3600, -7200, 86_400):
                 _move(offset, seconds)
                 seen.last(2)

@@ -111,6 +111,7 @@ def test_what_is_left_behind_is_named() -> None:
         "65 descriptors",
     ]
     assert left_behind(after, before) == ["-1 worker process"]
+    assert left_behind(before, after, versions_change=True) == ["2 more deephypebot-* on the disk"]
 
 
 def test_processes_are_counted_with_their_descriptors_until_they_are_gone() -> None:

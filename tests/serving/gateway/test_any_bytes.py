@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serving.v1 import commentary_pb2
 from tests.examples import examples
+from tests.faults.rawhttp2 import connect, unread_call
 from tests.serving.loopback_gateway import Bench, bench
 
 METHODS = ("/deephypebot.v1.Commentary/Generate", "/deephypebot.v1.Commentary/Describe")
@@ -55,6 +56,23 @@ class _Tracebacks(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info:
             self.found.append(record)
+
+
+PATHS = [b"/deephypebot.v1.Commentary/\xb4enerate", b"/\xff", b"/\xc3\x28/\xa0", "/ü/日".encode(), b"/" + b"x" * 4000]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=["in a known one", "alone", "half a character", "UTF-8", "long"])
+def test_a_call_of_any_path_ends_no_server(path: bytes) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            for _ in range(3):
+                with await asyncio.to_thread(connect, it.target) as connection:
+                    connection.sendall(unread_call(it.target, path, b""))
+                    await asyncio.sleep(0.05)
+                assert (await it.generate()).model.version == "2"
+            assert await _status(it, "/no.such/Method", b"") is grpc.StatusCode.UNIMPLEMENTED
+
+    asyncio.run(scene())
 
 
 @pytest.mark.slow
