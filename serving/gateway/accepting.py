@@ -9,6 +9,7 @@ those never take this way, so calls of any other are answered here, without a lo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -18,6 +19,15 @@ from grpc.aio import _server as grpc_server
 
 _NO_METHOD: Final = "/unknown/unknown"
 """Path that the interceptors see of a call to a method that does not exist."""
+
+
+_LOGGER: Final = "grpc._cython.cygrpc"
+_INVALID: Final = "Invalid encoding on %s"
+"""Message of grpcio for a header that is not UTF-8, with its value, which may be a token with a wrong character."""
+
+
+def _shows_no_value(record: logging.LogRecord) -> bool:
+    return record.msg != _INVALID
 
 
 class _AcceptingServer(cygrpc.AioServer):  # type: ignore[misc] # grpcio has no types for it
@@ -61,5 +71,6 @@ def accepting_server(
         interceptors: interceptors of all calls.
         options: options of the server's channel.
     """
+    logging.getLogger(_LOGGER).addFilter(_shows_no_value)
     server: Any = _Server(interceptors, options)
     return cast("grpc.aio.Server", server)

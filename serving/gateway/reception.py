@@ -152,6 +152,9 @@ class Reception(grpc.aio.ServerInterceptor):
                 if not self._is_draining:
                     raise
                 await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN, kind=_ENDING)
+            except DecodeError as fault:  # a message of a stream, which is read within the answer
+                reason = f"the message cannot be read: {fault}"
+                await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, reason, kind=_UNREADABLE)
             finally:
                 self._streams.discard(task)
 

@@ -38,7 +38,7 @@ def _sized(content: bytes) -> bytes:
     return bytes((*digits, rest)) + content
 
 
-def unread_call(target: str, method: str | bytes, message: bytes) -> bytes:
+def unread_call(target: str, method: str | bytes, message: bytes, **more: bytes) -> bytes:
     """Bytes of a connection that makes a call and allows no byte of its answer."""
     headers: dict[str, str | bytes] = {
         ":method": "POST",
@@ -47,6 +47,7 @@ def unread_call(target: str, method: str | bytes, message: bytes) -> bytes:
         ":authority": target,
         "te": "trailers",
         "content-type": "application/grpc",
+        **more,
     }
     block = b"".join(literal(name, value) for name, value in headers.items())
     body = b"\0" + struct.pack(">I", len(message)) + message

@@ -16,7 +16,14 @@ from tests.examples import examples
 from tests.faults.rawhttp2 import connect, unread_call
 from tests.serving.loopback_gateway import Bench, bench
 
-METHODS = ("/deephypebot.v1.Commentary/Generate", "/deephypebot.v1.Commentary/Describe")
+METHODS = (
+    "/deephypebot.v1.Commentary/Generate",
+    "/deephypebot.v1.Commentary/GenerateStream",
+    "/deephypebot.v1.Commentary/Describe",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/inference.GRPCInferenceService/ModelInfer",
+)
 EXPECTED = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -38,6 +45,22 @@ def messages(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(0, 4))):
         content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
     return bytes(content[: draw(st.integers(0, len(content)))])
+
+
+@pytest.mark.parametrize("end", [b"\xff", b"\xe9", b"\x80\n"], ids=["no character", "Latin 1", "half a character"])
+def test_a_header_of_any_bytes_is_not_logged(caplog: pytest.LogCaptureFixture, end: bytes) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            call = unread_call(it.target, METHODS[0], b"", authorization=b"Bearer secret-of-mine" + end)
+            with await asyncio.to_thread(connect, it.target) as connection:
+                connection.sendall(call)
+                await asyncio.sleep(0.1)
+            assert (await it.generate()).model.version == "2"
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(scene())
+    assert "secret-of-mine" not in caplog.text
+    assert "secret-of-mine" not in repr([record.args for record in caplog.records])
 
 
 async def _status(it: Bench, method: str, message: bytes) -> grpc.StatusCode:
