@@ -34,7 +34,8 @@ from serving.security.access import Access
 from serving.security.clients import Client, ClientBook
 from serving.security.settings import ClientLimits
 from serving.security.tokens import new_token
-from serving.traffic.admission.admission import Admission, AdmissionCounts
+from serving.traffic.admission.admission import Admission
+from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import work_of
 from serving.traffic.drift_book import REMEMBERED_SONGS, DriftBook

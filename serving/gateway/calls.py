@@ -20,7 +20,7 @@ from serving.gateway.traces import CallTrace, Traces, following
 from serving.telemetry.course import Course
 from serving.torchserve.faults import InferenceError
 from serving.torchserve.inference import Inference
-from serving.traffic.admission.admission import AdmissionCounts
+from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.work import work_of
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.experiment import ExperimentArms

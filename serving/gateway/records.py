@@ -44,6 +44,8 @@ def is_of_version(fault: InferenceError) -> bool:
     The version is at fault if its workers answer with an error, die, are away, or do not answer in time. It is not if
     TorchServe itself is away, or for the reasons above.
     """
+    if fault.failure is Failure.QUEUE_TOO_LONG:  # of its own workers
+        return True
     return fault.code not in _NOT_OF_THE_VERSION and fault.failure is not Failure.UNREACHABLE
 
 

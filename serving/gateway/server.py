@@ -353,14 +353,14 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
     def pause_ms(self, fault: InferenceError) -> int | None:
         """Draw the pause before a refused client should retry, in milliseconds; None if a retry does not help."""
         if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return round(1000 * self._pushback.draw_s(time.monotonic()))
+            return round(1000 * max(fault.retry_after_s, self._pushback.draw_s(time.monotonic())))
         return None
 
     async def _fail(self, context: grpc.aio.ServicerContext[Any, Any], fault: InferenceError) -> NoReturn:
         if fault.code is grpc.StatusCode.INTERNAL:
             _log.error("%s", fault.message)
         facts: dict[str, str] = {}
-        if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        if fault.code is grpc.StatusCode.RESOURCE_EXHAUSTED and fault.failure is Failure.OTHER:
             facts["maxInFlight"] = str(self._settings.max_in_flight)
         await refuse(
             context,

@@ -41,6 +41,8 @@ class Failure(Enum):
     """No worker of the version runs at this moment."""
     TOO_LATE = auto()
     """The request was not decoded, because it could not start in time."""
+    QUEUE_TOO_LONG = auto()
+    """The request could not have started in time, for all those that wait for the version's workers before it."""
     UNREACHABLE = auto()
     """TorchServe itself does not answer, which tells nothing about the version."""
 
@@ -53,20 +55,30 @@ class InferenceError(ServingError):
         message: reason for the client.
         field: invalid field of the request; empty if there is none.
         failure: kind of the failure.
+        retry_after_s: pause before which a retry would fail likewise, in seconds; 0 if none is known.
     """
 
     def __init__(
-        self, code: grpc.StatusCode, message: str, *, field: str = "", failure: Failure = Failure.OTHER
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *,
+        field: str = "",
+        failure: Failure = Failure.OTHER,
+        retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.field = field
         self.failure = failure
+        self.retry_after_s = retry_after_s
 
     def copy(self) -> InferenceError:
         """Return an equal error: one that several tasks raise would gather the tracebacks of all."""
-        return InferenceError(self.code, self.message, field=self.field, failure=self.failure)
+        return InferenceError(
+            self.code, self.message, field=self.field, failure=self.failure, retry_after_s=self.retry_after_s
+        )
 
 
 def in_band(error: ContractError) -> InferenceError:

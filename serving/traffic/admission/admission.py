@@ -18,6 +18,7 @@ import grpc
 
 from handlers.contract import CommentaryResponse
 from serving.torchserve.faults import Failure, InferenceError
+from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits, Lanes
 from serving.traffic.admission.measures import ServiceTimes
 from serving.traffic.admission.ticket import Ticket
@@ -32,35 +33,6 @@ _NO_WORKER_PAUSE_S: Final = 0.1
 _GRACE_S: Final = 0.1
 """Time after a deadline in which gRPC ends the call by itself. An answer to a call that is over is an error of gRPC."""
 _LOST: Final = (Failure.WORKER_DIED, Failure.NO_WORKER)
-
-
-@dataclass(slots=True, kw_only=True)
-class AdmissionCounts:
-    """Counts of requests that were not simply answered, since the start of the gateway."""
-
-    refused_full: int = 0
-    """Answered RESOURCE_EXHAUSTED, because as many as may wait or be decoded did."""
-    refused_late: int = 0
-    """Answered DEADLINE_EXCEEDED before they were sent, because even a lucky one would have been late."""
-    expired_waiting: int = 0
-    """Deadline passed while they waited."""
-    left_waiting: int = 0
-    """Client left while they waited."""
-    dropped_late: int = 0
-    """Sent, and dropped by the worker because the decode could not start in time."""
-    left_decoding: int = 0
-    """Client left, or its deadline passed, while TorchServe held them."""
-    asked_again: int = 0
-    """Asked once more because their worker was lost."""
-    sequences: int = 0
-    """Decoded sequences."""
-    sequences_wasted: int = 0
-    """Decoded sequences whose client was gone."""
-
-    def shed(self) -> dict[str, int]:
-        """Return the requests that were refused or given up, by reason."""
-        reasons = ("refused_full", "refused_late", "expired_waiting", "left_waiting", "dropped_late", "left_decoding")
-        return {reason: getattr(self, reason) for reason in reasons}
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -255,8 +227,9 @@ class Admission:
             counts.sequences += call.work.sequences
             counts.sequences_wasted += call.work.sequences if call.gone else 0
             self._times.note(call.work.size, now - (call.started or call.sent), now)
-        elif fault is not None and fault.failure is Failure.TOO_LATE and not call.gone:
-            counts.dropped_late += 1
+        elif fault is not None and not call.gone:
+            counts.dropped_late += fault.failure is Failure.TOO_LATE
+            counts.refused_queue += fault.failure is Failure.QUEUE_TOO_LONG
         self._lanes.release(call, decoded=answer is not None, now=now)
         self._end(call)
         self._send_next(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from grpc_status import rpc_status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.contract import CommentaryRequest
+from handlers.contract import CONTRACT, CommentaryRequest
 from serving.gateway.details import status_details
 from serving.gateway.refusals import cut
 from serving.security.settings import ClientLimits, SecuritySettings
 from serving.security.store import add_client
+from serving.traffic.route import make_route
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
-from tests.serving.loopback_gateway import answer_well, bench, until
+from tests.serving.loopback_gateway import answer_well, bench, route, until
 
 Details = dict[str, Any]
 
@@ -105,6 +107,38 @@ def test_a_full_gateway_asks_for_the_same_pause_twice_and_names_its_limit() -> N
             assert dict(details["ErrorInfo"].metadata) == {"maxInFlight": "1"}
             opened.set()
             await held
+
+    asyncio.run(scene())
+
+
+def test_a_queue_that_is_too_long_for_a_deadline_is_told_with_the_pause_after_which_it_is_shorter() -> None:
+    async def scene() -> None:
+        opened = asyncio.Event()
+
+        async def wait(request: CommentaryRequest) -> str:
+            await opened.wait()
+            return await answer_well(request)
+
+        async with bench(wait) as it:
+            info = route("3", contract=CONTRACT).info
+            batched = make_route(info, workers=1, batching=it.connection.inference)
+            it.table.add(batched)
+            assert batched.batcher is not None
+            for _ in range(3):
+                batched.batcher.queue.quickest.note(1, 5.0, time.monotonic())
+            first = asyncio.ensure_future(it.generate(version="3"))
+            await until(lambda: it.backend.batches)
+            second = asyncio.ensure_future(it.generate(version="3"))
+            await until(lambda: batched.in_flight == 2)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await it.generate(version="3", timeout_s=1)
+            opened.set()
+            await asyncio.gather(first, second)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            details = details_of(caught.value)
+            assert details["ErrorInfo"].reason == "QUEUE_TOO_LONG"
+            assert timedelta(seconds=3) < details["RetryInfo"].retry_delay.ToTimedelta() < timedelta(seconds=5)
+            assert it.gateway.calls.counts.shed()["refused_queue"] == 1
 
     asyncio.run(scene())
 

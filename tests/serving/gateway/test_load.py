@@ -24,7 +24,7 @@ from serving.torchserve.cores import CoreShares
 from serving.torchserve.inference import Inference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
-from serving.traffic.admission.admission import AdmissionCounts
+from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.route import make_route
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc

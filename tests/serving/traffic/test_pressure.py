@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from handlers.contract import CommentaryResponse
-from serving.traffic.admission.admission import AdmissionCounts
+from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.work import work_of
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.pressure import Pressure

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from handlers.contract import CommentaryRequest, CommentaryResponse
-from serving.traffic.admission.admission import AdmissionCounts
+from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.work import work_of
 from serving.traffic.exposures import Exposure, Recorder, Role, ShadowOutcome
 from serving.traffic.figures import FigureBook
