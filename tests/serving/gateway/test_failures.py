@@ -116,6 +116,11 @@ def test_requests_at_fault_refused_or_left_are_not_of_the_version(code: str) -> 
     )
 
 
+def test_a_version_whose_own_queue_is_too_long_is_at_fault() -> None:
+    full = InferenceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too long", failure=Failure.QUEUE_TOO_LONG)
+    assert is_of_version(full)
+
+
 @pytest.mark.parametrize(
     ("deadline_s", "elapsed_s", "past"), [(10, 10.0, True), (10, 9.95, True), (10, 9.5, False), (0.1, 0.05, False)]
 )
