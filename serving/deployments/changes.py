@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from handlers.contract import CHALLENGER, CHAMPION, PREVIOUS
 from serving.client import CommentaryClient, UnavailableError, UnknownModelError
-from serving.deployments.config import DeploymentConfig, EndpointConfig
+from serving.deployments.config import DeploymentConfig, EndpointConfig, PlannedRamp
 from serving.deployments.faults import invalid, taken, unavailable, wrong_state
-from serving.deployments.found import Deployment, deployments, name_of
+from serving.deployments.found import Deployment, deployments, derived_name, name_of
 from serving.promotion import MakeChanges, wait_for_champion, wait_for_policy, wait_for_version, write_changes
 from serving.registry.client import Registry
 from serving.registry.versions import (
@@ -25,7 +25,7 @@ from serving.registry.versions import (
     RegisteredVersion,
     TagChange,
 )
-from serving.traffic.splits import end_changes, policy_after, shadow_changes, split_changes
+from serving.traffic.splits import end_changes, policy_after, ramp_changes, shadow_changes, split_changes
 
 _log = logging.getLogger(__name__)
 
@@ -70,11 +70,11 @@ class Changes:
         """Give the name and the traffic of a deployment to another version of the model.
 
         The new version is live before the earlier one loses anything. A champion that is replaced stays live as
-        `previous`.
+        `previous`. A derived name stays that of its version, which may stay live: the new one gets its own.
         """
         earlier = deployment.entry
         self._check_gateway()
-        with self._live(deployment.name, entry):
+        with self._live(earlier.deployment or entry.deployment or derived_name(entry), entry):
             if deployment.is_champion:
                 self._promote(entry.version)
             else:
@@ -187,8 +187,17 @@ class Changes:
             self._promote(version)
         elif config.weight is not None:
             self._share({**self._others(version), version: config.weight}, salt=None)
+        elif config.ramp is not None:
+            self._ramp(version, config.ramp)
         if config.shadow is not None:
             self._shadow(version, on=config.shadow)
+
+    def _ramp(self, version: str, planned: PlannedRamp) -> None:
+        def changes(versions: Sequence[RegisteredVersion], now: float) -> Sequence[TagChange]:
+            share = 100 * policy_after(self.model, versions, (), now).share(version)
+            return ramp_changes(self.model, versions, version, planned.begin(share, now), now=now)
+
+        self._write(changes)
 
     def _others(self, *versions: str) -> dict[str, float]:
         """Return the weights in percent of the versions besides the champion and the given ones."""

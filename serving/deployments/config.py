@@ -9,8 +9,52 @@ from typing import Any, Final, Self
 
 from serving.deployments.faults import invalid
 from serving.deployments.names import shown
+from serving.traffic.ramp import Ramp, parse_span_s, parse_weight
 
+_RAMP_FIELDS: Final = {"from": "first", "to": "last", "step": "step"}
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRamp:
+    """Ramp that begins when it is written; weights are percents of the endpoint's requests.
+
+    Raises:
+        ValueError: the ramp would never end, or a value is out of range.
+    """
+
+    last: float
+    first: float | None = None
+    """Weight at the start; None for its share by then, or a step."""
+    step: float = 10.0
+    every_s: float = 1800.0
+
+    def __post_init__(self) -> None:
+        self.begin(0.0, 0.0)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a ramp.
+
+        Raises:
+            ValueError: the text is not one.
+
+        >>> PlannedRamp.parse("to=50 step=10 every=30m")
+        PlannedRamp(last=50.0, first=None, step=10.0, every_s=1800.0)
+        """
+        values = dict(part.partition("=")[::2] for part in text.split())
+        if "to" not in values or not set(values) <= {"from", "to", "step", "every"}:
+            raise ValueError("a ramp has `to`, and may have `from`, `step` and `every`")
+        numbers = {name: parse_weight(values[key]) for key, name in _RAMP_FIELDS.items() if key in values}
+        if "every" in values:
+            numbers["every_s"] = parse_span_s(values["every"])
+        return cls(**numbers)
+
+    def begin(self, share: float, now: float) -> Ramp:
+        """Return the ramp of a version that has a share in percent at a time in seconds since 1970."""
+        first = self.first if self.first is not None else round(share, 8) or min(self.step, self.last)
+        # The tag holds whole seconds; a start that is over has no step that is late.
+        return Ramp(first=first, last=self.last, step=self.step, every_s=self.every_s, start_s=math.floor(now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +67,8 @@ class DeploymentConfig:
 
     weight: float | None = None
     """Share of the endpoint's requests, in percent; the champion answers the rest. None leaves it as it is."""
+    ramp: PlannedRamp | None = None
+    """Share that changes step by step. None leaves it as it is."""
     champion: bool | None = None
     """Whether the version becomes the endpoint's champion. None: if the endpoint has none."""
     shadow: bool | None = None
@@ -44,9 +90,19 @@ class DeploymentConfig:
             parsed["weight"] = _number("weight", values["weight"], 0.0, 100.0)
         if "timeout_s" in values:
             parsed["timeout_s"] = _number("timeout_s", values["timeout_s"], 0.1, 86400.0)
-        if parsed.get("champion") and parsed.get("weight") is not None:
-            raise invalid("champion and weight contradict each other: the champion answers what the others leave")
+        if "ramp" in values:
+            parsed["ramp"] = _ramp(values["ramp"])
+        shares = [name for name in ("weight", "ramp") if parsed.get(name) is not None]
+        if parsed.get("champion") and shares:
+            raise invalid(f"champion and {shares[0]} contradict each other: the champion answers what the others leave")
+        if len(shares) > 1:
+            raise invalid("weight and ramp contradict each other: a ramp begins with a weight of its own")
         return cls(**parsed)
+
+    @property
+    def gives_traffic(self) -> bool:
+        """Whether any setting changes the requests that the version gets."""
+        return any(each is not None for each in (self.weight, self.ramp, self.champion, self.shadow))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +161,13 @@ def _number(name: str, value: Any, least: float, most: float) -> float:
     if isinstance(value, bool) or not least <= number <= most:
         raise invalid(f"{name} must be a number from {least:g} to {most:g}, got {shown(value)}")
     return number
+
+
+def _ramp(value: Any) -> PlannedRamp:
+    try:
+        return PlannedRamp.parse(str(value))
+    except ValueError as cause:
+        raise invalid(f'ramp is written as "to=50 step=10 every=30m"; got {shown(value)}: {cause}') from cause
 
 
 def _split(value: Any) -> dict[str, float]:

@@ -75,7 +75,12 @@ def name_of(entry: RegisteredVersion) -> str:
     ...         sync_error=""))
     'lcgan-2'
     """
-    return entry.deployment or f"{entry.model}-{entry.version}"
+    return entry.deployment or derived_name(entry)
+
+
+def derived_name(entry: RegisteredVersion) -> str:
+    """Return the name that a version has as long as it is given no other: `MODEL-VERSION`."""
+    return f"{entry.model}-{entry.version}"
 
 
 def find(found: Sequence[Deployment], name: str) -> Deployment:

@@ -17,6 +17,7 @@ Endpoint     a registered model with a champion: `predict --endpoint MODEL` asks
 
 create, update: -m models:/lcgan/2, models:/lcgan@challenger or runs:/RUN_ID/model, and
   -C weight=20        percent of the endpoint's requests; the champion answers the rest
+  -C ramp="to=50 step=10 every=30m"    a share that grows or shrinks step by step, from its own or from=PERCENT
   -C champion=true    the version answers what no weight gives to others (the first of an endpoint always does)
   -C shadow=true      it gets copies of the requests, and nobody sees its answers
   -C wait=false       do not wait until the gateway has it

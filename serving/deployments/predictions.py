@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from mlflow.deployments import PredictionsResponse
 
-from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError
+from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, Sample
 from serving.client import CommentaryClient
 from serving.deployments.faults import invalid
 from serving.deployments.names import shown
@@ -51,8 +51,33 @@ def predict(client: CommentaryClient, inputs: Any, *, model: str, version: str |
     with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(requests))) as pool:
         answers = list(pool.map(ask, requests))
     return PredictionsResponse(
-        {"predictions": [row for number, each in enumerate(answers) for row in _rows(number, each)]}
+        {
+            "predictions": [
+                _row(number, sample, answer.model.version)
+                for number, answer in enumerate(answers)
+                for sample in answer.samples
+            ]
+        }
     )
+
+
+def stream(
+    client: CommentaryClient, requests: Sequence[CommentaryRequest], *, model: str, version: str | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of each sample as it is ready, of one request after the other.
+
+    Args:
+        client: client of the gateway.
+        requests: the requests; see `requests_of`.
+        model: registered model.
+        version: version that answers; None leaves it to the split.
+
+    Raises:
+        CommentaryError: the gateway refuses a request, or cannot answer.
+    """
+    for number, request in enumerate(requests):
+        for samples in client.generate_stream(request, model=model, version=version, timeout_s=TIMEOUT_S):
+            yield from (_row(number, sample, version) for sample in samples)
 
 
 def requests_of(inputs: Any) -> list[CommentaryRequest]:
@@ -119,17 +144,13 @@ def _list(name: str, text: str) -> Any:
         raise invalid(f'{name} is a list, in JSON where it is a text, such as ["ambient"]; got {shown(text)}') from None
 
 
-def _rows(number: int, answer: CommentaryResponse) -> list[dict[str, Any]]:
-    version = answer.model.version
-    return [
-        {
-            "request": number,
-            "text": sample.text,
-            "token_count": sample.token_count,
-            "log_prob": sample.log_prob,
-            "seed": sample.seed,
-            "finish_reason": sample.finish_reason,
-            "version": version,
-        }
-        for sample in answer.samples
-    ]
+def _row(number: int, sample: Sample, version: str | None) -> dict[str, Any]:
+    return {
+        "request": number,
+        "text": sample.text,
+        "token_count": sample.token_count,
+        "log_prob": sample.log_prob,
+        "seed": sample.seed,
+        "finish_reason": sample.finish_reason,
+        "version": version,
+    }

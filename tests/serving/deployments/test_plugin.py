@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 MODEL = "kappa"
 ROWS = [{"genres": ["ambient"], "title": "one", "num_samples": 2, "seed": 7}, {"genres": ["ambient"], "title": "two"}]
-TRAFFIC_TAGS = ("deployment", "traffic_weight", "traffic_shadow", "sync_error")
+TRAFFIC_TAGS = ("deployment", "traffic_weight", "traffic_ramp", "traffic_shadow", "sync_error")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,6 +103,36 @@ def test_a_name_or_version_that_is_taken_is_refused(client: TorchServeDeployment
             client.create_deployment(name, uri)
         assert code_of(caught) == "RESOURCE_ALREADY_EXISTS"
     assert registry.tag(MODEL, "3", "deployment") == ""
+
+
+def test_an_update_by_a_derived_name_leaves_that_name_to_its_version(client: TorchServeDeployments) -> None:
+    updated = client.update_deployment("kappa-1", "models:/kappa/2")
+    assert (updated["name"], updated["version"]) == ("kappa-2", "2")
+    assert {each["name"]: each["version"] for each in client.list_deployments(MODEL)} == {
+        "kappa-1": "1",
+        "kappa-2": "2",
+    }
+    with pytest.raises(MlflowException, match="'kappa-3' is already the name of a version") as caught:
+        client.create_deployment("kappa-3", "models:/kappa/2")
+    assert code_of(caught) == "RESOURCE_ALREADY_EXISTS"
+
+
+def test_samples_stream_from_a_deployment_and_from_an_endpoint(client: TorchServeDeployments) -> None:
+    client.create_deployment("blue", "models:/kappa/2")
+    rows = list(client.predict_stream("blue", ROWS))
+    assert rows == client.predict("blue", ROWS)["predictions"]
+    assert [row["version"] for row in client.predict_stream(endpoint=MODEL, inputs=ROWS[:1])] == [None, None]
+    with pytest.raises(MlflowException, match="row 0: "):
+        client.predict_stream("blue", {"genres": [], "num_samples": 0})
+    with pytest.raises(MlflowException, match="refused on purpose"):
+        list(client.predict_stream("blue", {"genres": [], "artist": "refuse"}))
+
+
+def test_a_ramp_is_a_setting_of_a_deployment(client: TorchServeDeployments, service: ServiceProcess) -> None:
+    client.create_deployment("blue", "models:/kappa/2", config={"ramp": "from=5 to=50 step=15 every=1h"})
+    assert shares(service) == {"1": pytest.approx(0.95), "2": pytest.approx(0.05)}
+    client.update_deployment("blue", config={"ramp": "to=10 step=1 every=1h"})
+    assert shares(service)["2"] == pytest.approx(0.05)
 
 
 def test_a_version_that_does_not_load_leaves_nothing(client: TorchServeDeployments, registry: EchoRegistry) -> None:
