@@ -19,7 +19,7 @@ def traced() -> Iterator[None]:
     if not traces_address():
         yield
         return
-    from serving.telemetry.tracing import open_tracing  # noqa: PLC0415 - its libraries take memory
+    from serving.telemetry.tracing import tracing_of_the_process  # noqa: PLC0415 - its libraries take memory
 
-    with open_tracing(names.BOT, for_the_process=True):
+    with tracing_of_the_process(names.BOT):
         yield

@@ -1,1 +1,1 @@
-"""Traces of requests, as OpenTelemetry has them. Of its modules, `tracing` alone imports OpenTelemetry."""
+"""Traces of requests, as OpenTelemetry has them. Of its modules, `spans` and `tracing` alone import OpenTelemetry."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -20,12 +21,11 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags, TraceState
-from opentelemetry.util.types import AttributeValue
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from typing_extensions import override
 
 from foundation.redaction import redacted
@@ -33,6 +33,7 @@ from foundation.version import project_version
 from serving.telemetry import names
 from serving.telemetry.context import TraceContext
 from serving.telemetry.environment import TracingError, traces_address
+from serving.telemetry.spans import SpanBatch, empty_message
 
 _log = logging.getLogger(__name__)
 
@@ -40,21 +41,28 @@ _CLOSE_S: Final = 2.0
 """Longest time for the last spans when a process ends: no collector that hangs may hold it."""
 _QUIET: Final = "opentelemetry"
 """Logger of the libraries, which have a line for each batch that cannot be sent; `Sender` has one for all of them."""
+_TURN: Final = 16
+"""Requests whose spans are written at a time, before the thread lets the event loop go on."""
 
-Attributes = Mapping[str, AttributeValue]
+Write = Callable[[SpanBatch], None]
+"""Function that adds the spans of a request."""
 
 
 class Sender(SpanExporter):
     """Exporter that counts spans, and logs once that they cannot be sent, and once that they can again.
 
     Args:
-        exporter: sends them.
+        send: sends spans; returns whether they were taken, and how many they were.
         address: where to, for the log.
+        close: ends the connection, and what is being sent.
     """
 
-    def __init__(self, exporter: SpanExporter, address: str) -> None:
-        self._exporter = exporter
+    def __init__(
+        self, send: Callable[[Sequence[ReadableSpan]], tuple[bool, int]], address: str, close: Callable[[], None]
+    ) -> None:
+        self._send = send
         self._address = redacted(address)
+        self._close = close
         self._is_failing = False
         self.sent = 0
         self.lost = 0
@@ -62,39 +70,54 @@ class Sender(SpanExporter):
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
-            result = self._exporter.export(spans)
+            is_sent, number = self._send(spans)
         except Exception:  # noqa: BLE001 - whatever it is, the spans are lost and the log should say so once
-            result = SpanExportResult.FAILURE
-        is_failing = result is not SpanExportResult.SUCCESS
-        if is_failing:
-            self.lost += len(spans)
+            is_sent, number = False, len(spans)
+        if is_sent:
+            self.sent += number
         else:
-            self.sent += len(spans)
-        if is_failing and not self._is_failing:
+            self.lost += number
+        if not is_sent and not self._is_failing:
             _log.warning("spans cannot be sent to %s; they are dropped until it takes them", self._address)
-        elif self._is_failing and not is_failing:
+        elif self._is_failing and is_sent:
             _log.info("%s takes spans again; %d were lost", self._address, self.lost)
-        self._is_failing = is_failing
-        return result
+        self._is_failing = not is_sent
+        return SpanExportResult.SUCCESS if is_sent else SpanExportResult.FAILURE
 
     @override
     def shutdown(self) -> None:
-        self._exporter.shutdown()
+        self._close()
 
     def counts(self) -> dict[str, int]:
         """Return the number of spans since the start, by what became of them."""
         return {"sent": self.sent, "lost": self.lost}
 
 
-class Tracing:
-    """Maker of finished spans.
+class _Post(OTLPSpanExporter):
+    """OpenTelemetry's exporter, with its address, certificates, headers, compression and retries, for ready bytes."""
 
-    A span that the SDK starts and ends costs five times as much as one that is made when its end is known, and a
-    request has six.
+    def post(self, body: bytes) -> bool:
+        """Send a message of OTLP, and return whether it was taken."""
+        return self._client.export(body).success
+
+
+class _Finished(ReadableSpan):
+    """All spans of a request, as one entry of the queue of OpenTelemetry's batch processor."""
+
+    def __init__(self, context: SpanContext, resource: Resource, write: Write) -> None:
+        super().__init__("", context=context, resource=resource)
+        self.write = write
+
+
+class Tracing:
+    """Ids, decisions and spans of the requests of a service.
+
+    A request's spans are made together when it has ended, by the thread that sends them: until then it costs the
+    moments that it notes.
 
     Args:
         provider: has the sampler, the resource and the ids.
-        finish: takes a finished span; it must not block.
+        finish: takes an entry of the queue; it must not block.
     """
 
     def __init__(self, provider: TracerProvider, finish: Callable[[ReadableSpan], None]) -> None:
@@ -102,13 +125,7 @@ class Tracing:
         self._finish = finish
         self._ids = provider.id_generator
         self._resource = provider.resource
-        self._worker_resource = provider.resource.merge(Resource({names.SERVICE_NAME: names.WORKER}))
-        self._scope = InstrumentationScope(names.DEEPHYPEBOT, project_version())
-        self._sampled = TraceFlags(TraceFlags.SAMPLED)
-
-    def new_span_id(self) -> int:
-        """Return the id of a new span."""
-        return self._ids.generate_span_id()
+        self._sampled = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
     def trace_of(self, parent: TraceContext | None, name: str) -> tuple[int, bool]:
         """Return the id of a request's trace, that of its parent or a new one, and whether its spans are recorded.
@@ -122,54 +139,13 @@ class Tracing:
         result = self._sampler.should_sample(context, trace_id, name, SpanKind.SERVER)
         return trace_id, result.decision is Decision.RECORD_AND_SAMPLE
 
-    def finish(
-        self,
-        name: str,
-        *,
-        trace_id: int,
-        span_id: int,
-        parent: TraceContext | int | None,
-        start_ns: int,
-        end_ns: int,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Attributes | None = None,
-        events: Sequence[Event] = (),
-        status: Status | None = None,
-        is_workers: bool = False,
-    ) -> None:
-        """Make a span that has ended, and let it be sent.
+    def finish(self, write: Write) -> None:
+        """Let the spans of a request that has ended be sent.
 
         Args:
-            name: name of the span.
-            trace_id: its trace.
-            span_id: its own id.
-            parent: context that came from elsewhere, or the id of a span of this process; None for the first span.
-            start_ns: start, in nanoseconds since 1970.
-            end_ns: end, likewise.
-            kind: side of a call.
-            attributes: attributes by their names.
-            events: events within the span.
-            status: status; None where it is not an error.
-            is_workers: whether it is a worker's, and not this process's own.
+            write: adds them; called later, in another thread, and not at all if nobody takes spans.
         """
-        above = self._context(trace_id, parent) if isinstance(parent, int) else _remote(parent) if parent else None
-        span = ReadableSpan(
-            name,
-            context=self._context(trace_id, span_id),
-            parent=above,
-            resource=self._worker_resource if is_workers else self._resource,
-            attributes=attributes,
-            events=events,
-            kind=kind,
-            status=status or Status(),
-            start_time=start_ns,
-            end_time=max(start_ns, end_ns),
-            instrumentation_scope=self._scope,
-        )
-        self._finish(span)
-
-    def _context(self, trace_id: int, span_id: int) -> SpanContext:
-        return SpanContext(trace_id, span_id, is_remote=False, trace_flags=self._sampled)
+        self._finish(_Finished(self._sampled, self._resource, write))
 
 
 def _remote(parent: TraceContext) -> SpanContext:
@@ -179,35 +155,73 @@ def _remote(parent: TraceContext) -> SpanContext:
 
 
 @contextmanager
-def open_tracing(service: str, *, for_the_process: bool = False) -> Iterator[tuple[Tracing, Sender] | None]:
-    """Send spans for the length of the block, where the environment says where to; else yield None.
+def open_tracing(service: str) -> Iterator[tuple[Tracing, Sender] | None]:
+    """Send the spans of a service's requests for the length of the block, where the environment says where to.
 
     Args:
         service: name of the service, unless OTEL_SERVICE_NAME gives another.
-        for_the_process: whether all spans that this process makes through OpenTelemetry's API are sent, too.
+
+    Yields:
+        What makes the spans, and what sends them; None where the environment names no address.
 
     Raises:
         TracingError: a variable of the environment cannot be followed.
     """
+
+    def writer(post: _Post, provider: TracerProvider) -> Callable[[Sequence[ReadableSpan]], tuple[bool, int]]:
+        worker = provider.resource.merge(Resource({names.SERVICE_NAME: names.WORKER}))
+        empty = empty_message([provider.resource, worker], InstrumentationScope(names.DEEPHYPEBOT, project_version()))
+
+        def send(entries: Sequence[ReadableSpan]) -> tuple[bool, int]:
+            batch = SpanBatch(empty)
+            for number, entry in enumerate(entries, start=1):
+                if isinstance(entry, _Finished):
+                    entry.write(batch)
+                if number % _TURN == 0:
+                    time.sleep(0)
+            return post.post(batch.to_bytes()), batch.num_spans
+
+        return send
+
+    with _processing(service, writer) as opened:
+        yield None if opened is None else (Tracing(opened[0], opened[1].on_end), opened[2])
+
+
+@contextmanager
+def tracing_of_the_process(service: str) -> Iterator[None]:
+    """Send all spans that this process makes through OpenTelemetry's API; see `open_tracing`."""
+
+    def exporter(post: _Post, _: TracerProvider) -> Callable[[Sequence[ReadableSpan]], tuple[bool, int]]:
+        return lambda spans: (post.export(spans) is SpanExportResult.SUCCESS, len(spans))
+
+    with _processing(service, exporter) as opened:
+        if opened is not None:
+            trace.set_tracer_provider(opened[0])
+        yield
+
+
+@contextmanager
+def _processing(
+    service: str, sending: Callable[[_Post, TracerProvider], Callable[[Sequence[ReadableSpan]], tuple[bool, int]]]
+) -> Iterator[tuple[TracerProvider, BatchSpanProcessor, Sender] | None]:
     address = traces_address()
     if not address:
         yield None
         return
     own = {names.SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or service, names.SERVICE_VERSION: project_version()}
     try:
-        sender = Sender(OTLPSpanExporter(), address)
+        post = _Post()
         provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)
+        sender = Sender(sending(post, provider), address, post.shutdown)
         processor = BatchSpanProcessor(sender)
     except ValueError as fault:
         raise TracingError(f"the variables OTEL_* cannot be followed: {fault}") from fault
     provider.add_span_processor(processor)
-    if for_the_process:
-        trace.set_tracer_provider(provider)
     libraries = logging.getLogger(_QUIET)
     level = libraries.level
     libraries.setLevel(logging.CRITICAL)
     try:
-        yield Tracing(provider, processor.on_end), sender
+        yield provider, processor, sender
     finally:
         _close(processor)
         libraries.setLevel(level)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry.trace import SpanKind
 
 from serving.telemetry.context import TraceContext
 from serving.telemetry.environment import TracingError, traces_address
+from serving.telemetry.spans import Attributes, SpanBatch, SpanKind, add_event
 from serving.telemetry.tracing import Tracing, open_tracing
 from tests.serving.collector import Collector, collecting
 
@@ -32,7 +32,11 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 def _finish(tracing: Tracing, name: str = "work", *, span_id: int = 1) -> None:
     now = time.time_ns()
-    tracing.finish(name, trace_id=7, span_id=span_id, parent=PARENT, start_ns=now, end_ns=now + 5)
+
+    def write(batch: SpanBatch) -> None:
+        batch.add(name, trace_id=7, span_id=span_id, parent=PARENT, start_ns=now, end_ns=now + 5)
+
+    tracing.finish(write)
 
 
 def test_without_an_address_nothing_is_sent() -> None:
@@ -77,22 +81,32 @@ def test_spans_arrive_with_their_parents_services_and_times(collector: Collector
         assert opened is not None
         tracing, sender = opened
         now = time.time_ns()
-        tracing.finish("call", trace_id=7, span_id=1, parent=PARENT, start_ns=now, end_ns=now + 9, kind=SpanKind.SERVER)
-        tracing.finish(
-            "decode",
-            trace_id=7,
-            span_id=2,
-            parent=1,
-            start_ns=now,
-            end_ns=now - 1,
-            attributes={"n": 3},
-            is_workers=True,
-        )
+
+        def write(batch: SpanBatch) -> None:
+            call = batch.add(
+                "call",
+                trace_id=7,
+                span_id=1,
+                parent=PARENT,
+                start_ns=now,
+                end_ns=now + 9,
+                kind=SpanKind.SERVER,
+                error="no",
+            )
+            add_event(call, "chosen", now, {"why": "split"})
+            values: Attributes = {"n": 3, "x": 0.5, "is": True, "texts": ("a", "b")}
+            batch.add(
+                "decode", trace_id=7, span_id=2, parent=1, start_ns=now, end_ns=now - 1, attributes=values, service=1
+            )
+
+        tracing.finish(write)
         call, decode = sorted(collector.wait_for(2), key=lambda span: span.span_id)
     assert (call.service, decode.service) == ("a-service", "deephypebot-worker")
     assert (call.trace_id, call.parent_id, decode.parent_id) == (f"{7:032x}", f"{5:016x}", call.span_id)
     assert (call.end_ns - call.start_ns, decode.end_ns - decode.start_ns) == (9, 0)
-    assert decode.attributes == {"n": 3}
+    assert decode.attributes == {"n": 3, "x": 0.5, "is": True, "texts": ["a", "b"]}
+    assert call.events == {"chosen": {"why": "split"}}
+    assert (call.kind, call.is_error, call.message, decode.is_error) == (2, True, "no", False)
     assert sender.counts() == {"sent": 2, "lost": 0}
 
 
@@ -103,6 +117,20 @@ def test_the_last_spans_are_sent_at_the_end(collector: Collector, monkeypatch: p
         _finish(opened[0])
         assert not collector.spans
     assert [span.name for span in collector.spans] == ["work"]
+
+
+def test_spans_that_cannot_be_made_harm_no_others(collector: Collector) -> None:
+    def broken(_: SpanBatch) -> None:
+        raise ValueError("on purpose")
+
+    with open_tracing("x") as opened:
+        assert opened is not None
+        tracing, sender = opened
+        tracing.finish(broken)
+        while not sender.lost:
+            time.sleep(0.01)
+        _finish(tracing)
+        collector.wait_for(1)
 
 
 @pytest.mark.slow
