@@ -124,8 +124,8 @@ class LoadSettings:
     """Settings of a load generator."""
 
     protocol: str
-    """grpc (TorchServe's), gateway, interleaved (the gateway, asked for all arms of its experiment), bare_grpc,
-    litserve, rayserve or bentoml."""
+    """grpc (TorchServe's), gateway, interleaved (the gateway, asked for all arms of its experiment), oip (the gateway,
+    by the Open Inference Protocol), bare_grpc, litserve, rayserve or bentoml."""
     address: str
     out: str
     """File for the calls of every phase."""
@@ -139,6 +139,10 @@ class LoadSettings:
     keys: str = ""
     """Folder of the keys that TorchServe asks for; empty for other servers. Not the key itself: every user of the
     machine can read the command lines of programs."""
+    ca: str = ""
+    """File of the authority of the server's certificate; empty speaks in the clear."""
+    token_file: str = ""
+    """File of the bearer token; empty sends none."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""

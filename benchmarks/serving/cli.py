@@ -57,8 +57,12 @@ def bench_serve(
         bool,
         typer.Option("--gateway", help="Measure the goals of the gateway instead: its costs one by one, its memory."),
     ] = False,
+    variants: Annotated[
+        str,
+        typer.Option(help="Servers that --gateway measures, such as gateway,traced,tls; all if none is named."),
+    ] = "",
     memory_requests: Annotated[
-        int, typer.Option(min=1, help="Requests over which --gateway measures the growth of its memory.")
+        int, typer.Option(min=0, help="Requests over which --gateway measures the growth of its memory; 0 for none.")
     ] = 200_000,
     workspace: Annotated[
         Path,
@@ -85,6 +89,8 @@ def bench_serve(
     deephypebot bench serve --sweep --rounds 1
 
     deephypebot bench serve --gateway --clients 1,128
+
+    deephypebot bench serve --gateway --clients 1,128 --variants traced,away --memory-requests 0
     """
     from benchmarks.serving.archive import bring_archive
     from benchmarks.serving.calls import Asked
@@ -114,8 +120,8 @@ def bench_serve(
             raise BenchError("--sweep and --gateway are two measurements; give one")
         chosen = plan.quick() if quick else plan
         if gateway:
-            requests = _FEW_REQUESTS if quick else memory_requests
-            tables, figures = _gateway(chosen, site, note, plot, memory_requests=requests)
+            requests = min(_FEW_REQUESTS, memory_requests) if quick else memory_requests
+            tables, figures = _gateway(chosen, site, note, plot, memory_requests=requests, variants=variants)
         else:
             tables, figures = (_sweep if sweep else _compare)(chosen, site, note, plot)
     name = "serve sweep" if sweep else "serve gateway" if gateway else "serve"
@@ -149,14 +155,19 @@ def _sweep(plan: Plan, site: Site, note: Note, plot: Path | None) -> tuple[list[
 
 
 def _gateway(
-    plan: Plan, site: Site, note: Note, plot: Path | None, *, memory_requests: int
+    plan: Plan, site: Site, note: Note, plot: Path | None, *, memory_requests: int, variants: str
 ) -> tuple[list[Table], dict[str, Any]]:
     from benchmarks.serving.errors import BenchError
     from benchmarks.serving.gateway_goals import figures, measure_goals, tables
+    from benchmarks.serving.variants import read_variants
 
     if plot is not None:
         raise BenchError("--gateway makes no plot; omit --plot")
-    measured = measure_goals(plan, site, note, memory_requests=memory_requests)
+    try:
+        servers = read_variants(variants)
+    except ValueError as cause:
+        raise BenchError(str(cause)) from cause
+    measured = measure_goals(plan, site, note, memory_requests=memory_requests, servers=servers)
     return tables(measured), figures(measured)
 
 

@@ -1,33 +1,28 @@
 """Goals of the gateway: its throughput and latency beside TorchServe alone, the cost of its parts, its memory.
 
 The gateway runs with all of its parts: admission, batches, exposures, metrics, drift. In each round TorchServe, the
-gateway, the gateway without drift, with traces, with a shadow and with an interleaved experiment, and a bare grpc.aio
-server take their turns, with the same archive, workers and requests. Traces go to a collector that keeps nothing, or
-to an address where none listens.
+gateway, its variants (`variants`: without drift, with traces, TLS, tokens, a shadow, ...) and a bare grpc.aio server
+take their turns, with the same archive, workers and requests. Traces go to a collector that keeps nothing, or to an
+address where none listens.
 """
 
 from __future__ import annotations
 
-import contextlib
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rich.table import Table
 
-from benchmarks.serving.archive import as_version
 from benchmarks.serving.calls import Asked, Phase
-from benchmarks.serving.discarding import discarding
 from benchmarks.serving.errors import ServerError
 from benchmarks.serving.measures import Level
 from benchmarks.serving.parts import part_costs
 from benchmarks.serving.plan import Plan
-from benchmarks.serving.processes import free_port
 from benchmarks.serving.report import TITLES, median_of, saturated
 from benchmarks.serving.run import (
     GATEWAY,
-    INTERLEAVED,
     TORCHSERVE,
     Note,
     Site,
@@ -36,15 +31,16 @@ from benchmarks.serving.run import (
     measure_direct,
     server_of,
 )
-from foundation.defaults import LOOPBACK
+from benchmarks.serving.variants import (
+    GRPC,
+    INTERLEAVED_ARMS,
+    SHADOWED,
+    UNWATCHED,
+    VARIANTS,
+    protocol_of,
+    special_settings,
+)
 
-_UNWATCHED: Final = "gateway without drift"
-_SHADOWED: Final = "gateway with a shadow"
-_INTERLEAVED: Final = "gateway, interleaved"
-_TRACED: Final = "gateway, traced"
-_AWAY: Final = "gateway, traced, no collector"
-_GRPC: Final = "grpc"
-_OTHER_VERSION: Final = "999999"
 _MIB: Final = 2**20
 _MANY_CLIENTS: Final = 64
 _MEMORY_PHASE_S: Final = 20.0
@@ -73,6 +69,10 @@ GOALS: Final = (
     Goal(figure="traced_ms_p50", goal=0.2, at_most=True, what="p50 of one client, added by traces, ms"),
     Goal(figure="away_rate", goal=0.97, at_most=False, what="samples/s likewise, where no collector takes the spans"),
     Goal(figure="away_ms_p50", goal=0.2, at_most=True, what="p50 likewise, where no collector takes the spans, ms"),
+    Goal(figure="tls_rate", goal=0.95, at_most=False, what="samples/s at saturation with TLS, of those without"),
+    Goal(figure="tokens_rate", goal=0.95, at_most=False, what="samples/s likewise, with tokens and limits of clients"),
+    Goal(figure="oip_rate", goal=0.95, at_most=False, what="samples/s by the Open Inference Protocol, of the typed"),
+    Goal(figure="together_rate", goal=0.95, at_most=False, what="samples/s, traces, TLS, tokens, access log together"),
     Goal(figure="growth_mib", goal=8.0, at_most=True, what="growth of the gateway's memory over the requests, MiB"),
 )
 
@@ -83,22 +83,23 @@ class Measured:
 
     servers: dict[str, list[tuple[Level, ...]]] = field(default_factory=dict)
     """Levels of each server by round, in the order of the plan's clients."""
-    gateway_cpu_ms: list[float] = field(default_factory=list)
-    """Processor time of the gateway's process for a request at saturation, by round."""
+    cpu_ms: dict[str, list[float]] = field(default_factory=dict)
+    """Processor time of each gateway's process for a request at saturation, by round."""
     parts_us: dict[str, float] = field(default_factory=dict)
     memory_mib: list[float] = field(default_factory=list)
     """Resident memory of the gateway's process after each part of the long run."""
     memory_requests: int = 0
 
 
-def measure_goals(plan: Plan, site: Site, note: Note, *, memory_requests: int) -> Measured:
+def measure_goals(plan: Plan, site: Site, note: Note, *, memory_requests: int, servers: Sequence[str]) -> Measured:
     """Measure everything.
 
     Args:
         plan: numbers of clients, lengths and rounds.
         site: folders and archive.
         note: is told what is being measured.
-        memory_requests: requests of the long run.
+        memory_requests: requests of the long run; 0 for none.
+        servers: names of the servers to measure, in the order of their turns.
 
     Raises:
         ServerError: a server cannot be measured.
@@ -107,46 +108,31 @@ def measure_goals(plan: Plan, site: Site, note: Note, *, memory_requests: int) -
     note("parts")
     measured.parts_us = part_costs()
     for number in range(plan.rounds):
-        for name in (TORCHSERVE, GATEWAY, _UNWATCHED, _TRACED, _AWAY, _INTERLEAVED, _SHADOWED, _GRPC):
+        for name in servers:
             note(f"round {number + 1} of {plan.rounds}: {TITLES.get(name, name)}")
             measured.servers.setdefault(name, []).append(_levels(name, plan, site, number, measured))
-    note(f"memory over {memory_requests} requests")
-    _measure_memory(plan, site, memory_requests, measured)
+    if memory_requests:
+        note(f"memory over {memory_requests} requests")
+        _measure_memory(plan, site, memory_requests, measured)
     return measured
 
 
 def _levels(name: str, plan: Plan, site: Site, number: int, measured: Measured) -> tuple[Level, ...]:
     if name == TORCHSERVE:
         return measure_direct(plan, site, number)
-    phases = plan.closed(number)
-    if name == _GRPC:
-        with server_of(_GRPC, site, plan.serving) as server:
-            return levels_of(load("bare_grpc", server, phases, plan, site), phases)
+    phases, protocol = plan.closed(number), protocol_of(name)
+    if name == GRPC:
+        with server_of(GRPC, site, plan.serving) as server:
+            return levels_of(load(protocol, server, phases, plan, site), phases)
     # A shadow is dropped whenever clients wait: at saturation there is nothing to measure of it.
-    phases = phases[:1] if name == _SHADOWED else phases
-    protocol = INTERLEAVED if name == _INTERLEAVED else GATEWAY
-    with _variant(name, site) as variant, server_of(GATEWAY, site, plan.serving, **variant) as server:
+    phases = phases[:1] if name == SHADOWED else phases
+    with special_settings(name, site) as special, server_of(GATEWAY, site, plan.serving, **special) as server:
         before = _cpu_s(server.program.itself())
         calls = load(protocol, server, phases, plan, site)
-        if name == GATEWAY:
-            answered = sum(map(len, calls)) + _warm_calls(plan, calls, phases)
-            measured.gateway_cpu_ms.append(1000 * (_cpu_s(server.program.itself()) - before) / answered)
+        answered = sum(map(len, calls)) + _warm_calls(plan, calls, phases)
+        spent = 1000 * (_cpu_s(server.program.itself()) - before) / answered
+        measured.cpu_ms.setdefault(name, []).append(spent)
     return levels_of(calls, phases)
-
-
-@contextlib.contextmanager
-def _variant(name: str, site: Site) -> Iterator[dict[str, Any]]:
-    """Yield what the gateway of a name has beside the others, as arguments of `server_of`."""
-    if name in {_SHADOWED, _INTERLEAVED}:
-        other = as_version(site.archive, _OTHER_VERSION, site.folder)
-        yield {"shadow" if name == _SHADOWED else "arm": other}
-    elif name == _TRACED:
-        with discarding() as address:
-            yield {"traces": address}
-    elif name == _AWAY:
-        yield {"traces": f"http://{LOOPBACK}:{free_port()}"}
-    else:
-        yield {"drift": name != _UNWATCHED}
 
 
 def _warm_calls(plan: Plan, calls: Sequence[Sequence[object]], phases: Sequence[Phase]) -> float:
@@ -177,23 +163,31 @@ def figures(measured: Measured) -> dict[str, Any]:
     """Return all figures as numbers; a ratio is the median over rounds of the ratios within a round."""
     rates = {name: saturated(rounds) for name, rounds in measured.servers.items()}
     lone = {name: [levels[0].p50_ms for levels in rounds] for name, rounds in measured.servers.items()}
-    return {
-        "vs_torchserve": median_of(rates[GATEWAY], rates[TORCHSERVE]),
-        "vs_grpc": median_of(rates[GATEWAY], rates[_GRPC]),
-        "added_ms_p50": _median_difference(lone[GATEWAY], lone[TORCHSERVE]),
-        "shadow_ms_p50": _median_difference(lone[_SHADOWED], lone[GATEWAY]),
-        "drift_rate": median_of(rates[GATEWAY], rates[_UNWATCHED]),
-        "drift_p50": median_of(lone[GATEWAY], lone[_UNWATCHED]),
-        "traced_rate": median_of(rates[_TRACED], rates[GATEWAY]),
-        "traced_ms_p50": _median_difference(lone[_TRACED], lone[GATEWAY]),
-        "away_rate": median_of(rates[_AWAY], rates[GATEWAY]),
-        "away_ms_p50": _median_difference(lone[_AWAY], lone[GATEWAY]),
-        "interleaved_rate": median_of(rates[_INTERLEAVED], rates[GATEWAY]),
-        "interleaved_p50": median_of(lone[_INTERLEAVED], lone[GATEWAY]),
-        "growth_mib": measured.memory_mib[-1] - measured.memory_mib[0],
-        "memory_mib": measured.memory_mib[-1],
-        "memory_requests": measured.memory_requests,
-        "gateway_cpu_ms": statistics.median(measured.gateway_cpu_ms),
+    found: dict[str, Any] = {}
+    if TORCHSERVE in rates:
+        found["vs_torchserve"] = median_of(rates[GATEWAY], rates[TORCHSERVE])
+        found["added_ms_p50"] = _median_difference(lone[GATEWAY], lone[TORCHSERVE])
+    if GRPC in rates:
+        found["vs_grpc"] = median_of(rates[GATEWAY], rates[GRPC])
+    if SHADOWED in lone:
+        found["shadow_ms_p50"] = _median_difference(lone[SHADOWED], lone[GATEWAY])
+    if UNWATCHED in rates:
+        found["drift_rate"] = median_of(rates[GATEWAY], rates[UNWATCHED])
+        found["drift_p50"] = median_of(lone[GATEWAY], lone[UNWATCHED])
+    if INTERLEAVED_ARMS in rates:
+        found["interleaved_rate"] = median_of(rates[INTERLEAVED_ARMS], rates[GATEWAY])
+        found["interleaved_p50"] = median_of(lone[INTERLEAVED_ARMS], lone[GATEWAY])
+    for each in VARIANTS.values():
+        if each.figure and each.server in rates:
+            found[f"{each.figure}_rate"] = median_of(rates[each.server], rates[GATEWAY])
+            found[f"{each.figure}_ms_p50"] = _median_difference(lone[each.server], lone[GATEWAY])
+    if measured.memory_mib:
+        found["growth_mib"] = measured.memory_mib[-1] - measured.memory_mib[0]
+        found["memory_mib"] = measured.memory_mib[-1]
+        found["memory_requests"] = measured.memory_requests
+    return found | {
+        "gateway_cpu_ms": statistics.median(measured.cpu_ms[GATEWAY]),
+        "cpu_ms": {name: statistics.median(values) for name, values in measured.cpu_ms.items()},
         "parts_us": measured.parts_us,
         "samples_per_s": {name: statistics.median(values) for name, values in rates.items()},
         "p50_ms": {name: statistics.median(values) for name, values in lone.items()},
@@ -214,19 +208,16 @@ def tables(measured: Measured) -> list[Table]:
     for heading in ("figure", "measured", "goal", "", "what it is"):
         goals.add_column(heading)
     for goal in GOALS:
-        value = found[goal.figure]
-        limit = f"{'<=' if goal.at_most else '>='} {goal.goal:g}"
-        goals.add_row(goal.figure, f"{value:.2f}", limit, "met" if goal.is_met(value) else "missed", goal.what)
+        if (value := found.get(goal.figure)) is not None:
+            limit = f"{'<=' if goal.at_most else '>='} {goal.goal:g}"
+            goals.add_row(goal.figure, f"{value:.2f}", limit, "met" if goal.is_met(value) else "missed", goal.what)
     servers = Table(title="Servers", box=None, pad_edge=False)
-    for heading in ("server", "samples/s", "p50 of one client, ms", "beside"):
+    for heading in ("server", "samples/s", "p50 of one client, ms", "processor time of a request, ms", "beside"):
         servers.add_column(heading)
-    beside = {
-        _UNWATCHED: f"with drift: {found['drift_rate']:.3f} of its samples/s, {found['drift_p50']:.3f} of its p50",
-        _INTERLEAVED: f"{found['interleaved_rate']:.3f} of the gateway's, {found['interleaved_p50']:.3f} of its p50",
-    }
     for name, rate in found["samples_per_s"].items():
-        shown = "" if name == _SHADOWED else f"{rate:.0f}"
-        servers.add_row(TITLES.get(name, name), shown, f"{found['p50_ms'][name]:.1f}", beside.get(name, ""))
+        shown = "" if name == SHADOWED else f"{rate:.0f}"
+        spent = f"{found['cpu_ms'][name]:.2f}" if name in found["cpu_ms"] else ""
+        servers.add_row(TITLES.get(name, name), shown, f"{found['p50_ms'][name]:.1f}", spent, _beside(name, found))
     costs = Table(title="Processor time of the gateway, microseconds a request", box=None, pad_edge=False)
     for heading in ("part", "us"):
         costs.add_column(heading)
@@ -234,3 +225,11 @@ def tables(measured: Measured) -> list[Table]:
         costs.add_row(name.replace("_", " "), f"{cost:.1f}")
     costs.add_row("all, grpc.aio and asyncio included", f"{1000 * found['gateway_cpu_ms']:.0f}")
     return [goals, servers, costs]
+
+
+def _beside(name: str, found: dict[str, Any]) -> str:
+    if name == UNWATCHED:
+        return f"with drift: {found['drift_rate']:.3f} of its samples/s, {found['drift_p50']:.3f} of its p50"
+    if name == INTERLEAVED_ARMS:
+        return f"{found['interleaved_rate']:.3f} of the gateway's, {found['interleaved_p50']:.3f} of its p50"
+    return ""

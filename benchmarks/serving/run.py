@@ -30,6 +30,8 @@ TORCHSERVE: Final = "torchserve"
 GATEWAY: Final = "gateway"
 INTERLEAVED: Final = "interleaved"
 """Protocol of the gateway's clients that ask all arms of an experiment."""
+OIP: Final = "oip"
+"""Protocol of the gateway's clients that speak the Open Inference Protocol."""
 
 _START_S: Final = 120.0
 _LONE: Final = 500
@@ -211,7 +213,13 @@ _MODULES: Final = {
     "rayserve": "peers.behind_rayserve",
     "bentoml": "peers.behind_bentoml",
 }
-_ADDRESS_KINDS: Final = {"grpc": "grpc", GATEWAY: "gateway", INTERLEAVED: "gateway", "bare_grpc": "grpc"}
+_ADDRESS_KINDS: Final = {
+    "grpc": "grpc",
+    GATEWAY: "gateway",
+    INTERLEAVED: "gateway",
+    OIP: "gateway",
+    "bare_grpc": "grpc",
+}
 """Kind of a server's address by protocol; http for protocols that are not listed."""
 
 
@@ -237,11 +245,7 @@ def server_of(
     site: Site,
     serving: Serving,
     python: Path | None = None,
-    *,
-    shadow: Path | None = None,
-    arm: Path | None = None,
-    drift: bool = True,
-    traces: str = "",
+    **special: Any,
 ) -> Iterator[RunningServer]:
     """Run a server for the length of the block; it may still load its model at the start.
 
@@ -250,10 +254,7 @@ def server_of(
         site: folders and archive.
         serving: its settings.
         python: interpreter; by default the current one.
-        shadow: archive of another version, which gets a copy of each request; for the gateway alone.
-        arm: archive of another version, which is in an interleaved experiment with the first; for the gateway alone.
-        drift: whether the gateway compares requests and answers with the versions' references.
-        traces: address of a collector to which the gateway sends a trace of each request; empty for none.
+        special: further `ServerSettings`, for the gateway alone.
     """
     scratch = Path(tempfile.mkdtemp(prefix="server-", dir=site.folder))
     settings = ServerSettings(
@@ -266,10 +267,7 @@ def server_of(
         threads=serving.threads,
         batch_size=serving.batch_size,
         delay_ms=serving.delay_ms,
-        shadow=shadow,
-        arm=arm,
-        drift=drift,
-        traces=traces,
+        **special,
     )
     place = site.place(serving)
     with running(_MODULES[name], settings.to_json(), place, python=python, scratch=scratch) as program:
@@ -295,6 +293,8 @@ def load(
             asked=plan.asked,
             model=site.archive.model,
             version=site.archive.version,
+            ca=server.addresses.get("ca", ""),
+            token_file=server.addresses.get("token_file", ""),
         )
         longest = settings.patience_s + sum(phase.total_s for phase in warmed) + _SPARE_S
         with running("load", settings.to_json(), site.place(plan.serving), python=python) as program:

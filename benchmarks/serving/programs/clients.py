@@ -14,6 +14,7 @@ _MODULES: Final = {
     "grpc": "grpc_clients",
     "gateway": "grpc_clients",
     "interleaved": "grpc_clients",
+    "oip": "grpc_clients",
     "bare_grpc": "grpc_clients",
     "litserve": "http_clients",
     "rayserve": "http_clients",

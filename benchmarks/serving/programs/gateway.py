@@ -13,9 +13,11 @@ import os
 import signal
 from pathlib import Path
 
+from benchmarks.serving.programs.guarded import guarded
 from benchmarks.serving.programs.settings import ServerSettings, announce, server_settings
 from benchmarks.serving.programs.torchserve import LOAD_S, archive_info
 from foundation.defaults import LOOPBACK
+from serving.gateway.access_log import open_access_log
 from serving.gateway.server import Gateway, GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked
@@ -63,13 +65,16 @@ async def serve(settings: ServerSettings) -> None:
         if settings.traces:
             os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = settings.traces
         tracing, _ = stack.enter_context(open_tracing(names.GATEWAY)) or (None, None)
+        access_log = open_access_log(str(settings.scratch / "access.jsonl") if settings.access_log else None)
+        security, needed = guarded(settings.scratch, tls=settings.tls, tokens=settings.tokens)
         gateway = Gateway(
-            GatewaySettings(port=settings.port, max_in_flight=4096),
+            GatewaySettings(port=settings.port, max_in_flight=4096, security=security),
             table=table,
             inference=lambda: inference,
             recorder=Recorder(segments),
             drift=None if settings.drift else _Unwatched(),
             tracing=tracing,
+            access_log=stack.enter_context(access_log),
         )
         await gateway.start()
         stack.push_async_callback(gateway.stop)
@@ -80,6 +85,7 @@ async def serve(settings: ServerSettings) -> None:
             gateway=f"{LOOPBACK}:{settings.port}",
             model=info.model,
             version=info.version,
+            **needed,
         )
         await ended.wait()
 

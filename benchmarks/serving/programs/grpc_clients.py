@@ -13,6 +13,7 @@ from benchmarks.serving.calls import LoadSettings
 from benchmarks.serving.programs.clients import Client, FailedError, read_answer
 from handlers.contract import INPUT_FIELD, CommentaryRequest
 from serving import wire
+from serving.oip import open_inference_pb2, open_inference_pb2_grpc
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.keys import Keys, bearer
 from serving.v1 import commentary_pb2_grpc
@@ -55,6 +56,23 @@ async def gateway(settings: LoadSettings) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
+async def open_inference(settings: LoadSettings) -> AsyncIterator[Client]:
+    """Connect to the gateway, and ask by the Open Inference Protocol, with the whole request in one tensor."""
+    async with _grpc_calls(
+        settings, lambda channel: open_inference_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer
+    ) as call:
+
+        async def ask(payload: str) -> tuple[int, float]:
+            message = open_inference_pb2.ModelInferRequest(model_name=settings.model)
+            tensor = message.inputs.add(name="request", datatype="BYTES", shape=[1])
+            tensor.contents.bytes_contents.append(payload.encode())
+            answer = await call(message)
+            return int(answer.outputs[0].shape[0]), answer.parameters["decode_ms"].double_param
+
+        yield ask
+
+
+@asynccontextmanager
 async def bare_grpc(settings: LoadSettings) -> AsyncIterator[Client]:
     """Connect to the bare server."""
     async with _grpc_calls(settings, lambda channel: channel.unary_unary("/bench.Commentary/Answer")) as call:
@@ -74,13 +92,9 @@ async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> A
         ("grpc.max_receive_message_length", _MAX_ANSWER),
         ("grpc.max_reconnect_backoff_ms", 500),
     )
-    keys = Keys.read(Path(settings.keys)) if settings.keys else None
-    metadata = (("authorization", bearer(keys.inference)),) if keys is not None else ()
+    metadata = _metadata(settings)
     async with AsyncExitStack() as stack:
-        channels = [
-            await stack.enter_async_context(grpc.aio.insecure_channel(settings.address, options=options))
-            for _ in range(_CHANNELS)
-        ]
+        channels = [await stack.enter_async_context(_channel(settings, options)) for _ in range(_CHANNELS)]
         methods = [method(channel) for channel in channels]
         turn = 0
 
@@ -95,4 +109,25 @@ async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> A
         yield call
 
 
-CLIENTS: Final = {"grpc": torchserve, "gateway": gateway, "interleaved": gateway, "bare_grpc": bare_grpc}
+def _metadata(settings: LoadSettings) -> tuple[tuple[str, str], ...]:
+    if settings.keys:
+        return (("authorization", bearer(Keys.read(Path(settings.keys)).inference)),)
+    if settings.token_file:
+        return (("authorization", f"Bearer {Path(settings.token_file).read_text()}"),)
+    return ()
+
+
+def _channel(settings: LoadSettings, options: tuple[tuple[str, int], ...]) -> grpc.aio.Channel:
+    if not settings.ca:
+        return grpc.aio.insecure_channel(settings.address, options=options)
+    credentials = grpc.ssl_channel_credentials(Path(settings.ca).read_bytes())
+    return grpc.aio.secure_channel(settings.address, credentials, options=options)
+
+
+CLIENTS: Final = {
+    "grpc": torchserve,
+    "gateway": gateway,
+    "interleaved": gateway,
+    "oip": open_inference,
+    "bare_grpc": bare_grpc,
+}

@@ -41,6 +41,12 @@ class ServerSettings:
     """Whether the gateway compares requests and answers with the versions' references."""
     traces: str = ""
     """Address of a collector to which the gateway sends a trace of each request; empty for none."""
+    tls: bool = False
+    """Whether the gateway speaks TLS."""
+    tokens: bool = False
+    """Whether the gateway's clients need a token, and have limits."""
+    access_log: bool = False
+    """Whether the gateway writes a line for each call."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""

@@ -10,6 +10,7 @@ from benchmarks.serving.archive import as_version, read_archive
 from benchmarks.serving.gateway_goals import GOALS, Measured, figures, tables
 from benchmarks.serving.measures import Level
 from benchmarks.serving.parts import part_costs
+from benchmarks.serving.variants import read_variants
 from handlers.contract import CONTRACT, CONTRACT_FIELD
 from serving.registry.contents import read_contents
 from tests.serving.support import build_archive
@@ -45,11 +46,17 @@ def measured() -> Measured:
             "gateway, traced, no collector": [
                 (_level(110 * each, 39.15), _level(975.1 * each, 411)) for each in rounds
             ],
+            "gateway, TLS": [(_level(110 * each, 39.3), _level(960.4 * each, 414)) for each in rounds],
+            "gateway, tokens": [(_level(110 * each, 39), _level(980 * each, 410)) for each in rounds],
+            "gateway, Open Inference Protocol": [(_level(110 * each, 39), _level(980 * each, 410)) for each in rounds],
+            "gateway, traces, TLS, tokens and access log": [
+                (_level(110 * each, 39.4), _level(940.8 * each, 416)) for each in rounds
+            ],
             "gateway, interleaved": [(_level(90 * each, 52), _level(784 * each, 500)) for each in rounds],
             "gateway with a shadow": [(_level(110 * each, 39.2),) for each in rounds],
             "grpc": [(_level(100 * each, 41), _level(900 * each, 420, UNAVAILABLE=1)) for each in rounds],
         },
-        gateway_cpu_ms=[0.5, 0.4, 0.6],
+        cpu_ms={"gateway": [0.5, 0.4, 0.6], "gateway, TLS": [0.6, 0.6, 0.7]},
         parts_us={"exposure": 15.0},
         memory_mib=[100.0, 108.0, 103.0],
         memory_requests=200_000,
@@ -69,7 +76,10 @@ def test_ratios_and_differences_are_taken_within_a_round(measured: Measured) -> 
     assert found["interleaved_rate"] == pytest.approx(0.8)
     assert found["interleaved_p50"] == pytest.approx(52 / 39)
     assert found["growth_mib"] == pytest.approx(3)
+    assert (found["tls_rate"], found["tls_ms_p50"]) == pytest.approx((0.98, 0.3))
+    assert (found["together_rate"], found["together_ms_p50"]) == pytest.approx((0.96, 0.4))
     assert found["gateway_cpu_ms"] == 0.5
+    assert found["cpu_ms"]["gateway, TLS"] == 0.6
     assert found["errors"] == 3
 
 
@@ -79,7 +89,22 @@ def test_every_goal_is_a_figure_and_says_whether_it_is_met(measured: Measured) -
     by_name = {goal.figure: goal for goal in GOALS}
     assert not by_name["vs_torchserve"].is_met(0.94)
     assert not by_name["added_ms_p50"].is_met(1.1)
-    assert [table.row_count for table in tables(measured)] == [len(GOALS), 8, 2]
+    assert [table.row_count for table in tables(measured)] == [len(GOALS), 12, 2]
+
+
+def test_variants_that_were_not_measured_have_neither_figures_nor_goals(measured: Measured) -> None:
+    chosen = read_variants("tls, tokens")
+    assert chosen == ("gateway", "gateway, TLS", "gateway, tokens")
+    few = Measured(
+        servers={name: measured.servers[name] for name in chosen}, cpu_ms=measured.cpu_ms, parts_us={"x": 1.0}
+    )
+    assert {name for name in figures(few) if name.endswith("_rate")} == {"tls_rate", "tokens_rate"}
+    assert [table.row_count for table in tables(few)] == [2, 3, 2]
+
+
+def test_a_variant_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ValueError, match=r"takes torchserve, gateway, .*; got nothing"):
+        read_variants("tls,nothing")
 
 
 def test_every_part_has_a_cost_above_nothing() -> None:
