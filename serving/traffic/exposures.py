@@ -47,6 +47,8 @@ class ShadowOutcome(StrEnum):
     """The queue of the version was full."""
     DROPPED_BUSY = "dropped_busy"
     """A version that answers clients had no free worker."""
+    DROPPED_UNABLE = "dropped_unable"
+    """The request asks for a rule that the version cannot follow (`rank_by`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

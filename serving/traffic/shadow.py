@@ -107,10 +107,14 @@ class Mirror:
             key: key of the answer's exposure.
         """
         for version in () if self._is_closed else policy.shadows:
-            if version == answered_by or self._table.route(policy.model, version) is None:
+            route = self._table.route(policy.model, version)
+            if version == answered_by or route is None:
                 continue  # a version that is missing is being loaded, or was refused
             lane = self._lanes.setdefault((policy.model, version), _Lane())
-            if self._pressure.is_full():
+            if request.rank_by.needs_values and not route.info.ranks_by_value:
+                # Without the rule it would answer, but another question than the version beside it.
+                self._count(policy.model, version, ShadowOutcome.DROPPED_UNABLE)
+            elif self._pressure.is_full():
                 self._count(policy.model, version, ShadowOutcome.DROPPED_BUSY)
             elif len(lane.copies) >= self._settings.queue_size:
                 self._count(policy.model, version, ShadowOutcome.DROPPED_FULL)

@@ -629,7 +629,9 @@ class LiveVersion(_message.Message):
 
     @_builtins.property
     def shadow_outcomes(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Copies of requests that it got as a shadow, by outcome: answered, failed, dropped_full, dropped_busy."""
+        """Copies of requests that it got as a shadow, by outcome: answered, failed, dropped_full,
+        dropped_busy, dropped_unable (a rank_by that it cannot follow).
+        """
 
     def __init__(
         self,

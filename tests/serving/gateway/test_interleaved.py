@@ -26,6 +26,7 @@ from serving.torchserve.faults import InferenceError
 from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.exposures import Role, ShadowOutcome
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
+from serving.v1 import commentary_pb2
 from serving.wire import ERROR_FIELD_METADATA, interleaved_from_message
 from tests.serving.gateway.test_exposed import rows
 from tests.serving.loopback_gateway import Bench, bench, failure_of, route, until
@@ -112,6 +113,26 @@ def test_the_same_request_gets_the_same_order_again(tmp_path: Path) -> None:
             assert first.sample_arms == again.sample_arms
             orders = {(await ask(it, num_samples=8, seed=7, unit=f"u{n}")).sample_arms for n in range(30)}
             assert len(orders) > 10
+
+    asyncio.run(scene())
+
+
+def test_a_stream_of_all_arms_sends_the_mixed_samples_at_once_and_the_arms_at_its_end(tmp_path: Path) -> None:
+    """One sample after the other would tell the arms apart by the time that they take."""
+
+    async def scene() -> None:
+        worker = Worker()
+        async with bench(worker, recorder=recorder(tmp_path)) as it:
+            worker.bench = it
+            it.table.set_policy("lcgan", COMPARED)
+            asked = commentary_pb2.GenerateRequest(interleave=True, num_samples=6, seed=7, unit="u")
+            parts = [part async for part in it.stub.GenerateStream(asked)]
+            whole = await it.generate(interleave=True, num_samples=6, seed=7, unit="u")
+            assert [len(part.samples) for part in parts] == [6, 0]
+            assert list(parts[0].samples) == list(whole.samples)
+            end = parts[1].end
+            assert (end.experiment, [arm.model.version for arm in end.arms]) == ("shorter", ["1", "2"])
+            assert [row.id for row in rows(tmp_path)[:2]] == [arm.exposure_id for arm in end.arms]
 
     asyncio.run(scene())
 

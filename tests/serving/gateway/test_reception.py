@@ -58,6 +58,32 @@ def test_bytes_that_are_no_message_are_an_invalid_argument_and_no_traceback(
     assert caplog.records == []
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "inference.GRPCInferenceService/ModelStreamInfer",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+def test_bytes_that_are_no_message_end_a_stream_likewise(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            method_of: Any = it.channel.stream_stream(f"/{method}")
+            call = method_of(iter([b"", b"\xff\xff\xff", b""]))
+
+            async def read() -> None:
+                async for _ in call:
+                    pass
+
+            code, details, metadata = await failure_of(read())
+            assert (code, "cannot be read" in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+            assert "MESSAGE_UNREADABLE" in metadata["grpc-status-details-bin"]
+            assert (await it.generate()).model.version == "2"
+
+    asyncio.run(scene())
+    assert caplog.records == []
+
+
 def test_a_drain_refuses_new_calls_with_the_reason_and_answers_the_old_ones() -> None:
     async def scene() -> None:
         gate = Gate()

@@ -67,7 +67,13 @@ def test_descriptions_get_the_figures_of_their_versions_and_of_no_others() -> No
     assert (two.answers, two.errors) == (1, 1)
     assert [two.latency_p50_ms, two.latency_p95_ms] == pytest.approx([10, 10])
     assert two.shadow_outcomes == {}
-    assert three.shadow_outcomes == {"answered": 0, "failed": 0, "dropped_full": 1, "dropped_busy": 0}
+    assert three.shadow_outcomes == {
+        "answered": 0,
+        "failed": 0,
+        "dropped_full": 1,
+        "dropped_busy": 0,
+        "dropped_unable": 0,
+    }
     assert four == live("4")
     assert live_models_from_message(live_models_to_message((model,))) == (model,)
 

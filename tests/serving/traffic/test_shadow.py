@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from handlers.contract import CommentaryRequest, CommentaryResponse
+from handlers.contract import CommentaryRequest, CommentaryResponse, RankBy
 from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.work import work_of
 from serving.traffic.exposures import Exposure, Recorder, Role, ShadowOutcome
@@ -96,6 +97,21 @@ async def answer_well(*_: object) -> CommentaryResponse:
 async def answer_never(*_: object) -> CommentaryResponse:
     await asyncio.Event().wait()
     raise AssertionError
+
+
+def test_a_shadow_without_a_value_function_gets_no_copy_that_asks_for_one_and_fails_none(tmp_path: Path) -> None:
+    async def scene() -> None:
+        it = Scene(tmp_path, answer_well)
+        it.table.add(route("5", ranks_by_value=True))
+        policy = dataclasses.replace(POLICY, shadows=("4", "5"))
+        for rule in (RankBy.VALUE, RankBy.BOTH, RankBy.ACCEPTABILITY):
+            it.mirror.offer(request(seed=1, rank_by=rule), policy=policy, answered_by="2", key="key")
+        await it.until({"dropped_unable": 2, "answered": 1}, "4")
+        await it.until({"answered": 3}, "5")
+        assert [row.version for row in it.rows() if row.outcome is ShadowOutcome.FAILED] == []
+        await it.mirror.close()
+
+    asyncio.run(scene())
 
 
 def test_each_shadow_gets_the_request_as_it_was_answered_and_its_row_says_so(tmp_path: Path) -> None:
