@@ -45,8 +45,8 @@ class CommentaryModel(PythonModel):
             context: context of MLflow, unused.
             model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist`, `title` and
                 `topic` (number or name of the topic to steer to).
-            params: `num_samples`, `seed`, `best_of` and the sampling parameters, as in the wire contract; a negative
-                seed means a fresh one, and `best_of` 0 leaves the number of candidates to the model.
+            params: `num_samples`, `seed`, `best_of`, `rank_by` and the sampling parameters, as in the wire contract; a
+                negative seed means a fresh one, and `best_of` 0 leaves the number of candidates to the model.
 
         Returns:
             DataFrame with columns request, text, token_count, log_prob, seed, finish_reason.

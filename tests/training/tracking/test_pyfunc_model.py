@@ -93,6 +93,15 @@ def test_limits_given_as_params_are_those_of_a_request(registered: PyFuncModel) 
     assert not any(word in text.split() for text in found)
 
 
+def test_a_rule_of_ranking_is_a_param_and_refused_by_a_model_that_learned_none(registered: PyFuncModel) -> None:
+    row: list[dict[str, Any]] = [{"genres": ["pop"]}]
+    by_default = registered.predict(row, params=PARAMS)
+    assert _texts(registered.predict(row, params={**PARAMS, "rank_by": "acceptability"})) == _texts(by_default)
+    for rule, reason in (("value", "has no value function"), ("taste", "must be one of")):
+        with pytest.raises(MlflowException, match=reason):
+            registered.predict(row, params={**PARAMS, "rank_by": rule})
+
+
 @pytest.mark.parametrize("row", [{"genres": ["pop"], "topic": 3}, {"genres": "pop"}, {"topic": "1"}])
 def test_a_row_of_other_types_is_refused_by_the_signature(registered: PyFuncModel, row: dict[str, Any]) -> None:
     with pytest.raises(MlflowException, match=r"schema|Schema|columns"):
