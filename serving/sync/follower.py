@@ -262,8 +262,7 @@ class Follower:
                 self._table.add(route)
                 _log.info("%s is live%s", entry.name, f" ({', '.join(entry.aliases)})" if entry.aliases else "")
                 self._refusals.forget(version)
-                if entry.sync_error:
-                    self._notes.tag(version, "")
+                self._notes.untag(entry)
         except TorchServeGoneError as fault:
             # The supervisor starts another TorchServe, and the version is loaded there.
             _log.info("%s", fault)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping
 
 from handlers.contract import PREVIOUS
 from serving.errors import RegistryError
-from serving.registry.versions import ModelSnapshot
+from serving.registry.versions import ModelSnapshot, RegisteredVersion
 from serving.sync.background import Tasks
+from serving.sync.owned_reasons import STALE_S, OwnedReasons, reason_in
 from serving.sync.readings import Readings
 
 _log = logging.getLogger(__name__)
@@ -21,14 +23,17 @@ class Notes:
     Args:
         model: name of the registered model.
         readings: the registry.
+        reasons: reasons of this host.
     """
 
-    def __init__(self, model: str, readings: Readings) -> None:
+    def __init__(self, model: str, readings: Readings, *, reasons: OwnedReasons | None = None) -> None:
         self._model = model
         self._readings = readings
+        self._reasons = reasons or OwnedReasons()
         self._told: frozenset[str] = frozenset()
         self._wanted: Mapping[str, str] = {}
-        self._written: dict[str, str] = {}
+        self._written: dict[str, tuple[str, float]] = {}
+        """Reason of each tag, and the time at which it was written, in seconds since 1970."""
         self._failure = ""
         self._tasks = Tasks()
 
@@ -57,12 +62,15 @@ class Notes:
         """
         if not reading.registered:
             return
-        if reading.sync_error:
-            self._written.setdefault("", reading.sync_error)
+        now = time.time()
+        if reading.sync_error and self._reasons.may_remove(reading.sync_error, now):
+            self._written.setdefault("", (reason_in(reading.sync_error), now))
         self._written = {version: self._written[version] for version in self._written.keys() & {"", *reading.existing}}
         for version, reason in self._wanted.items():
-            if self._written.get(version) != reason and await self._set(version, reason):
-                self._written[version] = reason
+            written, at = self._written.get(version, ("", 0.0))
+            # One that is still true is written again before another host takes it for left behind.
+            if (written != reason or now - at > STALE_S / 2) and await self._set(version, reason):
+                self._written[version] = (reason, now)
         for version in [version for version in self._written if version not in self._wanted]:
             if await self._set(version, ""):
                 del self._written[version]
@@ -78,6 +86,11 @@ class Notes:
             await self._set(version, reason)
 
         self._tasks.start(name, write())
+
+    def untag(self, entry: RegisteredVersion) -> None:
+        """Remove the reason of a version that is live, unless it is another host's, which could not load it."""
+        if entry.sync_error and self._reasons.may_remove(entry.sync_error, time.time()):
+            self.tag(entry.version, "")
 
     def keep_way_back(self, version: str) -> None:
         """Give the alias `previous` to the version that answered until now.
@@ -106,7 +119,7 @@ class Notes:
             Whether the registry has it. If not, the log says why, once for the same reason.
         """
         try:
-            await self._readings.set_sync_error(self._model, version, reason)
+            await self._readings.set_sync_error(self._model, version, self._reasons.sign(reason, time.time()))
         except RegistryError as fault:
             if str(fault) != self._failure:
                 _log.warning("the tag of %s could not be written: %s", f"{self._model}/{version}".rstrip("/"), fault)
