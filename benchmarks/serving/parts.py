@@ -17,8 +17,12 @@ from itertools import cycle
 from pathlib import Path
 from typing import Final
 
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
 from handlers.batches import decode_answers, encode_answers, encode_requests
 from handlers.contract import (
+    BatchTimes,
     CommentaryRequest,
     CommentaryResponse,
     FinishReason,
@@ -29,11 +33,14 @@ from handlers.contract import (
 )
 from handlers.reference import Distribution, Reference
 from serving import wire
+from serving.gateway.call_spans import Answered, CallRecord
 from serving.registry.contents import ArchiveInfo
 from serving.security.access import Access
 from serving.security.clients import Client, ClientBook
 from serving.security.settings import ClientLimits
 from serving.security.tokens import new_token
+from serving.telemetry.course import Course
+from serving.telemetry.spans import SpanBatch, empty_message
 from serving.traffic.admission.admission import Admission
 from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
@@ -89,6 +96,7 @@ def part_costs(*, repeats: int = 7, calls: int = 2000) -> dict[str, float]:
             "figures": _noting(),
             "drift": _watching(),
             "access": _letting_in(),
+            "spans": _writing_spans(),
             "request_conversions": _request_conversions(),
             "answer_conversions": _answer_conversions(),
         }
@@ -127,6 +135,30 @@ def _letting_in() -> Callable[[], object]:
     book = ClientBook([Client(name="bench", tokens=(stored,), limits=limits)])
     access = Access(ClientLimits(), lambda: book)
     return lambda: access.enter(f"Bearer {token}", "ipv4:127.0.0.1:50000").close()
+
+
+def _writing_spans() -> Callable[[], object]:
+    """Write the six spans of a traced request, and one request's part of the bytes that are sent."""
+    resource = Resource({"service.name": "bench"})
+    empty = empty_message([resource, resource], InstrumentationScope("bench", "0"))
+    course = Course(trace_id=7, model="lcgan", version="2")
+    attempt = course.begin_attempt()
+    now = attempt.asked
+    attempt.sent, attempt.ended, attempt.batch_id, attempt.batch_requests = now, now, "ab" * 8, _BATCH
+    attempt.times = BatchTimes(
+        started=now, decode_started=now, decode_ended=now, ended=now, requests=_BATCH, sequences=5 * _BATCH, tokens=1
+    )
+    call = CallRecord(trace_id=7, parent=None, model="lcgan", started=now, courses=[course], request=REQUEST)
+    call.answered = Answered.of(wire.response_to_message(RESPONSE))
+    call.end(None)
+
+    def write() -> object:
+        batch = SpanBatch(empty)
+        for _ in range(_BATCH):
+            call.write(batch)
+        return batch.to_bytes()
+
+    return _every(_BATCH, write)
 
 
 def _noting() -> Callable[[], object]:

@@ -116,6 +116,7 @@ def test_every_part_has_a_cost_above_nothing() -> None:
             "figures",
             "drift",
             "access",
+            "spans",
             "request_conversions",
             "answer_conversions",
             "admission",
