@@ -23,7 +23,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 NAME: Final = "contract-check"
 NEEDED: Final = ("grpcio>=1.85.1", "protobuf>=7.35.1,<8", "googleapis-common-protos", "typer", "rich")
-"""What the plugin needs beside MLflow: not torch."""
+"""Packages that the plugin needs beside MLflow, torch not among them."""
 _INSTALL_S: Final = 900
 _COMMAND_S: Final = 180
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving.errors import ServingError
-from serving.gateway.server import GatewaySettings
+from serving.gateway.settings import GatewaySettings
 from serving.http.settings import HttpSettings
 from serving.security.settings import SecuritySettings
 from serving.sync.loop import SyncSettings

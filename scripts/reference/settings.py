@@ -16,7 +16,7 @@ from bot.environment import env_name
 from bot.settings import BotSettings
 from foundation.docstrings import attribute_docs
 from handlers.worker.options import WorkerOptions
-from serving.gateway.server import GatewaySettings
+from serving.gateway.settings import GatewaySettings
 from serving.security.settings import ClientLimits, SecuritySettings
 from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings

@@ -73,7 +73,7 @@ class CallRecord:
     code: str = "OK"
     """Status with which it ended, by its name in gRPC."""
     failure: str | None = None
-    """Why it failed, which may be empty; None if it did not."""
+    """Reason of its failure, which may be empty; None if it did not fail."""
     dealt: list[Dealt] = field(default_factory=list)
     courses: list[Course] = field(default_factory=list)
 

@@ -2,7 +2,7 @@
 
 Several hosts follow a registry, and one of them may be unable to load a version that all others serve. A host that
 loads it removes only what it wrote itself, and what is so old that its writer is gone: one that lives tries again and
-again, and writes the reason anew each time.
+again, and writes the reason each time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 STALE_S: Final = 3600.0
-"""Age from which a reason is nobody's: the longest pause between two attempts is two minutes."""
+"""Age from which any host may remove a reason: the longest pause between two attempts is two minutes."""
 _SIGNED: Final = re.compile(r"(?P<reason>.*) \(on (?P<host>[^() ]+), (?P<at>[0-9T:-]+Z)\)", re.DOTALL)
 _LONGEST: Final = 3900
 """Characters of a reason, which with its host fit into a tag."""
@@ -38,7 +38,7 @@ class OwnedReasons:
         return f"{reason[:_LONGEST]} (on {self.host}, {at})"
 
     def may_remove(self, text: str, now: float) -> bool:
-        """Return whether a tag is this host's, or nobody's: one without a host, or an old one.
+        """Return whether a tag is this host's, names no host, or is old.
 
         >>> OwnedReasons(host="b").may_remove(OwnedReasons(host="a").sign("it is damaged", 0.0), now=60.0)
         False

@@ -26,7 +26,7 @@ from bot.studio.cli import studio as studio_command
 from bot.studio.reach import check_access
 from experiments.watch_cli import watch as watch_command
 from serving.cli import serve as serve_command
-from serving.gateway.server import GatewaySettings
+from serving.gateway.settings import GatewaySettings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 

@@ -7,7 +7,7 @@ from bot.settings import BotSettings
 from foundation.defaults import DEFAULT_MODEL, GATEWAY_PORT, GATEWAY_TARGET, LOOPBACK
 from loadtest.runner import Load
 from serving.client import CommentaryClient
-from serving.gateway.server import GatewaySettings
+from serving.gateway.settings import GatewaySettings
 
 
 def test_nothing_is_reachable_from_another_machine_by_default() -> None:

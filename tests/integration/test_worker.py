@@ -28,7 +28,8 @@ from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, ContractError, SamplingParams, decode_answer
 from handlers.model.bundle import Bundle
-from serving.gateway.server import Gateway, GatewaySettings
+from serving.gateway.server import Gateway
+from serving.gateway.settings import GatewaySettings
 from serving.registry.archives import inspect_archive
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
 from serving.torchserve.cores import CoreShares

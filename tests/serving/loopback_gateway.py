@@ -22,7 +22,8 @@ from handlers.contract import (
     encode_answer,
 )
 from serving.gateway.access_log import AccessLog
-from serving.gateway.server import Gateway, GatewaySettings
+from serving.gateway.server import Gateway
+from serving.gateway.settings import GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.telemetry.tracing import Tracing
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc

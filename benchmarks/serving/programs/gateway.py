@@ -18,7 +18,8 @@ from benchmarks.serving.programs.settings import ServerSettings, announce, serve
 from benchmarks.serving.programs.torchserve import LOAD_S, archive_info
 from foundation.defaults import LOOPBACK
 from serving.gateway.access_log import open_access_log
-from serving.gateway.server import Gateway, GatewaySettings
+from serving.gateway.server import Gateway
+from serving.gateway.settings import GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked
 from serving.telemetry import names

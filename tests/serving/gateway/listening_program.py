@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from serving.gateway.server import Gateway, GatewaySettings
+from serving.gateway.server import Gateway
+from serving.gateway.settings import GatewaySettings
 from serving.traffic.routes import RoutingTable
 
 

@@ -82,10 +82,10 @@ def test_requests_at_fault_and_those_that_no_version_got_have_no_row(tmp_path: P
             it.connection.inference = None
             code, _, _ = await failure_of(it.generate())
             assert code is grpc.StatusCode.UNAVAILABLE
-            it.gateway.calls.in_flight = 1
+            it.gateway.calls.asking.in_flight = 1
             code, _, _ = await failure_of(it.generate())
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-            it.gateway.calls.in_flight = 0
+            it.gateway.calls.asking.in_flight = 0
             assert rows(tmp_path) == []
 
     asyncio.run(scene())

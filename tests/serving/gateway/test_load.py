@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from foundation.hashes import file_sha256
-from serving.gateway.server import Gateway, GatewaySettings
+from serving.gateway.server import Gateway
+from serving.gateway.settings import GatewaySettings
 from serving.registry.archives import inspect_archive
 from serving.torchserve.cores import CoreShares
 from serving.torchserve.inference import Inference

@@ -23,7 +23,8 @@ from handlers.contract import (
     encode_answer,
 )
 from serving.errors import PortInUseError, ServingError
-from serving.gateway.server import Gateway, GatewaySettings
+from serving.gateway.server import Gateway
+from serving.gateway.settings import GatewaySettings
 from serving.security.settings import SecuritySettings
 from serving.torchserve.faults import Failure, failure_in, translate
 from serving.traffic.policy import Arm, TrafficPolicy
