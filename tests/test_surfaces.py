@@ -86,7 +86,7 @@ def test_generate_has_an_option_for_every_field_that_a_person_sets_spelled_like_
 def test_the_registered_models_params_are_the_requests_with_its_defaults() -> None:
     params = {each.name: each.default for each in SIGNATURE.params}
     expected = {name: list(value) if isinstance(value, tuple) else value for name, value in DEFAULTS.items()}
-    assert params == {**expected, "num_samples": 5, "seed": -1, "best_of": 0}
+    assert params == {**expected, "num_samples": 5, "seed": -1, "best_of": 0, "rank_by": ""}
 
 
 @pytest.mark.parametrize("name", SAMPLING_FIELDS)

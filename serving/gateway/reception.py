@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -115,7 +115,7 @@ class Reception(grpc.aio.ServerInterceptor):
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 self._stream(handler.stream_stream),
-                request_deserializer=deserializer,
+                request_deserializer=handler.request_deserializer,
                 response_serializer=handler.response_serializer,
             )
         return handler
@@ -135,8 +135,6 @@ class Reception(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: _Context) -> None:
             if isinstance(request, _Unreadable):
                 await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, request.reason, kind=_UNREADABLE)
-            if hasattr(request, "__aiter__"):
-                request = _readable(request, context)
             task: asyncio.Task[Any] | None = asyncio.current_task()
             if task is None or self._is_draining:
                 await refuse(context, grpc.StatusCode.UNAVAILABLE, SHUTTING_DOWN, kind=_ENDING)
@@ -161,14 +159,6 @@ class Reception(grpc.aio.ServerInterceptor):
                 self._streams.discard(task)
 
         return stream
-
-
-async def _readable(requests: AsyncIterator[Any], context: _Context) -> AsyncIterator[Any]:
-    """Yield the messages of a client's stream, which ends with the first that cannot be read."""
-    async for request in requests:
-        if isinstance(request, _Unreadable):
-            await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, request.reason, kind=_UNREADABLE)
-        yield request
 
 
 class _Unreadable:

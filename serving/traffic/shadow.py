@@ -111,7 +111,7 @@ class Mirror:
             if version == answered_by or route is None:
                 continue  # a version that is missing is being loaded, or was refused
             lane = self._lanes.setdefault((policy.model, version), _Lane())
-            if request.rank_by.needs_values and not route.info.ranks_by_value:
+            if request.rank_by is not None and request.rank_by.needs_values and not route.info.ranks_by_value:
                 # Without the rule it would answer, but another question than the version beside it.
                 self._count(policy.model, version, ShadowOutcome.DROPPED_UNABLE)
             elif self._pressure.is_full():

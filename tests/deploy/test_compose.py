@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.gateway.server import GatewaySettings
+from serving.gateway.settings import GatewaySettings
 from tests.deploy.commands import parsed
 
 ROOT = Path(__file__).resolve().parents[2]

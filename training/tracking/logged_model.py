@@ -54,7 +54,7 @@ SIGNATURE: Final = ModelSignature(
             ParamSpec("seed", DataType.long, -1),
             *(_param(name, default) for name, default in field_values(_DEFAULTS.sampling).items()),
             ParamSpec("best_of", DataType.long, 0),
-            ParamSpec("rank_by", DataType.string, str(_DEFAULTS.rank_by)),
+            ParamSpec("rank_by", DataType.string, ""),
         ]
     ),
 )

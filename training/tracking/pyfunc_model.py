@@ -46,7 +46,8 @@ class CommentaryModel(PythonModel):
             model_input: DataFrame with a column `genres` (lists of strings) and optional columns `artist`, `title` and
                 `topic` (number or name of the topic to steer to).
             params: `num_samples`, `seed`, `best_of`, `rank_by` and the sampling parameters, as in the wire contract; a
-                negative seed means a fresh one, and `best_of` 0 leaves the number of candidates to the model.
+                negative seed means a fresh one, `best_of` 0 leaves the number of candidates to the model, and an empty
+                `rank_by` the rule by which it chooses between them.
 
         Returns:
             DataFrame with columns request, text, token_count, log_prob, seed, finish_reason.
@@ -58,8 +59,9 @@ class CommentaryModel(PythonModel):
         settings = dict(params or {})
         if settings.get("seed", -1) < 0:
             settings.pop("seed", None)
-        if not settings.get("best_of"):
-            settings.pop("best_of", None)
+        for name in ("best_of", "rank_by"):
+            if not settings.get(name):
+                settings.pop(name, None)
         request = self._contract.CommentaryRequest.from_mapping
         try:
             requests = [

@@ -110,11 +110,11 @@ async def _grpc_calls(settings: LoadSettings, method: Callable[[Any], Any]) -> A
 
 
 def _metadata(settings: LoadSettings) -> tuple[tuple[str, str], ...]:
-    if settings.keys:
-        return (("authorization", bearer(Keys.read(Path(settings.keys)).inference)),)
+    """Return what shows who asks."""
     if settings.token_file:
         return (("authorization", f"Bearer {Path(settings.token_file).read_text()}"),)
-    return ()
+    keys = Keys.read(Path(settings.keys)) if settings.keys else None
+    return (("authorization", bearer(keys.inference)),) if keys is not None else ()
 
 
 def _channel(settings: LoadSettings, options: tuple[tuple[str, int], ...]) -> grpc.aio.Channel:
