@@ -26,7 +26,10 @@ from tests.serving.support import EchoRegistry, ServiceProcess, steady_load, wai
 pytestmark = pytest.mark.integration
 
 MODEL = "kappa"
-ROWS = [{"genres": ["ambient"], "title": "one", "num_samples": 2, "seed": 7}, {"genres": ["ambient"], "title": "two"}]
+ROWS: list[dict[str, Any]] = [
+    {"genres": ["ambient"], "title": "one", "num_samples": 2, "seed": 7},
+    {"genres": ["ambient"], "title": "two"},
+]
 TRAFFIC_TAGS = ("deployment", "traffic_weight", "traffic_ramp", "traffic_shadow", "sync_error")
 
 
@@ -119,8 +122,8 @@ def test_an_update_by_a_derived_name_leaves_that_name_to_its_version(client: Tor
 
 def test_samples_stream_from_a_deployment_and_from_an_endpoint(client: TorchServeDeployments) -> None:
     client.create_deployment("blue", "models:/kappa/2")
-    rows = list(client.predict_stream("blue", ROWS))
-    assert rows == client.predict("blue", ROWS)["predictions"]
+    seeded = [{**row, "seed": 7} for row in ROWS]  # else a seed is drawn
+    assert list(client.predict_stream("blue", seeded)) == client.predict("blue", seeded)["predictions"]
     assert [row["version"] for row in client.predict_stream(endpoint=MODEL, inputs=ROWS[:1])] == [None, None]
     with pytest.raises(MlflowException, match="row 0: "):
         client.predict_stream("blue", {"genres": [], "num_samples": 0})
