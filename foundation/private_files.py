@@ -15,17 +15,17 @@ _OTHERS: Final = 0o007
 def make_private(folder: Path) -> None:
     """Make a folder that only its owner enters; take everybody else's rights from one that is there.
 
-    The rights of its group stay, since an operator may have given them on purpose. A folder of another user is left as
-    it is.
+    The rights of its group stay, since an operator may have given them on purpose. A folder of another user, on a
+    read-only disk, or that many share (with the sticky bit, such as /tmp) is left as it is.
 
     Raises:
         OSError: it cannot be made.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=_FOLDER, exist_ok=True)
-    with suppress(PermissionError):
+    with suppress(OSError):
         mode = stat.S_IMODE(folder.stat().st_mode)
-        if mode & _OTHERS:
+        if mode & _OTHERS and not mode & stat.S_ISVTX:
             folder.chmod(mode & ~_OTHERS)
 
 

@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from hypothesis import given
+from hypothesis import strategies as st
 
+from foundation import signatures
 from foundation.signatures import SignatureError, SigningKey, TrustedKeys, new_key_pair
+from tests.examples import examples
 
 OMS = Path(__file__).with_name("oms")
 """A file, its signature and the public key, as `model_signing sign key` of OpenSSF's model-signing 1.1.1 wrote them."""
@@ -142,6 +146,22 @@ def test_a_bundle_of_another_form_is_refused_in_words(key: Path, change: Callabl
         trusted(key).verify(json.dumps(document), name=NAME, sha256=DIGEST)
 
 
+@examples(200)
+@given(data=st.data())
+def test_a_signature_that_is_changed_anywhere_holds_for_nothing_else(data: st.DataObject) -> None:
+    name, digest = NAME, sha256((OMS / NAME).read_bytes()).hexdigest()
+    signature = (OMS / f"{NAME}.sig").read_text().strip()
+    place = data.draw(st.integers(0, len(signature) - 1))
+    changed = signature[:place] + data.draw(st.text(max_size=3)) + signature[place + data.draw(st.integers(0, 3)) :]
+    keys = TrustedKeys.read(OMS / "key.pub")
+    try:
+        keys.verify(changed, name=name, sha256=digest)
+    except SignatureError:
+        return
+    # What is not signed, such as the name of the key, may differ; what is signed does not.
+    assert signatures._envelope(changed) == signatures._envelope(signature)
+
+
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 60_000, "x" * 100_000, "\ud800"])
 def test_a_text_that_is_no_signature_is_refused_in_words(key: Path, text: str) -> None:
     with pytest.raises(SignatureError, match="its signature"):
@@ -164,8 +184,6 @@ def test_a_text_that_is_no_signature_is_refused_in_words(key: Path, text: str) -
 def test_a_statement_that_is_well_signed_but_of_something_else_is_refused(
     key: Path, change: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from foundation import signatures
-
     statement = signatures._statement(NAME, DIGEST)
     change(statement)
     monkeypatch.setattr(signatures, "_statement", lambda *_: statement)
