@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from foundation.signatures import SigningKey, new_key_pair
 from tests.serving.support import EchoRegistry, ServiceProcess, running_service
 from tests.shares import share_of
 
@@ -28,7 +29,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> EchoRegistry:
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment_id = client.create_experiment("serving", artifact_location=(folder / "artifacts").as_uri())
-    return EchoRegistry(uri=uri, client=client, experiment_id=experiment_id, folder=folder)
+    new_key_pair(folder / "release.key")
+    key = SigningKey.read(folder / "release.key")
+    return EchoRegistry(uri=uri, client=client, experiment_id=experiment_id, folder=folder, signing_key=key)
 
 
 _SERVICE = ExitStack()
@@ -38,11 +41,12 @@ test of this folder, not with the process, which goes on to other folders."""
 
 @pytest.fixture(scope="session")
 def service(registry: EchoRegistry, tmp_path_factory: pytest.TempPathFactory) -> ServiceProcess:
-    """The service with version 1 of each model as champion."""
+    """The service with version 1 of each model as champion. It takes signed archives alone, as all of these are."""
     for model in MODELS:
         registry.alias(model, "champion", registry.register(model))
     folder: Path = tmp_path_factory.mktemp("service")
-    return _SERVICE.enter_context(running_service(registry.uri, folder, MODELS, "--http-port", "0"))
+    trusting = ("--trusted-keys", str(registry.folder / "release.key.pub"))
+    return _SERVICE.enter_context(running_service(registry.uri, folder, MODELS, "--http-port", "0", *trusting))
 
 
 @pytest.hookimpl(trylast=True)

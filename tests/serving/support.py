@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
-from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest
+from foundation.signatures import SigningKey
+from handlers.contract import (
+    ARCHIVE_SHA256_TAG,
+    ARCHIVE_SIGNATURE_TAG,
+    ARCHIVE_TAG,
+    CommentaryRequest,
+    archive_name,
+)
 from serving.client import CommentaryClient, RetryPolicy
 from training.worker_code import WORKER_PACKAGES
 
@@ -91,6 +98,8 @@ class EchoRegistry:
     client: MlflowClient = field(repr=False)
     experiment_id: str
     folder: Path
+    signing_key: SigningKey | None = None
+    """Key that signs every version that does not say otherwise; None signs none."""
 
     def register(
         self,
@@ -99,6 +108,7 @@ class EchoRegistry:
         damage: Callable[[Path], None] = lambda _: None,
         prepare: Callable[[Path], None] = lambda _: None,
         digest: str | None = None,
+        signed: bool = True,
         build: Callable[..., Path] = build_archive,
         **config: Any,
     ) -> str:
@@ -114,7 +124,14 @@ class EchoRegistry:
         self.client.log_artifact(run_id, str(archive), "archives")
         self.client.set_model_version_tag(model, version, ARCHIVE_TAG, f"archives/{archive.name}")
         self.client.set_model_version_tag(model, version, ARCHIVE_SHA256_TAG, digest)
+        if signed:
+            self.sign(model, version, digest)
         return version
+
+    def sign(self, model: str, version: str, digest: str) -> None:
+        if self.signing_key is not None:
+            signature = self.signing_key.sign(archive_name(model, version), digest)
+            self.client.set_model_version_tag(model, version, ARCHIVE_SIGNATURE_TAG, signature)
 
     def alias(self, model: str, alias: str, version: str) -> None:
         self.client.set_registered_model_alias(model, alias, version)

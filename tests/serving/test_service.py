@@ -132,11 +132,12 @@ def truncate(archive: Path) -> None:
     [
         ({"damage": truncate}, "damaged or changed after it was registered"),
         ({"digest": "0" * 64}, "the registry has 000000000000"),
+        ({"signed": False}, "is not signed"),
         ({"batch_size": -64}, "batchSize -64"),
         ({"broken": True}, "Failed to start workers"),
         ({"mute": True}, "the decode failed: on purpose"),
     ],
-    ids=["truncated", "other hash", "batch size", "weights do not load", "canary fails"],
+    ids=["truncated", "other hash", "unsigned", "batch size", "weights do not load", "canary fails"],
 )
 def test_a_version_that_is_not_fit_is_refused_and_the_registry_says_why(
     service: ServiceProcess, registry: EchoRegistry, flaw: dict[str, Any], reason: str
@@ -164,9 +165,9 @@ def test_a_refused_version_gets_another_try_when_its_tag_is_removed(
         with pytest.raises(NotSwitchedError):
             promote(registry, client, model, version)
         archive = registry.folder / "built" / f"{model}_{version}.mar"
-        registry.client.set_model_version_tag(
-            model, version, "archive_sha256", sha256(archive.read_bytes()).hexdigest()
-        )
+        digest = sha256(archive.read_bytes()).hexdigest()
+        registry.client.set_model_version_tag(model, version, "archive_sha256", digest)
+        registry.sign(model, version, digest)
         Registry(registry.uri).set_sync_error(model, version, "")
         wait_until(lambda: live(client, model).champion == version)
         assert registry.tag(model, version, SYNC_ERROR_TAG) == ""
