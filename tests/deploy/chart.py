@@ -30,6 +30,7 @@ EVERYTHING: Values = {
     "gateway": {
         "tls": {"existingSecret": "gateway-tls", "clientSecret": "client-tls", "serverName": "gateway.example"},
         "clients": {"existingSecret": "gateway-clients"},
+        "trustedKeys": {"existingConfigMap": "trusted-keys"},
         "models": ["lcgan", "cvae"],
         "extraArgs": ["--exposure-days=90"],
         "autoscaling": {"enabled": True},

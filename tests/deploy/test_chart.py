@@ -178,6 +178,7 @@ def test_the_gateway_would_start_with_what_keeps_strangers_out(values: str, monk
     assert security.insecure_listen is (values == "trial")
     assert security.keeps_strangers_out is (values != "trial")
     assert (read["tls_client_ca"] is not None) is (values == "everything")
+    assert (read["trusted_keys"] is not None) is (values == "everything")
     assert read["models"].split(",") == ["lcgan", "cvae"]
 
 
