@@ -49,8 +49,8 @@ def train(
     verdicts_weight: Annotated[
         float,
         typer.Option(
-            help="Weight of the verdicts beside the topics, in the loss of the lcgan that learns; with 0 it writes as "
-            "before, and learns to rank candidates."
+            help="Weight of the verdicts beside the topics, in the loss of a generator that moves towards what is "
+            "accepted (the topics' is lcgan.topic_weight); with 0 it is kept, and the version learns to rank."
         ),
     ] = DEFAULT_WEIGHT,
     device: Annotated[str, typer.Option(help="Device to train on: cpu, cuda, cuda:1.")] = "cpu",

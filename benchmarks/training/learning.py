@@ -110,8 +110,8 @@ def _judged(versions: LearnedVersions, curator: Curator, count: int, seed: int) 
 def summary(results: Sequence[Result]) -> dict[str, Any]:
     """Return the means over the seeds for each curator and number of verdicts, and over the curators, with goals.
 
-    The interval of 95% of a curator's gain is over the seeds. That of all is over the curators' means: those of a
-    curator's seeds are alike, and there are as many observations as curators.
+    The interval of 95% of a curator's gain is over the seeds, that of all over curators and seeds. Seeds of a curator
+    are more alike than curators are: `tastes_low` and `tastes_high` are the interval over the curators' means.
     """
     found: dict[str, Any] = {}
     for count in dict.fromkeys(each.verdicts for each in results):
@@ -120,8 +120,8 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
             of_curator = [each for each in own if each.curator == name]
             found[f"{name}, {count} verdicts"] = _row(of_curator, [each.gain for each in of_curator])
         means = [fmean(each.gain for each in own if each.curator == name) for name in {each.curator for each in own}]
-        row = found[f"{ALL}, {count} verdicts"] = _row(own, means)
-        _, row["runs_low"], row["runs_high"] = interval_95([each.gain for each in own])
+        row = found[f"{ALL}, {count} verdicts"] = _row(own, [each.gain for each in own])
+        _, row["tastes_low"], row["tastes_high"] = interval_95(means)
         if count in GOALS:
             row["goal"] = GOALS[count]
             row["is_met"] = bool(

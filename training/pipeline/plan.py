@@ -36,7 +36,7 @@ class TrainPlan:
     """Verdicts that one more LC-GAN learns from, which becomes the challenger."""
     verdicts_weight: float = DEFAULT_WEIGHT
     """Weight of the reward for accepted sentences in its generator's loss; at 0 it keeps the generator of the first
-    LC-GAN, and learns to rank candidates alone."""
+    LC-GAN, and learns to rank candidates."""
 
     signing_key: SigningKey | None = None
     """Key that signs the archives; None leaves them unsigned."""

@@ -29,14 +29,15 @@ def test_an_unknown_curator_is_refused_with_the_names_of_those_that_there_are() 
         check_names(["words", "long sentences"])
 
 
-def test_a_curators_interval_is_over_seeds_and_that_of_all_over_the_curators() -> None:
+def test_a_curators_interval_is_over_seeds_and_that_of_all_over_both() -> None:
     results = [_result("words", 0, 0.1), _result("words", 1, 0.3), _result("openings", 0, 0.4)]
     found = summary(results)
     assert found["words, 70 verdicts"]["gain"] == pytest.approx(0.2)
     assert math.isnan(found["openings, 70 verdicts"]["gain_low"]), "one seed has no interval"
     row = found["all tastes, 70 verdicts"]
-    half = 12.706205 * 0.2 / 2
-    assert (row["gain"], row["gain_low"]) == (pytest.approx(0.3), pytest.approx(0.3 - half))
+    over_runs = 4.302653 * 0.152753 / math.sqrt(3)
+    assert (row["gain"], row["gain_low"]) == (pytest.approx(0.8 / 3), pytest.approx(0.8 / 3 - over_runs, abs=1e-5))
+    assert row["tastes_low"] == pytest.approx(0.3 - 12.706205 * 0.2 / 2)
     assert row["runs"] == 3
     assert not row["is_met"], "the interval holds 0"
 

@@ -86,7 +86,7 @@ def test_verdicts_make_one_more_lcgan_the_challenger_and_reuse_the_rest(
     tracker = _tracker(folder)
     before = {path.name for path in (folder / "workspace" / "stages").iterdir()}
     verdicts = read_verdicts(folder / "verdicts.jsonl")
-    report = _train(sample_corpus, folder, tracker, verdicts=verdicts)
+    report = _train(sample_corpus, folder, tracker, verdicts=verdicts, verdicts_weight=4.0)
     trained = [stage.name for stage in report.stages if not stage.reused]
     assert trained == ["learned", "acceptability-learned"]
     made = {path.name.rpartition("-")[0] for path in (folder / "workspace" / "stages").iterdir()} - {
@@ -139,7 +139,7 @@ def test_verdicts_make_one_more_lcgan_the_challenger_and_reuse_the_rest(
     assert len(new.value.checks) == 3
     assert new.reference is not None
 
-    again = _train(sample_corpus, folder, tracker, verdicts=verdicts)
+    again = _train(sample_corpus, folder, tracker, verdicts=verdicts, verdicts_weight=4.0)
     assert all(stage.reused for stage in again.stages)
     assert str(again.published[2]) == "lcgan/2"
     assert again.published[2].decision == learned.decision
@@ -167,11 +167,11 @@ def test_a_first_training_with_verdicts_trains_the_same_base_as_one_without(
 
 
 @pytest.mark.integration
-def test_with_weight_0_a_version_writes_as_the_base_and_ranks_by_value(
+def test_by_default_a_version_writes_as_the_base_and_ranks_by_what_is_accepted(
     sample_corpus: SampleCorpus, folder: Path, tmp_path: Path
 ) -> None:
     verdicts = read_verdicts(folder / "verdicts.jsonl")
-    report = _train(sample_corpus, folder, _tracker(folder), verdicts=verdicts, verdicts_weight=0.0)
+    report = _train(sample_corpus, folder, _tracker(folder), verdicts=verdicts)
     ranked = report.published[2]
     assert "as the version that it continues" in ranked.decision
     new = Commentator(load_archive(folder / "store" / f"{ranked.name}_{ranked.version}.mar", tmp_path / "new"))
