@@ -13,13 +13,15 @@ from experiments.errors import ExperimentError
 from experiments.replay import Replay, ReplayedAnswer, ReplayedSample, ReplayModel, check, load_model, rank, replay
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest, CommentaryResponse, SamplingParams
+from handlers.contract import CommentaryRequest, CommentaryResponse, RankBy, SamplingParams
 from serving.registry.contents import read_contents
 from serving.traffic.exposures import Exposure, Recorder, Role, ShadowOutcome
 from serving.traffic.policy import AssignedBy
 from serving.traffic.reading import ExposureFiles
 from serving.traffic.segments import ExposureSettings, Segments
+from tests.handlers.acceptabilities import accepting
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
+from tests.handlers.valuing import learned
 from training.packaging.archive import build_archive
 from training.packaging.export import save_bundle
 
@@ -105,6 +107,24 @@ def test_the_version_that_served_writes_the_same_samples_again_in_other_batches(
     assert found.is_equal
     assert found.exposures == 60
     assert found.texts == sum(len(answer.samples) for _, answer in served)
+
+
+def test_a_version_that_ranks_by_both_is_replayed_by_its_own_rule_and_another_by_its_own() -> None:
+    base = accepting(tiny_bundle(seed=1, end_bias=0.5, generator=True))
+    new, old = (
+        ReplayModel(version=version, archive_sha256=version * 64, commentator=Commentator(bundle))
+        for version, bundle in (("2", learned(base)), ("1", base))
+    )
+    requests = [dataclasses.replace(request, rank_by=None, best_of=8) for request in _requests(20)]
+    served = _served(new, requests, batch=5)
+    again = replay([exposure for exposure, _ in served], new)
+    assert check(again, _texts(served)).is_equal
+    assert len(again.answers) == 20
+    by_score = replay([exposure for exposure, _ in served], old)
+    asked = [dataclasses.replace(request, rank_by=RankBy.ACCEPTABILITY) for request in requests]
+    expected = [[sample.text for sample in answer.samples] for answer in old.commentator.answer(asked)]
+    assert [[sample.text for sample in answer.samples] for answer in by_score.answers] == expected
+    assert expected != [[sample.text for sample in answer.samples] for answer in again.answers]
 
 
 def test_a_text_or_a_seed_that_differs_is_found() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 
+from handlers.contract import RankBy
 from handlers.model.bundle import Bundle
+from handlers.model.common_pairs import CommonPairs
 from handlers.model.value import SentenceValue
+from tests.handlers.acceptabilities import check
 
 
 def sentence_value(bundle: Bundle, *, hidden: int = 24, seed: int = 5) -> SentenceValue:
@@ -35,3 +39,16 @@ def sentence_value(bundle: Bundle, *, hidden: int = 24, seed: int = 5) -> Senten
 def valuing(bundle: Bundle, *, seed: int = 5) -> Bundle:
     """A bundle with a value function."""
     return dataclasses.replace(bundle, value=sentence_value(bundle, seed=seed))
+
+
+def learned(bundle: Bundle, **changes: Any) -> Bundle:
+    """A bundle as `train --verdicts` makes it of a complete one: with checks and common pairs, it ranks by both."""
+    tokens_CV = torch.randn(2, len(bundle.vocabulary), generator=torch.Generator().manual_seed(6))
+    made: dict[str, Any] = {
+        "checks": (check(3, 0.5), check(6, 0.5)),
+        "tokens_CV": tokens_CV,
+        "common": CommonPairs.of(["w1 w2 w3"] * 3, least=3, weight=2.0),
+        **changes,
+    }
+    value = dataclasses.replace(sentence_value(bundle), **made)
+    return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, rank_by=RankBy.BOTH), value=value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,24 +21,13 @@ from tests.examples import examples
 from tests.handlers import flat
 from tests.handlers.acceptabilities import accepting, check
 from tests.handlers.tiny_bundles import tiny_bundle
-from tests.handlers.valuing import valuing
+from tests.handlers.valuing import learned as made_learned
 
 CHECKS = (check(3, 0.5), check(6, 0.25))
 
 
 def _learned(**changes: Any) -> Bundle:
-    """A model that learned from verdicts: its value function has checks and common pairs, and ranks by default."""
-    bundle = valuing(accepting(tiny_bundle(seed=1, end_bias=0.5), checks=CHECKS, opening_penalty=0.5))
-    assert bundle.value is not None
-    tokens_CV = torch.randn(2, len(bundle.vocabulary), generator=torch.Generator().manual_seed(6))
-    made: dict[str, Any] = {
-        "checks": (check(3, 0.5), check(6, 0.5)),
-        "tokens_CV": tokens_CV,
-        "common": CommonPairs.of(["w1 w2 w3"] * 3, least=3, weight=2.0),
-        **changes,
-    }
-    config = replace(bundle.config, rank_by=RankBy.BOTH)
-    return dataclasses.replace(bundle, config=config, value=replace(bundle.value, **made))
+    return made_learned(accepting(tiny_bundle(seed=1, end_bias=0.5), checks=CHECKS, opening_penalty=0.5), **changes)
 
 
 @pytest.fixture(scope="module")
