@@ -3,7 +3,8 @@
     python scripts/mlflow_versions.py http://127.0.0.1:5000 127.0.0.1:50051 lcgan 3.14 3.15 3.16
 
 The tracking server and `deephypebot serve`, which follows it, have to run; the model needs a champion and one more
-version, which is made a deployment and taken away again. A release may also be the path of a Python that has MLflow.
+version, which is made a deployment and taken away again. A release may also be the path of a Python that has MLflow and
+the plugin.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 NAME: Final = "contract-check"
-NEEDED: Final = ("grpcio>=1.85.1", "protobuf>=7.35.1,<8", "googleapis-common-protos", "typer", "rich")
+NEEDED: Final = ("grpcio>=1.85.1", "protobuf>=7.35.1,<8", "googleapis-common-protos", "psutil", "rich", "typer")
 """Packages that the plugin needs beside MLflow, torch not among them."""
 _INSTALL_S: Final = 900
 _COMMAND_S: Final = 180
@@ -59,11 +60,10 @@ def steps(model: str, version: str, requests: Path, answer: Path) -> Iterator[St
 def python_of(release: str, folder: Path) -> Path:
     """Return an interpreter with a release of MLflow and this project's plugin."""
     if Path(release).exists():
-        python = Path(release)
-    else:
-        venv.create(folder, with_pip=True)
-        python = folder / "bin" / "python"
-        _run(python, "-m", "pip", "install", "--quiet", f"mlflow=={release}.*", *NEEDED, timeout_s=_INSTALL_S)
+        return Path(release)
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    _run(python, "-m", "pip", "install", "--quiet", f"mlflow=={release}.*", *NEEDED, timeout_s=_INSTALL_S)
     _run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--editable", str(ROOT), timeout_s=_INSTALL_S)
     return python
 
