@@ -18,7 +18,9 @@ from training.measures import distinct
 from training.packaging.calibration import CalibrationSettings, candidates
 from training.packaging.value_checks import ValueCheckSettings, chosen_by_both, fit_checks, fit_ranking, totals
 
-SETTINGS = ValueCheckSettings(num_groups=80, best_of=8, abandon_after=(3, 6), keep=(0.5, 0.25))
+pytestmark = pytest.mark.slow
+
+SETTINGS = ValueCheckSettings(num_groups=60, best_of=8, abandon_after=(3, 6), keep=(0.5, 0.25))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def groups(bundle: Bundle) -> list[list[Candidate]]:
-    return candidates(bundle, [("pop",)], CalibrationSettings(num_groups=80, best_of=8, seed=3))
+    return candidates(bundle, [("pop",)], CalibrationSettings(num_groups=60, best_of=8, seed=3))
 
 
 def test_checks_leave_better_candidates_than_chance(bundle: Bundle, groups: list[list[Candidate]]) -> None:
@@ -50,7 +52,7 @@ def test_what_is_chosen_is_what_a_worker_answers(bundle: Bundle, groups: list[li
     value = fit_ranking(bundle, groups, SETTINGS)
     served = replace(bundle, value=value, config=replace(bundle.config, rank_by=RankBy.BOTH))
     commentator = Commentator(served)
-    requests = [CommentaryRequest(genres=("pop",), num_samples=1, seed=seed, best_of=8) for seed in range(20)]
+    requests = [CommentaryRequest(genres=("pop",), num_samples=1, seed=seed, best_of=8) for seed in range(8)]
     fresh = [samples[0] for samples in commentator.candidates(requests)]
     answers = [answer.samples[0] for answer in commentator.answer(requests)]
     assert [each.seed for each in chosen_by_both(served, fresh)] == [each.seed for each in answers]

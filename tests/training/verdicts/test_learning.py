@@ -147,15 +147,16 @@ def test_a_copy_loses_half_of_its_value_in_the_reward() -> None:
     assert free([LONG, "short"]).tolist() == pytest.approx([0.9, 0.1])
 
 
+@pytest.mark.slow
 def test_a_writer_measures_the_sentences_that_a_worker_serves() -> None:
     base = accepting(tiny_bundle(generator=True, end_bias=0.0))
     ranked = valuing(base)
     ranked = replace(ranked, config=replace(ranked.config, rank_by=RankBy.BOTH))
-    measured = ServedWriter(LengthValue(), [("pop",)] * 20, seed=3)  # type: ignore[arg-type] # takes lists
+    measured = ServedWriter(LengthValue(), [("pop",)] * 5, seed=3)  # type: ignore[arg-type] # takes lists
     written, served = measured.write(ranked), measured.write(base)
     assert written == measured.write(ranked)
     assert written.texts != served.texts
-    requests = [CommentaryRequest(genres=("pop",), num_samples=1, seed=derive_seed(3, number)) for number in range(20)]
+    requests = [CommentaryRequest(genres=("pop",), num_samples=1, seed=derive_seed(3, number)) for number in range(5)]
     for bundle, found in ((base, served), (ranked, written)):
         assert [answer.samples[0].text for answer in Commentator(bundle).answer(requests)] == list(found.texts)
     assert 0 < written.value <= 1
