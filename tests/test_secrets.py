@@ -61,3 +61,19 @@ def test_no_command_prints_or_writes_the_password_of_its_registry(tmp_path: Path
     assert "***" in done.stderr
     assert SECRET not in done.stdout + done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
+
+
+def test_no_program_is_started_with_the_address_of_the_registry_as_an_option() -> None:
+    root = Path(__file__).parents[1]
+    paths = [
+        path for package in ("serving", "training", "experiments", "bot") for path in (root / package).rglob("*.py")
+    ]
+    named = {
+        str(path.relative_to(root)): line.strip()
+        for path in (*paths, root / "deephypebot.py", root / "deephypebot_demo.py")
+        for line in path.read_text().splitlines()
+        if '"--tracking-uri"' in line
+    }
+    # The option itself, and a command that is printed.
+    assert set(named) == {"serving/options.py", "training/cli.py"}
+    assert "redacted(tracking_uri)" in named["training/cli.py"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -157,6 +159,18 @@ def test_a_file_that_is_not_an_archive_is_refused(tmp_path: Path, content: bytes
         load_archive(tmp_path / "x.mar", tmp_path / "out")
     with pytest.raises(ArchiveBuildError, match=r"none\.mar"):
         load_archive(tmp_path / "none.mar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["../evil.py", "/srv/evil.py", "config.json"])
+def test_an_archive_with_a_member_that_must_not_be_extracted_is_refused_whole(
+    archive: Archive, tmp_path: Path, name: str
+) -> None:
+    path = Path(shutil.copy(archive.path, tmp_path / "x.mar"))
+    with zipfile.ZipFile(path, "a") as opened, warnings.catch_warnings(action="ignore"):
+        opened.writestr(name, "{}")
+    with pytest.raises(ArchiveBuildError, match=r"outside of its folder|holds 'config\.json' twice"):
+        load_archive(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_archive_that_lacks_a_part_says_which(archive: Archive, tmp_path: Path) -> None:

@@ -21,12 +21,14 @@ def test_a_run_shows_what_it_learned_from_and_how_the_machine_fared(
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = MlflowClient(uri)
-    with make_tracker(uri, tmp_path).run("train") as run:
+    origin = {"mlflow.source.git.repoURL": "https://ann:planted@git.example/x.git"}
+    with make_tracker(uri, tmp_path).run("train", tags=origin) as run:
         run.log_dataset(CORPUS)
         deadline = time.monotonic() + 20
         while "system/cpu_utilization_percentage" not in client.get_run(run.run_id).data.metrics:
             assert time.monotonic() < deadline, "no system metrics within 20 s"
             time.sleep(0.1)
+    assert client.get_run(run.run_id).data.tags["mlflow.source.git.repoURL"] == "https://***@git.example/x.git"
     inputs = client.get_run(run.run_id).inputs
     assert inputs is not None
     (used,) = inputs.dataset_inputs
