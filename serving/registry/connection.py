@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _T = TypeVar("_T")
+_SYSTEM_ERROR: Final = re.compile(r"\[Errno \d+\] [^\n:\[]*")
 _ENVIRONMENT: Final = {
     # Nothing of this project uses the internet.
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -66,6 +68,9 @@ def translated(purpose: str, tracking_uri: str) -> Iterator[None]:
     except Exception as cause:  # noqa: BLE001 - it is raised again in our words
         # Some have many lines; the first says what happened.
         reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
+        system = _SYSTEM_ERROR.search(str(cause))
+        if system is not None and system.group() not in reason:  # such as a full disk, further down
+            reason = f"{reason} ({system.group()})"
         told = plain(reason)
         named = f"{type(cause).__name__}: {told}" if told == redacted(reason) else told
         # The cause's own message may hold the password of the address, and a traceback would print it.

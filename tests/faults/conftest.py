@@ -82,7 +82,8 @@ def pytest_runtest_makereport(
     row = item.stash.get(ROW, None)
     if row is not None and report.when == "call" and not report.skipped:
         reason = str(call.excinfo.value).partition("\n")[0] if call.excinfo is not None else ""
-        row.verdict = "kept" if report.passed else f"**missed**: {reason[:160]}"
+        reason = reason if report.failed else row.missed
+        row.verdict = "kept" if report.passed and not reason else f"**missed**: {reason[:160]}"
         row.write()
     return report
 
