@@ -138,7 +138,7 @@ PREPARED: dict[str, Callable[[Path], None]] = {
     "cut short": cut,
     "zip bomb of 2 GiB": bomb,
     "weights of NaN": rewrite(not_finite),
-    "weights that are no safetensors": member("weights.safetensors", b"x" * 100),
+    "weights that are not safetensors": member("weights.safetensors", b"x" * 100),
     "handler with a syntax error": program("def ("),
     "handler that ends its process": program("import os; os._exit(3)"),
     "handler that raises as it is imported": program("raise MemoryError('on purpose')"),
