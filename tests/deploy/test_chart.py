@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from bot.entrypoints.trial import FOLDER
 from bot.settings import BotSettings, load
 from bot.studio.access import LOGIN
 from bot.studio.reach import check_access
@@ -388,6 +389,15 @@ def test_one_bot_alone_writes_to_one_database() -> None:
     assert [each["name"] for each in pod["containers"]] == ["bot", "studio", "watch"]
     folders = {variables(each)["DEEPHYPEBOT_WORKSPACE"] for each in pod["containers"]}
     assert len(folders) == 1
+
+
+def test_studio_and_watch_read_the_database_of_a_bot_with_stand_ins() -> None:
+    trial: Any = CASES["trial"]
+    manifests = render({**trial, "bot": {**trial["bot"], "watch": {"enabled": True}}})
+    bot, *others = (
+        variables(container(manifests, name))["DEEPHYPEBOT_WORKSPACE"] for name in ("bot", "studio", "watch")
+    )
+    assert set(others) == {str(Path(bot) / FOLDER)}
 
 
 def test_gateways_and_the_watch_share_the_exposures() -> None:

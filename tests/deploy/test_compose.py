@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bot.entrypoints.trial import FOLDER
 from serving.gateway.settings import GatewaySettings
 from tests.deploy.commands import parsed
 
@@ -131,6 +132,11 @@ def test_gateway_and_watch_share_the_exposures_and_bot_studio_and_watch_the_data
     assert len({services[name]["environment"]["DEEPHYPEBOT_EXPOSURES"] for name in names}) == 1
     assert all("state:/var/lib/deephypebot" in services[name]["volumes"] for name in ("bot", "studio", "watch"))
     assert services["watch"]["profiles"] == [], "it always runs"
+
+
+def test_studio_and_watch_read_the_database_of_a_bot_with_stand_ins(services: dict[str, Any]) -> None:
+    folder = {name: Path(parsed(services[name]["command"])["workspace"]) for name in ("bot", "studio", "watch")}
+    assert folder["studio"] == folder["watch"] == folder["bot"] / FOLDER
 
 
 def test_a_stop_waits_for_a_drain(services: dict[str, Any]) -> None:
