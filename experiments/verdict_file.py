@@ -90,6 +90,7 @@ def verdict_row(row: QueueRow, exposure: Exposure | None) -> Mapping[str, Any]:
         "bad_words": list(sampling["bad_words"]),
         "best_of": exposure.best_of if exposure is not None else None,
         "rank_by": exposure.rank_by if exposure is not None else "",
+        "ranked_by": exposure.ranked_by if exposure is not None else "",
         "artist": report.artist,
         "title": report.song.title,
         "text": candidate.sample.text,

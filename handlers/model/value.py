@@ -40,10 +40,10 @@ _TENSORS: Final = {
     "length": ("length_1", torch.float64),
     "constant": ("constant_1", torch.float64),
 }
+"""Names in the file, with the attribute and the type of each."""
 _CHECKS: Final = "checks"
 _CHECK_TOKENS: Final = "check_tokens"
 _COMMON: Final = "common_pairs"
-"""Names in the file, with the attribute and the type of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ def _schema() -> pa.Schema:
             pa.field("sample_seeds", pa.list_(pa.int64()), nullable=False),
             pa.field("queue_ms", pa.float64(), nullable=False),
             pa.field("decode_ms", pa.float64(), nullable=False),
-            *(text(name) for name in ("rank_by", "experiment", "code", "trace_id")),
+            *(text(name) for name in ("rank_by", "experiment", "code", "trace_id", "ranked_by")),
         ],
         metadata={FORMAT_KEY: str(FORMAT).encode()},
     )

@@ -99,13 +99,16 @@ class Exposure:
     """Time outside of the worker's computation; of a failure, the time until it."""
     decode_ms: float
     rank_by: str = ""
-    """Rule that was asked for, by which candidates were ranked; empty for the version's default."""
+    """Rule that was asked for; empty if none was. `ranked_by` is the one that applied."""
     experiment: str = ""
     """Experiment to which the answer belongs; empty if it belongs to none."""
     code: str = ""
     """Status of a failure by its name in gRPC; empty for an answer."""
     trace_id: str = ""
     """Trace of the request, 32 hexadecimal digits; empty if it belongs to none."""
+    ranked_by: str = ""
+    """Rule by which candidates were ranked: the one that was asked for, or the version's own. Empty for a failure, and
+    in rows of earlier releases."""
 
 
 class Answer(Protocol):
@@ -280,6 +283,7 @@ class Recorder:
             "sample_seeds": [sample.seed for sample in answer.samples] if answer else (),
             "queue_ms": round(answer.timings.queue_ms if answer else elapsed_ms, 3),
             "decode_ms": round(answer.timings.decode_ms, 3) if answer else 0.0,
+            **({"ranked_by": request.rank_by or info.rank_by} if answer else {}),
         }
         # A worker may send half a surrogate pair, which UTF-8 lacks: it becomes a question mark.
         self._segments.append(_encode(row).encode(errors="replace"))
@@ -300,7 +304,7 @@ def _named(
 
 _SAMPLING: Final = tuple(each.name for each in fields(SamplingParams))
 _LISTS: Final = ("genres", "genres_used", "genres_unknown", "sample_seeds")
-_LATER: Final = ("rank_by", "experiment", "code", "trace_id")
+_LATER: Final = ("rank_by", "experiment", "code", "trace_id", "ranked_by")
 """Fields that rows of earlier releases lack, and that are left out where they are empty."""
 _CONVERTED: Final = {"time", "role", "outcome", "assigned_by", "sampling", *_LISTS, *_LATER}
 _PLAIN: Final = tuple(each.name for each in fields(Exposure) if each.name not in _CONVERTED)

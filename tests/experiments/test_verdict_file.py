@@ -25,7 +25,8 @@ def written(lab: Lab, out: Path, **values: Any) -> tuple[Written, list[dict[str,
 
 def test_judged_samples_have_a_line_with_the_settings_of_their_exposure(lab: Lab, tmp_path: Path) -> None:
     lab.expose(
-        exposure("e1", "1"), exposure("e2", "2", topic="sound", best_of=4, sampling=SamplingParams(temperature=0.5))
+        exposure("e1", "1"),
+        exposure("e2", "2", topic="sound", best_of=4, sampling=SamplingParams(temperature=0.5), ranked_by="both"),
     )
     ids = lab.add_song([("1", False), ("2", None)], exposure_ids={"1": "e1", "2": "e2"})
     lab.judge({ids[1]: True}, edited_text="A «slower» lamp.")
@@ -47,6 +48,7 @@ def test_judged_samples_have_a_line_with_the_settings_of_their_exposure(lab: Lab
         "topic": "sound",
         "best_of": 4,
         "rank_by": "",
+        "ranked_by": "both",
         "artist": "Ona Vell",
         "title": "Slow Lamp 1",
         "text": "A lamp of 1, number 2.",

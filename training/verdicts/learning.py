@@ -165,8 +165,8 @@ def limited(
     best, best_share, after, rank_by = base, 0.0, before, RankBy.ACCEPTABILITY
     if compare(unmoved, before).is_within:
         after, rank_by = unmoved, RankBy.BOTH
-    for share in _POINTS if learned is not None else ():
-        generator = between(base, learned or base, share)
+    tried = () if learned is None else ((share, between(base, learned, share)) for share in _POINTS)
+    for share, generator in tried:
         written = write(generator)
         is_better = compare(written, unmoved).value > 0 and written.value > after.value
         if is_better and compare(written, before).is_within:

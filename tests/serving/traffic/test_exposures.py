@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers.contract import EXAMPLE_SAMPLING, SAMPLING_FIELDS, SamplingParams, field_values
+from handlers.contract import EXAMPLE_SAMPLING, SAMPLING_FIELDS, RankBy, SamplingParams, field_values
 from serving.traffic.exposures import (
     Exposure,
     Recorder,
@@ -80,6 +80,7 @@ def test_a_row_says_who_got_which_version_when_and_under_which_settings(tmp_path
         sample_seeds=(7, 8),
         queue_ms=1.5,
         decode_ms=3.25,
+        ranked_by="acceptability",
     )
 
 
@@ -139,6 +140,23 @@ def test_the_answer_of_an_arm_names_its_experiment_and_other_rows_are_as_ever(tm
     (path,) = segment_paths(tmp_path)
     written = json.loads(path.read_bytes().splitlines()[1])
     assert written.keys().isdisjoint({"experiment", "code"}), "a row of an earlier release is read the same"
+
+
+def test_a_row_tells_the_rule_that_applied_beside_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    to, learned = fixed(tmp_path), dataclasses.replace(info(), ranks_by_value=True, rank_by=RankBy.BOTH)
+    for version, values in ((info(), {}), (learned, {}), (learned, {"rank_by": "value"})):
+        to.record(request(**values), answer(), info=version, by=AssignedBy.ALONE)
+    to.record_shadow(request(), answer(), info=learned, mirrors="a")
+    to.record_failure(request(), code="INTERNAL", elapsed_s=1, info=learned, by=AssignedBy.ALONE)
+    told = [(row.rank_by, row.ranked_by) for row in read(tmp_path)]
+    assert told == [("", "acceptability"), ("", "both"), ("value", "value"), ("", "both"), ("", "")]
+
+
+def test_a_row_of_an_earlier_release_does_not_tell_the_rule_that_applied(tmp_path: Path) -> None:
+    record(fixed(tmp_path))
+    (path,) = segment_paths(tmp_path)
+    earlier = path.read_bytes().replace(b',"ranked_by":"acceptability"', b"")
+    assert parse_exposure(earlier) == dataclasses.replace(parse_exposure(path.read_bytes()), ranked_by="")
 
 
 def test_keys_of_two_processes_differ_though_host_and_moment_are_equal(tmp_path: Path) -> None:
