@@ -8,6 +8,7 @@ challenger  live as well, for requests that pin it
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,6 +19,7 @@ from foundation.model_versions import TRAINED_CHAMPION_TAG, VersionName, Version
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CHALLENGER, CHAMPION, PREVIOUS
 from serving.errors import RegistryError
 from serving.registry.connection import known, open_client, translated
+from serving.registry.owned_reasons import is_left_behind
 from serving.registry.versions import (
     DRIFT_TAG_PREFIX,
     SALT_TAG,
@@ -146,8 +148,12 @@ class Registry:
         ending = end_of_split(versions)
         late = [change for change in ending if (changed and change.version == version) or change.tag == SALT_TAG]
         self.write_tags(model, [change for change in ending if change not in late])
-        if champion is not None and changed and not champion.sync_error:
-            # A champion that was refused never answered: the way back is then the one before it, as it was.
+        was_refused = (
+            champion is not None and champion.sync_error and not is_left_behind(champion.sync_error, time.time())
+        )
+        if champion is not None and changed and not was_refused:
+            # A champion that is refused does not answer: the way back is then the one before it, as it was. A gateway
+            # on which it did answer, where another host refuses it, makes it the way back itself when it switches.
             self.set_previous(model, champion.version)
             previous = champion
         with self._translated():

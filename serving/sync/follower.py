@@ -114,6 +114,7 @@ class Follower:
         reports = (*self._desired.reports, *(policy.reports if policy is not None else ()))
         for _ in range(self._notes.tell(reports, self._desired.faults)):
             self._observer.failed(self.model)
+        self._untag_live(reading)
         self._on_change()
         await self._notes.write(reading)
 
@@ -279,6 +280,13 @@ class Follower:
         self._observer.refused(self.model)
         self._refusals.add(entry.version)
         self._notes.tag(entry.version, reason)
+
+    def _untag_live(self, reading: ModelSnapshot) -> None:
+        """Remove reasons of versions that are live, which became old since their load, or were written beside it."""
+        refused = self._refusals.still()
+        for entry in reading.versions:
+            if entry.version in self._live.versions - refused:
+                self._notes.untag(entry)
 
     def _policy(self, champion: str | None, versions: tuple[RegisteredVersion, ...]) -> TrafficPolicy:
         return make_policy(self.model, champion=champion, versions=versions, now=time.time())

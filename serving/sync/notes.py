@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from handlers.contract import PREVIOUS
 from serving.errors import RegistryError
+from serving.registry.owned_reasons import STALE_S, OwnedReasons, reason_in
 from serving.registry.versions import ModelSnapshot, RegisteredVersion
 from serving.sync.background import Tasks
-from serving.sync.owned_reasons import STALE_S, OwnedReasons, reason_in
 from serving.sync.readings import Readings
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Notes:
         return num_new
 
     async def write(self, reading: ModelSnapshot) -> None:
-        """Write the tags that the registry lacks, and remove those that are not true any more.
+        """Write the tags that the registry lacks, and remove those of this host that are not true any more.
 
         A tag that cannot be written is tried again at the next call.
 
@@ -71,13 +71,15 @@ class Notes:
             # One that is still true is written again before another host takes it for left behind.
             if (written != reason or now - at > STALE_S / 2) and await self._set(version, reason):
                 self._written[version] = (reason, now)
+        texts = {"": reading.sync_error, **{entry.version: entry.sync_error for entry in reading.versions}}
         for version in [version for version in self._written if version not in self._wanted]:
-            if await self._set(version, ""):
+            # Another host may have written its own reason over this one's.
+            if not self._reasons.may_remove(texts.get(version, ""), now) or await self._set(version, ""):
                 del self._written[version]
 
     def tag(self, version: str, reason: str) -> None:
         """Write the reason of a version's refusal into its tag, or remove it, beside all else and in order."""
-        name = f"the tag of {self._model}/{version}"
+        name = self._tag(version)
         before = self._tasks.get(name)
 
         async def write() -> None:
@@ -88,8 +90,14 @@ class Notes:
         self._tasks.start(name, write())
 
     def untag(self, entry: RegisteredVersion) -> None:
-        """Remove the reason of a version that is live, unless it is another host's, which could not load it."""
-        if entry.sync_error and self._reasons.may_remove(entry.sync_error, time.time()):
+        """Remove the reason of a version that is live, unless it is another host's, which could not load it.
+
+        A reason that `write` keeps in the tag, and one that is being written, stay as well.
+        """
+        is_kept = (
+            entry.version in self._wanted or entry.version in self._written or self._tag(entry.version) in self._tasks
+        )
+        if entry.sync_error and not is_kept and self._reasons.may_remove(entry.sync_error, time.time()):
             self.tag(entry.version, "")
 
     def keep_way_back(self, version: str) -> None:
@@ -102,6 +110,9 @@ class Notes:
     async def close(self) -> None:
         """Write nothing more."""
         await self._tasks.close()
+
+    def _tag(self, version: str) -> str:
+        return f"the tag of {self._model}/{version}"
 
     async def _keep_way_back(self, version: str) -> None:
         name = f"{self._model}/{version}"

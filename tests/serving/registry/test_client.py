@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from foundation.model_versions import TRAINED_CHAMPION_TAG
 from serving.errors import PolicyError, RegistryError
 from serving.registry.client import Registry
+from serving.registry.owned_reasons import STALE_S, OwnedReasons
 from serving.registry.versions import (
     RAMP_TAG,
     SALT_TAG,
@@ -304,6 +306,15 @@ def test_a_champion_that_was_refused_never_becomes_the_way_back(reader: Registry
     try:
         assert reader.promote(model, "3") == Move(model=model, champion="3", previous="1")
         assert reader.rollback(model) == Move(model=model, champion="1", previous="3")
+    finally:
+        reader.set_sync_error(model, "2", "")
+
+
+def test_a_champion_whose_reason_was_left_behind_answers_and_becomes_the_way_back(reader: Registry, model: str) -> None:
+    reader.promote(model, "2")
+    reader.set_sync_error(model, "2", OwnedReasons(host="gone").sign("no space", time.time() - STALE_S - 60))
+    try:
+        assert reader.promote(model, "3") == Move(model=model, champion="3", previous="2")
     finally:
         reader.set_sync_error(model, "2", "")
 

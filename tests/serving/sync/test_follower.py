@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from serving.registry.owned_reasons import STALE_S, OwnedReasons
 from serving.registry.trust import Trust
 from serving.registry.unpacked import Unpacked
-from serving.registry.versions import RegisteredVersion
+from serving.registry.versions import ModelSnapshot, RegisteredVersion
 from serving.sync.follower import Follower, FollowerSettings
 from serving.sync.last_good import LastGood
 from serving.sync.loading import Loader, TorchServeGoneError
@@ -73,6 +76,32 @@ def follower_in(folder: Path, table: RoutingTable, on_change: Callable[[], None]
         on_change=on_change,
         last_good=state,
     )
+
+
+@pytest.mark.parametrize(("age_s", "stays"), [(60.0, True), (STALE_S + 60.0, False)])
+def test_a_reason_that_another_host_left_behind_is_removed_from_a_version_that_has_been_live_for_long(
+    age_s: float, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> list[tuple[str, str]]:
+        written = list[tuple[str, str]]()
+
+        async def write(_: Readings, model: str, version: str, text: str) -> None:
+            written.append((f"{model}/{version}", text))
+
+        monkeypatch.setattr(Readings, "set_sync_error", write)
+        table = RoutingTable(("lcgan",))
+        table.add(route("2"))
+        table.switch("lcgan", "2")
+        follower = follower_in(tmp_path, table)
+        text = OwnedReasons(host="a-container-before").sign("no space left", time.time() - age_s)
+        versions = (replace(ENTRY, sync_error=text),)
+        await follower.take(ModelSnapshot(model="lcgan", versions=versions, existing=frozenset({"2"})))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await follower.close()
+        return written
+
+    assert asyncio.run(scene()) == ([] if stays else [("lcgan/2", "")])
 
 
 def test_a_version_is_not_blamed_if_torchserve_goes_while_it_is_loaded_again(tmp_path: Path) -> None:

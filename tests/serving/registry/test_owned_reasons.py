@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.sync.owned_reasons import STALE_S, OwnedReasons, reason_in
+from serving.registry.owned_reasons import STALE_S, OwnedReasons, is_left_behind, reason_in
 
 OURS, THEIRS = OwnedReasons(host="gateway-1"), OwnedReasons(host="gateway-2")
 NOW = 1_796_000_000.0
@@ -30,3 +30,5 @@ def test_a_reason_that_its_host_did_not_repeat_for_an_hour_is_nobodys() -> None:
     text = THEIRS.sign("no space left on device", NOW)
     assert not OURS.may_remove(text, NOW + STALE_S - 1)
     assert OURS.may_remove(text, NOW + STALE_S + 1)
+    assert not is_left_behind(text, NOW + STALE_S - 1)
+    assert is_left_behind(text, NOW + STALE_S + 1)

@@ -44,13 +44,26 @@ class OwnedReasons:
         False
         """
         signed = _SIGNED.fullmatch(text)
-        if signed is None or signed["host"] == self.host:
-            return True
-        try:
-            written = datetime.fromisoformat(signed["at"]).timestamp()
-        except ValueError:
-            return True
-        return now - written > STALE_S
+        return signed is None or signed["host"] == self.host or is_left_behind(text, now)
+
+
+def is_left_behind(text: str, now: float) -> bool:
+    """Return whether a tag is so old that the host that wrote it is gone, or serves the version by now.
+
+    A reason without a host has no time, and is never left behind.
+
+    >>> signed = OwnedReasons(host="a").sign("it is damaged", 0.0)
+    >>> is_left_behind(signed, now=60.0), is_left_behind(signed, now=7200.0), is_left_behind("damaged", now=7200.0)
+    (False, True, False)
+    """
+    signed = _SIGNED.fullmatch(text)
+    if signed is None:
+        return False
+    try:
+        written = datetime.fromisoformat(signed["at"]).timestamp()
+    except ValueError:
+        return True
+    return now - written > STALE_S
 
 
 def reason_in(text: str) -> str:
