@@ -1,7 +1,8 @@
 """Forecast of the moment at which a worker is free, from the time that recent batches took.
 
-It is a lower bound: a request that is refused by it would not have been in time. Every batch that is in the way is
-taken to be as quick as the quickest of its size in the last seconds, and to begin the moment a worker may be free.
+Every batch that is in the way is taken to be as quick as the quickest of its size in the last seconds, and to begin the
+moment a worker may be free. This is a hopeful forecast, not a bound: a worker may become quicker than it was lately,
+requests may leave before their turn more often than others did, and the batches may be cut otherwise.
 
 All times are seconds of the monotonic clock and are handed in, so nothing here reads a clock.
 """
@@ -45,7 +46,7 @@ class QuickestBatches:
     """Least time that a batch takes, by its expected tokens.
 
     A larger batch takes no less time than a smaller one, and no more time for each token. So a measured batch of s
-    seconds and t tokens tells that one of T tokens takes at least s min(1, T / t).
+    seconds and t tokens lets expect that one of T tokens takes at least s min(1, T / t).
     """
 
     def __init__(self) -> None:
