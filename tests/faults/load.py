@@ -19,6 +19,7 @@ from typing import Final
 
 from serving.client import CommentaryClient, CommentaryError, CommentaryResponse, RetryPolicy
 from tests.faults.models import NUM_SEEDS, Table, request_of
+from tests.threads import running
 
 OK: Final = "OK"
 _WATCH_S: Final = 0.2
@@ -177,14 +178,8 @@ def running_load(
             ]
         watcher = stack.enter_context(CommentaryClient(target, model=model, retry=ONCE.retry))
         threads.append(threading.Thread(target=_watch, args=(load, watcher, model, workers, done), name="load-watch"))
-        for thread in threads:
-            thread.start()
-        try:
+        with running(threads, done):
             yield load
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join()
 
 
 def _ask(load: Load, client: CommentaryClient, kind: Kind, seeds: Iterator[int], done: threading.Event) -> None:

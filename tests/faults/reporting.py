@@ -105,6 +105,7 @@ def page(rows: Sequence[Row], machine: Mapping[str, Any], day: str) -> str:
         "",
         f"**{kept} of {len(rows)} promises kept, and {wrong} wrong answers** among {answered:,}.",
         f"Other outcomes: {refused or 'none'}.",
+        *_not_run(rows),
         "",
         f"{day}; {machine['cores']} cores {machine['cpu']}, {machine['memory_gib']:.0f} GiB, shared with the load",
         "and with other work. Times are those of one run.",
@@ -129,6 +130,12 @@ def page(rows: Sequence[Row], machine: Mapping[str, Any], day: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _not_run(rows: Sequence[Row]) -> list[str]:
+    """Lines that name the sections without a row, so that a part of the suite does not look like the whole."""
+    missing = [title for area, title in AREAS.items() if not any(row.area == area for row in rows)]
+    return [f"**Not run yet, and not in these numbers:** {'; '.join(missing)}."] if missing else []
 
 
 def _outcomes(rows: Iterable[Row]) -> Counter[str]:

@@ -177,6 +177,14 @@ def test_the_page_says_how_many_promises_are_kept_and_what_the_clients_saw() -> 
     assert f"## {AREAS['soak']}" not in text
 
 
+def test_the_page_of_a_part_names_the_sections_that_were_not_run() -> None:
+    part = page([ROW], MACHINE, "2026-11-30")
+    line = next(line for line in part.splitlines() if line.startswith("**Not run yet, and not in these numbers:**"))
+    assert [title for title in AREAS.values() if title in line] == list(AREAS.values())[1:]
+    whole = [Row(name=area, area=area, fault="x", promise="y", verdict="kept") for area in AREAS]
+    assert "Not run yet" not in page(whole, MACHINE, "2026-11-30")
+
+
 def test_promises_that_other_tests_show_name_tests_that_exist() -> None:
     files = [where for _, where in ELSEWHERE if not where.startswith("`")]
     assert files

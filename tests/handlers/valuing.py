@@ -1,4 +1,4 @@
-"""Value functions of tiny models, with random weights."""
+"""Value functions of tiny models, with random weights, and requests of the rules that need them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
-from handlers.contract import RankBy
+from handlers.contract import CommentaryRequest, RankBy, SamplingParams
 from handlers.model.bundle import Bundle
 from handlers.model.common_pairs import CommonPairs
 from handlers.model.value import SentenceValue
@@ -52,3 +53,17 @@ def learned(bundle: Bundle, **changes: Any) -> Bundle:
     }
     value = dataclasses.replace(sentence_value(bundle), **made)
     return dataclasses.replace(bundle, config=dataclasses.replace(bundle.config, rank_by=RankBy.BOTH), value=value)
+
+
+def requests_of(rules: st.SearchStrategy[RankBy | None], *, best_of: int) -> st.SearchStrategy[list[CommentaryRequest]]:
+    """Lists of at most five requests by any of these rules, with at most this many candidates for each sample."""
+    request = st.builds(
+        CommentaryRequest,
+        genres=st.lists(st.sampled_from(["pop", "techno", "polka"]), max_size=3).map(tuple),
+        seed=st.integers(0, 2**63 - 1),
+        num_samples=st.integers(1, 4),
+        best_of=st.none() | st.integers(1, best_of),
+        rank_by=rules,
+        sampling=st.builds(SamplingParams, max_tokens=st.integers(1, 20), guidance=st.sampled_from([1.0, 2.0])),
+    )
+    return st.lists(request, max_size=5)

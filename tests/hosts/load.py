@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from serving.client import CommentaryClient
 from tests.serving.support import ask
+from tests.threads import running
 
 NUM_THREADS = 8
 
@@ -87,11 +88,5 @@ def load_on(
 
     with CommentaryClient(target, model=model, timeout_s=timeout_s) as client:
         threads = [threading.Thread(target=ask_on, args=(number,)) for number in range(NUM_THREADS)]
-        for thread in threads:
-            thread.start()
-        try:
+        with running(threads, done):
             yield load
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join()

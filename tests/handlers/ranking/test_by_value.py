@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, RankBy, Sample, SamplingParams
+from handlers.contract import CommentaryRequest, CommentaryResponse, ContractError, RankBy, Sample
 from handlers.model.bundle import Bundle
 from handlers.ranking import value_rule
 from handlers.ranking.choice import opening
@@ -22,7 +22,7 @@ from tests.examples import examples
 from tests.handlers import flat
 from tests.handlers.acceptabilities import accepting, check
 from tests.handlers.tiny_bundles import tiny_bundle
-from tests.handlers.valuing import valuing
+from tests.handlers.valuing import requests_of, valuing
 
 WEIGHTS = {"mean_log_prob": 1.0, "topic": 0.3}
 CHECKS = (check(3, 0.5), check(6, 0.25))
@@ -176,20 +176,7 @@ def test_a_candidate_that_opens_like_an_earlier_sample_loses_where_values_are_eq
 
 @pytest.mark.slow
 @examples(12)
-@given(
-    st.lists(
-        st.builds(
-            CommentaryRequest,
-            genres=st.lists(st.sampled_from(["pop", "techno", "polka"]), max_size=3).map(tuple),
-            seed=st.integers(0, 2**63 - 1),
-            num_samples=st.integers(1, 4),
-            best_of=st.none() | st.integers(1, 6),
-            rank_by=st.sampled_from(RankBy),
-            sampling=st.builds(SamplingParams, max_tokens=st.integers(1, 20), guidance=st.sampled_from([1.0, 2.0])),
-        ),
-        max_size=5,
-    )
-)
+@given(requests_of(st.sampled_from(RankBy), best_of=6))
 def test_valued_requests_are_answered_the_same_alone_and_in_any_batch(requests: list[CommentaryRequest]) -> None:
     bundle = accepting(tiny_bundle(end_bias=0.5), WEIGHTS, checks=CHECKS, opening_penalty=0.5)
     commentator = Commentator(valuing(bundle), slots=16)

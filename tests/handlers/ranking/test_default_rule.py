@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.commentary import Commentator
-from handlers.contract import CommentaryRequest, RankBy, Sample, SamplingParams
+from handlers.contract import CommentaryRequest, RankBy, Sample
 from handlers.model.bundle import Bundle, BundleError
 from handlers.model.common_pairs import CommonPairs
 from handlers.worker.description import describe
@@ -22,6 +22,7 @@ from tests.handlers import flat
 from tests.handlers.acceptabilities import accepting, check
 from tests.handlers.tiny_bundles import tiny_bundle
 from tests.handlers.valuing import learned as made_learned
+from tests.handlers.valuing import requests_of
 
 CHECKS = (check(3, 0.5), check(6, 0.25))
 
@@ -69,20 +70,7 @@ def test_a_part_of_a_request_is_what_the_whole_one_has_there(learned: Commentato
 
 @pytest.mark.slow
 @examples(12)
-@given(
-    st.lists(
-        st.builds(
-            CommentaryRequest,
-            genres=st.lists(st.sampled_from(["pop", "techno", "polka"]), max_size=3).map(tuple),
-            seed=st.integers(0, 2**63 - 1),
-            num_samples=st.integers(1, 4),
-            best_of=st.none() | st.integers(1, 8),
-            rank_by=st.none() | st.sampled_from(RankBy),
-            sampling=st.builds(SamplingParams, max_tokens=st.integers(1, 20), guidance=st.sampled_from([1.0, 2.0])),
-        ),
-        max_size=5,
-    )
-)
+@given(requests_of(st.none() | st.sampled_from(RankBy), best_of=8))
 def test_requests_of_every_rule_are_answered_the_same_alone_and_in_any_batch(requests: list[CommentaryRequest]) -> None:
     commentator = Commentator(_learned(), slots=16)
     for request, answer in zip(requests, commentator.answer(requests), strict=True):
