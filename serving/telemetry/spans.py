@@ -6,7 +6,8 @@ into the message at once takes a third of the processor time (`tests/serving/gat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
 from serving.telemetry.context import TraceContext
+
+_log = logging.getLogger(__name__)
 
 Value = str | bool | int | float | Sequence[str]
 Attributes = Mapping[str, Value]
@@ -95,6 +98,24 @@ class SpanBatch:
             span.status.message = error
         self.num_spans += 1
         return span
+
+    def add_all(self, write: Callable[[SpanBatch], None]) -> int:
+        """Let a function add the spans of a request; if it fails, none of them stays.
+
+        Returns:
+            Number of spans that are lost: those that it had added, and the one at which it failed.
+        """
+        before, lengths = self.num_spans, [len(spans) for spans in self._spans]
+        try:
+            write(self)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it must not cost the spans of others
+            lost = sum(map(len, self._spans)) - sum(lengths)
+            for spans, length in zip(self._spans, lengths, strict=True):
+                del spans[length:]
+            self.num_spans = before
+            _log.debug("spans cannot be written: %s: %s", type(fault).__name__, fault)
+            return max(1, lost)
+        return 0
 
     def to_bytes(self) -> bytes:
         """Return the message as it is sent."""

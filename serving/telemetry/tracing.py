@@ -46,33 +46,40 @@ _TURN: Final = 16
 
 Write = Callable[[SpanBatch], None]
 """Function that adds the spans of a request."""
+Send = Callable[[Sequence[ReadableSpan]], tuple[bool, int, int]]
+"""Function that sends spans; see `Sender`."""
 
 
 class Sender(SpanExporter):
     """Exporter that counts spans, and logs once that they cannot be sent, and once that they can again.
 
     Args:
-        send: sends spans; returns whether they were taken, and how many they were.
+        send: sends spans; returns whether they were taken, how many they were, and how many could not be written.
         address: where to, for the log.
         close: ends the connection, and what is being sent.
     """
 
-    def __init__(
-        self, send: Callable[[Sequence[ReadableSpan]], tuple[bool, int]], address: str, close: Callable[[], None]
-    ) -> None:
+    def __init__(self, send: Send, address: str, close: Callable[[], None]) -> None:
         self._send = send
         self._address = redacted(address)
         self._close = close
         self._is_failing = False
+        self._is_unwritten = False
         self.sent = 0
         self.lost = 0
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
-            is_sent, number = self._send(spans)
+            is_sent, number, unwritten = self._send(spans)
         except Exception:  # noqa: BLE001 - whatever it is, the spans are lost and the log should say so once
-            is_sent, number = False, len(spans)
+            is_sent, number, unwritten = False, len(spans), 0
+        self.lost += unwritten
+        if unwritten and not self._is_unwritten:
+            self._is_unwritten = True
+            _log.warning("%d spans could not be written and are lost; further ones are counted alone", unwritten)
+        if not number:  # nothing was sent, which says nothing about the collector
+            return SpanExportResult.SUCCESS
         if is_sent:
             self.sent += number
         else:
@@ -148,6 +155,13 @@ class Tracing:
         self._finish(_Finished(self._sampled, self._resource, write))
 
 
+def _is_taken(post: _Post, batch: SpanBatch) -> bool:
+    try:
+        return post.post(batch.to_bytes())
+    except Exception:  # noqa: BLE001 - whatever it is, these spans are lost, and are counted as spans
+        return False
+
+
 def _remote(parent: TraceContext) -> SpanContext:
     flags = TraceFlags(TraceFlags.SAMPLED if parent.is_sampled else TraceFlags.DEFAULT)
     state = TraceState.from_header([parent.state]) if parent.state else None
@@ -168,18 +182,18 @@ def open_tracing(service: str) -> Iterator[tuple[Tracing, Sender] | None]:
         TracingError: a variable of the environment cannot be followed.
     """
 
-    def writer(post: _Post, provider: TracerProvider) -> Callable[[Sequence[ReadableSpan]], tuple[bool, int]]:
+    def writer(post: _Post, provider: TracerProvider) -> Send:
         worker = provider.resource.merge(Resource({names.SERVICE_NAME: names.WORKER}))
         empty = empty_message([provider.resource, worker], InstrumentationScope(names.DEEPHYPEBOT, project_version()))
 
-        def send(entries: Sequence[ReadableSpan]) -> tuple[bool, int]:
-            batch = SpanBatch(empty)
+        def send(entries: Sequence[ReadableSpan]) -> tuple[bool, int, int]:
+            batch, unwritten = SpanBatch(empty), 0
             for number, entry in enumerate(entries, start=1):
                 if isinstance(entry, _Finished):
-                    entry.write(batch)
+                    unwritten += batch.add_all(entry.write)
                 if number % _TURN == 0:
                     time.sleep(0)
-            return post.post(batch.to_bytes()), batch.num_spans
+            return bool(batch.num_spans) and _is_taken(post, batch), batch.num_spans, unwritten
 
         return send
 
@@ -191,8 +205,8 @@ def open_tracing(service: str) -> Iterator[tuple[Tracing, Sender] | None]:
 def tracing_of_the_process(service: str) -> Iterator[None]:
     """Send all spans that this process makes through OpenTelemetry's API; see `open_tracing`."""
 
-    def exporter(post: _Post, _: TracerProvider) -> Callable[[Sequence[ReadableSpan]], tuple[bool, int]]:
-        return lambda spans: (post.export(spans) is SpanExportResult.SUCCESS, len(spans))
+    def exporter(post: _Post, _: TracerProvider) -> Send:
+        return lambda spans: (post.export(spans) is SpanExportResult.SUCCESS, len(spans), 0)
 
     with _processing(service, exporter) as opened:
         if opened is not None:
@@ -202,7 +216,7 @@ def tracing_of_the_process(service: str) -> Iterator[None]:
 
 @contextmanager
 def _processing(
-    service: str, sending: Callable[[_Post, TracerProvider], Callable[[Sequence[ReadableSpan]], tuple[bool, int]]]
+    service: str, sending: Callable[[_Post, TracerProvider], Send]
 ) -> Iterator[tuple[TracerProvider, BatchSpanProcessor, Sender] | None]:
     address = traces_address()
     if not address:

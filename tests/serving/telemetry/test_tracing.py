@@ -133,6 +133,29 @@ def test_spans_that_cannot_be_made_harm_no_others(collector: Collector) -> None:
         collector.wait_for(1)
 
 
+def test_a_request_whose_spans_cannot_be_written_costs_its_own_alone(
+    collector: Collector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")  # one batch, sent at the end
+    now = time.time_ns()
+
+    def broken(batch: SpanBatch) -> None:
+        batch.add("whole", trace_id=7, span_id=8, parent=PARENT, start_ns=now, end_ns=now)
+        batch.add("half", trace_id=7, span_id=9, parent=PARENT, start_ns=now, end_ns=now, attributes={"no": object()})  # type: ignore[dict-item]
+
+    with open_tracing("x") as opened:
+        assert opened is not None
+        tracing, sender = opened
+        _finish(tracing, "before", span_id=1)
+        tracing.finish(broken)
+        _finish(tracing, "after", span_id=2)
+    assert sorted(span.name for span in collector.spans) == ["after", "before"]
+    assert sender.counts() == {"sent": 2, "lost": 2}
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
+        "2 spans could not be written and are lost; further ones are counted alone"
+    ]
+
+
 @pytest.mark.slow
 def test_a_collector_that_is_away_costs_spans_and_one_line_of_the_log_and_ends_nothing_late(
     collector: Collector, caplog: pytest.LogCaptureFixture
