@@ -4,11 +4,15 @@ grpcio decodes the path of a call to a method that nobody has registered in the 
 1.85.3, `AioServer._server_main_loop`). A path that is not UTF-8 ends this loop, and with it the server: one request of
 anybody who reaches the port, before the token is looked at. All methods of the gateway are registered, and calls of
 those never take this way, so calls of any other are answered here, without a look at their paths.
+
+This takes names that are private to grpcio. Where a release lacks one, or its parameters differ, the plain server is
+used, and the log says so: a gateway that a wrong path can stop is better than none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -16,6 +20,8 @@ from typing import Any, Final, cast
 import grpc
 from grpc._cython import cygrpc
 from grpc.aio import _server as grpc_server
+
+_log = logging.getLogger(__name__)
 
 _NO_METHOD: Final = "/unknown/unknown"
 """Path that the interceptors see of a call to a method that does not exist."""
@@ -30,7 +36,38 @@ def _shows_no_value(record: logging.LogRecord) -> bool:
     return record.msg != _INVALID
 
 
-class _AcceptingServer(cygrpc.AioServer):  # type: ignore[misc] # grpcio has no types for it
+_PRIVATE: Final = {
+    (cygrpc, "_handle_rpc"): (
+        "method_name",
+        "method_resolver",
+        "interceptors",
+        "rpc_state",
+        "loop",
+        "concurrency_exceeded",
+    ),
+    (cygrpc, "_schedule_rpc_coro"): ("rpc_coro", "rpc_state", "loop", "method_name"),
+    (cygrpc, "get_working_loop"): (),
+    (grpc_server, "_augment_channel_arguments"): ("base_options", "compression"),
+    (getattr(cygrpc, "AioServer", None), "_request_call"): ("self",),
+}
+"""Private functions of grpcio that are used here, by their place, and the parameters that they have to have."""
+
+
+def unlike_expected() -> str:
+    """Return what differs in this grpcio from the one for which this is written; empty if nothing does."""
+    if not hasattr(cygrpc, "_MethodResolver"):
+        return "_MethodResolver is missing"
+    for (place, name), expected in _PRIVATE.items():
+        try:
+            found = tuple(inspect.signature(getattr(place, name)).parameters)
+        except (AttributeError, TypeError, ValueError) as fault:
+            return f"{name} is missing or hides its parameters ({fault})"
+        if found != expected:
+            return f"{name} has the parameters {found}, not {expected}"
+    return ""
+
+
+class _AcceptingServer(getattr(cygrpc, "AioServer", object)):  # type: ignore[misc] # grpcio has no types for it
     """The library's server, which answers calls of methods that are not registered by itself."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, interceptors: Sequence[Any], options: Sequence[Any]) -> None:
@@ -70,7 +107,23 @@ def accepting_server(
     Args:
         interceptors: interceptors of all calls.
         options: options of the server's channel.
+
+    Returns:
+        The server, or the library's plain one, with a warning in the log, where grpcio is unlike the one expected.
     """
     logging.getLogger(_LOGGER).addFilter(_shows_no_value)
-    server: Any = _Server(interceptors, options)
-    return cast("grpc.aio.Server", server)
+    difference = unlike_expected()
+    if not difference:
+        try:
+            server: Any = _Server(interceptors, options)
+        except (AttributeError, TypeError) as fault:
+            difference = str(fault)
+        else:
+            return cast("grpc.aio.Server", server)
+    _log.warning(
+        "grpcio %s is not the one that is known here (%s): a call whose path is not UTF-8 can stop this server; "
+        "install a release that constraints.txt names",
+        grpc.__version__,
+        difference,
+    )
+    return grpc.aio.server(interceptors=list(interceptors), options=list(options))
