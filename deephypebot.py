@@ -14,6 +14,7 @@ import logging
 import os
 import platform
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from foundation.redaction import redacted, show_uncaught
+from foundation.redaction import redacted, show_uncaught, show_uncaught_of_thread, show_unraisable
 from foundation.version import project_version
 
 _OUR_PACKAGES: Final = (
@@ -193,7 +194,7 @@ def _listed() -> None:
 def main() -> None:
     """Run the command line; errors that our packages raise on purpose end in one line and exit code 1."""
     _write_whatever_comes()
-    sys.excepthook = show_uncaught
+    sys.excepthook, threading.excepthook, sys.unraisablehook = show_uncaught, show_uncaught_of_thread, show_unraisable
     _quieten_libraries()
     completing = _COMPLETION in os.environ
     arguments = _words_to_complete() if completing else sys.argv[1:]

@@ -61,7 +61,7 @@ class SigningKey:
         """
         content = _read(path, "the signing key")
         mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
+        if mode & 0o077 and os.name != "nt":  # Windows keeps rights elsewhere, and says 666 of every file
             raise SignatureError(f"the signing key {path} can be read by others (mode {mode:o}): chmod 600 {path}")
         try:
             key = serialization.load_pem_private_key(content, None)
@@ -108,7 +108,7 @@ class TrustedKeys:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a file of one or more public keys in PEM, one after the other.
+        """Read a file of one or more public keys in PEM, one after the other; lines between them may be comments (#).
 
         Raises:
             SignatureError: the file cannot be read, or holds anything but such keys.
@@ -128,6 +128,14 @@ class TrustedKeys:
             if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.key_size not in _HASHES:
                 raise SignatureError(f"the public key number {number} of {path} is not of P-256, P-384 or P-521")
             keys[_fingerprint(key)] = key
+        # A key that is damaged would be dropped without a word otherwise, and what it signed be refused.
+        left = [line for line in _PUBLIC_PEM.sub(b"\n", content).splitlines() if line.strip()]
+        for line in left:
+            if not line.lstrip().startswith(b"#"):
+                shown = line.strip()[:40].decode("utf-8", "backslashreplace")
+                raise SignatureError(
+                    f"{path} holds {shown!r} outside of a public key: a key is damaged; lines of comment begin with #"
+                )
         return cls(keys)
 
     @property
@@ -191,7 +199,8 @@ def _create(path: Path, mode: int, content: bytes) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)  # whatever the umask is
+            if os.name != "nt":
+                os.fchmod(file.fileno(), mode)  # whatever the umask is
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -65,8 +65,8 @@ def sign(
 ) -> None:
     """Sign the archive of a registered version, and put the signature into the registry.
 
-    The archive is fetched, compared with the registry's hash and read, not run. Look at what you sign: the registry's
-    writer chose it. A training signs its own archives with `train --signing-key`.
+    Look at what you sign first, since the registry's writer chose it: `archive` fetches the same file. It is compared
+    with the registry's hash and read, not run. A training signs its own archives with `train --signing-key`.
 
     Example:
         deephypebot keys sign lcgan/2 --signing-key release.key
@@ -93,6 +93,8 @@ def sign(
         )
     signature = key.sign(archive_name(info.model, info.version), info.sha256)
     registry.write_tags(chosen.model, [TagChange(version=chosen.version, tag=ARCHIVE_SIGNATURE_TAG, value=signature)])
+    if chosen.sync_error:
+        registry.set_sync_error(chosen.model, chosen.version, "")  # a running service then retries it
     typer.echo(f"{chosen.name}  sha256 {info.sha256}  signed by {key.fingerprint[:SHOWN]}")
 
 

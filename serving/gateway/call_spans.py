@@ -11,6 +11,7 @@ from typing import Final
 
 import grpc
 
+from foundation.redaction import redacted
 from handlers.contract import BatchTimes, CommentaryRequest
 from serving.gateway.records import Dealt
 from serving.telemetry import names
@@ -232,11 +233,11 @@ def _evaluation(dealt: Dealt) -> Attributes:
 
 
 def _message_of(error: BaseException | None) -> str | None:
-    """Return the message of a fault, unless that may quote the request; None where there is no fault."""
+    """Return the message of a fault without secrets, unless that may quote the request; None where there is no fault."""
     if error is None:
         return None
     is_quoting = isinstance(error, InferenceError) and error.code is grpc.StatusCode.INVALID_ARGUMENT
-    return "" if is_quoting else str(error)
+    return "" if is_quoting else redacted(str(error))
 
 
 def _code_of(error: BaseException | None) -> str:

@@ -241,7 +241,11 @@ def test_a_file_of_trusted_keys_that_would_trust_nobody_or_tells_a_secret_is_ref
         ("", "no public key"),
         ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "number 1"),
         (key.with_name("release.key.pub").read_text() + rsa, "number 2"),
+        (key.with_name("release.key.pub").read_text() + rsa.replace("-----END", "----END"), "outside of a public key"),
+        ("release\n" + key.with_name("release.key.pub").read_text(), "holds 'release' outside of a public key"),
     ):
         path.write_text(content)
         with pytest.raises(SignatureError, match=said):
             TrustedKeys.read(path)
+    path.write_text(f"# of the release\n\n{key.with_name('release.key.pub').read_text()}\n# the end")
+    assert TrustedKeys.read(path).fingerprints == trusted(key).fingerprints

@@ -43,7 +43,9 @@ def test_an_archive_that_was_registered_unsigned_is_signed_and_then_fetched_by_i
     trusting = (*where, "--out", tmp_path / "store", "--trusted-keys", tmp_path / "release.pub")
     with pytest.raises(ArchiveError, match="is not signed"):
         run("archive", f"sigma/{number}", *trusting)
+    registry.client.set_model_version_tag("sigma", number, "sync_error", "the archive is not signed")
     assert "sigma/1" in run("keys", "sign", "sigma", number, "--signing-key", tmp_path / "release", *where).stdout
+    assert not registry.tag("sigma", number, "sync_error")  # so a running service tries it again
     assert "signed by" in run("archive", f"sigma/{number}", *trusting).stdout
     archive = tmp_path / "store" / f"sigma_{number}.mar"
     assert "signed by" in run("keys", "verify", archive, "--trusted-keys", tmp_path / "release.pub").stdout

@@ -294,6 +294,7 @@ class Publisher:
         if not (target.exists() and file_sha256(target) == sha256):
             with atomic_path(target) as partial:
                 shutil.copyfile(source, partial)
+            _signature_file(target).unlink(missing_ok=True)  # that of another content
         if _signature_file(source).exists():
             with atomic_path(_signature_file(target)) as partial:
                 shutil.copyfile(_signature_file(source), partial)

@@ -175,9 +175,16 @@ class MlflowTracker(Tracker):
     def attach_archive(self, version: RegisteredVersion, archive: Path, sha256: str, signature: str = "") -> None:
         self._client.log_artifact(version.run_id, str(archive), "archives")
         tags = archive_tags(f"archives/{archive.name}", sha256, signature)
+        noted = self._client.get_run(version.run_id).data.tags
         for key, value in tags.items():
-            self._client.set_model_version_tag(version.name, version.version, key, value)
-            self._client.set_tag(version.run_id, f"{version.name}.{key}", value)
+            of_run = f"{version.name}.{key}"
+            if value:
+                self._client.set_model_version_tag(version.name, version.version, key, value)
+                self._client.set_tag(version.run_id, of_run, value)
+                continue
+            self._client.delete_model_version_tag(version.name, version.version, key)
+            if of_run in noted:
+                self._client.delete_tag(version.run_id, of_run)
 
     @override
     def champion(self, name: str) -> RegisteredVersion | None:

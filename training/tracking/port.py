@@ -291,6 +291,8 @@ class NullTracker(Tracker):
 
 
 def archive_tags(archive: str, sha256: str, signature: str = "") -> dict[str, str]:
-    """Return the tags by which serving finds and checks a version's archive."""
-    signed = {ARCHIVE_SIGNATURE_TAG: signature} if signature else {}
-    return {**signed, ARCHIVE_TAG: archive, ARCHIVE_SHA256_TAG: sha256}
+    """Return the tags by which serving finds and checks a version's archive, in the order in which to write them.
+
+    The signature comes last, since it is one of the hash; without one it is empty, and an earlier one must go.
+    """
+    return {ARCHIVE_TAG: archive, ARCHIVE_SHA256_TAG: sha256, ARCHIVE_SIGNATURE_TAG: signature}

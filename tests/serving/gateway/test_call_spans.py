@@ -68,6 +68,7 @@ def test_services_without_spans_are_not_sent_and_batches_share_nothing() -> None
         (InferenceError(grpc.StatusCode.INVALID_ARGUMENT, "quotes the request"), "INVALID_ARGUMENT", ""),
         (asyncio.CancelledError(), "CANCELLED", ""),
         (RuntimeError("odd"), "UNKNOWN", "odd"),
+        (RuntimeError("no https://ann:hush@db.example"), "UNKNOWN", "no https://***@db.example"),
     ],
 )
 def test_a_record_keeps_the_words_of_a_failure_and_not_the_failure(
