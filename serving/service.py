@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.private_files import make_private
-from serving.errors import ArchiveError
+from foundation.private_files import keep_writers_out, make_private
+from serving.errors import ArchiveError, SecurityError
 from serving.gateway.access_log import open_access_log
 from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
@@ -75,7 +75,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         JavaMissingError, TorchServeError: TorchServe cannot be started.
         RegistryError: the registry does not exist, and there is no last good state to start with.
         ArchiveError: the model store cannot be made.
-        SecurityError: the file of trusted keys cannot be used.
+        SecurityError: the file of trusted keys cannot be used, or others may write the model store with it.
         TracingError: the environment's variables for traces cannot be followed.
     """
     table = RoutingTable(settings.models)
@@ -108,7 +108,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         if sender is not None:
             gateway.metrics.counts.name_source("gateway_spans", sender.counts)
         door = Door(settings.http, gateway=gateway, wake=on_webhook) if settings.http is not None else None
-        _make_model_store(settings.torchserve.model_store)
+        _make_model_store(settings.torchserve.model_store, is_trusted=settings.sync.trusted_keys is not None)
         unpacked = stack.enter_context(Unpacked(settings.torchserve.model_store))
         # The exits run in the opposite order: sync ends, requests in flight are answered, TorchServe stops.
         if segments is not None:
@@ -268,12 +268,21 @@ def _addresses(service: Service, running: Running) -> dict[str, Any]:
     }
 
 
-def _make_model_store(folder: Path) -> None:
+def _make_model_store(folder: Path, *, is_trusted: bool) -> None:
+    """Make the model store; where signatures count, nobody else may change what was checked."""
     try:
         make_private(folder)
     except OSError as cause:
         raise ArchiveError(
             f"the model store {folder} cannot be made ({cause.strerror}); choose another with --model-store"
+        ) from cause
+    if not is_trusted:
+        return
+    try:
+        keep_writers_out(folder)
+    except OSError as cause:
+        raise SecurityError(
+            f"{cause}. With --trusted-keys nobody else may write the model store; or choose another with --model-store"
         ) from cause
 
 

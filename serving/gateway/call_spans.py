@@ -233,7 +233,7 @@ def _evaluation(dealt: Dealt) -> Attributes:
 
 
 def _message_of(error: BaseException | None) -> str | None:
-    """Return the message of a fault without secrets, unless that may quote the request; None where there is no fault."""
+    """Return the message of a fault without secrets, empty where it may quote the request; None without a fault."""
     if error is None:
         return None
     is_quoting = isinstance(error, InferenceError) and error.code is grpc.StatusCode.INVALID_ARGUMENT

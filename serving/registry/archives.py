@@ -7,11 +7,12 @@ it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from foundation.hashes import file_sha256
+from foundation.hashes import open_sha256
 from foundation.locked_folders import locked_folder
 from foundation.signatures import SIGNATURE_SUFFIX
 from handlers.contract import archive_name
@@ -43,8 +44,9 @@ def bring_archive(model_store: Path, *, model: str, version: str, sha256: str, f
         ArchiveError: the downloaded archive is damaged or not the registered one, or it cannot be written.
     """
     path = model_store / archive_name(model, version)
-    if _holds(path, sha256):
-        return read_contents(path, model=model, version=version, sha256=sha256)
+    with _held(path, sha256) as held:
+        if held is not None:
+            return read_contents(held, model=model, version=version, sha256=sha256)
     try:
         model_store.mkdir(parents=True, exist_ok=True)
         with locked_folder(model_store, _FETCH_PREFIX) as folder:
@@ -85,19 +87,36 @@ def inspect_archive(path: Path, *, model: str, version: str, sha256: str) -> Arc
         ArchiveError: its hash, structure, settings or name differ from what is served.
         OSError: the file cannot be read.
     """
-    found = file_sha256(path)
-    if found != sha256:
-        raise ArchiveError(
-            f"the archive of {model} {version} has SHA-256 {found[:12]}…, but the registry has {sha256[:12]}…: it was "
-            f"damaged or changed after it was registered. Register the model again; if {path.name} was edited by hand, "
-            "delete it"
-        )
-    return read_contents(path, model=model, version=version, sha256=sha256)
+    with open_checked(path, model=model, version=version, sha256=sha256) as file:
+        return read_contents(file, model=model, version=version, sha256=sha256)
 
 
-def _holds(path: Path, sha256: str) -> bool:
-    """Return whether a file is there, can be read, and has the hash."""
-    try:
-        return path.is_file() and file_sha256(path) == sha256
-    except OSError:
-        return False
+@contextmanager
+def open_checked(path: Path, *, model: str, version: str, sha256: str) -> Iterator[BinaryIO]:
+    """Open an archive whose hash is that of the registry; what is read from it then is what was hashed.
+
+    Raises:
+        ArchiveError: its hash is another one.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        found = open_sha256(file)
+        if found != sha256:
+            raise ArchiveError(
+                f"the archive of {model} {version} has SHA-256 {found[:12]}…, but the registry has {sha256[:12]}…: it "
+                f"was damaged or changed after it was registered. Register the model again; if {path.name} was edited "
+                "by hand, delete it"
+            )
+        yield file
+
+
+@contextmanager
+def _held(path: Path, sha256: str) -> Iterator[BinaryIO | None]:
+    """Open a file that is there, can be read, and has the hash; None otherwise."""
+    with ExitStack() as stack:
+        held = None
+        with suppress(OSError):
+            if path.is_file():
+                file = stack.enter_context(path.open("rb"))
+                held = file if open_sha256(file) == sha256 else None
+        yield held

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import yaml
 
@@ -82,11 +82,11 @@ class ArchiveInfo:
     """Usual figures of its requests and samples; None where the archive does not tell them."""
 
 
-def read_contents(path: Path, *, model: str, version: str, sha256: str) -> ArchiveInfo:
+def read_contents(source: Path | BinaryIO, *, model: str, version: str, sha256: str) -> ArchiveInfo:
     """Read every member of an archive, and return its description.
 
     Args:
-        path: the file.
+        source: the file, by its path or open.
         model: name of the registered model.
         version: its version in the registry.
         sha256: hash of the file, for the description.
@@ -96,7 +96,7 @@ def read_contents(path: Path, *, model: str, version: str, sha256: str) -> Archi
     """
     name = f"the archive of {model} {version}"
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             check_members(archive.infolist())
             _check_sums(name, archive)
             return _read_info(name, archive, model=model, version=version, sha256=sha256)

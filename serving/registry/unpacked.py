@@ -22,6 +22,7 @@ import yaml
 
 from foundation.locked_folders import locked_folder
 from handlers.contract import BATCHES_CONTRACT
+from serving.registry.archives import open_checked
 from serving.registry.contents import MANIFEST, ArchiveInfo
 
 _log = logging.getLogger(__name__)
@@ -66,6 +67,9 @@ class Unpacked:
 
         Returns:
             The folder; None where it cannot be unpacked, for which TorchServe may have another place.
+
+        Raises:
+            ArchiveError: the archive was changed since it was checked.
         """
         if self._folder is None:
             return None
@@ -75,7 +79,9 @@ class Unpacked:
         try:
             with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
                 unpacked = Path(scratch, "archive")
-                with zipfile.ZipFile(archive) as opened:
+                # Hashed once more: the file may have been changed since it was checked.
+                named = {"model": info.model, "version": info.version, "sha256": info.sha256}
+                with open_checked(archive, **named) as file, zipfile.ZipFile(file) as opened:
                     opened.extractall(unpacked)
                 _configure(unpacked, info)
                 unpacked.rename(path)

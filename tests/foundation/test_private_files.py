@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.private_files import make_private, private_opener
+from foundation.private_files import keep_writers_out, make_private, private_opener
 
 
 def mode(path: Path) -> int:
@@ -37,6 +37,25 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(FileExistsError):
         make_private(tmp_path / "x")
+
+
+def test_a_folder_whose_files_count_as_checked_can_be_written_by_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.mar").touch()
+    (tmp_path / "a.mar").chmod(0o666)
+    tmp_path.chmod(0o2770)
+    keep_writers_out(tmp_path)
+    assert (mode(tmp_path) & 0o777, mode(tmp_path / "a.mar")) == (0o750, 0o644)
+
+
+def test_a_folder_that_another_user_can_change_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o770)
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)  # as on a read-only disk
+    with pytest.raises(PermissionError, match=r"can be written by other users \(mode 770\): chmod go-w"):
+        keep_writers_out(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    if os.getuid():
+        with pytest.raises(PermissionError, match=r"belongs to another user \(uid \d+\), who can change it"):
+            keep_writers_out(tmp_path)
 
 
 def test_a_private_file_is_its_owners_whatever_the_umask_is(tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert redacted(text) == text
 
 
-@pytest.mark.parametrize("unit", ["?token", "token", "://a:b", "://a:1/b", "password='", "Bearer ", "a.b-", "x=[", "&=;:"])
+@pytest.mark.parametrize(
+    "unit", ["?token", "token", "://a:b", "://a:1/b", "password='", "Bearer ", "a.b-", "x=[", "&=;:"]
+)
 def test_the_time_grows_with_the_length_of_hostile_text(unit: str) -> None:
     def time_of(repeats: int) -> float:
         text = f"?{unit * repeats}"

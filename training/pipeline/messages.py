@@ -72,6 +72,9 @@ def warnings(report: TrainReport, num_genres: int, promote: Sequence[object]) ->
             "LC-GAN hardly learns what to move z to; more posts or more epochs help"
         )
     for each in report.published:
+        if each.unsigned:
+            sign = command("keys", "sign", each, *promote)
+            yield f"{each} stays unsigned, since it was registered before; sign it: {sign}"
         own, real = (each.language.get(f"{whose}forward_ppl", math.nan) for whose in ("", REAL))
         if own > _FAR * real:
             role = " is the champion and" if each.is_champion else ""

@@ -16,7 +16,7 @@ from foundation.hashes import file_sha256
 from foundation.model_versions import VersionName
 from foundation.redaction import redacted
 from foundation.signatures import SIGNATURE_SUFFIX, SigningKey
-from handlers.contract import ARCHIVE_SHA256_TAG, RankBy, archive_name
+from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_SIGNATURE_TAG, RankBy, archive_name
 from handlers.model.bundle import BundleError, bundle_sha256
 from training.errors import TrackingError, TrainingError
 from training.evaluation.models import CVAE_VERSION_TAG, LoadedModel, load_folder, load_models
@@ -107,6 +107,8 @@ class Publisher:
             reused=reused,
             decision=known.get(PROMOTION_TAG, ""),
             warning="" if same is None else same.warning,
+            # What was there already is not signed: somebody else may have put it there.
+            unsigned=self.signing_key is not None and self.tracker.registers and not known.get(ARCHIVE_SIGNATURE_TAG),
             language={} if same is None else same.language,
         )
         write_json(stage.directory / _RECORD, published.record())

@@ -44,6 +44,8 @@ class Published:
     """Whether this training decided; otherwise an earlier one did."""
     warning: str = ""
     """Reason to look at the version before it is used; empty for a version as it should be."""
+    unsigned: bool = False
+    """Whether it has no signature although the training has a key, since its archive was there already."""
     language: Mapping[str, float] = field(default_factory=dict)
     """Figures of the language that it writes, and of real text."""
 

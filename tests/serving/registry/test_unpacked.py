@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from handlers.contract import BATCHES_CONTRACT, CONTRACT_FIELD, archive_name
+from serving.errors import ArchiveError
 from serving.registry.archives import inspect_archive
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked, forms_batches
@@ -62,6 +63,13 @@ def test_an_archive_is_unpacked_once_and_again_after_it_was_discarded(store: Pat
         assert unpacked.folder(archive, info) == first
         assert not (first / "mark").exists()
     assert sorted(path.name for path in store.iterdir()) == ["lcgan_1.mar", "lcgan_2.mar"]
+
+
+def test_an_archive_that_was_changed_after_its_check_is_not_unpacked(store: Path) -> None:
+    info, archive = _info(store, "2"), store / archive_name("lcgan", "2")
+    shutil.copy(store / archive_name("lcgan", "1"), archive)
+    with Unpacked(store) as unpacked, pytest.raises(ArchiveError, match="changed after it was registered"):
+        unpacked.folder(archive, info)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -44,6 +44,12 @@ def test_a_version_that_was_held_back_is_told_with_the_command_that_overrules_it
     assert warning.endswith("deephypebot models promote lcgan/2 --workspace 'my work'")
 
 
+def test_a_version_that_stays_unsigned_is_told_with_the_command_that_signs_it() -> None:
+    (warning,) = said(dataclasses.replace(GOOD, unsigned=True))
+    assert warning.startswith("lcgan/2 stays unsigned, since it was registered before; sign it: ")
+    assert warning.endswith("deephypebot keys sign lcgan/2 --workspace 'my work'")
+
+
 def test_a_champion_that_was_compared_with_nothing_is_told_too() -> None:
     (warning,) = said(dataclasses.replace(GOOD, warning="lcgan/2 was not compared: the test split is too small"))
     assert warning.startswith("lcgan/2 is the champion, and nothing shows that it is good: lcgan/2 was not compared")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from handlers.contract import ARCHIVE_SIGNATURE_TAG
 from handlers.model.bundle import MODEL_CARD
 from tests.training.tracking.conftest import Registered
+from training.tracking.port import archive_tags
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +38,20 @@ def test_a_description_that_a_person_wrote_stays(registered: Registered, words: 
     written = words.format(described=describe(registered, "lcgan/1: first."))
     registered.client.update_model_version("lcgan", "1", description=written)
     assert describe(registered, "lcgan/1: second.") == written
+
+
+def test_an_archive_that_is_packed_again_without_a_key_loses_its_signature(
+    registered: Registered, tmp_path: Path
+) -> None:
+    archive = tmp_path / "lcgan_1.mar"
+    archive.write_text("packed again")
+    version, tag = registered.version, ARCHIVE_SIGNATURE_TAG
+    for signature in ("a signature", "", ""):
+        registered.tracker.attach_archive(version, archive, "ab" * 32, signature)
+        tags = registered.client.get_model_version(version.name, version.version).tags
+        noted = registered.client.get_run(version.run_id).data.tags
+        assert tags.get(tag, "") == noted.get(f"lcgan.{tag}", "") == signature
+    assert list(archive_tags("a", "b", "c")).index(tag) == 2  # last, since it is one of the hash
 
 
 def test_a_description_without_anything_in_it_gets_one(registered: Registered) -> None:
