@@ -98,6 +98,13 @@ def render(values: Values, *, path: Path = CHART) -> list[Manifest]:
     return [copy.deepcopy(each) for text in texts for each in yaml.safe_load_all(text) if each]
 
 
+def notes(values: Values) -> str:
+    """Return what Helm says after an installation."""
+    files = _chart(CHART).render(dict(values), name="dhb", namespace="music")
+    (text,) = [text for name, text in files.items() if name.endswith("NOTES.txt")]
+    return str(text)
+
+
 def of_kind(manifests: list[Manifest], *kinds: str) -> dict[str, Manifest]:
     """Return the manifests of some kinds, by name."""
     return {each["metadata"]["name"]: each for each in manifests if each["kind"] in kinds}

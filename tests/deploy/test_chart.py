@@ -33,6 +33,7 @@ from tests.deploy.chart import (
     container,
     containers,
     helm,
+    notes,
     of_kind,
     pods,
     render,
@@ -478,6 +479,18 @@ def test_only_named_peers_reach_what_asks_nobody_who_they_are() -> None:
     for policy in policies.values():
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         assert all(rule.get("from") for rule in policy["spec"].get("ingress", [])), "an empty list lets everybody in"
+
+
+def test_mlflow_is_for_the_bot_only_where_the_watch_is_in_its_pod() -> None:
+    values = {**EVERYTHING, "bot": {**EVERYTHING["bot"], "watch": {"enabled": False}}}
+    (rule,) = of_kind(render(values), "NetworkPolicy")["dhb-deephypebot-mlflow"]["spec"]["ingress"]
+    named = [each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in rule["from"]]
+    assert named == ["gateway"]
+
+
+def test_the_notes_warn_of_a_registry_whose_archives_need_no_signature() -> None:
+    assert "trustedKeys is empty" in notes(CASES["trial"])
+    assert "trustedKeys" not in notes(EVERYTHING)
 
 
 def test_a_bot_with_stand_ins_reaches_nothing_outside() -> None:

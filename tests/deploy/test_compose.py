@@ -77,11 +77,15 @@ def test_a_command_reads_its_arguments_and_variables(
     services: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in services[name]["environment"].items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value))
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:[-+]([^}]*)\}", r"\1", value))
     read = parsed(services[name]["command"])
     if name == "serve":
         assert read["gateway_metrics_host"] == "0.0.0.0"  # noqa: S104 - in a container
         assert read["exposures"] == Path("/exposures/rows")
+        # Given by its path on the host, and without it nothing.
+        assert read["trusted_keys"] == Path("/run/trusted.pem")
+        assert services[name]["environment"]["DEEPHYPEBOT_TRUSTED_KEYS"].startswith("${DEEPHYPEBOT_TRUSTED_KEYS:+")
+        assert f"${{DEEPHYPEBOT_TRUSTED_KEYS:-/dev/null}}:{read['trusted_keys']}:ro" in services[name]["volumes"]
     if name == "bot":
         assert read["sandbox"] is True, "nothing is posted anywhere"
 
