@@ -192,6 +192,13 @@ def test_whatever_is_not_a_row_is_a_value_error_that_shows_its_beginning(line: b
         parse_exposure(line)
 
 
+def test_the_guide_tells_the_meaning_of_every_field() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "traffic.md").read_text(encoding="utf-8")
+    table = guide.partition("| field | meaning |\n")[2].partition("\n\n")[0]
+    told = {name for line in table.splitlines() for name in line.split("|")[1].strip().split(", ")}
+    assert {each.name for each in dataclasses.fields(Exposure)} - {"sampling"} - told == set()
+
+
 def test_values_are_flat_so_that_each_sampling_parameter_is_a_column(tmp_path: Path) -> None:
     record(fixed(tmp_path), temperature=0.5)
     (row,) = read(tmp_path)
