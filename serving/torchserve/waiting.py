@@ -164,14 +164,14 @@ class Queue:
         if start > start_by:
             raise InferenceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"the requests before this one take at least {start - now:.2g} s, and its deadline leaves them "
+                f"the requests before this one are forecast to take {start - now:.2g} s, and its deadline leaves them "
                 f"{max(0.0, start_by - now):.2g} s; allow more time, or retry later",
                 failure=Failure.QUEUE_TOO_LONG,
                 retry_after_s=start - start_by,
             )
 
     def _start(self, lane: Lane, ahead: tuple[int, int], tokens: int, *, workers: int, now: float) -> float:
-        """Return the moment at which the batch of a new request could begin at the earliest.
+        """Return the forecast of the earliest moment at which the batch of a new request begins; see `forecast`.
 
         Args:
             lane: its lane.
