@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections import Counter
@@ -11,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from bot.domain.errors import SettingsError
 from foundation.defaults import LOOPBACK
+from foundation.page_server import page_server
 
 Start = Callable[..., Any]
 
@@ -88,14 +87,6 @@ class Pulse:
         }
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the overridden name
         """Log nothing: scrapes come every few seconds."""
@@ -122,8 +113,7 @@ def serving(port: int, metrics: CollectorRegistry, pulse: Pulse, *, host: str = 
         return [json.dumps(document).encode() + b"\n"]
 
     try:
-        family = _Server6 if ":" in host else _Server
-        server = make_server(host, port, app, server_class=family, handler_class=_Quiet)
+        server = make_server(host, port, app, server_class=page_server(host), handler_class=_Quiet)
     except OSError as cause:
         place = "" if host == LOOPBACK else f" on {host}"
         raise SettingsError(

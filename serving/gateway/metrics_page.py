@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from socketserver import ThreadingMixIn
 from typing import Final
 from urllib.parse import urlsplit
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import generate_latest
 
 from foundation.defaults import LOOPBACK
+from foundation.page_server import page_server
 from serving.errors import ServingError
 from serving.gateway.metrics import GatewayMetrics
 
@@ -24,14 +23,6 @@ _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _TIMEOUT_S: Final = 1.0
 """Time for TorchServe's page; it is there in milliseconds, or TorchServe hangs."""
 _MAX_PAGE_BYTES: Final = 8 * 2**20
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -71,8 +62,7 @@ def metrics_page(
         return [ours, theirs or b""]
 
     try:
-        family = _Server6 if ":" in host else _Server
-        server = make_server(host, port, application, family, handler_class=_QuietHandler)
+        server = make_server(host, port, application, page_server(host), handler_class=_QuietHandler)
     except OSError as cause:
         raise ServingError(
             f"the gateway's metrics cannot use port {port} on {host} ({cause.strerror}): choose another with "
