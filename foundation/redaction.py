@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Final
 
 _MASK: Final = "***"
+_MASKED: Final = "[secret]"
+"""Mask by which the bot's log replaces a secret that it knows."""
 _LONGEST: Final = 512
 """Characters of a password beyond which no end is looked for: without a bound, hostile text takes quadratic time."""
 _USER: Final = rf"(?<=://)[^/\s'\"@:\[]{{1,{_LONGEST}}}:"
@@ -75,7 +77,8 @@ def _without_named(text: str) -> str:
     for found in _NAMED.finditer(text):
         if found.start() < position or not _names_a_secret(text, found):
             continue
-        if value := _VALUE.match(text, found.end()):
+        value = _VALUE.match(text, found.end())
+        if value is not None and value[0] != _MASKED:
             quote = value["quote"] or ""
             parts += [text[position : value.start()], f"{quote}{_MASK}{quote}"]
             position = value.end()
