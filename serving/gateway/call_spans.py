@@ -202,17 +202,18 @@ def _add_call(
     error = attempt.fault or None
     spans.add(names.PREDICTIONS, period, above, attributes, span_id=attempt.span_id, kind=SpanKind.CLIENT, error=error)
     if (times := attempt.times) is not None:
-        _add_worker(spans, times, attempt.span_id)
+        _add_worker(spans, times, attempt.span_id, attributes[names.RESPONSE_MODEL])
 
 
-def _add_worker(spans: _Spans, times: BatchTimes, call: int) -> None:
-    sizes: dict[str, Value] = {
+def _add_worker(spans: _Spans, times: BatchTimes, call: int, version: Value) -> None:
+    attributes: dict[str, Value] = {
+        names.RESPONSE_MODEL: version,
         names.BATCH_REQUESTS: times.requests,
         names.BATCH_SEQUENCES: times.sequences,
         names.BATCH_TOKENS: times.tokens,
     }
     period = times.started, times.ended
-    batch = spans.add(names.WORKER_BATCH, period, call, sizes, kind=SpanKind.SERVER, service=_WORKER)
+    batch = spans.add(names.WORKER_BATCH, period, call, attributes, kind=SpanKind.SERVER, service=_WORKER)
     spans.add(names.DECODE, (times.decode_started, times.decode_ended), batch, service=_WORKER)
 
 

@@ -245,7 +245,7 @@ print([path for path in elsewhere if path.startswith({str(DEPLOY.parent)!r}) and
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == "[]"
-    packages = {path.name for path in bot_image.iterdir() if path.is_dir()}
+    packages = {path.name for path in bot_image.iterdir() if path.is_dir()} - {"__pycache__"}
     assert packages == {"foundation", "handlers", "serving", "bot"}
 
 

@@ -121,6 +121,7 @@ def test_a_request_has_a_span_for_each_stage_in_the_clients_trace(collector: Col
         if above:
             assert found[above].start_ns <= found[name].start_ns <= found[name].end_ns <= found[above].end_ns + 10**6
     assert found["worker batch"].attributes["deephypebot.batch.tokens"] == 21
+    assert {span.attributes.get("gen_ai.response.model") for span in spans if span.name != "decode"} == {"lcgan/3"}
     attributes = found[call].attributes
     assert attributes["gen_ai.request.model"] == "lcgan"
     assert attributes["gen_ai.response.model"] == "lcgan/3"
