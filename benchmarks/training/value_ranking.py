@@ -3,6 +3,8 @@
 A simulated curator with a hidden taste judges a version's samples. The value function that is fitted to the verdicts
 then ranks the candidates of other songs. All ways choose from the same candidates, as a worker chooses; those with a
 short list abandon the rest early.
+
+Shapes: V tokens of the vocabulary.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A taste that many candidates meet in the same words would have them written agai
 function repeats itself more than what is chosen by the score. So a candidate loses by its share of pairs that are
 common in the model's samples.
 
-Shapes: N pairs of the table, G pairs of all texts.
+Shapes: N pairs of the table, D texts, G pairs of all texts.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ forecasts weigh the first tokens themselves, since these tell more of a value th
 would choose again and again costs a candidate something (`handlers.model.common_pairs`).
 
 Shapes: E embedding, H hidden state of the encoder, I = E + H inputs of a step, G = 4 H gates, K topics, W
-words, C checks, V tokens of the vocabulary.
+words, C checks, V tokens of the vocabulary, N common pairs.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Both versions answer the same requests, so their figures move together. What is 
 out a block of requests at a time (the delete-a-group jackknife; Efron and Tibshirani 1993, "An introduction to the
 bootstrap", section 11.5). A version is within the limits if even the unfavourable end of a one-sided interval of 95% is
 (a test of non-inferiority): few samples refuse a version, they do not let it pass.
-
-Shapes: N samples, G blocks.
 """
 
 from __future__ import annotations
