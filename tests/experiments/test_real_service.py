@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from bot.bootstrap.build import build, open_store
@@ -105,15 +104,11 @@ def _is_liked(text: str, generator: random.Random) -> bool:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The service with four versions: the champion, a better one, one that fails every fifth time, a slow one."""
-    folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    experiment_id = client.create_experiment("serving", artifact_location=(folder / "artifacts").as_uri())
-    registry = EchoRegistry(uri=uri, client=client, experiment_id=experiment_id, folder=folder)
+    registry = EchoRegistry.on_sqlite(tmp_path_factory.mktemp("registry"))
     for fails_every, slow_s in ((0, 0.03), (0, 0.03), (5, 0.03), (0, 0.09)):
         registry.register(MODEL, signs=True, fails_every=fails_every, slow_s=slow_s)
     registry.alias(MODEL, "champion", "1")
-    with running_service(uri, tmp_path_factory.mktemp("service"), [MODEL]) as service:
+    with running_service(registry.uri, tmp_path_factory.mktemp("service"), [MODEL]) as service:
         yield Place(registry=registry, service=service)
 
 

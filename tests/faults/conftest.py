@@ -23,14 +23,7 @@ PAGE_VARIABLE = "DEEPHYPEBOT_FAULTS_PAGE"
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> EchoRegistry:
     """A registry without models, of which each house has a copy: to make one takes seconds."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow.tracking import MlflowClient
-
-    folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    experiment_id = client.create_experiment("faults", artifact_location=(folder / "artifacts").as_uri())
-    return EchoRegistry(uri=uri, client=client, experiment_id=experiment_id, folder=folder)
+    return EchoRegistry.on_sqlite(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -39,18 +38,11 @@ SONGS = 6
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """The service with two versions in an experiment; each text names its version."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow.tracking import MlflowClient
-
-    folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    made_in = client.create_experiment("serving", artifact_location=(folder / "artifacts").as_uri())
-    registry = EchoRegistry(uri=uri, client=client, experiment_id=made_in, folder=folder)
+    registry = EchoRegistry.on_sqlite(tmp_path_factory.mktemp("registry"))
     for _ in range(2):
-        client.set_model_version_tag(MODEL, registry.register(MODEL, signs=True), EXPERIMENT_TAG, MARK)
+        registry.client.set_model_version_tag(MODEL, registry.register(MODEL, signs=True), EXPERIMENT_TAG, MARK)
     registry.alias(MODEL, "champion", "1")
-    with running_service(uri, tmp_path_factory.mktemp("service"), [MODEL]) as process:
+    with running_service(registry.uri, tmp_path_factory.mktemp("service"), [MODEL]) as process:
         wait_until(lambda: arms_of(process) == {"1", "2"})
         yield process
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,16 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> EchoRegistry:
     """A registry that many tests share, as its first start takes seconds; each uses model names of its own."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow.tracking import MlflowClient
-
     folder = tmp_path_factory.mktemp("registry")
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    experiment_id = client.create_experiment("serving", artifact_location=(folder / "artifacts").as_uri())
     new_key_pair(folder / "release.key")
-    key = SigningKey.read(folder / "release.key")
-    return EchoRegistry(uri=uri, client=client, experiment_id=experiment_id, folder=folder, signing_key=key)
+    return EchoRegistry.on_sqlite(folder, signing_key=SigningKey.read(folder / "release.key"))
 
 
 _SERVICE = ExitStack()

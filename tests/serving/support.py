@@ -31,6 +31,7 @@ from handlers.contract import (
     archive_name,
 )
 from serving.client import CommentaryClient, RetryPolicy
+from tests.threads import running
 from training.worker_code import WORKER_PACKAGES
 
 if TYPE_CHECKING:
@@ -100,6 +101,17 @@ class EchoRegistry:
     folder: Path
     signing_key: SigningKey | None = None
     """Key that signs every version that does not say otherwise; None signs none."""
+
+    @classmethod
+    def on_sqlite(cls, folder: Path, *, signing_key: SigningKey | None = None) -> EchoRegistry:
+        """Make an empty registry in a folder; the first one of a process takes seconds."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow.tracking import MlflowClient
+
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        experiment_id = client.create_experiment("serving", artifact_location=(folder / "artifacts").as_uri())
+        return cls(uri=uri, client=client, experiment_id=experiment_id, folder=folder, signing_key=signing_key)
 
     def register(
         self,
@@ -267,15 +279,8 @@ def repeatedly(steps: Iterable[Callable[[], None]]) -> Iterator[None]:
         while not done.is_set():
             step()
 
-    threads = [Thread(target=repeat, args=(step,)) for step in steps]
-    for thread in threads:
-        thread.start()
-    try:
+    with running([Thread(target=repeat, args=(step,)) for step in steps], done):
         yield
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 @dataclass
