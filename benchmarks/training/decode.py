@@ -3,8 +3,9 @@
 Every round measures all of them in turn, and ratios are taken within a round; the result is the median over the rounds.
 With one thread, the clock is the process's processor time, which depends little on other load.
 
-The rooflines are a large matrix product and a large copy. They are compared with the model's work in single precision:
-2 (4 H^2 + H E + E V) operations per token, and reading 4 H^2 + H E + E V weights of four bytes per step.
+The rooflines are a large matrix product, in single precision and in 8-bit integers, and a large copy. They are compared
+with the model's work: 2 (4 H^2 + H E + E V) operations per token, and reading 4 H^2 + H E + E V weights of four bytes
+per step. Integers may exceed the roofline of single precision, but not their own.
 
 Shapes: B rows, V tokens, E embedding, H hidden, Z latent vector, A genre embedding, C = Z + A context,
 I = E + C inputs, J = 50 highest logits, K topics, W words.
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from rich.table import Table
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 
 from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
+from handlers.decoding.matmul import PackedLinear, Precision, precisions
 from handlers.decoding.random_numbers import derive_seed
 from handlers.model.bundle import Bundle, BundleConfig
 from handlers.model.decoder import Decoder, DecoderConfig
@@ -44,6 +46,15 @@ _ORIGINAL_WORDS: Final = 333_336
 """Words of the original's vocabulary; its output layer is 98% of its 2.3 GB."""
 _TOP_K: Final = 50
 _STATUS: Final = Path("/proc/self/status")
+KINDS: Final[dict[str, dict[str, Any]]] = {
+    "top_k 40": {"top_k": 40},
+    "top_p 0.3": {"top_p": 0.3},
+    "min_p 0.05": {"min_p": 0.05},
+    "min_p 0.4": {"min_p": 0.4},
+    "guidance 2": {"guidance": 2.0},
+}
+"""Sampling parameters whose step is compared with that of the defaults."""
+_GUIDED_ROWS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +167,8 @@ class DecodeSpeed:
 
     roofline_b64: float
     """Arithmetic rate at the plan's number of sequences, as a share of that of a large matrix product."""
+    roofline_int8_b64: float | None
+    """The same as a share of a large product of 8-bit integers, by the same library; None where torch lacks it."""
     roofline_b1: float
     """Time to read the weights at a large copy's rate, over the time of a step, with one sequence."""
     vs_plain_b64: float
@@ -166,6 +179,9 @@ class DecodeSpeed:
     """Sentences per second over those of `PlainLoop` one at a time, 50 steps each, with the original's vocabulary."""
     vs_original_same_model: float
     """Sentences per second over those of `PlainLoop` one at a time, 50 steps each, with the same vocabulary."""
+    vs_default: dict[str, float]
+    """Time of a step with other sampling parameters over that with the defaults, for as many rows of the products; a
+    guided sequence has two."""
     growth: float
     """Time per sequence with the most sequences over that with the fewest; 1 is linear growth."""
     growth_steps: float
@@ -174,6 +190,7 @@ class DecodeSpeed:
     """Growth of the process's peak memory by the decodes of `scaling`."""
     tokens_per_s: float
     gemm_gflops: float
+    int8_gops: float | None
     copy_gb_per_s: float
     seconds_per_row: dict[int, float]
     precision: str
@@ -199,8 +216,11 @@ def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progres
     many, one = torch.zeros(plan.sequences, config.z_size), torch.zeros(1, config.z_size)
     square, source = torch.randn(_EDGE, _EDGE), torch.zeros(_COPIED)
     copied = torch.empty_like(source)
+    has_int8 = Precision.INT8 in precisions()
+    multiply_int8 = PackedLinear(square, precision=Precision.INT8, bound=4.0) if has_int8 else None
     ways: dict[str, Callable[[], object]] = {
         "gemm": lambda: square @ square,
+        "gemm_int8": lambda: None if multiply_int8 is None else multiply_int8(square),
         "engine_b64": lambda: engine.decode(bench_sequences(plan.sequences, plan.steps)),
         "plain_b64": lambda: plain(many, plan.steps),
         "copy": lambda: copied.copy_(source),
@@ -211,6 +231,8 @@ def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progres
         "original": lambda: original(one, _ORIGINAL_STEPS // 10),
         "original_same": lambda: plain(one, _ORIGINAL_STEPS),
     }
+    kinds = {name: _kind_sequences(plan, changes) for name, changes in KINDS.items()}
+    ways |= {name: lambda specs=specs: engine.decode(specs) for name, specs in kinds.items()}  # type: ignore[misc]
     rounds = []
     for number in range(plan.rounds + 1):
         progress(number, plan.rounds + 1, "rounds")
@@ -223,17 +245,25 @@ def measure_decoding(bundle: Bundle, plan: DecodeBenchPlan, *, progress: Progres
 
     tokens = plan.sequences * plan.steps
     return DecodeSpeed(
-        roofline_b64=middle(lambda each: _gemm_s(weights, tokens, each) / each["engine_b64"]),
+        roofline_b64=middle(lambda each: _gemm_s(weights, tokens, each["gemm"]) / each["engine_b64"]),
+        roofline_int8_b64=middle(lambda each: _gemm_s(weights, tokens, each["gemm_int8"]) / each["engine_b64"])
+        if has_int8
+        else None,
         roofline_b1=middle(lambda each: 4 * weights * plan.steps / _copy_rate(each) / each["engine_b1"]),
         vs_plain_b64=middle(lambda each: each["plain_b64"] / each["engine_b64"]),
         vs_plain_b1=middle(lambda each: each["plain_b1"] / each["engine_b1"]),
         vs_original=middle(lambda each: 10 * each["original"] / (each["sentences"] / plan.sequences)),
         vs_original_same_model=middle(lambda each: each["original_same"] / (each["sentences"] / plan.sequences)),
+        vs_default={
+            name: middle(lambda each, name=name: each[name] / each["engine_b64"])  # type: ignore[misc]
+            for name in KINDS
+        },
         growth=seconds_per_row[max(plan.scaling)] / seconds_per_row[min(plan.scaling)],
         growth_steps=_growth_in_steps(engine, plan),
         memory_growth_mib=grown_mib,
         tokens_per_s=middle(lambda each: tokens / each["engine_b64"]),
         gemm_gflops=middle(lambda each: 2 * _EDGE**3 / each["gemm"] / 1e9),
+        int8_gops=middle(lambda each: 2 * _EDGE**3 / each["gemm_int8"] / 1e9) if has_int8 else None,
         copy_gb_per_s=middle(lambda each: _copy_rate(each) / 1e9),
         seconds_per_row=seconds_per_row,
         precision=engine.precision.value,
@@ -264,12 +294,24 @@ def _seconds_per_step(engine: Engine, count: int, steps: int) -> float:
     return _seconds(lambda: engine.decode(bench_sequences(count, steps))) / steps
 
 
-def bench_sequences(count: int, steps: int) -> list[SequenceSpec]:
-    """Make sequences without genres, of exactly `steps` tokens in a model from `endless`."""
-    return [
-        SequenceSpec(genres=(), seed=derive_seed(1, number), sampling=SamplingParams(max_tokens=steps))
-        for number in range(count)
-    ]
+def bench_sequences(count: int, steps: int, *, genres: tuple[int, ...] = (), **changes: Any) -> list[SequenceSpec]:
+    """Make sequences of exactly `steps` tokens in a model from `endless`.
+
+    Args:
+        count: number of sequences.
+        steps: tokens of each.
+        genres: genres of each; by default none.
+        changes: sampling parameters other than the defaults.
+    """
+    sampling = SamplingParams(max_tokens=steps, **changes)
+    return [SequenceSpec(genres=genres, seed=derive_seed(1, number), sampling=sampling) for number in range(count)]
+
+
+def _kind_sequences(plan: DecodeBenchPlan, changes: dict[str, Any]) -> list[SequenceSpec]:
+    """Make sequences with other sampling parameters, of as many rows as the plan's; only guided ones have genres."""
+    if "guidance" in changes:
+        return bench_sequences(max(1, plan.sequences // _GUIDED_ROWS), plan.steps, genres=(1,), **changes)
+    return bench_sequences(plan.sequences, plan.steps, **changes)
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -279,9 +321,9 @@ def _seconds(run: Callable[[], object]) -> float:
     return clock() - before
 
 
-def _gemm_s(weights: int, tokens: int, times: dict[str, float]) -> float:
-    """Time of the model's products at the rate of a large product."""
-    return 2 * weights * tokens / (2 * _EDGE**3 / times["gemm"])
+def _gemm_s(weights: int, tokens: int, seconds: float) -> float:
+    """Time of the model's products at the rate of a large product that took some time."""
+    return 2 * weights * tokens / (2 * _EDGE**3 / seconds)
 
 
 def _copy_rate(times: dict[str, float]) -> float:
@@ -310,11 +352,21 @@ def decode_table(speed: DecodeSpeed) -> Table:
             ">= 0.85",
             f"of a large product's {speed.gemm_gflops:.0f} GFLOP/s",
         ),
+        (
+            "roofline_int8_b64",
+            "" if speed.roofline_int8_b64 is None else f"{speed.roofline_int8_b64:.2f}",
+            ">= 0.55",
+            "" if speed.int8_gops is None else f"of a large int8 product's {speed.int8_gops:.0f} GOP/s",
+        ),
         ("roofline_b1", f"{speed.roofline_b1:.2f}", ">= 0.9", f"of reading at a copy's {speed.copy_gb_per_s:.0f} GB/s"),
         ("vs_plain_b64", f"{speed.vs_plain_b64:.2f} x", ">= 2", "LSTMCell, Linear, topk, multinomial"),
         ("vs_plain_b1", f"{speed.vs_plain_b1:.2f} x", ">= 2.5", "same, one sequence"),
         ("vs_original", f"{speed.vs_original:.0f} x", ">= 100", "one at a time, 50 steps, 333,336 words; sentences/s"),
         ("same model", f"{speed.vs_original_same_model:.0f} x", "", "one at a time, 50 steps, our vocabulary"),
+        *(
+            (name, f"{ratio:.2f}", "<= 1.15", "time of a step over the default's")
+            for name, ratio in speed.vs_default.items()
+        ),
         ("growth", f"{speed.growth:.2f}", "<= 1", f"time per sequence, {max(speed.seconds_per_row)} over the fewest"),
         ("growth_steps", f"{speed.growth_steps:.2f}", "<= 1", "time per step, all steps over a quarter"),
         ("memory growth", f"{speed.memory_growth_mib:.0f} MiB", "", "of the process, by the most sequences"),

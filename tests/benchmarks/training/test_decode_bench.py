@@ -8,9 +8,18 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.cli import app_bench
-from benchmarks.training.decode import DecodeBenchPlan, DecodeSpeed, PlainLoop, endless, measure_decoding, random_bundle
+from benchmarks.training.decode import (
+    KINDS,
+    DecodeBenchPlan,
+    DecodeSpeed,
+    PlainLoop,
+    endless,
+    measure_decoding,
+    random_bundle,
+)
 from handlers.contract import SamplingParams
 from handlers.decoding.engine import Engine, SequenceSpec
+from handlers.decoding.matmul import Precision, precisions
 from handlers.model.bundle import Bundle
 from training.presets import preset
 from training.settings import CvaeSettings
@@ -67,10 +76,22 @@ def test_the_plain_loop_has_the_models_own_distribution(bundle: Bundle) -> None:
 
 def test_every_figure_that_others_rely_on_is_there_and_positive(speed: DecodeSpeed) -> None:
     figures = speed.figures()
-    for name in ("roofline_b64", "roofline_b1", "vs_plain_b64", "vs_plain_b1", "vs_original"):
+    int8 = ["roofline_int8_b64", "int8_gops"] if Precision.INT8 in precisions() else []
+    for name in ("roofline_b64", *int8, "roofline_b1", "vs_plain_b64", "vs_plain_b1", "vs_original"):
         value = figures[name]
         assert isinstance(value, float)
         assert value > 0
+    assert speed.vs_default.keys() == KINDS.keys()
+    assert min(speed.vs_default.values()) > 0
+
+
+@pytest.mark.skipif(Precision.INT8 not in precisions(), reason="needs FBGEMM")
+def test_the_integers_roofline_is_that_of_their_own_products(speed: DecodeSpeed) -> None:
+    assert speed.int8_gops is not None
+    assert speed.roofline_int8_b64 is not None
+    ratio = speed.int8_gops / speed.gemm_gflops
+    # Medians of ratios within a round differ a little from the ratio of the medians.
+    assert speed.roofline_b64 / speed.roofline_int8_b64 == pytest.approx(ratio, rel=0.5)
 
 
 def test_the_command_ends_with_its_line_and_writes_the_same_and_a_picture(tmp_path: Path) -> None:
