@@ -142,12 +142,13 @@ class Reception(grpc.aio.ServerInterceptor):
                 reason = f"{MAX_STREAMS} streams are open, and no more are allowed; end some of them"
                 await refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, reason, kind="TOO_MANY_STREAMS")
             self._streams.add(task)
+            whole: Any = _WholeWrites(context)
             try:
                 if inspect.isasyncgenfunction(answer):
-                    async for message in answer(request, context):
-                        await context.write(message)
+                    async for message in answer(request, whole):
+                        await whole.write(message)
                 else:
-                    await answer(request, context)
+                    await answer(request, whole)
             except asyncio.CancelledError:
                 if not self._is_draining:
                     raise
@@ -159,6 +160,33 @@ class Reception(grpc.aio.ServerInterceptor):
                 self._streams.discard(task)
 
         return stream
+
+
+class _WholeWrites:
+    """A context whose writes end before a cancellation of their task goes on.
+
+    gRPC cannot send a status while a message is being sent: `abort` would fail with TOO_MANY_OPERATIONS, and the
+    call would stay open until the server's grace is over.
+    """
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: _Context) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Any) -> None:
+        """Send the message, whole even if this task is cancelled meanwhile."""
+        writing = asyncio.ensure_future(self._context.write(message))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})
+            if not writing.cancelled():
+                writing.exception()  # a client that is gone; asyncio would tell of a fault that nobody asked for
+            raise
 
 
 class _Unreadable:

@@ -253,14 +253,14 @@ def test_the_deadline_ends_a_slow_call(start_commentary: Start) -> None:
     def answer(
         message: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
     ) -> commentary_pb2.GenerateResponse:
-        time.sleep(1)
+        time.sleep(3)
         return answer_well(message, context)
 
     with CommentaryClient(start_commentary(answer).target) as client:
         started = time.monotonic()
         with pytest.raises(DeadlineError, match=r"127\.0\.0\.1:\d+ did not answer within 0\.2 s"):
             client.generate(REQUEST, timeout_s=0.2)
-        assert time.monotonic() - started < 0.8
+        assert time.monotonic() - started < 2.5
 
 
 @pytest.mark.parametrize(
@@ -302,8 +302,8 @@ def test_no_attempt_starts_after_the_deadline(start_commentary: Start) -> None:
     with CommentaryClient(server.target) as client:
         started = time.monotonic()
         with pytest.raises(UnavailableError):
-            client.generate(REQUEST, timeout_s=1)
-        assert time.monotonic() - started < 0.5  # waiting 5 s would end in a less telling DeadlineError
+            client.generate(REQUEST, timeout_s=4.5)
+        assert time.monotonic() - started < 4  # waiting 5 s would end in a less telling DeadlineError
     assert len(server.requests) == 1
 
 
@@ -504,7 +504,7 @@ def test_the_client_yields_to_other_greenlets_under_gevent(start_commentary: Sta
     def answer(
         message: commentary_pb2.GenerateRequest, context: grpc.ServicerContext
     ) -> commentary_pb2.GenerateResponse:
-        time.sleep(0.3)
+        time.sleep(1.5)
         return answer_well(message, context)
 
     program = f"""
@@ -520,7 +520,7 @@ started = time.monotonic()
 jobs = [gevent.spawn(client.generate, CommentaryRequest(genres=())) for _ in range(4)]
 gevent.joinall(jobs, raise_error=True)
 assert [job.value.model.version for job in jobs] == ["2"] * 4
-assert time.monotonic() - started < 0.9, "one after the other"
+assert time.monotonic() - started < 4, "one after the other"
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 

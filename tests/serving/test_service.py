@@ -202,8 +202,8 @@ def test_a_deadline_ends_a_request_in_the_worker(service: ServiceProcess) -> Non
     with CommentaryClient(service.target, model="gamma") as client:
         started = time.monotonic()
         with pytest.raises(DeadlineError):
-            client.generate(ask(artist="sleep 1.5"), timeout_s=0.3)
-        assert time.monotonic() - started < 1.2
+            client.generate(ask(artist="sleep 5"), timeout_s=0.3)
+        assert time.monotonic() - started < 4
         assert client.generate(ask(title="after")).samples[0].text == "after"
 
 

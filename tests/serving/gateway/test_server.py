@@ -249,13 +249,13 @@ def test_the_deadline_holds_in_the_queue_and_in_the_worker(slots: int) -> None:
             return await answer_well(request)
 
         async with bench(answer, slots=slots, max_deadline_s=0.2) as it:
-            code, details, _ = await asyncio.wait_for(failure_of(it.generate(timeout_s=None)), 2)
+            code, details, _ = await asyncio.wait_for(failure_of(it.generate(timeout_s=None)), 20)
             assert code is grpc.StatusCode.DEADLINE_EXCEEDED
             assert "deadline" in details
             held, _ = it.table.assign("lcgan", None)
             assert held.in_flight == (1 if slots else 0)
             release.set()
-            await asyncio.wait_for(until(lambda: held.in_flight == 0), 2)
+            await asyncio.wait_for(until(lambda: held.in_flight == 0), 20)
 
     asyncio.run(scene())
 
@@ -427,7 +427,7 @@ def test_a_stopping_gateway_answers_what_it_has_and_takes_no_more() -> None:
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
             release.set()
             assert (await accepted).model.version == "2"
-            await asyncio.wait_for(stopping, 2)
+            await asyncio.wait_for(stopping, 20)
 
     asyncio.run(scene())
 

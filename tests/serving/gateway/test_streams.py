@@ -223,7 +223,7 @@ def test_clients_that_leave_after_their_first_sample_leave_nothing_behind() -> N
             await until(lambda: it.gateway.calls.in_flight == 0)
             route = it.table.route("lcgan", "4")
             assert route is not None
-            await asyncio.wait_for(route.wait_idle(), 2)
+            await asyncio.wait_for(route.wait_idle(), 20)
             assert recorder.answers == []
             assert recorder.failures == []
             # Later parts of those who left are not asked for.
@@ -258,7 +258,7 @@ def test_a_version_is_not_idle_between_two_parts() -> None:
                 waiting = asyncio.create_task(route.wait_idle())
                 await asyncio.sleep(0.01)
                 assert not waiting.done()
-            await asyncio.wait_for(waiting, 1)
+            await asyncio.wait_for(waiting, 20)
 
     asyncio.run(scene())
 

@@ -219,7 +219,7 @@ def test_a_gateway_that_drains_is_live_and_not_ready_and_refuses_requests() -> N
             assert code is grpc.StatusCode.UNAVAILABLE
             gate.set()
             assert (await owed).model_version == "2"
-            await asyncio.wait_for(stopping, 2)
+            await asyncio.wait_for(stopping, 20)
 
     asyncio.run(scene())
 

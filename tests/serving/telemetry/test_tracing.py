@@ -189,9 +189,9 @@ def test_a_collector_that_hangs_holds_neither_spans_nor_the_end(monkeypatch: pyt
             started = time.monotonic()
             for number in range(1, 1_000):
                 _finish(opened[0], span_id=number)
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 5  # a single sending would last its 10 s
             ending = time.monotonic()
-        assert time.monotonic() - ending < 4
+        assert time.monotonic() - ending < 8
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -133,11 +134,11 @@ def test_a_deadline_that_cannot_be_met_is_refused_at_once_and_the_reason_says_ho
     async def scene(it: Site) -> None:
         for _ in range(3):
             await it.ask(it.quick)
-        started = time.monotonic()
+        asked = len(it.asked)
         code, message = await code_of(it.ask(it.quick, timeout_s=0.01))
-        assert time.monotonic() - started < 0.01
+        assert len(it.asked) == asked
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert message.startswith("a request for 2 sequences takes 0.05")
+        assert re.match(r"a request for 2 sequences takes 0\.\d+", message)
         assert "allow more time" in message
         assert (it.counts.refused_late, len(it.asked), it.ended) == (1, 3, 4)
 
