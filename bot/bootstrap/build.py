@@ -14,9 +14,10 @@ from bot.adapters.sqlite.memory import SqliteMemory
 from bot.adapters.sqlite.store import SqliteStore
 from bot.bootstrap import knowledge, networks, posting
 from bot.domain.errors import SettingsError, StoreError
-from bot.ports import CommentaryService, Publisher, Source
+from bot.ports import CommentaryService, EvaluationEvents, Publisher, Source
 from bot.services.after_restore import AfterRestore
 from bot.services.board_sync import BoardSync
+from bot.services.evaluations import EvaluationTeller
 from bot.services.post_rules import PostRules
 from bot.services.post_sender import PostSender, PostSenderOptions
 from bot.services.schedule import Clock, SettleTimer
@@ -32,6 +33,7 @@ def build(
     redact: Callable[[str], str] = str,
     notice: Callable[[str], None] = lambda _: None,
     commentary: CommentaryService | None = None,
+    events: EvaluationEvents | None = None,
 ) -> Iterator[Bot]:
     """Build a bot from settings; its parts are closed when the block ends.
 
@@ -43,6 +45,7 @@ def build(
         redact: removes secrets from error messages before they are stored or shown.
         notice: called with a message when a lookup is paused; from any thread.
         commentary: the service that writes samples; by default the gateway of the settings.
+        events: gets the verdicts; None while nobody outside wants them.
 
     Raises:
         SettingsError: the settings name no source, or a credential is missing.
@@ -73,7 +76,7 @@ def build(
             store=store,
             rules=rules,
             history=memory,
-            outputs=_outputs(settings, store, clock, rules),
+            outputs=_outputs(settings, store, clock, rules, EvaluationTeller(store=store, events=events)),
             options=ServiceOptions(
                 num_samples=settings.num_samples,
                 rank_by=settings.rank_by,
@@ -87,7 +90,9 @@ def build(
         )
 
 
-def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, rules: PostRules) -> Outputs:
+def _outputs(
+    settings: BotSettings, store: SqliteStore, clock: Clock, rules: PostRules, evaluations: EvaluationTeller
+) -> Outputs:
     settle_timer = SettleTimer(clock, settings.post.settle_s)
     board = networks.open_board(settings, tabs=store, post_of=lambda row: rules.preview(row).text)
     publisher = networks.open_publisher(settings)
@@ -95,7 +100,7 @@ def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, rules: Pos
         BoardSync(board=board, store=store, rules=rules, settle_timer=settle_timer) if board is not None else None
     )
     if publisher is None:
-        return Outputs(board_sync=board_sync)
+        return Outputs(board_sync=board_sync, evaluations=evaluations)
     post_sender = PostSender(
         publisher=publisher,
         outbox=store,
@@ -107,7 +112,7 @@ def _outputs(settings: BotSettings, store: SqliteStore, clock: Clock, rules: Pos
             publishers=[publisher, *_former_publishers(settings, store)], record=store, outbox=store
         ),
     )
-    return Outputs(board_sync=board_sync, post_sender=post_sender)
+    return Outputs(board_sync=board_sync, post_sender=post_sender, evaluations=evaluations)
 
 
 def _former_publishers(settings: BotSettings, store: SqliteStore) -> list[Publisher]:

@@ -21,6 +21,7 @@ from foundation.commands import command
 from foundation.terminal import show
 
 if TYPE_CHECKING:
+    from bot.ports import EvaluationEvents
     from bot.settings import BotSettings
 
 app_bot = typer.Typer(no_args_is_help=True, help="From timelines to a queue of candidates to posts.")
@@ -50,28 +51,28 @@ def once(
 
     Example: deephypebot bot once --sandbox
     """
-    from bot.observe.traces import traced
+    from bot.observe.telemetry import telemetry
     from bot.settings import load
 
     settings = load(
         config, feed=feed, catalog=catalog, workspace=workspace, target=target, model=model, num_samples=num_samples
     )
-    with traced():
+    with telemetry() as events:
         if sandbox:
-            _trial(settings)
+            _trial(settings, events)
         else:
-            _one_pass(settings, retry_failed=retry_failed)
+            _one_pass(settings, events, retry_failed=retry_failed)
 
 
-def _trial(settings: BotSettings) -> None:
+def _trial(settings: BotSettings, events: EvaluationEvents | None) -> None:
     """Run two passes against the stand-ins with a curator in between, then print the posts."""
     from bot.entrypoints.trial import sandboxed
 
     console = Console(stderr=True)
     with sandboxed(settings) as trial:
-        _one_pass(trial.settings, retry_failed=False)
+        _one_pass(trial.settings, events, retry_failed=False)
         show(visible(f"a curator accepts {trial.curate()} of the candidates on the sheet"), console=console)
-        _one_pass(trial.settings, retry_failed=False)
+        _one_pass(trial.settings, events, retry_failed=False)
         for post in trial.control.posted():
             answered = f" (in reply to {post['reply_to']})" if post["reply_to"] else ""
             show(visible(f"posted: {post['text']}{answered}"))
@@ -79,14 +80,14 @@ def _trial(settings: BotSettings) -> None:
     show(visible("see the queue with:"), see, console=console)
 
 
-def _one_pass(settings: BotSettings, *, retry_failed: bool) -> None:
+def _one_pass(settings: BotSettings, events: EvaluationEvents | None, *, retry_failed: bool) -> None:
     from bot.bootstrap import build as bootstrap
     from bot.entrypoints.foreground import progress_bar, stop_signals
     from bot.observe.log import Redactor
 
     console = Console(stderr=True)
     redact = Redactor(settings.secrets())
-    with stop_signals() as stop, bootstrap.build(settings, redact=redact) as bot:
+    with stop_signals() as stop, bootstrap.build(settings, redact=redact, events=events) as bot:
         if retry_failed:
             with bootstrap.open_store(settings.workspace) as store:
                 console.print(f"{store.reopen_failed()} failed source posts are pending again")
@@ -122,7 +123,7 @@ def run(
 
     Example: deephypebot bot run --feed feed.jsonl --catalog artists.jsonl.gz --interval 30
     """
-    from bot.observe.traces import traced
+    from bot.observe.telemetry import telemetry
     from bot.settings import load
 
     settings = load(
@@ -137,17 +138,17 @@ def run(
     )
     if settings.feed is not None and not settings.feed.is_file():
         raise InputError(f"the feed {settings.feed} does not exist; give another one with --feed")
-    with traced():
+    with telemetry() as events:
         if sandbox:
             from bot.entrypoints.trial import sandboxed
 
             with sandboxed(settings) as trial:
-                _run(trial.settings)
+                _run(trial.settings, events)
         else:
-            _run(settings)
+            _run(settings, events)
 
 
-def _run(settings: BotSettings) -> None:
+def _run(settings: BotSettings, events: EvaluationEvents | None) -> None:
     from bot.bootstrap import build as bootstrap
     from bot.entrypoints.foreground import beat, log_pass, stop_signals
     from bot.observe.log import Redactor, open_log
@@ -157,7 +158,7 @@ def _run(settings: BotSettings) -> None:
 
     redact = Redactor(settings.secrets())
     log = open_log(redact)
-    build = bootstrap.build(settings, redact=redact, notice=lambda what: log.info("notice", what=what))
+    build = bootstrap.build(settings, redact=redact, notice=lambda what: log.info("notice", what=what), events=events)
     with stop_signals() as stop, build as bot, watched(settings) as pulse, watched_by_systemd(pulse):
         log.info("reading", every_s=settings.interval_s, database=str(settings.database), post_to=settings.post.to)
 

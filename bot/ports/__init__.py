@@ -30,6 +30,7 @@ from bot.ports.desk import (
     SongQuery,
     SongRows,
 )
+from bot.ports.evaluations import Evaluation, EvaluationEvents, EvaluationStore
 from bot.ports.feed import FeedPage, Source
 from bot.ports.interpolation import InterpolationPoint, Interpolator
 from bot.ports.lookups import (
@@ -73,6 +74,9 @@ __all__ = [
     "CuratorDesk",
     "Desk",
     "DeskRow",
+    "Evaluation",
+    "EvaluationEvents",
+    "EvaluationStore",
     "ExperimentReport",
     "ExperimentReports",
     "FeedPage",

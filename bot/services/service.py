@@ -19,6 +19,8 @@ from bot.services.board_sync import PART as BOARD
 from bot.services.board_sync import ROWS_PART as BOARD_ROWS
 from bot.services.board_sync import BoardSync
 from bot.services.commentary_writer import CommentaryWriter
+from bot.services.evaluations import PART as EVALUATIONS
+from bot.services.evaluations import EvaluationTeller
 from bot.services.post_rules import PostRules
 from bot.services.post_sender import PART as PUBLISHER
 from bot.services.post_sender import PostSender
@@ -33,10 +35,11 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """Outputs of the queue; a bot works without either."""
+    """Outputs of the queue; a bot works without any."""
 
     board_sync: BoardSync | None = None
     post_sender: PostSender | None = None
+    evaluations: EvaluationTeller | None = None
 
 
 class Bot:
@@ -49,7 +52,7 @@ class Bot:
         store: the bot's memory; used only by the thread that calls `tick`.
         rules: flags the posts of texts for the curators.
         history: songs of earlier passes.
-        outputs: the board and the post sender.
+        outputs: the board, the post sender, and what tells of verdicts.
         options: limits of a pass.
         clock: the time.
         redact: removes secrets from the messages of other services.
@@ -143,6 +146,8 @@ class Bot:
         if post_sender is not None:
             send = functools.partial(post_sender.run, summary, stop, verdicts_read=is_read)
             self._attempt(PUBLISHER, summary, stop, send)
+        if (evaluations := self._outputs.evaluations) is not None:
+            self._attempt(EVALUATIONS, summary, stop, evaluations.run)
 
     def run(
         self,

@@ -46,6 +46,8 @@ class Answered:
     tokens: int
     finish_reasons: tuple[str, ...]
     experiment: str
+    exposure_id: str
+    """Exposure of the answer; empty if none was written, or if each of several versions has its own."""
 
     @classmethod
     def of(cls, response: commentary_pb2.GenerateResponse) -> Answered:
@@ -55,6 +57,7 @@ class Answered:
             tokens=sum(sample.token_count for sample in response.samples),
             finish_reasons=tuple(sample.finish_reason for sample in response.samples),
             experiment=response.experiment,
+            exposure_id=response.arms[0].exposure_id if len(response.arms) == 1 else "",
         )
 
 
@@ -126,6 +129,8 @@ class CallRecord:
                 yield names.REQUEST_ID, request.request_id
         if (answered := self.answered) is not None:
             yield names.RESPONSE_MODEL, answered.model
+            if answered.exposure_id:
+                yield names.RESPONSE_ID, answered.exposure_id
             yield names.OUTPUT_TOKENS, answered.tokens
             yield names.RESPONSE_FINISH_REASONS, answered.finish_reasons
             if answered.experiment:

@@ -1,1 +1,4 @@
-"""Traces of requests, as OpenTelemetry has them. Of its modules, `spans` and `tracing` alone import OpenTelemetry."""
+"""Traces of requests, and events, as OpenTelemetry has them.
+
+`context`, `course`, `current`, `delivery`, `environment` and `names` do not import it.
+"""

@@ -31,9 +31,15 @@ REQUEST_TOP_P: Final = "gen_ai.request.top_p"
 REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
 REQUEST_SEED: Final = "gen_ai.request.seed"
 REQUEST_CHOICES: Final = "gen_ai.request.choice.count"
+RESPONSE_ID: Final = "gen_ai.response.id"
+"""Id of the exposure of an answer."""
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+EVALUATION_VALUE: Final = "gen_ai.evaluation.score.value"
+EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
+EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
 
 # Versions, which are dealt out as the variants of a feature flag are.
 FLAG_KEY: Final = "feature_flag.key"
@@ -56,11 +62,14 @@ BATCH_TOKENS: Final = "deephypebot.batch.tokens"
 SOURCE_POST: Final = "deephypebot.source_post.id"
 SONGS: Final = "deephypebot.songs"
 CANDIDATES: Final = "deephypebot.candidates"
+CANDIDATE: Final = "deephypebot.candidate.id"
 
 # Values.
 GRPC: Final = "grpc"
 TEXT_COMPLETION: Final = "text_completion"
 DEEPHYPEBOT: Final = "deephypebot"
+CURATOR_VERDICT: Final = "curator_verdict"
+"""Name of the evaluation whose score is a curator's verdict."""
 
 # Spans and events.
 GENERATE: Final = "deephypebot.v1.Commentary/Generate"
@@ -72,6 +81,7 @@ WORKER_BATCH: Final = "worker batch"
 DECODE: Final = "decode"
 WRITE_CANDIDATES: Final = "write candidates"
 FLAG_EVALUATION: Final = "feature_flag.evaluation"
+EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
 
 # Services.
 BOT: Final = "deephypebot-bot"

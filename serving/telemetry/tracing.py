@@ -10,8 +10,6 @@ Spans wait in a bounded queue and are sent by a thread: a collector that is slow
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,19 +26,16 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from typing_extensions import override
 
-from foundation.redaction import redacted
 from foundation.version import project_version
 from serving.telemetry import names
 from serving.telemetry.context import TraceContext
+from serving.telemetry.delivery import Delivery, sending
 from serving.telemetry.environment import TracingError, traces_address
+from serving.telemetry.resources import resource_of
 from serving.telemetry.spans import SpanBatch, empty_message
 
 _log = logging.getLogger(__name__)
 
-_CLOSE_S: Final = 2.0
-"""Longest time for the last spans when a process ends: no collector that hangs may hold it."""
-_QUIET: Final = "opentelemetry"
-"""Logger of the libraries, which have a line for each batch that cannot be sent; `Sender` has one for all of them."""
 _TURN: Final = 16
 """Requests whose spans are written at a time, before the thread lets the event loop go on."""
 
@@ -61,12 +56,9 @@ class Sender(SpanExporter):
 
     def __init__(self, send: Send, address: str, close: Callable[[], None]) -> None:
         self._send = send
-        self._address = redacted(address)
         self._close = close
-        self._is_failing = False
+        self._delivery = Delivery("spans", address)
         self._is_unwritten = False
-        self.sent = 0
-        self.lost = 0
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -74,30 +66,27 @@ class Sender(SpanExporter):
             is_sent, number, unwritten = self._send(spans)
         except Exception:  # noqa: BLE001 - whatever it is, the spans are lost and the log should say so once
             is_sent, number, unwritten = False, len(spans), 0
-        self.lost += unwritten
+        self._delivery.lost += unwritten
         if unwritten and not self._is_unwritten:
             self._is_unwritten = True
             _log.warning("%d spans could not be written and are lost; further ones are counted alone", unwritten)
         if not number:  # nothing was sent, which says nothing about the collector
             return SpanExportResult.SUCCESS
-        if is_sent:
-            self.sent += number
-        else:
-            self.lost += number
-        if not is_sent and not self._is_failing:
-            _log.warning("spans cannot be sent to %s; they are dropped until it takes them", self._address)
-        elif self._is_failing and is_sent:
-            _log.info("%s takes spans again; %d were lost", self._address, self.lost)
-        self._is_failing = not is_sent
+        self._delivery.note(number, is_taken=is_sent)
         return SpanExportResult.SUCCESS if is_sent else SpanExportResult.FAILURE
 
     @override
     def shutdown(self) -> None:
         self._close()
 
+    @property
+    def lost(self) -> int:
+        """Number of spans since the start that nobody took, or that could not be written."""
+        return self._delivery.lost
+
     def counts(self) -> dict[str, int]:
         """Return the number of spans since the start, by what became of them."""
-        return {"sent": self.sent, "lost": self.lost}
+        return {"sent": self._delivery.sent, "lost": self._delivery.lost}
 
 
 class _Post(OTLPSpanExporter):
@@ -216,34 +205,19 @@ def tracing_of_the_process(service: str) -> Iterator[None]:
 
 @contextmanager
 def _processing(
-    service: str, sending: Callable[[_Post, TracerProvider], Send]
+    service: str, sender_of: Callable[[_Post, TracerProvider], Send]
 ) -> Iterator[tuple[TracerProvider, BatchSpanProcessor, Sender] | None]:
     address = traces_address()
     if not address:
         yield None
         return
-    own = {names.SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or service, names.SERVICE_VERSION: project_version()}
     try:
         post = _Post()
-        provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)
-        sender = Sender(sending(post, provider), address, post.shutdown)
+        provider = TracerProvider(resource=resource_of(service), shutdown_on_exit=False)
+        sender = Sender(sender_of(post, provider), address, post.shutdown)
         processor = BatchSpanProcessor(sender)
     except ValueError as fault:
         raise TracingError(f"the variables OTEL_* cannot be followed: {fault}") from fault
     provider.add_span_processor(processor)
-    libraries = logging.getLogger(_QUIET)
-    level = libraries.level
-    libraries.setLevel(logging.CRITICAL)
-    try:
+    with sending(processor.shutdown):
         yield provider, processor, sender
-    finally:
-        _close(processor)
-        libraries.setLevel(level)
-
-
-def _close(processor: BatchSpanProcessor) -> None:
-    """Send the last spans, for as long as that may take."""
-    # Its own limit is 30 s. The thread is a daemon: one that still waits ends with the process.
-    closing = threading.Thread(target=processor.shutdown, name="last spans", daemon=True)
-    closing.start()
-    closing.join(_CLOSE_S)

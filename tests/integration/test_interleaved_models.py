@@ -13,6 +13,7 @@ import mlflow
 import pytest
 
 from bot.adapters.sqlite.store import SqliteStore
+from bot.domain.candidates import CandidateStatus
 from handlers.contract import ARCHIVE_SHA256_TAG, ARCHIVE_TAG, CommentaryRequest, Sample
 from serving.client import CommentaryClient
 from serving.registry.versions import EXPERIMENT_TAG
@@ -152,3 +153,7 @@ def test_one_trace_leads_from_the_bot_to_the_decode_of_both_arms_and_no_curator_
         check=True,
     )
     assert blind.trace_id not in exported.stdout + done.stdout + done.stderr
+    # The sandbox's curator has accepted candidates of songs of which others wait.
+    assert any(each.status is CandidateStatus.ACCEPTED and each.is_blind for each in candidates)
+    told = {event.attributes["deephypebot.candidate.id"] for event in collector.events}
+    assert told == {each.id for each in candidates if each.status is not CandidateStatus.WAITING and not each.is_blind}

@@ -1,4 +1,4 @@
-"""A collector of spans on loopback that speaks OTLP over HTTP, as the real exporter does."""
+"""A collector of spans and events on loopback that speaks OTLP over HTTP, as the real exporters do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -34,12 +35,25 @@ class Received:
     message: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReceivedEvent:
+    """An event as it arrived."""
+
+    name: str
+    service: str
+    trace_id: str
+    span_id: str
+    at_ns: int
+    attributes: dict[str, Any]
+
+
 @dataclass
 class Collector:
-    """Spans that arrived."""
+    """Spans and events that arrived."""
 
     url: str = ""
     spans: list[Received] = field(default_factory=list)
+    events: list[ReceivedEvent] = field(default_factory=list)
     status: int = 200
     """Status of its answers."""
     arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -55,6 +69,7 @@ class Collector:
             return found()
 
     def receive(self, body: bytes) -> None:
+        """Take a message of spans."""
         request = ExportTraceServiceRequest.FromString(body)
         with self.arrived:
             for resource_spans in request.resource_spans:
@@ -62,6 +77,27 @@ class Collector:
                 for scope_spans in resource_spans.scope_spans:
                     self.spans += [_received(span, service) for span in scope_spans.spans]
             self.arrived.notify_all()
+
+    def receive_events(self, body: bytes) -> None:
+        """Take a message of logs."""
+        request = ExportLogsServiceRequest.FromString(body)
+        with self.arrived:
+            for resource_logs in request.resource_logs:
+                service = _values(resource_logs.resource.attributes)["service.name"]
+                for scope_logs in resource_logs.scope_logs:
+                    self.events += [_received_event(record, service) for record in scope_logs.log_records]
+            self.arrived.notify_all()
+
+
+def _received_event(record: Any, service: str) -> ReceivedEvent:
+    return ReceivedEvent(
+        name=record.event_name,
+        service=service,
+        trace_id=record.trace_id.hex(),
+        span_id=record.span_id.hex(),
+        at_ns=record.time_unix_nano,
+        attributes=_values(record.attributes),
+    )
 
 
 def _received(span: Any, service: str) -> Received:
@@ -99,12 +135,14 @@ def collecting() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            assert self.path == "/v1/traces"
+            receive, answer = {
+                "/v1/traces": (collector.receive, ExportTraceServiceResponse().SerializeToString()),
+                "/v1/logs": (collector.receive_events, ExportLogsServiceResponse().SerializeToString()),
+            }[self.path]
             assert self.headers["Content-Type"] == "application/x-protobuf"
             if collector.status == 200:
-                collector.receive(body)
+                receive(body)
             self.send_response(collector.status)
-            answer = ExportTraceServiceResponse().SerializeToString()
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

@@ -339,5 +339,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # Traces: where the time of the request for a candidate's song went.
     ("ALTER TABLE candidate ADD COLUMN trace_id TEXT NOT NULL DEFAULT ''",),
+    # Verdicts that nobody outside was told of; one is added when it counts by version, which waits for its song.
+    (
+        "CREATE TABLE evaluation (verdict_id INTEGER PRIMARY KEY REFERENCES verdict (id))",
+        """CREATE TRIGGER evaluation_due AFTER UPDATE OF counted ON verdict
+        WHEN new.counted AND NOT old.counted BEGIN INSERT INTO evaluation VALUES (new.id); END""",
+    ),
 )
 """Statements from each version of the schema to the next; the first lead from an empty file to version 1."""

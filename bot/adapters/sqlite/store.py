@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from bot.adapters.sqlite import odd_items
 from bot.adapters.sqlite.board import MISSING, SqliteBoardStore
+from bot.adapters.sqlite.evaluations import SqliteEvaluations
 from bot.adapters.sqlite.file import count_usage, stamp
 from bot.adapters.sqlite.outbox import SqliteOutbox
 from bot.adapters.sqlite.queue import SqliteQueue
@@ -34,8 +35,8 @@ _FAILED = "last pass failed"
 _SHOWN_FAILURES = 5
 
 
-class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, SqliteRestoreRecord, Store):
-    """Store, queue, outbox, the board's bookkeeping and the record of a restore: all ports of one file."""
+class SqliteStore(SqliteQueue, SqliteOutbox, SqliteBoardStore, SqliteEvaluations, SqliteRestoreRecord, Store):
+    """Store, queue, outbox, the board's bookkeeping, evaluations and the record of a restore: all ports of one file."""
 
     @override
     def cursor(self, source: str) -> str | None:

@@ -33,7 +33,7 @@ def record() -> CallRecord:
     )
     call = CallRecord(trace_id=7, parent=None, model="lcgan", started=10.0, courses=[course])
     call.request = CommentaryRequest(genres=("dream pop",), seed=7, request_id="r1")
-    call.answered = Answered(model="lcgan/2", tokens=120, finish_reasons=("stop",) * 5, experiment="")
+    call.answered = Answered(model="lcgan/2", tokens=120, finish_reasons=("stop",) * 5, experiment="", exposure_id="e1")
     call.end(None)
     return call
 

@@ -227,6 +227,22 @@ def test_without_tracing_the_answer_still_names_the_clients_trace_and_the_worker
     assert "trace_id" not in json.loads(lines[0])
 
 
+def test_the_span_of_an_answer_names_its_exposure_by_which_a_verdict_is_found(
+    collector: Collector, tracing: Tracing, tmp_path: Path
+) -> None:
+    segments = Segments(ExposureSettings(folder=tmp_path))
+
+    async def scene(it: Bench) -> None:
+        answer = await it.stub.Generate(_message(version="3", traceparent=PARENT))
+        assert answer.arms[0].exposure_id
+
+    _play(scene, tracing=tracing, recorder=Recorder(segments))
+    segments.close()
+    (line,) = [line for path in tmp_path.rglob("*.jsonl") for line in path.read_bytes().splitlines()]
+    call = next(span for span in collector.wait_for(6, trace_id=TRACE_ID) if span.name.endswith("Generate"))
+    assert call.attributes["gen_ai.response.id"] == parse_exposure(line).id
+
+
 def test_a_trace_that_is_not_recorded_costs_no_span(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
 

@@ -28,7 +28,7 @@ def _ours() -> dict[str, Any]:
 
 def test_the_names_of_the_conventions_are_those_of_the_installed_package() -> None:
     known = {value for module in CONVENTIONS for value in vars(module).values() if isinstance(value, str)}
-    events = {"feature_flag.evaluation"}
+    events = {"feature_flag.evaluation", "gen_ai.evaluation.result"}
     borrowed = {value for value in _ours().values() if value.startswith(PREFIXES)}
     assert borrowed
     assert borrowed - events <= known
