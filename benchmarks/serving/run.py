@@ -32,6 +32,8 @@ INTERLEAVED: Final = "interleaved"
 """Protocol of the gateway's clients that ask all arms of an experiment."""
 OIP: Final = "oip"
 """Protocol of the gateway's clients that speak the Open Inference Protocol."""
+HTTP: Final = "http"
+"""Protocol of the gateway's clients that speak HTTP/JSON."""
 
 _START_S: Final = 120.0
 _LONE: Final = 500

@@ -10,7 +10,7 @@ from typing import Any, Final
 from benchmarks.serving.archive import as_version
 from benchmarks.serving.discarding import discarding
 from benchmarks.serving.processes import free_port
-from benchmarks.serving.run import GATEWAY, INTERLEAVED, OIP, TORCHSERVE, Site
+from benchmarks.serving.run import GATEWAY, HTTP, INTERLEAVED, OIP, TORCHSERVE, Site
 from foundation.defaults import LOOPBACK
 
 GRPC: Final = "grpc"
@@ -21,7 +21,8 @@ AWAY: Final = "gateway, traced, no collector"
 TLS: Final = "gateway, TLS"
 TOKENS: Final = "gateway, tokens"
 OPEN_INFERENCE: Final = "gateway, Open Inference Protocol"
-TOGETHER: Final = "gateway, traces, TLS, tokens and access log"
+HTTP_JSON: Final = "gateway, HTTP/JSON"
+TOGETHER: Final = "gateway, traces, TLS, tokens, access log, HTTP door"
 INTERLEAVED_ARMS: Final = "gateway, interleaved"
 SHADOWED: Final = "gateway with a shadow"
 
@@ -49,6 +50,7 @@ VARIANTS: Final = {
     "tls": Variant(server=TLS, figure="tls"),
     "tokens": Variant(server=TOKENS, figure="tokens"),
     "oip": Variant(server=OPEN_INFERENCE, protocol=OIP, figure="oip"),
+    "http": Variant(server=HTTP_JSON, protocol=HTTP, figure="http"),
     "together": Variant(server=TOGETHER, figure="together"),
     "interleaved": Variant(server=INTERLEAVED_ARMS, protocol=INTERLEAVED),
     "shadow": Variant(server=SHADOWED),
@@ -93,6 +95,11 @@ def special_settings(server: str, site: Site) -> Iterator[dict[str, Any]]:
     elif server in {TRACED, TOGETHER}:
         with discarding() as address:
             others = server == TOGETHER
-            yield {"traces": address, "tls": others, "tokens": others, "access_log": others}
+            yield {"traces": address, "tls": others, "tokens": others, "access_log": others, "http": others}
     else:
-        yield {"drift": server != UNWATCHED, "tls": server == TLS, "tokens": server == TOKENS}
+        yield {
+            "drift": server != UNWATCHED,
+            "tls": server == TLS,
+            "tokens": server == TOKENS,
+            "http": server == HTTP_JSON,
+        }

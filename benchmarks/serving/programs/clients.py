@@ -9,12 +9,13 @@ from typing import Final, Protocol
 
 from benchmarks.serving.calls import LoadSettings
 
-# Imported by name: gRPC's stubs are installed in the project's environment, aiohttp in those of the other servers.
+# Imported by name: gRPC's stubs are installed in the project's environment alone.
 _MODULES: Final = {
     "grpc": "grpc_clients",
     "gateway": "grpc_clients",
     "interleaved": "grpc_clients",
     "oip": "grpc_clients",
+    "http": "http_clients",
     "bare_grpc": "grpc_clients",
     "litserve": "http_clients",
     "rayserve": "http_clients",

@@ -20,6 +20,8 @@ from foundation.defaults import LOOPBACK
 from serving.gateway.access_log import open_access_log
 from serving.gateway.server import Gateway
 from serving.gateway.settings import GatewaySettings
+from serving.http.door import Door
+from serving.http.settings import HttpSettings
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked
 from serving.telemetry import names
@@ -78,6 +80,10 @@ async def serve(settings: ServerSettings) -> None:
             access_log=stack.enter_context(access_log),
         )
         await gateway.start()
+        door = Door(HttpSettings(), gateway=gateway) if settings.http else None
+        if door is not None:
+            needed["http"] = await door.start()
+            stack.push_async_callback(door.stop)
         stack.push_async_callback(gateway.stop)
         announce(
             settings,

@@ -1,4 +1,4 @@
-"""Clients of the HTTP servers."""
+"""Clients of the HTTP servers, each with a connection that stays open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from benchmarks.serving.programs.clients import Client, FailedError, read_answer
 
 @asynccontextmanager
 async def _http(
-    settings: LoadSettings, wrap: Callable[[str], bytes], unwrap: Callable[[bytes], bytes | str]
+    settings: LoadSettings,
+    wrap: Callable[[str], bytes],
+    read: Callable[[bytes], tuple[int, float]],
+    path: str = "",
 ) -> AsyncIterator[Client]:
     # Every client keeps its own connection open.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=120)
@@ -26,7 +29,7 @@ async def _http(
 
         async def ask(payload: str) -> tuple[int, float]:
             try:
-                async with session.post(settings.address, data=wrap(payload)) as response:
+                async with session.post(settings.address + path, data=wrap(payload)) as response:
                     body = await response.read()
                     status = response.status
             except TimeoutError as cause:
@@ -35,31 +38,45 @@ async def _http(
                 raise FailedError(type(cause).__name__) from cause
             if status != HTTPStatus.OK:
                 raise FailedError(f"HTTP {status}")
-            return read_answer(unwrap(body))
+            return read(body)
 
         yield ask
 
 
 def litserve(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
     """Connect to LitServe, with the request as a field of a JSON object."""
-    return _http(settings, lambda payload: json.dumps({"request": payload}).encode(), lambda body: body)
+    return _http(settings, lambda payload: json.dumps({"request": payload}).encode(), read_answer)
 
 
 def rayserve(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
     """Connect to Ray Serve, with the request as the body."""
-    return _http(settings, lambda payload: payload.encode(), lambda body: body)
+    return _http(settings, str.encode, read_answer)
 
 
 def bentoml(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
     """Connect to BentoML, with a batch of one request, which BentoML merges into larger ones."""
 
-    def first(body: bytes) -> str:
+    def first(body: bytes) -> tuple[int, float]:
         try:
-            return str(json.loads(body)[0])
+            only = str(json.loads(body)[0])
         except (ValueError, LookupError) as cause:
             raise FailedError("WRONG_ANSWER") from cause
+        return read_answer(only)
 
     return _http(settings, lambda payload: json.dumps({"requests": [payload]}).encode(), first)
 
 
-CLIENTS: Final = {"litserve": litserve, "rayserve": rayserve, "bentoml": bentoml}
+def gateway(settings: LoadSettings) -> AbstractAsyncContextManager[Client]:
+    """Connect to the gateway's HTTP/JSON door."""
+
+    def read(body: bytes) -> tuple[int, float]:
+        try:
+            document = json.loads(body)
+            return len(document["samples"]), float(document["timings"]["decode_ms"])
+        except (ValueError, LookupError, TypeError) as cause:
+            raise FailedError("WRONG_ANSWER") from cause
+
+    return _http(settings, str.encode, read, f"/v1/models/{settings.model}:generate")
+
+
+CLIENTS: Final = {"litserve": litserve, "rayserve": rayserve, "bentoml": bentoml, "http": gateway}

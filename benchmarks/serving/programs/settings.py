@@ -47,6 +47,8 @@ class ServerSettings:
     """Whether the gateway's clients need a token, and have limits."""
     access_log: bool = False
     """Whether the gateway writes a line for each call."""
+    http: bool = False
+    """Whether the gateway's HTTP/JSON door is open, on a port of its own."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""

@@ -49,9 +49,10 @@ def measured() -> Measured:
             "gateway, TLS": [(_level(110 * each, 39.3), _level(960.4 * each, 414)) for each in rounds],
             "gateway, tokens": [(_level(110 * each, 39), _level(980 * each, 410)) for each in rounds],
             "gateway, Open Inference Protocol": [(_level(110 * each, 39), _level(980 * each, 410)) for each in rounds],
-            "gateway, traces, TLS, tokens and access log": [
+            "gateway, traces, TLS, tokens, access log, HTTP door": [
                 (_level(110 * each, 39.4), _level(940.8 * each, 416)) for each in rounds
             ],
+            "gateway, HTTP/JSON": [(_level(110 * each, 40), _level(940.8 * each, 416)) for each in rounds],
             "gateway, interleaved": [(_level(90 * each, 52), _level(784 * each, 500)) for each in rounds],
             "gateway with a shadow": [(_level(110 * each, 39.2),) for each in rounds],
             "grpc": [(_level(100 * each, 41), _level(900 * each, 420, UNAVAILABLE=1)) for each in rounds],
@@ -77,6 +78,7 @@ def test_ratios_and_differences_are_taken_within_a_round(measured: Measured) -> 
     assert found["interleaved_p50"] == pytest.approx(52 / 39)
     assert found["growth_mib"] == pytest.approx(3)
     assert (found["tls_rate"], found["tls_ms_p50"]) == pytest.approx((0.98, 0.3))
+    assert (found["http_rate"], found["http_ms_p50"]) == pytest.approx((0.96, 1.0))
     assert (found["together_rate"], found["together_ms_p50"]) == pytest.approx((0.96, 0.4))
     assert found["gateway_cpu_ms"] == 0.5
     assert found["cpu_ms"]["gateway, TLS"] == 0.6
@@ -89,7 +91,7 @@ def test_every_goal_is_a_figure_and_says_whether_it_is_met(measured: Measured) -
     by_name = {goal.figure: goal for goal in GOALS}
     assert not by_name["vs_torchserve"].is_met(0.94)
     assert not by_name["added_ms_p50"].is_met(1.1)
-    assert [table.row_count for table in tables(measured)] == [len(GOALS), 12, 2]
+    assert [table.row_count for table in tables(measured)] == [len(GOALS), 13, 2]
 
 
 def test_variants_that_were_not_measured_have_neither_figures_nor_goals(measured: Measured) -> None:
