@@ -107,6 +107,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         )
         if sender is not None:
             gateway.metrics.counts.name_source("gateway_spans", sender.counts)
+            gateway.metrics.counts.name_source("gateway_traces_dropped", lambda: sender.dropped)
         door = Door(settings.http, gateway=gateway, wake=on_webhook) if settings.http is not None else None
         _make_model_store(settings.torchserve.model_store, is_trusted=settings.sync.trusted_keys is not None)
         unpacked = stack.enter_context(Unpacked(settings.torchserve.model_store))

@@ -43,6 +43,7 @@ _COUNTS: Final = {
     "gateway_spans": _Count(
         meaning="Spans of traces that were sent, or lost because nobody took them.", label="outcome"
     ),
+    "gateway_traces_dropped": _Count(meaning="Requests whose spans were dropped because too many waited to be sent."),
     "sync_switches": _Count(meaning="Changes of the champion that answers.", label="model"),
     "sync_errors": _Count(
         meaning="Readings of the registry that failed, or said what cannot be followed.", label="model"

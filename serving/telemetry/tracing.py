@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from opentelemetry import trace
@@ -41,15 +42,31 @@ _TURN: Final = 16
 
 Write = Callable[[SpanBatch], None]
 """Function that adds the spans of a request."""
-Send = Callable[[Sequence[ReadableSpan]], tuple[bool, int, int]]
-"""Function that sends spans; see `Sender`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Result of sending the spans of an export."""
+
+    is_taken: bool
+    """Whether the collector took them."""
+    spans: int
+    """Spans that were sent to it."""
+    unwritten: int = 0
+    """Spans that could not be written."""
+    dropped: int = 0
+    """Requests before these whose spans were dropped, because too many waited."""
+
+
+Send = Callable[[Sequence[ReadableSpan]], Sent]
+"""Function that sends spans."""
 
 
 class Sender(SpanExporter):
     """Exporter that counts spans, and logs once that they cannot be sent, and once that they can again.
 
     Args:
-        send: sends spans; returns whether they were taken, how many they were, and how many could not be written.
+        send: sends spans.
         address: where to, for the log.
         close: ends the connection, and what is being sent.
     """
@@ -59,21 +76,33 @@ class Sender(SpanExporter):
         self._close = close
         self._delivery = Delivery("spans", address)
         self._is_unwritten = False
+        self.dropped = 0
+        """Requests since the start whose spans were dropped because too many waited to be sent."""
 
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
-            is_sent, number, unwritten = self._send(spans)
+            sent = self._send(spans)
         except Exception:  # noqa: BLE001 - whatever it is, the spans are lost and the log should say so once
-            is_sent, number, unwritten = False, len(spans), 0
-        self._delivery.lost += unwritten
-        if unwritten and not self._is_unwritten:
-            self._is_unwritten = True
-            _log.warning("%d spans could not be written and are lost; further ones are counted alone", unwritten)
-        if not number:  # nothing was sent, which says nothing about the collector
+            sent = Sent(is_taken=False, spans=len(spans))
+        self._note_losses(sent)
+        if not sent.spans:  # nothing was sent, which says nothing about the collector
             return SpanExportResult.SUCCESS
-        self._delivery.note(number, is_taken=is_sent)
-        return SpanExportResult.SUCCESS if is_sent else SpanExportResult.FAILURE
+        self._delivery.note(sent.spans, is_taken=sent.is_taken)
+        return SpanExportResult.SUCCESS if sent.is_taken else SpanExportResult.FAILURE
+
+    def _note_losses(self, sent: Sent) -> None:
+        self._delivery.lost += sent.unwritten
+        if sent.unwritten and not self._is_unwritten:
+            self._is_unwritten = True
+            _log.warning("%d spans could not be written and are lost; further ones are counted alone", sent.unwritten)
+        if sent.dropped and not self.dropped:
+            _log.warning(
+                "the spans of %d requests were dropped, because too many waited; further ones are counted alone"
+                " (OTEL_BSP_MAX_QUEUE_SIZE lets more wait)",
+                sent.dropped,
+            )
+        self.dropped += sent.dropped
 
     @override
     def shutdown(self) -> None:
@@ -100,8 +129,9 @@ class _Post(OTLPSpanExporter):
 class _Finished(ReadableSpan):
     """All spans of a request, as one entry of the queue of OpenTelemetry's batch processor."""
 
-    def __init__(self, context: SpanContext, resource: Resource, write: Write) -> None:
+    def __init__(self, number: int, context: SpanContext, resource: Resource, write: Write) -> None:
         super().__init__("", context=context, resource=resource)
+        self.number = number
         self.write = write
 
 
@@ -121,6 +151,7 @@ class Tracing:
         self._finish = finish
         self._ids = provider.id_generator
         self._resource = provider.resource
+        self._number = 0
         self._sampled = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
     def trace_of(self, parent: TraceContext | None, name: str) -> tuple[int, bool]:
@@ -136,12 +167,13 @@ class Tracing:
         return trace_id, result.decision is Decision.RECORD_AND_SAMPLE
 
     def finish(self, write: Write) -> None:
-        """Let the spans of a request that has ended be sent.
+        """Let the spans of a request that has ended be sent. One thread alone calls this.
 
         Args:
             write: adds them; called later, in another thread, and not at all if nobody takes spans.
         """
-        self._finish(_Finished(self._sampled, self._resource, write))
+        self._number += 1
+        self._finish(_Finished(self._number, self._sampled, self._resource, write))
 
 
 def _is_taken(post: _Post, batch: SpanBatch) -> bool:
@@ -174,15 +206,21 @@ def open_tracing(service: str) -> Iterator[tuple[Tracing, Sender] | None]:
     def writer(post: _Post, provider: TracerProvider) -> Send:
         worker = provider.resource.merge(Resource({names.SERVICE_NAME: names.WORKER}))
         empty = empty_message([provider.resource, worker], InstrumentationScope(names.DEEPHYPEBOT, project_version()))
+        last = 0
 
-        def send(entries: Sequence[ReadableSpan]) -> tuple[bool, int, int]:
-            batch, unwritten = SpanBatch(empty), 0
-            for number, entry in enumerate(entries, start=1):
+        def send(entries: Sequence[ReadableSpan]) -> Sent:
+            nonlocal last
+            batch, unwritten, dropped = SpanBatch(empty), 0, 0
+            for place, entry in enumerate(entries, start=1):
                 if isinstance(entry, _Finished):
+                    # The full queue drops its oldest entry without a word but the library's own log: its number lacks.
+                    dropped += entry.number - last - 1
+                    last = entry.number
                     unwritten += batch.add_all(entry.write)
-                if number % _TURN == 0:
+                if place % _TURN == 0:
                     time.sleep(0)
-            return bool(batch.num_spans) and _is_taken(post, batch), batch.num_spans, unwritten
+            is_taken = bool(batch.num_spans) and _is_taken(post, batch)
+            return Sent(is_taken=is_taken, spans=batch.num_spans, unwritten=unwritten, dropped=dropped)
 
         return send
 
@@ -195,7 +233,7 @@ def tracing_of_the_process(service: str) -> Iterator[None]:
     """Send all spans that this process makes through OpenTelemetry's API; see `open_tracing`."""
 
     def exporter(post: _Post, _: TracerProvider) -> Send:
-        return lambda spans: (post.export(spans) is SpanExportResult.SUCCESS, len(spans), 0)
+        return lambda spans: Sent(is_taken=post.export(spans) is SpanExportResult.SUCCESS, spans=len(spans))
 
     with _processing(service, exporter) as opened:
         if opened is not None:

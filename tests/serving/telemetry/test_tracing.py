@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -192,6 +193,38 @@ def test_a_collector_that_hangs_holds_neither_spans_nor_the_end(monkeypatch: pyt
             assert time.monotonic() - started < 5  # a single sending would last its 10 s
             ending = time.monotonic()
         assert time.monotonic() - ending < 8
+
+
+def test_requests_that_the_full_queue_drops_are_counted_to_the_last_one(
+    collector: Collector, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8")
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def held(batch: SpanBatch) -> None:
+        """Keep the thread that sends, so that the queue fills."""
+        is_held.set()
+        assert may_go.wait(20)
+        batch.add("held", trace_id=7, span_id=99, parent=PARENT, start_ns=0, end_ns=0)
+
+    with open_tracing("x") as opened:
+        assert opened is not None
+        tracing, sender = opened
+        for number in range(7):
+            _finish(tracing, span_id=number + 1)
+        tracing.finish(held)  # the eighth: the batch is sent
+        assert is_held.wait(20)
+        for number in range(20):
+            _finish(tracing, str(number), span_id=100 + number)
+        may_go.set()
+    assert sender.dropped == 12
+    assert sorted(int(span.name) for span in collector.spans if span.name.isdigit()) == list(range(12, 20))
+    assert sender.counts() == {"sent": 16, "lost": 0}
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(said) == 1
+    assert said[0].startswith("the spans of 12 requests were dropped, because too many waited")
 
 
 @pytest.mark.parametrize(
