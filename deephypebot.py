@@ -92,7 +92,7 @@ COMMANDS: Final = {
     "serve": Entry("serving.cli", "serve", "serve", "Serve the registry's champions through a gRPC gateway."),
     "keys": Entry("serving.keys_cli", "app_keys", "serve", "Keys that sign archives: new, show, sign, verify."),
     "tokens": Entry("serving.tokens_cli", "app_tokens", "serve", "Clients that may ask a gateway, and their tokens."),
-    "generate": Entry("serving.cli", "generate", "bot", "Ask a running gateway for sentences about a song."),
+    "generate": Entry("serving.generate_cli", "generate", "bot", "Ask a running gateway for sentences about a song."),
     "bot": Entry("bot.entrypoints.cli", "app_bot", "bot", "From timelines to a queue of candidates to posts."),
     "queue": Entry(
         "bot.entrypoints.queue_cli", "app_queue", "bot", "The queue of candidates and the curator's verdicts."

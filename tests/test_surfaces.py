@@ -23,7 +23,7 @@ from handlers.contract import (
 )
 from handlers.decoding.engine import Engine
 from handlers.worker.warmup import warm_up
-from serving import cli
+from serving import generate_cli
 from serving.v1 import commentary_pb2
 from tests.handlers.flat import spec
 from tests.handlers.tiny_bundles import tiny_bundle
@@ -77,7 +77,7 @@ def test_the_protos_type_is_that_of_the_contract(name: str) -> None:
 
 def test_generate_has_an_option_for_every_field_that_a_person_sets_spelled_like_the_field() -> None:
     app = typer.Typer()
-    app.command()(cli.generate)
+    app.command()(generate_cli.generate)
     options = {option.name: option.opts for option in typer.main.get_command(app).params}
     for name in set(REQUEST_FIELDS) - {"request_id", "unit"}:
         assert f"--{name.replace('_', '-')}" in options[name]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+CorpusArgument = Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
 DeviceOption = Annotated[str, typer.Option(help="Device to train on: cpu, cuda, cuda:1.")]
 PrecisionOption = Annotated[

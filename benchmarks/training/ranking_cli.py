@@ -10,6 +10,7 @@ import typer
 
 from benchmarks.training.options import (
     CompareOption,
+    CorpusArgument,
     CuratorOption,
     FinishedPresetOption,
     FinishedWorkspaceOption,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def value_ranking(
-    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")],
+    corpus: CorpusArgument,
     *,
     verdicts: VerdictsOption = "70,200",
     curator: CuratorOption = None,
@@ -71,7 +72,7 @@ def value_ranking(
 
 
 def version_order(
-    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")],
+    corpus: CorpusArgument,
     *,
     curator: CuratorOption = None,
     seeds: SeedsOption = 3,
@@ -105,7 +106,7 @@ def version_order(
 
 
 def learning(
-    corpus: Annotated[Path, typer.Argument(help="Folder of the corpus that the models were trained on.")],
+    corpus: CorpusArgument,
     *,
     verdicts: VerdictsOption = "70,200",
     curator: CuratorOption = None,

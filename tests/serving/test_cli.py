@@ -14,9 +14,10 @@ from typer.testing import CliRunner, Result
 
 from foundation.model_versions import VersionNameError
 from handlers.contract import MAX_SEQUENCES
-from serving.cli import archive, generate, serve
+from serving.cli import archive, serve
 from serving.client import InvalidRequestError, UnavailableError, UnknownModelError
 from serving.errors import RegistryError
+from serving.generate_cli import generate
 from serving.models_cli import app_models
 from tests.serving.support import EchoRegistry, ServiceProcess, free_port
 
@@ -49,7 +50,7 @@ def test_every_command_explains_itself(run: Callable[..., Result], command: str)
 
 def test_help_needs_neither_grpc_nor_mlflow_nor_torch() -> None:
     program = (
-        "import sys, serving.cli\n"
+        "import sys, serving.cli, serving.generate_cli\n"
         "heavy = {'grpc', 'mlflow', 'torch', 'google.protobuf'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
