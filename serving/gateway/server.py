@@ -21,6 +21,7 @@ from serving.errors import ServingError
 from serving.gateway.accepting import accepting_server
 from serving.gateway.access_log import AccessLog, current_call
 from serving.gateway.calls import Calls
+from serving.gateway.commentary_service import COMMENTARY_SERVICE, CommentaryService
 from serving.gateway.guard import Guard
 from serving.gateway.health import Health
 from serving.gateway.listening import check_address, raise_descriptor_limit, server_options
@@ -47,12 +48,11 @@ from serving.v1 import commentary_pb2, commentary_pb2_grpc
 
 _log = logging.getLogger(__name__)
 
-COMMENTARY_SERVICE: Final = commentary_pb2.DESCRIPTOR.services_by_name["Commentary"].full_name
 _FLUSH_S: Final = 1.0
 """Time in which the last answers leave when the gateway stops."""
 
 
-class Gateway(commentary_pb2_grpc.CommentaryServicer):
+class Gateway:
     """Server of the versions in the routing table.
 
     Args:
@@ -151,7 +151,8 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
                 max_in_flight=self._settings.max_in_flight, max_descriptors=raise_descriptor_limit()
             ),
         )
-        commentary_pb2_grpc.add_CommentaryServicer_to_server(self, server)
+        typed = CommentaryService(answer=self._answer_call, describe=self.describe, fail=self._fail)
+        commentary_pb2_grpc.add_CommentaryServicer_to_server(typed, server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
         open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self._open_inference, server)
         enable_reflection(server)
@@ -188,45 +189,6 @@ class Gateway(commentary_pb2_grpc.CommentaryServicer):
     async def update_health(self) -> None:
         """Report the health of the gateway and of each model as it is now; call it after every change."""
         await self.health.update()
-
-    async def Generate(  # noqa: N802 - the protocol's name
-        self,
-        request: commentary_pb2.GenerateRequest,
-        context: grpc.aio.ServicerContext[commentary_pb2.GenerateRequest, commentary_pb2.GenerateResponse],
-    ) -> commentary_pb2.GenerateResponse:
-        """Answer a request for samples."""
-        try:
-            return await self._answer_call(request, context)
-        except InferenceError as fault:
-            await self._fail(context, fault)
-
-    async def GenerateStream(  # type: ignore[override]  # noqa: N802 - the protocol's name; it writes to the context
-        self,
-        request: commentary_pb2.GenerateRequest,
-        context: grpc.aio.ServicerContext[commentary_pb2.GenerateRequest, commentary_pb2.GenerateStreamResponse],
-    ) -> None:
-        """Answer a request for samples, and send them as they are ready."""
-
-        async def send(part: commentary_pb2.GenerateResponse) -> None:
-            await context.write(commentary_pb2.GenerateStreamResponse(samples=part.samples))
-
-        try:
-            end = await self._answer_call(request, context, send=send)
-        except InferenceError as fault:
-            await self._fail(context, fault)
-        del end.samples[:]
-        await context.write(commentary_pb2.GenerateStreamResponse(end=end))
-
-    async def Describe(  # noqa: N802 - the protocol's name
-        self,
-        request: commentary_pb2.DescribeRequest,
-        context: grpc.aio.ServicerContext[commentary_pb2.DescribeRequest, commentary_pb2.DescribeResponse],
-    ) -> commentary_pb2.DescribeResponse:
-        """List the live models and versions."""
-        try:
-            return self.describe(request.model)
-        except InferenceError as fault:
-            await self._fail(context, fault)
 
     async def _answer_call(
         self,
