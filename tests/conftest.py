@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.examples import examples
+from tests.examples import draw_alike, examples
 from tests.shares import share_of
 
 # As the command and the Makefile have it, for those who call pytest themselves: torch's idle threads do not spin. Torch
@@ -45,7 +45,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C again where a shell runs the tests in the background: programs that tests start would not, either."""
+    """Draw the same examples in any order of tests, and hear Ctrl-C.
+
+    Where a shell runs the tests in the background, programs that tests start would not hear it, either.
+    """
+    draw_alike()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
